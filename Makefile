@@ -1,0 +1,67 @@
+# Needs Python 3.11 or newer (PYTHON=…), git and make. Everything else goes into .venv, from the lock files.
+PYTHON ?= python3
+WORKERS ?= 2
+
+BIN := .venv/bin
+UV := $(BIN)/uv
+INSTALL := $(UV) pip install --quiet --require-hashes
+COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command 'make lock'
+
+# Compiled bytecode halves the time to import mlflow, which the tests do in many processes.
+unexport PYTHONDONTWRITEBYTECODE
+export MLFLOW_DISABLE_TELEMETRY := true
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-container lint format lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: .venv/.installed ## Build a small registry and show check and compare on it
+	@$(BIN)/model-gate demo
+
+test: .venv/.installed .venv-mlflow2/.installed ## Run the tests; PYTEST_ARGS adds options
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container' $(PYTEST_ARGS)
+
+test-container: .venv/.installed ## Run the tests that need a Docker engine
+	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+
+lint: .venv/.installed ## Check style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: .venv/.installed ## Format the code and mend what can be mended
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+# Keeps the versions that are locked and still fit: `make lock UPGRADE=--upgrade` takes the newest.
+lock: $(UV) ## Lock the dependencies again after a change to them
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --output-file requirements.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements.lock \
+		--output-file requirements-dev.lock
+	$(COMPILE) $(UPGRADE) requirements-mlflow2.in --output-file requirements-mlflow2.lock
+
+clean: ## Remove what these targets made
+	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# pip is used once, for uv, which the lock file pins too.
+$(UV):
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Model Gate needs Python 3.11 or newer, \
+	and this is %s. Name another one: make PYTHON=python3.13" % sys.version.split()[0])'
+	$(PYTHON) -m venv .venv
+	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock > .venv/uv.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
+
+.venv/.installed: requirements-dev.lock pyproject.toml | $(UV)
+	$(INSTALL) --python $(BIN)/python -r requirements-dev.lock
+	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The last MLflow 2, as a server for the tests: .venv-mlflow2/bin/mlflow
+.venv-mlflow2/.installed: requirements-mlflow2.lock | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
+	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements-mlflow2.lock
+	@touch $@

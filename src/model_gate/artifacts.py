@@ -1,0 +1,142 @@
+"""The two models of a comparison as the parent sees them: something to list, and to fetch files from."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Protocol
+
+from model_gate.directory import list_directory
+from model_gate.errors import TransferError, storage_error
+from model_gate.model import Listing, Location, shown_path
+from model_gate.storage import Storage
+from model_gate.tracking_server import Note, TrackingServer
+
+
+class Artifacts(Protocol):
+    """Where the files of one model come from."""
+
+    @property
+    def location(self) -> Location:
+        """Where the model is."""
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Whether its files can be read without being transferred."""
+
+    @property
+    def is_kept(self) -> bool:
+        """Whether the files are still there afterwards."""
+
+    @property
+    def directory(self) -> Path:
+        """Where the files are while they are compared."""
+
+    def list(self, note: Note) -> Listing:
+        """All files with their sizes."""
+
+    def fetch(self, path: str, size: int) -> Path:
+        """A local file with the bytes of the model's file."""
+
+    def release(self, file: Path) -> None:
+        """The fetched file has been judged."""
+
+
+class DirectoryArtifacts:
+    """A model on this machine: compared where it is, or copied first if the user wants to keep a copy."""
+
+    def __init__(self, root: Path, location: Location, role: str, storage: Storage) -> None:
+        self.location = location
+        self._root = root
+        self._role = role
+        self._storage = storage
+
+    @property
+    def is_at_hand(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def is_kept(self) -> bool:
+        """Yes: either the model itself or the user's copy."""
+        return True
+
+    @property
+    def directory(self) -> Path:
+        """The model itself, or the user's copy."""
+        return self._storage.directory(self._role) if self._storage.keeps else self._root
+
+    def list(self, note: Note) -> Listing:
+        """All files with their sizes; links that leave the model are errors."""
+        listing = list_directory(self._root)
+        note({"files": len(listing.files)})
+        return listing
+
+    def fetch(self, path: str, size: int) -> Path:
+        """The file itself, or the user's copy of it."""
+        original = self._root / path
+        if self._storage.keeps:
+            copy = self._storage.reserve(self._role, path)
+            try:
+                shutil.copyfile(original, copy)
+            except OSError as error:
+                raise storage_error(error, f"copy {shown_path(path)} from {self._root}") from error
+            return _of_size(copy, path, size, self.location)
+        return _of_size(original, path, size, self.location)
+
+    def release(self, file: Path) -> None:
+        """Nothing was fetched that could be deleted."""
+
+
+class ServerArtifacts:
+    """A model behind a tracking server."""
+
+    def __init__(self, server: TrackingServer, location: Location, role: str, storage: Storage) -> None:
+        self.location = location
+        self._server = server
+        self._role = role
+        self._storage = storage
+
+    @property
+    def is_at_hand(self) -> bool:
+        """No."""
+        return False
+
+    @property
+    def is_kept(self) -> bool:
+        """In a download directory only."""
+        return self._storage.keeps
+
+    @property
+    def directory(self) -> Path:
+        """Where files are fetched to."""
+        return self._storage.directory(self._role)
+
+    def list(self, note: Note) -> Listing:
+        """All files with their sizes, as the server tells them."""
+        return self._server.list(self.location.uri, note)
+
+    def fetch(self, path: str, size: int) -> Path:
+        """Fetch the file; its size must be the listed one."""
+        destination = self._storage.reserve(self._role, path)
+        self._server.fetch(self.location.uri, path, size, destination)
+        return _of_size(destination, path, size, self.location)
+
+    def release(self, file: Path) -> None:
+        """Delete the fetched file, unless the user wants to keep it."""
+        self._storage.release(file)
+
+
+def _of_size(file: Path, path: str, size: int, location: Location) -> Path:
+    """The file, if it is as long as the listing said: MLflow takes half a body for the whole."""
+    try:
+        found = os.stat(file).st_size
+    except OSError as error:
+        raise storage_error(error, f"read {shown_path(path)} of {location.uri}") from error
+    if found != size:
+        raise TransferError(
+            f"{shown_path(path)} of {location.uri} has {found:,} bytes, but was listed with {size:,}.",
+            "The transfer was cut short, or the model was changed meanwhile: run the gate again.",
+        )
+    return file

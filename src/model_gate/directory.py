@@ -1,0 +1,116 @@
+"""A model that is a directory on this machine: its files, with links followed as long as they stay inside."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gate.errors import ModelError, storage_error
+from model_gate.model import MAX_FILES, Listing, shown_path
+
+_SPECIAL = (
+    (stat.S_ISFIFO, "a FIFO"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+@dataclass(frozen=True)
+class _Directory:
+    """A directory still to be read.
+
+    Attributes:
+        path: Relative to the model's root, "" or ending in `/`.
+        real: Its real path.
+        entered_from: The real directories from which links led here: entering one of their ancestors again is a loop.
+    """
+
+    path: str
+    real: str
+    entered_from: tuple[str, ...] = ()
+
+
+def list_directory(root: Path) -> Listing:
+    """The files below `root`. Empty directories are not part of a model.
+
+    Raises:
+        ModelError: `root` is no directory; a link dangles, loops or leaves the model; a FIFO, a socket or a device.
+        StorageError: A directory cannot be read.
+    """
+    try:
+        real_root = os.path.realpath(root, strict=True)
+    except OSError as error:
+        raise ModelError(f"There is no directory {shown_path(str(root))}.", "Check the path.") from error
+    if not os.path.isdir(real_root):
+        raise ModelError(
+            f"{shown_path(str(root))} is not a directory.",
+            "Name the model's directory, the one with the MLmodel file.",
+        )
+    files: dict[str, int] = {}
+    pending = [_Directory("", real_root)]
+    while pending:
+        directory = pending.pop()
+        for entry in _entries(directory):
+            path = directory.path + entry.name
+            if entry.is_symlink():
+                found = _follow(entry, path, directory, real_root)
+            elif entry.is_dir(follow_symlinks=False):
+                found = _Directory(path + "/", os.path.join(directory.real, entry.name), directory.entered_from)
+            else:
+                found = None
+            if found is not None:
+                pending.append(found)
+                continue
+            files[path] = _regular_size(entry, path)
+            if len(files) > MAX_FILES:
+                raise ModelError(f"There are more than {MAX_FILES:,} files in {root}.", "Is it a model?")
+    return Listing(files)
+
+
+def _entries(directory: _Directory) -> list[os.DirEntry[str]]:
+    try:
+        with os.scandir(directory.real) as entries:
+            return list(entries)
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            shown = shown_path(directory.path)[:200]
+            raise ModelError(f"The path {shown}… is longer than this system can open.", "Shorten it.") from error
+        raise storage_error(error, f"list the directory {shown_path(directory.real)}") from error
+
+
+def _follow(entry: os.DirEntry[str], path: str, directory: _Directory, real_root: str) -> _Directory | None:
+    """The directory that a link leads to, or None if it leads to something else inside the model."""
+    link = f"The symbolic link {shown_path(path)} in {shown_path(real_root)}"
+    remedy = "A model must hold its own files: replace the link by what it should point to."
+    try:
+        target = os.path.realpath(entry.path, strict=True)
+    except OSError as error:
+        what = "points to itself" if error.errno == errno.ELOOP else "points to nothing"
+        raise ModelError(f"{link} {what}.", remedy) from error
+    if not _is_within(target, real_root):
+        raise ModelError(f"{link} leaves the model.", remedy)
+    if not os.path.isdir(target):
+        return None
+    entered_from = (*directory.entered_from, directory.real)
+    if any(_is_within(origin, target) for origin in entered_from):
+        raise ModelError(f"{link} leads in a loop.", remedy)
+    return _Directory(path + "/", target, entered_from)
+
+
+def _is_within(path: str, directory: str) -> bool:
+    return path == directory or path.startswith(directory.rstrip("/") + "/")
+
+
+def _regular_size(entry: os.DirEntry[str], path: str) -> int:
+    try:
+        status = entry.stat(follow_symlinks=True)
+    except OSError as error:
+        raise storage_error(error, f"read {shown_path(path)}") from error
+    if stat.S_ISREG(status.st_mode):
+        return status.st_size
+    kind = next((name for is_kind, name in _SPECIAL if is_kind(status.st_mode)), "not a regular file")
+    raise ModelError(f"{shown_path(path)} is {kind}, which no model can hold.", "Remove it from the model.")

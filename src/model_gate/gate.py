@@ -1,0 +1,190 @@
+"""A gate from request to outcome: resolve, list, fetch, compare."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
+from urllib.request import url2pathname
+
+from model_gate.artifacts import Artifacts, DirectoryArtifacts, ServerArtifacts
+from model_gate.comparison import Side, Sides, compare_models
+from model_gate.errors import ModelError, ModelGateError
+from model_gate.host import Host
+from model_gate.lineage import ModelVersion
+from model_gate.model import Location
+from model_gate.progress import Progress
+from model_gate.request import CheckRequest, CompareRequest, DiffRequest, Request, VersionRequest
+from model_gate.result import Comparison, Outcome
+from model_gate.storage import Storage
+from model_gate.tracking_server import TrackingServer
+
+# Schemes whose URIs mean something only on the server that gave them.
+_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs"})
+
+
+def run(request: Request, environment: Mapping[str, str], progress: Progress) -> Outcome:
+    """Do what is asked. Errors that a user can meet become part of the outcome."""
+    versions: dict[str, ModelVersion] = {}
+    try:
+        comparisons = _compare(request, environment, progress, versions)
+    except ModelGateError as error:
+        return Outcome(request, versions, {}, error)
+    return Outcome(request, versions, comparisons)
+
+
+def _compare(
+    request: Request, environment: Mapping[str, str], progress: Progress, versions: dict[str, ModelVersion]
+) -> dict[str, Comparison]:
+    """Enters the resolved versions into `versions` as they come, since an error may follow."""
+    with Storage(request.common.download_dir) as storage, _Servers(environment, storage) as servers:
+        if isinstance(request, CheckRequest):
+            wanted = _check(request, servers, storage, versions)
+        elif isinstance(request, CompareRequest):
+            wanted = _compare_versions(request, servers, storage, versions)
+        else:
+            wanted = _diff(request, servers, storage)
+        return compare_models(wanted, progress)
+
+
+class _Servers:
+    """The processes of the tracking servers that a gate needs: one each, however often a server is named."""
+
+    def __init__(self, environment: Mapping[str, str], storage: Storage) -> None:
+        self._environment = environment
+        self._storage = storage
+        self._servers: dict[Host, TrackingServer] = {}
+        self._stack = ExitStack()
+
+    def __enter__(self) -> _Servers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
+
+    def start(self, host: Host) -> TrackingServer:
+        """The process for this host, which begins to import MLflow at once."""
+        if host not in self._servers:
+            server = TrackingServer(host, self._environment, self._storage.home)
+            self._servers[host] = self._stack.enter_context(server)
+        return self._servers[host]
+
+
+def _check(
+    request: CheckRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
+) -> dict[str, Sides]:
+    asked = request.version
+    server = servers.start(asked.host)
+    version = server.resolve(asked.model, asked.version_or_stage)
+    versions["model_version"] = version
+    run_model = _side("run_model", _run_model(server, version), asked.native_model, server, storage)
+    reg_model = _side("reg_model", _reg_model(server, version), asked.native_model, server, storage)
+    return {"comparison": (run_model, reg_model)}
+
+
+def _compare_versions(
+    request: CompareRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
+) -> dict[str, Sides]:
+    asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
+    started = {name: servers.start(each.host) for name, each in asked.items()}
+    versions |= _resolve_all(asked, started)
+    wanted: dict[str, Sides] = {}
+    for role, locate, is_wanted in (
+        ("run_model", _run_model, request.compare_run_models),
+        ("reg_model", _reg_model, request.compare_reg_models),
+    ):
+        if is_wanted:
+            left, right = (
+                _side(
+                    f"{role}/server_{number}",
+                    locate(started[name], versions[name]),
+                    asked[name].native_model,
+                    started[name],
+                    storage,
+                )
+                for number, name in enumerate(asked, start=1)
+            )
+            wanted[f"{role}_comparison"] = (left, right)
+    return wanted
+
+
+def _resolve_all(asked: Mapping[str, VersionRequest], servers: Mapping[str, TrackingServer]) -> dict[str, ModelVersion]:
+    """Both versions, asked for at the same time; an error says which server it is about."""
+    pool = ThreadPoolExecutor(len(asked))
+    try:
+        futures = {
+            name: pool.submit(servers[name].resolve, each.model, each.version_or_stage) for name, each in asked.items()
+        }
+        return {name: future.result() for name, future in futures.items()}
+    finally:
+        # Not waited for: the other server may be dead, and its process is ended with the gate.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str, Sides]:
+    sides = []
+    for name, uri, host in (("left", request.left, request.left_host), ("right", request.right, request.right_host)):
+        if is_local(uri):
+            path = local_path(uri)
+            location = Location(str(path), local_path=path)
+            sides.append(Side(name, DirectoryArtifacts(path, location, name, storage), is_mlflow_model=False))
+            continue
+        if host is None:
+            raise AssertionError("inputs names a host for every URI that is not local")
+        server = servers.start(host)
+        artifacts = _artifacts(name, server.locate(uri), server, storage)
+        sides.append(Side(name, artifacts, is_mlflow_model=False))
+    return {"comparison": (sides[0], sides[1])}
+
+
+def _run_model(server: TrackingServer, version: ModelVersion) -> str:
+    if not version.run_model_uri:
+        raise _unresolved("run model", version, version.source, version.run_model_reason, server)
+    return version.run_model_uri
+
+
+def _reg_model(server: TrackingServer, version: ModelVersion) -> str:
+    if not version.reg_model_uri:
+        raise _unresolved("registry model", version, version.download_uri, version.reg_model_reason, server)
+    return version.reg_model_uri
+
+
+def _unresolved(what: str, version: ModelVersion, uri: str, reason: str, server: TrackingServer) -> ModelError:
+    return ModelError(
+        f"The {what} of {version.name!r} version {version.version} on {server.host.address}"
+        f" should be at {uri or 'an unknown place'}, but is not: {reason}",
+        "The version's source dangles: register the version again from a run that exists.",
+    )
+
+
+def _side(name: str, uri: str, native_model: str, server: TrackingServer, storage: Storage) -> Side:
+    return Side(name, _artifacts(name, uri, server, storage), native_model)
+
+
+def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage) -> Artifacts:
+    if is_local(uri):
+        if not server.host.is_local:
+            raise ModelError(
+                f"The tracking server {server.host.address} says that the model is at {uri}, on its own machine.",
+                "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
+            )
+        path = local_path(uri)
+        return DirectoryArtifacts(path, Location(uri, local_path=path), role, storage)
+    address = server.host.address if uri.partition(":")[0] in _SERVED_SCHEMES else ""
+    return ServerArtifacts(server, Location(uri, address), role, storage)
+
+
+def is_local(uri: str) -> bool:
+    """Whether a URI is a path on this machine."""
+    return uri.startswith("file:") or ":/" not in uri
+
+
+def local_path(uri: str) -> Path:
+    """The real path that a `file:` URI or a plain path stands for."""
+    if uri.startswith("file:"):
+        path = uri.removeprefix("file:")
+        # file:///path, file:/path and file://localhost/path are all in use.
+        uri = url2pathname("/" + path.removeprefix("//").partition("/")[2] if path.startswith("//") else path)
+    return Path(os.path.realpath(uri))

@@ -1,0 +1,107 @@
+"""From options as text to a request: what is missing, contradictory or malformed ends here."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from model_gate.config import checked_native_model, read_config
+from model_gate.errors import InputError
+from model_gate.gate import is_local
+from model_gate.host import Host, parse_host
+from model_gate.request import CheckRequest, Common, CompareRequest, DiffRequest, VersionRequest
+from model_gate.verdict import Require
+
+
+def check_request(
+    model: str,
+    version_or_stage: str,
+    host: str,
+    native_model: str,
+    require: Require | None,
+    download_dir: Path | None,
+) -> CheckRequest:
+    """What `check` is asked.
+
+    Raises:
+        InputError: An option is missing or cannot be used.
+    """
+    version = VersionRequest(
+        host=_host(host, "--host"),
+        model=_given(model, "--model", "Name the registered model: --model Sklearn_Wine."),
+        version_or_stage=_given(
+            version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+        ),
+        native_model=checked_native_model(native_model.strip()),
+    )
+    return CheckRequest(version, Common(require or Require.IDENTICAL, download_dir))
+
+
+def compare_request(
+    config_file: Path | None,
+    compare_run_models: bool | None,
+    compare_reg_models: bool | None,
+    require: Require | None,
+    download_dir: Path | None,
+) -> CompareRequest:
+    """What `compare` is asked; what the command line leaves open, the compare file may say.
+
+    Raises:
+        InputError: An option is missing, or there is nothing to compare.
+        ConfigError: The compare file cannot be used.
+    """
+    if config_file is None:
+        raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
+    config = read_config(config_file)
+    run_models = _first(compare_run_models, config.compare_run_models, default=True)
+    reg_models = _first(compare_reg_models, config.compare_reg_models, default=True)
+    if not run_models and not reg_models:
+        raise InputError(
+            "There is nothing to compare: run models and registry models are both switched off.",
+            "Switch one of them on: --compare-run-models or --compare-reg-models.",
+        )
+    return CompareRequest(
+        config.tracking_server_1,
+        config.tracking_server_2,
+        Common(require or config.require or Require.IDENTICAL, download_dir),
+        run_models,
+        reg_models,
+    )
+
+
+def diff_request(
+    left: str, right: str, left_host: str, right_host: str, require: Require | None, download_dir: Path | None
+) -> DiffRequest:
+    """What `diff` is asked.
+
+    Raises:
+        InputError: A side is empty, or its tracking server is not known.
+    """
+    hosts = []
+    for name, uri, host in (("left", left, left_host), ("right", right, right_host)):
+        if not uri.strip():
+            raise InputError(f"The {name} side is empty.", "Name a local directory or an artifact URI.")
+        hosts.append(None if is_local(uri) else _host(host, f"--{name}-host"))
+    return DiffRequest(left, right, hosts[0], hosts[1], Common(require or Require.IDENTICAL, download_dir))
+
+
+def _given(text: str, option: str, remedy: str) -> str:
+    if not text.strip():
+        raise InputError(f"{option} is missing.", remedy)
+    return text.strip()
+
+
+def _host(text: str, option: str) -> Host:
+    if text.strip():
+        return parse_host(text, option)
+    default = os.environ.get("MLFLOW_TRACKING_URI", "")
+    if default.strip():
+        return parse_host(default, "MLFLOW_TRACKING_URI")
+    raise InputError(
+        f"No tracking server is named: {option} is missing, and MLFLOW_TRACKING_URI is not set.",
+        f"Name it: {option} https://mlflow.example.com.",
+    )
+
+
+def _first(*choices: bool | None, default: bool) -> bool:
+    return next((choice for choice in choices if choice is not None), default)

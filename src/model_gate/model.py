@@ -1,0 +1,110 @@
+"""An MLflow model as a set of files, and where it is: plain data."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gate.errors import ModelError
+
+MLMODEL = "MLmodel"
+# A tree larger than this is a loop of links or a hostile listing, not a model.
+MAX_FILES = 2_000_000
+
+
+def path_key(path: str) -> bytes:
+    """The bytes of a path: what it is sorted and told apart by."""
+    return os.fsencode(path)
+
+
+def shown_path(path: str) -> str:
+    """A path as readable text on one line: control characters and bytes that are not UTF-8 become escapes."""
+    text = os.fsencode(path).decode("utf-8", "backslashreplace")
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+@dataclass(frozen=True)
+class Listing:
+    """The files of a model.
+
+    Attributes:
+        files: Size in bytes by path relative to the model's root, with `/`; bytes that are not UTF-8 are surrogates.
+    """
+
+    files: Mapping[str, int]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(self.files.values())
+
+    def native_files(self, native_model: str) -> Iterator[str]:
+        """The paths that belong to the native model: the file itself, or all files of the directory."""
+        if native_model in self.files:
+            yield native_model
+            return
+        prefix = native_model + "/"
+        yield from (path for path in self.files if path.startswith(prefix))
+
+
+@dataclass(frozen=True)
+class Location:
+    """Where an MLflow model is.
+
+    Attributes:
+        uri: Its physical URI, without credentials.
+        server: The address of the tracking server that serves it, where the URI means something only there.
+        local_path: The directory, if it is on this machine.
+    """
+
+    uri: str
+    server: str = ""
+    local_path: Path | None = None
+
+    @property
+    def identity(self) -> str:
+        """The same for two locations exactly if they are one and the same."""
+        if self.local_path is not None:
+            return str(self.local_path)
+        return f"{self.server} {self.uri.rstrip('/')}"
+
+
+def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
+    """Refuse what is no model: without this, two empty directories would be equal.
+
+    Raises:
+        ModelError: There are no files, or (with `mlmodel`) none is called MLmodel at the root.
+    """
+    if not listing.files:
+        raise ModelError(
+            f"There are no files at {uri}: the model is empty or missing.",
+            "Check the version's source: the artifacts may have been deleted or never uploaded.",
+        )
+    if mlmodel and MLMODEL not in listing.files:
+        raise ModelError(
+            f"What is at {uri} is not an MLflow model: it has no MLmodel file, but {some_of(listing.files)}.",
+            "Register the model's directory, not one above or below it.",
+        )
+
+
+def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
+    """Refuse a native model that is not there.
+
+    Raises:
+        ModelError: The model has neither a file nor a directory of that path; the message lists what there is.
+    """
+    if next(listing.native_files(native_model), None) is None:
+        top = {path.partition("/")[0] + ("/" if "/" in path else "") for path in listing.files}
+        raise ModelError(
+            f"The native model {native_model!r} does not exist in {uri}.",
+            f"There is: {some_of(top)}.",
+        )
+
+
+def some_of(names: Mapping[str, object] | set[str] | list[str], most: int = 10) -> str:
+    """The first few names, sorted, and how many more there are."""
+    ordered = sorted(names, key=path_key)
+    text = ", ".join(shown_path(name) for name in ordered[:most])
+    return text if len(ordered) <= most else f"{text} and {len(ordered) - most} more"

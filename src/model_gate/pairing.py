@@ -1,0 +1,128 @@
+"""Which file is compared with which: a pure decision over two listings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from model_gate.difference import Difference, DifferenceKind, FileType
+from model_gate.identity import may_be_identity
+from model_gate.model import Listing, path_key
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A file that both models have, or (where a size is None) only one.
+
+    Attributes:
+        path: What the pair is called: the left path, or the right one where there is no left.
+        left: The path in the left model, None if it is not there.
+        right: The path in the right model, None if it is not there.
+        left_size: Bytes.
+        right_size: Bytes.
+        is_native: Whether it belongs to what is judged, rather than to the rest of the MLflow model.
+    """
+
+    path: str
+    left: str | None
+    right: str | None
+    left_size: int | None
+    right_size: int | None
+    is_native: bool = True
+
+    @property
+    def largest(self) -> int:
+        """Bytes of the larger half."""
+        return max(self.left_size or 0, self.right_size or 0)
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """What two listings alone say.
+
+    Attributes:
+        pairs: Every file of either model, once.
+        type_differences: Paths that are a file in one model and a directory in the other. What is below the directory
+            has no pair of its own.
+    """
+
+    pairs: tuple[Pair, ...]
+    type_differences: tuple[Difference, ...]
+
+    @property
+    def is_decided(self) -> bool:
+        """Whether the models differ in more than MLflow rewrites, whatever the contents are."""
+        return any(difference.is_native for difference in self.type_differences) or any(
+            pair.left_size != pair.right_size and pair.is_native and not may_be_identity(pair.path)
+            for pair in self.pairs
+        )
+
+
+def pair_files(left: Listing, right: Listing, left_native: str = "", right_native: str = "") -> Pairing:
+    """Pair two listings path by path; the two native models are a pair whatever they are called.
+
+    Both native models are "" or neither is.
+    """
+    if not left_native:
+        return _pair(_own(left, set()), _own(right, set()), is_native=True)
+    left_paths, right_paths = set(left.native_files(left_native)), set(right.native_files(right_native))
+    native = _pair(
+        _below(left, left_paths, left_native),
+        _below(right, right_paths, right_native),
+        is_native=True,
+        name=left_native,
+    )
+    rest = _pair(_own(left, left_paths), _own(right, right_paths), is_native=False)
+    return Pairing(native.pairs + rest.pairs, native.type_differences + rest.type_differences)
+
+
+# Path and size in the model, by the path under which it is paired.
+_Side = dict[str, tuple[str, int]]
+
+
+def _own(listing: Listing, without: set[str]) -> _Side:
+    return {path: (path, size) for path, size in listing.files.items() if path not in without}
+
+
+def _below(listing: Listing, paths: set[str], native_model: str) -> _Side:
+    # "" for a native model of one file, "/x" for a file x in a native model that is a directory.
+    return {path[len(native_model) :]: (path, listing.files[path]) for path in paths}
+
+
+def _pair(left: _Side, right: _Side, *, is_native: bool, name: str = "") -> Pairing:
+    differences = []
+    for one, other, swapped in ((left, right, False), (right, left, True)):
+        for path in sorted(_files_against_directories(one, other), key=path_key):
+            kinds = (FileType.DIRECTORY, FileType.FILE) if swapped else (FileType.FILE, FileType.DIRECTORY)
+            differences.append(
+                Difference(
+                    path=name + path,
+                    kind=DifferenceKind.TYPE,
+                    left_type=kinds[0],
+                    right_type=kinds[1],
+                    left_size=None if swapped else one[path][1],
+                    right_size=one[path][1] if swapped else None,
+                    is_native=is_native,
+                )
+            )
+            del one[path]
+            for below in [each for each in other if each.startswith(path + "/")]:
+                del other[below]
+    pairs = []
+    for path in sorted(left.keys() | right.keys(), key=path_key):
+        left_path, left_size = left.get(path, (None, None))
+        right_path, right_size = right.get(path, (None, None))
+        shown = left_path or right_path or path
+        pairs.append(Pair(shown, left_path, right_path, left_size, right_size, is_native))
+    return Pairing(tuple(pairs), tuple(differences))
+
+
+def _files_against_directories(one: _Side, other: _Side) -> set[str]:
+    return {path for path in one if path not in other} & {parent for path in other for parent in _parents(path)}
+
+
+def _parents(path: str) -> Iterator[str]:
+    end = path.rfind("/")
+    while end >= 0:
+        yield path[:end]
+        end = path.rfind("/", 0, end)

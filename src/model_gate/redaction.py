@@ -1,0 +1,52 @@
+"""Keeps credentials out of every text that leaves the program."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterable
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+MASK = "***"
+# user:password@ in any URI, also in one that was never declared to us (a version's source, an exception's text).
+# What precedes @databricks is a profile's name, no secret.
+_USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
+# Their values are words of the report's own vocabulary, which a short password must not break.
+_VOCABULARY = frozenset({"status", "kind", "command", "type", "require", "schema_version"})
+
+
+class Redactor:
+    """Replaces the known secrets, in their usual encodings, and the user-info of URIs."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        # Longest first: one secret may begin with another.
+        ordered = sorted(forms, key=len, reverse=True)
+        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+
+    def text(self, text: str) -> str:
+        """`text` without secrets."""
+        if self._secrets is not None:
+            text = self._secrets.sub(MASK, text)
+        return _USER_INFO.sub(MASK, text)
+
+    def data(self, value: Any) -> Any:
+        """The same JSON value with every string in it redacted; keys and the report's own words stay."""
+        if isinstance(value, str):
+            return self.text(value)
+        if isinstance(value, dict):
+            return {key: item if key in _VOCABULARY else self.data(item) for key, item in value.items()}
+        if isinstance(value, list | tuple):
+            return [self.data(item) for item in value]
+        return value
+
+
+def _forms(secret: str) -> set[str]:
+    return {
+        secret,
+        quote(secret, safe=""),
+        quote_plus(secret),
+        repr(secret)[1:-1],
+        base64.b64encode(secret.encode()).decode(),
+    }

@@ -1,0 +1,49 @@
+"""The project's JSON Schemas, shipped in `model_gate/schemas`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Violation:
+    """The first thing that does not fit a schema: the path to it and what is wrong."""
+
+    path: tuple[str, ...]
+    message: str
+
+
+@cache
+def load_schema(name: str) -> dict[str, Any]:
+    """The schema in that file."""
+    schema: dict[str, Any] = json.loads((files("model_gate") / "schemas" / name).read_text("utf-8"))
+    return schema
+
+
+def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
+    """What does not fit, if anything: the deepest cause where there are several."""
+    # Imported late: a command line that is wrong anyway should say so at once.
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    error = best_match(Draft202012Validator(schema).iter_errors(data))
+    if error is None:
+        return None
+    return Violation(tuple(str(part) for part in error.absolute_path), _sentence(error.validator, error))
+
+
+def _sentence(validator: str, error: Any) -> str:
+    if validator == "enum":
+        return f"{error.instance!r} is not one of {', '.join(map(str, error.validator_value))}"
+    if validator == "type" and error.instance is None:
+        return "it has no value"
+    if validator in {"minLength", "minProperties"}:
+        return "it is empty"
+    if validator == "required":
+        missing = [key for key in error.validator_value if key not in error.instance]
+        return f"the key {missing[0]!r} is missing"
+    return str(error.message)

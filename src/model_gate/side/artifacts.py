@@ -1,0 +1,140 @@
+"""Lists and fetches the files of a model at a physical URI.
+
+Fetching goes file by file through the repository's own `_download_file`. The public calls list the parent directory
+again for each file, and those for `models:/` and `runs:/` resolve names on the process's global server.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from functools import lru_cache
+from typing import Any
+from urllib.parse import quote, urlsplit
+
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+from model_gate.errors import ModelError, TransferError
+from model_gate.model import MAX_FILES, shown_path
+
+# Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
+# local server), and what would be resolved on a server of its choice.
+SCHEMES = frozenset(
+    {"mlflow-artifacts", "http", "https", "s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss", "hdfs", "viewfs"}
+)
+_LISTERS = 8
+
+# A proxying server reads a whole file from its store before it sends the first byte.
+_FIRST_BYTE_SECONDS = 25
+_STORE_BYTES_PER_SECOND = 20_000_000
+
+
+class Artifacts:
+    """The artifact repositories behind one tracking server."""
+
+    def __init__(self, tracking_uri: str) -> None:
+        self._tracking_uri = tracking_uri
+        self._largest = 0
+        self._lock = threading.Lock()
+        self._repository = lru_cache(maxsize=64)(self._open)
+
+    def list(self, uri: str, note: Callable[[dict[str, Any]], None]) -> dict[str, int]:
+        """Size by path of all files below `uri`; `note` is given the number found so far.
+
+        Raises:
+            ModelError: The location cannot be read from here, or the listing is not one of a directory tree.
+        """
+        repository = self._repository(uri)
+        files: dict[str, int] = {}
+        with ThreadPoolExecutor(_LISTERS) as pool:
+            pending: dict[Future[list[FileInfo]], str] = {pool.submit(repository.list_artifacts, None): ""}
+            try:
+                while pending:
+                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        parent = pending.pop(future)
+                        for directory in _read(future.result(), parent, files):
+                            pending[pool.submit(repository.list_artifacts, directory)] = directory
+                    note({"files": len(files)})
+                    _require_bounded(files, pending, uri)
+            except BaseException:
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        with self._lock:
+            self._largest = max(self._largest, *files.values(), 0)
+            self._allow_for(self._largest)
+        return files
+
+    def fetch(self, uri: str, path: str, destination: str) -> int:
+        """Write one file to `destination`; returns the bytes written."""
+        repository = self._repository(uri)
+        # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
+        remote = quote(path) if isinstance(repository, HttpArtifactRepository) else path
+        repository._download_file(remote, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001  # see above
+        return os.path.getsize(destination)
+
+    def _open(self, uri: str) -> ArtifactRepository:
+        _require_readable(uri, self._tracking_uri)
+        return get_artifact_repository(uri, tracking_uri=self._tracking_uri)
+
+    @staticmethod
+    def _allow_for(largest: int) -> None:
+        # The server has just answered, so a long wait is no longer a dead host. Not for a user who set the limit.
+        if os.environ.get("MODEL_GATE_OWN_TIMEOUT") == "true":
+            seconds = _FIRST_BYTE_SECONDS + largest // _STORE_BYTES_PER_SECOND
+            os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(seconds)
+            os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+
+
+def _require_readable(uri: str, tracking_uri: str) -> None:
+    """Refuse a location that a hostile or mistaken server could use against the runner."""
+    parts = urlsplit(uri)
+    own = urlsplit(tracking_uri)
+    if parts.scheme == "mlflow-artifacts" and own.scheme not in {"http", "https"}:
+        raise ModelError(
+            f"The model is at {uri}, which only a running tracking server can read, not its database.",
+            "Start the server, and name its http address as the host.",
+        )
+    if parts.scheme not in SCHEMES:
+        raise ModelError(
+            f"The model is said to be at {uri}, which cannot be read from here.",
+            "Let the server proxy its artifacts: mlflow server --serve-artifacts.",
+        )
+    if parts.scheme in {"mlflow-artifacts", "http", "https"} and parts.netloc not in {"", own.netloc}:
+        # MLflow would send this server's credentials there.
+        raise ModelError(
+            f"The model is said to be at {uri}: on another host than the tracking server's.",
+            "Name the tracking server that serves the artifacts as the host.",
+        )
+
+
+def _read(infos: list[FileInfo], parent: str, files: dict[str, int]) -> list[str]:
+    """Enter the files of one directory's listing into `files`; returns the directories in it."""
+    directories = []
+    for info in infos:
+        parts = info.path.split("/")
+        if "/".join(parts[:-1]) != parent or parts[-1] in {"", ".", ".."} or "\0" in info.path or info.path in files:
+            raise ModelError(
+                f"The server lists {shown_path(info.path)!r} in {parent or 'the model'!r}, where it cannot be.",
+                "Check the tracking server: its listing is not one of a directory.",
+            )
+        if info.is_dir:
+            directories.append(info.path)
+        elif info.file_size is None:
+            raise TransferError(
+                f"The server does not tell the size of {shown_path(info.path)}: a short download would go unnoticed.",
+                "Use an artifact store that lists sizes.",
+            )
+        else:
+            files[info.path] = int(info.file_size)
+    return directories
+
+
+def _require_bounded(files: dict[str, int], pending: dict[Future[list[FileInfo]], str], uri: str) -> None:
+    if len(files) + len(pending) > MAX_FILES or any(len(path) > 16_384 for path in pending.values()):
+        raise ModelError(f"The listing of {uri} does not end.", "Check the tracking server.")

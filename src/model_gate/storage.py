@@ -1,0 +1,140 @@
+"""Where fetched files are kept: a scratch directory that is removed, or the user's download directory."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import tempfile
+import threading
+from pathlib import Path
+from types import TracebackType
+
+from model_gate.errors import StorageError, storage_error
+from model_gate.model import shown_path
+
+
+class Storage:
+    """The files of the models being compared, at `run_model/…`, `reg_model/…`, and so on.
+
+    Use it as a context manager: whatever the end, the scratch directory is removed.
+
+    Raises:
+        StorageError: The download directory cannot be made, or is not empty.
+    """
+
+    def __init__(self, download_dir: Path | None) -> None:
+        self.keeps = download_dir is not None
+        self._made: set[Path] = set()
+        self._lock = threading.Lock()
+        self._is_open = True
+        try:
+            # Private, since models are: mkdtemp gives it to this user only.
+            self._scratch = Path(tempfile.mkdtemp(prefix="model-gate-"))
+        except OSError as error:
+            raise storage_error(error, "make a scratch directory") from error
+        try:
+            self._root = self._scratch / "models" if download_dir is None else _empty(download_dir)
+            self.home = self._scratch / "home"
+            self.home.mkdir()
+        except BaseException:
+            self.remove()
+            raise
+
+    def __enter__(self) -> Storage:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.remove()
+
+    def remove(self) -> None:
+        """Remove the scratch directory; nothing can be put into it any more."""
+        with self._lock:
+            self._is_open = False
+        remove_tree(self._scratch)
+
+    def directory(self, role: str) -> Path:
+        """Where the model that plays this role (`run_model/server_1`) is kept."""
+        return self._root / role
+
+    def reserve(self, role: str, path: str) -> Path:
+        """An empty file, new, for the file at `path` of that model.
+
+        Raises:
+            StorageError: It cannot be written, or the file system takes two paths for one.
+        """
+        destination = self._root / role / path
+        try:
+            self._make(destination.parent)
+            destination.open("xb").close()
+        except OSError as error:
+            if self.keeps:
+                raise _unkept(error, path) from error
+            # The name is too long or too like another for this file system; in scratch space any name will do.
+            destination = Path(tempfile.mkdtemp(dir=self._scratch)) / "file"
+        return destination
+
+    def release(self, path: Path) -> None:
+        """A fetched file that has been judged: it is no longer needed, unless the user wants to keep it."""
+        if not self.keeps:
+            path.unlink(missing_ok=True)
+
+    def _make(self, directory: Path) -> None:
+        # One level at a time: os.makedirs recurses, and a model may be a thousand levels deep.
+        missing = []
+        with self._lock:
+            if not self._is_open:
+                raise FileNotFoundError(errno.ENOENT, "the scratch directory was removed")
+            while directory not in self._made and not directory.is_dir():
+                missing.append(directory)
+                directory = directory.parent
+            for each in reversed(missing):
+                each.mkdir(exist_ok=True)
+                self._made.add(each)
+
+
+def _unkept(error: OSError, path: str) -> StorageError:
+    if isinstance(error, FileExistsError):
+        return StorageError(
+            f"The download directory cannot hold {shown_path(path)} beside another file of nearly the same name.",
+            "Its file system does not tell the two names apart: leave --download-dir out.",
+        )
+    return storage_error(error, f"keep {shown_path(path)} in the download directory")
+
+
+def _empty(directory: Path) -> Path:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        if any(directory.iterdir()):
+            raise StorageError(
+                f"The download directory {directory} is not empty.",
+                "Empty it, or name another: what was there before must not be taken for a download.",
+            )
+        return directory.resolve()
+    except OSError as error:
+        raise storage_error(error, f"use the download directory {directory}") from error
+
+
+def remove_tree(root: Path) -> None:
+    """Remove a directory of any depth; what cannot be removed is left, without an error.
+
+    Not shutil.rmtree alone: before Python 3.13 it recurses, and fails on a thousand levels.
+    """
+    directories = [str(root)]
+    for directory in directories:
+        try:
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        directories.append(entry.path)
+                    else:
+                        os.unlink(entry.path)
+        except OSError:
+            continue
+    for directory in reversed(directories):
+        try:
+            os.rmdir(directory)
+        except OSError:
+            shutil.rmtree(directory, ignore_errors=True)

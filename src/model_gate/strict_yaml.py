@@ -1,0 +1,120 @@
+"""YAML read without its surprises: a key given twice is an error, and aliases cannot blow a document up."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator
+from typing import Any
+
+import yaml
+
+MAX_BYTES = 10 * 1024 * 1024
+MAX_NODES = 1_000_000
+_MAX_DEPTH = 100
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class DuplicateKeyError(ValueError):
+    """A mapping has a key twice; lines count from 1."""
+
+    def __init__(self, key: str, first: int, second: int) -> None:
+        super().__init__(f"the key {key!r} is given twice, on lines {first} and {second}")
+        self.key = key
+        self.first = first
+        self.second = second
+
+
+def compose(text: str) -> yaml.Node | None:
+    """The node tree of one document, with its line numbers; None for an empty one.
+
+    Raises:
+        yaml.YAMLError: It is not YAML, or has more than one document.
+        DuplicateKeyError: A mapping has a key twice.
+        ValueError: It is too large or too deep to be read safely.
+    """
+    if len(text) > MAX_BYTES:
+        raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
+    _require_shallow(text)
+    node = yaml.compose(text, Loader=_LOADER)
+    for each in _nodes(node):
+        if isinstance(each, yaml.MappingNode):
+            _require_unique_keys(each)
+    return node
+
+
+def _require_shallow(text: str) -> None:
+    # libyaml composes by recursion, without a limit: a hundred thousand brackets end the process.
+    depth = 0
+    for event in yaml.parse(text, Loader=_LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > _MAX_DEPTH:
+            raise ValueError("it is nested too deeply")
+
+
+def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+    """Every node as often as it is used: an alias bomb is counted as what it would become."""
+    pending = [(root, 0)] if root is not None else []
+    count = 0
+    while pending:
+        node, depth = pending.pop()
+        count += 1
+        if count > MAX_NODES or depth > _MAX_DEPTH:
+            raise ValueError("it is nested too deeply, or its aliases expand without end")
+        yield node
+        pending += [(child, depth + 1) for child in _children(node)]
+
+
+def _children(node: yaml.Node) -> list[yaml.Node]:
+    if isinstance(node, yaml.MappingNode):
+        return [part for pair in node.value for part in pair]
+    return list(node.value) if isinstance(node, yaml.SequenceNode) else []
+
+
+def _require_unique_keys(node: yaml.MappingNode) -> None:
+    seen: dict[str, yaml.Node] = {}
+    for key, _ in node.value:
+        name = key.value if isinstance(key, yaml.ScalarNode) else repr(key.value)
+        if name in seen:
+            raise DuplicateKeyError(name, line_of(seen[name]), line_of(key))
+        seen[name] = key
+
+
+def line_of(node: yaml.Node) -> int:
+    """The line a node begins on, counted from 1."""
+    return int(node.start_mark.line) + 1
+
+
+def meaning(node: yaml.Node) -> Hashable:
+    """What a composed tree says: equal for two trees exactly if they differ in nothing but layout and key order."""
+    if isinstance(node, yaml.MappingNode):
+        return node.tag, frozenset((meaning(key), meaning(value)) for key, value in node.value)
+    if isinstance(node, yaml.SequenceNode):
+        return node.tag, tuple(meaning(value) for value in node.value)
+    return node.tag, str(node.value)
+
+
+def leaves(node: yaml.Node, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Every leaf of a composed tree as its path (`a.b[0]`) and its text, to be shown; `meaning` is what decides."""
+    if isinstance(node, yaml.MappingNode) and node.value:
+        for key, value in node.value:
+            name = str(key.value)
+            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
+    elif isinstance(node, yaml.SequenceNode) and node.value:
+        for index, value in enumerate(node.value):
+            yield from leaves(value, f"{prefix}[{index}]")
+    else:
+        yield prefix, str(node.value) if isinstance(node, yaml.ScalarNode) else "(empty)"
+
+
+def plain(node: yaml.Node | None) -> Any:
+    """A composed tree as dicts, lists, booleans, None and texts. Numbers stay as they are written: `010` is no 8."""
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): plain(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [plain(value) for value in node.value]
+    if not isinstance(node, yaml.ScalarNode):
+        return None
+    if node.tag.endswith(":null"):
+        return None
+    if node.tag.endswith(":bool"):
+        return node.value.lower() in {"true", "yes", "on"}
+    return str(node.value)

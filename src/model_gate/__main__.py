@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,8 @@ def compare_model_versions() -> None:
 
 
 def _run(app: Typer, name: str) -> None:
+    # A large model makes many small objects and hardly a cycle: collecting them often is a tenth of the time.
+    gc.set_threshold(200_000, 50, 50)
     try:
         app(prog_name=name)
     except SystemExit as stop:

@@ -9,6 +9,7 @@ from typing import Any
 import mlflow
 
 from model_gate.side.artifacts import Artifacts
+from model_gate.side.connection import acknowledge_at_once
 from model_gate.side.registry import Registry
 
 Note = Callable[[dict[str, Any]], None]
@@ -18,6 +19,7 @@ class Session:
     """One tracking server, its client and its artifact repositories."""
 
     def __init__(self, uri: str) -> None:
+        acknowledge_at_once()
         client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
         self._registry = Registry(client)
         self._artifacts = Artifacts(uri)

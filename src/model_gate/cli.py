@@ -195,9 +195,20 @@ def diff(
     )
 
 
+def action() -> None:
+    """Be a step of a GitHub workflow: inputs come from INPUT_… variables, as action.yml has them.
+
+    The container of the action runs this. In a shell, use check and compare.
+    """
+    from model_gate.action.step import run_step
+
+    raise typer.Exit(run_step())
+
+
 app.command()(check)
 app.command()(compare)
 app.command()(diff)
+app.command()(action)
 
 # The historical names of the first two, each a command line of its own.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

@@ -51,7 +51,7 @@ class Annotation:
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
         told = ",".join(f"{name}={command_property(one_line(value))}" for name, value in properties.items() if value)
         message = cut(one_line(redactor.text(self.message)), _MAX_MESSAGE)
-        return f"::{self.level} {told}::{command_data(message).replace('##[', '##%5B')}"
+        return f"::{self.level} {told}::{command_data(message).replace('##[', '##\\[')}"
 
 
 def annotate(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:

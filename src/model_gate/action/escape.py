@@ -6,8 +6,9 @@ import re
 
 # One line of the log never needs more.
 _MAX_LOG_LINE = 4_000
-# In an HTML document or a Mermaid label, everything else may mean something; so it goes in by number.
-_PLAIN = re.compile(r"[^0-9A-Za-z .\u00a1-\ud7ff\ue000-\U0010ffff]")
+# Everything else may mean something there, so it goes in by number; and so does what would begin a link by itself.
+_HTML = re.compile(r"[^0-9A-Za-z ,.'()/\u00a1-\ud7ff\ue000-\U0010ffff-]|(?<=www)\.", re.IGNORECASE)
+_MERMAID = re.compile(r"[^0-9A-Za-z ,/\u00a1-\ud7ff\ue000-\U0010ffff]")
 
 
 def one_line(text: str) -> str:
@@ -46,12 +47,12 @@ def command_property(text: str) -> str:
 
 def html_text(text: str) -> str:
     """The text as it is to be read, in HTML inside Markdown: no character of it can mean anything there."""
-    return _PLAIN.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
+    return _HTML.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
 def mermaid_text(text: str) -> str:
     """The text as it is to be read, in a quoted Mermaid label."""
-    return _PLAIN.sub(lambda match: f"#{ord(match[0])};", one_line(text))
+    return _MERMAID.sub(lambda match: f"#{ord(match[0])};", one_line(text))
 
 
 def fenced(lines: list[str], language: str = "") -> str:

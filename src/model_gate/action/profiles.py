@@ -11,6 +11,7 @@ from types import TracebackType
 
 from model_gate.errors import InputError, storage_error
 
+_MEMORY = Path("/dev/shm")  # noqa: S108  # the name cannot be guessed, and an existing file is refused
 VARIABLE = "DATABRICKS_CONFIG_FILE"
 # Whatever else a profile holds counts as a secret.
 _PUBLIC_KEYS = frozenset(
@@ -95,7 +96,9 @@ class PrivateFile:
     """A file that only this user can read, gone when it ends. Use it as a context manager."""
 
     def __init__(self) -> None:
-        self.path = Path(tempfile.gettempdir()) / f"model-gate-{secrets.token_hex(16)}"
+        # In memory where that can be had: then it is gone with the container even if nobody is left to remove it.
+        directory = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        self.path = directory / f"model-gate-{secrets.token_hex(16)}"
 
     def __enter__(self) -> PrivateFile:
         return self

@@ -118,15 +118,16 @@ def _models_table(outcome: Outcome, page: Page) -> str:
 
 def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
     asked = _requests(outcome)
-    for name, comparison in outcome.comparisons.items():
+    for names, comparison in _distinct(outcome):
         for index, model in enumerate((comparison.left, comparison.right)):
+            kinds = " and ".join(_NAMES[name][index] for name in names)
             # A check has one version with two models.
             role, request = asked[min(index, len(asked) - 1)] if asked else ("", None)
             found = outcome.versions.get(role)
             yield (
                 _resolved(request, found, page) if request else "",
                 page.code(request.host.address) if request else "",
-                f"{_NAMES[name][index]}{_native(comparison, page)}<br>{page.code(shown_path(model.location.uri))}",
+                f"{kinds}{_native(comparison, page)}<br>{page.code(shown_path(model.location.uri))}",
                 *_measures(model),
             )
 
@@ -161,13 +162,21 @@ def _resolved(request: VersionRequest, found: ModelVersion | None, page: Page) -
     return f"{page.code(request.model)} version {page.code(found.version)}{f' ({also})' if also else ''}"
 
 
-def _ordered(outcome: Outcome) -> list[tuple[str, Difference]]:
-    """All differences with the names of what they were found in; those that MLflow makes by itself come last."""
+def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
+    """The comparisons with their names: run models that are also the registry's are one comparison under two."""
     groups: dict[int, tuple[list[str], Comparison]] = {}
     for name, comparison in outcome.comparisons.items():
-        # Run models that are also the registry's are one comparison under two names.
-        groups.setdefault(id(comparison), ([], comparison))[0].append(_GROUPS[name])
-    found = [(" and ".join(names), each) for names, comparison in groups.values() for each in comparison.differences]
+        groups.setdefault(id(comparison), ([], comparison))[0].append(name)
+    return list(groups.values())
+
+
+def _ordered(outcome: Outcome) -> list[tuple[str, Difference]]:
+    """All differences with the names of what they were found in; those that MLflow makes by itself come last."""
+    found = [
+        (" and ".join(_GROUPS[name] for name in names), each)
+        for names, comparison in _distinct(outcome)
+        for each in comparison.differences
+    ]
     return sorted(found, key=lambda pair: bool(pair[1].identity))
 
 

@@ -10,14 +10,14 @@ from pathlib import Path
 
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
-from model_gate.host import secrets_of
+from model_gate.host import secrets_in, secrets_of
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
 from model_gate.request import CheckRequest, CompareRequest, Request
 from model_gate.result import Outcome
 from model_gate.signals import Interrupted, interruptible
-from model_gate.telling import Ending, Telling, TerminalTelling
-from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, exit_code
+from model_gate.telling import Ending, Telling, TerminalTelling, say
+from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
 
 _EXITS = {"SIGINT": EXIT_INTERRUPTED, "SIGTERM": EXIT_TERMINATED}
 
@@ -64,6 +64,25 @@ def execute(command: Command, telling: Telling | None = None) -> int:
     return exit_code(ending.outcome.status, passed=ending.outcome.passed)
 
 
+def perform(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
+    """Do what makes no report of its own; `action` is given what tells the user a line. Returns the exit code."""
+    try:
+        with interruptible():
+            action(say)
+    except Interrupted as signal:
+        _tell_error(_stopped(signal), is_verbose=is_verbose)
+        return _EXITS[signal.name]
+    except ModelGateError as error:
+        _tell_error(error, is_verbose=is_verbose)
+        return EXIT_ERROR
+    return EXIT_PASSED
+
+
+def _tell_error(error: ModelGateError, *, is_verbose: bool) -> None:
+    redactor = Redactor(secrets_of(os.environ))
+    TerminalTelling().tell(Ending(Outcome(None, error=error), None, redactor, is_verbose))
+
+
 def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Outcome, Redactor, str]:
     """The outcome, a redactor that knows the request's secrets too, and the signal that ended it, if one did."""
     request: Request | None = None
@@ -75,8 +94,7 @@ def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Ou
             redactor = Redactor((*_secrets_given(command), *secrets))
             return gate.run(request, os.environ, progress), redactor, ""
     except Interrupted as signal:
-        error = StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
-        return Outcome(request, error=error), redactor, signal.name
+        return Outcome(request, error=_stopped(signal)), redactor, signal.name
     except ModelGateError as error:
         return Outcome(request, error=error), redactor, ""
     except Exception as error:  # noqa: BLE001  # a defect must end as an error too, never as a verdict
@@ -96,6 +114,10 @@ def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> Ending:
     return Ending(outcome, command.report_file, redactor, command.is_verbose)
 
 
+def _stopped(signal: Interrupted) -> StoppedError:
+    return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
+
+
 def _defect(error: Exception) -> InternalError:
     return InternalError(
         f"Model Gate failed: {type(error).__name__}: {error}.",
@@ -105,7 +127,9 @@ def _defect(error: Exception) -> InternalError:
 
 
 def _secrets_given(command: Command) -> tuple[str, ...]:
-    return (*secrets_of(os.environ), *command.secrets)
+    hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
+    secrets = (secret for host in hosts for secret in secrets_in(host))
+    return (*secrets_of(os.environ), *command.secrets, *secrets)
 
 
 def _secrets_in(request: Request) -> tuple[str, ...]:

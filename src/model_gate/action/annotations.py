@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from model_gate.action.escape import command_data, command_property, cut, one_line
+from model_gate.action.escape import command_data, command_property, cut, log_text, one_line
 from model_gate.action.inputs import in_words_of_inputs
 from model_gate.model import shown_path
 from model_gate.redaction import Redactor
@@ -50,8 +50,8 @@ class Annotation:
         """The workflow command that makes it."""
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
         told = ",".join(f"{name}={command_property(one_line(value))}" for name, value in properties.items() if value)
-        message = cut(one_line(redactor.text(self.message)), _MAX_MESSAGE)
-        return f"::{self.level} {told}::{command_data(message).replace('##[', '##\\[')}"
+        message = cut(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
+        return f"::{self.level} {told}::{command_data(message)}"
 
 
 def annotate(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:

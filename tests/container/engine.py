@@ -8,10 +8,11 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
+WORKFLOWS = Path(__file__).parent / "workflows"
 IMAGE = "model-gate:test"
 RUNNER = "model-gate-runner:test"
 # The action as a workflow of another repository names it.
@@ -49,12 +50,32 @@ def export(destination: Path) -> Path:
     return destination
 
 
+def release(action: Path, image: str) -> Path:
+    """Turn a checkout into a release: the action names its image instead of building it."""
+    manifest = action / "action.yml"
+    text = manifest.read_text()
+    assert text.count("image: Dockerfile\n") == 1
+    manifest.write_text(text.replace("image: Dockerfile\n", f"image: docker://{image}\n"))
+    return action
+
+
 @dataclass(frozen=True)
 class Message:
-    """A line of a workflow's log: the step that it belongs to, and what it says."""
+    """A line of a workflow's log, or a command that the runner understood.
+
+    Attributes:
+        step: The step that it belongs to.
+        text: What the log shows.
+        command: The workflow command, such as `error`; "" for a line.
+        data: The command's message.
+        properties: The command's properties.
+    """
 
     step: str
     text: str
+    command: str = ""
+    data: str = ""
+    properties: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -75,6 +96,10 @@ class Run:
         """What that step logged."""
         return "\n".join(each.text for each in self.messages if each.step == step)
 
+    def commands(self, step: str, *names: str) -> list[Message]:
+        """The workflow commands of these names that the runner understood in that step."""
+        return [each for each in self.messages if each.step == step and each.command in names]
+
 
 @dataclass(frozen=True)
 class Act:
@@ -89,18 +114,31 @@ class Act:
         """Run `workflows/<workflow>.yml`; `files` are the repository's other files."""
         workspace = self.directory / workflow
         workspace.mkdir()
-        source = Path(__file__).parent / "workflows" / f"{workflow}.yml"
-        for name, text in {f".github/workflows/{workflow}.yml": source.read_text(), **files}.items():
+        source = (WORKFLOWS / f"{workflow}.yml").read_text()
+        for name, text in {f".github/workflows/{workflow}.yml": source, **files}.items():
             file = workspace / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
+        return self.run_in(workspace, workflow, variables, secrets)
+
+    def run_in(self, workspace: Path, workflow: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> Run:
+        """Run the workflow of that name that is in the workspace."""
         _commit(workspace)
         # In files, since secrets have no place among a process's arguments.
         settings = self.directory / f"{workflow} settings"
         settings.mkdir()
         for name, values in (("secrets", secrets), ("variables", variables)):
             (settings / name).write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in values.items()))
-        command = [str(Path(sys.executable).with_name("act")), "push", "--bind", "--rm", "--pull=false", "--json"]
+        command = [
+            str(Path(sys.executable).with_name("act")),
+            "push",
+            "--bind",
+            "--workflows",
+            f".github/workflows/{workflow}.yml",
+            "--rm",
+            "--pull=false",
+            "--json",
+        ]
         command += ["--platform", f"ubuntu-latest={RUNNER}", "--no-cache-server"]
         command += ["--secret-file", str(settings / "secrets"), "--var-file", str(settings / "variables")]
         command += ["--local-repository", f"{REPOSITORY}={self.action}"]
@@ -114,6 +152,7 @@ class Act:
             capture_output=True,
             text=True,
             check=False,
+            timeout=200,
             env=os.environ | {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)},
         )
         return Run(done.returncode, list(_messages(done.stdout)), workspace, done.stdout + done.stderr)
@@ -141,5 +180,13 @@ def _messages(output: str) -> list[Message]:
             data = json.loads(line)
         except json.JSONDecodeError:
             continue
-        found.append(Message(str(data.get("step", "")), str(data.get("msg", "")).rstrip("\n")))
+        found.append(
+            Message(
+                str(data.get("step", "")),
+                str(data.get("msg", "")).rstrip("\n"),
+                str(data.get("command", "")),
+                str(data.get("arg", data.get("content", ""))),
+                data.get("kvPairs", {}),
+            )
+        )
     return found

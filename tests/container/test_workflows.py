@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from container.engine import Act, Run
+from container.engine import WORKFLOWS, Act, Run, export
 from container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
 pytestmark = pytest.mark.container
@@ -49,13 +51,16 @@ def steps(verdicts: Run) -> dict[str, Any]:
     return found
 
 
-def annotations_of(run: Run, step: str) -> list[str]:
-    levels = ("::error ", "::warning ", "::notice ")
-    return [line for line in run.of(step).splitlines() if line.strip().startswith(levels)]
+def annotations_of(run: Run, step: str) -> list[tuple[str, str, str]]:
+    """Level, file and message of each."""
+    found = run.commands(step, "error", "warning", "notice")
+    assert {each.properties["title"] for each in found} <= {"Model Gate"}
+    return [(each.command, each.properties.get("file", ""), each.data) for each in found]
 
 
 def summary_of(run: Run, step: str) -> str:
-    return next(line for line in run.of(step).split("Summary - ")[1:])
+    (summary,) = run.commands(step, "summary")
+    return summary.data
 
 
 def test_a_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
@@ -71,9 +76,9 @@ def test_a_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, 
         "report-file": "reports/same.json",
     }
     assert json.loads((verdicts.workspace / "reports/same.json").read_text())["comparison"]["same_location"] is True
-    (notice,) = annotations_of(verdicts, "same location")
-    assert notice.startswith("::notice title=Model Gate::")
-    assert "one and the same location" in notice
+    ((level, _, message),) = annotations_of(verdicts, "same location")
+    assert level == "notice"
+    assert "one and the same location" in message
 
 
 def test_equal_models_pass_whatever_the_job_leaks(verdicts: Run, steps: dict[str, Any]) -> None:
@@ -92,16 +97,16 @@ def test_different_models_fail_the_step_and_say_where(verdicts: Run, steps: dict
     outputs = steps["different"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("different", "false", "false")
     assert (outputs["run-model-equals"], outputs["reg-model-equals"], outputs["differences"]) == ("false", "", "2")
-    (error,) = annotations_of(verdicts, "different")
-    assert error.strip().startswith("::error title=Model Gate::The run models differ in MLmodel, model.pkl")
+    assert annotations_of(verdicts, "different") == [("error", "", "The run models differ in MLmodel, model.pkl.")]
     assert "mlflow.other" in summary_of(verdicts, "different")
 
 
 def test_a_difference_may_be_a_warning(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["warning"]["outcome"] == "success"
     assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
-    (warning,) = annotations_of(verdicts, "warning")
-    assert warning.strip().startswith("::warning title=Model Gate,file=worse.yaml::")
+    ((level, file, message),) = annotations_of(verdicts, "warning")
+    assert (level, file) == ("warning", "worse.yaml")
+    assert "MLmodel, model.pkl" in message
 
 
 def test_equivalent_models_pass_where_that_is_required(verdicts: Run, steps: dict[str, Any]) -> None:
@@ -117,26 +122,26 @@ def test_an_error_fails_the_step_and_sets_its_outputs(verdicts: Run, steps: dict
     assert outputs["status"] == "error"
     assert outputs["passed"] == "false"
     assert (outputs["equals"], outputs["equivalent"], outputs["differences"]) == ("", "", "")
-    (error,) = annotations_of(verdicts, "missing")
-    assert "99" in error
+    ((level, _, message),) = annotations_of(verdicts, "missing")
+    assert level == "error"
+    assert "99" in message
     assert "⛔" in summary_of(verdicts, "missing")
 
 
 def test_inputs_that_contradict_each_other_are_an_error(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["contradictory"]["outcome"] == "failure"
     assert steps["contradictory"]["outputs"]["status"] == "error"
-    (error,) = annotations_of(verdicts, "contradictory")
-    assert "'config-file' is not for check" in error
-    assert "command: compare" in error
+    ((level, file, message),) = annotations_of(verdicts, "contradictory")
+    assert (level, file) == ("error", "promotion.yaml")
+    assert "'config-file' is not for check" in message
+    assert "command: compare" in message
 
 
 def test_a_profile_is_masked_and_shown_nowhere(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["profiles"]["outcome"] == "failure"
     assert steps["profiles"]["outputs"]["status"] == "error"
-    masks = [line for line in verdicts.of("profiles").splitlines() if "add-mask" in line]
-    assert masks, verdicts.of("profiles")
-    shown = [line for line in verdicts.log.splitlines() if TOKEN in line and "add-mask" not in line]
-    assert shown == []
+    assert TOKEN in {each.data for each in verdicts.commands("profiles", "add-mask")}
+    assert TOKEN not in verdicts.log
 
 
 def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> None:
@@ -144,8 +149,8 @@ def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> 
     outputs = steps["hostile"]["outputs"]
     # Two text files come on top of those with hostile names.
     assert outputs["differences"] == str(len(HOSTILE_NAMES) + 2)
-    (error,) = annotations_of(verdicts, "hostile")
-    assert error.strip().startswith("::error title=Model Gate,file=hostile.yaml::")
+    ((level, file, _),) = annotations_of(verdicts, "hostile")
+    assert (level, file) == ("error", "hostile.yaml")
     assert "##[" not in verdicts.of("hostile")
     summary = summary_of(verdicts, "hostile")
     assert "<img" not in summary
@@ -153,8 +158,9 @@ def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> 
 
 
 def test_no_secret_and_nothing_but_the_reports_is_left(verdicts: Run) -> None:
-    output = "\n".join(line for line in verdicts.output.splitlines() if "add-mask" not in line)
+    output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
     assert PASSWORD not in output
+    assert TOKEN not in output
     files = [line.rsplit(" ", 1) for line in (verdicts.workspace / "files.txt").read_text().splitlines()]
     owner = str(verdicts.workspace.stat().st_uid)
     assert [name for name, user in files if user != owner] == []
@@ -173,13 +179,13 @@ def test_no_secret_and_nothing_but_the_reports_is_left(verdicts: Run) -> None:
         assert TOKEN not in text
 
 
-def test_a_server_in_the_jobs_network_is_reached_by_its_name(act: Act, server: Registry, gateway: str) -> None:
-    run = act.run(
-        "service",
-        variables={"TARGET": f"{gateway}:{server.port}"},
-        secrets=SECRETS,
-        files={"promotion.yaml": config("http://registry:5000", "Wine", 1, 2)},
-    )
+def test_a_checkout_is_built_and_reaches_a_service_by_its_name(
+    act: Act, server: Registry, gateway: str, tmp_path: Path
+) -> None:
+    workspace = export(tmp_path / "checkout")
+    shutil.copy(WORKFLOWS / "service.yml", workspace / ".github/workflows/service.yml")
+    (workspace / "promotion.yaml").write_text(config("http://registry:5000", "Wine", 1, 2))
+    run = act.run_in(workspace, "service", {"TARGET": f"{gateway}:{server.port}"}, SECRETS)
     assert run.code == 0, run.output[-6000:]
 
 

@@ -1,10 +1,13 @@
 # The GitHub Action and the command line as one image: Debian's Python, the locked dependencies, Model Gate.
 FROM debian:trixie-slim AS python
+# Debian keeps only the newest of each package, so a pinned version would soon be gone; the image's digest pins them all.
+# hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates python3 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
 FROM python AS build
+# hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends python3-pip python3-venv \
   && rm -rf /var/lib/apt/lists/*
@@ -17,11 +20,11 @@ RUN pip --python /opt/model-gate/bin/python install --no-compile --only-binary :
 COPY schemas schemas
 COPY src src
 # The package is plain Python, and has nothing to build; the schemas in it are a link in the repository.
-RUN cp --recursive --dereference src/model_gate /opt/model-gate/lib/python3.13/site-packages/
-# Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode.
-# Unchecked, since nothing here changes any more.
-RUN /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
-  /opt/model-gate/lib/python3.13/site-packages
+# Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode. Unchecked, since
+# nothing in it changes any more.
+RUN cp --recursive --dereference src/model_gate /opt/model-gate/lib/python3.13/site-packages/ \
+  && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    /opt/model-gate/lib/python3.13/site-packages
 COPY entrypoint /opt/model-gate/entrypoint
 
 FROM python

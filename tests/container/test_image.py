@@ -264,7 +264,8 @@ def test_a_killed_gate_is_an_error_and_leaves_nothing(step: Step) -> None:
             check=True,
         ).stdout.strip()
         try:
-            script = "for p in /proc/[0-9]*; do tr '\\0' ' ' <$p/cmdline | grep -q 'model_gate action' && echo ${p#/proc/}; done"
+            gate = "tr '\\0' ' ' <$each/cmdline | grep -q 'model_gate action' && echo ${each#/proc/}"
+            script = f"for each in /proc/[0-9]*; do {gate}; done"
             await_text(container, ["sh", "-c", "ls /tmp/model-gate-*/"])
             child = await_text(container, ["sh", "-c", f"{script}; true"]).split()[0]
             docker("exec", container, "sh", "-c", f"kill -9 {child}")

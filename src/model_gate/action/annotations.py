@@ -49,7 +49,9 @@ class Annotation:
     def command(self, redactor: Redactor) -> str:
         """The workflow command that makes it."""
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
-        told = ",".join(f"{name}={command_property(one_line(value))}" for name, value in properties.items() if value)
+        told = ",".join(
+            f"{name}={command_property(log_text(one_line(value)))}" for name, value in properties.items() if value
+        )
         message = cut(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
         return f"::{self.level} {told}::{command_data(message)}"
 

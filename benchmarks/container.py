@@ -1,7 +1,7 @@
 """The container's size, and how long a gate in it takes: `python benchmarks/container.py IMAGE` prints both.
 
-Size: each layer of `docker save`, compressed with gzip, as a registry keeps it. Time: the median of several runs of a whole
-`docker run`, the first one left out, of the same check against a local server and of nothing but `import mlflow`.
+Size: each layer of `docker save`, compressed with gzip, as a registry keeps it. Time: the median of several runs of a
+whole `docker run`, the first one left out, of the same check against a local server and of nothing but `import mlflow`.
 """
 
 from __future__ import annotations

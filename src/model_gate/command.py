@@ -75,6 +75,9 @@ def perform(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool
     except ModelGateError as error:
         _tell_error(error, is_verbose=is_verbose)
         return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # a defect is told like any error
+        _tell_error(_defect(error), is_verbose=is_verbose)
+        return EXIT_ERROR
     return EXIT_PASSED
 
 

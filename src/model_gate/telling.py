@@ -72,10 +72,10 @@ class TerminalTelling:
 
 def say(text: str, descriptor: int = 1) -> None:
     """Write a text and a line's end to standard output, or to another descriptor."""
-    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`),
-    # which must not change the exit code.
+    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`) or
+    # its disk full, which must not change the exit code.
     try:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text + "\n")
-    except BrokenPipeError:
+    except OSError:
         pass

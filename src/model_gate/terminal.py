@@ -132,9 +132,9 @@ def _shown_path(path: str) -> str:
 def describe(difference: Difference) -> str:
     """One difference in one phrase."""
     if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({difference.left_size:,} bytes)"
+        return f"only in the first model ({_count(difference.left_size or 0, 'byte')})"
     if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({difference.right_size:,} bytes)"
+        return f"only in the second model ({_count(difference.right_size or 0, 'byte')})"
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
     sizes = f"{difference.left_size:,} bytes"

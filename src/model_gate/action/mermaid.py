@@ -35,7 +35,7 @@ def picture(outcome: Outcome, redactor: Redactor) -> list[str]:
 def _check(request: CheckRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
     found = outcome.versions.get("model_version")
     yield _version("version", request.version, found.version if found else "", redactor)
-    yield from ('run["run model"]', 'reg["registry model"]', "version --> run", "version --> reg")
+    yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
     yield from _edge("run", "reg", comparison)
 
 
@@ -48,7 +48,8 @@ def _compare(request: CompareRequest, redactor: Redactor, outcome: Outcome) -> I
         for key in outcome.comparisons:
             short, word = _MODELS[key]
             yield f'  {short}{number}["{word}"]'
-            yield f"  version{number} --> {short}{number}"
+            # The second version is on the far right, so that what is compared meets in the middle.
+            yield f"  version1 --- {short}1" if number == 1 else f"  {short}2 --- version2"
         yield "end"
     for key, comparison in outcome.comparisons.items():
         short, _ = _MODELS[key]

@@ -111,9 +111,9 @@ def _verdict(comparison: Comparison) -> str:
 def _models_table(outcome: Outcome, page: Page) -> str:
     rows = list(_model_rows(outcome, page))
     if not rows:
-        rows = [(_asked(each, page), page.code(each.host.address), "", "", "", "") for _, each in _requests(outcome)]
-    head = ("Model version", "Tracking server", "MLflow model", "Files", "Bytes", "SHA-256")
-    return _table(head, rows, "lllrrl") if rows else ""
+        rows = [(_asked(each, page), "", "", "", "") for _, each in _requests(outcome)]
+    head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
+    return _table(head, rows, "llrrl") if rows else ""
 
 
 def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
@@ -126,7 +126,6 @@ def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
             found = outcome.versions.get(role)
             yield (
                 _resolved(request, found, page) if request else "",
-                page.code(request.host.address) if request else "",
                 f"{kinds}{_native(comparison, page)}<br>{page.code(shown_path(model.location.uri))}",
                 *_measures(model),
             )
@@ -137,7 +136,7 @@ def _native(comparison: Comparison, page: Page) -> str:
 
 
 def _measures(model: ComparedModel) -> tuple[str, str, str]:
-    digest = f"<code>{model.digest[:16]}…</code>" if model.digest else "not all was fetched"
+    digest = f"<code>{model.digest[:12]}…</code>" if model.digest else "not all was fetched"
     return f"{model.files:,}", f"{model.size:,}", digest
 
 
@@ -151,7 +150,7 @@ def _requests(outcome: Outcome) -> list[tuple[str, VersionRequest]]:
 
 
 def _asked(request: VersionRequest, page: Page) -> str:
-    return f"{page.code(request.model)} {page.code(request.version_or_stage)}"
+    return f"{page.code(request.model)} {page.code(request.version_or_stage)}<br>on {page.code(request.host.address)}"
 
 
 def _resolved(request: VersionRequest, found: ModelVersion | None, page: Page) -> str:
@@ -159,7 +158,8 @@ def _resolved(request: VersionRequest, found: ModelVersion | None, page: Page) -
         return _asked(request, page)
     names = [found.stage, *(f"@{alias}" for alias in found.aliases)]
     also = ", ".join(page.code(name) for name in names[:4] if name and name != "None")
-    return f"{page.code(request.model)} version {page.code(found.version)}{f' ({also})' if also else ''}"
+    named = f"{page.code(request.model)} version {page.code(found.version)}{f' ({also})' if also else ''}"
+    return f"{named}<br>on {page.code(request.host.address)}"
 
 
 def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
@@ -221,6 +221,8 @@ def meaning(difference: Difference, page: Page) -> str:
         return "one of the models lacks it"
     if difference.offset is None:
         return "the sizes tell it; the bytes were not needed"
+    if difference.explanation is not None and difference.explanation.lines:
+        return "other text: see its lines below"
     return "other content: trained, saved or edited anew"
 
 

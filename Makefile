@@ -8,6 +8,9 @@ INSTALL := $(UV) pip install --quiet --require-hashes
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
+# Workflows in a place where no runner looks for them.
+EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
+
 # Compiled bytecode halves the time to import mlflow, which the tests do in many processes.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
@@ -27,10 +30,16 @@ test: .venv/.installed .venv-mlflow2/.installed ## Run the tests; PYTEST_ARGS ad
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
 
-lint: .venv/.installed ## Check style and types
+lint: .venv/.installed ## Check style, types, workflows and Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml $(EXAMPLES)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES) tests/container/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/gitlab-ci.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	$(BIN)/hadolint Dockerfile
 
 format: .venv/.installed ## Format the code and mend what can be mended
 	$(BIN)/ruff format

@@ -197,6 +197,16 @@ def diff(
     )
 
 
+def action() -> None:
+    """Be a step of a GitHub workflow: inputs come from INPUT_… variables, as action.yml has them.
+
+    The container of the action runs this. In a shell, use check and compare.
+    """
+    from model_gate.action.step import run_step
+
+    raise typer.Exit(run_step())
+
+
 def demo(
     directory: Annotated[
         Path, typer.Option(help="Where the registries and the reports go; an earlier demo there is replaced.")
@@ -215,6 +225,7 @@ def demo(
 app.command()(check)
 app.command()(compare)
 app.command()(diff)
+app.command()(action)
 app.command()(demo)
 
 # The historical names of the first two, each a command line of its own.

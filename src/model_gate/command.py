@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -12,13 +11,12 @@ from pathlib import Path
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
 from model_gate.host import secrets_in, secrets_of
-from model_gate.progress import TerminalProgress
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
 from model_gate.request import CheckRequest, CompareRequest, Request
 from model_gate.result import Outcome
 from model_gate.signals import Interrupted, interruptible
-from model_gate.terminal import error_text, verdict_text
+from model_gate.telling import Ending, Telling, TerminalTelling, say
 from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
 
 _EXITS = {"SIGINT": EXIT_INTERRUPTED, "SIGTERM": EXIT_TERMINATED}
@@ -35,6 +33,7 @@ class Command:
         report_file: Where the report goes.
         inputs: Files and directories that are read, and so must not be changed.
         is_verbose: Whether to show what lies behind an error.
+        secrets: What must appear nowhere, beyond what the request and the environment hold.
     """
 
     name: str
@@ -43,51 +42,59 @@ class Command:
     report_file: Path
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
+    secrets: tuple[str, ...] = ()
 
 
-def execute(command: Command) -> int:
-    """Do it, publish the report, tell the verdict; returns the exit code."""
-    redactor = Redactor(_secrets_given(command))
+def execute(command: Command, telling: Telling | None = None) -> int:
+    """Do it, publish the report, tell the verdict (without `telling`: on the terminal); returns the exit code."""
+    telling = telling or TerminalTelling()
+    secrets = _secrets_given(command)
+    telling.keep_secret(secrets)
+    redactor = Redactor(secrets)
     try:
         prepare_report(command.report_file, command.inputs)
     except ModelGateError as error:
-        _tell_error(error, redactor, is_verbose=command.is_verbose)
+        telling.tell(Ending(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    outcome, redactor, stopped_by = _outcome(command, redactor)
-    outcome = _publish(outcome, command, redactor)
-    if outcome.error is not None:
-        _tell_error(outcome.error, redactor, is_verbose=command.is_verbose)
-    else:
-        _say(redactor.text(verdict_text(outcome, command.report_file)), sys.stdout.fileno())
+    outcome, redactor, stopped_by = _outcome(command, telling, redactor)
+    ending = _publish(outcome, command, redactor)
+    telling.tell(ending)
     if stopped_by:
         return _EXITS[stopped_by]
-    return exit_code(outcome.status, passed=outcome.passed)
+    return exit_code(ending.outcome.status, passed=ending.outcome.passed)
 
 
 def perform(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
     """Do what makes no report of its own; `action` is given what tells the user a line. Returns the exit code."""
     try:
         with interruptible():
-            action(lambda line: _say(line, sys.stdout.fileno()))
+            action(say)
     except Interrupted as signal:
-        _tell_error(_stopped(signal), Redactor(), is_verbose=is_verbose)
+        _tell_error(_stopped(signal), is_verbose=is_verbose)
         return _EXITS[signal.name]
     except ModelGateError as error:
-        _tell_error(error, Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
+        _tell_error(error, is_verbose=is_verbose)
         return EXIT_ERROR
     except Exception as error:  # noqa: BLE001  # a defect is told like any error
-        _tell_error(_defect(error), Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
+        _tell_error(_defect(error), is_verbose=is_verbose)
         return EXIT_ERROR
     return EXIT_PASSED
 
 
-def _outcome(command: Command, redactor: Redactor) -> tuple[Outcome, Redactor, str]:
+def _tell_error(error: ModelGateError, *, is_verbose: bool) -> None:
+    redactor = Redactor(secrets_of(os.environ))
+    TerminalTelling().tell(Ending(Outcome(None, error=error), None, redactor, is_verbose))
+
+
+def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Outcome, Redactor, str]:
     """The outcome, a redactor that knows the request's secrets too, and the signal that ended it, if one did."""
     request: Request | None = None
     try:
-        with interruptible(), TerminalProgress() as progress:
+        with interruptible(), telling.progress() as progress:
             request = command.request()
-            redactor = Redactor((*_secrets_given(command), *_secrets_in(request)))
+            secrets = _secrets_in(request)
+            telling.keep_secret(secrets)
+            redactor = Redactor((*_secrets_given(command), *secrets))
             return gate.run(request, os.environ, progress), redactor, ""
     except Interrupted as signal:
         return Outcome(request, error=_stopped(signal)), redactor, signal.name
@@ -97,17 +104,17 @@ def _outcome(command: Command, redactor: Redactor) -> tuple[Outcome, Redactor, s
         return Outcome(request, error=_defect(error)), redactor, ""
 
 
-def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> Outcome:
+def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> Ending:
     """Write the report. What cannot be reported is no verdict: the outcome becomes an error."""
     try:
         report = build_report(command.name, outcome, dict(command.options), redactor)
         validate_report(report)
         write_report(report, command.report_file)
     except ModelGateError as error:
-        return Outcome(outcome.request, error=error)
+        return Ending(Outcome(outcome.request, error=error), None, redactor, command.is_verbose)
     except Exception as error:  # noqa: BLE001  # the same
-        return Outcome(outcome.request, error=_defect(error))
-    return outcome
+        return Ending(Outcome(outcome.request, error=_defect(error)), None, redactor, command.is_verbose)
+    return Ending(outcome, command.report_file, redactor, command.is_verbose)
 
 
 def _stopped(signal: Interrupted) -> StoppedError:
@@ -124,7 +131,8 @@ def _defect(error: Exception) -> InternalError:
 
 def _secrets_given(command: Command) -> tuple[str, ...]:
     hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
-    return (*secrets_of(os.environ), *(secret for host in hosts for secret in secrets_in(host)))
+    secrets = (secret for host in hosts for secret in secrets_in(host))
+    return (*secrets_of(os.environ), *command.secrets, *secrets)
 
 
 def _secrets_in(request: Request) -> tuple[str, ...]:
@@ -133,18 +141,3 @@ def _secrets_in(request: Request) -> tuple[str, ...]:
     if isinstance(request, CompareRequest):
         return request.tracking_server_1.host.secrets + request.tracking_server_2.host.secrets
     return tuple(secret for host in (request.left_host, request.right_host) if host for secret in host.secrets)
-
-
-def _tell_error(error: ModelGateError, redactor: Redactor, *, is_verbose: bool) -> None:
-    detail = f"\n{error.detail}" if is_verbose and error.detail else ""
-    _say(redactor.text(error_text(error) + detail), sys.stderr.fileno())
-
-
-def _say(text: str, descriptor: int) -> None:
-    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`) or
-    # its disk full, which must not change the exit code.
-    try:
-        with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as stream:
-            stream.write(text + "\n")
-    except OSError:
-        pass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from model_gate.config import checked_native_model, read_config
+from model_gate.config import CompareConfig, checked_native_model, read_config
 from model_gate.errors import InputError
 from model_gate.gate import is_local
 from model_gate.host import Host, parse_host
@@ -47,12 +47,28 @@ def compare_request(
     """What `compare` is asked; what the command line leaves open, the compare file may say.
 
     Raises:
-        InputError: An option is missing, or there is nothing to compare.
+        InputError: The option is missing, or there is nothing to compare.
         ConfigError: The compare file cannot be used.
     """
     if config_file is None:
         raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
-    config = read_config(config_file)
+    return compare_config_request(
+        read_config(config_file), compare_run_models, compare_reg_models, require, download_dir
+    )
+
+
+def compare_config_request(
+    config: CompareConfig,
+    compare_run_models: bool | None,
+    compare_reg_models: bool | None,
+    require: Require | None,
+    download_dir: Path | None,
+) -> CompareRequest:
+    """What `compare` is asked, after the compare file was read.
+
+    Raises:
+        InputError: There is nothing to compare.
+    """
     run_models = _first(compare_run_models, config.compare_run_models, default=True)
     reg_models = _first(compare_reg_models, config.compare_reg_models, default=True)
     if not run_models and not reg_models:

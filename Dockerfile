@@ -1,0 +1,47 @@
+# The GitHub Action and the command line as one image: Debian's Python, the locked dependencies, Model Gate.
+FROM debian:trixie-slim AS python
+# Debian keeps only the newest of each package, so a pinned version would soon be gone; the image's digest pins them all.
+# hadolint ignore=DL3008
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends ca-certificates python3 \
+  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
+
+FROM python AS build
+# hadolint ignore=DL3008
+RUN apt-get update \
+  && apt-get install --yes --no-install-recommends python3-pip python3-venv \
+  && rm -rf /var/lib/apt/lists/*
+ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
+RUN python3 -m venv --without-pip /opt/model-gate
+WORKDIR /build
+COPY requirements.lock .
+RUN pip --python /opt/model-gate/bin/python install --no-compile --only-binary :all: --require-hashes \
+  --requirement requirements.lock
+COPY schemas schemas
+COPY src src
+# The package is plain Python, and has nothing to build; the schemas in it are a link in the repository.
+# Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode. Unchecked, since
+# nothing in it changes any more.
+RUN cp --recursive --dereference src/model_gate /opt/model-gate/lib/python3.13/site-packages/ \
+  && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
+    /opt/model-gate/lib/python3.13/site-packages
+COPY entrypoint /opt/model-gate/entrypoint
+
+FROM python
+ARG VERSION=dev
+ARG REVISION=unknown
+ARG SOURCE=unknown
+LABEL org.opencontainers.image.title="Model Gate" \
+  org.opencontainers.image.description="Are these two MLflow models the same? Answers with evidence." \
+  org.opencontainers.image.licenses="Apache-2.0" \
+  org.opencontainers.image.version="${VERSION}" \
+  org.opencontainers.image.revision="${REVISION}" \
+  org.opencontainers.image.source="${SOURCE}" \
+  org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+COPY --from=build /opt/model-gate /opt/model-gate
+# Without a mounted working directory, the gate runs as the owner of this one: nobody.
+RUN install --directory --owner=nobody --group=nogroup /work
+WORKDIR /work
+# It starts as root and gives that up at once: see the file itself.
+ENTRYPOINT ["/opt/model-gate/bin/python", "-I", "-S", "/opt/model-gate/entrypoint"]
+CMD ["--help"]

@@ -1,0 +1,105 @@
+"""What appears beside the workflow's jobs and in a pull request's files: one error or warning, and a few notices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from model_gate.action.escape import command_data, command_property, cut, log_text, one_line
+from model_gate.action.inputs import in_words_of_inputs
+from model_gate.model import shown_path
+from model_gate.redaction import Redactor
+from model_gate.request import CheckRequest
+from model_gate.result import Comparison, Outcome
+from model_gate.verdict import Status
+
+# The runner cuts at 4,096, and shows ten of a kind.
+_MAX_MESSAGE = 1_000
+_PATHS = 3
+_TITLE = "Model Gate"
+_NAMES = {"comparison": "", "run_model_comparison": "run models", "reg_model_comparison": "registry models"}
+
+
+class Level(StrEnum):
+    """How loud."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+
+@dataclass(frozen=True)
+class Annotation:
+    """One annotation.
+
+    Attributes:
+        level: How loud.
+        message: One sentence or two.
+        file: The file of the repository that it is about, "" for none.
+        line: The line in it, 0 for none.
+    """
+
+    level: Level
+    message: str
+    file: str = ""
+    line: int = 0
+
+    def command(self, redactor: Redactor) -> str:
+        """The workflow command that makes it."""
+        properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
+        told = ",".join(
+            f"{name}={command_property(log_text(one_line(value)))}" for name, value in properties.items() if value
+        )
+        message = cut(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
+        return f"::{self.level} {told}::{command_data(message)}"
+
+
+def annotate(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
+    """The annotations of a step that ended like this. `config_file` is where a reader would change it."""
+    if outcome.error is not None:
+        message = " ".join(filter(None, (outcome.error.message, in_words_of_inputs(outcome.error.remedy))))
+        return [Annotation(Level.ERROR, message, config_file, _line_of(message, config_file))]
+    found = list(_notices(outcome))
+    if not outcome.passed:
+        level = Level.ERROR if fails_on_difference else Level.WARNING
+        found.insert(0, Annotation(level, _what_differs(outcome), config_file))
+    return found
+
+
+def _line_of(message: str, config_file: str) -> int:
+    """The line that an error of the compare file names."""
+    named = re.match(rf"{re.escape(config_file)}, line (\d+)", message) if config_file else None
+    return int(named[1]) if named else 0
+
+
+def _what_differs(outcome: Outcome) -> str:
+    different = {name: each for name, each in outcome.comparisons.items() if not each.equals}
+    if isinstance(outcome.request, CheckRequest):
+        parts = [f"The run model and the registry model {_how(each)}" for each in different.values()]
+    else:
+        parts = [f"The {_NAMES[name]} {_how(each)}" for name, each in different.items()]
+    if outcome.equivalent:
+        parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
+    return ". ".join(parts) + "."
+
+
+def _how(comparison: Comparison) -> str:
+    ordered = sorted(comparison.differences, key=lambda each: bool(each.identity))
+    paths = ", ".join(cut(shown_path(each.path), 80) for each in ordered[:_PATHS])
+    more = len(ordered) - _PATHS
+    return f"differ in {paths}{f' and {more:,} more' if more > 0 else ''}"
+
+
+def _notices(outcome: Outcome) -> Iterator[Annotation]:
+    same = [name for name, each in outcome.comparisons.items() if each.same_location]
+    if same:
+        what = " and ".join(_NAMES[name] or "models" for name in same)
+        yield Annotation(
+            Level.NOTICE, f"The {what} are one and the same location, so equal by definition: nothing was downloaded."
+        )
+    if outcome.status is Status.DIFFERENT and outcome.passed:
+        yield Annotation(
+            Level.NOTICE, "The models are equivalent, not the same: only what MLflow itself rewrites differs."
+        )

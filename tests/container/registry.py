@@ -1,0 +1,196 @@
+"""The registry that the containers talk to: a real `mlflow server` with users, on every address of this machine."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+USERNAME = "ada"
+# What user-info, shells and regular expressions trip over.
+PASSWORD = "S3cret/pass:word+100%"
+_START_SECONDS = 120
+
+# A registered model's name, and names of files in it; each file differs between its two versions. MLflow's own server
+# and client let no line break and no # through in a file's name.
+HOSTILE_MODEL = "Hostile ##[error]owned | ` <details> %0A"
+HOSTILE_NAMES = (
+    "::error::owned",
+    "a|b",
+    "`tick` ```fence",
+    "</code></details><img src=x>",
+    "![x](https:owned.example.com)",
+    "@everyone",
+    '"];click A "javascript:1"',
+)
+
+
+@dataclass(frozen=True)
+class Registry:
+    """A tracking server that runs."""
+
+    port: int
+    directory: Path
+
+    @property
+    def local(self) -> str:
+        """Its address on this machine."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def url(self, name: str) -> str:
+        """Its address under another name of this machine."""
+        return f"http://{name}:{self.port}"
+
+
+@contextmanager
+def registry(directory: Path) -> Iterator[Registry]:
+    """A registry with some models, while it lasts."""
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        port = int(listener.getsockname()[1])
+    process = _start(directory, port)
+    try:
+        found = Registry(port, directory)
+        _make_models(directory / "models")
+        _await_health(process, found, directory / "server.log")
+        _seed(found)
+        yield found
+    finally:
+        # A server is several processes: they end as a group.
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without anything that would lead MLflow somewhere."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
+    return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
+    settings = {
+        "default_permission": "NO_PERMISSIONS",
+        "database_uri": f"sqlite:///{directory}/auth.db",
+        "admin_username": USERNAME,
+        "admin_password": PASSWORD.replace("%", "%%"),
+    }
+    lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]
+    (directory / "auth.ini").write_text("\n".join(lines), "utf-8")
+    command = [str(Path(sys.executable).with_name("mlflow")), "server", "--host", "0.0.0.0", "--port", str(port)]
+    command += ["--workers", "1", "--app-name", "basic-auth", "--allowed-hosts", "*", "--serve-artifacts"]
+    command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
+    command += ["--artifacts-destination", str(directory / "artifacts")]
+    more = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(directory / "auth.ini"),
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests",
+        "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+    }
+    with (directory / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env=environment() | more,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _await_health(process: subprocess.Popen[bytes], found: Registry, log: Path) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{found.local}/health", timeout=5):  # noqa: S310  # our own server
+                return
+        except (urllib.error.URLError, OSError) as error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(log.read_text()[-4000:]) from error
+            time.sleep(0.1)
+
+
+def _seed(found: Registry) -> None:
+    models = found.directory / "models"
+    api = _Api(found)
+    experiment = api.post("experiments/create", name="wine")["experiment_id"]
+    for name, directory in (
+        ("Wine", "wine"),
+        ("Wine", "wine"),
+        ("Wine", "changed"),
+        ("Wine", "logged again"),
+        (HOSTILE_MODEL, "hostile 1"),
+        (HOSTILE_MODEL, "hostile 2"),
+    ):
+        run = api.post("runs/create", experiment_id=experiment, start_time=0)["run"]["info"]
+        source = f"{run['artifact_uri']}/model"
+        # Past MLflow's client, which cannot upload every name.
+        store = found.directory / "artifacts" / source.partition(":")[2].strip("/")
+        shutil.copytree(models / directory, store)
+        api.register(name, source, run["run_id"])
+    api.post("registered-models/alias", name="Wine", alias="champion", version="1")
+
+
+def _make_models(models: Path) -> None:
+    wine = models / "wine"
+    script = (
+        "import sys, mlflow.sklearn; from sklearn.linear_model import LinearRegression; "
+        "mlflow.sklearn.save_model(LinearRegression().fit([[0], [1]], [0, 1]), sys.argv[1], "
+        "serialization_format='cloudpickle', pip_requirements=['scikit-learn'])"
+    )
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(wine)], env=environment(), check=True)
+    changed = models / "changed"
+    shutil.copytree(wine, changed)
+    content = bytearray((changed / "model.pkl").read_bytes())
+    content[len(content) // 2] ^= 1
+    (changed / "model.pkl").write_bytes(content)
+    mlmodel = changed / "MLmodel"
+    mlmodel.write_text(mlmodel.read_text().replace("loader_module: mlflow.sklearn", "loader_module: mlflow.other"))
+    again = models / "logged again"
+    shutil.copytree(wine, again)
+    mlmodel = again / "MLmodel"
+    mlmodel.write_text(mlmodel.read_text() + "run_id: 0123456789abcdef0123456789abcdef\n")
+    for number in ("1", "2"):
+        hostile = models / f"hostile {number}"
+        hostile.mkdir()
+        # Anything may stand in a file.
+        (hostile / "MLmodel").write_text(f"flavors: {{}}\nnote: '##[error]owned {number}'\n")
+        (hostile / "notes.txt").write_text(f"::error::owned\n##[error]owned {number}\n```\n</details> {number}\n")
+        for name in HOSTILE_NAMES:
+            file = hostile / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            # All of one length: the content must be fetched to tell.
+            file.write_text(number)
+
+
+class _Api:
+    """MLflow's REST interface, as much of it as is needed."""
+
+    def __init__(self, found: Registry) -> None:
+        login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+        self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
+        self._base = f"{found.local}/api/2.0/mlflow"
+        self._known: set[str] = set()
+
+    def post(self, path: str, **data: object) -> dict[str, Any]:
+        request = urllib.request.Request(f"{self._base}/{path}", json.dumps(data).encode(), self._headers)  # noqa: S310
+        with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+            answer: dict[str, Any] = json.load(response)
+        return answer
+
+    def register(self, name: str, source: str, run_id: str) -> None:
+        if name not in self._known:
+            self._known.add(name)
+            self.post("registered-models/create", name=name)
+        self.post("model-versions/create", name=name, source=source, run_id=run_id)

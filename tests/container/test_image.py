@@ -1,0 +1,316 @@
+"""The image by itself: as a plain command line, and as the runner starts it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from container.engine import docker
+from container.registry import PASSWORD, USERNAME, Registry
+
+pytestmark = pytest.mark.container
+
+# No user of any image: whoever owns the files is who the gate must run as.
+RUNNER_USER = 41001
+TOKEN = "dapi0123456789-token-of-a-profile"
+LOGIN = {"MLFLOW_TRACKING_USERNAME": USERNAME, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
+
+
+class Step:
+    """A step as the runner starts it: its files, its mounts, its environment."""
+
+    def __init__(self, directory: Path, image: str) -> None:
+        self.image = image
+        self.workspace = directory / "workspace"
+        self.commands = directory / "file_commands"
+        for each in (self.workspace, self.commands):
+            each.mkdir()
+            os.chown(each, RUNNER_USER, RUNNER_USER)
+            each.chmod(0o755)
+        for name in ("output", "summary"):
+            (self.commands / name).touch()
+            os.chown(self.commands / name, RUNNER_USER, RUNNER_USER)
+        directory.chmod(0o755)
+
+    def arguments(self, **environment: str) -> list[str]:
+        """What `docker run` is given; values are in the environment, as the runner does it."""
+        names = {
+            "GITHUB_OUTPUT": "/github/file_commands/output",
+            "GITHUB_STEP_SUMMARY": "/github/file_commands/summary",
+            "GITHUB_WORKSPACE": "/github/workspace",
+            "GITHUB_ACTIONS": "true",
+            "CI": "true",
+            "HOME": "/github/home",
+            **environment,
+        }
+        self.environment = os.environ | names
+        variables = [part for name in names for part in ("--env", name)]
+        mounts = [
+            "--volume",
+            f"{self.workspace}:/github/workspace",
+            "--volume",
+            f"{self.commands}:/github/file_commands",
+        ]
+        return ["docker", "run", "--network", "host", "--workdir", "/github/workspace", *variables, *mounts]
+
+    def run(self, **environment: str) -> subprocess.CompletedProcess[str]:
+        command = [*self.arguments(**environment), "--rm", self.image, "action"]
+        return subprocess.run(command, env=self.environment, capture_output=True, text=True, check=False, timeout=120)
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """The outputs as the runner reads them: the last value counts."""
+        found: dict[str, str] = {}
+        lines = iter((self.commands / "output").read_text().split("\n"))
+        for line in lines:
+            if line:
+                name, _, delimiter = line.partition("<<")
+                value = next(lines)
+                assert next(lines) == delimiter
+                found[name] = value
+        return found
+
+    @property
+    def summary(self) -> str:
+        return (self.commands / "summary").read_text()
+
+
+@pytest.fixture
+def step(tmp_path: Path, image: str) -> Step:
+    return Step(tmp_path, image)
+
+
+@contextmanager
+def silent_server() -> Iterator[int]:
+    """A server that takes connections and never answers."""
+    with socket.create_server(("0.0.0.0", 0)) as listener:
+        taken: list[socket.socket] = []
+
+        def take() -> None:
+            try:
+                while True:
+                    taken.append(listener.accept()[0])
+            except OSError:
+                return
+
+        threading.Thread(target=take, daemon=True).start()
+        yield int(listener.getsockname()[1])
+        listener.shutdown(socket.SHUT_RDWR)
+        for each in taken:
+            each.close()
+
+
+def await_text(container: str, command: list[str]) -> str:
+    """What the command says in the container, once it says something."""
+    deadline = time.monotonic() + 60
+    while True:
+        done = docker("exec", container, *command, check=False)
+        if done.returncode == 0 and done.stdout.strip():
+            return done.stdout
+        assert time.monotonic() < deadline, (done, docker("logs", container, check=False))
+        time.sleep(0.1)
+
+
+def test_the_image_is_a_plain_command_line(image: str, server: Registry, tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    os.chown(tmp_path, RUNNER_USER, RUNNER_USER)
+    done = subprocess.run(
+        ["docker", "run", "--rm", "--network", "host", "--volume", f"{tmp_path}:/work", "--env", "MLFLOW_TRACKING_URI"]
+        + [part for name in LOGIN for part in ("--env", name)]
+        + [image, "check", "--model", "Wine", "--version-or-stage", "1"],
+        env=os.environ | LOGIN | {"MLFLOW_TRACKING_URI": server.local},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    report = tmp_path / "model-gate-report.json"
+    assert json.loads(report.read_text())["status"] == "equal"
+    assert report.stat().st_uid == RUNNER_USER
+
+
+def test_without_a_mount_nobody_runs_it(image: str) -> None:
+    done = docker("run", "--rm", image, "check", "--model", "Wine", check=False)
+    assert done.returncode == 2
+    assert "--host is missing" in done.stderr
+    assert docker("run", "--rm", "--entrypoint", "stat", image, "--format", "%U", "/work").stdout.strip() == "nobody"
+
+
+def test_another_user_may_be_chosen(image: str) -> None:
+    done = docker("run", "--rm", "--user", "1234:1234", image, "--version")
+    assert done.stdout.startswith("model-gate ")
+
+
+def test_a_step_runs_as_the_owner_of_its_outputs(step: Step, server: Registry) -> None:
+    done = step.run(
+        **LOGIN,
+        **{
+            "MLFLOW_TRACKING_URI": server.local,
+            "INPUT_MODEL": "Wine",
+            "INPUT_VERSION-OR-STAGE": "1",
+            "INPUT_DOWNLOAD-DIR": "",
+            "INPUT_REPORT-FILE": "reports/gate.json",
+        },
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert step.outputs["status"] == "equal"
+    assert step.outputs["report-file"] == "reports/gate.json"
+    left = {str(each.relative_to(step.workspace)): each.stat().st_uid for each in step.workspace.rglob("*")}
+    assert left == {"reports": RUNNER_USER, "reports/gate.json": RUNNER_USER}
+    assert PASSWORD not in step.summary
+    assert PASSWORD not in (step.workspace / "reports/gate.json").read_text()
+    assert PASSWORD not in "".join(line for line in done.stdout.splitlines() if "::add-mask::" not in line)
+
+
+def test_wrong_inputs_set_outputs_and_summary(step: Step) -> None:
+    done = step.run(INPUT_VERSION_OR_STAGE="1", INPUT_MODEL="Wine")
+    assert done.returncode == 2
+    assert step.outputs["status"] == "error"
+    assert "Did you mean 'version-or-stage'?" in done.stdout
+    assert "version-or-stage" in step.summary
+
+
+def test_a_leaked_environment_does_no_harm(step: Step, server: Registry) -> None:
+    # A library of that name which is none: whatever loads it ends at once.
+    (step.workspace / "lib").mkdir()
+    (step.workspace / "lib/libssl.so.3").write_text("not a library")
+    (step.workspace / "typing.py").write_text("raise SystemExit('leaked')")
+    done = step.run(
+        **LOGIN,
+        **{
+            "LD_LIBRARY_PATH": "/github/workspace/lib",
+            "PYTHONPATH": "/github/workspace",
+            "PYTHONHOME": "/opt/hostedtoolcache/Python/3.9.0/x64",
+            "PYTHONINSPECT": "1",
+            "MLFLOW_REGISTRY_URI": "http://127.0.0.1:1",
+            "MLFLOW_TRACKING_URI": "http://127.0.0.1:1",
+            "DATABRICKS_HOST": "https://databricks.example.com",
+            "TMPDIR": "/nowhere",
+            "INPUT_HOST": server.local,
+            "INPUT_MODEL": "Wine",
+            "INPUT_VERSION-OR-STAGE": "1",
+        },
+    )
+    # The credentials are for the server that MLFLOW_TRACKING_URI names, which is another one.
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert "leaked" not in done.stdout + done.stderr
+    assert step.outputs["status"] == "error"
+    assert json.loads((step.workspace / "model-gate-report.json").read_text())["error"]["type"] == "AccessError"
+
+
+def test_a_stopped_step_says_so_and_removes_what_was_private(step: Step) -> None:
+    with silent_server() as port:
+        profiles = f"[test]\nhost = https://databricks.example.com\ntoken = {TOKEN}\n"
+        command = step.arguments(
+            **{
+                "INPUT_HOST": f"http://127.0.0.1:{port}",
+                "INPUT_MODEL": "Wine",
+                "INPUT_VERSION-OR-STAGE": "1",
+                "INPUT_DATABRICKS-PROFILES": profiles,
+            }
+        )
+        started = subprocess.run(
+            [*command, "--detach", step.image, "action"],
+            env=step.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        container = started.stdout.strip()
+        try:
+            listing = await_text(container, ["sh", "-c", "stat --format '%a %u' /dev/shm/model-gate-*"])
+            assert listing.split() == ["600", str(RUNNER_USER)]
+            # It says at once that nothing is decided, for the case that it is killed.
+            assert step.outputs["status"] == "error"
+            arguments = docker("inspect", container, "--format", "{{json .Path}} {{json .Args}}").stdout
+            assert TOKEN not in arguments
+            processes = docker("top", container, "-eo", "pid,args").stdout
+            assert "model_gate.side" in processes
+            assert TOKEN not in processes
+            docker("stop", "--time", "30", container)
+            state = json.loads(docker("inspect", container, "--format", "{{json .State}}").stdout)
+            assert state["ExitCode"] == 143
+            changes = docker("diff", container).stdout
+            assert "model-gate-" not in changes.replace("/model-gate-report.json", "")
+            log = docker("logs", container)
+        finally:
+            docker("rm", "--force", container)
+    assert "SIGTERM" in log.stdout
+    masked = [line for line in log.stdout.splitlines() if TOKEN in line]
+    assert masked == [f"::add-mask::{TOKEN}"]
+    assert step.outputs["status"] == "error"
+    assert TOKEN not in step.summary + (step.workspace / "model-gate-report.json").read_text()
+
+
+def test_a_killed_gate_is_an_error_and_leaves_nothing(step: Step) -> None:
+    with silent_server() as port:
+        command = step.arguments(
+            **{"INPUT_HOST": f"http://127.0.0.1:{port}", "INPUT_MODEL": "Wine", "INPUT_VERSION-OR-STAGE": "1"}
+        )
+        container = subprocess.run(
+            [*command, "--detach", step.image, "action"],
+            env=step.environment,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+        try:
+            gate = "tr '\\0' ' ' <$each/cmdline | grep -q 'model_gate action' && echo ${each#/proc/}"
+            script = f"for each in /proc/[0-9]*; do {gate}; done"
+            await_text(container, ["sh", "-c", "ls /tmp/model-gate-*/"])
+            child = await_text(container, ["sh", "-c", f"{script}; true"]).split()[0]
+            docker("exec", container, "sh", "-c", f"kill -9 {child}")
+            code = docker("wait", container).stdout.strip()
+            changes = docker("diff", container).stdout
+            log = docker("logs", container).stdout
+        finally:
+            docker("rm", "--force", container)
+    assert code == "2"
+    assert "::error title=Model Gate::The gate was ended by SIGKILL" in log
+    assert step.outputs == dict.fromkeys(step.outputs, "") | {"status": "error", "passed": "false"}
+    assert "model-gate-" not in changes
+
+
+def test_the_image_holds_no_tools_and_no_secrets(image: str) -> None:
+    script = (
+        "command -v pip pip3 gcc cc git curl; ls -A /root; ls -Ad /build /tmp/* /var/lib/apt/lists/* 2>/dev/null; true"
+    )
+    done = docker("run", "--rm", "--entrypoint", "sh", image, "-c", script)
+    assert set(done.stdout.split()) <= {".bashrc", ".profile"}
+    history = docker("history", "--no-trunc", image).stdout.lower()
+    inspected = docker("inspect", image).stdout.lower()
+    for word in ("token", "password", "secret"):
+        assert word not in history
+        assert word not in inspected
+
+
+def test_the_image_says_what_it_is(image: str) -> None:
+    labels = json.loads(docker("inspect", image, "--format", "{{json .Config.Labels}}").stdout)
+    assert labels["org.opencontainers.image.title"] == "Model Gate"
+    assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+@pytest.mark.parametrize("module", ["boto3", "azure.storage.blob", "azure.identity", "google.cloud.storage"])
+def test_the_image_reaches_the_artifact_stores(image: str, module: str) -> None:
+    python = "/opt/model-gate/bin/python"
+    docker("run", "--rm", "--entrypoint", python, image, "-I", "-W", "error::SyntaxWarning", "-c", f"import {module}")
+
+
+def test_everything_in_the_image_is_compiled(image: str) -> None:
+    script = (
+        "import compileall, importlib.util, pathlib, sys; "
+        "files = pathlib.Path('/opt/model-gate/lib').rglob('*.py'); "
+        "print([str(f) for f in files if f.stat().st_size and not pathlib.Path("
+        "importlib.util.cache_from_source(str(f))).exists()][:5])"
+    )
+    done = docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
+    assert done.stdout.strip() == "[]"

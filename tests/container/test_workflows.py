@@ -1,0 +1,201 @@
+"""The action in workflows, as users write them, with `act` as the runner and a real registry."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from container.engine import WORKFLOWS, Act, Run, export
+from container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
+
+pytestmark = pytest.mark.container
+
+SECRETS = {"USERNAME": USERNAME, "PASSWORD": PASSWORD}
+TOKEN = "dapi0123456789-token-of-a-profile"
+
+
+def config(host: str, model: str, first: int, second: int) -> str:
+    versions = {
+        f"tracking_server_{number}": {"host": host, "model": model, "version_or_stage": str(version)}
+        for number, version in ((1, first), (2, second))
+    }
+    return json.dumps(versions, indent=2)
+
+
+@pytest.fixture(scope="module")
+def verdicts(act: Act, server: Registry) -> Run:
+    host = server.local
+    return act.run(
+        "verdicts",
+        variables={"REGISTRY": host, "NOT_MASKED_BY_THE_RUNNER": TOKEN},
+        secrets=SECRETS,
+        files={
+            "promotion.yaml": config(host, "Wine", 1, 2),
+            "worse.yaml": config(host, "Wine", 1, 3),
+            "again.yaml": config(host, "Wine", 1, 4),
+            "hostile.yaml": config(host, HOSTILE_MODEL, 1, 2),
+            "leaked/typing.py": "raise SystemExit(1)\n",
+        },
+    )
+
+
+@pytest.fixture(scope="module")
+def steps(verdicts: Run) -> dict[str, Any]:
+    file = verdicts.workspace / "steps.json"
+    assert file.exists(), verdicts.output[-6000:]
+    found: dict[str, Any] = json.loads(file.read_text())
+    return found
+
+
+def annotations_of(run: Run, step: str) -> list[tuple[str, str, str]]:
+    """Level, file and message of each."""
+    found = run.commands(step, "error", "warning", "notice")
+    assert {each.properties["title"] for each in found} <= {"Model Gate"}
+    return [(each.command, each.properties.get("file", ""), each.data) for each in found]
+
+
+def summary_of(run: Run, step: str) -> str:
+    (summary,) = run.commands(step, "summary")
+    return summary.data
+
+
+def test_a_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["same"]["outcome"] == "success"
+    assert steps["same"]["outputs"] == {
+        "status": "equal",
+        "equals": "true",
+        "equivalent": "true",
+        "passed": "true",
+        "run-model-equals": "",
+        "reg-model-equals": "",
+        "differences": "0",
+        "report-file": "reports/same.json",
+    }
+    assert json.loads((verdicts.workspace / "reports/same.json").read_text())["comparison"]["same_location"] is True
+    ((level, _, message),) = annotations_of(verdicts, "same location")
+    assert level == "notice"
+    assert "one and the same location" in message
+
+
+def test_equal_models_pass_whatever_the_job_leaks(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["equal"]["outcome"] == "success", verdicts.of("equal")
+    outputs = steps["equal"]["outputs"]
+    assert outputs["status"] == "equal"
+    assert (outputs["run-model-equals"], outputs["reg-model-equals"]) == ("true", "true")
+    assert annotations_of(verdicts, "equal") == []
+    assert "✅ The models are the same" in summary_of(verdicts, "equal")
+    kept = verdicts.workspace / "models/run_model/server_2"
+    assert (kept / "MLmodel").exists()
+
+
+def test_different_models_fail_the_step_and_say_where(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["different"]["outcome"] == "failure"
+    outputs = steps["different"]["outputs"]
+    assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("different", "false", "false")
+    assert (outputs["run-model-equals"], outputs["reg-model-equals"], outputs["differences"]) == ("false", "", "2")
+    assert annotations_of(verdicts, "different") == [("error", "", "The run models differ in MLmodel, model.pkl.")]
+    assert "mlflow.other" in summary_of(verdicts, "different")
+
+
+def test_a_difference_may_be_a_warning(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["warning"]["outcome"] == "success"
+    assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
+    ((level, file, message),) = annotations_of(verdicts, "warning")
+    assert (level, file) == ("warning", "worse.yaml")
+    assert "MLmodel, model.pkl" in message
+
+
+def test_equivalent_models_pass_where_that_is_required(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["equivalent"]["outcome"] == "success"
+    outputs = steps["equivalent"]["outputs"]
+    assert (outputs["status"], outputs["equals"], outputs["equivalent"]) == ("different", "false", "true")
+    assert outputs["passed"] == "true"
+
+
+def test_an_error_fails_the_step_and_sets_its_outputs(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["missing"]["outcome"] == "failure"
+    outputs = steps["missing"]["outputs"]
+    assert outputs["status"] == "error"
+    assert outputs["passed"] == "false"
+    assert (outputs["equals"], outputs["equivalent"], outputs["differences"]) == ("", "", "")
+    ((level, _, message),) = annotations_of(verdicts, "missing")
+    assert level == "error"
+    assert "99" in message
+    assert "⛔" in summary_of(verdicts, "missing")
+
+
+def test_inputs_that_contradict_each_other_are_an_error(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["contradictory"]["outcome"] == "failure"
+    assert steps["contradictory"]["outputs"]["status"] == "error"
+    ((level, file, message),) = annotations_of(verdicts, "contradictory")
+    assert (level, file) == ("error", "promotion.yaml")
+    assert "'config-file' is not for check" in message
+    assert "command: compare" in message
+
+
+def test_a_profile_is_masked_and_shown_nowhere(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["profiles"]["outcome"] == "failure"
+    assert steps["profiles"]["outputs"]["status"] == "error"
+    assert TOKEN in {each.data for each in verdicts.commands("profiles", "add-mask")}
+    assert TOKEN not in verdicts.log
+
+
+def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["hostile"]["outcome"] == "failure"
+    outputs = steps["hostile"]["outputs"]
+    # Two text files come on top of those with hostile names.
+    assert outputs["differences"] == str(len(HOSTILE_NAMES) + 2)
+    ((level, file, _),) = annotations_of(verdicts, "hostile")
+    assert (level, file) == ("error", "hostile.yaml")
+    assert "##[" not in verdicts.of("hostile")
+    summary = summary_of(verdicts, "hostile")
+    assert "<img" not in summary
+    assert "&#60;img src&#61;x&#62;" in summary
+
+
+def test_no_secret_and_nothing_but_the_reports_is_left(verdicts: Run) -> None:
+    output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
+    assert PASSWORD not in output
+    assert TOKEN not in output
+    files = [line.rsplit(" ", 1) for line in (verdicts.workspace / "files.txt").read_text().splitlines()]
+    owner = str(verdicts.workspace.stat().st_uid)
+    assert [name for name, user in files if user != owner] == []
+    known = ("leaked", "models", "reports", "files.txt", "steps.json")
+    left = {name for name, _ in files if name and not name.startswith(known)}
+    assert left == {
+        "promotion.yaml",
+        "worse.yaml",
+        "again.yaml",
+        "hostile.yaml",
+        "model-gate-report.json",
+    }
+    for name in ("model-gate-report.json", "reports/same.json"):
+        text = (verdicts.workspace / name).read_text()
+        assert PASSWORD not in text
+        assert TOKEN not in text
+
+
+def test_a_checkout_is_built_and_reaches_a_service_by_its_name(
+    act: Act, server: Registry, gateway: str, tmp_path: Path
+) -> None:
+    workspace = export(tmp_path / "checkout")
+    shutil.copy(WORKFLOWS / "service.yml", workspace / ".github/workflows/service.yml")
+    (workspace / "promotion.yaml").write_text(config("http://registry:5000", "Wine", 1, 2))
+    run = act.run_in(workspace, "service", {"TARGET": f"{gateway}:{server.port}"}, SECRETS)
+    assert run.code == 0, run.output[-6000:]
+
+
+def test_another_repository_calls_the_reusable_workflow(act: Act, server: Registry) -> None:
+    run = act.run(
+        "reusable",
+        variables={"REGISTRY": server.local},
+        secrets=SECRETS,
+        files={"worse.yaml": config(server.local, "Wine", 1, 3)},
+    )
+    assert run.code == 0, run.output[-6000:]
+    assert "artifact model-gate-report: different" in run.log
+    assert "status=different equals=false" in run.log

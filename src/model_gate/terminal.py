@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from model_gate.difference import Difference, DifferenceKind, Explanation
+from model_gate.difference import Difference, Explanation, FieldChange
 from model_gate.errors import ModelGateError
 from model_gate.lineage import ModelVersion
 from model_gate.model import shown_path
+from model_gate.phrase import describe, in_order
 from model_gate.request import CheckRequest, CompareRequest, DiffRequest, VersionRequest
 from model_gate.result import Comparison, Outcome
 from model_gate.verdict import Require, Status
 
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
+_MAX_WIDTH = 120
 _NAMES = {
     "comparison": "models",
     "run_model_comparison": "run models",
@@ -81,7 +83,8 @@ def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
         yield f"{name}{native}: equal, since both are one and the same location; nothing was downloaded"
         yield f"  {shown_path(left.location.uri)}"
     elif comparison.equals:
-        digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
+        # The digest is of all files: with ignored ones, the two may have different ones.
+        digest = f", sha256 {left.digest[:12]}…" if left.digest and not comparison.ignored else ""
         yield f"{name}{native}: equal ({_count(left.files, 'file')}, {left.size:,} bytes{digest})"
     else:
         equivalent = ", but equivalent" if comparison.equivalent else ""
@@ -90,6 +93,7 @@ def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
         yield from _differences(comparison.differences)
         if comparison.not_compared:
             yield f"  {_count(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
+    yield from _ignored(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
 
@@ -104,43 +108,66 @@ def _rest(comparison: Comparison) -> str:
 
 
 def _differences(differences: Sequence[Difference]) -> Iterator[str]:
-    # What matters first: a difference that MLflow makes by itself is the last thing to look at.
-    ordered = sorted(differences, key=lambda difference: bool(difference.identity))
+    ordered = in_order(differences)
     for difference in ordered[:_MAX_DIFFERENCES]:
-        identity = f"  [{difference.identity}]" if difference.identity else ""
-        yield f"  {shown_path(difference.path)}: {describe(difference)}{identity}"
-        if difference.explanation is not None:
-            yield from _details(difference.explanation)
+        phrase = describe(difference)
+        identity = f"  [{difference.identity}]" if difference.identity and difference.identity != phrase else ""
+        yield f"  {shown_path(difference.path)}: {phrase}{identity}"
+        yield from _details(difference)
     if len(ordered) > _MAX_DIFFERENCES:
         yield f"  … and {len(ordered) - _MAX_DIFFERENCES:,} more, in the report"
 
 
-def describe(difference: Difference) -> str:
-    """One difference in one phrase."""
-    if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({difference.left_size:,} bytes)"
-    if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({difference.right_size:,} bytes)"
-    if difference.kind is DifferenceKind.TYPE:
-        return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
-    sizes = f"{difference.left_size:,} bytes"
-    if difference.left_size != difference.right_size:
-        sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    where = "" if difference.offset is None else f", first at byte {difference.offset:,}"
-    return f"content differs ({sizes}{where})"
-
-
-def _details(explanation: Explanation) -> Iterator[str]:
-    changes = [f"{each.field}: {_shown(each.left)} → {_shown(each.right)}" for each in explanation.fields]
-    details = changes or list(explanation.lines)
+def _details(difference: Difference) -> Iterator[str]:
+    """What there is to say beyond the phrase; nothing of what says nothing about the model."""
+    explanation = difference.explanation
+    if explanation is None or difference.identity:
+        return
+    if explanation.note:
+        yield f"      {shown_path(explanation.note)[:_MAX_WIDTH]}"
+    details = [_field(each) for each in explanation.fields if not each.identity] or list(explanation.lines)
+    if len(details) == 1 and _field_is_told(explanation):
+        return
     for detail in details[:_MAX_DETAILS]:
-        yield f"      {shown_path(detail)[:120]}"
-    if len(details) > _MAX_DETAILS:
+        yield f"      {shown_path(detail)[:_MAX_WIDTH]}"
+    if len(details) > _MAX_DETAILS or explanation.is_cut:
         yield "      …"
+
+
+def _field_is_told(explanation: Explanation) -> bool:
+    return bool(explanation.fields) and explanation.fields[0].field in explanation.summary
+
+
+def _field(change: FieldChange) -> str:
+    if change.left == change.right:
+        return f"{change.field}: {change.meaning}"
+    meaning = f" ({change.meaning})" if change.meaning else ""
+    return f"{change.field}: {_shown(change.left)} → {_shown(change.right)}{meaning}"
+
+
+def _ignored(comparison: Comparison) -> Iterator[str]:
+    for ignored in comparison.ignored[:_MAX_DIFFERENCES]:
+        word = {True: "the same", False: "differs", None: "not compared"}[ignored.equals]
+        yield f"  ignored: {shown_path(ignored.path)} ({word})"
+    if len(comparison.ignored) > _MAX_DIFFERENCES:
+        yield f"  ignored: … and {len(comparison.ignored) - _MAX_DIFFERENCES:,} more, in the report"
+    used = {each.pattern for each in comparison.ignored}
+    for pattern in comparison.ignore:
+        if pattern not in used and not comparison.same_location:
+            yield f"  ignored: nothing, by {shown_path(pattern)!r} (the pattern fits no new path)"
 
 
 def _shown(value: str | None) -> str:
     return "(none)" if value is None else value
+
+
+def _ignored_count(outcome: Outcome) -> str:
+    """A verdict does not go without what it leaves out."""
+    paths = {each.path: each for comparison in outcome.comparisons.values() for each in comparison.ignored}
+    if not paths:
+        return ""
+    differing = sum(each.equals is False for each in paths.values())
+    return f" ({_count(len(paths), 'path')} ignored, {differing:,} known to differ)"
 
 
 def _count(number: int, noun: str) -> str:
@@ -149,11 +176,11 @@ def _count(number: int, noun: str) -> str:
 
 def _verdict(outcome: Outcome) -> str:
     status = outcome.status
-    word = str(status).upper()
+    word = str(status).upper() + _ignored_count(outcome)
     if status is Status.EQUAL:
         return word
     if outcome.equivalent:
         passed = "passed" if outcome.passed else "not passed: identical is required, see --require equivalent"
-        return f"{word}, but equivalent: only what MLflow itself rewrites differs ({passed})"
+        return f"{word}, but equivalent: only what is rewritten whenever a model is logged again differs ({passed})"
     required = " (equivalent is required)" if outcome.require is Require.EQUIVALENT else ""
     return f"{word}{required}"

@@ -38,6 +38,10 @@ class Content:
         """These bytes."""
         return cls(len(data), lambda: BytesIO(data))
 
+    def part(self, start: int, size: int) -> Content:
+        """Some of its bytes, which all are there."""
+        return Content(size, lambda: _Part(self.open(), start, size))
+
     def head(self, size: int) -> bytes:
         """The first bytes."""
         with self.open() as stream:
@@ -52,6 +56,28 @@ class Content:
         if self.size > limit:
             raise UnexplainedError(f"it is larger than {limit:,} bytes")
         return self.head(limit)
+
+
+class _Part(BytesIO):
+    """A part of a stream, read from its start to its end."""
+
+    def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
+        super().__init__()
+        self._stream = stream
+        self._remaining = size
+        stream.seek(start)
+
+    def read(self, size: int | None = -1) -> bytes:
+        """The next bytes."""
+        wanted = self._remaining if size is None or size < 0 else min(size, self._remaining)
+        data = self._stream.read(wanted)
+        self._remaining -= len(data)
+        return data
+
+    def close(self) -> None:
+        """Closes the stream too."""
+        self._stream.close()
+        super().close()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from model_gate.explanation.content import Content, ContentPair
 
 KIND = "bytes"
 # Counting differing bytes takes much longer than finding that two blocks are the same.
-_MAX_COUNTED_BYTES = 192 * 1024 * 1024
+_MAX_COUNTED_BYTES = 96 * 1024 * 1024
 _BLOCK_BYTES = 16 * 1024
 
 

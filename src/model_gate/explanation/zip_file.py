@@ -47,13 +47,13 @@ class Archive:
 
     Attributes:
         members: By name, in the archive's order.
-        size: Bytes of the archive.
     """
 
-    def __init__(self, file: zipfile.ZipFile, size: int) -> None:
+    def __init__(self, file: zipfile.ZipFile, content: Content, starts: dict[str, int]) -> None:
         self.members = {info.filename: info for info in file.infolist()}
-        self.size = size
         self._file = file
+        self._content = content
+        self._starts = starts
 
     def open(self, name: str) -> IO[bytes]:
         """A member's bytes; at their end they are held against the checksum."""
@@ -62,6 +62,10 @@ class Archive:
     def content(self, name: str) -> Content:
         """The same as a content."""
         return Content(self.members[name].file_size, lambda: self.open(name))
+
+    def packed(self, name: str) -> Content:
+        """The member as the archive holds it, packed or not."""
+        return self._content.part(self._starts[name], self.members[name].compress_size)
 
 
 @contextmanager
@@ -77,8 +81,8 @@ def open_archive(content: Content) -> Iterator[Archive]:
             with zipfile.ZipFile(stream) as file:
                 _require_bounded(file.infolist(), content.size)
                 _require_unambiguous(file.infolist())
-                _require_contiguous(stream, file.infolist(), start)
-                yield Archive(file, content.size)
+                starts = _contiguous_starts(stream, file.infolist(), start)
+                yield Archive(file, content, starts)
         except _ERRORS as error:
             raise UnexplainedError(f"the archive cannot be read: {error}") from error
 
@@ -135,19 +139,22 @@ def _extra_fields(extra: bytes) -> Iterator[int]:
         position += 4 + length
 
 
-def _require_contiguous(stream: IO[bytes], infos: list[zipfile.ZipInfo], directory: int) -> None:
-    """Refuse bytes that belong to no member: another reader may find something else in them."""
+def _contiguous_starts(stream: IO[bytes], infos: list[zipfile.ZipInfo], directory: int) -> dict[str, int]:
+    """Where each member's bytes begin. Bytes that belong to none are refused: another reader may find more in them."""
+    starts: dict[str, int] = {}
     end = 0
     for info in sorted(infos, key=lambda info: info.header_offset):
-        if not end <= info.header_offset <= end + slack_of(end):
+        if not end <= info.header_offset <= end + _slack(end):
             raise zipfile.BadZipFile("there is something between its members")
         stream.seek(info.header_offset)
         *_, name, extra = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-        end = info.header_offset + _LOCAL_HEADER.size + name + extra + info.compress_size
-    if not end <= directory <= end + slack_of(end):
+        starts[info.filename] = info.header_offset + _LOCAL_HEADER.size + name + extra
+        end = starts[info.filename] + info.compress_size
+    if not end <= directory <= end + _slack(end):
         raise zipfile.BadZipFile("there is something between its members")
+    return starts
 
 
-def slack_of(end: int) -> int:
+def _slack(end: int) -> int:
     """How many bytes may follow a member: the descriptor that some writers add."""
     return _DESCRIPTOR_BYTES if end else 0

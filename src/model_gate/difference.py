@@ -56,8 +56,8 @@ class Explanation:
         identity: Why the difference says nothing about the model, "" if it does or may.
     """
 
-    kind: str
-    summary: str
+    kind: str = "bytes"
+    summary: str = ""
     fields: tuple[FieldChange, ...] = ()
     lines: tuple[str, ...] = ()
     is_cut: bool = False

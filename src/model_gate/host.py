@@ -48,7 +48,8 @@ class Host:
         """The texts that must appear nowhere."""
         if not self.password:
             return ()
-        basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
+        basic = base64.b64encode(user_info).decode()
         return (self.password, basic)
 
     @property
@@ -185,7 +186,15 @@ _TRACKING_CREDENTIALS = (
     "MLFLOW_TRACKING_SERVER_CERT_PATH",
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
-_SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+)
 
 # Two retries and ten seconds a try: a dead server is told in half a minute, not in MLflow's four.
 _LIMITS = {
@@ -249,6 +258,13 @@ def _default_host(environment: Mapping[str, str]) -> Host | None:
         return parse_host(environment.get("MLFLOW_TRACKING_URI", ""))
     except InputError:
         return None
+
+
+def secrets_in(text: str) -> tuple[str, ...]:
+    """What must appear nowhere of a host as it was typed, even if it cannot be understood: all before its last `@`."""
+    user_info = text.partition("://")[2].rpartition("@")[0]
+    password = user_info.partition(":")[2]
+    return (user_info, password) if password else ()
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from model_gate.digest import file_digest
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explaining
 from model_gate.explanation.content import Content
-from model_gate.explanation.raw_bytes import first_difference
+from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.identity import IDENTITY_FILES
 from model_gate.model import shown_path
 from model_gate.pairing import Pair
@@ -35,8 +35,8 @@ class Judgement:
     is_compared: bool = True
 
 
-def judge(pair: Pair, left: str | None, right: str | None, explaining: Explaining) -> Judgement:
-    """Compare the bytes of a pair, and have `explaining` say what differs; a half that does not exist is None.
+def judge(pair: Pair, left: str | None, right: str | None, explaining: Explaining | None = None) -> Judgement:
+    """Compare the bytes of a pair; a half that does not exist is None. `explaining` says what differs.
 
     Raises:
         StorageError: A file cannot be read.
@@ -48,7 +48,9 @@ def judge(pair: Pair, left: str | None, right: str | None, explaining: Explainin
         left_digest = file_digest(left)
         if _same_bytes(left, right):
             return Judgement(pair, None, left_digest, left_digest)
-        return Judgement(pair, _content_difference(pair, left, right, explaining), left_digest, file_digest(right))
+        return Judgement(
+            pair, _content_difference(pair, left, right, explaining or Explaining()), left_digest, file_digest(right)
+        )
     except ModelGateError:
         raise
     except OSError as error:
@@ -94,7 +96,7 @@ def _one_sided(pair: Pair, left: str | None, right: str | None) -> Judgement:
 
 
 def _content_difference(pair: Pair, left: str, right: str, explaining: Explaining) -> Difference:
-    offset = first_difference(Content.of_file(left), Content.of_file(right))
+    offset = first_difference(left, right)
     if offset is None:
         raise TransferError(
             f"{shown_path(pair.path)} changed while it was compared.",
@@ -112,6 +114,15 @@ def _content_difference(pair: Pair, left: str, right: str, explaining: Explainin
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )
+
+
+def first_difference(left: str, right: str) -> int | None:
+    """The offset of the first byte that differs, or where the shorter file ends; None if there is none.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return first_differing_byte(Content.of_file(left), Content.of_file(right))
 
 
 def _file_identity(pair: Pair) -> str:

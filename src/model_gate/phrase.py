@@ -18,9 +18,13 @@ def describe(difference: Difference) -> str:
         return f"only in the second model ({difference.right_size:,} bytes)"
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
-    if difference.explanation is None:
-        return f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    return _cut(shown_path(difference.explanation.summary), _MAX_PHRASE)
+    if difference.explanation is not None and difference.explanation.summary:
+        return _cut(shown_path(difference.explanation.summary), _MAX_PHRASE)
+    sizes = f"{difference.left_size:,} bytes"
+    if difference.left_size != difference.right_size:
+        sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
+    where = "" if difference.offset is None else f", first at byte {difference.offset:,}"
+    return f"content differs ({sizes}{where})"
 
 
 def one_line(differences: Sequence[Difference], most: int = 4) -> str:

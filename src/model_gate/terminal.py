@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from model_gate.difference import Difference, Explanation, FieldChange
+from model_gate.difference import Difference, FieldChange
 from model_gate.errors import ModelGateError
 from model_gate.lineage import ModelVersion
 from model_gate.model import shown_path
@@ -14,9 +14,13 @@ from model_gate.request import CheckRequest, CompareRequest, DiffRequest, Versio
 from model_gate.result import Comparison, Outcome
 from model_gate.verdict import Require, Status
 
+# Lines for differences and their details, by how many comparisons differ: all of it must fit 24 lines.
+_ROOM = {1: 14, 2: 6}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
+_MAX_IGNORED = 3
 _MAX_WIDTH = 120
+_MAX_PATH = 100
 _NAMES = {
     "comparison": "models",
     "run_model_comparison": "run models",
@@ -28,6 +32,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """What was compared, the verdict, the first differences and where the report is."""
     lines = [*_asked(outcome), ""]
     told: dict[int, str] = {}
+    room = _ROOM.get(len({id(each) for each in outcome.comparisons.values() if not each.equals}), 0)
     for name, comparison in outcome.comparisons.items():
         if id(comparison) in told:
             word = "equal" if comparison.equals else "different"
@@ -36,7 +41,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
             )
             continue
         told[id(comparison)] = _name(name, outcome)
-        lines += _comparison(_name(name, outcome), comparison)
+        lines += _comparison(_name(name, outcome), comparison, room)
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -76,7 +81,7 @@ def _version(asked: VersionRequest, found: ModelVersion | None) -> str:
     return f"{asked.model} version {found.version}{also} on {asked.host.address}{run}"
 
 
-def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
+def _comparison(name: str, comparison: Comparison, room: int) -> Iterator[str]:
     left = comparison.left
     native = f" ({comparison.native_model} only)" if comparison.native_model else ""
     if comparison.same_location:
@@ -90,7 +95,7 @@ def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = _count(len(comparison.differences), "difference")
         yield f"{name}{native}: different{equivalent}, {count} in {_count(comparison.compared, 'path')}"
-        yield from _differences(comparison.differences)
+        yield from _differences(comparison.differences, room - sum(1 for _ in _ignored(comparison)))
         if comparison.not_compared:
             yield f"  {_count(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
     yield from _ignored(comparison)
@@ -104,38 +109,46 @@ def _rest(comparison: Comparison) -> str:
         return "not compared to the end"
     if rest.equals:
         return "equal"
-    return f"different in {', '.join(shown_path(each.path) for each in rest.differences[:4])}"
+    return f"different in {', '.join(_shown_path(each.path) for each in rest.differences[:4])}"
 
 
-def _differences(differences: Sequence[Difference]) -> Iterator[str]:
+def _differences(differences: Sequence[Difference], room: int) -> Iterator[str]:
     ordered = in_order(differences)
-    for difference in ordered[:_MAX_DIFFERENCES]:
+    shown = ordered[: min(_MAX_DIFFERENCES, room - 1)]
+    more = len(ordered) - len(shown)
+    room -= len(shown) + bool(more)
+    for difference in shown:
         phrase = describe(difference)
         identity = f"  [{difference.identity}]" if difference.identity and difference.identity != phrase else ""
-        yield f"  {shown_path(difference.path)}: {phrase}{identity}"
-        yield from _details(difference)
-    if len(ordered) > _MAX_DIFFERENCES:
-        yield f"  … and {len(ordered) - _MAX_DIFFERENCES:,} more, in the report"
+        yield f"  {_shown_path(difference.path)}: {phrase}{identity}"
+        details = list(_details(difference, room))
+        room -= len(details)
+        yield from details
+    if more:
+        yield f"  … and {more:,} more, in the report"
 
 
-def _details(difference: Difference) -> Iterator[str]:
+def _shown_path(path: str) -> str:
+    text = shown_path(path)
+    half = _MAX_PATH // 2
+    return text if len(text) <= _MAX_PATH else f"{text[:half]}…{text[-half:]}"
+
+
+def _details(difference: Difference, room: int) -> Iterator[str]:
     """What there is to say beyond the phrase; nothing of what says nothing about the model."""
     explanation = difference.explanation
-    if explanation is None or difference.identity:
+    if explanation is None or (difference.identity and explanation.identity):
         return
-    if explanation.note:
-        yield f"      {shown_path(explanation.note)[:_MAX_WIDTH]}"
-    details = [_field(each) for each in explanation.fields if not each.identity] or list(explanation.lines)
-    if len(details) == 1 and _field_is_told(explanation):
-        return
-    for detail in details[:_MAX_DETAILS]:
+    details = [_field(each) for each in explanation.fields] or list(explanation.lines)
+    if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
+        details = []
+    details = [*filter(None, [explanation.note]), *details]
+    most = min(_MAX_DETAILS, room)
+    if len(details) > most:
+        # The last line says that there is more.
+        details = [*details[: most - 1], "…"] if most > 1 else []
+    for detail in details:
         yield f"      {shown_path(detail)[:_MAX_WIDTH]}"
-    if len(details) > _MAX_DETAILS or explanation.is_cut:
-        yield "      …"
-
-
-def _field_is_told(explanation: Explanation) -> bool:
-    return bool(explanation.fields) and explanation.fields[0].field in explanation.summary
 
 
 def _field(change: FieldChange) -> str:
@@ -146,15 +159,17 @@ def _field(change: FieldChange) -> str:
 
 
 def _ignored(comparison: Comparison) -> Iterator[str]:
-    for ignored in comparison.ignored[:_MAX_DIFFERENCES]:
-        word = {True: "the same", False: "differs", None: "not compared"}[ignored.equals]
-        yield f"  ignored: {shown_path(ignored.path)} ({word})"
-    if len(comparison.ignored) > _MAX_DIFFERENCES:
-        yield f"  ignored: … and {len(comparison.ignored) - _MAX_DIFFERENCES:,} more, in the report"
+    words = {True: "the same", False: "differs", None: "not compared"}
+    # What differs comes first.
+    ordered = sorted(comparison.ignored, key=lambda each: each.equals is not False)
+    for ignored in ordered[:_MAX_IGNORED]:
+        yield f"  ignored: {_shown_path(ignored.path)} ({words[ignored.equals]})"
+    if len(ordered) > _MAX_IGNORED:
+        yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
     used = {each.pattern for each in comparison.ignored}
-    for pattern in comparison.ignore:
-        if pattern not in used and not comparison.same_location:
-            yield f"  ignored: nothing, by {shown_path(pattern)!r} (the pattern fits no new path)"
+    unused = [pattern for pattern in comparison.ignore if pattern not in used]
+    if unused and not comparison.same_location:
+        yield f"  ignored: nothing by {', '.join(map(shown_path, unused))[:_MAX_WIDTH]}"
 
 
 def _shown(value: str | None) -> str:
@@ -181,6 +196,6 @@ def _verdict(outcome: Outcome) -> str:
         return word
     if outcome.equivalent:
         passed = "passed" if outcome.passed else "not passed: identical is required, see --require equivalent"
-        return f"{word}, but equivalent: only what is rewritten whenever a model is logged again differs ({passed})"
+        return f"{word}, but equivalent: only what MLflow itself rewrites differs ({passed})"
     required = " (equivalent is required)" if outcome.require is Require.EQUIVALENT else ""
     return f"{word}{required}"

@@ -58,7 +58,7 @@ class TrackingServer:
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = False
         self._stderr_reader = self._start(self._read_stderr)
-        self._start(self._read_answers)
+        self._answers_reader = self._start(self._read_answers)
 
     def __enter__(self) -> TrackingServer:
         return self

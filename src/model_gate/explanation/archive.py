@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from model_gate.difference import Explanation, FieldChange
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.members import Member, changes_of, read_member
-from model_gate.explanation.raw_bytes import first_difference
+from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.trees import MAX_FIELDS, fields_of, shortened, summary_of
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
 from model_gate.identity import ArchiveIdentity, archive_identity
@@ -155,10 +155,10 @@ class _Members:
         if _packing(self._left, name) == _packing(self._right, name):
             # What is packed alike to the last byte is alike; it need not be unpacked.
             packed_left, packed_right = (half.archive.packed(half.names[name]) for half in halves)
-            if first_difference(packed_left, packed_right) is None:
+            if first_differing_byte(packed_left, packed_right) is None:
                 return []
         left, right = (half.archive.content(half.names[name]) for half in halves)
-        if first_difference(left, right) is None:
+        if first_differing_byte(left, right) is None:
             return []
         return [FieldChange(self._shown(name), _size(self._left, name), _size(self._right, name))]
 

@@ -12,7 +12,7 @@ from typing import IO, cast
 
 from model_gate.difference import Explanation, FieldChange
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
-from model_gate.explanation.raw_bytes import first_difference, summarize
+from model_gate.explanation.raw_bytes import first_differing_byte, summarize
 from model_gate.explanation.trees import shortened
 
 KIND = "pickle"
@@ -35,7 +35,7 @@ def explain(pair: ContentPair) -> Explanation | None:
     """Protocol, first differing opcode, globals; None if it does not begin as pickles of our time do."""
     if any(content.head(1) != bytes([_PROTO]) for content in (pair.left, pair.right)):
         return None
-    offset = first_difference(pair.left, pair.right)
+    offset = first_differing_byte(pair.left, pair.right)
     left, right = (_scan(content, offset or 0) for content in (pair.left, pair.right))
     fields = list(_changed(left, right))
     summary, is_cut = summarize(pair)

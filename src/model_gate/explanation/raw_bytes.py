@@ -69,7 +69,7 @@ def differing_bytes(left: bytes, right: bytes) -> int:
     return size - both.to_bytes(size, "little").count(0)
 
 
-def first_difference(left: Content, right: Content) -> int | None:
+def first_differing_byte(left: Content, right: Content) -> int | None:
     """The offset of the first byte that differs, or where the shorter content ends; None if there is none."""
     offset = 0
     for one, other in ContentPair("", left, right).chunks():

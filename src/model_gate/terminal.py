@@ -139,7 +139,7 @@ def _details(difference: Difference, room: int) -> Iterator[str]:
     explanation = difference.explanation
     if explanation is None or (difference.identity and explanation.identity):
         return
-    details = [_field(each) for each in explanation.fields] or list(explanation.lines)
+    details = [_field(each) for each in explanation.fields if not each.identity] or list(explanation.lines)
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
     details = [*filter(None, [explanation.note]), *details]

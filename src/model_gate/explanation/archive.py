@@ -131,7 +131,7 @@ class _Members:
                 self._rewritten.append(name)
                 return []
             fields = fields_of(found)
-            meaning = summary_of(fields, len(found), "changes")
+            meaning = summary_of(fields, len(found), "change")
         else:
             meaning = self._how(name, explain_member)
         return [FieldChange(self._shown(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]

@@ -35,7 +35,8 @@ _MEANINGS = tuple(
             r"flavors\.python_function\.(loader_module|python_model|predict_fn|streamable).*",
             "how it is loaded or called changed",
         ),
-        (r"flavors\.[^.]+\.(model_code_path|code|loader_module)", "the code that comes with it changed"),
+        (r"flavors\.[^.]+\.model_code_path", "logged from a program at another path"),
+        (r"flavors\.[^.]+\.(code|loader_module)", "the code that comes with it changed"),
         (r"flavors\.[^.]+\.\w+_version", "logged with another version of the library"),
         (r"flavors\.[^.]+\.(serialization_format|pickle_module|model_format)", "saved in another format"),
         (r"flavors\.python_function\.env(\..*)?", "its environment is described elsewhere"),
@@ -114,7 +115,7 @@ def _summary(decisive: Sequence[FieldChange]) -> str:
     others = [each for each in decisive if each not in signature]
     if others:
         shown = [FieldChange(each.field.rpartition(".")[2], each.left, each.right) for each in others]
-        parts.append(summary_of(shown, len(others), "fields"))
+        parts.append(summary_of(shown, len(others), "field"))
     return ", ".join(parts)
 
 

@@ -49,7 +49,7 @@ def explain(pair: ContentPair) -> Explanation | None:
     # A package of another version says more than one that came or went.
     found.sort(key=lambda change: change.left is None or change.right is None)
     fields = tuple(found[:MAX_FIELDS])
-    return Explanation(KIND, summary_of(fields, len(found), "changes"), fields, is_cut=len(found) > MAX_FIELDS)
+    return Explanation(KIND, summary_of(fields, len(found), "change"), fields, is_cut=len(found) > MAX_FIELDS)
 
 
 def _packages(found: Iterator[tuple[str, str]]) -> _Packages:

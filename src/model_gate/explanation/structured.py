@@ -33,4 +33,4 @@ def explain(pair: ContentPair) -> Explanation | None:
             kind, "only its layout or the order of its keys differs", lines=lines[:MAX_LINES], is_cut=is_cut
         )
     fields = fields_of(found)
-    return Explanation(kind, summary_of(fields, len(found), "changes"), fields, is_cut=len(found) > len(fields))
+    return Explanation(kind, summary_of(fields, len(found), "change"), fields, is_cut=len(found) > len(fields))

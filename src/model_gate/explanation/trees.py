@@ -100,8 +100,9 @@ def summary_of(fields: Sequence[FieldChange], count: int, noun: str) -> str:
     """The first changes in one phrase."""
     shown = [f"{each.field} {shown_change(each)}" for each in fields[:2]]
     if any(len(each) > 80 for each in shown):
-        shown = [shortened(each.field, 80) for each in fields[:2]]
-    more = f" and {count - len(shown):,} more {noun}" if count > len(shown) else ""
+        shown = [f"{shortened(each.field, 60)} changed" for each in fields[:2]]
+    rest = count - len(shown)
+    more = f" and {rest:,} more {noun}{'' if rest == 1 else 's'}" if rest else ""
     return ", ".join(shown) + more
 
 

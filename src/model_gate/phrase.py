@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model_gate.difference import Difference, DifferenceKind
-from model_gate.model import shown_path
+from model_gate.model import shown_path, shown_size
 
 _MAX_PHRASE = 160
 
@@ -13,22 +13,18 @@ _MAX_PHRASE = 160
 def describe(difference: Difference) -> str:
     """One difference in one phrase, without its path."""
     if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({_bytes(difference.left_size)})"
+        return f"only in the first model ({shown_size(difference.left_size or 0)})"
     if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({_bytes(difference.right_size)})"
+        return f"only in the second model ({shown_size(difference.right_size or 0)})"
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
     if difference.explanation is not None and difference.explanation.summary:
         return _cut(shown_path(difference.explanation.summary), _MAX_PHRASE)
-    sizes = _bytes(difference.left_size)
+    sizes = shown_size(difference.left_size or 0)
     if difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     where = "" if difference.offset is None else f", first at byte {difference.offset:,}"
     return f"content differs ({sizes}{where})"
-
-
-def _bytes(size: int | None) -> str:
-    return "1 byte" if size == 1 else f"{size or 0:,} bytes"
 
 
 def one_line(differences: Sequence[Difference], most: int = 4) -> str:

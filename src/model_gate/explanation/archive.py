@@ -12,6 +12,7 @@ from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.trees import MAX_FIELDS, fields_of, shortened, summary_of
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
 from model_gate.identity import ArchiveIdentity, archive_identity
+from model_gate.model import shown_size
 
 KIND = "archive"
 _MAX_EXPLAINED_MEMBERS = 20
@@ -91,7 +92,7 @@ class _Members:
             is_cut = self._is_cut or len(found) > MAX_FIELDS
             return Explanation(KIND, _summary(found), tuple(found[:MAX_FIELDS]), is_cut=is_cut)
         rewritten = (
-            f" and what {self._known.format} writes anew into {', '.join(self._rewritten)}"
+            f" and what {self._known.format} writes anew into {', '.join(sorted(self._rewritten))}"
             if (self._known and self._rewritten)
             else ""
         )
@@ -178,7 +179,7 @@ def _packing(half: _Half, name: str) -> tuple[int, int]:
 
 
 def _size(half: _Half, name: str) -> str:
-    return f"{half.archive.members[half.names[name]].file_size:,} bytes"
+    return shown_size(half.archive.members[half.names[name]].file_size)
 
 
 def _summary(found: list[FieldChange]) -> str:

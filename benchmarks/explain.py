@@ -10,7 +10,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -138,9 +137,15 @@ def _child(name: str, left: str, right: str) -> None:
     started = time.perf_counter()
     explanation = Explaining().explain(name, left, right)
     explaining = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    peak = _peak_bytes()
     summary = explanation.summary + (f" [{explanation.note}]" if explanation.note else "")
     sys.stdout.write(json.dumps(Cost(summary, explaining, reading, peak).__dict__))
+
+
+def _peak_bytes() -> int:
+    # Not ru_maxrss, which begins with that of the process that started this one.
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _read(*files: str) -> None:

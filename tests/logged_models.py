@@ -1,13 +1,16 @@
-"""Real models, logged by real MLflow in processes of their own: once for all tests of a worker."""
+"""Real models, logged by real MLflow in processes of their own: once for all tests."""
 
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import commandline
 
@@ -42,7 +45,32 @@ class LoggedModels:
     mlflow_2_again: Logged
 
 
-def log_all(directory: Path) -> LoggedModels:
+def shared(scratch: Path) -> LoggedModels:
+    """The models of this run of the tests; `scratch` is this worker's temporary directory."""
+    # Workers have theirs side by side.
+    directory = (scratch.parent if "PYTEST_XDIST_WORKER" in os.environ else scratch) / "logged"
+    made = directory / "made.json"
+    try:
+        directory.mkdir()
+    except FileExistsError:
+        deadline = time.monotonic() + 280
+        while not made.exists():
+            assert time.monotonic() < deadline, "the other worker did not log its models"
+            time.sleep(0.1)
+    else:
+        partial = directory / "made.partial"
+        partial.write_text(json.dumps(log_all(directory)))
+        partial.rename(made)
+    answers = json.loads(made.read_text())
+    return LoggedModels(
+        **{
+            name: Logged(answer["host"], {each: Path(place) for each, place in answer["models"].items()})
+            for name, answer in answers.items()
+        }
+    )
+
+
+def log_all(directory: Path) -> dict[str, Any]:
     """Log models: two processes with MLflow 3, since a process has its objects at the same addresses; two with 2."""
     both = ("default", "cloudpickle", "rule")
     jobs = {
@@ -53,10 +81,10 @@ def log_all(directory: Path) -> LoggedModels:
     }
     with ThreadPoolExecutor(len(jobs)) as pool:
         done = {name: pool.submit(_log, directory / name, *job) for name, job in jobs.items()}
-        return LoggedModels(**{name: future.result() for name, future in done.items()})
+        return {name: future.result() for name, future in done.items()}
 
 
-def _log(directory: Path, python: str, names: tuple[str, ...]) -> Logged:
+def _log(directory: Path, python: str, names: tuple[str, ...]) -> Any:
     ended = subprocess.run(
         [python, _PROGRAM, directory, *names],
         env=commandline.clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true"},
@@ -66,5 +94,4 @@ def _log(directory: Path, python: str, names: tuple[str, ...]) -> Logged:
         timeout=240,
     )
     assert ended.returncode == 0, ended.stderr
-    made = json.loads(ended.stdout.splitlines()[-1])
-    return Logged(made["host"], {name: Path(place) for name, place in made["models"].items()})
+    return json.loads(ended.stdout.splitlines()[-1])

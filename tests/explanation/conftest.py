@@ -1,4 +1,4 @@
-"""The logged models, made once for each worker that needs them."""
+"""The logged models, made once for all workers."""
 
 from __future__ import annotations
 
@@ -11,4 +11,4 @@ from logged_models import LoggedModels
 @pytest.fixture(scope="session")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> LoggedModels:
     """Models that MLflow logged. Tests must not change them."""
-    return logged_models.log_all(tmp_path_factory.mktemp("logged"))
+    return logged_models.shared(tmp_path_factory.getbasetemp())

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from explained import tell
+from explained import diff, tell
+from logged_models import LoggedModels
+from model_gate.artifacts import DirectoryArtifacts
+from model_gate.comparison import Side, compare_models
 from model_gate.config import parse_config
 from model_gate.errors import ConfigError, InputError
 from model_gate.ignore import checked_ignore
@@ -121,8 +124,11 @@ def register(client: MlflowClient, directory: Path, files: dict[str, str]) -> in
     return int(client.create_model_version("m", f"{run.info.artifact_uri}/model", run.info.run_id).version)
 
 
-def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_them(tmp_path: Path) -> None:
-    uri = f"sqlite:///{tmp_path / 'mlflow.db'}"
+@pytest.mark.xdist_group("logged_models")
+def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_them(
+    logged: LoggedModels, tmp_path: Path
+) -> None:
+    uri = logged.first.host
     client = MlflowClient(uri)
     client.create_registered_model("m")
     changed = {"README.md": "written", "notes/b.txt": "b"}

@@ -75,6 +75,9 @@ def perform(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool
     except ModelGateError as error:
         _tell_error(error, Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
         return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # a defect is told like any error
+        _tell_error(_defect(error), Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
+        return EXIT_ERROR
     return EXIT_PASSED
 
 
@@ -138,10 +141,10 @@ def _tell_error(error: ModelGateError, redactor: Redactor, *, is_verbose: bool) 
 
 
 def _say(text: str, descriptor: int) -> None:
-    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`),
-    # which must not change the exit code.
+    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`) or
+    # its disk full, which must not change the exit code.
     try:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text + "\n")
-    except BrokenPipeError:
+    except OSError:
         pass

@@ -108,6 +108,12 @@ def _http_host(text: str, named: str, port: int | None) -> Host:
         )
     if parts.query or parts.fragment:
         raise InputError(f"{named} has a query or a fragment; a tracking server's address has neither.", _SHAPES)
+    if "@" in parts.path:
+        # What was meant as user-info has a slash in it: what follows it would be shown.
+        raise InputError(
+            f"{named} has an '@' after its first slash.",
+            "Percent-encode special characters in a user name or password: '/' is %2F.",
+        )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     address = f"{parts.scheme}://{name}{shown_port}{parts.path.rstrip('/')}"
@@ -201,6 +207,8 @@ _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # It may say an hour.
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",

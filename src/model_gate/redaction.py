@@ -55,5 +55,6 @@ def _forms(secret: str) -> set[str]:
         quote_plus(raw),
         repr(secret)[1:-1],
         json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
         base64.b64encode(raw).decode(),
     }

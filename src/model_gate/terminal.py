@@ -120,12 +120,19 @@ def _differences(differences: Sequence[Difference], room: int) -> Iterator[str]:
     for difference in shown:
         phrase = describe(difference)
         identity = f"  [{difference.identity}]" if difference.identity and difference.identity != phrase else ""
-        yield f"  {_shown_path(difference.path)}: {phrase}{identity}"
+        yield f"  {_shown_path(difference.path)}: {phrase}{_first_byte(difference)}{identity}"
         details = list(_details(difference, room))
         room -= len(details)
         yield from details
     if more:
         yield f"  … and {more:,} more, in the report"
+
+
+def _first_byte(difference: Difference) -> str:
+    """Where what can only be told by its bytes begins to differ."""
+    is_bytes = difference.explanation is not None and difference.explanation.kind in {"bytes", "pickle"}
+    is_told = difference.explanation is not None and bool(difference.explanation.summary)
+    return f", first at byte {difference.offset:,}" if is_bytes and is_told and difference.offset is not None else ""
 
 
 def _shown_path(path: str) -> str:

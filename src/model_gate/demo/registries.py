@@ -23,6 +23,7 @@ from sklearn.datasets import load_wine
 from sklearn.tree import DecisionTreeClassifier
 
 from model_gate.demo.place import ALIAS, MODEL
+from model_gate.gate import local_path
 
 _EXPERIMENT = "wine"
 _ARTIFACT = "model"
@@ -101,7 +102,7 @@ def _import(registry: _Registry, files: Path) -> Path:
         registry.client.create_registered_model(MODEL)
     source = f"{run.info.artifact_uri}/{_ARTIFACT}"
     registry.client.create_model_version(MODEL, source, run.info.run_id)
-    return Path(download_artifacts(artifact_uri=source))
+    return local_path(source)
 
 
 def _change_a_byte(file: Path) -> None:

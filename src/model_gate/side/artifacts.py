@@ -31,7 +31,7 @@ SCHEMES = frozenset(
 _LISTERS = 8
 
 # A proxying server reads a whole file from its store before it sends the first byte.
-_FIRST_BYTE_SECONDS = 25
+_FIRST_BYTE_SECONDS = 18
 _STORE_BYTES_PER_SECOND = 20_000_000
 
 

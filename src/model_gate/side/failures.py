@@ -50,7 +50,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "what answers there is not an MLflow server (a web page instead of JSON)",
     ),
 )
-_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|ProtocolError|ContentDecodingError|prematurely")
+_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
 _PACKAGES = {
     "boto3": "aws",
     "botocore": "aws",

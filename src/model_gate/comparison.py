@@ -6,17 +6,18 @@ A location that several comparisons need is listed once and each of its files fe
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_gate.artifacts import Artifacts
 from model_gate.difference import Difference
 from model_gate.digest import tree_digest
-from model_gate.errors import InternalError
+from model_gate.errors import InputError, InternalError
+from model_gate.ignore import NOTHING, Ignore
 from model_gate.judgement import Judgement
 from model_gate.model import Listing, path_key, require_model, require_native_model
 from model_gate.pairing import Pairing, pair_files
 from model_gate.progress import Progress
-from model_gate.result import ComparedModel, Comparison, RestOfModel
+from model_gate.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
 from model_gate.schedule import Match, Pool, judge_matches, results
 
 
@@ -45,11 +46,12 @@ class Side:
 Sides = tuple[Side, Side]
 
 
-def compare_models(wanted: Mapping[str, Sides], progress: Progress) -> dict[str, Comparison]:
-    """Compare each pair of models.
+def compare_models(wanted: Mapping[str, Sides], progress: Progress, ignore: Ignore = NOTHING) -> dict[str, Comparison]:
+    """Compare each pair of models; what fits `ignore` does not decide.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
+        InputError: Everything is ignored.
         ModelGateError: A listing or a transfer failed.
     """
     sides: dict[str, Side] = {}
@@ -61,10 +63,10 @@ def compare_models(wanted: Mapping[str, Sides], progress: Progress) -> dict[str,
         for side in pair:
             _require(side, listings[side.identity])
     distinct = {_key(pair): pair for pair in wanted.values()}
-    matches = [_match(pair, listings) for pair in distinct.values()]
+    matches = [_match(pair, listings, ignore) for pair in distinct.values()]
     judgements = judge_matches(matches, {identity: side.artifacts for identity, side in sides.items()}, progress)
     compared = {
-        key: _result(pair, match.pairing, judged, sides, listings)
+        key: replace(_result(pair, match.pairing, judged, sides, listings), ignore=ignore.patterns)
         for (key, pair), match, judged in zip(distinct.items(), matches, judgements, strict=True)
     }
     return {name: compared[_key(pair)] for name, pair in wanted.items()}
@@ -95,11 +97,17 @@ def _require(side: Side, listing: Listing) -> None:
         require_native_model(listing, side.native_model, uri)
 
 
-def _match(pair: Sides, listings: Mapping[str, Listing]) -> Match:
+def _match(pair: Sides, listings: Mapping[str, Listing], ignore: Ignore) -> Match:
     left, right = pair
     if _is_same(pair):
         return Match(left.identity, right.identity, Pairing((), ()))
     pairing = pair_files(listings[left.identity], listings[right.identity], left.native_model, right.native_model)
+    pairing = pairing.ignoring(ignore)
+    if not pairing.decides:
+        raise InputError(
+            f"All of {left.native_model or 'the model'} is ignored: there is nothing to compare.",
+            "Take the pattern that fits it out of `ignore`.",
+        )
     return Match(left.identity, right.identity, pairing)
 
 
@@ -116,12 +124,14 @@ def _result(
     found = [judgement.difference for judgement in judgements if judgement.difference is not None]
     found += pairing.type_differences
     found.sort(key=lambda difference: path_key(difference.path))
-    differences = tuple(difference for difference in found if difference.is_native)
+    counted = [difference for difference in found if not difference.ignored_by]
+    differences = tuple(difference for difference in counted if difference.is_native)
     native = [judgement for judgement in judgements if judgement.pair.is_native]
-    not_compared = sum(not judgement.is_compared for judgement in native)
+    deciding = [judgement for judgement in judgements if judgement.pair.decides]
+    not_compared = sum(not judgement.is_compared for judgement in deciding)
     left_digests = _digests((judgement.pair.left, judgement.left_digest) for judgement in native)
     right_digests = _digests((judgement.pair.right, judgement.right_digest) for judgement in native)
-    rest_found = tuple(difference for difference in found if not difference.is_native)
+    rest_found = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
         left=_compared(left, sides, listings, left_digests),
         right=_compared(right, sides, listings, right_digests),
@@ -129,15 +139,31 @@ def _result(
         equivalent=all(difference.identity for difference in differences) and not not_compared,
         same_location=_is_same(pair),
         differences=differences,
-        compared=len(native) - not_compared + len(pairing.type_differences),
+        compared=len(deciding) - not_compared + len(pairing.type_differences),
         not_compared=not_compared,
         native_model=left.native_model,
         rest=_rest(judgements, rest_found) if left.native_model else None,
+        ignored=_ignored(judgements, pairing),
     )
 
 
+def _ignored(judgements: list[Judgement], pairing: Pairing) -> tuple[IgnoredPath, ...]:
+    found = [
+        IgnoredPath(
+            judgement.pair.path,
+            judgement.pair.ignored_by,
+            False if judgement.difference else True if judgement.is_compared else None,
+        )
+        for judgement in judgements
+        if judgement.pair.ignored_by
+    ]
+    found += [IgnoredPath(each.path, each.ignored_by, False) for each in pairing.type_differences if each.ignored_by]
+    return tuple(sorted(found, key=lambda each: path_key(each.path)))
+
+
 def _rest(judgements: list[Judgement], differences: tuple[Difference, ...]) -> RestOfModel:
-    complete = all(judgement.is_compared for judgement in judgements if not judgement.pair.is_native)
+    beside = [each for each in judgements if not each.pair.is_native and not each.pair.ignored_by]
+    complete = all(judgement.is_compared for judgement in beside)
     equals = False if differences else True if complete else None
     return RestOfModel(equals, differences)
 

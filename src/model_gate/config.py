@@ -13,6 +13,7 @@ import yaml
 from model_gate import strict_yaml
 from model_gate.errors import ConfigError, InputError
 from model_gate.host import parse_host
+from model_gate.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.request import VersionRequest
 from model_gate.schema import first_violation, load_schema
 from model_gate.verdict import Require
@@ -32,6 +33,7 @@ class CompareConfig:
     compare_run_models: bool | None = None
     compare_reg_models: bool | None = None
     require: Require | None = None
+    ignore: Ignore = NOTHING
 
 
 def read_config(path: Path) -> CompareConfig:
@@ -88,6 +90,7 @@ def parse_config(text: str, name: str) -> CompareConfig:
         compare_run_models=data.get("compare_run_models"),
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
+        ignore=_ignore(data.get("ignore", []), lines, name),
     )
 
 
@@ -170,6 +173,13 @@ def _version_request(key: str, data: Mapping[str, str], lines: _Lines, name: str
         field = "native_model" if "native model" in error.message else "host"
         raise ConfigError(f"{_where((key, field), lines, name)}: {error.message}", error.remedy) from error
     return VersionRequest(host, data["model"], data["version_or_stage"], native_model)
+
+
+def _ignore(patterns: list[str], lines: _Lines, name: str) -> Ignore:
+    try:
+        return checked_ignore(patterns)
+    except InputError as error:
+        raise ConfigError(f"{_where(('ignore',), lines, name)}: {error.message}", error.remedy) from error
 
 
 def _require_native_on_both(servers: Mapping[str, VersionRequest], lines: _Lines, name: str) -> None:

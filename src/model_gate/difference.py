@@ -25,19 +25,21 @@ class FileType(StrEnum):
 
 @dataclass(frozen=True)
 class FieldChange:
-    """A field of `MLmodel` that differs; a value is None where the field is not there.
+    """A part of a file that differs: a field, a package, a tensor, a member; a value is None where it is not there.
 
     Attributes:
-        field: Its path, as in `flavors.sklearn.sklearn_version`.
+        field: Its path or name, as in `flavors.sklearn.sklearn_version`.
         left: Its left value, as short text.
         right: Its right value, as short text.
-        identity: Why MLflow rewrites this field by itself, "" if it does not.
+        identity: Why it is rewritten whenever the same model is logged again, "" if it is not.
+        meaning: What the change means, "" where that is plain.
     """
 
     field: str
     left: str | None
     right: str | None
     identity: str = ""
+    meaning: str = ""
 
 
 @dataclass(frozen=True)
@@ -45,14 +47,22 @@ class Explanation:
     """What a difference in content consists of.
 
     Attributes:
-        fields: For `MLmodel`, the fields that differ.
-        lines: For other text, a unified diff without its header.
+        kind: As what the files were read: `MLmodel`, `packages`, `JSON`, `text`, `pickle`, `bytes`, …
+        summary: It in one phrase.
+        fields: The parts that differ, the first of them.
+        lines: For text, a unified diff without its header.
         is_cut: Whether there is more than is told here.
+        note: Why the files could not be explained as what they are, "" if they could.
+        identity: Why the difference says nothing about the model, "" if it does or may.
     """
 
+    kind: str = "bytes"
+    summary: str = ""
     fields: tuple[FieldChange, ...] = ()
     lines: tuple[str, ...] = ()
     is_cut: bool = False
+    note: str = ""
+    identity: str = ""
 
 
 @dataclass(frozen=True)
@@ -68,9 +78,10 @@ class Difference:
         right_type: For kind `type` only.
         offset: For kind `content`, the first byte that differs, counted from 0; None if the files were not fetched,
             because their sizes already decided.
-        identity: Why the difference is one that MLflow makes by itself, "" if it is not.
-        explanation: For text.
+        identity: Why the difference says nothing about the model, "" if it does or may.
+        explanation: For kind `content`, if both files were there to be read.
         is_native: Whether it belongs to what is judged, rather than to the rest of the MLflow model.
+        ignored_by: The glob by which it was asked to be ignored, "" if it was not.
     """
 
     path: str
@@ -83,6 +94,12 @@ class Difference:
     identity: str = ""
     explanation: Explanation | None = None
     is_native: bool = True
+    ignored_by: str = ""
+
+    @property
+    def decides(self) -> bool:
+        """Whether it makes the models differ."""
+        return self.is_native and not self.ignored_by
 
     @property
     def sizes(self) -> dict[str, Any]:

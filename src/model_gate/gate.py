@@ -46,7 +46,7 @@ def _compare(
             wanted = _compare_versions(request, servers, storage, versions)
         else:
             wanted = _diff(request, servers, storage)
-        return compare_models(wanted, progress)
+        return compare_models(wanted, progress, request.common.ignore)
 
 
 class _Servers:

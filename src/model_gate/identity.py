@@ -1,27 +1,114 @@
-"""What MLflow itself rewrites when a model is logged, registered, copied or exported again.
+"""What is rewritten when the same model is logged, registered, copied or exported again, by MLflow or by the format.
 
-Two models that differ in nothing else are `equivalent`. This is the one place that lists it, with the reasons.
+Two models that differ in nothing else are `equivalent`. This is the one place that lists it, with the reasons and the
+versions for which each entry was looked up or seen.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+
 from model_gate.model import MLMODEL
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Why a difference says nothing about the model, and with which versions it occurs."""
+
+    reason: str
+    versions: str
+
 
 # Top-level fields of MLmodel.
 IDENTITY_FIELDS = {
-    "run_id": "the run that logged it; another after logging, export and import",
-    "model_uuid": "drawn anew each time a model is logged",
-    "model_id": "MLflow 3's name of the logged model; another after logging, export and import",
-    "utc_time_created": "when it was logged",
-    "artifact_path": "where it was logged: the name in MLflow 2, the location in MLflow 3",
+    "run_id": Identity("the run that logged it; another after logging, export and import", "MLflow 1.0 and later"),
+    "model_uuid": Identity("drawn anew each time a model is logged", "MLflow 1.23 and later"),
+    "model_id": Identity(
+        "MLflow 3's name of the logged model; another after logging, export and import", "MLflow 3.0 and later"
+    ),
+    "utc_time_created": Identity("when it was logged", "MLflow 1.0 and later"),
+    "artifact_path": Identity(
+        "where it was logged: the name in MLflow 2, the location in MLflow 3", "MLflow 1.0 and later"
+    ),
+    "model_size_bytes": Identity(
+        "the sum of the other files' sizes, and those files are compared themselves", "MLflow 2.9 and later"
+    ),
 }
 
 # Files at the root of the model.
 IDENTITY_FILES = {
-    "registered_model_meta": "name and version, written into a download by MLflow up to 3.17",
+    "registered_model_meta": Identity(
+        "name and version, written into a download by MLflow", "MLflow 2.8 to 3.17, in downloads by models:/ URI"
+    ),
 }
 
 
+@dataclass(frozen=True)
+class MemberIdentity:
+    """What a format writes anew into a JSON member of its archives.
+
+    Attributes:
+        member: The member's name.
+        address: The key whose number is where an object was in memory. Which of them are the same matters, the number
+            does not.
+        beside: A key that is in every mapping where `address` means this.
+        file: The key, in the same mappings, whose text names the member that holds an object's data; "" if the names
+            of members are fixed.
+        dates: Keys at the top that say when it was saved.
+    """
+
+    member: str
+    address: str = ""
+    beside: str = ""
+    file: str = ""
+    dates: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True)
+class ArchiveIdentity:
+    """A format that is a zip archive: its members are the model; times, order and compression of members are not.
+
+    Attributes:
+        format: As people call it.
+        suffixes: Of its files.
+        versions: With which it was looked up or seen.
+        members: What it writes anew into members.
+    """
+
+    format: str
+    suffixes: tuple[str, ...]
+    versions: str
+    members: tuple[MemberIdentity, ...] = ()
+
+
+ARCHIVES = (
+    ArchiveIdentity(
+        "skops",
+        (".skops",),
+        "skops 0.16, MLflow's default for scikit-learn since 3.17",
+        (MemberIdentity("schema.json", address="__id__", beside="__loader__", file="file"),),
+    ),
+    ArchiveIdentity(
+        "Keras",
+        (".keras",),
+        "Keras 3",
+        (
+            MemberIdentity("config.json", address="shared_object_id", beside="class_name"),
+            MemberIdentity("metadata.json", dates=frozenset({"date_saved"})),
+        ),
+    ),
+    ArchiveIdentity("PyTorch", (".pt", ".pth", ".pt2"), "PyTorch 1.6 and later"),
+    ArchiveIdentity("NumPy", (".npz",), "every NumPy"),
+)
+
+
+def archive_identity(path: str) -> ArchiveIdentity | None:
+    """The zip-based format that a file's name stands for, if any."""
+    suffix = PurePosixPath(path).suffix.lower()
+    return next((each for each in ARCHIVES if suffix in each.suffixes), None)
+
+
 def may_be_identity(path: str) -> bool:
-    """Whether a difference at this path can be one that MLflow makes by itself."""
-    return path == MLMODEL or path in IDENTITY_FILES
+    """Whether a difference at this path, be it one of size, can be one that says nothing about the model."""
+    return path == MLMODEL or path in IDENTITY_FILES or archive_identity(path) is not None

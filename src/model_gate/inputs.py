@@ -79,7 +79,7 @@ def compare_config_request(
     return CompareRequest(
         config.tracking_server_1,
         config.tracking_server_2,
-        Common(require or config.require or Require.IDENTICAL, download_dir),
+        Common(require or config.require or Require.IDENTICAL, download_dir, ignore=config.ignore),
         run_models,
         reg_models,
     )

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import filecmp
 from dataclasses import dataclass
-from pathlib import Path
 
 from model_gate.difference import Difference, DifferenceKind
 from model_gate.digest import file_digest
 from model_gate.errors import ModelGateError, TransferError, storage_error
-from model_gate.explanation import explain, identity_reason
+from model_gate.explanation import Explaining
+from model_gate.explanation.content import Content
+from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.identity import IDENTITY_FILES
 from model_gate.model import shown_path
 from model_gate.pairing import Pair
-
-_CHUNK_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -36,8 +35,8 @@ class Judgement:
     is_compared: bool = True
 
 
-def judge(pair: Pair, left: str | None, right: str | None) -> Judgement:
-    """Compare the bytes of a pair; a half that does not exist is None.
+def judge(pair: Pair, left: str | None, right: str | None, explaining: Explaining | None = None) -> Judgement:
+    """Compare the bytes of a pair; a half that does not exist is None. `explaining` says what differs.
 
     Raises:
         StorageError: A file cannot be read.
@@ -49,7 +48,9 @@ def judge(pair: Pair, left: str | None, right: str | None) -> Judgement:
         left_digest = file_digest(left)
         if _same_bytes(left, right):
             return Judgement(pair, None, left_digest, left_digest)
-        return Judgement(pair, _content_difference(pair, left, right), left_digest, file_digest(right))
+        return Judgement(
+            pair, _content_difference(pair, left, right, explaining or Explaining()), left_digest, file_digest(right)
+        )
     except ModelGateError:
         raise
     except OSError as error:
@@ -63,7 +64,12 @@ def judge_unfetched(pair: Pair) -> Judgement:
     if pair.left_size == pair.right_size:
         return Judgement(pair, None, is_compared=False)
     difference = Difference(
-        pair.path, DifferenceKind.CONTENT, pair.left_size, pair.right_size, is_native=pair.is_native
+        pair.path,
+        DifferenceKind.CONTENT,
+        pair.left_size,
+        pair.right_size,
+        is_native=pair.is_native,
+        ignored_by=pair.ignored_by,
     )
     return Judgement(pair, difference)
 
@@ -81,29 +87,32 @@ def _one_sided(pair: Pair, left: str | None, right: str | None) -> Judgement:
         kind,
         pair.left_size,
         pair.right_size,
-        identity=IDENTITY_FILES.get(pair.path, ""),
+        identity=_file_identity(pair),
         is_native=pair.is_native,
+        ignored_by=pair.ignored_by,
     )
     digests = [None if file is None else file_digest(file) for file in (left, right)]
     return Judgement(pair, difference, digests[0], digests[1])
 
 
-def _content_difference(pair: Pair, left: str, right: str) -> Difference:
+def _content_difference(pair: Pair, left: str, right: str, explaining: Explaining) -> Difference:
     offset = first_difference(left, right)
     if offset is None:
         raise TransferError(
             f"{shown_path(pair.path)} changed while it was compared.",
             "Run the gate again when nothing writes to the model.",
         )
+    explanation = explaining.explain(pair.path, left, right)
     return Difference(
         pair.path,
         DifferenceKind.CONTENT,
         pair.left_size,
         pair.right_size,
         offset=offset,
-        identity=IDENTITY_FILES.get(pair.path, "") or identity_reason(pair.path, Path(left), Path(right)),
-        explanation=explain(pair.path, Path(left), Path(right)),
+        identity=_file_identity(pair) or explanation.identity,
+        explanation=explanation,
         is_native=pair.is_native,
+        ignored_by=pair.ignored_by,
     )
 
 
@@ -113,24 +122,9 @@ def first_difference(left: str, right: str) -> int | None:
     Raises:
         OSError: A file cannot be read.
     """
-    offset = 0
-    with open(left, "rb") as left_file, open(right, "rb") as right_file:
-        while True:
-            left_chunk, right_chunk = left_file.read(_CHUNK_BYTES), right_file.read(_CHUNK_BYTES)
-            if left_chunk != right_chunk:
-                return offset + _first_in(left_chunk, right_chunk)
-            if not left_chunk:
-                return None
-            offset += len(left_chunk)
+    return first_differing_byte(Content.of_file(left), Content.of_file(right))
 
 
-def _first_in(left: bytes, right: bytes) -> int:
-    """The length of the common prefix of two chunks that differ."""
-    low, high = 0, min(len(left), len(right))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if left[low:middle] == right[low:middle]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+def _file_identity(pair: Pair) -> str:
+    identity = IDENTITY_FILES.get(pair.path)
+    return identity.reason if identity else ""

@@ -25,6 +25,11 @@ def shown_path(path: str) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def shown_size(size: int) -> str:
+    """So many bytes, in words."""
+    return "1 byte" if size == 1 else f"{size:,} bytes"
+
+
 @dataclass(frozen=True)
 class Listing:
     """The files of a model.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_gate.difference import Difference, DifferenceKind, FileType
-from model_gate.identity import may_be_identity
+from model_gate.identity import IDENTITY_FILES, may_be_identity
+from model_gate.ignore import Ignore
 from model_gate.model import Listing, path_key
 
 
@@ -21,6 +22,7 @@ class Pair:
         left_size: Bytes.
         right_size: Bytes.
         is_native: Whether it belongs to what is judged, rather than to the rest of the MLflow model.
+        ignored_by: The glob by which it was asked to be ignored, "" if it was not.
     """
 
     path: str
@@ -29,6 +31,12 @@ class Pair:
     left_size: int | None
     right_size: int | None
     is_native: bool = True
+    ignored_by: str = ""
+
+    @property
+    def decides(self) -> bool:
+        """Whether a difference here makes the models differ."""
+        return self.is_native and not self.ignored_by
 
     @property
     def largest(self) -> int:
@@ -52,10 +60,26 @@ class Pairing:
     @property
     def is_decided(self) -> bool:
         """Whether the models differ in more than MLflow rewrites, whatever the contents are."""
-        return any(difference.is_native for difference in self.type_differences) or any(
-            pair.left_size != pair.right_size and pair.is_native and not may_be_identity(pair.path)
-            for pair in self.pairs
+        return any(difference.decides for difference in self.type_differences) or any(
+            pair.left_size != pair.right_size and pair.decides and not _may_be_identity(pair) for pair in self.pairs
         )
+
+    @property
+    def decides(self) -> bool:
+        """Whether there is anything that decides; if not, all of it is ignored."""
+        return any(each.decides for each in self.pairs) or any(each.decides for each in self.type_differences)
+
+    def ignoring(self, ignore: Ignore) -> Pairing:
+        """The same, with what fits `ignore` marked."""
+        return Pairing(
+            tuple(replace(pair, ignored_by=ignore.pattern_for(pair.left, pair.right)) for pair in self.pairs),
+            tuple(replace(each, ignored_by=ignore.pattern_for(each.path)) for each in self.type_differences),
+        )
+
+
+def _may_be_identity(pair: Pair) -> bool:
+    both = pair.left is not None and pair.right is not None
+    return may_be_identity(pair.path) if both else pair.path in IDENTITY_FILES
 
 
 def pair_files(left: Listing, right: Listing, left_native: str = "", right_native: str = "") -> Pairing:

@@ -253,9 +253,23 @@ def _found(comparison: Comparison) -> Json:
         "not_compared": comparison.not_compared,
         **_differences(comparison.differences),
     }
+    if comparison.ignore:
+        result["ignored"] = _ignored(comparison)
     if comparison.rest is not None:
         result["rest_of_model"] = {"equals": comparison.rest.equals, **_differences(comparison.rest.differences)}
     return result
+
+
+def _ignored(comparison: Comparison) -> Json:
+    return {
+        "patterns": list(comparison.ignore),
+        "count": len(comparison.ignored),
+        "differing": sum(each.equals is False for each in comparison.ignored),
+        "paths": [
+            {"path": shown_path(each.path), "pattern": each.pattern, "equals": each.equals}
+            for each in comparison.ignored[:MAX_DIFFERENCES]
+        ],
+    }
 
 
 def _differences(differences: Sequence[Difference]) -> Json:
@@ -287,9 +301,14 @@ def _difference(difference: Difference) -> Json:
 
 
 def _explanation(explanation: Explanation) -> Json:
-    result: Json = {"is_cut": explanation.is_cut}
+    result: Json = {"kind": explanation.kind, "summary": explanation.summary, "is_cut": explanation.is_cut}
+    if explanation.note:
+        result["note"] = explanation.note
     if explanation.fields:
-        result["fields"] = [asdict(each) | {"identity": each.identity or None} for each in explanation.fields]
+        result["fields"] = [
+            asdict(each) | {"identity": each.identity or None, "meaning": each.meaning or None}
+            for each in explanation.fields
+        ]
     if explanation.lines:
         result["lines"] = list(explanation.lines)
     return result

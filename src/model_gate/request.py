@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gate.host import Host
+from model_gate.ignore import NOTHING, Ignore
 from model_gate.verdict import Require
 
 
@@ -34,11 +35,13 @@ class Common:
         require: What must hold for the gate to pass.
         download_dir: Where what is downloaded stays; None for a scratch directory that is removed.
         options: The options as given, for the report; no credential is among them.
+        ignore: Paths that do not decide.
     """
 
     require: Require = Require.IDENTICAL
     download_dir: Path | None = None
     options: dict[str, object] = field(default_factory=dict)
+    ignore: Ignore = NOTHING
 
 
 @dataclass(frozen=True)

@@ -49,6 +49,21 @@ class RestOfModel:
 
 
 @dataclass(frozen=True)
+class IgnoredPath:
+    """A path that did not decide, because it was asked to be ignored.
+
+    Attributes:
+        path: Relative to the model's root.
+        pattern: The glob that it fits.
+        equals: Whether both models have it with the same bytes; None if it was not compared.
+    """
+
+    path: str
+    pattern: str
+    equals: bool | None
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Two models, compared.
 
@@ -63,6 +78,8 @@ class Comparison:
         not_compared: How many files of equal size were left alone, because the listings had already decided.
         native_model: The native model's path in the left model, "" if whole models were compared.
         rest: With a native model, what is beside it.
+        ignored: Every path that was ignored, sorted.
+        ignore: The globs that were asked for.
     """
 
     left: ComparedModel
@@ -75,6 +92,8 @@ class Comparison:
     not_compared: int
     native_model: str = ""
     rest: RestOfModel | None = None
+    ignored: tuple[IgnoredPath, ...] = ()
+    ignore: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

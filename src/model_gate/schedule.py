@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from model_gate.artifacts import Artifacts
-from model_gate.explanation import is_explainable
+from model_gate.explanation import Explaining, is_explainable
 from model_gate.judgement import Judgement, judge, judge_unfetched
 from model_gate.pairing import Pair, Pairing
 from model_gate.progress import Progress
@@ -18,6 +18,8 @@ from model_gate.progress import Progress
 WORKERS = 8
 # A pair on this machine that is smaller is judged sooner than it is handed to another thread.
 _LIGHT_BYTES = 1024 * 1024
+# What is fetched of a match for no other reason than to be explained.
+_MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
 
 _T = TypeVar("_T")
 
@@ -64,8 +66,10 @@ def judge_matches(
     wanted: dict[str, list[tuple[int, Pair]]] = defaultdict(list)
     for index, match in enumerate(matches):
         at_hand = artifacts[match.left].is_at_hand and artifacts[match.right].is_at_hand
+        is_decided = match.pairing.is_decided
+        explained = _explained(match.pairing) if is_decided else set()
         for pair in match.pairing.pairs:
-            if at_hand or not match.pairing.is_decided or _explains(pair):
+            if at_hand or not is_decided or pair in explained:
                 wanted[pair.path].append((index, pair))
             else:
                 judgements[index].append(judge_unfetched(pair))
@@ -77,9 +81,19 @@ def judge_matches(
     return judgements
 
 
-def _explains(pair: Pair) -> bool:
-    both = pair.left is not None and pair.right is not None
-    return both and is_explainable(pair.path, pair.largest)
+def _explained(pairing: Pairing) -> set[Pair]:
+    """The pairs that are fetched to be explained, although the listings have decided."""
+    chosen: set[Pair] = set()
+    size = 0
+    for pair in pairing.pairs:
+        if pair.left_size is None or pair.right_size is None or pair.ignored_by:
+            continue
+        if is_explainable(pair.path, pair.left_size, pair.right_size):
+            size += pair.left_size + pair.right_size
+            if size > _MAX_EXPLAINED_BYTES:
+                break
+            chosen.add(pair)
+    return chosen
 
 
 def _job(pairs: list[tuple[int, Pair]], matches: list[Match]) -> _Job:
@@ -99,6 +113,7 @@ class _Work:
         self._matches = matches
         self._artifacts = artifacts
         self._progress = progress
+        self._explaining = Explaining()
 
     def do_all(self, jobs: list[_Job]) -> list[tuple[int, Judgement]]:
         """All judgements, each with the index of its match."""
@@ -122,7 +137,7 @@ class _Work:
             match = self._matches[index]
             left = None if pair.left is None else files[match.left, pair.left]
             right = None if pair.right is None else files[match.right, pair.right]
-            judged.append((index, judge(pair, left, right)))
+            judged.append((index, judge(pair, left, right, self._explaining)))
         for (identity, _), file in files.items():
             self._artifacts[identity].release(file)
         self._progress.advance(1, job.size)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import yaml
@@ -23,8 +23,10 @@ class DuplicateKeyError(ValueError):
         self.second = second
 
 
-def compose(text: str) -> yaml.Node | None:
+def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
     """The node tree of one document, with its line numbers; None for an empty one.
+
+    `max_nodes` counts aliases as what they stand for.
 
     Raises:
         yaml.YAMLError: It is not YAML, or has more than one document.
@@ -35,7 +37,7 @@ def compose(text: str) -> yaml.Node | None:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
     _require_shallow(text)
     node = yaml.compose(text, Loader=_LOADER)
-    for each in _nodes(node):
+    for each in _nodes(node, max_nodes):
         if isinstance(each, yaml.MappingNode):
             _require_unique_keys(each)
     return node
@@ -50,14 +52,14 @@ def _require_shallow(text: str) -> None:
             raise ValueError("it is nested too deeply")
 
 
-def _nodes(root: yaml.Node | None) -> Iterator[yaml.Node]:
+def _nodes(root: yaml.Node | None, most: int) -> Iterator[yaml.Node]:
     """Every node as often as it is used: an alias bomb is counted as what it would become."""
     pending = [(root, 0)] if root is not None else []
     count = 0
     while pending:
         node, depth = pending.pop()
         count += 1
-        if count > MAX_NODES or depth > _MAX_DEPTH:
+        if count > most or depth > _MAX_DEPTH:
             raise ValueError("it is nested too deeply, or its aliases expand without end")
         yield node
         pending += [(child, depth + 1) for child in _children(node)]
@@ -82,28 +84,6 @@ def _require_unique_keys(node: yaml.MappingNode) -> None:
 def line_of(node: yaml.Node) -> int:
     """The line a node begins on, counted from 1."""
     return int(node.start_mark.line) + 1
-
-
-def meaning(node: yaml.Node) -> Hashable:
-    """What a composed tree says: equal for two trees exactly if they differ in nothing but layout and key order."""
-    if isinstance(node, yaml.MappingNode):
-        return node.tag, frozenset((meaning(key), meaning(value)) for key, value in node.value)
-    if isinstance(node, yaml.SequenceNode):
-        return node.tag, tuple(meaning(value) for value in node.value)
-    return node.tag, str(node.value)
-
-
-def leaves(node: yaml.Node, prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Every leaf of a composed tree as its path (`a.b[0]`) and its text, to be shown; `meaning` is what decides."""
-    if isinstance(node, yaml.MappingNode) and node.value:
-        for key, value in node.value:
-            name = str(key.value)
-            yield from leaves(value, f"{prefix}.{name}" if prefix else name)
-    elif isinstance(node, yaml.SequenceNode) and node.value:
-        for index, value in enumerate(node.value):
-            yield from leaves(value, f"{prefix}[{index}]")
-    else:
-        yield prefix, str(node.value) if isinstance(node, yaml.ScalarNode) else "(empty)"
 
 
 def plain(node: yaml.Node | None) -> Any:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from model_gate.difference import Difference, DifferenceKind, Explanation
+from model_gate.difference import Difference, FieldChange
 from model_gate.errors import ModelGateError
 from model_gate.lineage import ModelVersion
 from model_gate.model import shown_path
+from model_gate.phrase import describe, in_order
 from model_gate.request import CheckRequest, CompareRequest, DiffRequest, VersionRequest
 from model_gate.result import Comparison, Outcome
 from model_gate.verdict import Require, Status
@@ -17,6 +18,8 @@ from model_gate.verdict import Require, Status
 _ROOM = {1: 14, 2: 6}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
+_MAX_IGNORED = 3
+_MAX_WIDTH = 120
 _MAX_PATH = 100
 _NAMES = {
     "comparison": "models",
@@ -85,15 +88,17 @@ def _comparison(name: str, comparison: Comparison, room: int) -> Iterator[str]:
         yield f"{name}{native}: equal, since both are one and the same location; nothing was downloaded"
         yield f"  {shown_path(left.location.uri)}"
     elif comparison.equals:
-        digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
+        # The digest is of all files: with ignored ones, the two may have different ones.
+        digest = f", sha256 {left.digest[:12]}…" if left.digest and not comparison.ignored else ""
         yield f"{name}{native}: equal ({_count(left.files, 'file')}, {left.size:,} bytes{digest})"
     else:
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = _count(len(comparison.differences), "difference")
         yield f"{name}{native}: different{equivalent}, {count} in {_count(comparison.compared, 'path')}"
-        yield from _differences(comparison.differences, room)
+        yield from _differences(comparison.differences, room - sum(1 for _ in _ignored(comparison)))
         if comparison.not_compared:
             yield f"  {_count(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
+    yield from _ignored(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
 
@@ -108,19 +113,26 @@ def _rest(comparison: Comparison) -> str:
 
 
 def _differences(differences: Sequence[Difference], room: int) -> Iterator[str]:
-    # What matters first: a difference that MLflow makes by itself is the last thing to look at.
-    ordered = sorted(differences, key=lambda difference: bool(difference.identity))
+    ordered = in_order(differences)
     shown = ordered[: min(_MAX_DIFFERENCES, room - 1)]
     more = len(ordered) - len(shown)
     room -= len(shown) + bool(more)
     for difference in shown:
-        identity = f"  [{difference.identity}]" if difference.identity else ""
-        yield f"  {_shown_path(difference.path)}: {describe(difference)}{identity}"
-        details = list(_details(difference.explanation, room)) if difference.explanation is not None else []
+        phrase = describe(difference)
+        identity = f"  [{difference.identity}]" if difference.identity and difference.identity != phrase else ""
+        yield f"  {_shown_path(difference.path)}: {phrase}{_first_byte(difference)}{identity}"
+        details = list(_details(difference, room))
         room -= len(details)
         yield from details
     if more:
         yield f"  … and {more:,} more, in the report"
+
+
+def _first_byte(difference: Difference) -> str:
+    """Where what can only be told by its bytes begins to differ."""
+    is_bytes = difference.explanation is not None and difference.explanation.kind in {"bytes", "pickle"}
+    is_told = difference.explanation is not None and bool(difference.explanation.summary)
+    return f", first at byte {difference.offset:,}" if is_bytes and is_told and difference.offset is not None else ""
 
 
 def _shown_path(path: str) -> str:
@@ -129,34 +141,55 @@ def _shown_path(path: str) -> str:
     return text if len(text) <= _MAX_PATH else f"{text[:half]}…{text[-half:]}"
 
 
-def describe(difference: Difference) -> str:
-    """One difference in one phrase."""
-    if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({_count(difference.left_size or 0, 'byte')})"
-    if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({_count(difference.right_size or 0, 'byte')})"
-    if difference.kind is DifferenceKind.TYPE:
-        return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
-    sizes = f"{difference.left_size:,} bytes"
-    if difference.left_size != difference.right_size:
-        sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    where = "" if difference.offset is None else f", first at byte {difference.offset:,}"
-    return f"content differs ({sizes}{where})"
-
-
-def _details(explanation: Explanation, room: int) -> Iterator[str]:
-    changes = [f"{each.field}: {_shown(each.left)} → {_shown(each.right)}" for each in explanation.fields]
-    details = changes or list(explanation.lines)
+def _details(difference: Difference, room: int) -> Iterator[str]:
+    """What there is to say beyond the phrase; nothing of what says nothing about the model."""
+    explanation = difference.explanation
+    if explanation is None or (difference.identity and explanation.identity):
+        return
+    details = [_field(each) for each in explanation.fields if not each.identity] or list(explanation.lines)
+    if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
+        details = []
+    details = [*filter(None, [explanation.note]), *details]
     most = min(_MAX_DETAILS, room)
     if len(details) > most:
         # The last line says that there is more.
         details = [*details[: most - 1], "…"] if most > 1 else []
     for detail in details:
-        yield f"      {shown_path(detail)[:120]}"
+        yield f"      {shown_path(detail)[:_MAX_WIDTH]}"
+
+
+def _field(change: FieldChange) -> str:
+    if change.left == change.right:
+        return f"{change.field}: {change.meaning}"
+    meaning = f" ({change.meaning})" if change.meaning else ""
+    return f"{change.field}: {_shown(change.left)} → {_shown(change.right)}{meaning}"
+
+
+def _ignored(comparison: Comparison) -> Iterator[str]:
+    words = {True: "the same", False: "differs", None: "not compared"}
+    # What differs comes first.
+    ordered = sorted(comparison.ignored, key=lambda each: each.equals is not False)
+    for ignored in ordered[:_MAX_IGNORED]:
+        yield f"  ignored: {_shown_path(ignored.path)} ({words[ignored.equals]})"
+    if len(ordered) > _MAX_IGNORED:
+        yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
+    used = {each.pattern for each in comparison.ignored}
+    unused = [pattern for pattern in comparison.ignore if pattern not in used]
+    if unused and not comparison.same_location:
+        yield f"  ignored: nothing by {', '.join(map(shown_path, unused))[:_MAX_WIDTH]}"
 
 
 def _shown(value: str | None) -> str:
     return "(none)" if value is None else value
+
+
+def _ignored_count(outcome: Outcome) -> str:
+    """A verdict does not go without what it leaves out."""
+    paths = {each.path: each for comparison in outcome.comparisons.values() for each in comparison.ignored}
+    if not paths:
+        return ""
+    differing = sum(each.equals is False for each in paths.values())
+    return f" ({_count(len(paths), 'path')} ignored, {differing:,} known to differ)"
 
 
 def _count(number: int, noun: str) -> str:
@@ -165,7 +198,7 @@ def _count(number: int, noun: str) -> str:
 
 def _verdict(outcome: Outcome) -> str:
     status = outcome.status
-    word = str(status).upper()
+    word = str(status).upper() + _ignored_count(outcome)
     if status is Status.EQUAL:
         return word
     if outcome.equivalent:

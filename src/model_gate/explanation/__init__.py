@@ -1,0 +1,8 @@
+"""What a difference in content consists of, by kind of file, and whether it says nothing about the model.
+
+Never decides whether files are equal. `docs/explanations.md` says how to add a kind.
+"""
+
+from model_gate.explanation.registry import EXPLAINERS, Explainer, Explaining, is_explainable
+
+__all__ = ["EXPLAINERS", "Explainer", "Explaining", "is_explainable"]

@@ -1,0 +1,92 @@
+"""NumPy's `.npy` files: type, shape and how many elements changed. The header is read as a literal, not loaded."""
+
+from __future__ import annotations
+
+import ast
+import re
+from pathlib import PurePosixPath
+
+from model_gate.difference import Explanation
+from model_gate.explanation.content import Content, ContentPair, UnexplainedError
+from model_gate.explanation.tensors import MAX_DIMENSIONS, Allowance, Tensor, Type, tensor_change
+
+KIND = "npy"
+_MAGIC = b"\x93NUMPY"
+# NumPy itself refuses longer ones.
+_MAX_HEADER_BYTES = 10_000
+_DESCRIPTION = re.compile(r"([<>|=])([biufcSUVmMO])(\d{0,9})(\[.*\])?")
+_CODES = {
+    ("f", 2): ("float16", "e"),
+    ("f", 4): ("float32", "f"),
+    ("f", 8): ("float64", "d"),
+    ("i", 1): ("int8", "b"),
+    ("i", 2): ("int16", "h"),
+    ("i", 4): ("int32", "i"),
+    ("i", 8): ("int64", "q"),
+    ("u", 1): ("uint8", "B"),
+    ("u", 2): ("uint16", "H"),
+    ("u", 4): ("uint32", "I"),
+    ("u", 8): ("uint64", "Q"),
+    ("b", 1): ("bool", ""),
+    ("c", 8): ("complex64", ""),
+    ("c", 16): ("complex128", ""),
+}
+
+
+def matches(pair: ContentPair) -> bool:
+    """By the file's name."""
+    return PurePosixPath(pair.path).suffix.lower() == ".npy"
+
+
+def explain(pair: ContentPair) -> Explanation:
+    """What changed in the array."""
+    left, right = _array(pair.left), _array(pair.right)
+    found = tensor_change("array", (pair.left, left), (pair.right, right), Allowance())
+    if found is None:
+        return Explanation(KIND, "the same array, only the header is written differently")
+    change, is_cut = found
+    same = change.left == change.right
+    return Explanation(KIND, change.meaning if same else f"{change.left} → {change.right}", (change,), is_cut=is_cut)
+
+
+def _array(content: Content) -> Tensor:
+    with content.open() as stream:
+        start = stream.read(8)
+        if not start.startswith(_MAGIC) or len(start) < 8:
+            raise UnexplainedError("it is not an npy file")
+        width = 2 if start[6] == 1 else 4
+        length = int.from_bytes(stream.read(width), "little")
+        if length > _MAX_HEADER_BYTES:
+            raise UnexplainedError(f"its header is said to have {length:,} bytes")
+        header = stream.read(length)
+    tensor = _described(header, 8 + width + length)
+    if tensor.offset + tensor.size > content.size:
+        raise UnexplainedError("it ends before its array does")
+    return tensor
+
+
+def _described(header: bytes, offset: int) -> Tensor:
+    try:
+        fields = ast.literal_eval(header.decode("utf-8").strip())
+        description, shape, is_fortran = fields["descr"], fields["shape"], fields["fortran_order"]
+    except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
+        raise UnexplainedError("its header cannot be read") from error
+    is_shape = isinstance(shape, tuple) and all(type(each) is int and 0 <= each < 10**18 for each in shape)
+    if not is_shape or len(shape) > MAX_DIMENSIONS:
+        raise UnexplainedError("its header gives no shape")
+    layout = "column by column" if is_fortran and len(shape) > 1 else ""
+    return Tensor(_type(description), shape, offset, layout)
+
+
+def _type(description: object) -> Type:
+    match = _DESCRIPTION.fullmatch(description) if isinstance(description, str) else None
+    if match is None or match[2] == "O":
+        raise UnexplainedError("its elements are objects or records")
+    order, letter, digits = match[1], match[2], match[3]
+    size = int(digits or 0) * (4 if letter == "U" else 1)
+    if size == 0:
+        raise UnexplainedError("its elements have no size")
+    name, code = _CODES.get((letter, size), (f"{letter}{digits}", ""))
+    if order == ">" and size > 1:
+        return Type(f"{name}, big-endian", size, code, order=">")
+    return Type(name, size, code)

@@ -1,0 +1,35 @@
+"""YAML as a document whose places can be compared: bounded, and nothing in it is constructed."""
+
+from __future__ import annotations
+
+import yaml
+
+from model_gate import strict_yaml
+from model_gate.explanation.content import UnexplainedError
+from model_gate.explanation.trees import Leaf, Tree
+
+# With aliases counted as what they stand for.
+MAX_NODES = 100_000
+
+
+def parse_yaml(text: str) -> Tree:
+    """The document; an empty one is a null.
+
+    Raises:
+        UnexplainedError: It is not YAML, has a key twice, or is too large or too deep.
+    """
+    try:
+        node = strict_yaml.compose(text, MAX_NODES)
+    except yaml.MarkedYAMLError as error:
+        raise UnexplainedError(f"it is not YAML: {error.problem}") from error
+    except (yaml.YAMLError, ValueError) as error:
+        raise UnexplainedError(" ".join(str(error).split())) from error
+    return Leaf("tag:yaml.org,2002:null", "") if node is None else _tree(node)
+
+
+def _tree(node: yaml.Node) -> Tree:
+    if isinstance(node, yaml.MappingNode):
+        return {str(key.value): _tree(value) for key, value in node.value}
+    if isinstance(node, yaml.SequenceNode):
+        return [_tree(value) for value in node.value]
+    return Leaf(node.tag, str(node.value))

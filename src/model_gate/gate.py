@@ -22,7 +22,7 @@ from model_gate.storage import Storage
 from model_gate.tracking_server import TrackingServer
 
 # Schemes whose URIs mean something only on the server that gave them.
-_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs"})
+_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 
 
 def run(request: Request, environment: Mapping[str, str], progress: Progress) -> Outcome:
@@ -172,8 +172,8 @@ def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage) ->
             )
         path = local_path(uri)
         return DirectoryArtifacts(path, Location(uri, local_path=path), role, storage)
-    address = server.host.address if uri.partition(":")[0] in _SERVED_SCHEMES else ""
-    return ServerArtifacts(server, Location(uri, address), role, storage)
+    authority = server.host.authority(uri) if uri.partition(":")[0] in _SERVED_SCHEMES else ""
+    return ServerArtifacts(server, Location(uri, authority), role, storage)
 
 
 def is_local(uri: str) -> bool:

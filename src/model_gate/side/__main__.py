@@ -47,9 +47,9 @@ def main() -> None:
 
 def _open_session() -> Session | Exception:
     try:
-        from model_gate.side.session import Session
+        from model_gate.side.session import open_session
 
-        return Session(os.environ["MLFLOW_TRACKING_URI"])
+        return open_session()
     except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
         return error
 

@@ -88,13 +88,13 @@ def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) ->
 
 
 def _list(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    _, version = _version(workspace, request.asked)
+    version = _version(workspace, request.asked)[1]
     entries = files.infos(version.directory, request.asked.get("path", ""))
     return answer(page(entries, "files", request.asked.get("page_token", ""), workspace.settings.page_size))
 
 
 def _signed(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    _, version = _version(workspace, request.asked)
+    version = _version(workspace, request.asked)[1]
     target = version.directory / request.asked["path"]
     if not target.is_file():
         raise missing(f"The file {request.asked['path']}")

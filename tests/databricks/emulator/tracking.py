@@ -155,7 +155,7 @@ def _file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Ans
 
 
 def _download_url(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    root, _, path = _locate(workspace, request.asked["path"])
+    root, __, path = _locate(workspace, request.asked["path"])
     if not workspace.settings.download_urls:
         raise RefusedError(403, "PERMISSION_DENIED", "Presigned URLs API is not enabled")
     return files.download_url(workspace, root, path)

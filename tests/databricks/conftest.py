@@ -25,6 +25,6 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     test = fill(Blueprint(directory / "test", "dapi-test-0123456789"), VARIANTS)
     prod = fill(Blueprint(directory / "prod", "dapi-prod-0123456789"), VARIANTS)
     # The trap's models differ in every way: whoever reads there gets another verdict.
-    trap = fill(Blueprint(directory / "trap", "dapi-trap-0123456789"), dict.fromkeys(VARIANTS, {"MLmodel": b"trap"}))
+    trap = fill(Blueprint(directory / "trap", "dapi-trap-0123456789"), {key: {"MLmodel": b"trap"} for key in VARIANTS})
     with Emulated(test) as one, Emulated(prod) as other, Emulated(trap) as wrong:
         yield Bench(directory, {"test_env": one, "prod_env": other}, wrong)

@@ -37,10 +37,10 @@ class Artifacts(Protocol):
     def list(self, note: Note) -> Listing:
         """All files with their sizes."""
 
-    def fetch(self, path: str, size: int) -> Path:
-        """A local file with the bytes of the model's file."""
+    def fetch(self, path: str, size: int) -> str:
+        """The path of a local file with those bytes. Text, since a Path costs as much as a small file."""
 
-    def release(self, file: Path) -> None:
+    def release(self, file: str) -> None:
         """The fetched file has been judged."""
 
 
@@ -49,7 +49,7 @@ class DirectoryArtifacts:
 
     def __init__(self, root: Path, location: Location, role: str, storage: Storage) -> None:
         self.location = location
-        self._root = root
+        self._root = str(root)
         self._role = role
         self._storage = storage
 
@@ -66,19 +66,19 @@ class DirectoryArtifacts:
     @property
     def directory(self) -> Path:
         """The model itself, or the user's copy."""
-        return self._storage.directory(self._role) if self._storage.keeps else self._root
+        return self._storage.directory(self._role) if self._storage.keeps else Path(self._root)
 
     def list(self, note: Note) -> Listing:
         """All files with their sizes; links that leave the model are errors."""
-        listing = list_directory(self._root)
+        listing = list_directory(Path(self._root))
         note({"files": len(listing.files)})
         return listing
 
-    def fetch(self, path: str, size: int) -> Path:
+    def fetch(self, path: str, size: int) -> str:
         """The file itself, or the user's copy of it."""
-        original = self._root / path
+        original = f"{self._root}/{path}"
         if self._storage.keeps:
-            copy = self._storage.reserve(self._role, path)
+            copy = str(self._storage.reserve(self._role, path))
             try:
                 shutil.copyfile(original, copy)
             except OSError as error:
@@ -86,7 +86,7 @@ class DirectoryArtifacts:
             return _of_size(copy, path, size, self.location)
         return _of_size(original, path, size, self.location)
 
-    def release(self, file: Path) -> None:
+    def release(self, file: str) -> None:
         """Nothing was fetched that could be deleted."""
 
 
@@ -144,18 +144,18 @@ class ServerArtifacts:
         except (AccessError, NotFoundError) as error:
             raise self._reach.explain(error) from error
 
-    def fetch(self, path: str, size: int) -> Path:
+    def fetch(self, path: str, size: int) -> str:
         """Fetch the file; its size must be the listed one."""
         destination = self._storage.reserve(self._role, path)
         self._server.fetch(self.location.uri, path, size, destination)
-        return _of_size(destination, path, size, self.location)
+        return _of_size(str(destination), path, size, self.location)
 
-    def release(self, file: Path) -> None:
+    def release(self, file: str) -> None:
         """Delete the fetched file, unless the user wants to keep it."""
-        self._storage.release(file)
+        self._storage.release(Path(file))
 
 
-def _of_size(file: Path, path: str, size: int, location: Location) -> Path:
+def _of_size(file: str, path: str, size: int, location: Location) -> str:
     """The file, if it is as long as the listing said: MLflow takes half a body for the whole."""
     try:
         found = os.stat(file).st_size

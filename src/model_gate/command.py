@@ -33,7 +33,7 @@ class Command:
         options: As given, for the report.
         request: Understands the inputs; raises InputError or ConfigError if they make no sense.
         report_file: Where the report goes.
-        inputs: Files that are read, and so must not be overwritten.
+        inputs: Files and directories that are read, and so must not be changed.
         is_verbose: Whether to show what lies behind an error.
     """
 

@@ -44,11 +44,15 @@ def read_config(path: Path) -> CompareConfig:
         ConfigError: It is missing, unreadable or says what it may not say.
     """
     try:
-        content = path.read_bytes()
+        with path.open("rb") as file:
+            # What is named may have no end, as /dev/zero.
+            content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
             f"The config file {path} cannot be read: {error.strerror}.", "Check the path and its permissions."
         ) from error
+    if len(content) > strict_yaml.MAX_BYTES:
+        raise ConfigError(f"The config file {path} is larger than {strict_yaml.MAX_BYTES:,} bytes.", _REMEDY)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -81,7 +85,7 @@ def parse_config(text: str, name: str) -> CompareConfig:
         where = _where(violation.path, lines, name)
         raise ConfigError(f"{where}: {violation.message}.", _REMEDY)
     servers = {key: _version_request(key, data[key], lines, name) for key in _SYNONYMS.values()}
-    _require_native_on_both(data, lines, name)
+    _require_native_on_both(servers, lines, name)
     return CompareConfig(
         **servers,
         compare_run_models=data.get("compare_run_models"),
@@ -172,12 +176,11 @@ def _version_request(key: str, data: Mapping[str, str], lines: _Lines, name: str
     return VersionRequest(host, data["model"], data["version_or_stage"], native_model)
 
 
-def _require_native_on_both(data: Mapping[str, Any], lines: _Lines, name: str) -> None:
-    first, second = (bool(data[key].get("native_model")) for key in _SYNONYMS.values())
-    if first != second:
-        lacking = "tracking_server_2" if first else "tracking_server_1"
+def _require_native_on_both(servers: Mapping[str, VersionRequest], lines: _Lines, name: str) -> None:
+    lacking = [key for key, version in servers.items() if not version.native_model]
+    if len(lacking) == 1:
         raise ConfigError(
-            f"{_where((lacking,), lines, name)}: native_model is given for the other server only.",
+            f"{_where((lacking[0],), lines, name)}: native_model is given for the other server only.",
             "Give it for both, or for neither: a native model cannot be compared with a whole MLflow model.",
         )
 

@@ -36,7 +36,7 @@ class Judgement:
     is_compared: bool = True
 
 
-def judge(pair: Pair, left: Path | None, right: Path | None) -> Judgement:
+def judge(pair: Pair, left: str | None, right: str | None) -> Judgement:
     """Compare the bytes of a pair; a half that does not exist is None.
 
     Raises:
@@ -68,13 +68,13 @@ def judge_unfetched(pair: Pair) -> Judgement:
     return Judgement(pair, difference)
 
 
-def _same_bytes(left: Path, right: Path) -> bool:
+def _same_bytes(left: str, right: str) -> bool:
     # The cache would answer for a file that was rewritten with the same size and time.
     filecmp.clear_cache()
     return filecmp.cmp(left, right, shallow=False)
 
 
-def _one_sided(pair: Pair, left: Path | None, right: Path | None) -> Judgement:
+def _one_sided(pair: Pair, left: str | None, right: str | None) -> Judgement:
     kind = DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT
     difference = Difference(
         pair.path,
@@ -88,7 +88,7 @@ def _one_sided(pair: Pair, left: Path | None, right: Path | None) -> Judgement:
     return Judgement(pair, difference, digests[0], digests[1])
 
 
-def _content_difference(pair: Pair, left: Path, right: Path) -> Difference:
+def _content_difference(pair: Pair, left: str, right: str) -> Difference:
     offset = first_difference(left, right)
     if offset is None:
         raise TransferError(
@@ -101,20 +101,20 @@ def _content_difference(pair: Pair, left: Path, right: Path) -> Difference:
         pair.left_size,
         pair.right_size,
         offset=offset,
-        identity=IDENTITY_FILES.get(pair.path, "") or identity_reason(pair.path, left, right),
-        explanation=explain(pair.path, left, right),
+        identity=IDENTITY_FILES.get(pair.path, "") or identity_reason(pair.path, Path(left), Path(right)),
+        explanation=explain(pair.path, Path(left), Path(right)),
         is_native=pair.is_native,
     )
 
 
-def first_difference(left: Path, right: Path) -> int | None:
+def first_difference(left: str, right: str) -> int | None:
     """The offset of the first byte that differs, or where the shorter file ends; None if there is none.
 
     Raises:
         OSError: A file cannot be read.
     """
     offset = 0
-    with left.open("rb") as left_file, right.open("rb") as right_file:
+    with open(left, "rb") as left_file, open(right, "rb") as right_file:
         while True:
             left_chunk, right_chunk = left_file.read(_CHUNK_BYTES), right_file.read(_CHUNK_BYTES)
             if left_chunk != right_chunk:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+
+
+_DRAW_SECONDS = 0.1
 
 
 class Progress(Protocol):
@@ -47,7 +52,10 @@ class TerminalProgress:
         self._rich: RichProgress | None = None
         self._listings: dict[str, TaskID] = {}
         self._fetching: TaskID | None = None
-        self._files = (0, 0)
+        self._lock = threading.Lock()
+        self._total = 0
+        self._done = (0, 0)
+        self._drawn = 0.0
 
     def __enter__(self) -> TerminalProgress:
         if sys.stderr.isatty():
@@ -75,15 +83,21 @@ class TerminalProgress:
             return
         for task in self._listings.values():
             self._rich.update(task, visible=False)
-        self._files = (0, files)
+        self._total = files
         self._fetching = self._rich.add_task("compare", total=max(size, 1), files=f"0/{files:,} files")
 
     def advance(self, files: int, size: int) -> None:
         """Move the bar."""
         if self._rich is None or self._fetching is None:
             return
-        self._files = (self._files[0] + files, self._files[1])
-        self._rich.update(self._fetching, advance=size, files=f"{self._files[0]:,}/{self._files[1]:,} files")
+        with self._lock:
+            self._done = (self._done[0] + files, self._done[1] + size)
+            now = time.monotonic()
+            # Drawing costs more than comparing a small file.
+            if now - self._drawn < _DRAW_SECONDS:
+                return
+            self._drawn = now
+        self._rich.update(self._fetching, completed=self._done[1], files=f"{self._done[0]:,}/{self._total:,} files")
 
 
 def _rich_progress() -> RichProgress:

@@ -76,19 +76,20 @@ def validate_report(report: Json) -> None:
 def prepare_report(path: Path, inputs: Sequence[Path] = ()) -> None:
     """Make sure, before any work, that a report can be written; remove an old one, which would be taken for this one's.
 
-    `inputs` are the files that it must not overwrite.
+    `inputs` are the files that it must not overwrite and the directories that it must not lie in.
 
     Raises:
         StorageError: It cannot.
     """
     try:
+        if path.exists() and not path.is_file():
+            # Not only for a directory: writing means replacing, and root can replace /dev/null.
+            what = "a directory" if path.is_dir() else "not a regular file"
+            raise StorageError(f"The report file {path} is {what}.", "Name a file.")
+        path = path.resolve()
+        if any(path.is_relative_to(each.resolve()) for each in inputs):
+            raise StorageError(f"The report {path} would change what is to be read.", "Name another --report-file.")
         path.parent.mkdir(parents=True, exist_ok=True)
-        if path.is_dir():
-            raise StorageError(f"The report file {path} is a directory.", "Name a file.")
-        if path.resolve() in {each.resolve() for each in inputs}:
-            raise StorageError(
-                f"The report would overwrite {path}, which is to be read.", "Name another --report-file."
-            )
         descriptor, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         os.close(descriptor)
         os.unlink(probe)
@@ -104,6 +105,7 @@ def write_report(report: Json, path: Path) -> None:
         StorageError: It cannot be written.
     """
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+    path = path.resolve()
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:

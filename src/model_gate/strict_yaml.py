@@ -29,7 +29,7 @@ def compose(text: str) -> yaml.Node | None:
     Raises:
         yaml.YAMLError: It is not YAML, or has more than one document.
         DuplicateKeyError: A mapping has a key twice.
-        ValueError: It is too large or too deep to be read safely.
+        ValueError: It is too large or too deep to be read safely, or has a key that is not plain text.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
@@ -72,10 +72,11 @@ def _children(node: yaml.Node) -> list[yaml.Node]:
 def _require_unique_keys(node: yaml.MappingNode) -> None:
     seen: dict[str, yaml.Node] = {}
     for key, _ in node.value:
-        name = key.value if isinstance(key, yaml.ScalarNode) else repr(key.value)
-        if name in seen:
-            raise DuplicateKeyError(name, line_of(seen[name]), line_of(key))
-        seen[name] = key
+        if not isinstance(key, yaml.ScalarNode):
+            raise ValueError(f"the key on line {line_of(key)} is not plain text")  # noqa: TRY004  # the document is wrong
+        if key.value in seen:
+            raise DuplicateKeyError(key.value, line_of(seen[key.value]), line_of(key))
+        seen[key.value] = key
 
 
 def line_of(node: yaml.Node) -> int:

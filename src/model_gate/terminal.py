@@ -25,7 +25,15 @@ _NAMES = {
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """What was compared, the verdict, the first differences and where the report is."""
     lines = [*_asked(outcome), ""]
+    told: dict[int, str] = {}
     for name, comparison in outcome.comparisons.items():
+        if id(comparison) in told:
+            word = "equal" if comparison.equals else "different"
+            lines.append(
+                f"{_name(name, outcome)}: {word} too, being at the same locations as the {told[id(comparison)]}"
+            )
+            continue
+        told[id(comparison)] = _name(name, outcome)
         lines += _comparison(_name(name, outcome), comparison)
     lines += ["", _verdict(outcome)]
     if report_file is not None:

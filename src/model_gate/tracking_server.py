@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
+import signal
 import subprocess
 import sys
 import threading
@@ -93,7 +95,8 @@ class TrackingServer:
     def close(self) -> None:
         """End the process at once: nothing that it still does is wanted."""
         self._closed = True
-        self._process.kill()
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
 
     def _ask(self, operation: str, note: Note = lambda _: None, **asked: object) -> Future[Any]:
@@ -128,21 +131,26 @@ class TrackingServer:
         )
 
     def _read_answers(self) -> None:
-        for line in _pipe(self._process.stdout):
-            answer = json.loads(line)
-            self._heard = time.monotonic()
-            if "note" in answer:
-                self._waiting[answer["id"]][1](answer["note"])
-                continue
+        try:
+            for line in _pipe(self._process.stdout):
+                self._take(json.loads(line))
+        finally:
+            # Whatever ended it: nobody may wait for an answer that cannot come.
             with self._lock:
-                future, _ = self._waiting.pop(answer["id"])
-            if "error" in answer:
-                told = answer["error"]
-                future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
-            else:
-                future.set_result(answer["result"])
+                self._fail(self._died())
+
+    def _take(self, answer: dict[str, Any]) -> None:
+        self._heard = time.monotonic()
         with self._lock:
-            self._fail(self._died())
+            identifier = answer["id"]
+            future, note = self._waiting[identifier] if "note" in answer else self._waiting.pop(identifier)
+        if "note" in answer:
+            note(answer["note"])
+        elif "error" in answer:
+            told = answer["error"]
+            future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
+        else:
+            future.set_result(answer["result"])
 
     def _read_stderr(self) -> None:
         for line in _pipe(self._process.stderr):

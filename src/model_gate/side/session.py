@@ -11,6 +11,7 @@ import mlflow
 
 from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
 from model_gate.side.artifacts import Artifacts
+from model_gate.side.connection import acknowledge_at_once
 from model_gate.side.registry import Registry
 
 Note = Callable[[dict[str, Any]], None]
@@ -38,6 +39,7 @@ def open_session() -> Session:
     Raises:
         ModelGateError: It is a Databricks workspace that does not answer, or does not accept the login.
     """
+    acknowledge_at_once()
     if LOGIN_VARIABLE in os.environ:
         from model_gate.side.databricks_session import open_databricks_session
 

@@ -98,6 +98,8 @@ class TrackingServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        with contextlib.suppress(OSError):
+            _pipe(self._process.stdin).close()
 
     def _ask(self, operation: str, note: Note = lambda _: None, **asked: object) -> Future[Any]:
         identifier = next(self._identifiers)
@@ -132,8 +134,9 @@ class TrackingServer:
 
     def _read_answers(self) -> None:
         try:
-            for line in _pipe(self._process.stdout):
-                self._take(json.loads(line))
+            with _pipe(self._process.stdout) as answers:
+                for line in answers:
+                    self._take(json.loads(line))
         finally:
             # Whatever ended it: nobody may wait for an answer that cannot come.
             with self._lock:
@@ -153,8 +156,9 @@ class TrackingServer:
             future.set_result(answer["result"])
 
     def _read_stderr(self) -> None:
-        for line in _pipe(self._process.stderr):
-            self._stderr.append(line.decode(errors="replace").rstrip())
+        with _pipe(self._process.stderr) as lines:
+            for line in lines:
+                self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _died(self) -> InternalError:
         if not self._closed:

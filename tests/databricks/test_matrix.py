@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 from workspaces import DIFFERING, EXPECTED, VARIANTS, Bench, paths_of
 
-pytestmark = pytest.mark.xdist_group("databricks")
-
 
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("origin", ["run", "logged"])
@@ -25,3 +23,60 @@ def test_check_sees_what_differs_between_run_model_and_registry_model(
     assert not result.asked["trap"]
     assert not result.asked["prod_env"]
     assert not result.paths("test_env", "/dbfs")
+
+
+REGISTRIES = {"workspace": ("databricks://{}", "wine"), "catalog": ("databricks-uc://{}", "ml.prod.wine")}
+
+
+def named(registry: str, profile: str, variant: str) -> dict[str, str]:
+    host, prefix = REGISTRIES[registry]
+    return {"host": host.format(profile), "model": f"{prefix}_run_{variant}", "version_or_stage": "7"}
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize(
+    "first, second", [("workspace", "workspace"), ("workspace", "catalog"), ("catalog", "catalog")]
+)
+def test_compare_sees_what_differs_between_two_workspaces(bench: Bench, first: str, second: str, variant: str) -> None:
+    result = bench.compare(named(first, "test_env", "equal"), named(second, "prod_env", variant))
+    status, code = EXPECTED[variant]
+    assert (result.report["status"], result.code) == (status, code), result.output
+    assert result.report["comparison_summary"] == {"run_model": True, "reg_model": variant == "equal"}
+    assert paths_of(result.report["reg_model_comparison"]["differences"]) == DIFFERING[variant]
+    assert not result.asked["trap"]
+    for workspace, registry in (("test_env", first), ("prod_env", second)):
+        unity = result.paths(workspace, "/unity-catalog/")
+        assert bool(unity) is (registry == "catalog"), (workspace, unity)
+        assert not result.paths(workspace, "/dbfs")
+
+
+def test_a_catalog_on_the_left_is_compared_with_a_workspace_on_the_right(bench: Bench) -> None:
+    result = bench.compare(named("catalog", "prod_env", "missing"), named("workspace", "test_env", "equal"))
+    assert result.report["comparison_summary"] == {"run_model": True, "reg_model": False}
+    assert [each["kind"] for each in result.report["reg_model_comparison"]["differences"]] == ["only_right"]
+
+
+def test_one_host_serves_both_registries_by_the_levels_of_the_name(bench: Bench) -> None:
+    workspace, catalog = named("workspace", "test_env", "equal"), named("catalog", "test_env", "equal")
+    result = bench.compare(workspace, {**catalog, "host": "databricks://test_env"})
+    assert result.report["status"] == "equal", result.output
+    # One workspace's run is one location, whichever registry names it; the registries' copies are two.
+    assert result.report["run_model_comparison"]["same_location"] is True
+    assert result.report["reg_model_comparison"]["same_location"] is False
+    assert not result.paths("test_env", "/Runs/")
+
+
+def test_the_key_registry_overrides_the_levels_of_the_name(bench: Bench) -> None:
+    catalog = named("catalog", "test_env", "equal")
+    overridden = {**catalog, "host": "databricks://test_env", "registry": "workspace"}
+    result = bench.compare(catalog, overridden)
+    assert result.report["error"]["type"] == "NotFoundError"
+    assert not result.report["model_versions"]["tracking_server_2"]["resolved"]
+    assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
+
+
+def test_the_same_run_id_in_two_workspaces_is_two_locations(bench: Bench) -> None:
+    result = bench.compare(named("workspace", "test_env", "equal"), named("workspace", "prod_env", "equal"))
+    assert result.report["run_model_comparison"]["same_location"] is False
+    for workspace in ("test_env", "prod_env"):
+        assert result.paths(workspace, "/Runs/")

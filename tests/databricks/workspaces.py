@@ -6,10 +6,14 @@ import json
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from model_gate.host import parse_host
+from model_gate.tracking_server import TrackingServer
 
 MODEL_GATE = Path(sys.executable).parent / "model-gate"
 
@@ -106,6 +110,10 @@ class Blueprint:
     def fault(self, request: str, **fault: Any) -> None:
         """Something that goes wrong."""
         self.data.setdefault("faults", []).append({"request": request, **fault})
+
+
+def nothing(_: object) -> None:
+    """Hears of progress."""
 
 
 class Emulated:
@@ -232,6 +240,12 @@ class Bench:
         result = Result(done.returncode, json.loads(report_file.read_text("utf-8")), done.stdout + done.stderr, asked)
         self._require_no_leak(result)
         return result
+
+    def side(self, host: str, model: str = "", environment: Mapping[str, str] | None = None) -> TrackingServer:
+        """The process for one host, to be asked without a gate around it. Use it as a context manager."""
+        everything = self.environment if environment is None else dict(environment)
+        home = Path(tempfile.mkdtemp(dir=self.directory))
+        return TrackingServer(parse_host(host, environment=everything).for_model(model), everything, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, TypeVar
 
 from mlflow.exceptions import MlflowException
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
+    from mlflow.store.entities.paged_list import PagedList
 
 _ALIAS = "/api/2.0/mlflow/registered-models/alias"
 
@@ -41,7 +42,7 @@ class DatabricksRegistry(Registry):
         if scheme == "models" and not path.startswith("m-"):
             name, version_or_stage = named_version(uri, path.strip("/"))
             return f"models:/{name}/{self._number(self._registered_model(name), version_or_stage)}"
-        return super().locate(uri)
+        return self._origin(uri)
 
     def _registry_model(self, name: str, number: str) -> tuple[str, str, str]:
         try:
@@ -68,20 +69,17 @@ class DatabricksRegistry(Registry):
 
     def _names(self) -> list[str]:
         try:
-            return super()._names()
+            return [
+                model.name for model in _pages(lambda token: self._client.search_registered_models(page_token=token))
+            ]
         except MlflowException:
-            # They may be another user's: that must not hide which model was not found.
+            # They may be other people's: that must not hide which model was not found.
             return []
 
     def _versions(self, name: str) -> list[MlflowVersion]:
         quote = '"' if "'" in name else "'"
-        found: list[MlflowVersion] = []
-        token: str | None = None
-        while token != "":
-            page = self._client.search_model_versions(f"name={quote}{name}{quote}", page_token=token)
-            found += page
-            token = page.token or ""
-        return found
+        asked = f"name={quote}{name}{quote}"
+        return list(_pages(lambda token: self._client.search_model_versions(asked, page_token=token)))
 
     def _number(self, registered: RegisteredModel, wanted: str) -> str:
         name = registered.name
@@ -128,3 +126,18 @@ class DatabricksRegistry(Registry):
         return Lineage(
             reachable=False, run_id=lineage.run_id, reason=f"The run is in another workspace: {link.partition('#')[0]}"
         )
+
+
+_T = TypeVar("_T")
+_MAX_PAGES = 1_000
+
+
+def _pages(ask: Callable[[str | None], PagedList[_T]]) -> Iterator[_T]:
+    """All entries of all pages: a registry decides itself how many a page has."""
+    token: str | None = None
+    for _ in range(_MAX_PAGES):
+        page = ask(token)
+        yield from page
+        token = page.token
+        if not token:
+            return

@@ -74,6 +74,10 @@ class Registry:
             NotFoundError: It names something that does not exist.
             ModelError: It leads in a loop.
         """
+        return self._origin(uri)
+
+    def _origin(self, uri: str) -> str:
+        """Where the files are that a URI leads to, through versions that were registered from versions."""
         for _ in range(_MAX_HOPS):
             scheme, _, rest = uri.partition(":/")
             if scheme == "models":
@@ -120,7 +124,7 @@ class Registry:
         if not uri:
             return "", "The registry names no location for it."
         try:
-            return self.locate(uri), ""
+            return self._origin(uri), ""
         except ModelGateError as error:
             return "", error.message
 
@@ -167,9 +171,13 @@ class Registry:
             raise NotFoundError(message, self._what_there_is(registered))
         return number
 
+    def _versions(self, name: str) -> list[MlflowVersion]:
+        """The versions of a registered model."""
+        quote = '"' if "'" in name else "'"
+        return list(self._client.search_model_versions(f"name={quote}{name}{quote}", max_results=1000))
+
     def _what_there_is(self, registered: RegisteredModel) -> str:
-        quote = '"' if "'" in registered.name else "'"
-        found = self._client.search_model_versions(f"name={quote}{registered.name}{quote}", max_results=1000)
+        found = self._versions(registered.name)
         numbers = sorted((int(version.version) for version in found), reverse=True)
         if not numbers:
             return "The registered model has no versions: register one first."

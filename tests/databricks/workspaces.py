@@ -73,17 +73,18 @@ class Blueprint:
             target.write_bytes(content)
         return name
 
-    def run(self, run_id: str, files: Mapping[str, bytes]) -> str:
+    def run(self, run_id: str, files: Mapping[str, bytes], files_api: str = "") -> str:
         """A run with this model at `model`; the model's location."""
         self.files(f"runs/{run_id}/model", files)
         self.data.setdefault("runs", {})[run_id] = {
             "experiment_id": "77",
             "directory": f"runs/{run_id}",
+            "files_api": files_api,
             "tags": {"mlflow.source.git.commit": "c0ffee" * 6},
         }
         return f"dbfs:/databricks/mlflow-tracking/77/{run_id}/artifacts/model"
 
-    def logged_model(self, model_id: str, files: Mapping[str, bytes], run_id: str = "") -> str:
+    def logged_model(self, model_id: str, files: Mapping[str, bytes], run_id: str = "", files_api: str = "") -> str:
         """A logged model; how a version names it."""
         directory = self.files(f"logged/{model_id}", files)
         self.data.setdefault("logged_models", {})[model_id] = {
@@ -91,6 +92,7 @@ class Blueprint:
             "name": "model",
             "directory": directory,
             "run_id": run_id,
+            "files_api": files_api,
         }
         return f"models:/{model_id}"
 
@@ -273,6 +275,29 @@ class Bench:
 
 def _is_login(request: Mapping[str, Any]) -> bool:
     return str(request["path"]).startswith(("/oidc/", "/github/"))
+
+
+def read(side: TrackingServer, uri: str, directory: Path) -> dict[str, bytes]:
+    """The files at a physical URI, listed and fetched as a gate does it."""
+    directory.mkdir()
+    result = {}
+    for number, (path, size) in enumerate(side.list(uri, nothing).files.items()):
+        destination = directory / str(number)
+        side.fetch(uri, path, size, destination)
+        result[path] = destination.read_bytes()
+        assert len(result[path]) == size, path
+    return result
+
+
+def listings(requests: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What was listed, each as often as it was: a directory, or a further page of one."""
+    kinds = ("/fs/directories/", "/list-artifacts", "/artifacts/list", "/artifacts/directories", "/dbfs/list")
+    return [
+        f"{each['path']} {each['query'].get('path') or each['query'].get('artifact_directory_path')}"
+        f" {each['query'].get('page_token', '')}{each['body']}"
+        for each in requests
+        if each["method"] == "GET" and any(kind in each["path"] for kind in kinds)
+    ]
 
 
 def paths_of(differences: Iterable[Mapping[str, Any]]) -> list[str]:

@@ -106,11 +106,14 @@ class _RegistryFiles:
 class _SignedFiles:
     """A model in a store that the workspace gives presigned URLs for."""
 
-    def __init__(self, repository: CloudArtifactRepository) -> None:
+    def __init__(self, repository: CloudArtifactRepository, root: list[FileInfo] | None = None) -> None:
         self._repository = repository
+        self._root = root
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
         """What is directly below `path`."""
+        if self._root is not None and path is None:
+            return self._root
         return self._repository.list_artifacts(path or "")
 
     def fetch(self, path: str, destination: str) -> None:
@@ -183,13 +186,13 @@ def _tracked(repository: DatabricksTrackingArtifactRepository, uri: str) -> File
         root = []
     if root:
         return _StoreFiles(repository.databricks_sdk_repo, root)
-    files = _SignedFiles(repository.databricks_artifact_repo)
-    if not files.list_artifacts(None):
+    root = repository.databricks_artifact_repo.list_artifacts("")
+    if not root:
         raise NotFoundError(
             f"There is nothing at {uri}.",
             "The run or its artifacts may have been deleted, or belong to another workspace.",
         )
-    return files
+    return _SignedFiles(repository.databricks_artifact_repo, root)
 
 
 def _info(entry: dict[str, Any]) -> FileInfo:

@@ -129,7 +129,7 @@ class DatabricksRegistry(Registry):
 
 
 _T = TypeVar("_T")
-_MAX_PAGES = 1_000
+_MAX_PAGES, _MAX_NAMES = 1_000, 500
 
 
 def _pages(ask: Callable[[str | None], PagedList[_T]]) -> Iterator[_T]:

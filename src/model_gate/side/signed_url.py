@@ -13,7 +13,7 @@ import requests
 from model_gate.errors import AccessError, NotFoundError, TransferError, UnreachableError
 
 # Until the first byte; how long a body may take is the parent's to say, which knows its size.
-_CONNECT_SECONDS, _READ_SECONDS, _RETRY_SECONDS = 10, 25, 30
+_CONNECT_SECONDS, _READ_SECONDS, _RETRY_SECONDS = 10, 20, 20
 _TRIES = 4
 _CHUNK_BYTES = 1024 * 1024
 # What stores answer to a URL that is no longer valid.

@@ -98,8 +98,8 @@ def _lineage(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answ
 
 
 def _credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    version_of(workspace, request.asked["name"], str(request.asked["version"]))
-    if workspace.settings.uc_storage == "default-storage":
+    version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
+    if (version.storage or workspace.settings.uc_storage) == "default-storage":
         return answer({"credentials": {"storage_mode": "DEFAULT_STORAGE"}})
     key, secret, session = workspace.settings.aws
     aws = {"access_key_id": key, "secret_access_key": secret, "session_token": session}

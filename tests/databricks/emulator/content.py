@@ -11,28 +11,30 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Run:
-    """A run and the directory of its artifacts."""
+    """A run and the directory of its artifacts; `files_api` overrides the setting of that name for it."""
 
     run_id: str
     experiment_id: str
     directory: Path
     tags: Mapping[str, str] = field(default_factory=dict)
+    files_api: str = ""
 
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A logged model (MLflow 3) and the directory of its files."""
+    """A logged model (MLflow 3) and the directory of its files; `files_api` overrides the setting for it."""
 
     model_id: str
     experiment_id: str
     name: str
     directory: Path
     run_id: str = ""
+    files_api: str = ""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A model version; `directory` is the registry's own copy."""
+    """A model version; `directory` is the registry's own copy, `storage` overrides the setting `uc_storage` for it."""
 
     number: str
     source: str
@@ -42,6 +44,7 @@ class Version:
     stage: str = "None"
     status: str = "READY"
     storage_location: str = ""
+    storage: str = ""
 
 
 @dataclass(frozen=True)
@@ -58,8 +61,8 @@ class Settings:
     """How the workspace behaves.
 
     Attributes:
-        files_api: `on`; `forbidden` (403) or `missing` (404) for run artifacts and logged models.
-        download_urls: Whether the Files API gives presigned URLs, or only the files themselves.
+        files_api: `on`; `plain`, without presigned URLs; `forbidden` (403) or `missing` (404) for run artifacts and
+            logged models.
         registry_aliases: Whether the workspace registry has the REST call for aliases.
         uc_storage: How Unity Catalog serves files: `files-api` (by the SDK), `default-storage` (presigned URLs) or
             `s3` (vended credentials).
@@ -74,7 +77,6 @@ class Settings:
     """
 
     files_api: str = "on"
-    download_urls: bool = True
     registry_aliases: bool = False
     uc_storage: str = "files-api"
     page_size: int = 3
@@ -88,7 +90,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with requests whose method and path (`GET /api/…`) match.
+    """Something that goes wrong with requests whose method, path and query (`GET /api/…?name=…`) match.
 
     Attributes:
         request: A regular expression.

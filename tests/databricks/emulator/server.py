@@ -76,7 +76,7 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         """What goes wrong with this request, if anything."""
         with self._lock:
             for number, fault in enumerate(self.content.faults):
-                if re.search(fault.request, f"{request.method} {request.path}"):
+                if re.search(fault.request, f"{request.method} {request.path}?{unquote(urlencode(request.query))}"):
                     self._seen[number] += 1
                     late = self._seen[number] - fault.after
                     if late > 0 and (not fault.times or late <= fault.times):

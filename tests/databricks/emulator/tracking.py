@@ -124,12 +124,12 @@ def _credential(workspace: Workspace, root: Path, path: str) -> dict[str, Any]:
 def _locate(workspace: Workspace, path: str) -> tuple[Path, str, str]:
     """The directory behind a path of the Files API, its address there, and the path below it."""
     if found := re.fullmatch(rf"({_ROOT}/([^/]+)/Runs/([^/]+)/artifacts)/?(.*)", path):
-        _require_files_api(workspace)
         run = run_of(workspace, found.group(3))
+        _require_files_api(run.files_api or workspace.settings.files_api)
         return run.directory, found.group(1), found.group(4).rstrip("/")
     if found := re.fullmatch(rf"({_ROOT}/([^/]+)/LoggedModels/([^/]+)/artifacts)/?(.*)", path):
-        _require_files_api(workspace)
         model = logged_model_of(workspace, found.group(3))
+        _require_files_api(model.files_api or workspace.settings.files_api)
         return model.directory, found.group(1), found.group(4).rstrip("/")
     if found := re.fullmatch(r"(/Models/([^/]+)/([^/]+)/([^/]+)/([^/]+))/?(.*)", path):
         version = catalog.version_of(workspace, ".".join(found.group(2, 3, 4)), found.group(5))
@@ -137,11 +137,18 @@ def _locate(workspace: Workspace, path: str) -> tuple[Path, str, str]:
     raise missing(f"The path {path}")
 
 
-def _require_files_api(workspace: Workspace) -> None:
-    if workspace.settings.files_api == "forbidden":
+def _require_files_api(mode: str) -> None:
+    if mode == "forbidden":
         raise denied("The Files API is not enabled for this path.")
-    if workspace.settings.files_api == "missing":
+    if mode == "missing":
         raise missing("The path")
+
+
+def _is_plain(workspace: Workspace, path: str) -> bool:
+    content = workspace.content
+    modes = [run.files_api for run in content.runs.values() if f"/{run.run_id}/" in path]
+    modes += [model.files_api for model in content.logged_models.values() if f"/{model.model_id}/" in path]
+    return "plain" in (*modes, workspace.settings.files_api)
 
 
 def _directory(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
@@ -156,7 +163,7 @@ def _file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Ans
 
 def _download_url(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
     root, __, path = _locate(workspace, request.asked["path"])
-    if not workspace.settings.download_urls:
+    if _is_plain(workspace, request.asked["path"]):
         raise RefusedError(403, "PERMISSION_DENIED", "Presigned URLs API is not enabled")
     return files.download_url(workspace, root, path)
 

@@ -66,6 +66,8 @@ SHAPES = "Name it like databricks://PROFILE, databricks-uc://PROFILE, databricks
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _REQUEST_URL, _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _OIDC_VARIABLE = "DATABRICKS_OIDC_TOKEN"
+# Where the process finds the ID token, whatever the variable was called that it came in.
+_ID_TOKEN = "MODEL_GATE_ID_TOKEN"  # noqa: S105  # a name
 _DEFAULT = "DEFAULT"
 
 # The fields of a login, and the variables that hold them for the workspace without a profile.
@@ -146,6 +148,8 @@ def parse_workspace(text: str, named: str, environment: Mapping[str, str]) -> Wo
             raise _lacking(login, needed, f", which {auth_type} needs")
     fields = {name: value for name, value in login.fields.items() if name in _FIELDS and value}
     fields |= {"host": url, "auth_type": auth_type}
+    if auth_type == "env-oidc":
+        fields["oidc_token_env"] = _ID_TOKEN
     return Workspace(
         url,
         tuple(sorted(_only(auth_type, fields).items())),
@@ -359,4 +363,4 @@ def _variables(login: _Login, auth_type: str, environment: Mapping[str, str]) ->
     for name in needed:
         if not environment.get(name):
             raise InputError(f"{login.at()} uses {auth_type}, but {name} is not set.", remedy)
-    return {name: environment[name] for name in needed}
+    return {_ID_TOKEN if name == _oidc_variable(login) else name: environment[name] for name in needed}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from databricks.sdk import errors as sdk
 from databricks.sdk.errors.base import DatabricksError
 from mlflow.exceptions import MlflowException
@@ -34,7 +32,7 @@ _CODES: dict[str, type[Exception]] = {
 
 def told(error: Exception, address: str, kind: RegistryKind, uri: str = "") -> ModelGateError:
     """The error that a user is told of; `uri` is what was read, "" for the registry itself."""
-    for each in _chain(error):
+    for each in failures.chain(error):
         if isinstance(each, ModelGateError):
             return each
         known = _refusal(each, address, kind, uri)
@@ -43,19 +41,12 @@ def told(error: Exception, address: str, kind: RegistryKind, uri: str = "") -> M
     return failures.told(error, address)
 
 
-def _chain(error: BaseException) -> Iterator[BaseException]:
-    seen: BaseException | None = error
-    while seen is not None:
-        yield seen
-        # MlflowException(err) keeps what it wraps as its only argument's text, but Python keeps it as the context.
-        seen = seen.__cause__ or seen.__context__
-
-
 def _refusal(error: BaseException, address: str, kind: RegistryKind, uri: str) -> ModelGateError | None:
     if not isinstance(error, DatabricksError | MlflowException):
         return None
     meaning = _CODES.get(getattr(error, "error_code", "") or "", type(error))
-    text = str(getattr(error, "message", "") or error).rstrip(".")
+    # The SDK adds all of its configuration.
+    text = str(getattr(error, "message", "") or error).partition(" Config: ")[0].rstrip(".")
     if issubclass(meaning, sdk.Unauthenticated):
         return AccessError(f"The workspace {address} does not accept the login: {text}.", _LOGIN)
     if issubclass(meaning, sdk.PermissionDenied):

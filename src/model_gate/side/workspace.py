@@ -23,6 +23,7 @@ from mlflow.utils.rest_utils import get_workspace_client
 
 from model_gate.databricks import LOGIN_VARIABLE
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
+from model_gate.side.failures import chain
 
 # The first answer may take so long; a request that fails is tried again for so long; a server may ask for such a wait.
 _ANSWER_SECONDS, _RETRY_SECONDS, _LONGEST_WAIT = 20, 12, 20
@@ -134,15 +135,13 @@ _REMEDIES = {
 }
 
 
-def _is_refused(error: BaseException) -> bool:
+_REFUSALS = ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token", "error code 401")
+
+
+def _is_refused(error: Exception) -> bool:
     """Whether this is about the token itself: not about what it may do."""
-    seen: BaseException | None = error
-    while seen is not None:
-        text = f"{type(seen).__name__} {getattr(seen, 'error_code', '')} {seen}"
-        if any(sign in text for sign in ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token", "401")):
-            return True
-        seen = seen.__cause__ or seen.__context__
-    return False
+    texts = (f"{type(each).__name__} {getattr(each, 'error_code', '')} {each}" for each in chain(error))
+    return any(sign in text for text in texts for sign in _REFUSALS)
 
 
 def _bound_waits() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -270,7 +271,7 @@ class Bench:
         told = json.dumps(result.report) + result.output
         for each in (*self.workspaces.values(), self.trap):
             assert each.token not in told
-        assert "signature=" not in told
+        assert not re.search(r"signature=(?!\*\*\*)", told)
 
 
 def _is_login(request: Mapping[str, Any]) -> bool:

@@ -71,10 +71,6 @@ class Workspace:
                     self._renew()
             return call()
 
-    def without_secrets(self, text: str) -> str:
-        """`text` without the access token."""
-        return text.replace(self._token, "***")
-
     @property
     def _is_renewable(self) -> bool:
         return bool(self._login["auth_type"] != "pat")
@@ -100,9 +96,8 @@ class Workspace:
 
     def _exchange(self) -> Any:
         kind = self._login["auth_type"]
-        # Not while they are exchanged: the SDK would take the old token for a second way to log in.
-        settled = {name: os.environ.pop(name, "") for name in _SETTLED}
         try:
+            # What is in the environment for MLflow stays there meanwhile: auth_type says which login is meant.
             config = sdk_config.Config(
                 **self._login,
                 http_timeout_seconds=_ANSWER_SECONDS,
@@ -119,11 +114,8 @@ class Workspace:
         except Exception as error:
             reason = str(error).partition(" Config: ")[0].rstrip(".")
             raise AccessError(f"Logging in to {self._address} by {kind} failed: {reason}.", _REMEDIES[kind]) from error
-        finally:
-            os.environ.update({name: value for name, value in settled.items() if value})
 
 
-_SETTLED = ("DATABRICKS_TOKEN", "DATABRICKS_AUTH_TYPE", "DATABRICKS_CONFIG_FILE", "DATABRICKS_CONFIG_PROFILE")
 _FEDERATION = (
     "Check the service principal's client_id, and that its federation policy names this issuer, subject and audience."
 )
@@ -162,12 +154,15 @@ def _ask_once(host: str) -> None:
     """Ask the workspace what it is, and let every client have that answer; one that is dead ends the matter here."""
     client = _BaseClient(http_timeout_seconds=_ANSWER_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
     about = oauth.HostMetadata(oidc_endpoint=f"{host}/oidc")
+    dead: BaseException | None = None
     try:
         about = oauth.get_host_metadata(host, client=client)
     except ValueError as error:
         # One that answers but does not say is an older one.
         if isinstance(error.__cause__, ModelGateError | TimeoutError):
-            raise error.__cause__ from None
+            dead = error.__cause__
+    if dead is not None:
+        raise dead
 
     def answer(*_: object, **__: object) -> oauth.HostMetadata:
         return about

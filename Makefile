@@ -44,7 +44,7 @@ lock: $(UV) ## Lock the dependencies again after a change to them
 	$(COMPILE) $(UPGRADE) requirements-mlflow2.in --output-file requirements-mlflow2.lock
 
 clean: ## Remove what these targets made
-	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip is used once, for uv, which the lock file pins too.

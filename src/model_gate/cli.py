@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from model_gate import __version__
-from model_gate.command import Command, execute
+from model_gate.command import Command, execute, perform
+from model_gate.gate import is_local, local_path
 from model_gate.inputs import check_request, compare_request, diff_request
 from model_gate.verdict import Require
 
@@ -189,15 +190,32 @@ def diff(
                 options,
                 lambda: diff_request(left, right, left_host, right_host, require, download_dir),
                 report_file,
+                inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local(uri)),
                 is_verbose=verbose,
             )
         )
     )
 
 
+def demo(
+    directory: Annotated[
+        Path, typer.Option(help="Where the registries and the reports go; an earlier demo there is replaced.")
+    ] = Path("model-gate-demo"),
+    verbose: Verbose = False,
+) -> None:
+    """Show a check and three compares on two small MLflow registries, made on this machine.
+
+    Example: `model-gate demo`
+    """
+    from model_gate.demo.demonstration import demonstrate
+
+    raise typer.Exit(perform(lambda say: demonstrate(directory, say), is_verbose=verbose))
+
+
 app.command()(check)
 app.command()(compare)
 app.command()(diff)
+app.command()(demo)
 
 # The historical names of the first two, each a command line of its own.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

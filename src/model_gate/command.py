@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
-from model_gate.host import secrets_of
+from model_gate.host import secrets_in, secrets_of
 from model_gate.progress import TerminalProgress
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
@@ -19,7 +19,7 @@ from model_gate.request import CheckRequest, CompareRequest, Request
 from model_gate.result import Outcome
 from model_gate.signals import Interrupted, interruptible
 from model_gate.terminal import error_text, verdict_text
-from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_TERMINATED, exit_code
+from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
 
 _EXITS = {"SIGINT": EXIT_INTERRUPTED, "SIGTERM": EXIT_TERMINATED}
 
@@ -47,21 +47,38 @@ class Command:
 
 def execute(command: Command) -> int:
     """Do it, publish the report, tell the verdict; returns the exit code."""
-    redactor = Redactor(secrets_of(os.environ))
+    redactor = Redactor(_secrets_given(command))
     try:
         prepare_report(command.report_file, command.inputs)
     except ModelGateError as error:
-        _tell_error(error, redactor, command)
+        _tell_error(error, redactor, is_verbose=command.is_verbose)
         return EXIT_ERROR
     outcome, redactor, stopped_by = _outcome(command, redactor)
     outcome = _publish(outcome, command, redactor)
     if outcome.error is not None:
-        _tell_error(outcome.error, redactor, command)
+        _tell_error(outcome.error, redactor, is_verbose=command.is_verbose)
     else:
         _say(redactor.text(verdict_text(outcome, command.report_file)), sys.stdout.fileno())
     if stopped_by:
         return _EXITS[stopped_by]
     return exit_code(outcome.status, passed=outcome.passed)
+
+
+def perform(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
+    """Do what makes no report of its own; `action` is given what tells the user a line. Returns the exit code."""
+    try:
+        with interruptible():
+            action(lambda line: _say(line, sys.stdout.fileno()))
+    except Interrupted as signal:
+        _tell_error(_stopped(signal), Redactor(), is_verbose=is_verbose)
+        return _EXITS[signal.name]
+    except ModelGateError as error:
+        _tell_error(error, Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
+        return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # a defect is told like any error
+        _tell_error(_defect(error), Redactor(secrets_of(os.environ)), is_verbose=is_verbose)
+        return EXIT_ERROR
+    return EXIT_PASSED
 
 
 def _outcome(command: Command, redactor: Redactor) -> tuple[Outcome, Redactor, str]:
@@ -70,11 +87,10 @@ def _outcome(command: Command, redactor: Redactor) -> tuple[Outcome, Redactor, s
     try:
         with interruptible(), TerminalProgress() as progress:
             request = command.request()
-            redactor = Redactor((*secrets_of(os.environ), *_secrets_in(request)))
+            redactor = Redactor((*_secrets_given(command), *_secrets_in(request)))
             return gate.run(request, os.environ, progress), redactor, ""
     except Interrupted as signal:
-        error = StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
-        return Outcome(request, error=error), redactor, signal.name
+        return Outcome(request, error=_stopped(signal)), redactor, signal.name
     except ModelGateError as error:
         return Outcome(request, error=error), redactor, ""
     except Exception as error:  # noqa: BLE001  # a defect must end as an error too, never as a verdict
@@ -94,12 +110,21 @@ def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> Outcome:
     return outcome
 
 
+def _stopped(signal: Interrupted) -> StoppedError:
+    return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
+
+
 def _defect(error: Exception) -> InternalError:
     return InternalError(
         f"Model Gate failed: {type(error).__name__}: {error}.",
         "This is a defect: please report it, with what --verbose shows.",
         detail="".join(traceback.format_exception(error)),
     )
+
+
+def _secrets_given(command: Command) -> tuple[str, ...]:
+    hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
+    return (*secrets_of(os.environ), *(secret for host in hosts for secret in secrets_in(host)))
 
 
 def _secrets_in(request: Request) -> tuple[str, ...]:
@@ -110,16 +135,16 @@ def _secrets_in(request: Request) -> tuple[str, ...]:
     return tuple(secret for host in (request.left_host, request.right_host) if host for secret in host.secrets)
 
 
-def _tell_error(error: ModelGateError, redactor: Redactor, command: Command) -> None:
-    detail = f"\n{error.detail}" if command.is_verbose and error.detail else ""
+def _tell_error(error: ModelGateError, redactor: Redactor, *, is_verbose: bool) -> None:
+    detail = f"\n{error.detail}" if is_verbose and error.detail else ""
     _say(redactor.text(error_text(error) + detail), sys.stderr.fileno())
 
 
 def _say(text: str, descriptor: int) -> None:
-    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`),
-    # which must not change the exit code.
+    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`) or
+    # its disk full, which must not change the exit code.
     try:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text + "\n")
-    except BrokenPipeError:
+    except OSError:
         pass

@@ -17,6 +17,9 @@ _SPECIAL = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+_OWN_FILES = "A model must hold its own files: replace the link by what it should point to."
+# Links that lead to directories full of links multiply: twenty levels of two are a million directories.
+_MAX_LINKED_DIRECTORIES = 50_000
 
 
 @dataclass(frozen=True)
@@ -52,8 +55,15 @@ def list_directory(root: Path) -> Listing:
         )
     files: dict[str, int] = {}
     pending = [_Directory("", real_root)]
+    linked = 0
     while pending:
         directory = pending.pop()
+        linked += bool(directory.entered_from)
+        if linked > _MAX_LINKED_DIRECTORIES:
+            raise ModelError(
+                f"Symbolic links in {shown_path(real_root)} lead to more than {_MAX_LINKED_DIRECTORIES:,} directories.",
+                _OWN_FILES,
+            )
         for entry in _entries(directory):
             path = directory.path + entry.name
             if entry.is_symlink():
@@ -85,19 +95,18 @@ def _entries(directory: _Directory) -> list[os.DirEntry[str]]:
 def _follow(entry: os.DirEntry[str], path: str, directory: _Directory, real_root: str) -> _Directory | None:
     """The directory that a link leads to, or None if it leads to something else inside the model."""
     link = f"The symbolic link {shown_path(path)} in {shown_path(real_root)}"
-    remedy = "A model must hold its own files: replace the link by what it should point to."
     try:
         target = os.path.realpath(entry.path, strict=True)
     except OSError as error:
         what = "points to itself" if error.errno == errno.ELOOP else "points to nothing"
-        raise ModelError(f"{link} {what}.", remedy) from error
+        raise ModelError(f"{link} {what}.", _OWN_FILES) from error
     if not _is_within(target, real_root):
-        raise ModelError(f"{link} leaves the model.", remedy)
+        raise ModelError(f"{link} leaves the model.", _OWN_FILES)
     if not os.path.isdir(target):
         return None
     entered_from = (*directory.entered_from, directory.real)
     if any(_is_within(origin, target) for origin in entered_from):
-        raise ModelError(f"{link} leads in a loop.", remedy)
+        raise ModelError(f"{link} leads in a loop.", _OWN_FILES)
     return _Directory(path + "/", target, entered_from)
 
 

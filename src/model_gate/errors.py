@@ -101,6 +101,7 @@ _STORAGE_REMEDIES = {
     13: "Check the permissions of the file and of its directory.",  # EACCES
     20: "Check the path: a part of it is a file, not a directory.",  # ENOTDIR
     21: "Name a file, not a directory.",  # EISDIR
+    27: "Raise the limit on file sizes (ulimit -f), or name a place that takes larger files.",  # EFBIG
     28: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",  # ENOSPC
     30: "Name a place that can be written.",  # EROFS
     36: "Name a shorter path.",  # ENAMETOOLONG

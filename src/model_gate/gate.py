@@ -184,7 +184,7 @@ def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage, re
 
 def is_local(uri: str) -> bool:
     """Whether a URI is a path on this machine."""
-    return uri.startswith("file:") or ":/" not in uri
+    return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
 
 
 def local_path(uri: str) -> Path:

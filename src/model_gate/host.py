@@ -61,7 +61,8 @@ class Host:
             return self.workspace.secrets
         if not self.password:
             return ()
-        basic = base64.b64encode(f"{self.username}:{self.password}".encode()).decode()
+        user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
+        basic = base64.b64encode(user_info).decode()
         return (self.password, basic)
 
     @property
@@ -146,6 +147,12 @@ def _http_host(text: str, named: str, port: int | None) -> Host:
         )
     if parts.query or parts.fragment:
         raise InputError(f"{named} has a query or a fragment; a tracking server's address has neither.", _SHAPES)
+    if "@" in parts.path:
+        # What was meant as user-info has a slash in it: what follows it would be shown.
+        raise InputError(
+            f"{named} has an '@' after its first slash.",
+            "Percent-encode special characters in a user name or password: '/' is %2F.",
+        )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     address = f"{parts.scheme}://{name}{shown_port}{parts.path.rstrip('/')}"
@@ -224,13 +231,23 @@ _TRACKING_CREDENTIALS = (
     "MLFLOW_TRACKING_SERVER_CERT_PATH",
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
-_SECRET_VARIABLES = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+_SECRET_VARIABLES = (
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AZURE_CLIENT_SECRET",
+    "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_CONNECTION_STRING",
+)
 
 # Two retries and ten seconds a try: a dead server is told in half a minute, not in MLflow's four.
 _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
+    # It may say an hour.
+    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -292,6 +309,13 @@ def _default_host(environment: Mapping[str, str]) -> Host | None:
         return parse_host(environment.get("MLFLOW_TRACKING_URI", ""), environment=environment)
     except InputError:
         return None
+
+
+def secrets_in(text: str) -> tuple[str, ...]:
+    """What must appear nowhere of a host as it was typed, even if it cannot be understood: all before its last `@`."""
+    user_info = text.partition("://")[2].rpartition("@")[0]
+    password = user_info.partition(":")[2]
+    return (user_info, password) if password else ()
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:

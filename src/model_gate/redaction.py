@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -18,7 +19,9 @@ _SIGNATURE = re.compile(
     r"=[^&\s'\"<>]+"
 )
 # Their values are words of the report's own vocabulary, which a short password must not break.
-_VOCABULARY = frozenset({"status", "kind", "command", "type", "require", "schema_version"})
+_VOCABULARY = frozenset(
+    {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
+)
 
 
 class Redactor:
@@ -48,10 +51,15 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
+    # A variable of the environment may hold bytes that are not UTF-8.
+    raw = secret.encode("utf-8", "surrogateescape")
     return {
         secret,
-        quote(secret, safe=""),
-        quote_plus(secret),
+        quote(raw),
+        quote(raw, safe=""),
+        quote_plus(raw),
         repr(secret)[1:-1],
-        base64.b64encode(secret.encode()).decode(),
+        json.dumps(secret)[1:-1],
+        json.dumps(secret, ensure_ascii=False)[1:-1],
+        base64.b64encode(raw).decode(),
     }

@@ -86,8 +86,8 @@ def prepare_report(path: Path, inputs: Sequence[Path] = ()) -> None:
             # Not only for a directory: writing means replacing, and root can replace /dev/null.
             what = "a directory" if path.is_dir() else "not a regular file"
             raise StorageError(f"The report file {path} is {what}.", "Name a file.")
-        path = path.resolve()
-        if any(path.is_relative_to(each.resolve()) for each in inputs):
+        path = _real(path)
+        if any(path.is_relative_to(_real(each)) for each in inputs):
             raise StorageError(f"The report {path} would change what is to be read.", "Name another --report-file.")
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
@@ -105,7 +105,7 @@ def write_report(report: Json, path: Path) -> None:
         StorageError: It cannot be written.
     """
     text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    path = path.resolve()
+    path = _real(path)
     try:
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
         try:
@@ -120,6 +120,11 @@ def write_report(report: Json, path: Path) -> None:
             raise
     except OSError as error:
         raise storage_error(error, f"write the report {path}") from error
+
+
+def _real(path: Path) -> Path:
+    # Path.resolve raises for a loop of links, before Python 3.13.
+    return Path(os.path.realpath(path))
 
 
 def _umask() -> int:

@@ -36,11 +36,19 @@ def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
     return Violation(tuple(str(part) for part in error.absolute_path), _sentence(error.validator, error))
 
 
+_KINDS = {bool: "true or false", dict: "a mapping", list: "a list", str: "text"}
+
+
 def _sentence(validator: str, error: Any) -> str:
     if validator == "enum":
         return f"{error.instance!r} is not one of {', '.join(map(str, error.validator_value))}"
-    if validator == "type" and error.instance is None:
-        return "it has no value"
+    if validator == "type":
+        # The value is not repeated: it may be long, or a secret in the wrong place.
+        return (
+            "it has no value"
+            if error.instance is None
+            else f"it is {_KINDS.get(type(error.instance), 'of a wrong kind')}"
+        )
     if validator in {"minLength", "minProperties"}:
         return "it is empty"
     if validator == "required":

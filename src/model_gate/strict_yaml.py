@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 
 MAX_BYTES = 10 * 1024 * 1024
-MAX_NODES = 1_000_000
+MAX_NODES = 250_000
 _MAX_DEPTH = 100
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

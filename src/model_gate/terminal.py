@@ -13,8 +13,11 @@ from model_gate.request import CheckRequest, CompareRequest, DiffRequest, Versio
 from model_gate.result import Comparison, Outcome
 from model_gate.verdict import Require, Status
 
+# Lines for differences and their details, by how many comparisons differ: all of it must fit 24 lines.
+_ROOM = {1: 14, 2: 6}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
+_MAX_PATH = 100
 _NAMES = {
     "comparison": "models",
     "run_model_comparison": "run models",
@@ -26,6 +29,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """What was compared, the verdict, the first differences and where the report is."""
     lines = [*_asked(outcome), ""]
     told: dict[int, str] = {}
+    room = _ROOM.get(len({id(each) for each in outcome.comparisons.values() if not each.equals}), 0)
     for name, comparison in outcome.comparisons.items():
         if id(comparison) in told:
             word = "equal" if comparison.equals else "different"
@@ -34,7 +38,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
             )
             continue
         told[id(comparison)] = _name(name, outcome)
-        lines += _comparison(_name(name, outcome), comparison)
+        lines += _comparison(_name(name, outcome), comparison, room)
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -74,7 +78,7 @@ def _version(asked: VersionRequest, found: ModelVersion | None) -> str:
     return f"{asked.model} version {found.version}{also} on {asked.host.address}{run}"
 
 
-def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
+def _comparison(name: str, comparison: Comparison, room: int) -> Iterator[str]:
     left = comparison.left
     native = f" ({comparison.native_model} only)" if comparison.native_model else ""
     if comparison.same_location:
@@ -87,7 +91,7 @@ def _comparison(name: str, comparison: Comparison) -> Iterator[str]:
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = _count(len(comparison.differences), "difference")
         yield f"{name}{native}: different{equivalent}, {count} in {_count(comparison.compared, 'path')}"
-        yield from _differences(comparison.differences)
+        yield from _differences(comparison.differences, room)
         if comparison.not_compared:
             yield f"  {_count(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
     if comparison.rest is not None:
@@ -100,27 +104,37 @@ def _rest(comparison: Comparison) -> str:
         return "not compared to the end"
     if rest.equals:
         return "equal"
-    return f"different in {', '.join(shown_path(each.path) for each in rest.differences[:4])}"
+    return f"different in {', '.join(_shown_path(each.path) for each in rest.differences[:4])}"
 
 
-def _differences(differences: Sequence[Difference]) -> Iterator[str]:
+def _differences(differences: Sequence[Difference], room: int) -> Iterator[str]:
     # What matters first: a difference that MLflow makes by itself is the last thing to look at.
     ordered = sorted(differences, key=lambda difference: bool(difference.identity))
-    for difference in ordered[:_MAX_DIFFERENCES]:
+    shown = ordered[: min(_MAX_DIFFERENCES, room - 1)]
+    more = len(ordered) - len(shown)
+    room -= len(shown) + bool(more)
+    for difference in shown:
         identity = f"  [{difference.identity}]" if difference.identity else ""
-        yield f"  {shown_path(difference.path)}: {describe(difference)}{identity}"
-        if difference.explanation is not None:
-            yield from _details(difference.explanation)
-    if len(ordered) > _MAX_DIFFERENCES:
-        yield f"  … and {len(ordered) - _MAX_DIFFERENCES:,} more, in the report"
+        yield f"  {_shown_path(difference.path)}: {describe(difference)}{identity}"
+        details = list(_details(difference.explanation, room)) if difference.explanation is not None else []
+        room -= len(details)
+        yield from details
+    if more:
+        yield f"  … and {more:,} more, in the report"
+
+
+def _shown_path(path: str) -> str:
+    text = shown_path(path)
+    half = _MAX_PATH // 2
+    return text if len(text) <= _MAX_PATH else f"{text[:half]}…{text[-half:]}"
 
 
 def describe(difference: Difference) -> str:
     """One difference in one phrase."""
     if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({difference.left_size:,} bytes)"
+        return f"only in the first model ({_count(difference.left_size or 0, 'byte')})"
     if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({difference.right_size:,} bytes)"
+        return f"only in the second model ({_count(difference.right_size or 0, 'byte')})"
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
     sizes = f"{difference.left_size:,} bytes"
@@ -130,13 +144,15 @@ def describe(difference: Difference) -> str:
     return f"content differs ({sizes}{where})"
 
 
-def _details(explanation: Explanation) -> Iterator[str]:
+def _details(explanation: Explanation, room: int) -> Iterator[str]:
     changes = [f"{each.field}: {_shown(each.left)} → {_shown(each.right)}" for each in explanation.fields]
     details = changes or list(explanation.lines)
-    for detail in details[:_MAX_DETAILS]:
+    most = min(_MAX_DETAILS, room)
+    if len(details) > most:
+        # The last line says that there is more.
+        details = [*details[: most - 1], "…"] if most > 1 else []
+    for detail in details:
         yield f"      {shown_path(detail)[:120]}"
-    if len(details) > _MAX_DETAILS:
-        yield "      …"
 
 
 def _shown(value: str | None) -> str:

@@ -24,7 +24,7 @@ from model_gate.lineage import ModelVersion
 from model_gate.model import Listing
 
 # A server that says nothing for this long is dead, whatever its connection looks like.
-SILENCE_SECONDS = 55.0
+SILENCE_SECONDS = 45.0
 # A file that comes slower than this is not coming.
 _SLOWEST_BYTES_PER_SECOND = 100_000
 _STDERR_LINES = 200
@@ -58,7 +58,7 @@ class TrackingServer:
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = False
         self._stderr_reader = self._start(self._read_stderr)
-        self._start(self._read_answers)
+        self._answers_reader = self._start(self._read_answers)
 
     def __enter__(self) -> TrackingServer:
         return self
@@ -98,8 +98,11 @@ class TrackingServer:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        with contextlib.suppress(OSError):
-            _pipe(self._process.stdin).close()
+        for reader in (self._stderr_reader, self._answers_reader):
+            reader.join(timeout=1)
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
+            with contextlib.suppress(OSError):
+                _pipe(pipe).close()
 
     def _ask(self, operation: str, note: Note = lambda _: None, **asked: object) -> Future[Any]:
         identifier = next(self._identifiers)
@@ -134,8 +137,9 @@ class TrackingServer:
 
     def _read_answers(self) -> None:
         try:
-            with _pipe(self._process.stdout) as answers:
-                for line in answers:
+            # A process that is killed while it writes leaves half a line.
+            with contextlib.suppress(ValueError):
+                for line in _pipe(self._process.stdout):
                     self._take(json.loads(line))
         finally:
             # Whatever ended it: nobody may wait for an answer that cannot come.
@@ -156,9 +160,8 @@ class TrackingServer:
             future.set_result(answer["result"])
 
     def _read_stderr(self) -> None:
-        with _pipe(self._process.stderr) as lines:
-            for line in lines:
-                self._stderr.append(line.decode(errors="replace").rstrip())
+        for line in _pipe(self._process.stderr):
+            self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _died(self) -> InternalError:
         if not self._closed:

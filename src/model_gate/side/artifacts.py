@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Collection
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, urlsplit
@@ -20,6 +20,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import MAX_FILES, shown_path
+from model_gate.side.served import list_served, require_empty
 
 # Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
 # local server), and what would be resolved on a server of its choice.
@@ -29,7 +30,7 @@ SCHEMES = frozenset(
 _LISTERS = 8
 
 # A proxying server reads a whole file from its store before it sends the first byte.
-_FIRST_BYTE_SECONDS = 25
+_FIRST_BYTE_SECONDS = 18
 _STORE_BYTES_PER_SECOND = 20_000_000
 
 
@@ -51,16 +52,11 @@ class Artifacts:
         repository = self._repository(uri)
         files: dict[str, int] = {}
         with ThreadPoolExecutor(_LISTERS) as pool:
-            pending: dict[Future[list[FileInfo]], str] = {pool.submit(repository.list_artifacts, None): ""}
             try:
-                while pending:
-                    done, _ = wait(pending, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        parent = pending.pop(future)
-                        for directory in _read(future.result(), parent, files):
-                            pending[pool.submit(repository.list_artifacts, directory)] = directory
+                unsized = _walk(repository, uri, files, pool, note)
+                for done in as_completed([pool.submit(_require_empty, repository, path) for path in unsized]):
+                    files[done.result()] = 0
                     note({"files": len(files)})
-                    _require_bounded(files, pending, uri)
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
@@ -112,28 +108,63 @@ def require_readable(uri: str, tracking_uri: str) -> None:
         )
 
 
-def _read(infos: list[FileInfo], parent: str, files: dict[str, int]) -> list[str]:
-    """Enter the files of one directory's listing into `files`; returns the directories in it."""
-    directories = []
-    for info in infos:
-        parts = info.path.split("/")
-        if "/".join(parts[:-1]) != parent or parts[-1] in {"", ".", ".."} or "\0" in info.path or info.path in files:
-            raise ModelError(
-                f"The server lists {shown_path(info.path)!r} in {parent or 'the model'!r}, where it cannot be.",
-                "Check the tracking server: its listing is not one of a directory.",
-            )
-        if info.is_dir:
-            directories.append(info.path)
-        elif info.file_size is None:
-            raise TransferError(
-                f"The server does not tell the size of {shown_path(info.path)}: a short download would go unnoticed.",
-                "Use an artifact store that lists sizes.",
-            )
-        else:
-            files[info.path] = int(info.file_size)
-    return directories
+def _walk(
+    repository: ArtifactRepository,
+    uri: str,
+    files: dict[str, int],
+    pool: ThreadPoolExecutor,
+    note: Callable[[dict[str, Any]], None],
+) -> set[str]:
+    """Enter all files below `uri` into `files`; returns those whose size is not told."""
+    unsized: set[str] = set()
+    pending = {pool.submit(_list_directory, repository, ""): ""}
+    while pending:
+        done, _ = wait(pending, return_when=FIRST_COMPLETED)
+        for future in done:
+            parent = pending.pop(future)
+            for info in future.result():
+                if info.path in files or info.path in unsized or not _is_below(info.path, parent):
+                    raise _misplaced(info.path, parent)
+                if info.is_dir:
+                    pending[pool.submit(_list_directory, repository, info.path)] = info.path
+                elif info.file_size is None:
+                    unsized.add(info.path)
+                else:
+                    files[info.path] = int(info.file_size)
+        note({"files": len(files)})
+        _require_bounded(len(files) + len(unsized), pending.values(), uri)
+    return unsized
 
 
-def _require_bounded(files: dict[str, int], pending: dict[Future[list[FileInfo]], str], uri: str) -> None:
-    if len(files) + len(pending) > MAX_FILES or any(len(path) > 16_384 for path in pending.values()):
+def _list_directory(repository: ArtifactRepository, directory: str) -> list[FileInfo]:
+    if isinstance(repository, HttpArtifactRepository):
+        return list_served(repository, directory)
+    return repository.list_artifacts(directory or None)
+
+
+def _require_empty(repository: ArtifactRepository, path: str) -> str:
+    if not isinstance(repository, HttpArtifactRepository):
+        raise TransferError(
+            f"The store does not tell the size of {shown_path(path)}: a short download would go unnoticed.",
+            "Use an artifact store that lists sizes.",
+        )
+    require_empty(repository, path)
+    return path
+
+
+def _is_below(path: str, parent: str) -> bool:
+    """Whether a listed path is one directly below the directory that was listed."""
+    above, _, name = path.rpartition("/")
+    return above == parent and name not in {"", ".", ".."} and "\0" not in name
+
+
+def _misplaced(path: str, parent: str) -> ModelError:
+    return ModelError(
+        f"The server lists {shown_path(path)!r} in {shown_path(parent) or 'the model'!r}, where it cannot be.",
+        "Check the tracking server: its listing is not one of a directory.",
+    )
+
+
+def _require_bounded(files: int, pending: Collection[str], uri: str) -> None:
+    if files + len(pending) > MAX_FILES or any(len(path) > 16_384 for path in pending):
         raise ModelError(f"The listing of {uri} does not end.", "Check the tracking server.")

@@ -52,7 +52,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
 )
 _LONGEST_CHAIN = 10
-_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|ProtocolError|ContentDecodingError|prematurely")
+_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
 _PACKAGES = {
     "boto3": "aws",
     "botocore": "aws",

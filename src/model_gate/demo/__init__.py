@@ -1,0 +1,1 @@
+"""The demo: a wine model on two embedded MLflow registries, and four gates on it."""

@@ -1,0 +1,81 @@
+"""Listings of a tracking server that proxies its artifacts, read as the server gives them.
+
+MLflow's own `list_artifacts` cannot be trusted with them: it takes a directory whose only file bears its name for that
+file, and lists nothing; and it decodes `%41` in names, which then lead nowhere or to other files. Files that are not
+listed are not compared, and so would make different models equal.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import quote, unquote
+
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.request_utils import augmented_raise_for_status
+from mlflow.utils.rest_utils import http_request
+from requests import Response
+
+from model_gate.errors import ModelError, TransferError
+from model_gate.model import shown_path
+
+_ENDPOINT = "/mlflow-artifacts/artifacts"
+
+
+def list_served(repository: HttpArtifactRepository, directory: str) -> list[FileInfo]:
+    """What is in one directory, "" for the root; a size of None is one that the server does not tell.
+
+    Raises:
+        ModelError: What is listed is not the content of a directory, or is not served under its name.
+    """
+    base, found, root = repository.artifact_uri.partition(_ENDPOINT)
+    if not found:
+        raise ModelError(
+            f"The model is said to be at {repository.artifact_uri}, where no tracking server serves artifacts.",
+            "Check the version's source.",
+        )
+    path = "/".join(part for part in (root.strip("/"), directory) if part)
+    with _get(base, _ENDPOINT, params={"path": path}) as response:
+        listing = response.json()
+    try:
+        return [_file_info(each, directory) for each in listing.get("files", [])]
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The server's listing of {shown_path(directory) or 'the model'} is not one.", "Check the tracking server."
+        ) from error
+
+
+def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
+    name = str(entry["path"])
+    path = f"{directory}/{name}" if directory else name
+    # The server decodes a name until nothing is left to decode, whatever it was sent as.
+    if unquote(name) != name or "#" in name or not name.isprintable():
+        raise ModelError(
+            f"The server does not serve {shown_path(path)} under that name: it reads %xx, # and control characters as"
+            " something else.",
+            "Rename the file and log the model again, or compare the models at their store with model-gate diff.",
+        )
+    size = entry.get("file_size")
+    return FileInfo(path, bool(entry.get("is_dir")), None if size is None else int(size))
+
+
+def require_empty(repository: HttpArtifactRepository, path: str) -> None:
+    """Make sure that a file without a listed size has none: MLflow leaves a size of zero out.
+
+    Raises:
+        TransferError: It has content, and its size is not known.
+    """
+    with _get(repository.artifact_uri, "/" + quote(path), stream=True) as response:
+        if next(response.iter_content(1), b""):
+            raise TransferError(
+                f"The server does not tell the size of {shown_path(path)}: a short download would go unnoticed.",
+                "Use an artifact store that lists sizes.",
+            )
+
+
+def _get(host: str, endpoint: str, **options: object) -> Response:
+    credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
+    response: Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
+    augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
+    return response

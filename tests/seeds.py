@@ -1,0 +1,269 @@
+"""What is on the tracking servers: made once, by `servers.py`, in a process of its own, with MLflow's own client.
+
+Tests read it and do not change it. On standard input come the servers, on standard output goes what was made.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import sqlite3
+import sys
+import urllib.request
+import warnings
+from pathlib import Path
+from typing import Any
+
+warnings.filterwarnings("ignore")
+
+import mlflow  # noqa: E402  # after the warnings were silenced
+import mlflow.pyfunc  # noqa: E402
+import mlflow.sklearn  # noqa: E402
+from mlflow import MlflowClient  # noqa: E402
+from mlflow.pyfunc.model import PythonModel  # noqa: E402
+from sklearn.datasets import load_wine  # noqa: E402
+from sklearn.linear_model import LogisticRegression  # noqa: E402
+
+LINEAGE = {
+    "mlflow.source.git.commit": "3f1c5a9be0d24c6789ab0123456789abcdef0123",
+    "mlflow.source.git.repoURL": "https://git.example.com/wine.git",
+    "mlflow.source.name": "train.py",
+    "mlflow.databricks.notebookPath": "/Repos/wine/train",
+    "mlflow.databricks.notebookRevisionID": "1700000000000",
+}
+FOREST_FILES = 240
+# Names that a URL would take apart, and a directory that is called like its only file.
+ODD_NAMES = (
+    "a",
+    "a?b",
+    "a&b=c",
+    "a+b",
+    "a;b",
+    "with space",
+    "100%",
+    "-rf",
+    "quote'\"",
+    "größe",
+    "gro\u0308ße",
+    "模型.bin",
+    "same/same",
+    "deep/same/same",
+    "tags/__pycache__/.git",
+    "zero",
+)
+# Version 2 differs in these, of which each has a neighbour that it must not be taken for.
+ODD_CHANGED = ("a?b", "deep/same/same", "gro\u0308ße", "same/same")
+
+
+class Forest(PythonModel):
+    """A model that reads its artifacts; it is never loaded here."""
+
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads its hints
+        return model_input
+
+
+class Seeder:
+    """One tracking server, being filled."""
+
+    def __init__(self, server: dict[str, str]) -> None:
+        self.host = server["url"]
+        self.directory = Path(server["directory"])
+        self.artifacts = self.directory / "artifacts"
+        # As variables, since one process talks to several servers.
+        self._login = {
+            "MLFLOW_TRACKING_USERNAME": server["username"] or "-",
+            "MLFLOW_TRACKING_PASSWORD": server["password"] or "-",
+        }
+        self._client = MlflowClient(tracking_uri=self.host, registry_uri=self.host)
+        self.experiment = self.client.create_experiment("wine")
+
+    @property
+    def client(self) -> MlflowClient:
+        """Its client, whose credentials hold until another server's is used."""
+        os.environ.update(self._login)
+        return self._client
+
+    def run(self, **tags: str) -> Any:
+        return self.client.create_run(self.experiment, tags=tags)
+
+    def register(self, name: str, source: str, run_id: str | None) -> str:
+        if not any(model.name == name for model in self.client.search_registered_models()):
+            self.client.create_registered_model(name)
+        return str(self.client.create_model_version(name, source, run_id).version)
+
+    def upload(self, name: str, directory: Path, tags: dict[str, str] | None = None) -> str:
+        """Register a directory as an artifact of a run, as MLflow 2 and export tools do; returns the source."""
+        run = self.run(**(tags or {}))
+        self.client.log_artifacts(run.info.run_id, str(directory), "model")
+        source = f"{run.info.artifact_uri}/model"
+        self.register(name, source, run.info.run_id)
+        return source
+
+    def place(self, name: str, directory: Path) -> str:
+        """The same, past MLflow's client, which cannot upload every name: straight into the store."""
+        run = self.run()
+        source = f"{run.info.artifact_uri}/model"
+        shutil.copytree(directory, self.artifacts / source.partition(":")[2].strip("/"))
+        self.register(name, source, run.info.run_id)
+        return source
+
+    def log(self, model: Any, **register: str) -> Any:
+        """Log it as MLflow 3 does: as a logged model beside the run."""
+        os.environ.update(self._login)
+        mlflow.set_tracking_uri(self.host)
+        mlflow.set_registry_uri(self.host)
+        mlflow.set_experiment(experiment_id=self.experiment)
+        with mlflow.start_run():
+            mlflow.set_tags(LINEAGE)
+            return mlflow.sklearn.log_model(
+                model,
+                name="wine",
+                serialization_format="cloudpickle",
+                pip_requirements=["scikit-learn"],
+                await_registration_for=0,
+                **register,
+            )
+
+
+def main() -> None:
+    """Fill the three servers."""
+    work = Path(sys.argv[1]) / "models"
+    work.mkdir()
+    asked = json.load(sys.stdin)
+    staging, production, old = (Seeder(asked[name]) for name in ("staging", "production", "old"))
+    features, classes = load_wine(return_X_y=True)
+    model = LogisticRegression(max_iter=5).fit(features, classes)
+
+    info = staging.log(model, registered_model_name="Wine")
+    logged = staging.client.get_logged_model(info.model_id)
+    wine = work / "wine"
+    shutil.copytree(staging.artifacts / logged.artifact_location.partition(":")[2].strip("/"), wine)
+    changed = _changed_copy(wine, work / "wine_changed", "model.pkl")
+    staging.upload("Wine", wine, LINEAGE)
+    staging.register("Wine", f"runs:/{info.run_id}/wine", info.run_id)
+    staging.upload("Wine", changed)
+    client = staging.client
+    client.transition_model_version_stage("Wine", "1", "Staging")
+    client.transition_model_version_stage("Wine", "2", "Production")
+    client.set_registered_model_alias("Wine", "champion", "1")
+    client.copy_model_version("models:/Wine/1", "Wine Copy")
+    client.copy_model_version("models:/Wine Copy/1", "Wine Copy Of Copy")
+
+    production.upload("Wine Imported", wine)
+    production.upload("Wine Imported", changed)
+    production.log(model, registered_model_name="Wine Imported")
+    production.client.transition_model_version_stage("Wine Imported", "1", "Staging")
+    old.upload("Wine", wine)
+    old.upload("Wine", changed)
+    old.client.transition_model_version_stage("Wine", "1", "Staging")
+    old.client.set_registered_model_alias("Wine", "champion", "1")
+
+    seeds = {
+        "run_id": info.run_id,
+        "model_id": info.model_id,
+        "wine": str(wine),
+        "location": logged.artifact_location,
+        "lineage": LINEAGE,
+        "forest_files": FOREST_FILES,
+        "odd_files": len(ODD_NAMES) + 1,
+        "odd_changed": ODD_CHANGED,
+        **_trouble(staging, wine),
+    }
+    _forest(work / "forest", staging, production)
+    _odd(work, staging, production)
+    _guest(asked["staging"])
+    sys.stdout.write("\n" + json.dumps(seeds) + "\n")
+    sys.stdout.flush()
+    # MLflow's threads are of no use any more.
+    os._exit(0)
+
+
+def _changed_copy(original: Path, copy: Path, file: str) -> Path:
+    """The same directory with one byte of one file changed."""
+    shutil.copytree(original, copy)
+    _change(copy / file)
+    return copy
+
+
+def _change(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+def _trouble(staging: Seeder, wine: Path) -> dict[str, str]:
+    """Versions with something wrong with them."""
+    client = staging.client
+    client.create_registered_model("Empty")
+    run = staging.run()
+    run_id = run.info.run_id
+    staging.register("Dangling", f"{run.info.artifact_uri}/gone", run_id)
+    client.log_text(run_id, "no model", "notes/readme.txt")
+    staging.register("Notes", f"{run.info.artifact_uri}/notes", run_id)
+
+    source = staging.upload("Original", wine)
+    client.copy_model_version("models:/Original/1", "Orphan")
+    client.delete_model_version("Original", "1")
+
+    lost = staging.upload("Lost Run", wine).split("/")[-3]
+    # All that `mlflow gc` leaves of a run is its version.
+    with sqlite3.connect(staging.directory / "mlflow.db") as database:
+        database.execute("DELETE FROM runs WHERE run_uuid = ?", (lost,))
+
+    return {"orphan_source": source, "lost_run": lost}
+
+
+def _forest(directory: Path, staging: Seeder, production: Seeder) -> None:
+    """A pyfunc model with code, data and hundreds of files."""
+    data = directory.with_name("forest_data")
+    for number in range(FOREST_FILES):
+        file = data / f"level{number % 6}" / f"part-{number:05}.bin"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(number.to_bytes(4, "big") * (number % 50))
+    code = directory.with_name("forest_code")
+    code.mkdir()
+    (code / "trees.py").write_text("DEPTH = 3\n")
+    mlflow.pyfunc.save_model(
+        str(directory),
+        python_model=Forest(),
+        artifacts={"data": str(data)},
+        code_paths=[str(code / "trees.py")],
+        pip_requirements=["scikit-learn"],
+    )
+    staging.upload("Forest", directory)
+    production.place("Forest", directory)
+    production.place("Forest", _changed_copy(directory, directory.with_name("forest_2"), "code/trees.py"))
+
+
+def _odd(work: Path, staging: Seeder, production: Seeder) -> None:
+    odd = work / "odd"
+    for name in (*ODD_NAMES, "MLmodel"):
+        file = odd / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        # All of one length: sizes tell nothing.
+        file.write_bytes(b"" if name == "zero" else f"content of {name}".encode().ljust(40))
+    staging.place("Odd", odd)
+    production.place("Odd", odd)
+    changed = work / "odd_changed"
+    shutil.copytree(odd, changed)
+    for name in ODD_CHANGED:
+        _change(changed / name)
+    production.place("Odd", changed)
+
+
+def _guest(server: dict[str, str]) -> None:
+    """A user without any permission."""
+    login = base64.b64encode(f"{server['username']}:{server['password']}".encode()).decode()
+    request = urllib.request.Request(  # noqa: S310  # our own server
+        f"{server['url']}/api/2.0/mlflow/users/create",
+        json.dumps({"username": "guest", "password": "guest-pass-word-1"}).encode(),
+        {"Content-Type": "application/json", "Authorization": f"Basic {login}"},
+    )
+    with urllib.request.urlopen(request, timeout=30):  # noqa: S310
+        pass
+
+
+if __name__ == "__main__":
+    main()

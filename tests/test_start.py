@@ -1,0 +1,138 @@
+"""How a command starts: without MLflow, and so soon that a mistake is told at once."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from commandline import clean_environment, run
+from reports import read_report
+
+# A command line in this interpreter, and what it has imported when it is done.
+PROBE = """
+import sys
+from model_gate import cli
+try:
+    cli.app(sys.argv[1:], prog_name="model-gate")
+finally:
+    parts = {name.partition(".")[0] for name in sys.modules}
+    print("imported:", *sorted(parts & {"mlflow", "databricks", "sqlalchemy", "requests", "numpy", "pandas"}))
+"""
+SERVER = "{host: http://127.0.0.1:9, model: Wine, version_or_stage: 1}"
+
+
+@pytest.fixture
+def directory(tmp_path: Path) -> Path:
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text(f"run_id: {name}\n")
+    (tmp_path / "good.yaml").write_text(f"tracking_server_1: {SERVER}\ntracking_server_2: {SERVER}\n")
+    (tmp_path / "bad.yaml").write_text(f"tracking_server_1: {SERVER}\ntracking_server_1: {SERVER}\n")
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments, exit_code",
+    [
+        (["--help"], 0),
+        (["diff", "left", "right"], 1),
+        (["diff", "left", "left"], 0),
+        (["diff", "left", "nothing"], 2),
+        (["diff", "left", "right", "--download-dir", "kept"], 1),
+        (["compare", "--config-file", "bad.yaml"], 2),
+        # The servers of these are refused: their processes import MLflow, this one does not.
+        (["compare", "--config-file", "good.yaml"], 2),
+        (["check", "--model", "M", "--version-or-stage", "1", "--host", "http://127.0.0.1:9"], 2),
+    ],
+)
+def test_the_command_line_never_imports_mlflow(arguments: list[str], exit_code: int, directory: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", PROBE, *arguments],
+        cwd=directory,
+        env=clean_environment() | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == exit_code, done.stderr
+    assert done.stdout.splitlines()[-1] == "imported:", done.stdout
+
+
+def _seconds(*arguments: str, cwd: Path) -> tuple[float, float]:
+    """What a command takes: on the clock, and of a processor."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+    run(*arguments, cwd=cwd)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    spent = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return time.perf_counter() - started, spent
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["compare", "--config-file", "nothing.yaml"],
+        ["compare", "--config-file", "bad.yaml"],
+        ["compare"],
+        ["check"],
+        ["check", "--model", "M", "--version-or-stage", "1", "--host", "ftp://x"],
+        ["diff", "nothing", "right"],
+    ],
+    ids=" ".join,
+)
+def test_bad_input_is_told_at_once(arguments: list[str], directory: Path) -> None:
+    tries = []
+    for _ in range(8):
+        clock, processor = _seconds(*arguments, cwd=directory)
+        # On a busy machine the clock mostly counts what others do: there the processor's time is the one to go by.
+        is_busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
+        if clock < 0.5 or (is_busy and processor < 0.5):
+            break
+        tries.append(f"{clock:.2f} s on the clock, {processor:.2f} s of a processor")
+    else:
+        pytest.fail("; ".join(tries))
+    done = run(*arguments, cwd=directory)
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) <= 2
+    assert read_report(directory / "model-gate-report.json", done.returncode)["status"] == "error"
+
+
+@pytest.mark.parametrize("command", ["", "check", "compare", "diff"])
+def test_help_names_the_options_and_gives_an_example(command: str, tmp_path: Path) -> None:
+    done = run(*filter(None, [command]), "--help", cwd=tmp_path, environment={"COLUMNS": "200"})
+    assert done.returncode == 0
+    if command:
+        assert f"Example: model-gate {command}" in done.stdout.replace("`", "")
+        assert "--report-file" in done.stdout
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    "program, options",
+    [
+        ("check-model-version", ["--model", "--version-or-stage", "--download-dir", "--report-file"]),
+        (
+            "compare-model-versions",
+            [
+                "--config-file",
+                "--download-dir",
+                "--compare-run-models",
+                "--compare-reg-models",
+                "--report-file",
+                "--verbose",
+            ],
+        ),
+    ],
+)
+def test_the_historical_names_take_the_historical_options(program: str, options: list[str], tmp_path: Path) -> None:
+    done = run("--help", program=program, cwd=tmp_path, environment={"COLUMNS": "200"})
+    assert done.returncode == 0
+    assert all(option in done.stdout for option in options)
+    refused = run(program=program, cwd=tmp_path)
+    assert read_report(tmp_path / "model-gate-report.json", refused.returncode)["error"]["type"] == "InputError"

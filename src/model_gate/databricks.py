@@ -125,7 +125,7 @@ def is_databricks(text: str) -> bool:
     return text.partition(":")[0] in _SCHEMES
 
 
-def parse_workspace(text: str, named: str, environment: Mapping[str, str]) -> Workspace:
+def parse_workspace(text: str, environment: Mapping[str, str]) -> Workspace:
     """The workspace that `databricks[-uc][://PROFILE]` names, with its login.
 
     Raises:
@@ -133,11 +133,11 @@ def parse_workspace(text: str, named: str, environment: Mapping[str, str]) -> Wo
     """
     match = re.fullmatch(r"(databricks(?:-uc)?)(?:://([^/?#]*)/?)?", text)
     if match is None:
-        raise InputError(f"{named} {text!r} is not the name of a Databricks workspace.", SHAPES)
+        raise InputError(f"{text!r} is not the name of a Databricks workspace.", SHAPES)
     scheme, profile = match.groups()
     if profile and ":" in profile:
         raise InputError(
-            f"{named} {text!r} names a secret scope, which only a notebook can read.",
+            f"{text!r} names a secret scope, which only a notebook can read.",
             "Name a profile: databricks://PROFILE.",
         )
     login = _profile(profile, environment) if profile else _without_profile(environment)
@@ -183,7 +183,7 @@ def split_profile(uri: str) -> tuple[str, str, str]:
     return scheme, "", path.lstrip("/")
 
 
-def secrets_in(environment: Mapping[str, str]) -> tuple[str, ...]:
+def login_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The secret values of any login in these variables."""
     return tuple(environment[name] for name in _SECRET_VARIABLES if environment.get(name))
 

@@ -18,9 +18,9 @@ from model_gate.databricks import (
     RegistryKind,
     Workspace,
     is_databricks,
+    login_secrets,
     parse_workspace,
     registry_of,
-    secrets_in,
 )
 from model_gate.errors import InputError
 
@@ -115,7 +115,10 @@ def parse_host(text: str, named: str = "host", environment: Mapping[str, str] = 
     if not text:
         raise InputError(f"{named} is empty.", _SHAPES)
     if is_databricks(text):
-        workspace = parse_workspace(text, named, environment)
+        try:
+            workspace = parse_workspace(text, environment)
+        except InputError as error:
+            raise InputError(f"{named}: {error.message}", error.remedy) from error
         return Host(HostKind.DATABRICKS, text.rstrip("/"), "databricks", workspace=workspace)
     try:
         parts = urlsplit(text)
@@ -322,5 +325,5 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The secret values in this process's own environment that could end up in a text."""
     default = _default_host(environment)
     found = [environment.get(name, "") for name in _SECRET_VARIABLES]
-    found += secrets_in(environment)
+    found += login_secrets(environment)
     return tuple(value for value in (*found, *(default.secrets if default else ())) if value)

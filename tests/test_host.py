@@ -104,9 +104,9 @@ def test_user_info_is_decoded_and_kept_out_of_sight() -> None:
         ("sqlite:///nothing.db", "cannot be read: No such file"),
     ],
 )
-def test_what_names_no_tracking_server_is_refused(text: str, what: str) -> None:
+def test_what_names_no_tracking_server_is_refused(text: str, what: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=what) as caught:
-        parse_host(text, "--host")
+        parse_host(text, "--host", {"HOME": str(tmp_path)})
     assert caught.value.message.startswith("--host")
     assert caught.value.remedy
 

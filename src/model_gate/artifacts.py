@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from model_gate.directory import list_directory
-from model_gate.errors import TransferError, storage_error
+from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, storage_error
 from model_gate.model import Listing, Location, shown_path
 from model_gate.storage import Storage
 from model_gate.tracking_server import Note, TrackingServer
@@ -89,14 +90,37 @@ class DirectoryArtifacts:
         """Nothing was fetched that could be deleted."""
 
 
+@dataclass(frozen=True)
+class Reach:
+    """What to say of a model that is out of reach.
+
+    Attributes:
+        model: "The run model of 'wine' version 7 on …", "" for one that nobody named.
+        reason: What else is known of it.
+        otherwise: What can be done without it.
+    """
+
+    model: str = ""
+    reason: str = ""
+    otherwise: str = ""
+
+    def explain(self, error: ModelGateError) -> ModelGateError:
+        """The error, told of this model."""
+        if not self.model:
+            return error
+        message = f"{self.model} is out of reach: {error.message} {self.reason}".rstrip()
+        return type(error)(message, f"{error.remedy} {self.otherwise}".strip(), detail=error.detail)
+
+
 class ServerArtifacts:
     """A model behind a tracking server."""
 
-    def __init__(self, server: TrackingServer, location: Location, role: str, storage: Storage) -> None:
+    def __init__(self, server: TrackingServer, location: Location, role: str, storage: Storage, reach: Reach) -> None:
         self.location = location
         self._server = server
         self._role = role
         self._storage = storage
+        self._reach = reach
 
     @property
     def is_at_hand(self) -> bool:
@@ -115,7 +139,10 @@ class ServerArtifacts:
 
     def list(self, note: Note) -> Listing:
         """All files with their sizes, as the server tells them."""
-        return self._server.list(self.location.uri, note)
+        try:
+            return self._server.list(self.location.uri, note)
+        except (AccessError, NotFoundError) as error:
+            raise self._reach.explain(error) from error
 
     def fetch(self, path: str, size: int) -> str:
         """Fetch the file; its size must be the listed one."""

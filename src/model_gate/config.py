@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 
 from model_gate import strict_yaml
+from model_gate.databricks import RegistryKind
 from model_gate.errors import ConfigError, InputError
 from model_gate.host import parse_host
 from model_gate.ignore import NOTHING, Ignore, checked_ignore
@@ -21,6 +22,8 @@ from model_gate.verdict import Require
 _SCHEMA = "config.schema.json"
 # The historical spelling, by the one that is used from here on.
 _SYNONYMS = {"tracking_server_01": "tracking_server_1", "tracking_server_02": "tracking_server_2"}
+# Which key an error is about, by what it says.
+_SIGNS = {"native_model": "native model", "registry": "registry:", "model": "The model "}
 _REMEDY = "See the example in the README, or point your editor at schemas/config.schema.json."
 
 
@@ -167,10 +170,11 @@ def _require_known(data: Mapping[str, Any], known: list[str], path: tuple[str, .
 
 def _version_request(key: str, data: Mapping[str, str], lines: _Lines, name: str) -> VersionRequest:
     try:
-        host = parse_host(data["host"], "host")
+        registry = RegistryKind(data["registry"]) if data.get("registry") else None
+        host = parse_host(data["host"], "host").for_model(data["model"], registry)
         native_model = checked_native_model(data.get("native_model") or "")
     except InputError as error:
-        field = "native_model" if "native model" in error.message else "host"
+        field = next((name for name, sign in _SIGNS.items() if sign in error.message), "host")
         raise ConfigError(f"{_where((key, field), lines, name)}: {error.message}", error.remedy) from error
     return VersionRequest(host, data["model"], data["version_or_stage"], native_model)
 

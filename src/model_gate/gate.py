@@ -6,10 +6,11 @@ import os
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import url2pathname
 
-from model_gate.artifacts import Artifacts, DirectoryArtifacts, ServerArtifacts
+from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArtifacts
 from model_gate.comparison import Side, Sides, compare_models
 from model_gate.errors import ModelError, ModelGateError
 from model_gate.host import Host
@@ -22,7 +23,9 @@ from model_gate.storage import Storage
 from model_gate.tracking_server import TrackingServer
 
 # Schemes whose URIs mean something only on the server that gave them.
-_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs"})
+_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
+
+_UNNAMED = Reach()
 
 
 def run(request: Request, environment: Mapping[str, str], progress: Progress) -> Outcome:
@@ -79,8 +82,8 @@ def _check(
     server = servers.start(asked.host)
     version = server.resolve(asked.model, asked.version_or_stage)
     versions["model_version"] = version
-    run_model = _side("run_model", _run_model(server, version), asked.native_model, server, storage)
-    reg_model = _side("reg_model", _reg_model(server, version), asked.native_model, server, storage)
+    found = _Found(server, version, asked.native_model)
+    run_model, reg_model = (_version_side(role, role, found, storage) for role in ("run_model", "reg_model"))
     return {"comparison": (run_model, reg_model)}
 
 
@@ -90,20 +93,13 @@ def _compare_versions(
     asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
     started = {name: servers.start(each.host) for name, each in asked.items()}
     versions |= _resolve_all(asked, started)
+    found = {name: _Found(started[name], versions[name], each.native_model) for name, each in asked.items()}
     wanted: dict[str, Sides] = {}
-    for role, locate, is_wanted in (
-        ("run_model", _run_model, request.compare_run_models),
-        ("reg_model", _reg_model, request.compare_reg_models),
-    ):
+    for role, is_wanted in (("run_model", request.compare_run_models), ("reg_model", request.compare_reg_models)):
         if is_wanted:
+            without = f"Or leave it out: --no-compare-{role.replace('_', '-')}s."
             left, right = (
-                _side(
-                    f"{role}/server_{number}",
-                    locate(started[name], versions[name]),
-                    asked[name].native_model,
-                    started[name],
-                    storage,
-                )
+                _version_side(role, f"{role}/server_{number}", found[name], storage, without)
                 for number, name in enumerate(asked, start=1)
             )
             wanted[f"{role}_comparison"] = (left, right)
@@ -139,31 +135,41 @@ def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str
     return {"comparison": (sides[0], sides[1])}
 
 
-def _run_model(server: TrackingServer, version: ModelVersion) -> str:
-    if not version.run_model_uri:
-        raise _unresolved("run model", version, version.source, version.run_model_reason, server)
-    return version.run_model_uri
+@dataclass(frozen=True)
+class _Found:
+    """A version, on the server that has it."""
+
+    server: TrackingServer
+    version: ModelVersion
+    native_model: str
 
 
-def _reg_model(server: TrackingServer, version: ModelVersion) -> str:
-    if not version.reg_model_uri:
-        raise _unresolved("registry model", version, version.download_uri, version.reg_model_reason, server)
-    return version.reg_model_uri
+def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwise: str = "") -> Side:
+    """The run model or the registry model of a version.
 
-
-def _unresolved(what: str, version: ModelVersion, uri: str, reason: str, server: TrackingServer) -> ModelError:
-    return ModelError(
-        f"The {what} of {version.name!r} version {version.version} on {server.host.address}"
-        f" should be at {uri or 'an unknown place'}, but is not: {reason}",
-        "The version's source dangles: register the version again from a run that exists.",
+    Raises:
+        ModelError: Its location could not be found out.
+    """
+    server, version = found.server, found.version
+    is_run = role == "run_model"
+    uri, source, reason = (
+        (version.run_model_uri, version.source, version.run_model_reason)
+        if is_run
+        else (version.reg_model_uri, version.download_uri, version.reg_model_reason)
     )
+    what = "run model" if is_run else "registry model"
+    model = f"The {what} of {version.name!r} version {version.version} on {server.host.address}"
+    if not uri:
+        raise ModelError(
+            f"{model} should be at {source or 'an unknown place'}, but is not: {reason}",
+            "The version's source dangles, or this login may not read it: register the version again from a run that"
+            f" exists, or have the permission given. {otherwise}".rstrip(),
+        )
+    reach = Reach(model, version.lineage.reason if is_run else "", otherwise)
+    return Side(name, _artifacts(name, uri, server, storage, reach), found.native_model)
 
 
-def _side(name: str, uri: str, native_model: str, server: TrackingServer, storage: Storage) -> Side:
-    return Side(name, _artifacts(name, uri, server, storage), native_model)
-
-
-def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage) -> Artifacts:
+def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage, reach: Reach = _UNNAMED) -> Artifacts:
     if is_local(uri):
         if not server.host.is_local:
             raise ModelError(
@@ -172,8 +178,8 @@ def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage) ->
             )
         path = local_path(uri)
         return DirectoryArtifacts(path, Location(uri, local_path=path), role, storage)
-    address = server.host.address if uri.partition(":")[0] in _SERVED_SCHEMES else ""
-    return ServerArtifacts(server, Location(uri, address), role, storage)
+    authority = server.host.authority(uri) if uri.partition(":")[0] in _SERVED_SCHEMES else ""
+    return ServerArtifacts(server, Location(uri, authority), role, storage, reach)
 
 
 def is_local(uri: str) -> bool:

@@ -9,11 +9,19 @@ from __future__ import annotations
 import base64
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+from model_gate.databricks import (
+    RegistryKind,
+    Workspace,
+    is_databricks,
+    login_secrets,
+    parse_workspace,
+    registry_of,
+)
 from model_gate.errors import InputError
 
 
@@ -23,6 +31,7 @@ class HostKind(StrEnum):
     HTTP = "http"
     DATABASE = "database"
     FILES = "files"
+    DATABRICKS = "databricks"
 
 
 @dataclass(frozen=True)
@@ -35,6 +44,7 @@ class Host:
         uri: What MLflow is given. For a database it may hold a password, hence no repr.
         username: From user-info, "" if there was none.
         password: From user-info, "" if there was none.
+        workspace: The Databricks workspace, if it is one.
     """
 
     kind: HostKind
@@ -42,10 +52,13 @@ class Host:
     uri: str = field(repr=False)
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
+    workspace: Workspace | None = None
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """The texts that must appear nowhere."""
+        if self.workspace is not None:
+            return self.workspace.secrets
         if not self.password:
             return ()
         user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
@@ -55,29 +68,58 @@ class Host:
     @property
     def is_local(self) -> bool:
         """Whether the server is this machine, so that a path it names may be read here."""
-        return self.kind is not HostKind.HTTP or urlsplit(self.address).hostname in _LOOPBACK
+        if self.kind is HostKind.HTTP:
+            return urlsplit(self.address).hostname in _LOOPBACK
+        return self.kind is not HostKind.DATABRICKS
+
+    def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
+        """This server, with the registry of it that holds a model of this name; `registry` overrides the name.
+
+        Raises:
+            InputError: The name does not fit the registry, or the server has one registry only.
+        """
+        if self.workspace is None:
+            if registry is not None:
+                raise InputError("registry: only a Databricks host has more than one.", "Leave the key out.")
+            return self
+        kind = registry_of(model, self.workspace.registry, registry)
+        return replace(self, workspace=replace(self.workspace, registry=kind))
+
+    def authority(self, uri: str) -> str:
+        """What a URI that only this server can read belongs to: the same for two ways to name one server."""
+        if self.workspace is None:
+            return self.address
+        if uri.startswith("models:"):
+            return f"{self.workspace.url} {self.workspace.registry}"
+        return self.workspace.url
 
 
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SHAPES = "Name it like https://mlflow.example.com, http://user:password@host:5000 or sqlite:///mlflow.db."
+_SHAPES = (
+    "Name it like https://mlflow.example.com, http://user:password@host:5000, databricks://PROFILE"
+    " or sqlite:///mlflow.db."
+)
 
 
-def parse_host(text: str, named: str = "host") -> Host:
+def parse_host(text: str, named: str = "host", environment: Mapping[str, str] = os.environ) -> Host:
     """The tracking server that `text` names; `named` is what an error calls the input.
 
+    `environment` says where Databricks profiles are, and holds the login of the workspace without one.
+
     Raises:
-        InputError: It is no URI of a tracking server, or its database file does not exist.
+        InputError: It is no URI of a tracking server, its database file does not exist, or its profile is unusable.
     """
     text = text.strip()
     if not text:
         raise InputError(f"{named} is empty.", _SHAPES)
-    if text == "databricks" or text.startswith(("databricks:", "databricks-uc")):
-        raise InputError(
-            f"{named} {text!r}: Databricks hosts are not supported yet.",
-            "Name an open-source tracking server.",
-        )
+    if is_databricks(text):
+        try:
+            workspace = parse_workspace(text, environment)
+        except InputError as error:
+            raise InputError(f"{named}: {error.message}", error.remedy) from error
+        return Host(HostKind.DATABRICKS, text.rstrip("/"), "databricks", workspace=workspace)
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -214,6 +256,8 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    # MLflow would put presigned URLs on the command lines of processes of its own.
+    "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
     "PYTHONWARNINGS": "ignore",
     # `requests` would otherwise take ~/.netrc over what was declared.
     "NETRC": os.devnull,
@@ -232,6 +276,8 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
     result = _LIMITS | result | _SETTINGS
     result["HOME"] = str(home)
     result["MLFLOW_TRACKING_URI"] = result["MLFLOW_REGISTRY_URI"] = host.uri
+    if host.workspace is not None:
+        return result | host.workspace.environment
     return result | _credentials_for(host, environment)
 
 
@@ -263,7 +309,7 @@ def _credentials_for(host: Host, environment: Mapping[str, str]) -> dict[str, st
 
 def _default_host(environment: Mapping[str, str]) -> Host | None:
     try:
-        return parse_host(environment.get("MLFLOW_TRACKING_URI", ""))
+        return parse_host(environment.get("MLFLOW_TRACKING_URI", ""), environment=environment)
     except InputError:
         return None
 
@@ -279,4 +325,5 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     """The secret values in this process's own environment that could end up in a text."""
     default = _default_host(environment)
     found = [environment.get(name, "") for name in _SECRET_VARIABLES]
+    found += login_secrets(environment)
     return tuple(value for value in (*found, *(default.secrets if default else ())) if value)

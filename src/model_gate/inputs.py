@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from model_gate.config import CompareConfig, checked_native_model, read_config
+from model_gate.databricks import split_profile
 from model_gate.errors import InputError
 from model_gate.gate import is_local
 from model_gate.host import Host, parse_host
@@ -26,9 +28,10 @@ def check_request(
     Raises:
         InputError: An option is missing or cannot be used.
     """
+    name = _given(model, "--model", "Name the registered model: --model Sklearn_Wine.")
     version = VersionRequest(
-        host=_host(host, "--host"),
-        model=_given(model, "--model", "Name the registered model: --model Sklearn_Wine."),
+        host=_host(host, "--host").for_model(name),
+        model=name,
         version_or_stage=_given(
             version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
         ),
@@ -97,8 +100,16 @@ def diff_request(
     for name, uri, host in (("left", left, left_host), ("right", right, right_host)):
         if not uri.strip():
             raise InputError(f"The {name} side is empty.", "Name a local directory or an artifact URI.")
-        hosts.append(None if is_local(uri) else _host(host, f"--{name}-host"))
+        hosts.append(None if is_local(uri) else _host_of(uri, host, f"--{name}-host"))
     return DiffRequest(left, right, hosts[0], hosts[1], Common(require or Require.IDENTICAL, download_dir))
+
+
+def _host_of(uri: str, host: str, option: str) -> Host:
+    """The server of an artifact URI: the one that is named, or the one in `models://PROFILE@databricks/…`."""
+    scheme, profile, path = split_profile(uri)
+    named = _host(host or (f"databricks://{profile}" if profile else ""), option)
+    model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
+    return named.for_model("" if model.startswith("m-") else model)
 
 
 def _given(text: str, option: str, remedy: str) -> str:

@@ -13,6 +13,11 @@ MASK = "***"
 # user:password@ in any URI, also in one that was never declared to us (a version's source, an exception's text).
 # What precedes @databricks is a profile's name, no secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
+# What makes a presigned URL one: whoever has it may fetch the file.
+_SIGNATURE = re.compile(
+    r"(?i)(?<=[?&])(sig|signature|x-amz-(?:signature|security-token|credential)|x-goog-(?:signature|credential))"
+    r"=[^&\s'\"<>]+"
+)
 # Their values are words of the report's own vocabulary, which a short password must not break.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
@@ -32,7 +37,7 @@ class Redactor:
         """`text` without secrets."""
         if self._secrets is not None:
             text = self._secrets.sub(MASK, text)
-        return _USER_INFO.sub(MASK, text)
+        return _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
 
     def data(self, value: Any) -> Any:
         """The same JSON value with every string in it redacted; keys and the report's own words stay."""

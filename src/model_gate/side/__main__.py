@@ -10,6 +10,8 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TextIO
 
+from model_gate.redaction import Redactor
+
 if TYPE_CHECKING:
     from model_gate.side.session import Session
 
@@ -47,9 +49,9 @@ def main() -> None:
 
 def _open_session() -> Session | Exception:
     try:
-        from model_gate.side.session import Session
+        from model_gate.side.session import open_session
 
-        return Session(os.environ["MLFLOW_TRACKING_URI"])
+        return open_session()
     except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
         return error
 
@@ -71,7 +73,10 @@ def _told(error: Exception) -> dict[str, str]:
 
     known = told(error, os.environ["MODEL_GATE_ADDRESS"])
     detail = "".join(traceback.format_exception(error))
-    return {"type": known.type, "message": known.message, "remedy": known.remedy, "detail": detail}
+    # An access token that was exchanged here is known to nobody else who could keep it out of a text.
+    redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))
+    texts = {"message": known.message, "remedy": known.remedy, "detail": detail}
+    return {"type": known.type} | {name: redactor.text(text) for name, text in texts.items()}
 
 
 if __name__ == "__main__":

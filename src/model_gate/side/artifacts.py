@@ -71,11 +71,11 @@ class Artifacts:
         repository = self._repository(uri)
         # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
         remote = quote(path) if isinstance(repository, HttpArtifactRepository) else path
-        repository._download_file(remote, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001  # see above
+        repository._download_file(remote, destination)  # noqa: SLF001  # see above
         return os.path.getsize(destination)
 
-    def _open(self, uri: str) -> ArtifactRepository:
-        _require_readable(uri, self._tracking_uri)
+    def _open(self, uri: str) -> Any:
+        require_readable(uri, self._tracking_uri)
         return get_artifact_repository(uri, tracking_uri=self._tracking_uri)
 
     @staticmethod
@@ -87,7 +87,7 @@ class Artifacts:
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 
 
-def _require_readable(uri: str, tracking_uri: str) -> None:
+def require_readable(uri: str, tracking_uri: str) -> None:
     """Refuse a location that a hostile or mistaken server could use against the runner."""
     parts = urlsplit(uri)
     own = urlsplit(tracking_uri)

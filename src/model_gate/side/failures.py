@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from mlflow.exceptions import MlflowException
@@ -50,6 +51,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "what answers there is not an MLflow server (a web page instead of JSON)",
     ),
 )
+_LONGEST_CHAIN = 10
 _BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
 _PACKAGES = {
     "boto3": "aws",
@@ -92,12 +94,17 @@ def _missing_package(error: ImportError) -> ModelGateError:
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
 
 
-def _chain(error: BaseException | None) -> str:
-    texts: list[str] = []
-    while error is not None and len(texts) < 10:
-        texts.append(f"{type(error).__name__}: {error}")
+def chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what led to it. It may lead back to itself."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen and len(seen) < _LONGEST_CHAIN:
+        yield error
+        seen.append(error)
         error = error.__cause__ or error.__context__
-    return "\n".join(texts)
+
+
+def _chain(error: BaseException) -> str:
+    return "\n".join(f"{type(each).__name__}: {each}" for each in chain(error))
 
 
 def _is_network(error: OSError) -> bool:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
 
-_STAGES = ("Staging", "Production", "Archived")
+STAGES = ("Staging", "Production", "Archived")
 _LATEST = "latest"
 # A copy of a copy of a copy: more hops than this are a loop.
 _MAX_HOPS = 16
-_MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
 
 
 class Registry:
@@ -49,9 +49,8 @@ class Registry:
                 f"Version {number} of {model!r} is not ready: its status is {version.status}.",
                 "Wait until its registration is finished, or register it again.",
             )
-        download_uri = self._client.get_model_version_download_uri(model, number)
         run_model_uri, run_model_reason = self._physical_or_reason(version.source or "")
-        reg_model_uri, reg_model_reason = self._physical_or_reason(download_uri)
+        download_uri, reg_model_uri, reg_model_reason = self._registry_model(version.name, number)
         return ModelVersion(
             name=version.name,
             version=number,
@@ -65,7 +64,7 @@ class Registry:
             reg_model_uri=reg_model_uri,
             reg_model_reason=reg_model_reason,
             created=int(version.creation_timestamp or 0),
-            lineage=self._lineage(version.run_id),
+            lineage=self._lineage(version),
         )
 
     def locate(self, uri: str) -> str:
@@ -75,6 +74,10 @@ class Registry:
             NotFoundError: It names something that does not exist.
             ModelError: It leads in a loop.
         """
+        return self._origin(uri)
+
+    def _origin(self, uri: str) -> str:
+        """Where the files are that a URI leads to, through versions that were registered from versions."""
         for _ in range(_MAX_HOPS):
             scheme, _, rest = uri.partition(":/")
             if scheme == "models":
@@ -86,17 +89,15 @@ class Registry:
         raise ModelError(f"{uri} is a copy of a copy of … without end.", "Register the version from a run again.")
 
     def _of_model(self, uri: str, rest: str) -> str:
-        name, _, version_or_stage = rest.rpartition("/")
-        if not name and rest.startswith("m-"):
+        if "/" not in rest and rest.startswith("m-"):
             try:
                 return str(self._client.get_logged_model(rest).artifact_location)
             except MlflowException as error:
                 raise _missing(error, f"There is no logged model {rest}, which {uri} points to.") from error
-        if not name:
-            name, at, alias = rest.partition("@")
-            version_or_stage = at + alias
-        if not name or not version_or_stage:
-            raise NotFoundError(f"{uri} names no model version.", "Write models:/NAME/VERSION or models:/NAME@ALIAS.")
+        return self.source(*named_version(uri, rest))
+
+    def source(self, name: str, version_or_stage: str) -> str:
+        """What a version was registered from."""
         registered = self._registered_model(name)
         return str(self._version(registered, self._number(registered, version_or_stage)).source)
 
@@ -113,12 +114,17 @@ class Registry:
                 return str(logged.artifact_location)
         return "/".join(part for part in (run.info.artifact_uri.rstrip("/"), path) if part)
 
+    def _registry_model(self, name: str, number: str) -> tuple[str, str, str]:
+        """The download URI of the registry's own copy, its physical URI, and why there is none."""
+        download_uri = self._client.get_model_version_download_uri(name, number)
+        return download_uri, *self._physical_or_reason(download_uri)
+
     def _physical_or_reason(self, uri: str) -> tuple[str, str]:
         # One model out of reach must not hide the other: which of them matters is the gate's question.
         if not uri:
             return "", "The registry names no location for it."
         try:
-            return self.locate(uri), ""
+            return self._origin(uri), ""
         except ModelGateError as error:
             return "", error.message
 
@@ -126,18 +132,22 @@ class Registry:
         try:
             return self._client.get_registered_model(name)
         except MlflowException as error:
-            if error.error_code not in _MISSING:
+            if error.error_code not in MISSING:
                 raise
-            names = [model.name for model in self._client.search_registered_models(max_results=200)]
+            names = self._names()
             near = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
             remedy = f"There is: {_quoted(near)}." if near else "The registry has no models yet."
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
+
+    def _names(self) -> list[str]:
+        """Some of the registered models there are, for an error to name."""
+        return [model.name for model in self._client.search_registered_models(max_results=200)]
 
     def _version(self, registered: RegisteredModel, number: str) -> MlflowVersion:
         try:
             return self._client.get_model_version(registered.name, number)
         except MlflowException as error:
-            if error.error_code not in _MISSING:
+            if error.error_code not in MISSING:
                 raise
             message = f"There is no version {number} of {registered.name!r}."
             raise NotFoundError(message, self._what_there_is(registered)) from error
@@ -147,7 +157,7 @@ class Registry:
         if wanted.isascii() and wanted.isdigit():
             return str(int(wanted))
         latest = registered.latest_versions or []
-        stage = next((stage for stage in _STAGES if stage.lower() == wanted.lower()), None)
+        stage = next((stage for stage in STAGES if stage.lower() == wanted.lower()), None)
         if stage or wanted.lower() == _LATEST:
             numbers = [int(version.version) for version in latest if stage in (None, version.current_stage)]
             if numbers:
@@ -161,9 +171,13 @@ class Registry:
             raise NotFoundError(message, self._what_there_is(registered))
         return number
 
+    def _versions(self, name: str) -> list[MlflowVersion]:
+        """The versions of a registered model."""
+        quote = '"' if "'" in name else "'"
+        return list(self._client.search_model_versions(f"name={quote}{name}{quote}", max_results=1000))
+
     def _what_there_is(self, registered: RegisteredModel) -> str:
-        quote = '"' if "'" in registered.name else "'"
-        found = self._client.search_model_versions(f"name={quote}{registered.name}{quote}", max_results=1000)
+        found = self._versions(registered.name)
         numbers = sorted((int(version.version) for version in found), reverse=True)
         if not numbers:
             return "The registered model has no versions: register one first."
@@ -177,7 +191,8 @@ class Registry:
             parts.append("aliases " + ", ".join(f"@{alias} ({aliases[alias]})" for alias in sorted(aliases)))
         return f"There is: {'; '.join(parts)}."
 
-    def _lineage(self, run_id: str | None) -> Lineage:
+    def _lineage(self, version: MlflowVersion) -> Lineage:
+        run_id = version.run_id
         if not run_id:
             return Lineage(reachable=False, reason="The version names no run.")
         try:
@@ -201,6 +216,21 @@ class Registry:
         )
 
 
+def named_version(uri: str, rest: str) -> tuple[str, str]:
+    """The model and the version that `NAME/VERSION` or `NAME@ALIAS` names.
+
+    Raises:
+        NotFoundError: It names none.
+    """
+    name, _, version_or_stage = rest.rpartition("/")
+    if not name:
+        name, at, alias = rest.partition("@")
+        version_or_stage = at + alias
+    if not name or not version_or_stage:
+        raise NotFoundError(f"{uri} names no model version.", "Write models:/NAME/VERSION or models:/NAME@ALIAS.")
+    return name, version_or_stage
+
+
 def _stage_of(version: MlflowVersion) -> str:
     stage = version.current_stage or ""
     return "" if stage == "None" else stage
@@ -215,7 +245,7 @@ def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
 
 
 def _missing(error: MlflowException, message: str) -> Exception:
-    if error.error_code not in _MISSING:
+    if error.error_code not in MISSING:
         return error
     return NotFoundError(message, "It may have been deleted: register the version again from what exists.")
 

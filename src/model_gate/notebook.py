@@ -1,0 +1,68 @@
+"""Model Gate in a Databricks notebook: the same command in a process of its own, with the notebook's own login."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """How a gate in a notebook ended.
+
+    Attributes:
+        code: The command's exit code: 0 passed, 1 not, 2 it could not be decided.
+        report: The report.
+        text: What the command said.
+    """
+
+    code: int
+    report: dict[str, Any]
+    text: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether what was required is met."""
+        return self.code == 0
+
+
+def run_gate(dbutils: Any, arguments: Sequence[str], profiles: str = "") -> Verdict:
+    """Run `model-gate` with these arguments; the host `databricks` is the notebook's own workspace.
+
+    `profiles` is the text of a `.databrickscfg`, for hosts that are not. It is best read from a secret scope.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-gate-notebook-") as directory:
+        report_file = Path(directory) / "report.json"
+        done = subprocess.run(
+            [sys.executable, "-I", "-m", "model_gate", *arguments, "--report-file", str(report_file)],
+            env=_environment(dbutils, profiles, Path(directory)),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+        report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
+    return Verdict(done.returncode, report, done.stdout)
+
+
+def _environment(dbutils: Any, profiles: str, directory: Path) -> Mapping[str, str]:
+    """This process's environment with the notebook's login instead of any other."""
+    context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()
+    others = {name: value for name, value in os.environ.items() if not name.startswith(("DATABRICKS_", "ARM_"))}
+    config_file = directory / "profiles"
+    config_file.touch(mode=0o600)
+    config_file.write_text(profiles, "utf-8")
+    return {
+        **others,
+        "DATABRICKS_HOST": context.apiUrl().get(),
+        "DATABRICKS_TOKEN": context.apiToken().get(),
+        "DATABRICKS_CONFIG_FILE": str(config_file),
+        "MLFLOW_TRACKING_URI": "databricks",
+    }

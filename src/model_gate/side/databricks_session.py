@@ -1,0 +1,55 @@
+"""A session with a Databricks workspace: every operation has a fresh login and speaks of the permission it lacks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import mlflow
+
+from model_gate.databricks import RegistryKind
+from model_gate.side.databricks_artifacts import DatabricksArtifacts
+from model_gate.side.databricks_failures import told
+from model_gate.side.databricks_registry import DatabricksRegistry
+from model_gate.side.session import Note, Session
+from model_gate.side.workspace import Workspace
+
+_REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATALOG: "databricks-uc"}
+
+
+class DatabricksSession(Session):
+    """One workspace and one of its registries."""
+
+    def __init__(self, workspace: Workspace, address: str, kind: RegistryKind) -> None:
+        clients = {
+            each: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
+            for each, uri in _REGISTRY_URIS.items()
+        }
+        artifacts = DatabricksArtifacts(kind)
+        super().__init__(DatabricksRegistry(clients, kind), artifacts)
+        workspace.on_renewal(artifacts.forget)
+        self._workspace = workspace
+        self._address = address
+        self._kind = kind
+
+    def perform(self, operation: str, asked: dict[str, Any], note: Note) -> Any:
+        """The operation's result.
+
+        Raises:
+            ModelGateError: Whatever went wrong.
+        """
+        try:
+            return self._workspace.perform(lambda: super(DatabricksSession, self).perform(operation, asked, note))
+        except Exception as error:  # all of them are told; none is swallowed
+            raise told(error, self._address, self._kind, asked.get("uri", "")) from error
+
+
+def open_databricks_session(address: str, kind: RegistryKind) -> DatabricksSession:
+    """The session with the workspace whose login is in this process's environment.
+
+    Raises:
+        ModelGateError: It does not answer, or does not accept the login.
+    """
+    try:
+        return DatabricksSession(Workspace(address), address, kind)
+    except Exception as error:  # the same
+        raise told(error, address, kind) from error

@@ -1,0 +1,120 @@
+"""Models in Unity Catalog: versions, aliases, grants, and the ways to their files."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from emulator.content import RegisteredModel, Version
+from emulator.exchange import Answer, Request, Routes, Workspace, answer, denied, missing, page
+
+
+def _require_grants(workspace: Workspace, name: str) -> None:
+    catalog, _, rest = name.partition(".")
+    for privilege, securable, kind in (
+        ("USE CATALOG", catalog, "Catalog"),
+        ("USE SCHEMA", f"{catalog}.{rest.partition('.')[0]}", "Schema"),
+        ("EXECUTE", name, "Routine or Model"),
+    ):
+        if f"{privilege}:{securable}" in workspace.settings.denied:
+            raise denied(f"User does not have {privilege} on {kind} '{securable}'.")
+
+
+def _model(workspace: Workspace, name: str) -> RegisteredModel:
+    _require_grants(workspace, name)
+    model = workspace.content.catalog.get(name)
+    if model is None:
+        raise missing(f"Registered model '{name}'")
+    return model
+
+
+def version_of(workspace: Workspace, name: str, number: str) -> Version:
+    """The version, if the caller may read it."""
+    version = _model(workspace, name).versions.get(number)
+    if version is None:
+        raise missing(f"Model version '{name}' {number}")
+    return version
+
+
+def _version_data(model: RegisteredModel, version: Version) -> dict[str, Any]:
+    return {
+        "name": model.name,
+        "version": version.number,
+        "creation_timestamp": 1,
+        "last_updated_timestamp": 1,
+        "source": version.source,
+        "run_id": version.run_id,
+        "status": version.status,
+        "storage_location": version.storage_location,
+        "aliases": _aliases(model, version.number),
+    }
+
+
+def _aliases(model: RegisteredModel, number: str) -> list[dict[str, str]]:
+    return [{"alias": alias, "version": of} for alias, of in model.aliases.items() if number in {of, ""}]
+
+
+def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    model = _model(workspace, request.asked["name"])
+    return answer({"registered_model": {"name": model.name, "aliases": _aliases(model, "")}})
+
+
+def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    models = [{"name": name} for name in sorted(workspace.content.catalog)]
+    return answer(page(models, "registered_models", request.asked.get("page_token", ""), workspace.settings.page_size))
+
+
+def _get_version(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    model = _model(workspace, request.asked["name"])
+    version = version_of(workspace, model.name, str(request.asked["version"]))
+    return answer({"model_version": _version_data(model, version)})
+
+
+def _alias(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    model = _model(workspace, request.asked["name"])
+    number = model.aliases.get(request.asked["alias"])
+    if number is None:
+        raise missing(f"Alias '{request.asked['alias']}' of '{model.name}'")
+    return answer({"model_version": _version_data(model, model.versions[number])})
+
+
+def _search_versions(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    model = _model(workspace, request.asked["filter"].partition("=")[2].strip().strip("'\""))
+    versions = [_version_data(model, version) for version in model.versions.values()]
+    return answer(page(versions, "model_versions", request.asked.get("page_token", ""), workspace.settings.page_size))
+
+
+def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
+    return answer({"artifact_uri": version.storage_location})
+
+
+def _is_sdk_enabled(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    enabled = workspace.settings.uc_storage == "files-api"
+    return answer({"is_databricks_sdk_models_artifact_repository_enabled": enabled})
+
+
+def _lineage(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    return answer({})
+
+
+def _credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
+    if (version.storage or workspace.settings.uc_storage) == "default-storage":
+        return answer({"credentials": {"storage_mode": "DEFAULT_STORAGE"}})
+    key, secret, session = workspace.settings.aws
+    aws = {"access_key_id": key, "secret_access_key": secret, "session_token": session}
+    return answer({"credentials": {"aws_temp_credentials": aws, "storage_mode": "CUSTOMER_HOSTED"}})
+
+
+_UC = "/api/2.0/mlflow/unity-catalog"
+ROUTES: Routes = [
+    ("GET", f"{_UC}/registered-models/get", True, _get_model),
+    ("GET", f"{_UC}/registered-models/search", True, _search_models),
+    ("GET", f"{_UC}/registered-models/alias", True, _alias),
+    ("GET", f"{_UC}/model-versions/get", True, _get_version),
+    ("GET", f"{_UC}/model-versions/search", True, _search_versions),
+    ("GET", f"{_UC}/model-versions/get-download-uri", True, _download_uri),
+    ("POST", f"{_UC}/model-versions/generate-temporary-credentials", True, _credentials),
+    ("ANY", f"{_UC}/.*is-databricks-sdk-models-artifact-repository-enabled", True, _is_sdk_enabled),
+    ("ANY", f"{_UC}/.*emit-lineage|{_UC}/.*lineage.*", True, _lineage),
+]

@@ -1,0 +1,130 @@
+"""OAuth: what a host says about itself, ID tokens of jobs, and their exchange for access tokens."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+import time
+from urllib.parse import parse_qsl
+
+from emulator.content import Settings
+from emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer
+
+ID_TOKEN_PATH = "/github/id-token"
+_JWT = "urn:ietf:params:oauth:token-type:jwt"
+_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
+
+
+class AccessTokens:
+    """The access tokens that were given out."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._lock = threading.Lock()
+        self._tokens: dict[str, tuple[float, int]] = {}
+
+    def new(self) -> str:
+        """Another one."""
+        token = f"eyJ-access-{secrets.token_hex(16)}"
+        with self._lock:
+            self._tokens[token] = (time.time() + self._settings.oauth_seconds, 0)
+        return token
+
+    def is_good(self, token: str) -> bool:
+        """Whether it is known, and neither too old nor used too often."""
+        with self._lock:
+            if token not in self._tokens:
+                return False
+            expires, uses = self._tokens[token]
+            self._tokens[token] = (expires, uses + 1)
+            limit = self._settings.oauth_requests
+            return time.time() < expires and (not limit or uses < limit)
+
+
+def _about(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    return answer(
+        {
+            "oidc_endpoint": f"{workspace.address}/oidc",
+            "workspace_id": workspace.content.workspace_id,
+            "cloud": workspace.settings.cloud,
+        }
+    )
+
+
+def _endpoints(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    root = f"{workspace.address}/oidc/v1"
+    return answer({"authorization_endpoint": f"{root}/authorize", "token_endpoint": f"{root}/token"})
+
+
+def _id_token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    token = workspace.content.issuer_token
+    if not token or request.headers.get("authorization") != f"Bearer {token}":
+        raise RefusedError(401, "UNAUTHENTICATED", "The job's request token is wrong.")
+    claims = {"iss": workspace.address, "aud": request.query.get("audience", ""), "exp": time.time() + 300}
+    return answer({"value": id_token(workspace.content.federation_key, claims)})
+
+
+def id_token(key: str, claims: dict[str, object]) -> str:
+    """A signed ID token."""
+    head, body = (
+        base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "HS256"}, claims)
+    )
+    return f"{head}.{body}.{_signature(key, f'{head}.{body}')}"
+
+
+def _signature(key: str, text: str) -> str:
+    digest = hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
+    return base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def _token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+    form = dict(parse_qsl(request.body.decode()))
+    client_id, secret = _client(form, request)
+    known = workspace.content.service_principals
+    if client_id not in known:
+        return _refusal("invalid_client", "Client authentication failed")
+    if form.get("grant_type") == _EXCHANGE and form.get("subject_token_type") == _JWT:
+        if problem := _problem(workspace, form.get("subject_token", "")):
+            return _refusal("invalid_request", problem)
+    elif form.get("grant_type") != "client_credentials" or not secret or secret != known[client_id]:
+        return _refusal("invalid_client", "Client authentication failed")
+    seconds = workspace.settings.oauth_seconds
+    token = workspace.new_access_token()
+    return answer({"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": "all-apis"})
+
+
+def _client(form: dict[str, str], request: Request) -> tuple[str, str]:
+    scheme, _, value = request.headers.get("authorization", "").partition(" ")
+    if scheme == "Basic":
+        client_id, _, secret = base64.b64decode(value).decode().partition(":")
+        return client_id, secret
+    return form.get("client_id", ""), form.get("client_secret", "")
+
+
+def _problem(workspace: Workspace, token: str) -> str:
+    key = workspace.content.federation_key
+    signed, _, signature = token.rpartition(".")
+    if not key or _signature(key, signed) != signature:
+        return "The ID token's signature is not valid"
+    body = signed.partition(".")[2]
+    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    audience = workspace.settings.audience or f"{workspace.address}/oidc/v1/token"
+    if claims["aud"] != audience or claims["exp"] < time.time():
+        return "No federation policy accepts the ID token's audience"
+    return ""
+
+
+def _refusal(code: str, description: str) -> Answer:
+    return answer({"error": code, "error_description": description}, 401)
+
+
+ROUTES: Routes = [
+    ("GET", r"/\.well-known/databricks-config", False, _about),
+    ("GET", r"/oidc/\.well-known/(?:oauth-authorization-server|openid-configuration)", False, _endpoints),
+    ("POST", "/oidc/v1/token", False, _token),
+    ("GET", ID_TOKEN_PATH, False, _id_token),
+]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.errors import ConfigError, NotFoundError
 from model_gate.redaction import Redactor
-from model_gate.result import Outcome
+from model_gate.result import IgnoredPath, Outcome
 from model_gate.terminal import verdict_text
 from model_gate.verdict import Require
 
@@ -173,7 +174,15 @@ def test_what_mlflow_makes_by_itself_comes_last() -> None:
     told = summary(check(found), "report.json", NOBODY)
     assert told.index("<code>model.pkl</code>") < told.index("<code>MLmodel</code>")
     ((annotation),) = annotate(check(found), config_file="", fails_on_difference=True)
-    assert "differ in model.pkl, MLmodel" in annotation.message
+    assert "differ: model.pkl: content differs" in annotation.message
+
+
+def test_what_is_ignored_is_told_with_whether_it_differs() -> None:
+    ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
+    told = summary(check(replace(comparison(), ignored=ignored)), "report.json", NOBODY)
+    assert "### Ignored" in told
+    assert told.index("| <code>notes.txt</code> | different |") < told.index("| <code>README.md</code> | equal |")
+    assert "### Ignored" not in summary(check(comparison()), "report.json", NOBODY)
 
 
 def test_the_picture_has_both_versions_and_an_edge_for_each_comparison() -> None:

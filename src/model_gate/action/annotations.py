@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from model_gate.action.escape import command_data, command_property, cut, log_text, one_line
+from model_gate.action import escape
+from model_gate.action.escape import command_data, command_property, cut, log_text
 from model_gate.action.inputs import in_words_of_inputs
-from model_gate.model import shown_path
+from model_gate.phrase import one_line
 from model_gate.redaction import Redactor
 from model_gate.request import CheckRequest
 from model_gate.result import Comparison, Outcome
@@ -49,11 +50,13 @@ class Annotation:
     def command(self, redactor: Redactor) -> str:
         """The workflow command that makes it."""
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
-        told = ",".join(
-            f"{name}={command_property(log_text(one_line(value)))}" for name, value in properties.items() if value
-        )
+        told = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
         message = cut(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
         return f"::{self.level} {told}::{command_data(message)}"
+
+
+def _property(value: str) -> str:
+    return command_property(log_text(escape.one_line(value)))
 
 
 def annotate(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
@@ -86,10 +89,7 @@ def _what_differs(outcome: Outcome) -> str:
 
 
 def _how(comparison: Comparison) -> str:
-    ordered = sorted(comparison.differences, key=lambda each: bool(each.identity))
-    paths = ", ".join(cut(shown_path(each.path), 80) for each in ordered[:_PATHS])
-    more = len(ordered) - _PATHS
-    return f"differ in {paths}{f' and {more:,} more' if more > 0 else ''}"
+    return f"differ: {one_line(comparison.differences, _PATHS)}"
 
 
 def _notices(outcome: Outcome) -> Iterator[Annotation]:

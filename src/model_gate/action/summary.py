@@ -11,10 +11,10 @@ from model_gate.action.mermaid import picture
 from model_gate.difference import Difference
 from model_gate.lineage import ModelVersion
 from model_gate.model import shown_path
+from model_gate.phrase import describe
 from model_gate.redaction import Redactor
 from model_gate.request import CheckRequest, CompareRequest, VersionRequest
 from model_gate.result import ComparedModel, Comparison, Outcome
-from model_gate.terminal import describe
 from model_gate.verdict import Require, Status
 
 # Above 1 MiB the runner drops the whole summary. A browser has trouble long before.
@@ -62,6 +62,7 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
         _models_table(outcome, page),
         fenced(diagram, "mermaid") if diagram else "",
         *_first_differences(outcome, page),
+        *_ignored(outcome, page),
         f"**What to do next.** {_next(outcome, page)}",
         _lineage(outcome, page),
     ]
@@ -237,6 +238,20 @@ def _line_diff(difference: Difference, page: Page) -> str:
     body = fenced([cut(page.redactor.text(line), 200) for line in lines], "diff")
     name = page.code(shown_path(difference.path))
     return f"<details><summary>Lines of {name}</summary>\n\n{body}\n\n</details>"
+
+
+def _ignored(outcome: Outcome, page: Page) -> list[str]:
+    """What did not decide because the compare file says so: always told, whether it differs or not."""
+    words = {True: "equal", False: "different", None: "not compared"}
+    rows = [
+        (page.code(shown_path(each.path)), words[each.equals], page.code(each.pattern))
+        for _, comparison in _distinct(outcome)
+        for each in sorted(comparison.ignored, key=lambda each: each.equals is not False)
+    ]
+    if not rows:
+        return []
+    more = f"… and {len(rows) - _FIRST:,} more, in the report." if len(rows) > _FIRST else ""
+    return ["### Ignored, as the compare file asks", _table(("Path", "It is", "By"), rows[:_FIRST], "lll"), more]
 
 
 def _all_differences(outcome: Outcome, page: Page, room: int) -> list[str]:

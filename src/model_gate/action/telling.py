@@ -16,10 +16,11 @@ from model_gate.action.summary import summary
 from model_gate.difference import Difference
 from model_gate.errors import storage_error
 from model_gate.model import shown_path
+from model_gate.phrase import describe
 from model_gate.progress import Progress
 from model_gate.result import Outcome
 from model_gate.telling import Ending, say
-from model_gate.terminal import describe, error_text, verdict_text
+from model_gate.terminal import error_text, verdict_text
 
 _BEAT_SECONDS = 15.0
 _MAX_LOGGED = 500

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import typer
+import yaml
 
 from commandline import BIN, clean_environment
 from demonstration import Demo, demo_in
@@ -32,7 +33,9 @@ _SHOWN_CWD = "/home/you/model-gate"
 _RUN, _SHOWN = ("bash", "console"), ("mermaid", "yaml")
 
 BLOCKS = [pytest.param(block, id=f"line {block.line}") for block in README.blocks if block.language in _RUN]
-COMPARE_FILES = [pytest.param(block, id=f"line {block.line}") for block in README.blocks if block.language == "yaml"]
+YAML = [block for block in README.blocks if block.language == "yaml"]
+STEPS = [pytest.param(block, id=f"line {block.line}") for block in YAML if block.text.startswith("- uses: ")]
+COMPARE_FILES = [pytest.param(block, id=f"line {block.line}") for block in YAML if "- uses: " not in block.text]
 
 
 @pytest.fixture(scope="module")
@@ -147,6 +150,13 @@ def test_every_compare_file_can_be_used(block: Block) -> None:
     assert config.tracking_server_1.host != config.tracking_server_2.host
 
 
+@pytest.mark.parametrize("block", STEPS)
+def test_every_step_sets_inputs_that_there_are(block: Block) -> None:
+    [step] = yaml.safe_load(block.text)
+    inputs = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["inputs"]
+    assert step["with"].keys() <= inputs.keys()
+
+
 def test_the_modeline_names_the_schema_that_is_there() -> None:
     [schema] = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", README.text, re.MULTILINE)
     assert json.loads((ROOT / schema).read_bytes())["title"] == "Model Gate compare file"
@@ -196,9 +206,11 @@ def test_the_report_page_explains_all_fields_and_errors() -> None:
     assert _names_in_table(page, "The run") == list(run)
     compared, difference = (definitions[name]["properties"] for name in ("server_model", "difference"))
     comparison = definitions["versions_comparison"]["properties"]
-    assert _names_in_table(page, "A comparison") == [*comparison, *compared, *difference]
+    explanation = definitions["explanation"]["properties"]
+    assert _names_in_table(page, "A comparison") == [*comparison, *compared, *difference, *explanation]
     assert _names_in_table(page, "A compared model") == list(compared)
-    assert _names_in_table(page, "A difference") == list(difference)
+    assert _names_in_table(page, "A difference") == [*difference, *explanation]
+    assert _names_in_table(page, "An explanation") == list(explanation)
     kinds = {each.__name__ for each in errors.ModelGateError.__subclasses__()}
     assert set(_names_in_table(page, "Errors")) == kinds
 
@@ -217,7 +229,7 @@ def test_the_modules_that_the_pages_name_are_there() -> None:
 LINKS = [
     pytest.param(page, link, id=f"{page.path.name}: {link}")
     for page in PAGES
-    for link in page.links
+    for link in dict.fromkeys(page.links)
     if not link.startswith("https://")  # nothing leaves the machine
 ]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gates import compare, version
+from gates import compare, run, version
 from servers import Servers
 
 _LINEAGE = {
@@ -21,13 +21,11 @@ _LINEAGE = {
 
 
 def test_an_exported_model_is_equal_and_the_report_says_from_where_to_where(tmp_path: Path, servers: Servers) -> None:
-    ran = compare(
-        tmp_path,
-        version(servers.staging, "Wine", "staging"),
-        version(servers.production, "Wine Imported", "Staging"),
-        "--download-dir",
-        "kept",
+    (tmp_path / "promotion.yaml").write_text(
+        f"tracking_server_1: {{host: {servers.staging.host}, model: Wine, version_or_stage: staging}}\n"
+        f"tracking_server_2: {{host: {servers.production.host}, model: Wine Imported, version_or_stage: Staging}}\n"
     )
+    ran = run(tmp_path, "compare", "--config-file", "promotion.yaml", "--download-dir", "kept")
     assert (ran.exit_code, ran.status) == (0, "equal"), ran
     assert "EQUAL" in ran.stdout
     assert ran.stderr == ""
@@ -43,10 +41,14 @@ def test_an_exported_model_is_equal_and_the_report_says_from_where_to_where(tmp_
     assert (resolved["version"], resolved["stage"], resolved["aliases"]) == ("1", "Staging", ["champion"])
     assert resolved["source"] == f"models:/{servers.seeds['model_id']}"
     assert resolved["run_model_uri"] == resolved["reg_model_uri"] == servers.seeds["location"]
-    run = resolved["run"]
-    assert (run["reachable"], run["run_id"], run["experiment_name"]) == (True, servers.seeds["run_id"], "wine")
+    lineage = resolved["run"]
+    assert (lineage["reachable"], lineage["run_id"], lineage["experiment_name"]) == (
+        True,
+        servers.seeds["run_id"],
+        "wine",
+    )
     for name, tag in _LINEAGE.items():
-        assert run[name] == servers.seeds["lineage"][tag]
+        assert lineage[name] == servers.seeds["lineage"][tag]
 
 
 def _coreutils_hash(tree: Path) -> str:

@@ -78,7 +78,7 @@ def _running(directory: Path, operation: str) -> Iterator[Running]:
             process.communicate()
 
 
-@pytest.mark.parametrize("number", EXITS)
+@pytest.mark.parametrize("number", EXITS, ids=lambda number: number.name)
 @pytest.mark.parametrize("operation", ["/model.pkl", "registered-models/get"])
 def test_a_stopped_gate_leaves_an_error_and_nothing_else(
     tmp_path: Path, number: signal.Signals, operation: str

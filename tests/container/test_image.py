@@ -17,7 +17,8 @@ import pytest
 from container.engine import docker
 from container.registry import PASSWORD, USERNAME, Registry
 
-pytestmark = pytest.mark.container
+# The first one builds the images.
+pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 # No user of any image: whoever owns the files is who the gate must run as.
 RUNNER_USER = 41001

@@ -12,7 +12,8 @@ import pytest
 from container.engine import WORKFLOWS, Act, Run, export
 from container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
-pytestmark = pytest.mark.container
+# The first one builds the images.
+pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 SECRETS = {"USERNAME": USERNAME, "PASSWORD": PASSWORD}
 TOKEN = "dapi0123456789-token-of-a-profile"

@@ -6,26 +6,32 @@ RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates python3 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
-FROM python AS build
+FROM python AS dependencies
 # hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends python3-pip python3-venv \
   && rm -rf /var/lib/apt/lists/*
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
-RUN python3 -m venv --without-pip /opt/model-gate
 WORKDIR /build
 COPY requirements.lock .
-RUN pip --python /opt/model-gate/bin/python install --no-compile --only-binary :all: --require-hashes \
-  --requirement requirements.lock
-COPY schemas schemas
-COPY src src
-# The package is plain Python, and has nothing to build; the schemas in it are a link in the repository.
 # Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode. Unchecked, since
 # nothing in it changes any more.
-RUN cp --recursive --dereference src/model_gate /opt/model-gate/lib/python3.13/site-packages/ \
+RUN python3 -m venv --without-pip /opt/model-gate \
+  && pip --python /opt/model-gate/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
+    --requirement requirements.lock \
   && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     /opt/model-gate/lib/python3.13/site-packages
-COPY entrypoint /opt/model-gate/entrypoint
+
+# The package is plain Python, and has nothing to build; the schemas in it are a link in the repository. It is a layer by
+# itself, so that a release brings a small one.
+FROM python AS package
+WORKDIR /build
+COPY schemas schemas
+COPY src src
+COPY entrypoint /package/entrypoint
+RUN mkdir --parents /package/lib/python3.13/site-packages \
+  && cp --recursive --dereference src/model_gate /package/lib/python3.13/site-packages/ \
+  && python3 -m compileall -q --invalidation-mode unchecked-hash -s /package -p /opt/model-gate /package/lib
 
 FROM python
 ARG VERSION=dev
@@ -38,7 +44,8 @@ LABEL org.opencontainers.image.title="Model Gate" \
   org.opencontainers.image.revision="${REVISION}" \
   org.opencontainers.image.source="${SOURCE}" \
   org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
-COPY --from=build /opt/model-gate /opt/model-gate
+COPY --from=dependencies /opt/model-gate /opt/model-gate
+COPY --from=package /package /opt/model-gate
 # Without a mounted working directory, the gate runs as the owner of this one: nobody.
 RUN install --directory --owner=nobody --group=nogroup /work
 WORKDIR /work

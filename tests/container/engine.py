@@ -152,7 +152,7 @@ class Act:
             capture_output=True,
             text=True,
             check=False,
-            timeout=200,
+            timeout=600,
             env=os.environ | {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)},
         )
         return Run(done.returncode, list(_messages(done.stdout)), workspace, done.stdout + done.stderr)

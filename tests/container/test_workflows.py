@@ -12,7 +12,8 @@ import pytest
 from container.engine import WORKFLOWS, Act, Run, export
 from container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
-pytestmark = pytest.mark.container
+# The first one builds the images.
+pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 SECRETS = {"USERNAME": USERNAME, "PASSWORD": PASSWORD}
 TOKEN = "dapi0123456789-token-of-a-profile"
@@ -154,7 +155,8 @@ def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> 
     # Two text files come on top of those with hostile names.
     assert outputs["differences"] == str(len(HOSTILE_NAMES) + 2)
     ((level, file, _),) = annotations_of(verdicts, "hostile")
-    assert (level, file) == ("error", "hostile.yaml")
+    # act takes the last `::` for the end of the properties, where the runner takes the first.
+    assert (level, file.partition("::")[0]) == ("error", "hostile.yaml")
     assert "##[" not in verdicts.of("hostile")
     summary = summary_of(verdicts, "hostile")
     assert "<img" not in summary

@@ -14,6 +14,7 @@ from model_gate.difference import Explanation, FieldChange
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte, summarize
 from model_gate.explanation.trees import shortened
+from model_gate.model import shown_size
 
 KIND = "pickle"
 _SUFFIXES = frozenset({".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill"})
@@ -72,7 +73,9 @@ def _changed(left: _Scan, right: _Scan) -> list[FieldChange]:
             for name in sorted(left.globals - right.globals)
         ]
     if left.differing or right.differing:
-        found.append(FieldChange("first differing opcode", left.differing or None, right.differing or None))
+        meaning = f"in the value of {left.differing}" if left.differing == right.differing else ""
+        change = FieldChange("first differing opcode", left.differing or None, right.differing or None, meaning=meaning)
+        found.append(change)
     return found
 
 
@@ -107,9 +110,13 @@ def _scan(content: Content, offset: int) -> _Scan:
 
 
 def _shown(name: str, argument: object, position: int) -> str:
-    # A long number may stand for one that was skipped, and could take long to be written.
-    is_short = argument is not None and not (isinstance(argument, int) and argument.bit_length() > 64)
-    value = f" {shortened(repr(argument), 24)}" if is_short else ""
+    if isinstance(argument, bytes | bytearray):
+        value = f" ({shown_size(len(argument))})"
+    elif argument is None or (isinstance(argument, int) and argument.bit_length() > 64):
+        # A long number may stand for one that was skipped, and could take long to be written.
+        value = ""
+    else:
+        value = f" {shortened(repr(argument), 24)}"
     return f"{name}{value} at byte {position:,}"
 
 

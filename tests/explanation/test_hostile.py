@@ -271,17 +271,29 @@ def test_a_hostile_file_does_not_take_much_memory(name: str, make: Callable[[int
     assert (int(mebibytes) < 300, identity) == (True, "")
 
 
-def test_two_sparse_files_of_2_gb_are_compared_and_explained(tmp_path: Path) -> None:
+def sparse(file: Path, size: int, last: bytes) -> str:
+    """A file that is all hole but for its last byte."""
+    with file.open("wb") as stream:
+        stream.truncate(size - 1)
+        stream.seek(0, os.SEEK_END)
+        stream.write(last)
+    return str(file)
+
+
+def test_two_sparse_files_of_2_gb_are_explained(tmp_path: Path) -> None:
+    size = 2 * 1024**3
+    paths = sparse(tmp_path / "left", size, b"\1"), sparse(tmp_path / "right", size, b"\2")
+    assert Explaining().explain("weights.bin", *paths).summary == "1 of 2,147,483,648 bytes differ"
+
+
+def test_two_sparse_files_are_different(tmp_path: Path) -> None:
     for side, last in (("left", b"\1"), ("right", b"\2")):
         (tmp_path / side).mkdir()
         (tmp_path / side / "MLmodel").write_text("run_id: 1\n")
-        with (tmp_path / side / "weights.bin").open("wb") as file:
-            file.truncate(2 * 1024**3 - 1)
-            file.seek(0, os.SEEK_END)
-            file.write(last)
+        sparse(tmp_path / side / "weights.bin", 128 * _MIB, last)
     told = diff(tmp_path, tmp_path / "left", tmp_path / "right")
     assert (told.exit_code, told.verdict) == (1, "different"), told.text
-    assert told.difference("weights.bin")["explanation"]["summary"] == "1 of 2,147,483,648 bytes differ"
+    assert told.difference("weights.bin")["explanation"]["summary"] == "1 of 134,217,728 bytes differ"
 
 
 def test_the_verdict_and_the_report_stand_with_hostile_files(tmp_path: Path) -> None:

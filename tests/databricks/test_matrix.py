@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from workspaces import DIFFERING, EXPECTED, VARIANTS, WINE, Bench, Blueprint, Emulated, paths_of
+from workspaces import DIFFERING, EXPECTED, VARIANTS, WINE, Bench, Blueprint, Emulated, listings, paths_of
 
 
 def fill(blueprint: Blueprint, files: dict[str, dict[str, bytes]]) -> Blueprint:
@@ -47,6 +47,8 @@ def test_check_sees_what_differs_between_run_model_and_registry_model(
     assert not result.asked["trap"]
     assert not result.asked["prod_env"]
     assert not result.paths("test_env", "/dbfs")
+    listed = listings(result.asked["test_env"])
+    assert len(listed) == len(set(listed)), "a directory was listed again"
 
 
 REGISTRIES = {"workspace": ("databricks://{}", "wine"), "catalog": ("databricks-uc://{}", "ml.prod.wine")}

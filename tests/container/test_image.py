@@ -304,6 +304,14 @@ def test_the_image_reaches_the_artifact_stores(image: str, module: str) -> None:
     docker("run", "--rm", "--entrypoint", python, image, "-I", "-W", "error::SyntaxWarning", "-c", f"import {module}")
 
 
+def test_the_image_keeps_what_signs_in_to_s3(image: str) -> None:
+    script = (
+        "import boto3; [boto3.client(name, region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')"
+        " for name in ('s3', 'sts', 'sso', 'sso-oidc', 'signin')]"
+    )
+    docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
+
+
 def test_everything_in_the_image_is_compiled(image: str) -> None:
     script = (
         "import compileall, importlib.util, pathlib, sys; "

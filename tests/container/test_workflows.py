@@ -111,7 +111,8 @@ def test_a_difference_may_be_a_warning(verdicts: Run, steps: dict[str, Any]) -> 
     assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
     ((level, file, message),) = annotations_of(verdicts, "warning")
     assert (level, file) == ("warning", "worse.yaml")
-    assert "MLmodel, model.pkl" in message
+    assert message.startswith("The run models and registry models differ: MLmodel: loader_module ")
+    assert "; model.pkl: 1 of " in message
 
 
 def test_equivalent_models_pass_where_that_is_required(verdicts: Run, steps: dict[str, Any]) -> None:

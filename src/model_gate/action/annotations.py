@@ -82,7 +82,13 @@ def _what_differs(outcome: Outcome) -> str:
     if isinstance(outcome.request, CheckRequest):
         parts = [f"The run model and the registry model {_how(each)}" for each in different.values()]
     else:
-        parts = [f"The {_NAMES[name]} {_how(each)}" for name, each in different.items()]
+        # Run models that are also the registry's are one comparison under two names.
+        names: dict[int, list[str]] = {}
+        for name, each in different.items():
+            names.setdefault(id(each), []).append(_NAMES[name])
+        parts = [
+            f"The {' and '.join(names.pop(id(each)))} {_how(each)}" for each in different.values() if id(each) in names
+        ]
     if outcome.equivalent:
         parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
     return ". ".join(parts) + "."

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 
 class DifferenceKind(StrEnum):
@@ -100,8 +99,3 @@ class Difference:
     def decides(self) -> bool:
         """Whether it makes the models differ."""
         return self.is_native and not self.ignored_by
-
-    @property
-    def sizes(self) -> dict[str, Any]:
-        """The sizes as the report has them."""
-        return {"left": self.left_size, "right": self.right_size}

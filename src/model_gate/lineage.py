@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 
@@ -78,11 +78,3 @@ class ModelVersion:
         """The version that `dataclasses.asdict` turned into JSON."""
         lineage = Lineage(**data["lineage"])
         return cls(**{**data, "aliases": tuple(data["aliases"]), "lineage": lineage})
-
-
-@dataclass(frozen=True)
-class Located:
-    """What a `runs:/`, `models:/` or physical URI stands for."""
-
-    uri: str
-    notes: tuple[str, ...] = field(default=())

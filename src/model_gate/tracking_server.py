@@ -85,7 +85,7 @@ class TrackingServer:
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Write one file of `size` bytes to `destination`."""
-        future = self._ask("fetch", uri=uri, path=path, destination=str(destination))
+        future = self._ask("fetch", uri=uri, path=path, size=size, destination=str(destination))
         limit = SILENCE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
         try:
             future.result(timeout=limit)

@@ -1,7 +1,8 @@
 """Lists and fetches the files of a model at a physical URI.
 
-Fetching goes file by file through the repository's own `_download_file`. The public calls list the parent directory
-again for each file, and those for `models:/` and `runs:/` resolve names on the process's global server.
+Fetching goes file by file through the repository's own `_download_file`, or faster where a tracking server serves the
+files itself. The public calls list the parent directory again for each file, and those for `models:/` and `runs:/`
+resolve names on the process's global server.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import threading
 from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from functools import lru_cache
-from typing import Any
-from urllib.parse import quote, urlsplit
+from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -21,7 +22,8 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import MAX_FILES, shown_path
-from model_gate.side.served import list_served, require_empty
+from model_gate.side.flow import Flow
+from model_gate.side.served import ServedFiles
 
 # Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
 # local server), and what would be resolved on a server of its choice.
@@ -35,14 +37,25 @@ _FIRST_BYTE_SECONDS = 18
 _STORE_BYTES_PER_SECOND = 20_000_000
 
 
+class Files(Protocol):
+    """The files of one model. Paths are relative to it."""
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """What is directly below `path`, None for the model itself; a size of None is one that is not told."""
+
+    def fetch(self, path: str, size: int, destination: str) -> None:
+        """Write one file of `size` bytes to `destination`, which exists."""
+
+
 class Artifacts:
     """The artifact repositories behind one tracking server."""
 
     def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
+        self._flow = Flow()
         self._largest = 0
         self._lock = threading.Lock()
-        self._repository = lru_cache(maxsize=64)(self._open)
+        self._model = lru_cache(maxsize=64)(self._open)
 
     def list(self, uri: str, note: Callable[[dict[str, Any]], None]) -> dict[str, int]:
         """Size by path of all files below `uri`; `note` is given the number found so far.
@@ -50,12 +63,12 @@ class Artifacts:
         Raises:
             ModelError: The location cannot be read from here, or the listing is not one of a directory tree.
         """
-        repository = self._repository(uri)
+        model: Files = self._model(uri)
         files: dict[str, int] = {}
         with ThreadPoolExecutor(_LISTERS) as pool:
             try:
-                unsized = _walk(repository, uri, files, pool, note)
-                for done in as_completed([pool.submit(_require_empty, repository, path) for path in unsized]):
+                unsized = _walk(model, uri, files, pool, note)
+                for done in as_completed([pool.submit(_require_empty, model, path) for path in unsized]):
                     files[done.result()] = 0
                     note({"files": len(files)})
             except BaseException:
@@ -66,17 +79,16 @@ class Artifacts:
             self._allow_for(self._largest)
         return files
 
-    def fetch(self, uri: str, path: str, destination: str) -> int:
-        """Write one file to `destination`; returns the bytes written."""
-        repository = self._repository(uri)
-        # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
-        remote = quote(path) if isinstance(repository, HttpArtifactRepository) else path
-        repository._download_file(remote, destination)  # noqa: SLF001  # see above
-        return os.path.getsize(destination)
+    def fetch(self, uri: str, path: str, size: int, destination: str) -> None:
+        """Write one file of `size` bytes to `destination`."""
+        self._model(uri).fetch(path, size, destination)
 
     def _open(self, uri: str) -> Any:
         require_readable(uri, self._tracking_uri)
-        return get_artifact_repository(uri, tracking_uri=self._tracking_uri)
+        repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
+        if isinstance(repository, HttpArtifactRepository):
+            return ServedFiles(repository, self._flow)
+        return StoredFiles(repository, self._flow)
 
     @staticmethod
     def _allow_for(largest: int) -> None:
@@ -85,6 +97,23 @@ class Artifacts:
             seconds = _FIRST_BYTE_SECONDS + largest // _STORE_BYTES_PER_SECOND
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(seconds)
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
+
+
+class StoredFiles:
+    """The files at one location in an object store."""
+
+    def __init__(self, repository: ArtifactRepository, flow: Flow) -> None:
+        self._repository = repository
+        self._flow = flow
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """What is directly below `path`."""
+        return self._repository.list_artifacts(path)
+
+    def fetch(self, path: str, size: int, destination: str) -> None:
+        """Write one file of `size` bytes to `destination`."""
+        with self._flow.request(size):
+            self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 def require_readable(uri: str, tracking_uri: str) -> None:
@@ -110,7 +139,7 @@ def require_readable(uri: str, tracking_uri: str) -> None:
 
 
 def _walk(
-    repository: ArtifactRepository,
+    model: Files,
     uri: str,
     files: dict[str, int],
     pool: ThreadPoolExecutor,
@@ -118,7 +147,7 @@ def _walk(
 ) -> set[str]:
     """Enter all files below `uri` into `files`; returns those whose size is not told."""
     unsized: set[str] = set()
-    pending = {pool.submit(_list_directory, repository, ""): ""}
+    pending = {pool.submit(model.list_artifacts, None): ""}
     while pending:
         done, _ = wait(pending, return_when=FIRST_COMPLETED)
         for future in done:
@@ -127,7 +156,7 @@ def _walk(
                 if info.path in files or info.path in unsized or not _is_below(info.path, parent):
                     raise _misplaced(info.path, parent)
                 if info.is_dir:
-                    pending[pool.submit(_list_directory, repository, info.path)] = info.path
+                    pending[pool.submit(model.list_artifacts, info.path)] = info.path
                 elif info.file_size is None:
                     unsized.add(info.path)
                 else:
@@ -137,19 +166,13 @@ def _walk(
     return unsized
 
 
-def _list_directory(repository: ArtifactRepository, directory: str) -> list[FileInfo]:
-    if isinstance(repository, HttpArtifactRepository):
-        return list_served(repository, directory)
-    return repository.list_artifacts(directory or None)
-
-
-def _require_empty(repository: ArtifactRepository, path: str) -> str:
-    if not isinstance(repository, HttpArtifactRepository):
+def _require_empty(model: Files, path: str) -> str:
+    if not isinstance(model, ServedFiles):
         raise TransferError(
             f"The store does not tell the size of {shown_path(path)}: a short download would go unnoticed.",
             "Use an artifact store that lists sizes.",
         )
-    require_empty(repository, path)
+    model.require_empty(path)
     return path
 
 

@@ -7,7 +7,6 @@ list a directory again for each file in it, or hand presigned URLs to other proc
 
 from __future__ import annotations
 
-import os
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -55,12 +54,12 @@ class DatabricksArtifacts(Artifacts):
 
     def forget(self) -> None:
         """Make every client anew when it is next needed: there is another access token."""
-        self._repository.cache_clear()
+        self._model.cache_clear()
 
-    def fetch(self, uri: str, path: str, destination: str) -> int:
-        """Write one file to `destination`; returns the bytes written."""
-        self._repository(uri).fetch(path, destination)
-        return os.path.getsize(destination)
+    def fetch(self, uri: str, path: str, size: int, destination: str) -> None:
+        """Write one file of `size` bytes to `destination`."""
+        with self._flow.request(size):
+            self._model(uri).fetch(path, destination)
 
     def _open(self, uri: str) -> Files:
         if uri.startswith("models:/"):

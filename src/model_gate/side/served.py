@@ -1,12 +1,14 @@
-"""Listings of a tracking server that proxies its artifacts, read as the server gives them.
+"""The files of a model behind a tracking server that proxies its artifacts, as the server gives them.
 
 MLflow's own `list_artifacts` cannot be trusted with them: it takes a directory whose only file bears its name for that
 file, and lists nothing; and it decodes `%41` in names, which then lead nowhere or to other files. Files that are not
-listed are not compared, and so would make different models equal.
+listed are not compared, and so would make different models equal. MLflow's own `_download_file` can be trusted, but is
+slow, and is what is left when a file cannot be had by the fast way.
 """
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -16,34 +18,87 @@ from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
 from requests import Response
+from urllib3.exceptions import HTTPError
 
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import shown_path
+from model_gate.side.flow import MOST, Flow
+from model_gate.side.transfer import Transfer, UnevenError
+from model_gate.side.wire import Wire
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
-def list_served(repository: HttpArtifactRepository, directory: str) -> list[FileInfo]:
-    """What is in one directory, "" for the root; a size of None is one that the server does not tell.
+class ServedFiles:
+    """The files at one location behind the server. Paths are relative to it."""
 
-    Raises:
-        ModelError: What is listed is not the content of a directory, or is not served under its name.
-    """
-    base, found, root = repository.artifact_uri.partition(_ENDPOINT)
-    if not found:
-        raise ModelError(
-            f"The model is said to be at {repository.artifact_uri}, where no tracking server serves artifacts.",
-            "Check the version's source.",
-        )
-    path = "/".join(part for part in (root.strip("/"), directory) if part)
-    with _get(base, _ENDPOINT, params={"path": path}) as response:
-        listing = response.json()
-    try:
-        return [_file_info(each, directory) for each in listing.get("files", [])]
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ModelError(
-            f"The server's listing of {shown_path(directory) or 'the model'} is not one.", "Check the tracking server."
-        ) from error
+    def __init__(self, repository: HttpArtifactRepository, flow: Flow) -> None:
+        self._repository = repository
+        self._flow = flow
+        self._wire: Wire | None = None
+        self._parts = ThreadPoolExecutor(MOST)
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """What is in one directory, None for the root; a size of None is one that the server does not tell.
+
+        Raises:
+            ModelError: What is listed is not the content of a directory, or is not served under its name.
+        """
+        directory = path or ""
+        base, found, root = self._repository.artifact_uri.partition(_ENDPOINT)
+        if not found:
+            raise ModelError(
+                f"The model is said to be at {self._repository.artifact_uri}, where no tracking server serves"
+                " artifacts.",
+                "Check the version's source.",
+            )
+        joined = "/".join(part for part in (root.strip("/"), directory) if part)
+        with _get(base, _ENDPOINT, params={"path": joined}) as response:
+            listing = response.json()
+            self._wire = self._wire or _wire_like(base, response)
+        try:
+            return [_file_info(each, directory) for each in listing.get("files", [])]
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise ModelError(
+                f"The server's listing of {shown_path(directory) or 'the model'} is not one.",
+                "Check the tracking server.",
+            ) from error
+
+    def require_empty(self, path: str) -> None:
+        """Make sure that a file without a listed size has none: MLflow leaves a size of zero out.
+
+        Raises:
+            TransferError: It has content, and its size is not known.
+        """
+        with _get(self._repository.artifact_uri, "/" + quote(path), stream=True) as response:
+            if next(response.iter_content(1), b""):
+                raise TransferError(
+                    f"The server does not tell the size of {shown_path(path)}: a short download would go unnoticed.",
+                    "Use an artifact store that lists sizes.",
+                )
+
+    def fetch(self, path: str, size: int, destination: str) -> None:
+        """Write one file of `size` bytes to `destination`."""
+        # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
+        remote = quote(path)
+        if self._wire is not None:
+            url = f"{self._repository.artifact_uri.rstrip('/')}/{remote}"
+            try:
+                Transfer(self._wire, self._flow, self._parts, url, size).write_to(destination)
+            except (HTTPError, UnevenError):
+                pass
+            else:
+                return
+        with self._flow.request(size):
+            self._repository._download_file(remote, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+
+def _wire_like(base: str, response: Response) -> Wire | None:
+    credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
+    if credentials.aws_sigv4 or credentials.auth:
+        # Each request is signed for itself.
+        return None
+    return Wire.like(response.request, credentials.verify, credentials.client_cert_path)
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
@@ -58,20 +113,6 @@ def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
         )
     size = entry.get("file_size")
     return FileInfo(path, bool(entry.get("is_dir")), None if size is None else int(size))
-
-
-def require_empty(repository: HttpArtifactRepository, path: str) -> None:
-    """Make sure that a file without a listed size has none: MLflow leaves a size of zero out.
-
-    Raises:
-        TransferError: It has content, and its size is not known.
-    """
-    with _get(repository.artifact_uri, "/" + quote(path), stream=True) as response:
-        if next(response.iter_content(1), b""):
-            raise TransferError(
-                f"The server does not tell the size of {shown_path(path)}: a short download would go unnoticed.",
-                "Use an artifact store that lists sizes.",
-            )
 
 
 def _get(host: str, endpoint: str, **options: object) -> Response:

@@ -25,7 +25,7 @@ class Session:
             "resolve": lambda asked, _: asdict(registry.resolve(asked["model"], asked["version_or_stage"])),
             "locate": lambda asked, _: registry.locate(asked["uri"]),
             "list": lambda asked, note: artifacts.list(asked["uri"], note),
-            "fetch": lambda asked, _: artifacts.fetch(asked["uri"], asked["path"], asked["destination"]),
+            "fetch": lambda asked, _: artifacts.fetch(asked["uri"], asked["path"], asked["size"], asked["destination"]),
         }
 
     def perform(self, operation: str, asked: dict[str, Any], note: Note) -> Any:

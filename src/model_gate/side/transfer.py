@@ -1,0 +1,150 @@
+"""One file over the wire: whole if it is small, in parts side by side if it is large, resumed where it broke off."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
+
+from model_gate.side.flow import Flow
+from model_gate.side.parts import Part, parts_of, validator
+from model_gate.side.wire import Wire
+
+# Held by each connection that reads.
+_CHUNK_BYTES = 256 * 1024
+_BUSY = frozenset({429, 503})
+_TRIES = 4
+_LONGEST_PAUSE_SECONDS = 10.0
+
+
+class UnevenError(Exception):
+    """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
+
+
+class Transfer:
+    """One file of `size` bytes at `url`.
+
+    Parts are asked for only of a server that has ranges and tells by an ETag that they are of one and the same file;
+    each answer must say that it is the part that was asked for.
+    """
+
+    def __init__(self, wire: Wire, flow: Flow, pool: ThreadPoolExecutor, url: str, size: int) -> None:
+        self._wire = wire
+        self._flow = flow
+        self._pool = pool
+        self._url = url
+        self._size = size
+        self._parts = parts_of(size)
+        self._tag = ""
+        self._stopped = threading.Event()
+
+    def write_to(self, destination: str) -> None:
+        """Write the file.
+
+        Raises:
+            UnevenError: It cannot be had in this way.
+            HTTPError: urllib3's, the same.
+            OSError: It cannot be written.
+        """
+        descriptor = os.open(destination, os.O_WRONLY | os.O_TRUNC)
+        others: list[Future[None]] = []
+
+        def begin_others() -> None:
+            others.extend(self._pool.submit(self._fetch, descriptor, part) for part in self._parts[1:])
+
+        try:
+            self._fetch(descriptor, self._parts[0], begin_others)
+            wait(others, return_when=FIRST_EXCEPTION)
+            for future in others:
+                future.result()
+        finally:
+            self._stopped.set()
+            for future in others:
+                future.cancel()
+            # Nobody may write into a file of the same number that is opened next.
+            wait(others)
+            os.close(descriptor)
+
+    def _fetch(self, descriptor: int, part: Part, begin_others: Callable[[], None] | None = None) -> None:
+        left = part
+        for attempt in range(_TRIES):
+            pause = 0.0
+            with self._flow.request(left.size), self._wire.get(self._url, self._asked(left)) as response:
+                if response.status in _BUSY:
+                    self._flow.push_back()
+                    pause = _pause(response, attempt)
+                elif response.status == 200 and part is self._parts[0]:
+                    # A small file, or a server that has no ranges.
+                    self._read_whole(descriptor, response)
+                    return
+                else:
+                    self._require(left, response)
+                    if begin_others:
+                        begin_others()
+                        begin_others = None
+                    left = self._read(descriptor, left, response)
+                    if not left.size:
+                        return
+            if self._stopped.wait(pause):
+                raise UnevenError("Another part could not be had.")
+        raise UnevenError("It keeps breaking off.")
+
+    def _asked(self, part: Part) -> dict[str, str]:
+        if len(self._parts) == 1:
+            return {}
+        return {"Range": part.asked} | ({"If-Range": self._tag} if self._tag else {})
+
+    def _require(self, part: Part, response: BaseHTTPResponse) -> None:
+        """Make sure that an answer is this part, of the same file as the parts before it."""
+        tag = validator(response.headers)
+        is_part = response.status == 206 and part.is_answered_by(response.headers, self._size)
+        if not is_part or not tag or tag != (self._tag or tag) or _is_encoded(response):
+            raise UnevenError(f"It is answered with status {response.status}, and not with {part.asked} of the file.")
+        self._tag = tag
+
+    def _read(self, descriptor: int, part: Part, response: BaseHTTPResponse) -> Part:
+        """Write what comes of a part; returns what is missing of it when the connection breaks."""
+        left = part
+        try:
+            while left.size and (data := response.read(min(_CHUNK_BYTES, left.size))):
+                if self._stopped.is_set():
+                    raise UnevenError("Another part could not be had.")
+                _write(descriptor, data, left.start)
+                left = left.after(len(data))
+        except HTTPError:
+            if left == part:
+                raise
+        return left
+
+    def _read_whole(self, descriptor: int, response: BaseHTTPResponse) -> None:
+        told = response.headers.get("Content-Length", str(self._size))
+        if told != str(self._size) or _is_encoded(response):
+            raise UnevenError(f"It is answered with {told} bytes, and was listed with {self._size}.")
+        offset = 0
+        while data := response.read(_CHUNK_BYTES):
+            offset += len(data)
+            if offset > self._size:
+                raise UnevenError("It is answered with more bytes than it was listed with.")
+            _write(descriptor, data, offset - len(data))
+        if offset < self._size:
+            raise UnevenError("It is answered with fewer bytes than it was listed with.")
+
+
+def _is_encoded(response: BaseHTTPResponse) -> bool:
+    return response.headers.get("Content-Encoding", "identity") != "identity"
+
+
+def _write(descriptor: int, data: bytes, offset: int) -> None:
+    written = os.pwrite(descriptor, data, offset)
+    while written < len(data):
+        written += os.pwrite(descriptor, data[written:], offset + written)
+
+
+def _pause(response: BaseHTTPResponse, attempt: int) -> float:
+    """Seconds to wait before the next try: as the server asks, within bounds."""
+    asked = response.headers.get("Retry-After", "")
+    return min(float(asked) if asked.isdigit() else 2.0**attempt, _LONGEST_PAUSE_SECONDS)

@@ -13,14 +13,15 @@ from urllib.request import url2pathname
 from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArtifacts
 from model_gate.comparison import Side, Sides, compare_models
 from model_gate.errors import ModelError, ModelGateError
-from model_gate.host import Host
+from model_gate.host import Host, environment_of_none
 from model_gate.lineage import ModelVersion
 from model_gate.model import Location
 from model_gate.progress import Progress
 from model_gate.request import CheckRequest, CompareRequest, DiffRequest, Request, VersionRequest
-from model_gate.result import Comparison, Outcome
+from model_gate.result import Outcome
+from model_gate.side_process import SideProcess
 from model_gate.storage import Storage
-from model_gate.tracking_server import TrackingServer
+from model_gate.tracking_server import TrackingServer, start_servers
 
 # Schemes whose URIs mean something only on the server that gave them.
 _SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
@@ -28,58 +29,69 @@ _SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "model
 _UNNAMED = Reach()
 
 
-def run(request: Request, environment: Mapping[str, str], progress: Progress) -> Outcome:
-    """Do what is asked. Errors that a user can meet become part of the outcome."""
+def run(
+    request: Request, environment: Mapping[str, str], progress: Progress, process: SideProcess | None = None
+) -> Outcome:
+    """Do what is asked. Errors that a user can meet become part of the outcome.
+
+    `process` is one that was started before the request was known; it serves the request's tracking servers.
+    """
     versions: dict[str, ModelVersion] = {}
     try:
-        comparisons = _compare(request, environment, progress, versions)
+        with Storage(request.common.download_dir) as storage, _Servers(environment, storage, process) as servers:
+            wanted = _wanted(request, servers, storage, versions)
+            comparisons = compare_models(wanted, progress, request.common.ignore)
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, comparisons)
 
 
-def _compare(
-    request: Request, environment: Mapping[str, str], progress: Progress, versions: dict[str, ModelVersion]
-) -> dict[str, Comparison]:
+def _wanted(
+    request: Request, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
+) -> dict[str, Sides]:
     """Enters the resolved versions into `versions` as they come, since an error may follow."""
-    with Storage(request.common.download_dir) as storage, _Servers(environment, storage) as servers:
-        if isinstance(request, CheckRequest):
-            wanted = _check(request, servers, storage, versions)
-        elif isinstance(request, CompareRequest):
-            wanted = _compare_versions(request, servers, storage, versions)
-        else:
-            wanted = _diff(request, servers, storage)
-        return compare_models(wanted, progress, request.common.ignore)
+    if isinstance(request, CheckRequest):
+        return _check(request, servers, storage, versions)
+    if isinstance(request, CompareRequest):
+        return _compare_versions(request, servers, storage, versions)
+    return _diff(request, servers, storage)
 
 
 class _Servers:
     """The processes of the tracking servers that a gate needs: one each, however often a server is named."""
 
-    def __init__(self, environment: Mapping[str, str], storage: Storage) -> None:
+    def __init__(self, environment: Mapping[str, str], storage: Storage, process: SideProcess | None) -> None:
         self._environment = environment
         self._storage = storage
-        self._servers: dict[Host, TrackingServer] = {}
+        self._process = process
         self._stack = ExitStack()
 
     def __enter__(self) -> _Servers:
         return self
 
     def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.close()
         self._stack.close()
 
-    def start(self, host: Host) -> TrackingServer:
-        """The process for this host, which begins to import MLflow at once."""
-        if host not in self._servers:
-            server = TrackingServer(host, self._environment, self._storage.home)
-            self._servers[host] = self._stack.enter_context(server)
-        return self._servers[host]
+    def start(self, *hosts: Host) -> list[TrackingServer]:
+        """The servers with these hosts, in that order. To be called once."""
+        distinct = list(dict.fromkeys(hosts))
+        if not distinct:
+            return []
+        if self._process is None:
+            self._process = SideProcess(environment_of_none(self._environment))
+        servers = start_servers(distinct, self._environment, self._storage.home, self._process)
+        for server in servers:
+            self._stack.enter_context(server)
+        return [servers[distinct.index(host)] for host in hosts]
 
 
 def _check(
     request: CheckRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
 ) -> dict[str, Sides]:
     asked = request.version
-    server = servers.start(asked.host)
+    (server,) = servers.start(asked.host)
     version = server.resolve(asked.model, asked.version_or_stage)
     versions["model_version"] = version
     found = _Found(server, version, asked.native_model)
@@ -91,7 +103,7 @@ def _compare_versions(
     request: CompareRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
 ) -> dict[str, Sides]:
     asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
-    started = {name: servers.start(each.host) for name, each in asked.items()}
+    started = dict(zip(asked, servers.start(*(each.host for each in asked.values())), strict=True))
     versions |= _resolve_all(asked, started)
     found = {name: _Found(started[name], versions[name], each.native_model) for name, each in asked.items()}
     wanted: dict[str, Sides] = {}
@@ -120,19 +132,24 @@ def _resolve_all(asked: Mapping[str, VersionRequest], servers: Mapping[str, Trac
 
 
 def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str, Sides]:
-    sides = []
-    for name, uri, host in (("left", request.left, request.left_host), ("right", request.right, request.right_host)):
-        if is_local(uri):
-            path = local_path(uri)
-            location = Location(str(path), local_path=path)
-            sides.append(Side(name, DirectoryArtifacts(path, location, name, storage), is_mlflow_model=False))
-            continue
-        if host is None:
-            raise AssertionError("inputs names a host for every URI that is not local")
-        server = servers.start(host)
-        artifacts = _artifacts(name, server.locate(uri), server, storage)
-        sides.append(Side(name, artifacts, is_mlflow_model=False))
-    return {"comparison": (sides[0], sides[1])}
+    asked = {"left": (request.left, request.left_host), "right": (request.right, request.right_host)}
+    hosts = [host for uri, host in asked.values() if host is not None and not is_local(uri)]
+    started = dict(zip(hosts, servers.start(*hosts), strict=True))
+    left, right = (_diff_side(name, uri, host, started, storage) for name, (uri, host) in asked.items())
+    return {"comparison": (left, right)}
+
+
+def _diff_side(
+    name: str, uri: str, host: Host | None, servers: Mapping[Host, TrackingServer], storage: Storage
+) -> Side:
+    if is_local(uri):
+        path = local_path(uri)
+        location = Location(str(path), local_path=path)
+        return Side(name, DirectoryArtifacts(path, location, name, storage), is_mlflow_model=False)
+    if host is None:
+        raise AssertionError("inputs names a host for every URI that is not local")
+    server = servers[host]
+    return Side(name, _artifacts(name, server.locate(uri), server, storage), is_mlflow_model=False)
 
 
 @dataclass(frozen=True)

@@ -264,17 +264,20 @@ _SETTINGS = {
 }
 
 
+def environment_of_none(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that does not know yet which host it will talk to: no credential is in it."""
+    allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
+    return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
+
+
 def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> dict[str, str]:
     """The whole environment of the process that talks to `host`.
 
     `home` is an empty directory: `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` are not there.
     """
-    result = {
-        name: value for name, value in environment.items() if name in _ENVIRONMENT or name.startswith(_STORE_PREFIXES)
-    }
+    result = environment_of_none(environment) | {"HOME": str(home)}
+    result |= {name: value for name, value in environment.items() if name.startswith(_STORE_PREFIXES)}
     result |= _store_files(environment)
-    result = _LIMITS | result | _SETTINGS
-    result["HOME"] = str(home)
     result["MLFLOW_TRACKING_URI"] = result["MLFLOW_REGISTRY_URI"] = host.uri
     if host.workspace is not None:
         return result | host.workspace.environment

@@ -5,60 +5,116 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
-import os
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from model_gate.errors import InternalError, UnreachableError, error_of
-from model_gate.host import Host, environment_for
+from model_gate.host import Host, environment_for, environment_of_none
 from model_gate.lineage import ModelVersion
 from model_gate.model import Listing
+from model_gate.side_process import Pipes, SideProcess
 
 # A server that says nothing for this long is dead, whatever its connection looks like.
 SILENCE_SECONDS = 45.0
-# A file that comes slower than this is not coming.
+# Files that come slower than this are not coming.
 _SLOWEST_BYTES_PER_SECOND = 100_000
+_WATCH_SECONDS = 0.5
 _STDERR_LINES = 200
 
 Note = Callable[[dict[str, Any]], None]
 
 
+def _no_note(_: dict[str, Any]) -> None:
+    """Nobody listens."""
+
+
+@dataclass
+class _Asked:
+    """A request without an answer yet.
+
+    Attributes:
+        future: Will have the answer.
+        note: Hears of progress.
+        path: Of the file that is fetched, "" for anything else.
+        size: Its bytes.
+        seconds: How long it may take, from when it was asked; for anything but a file, from when the side was last
+            heard.
+        asked: When, by the monotonic clock.
+    """
+
+    future: Future[Any]
+    note: Note
+    path: str = ""
+    size: int = 0
+    seconds: float = SILENCE_SECONDS
+    asked: float = field(default_factory=time.monotonic)
+
+
+def start_servers(
+    hosts: list[Host], environment: Mapping[str, str], home: Path, process: SideProcess
+) -> list[TrackingServer]:
+    """The tracking servers of these hosts, at most two, on a process that was started before its host was known.
+
+    `process` is not theirs to close.
+    """
+    if len(hosts) > 1 and not process.can_be_two:
+        first, *others = hosts
+        return [
+            *start_servers([first], environment, home, process),
+            *(TrackingServer(host, environment, home) for host in others),
+        ]
+    opened = process.open(len(hosts))
+    return [
+        TrackingServer(host, environment, home, Channel(pipes, process if pipes is opened[0] else None))
+        for host, pipes in zip(hosts, opened, strict=True)
+    ]
+
+
+@dataclass(frozen=True)
+class Channel:
+    """The way to one side.
+
+    Attributes:
+        pipes: Its standard streams.
+        process: The process that it is, None if it is another one's twin, whose end cannot be asked for.
+    """
+
+    pipes: Pipes
+    process: SideProcess | None
+
+
 class TrackingServer:
     """One tracking server, in its own process, with its own credentials only.
 
-    Use it as a context manager: the process ends with it.
+    Use it as a context manager: the process ends with it. Without a `channel` it has a process of its own.
     """
 
-    def __init__(self, host: Host, environment: Mapping[str, str], home: Path) -> None:
+    def __init__(self, host: Host, environment: Mapping[str, str], home: Path, channel: Channel | None = None) -> None:
         self.host = host
-        own_timeout = "false" if environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT") else "true"
-        self._process = subprocess.Popen(  # our own interpreter, no user text among the arguments
-            [sys.executable, "-I", "-m", "model_gate.side"],
-            env=environment_for(host, environment, home)
-            | {"MODEL_GATE_ADDRESS": host.address, "MODEL_GATE_OWN_TIMEOUT": own_timeout},
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            # Ctrl-C is the parent's to handle: it ends its sides in order.
-            start_new_session=True,
-        )
+        self._stack = ExitStack()
+        if channel is None:
+            process = self._stack.enter_context(SideProcess(environment_of_none(environment)))
+            (pipes,) = process.open(1)
+            channel = Channel(pipes, process)
+        self._pipes = channel.pipes
+        self._process = channel.process
         self._identifiers = itertools.count()
-        self._waiting: dict[int, tuple[Future[Any], Note]] = {}
+        self._waiting: dict[int, _Asked] = {}
         self._lock = threading.Lock()
         self._heard = time.monotonic()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
-        self._closed = False
+        self._closed = threading.Event()
+        self._enter(environment_for(host, environment, home), environment)
         self._stderr_reader = self._start(self._read_stderr)
         self._answers_reader = self._start(self._read_answers)
+        self._watcher = self._start(self._watch)
 
     def __enter__(self) -> TrackingServer:
         return self
@@ -72,61 +128,73 @@ class TrackingServer:
         Raises:
             ModelGateError: Whatever the server's process answers with, or no answer in time.
         """
-        future = self._ask("resolve", model=model, version_or_stage=version_or_stage)
-        return ModelVersion.from_data(self._wait(future))
+        asked = self._ask("resolve", _Asked(Future(), _no_note), model=model, version_or_stage=version_or_stage)
+        return ModelVersion.from_data(asked.result())
 
     def locate(self, uri: str) -> str:
         """The physical URI that `uri` (`models:/…`, `runs:/…` or physical) stands for."""
-        return str(self._wait(self._ask("locate", uri=uri)))
+        return str(self._ask("locate", _Asked(Future(), _no_note), uri=uri).result())
 
     def list(self, uri: str, note: Note) -> Listing:
         """The files at a physical URI; `note` hears how many were found so far."""
-        return Listing(dict(self._wait(self._ask("list", note, uri=uri))))
+        return Listing(dict(self._ask("list", _Asked(Future(), note), uri=uri).result()))
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Write one file of `size` bytes to `destination`."""
-        future = self._ask("fetch", uri=uri, path=path, size=size, destination=str(destination))
-        limit = SILENCE_SECONDS + size / _SLOWEST_BYTES_PER_SECOND
-        try:
-            future.result(timeout=limit)
-        except FutureTimeoutError as error:
-            raise self._silence(f"The file {path} did not arrive within {limit:.0f} s.") from error
+        self.begin_fetch(uri, path, size, destination).result()
+
+    def begin_fetch(self, uri: str, path: str, size: int, destination: Path, note: Note = _no_note) -> Future[None]:
+        """Begin to write one file of `size` bytes to `destination`; `note` hears how many `bytes` more have come."""
+        with self._lock:
+            under_way = sum(each.size for each in self._waiting.values())
+        seconds = SILENCE_SECONDS + (under_way + size) / _SLOWEST_BYTES_PER_SECOND
+        asked = _Asked(Future(), note, path, size, seconds)
+        return self._ask("fetch", asked, uri=uri, path=path, size=size, destination=str(destination))
 
     def close(self) -> None:
         """End the process at once: nothing that it still does is wanted."""
-        self._closed = True
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
-        for reader in (self._stderr_reader, self._answers_reader):
+        self._closed.set()
+        self._stack.close()
+        self._pipes.close_input()
+        for reader in (self._stderr_reader, self._answers_reader, self._watcher):
             reader.join(timeout=1)
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
-            with contextlib.suppress(OSError):
-                _pipe(pipe).close()
+        self._pipes.close()
 
-    def _ask(self, operation: str, note: Note = lambda _: None, **asked: object) -> Future[Any]:
+    def _enter(self, own: Mapping[str, str], environment: Mapping[str, str]) -> None:
+        """Tell the process its environment; the lock is not needed, since nothing else is asked yet."""
+        own_timeout = "false" if environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT") else "true"
+        told = {**own, "MODEL_GATE_ADDRESS": self.host.address, "MODEL_GATE_OWN_TIMEOUT": own_timeout}
+        # If it has died, the first request finds that out.
+        with contextlib.suppress(OSError):
+            self._pipes.stdin.write(json.dumps(told).encode() + b"\n")
+            self._pipes.stdin.flush()
+
+    def _ask(self, operation: str, asked: _Asked, **arguments: object) -> Future[Any]:
         identifier = next(self._identifiers)
-        future: Future[Any] = Future()
+        line = json.dumps({"id": identifier, "op": operation, **arguments}).encode() + b"\n"
         with self._lock:
-            self._waiting[identifier] = (future, note)
-            line = json.dumps({"id": identifier, "op": operation, **asked})
+            self._waiting[identifier] = asked
             try:
-                stdin = _pipe(self._process.stdin)
-                stdin.write(line.encode() + b"\n")
-                stdin.flush()
+                self._pipes.stdin.write(line)
+                self._pipes.stdin.flush()
             except (OSError, ValueError):
                 self._fail(self._died())
-        return future
+        return asked.future
 
-    def _wait(self, future: Future[Any]) -> Any:
-        started = time.monotonic()
-        while True:
-            try:
-                return future.result(timeout=0.5)
-            except FutureTimeoutError:
-                silent = time.monotonic() - max(started, self._heard)
-                if silent > SILENCE_SECONDS:
-                    raise self._silence(f"Nothing was heard of it for {silent:.0f} s.") from None
+    def _watch(self) -> None:
+        """Give up on what was asked too long ago."""
+        while not self._closed.wait(_WATCH_SECONDS):
+            now = time.monotonic()
+            with self._lock:
+                late = [
+                    identifier
+                    for identifier, asked in self._waiting.items()
+                    if now - (asked.asked if asked.path else max(asked.asked, self._heard)) > asked.seconds
+                ]
+                given_up = [self._waiting.pop(identifier) for identifier in late]
+            for asked in given_up:
+                what = f"The file {asked.path} did not arrive" if asked.path else "Nothing was heard of it"
+                asked.future.set_exception(self._silence(f"{what} within {asked.seconds:.0f} s."))
 
     def _silence(self, what: str) -> UnreachableError:
         return UnreachableError(
@@ -139,7 +207,7 @@ class TrackingServer:
         try:
             # A process that is killed while it writes leaves half a line.
             with contextlib.suppress(ValueError):
-                for line in _pipe(self._process.stdout):
+                for line in self._pipes.stdout:
                     self._take(json.loads(line))
         finally:
             # Whatever ended it: nobody may wait for an answer that cannot come.
@@ -148,28 +216,32 @@ class TrackingServer:
 
     def _take(self, answer: dict[str, Any]) -> None:
         self._heard = time.monotonic()
+        identifier = answer["id"]
         with self._lock:
-            identifier = answer["id"]
-            future, note = self._waiting[identifier] if "note" in answer else self._waiting.pop(identifier)
+            asked = self._waiting.get(identifier) if "note" in answer else self._waiting.pop(identifier, None)
+        if asked is None:
+            # It was given up, and has come after all.
+            return
         if "note" in answer:
-            note(answer["note"])
+            asked.note(answer["note"])
         elif "error" in answer:
             told = answer["error"]
-            future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
+            asked.future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
         else:
-            future.set_result(answer["result"])
+            asked.future.set_result(answer["result"])
 
     def _read_stderr(self) -> None:
-        for line in _pipe(self._process.stderr):
+        for line in self._pipes.stderr:
             self._stderr.append(line.decode(errors="replace").rstrip())
 
     def _died(self) -> InternalError:
-        if not self._closed:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=5)
+        ended = ""
+        if not self._closed.is_set():
+            if self._process is not None and (code := self._process.exit_code()) is not None:
+                ended = f" (exit code {code})"
             self._stderr_reader.join(timeout=1)
         return InternalError(
-            f"The process for {self.host.address} ended unexpectedly (exit code {self._process.returncode}).",
+            f"The process for {self.host.address} ended unexpectedly{ended}.",
             "It may have run out of memory. Run with --verbose for what it said last.",
             detail="\n".join(self._stderr),
         )
@@ -177,16 +249,10 @@ class TrackingServer:
     def _fail(self, error: InternalError) -> None:
         """Give up on everything still asked for. The lock is held."""
         waiting, self._waiting = self._waiting, {}
-        for future, _ in waiting.values():
-            future.set_exception(error)
+        for asked in waiting.values():
+            asked.future.set_exception(error)
 
     def _start(self, target: Callable[[], None]) -> threading.Thread:
         thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
-
-
-def _pipe(stream: IO[bytes] | None) -> IO[bytes]:
-    if stream is None:
-        raise AssertionError("the process was started without this pipe")
-    return stream

@@ -1,12 +1,14 @@
-"""Answers the parent's requests, a JSON object a line, until standard input ends."""
+"""Imports MLflow, becomes one side or two, and answers the parent's requests, a JSON object a line, until they end."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import sys
 import threading
+import time
 import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from model_gate.side.session import Session
 
 # As many as the parent keeps under way, and room for what it asks beside them.
-_WORKERS = 24
+_WORKERS = 80
 
 
 class _Answers:
@@ -35,24 +37,67 @@ class _Answers:
 
 def main() -> None:
     """Serve until the parent closes the pipe, or is gone."""
-    # Whatever mlflow or a plugin prints must not be taken for an answer.
-    stream = os.fdopen(os.dup(1), "w", encoding="ascii")
-    os.dup2(2, 1)
-    answers = _Answers(stream)
-    session = _open_session()
-    with ThreadPoolExecutor(_WORKERS) as pool:
-        for line in sys.stdin.buffer:
-            pool.submit(_answer, session, json.loads(line), answers)
-        # A transfer may be under way that nobody waits for any more.
-        os._exit(0)
+    open_session = _imported()
+    # How many sides there are to be; nothing if the parent has found out that it needs none.
+    count = os.read(0, 1)
+    if count == b"2":
+        _divide()
+    if count:
+        _serve(open_session)
 
 
-def _open_session() -> Session | Exception:
+def _imported() -> Callable[[], Session]:
     try:
-        from model_gate.side.session import open_session
+        from model_gate.side.session import open_session, prepare
 
-        return open_session()
+        prepare()
     except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
+        failure = error
+
+        def fail() -> Session:
+            raise failure
+
+        return fail
+    return open_session
+
+
+def _divide() -> None:
+    """Become two processes, each with standard streams of its own."""
+    streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_TWIN"].split()]
+    if os.fork() == 0:
+        for standard, descriptor in enumerate(streams):
+            os.dup2(descriptor, standard)
+    for descriptor in streams:
+        os.close(descriptor)
+
+
+def _serve(open_session: Callable[[], Session]) -> None:
+    # Whatever mlflow or a plugin prints must not be taken for an answer.
+    answers = _Answers(os.fdopen(os.dup(1), "w", encoding="ascii"))
+    os.dup2(2, 1)
+    with os.fdopen(os.dup(0), "rb") as asked:
+        _enter(json.loads(asked.readline() or "{}"))
+        session = _open(open_session)
+        with ThreadPoolExecutor(_WORKERS) as pool:
+            # A parent that was killed leaves half a line.
+            with contextlib.suppress(ValueError):
+                for line in asked:
+                    pool.submit(_answer, session, json.loads(line), answers)
+            # A transfer may be under way that nobody waits for any more.
+            os._exit(0)
+
+
+def _enter(environment: dict[str, str]) -> None:
+    """Take an environment for one's own, the whole of it."""
+    os.environ.clear()
+    os.environ.update(environment)
+    time.tzset()
+
+
+def _open(open_session: Callable[[], Session]) -> Session | Exception:
+    try:
+        return open_session()
+    except Exception as error:  # noqa: BLE001  # the same
         return error
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import mlflow
+from mlflow.tracking.request_header.registry import resolve_request_headers
 
 from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
 from model_gate.side.artifacts import Artifacts
@@ -33,13 +34,18 @@ class Session:
         return self._operations[operation](asked, note)
 
 
+def prepare() -> None:
+    """Import what the first requests need, which MLflow does not until then."""
+    resolve_request_headers()  # type: ignore[no-untyped-call]
+    acknowledge_at_once()
+
+
 def open_session() -> Session:
     """The session with the tracking server that this process's environment names.
 
     Raises:
         ModelGateError: It is a Databricks workspace that does not answer, or does not accept the login.
     """
-    acknowledge_at_once()
     if LOGIN_VARIABLE in os.environ:
         from model_gate.side.databricks_session import open_databricks_session
 

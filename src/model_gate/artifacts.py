@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +19,10 @@ from model_gate.tracking_server import Note, TrackingServer
 
 class Artifacts(Protocol):
     """Where the files of one model come from."""
+
+    @property
+    def name(self) -> str:
+        """What the model is called: the part that it plays, as in `run_model/server_1`."""
 
     @property
     def location(self) -> Location:
@@ -40,6 +46,9 @@ class Artifacts(Protocol):
     def fetch(self, path: str, size: int) -> str:
         """The path of a local file with those bytes. Text, since a Path costs as much as a small file."""
 
+    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
+        """Begin to `fetch`; `on_bytes` may hear how many bytes more have come, from another thread."""
+
     def release(self, file: str) -> None:
         """The fetched file has been judged."""
 
@@ -50,7 +59,7 @@ class DirectoryArtifacts:
     def __init__(self, root: Path, location: Location, role: str, storage: Storage) -> None:
         self.location = location
         self._root = str(root)
-        self._role = role
+        self.name = role
         self._storage = storage
 
     @property
@@ -66,7 +75,7 @@ class DirectoryArtifacts:
     @property
     def directory(self) -> Path:
         """The model itself, or the user's copy."""
-        return self._storage.directory(self._role) if self._storage.keeps else Path(self._root)
+        return self._storage.directory(self.name) if self._storage.keeps else Path(self._root)
 
     def list(self, note: Note) -> Listing:
         """All files with their sizes; links that leave the model are errors."""
@@ -78,13 +87,22 @@ class DirectoryArtifacts:
         """The file itself, or the user's copy of it."""
         original = f"{self._root}/{path}"
         if self._storage.keeps:
-            copy = str(self._storage.reserve(self._role, path))
+            copy = str(self._storage.reserve(self.name, path))
             try:
                 shutil.copyfile(original, copy)
             except OSError as error:
                 raise storage_error(error, f"copy {shown_path(path)} from {self._root}") from error
             return _of_size(copy, path, size, self.location)
         return _of_size(original, path, size, self.location)
+
+    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:  # noqa: ARG002  # none come
+        """Fetch, at once."""
+        future: Future[str] = Future()
+        try:
+            future.set_result(self.fetch(path, size))
+        except ModelGateError as error:
+            future.set_exception(error)
+        return future
 
     def release(self, file: str) -> None:
         """Nothing was fetched that could be deleted."""
@@ -118,7 +136,7 @@ class ServerArtifacts:
     def __init__(self, server: TrackingServer, location: Location, role: str, storage: Storage, reach: Reach) -> None:
         self.location = location
         self._server = server
-        self._role = role
+        self.name = role
         self._storage = storage
         self._reach = reach
 
@@ -135,7 +153,7 @@ class ServerArtifacts:
     @property
     def directory(self) -> Path:
         """Where files are fetched to."""
-        return self._storage.directory(self._role)
+        return self._storage.directory(self.name)
 
     def list(self, note: Note) -> Listing:
         """All files with their sizes, as the server tells them."""
@@ -146,9 +164,29 @@ class ServerArtifacts:
 
     def fetch(self, path: str, size: int) -> str:
         """Fetch the file; its size must be the listed one."""
-        destination = self._storage.reserve(self._role, path)
-        self._server.fetch(self.location.uri, path, size, destination)
-        return _of_size(str(destination), path, size, self.location)
+        return self.begin_fetch(path, size, lambda _: None).result()
+
+    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
+        """Ask the server's process for the file; its size must be the listed one."""
+        fetched: Future[str] = Future()
+        try:
+            destination = self._storage.reserve(self.name, path)
+        except ModelGateError as error:
+            fetched.set_exception(error)
+            return fetched
+
+        def on_end(ended: Future[None]) -> None:
+            try:
+                ended.result()
+                fetched.set_result(_of_size(str(destination), path, size, self.location))
+            except ModelGateError as error:
+                fetched.set_exception(error)
+
+        asked = self._server.begin_fetch(
+            self.location.uri, path, size, destination, lambda note: on_bytes(int(note["bytes"]))
+        )
+        asked.add_done_callback(on_end)
+        return fetched
 
     def release(self, file: str) -> None:
         """Delete the fetched file, unless the user wants to keep it."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
+import os
+import threading
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import TypeVar
 
 from model_gate.artifacts import Artifacts
@@ -14,8 +17,14 @@ from model_gate.judgement import Judgement, judge, judge_unfetched
 from model_gate.pairing import Pair, Pairing
 from model_gate.progress import Progress
 
-# Pairs under way at once: disk in use stays near the largest pair times this.
+# Disk in use stays below the largest pair times WORKERS, and below USUAL_BYTES unless one pair alone is larger. Many
+# small files may always be under way together: that is what keeps the connections busy.
 WORKERS = 8
+USUAL_BYTES = 2 * 1024**3
+_SMALL_BYTES = 64 * 1024**2
+_MOST_PAIRS = 64
+# Comparing and hashing let other threads run, reading small files does not.
+_JUDGES = min(4, os.cpu_count() or 1)
 # A pair on this machine that is smaller is judged sooner than it is handed to another thread.
 _LIGHT_BYTES = 1024 * 1024
 # What is fetched of a match for no other reason than to be explained.
@@ -52,12 +61,16 @@ class _Job:
 
 
 def judge_matches(
-    matches: list[Match], artifacts: Mapping[str, Artifacts], progress: Progress
+    matches: list[Match],
+    artifacts: Mapping[str, Artifacts],
+    progress: Progress,
+    is_enough: Callable[[Judgement], bool] = lambda _: False,
 ) -> list[list[Judgement]]:
     """The judgement of every pair of every match, in no particular order within a match.
 
     `artifacts` has the source of each location by its identity. Once the listings have decided a match, its files are
-    fetched only where they explain the difference, unless they are on this machine anyway.
+    fetched only where they explain the difference, unless they are on this machine anyway. After a judgement that
+    `is_enough`, no further pair is begun: what the listings say is all that is known of the others.
 
     Raises:
         ModelGateError: A transfer failed, or a file could not be read.
@@ -75,10 +88,21 @@ def judge_matches(
                 judgements[index].append(judge_unfetched(pair))
     # Largest first, so that the last ones to finish are small.
     jobs = sorted((_job(pairs, matches) for pairs in wanted.values()), key=lambda job: job.size, reverse=True)
-    progress.begin(len(jobs), sum(job.size for job in jobs))
-    for index, judgement in _Work(matches, artifacts, progress).do_all(jobs):
+    progress.begin(len(jobs), _to_fetch(jobs, artifacts))
+    for index, judgement in _Work(matches, artifacts, progress, is_enough).do_all(jobs):
         judgements[index].append(judgement)
     return judgements
+
+
+def _to_fetch(jobs: Iterable[_Job], artifacts: Mapping[str, Artifacts]) -> dict[str, int]:
+    """Bytes to fetch, by the name of the model that they are of."""
+    sizes: dict[str, int] = {}
+    for job in jobs:
+        for (identity, _), size in job.needs.items():
+            source = artifacts[identity]
+            if not source.is_at_hand:
+                sizes[source.name] = sizes.get(source.name, 0) + size
+    return sizes
 
 
 def _explained(pairing: Pairing) -> set[Pair]:
@@ -106,33 +130,122 @@ def _job(pairs: list[tuple[int, Pair]], matches: list[Match]) -> _Job:
     return _Job(tuple(pairs), needs)
 
 
-class _Work:
-    """Does jobs: fetches their files, judges their pairs, puts the files away."""
+_Judged = list[tuple[int, Judgement]]
 
-    def __init__(self, matches: list[Match], artifacts: Mapping[str, Artifacts], progress: Progress) -> None:
+
+@dataclass
+class _Arrival:
+    """The files of a job as they come, told by threads of both sides."""
+
+    missing: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def is_last(self) -> bool:
+        """Count one that has come; whether it was the last."""
+        with self.lock:
+            self.missing -= 1
+            return not self.missing
+
+
+class _Work:
+    """Does jobs: fetches their files, judges their pairs, puts the files away.
+
+    All state belongs to the thread that calls `do_all`; others tell it through a queue what has ended.
+    """
+
+    def __init__(
+        self,
+        matches: list[Match],
+        artifacts: Mapping[str, Artifacts],
+        progress: Progress,
+        is_enough: Callable[[Judgement], bool],
+    ) -> None:
         self._matches = matches
         self._artifacts = artifacts
         self._progress = progress
+        self._is_enough = is_enough
         self._explaining = Explaining()
+        self._has_enough = False
+        self._ended: SimpleQueue[tuple[_Job, Future[_Judged]]] = SimpleQueue()
 
-    def do_all(self, jobs: list[_Job]) -> list[tuple[int, Judgement]]:
+    def do_all(self, jobs: list[_Job]) -> _Judged:
         """All judgements, each with the index of its match."""
-        light: list[_Job] = []
-        heavy: list[_Job] = []
-        for job in jobs:
-            (light if self._is_light(job) else heavy).append(job)
-        with Pool(WORKERS * 2) as fetchers, Pool(WORKERS) as workers:
-            futures = [workers.submit(self._do, job, fetchers) for job in heavy]
-            done = [self._do(job, None) for job in light]
-            done += results(futures)
-        return [each for judged in done for each in judged]
+        light = deque(job for job in jobs if self._is_light(job))
+        heavy = deque(job for job in jobs if not self._is_light(job))
+        with Pool(_JUDGES) as judges:
+            judged = self._do_heavy(heavy, judges)
+            while light and not self._has_enough:
+                judged += self._watched(self._judge_at_hand(light.popleft()))
+        for job in (*light, *heavy):
+            judged += [(index, judge_unfetched(pair)) for index, pair in job.pairs]
+        return judged
+
+    def _do_heavy(self, jobs: deque[_Job], judges: ThreadPoolExecutor) -> _Judged:
+        """Do jobs side by side; those that were not begun, because the others were enough, are left in `jobs`."""
+        judged: _Judged = []
+        bound = _bound(jobs[0].size) if jobs else 0
+        count = size = 0
+        while True:
+            while jobs and not self._has_enough and count < _MOST_PAIRS and size + jobs[0].size <= bound:
+                job = jobs.popleft()
+                count, size = count + 1, size + job.size
+                self._begin(job, judges)
+            if not count:
+                return judged
+            job, future = self._ended.get()
+            count, size = count - 1, size - job.size
+            judged += self._watched(future.result())
+
+    def _watched(self, judged: _Judged) -> _Judged:
+        self._has_enough = self._has_enough or any(self._is_enough(judgement) for _, judgement in judged)
+        return judged
+
+    def _begin(self, job: _Job, judges: ThreadPoolExecutor) -> None:
+        fetched = {need: self._begin_fetch(*need, size) for need, size in job.needs.items()}
+        arrival = _Arrival(len(fetched))
+
+        def on_arrival(future: Future[str]) -> None:
+            if future.exception() is not None:
+                # An error of a file is the job's: nothing of it is judged.
+                self._ended.put((job, future))  # type: ignore[arg-type]  # it has an exception, and no result
+            elif arrival.is_last():
+                files = {need: each.result() for need, each in fetched.items()}
+                try:
+                    judging = judges.submit(self._judge, job, files)
+                except RuntimeError:
+                    # Another job has failed meanwhile, and nobody waits for this one.
+                    return
+                judging.add_done_callback(lambda done: self._ended.put((job, done)))
+
+        for future in fetched.values():
+            future.add_done_callback(on_arrival)
+
+    def _begin_fetch(self, identity: str, path: str, size: int) -> Future[str]:
+        source = self._artifacts[identity]
+        if source.is_at_hand:
+            return source.begin_fetch(path, size, lambda _: None)
+        told = 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal told
+            told += count
+            self._progress.received(source.name, count)
+
+        future = source.begin_fetch(path, size, on_bytes)
+        # Not every store tells how far it is; in the end it is all.
+        future.add_done_callback(lambda _: self._progress.received(source.name, size - told))
+        return future
 
     def _is_light(self, job: _Job) -> bool:
         return job.size < _LIGHT_BYTES and all(self._artifacts[identity].is_at_hand for identity, _ in job.needs)
 
-    def _do(self, job: _Job, fetchers: ThreadPoolExecutor | None) -> list[tuple[int, Judgement]]:
-        files = dict(zip(job.needs, self._fetch(job, fetchers), strict=True))
-        judged = []
+    def _judge_at_hand(self, job: _Job) -> _Judged:
+        return self._judge(
+            job, {need: self._artifacts[need[0]].fetch(need[1], size) for need, size in job.needs.items()}
+        )
+
+    def _judge(self, job: _Job, files: dict[tuple[str, str], str]) -> _Judged:
+        judged: _Judged = []
         for index, pair in job.pairs:
             match = self._matches[index]
             left = None if pair.left is None else files[match.left, pair.left]
@@ -140,15 +253,13 @@ class _Work:
             judged.append((index, judge(pair, left, right, self._explaining)))
         for (identity, _), file in files.items():
             self._artifacts[identity].release(file)
-        self._progress.advance(1, job.size)
+        self._progress.advance(1)
         return judged
 
-    def _fetch(self, job: _Job, fetchers: ThreadPoolExecutor | None) -> list[str]:
-        calls = [(self._artifacts[identity], path, size) for (identity, path), size in job.needs.items()]
-        if fetchers is None:
-            return [artifacts.fetch(path, size) for artifacts, path, size in calls]
-        # Both halves at once.
-        return results([fetchers.submit(artifacts.fetch, path, size) for artifacts, path, size in calls])
+
+def _bound(largest: int) -> int:
+    """Bytes under way at once, where the largest job has so many."""
+    return max(largest, min(USUAL_BYTES, max(WORKERS * largest, _SMALL_BYTES)))
 
 
 class Pool(ThreadPoolExecutor):

@@ -17,7 +17,7 @@ from model_gate.difference import Difference
 from model_gate.errors import storage_error
 from model_gate.model import shown_path
 from model_gate.phrase import describe
-from model_gate.progress import Progress
+from model_gate.progress import Progress, Tallies, how_far
 from model_gate.result import Outcome
 from model_gate.telling import Ending, say
 from model_gate.terminal import error_text, verdict_text
@@ -121,24 +121,32 @@ class LogProgress:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._total = (0, 0)
-        self._done = (0, 0)
-        self._told = 0.0
+        self._tallies = Tallies()
+        self._begun = self._told = 0.0
 
     def listing(self, name: str, files: int) -> None:
         """Nothing: listings are quick."""
 
-    def begin(self, files: int, size: int) -> None:
+    def begin(self, files: int, sizes: Mapping[str, int]) -> None:
         """Say how much there is to do."""
-        self._total = (files, size)
-        self._told = time.monotonic()
-        say(f"Comparing {files:,} pairs of files; {size:,} bytes to fetch.")
+        self._tallies = Tallies(files, sizes)
+        self._begun = self._told = time.monotonic()
+        say(f"Comparing {files:,} pairs of files; {sum(sizes.values()):,} bytes to fetch.")
 
-    def advance(self, files: int, size: int) -> None:
+    def received(self, name: str, size: int) -> None:
         """Say how far it is, now and then."""
+        self._tallies.receive(name, size)
+        self._tell_now_and_then()
+
+    def advance(self, files: int) -> None:
+        """Say how far it is, now and then."""
+        self._tallies.compare(files)
+        self._tell_now_and_then()
+
+    def _tell_now_and_then(self) -> None:
+        now = time.monotonic()
         with self._lock:
-            self._done = (self._done[0] + files, self._done[1] + size)
-            if time.monotonic() - self._told < _BEAT_SECONDS:
+            if now - self._told < _BEAT_SECONDS:
                 return
-            self._told = time.monotonic()
-        say(f"{self._done[0]:,} of {self._total[0]:,} pairs, {self._done[1]:,} of {self._total[1]:,} bytes.")
+            self._told = now
+        say(log_text(how_far(self._tallies, now - self._begun)) + ".")

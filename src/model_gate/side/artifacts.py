@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from functools import lru_cache
 from typing import Any, Protocol
@@ -23,7 +23,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import MAX_FILES, shown_path
 from model_gate.side.flow import Flow
-from model_gate.side.served import ServedFiles
+from model_gate.side.served import Note, ServedFiles
 
 # Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
 # local server), and what would be resolved on a server of its choice.
@@ -43,8 +43,8 @@ class Files(Protocol):
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
         """What is directly below `path`, None for the model itself; a size of None is one that is not told."""
 
-    def fetch(self, path: str, size: int, destination: str) -> None:
-        """Write one file of `size` bytes to `destination`, which exists."""
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:
+        """Write one file of `size` bytes to `destination`, which exists; `note` may be given how many have come."""
 
 
 class Artifacts:
@@ -57,7 +57,7 @@ class Artifacts:
         self._lock = threading.Lock()
         self._model = lru_cache(maxsize=64)(self._open)
 
-    def list(self, uri: str, note: Callable[[dict[str, Any]], None]) -> dict[str, int]:
+    def list(self, uri: str, note: Note) -> dict[str, int]:
         """Size by path of all files below `uri`; `note` is given the number found so far.
 
         Raises:
@@ -79,9 +79,9 @@ class Artifacts:
             self._allow_for(self._largest)
         return files
 
-    def fetch(self, uri: str, path: str, size: int, destination: str) -> None:
-        """Write one file of `size` bytes to `destination`."""
-        self._model(uri).fetch(path, size, destination)
+    def fetch(self, uri: str, path: str, size: int, destination: str, note: Note) -> None:
+        """Write one file of `size` bytes to `destination`; `note` may be given how many `bytes` more have come."""
+        self._model(uri).fetch(path, size, destination, note)
 
     def _open(self, uri: str) -> Any:
         require_readable(uri, self._tracking_uri)
@@ -110,7 +110,7 @@ class StoredFiles:
         """What is directly below `path`."""
         return self._repository.list_artifacts(path)
 
-    def fetch(self, path: str, size: int, destination: str) -> None:
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:  # noqa: ARG002  # it tells none
         """Write one file of `size` bytes to `destination`."""
         with self._flow.request(size):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
@@ -143,7 +143,7 @@ def _walk(
     uri: str,
     files: dict[str, int],
     pool: ThreadPoolExecutor,
-    note: Callable[[dict[str, Any]], None],
+    note: Note,
 ) -> set[str]:
     """Enter all files below `uri` into `files`; returns those whose size is not told."""
     unsized: set[str] = set()

@@ -28,6 +28,7 @@ from model_gate.databricks import RegistryKind
 from model_gate.errors import NotFoundError
 from model_gate.side.artifacts import Artifacts, require_readable
 from model_gate.side.databricks_rest import get, get_json, require_success
+from model_gate.side.served import Note
 from model_gate.side.signed_url import SignedUrl, fetch_signed
 
 _CHUNK_BYTES = 1024 * 1024
@@ -56,7 +57,7 @@ class DatabricksArtifacts(Artifacts):
         """Make every client anew when it is next needed: there is another access token."""
         self._model.cache_clear()
 
-    def fetch(self, uri: str, path: str, size: int, destination: str) -> None:
+    def fetch(self, uri: str, path: str, size: int, destination: str, note: Note) -> None:  # noqa: ARG002  # it tells none
         """Write one file of `size` bytes to `destination`."""
         with self._flow.request(size):
             self._model(uri).fetch(path, destination)

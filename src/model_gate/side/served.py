@@ -8,6 +8,7 @@ slow, and is what is left when a file cannot be had by the fast way.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, unquote
@@ -19,12 +20,15 @@ from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
 from requests import Response
 from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as WireTimeoutError
 
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import shown_path
 from model_gate.side.flow import MOST, Flow
-from model_gate.side.transfer import Transfer, UnevenError
+from model_gate.side.transfer import Tally, Transfer, UnevenError
 from model_gate.side.wire import Wire
+
+Note = Callable[[dict[str, Any]], None]
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
@@ -77,20 +81,29 @@ class ServedFiles:
                     "Use an artifact store that lists sizes.",
                 )
 
-    def fetch(self, path: str, size: int, destination: str) -> None:
-        """Write one file of `size` bytes to `destination`."""
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:
+        """Write one file of `size` bytes to `destination`; `note` is given how many `bytes` more have come."""
         # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
         remote = quote(path)
-        if self._wire is not None:
-            url = f"{self._repository.artifact_uri.rstrip('/')}/{remote}"
-            try:
-                Transfer(self._wire, self._flow, self._parts, url, size).write_to(destination)
-            except (HTTPError, UnevenError):
-                pass
-            else:
-                return
+        if self._wire is not None and self._fetch_by_wire(self._wire, remote, size, destination, note):
+            return
         with self._flow.request(size):
             self._repository._download_file(remote, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+    def _fetch_by_wire(self, wire: Wire, remote: str, size: int, destination: str, note: Note) -> bool:
+        """Whether it went smoothly.
+
+        Raises:
+            WireTimeoutError: urllib3's. MLflow would only wait as long again, and again.
+        """
+        url = f"{self._repository.artifact_uri.rstrip('/')}/{remote}"
+        try:
+            Transfer(wire, self._flow, self._parts, url, size, Tally(note).add).write_to(destination)
+        except WireTimeoutError:
+            raise
+        except (HTTPError, UnevenError):
+            return False
+        return True
 
 
 def _wire_like(base: str, response: Response) -> Wire | None:

@@ -14,8 +14,7 @@ from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
 from model_gate.side.artifacts import Artifacts
 from model_gate.side.connection import acknowledge_at_once
 from model_gate.side.registry import Registry
-
-Note = Callable[[dict[str, Any]], None]
+from model_gate.side.served import Note
 
 
 class Session:
@@ -26,7 +25,9 @@ class Session:
             "resolve": lambda asked, _: asdict(registry.resolve(asked["model"], asked["version_or_stage"])),
             "locate": lambda asked, _: registry.locate(asked["uri"]),
             "list": lambda asked, note: artifacts.list(asked["uri"], note),
-            "fetch": lambda asked, _: artifacts.fetch(asked["uri"], asked["path"], asked["size"], asked["destination"]),
+            "fetch": lambda asked, note: artifacts.fetch(
+                asked["uri"], asked["path"], asked["size"], asked["destination"], note
+            ),
         }
 
     def perform(self, operation: str, asked: dict[str, Any], note: Note) -> Any:

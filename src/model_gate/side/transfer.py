@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from typing import Any
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -16,6 +17,7 @@ from model_gate.side.wire import Wire
 
 # Held by each connection that reads.
 _CHUNK_BYTES = 256 * 1024
+_TOLD_BYTES = 4 * 1024 * 1024
 _BUSY = frozenset({429, 503})
 _TRIES = 4
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -25,19 +27,46 @@ class UnevenError(Exception):
     """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
 
 
+class Tally:
+    """Adds up what has come, and notes it in steps that are worth a message."""
+
+    def __init__(self, note: Callable[[dict[str, Any]], None]) -> None:
+        self._note = note
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """So many bytes more."""
+        with self._lock:
+            self._count += count
+            if self._count < _TOLD_BYTES:
+                return
+            told, self._count = self._count, 0
+        self._note({"bytes": told})
+
+
 class Transfer:
     """One file of `size` bytes at `url`.
 
-    Parts are asked for only of a server that has ranges and tells by an ETag that they are of one and the same file;
-    each answer must say that it is the part that was asked for.
+    `on_bytes` hears of each piece that was written. Parts are asked for only of a server that has ranges and tells by
+    an ETag that they are of one and the same file; each answer must say that it is the part that was asked for.
     """
 
-    def __init__(self, wire: Wire, flow: Flow, pool: ThreadPoolExecutor, url: str, size: int) -> None:
+    def __init__(
+        self,
+        wire: Wire,
+        flow: Flow,
+        pool: ThreadPoolExecutor,
+        url: str,
+        size: int,
+        on_bytes: Callable[[int], None] = lambda _: None,
+    ) -> None:
         self._wire = wire
         self._flow = flow
         self._pool = pool
         self._url = url
         self._size = size
+        self._on_bytes = on_bytes
         self._parts = parts_of(size)
         self._tag = ""
         self._stopped = threading.Event()
@@ -113,7 +142,7 @@ class Transfer:
             while left.size and (data := response.read(min(_CHUNK_BYTES, left.size))):
                 if self._stopped.is_set():
                     raise UnevenError("Another part could not be had.")
-                _write(descriptor, data, left.start)
+                self._write(descriptor, data, left.start)
                 left = left.after(len(data))
         except HTTPError:
             if left == part:
@@ -129,19 +158,19 @@ class Transfer:
             offset += len(data)
             if offset > self._size:
                 raise UnevenError("It is answered with more bytes than it was listed with.")
-            _write(descriptor, data, offset - len(data))
+            self._write(descriptor, data, offset - len(data))
         if offset < self._size:
             raise UnevenError("It is answered with fewer bytes than it was listed with.")
+
+    def _write(self, descriptor: int, data: bytes, offset: int) -> None:
+        written = os.pwrite(descriptor, data, offset)
+        while written < len(data):
+            written += os.pwrite(descriptor, data[written:], offset + written)
+        self._on_bytes(written)
 
 
 def _is_encoded(response: BaseHTTPResponse) -> bool:
     return response.headers.get("Content-Encoding", "identity") != "identity"
-
-
-def _write(descriptor: int, data: bytes, offset: int) -> None:
-    written = os.pwrite(descriptor, data, offset)
-    while written < len(data):
-        written += os.pwrite(descriptor, data[written:], offset + written)
 
 
 def _pause(response: BaseHTTPResponse, attempt: int) -> float:

@@ -109,6 +109,7 @@ def check(
                 lambda: check_request(model, version_or_stage, host, native_model, require, download_dir),
                 report_file,
                 is_verbose=verbose,
+                needs_servers=True,
             )
         )
     )
@@ -151,6 +152,7 @@ def compare(
                 report_file,
                 inputs=() if config_file is None else (config_file,),
                 is_verbose=verbose,
+                needs_servers=True,
             )
         )
     )

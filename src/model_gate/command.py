@@ -5,16 +5,18 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
-from model_gate.host import secrets_in, secrets_of
+from model_gate.host import environment_of_none, secrets_in, secrets_of
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
 from model_gate.request import CheckRequest, CompareRequest, Request
 from model_gate.result import Outcome
+from model_gate.side_process import SideProcess
 from model_gate.signals import Interrupted, interruptible
 from model_gate.telling import Ending, Telling, TerminalTelling, say
 from model_gate.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
@@ -34,6 +36,7 @@ class Command:
         inputs: Files and directories that are read, and so must not be changed.
         is_verbose: Whether to show what lies behind an error.
         secrets: What must appear nowhere, beyond what the request and the environment hold.
+        needs_servers: Whether any request of this kind talks to a tracking server.
     """
 
     name: str
@@ -43,6 +46,7 @@ class Command:
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
+    needs_servers: bool = False
 
 
 def execute(command: Command, telling: Telling | None = None) -> int:
@@ -90,12 +94,16 @@ def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Ou
     """The outcome, a redactor that knows the request's secrets too, and the signal that ended it, if one did."""
     request: Request | None = None
     try:
-        with interruptible(), telling.progress() as progress:
+        with interruptible(), telling.progress() as progress, ExitStack() as stack:
+            # It imports MLflow while the request is read.
+            process = (
+                stack.enter_context(SideProcess(environment_of_none(os.environ))) if command.needs_servers else None
+            )
             request = command.request()
             secrets = _secrets_in(request)
             telling.keep_secret(secrets)
             redactor = Redactor((*_secrets_given(command), *secrets))
-            return gate.run(request, os.environ, progress), redactor, ""
+            return gate.run(request, os.environ, progress, process), redactor, ""
     except Interrupted as signal:
         return Outcome(request, error=_stopped(signal)), redactor, signal.name
     except ModelGateError as error:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import url2pathname
+from urllib.parse import unquote
 
 from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArtifacts
 from model_gate.comparison import Side, Sides, compare_models
@@ -209,5 +209,5 @@ def local_path(uri: str) -> Path:
     if uri.startswith("file:"):
         path = uri.removeprefix("file:")
         # file:///path, file:/path and file://localhost/path are all in use.
-        uri = url2pathname("/" + path.removeprefix("//").partition("/")[2] if path.startswith("//") else path)
+        uri = unquote("/" + path.removeprefix("//").partition("/")[2] if path.startswith("//") else path)
     return Path(os.path.realpath(uri))

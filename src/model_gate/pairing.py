@@ -71,6 +71,8 @@ class Pairing:
 
     def ignoring(self, ignore: Ignore) -> Pairing:
         """The same, with what fits `ignore` marked."""
+        if not ignore.patterns:
+            return self
         return Pairing(
             tuple(replace(pair, ignored_by=ignore.pattern_for(pair.left, pair.right)) for pair in self.pairs),
             tuple(replace(each, ignored_by=ignore.pattern_for(each.path)) for each in self.type_differences),
@@ -142,7 +144,8 @@ def _pair(left: _Side, right: _Side, *, is_native: bool, name: str = "") -> Pair
 
 
 def _files_against_directories(one: _Side, other: _Side) -> set[str]:
-    return {path for path in one if path not in other} & {parent for path in other for parent in _parents(path)}
+    lonely = one.keys() - other.keys()
+    return lonely & {parent for path in other for parent in _parents(path)} if lonely else set()
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -170,8 +170,10 @@ class _Work:
 
     def do_all(self, jobs: list[_Job]) -> _Judged:
         """All judgements, each with the index of its match."""
-        light = deque(job for job in jobs if self._is_light(job))
-        heavy = deque(job for job in jobs if not self._is_light(job))
+        light: deque[_Job] = deque()
+        heavy: deque[_Job] = deque()
+        for job in jobs:
+            (light if self._is_light(job) else heavy).append(job)
         with Pool(_JUDGES) as judges:
             judged = self._do_heavy(heavy, judges)
             while light and not self._has_enough:

@@ -18,8 +18,9 @@ from pathlib import Path
 import pytest
 
 from explained import diff, explain, safetensors, zipped
-from model_gate.explanation import EXPLAINERS, Explainer, Explaining, registry
+from model_gate.explanation import Explaining, registry
 from model_gate.explanation.content import ContentPair
+from model_gate.explanation.registry import EXPLAINERS, Explainer
 
 _MIB = 1024 * 1024
 

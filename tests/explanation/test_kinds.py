@@ -16,7 +16,7 @@ import yaml
 from numpy.lib import format as npy_format
 
 from explained import explain, field_of, safetensors
-from model_gate.explanation import EXPLAINERS
+from model_gate.explanation.registry import EXPLAINERS
 
 MLMODEL: dict[str, Any] = {
     "run_id": "1",

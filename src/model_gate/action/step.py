@@ -53,6 +53,7 @@ def _command(inputs: Inputs, profiles: PrivateFile) -> Command:
         inputs=() if config_file is None else (config_file,),
         is_verbose=inputs.is_verbose,
         secrets=secrets_in(_profiles(inputs)),
+        needs_servers=True,
     )
 
 

@@ -3,6 +3,7 @@
 Never decides whether files are equal. `docs/explanations.md` says how to add a kind.
 """
 
-from model_gate.explanation.registry import EXPLAINERS, Explainer, Explaining, is_explainable
+from model_gate.explanation.explaining import Explaining
+from model_gate.explanation.fetched import is_explainable
 
-__all__ = ["EXPLAINERS", "Explainer", "Explaining", "is_explainable"]
+__all__ = ["Explaining", "is_explainable"]

@@ -30,6 +30,7 @@ class Asked:
     path: str
     query: Mapping[str, list[str]]
     authorization: str | None
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -133,7 +134,9 @@ class FaultyServer:
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
-        asked = Asked(unquote(parts.path), parse_qs(parts.query), handler.headers.get("Authorization"))
+        asked = Asked(
+            unquote(parts.path), parse_qs(parts.query), handler.headers.get("Authorization"), dict(handler.headers)
+        )
         self.asked.append(asked)
         call = Call(self, handler, asked)
         for part, fault in self.faults.items():
@@ -179,6 +182,20 @@ class _Http(ThreadingHTTPServer):
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that goes away is what some tests are about."""
+
+
+def ranged(call: Call, tag: str = '"1"', *, until: int | None = None) -> None:
+    """Send the part of the file that is asked for, as MLflow's server does; break off after `until` bytes of it."""
+    asked = call.asked.headers.get("Range", "")
+    if not asked or call.asked.headers.get("If-Range", tag) != tag:
+        call.send(call.file, etag=tag)
+        return
+    start, stop = (int(number) for number in asked.removeprefix("bytes=").split("-"))
+    part = call.file[start : stop + 1]
+    total = len(call.file)
+    call.send(part[:until], 206, content_length=str(len(part)), content_range=f"bytes {start}-{stop}/{total}", etag=tag)
+    if until is not None:
+        call.close()
 
 
 def never(call: Call) -> None:

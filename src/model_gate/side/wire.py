@@ -22,6 +22,7 @@ from model_gate.side.flow import MOST
 # Of a request for JSON, not for bytes.
 _DROPPED = frozenset({"accept-encoding", "content-length", "content-type"})
 _CONNECT_SECONDS = 10.0
+_WORTH_READING_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
 
 
@@ -71,8 +72,11 @@ class Wire:
         except BaseException:
             response.close()
             raise
-        if response.length_remaining:
+        # A connection is of use again only if nothing of this answer is left on it.
+        if (response.length_remaining or 0) > _WORTH_READING_BYTES:
             response.close()
+        else:
+            response.drain_conn()
         response.release_conn()
 
 

@@ -1,0 +1,98 @@
+"""How many requests are under way at once follows what they bring, and what the server can bear."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from model_gate.side.flow import FEWEST, FIRST, MOST, Flow, Level
+
+KIB = 1024
+
+
+def run(level: Level, rate: Callable[[int], float], seconds: float, start: float = 0.0, size: int = 4 * KIB) -> float:
+    """Let requests end one after another at a rate that depends on how many are allowed; returns the time then."""
+    now = start
+    while now < start + seconds:
+        now += 1 / rate(level.allowed)
+        level.done(size, now, waiting=True)
+    return now
+
+
+def test_a_link_with_latency_gets_as_many_as_there_may_be() -> None:
+    level = Level()
+    run(level, lambda allowed: allowed / 0.05, seconds=5)
+    assert level.allowed == MOST
+
+
+def test_a_server_that_is_busy_with_a_few_gets_no_more() -> None:
+    level = Level()
+    seen: set[int] = set()
+
+    def rate(allowed: int) -> float:
+        seen.add(allowed)
+        return 200.0
+
+    run(level, rate, seconds=8)
+    assert level.allowed == FIRST
+    # It was tried, and given up.
+    assert seen == {FIRST, 2 * FIRST}
+
+
+def test_it_is_tried_again_after_a_while() -> None:
+    level = Level()
+    now = run(level, lambda _: 200.0, seconds=8)
+    run(level, lambda allowed: allowed / 0.05, seconds=30, start=now)
+    assert level.allowed == MOST
+
+
+def test_a_server_that_pushes_back_gets_less_at_once_and_never_nothing() -> None:
+    level = Level()
+    for expected in (FIRST // 2, FIRST // 4, FEWEST, FEWEST):
+        level.push_back(1.0)
+        assert level.allowed == expected
+
+
+def test_nothing_is_concluded_from_requests_that_nobody_waited_behind() -> None:
+    level = Level()
+    now = 0.0
+    for _ in range(10_000):
+        now += 0.01
+        level.done(4 * KIB, now, waiting=False)
+    assert level.allowed == FIRST
+
+
+def test_no_more_requests_are_let_through_than_the_level_allows() -> None:
+    flow = Flow(clock=lambda: 1.0)
+    lock = threading.Lock()
+    under_way = most = 0
+
+    def ask() -> None:
+        nonlocal under_way, most
+        with flow.request(1):
+            with lock:
+                under_way += 1
+                most = max(most, under_way)
+            time.sleep(0.01)
+            with lock:
+                under_way -= 1
+
+    threads = [threading.Thread(target=ask) for _ in range(5 * FIRST)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == FIRST
+
+
+def test_a_request_that_fails_gives_its_turn_back() -> None:
+    flow = Flow()
+    for _ in range(2 * MOST):
+        try:
+            with flow.request(1):
+                raise OSError
+        except OSError:
+            continue
+    with flow.request(1):
+        pass

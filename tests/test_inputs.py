@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.databricks import RegistryKind
 from model_gate.errors import ConfigError, InputError
 from model_gate.gate import is_local, local_path
-from model_gate.inputs import check_request, compare_request, diff_request
+from model_gate.inputs import VersionOptions, check_request, compare_request, diff_request
 from model_gate.verdict import Require
 
 HOST = "http://example.com"
@@ -32,39 +33,64 @@ def config(tmp_path: Path, more: str = "") -> Path:
 )
 def test_a_missing_option_is_named(model: str, version: str, option: str) -> None:
     with pytest.raises(InputError, match=f"{option} is missing") as caught:
-        check_request(model, version, HOST, "", None, None)
+        check_request(VersionOptions(model, version, HOST), None, None)
     assert caught.value.remedy
 
 
 def test_without_a_host_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="--host is missing, and MLFLOW_TRACKING_URI is not set"):
-        check_request("M", "1", "", "", None, None)
+        check_request(VersionOptions("M", "1"), None, None)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:pw@example.org/")
-    host = check_request("M", "1", "", "", None, None).version.host
+    host = check_request(VersionOptions("M", "1"), None, None).version.host
     assert (host.address, host.username) == ("http://example.org", "ann")
-    assert check_request("M", "1", HOST, "", None, None).version.host.address == HOST
+    assert check_request(VersionOptions("M", "1", HOST), None, None).version.host.address == HOST
 
 
 def test_a_bad_default_server_is_named_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://example.org")
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI 'ftp://example\.org' is not the URI"):
-        check_request("M", "1", "", "", None, None)
+        check_request(VersionOptions("M", "1"), None, None)
 
 
 def test_blanks_around_options_do_not_count() -> None:
-    request = check_request(" M ", " Staging ", f" {HOST} ", " ./model.pkl ", None, None).version
+    request = check_request(VersionOptions(" M ", " Staging ", f" {HOST} ", None, " ./model.pkl "), None, None).version
     assert (request.model, request.version_or_stage, request.native_model) == ("M", "Staging", "model.pkl")
     assert request.host.address == HOST
 
 
 def test_a_native_model_that_leaves_the_model_is_refused() -> None:
     with pytest.raises(InputError, match="is not a path inside the MLflow model"):
-        check_request("M", "1", HOST, "../x", None, None)
+        check_request(VersionOptions("M", "1", HOST, None, "../x"), None, None)
+
+
+@pytest.mark.parametrize(
+    "model, asked, kind",
+    [
+        ("wine", None, RegistryKind.WORKSPACE),
+        ("ml.prod.wine", None, RegistryKind.UNITY_CATALOG),
+        ("ml.prod.wine", RegistryKind.WORKSPACE, RegistryKind.WORKSPACE),
+        ("ml.prod.wine", RegistryKind.UNITY_CATALOG, RegistryKind.UNITY_CATALOG),
+    ],
+)
+def test_a_check_takes_the_registry_that_is_asked_for_and_else_the_one_that_the_name_fits(
+    monkeypatch: pytest.MonkeyPatch, model: str, asked: RegistryKind | None, kind: RegistryKind
+) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "https://w.example.com")
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi")
+    workspace = check_request(VersionOptions(model, "1", "databricks", asked), None, None).version.host.workspace
+    assert workspace is not None
+    assert workspace.registry is kind
+
+
+def test_a_registry_is_for_databricks_only() -> None:
+    with pytest.raises(InputError, match="only a Databricks host") as caught:
+        check_request(VersionOptions("M", "1", HOST, RegistryKind.WORKSPACE), None, None)
+    assert caught.value.remedy == "Leave it out."
 
 
 def test_identical_is_required_unless_something_else_is_said(tmp_path: Path) -> None:
-    assert check_request("M", "1", HOST, "", None, None).common.require is Require.IDENTICAL
-    assert check_request("M", "1", HOST, "", Require.EQUIVALENT, None).common.require is Require.EQUIVALENT
+    assert check_request(VersionOptions("M", "1", HOST), None, None).common.require is Require.IDENTICAL
+    assert check_request(VersionOptions("M", "1", HOST), Require.EQUIVALENT, None).common.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
     assert compare_request(file, None, None, None, None).common.require is Require.EQUIVALENT
     assert compare_request(file, None, None, Require.IDENTICAL, None).common.require is Require.IDENTICAL

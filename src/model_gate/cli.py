@@ -9,8 +9,9 @@ import typer
 
 from model_gate import __version__
 from model_gate.command import Command, execute, perform
+from model_gate.databricks import RegistryKind
 from model_gate.gate import is_local, local_path
-from model_gate.inputs import check_request, compare_request, diff_request
+from model_gate.inputs import VersionOptions, check_request, compare_request, diff_request
 from model_gate.verdict import Require
 
 DEFAULT_REPORT = Path("model-gate-report.json")
@@ -82,6 +83,13 @@ def check(
         ),
     ] = "",
     host: Annotated[str, typer.Option(help="The tracking server's URI.", show_default="MLFLOW_TRACKING_URI")] = "",
+    registry: Annotated[
+        RegistryKind | None,
+        typer.Option(
+            help="Which model registry of a Databricks workspace holds the model.",
+            show_default="unity-catalog for a name of three levels, else workspace",
+        ),
+    ] = None,
     native_model: NativeModel = "",
     download_dir: DownloadDir = None,
     report_file: ReportFile = DEFAULT_REPORT,
@@ -96,6 +104,7 @@ def check(
         model=model,
         version_or_stage=version_or_stage,
         host=host or None,
+        registry=registry,
         native_model=native_model or None,
         download_dir=download_dir,
         report_file=report_file,
@@ -106,7 +115,9 @@ def check(
             Command(
                 "check",
                 options,
-                lambda: check_request(model, version_or_stage, host, native_model, require, download_dir),
+                lambda: check_request(
+                    VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
+                ),
                 report_file,
                 is_verbose=verbose,
                 needs_servers=True,

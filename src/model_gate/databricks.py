@@ -169,7 +169,7 @@ def registry_of(model: str, host: RegistryKind | None, asked: RegistryKind | Non
     if kind is RegistryKind.UNITY_CATALOG and not is_three_level:
         raise InputError(
             f"The model {model!r} cannot be in Unity Catalog: its name does not have three levels.",
-            "Write catalog.schema.model; for the workspace registry, name the host databricks://PROFILE.",
+            "Write catalog.schema.model; for the workspace's registry, name the host databricks://PROFILE.",
         )
     return kind
 

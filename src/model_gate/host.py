@@ -80,7 +80,7 @@ class Host:
         """
         if self.workspace is None:
             if registry is not None:
-                raise InputError("registry: only a Databricks host has more than one.", "Leave the key out.")
+                raise InputError("registry: only a Databricks host has more than one.", "Leave it out.")
             return self
         kind = registry_of(model, self.workspace.registry, registry)
         return replace(self, workspace=replace(self.workspace, registry=kind))

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.config import CompareConfig, checked_native_model, read_config
-from model_gate.databricks import split_profile
+from model_gate.databricks import RegistryKind, split_profile
 from model_gate.errors import InputError
 from model_gate.gate import is_local
 from model_gate.host import Host, parse_host
@@ -15,27 +16,31 @@ from model_gate.request import CheckRequest, Common, CompareRequest, DiffRequest
 from model_gate.verdict import Require
 
 
-def check_request(
-    model: str,
-    version_or_stage: str,
-    host: str,
-    native_model: str,
-    require: Require | None,
-    download_dir: Path | None,
-) -> CheckRequest:
+@dataclass(frozen=True)
+class VersionOptions:
+    """How options name one version; "" and None are what was not said."""
+
+    model: str
+    version_or_stage: str
+    host: str = ""
+    registry: RegistryKind | None = None
+    native_model: str = ""
+
+
+def check_request(asked: VersionOptions, require: Require | None, download_dir: Path | None) -> CheckRequest:
     """What `check` is asked.
 
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    name = _given(model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    name = _given(asked.model, "--model", "Name the registered model: --model Sklearn_Wine.")
     version = VersionRequest(
-        host=_host(host, "--host").for_model(name),
+        host=_host(asked.host, "--host").for_model(name, asked.registry),
         model=name,
         version_or_stage=_given(
-            version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+            asked.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
         ),
-        native_model=checked_native_model(native_model.strip()),
+        native_model=checked_native_model(asked.native_model.strip()),
     )
     return CheckRequest(version, Common(require or Require.IDENTICAL, download_dir))
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+import tarfile
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -31,6 +34,19 @@ def build(image: str, directory: Path, dockerfile: str = "Dockerfile") -> str:
     """Build an image, and return its name."""
     docker("build", "--quiet", "--tag", image, "--file", str(directory / dockerfile), str(directory))
     return image
+
+
+def saved(image: str) -> Iterator[bytes]:
+    """The image's layers and descriptions, as they would be handed to others, one after the other."""
+    with tempfile.TemporaryFile() as archive:
+        subprocess.run(["docker", "save", image], stdout=archive, check=True)
+        archive.seek(0)
+        with tarfile.open(fileobj=archive) as members:
+            for member in members:
+                content = members.extractfile(member)
+                if content is not None:
+                    data = content.read()
+                    yield gzip.decompress(data) if data.startswith(b"\x1f\x8b") else data
 
 
 def export(destination: Path) -> Path:
@@ -109,9 +125,18 @@ class Act:
     directory: Path
 
     def run(
-        self, workflow: str, *, variables: Mapping[str, str], secrets: Mapping[str, str], files: Mapping[str, str]
+        self,
+        workflow: str,
+        *,
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        files: Mapping[str, str],
+        masks: bool = True,
     ) -> Run:
-        """Run `workflows/<workflow>.yml`; `files` are the repository's other files."""
+        """Run `workflows/<workflow>.yml`; `files` are the repository's other files.
+
+        Without `masks` the runner shows secrets that reach its log, so that one which does can be seen.
+        """
         workspace = self.directory / workflow
         workspace.mkdir()
         source = (WORKFLOWS / f"{workflow}.yml").read_text()
@@ -119,9 +144,16 @@ class Act:
             file = workspace / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(text)
-        return self.run_in(workspace, workflow, variables, secrets)
+        return self.run_in(workspace, workflow, variables, secrets, () if masks else ("--insecure-secrets",))
 
-    def run_in(self, workspace: Path, workflow: str, variables: Mapping[str, str], secrets: Mapping[str, str]) -> Run:
+    def run_in(
+        self,
+        workspace: Path,
+        workflow: str,
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        options: Sequence[str] = (),
+    ) -> Run:
         """Run the workflow of that name that is in the workspace."""
         _commit(workspace)
         # In files, since secrets have no place among a process's arguments.
@@ -138,6 +170,7 @@ class Act:
             "--rm",
             "--pull=false",
             "--json",
+            *options,
         ]
         command += ["--platform", f"ubuntu-latest={RUNNER}", "--no-cache-server"]
         command += ["--secret-file", str(settings / "secrets"), "--var-file", str(settings / "variables")]

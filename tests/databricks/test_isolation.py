@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated, changed
+from workspaces import WINE, Bench, Blueprint, Emulated, changed, read
 
 OTHER = changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"?")
 
@@ -81,10 +82,30 @@ def test_two_empty_models_are_an_error_and_never_equal(pair: Bench) -> None:
     assert "empty or missing" in result.error
 
 
-def test_a_registry_model_gains_no_file_by_being_downloaded(pair: Bench) -> None:
-    result = pair.check("databricks://one", "wine", "1")
-    assert result.report["status"] == "equal"
+@pytest.mark.parametrize("model", ["wine", "logged", "ml.prod.wine"])
+def test_a_model_gains_no_file_by_being_downloaded(pair: Bench, tmp_path: Path, model: str) -> None:
+    # MLflow writes `registered_model_meta` into what it downloads by a model's name or a run's.
+    asked = ("check", "--host", "databricks://one", "--model", model, "--version-or-stage", "1")
+    result = pair.gate(*asked, "--download-dir", str(tmp_path / "kept"))
+    assert result.report["status"] == "equal", result.output
     assert result.report["comparison"]["reg_model"]["files"] == len(WINE)
+    for role in ("run_model", "reg_model"):
+        kept = tmp_path / "kept" / role
+        found = {each.relative_to(kept).as_posix(): each for each in kept.rglob("*") if each.is_file()}
+        assert {name: each.read_bytes() for name, each in found.items()} == WINE
+
+
+def test_a_netrc_is_not_read_wherever_it_is(pair: Bench, tmp_path: Path) -> None:
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / ".netrc").write_text("default login netrc-user password netrc-password\n", "utf-8")
+    (home / ".netrc").chmod(0o600)
+    before = len(pair.workspaces["one"].requests)
+    with pair.side("databricks://one", "wine", home=home) as side:
+        assert side.resolve("wine", "1").version == "1"
+        assert read(side, "models:/wine/1", tmp_path / "model") == WINE
+    used = {each["authorization"] for each in pair.workspaces["one"].requests[before:]}
+    assert used == {f"Bearer {pair.workspaces['one'].token}", ""}
 
 
 def test_diff_takes_the_profile_from_the_uri(pair: Bench) -> None:

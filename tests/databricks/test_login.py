@@ -9,6 +9,8 @@ import pytest
 from emulator.oidc import id_token
 from workspaces import WINE, Bench, Blueprint, Emulated, Result, nothing
 
+from model_gate.errors import UnreachableError
+
 KEY = "federation-key-0123456789"
 SECRET = "m2m-secret-0123456789"
 JOB_TOKEN = "job-request-token-0123456789"
@@ -27,15 +29,21 @@ def principal(blueprint: Blueprint, **settings: object) -> Blueprint:
 def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     directory = tmp_path_factory.mktemp("logins")
     issuer = Blueprint(directory / "issuer", "none", {"issuer_token": JOB_TOKEN, "federation_key": KEY})
+    silent = Blueprint(directory / "silent", "none", {"issuer_token": JOB_TOKEN, "federation_key": KEY})
+    silent.fault("/github/id-token", seconds=90, times=0)
+    mute = Blueprint(directory / "mute", "none")
+    mute.fault("POST /oidc/v1/token", seconds=90, times=0)
     with (
         Emulated(principal(Blueprint(directory / "lasting", "none"))) as lasting,
         Emulated(principal(Blueprint(directory / "brief", "none"), oauth_seconds=4)) as brief,
         Emulated(principal(Blueprint(directory / "worn", "none"), oauth_requests=30)) as worn,
         Emulated(issuer) as github,
+        Emulated(silent) as silent_issuer,
+        Emulated(principal(mute)) as mute_workspace,
         Emulated(principal(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as wrong,
     ):
-        workspaces = {"lasting": lasting, "brief": brief, "worn": worn}
-        bench = Bench(directory, {**workspaces, "issuer": github}, wrong)
+        workspaces = {"lasting": lasting, "brief": brief, "worn": worn, "mute": mute_workspace}
+        bench = Bench(directory, {**workspaces, "issuer": github, "silent": silent_issuer}, wrong)
         profiles: dict[str, dict[str, str]] = {}
         for name, each in workspaces.items():
             by_secret = {"host": each.url, "client_id": "robot", "client_secret": SECRET}
@@ -48,13 +56,12 @@ def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         assert not wrong.requests
 
 
-def in_job(bench: Bench, **more: str) -> dict[str, str]:
-    url = f"{bench.workspaces['issuer'].url}/github/id-token?api-version=2"
+def in_job(bench: Bench, issuer: str = "issuer") -> dict[str, str]:
+    url = f"{bench.workspaces[issuer].url}/github/id-token?api-version=2"
     return {
         **bench.environment,
         "ACTIONS_ID_TOKEN_REQUEST_URL": url,
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": JOB_TOKEN,
-        **more,
     }
 
 
@@ -131,6 +138,24 @@ def test_a_wrong_secret_is_an_error_within_seconds(logins: Bench) -> None:
     assert "the secret may have expired" in result.error
     assert time.monotonic() - started < 60
     require_quiet(result)
+
+
+@pytest.mark.parametrize(
+    "profile, issuer, kind",
+    [
+        ("mute", "issuer", "oauth-m2m"),
+        ("mute_github", "issuer", "github-oidc"),
+        ("lasting_github", "silent", "github-oidc"),
+    ],
+)
+def test_a_login_whose_server_never_answers_is_an_error_that_says_so(
+    logins: Bench, profile: str, issuer: str, kind: str
+) -> None:
+    host = f"databricks://{profile}"
+    with logins.side(host, "wine", in_job(logins, issuer)) as side, pytest.raises(UnreachableError) as caught:
+        side.resolve("wine", "1")
+    # Not the watch on silence, which cannot tell the login's server from the workspace.
+    assert f"by {kind} failed: the login's server gives no answer" in caught.value.message
 
 
 def test_a_federation_that_does_not_fit_is_an_error_that_names_the_policy(logins: Bench) -> None:

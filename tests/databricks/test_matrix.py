@@ -103,6 +103,19 @@ def test_the_key_registry_overrides_the_levels_of_the_name(bench: Bench) -> None
     assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
 
 
+def test_the_option_registry_overrides_the_levels_of_the_name(bench: Bench) -> None:
+    name = "ml.prod.wine_run_equal"
+    result = bench.gate("check", "--host", "databricks://test_env", "--model", name, "--version-or-stage", "7")
+    assert result.report["status"] == "equal", result.output
+    assert result.paths("test_env", "/unity-catalog/")
+    asked = ("--model", name, "--version-or-stage", "7", "--registry", "workspace")
+    result = bench.gate("check", "--host", "databricks://test_env", *asked)
+    assert result.report["error"]["type"] == "NotFoundError"
+    assert result.report["options"]["registry"] == "workspace"
+    assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
+    assert not result.paths("test_env", "/unity-catalog/")
+
+
 def test_the_same_run_id_in_two_workspaces_is_two_locations(bench: Bench) -> None:
     result = bench.compare(named("workspace", "test_env", "equal"), named("workspace", "prod_env", "equal"))
     assert result.report["run_model_comparison"]["same_location"] is False

@@ -244,10 +244,12 @@ class Bench:
         self._require_no_leak(result)
         return result
 
-    def side(self, host: str, model: str = "", environment: Mapping[str, str] | None = None) -> TrackingServer:
+    def side(
+        self, host: str, model: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None
+    ) -> TrackingServer:
         """The process for one host, to be asked without a gate around it. Use it as a context manager."""
         everything = self.environment if environment is None else dict(environment)
-        home = Path(tempfile.mkdtemp(dir=self.directory))
+        home = home or Path(tempfile.mkdtemp(dir=self.directory))
         return TrackingServer(parse_host(host, environment=everything).for_model(model), everything, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:

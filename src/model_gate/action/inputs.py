@@ -7,12 +7,15 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from model_gate.config import parse_config, read_config
+from model_gate.databricks import RegistryKind
 from model_gate.errors import InputError, ModelGateError
 from model_gate.host import parse_host
-from model_gate.inputs import check_request, compare_config_request
+from model_gate.inputs import VersionOptions, check_request, compare_config_request
 from model_gate.request import Request
 from model_gate.verdict import Require
 
@@ -43,6 +46,7 @@ INPUTS = (
     Input("model", "check"),
     Input("version-or-stage", "check"),
     Input("host", "check"),
+    Input("registry", "check"),
     Input("native-model", "check"),
     Input("config-file", "compare"),
     Input("config", "compare"),
@@ -58,6 +62,7 @@ INPUTS = (
 # What the report does not repeat: a secret, and what the two sides of the report say better.
 _NOT_TOLD = frozenset({"command", "config", "databricks-profiles", "fail-on-difference", "verbose"})
 _ELSEWHERE = "In a comparison, the config says this for each tracking server."
+_Choice = TypeVar("_Choice", bound=StrEnum)
 _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
@@ -160,14 +165,14 @@ class Inputs:
                 "The input 'host' is not set, and neither is MLFLOW_TRACKING_URI.",
                 "Name the tracking server, as in host: https://mlflow.example.com.",
             )
-        return check_request(
+        asked = VersionOptions(
             self["model"],
             self["version-or-stage"],
             self["host"],
+            self._choice("registry", RegistryKind),
             self["native-model"],
-            self._requirement(),
-            self._inside("download-dir"),
         )
+        return check_request(asked, self._choice("require", Require), self._inside("download-dir"))
 
     def _compare(self) -> Request:
         config_file = self._inside("config-file")
@@ -184,7 +189,7 @@ class Inputs:
             config,
             self._switch("compare-run-models"),
             self._switch("compare-reg-models"),
-            self._requirement(),
+            self._choice("require", Require),
             self._inside("download-dir"),
         )
 
@@ -192,15 +197,13 @@ class Inputs:
         if not self[name]:
             raise InputError(f"The input {name!r} is not set.", remedy)
 
-    def _requirement(self) -> Require | None:
-        if not self["require"]:
+    def _choice(self, name: str, choices: type[_Choice]) -> _Choice | None:
+        if not self[name]:
             return None
         try:
-            return Require(self["require"])
+            return choices(self[name])
         except ValueError as error:
-            raise InputError(
-                f"The input 'require' is {self['require']!r}.", f"Set it to {' or '.join(Require)}."
-            ) from error
+            raise InputError(f"The input {name!r} is {self[name]!r}.", f"Set it to {' or '.join(choices)}.") from error
 
     def _switch(self, name: str) -> bool | None:
         """A boolean as the Actions toolkit reads it: YAML 1.2, so `yes` and `1` are none."""

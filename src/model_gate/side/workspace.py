@@ -7,6 +7,7 @@ would make a dead host a matter of 22 minutes, are bounded at the same time.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import threading
@@ -20,6 +21,7 @@ from databricks.sdk import clock, oauth
 from databricks.sdk import config as sdk_config
 from databricks.sdk._base_client import _BaseClient
 from mlflow.utils.rest_utils import get_workspace_client
+from requests.adapters import HTTPAdapter
 
 from model_gate.databricks import LOGIN_VARIABLE
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
@@ -27,6 +29,8 @@ from model_gate.side.failures import chain
 
 # The first answer may take so long; a request that fails is tried again for so long; a server may ask for such a wait.
 _ANSWER_SECONDS, _RETRY_SECONDS, _LONGEST_WAIT = 20, 12, 20
+# A login asks more than one server, one after the other.
+_LOGIN_SECONDS = 15
 # Before an access token expires by so much, it is renewed; a token that lives shorter is used half its life.
 _MARGIN_SECONDS = 60.0
 _PROFILE = "model-gate"
@@ -106,12 +110,12 @@ class Workspace:
             return config.oauth_token()
         except ModelGateError:
             raise
-        except requests.RequestException as error:
-            raise UnreachableError(
-                f"Logging in to {self._address} by {kind} failed: the login's server gives no answer.",
-                "Check whether it can be reached from here.",
-            ) from error
         except Exception as error:
+            if any(isinstance(each, requests.RequestException | TimeoutError) for each in chain(error)):
+                raise UnreachableError(
+                    f"Logging in to {self._address} by {kind} failed: the login's server gives no answer.",
+                    "Check whether it can be reached from here.",
+                ) from error
             reason = str(error).partition(" Config: ")[0].rstrip(".")
             raise AccessError(f"Logging in to {self._address} by {kind} failed: {reason}.", _REMEDIES[kind]) from error
 
@@ -148,6 +152,21 @@ def _bound_waits() -> None:
     setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK would sleep as long as a server tells it to
     sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _ANSWER_SECONDS
     sdk_config.Config.experimental_files_ext_cloud_api_max_retries = 2
+    client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
+    endpoints = functools.partial(oauth.get_endpoints_from_url, client=client)
+    setattr(sdk_config, "get_endpoints_from_url", endpoints)  # noqa: B010
+    _bound_requests()
+
+
+def _bound_requests() -> None:
+    """Give a limit to each request that has none: the SDK logs in by such."""
+    send = HTTPAdapter.send
+
+    @functools.wraps(send)
+    def bounded(adapter: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+        return send(adapter, request, **{**options, "timeout": options.get("timeout") or _LOGIN_SECONDS})
+
+    setattr(HTTPAdapter, "send", bounded)  # noqa: B010
 
 
 def _ask_once(host: str) -> None:

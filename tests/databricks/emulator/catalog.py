@@ -99,11 +99,19 @@ def _lineage(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answ
 
 def _credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
     version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
-    if (version.storage or workspace.settings.uc_storage) == "default-storage":
+    storage = version.storage or workspace.settings.uc_storage
+    if storage == "default-storage":
         return answer({"credentials": {"storage_mode": "DEFAULT_STORAGE"}})
+    return answer({"credentials": {**_lent(workspace, storage), "storage_mode": "CUSTOMER_HOSTED"}})
+
+
+def _lent(workspace: Workspace, storage: str) -> dict[str, Any]:
+    if storage == "azure":
+        return {"azure_user_delegation_sas": {"sas_token": workspace.settings.azure}}
+    if storage == "gcp":
+        return {"gcp_oauth_token": {"oauth_token": workspace.settings.gcp}}
     key, secret, session = workspace.settings.aws
-    aws = {"access_key_id": key, "secret_access_key": secret, "session_token": session}
-    return answer({"credentials": {"aws_temp_credentials": aws, "storage_mode": "CUSTOMER_HOSTED"}})
+    return {"aws_temp_credentials": {"access_key_id": key, "secret_access_key": secret, "session_token": session}}
 
 
 _UC = "/api/2.0/mlflow/unity-catalog"

@@ -64,8 +64,8 @@ class Settings:
         files_api: `on`; `plain`, without presigned URLs; `forbidden` (403) or `missing` (404) for run artifacts and
             logged models.
         registry_aliases: Whether the workspace registry has the REST call for aliases.
-        uc_storage: How Unity Catalog serves files: `files-api` (by the SDK), `default-storage` (presigned URLs) or
-            `s3` (vended credentials).
+        uc_storage: How Unity Catalog serves files: `files-api` (by the SDK), `default-storage` (presigned URLs), or
+            by vended credentials: `s3`, `azure`, `gcp`.
         page_size: Entries in a page of any listing.
         denied: What the caller may not read: `run:ID`, `logged-model:ID`, `model:NAME`, `download:NAME`,
             `EXECUTE:NAME`, `USE CATALOG:NAME`, `USE SCHEMA:NAME`.
@@ -73,6 +73,8 @@ class Settings:
         oauth_requests: After how many requests an access token is refused, whatever was told.
         audience: What ID tokens must be meant for; the token endpoint if empty.
         aws: Access key, secret key and session token that Unity Catalog vends.
+        azure: The shared access signature that it vends, as a query.
+        gcp: The access token that it vends.
         cloud: What the host says it runs on.
     """
 
@@ -85,6 +87,8 @@ class Settings:
     oauth_requests: int = 0
     audience: str = ""
     aws: tuple[str, ...] = ()
+    azure: str = ""
+    gcp: str = ""
     cloud: str = "AWS"
 
 
@@ -126,6 +130,7 @@ class Content:
         service_principals: Secrets by client id; "" for one that only federated tokens can use.
         issuer_token: What a job shows to get an ID token here, where this process plays GitHub; "" if it does not.
         federation_key: What ID tokens are signed with: the issuer's and this workspace's must be the same.
+        entra_key: What access tokens of Microsoft Entra are signed with, "" if none is taken.
     """
 
     workspace_id: str = "1"
@@ -133,6 +138,7 @@ class Content:
     service_principals: Mapping[str, str] = field(default_factory=dict)
     issuer_token: str = ""
     federation_key: str = ""
+    entra_key: str = ""
     experiments: Mapping[str, str] = field(default_factory=dict)
     runs: Mapping[str, Run] = field(default_factory=dict)
     logged_models: Mapping[str, LoggedModel] = field(default_factory=dict)
@@ -155,6 +161,7 @@ class Content:
             service_principals=data.get("service_principals", {}),
             issuer_token=data.get("issuer_token", ""),
             federation_key=data.get("federation_key", ""),
+            entra_key=data.get("entra_key", ""),
             experiments=data.get("experiments", {}),
             runs={key: Run(run_id=key, **_placed(value, directory)) for key, value in data.get("runs", {}).items()},
             logged_models={

@@ -9,6 +9,7 @@ import json
 import secrets
 import threading
 import time
+from typing import Any
 from urllib.parse import parse_qsl
 
 from emulator.content import Settings
@@ -16,6 +17,9 @@ from emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, 
 
 ID_TOKEN_PATH = "/github/id-token"
 _JWT = "urn:ietf:params:oauth:token-type:jwt"
+# The application of Microsoft Entra that Azure Databricks is.
+_DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
+_ENTRA = "eyJ-access-entra-"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
@@ -76,6 +80,29 @@ def id_token(key: str, claims: dict[str, object]) -> str:
     return f"{head}.{body}.{_signature(key, f'{head}.{body}')}"
 
 
+def entra_token(key: str, client_id: str, resource: str) -> str:
+    """An access token as Microsoft Entra would sign it, for a service principal and what it wants to use."""
+    claims = {"appid": client_id, "aud": resource, "exp": time.time() + 3600}
+    return f"{_ENTRA}{id_token(key, claims)}"
+
+
+def is_entra_token(workspace: Workspace, token: str) -> bool:
+    """Whether this one is meant for Databricks, and of a service principal of this workspace."""
+    key = workspace.content.entra_key
+    if not key or not token.startswith(_ENTRA):
+        return False
+    signed, _, signature = token.removeprefix(_ENTRA).rpartition(".")
+    claims = _claims(signed)
+    known = claims["appid"] in workspace.content.service_principals
+    return _signature(key, signed) == signature and claims["aud"] == _DATABRICKS and known
+
+
+def _claims(signed: str) -> dict[str, Any]:
+    body = signed.partition(".")[2]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    return claims
+
+
 def _signature(key: str, text: str) -> str:
     digest = hmac.new(key.encode(), text.encode(), hashlib.sha256).digest()
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
@@ -110,8 +137,7 @@ def _problem(workspace: Workspace, token: str) -> str:
     signed, _, signature = token.rpartition(".")
     if not key or _signature(key, signed) != signature:
         return "The ID token's signature is not valid"
-    body = signed.partition(".")[2]
-    claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
+    claims = _claims(signed)
     audience = workspace.settings.audience or f"{workspace.address}/oidc/v1/token"
     if claims["aud"] != audience or claims["exp"] < time.time():
         return "No federation policy accepts the ID token's audience"

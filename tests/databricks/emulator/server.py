@@ -101,7 +101,9 @@ class EmulatedWorkspace(ThreadingHTTPServer):
 
     def _require_token(self, request: Request) -> None:
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
-        if token not in self.content.tokens and not self._access_tokens.is_good(token):
+        if token in self.content.tokens or oidc.is_entra_token(self, token):
+            return
+        if not self._access_tokens.is_good(token):
             raise RefusedError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type.")
 
     def _signed(self, path: str, request: Request) -> Answer:

@@ -12,6 +12,7 @@ from model_gate.command import Command, execute, perform
 from model_gate.databricks import RegistryKind
 from model_gate.gate import is_local, local_path
 from model_gate.inputs import VersionOptions, check_request, compare_request, diff_request
+from model_gate.request import failing_fast
 from model_gate.verdict import Require
 
 DEFAULT_REPORT = Path("model-gate-report.json")
@@ -41,6 +42,13 @@ RequireOption = Annotated[
     typer.Option(
         help="What must hold to pass. 'equivalent' allows what MLflow itself rewrites, such as run_id in MLmodel.",
         show_default="identical",
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option(
+        "--fail-fast",
+        help="Stop at the first file because of which the requirement is not met. The others are not compared.",
     ),
 ]
 Verbose = Annotated[bool, typer.Option("--verbose", help="Show what lies behind an error.")]
@@ -94,6 +102,7 @@ def check(
     download_dir: DownloadDir = None,
     report_file: ReportFile = DEFAULT_REPORT,
     require: RequireOption = None,
+    fail_fast: FailFast = False,
     verbose: Verbose = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?
@@ -109,14 +118,18 @@ def check(
         download_dir=download_dir,
         report_file=report_file,
         require=require,
+        fail_fast=fail_fast,
     )
     raise typer.Exit(
         execute(
             Command(
                 "check",
                 options,
-                lambda: check_request(
-                    VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
+                lambda: failing_fast(
+                    check_request(
+                        VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
+                    ),
+                    fail_fast,
                 ),
                 report_file,
                 is_verbose=verbose,
@@ -140,6 +153,7 @@ def compare(
     download_dir: DownloadDir = None,
     report_file: ReportFile = DEFAULT_REPORT,
     require: RequireOption = None,
+    fail_fast: FailFast = False,
     verbose: Verbose = False,
 ) -> None:
     """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise.
@@ -153,13 +167,17 @@ def compare(
         download_dir=download_dir,
         report_file=report_file,
         require=require,
+        fail_fast=fail_fast,
     )
     raise typer.Exit(
         execute(
             Command(
                 "compare",
                 options,
-                lambda: compare_request(config_file, compare_run_models, compare_reg_models, require, download_dir),
+                lambda: failing_fast(
+                    compare_request(config_file, compare_run_models, compare_reg_models, require, download_dir),
+                    fail_fast,
+                ),
                 report_file,
                 inputs=() if config_file is None else (config_file,),
                 is_verbose=verbose,
@@ -181,6 +199,7 @@ def diff(
     download_dir: DownloadDir = None,
     report_file: ReportFile = DEFAULT_REPORT,
     require: RequireOption = None,
+    fail_fast: FailFast = False,
     verbose: Verbose = False,
 ) -> None:
     """Compare any two models: local directories or artifact URIs.
@@ -195,13 +214,16 @@ def diff(
         download_dir=download_dir,
         report_file=report_file,
         require=require,
+        fail_fast=fail_fast,
     )
     raise typer.Exit(
         execute(
             Command(
                 "diff",
                 options,
-                lambda: diff_request(left, right, left_host, right_host, require, download_dir),
+                lambda: failing_fast(
+                    diff_request(left, right, left_host, right_host, require, download_dir), fail_fast
+                ),
                 report_file,
                 inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local(uri)),
                 is_verbose=verbose,

@@ -5,7 +5,7 @@ A location that several comparisons need is listed once and each of its files fe
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from model_gate.artifacts import Artifacts
@@ -46,8 +46,13 @@ class Side:
 Sides = tuple[Side, Side]
 
 
-def compare_models(wanted: Mapping[str, Sides], progress: Progress, ignore: Ignore = NOTHING) -> dict[str, Comparison]:
-    """Compare each pair of models; what fits `ignore` does not decide.
+def compare_models(
+    wanted: Mapping[str, Sides],
+    progress: Progress,
+    ignore: Ignore = NOTHING,
+    is_enough: Callable[[Judgement], bool] = lambda _: False,
+) -> dict[str, Comparison]:
+    """Compare each pair of models; what fits `ignore` does not decide. A judgement that `is_enough` is the last one.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -64,7 +69,8 @@ def compare_models(wanted: Mapping[str, Sides], progress: Progress, ignore: Igno
             _require(side, listings[side.identity])
     distinct = {_key(pair): pair for pair in wanted.values()}
     matches = [_match(pair, listings, ignore) for pair in distinct.values()]
-    judgements = judge_matches(matches, {identity: side.artifacts for identity, side in sides.items()}, progress)
+    artifacts = {identity: side.artifacts for identity, side in sides.items()}
+    judgements = judge_matches(matches, artifacts, progress, is_enough)
     compared = {
         key: replace(_result(pair, match.pairing, judged, sides, listings), ignore=ignore.patterns)
         for (key, pair), match, judged in zip(distinct.items(), matches, judgements, strict=True)

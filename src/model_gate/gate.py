@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -14,14 +14,16 @@ from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArt
 from model_gate.comparison import Side, Sides, compare_models
 from model_gate.errors import ModelError, ModelGateError
 from model_gate.host import Host, environment_of_none
+from model_gate.judgement import Judgement
 from model_gate.lineage import ModelVersion
 from model_gate.model import Location
 from model_gate.progress import Progress
-from model_gate.request import CheckRequest, CompareRequest, DiffRequest, Request, VersionRequest
+from model_gate.request import CheckRequest, Common, CompareRequest, DiffRequest, Request, VersionRequest
 from model_gate.result import Outcome
 from model_gate.side_process import SideProcess
 from model_gate.storage import Storage
 from model_gate.tracking_server import TrackingServer, start_servers
+from model_gate.verdict import Require
 
 # Schemes whose URIs mean something only on the server that gave them.
 _SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
@@ -40,10 +42,22 @@ def run(
     try:
         with Storage(request.common.download_dir) as storage, _Servers(environment, storage, process) as servers:
             wanted = _wanted(request, servers, storage, versions)
-            comparisons = compare_models(wanted, progress, request.common.ignore)
+            comparisons = compare_models(wanted, progress, request.common.ignore, _enough(request.common))
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, comparisons)
+
+
+def _enough(common: Common) -> Callable[[Judgement], bool]:
+    """Which judgement settles that the requirement is not met, if that is all that is asked."""
+
+    def is_enough(judgement: Judgement) -> bool:
+        difference = judgement.difference
+        if not common.fail_fast or difference is None or not judgement.pair.decides:
+            return False
+        return common.require is Require.IDENTICAL or not difference.identity
+
+    return is_enough
 
 
 def _wanted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from model_gate.host import Host
@@ -36,12 +36,14 @@ class Common:
         download_dir: Where what is downloaded stays; None for a scratch directory that is removed.
         options: The options as given, for the report; no credential is among them.
         ignore: Paths that do not decide.
+        fail_fast: Whether to begin no further file once the requirement is known not to be met.
     """
 
     require: Require = Require.IDENTICAL
     download_dir: Path | None = None
     options: dict[str, object] = field(default_factory=dict)
     ignore: Ignore = NOTHING
+    fail_fast: bool = False
 
 
 @dataclass(frozen=True)
@@ -75,3 +77,8 @@ class DiffRequest:
 
 
 Request = CheckRequest | CompareRequest | DiffRequest
+
+
+def failing_fast(request: Request, fail_fast: bool) -> Request:
+    """The same request, with this for its `fail_fast`."""
+    return replace(request, common=replace(request.common, fail_fast=fail_fast))

@@ -70,7 +70,7 @@ def judge_matches(
 
     `artifacts` has the source of each location by its identity. Once the listings have decided a match, its files are
     fetched only where they explain the difference, unless they are on this machine anyway. After a judgement that
-    `is_enough`, no further pair is begun: what the listings say is all that is known of the others.
+    `is_enough`, no further pair of its match is begun: what the listings say is all that is known of the others.
 
     Raises:
         ModelGateError: A transfer failed, or a file could not be read.
@@ -165,42 +165,50 @@ class _Work:
         self._progress = progress
         self._is_enough = is_enough
         self._explaining = Explaining()
-        self._has_enough = False
+        self._settled: set[int] = set()
         self._ended: SimpleQueue[tuple[_Job, Future[_Judged]]] = SimpleQueue()
 
     def do_all(self, jobs: list[_Job]) -> _Judged:
         """All judgements, each with the index of its match."""
-        light: deque[_Job] = deque()
+        light: list[_Job] = []
         heavy: deque[_Job] = deque()
         for job in jobs:
             (light if self._is_light(job) else heavy).append(job)
         with Pool(_JUDGES) as judges:
             judged = self._do_heavy(heavy, judges)
-            while light and not self._has_enough:
-                judged += self._watched(self._judge_at_hand(light.popleft()))
-        for job in (*light, *heavy):
-            judged += [(index, judge_unfetched(pair)) for index, pair in job.pairs]
+            for job in light:
+                judged += self._noted(self._judge_unfetched(job) if self._is_settled(job) else self._judge_at_hand(job))
         return judged
 
     def _do_heavy(self, jobs: deque[_Job], judges: ThreadPoolExecutor) -> _Judged:
-        """Do jobs side by side; those that were not begun, because the others were enough, are left in `jobs`."""
+        """Do jobs side by side."""
         judged: _Judged = []
         bound = _bound(jobs[0].size) if jobs else 0
         count = size = 0
         while True:
-            while jobs and not self._has_enough and count < _MOST_PAIRS and size + jobs[0].size <= bound:
+            while jobs and count < _MOST_PAIRS and size + jobs[0].size <= bound:
                 job = jobs.popleft()
+                if self._is_settled(job):
+                    judged += self._judge_unfetched(job)
+                    continue
                 count, size = count + 1, size + job.size
                 self._begin(job, judges)
             if not count:
                 return judged
             job, future = self._ended.get()
             count, size = count - 1, size - job.size
-            judged += self._watched(future.result())
+            judged += self._noted(future.result())
 
-    def _watched(self, judged: _Judged) -> _Judged:
-        self._has_enough = self._has_enough or any(self._is_enough(judgement) for _, judgement in judged)
+    def _noted(self, judged: _Judged) -> _Judged:
+        self._settled.update(index for index, judgement in judged if self._is_enough(judgement))
         return judged
+
+    def _is_settled(self, job: _Job) -> bool:
+        return bool(self._settled) and all(index in self._settled for index, _ in job.pairs)
+
+    def _judge_unfetched(self, job: _Job) -> _Judged:
+        self._progress.advance(1)
+        return [(index, judge_unfetched(pair)) for index, pair in job.pairs]
 
     def _begin(self, job: _Job, judges: ThreadPoolExecutor) -> None:
         fetched = {need: self._begin_fetch(*need, size) for need, size in job.needs.items()}

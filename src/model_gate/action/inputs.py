@@ -16,7 +16,7 @@ from model_gate.databricks import RegistryKind
 from model_gate.errors import InputError, ModelGateError
 from model_gate.host import parse_host
 from model_gate.inputs import VersionOptions, check_request, compare_config_request
-from model_gate.request import Request
+from model_gate.request import Request, failing_fast
 from model_gate.verdict import Require
 
 DEFAULT_REPORT = "model-gate-report.json"
@@ -54,6 +54,7 @@ INPUTS = (
     Input("compare-reg-models", "compare"),
     Input("require"),
     Input("fail-on-difference"),
+    Input("fail-fast"),
     Input("databricks-profiles"),
     Input("download-dir"),
     Input("report-file"),
@@ -126,12 +127,13 @@ class Inputs:
         """
         self._require_known()
         self._require_fitting()
-        for name in ("verbose", "fail-on-difference"):
+        for name in ("verbose", "fail-on-difference", "fail-fast"):
             self._switch(name)
         for name in ("report-file", "download-dir"):
             self._inside(name)
         try:
-            return self._check() if self.command == "check" else self._compare()
+            request = self._check() if self.command == "check" else self._compare()
+            return failing_fast(request, self._switch("fail-fast") or False)
         except ModelGateError as error:
             message, remedy = in_words_of_inputs(error.message), in_words_of_inputs(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error

@@ -216,6 +216,8 @@ class TrackingServer:
 
     def _take(self, answer: dict[str, Any]) -> None:
         self._heard = time.monotonic()
+        if "ready" in answer:
+            return
         identifier = answer["id"]
         with self._lock:
             asked = self._waiting.get(identifier) if "note" in answer else self._waiting.pop(identifier, None)

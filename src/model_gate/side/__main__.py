@@ -77,6 +77,8 @@ def _serve(open_session: Callable[[], Session]) -> None:
     os.dup2(2, 1)
     with os.fdopen(os.dup(0), "rb") as asked:
         _enter(json.loads(asked.readline() or "{}"))
+        # MLflow is there: from now on, a silence is the server's.
+        answers.send({"ready": True})
         session = _open(open_session)
         with ThreadPoolExecutor(_WORKERS) as pool:
             # A parent that was killed leaves half a line.

@@ -46,6 +46,9 @@ class Artifacts(Protocol):
     def fetch(self, path: str, size: int) -> str:
         """The path of a local file with those bytes. Text, since a Path costs as much as a small file."""
 
+    def file_at_hand(self, path: str) -> str:
+        """The file where it is, if it need not be fetched: its size is not looked at; "" if it must be."""
+
     def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
         """Begin to `fetch`; `on_bytes` may hear how many bytes more have come, from another thread."""
 
@@ -94,6 +97,10 @@ class DirectoryArtifacts:
                 raise storage_error(error, f"copy {shown_path(path)} from {self._root}") from error
             return _of_size(copy, path, size, self.location)
         return _of_size(original, path, size, self.location)
+
+    def file_at_hand(self, path: str) -> str:
+        """The file itself, unless the user wants a copy."""
+        return "" if self._storage.keeps else f"{self._root}/{path}"
 
     def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:  # noqa: ARG002  # none come
         """Fetch, at once."""
@@ -165,6 +172,10 @@ class ServerArtifacts:
     def fetch(self, path: str, size: int) -> str:
         """Fetch the file; its size must be the listed one."""
         return self.begin_fetch(path, size, lambda _: None).result()
+
+    def file_at_hand(self, path: str) -> str:  # noqa: ARG002  # there is none
+        """None is."""
+        return ""
 
     def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
         """Ask the server's process for the file; its size must be the listed one."""

@@ -7,6 +7,7 @@ A tree's digest can be had with coreutils alone:
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 
 from model_gate.model import path_key
@@ -22,13 +23,28 @@ def file_digest(path: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
+    digest, _ = digest_and_size(path)
+    return digest
+
+
+def digest_and_size(path: str) -> tuple[str, int]:
+    """SHA-256 of a file, in hex, and the number of bytes that were hashed.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    # Most files of a large tree are small, and a file object costs more than their bytes do.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        content = os.read(descriptor, _FIRST_BYTES)
+        while len(content) < _FIRST_BYTES and (more := os.read(descriptor, _FIRST_BYTES)):
+            content += more
+        if len(content) < _FIRST_BYTES:
+            return hashlib.sha256(content).hexdigest(), len(content)
+    finally:
+        os.close(descriptor)
     with open(path, "rb", buffering=0) as file:
-        first = file.read(_FIRST_BYTES)
-        if len(first) < _FIRST_BYTES:
-            # Most files of a large tree are small, and file_digest's own buffer costs more than they do.
-            return hashlib.sha256(first + file.read()).hexdigest()
-        file.seek(0)
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ from benchmarks.measure import FailedCommandError
 from benchmarks.result import Result
 from benchmarks.rows import ROWS
 from benchmarks.servers import two_servers
-from benchmarks.surroundings import QUICK, ROOT, Scale
+from benchmarks.surroundings import QUICK, Scale
 
 
 def main() -> None:

@@ -19,6 +19,7 @@ from benchmarks.result import Result, amount, median
 from benchmarks.servers import PlacedModel, Server
 from benchmarks.surroundings import MIB, ROOT, Scale, clean_environment
 
+_IMPORTED = "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"
 # More than this beside what a run needs, or the disk is full for others too.
 _SPARE_DISK = 4 * 1024 * MIB
 
@@ -150,6 +151,8 @@ def warm_up() -> None:
     """Have Python files compiled, and read once: the first to import them would pay for all."""
     commands = [[sys.executable, "-m", "compileall", "-q", str(ROOT / name)] for name in ("src", "benchmarks")]
     # What the servers import, and what the plain way does: by one process, before many do at once.
-    commands += [[sys.executable, "-c", "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"]]
+    commands += [
+        [sys.executable, "-W", "ignore", "-c", "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"]
+    ]
     for command in commands:
         subprocess.run(command, env=clean_environment(Path(tempfile.gettempdir())), check=True)

@@ -22,7 +22,7 @@ from benchmarks.surroundings import GIB
 _PAGE = Path("docs/performance.md")
 _DATA = Path("docs/performance.json")
 _PLOT = Path("docs/images/performance.svg")
-_BEGIN, _END = "<!-- begin: written by make bench -->", "<!-- end: written by make bench -->"
+BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end: written by make bench -->"
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ def write(found: Figures, checkout: Path) -> None:
     (checkout / _DATA).write_text(json.dumps(found.as_data(system), indent=1, ensure_ascii=False) + "\n", "utf-8")
     plot.write(found.points, checkout / _PLOT)
     page = checkout / _PAGE
-    before, begin, rest = page.read_text("utf-8").partition(_BEGIN)
-    _, end, after = rest.partition(_END)
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{_PAGE} has no place for the table: {_BEGIN} … {_END}")
+        raise ValueError(f"{_PAGE} has no place for the table: {BEGIN} … {END}")
     page.write_text(f"{before}{begin}\n\n{_text(found, system)}\n\n{end}{after}", "utf-8")
 
 

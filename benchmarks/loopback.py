@@ -5,10 +5,11 @@ from __future__ import annotations
 from benchmarks import models
 from benchmarks.bench import Bench
 from benchmarks.link import Shape
-from benchmarks.measure import in_turns, seconds
+from benchmarks.measure import Command, in_turns, seconds
 from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import Part, files_of
 from benchmarks.result import Result, amount, median
+from benchmarks.servers import PlacedModel
 
 CONNECTIONS = (4, 8, 16, 32, 64)
 
@@ -48,16 +49,14 @@ def start_up(bench: Bench) -> None:
 
 def one_file(bench: Bench) -> None:
     """A compare of one large file, against `curl` and `cmp`."""
-    programs, size = bench.programs, bench.scale.one_file
-    for each in (*bench.scale.curve_sizes, size):
-        is_row = each == size
-        with bench.model(models.one_file(each)) as model:
-            floor = programs.curl(model, 4, parts=[Part("model.bin")])
-            product, plain = programs.compare(model), programs.plain(model)
-            times = bench.race(product, floor, plain, None if is_row else 1)
-            bench.point("size", each, times)
-            if is_row:
-                notes = bench.needs(model).notes
+    size = bench.scale.one_file
+    for smaller in bench.scale.curve_sizes:
+        with bench.model(models.one_file(smaller)) as model:
+            bench.point("size", smaller, bench.race(*_one_file_programs(bench, model), runs=1))
+    with bench.model(models.one_file(size)) as model:
+        times = bench.race(*_one_file_programs(bench, model))
+        notes = bench.needs(model).notes
+    bench.point("size", size, times)
     bench.add(
         Result(
             "one-file",
@@ -72,6 +71,12 @@ def one_file(bench: Bench) -> None:
             work_notes(bench.start_up(), times) | notes,
         )
     )
+
+
+def _one_file_programs(bench: Bench, model: PlacedModel) -> tuple[Command, Command, Command]:
+    programs = bench.programs
+    floor = programs.curl(model, 2, parts=[Part("model.bin")])
+    return programs.compare(model), floor, programs.plain(model)
 
 
 def small_files(bench: Bench) -> None:

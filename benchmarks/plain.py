@@ -34,9 +34,9 @@ def main() -> None:
     """Download one model, or both and compare them."""
     directory, *asked = sys.argv[1:]
     if len(asked) == 2:
-        download(*asked, directory)
+        download(asked[0], asked[1], directory)
         return
-    trees = []
+    trees: list[Path] = []
     for uri, name in zip(asked[::2], asked[1::2], strict=True):
         trees.append(Path(directory, str(len(trees))))
         environment = os.environ | {"MLFLOW_TRACKING_URI": uri}

@@ -13,7 +13,7 @@ from benchmarks.surroundings import MIB
 
 mpl.use("svg")
 
-import matplotlib.pyplot as plt  # noqa: E402  # after the backend was chosen
+import matplotlib.pyplot as plt  # after the backend was chosen
 from matplotlib.axes import Axes
 
 _CURVES = (
@@ -33,7 +33,13 @@ def write(points: Sequence[Point], file: Path) -> None:
     curves = [curve for curve in _CURVES if any(point.curve == curve[0] for point in points)]
     if not curves:
         return
-    style: Any = {"svg.hashsalt": "model-gate", "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}
+    style: Any = {
+        "svg.hashsalt": "model-gate",
+        "svg.fonttype": "none",
+        "font.size": 9,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+    }
     with mpl.rc_context(style):
         figure, axes = plt.subplots(1, len(curves), figsize=(4.2 * len(curves), 3.6), squeeze=False)
         for axis, (name, label, unit) in zip(axes[0], curves, strict=True):

@@ -71,7 +71,7 @@ class Programs:
         """All files of both models, or those `parts`, in one `curl`; then compared."""
         left, right = self._scratch / "left", self._scratch / "right"
         parts = [Part(path) for path in files_of(model.directories[0])] if parts is None else parts
-        lines = []
+        lines: list[str] = []
         for part in parts:
             for number, directory in enumerate((left, right)):
                 base = model.servers[number].artifact_path(model.directories[number])

@@ -76,21 +76,21 @@ def watch(command: Command) -> Watched:
     """What the command's processes need at most: proportional set size (PSS) of all, and disk below its scratch."""
     _make_ready(command)
     started = time.perf_counter()
-    process = _start(command)
-    # Its errors are read meanwhile, or a full pipe would stop it.
-    said: list[bytes] = []
-    reader = threading.Thread(target=lambda: said.append(process.stderr.read() if process.stderr else b""))
-    reader.start()
-    tree = _Tree(process.pid)
     memory = disk = 0
-    while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-        memory = max(memory, tree.memory())
-        disk = max(disk, disk_use(command.scratch))
-        time.sleep(SAMPLE_SECONDS)
-    taken = time.perf_counter() - started
-    _, status, used = ended
-    process.returncode = os.waitstatus_to_exitcode(status)
-    reader.join()
+    with _start(command) as process:
+        # Its errors are read meanwhile, or a full pipe would stop it.
+        said: list[bytes] = []
+        reader = threading.Thread(target=lambda: said.append(process.stderr.read() if process.stderr else b""))
+        reader.start()
+        tree = _Tree(process.pid)
+        while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
+            memory = max(memory, tree.memory())
+            disk = max(disk, disk_use(command.scratch))
+            time.sleep(SAMPLE_SECONDS)
+        taken = time.perf_counter() - started
+        _, status, used = ended
+        process.returncode = os.waitstatus_to_exitcode(status)
+        reader.join()
     _require_done(command, process.returncode, b"".join(said))
     return Watched(memory, disk, taken, used.ru_utime + used.ru_stime)
 

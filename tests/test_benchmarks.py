@@ -145,9 +145,10 @@ def _connect(url: str) -> socket.socket:
 def test_the_slow_link_is_as_slow_as_it_is_said_to_be(echo: str) -> None:
     with link_to(echo, Shape(latency=0.05, rate=20e6)) as link, _connect(link.url) as connection:
         assert _ask(connection, 1) >= 0.1  # a round trip to connect, and one to ask
-        assert min(_ask(connection, 1) for _ in range(5)) == pytest.approx(0.05, abs=0.01)
-        assert _ask(connection, 8_000_000) == pytest.approx(0.45, rel=0.25)
-        assert link.received() == 8_000_006
+        # A busy machine makes it slower, nothing makes it faster.
+        assert 0.05 <= min(_ask(connection, 1) for _ in range(10)) < 0.15
+        assert 0.42 <= _ask(connection, 8_000_000) < 2
+        assert link.received() == 8_000_011
         assert link.received() == 0
 
 

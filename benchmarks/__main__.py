@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -25,8 +26,10 @@ from benchmarks.surroundings import QUICK, Scale
 def main() -> None:
     """Measure the rows that are asked for, tell each when it is done, and keep all."""
     arguments = _arguments()
+    # As Ctrl-C does: the servers are ended and the models deleted.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if arguments.quick else Scale()
-    _tell(f"{'row':13}{'floor':>24}{'plain way':>13}{'Model Gate':>24}{'ratio':>8}   goal")
+    _tell(f"{'row':13}{'floor':>28}{'plain way':>13}{'Model Gate':>28}{'ratio':>8}   goal")
     started = time.perf_counter()
     directory = Path(tempfile.mkdtemp(prefix="model-gate-bench-", dir=arguments.directory))
     try:

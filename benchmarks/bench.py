@@ -137,6 +137,10 @@ class Bench:
                 self._start_up = median([seconds(self.programs.compare(small)) for _ in range(self.runs)])
         return self._start_up
 
+    def take_start_up(self, measured: float) -> None:
+        """Use what another row measured as `start_up`."""
+        self._start_up = measured
+
     def fitting(self, size: int, copies: int) -> int:
         """`size`, or what the disk has room for if that is less, in whole MiB."""
         room = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)

@@ -17,11 +17,12 @@ import psutil
 from benchmarks import plot, table
 from benchmarks.bench import Bench, Point
 from benchmarks.result import Result
-from benchmarks.surroundings import GIB
+from benchmarks.surroundings import GIB, Scale
 
 _PAGE = Path("docs/performance.md")
 _DATA = Path("docs/performance.json")
 _PLOT = Path("docs/images/performance.svg")
+QUICK_WARNING = "This was a quick run, with little work: its figures say nothing."
 BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end: written by make bench -->"
 
 
@@ -33,11 +34,12 @@ class Figures:
     points: list[Point]
     runs: int
     minutes: float
+    is_quick: bool
 
     @classmethod
     def of(cls, bench: Bench, minutes: float) -> Figures:
         """What a run found out."""
-        return cls(bench.results, bench.points, bench.runs, minutes)
+        return cls(bench.results, bench.points, bench.runs, minutes, is_quick=bench.scale != Scale())
 
     def as_data(self, system: dict[str, str]) -> dict[str, Any]:
         """JSON data."""
@@ -67,10 +69,11 @@ def write(found: Figures, checkout: Path) -> None:
 
 def _text(found: Figures, system: dict[str, str]) -> str:
     said = ", ".join(f"{name} {text}" for name, text in system.items())
-    head = (
-        f"Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs or more; in brackets, the"
+    warning = f"**{QUICK_WARNING}**\n\n" if found.is_quick else ""
+    return (
+        f"{warning}Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs or more where\n"
+        f"the fastest and the slowest are in brackets.\n\n{table.markdown(found.results)}"
     )
-    return f"{head}\nfastest and the slowest.\n\n{table.markdown(found.results)}"
 
 
 def _system() -> dict[str, str]:

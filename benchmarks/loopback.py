@@ -24,10 +24,11 @@ def start_up(bench: Bench) -> None:
             "product": programs.compare(model),
             "both": programs.side_by_side(*calls),
         }
-        # One more than of the others, since these are short.
+        # More runs than of the others, since these are short.
         times = in_turns(commands, bench.runs + 2)
         baseline = in_turns({"baseline": programs.plain(model)}, 1)["baseline"]
     product, floor = times["product"], times["floor"]
+    bench.take_start_up(median(product))
     bench.add(
         Result(
             "start-up",
@@ -116,7 +117,7 @@ def sizes_differ(bench: Bench) -> None:
     with bench.model(models.small_files(number), other) as model, bench.model(models.small_files(3)) as small:
         compare = programs.compare(model, exit_code=1)
         commands = {"floor": programs.listing(model), "product": compare, "start": programs.compare(small)}
-        times = in_turns(commands, bench.runs + 2)
+        times = in_turns(commands, bench.runs)
         needed = bench.needs(model, exit_code=1)
         with bench.links(Shape()) as links:
             seconds(programs.listing(model, [link.url for link in links]))
@@ -147,7 +148,7 @@ def both_models(bench: Bench) -> None:
     programs, size = bench.programs, bench.scale.mixed_file
     with bench.model(models.mixed(size, 100)) as model:
         only = programs.compare(model, (), "--no-compare-reg-models")
-        times = bench.race(programs.compare(model), only, programs.plain(model))
+        times = bench.race(programs.compare(model), only)
         notes = bench.needs(model).notes
     bench.add(
         Result(

@@ -10,12 +10,12 @@ from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import ranges_of
 from benchmarks.result import Result, amount, median
 
-_RANGES = (1, 4, 8, 16, 32)
+_RANGES = (4, 8, 16, 32)
 _LINK = Shape(latency=0.05, rate=20e6)
 
 
 def link_file(bench: Bench) -> None:
-    """A compare of one file over a slow link, against the best of `curl` with and without ranges."""
+    """A compare of one file over a slow link, against the best of `curl` with ranges."""
     programs, size = bench.programs, bench.scale.link_file
     with bench.model(models.one_file(size)) as model, bench.links(_LINK) as links:
         urls = [link.url for link in links]

@@ -18,7 +18,7 @@ class Scale:
 
     Attributes:
         one_file: The model that is one file.
-        small_files: The model of many small files; a directory holds a hundredth of what 2,000 files would have in 20.
+        small_files: The model of many small files; a directory holds a hundred.
         mixed_file: The large file of the model that is compared as run model and as registry model.
         equal_files: How many files of one size the model has whose disk is measured.
         equal_file: Their size.
@@ -38,9 +38,9 @@ class Scale:
     memory_file: int = 10 * GIB
     local_files: int = 100_000
     link_file: int = 256 * MIB
-    link_files: int = 500
+    link_files: int = 300
     curve_sizes: tuple[int, ...] = (MIB, 16 * MIB, 128 * MIB)
-    curve_counts: tuple[int, ...] = (20, 200, 600)
+    curve_counts: tuple[int, ...] = (20, 300)
 
 
 QUICK = Scale(

@@ -42,7 +42,7 @@ def markdown(results: Sequence[Result]) -> str:
 
 
 def _columns(result: Result) -> list[tuple[Sequence[float], int]]:
-    return [(result.floor, 24), (result.baseline, 13), (result.product, 24)]
+    return [(result.floor, 28), (result.baseline, 13), (result.product, 28)]
 
 
 def _met(result: Result) -> str:

@@ -45,6 +45,7 @@ class Figures:
         """JSON data."""
         return {
             "system": system,
+            "is_quick": self.is_quick,
             "runs": self.runs,
             "minutes": round(self.minutes, 1),
             "results": [result.as_data() for result in self.results],

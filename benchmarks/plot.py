@@ -15,6 +15,7 @@ mpl.use("svg")
 
 import matplotlib.pyplot as plt  # after the backend was chosen
 from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, NullFormatter
 
 _CURVES = (
     ("size", "one file, by its size in MiB", MIB),
@@ -62,4 +63,8 @@ def _draw(axis: Axes, points: Sequence[Point], unit: int) -> None:
             axis.plot(*zip(*mine, strict=True), marker=marker, markersize=4, color=color, label=label)
     axis.set_xscale("log")
     axis.set_yscale("log")
+    for each in (axis.xaxis, axis.yaxis):
+        # Numbers as people write them, not as powers of ten.
+        each.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
+        each.set_minor_formatter(NullFormatter())
     axis.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)

@@ -1,6 +1,7 @@
 # Needs Python 3.11 or newer (PYTHON=…), git and make. Everything else goes into .venv, from the lock files.
 PYTHON ?= python3
 WORKERS ?= 2
+RUNS ?= 3
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -16,7 +17,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-container lint format lock clean
+.PHONY: help demo test test-container bench lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -29,6 +30,9 @@ test: .venv/.installed .venv-mlflow2/.installed ## Run the tests; PYTEST_ARGS ad
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+
+bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
+	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)
 
 lint: .venv/.installed ## Check style, types, workflows and Dockerfile
 	$(BIN)/ruff check
@@ -54,7 +58,7 @@ lock: $(UV) ## Lock the dependencies again after a change to them
 
 clean: ## Remove what these targets made
 	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
-	find src tests -type d -name __pycache__ -prune -exec rm -rf {} +
+	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip is used once, for uv, which the lock file pins too.
 $(UV):

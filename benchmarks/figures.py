@@ -1,0 +1,91 @@
+"""All that one run of the benchmarks found out: kept as JSON, and shown on the page about performance."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import subprocess
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks import plot, table
+from benchmarks.bench import Bench, Point
+from benchmarks.result import Result
+from benchmarks.surroundings import GIB, Scale
+
+_PAGE = Path("docs/performance.md")
+_DATA = Path("docs/performance.json")
+_PLOT = Path("docs/images/performance.svg")
+QUICK_WARNING = "This was a quick run, with little work: its figures say nothing."
+BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end: written by make bench -->"
+
+
+@dataclass(frozen=True)
+class Figures:
+    """Results, points of the plot, and what they were measured with."""
+
+    results: list[Result]
+    points: list[Point]
+    runs: int
+    minutes: float
+    is_quick: bool
+
+    @classmethod
+    def of(cls, bench: Bench, minutes: float) -> Figures:
+        """What a run found out."""
+        return cls(bench.results, bench.points, bench.runs, minutes, is_quick=bench.scale != Scale())
+
+    def as_data(self, system: dict[str, str]) -> dict[str, Any]:
+        """JSON data."""
+        return {
+            "system": system,
+            "is_quick": self.is_quick,
+            "runs": self.runs,
+            "minutes": round(self.minutes, 1),
+            "results": [result.as_data() for result in self.results],
+            "points": [asdict(point) for point in self.points],
+        }
+
+
+def write(found: Figures, checkout: Path) -> None:
+    """Write the data and the plot, and the table into its place on the page."""
+    system = _system()
+    for path in (_DATA, _PLOT):
+        (checkout / path).parent.mkdir(parents=True, exist_ok=True)
+    (checkout / _DATA).write_text(json.dumps(found.as_data(system), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    plot.write(found.points, checkout / _PLOT)
+    page = checkout / _PAGE
+    before, begin, rest = page.read_text("utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise ValueError(f"{_PAGE} has no place for the table: {BEGIN} … {END}")
+    page.write_text(f"{before}{begin}\n\n{_text(found, system)}\n\n{end}{after}", "utf-8")
+
+
+def _text(found: Figures, system: dict[str, str]) -> str:
+    said = ", ".join(f"{name} {text}" for name, text in system.items())
+    warning = f"**{QUICK_WARNING}**\n\n" if found.is_quick else ""
+    return (
+        f"{warning}Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs or more where\n"
+        f"the fastest and the slowest are in brackets.\n\n{table.markdown(found.results)}"
+    )
+
+
+def _system() -> dict[str, str]:
+    curl = subprocess.run(["curl", "--version"], capture_output=True, text=True, check=True).stdout.split()[1]
+    return {
+        "processors": str(os.cpu_count()),
+        "memory": f"{psutil.virtual_memory().total / GIB:.0f} GiB",
+        "Linux": platform.release().partition("-")[0],
+        "Python": platform.python_version(),
+        "MLflow": version("mlflow-skinny"),
+        "Model Gate": version("model-gate"),
+        "curl": curl,
+        "date": datetime.now(UTC).date().isoformat(),
+    }

@@ -1,0 +1,159 @@
+"""A TCP forwarder in a process of its own: counts bytes, and can make loopback as slow as a link far away.
+
+    python -m benchmarks.link PORT [--latency MILLISECONDS] [--rate BYTES_PER_SECOND]
+
+It prints the port that it listens on; for each line on standard input, how many bytes came back since the last one;
+and ends with standard input.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from benchmarks.surroundings import KIB, MIB, ROOT
+
+_CHUNK = 32 * KIB
+_FAST_CHUNK = MIB
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What a connection is like: the time for a round trip in seconds, bytes per second and direction (0: no limit)."""
+
+    latency: float = 0.0
+    rate: float = 0.0
+
+
+class Link:
+    """A forwarder that runs."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self.url = f"http://127.0.0.1:{port}"
+
+    def received(self) -> int:
+        """Bytes that came from the server since this was last asked, of all connections."""
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write("\n")
+        self._process.stdin.flush()
+        return int(self._process.stdout.readline())
+
+
+@contextmanager
+def link_to(url: str, shape: Shape = Shape()) -> Iterator[Link]:
+    """A forwarder to the server at `url`, for as long as it is needed."""
+    command = [sys.executable, "-m", "benchmarks.link", url.rpartition(":")[2]]
+    command += ["--latency", str(shape.latency * 1000), "--rate", str(shape.rate)]
+    with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield Link(process, int(process.stdout.readline()))
+        assert process.stdin is not None
+        process.stdin.close()
+
+
+class _Forwarder:
+    def __init__(self, target: int, shape: Shape) -> None:
+        self._target = target
+        self._shape = shape
+        self.received = 0
+
+    async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
+        server, to_server = await asyncio.open_connection("127.0.0.1", self._target, limit=2 * _FAST_CHUNK)
+        # Loopback has already shaken hands, which on the link would have taken a round trip.
+        up = self._forward(client, to_server, self._shape.latency)
+        try:
+            await asyncio.gather(up, self._forward(server, to_client, 0, counted=True))
+        finally:
+            for writer in (to_server, to_client):
+                writer.close()
+
+    async def _forward(
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, held: float, *, counted: bool = False
+    ) -> None:
+        chunks = self._delayed(source, held) if self._shape != Shape() else _plain(source)
+        with contextlib.suppress(ConnectionError):
+            async for chunk in chunks:
+                if counted:
+                    self.received += len(chunk)
+                target.write(chunk)
+                await target.drain()
+            target.write_eof()
+
+    async def _delayed(self, source: asyncio.StreamReader, held: float) -> AsyncIterator[bytes]:
+        """What `source` says, half a round trip later and no faster than the rate."""
+        loop = asyncio.get_running_loop()
+        one_way, rate = self._shape.latency / 2, self._shape.rate
+        # As much as is on a link at one time, and a little so that it does not run dry.
+        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=4 + int(one_way * rate / _CHUNK))
+
+        async def read() -> None:
+            free = loop.time() + held
+            while True:
+                chunk = b""
+                with contextlib.suppress(ConnectionError):
+                    chunk = await source.read(_CHUNK)
+                # A chunk leaves when the one before it has, and takes its time.
+                free = max(free, loop.time()) + (len(chunk) / rate if rate else 0.0)
+                await under_way.put((free + one_way, chunk))
+                if not chunk:
+                    return
+
+        reading = asyncio.create_task(read())
+        try:
+            while True:
+                due, chunk = await under_way.get()
+                if (wait := due - loop.time()) > 0:
+                    await asyncio.sleep(wait)
+                if not chunk:
+                    return
+                yield chunk
+        finally:
+            reading.cancel()
+
+
+async def _plain(source: asyncio.StreamReader) -> AsyncIterator[bytes]:
+    while chunk := await source.read(_FAST_CHUNK):
+        yield chunk
+
+
+async def _serve(target: int, shape: Shape) -> None:
+    forwarder = _Forwarder(target, shape)
+    server = await asyncio.start_server(forwarder.accept, "127.0.0.1", 0, limit=2 * _FAST_CHUNK, backlog=512)
+    _say(server.sockets[0].getsockname()[1])
+    asked = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
+    while await asked.readline():
+        _say(forwarder.received)
+        forwarder.received = 0
+    # Connections may still be open, and nobody is there to close them.
+    os._exit(0)
+
+
+def _say(number: int) -> None:
+    sys.stdout.write(f"{number}\n")
+    sys.stdout.flush()
+
+
+def main() -> None:
+    """Forward until standard input ends."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("port", type=int)
+    parser.add_argument("--latency", type=float, default=0.0)
+    parser.add_argument("--rate", type=float, default=0.0)
+    arguments = parser.parse_args()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(arguments.port, Shape(arguments.latency / 1000, arguments.rate)))
+
+
+if __name__ == "__main__":
+    main()

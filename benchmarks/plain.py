@@ -1,0 +1,49 @@
+"""The plain way to compare two model versions: download both with MLflow, then `filecmp` at every depth.
+
+    python -m benchmarks.plain DIRECTORY URI NAME [URI NAME]
+
+Run once for both servers, it runs itself once for each, since in one process MLflow would resolve both names on one.
+"""
+
+from __future__ import annotations
+
+import filecmp
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.surroundings import ROOT
+
+
+def download(uri: str, name: str, directory: str) -> None:
+    """Download version 1 of a model."""
+    from mlflow.artifacts import download_artifacts  # noqa: TID251  # that it does is what is measured
+
+    os.makedirs(directory)
+    download_artifacts(artifact_uri=f"models:/{name}/1", dst_path=directory, tracking_uri=uri)
+
+
+def are_equal(left: Path, right: Path) -> bool:
+    """Whether two directories have the same files with the same bytes."""
+    paths = [{file.relative_to(root) for file in root.rglob("*") if file.is_file()} for root in (left, right)]
+    return paths[0] == paths[1] and all(filecmp.cmp(left / path, right / path, shallow=False) for path in paths[0])
+
+
+def main() -> None:
+    """Download one model, or both and compare them."""
+    directory, *asked = sys.argv[1:]
+    if len(asked) == 2:
+        download(asked[0], asked[1], directory)
+        return
+    trees: list[Path] = []
+    for uri, name in zip(asked[::2], asked[1::2], strict=True):
+        trees.append(Path(directory, str(len(trees))))
+        environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
+        command = [sys.executable, "-m", "benchmarks.plain", str(trees[-1]), uri, name]
+        subprocess.run(command, cwd=ROOT, env=environment, check=True)
+    sys.exit(0 if are_equal(*trees) else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,167 @@
+"""The commands that are measured side by side: Model Gate, the floor under it, and the plain way."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import quote
+
+from benchmarks.measure import Command
+from benchmarks.servers import PlacedModel
+from benchmarks.surroundings import BIN, ROOT, clean_environment
+
+_ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
+_IMPORT = "import mlflow"
+_QUIET = ("fail", "silent", "show-error")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A piece of a file: its path in the model, and the bytes from `begin` up to but without `end`; None is all."""
+
+    path: str
+    begin: int | None = None
+    end: int | None = None
+
+
+class Programs:
+    """Makes commands; what they need beside their arguments is kept in one directory.
+
+    Args:
+        directory: Empty, and there for as long as the commands are run.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._scratch = directory / "scratch"
+        self._environment = clean_environment(self._scratch)
+        self._files = 0
+
+    def compare(self, model: PlacedModel, urls: Sequence[str] = (), *options: str, exit_code: int = 0) -> Command:
+        """`model-gate compare` of a model with itself on the other server."""
+        lines = [
+            f"tracking_server_{number}: {{host: '{url}', model: '{model.name}', version_or_stage: '1'}}"
+            for number, url in enumerate(urls or _urls(model), start=1)
+        ]
+        config = self._file("compare.yaml", "\n".join(lines))
+        return self._command(
+            [str(BIN / "model-gate"), "compare", "--config-file", str(config), *self._report(), *options],
+            exit_code=exit_code,
+        )
+
+    def diff(self, left: Path, right: Path) -> Command:
+        """`model-gate diff` of two local directories."""
+        return self._command([str(BIN / "model-gate"), "diff", str(left), str(right), *self._report()])
+
+    def plain(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
+        """Both trees downloaded with MLflow, and compared."""
+        argv = [sys.executable, "-m", "benchmarks.plain", str(self._scratch / "plain")]
+        for url in urls or _urls(model):
+            argv += [url, model.name]
+        return replace(self._command(argv), environment=self._environment | {"PYTHONPATH": str(ROOT)})
+
+    def curl(
+        self, model: PlacedModel, connections: int, urls: Sequence[str] = (), parts: Sequence[Part] | None = None
+    ) -> Command:
+        """All files of both models, or those `parts`, in one `curl`; then compared."""
+        left, right = self._scratch / "left", self._scratch / "right"
+        parts = [Part(path) for path in files_of(model.directories[0])] if parts is None else parts
+        lines: list[str] = []
+        for part in parts:
+            for number, directory in enumerate((left, right)):
+                base = model.servers[number].artifact_path(model.directories[number])
+                url = (urls or _urls(model))[number]
+                suffix = "" if part.begin is None else f".{part.begin:012}"
+                # A range is an option of a transfer, and `next` begins another with options of its own.
+                lines += ["next"] if lines and part.begin is not None else []
+                lines += [f"range = {part.begin}-{part.end - 1}"] if part.end is not None else []
+                lines += [f'url = "{url}/{_ARTIFACTS}/{quote(base)}/{quote(part.path)}"']
+                lines += [f'output = "{directory}/{part.path}{suffix}"', *_QUIET]
+        config = self._file("curl.config", "\n".join(lines))
+        fetch = ["curl", "--parallel", "--parallel-max", str(connections), "--config", str(config)]
+        single = len(parts) == 1
+        names = (str(left / parts[0].path), str(right / parts[0].path)) if single else (str(left), str(right))
+        compare = ["cmp", *names] if single else ["diff", "-r", *names]
+        directories = sorted({os.path.dirname(part.path) for part in parts})
+
+        def prepare() -> None:
+            for root in (left, right):
+                for directory in directories:
+                    (root / directory).mkdir(parents=True, exist_ok=True)
+
+        return self._command(_shell(fetch, compare), prepare=prepare)
+
+    def listing(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
+        """The listings of all directories of both models, in one `curl`."""
+        lines = [*_QUIET]
+        for server, directory, url in zip(model.servers, model.directories, urls or _urls(model), strict=True):
+            base = server.artifact_path(directory)
+            below = [path for path, _, _ in os.walk(directory)]
+            for path in (os.path.relpath(each, directory) for each in below):
+                asked = base if path == "." else f"{base}/{path}"
+                lines += [f'url = "{url}/{_ARTIFACTS}?path={quote(asked)}"', 'output = "/dev/null"']
+        config = self._file("listing.config", "\n".join(lines))
+        return self._command(["curl", "--parallel", "--parallel-max", "8", "--config", str(config)])
+
+    def client_call(self, model: PlacedModel, number: int) -> list[str]:
+        """A process that imports MLflow and asks one server for the version."""
+        url = model.servers[number].url
+        code = f"{_IMPORT}; mlflow.MlflowClient({url!r}, {url!r}).get_model_version({model.name!r}, '1')"
+        return [sys.executable, "-c", code]
+
+    def one(self, argv: Sequence[str]) -> Command:
+        """A command of these words."""
+        return self._command(argv)
+
+    def side_by_side(self, *commands: Sequence[str]) -> Command:
+        """Commands that are started together, and all waited for."""
+        return self._command(["sh", "-c", "".join(f"{shlex.join(each)} & " for each in commands) + "wait"])
+
+    def diff_rq(self, left: Path, right: Path) -> Command:
+        """Python's start, and `diff -rq`."""
+        return self._command(_shell([sys.executable, "-c", "pass"], ["diff", "-rq", str(left), str(right)]))
+
+    def _command(
+        self, argv: Sequence[str], *, exit_code: int = 0, prepare: Callable[[], None] = lambda: None
+    ) -> Command:
+        return Command(argv, self._environment, self._scratch, exit_code, prepare)
+
+    def _report(self) -> list[str]:
+        return ["--report-file", str(self._directory / "report.json")]
+
+    def _file(self, name: str, text: str) -> Path:
+        self._files += 1
+        file = self._directory / f"{self._files:03}-{name}"
+        file.write_text(text + "\n", "utf-8")
+        return file
+
+
+def files_of(directory: Path) -> list[str]:
+    """The paths of all files below a directory, relative to it."""
+    return sorted(file.relative_to(directory).as_posix() for file in directory.rglob("*") if file.is_file())
+
+
+def ranges_of(path: str, size: int, pieces: int) -> list[Part]:
+    """A file in pieces of one size; in one piece, without asking for a range."""
+    if pieces == 1:
+        return [Part(path)]
+    ends = [size * piece // pieces for piece in range(pieces + 1)]
+    return [Part(path, begin, end) for begin, end in pairwise(ends)]
+
+
+def _urls(model: PlacedModel) -> tuple[str, str]:
+    return model.servers[0].url, model.servers[1].url
+
+
+def _shell(*commands: Sequence[str]) -> list[str]:
+    return ["sh", "-c", " && ".join(shlex.join(each) for each in commands)]
+
+
+def importing(processes: int, seconds: float) -> list[list[str]]:
+    """Processes that import MLflow and then stay for so long."""
+    return [[sys.executable, "-c", f"{_IMPORT}, time; time.sleep({seconds})"] for _ in range(processes)]

@@ -1,0 +1,21 @@
+"""The rows of the goals, by name, in the order of the table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from benchmarks import loopback, machine, slow_link
+from benchmarks.bench import Bench
+
+ROWS: dict[str, Callable[[Bench], None]] = {
+    "start-up": loopback.start_up,
+    "one-file": loopback.one_file,
+    "small-files": loopback.small_files,
+    "sizes-differ": loopback.sizes_differ,
+    "both-models": loopback.both_models,
+    "disk": machine.disk,
+    "local-files": machine.local_files,
+    "link-file": slow_link.link_file,
+    "link-files": slow_link.link_files,
+    "memory": machine.memory,
+}

@@ -1,0 +1,49 @@
+"""Results as lines of text, and as a table of a Markdown page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.result import Result, shown
+
+
+def line(result: Result) -> str:
+    """A result on a terminal."""
+    columns = [f"{result.row:13}"]
+    columns += [f"{shown(values, result.unit):>{width}}" for values, width in _columns(result)]
+    ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
+    return "".join(columns) + f"{ratio:>8}   {result.goal}: {_met(result)}  [{result.work}]"
+
+
+def verdict(results: Sequence[Result]) -> str:
+    """How many goals are met, and which are not."""
+    missed = [result for result in results if result.is_met is False]
+    if not missed:
+        return "every goal that was measured is met."
+    return f"{len(missed)} of {len(results)} goals are not met: {', '.join(result.row for result in missed)}."
+
+
+def markdown(results: Sequence[Result]) -> str:
+    """All results, with a line of notes below the table for each."""
+    lines = [
+        "| work | floor | plain way | Model Gate | ratio | goal | |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for result in results:
+        floor = f"{result.floor_is}: {shown(result.floor, result.unit)}" if result.floor else ""
+        ratio = "" if result.ratio is None else f"{result.ratio:.2f} ×"
+        values = [result.work, floor, shown(result.baseline, result.unit), shown(result.product, result.unit)]
+        lines.append(f"| {' | '.join([*values, ratio, result.goal, _met(result)])} |")
+    lines += ["", "What else was measured of each:", ""]
+    for result in results:
+        if result.notes:
+            lines.append(f"- {result.work}: {'; '.join(f'{name} {text}' for name, text in result.notes.items())}.")
+    return "\n".join(lines)
+
+
+def _columns(result: Result) -> list[tuple[Sequence[float], int]]:
+    return [(result.floor, 28), (result.baseline, 13), (result.product, 28)]
+
+
+def _met(result: Result) -> str:
+    return {None: "", True: "met", False: "**not met**"}[result.is_met]

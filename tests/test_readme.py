@@ -21,7 +21,7 @@ from demonstration import Demo, demo_in
 from markdown import Block, Command, Page, commands, matched
 from model_gate import cli, errors
 from model_gate.config import parse_config
-from model_gate.identity import IDENTITY_FIELDS, IDENTITY_FILES
+from model_gate.identity import IDENTITY_FIELDS, IDENTITY_FILES, PLACE_FIELDS
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]  # the demo takes its time on a busy machine
 
@@ -188,7 +188,7 @@ def test_its_extras_are_those_of_the_package() -> None:
 
 def test_it_lists_all_that_equivalent_allows() -> None:
     listed = set(re.findall(r"`(\w+)`", README.section("Equivalent").partition("Two models")[0]))
-    assert listed - {"MLmodel"} == {*IDENTITY_FIELDS, *IDENTITY_FILES}
+    assert listed - {"MLmodel"} == {*IDENTITY_FIELDS, *PLACE_FIELDS, *IDENTITY_FILES}
 
 
 def _names_in_table(page: Page, section: str) -> list[str]:

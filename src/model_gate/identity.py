@@ -32,11 +32,20 @@ IDENTITY_FIELDS = {
         "where it was logged: the name in MLflow 2, the location in MLflow 3", "MLflow 1.0 and later"
     ),
     "model_size_bytes": Identity(
-        "the sum of the other files' sizes, and those files are compared themselves", "MLflow 2.9 and later"
+        "the sum of the other files' sizes, and those files are compared themselves", "MLflow 2.8 and later"
     ),
 }
 
-# Files at the root of the model.
+# Fields of any flavor in MLmodel that are paths of which only the last part is used.
+PLACE_FIELDS = {
+    "model_code_path": Identity(
+        "where the program lay when it was logged; MLflow loads the model's own file of that name, which is compared",
+        "MLflow 2.12 and later, models from code",
+    ),
+}
+
+# Files at the root of the model, which hold nothing but values under these keys.
+IDENTITY_FILE_KEYS = frozenset({"model_name", "model_version"})
 IDENTITY_FILES = {
     "registered_model_meta": Identity(
         "name and version, written into a download by MLflow", "MLflow 2.8 to 3.17, in downloads by models:/ URI"

@@ -41,7 +41,12 @@ def one_line(differences: Sequence[Difference], most: int = 4) -> str:
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """The differences by what they say: packages before code and weights, what is rewritten anyway last."""
-    return sorted(differences, key=lambda each: (bool(each.identity), _RANKS.get(_kind(each), _OTHER_RANK)))
+    return sorted(differences, key=rank)
+
+
+def rank(difference: Difference) -> tuple[bool, int]:
+    """Where a difference comes in that order."""
+    return bool(difference.identity), _RANKS.get(_kind(difference), _OTHER_RANK)
 
 
 _RANKS = {"packages": 0, "MLmodel": 1}

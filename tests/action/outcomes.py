@@ -52,9 +52,10 @@ def difference(path: str, **more: object) -> Difference:
 
 
 def explained(path: str, text: str) -> Difference:
-    return difference(
-        path, explanation=Explanation(fields=(FieldChange(text, text, text),), lines=(text, "+```", text))
-    )
+    """A difference whose explanation has that text wherever it can have one."""
+    fields = (FieldChange(text, text, text, meaning=text), FieldChange(text, text, None, identity=text))
+    told = Explanation(text, text, fields, lines=(text, "+```", text), is_cut=True, note=text)
+    return difference(path, explanation=told)
 
 
 def comparison(

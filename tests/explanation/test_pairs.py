@@ -120,3 +120,13 @@ def test_changed_code_of_a_pyfunc_is_shown(logged: LoggedModels, tmp_path: Path)
     assert explanation["lines"] == ["@@ -1 +1 @@", "-LIMIT = 3", "+LIMIT = 4"]
     assert "code/rule.py: 1 line added, 1 line removed" in told.text
     assert {each["path"] for each in told.comparison["differences"]} == {"code/rule.py", "MLmodel"}
+
+
+def test_a_pyfunc_from_code_that_lay_elsewhere_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    told = diff(tmp_path, logged.first["rule"], logged.second["rule"])
+    assert told.verdict == "equivalent", told.text
+    (difference,) = told.comparison["differences"]
+    fields = {each["field"]: each for each in difference["explanation"]["fields"]}
+    place = fields["flavors.python_function.model_code_path"]
+    assert place["left"] != place["right"]
+    assert place["left"].endswith("/program.py")

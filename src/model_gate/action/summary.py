@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator
 
-from model_gate.action.escape import cut, fenced, html_text
+from model_gate.action.differences import FIRST, Found, all_differences, first_differences, in_order
+from model_gate.action.escape import fenced
 from model_gate.action.inputs import in_words_of_inputs
 from model_gate.action.mermaid import picture
-from model_gate.difference import Difference
+from model_gate.action.page import Page, folded, joined, size_of, table
 from model_gate.lineage import ModelVersion
 from model_gate.model import shown_path
-from model_gate.phrase import describe
 from model_gate.redaction import Redactor
 from model_gate.request import CheckRequest, CompareRequest, VersionRequest
 from model_gate.result import ComparedModel, Comparison, Outcome
@@ -19,11 +18,6 @@ from model_gate.verdict import Require, Status
 
 # Above 1 MiB the runner drops the whole summary. A browser has trouble long before.
 MAX_BYTES = 256 * 1024
-_FIRST = 8
-_MOST = 500
-_MAX_CELL = 160
-_MAX_TEXT = 2_000
-_MAX_FIELDS = 6
 
 _NAMES = {
     "comparison": ("run model", "registry model"),
@@ -37,46 +31,24 @@ _GROUPS = {
 }
 
 
-@dataclass(frozen=True)
-class Page:
-    """Makes text from outside fit to be shown: without secrets, cut, and meaning nothing in Markdown."""
-
-    redactor: Redactor
-
-    def text(self, text: str, most: int = _MAX_TEXT) -> str:
-        """Prose that quotes names."""
-        return html_text(cut(self.redactor.text(text), most))
-
-    def code(self, text: str, most: int = _MAX_CELL) -> str:
-        """A name, path or value."""
-        return f"<code>{self.text(text, most)}</code>" if text else ""
-
-
 def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
     """The summary of a step, at most `MAX_BYTES` long."""
     page = Page(redactor)
     diagram = picture(outcome, redactor)
+    found = _found(outcome)
     head = [
         f"## {_headline(outcome)}",
         _sentence(outcome, page),
-        _models_table(outcome, page),
-        fenced(diagram, "mermaid") if diagram else "",
-        *_first_differences(outcome, page),
+        *first_differences(found, page),
         *_ignored(outcome, page),
         f"**What to do next.** {_next(outcome, page)}",
+        _models_table(outcome, page),
+        fenced(diagram, "mermaid") if diagram else "",
         _lineage(outcome, page),
     ]
     tail = [f"Full report: {page.code(report_file)}" if report_file else ""]
-    room = MAX_BYTES - _size(head) - _size(tail)
-    return _joined([*head, *_all_differences(outcome, page, room), *tail])
-
-
-def _joined(sections: Iterable[str]) -> str:
-    return "\n\n".join(section for section in sections if section) + "\n"
-
-
-def _size(sections: Iterable[str]) -> int:
-    return len(_joined(sections).encode())
+    room = MAX_BYTES - size_of(head) - size_of(tail)
+    return joined([*head, *all_differences(found, page, room), *tail])
 
 
 def _headline(outcome: Outcome) -> str:
@@ -114,7 +86,7 @@ def _models_table(outcome: Outcome, page: Page) -> str:
     if not rows:
         rows = [(_asked(each, page), "", "", "", "") for _, each in _requests(outcome)]
     head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
-    return _table(head, rows, "llrrl") if rows else ""
+    return table(head, rows, "llrrl") if rows else ""
 
 
 def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
@@ -171,73 +143,15 @@ def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
     return list(groups.values())
 
 
-def _ordered(outcome: Outcome) -> list[tuple[str, Difference]]:
-    """All differences with the names of what they were found in; those that MLflow makes by itself come last."""
-    found = [
-        (" and ".join(_GROUPS[name] for name in names), each)
-        for names, comparison in _distinct(outcome)
-        for each in comparison.differences
-    ]
-    return sorted(found, key=lambda pair: bool(pair[1].identity))
-
-
-def _first_differences(outcome: Outcome, page: Page) -> list[str]:
-    differences = _ordered(outcome)
-    if not differences:
-        return []
-    rows = [_difference_row(where, each, page) for where, each in differences[:_FIRST]]
-    more = f"… and {len(differences) - _FIRST:,} more, below and in the report." if len(differences) > _FIRST else ""
-    texts = [_line_diff(each, page) for _, each in differences[:_FIRST]]
-    return ["### What differs", _difference_table(rows), more, *(text for text in texts if text)]
-
-
-def _difference_table(rows: list[tuple[str, ...]]) -> str:
-    return _table(("Path", "In", "Difference", "What it means"), rows, "llll")
-
-
-def _difference_row(where: str, difference: Difference, page: Page) -> tuple[str, ...]:
-    return (
-        page.code(shown_path(difference.path)),
-        where.lower(),
-        page.text(describe(difference)),
-        meaning(difference, page),
-    )
-
-
-def meaning(difference: Difference, page: Page) -> str:
-    """What a reader should make of a difference."""
-    if difference.identity:
-        return f"MLflow makes it by itself: {page.text(difference.identity)}"
-    fields = difference.explanation.fields if difference.explanation is not None else ()
-    # What MLflow rewrites anyway says nothing where something else differs too.
-    telling = [each for each in fields if not each.identity]
-    if telling:
-        told = [
-            f"{page.code(each.field)}: {_value(each.left, page)} → {_value(each.right, page)}"
-            for each in telling[:_MAX_FIELDS]
+def _found(outcome: Outcome) -> list[Found]:
+    """All differences with the names of what they were found in, what decides first."""
+    return in_order(
+        [
+            (" and ".join(_GROUPS[name] for name in names), each)
+            for names, comparison in _distinct(outcome)
+            for each in comparison.differences
         ]
-        more = [f"… and {len(telling) - _MAX_FIELDS:,} more fields"] if len(telling) > _MAX_FIELDS else []
-        return "<br>".join([*told, *more])
-    if difference.left_size is None or difference.right_size is None:
-        return "one of the models lacks it"
-    if difference.offset is None:
-        return "the sizes tell it; the bytes were not needed"
-    if difference.explanation is not None and difference.explanation.lines:
-        return "other text: see its lines below"
-    return "other content: trained, saved or edited anew"
-
-
-def _value(value: str | None, page: Page) -> str:
-    return "not there" if value is None else page.code(value, 80) or "empty"
-
-
-def _line_diff(difference: Difference, page: Page) -> str:
-    lines = difference.explanation.lines if difference.explanation is not None else ()
-    if not lines:
-        return ""
-    body = fenced([cut(page.redactor.text(line), 200) for line in lines], "diff")
-    name = page.code(shown_path(difference.path))
-    return f"<details><summary>Lines of {name}</summary>\n\n{body}\n\n</details>"
+    )
 
 
 def _ignored(outcome: Outcome, page: Page) -> list[str]:
@@ -250,27 +164,8 @@ def _ignored(outcome: Outcome, page: Page) -> list[str]:
     ]
     if not rows:
         return []
-    more = f"… and {len(rows) - _FIRST:,} more, in the report." if len(rows) > _FIRST else ""
-    return ["### Ignored, as the compare file asks", _table(("Path", "It is", "By"), rows[:_FIRST], "lll"), more]
-
-
-def _all_differences(outcome: Outcome, page: Page, room: int) -> list[str]:
-    """Every difference, as far as there is room."""
-    differences = _ordered(outcome)
-    if len(differences) <= _FIRST:
-        return []
-    opening = f"<details><summary>All {len(differences):,} differences</summary>"
-    rows: list[tuple[str, ...]] = []
-    # The frame of the table, and the sentence that there is more.
-    room -= 1_000
-    for where, each in differences[:_MOST]:
-        row = _difference_row(where, each, page)
-        room -= len(_row(row).encode()) + 1
-        if room < 0:
-            break
-        rows.append(row)
-    more = f"{len(differences) - len(rows):,} more are in the report." if len(rows) < len(differences) else ""
-    return [opening, _difference_table(rows), more, "</details>"]
+    more = f"… and {len(rows) - FIRST:,} more, in the report." if len(rows) > FIRST else ""
+    return ["### Ignored, as the compare file asks", table(("Path", "It is", "By"), rows[:FIRST], "lll"), more]
 
 
 def _next(outcome: Outcome, page: Page) -> str:
@@ -310,9 +205,9 @@ def _lineage(outcome: Outcome, page: Page) -> str:
         (
             page.code(f"{found.name} {found.version}"),
             page.code(found.lineage.run_id),
-            page.text(found.lineage.run_name, _MAX_CELL),
-            page.text(found.lineage.experiment_name, _MAX_CELL),
-            page.text(found.lineage.user, _MAX_CELL),
+            page.cell(found.lineage.run_name),
+            page.cell(found.lineage.experiment_name),
+            page.cell(found.lineage.user),
             page.code(found.lineage.git_commit[:12]),
             page.code(found.lineage.notebook_path or found.lineage.source_name),
         )
@@ -321,13 +216,4 @@ def _lineage(outcome: Outcome, page: Page) -> str:
     if not rows:
         return ""
     head = ("Version", "Run", "Run name", "Experiment", "User", "Commit", "Source")
-    return f"<details><summary>Where the versions come from</summary>\n\n{_table(head, rows, 'lllllll')}\n\n</details>"
-
-
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str) -> str:
-    ruler = ("--:" if each == "r" else "---" for each in alignment)
-    return "\n".join([_row(head), _row(tuple(ruler)), *(_row(row) for row in rows)])
-
-
-def _row(cells: tuple[str, ...]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return folded("Where the versions come from", [table(head, rows, "lllllll")])

@@ -81,7 +81,7 @@ class _Members:
 
     def explained(self, explain_member: ExplainMember) -> Explanation:
         """What differs; every byte of every member is read before it is said that nothing does."""
-        found = self._one_sided()
+        found = self._one_sided() + self._first_directory()
         suspects, same = self._sorted_by_checksum()
         for name in suspects:
             found += self._differing(name, explain_member)
@@ -113,6 +113,14 @@ class _Members:
                 if name not in left.names
             ),
         ]
+
+    def _first_directory(self) -> list[FieldChange]:
+        """PyTorch loads what is in the directory of the first member: order does not matter but for that."""
+        left, right = (next(iter(half.archive.members), "").rpartition("/")[0] for half in (self._left, self._right))
+        left, right = left.partition("/")[0], right.partition("/")[0]
+        meaning = "the directory of the first member, which is the one that PyTorch loads"
+        change = FieldChange("(first directory)", shortened(left), shortened(right), meaning=meaning)
+        return [change] if left != right else []
 
     def _sorted_by_checksum(self) -> tuple[list[str], list[str]]:
         """The members on both sides: those that may differ, and those of the same size and checksum."""

@@ -38,9 +38,31 @@ def changes_of(left: Member, right: Member) -> list[Change]:
         replace(each, path=tuple(part for part in each.path if part not in _WRAPPERS))
         for each in changes(left.tree, right.tree)
     ]
+    if not found and not _is_in_same_order(left.tree, right.tree):
+        # What is loaded from it keeps that order.
+        return [Change(("(the order of keys)",), Leaf("text", "one"), Leaf("text", "another"))]
     # Objects are shared differently wherever values are: that alone is not worth telling.
     told = [each for each in found if not _is_address(each.left) and not _is_address(each.right)]
     return told or found
+
+
+def _is_in_same_order(left: Tree, right: Tree) -> bool:
+    """Whether the mappings of two equal documents have their keys in the same order."""
+    pending = [(left, right)]
+    while pending:
+        one, other = pending.pop()
+        if isinstance(one, dict):
+            if list(one) != list(other):
+                return False
+            pending += [(one[key], other[key]) for key in one]
+        elif isinstance(one, list):
+            pending += zip(one, other, strict=True)
+    return True
+
+
+def _is_whole(leaf: Leaf) -> bool:
+    # 5.0 would be another text, and still be the address 5.
+    return leaf.type == "number" and leaf.text.isdecimal()
 
 
 def _is_address(tree: Tree) -> bool:
@@ -87,7 +109,7 @@ class _Renaming:
         has_address = bool(self._rule.address) and self._rule.beside in tree
         result = {}
         for key, value in tree.items():
-            if has_address and key == self._rule.address and isinstance(value, Leaf) and value.type == "number":
+            if has_address and key == self._rule.address and isinstance(value, Leaf) and _is_whole(value):
                 number = self._addresses.setdefault(value.text, str(len(self._addresses)))
                 result[key] = Leaf("address", number)
             elif has_address and key == self._rule.file and isinstance(value, Leaf) and value.text in self._members:

@@ -21,7 +21,7 @@ from model_gate.explanation.trees import (
     summary_of,
 )
 from model_gate.explanation.yaml_tree import parse_yaml
-from model_gate.identity import IDENTITY_FIELDS
+from model_gate.identity import IDENTITY_FIELDS, PLACE_FIELDS
 from model_gate.model import MLMODEL
 
 # What a change of a field means, by a pattern for its whole path; the first that fits.
@@ -90,13 +90,31 @@ def _fields(text: str) -> dict[str, Tree]:
 
 def _explained(change: Change) -> Iterator[FieldChange]:
     place = shown_place(change.path)
-    top = str(change.path[0]) if change.path else ""
-    identity = IDENTITY_FIELDS[top].reason if top in IDENTITY_FIELDS else ""
     columns = _columns(change) if change.path in {("signature", "inputs"), ("signature", "outputs")} else None
     if columns:
         yield from columns
         return
-    yield FieldChange(place, shown_tree(change.left), shown_tree(change.right), identity, _meaning(place))
+    yield FieldChange(place, shown_tree(change.left), shown_tree(change.right), _identity(change), _meaning(place))
+
+
+def _identity(change: Change) -> str:
+    """Why the change says nothing about the model: the field is known for that, and holds no more than a value."""
+    match change.path:
+        case (str(field),) if field in IDENTITY_FIELDS and all(
+            value is None or isinstance(value, Leaf) for value in (change.left, change.right)
+        ):
+            return IDENTITY_FIELDS[field].reason
+        case ("flavors", _, str(field)) if field in PLACE_FIELDS and _is_same_file(change.left, change.right):
+            return PLACE_FIELDS[field].reason
+    return ""
+
+
+def _is_same_file(left: Tree, right: Tree) -> bool:
+    """Whether two paths end in the same name: as MLflow takes it, so after the last slash."""
+    if not (isinstance(left, Leaf) and isinstance(right, Leaf) and left.type == right.type):
+        return False
+    names = [leaf.text.rpartition("/")[2] for leaf in (left, right)]
+    return bool(names[0]) and names[0] == names[1]
 
 
 def _meaning(place: str) -> str:

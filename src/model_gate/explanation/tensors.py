@@ -72,7 +72,7 @@ class Tensor:
 class Allowance:
     """How many elements may still be looked at one by one, for all tensors of a file."""
 
-    def __init__(self, elements: int = 2_000_000) -> None:
+    def __init__(self, elements: int = 1_000_000) -> None:
         self.elements = elements
 
 

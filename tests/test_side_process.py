@@ -1,0 +1,110 @@
+"""One import of MLflow serves two tracking servers, and neither side has anything of the other's."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+import commandline
+from faulty_server import MODEL, FaultyServer
+from model_gate.errors import InternalError
+from model_gate.host import Host, environment_of_none, parse_host
+from model_gate.side_process import SideProcess
+from model_gate.tracking_server import TrackingServer, start_servers
+
+SECRETS = {
+    "MLFLOW_TRACKING_PASSWORD": "pass-word-of-the-default-server",
+    "MLFLOW_TRACKING_TOKEN": "token-of-the-default-server",
+    "AWS_SECRET_ACCESS_KEY": "secret-of-the-store",
+    "DATABRICKS_TOKEN": "token-of-a-workspace",
+}
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="only there a process becomes two")
+
+
+@pytest.fixture
+def two(tmp_path: Path) -> Iterator[tuple[FaultyServer, FaultyServer, list[TrackingServer], SideProcess]]:
+    with FaultyServer() as first, FaultyServer() as second:
+        for server in (first, second):
+            server.add("Wine", MODEL)
+        hosts = [_login(first, "ada", "first-pass-word"), _login(second, "bob", "second-pass-word")]
+        with SideProcess(environment_of_none(os.environ)) as process:
+            servers = start_servers(hosts, os.environ, tmp_path, process)
+            yield first, second, servers, process
+            process.close()
+            for each in servers:
+                each.close()
+
+
+def _login(server: FaultyServer, user: str, password: str) -> Host:
+    return parse_host(server.url.replace("://", f"://{user}:{password}@"))
+
+
+def _sides() -> list[psutil.Process]:
+    return [
+        each
+        for each in psutil.Process().children(recursive=True)
+        if each.status() != psutil.STATUS_ZOMBIE and "model_gate.side" in each.cmdline()
+    ]
+
+
+def test_each_of_two_sides_has_its_own_login_only(
+    two: tuple[FaultyServer, FaultyServer, list[TrackingServer], SideProcess],
+) -> None:
+    first, second, servers, _ = two
+    for server in servers:
+        assert server.resolve("Wine", "1").version == "1"
+    assert len(_sides()) == 2
+    assert len(first.authorizations) == len(second.authorizations) == 1
+    assert first.authorizations != second.authorizations
+
+
+def test_the_process_is_started_without_any_credential(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
+    with SideProcess(environment_of_none(os.environ)):
+        (side,) = _sides()
+        told = {**side.environ(), "command line": " ".join(side.cmdline())}
+    assert not any(secret in value for secret in SECRETS.values() for value in told.values())
+    assert "MLFLOW_TRACKING_URI" not in told
+
+
+def test_a_process_that_is_not_needed_ends(tmp_path: Path) -> None:
+    done = commandline.run("compare", "--config-file", "nothing.yaml", cwd=tmp_path)
+    assert done.returncode == 2
+    with SideProcess(environment_of_none(os.environ)) as process:
+        (side,) = _sides()
+        process.close()
+    assert not psutil.pid_exists(side.pid)
+
+
+def test_a_twin_that_dies_is_told_and_the_other_goes_on(
+    two: tuple[FaultyServer, FaultyServer, list[TrackingServer], SideProcess],
+) -> None:
+    _, _, (one, twin), _ = two
+    for server in (one, twin):
+        server.resolve("Wine", "1")
+    parent, child = sorted(_sides(), key=lambda side: len(side.parents()))
+    assert child.ppid() == parent.pid
+    child.kill()
+    with pytest.raises(InternalError, match="ended unexpectedly"):
+        twin.resolve("Wine", "1")
+    assert one.resolve("Wine", "1").version == "1"
+
+
+def test_both_end_with_the_process(
+    two: tuple[FaultyServer, FaultyServer, list[TrackingServer], SideProcess],
+) -> None:
+    _, _, servers, process = two
+    for server in servers:
+        server.resolve("Wine", "1")
+    sides = _sides()
+    assert len(sides) == 2
+    process.close()
+    gone, alive = psutil.wait_procs(sides, timeout=10)
+    assert not alive, gone

@@ -6,6 +6,7 @@ It speaks as much of MLflow's protocol as a gate needs, over a real socket, and 
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -77,6 +78,7 @@ class FaultyServer:
         sources: Source by registered model and version.
         downloads: Download URI, where it is another than the source.
         faults: What to do instead of answering, by a part of the path or query of a request.
+        tls: How to speak TLS; in the clear if that is not said.
         asked: All requests so far.
     """
 
@@ -86,6 +88,7 @@ class FaultyServer:
     downloads: dict[tuple[str, str], str] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
+    tls: ssl.SSLContext | None = None
     is_closing: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> FaultyServer:
@@ -103,6 +106,8 @@ class FaultyServer:
                 """Nothing: the requests are in `asked`."""
 
         self._http = _Http((self.address, 0), Handler)
+        if self.tls is not None:
+            self._http.socket = self.tls.wrap_socket(self._http.socket, server_side=True)
         threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
         return self
 
@@ -115,6 +120,8 @@ class FaultyServer:
 
     @property
     def url(self) -> str:
+        if self.tls is not None:
+            return f"https://localhost:{self._http.server_address[1]}"
         return f"http://{self.address}:{self._http.server_address[1]}"
 
     def add(self, model: str, files: Mapping[str, bytes], version: str = "1") -> None:

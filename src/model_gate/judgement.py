@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from model_gate.difference import Difference, DifferenceKind
@@ -17,6 +18,8 @@ from model_gate.explanation.yaml_tree import parse_yaml
 from model_gate.identity import IDENTITY_FILE_KEYS, IDENTITY_FILES
 from model_gate.model import shown_path
 from model_gate.pairing import Pair
+
+_LARGE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ def judge(pair: Pair, left: str | None, right: str | None, explaining: Explainin
     try:
         if left is None or right is None:
             return _one_sided(pair, left, right)
-        left_digest = file_digest(left)
-        if _same_bytes(left, right):
+        is_same, left_digest = _compare(left, right, pair.left_size or 0)
+        if is_same:
             return Judgement(pair, None, left_digest, left_digest)
         return Judgement(
             pair, _content_difference(pair, left, right, explaining or Explaining()), left_digest, file_digest(right)
@@ -86,6 +89,15 @@ def judge_unfetched(pair: Pair) -> Judgement:
         ignored_by=pair.ignored_by,
     )
     return Judgement(pair, difference)
+
+
+def _compare(left: str, right: str, size: int) -> tuple[bool, str]:
+    """Whether the bytes are the same, and the left file's SHA-256: at the same time where a thread is worth it."""
+    if size < _LARGE_BYTES:
+        return _same_bytes(left, right), file_digest(left)
+    with ThreadPoolExecutor(1) as pool:
+        hashing = pool.submit(file_digest, left)
+        return _same_bytes(left, right), hashing.result()
 
 
 def _same_bytes(left: str, right: str) -> bool:

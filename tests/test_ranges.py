@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import random
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
@@ -132,6 +133,31 @@ def test_a_file_that_is_replaced_between_two_parts_is_fetched_anew(
 
     server.faults["/model.bin"] = replace
     # Not a byte of the former file is among them.
+    assert fetch(server, side, tmp_path) == changed
+
+
+def test_a_file_that_is_replaced_while_its_first_part_is_resumed_is_not_mixed_with_the_former(
+    server: FaultyServer, side: TrackingServer, tmp_path: Path
+) -> None:
+    changed = bytes(byte ^ 255 for byte in LARGE)
+    is_replaced = threading.Event()
+
+    def replace(call: Call) -> None:
+        asked = call.asked.headers.get("Range", "")
+        if asked.startswith("bytes=0-"):
+            ranged(call, until=MIB)
+        elif asked.endswith("-8388607") or not asked:
+            server.files["Large/1/model.bin"] = changed
+            ranged(call, '"2"')
+            is_replaced.set()
+        else:
+            # The other parts of the former file are still under way when the new one has come.
+            is_replaced.wait(10)
+            start, stop = (int(number) for number in asked.removeprefix("bytes=").split("-"))
+            told = f"bytes {start}-{stop}/{len(LARGE)}"
+            call.send(LARGE[start : stop + 1], 206, content_range=told, etag='"1"')
+
+    server.faults["/model.bin"] = replace
     assert fetch(server, side, tmp_path) == changed
 
 

@@ -106,8 +106,9 @@ class Transfer:
                 if response.status in _BUSY:
                     self._flow.push_back()
                     pause = _pause(response, attempt)
-                elif response.status == 200 and part is self._parts[0]:
-                    # A small file, or a server that has no ranges.
+                elif response.status == 200 and not self._tag:
+                    # A small file, or a server that has no ranges. Once parts are under way, it would be another file
+                    # than theirs.
                     self._read_whole(descriptor, response)
                     return
                 else:

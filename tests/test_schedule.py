@@ -55,9 +55,6 @@ class Remote:
         note({"files": len(self.sizes)})
         return Listing(self.sizes)
 
-    def fetch(self, path: str, size: int) -> str:
-        return self.begin_fetch(path, size, lambda _: None).result()
-
     def file_at_hand(self, path: str) -> str:  # there is none
         return ""
 

@@ -12,8 +12,9 @@ import pytest
 
 import commandline
 from faulty_server import MODEL, FaultyServer
+from model_gate import side_process
 from model_gate.errors import InternalError
-from model_gate.host import Host, environment_of_none, parse_host
+from model_gate.host import Host, base_environment, parse_host
 from model_gate.side_process import SideProcess
 from model_gate.tracking_server import TrackingServer, start_servers
 
@@ -33,7 +34,7 @@ def two(tmp_path: Path) -> Iterator[tuple[FaultyServer, FaultyServer, list[Track
         for server in (first, second):
             server.add("Wine", MODEL)
         hosts = [_login(first, "ada", "first-pass-word"), _login(second, "bob", "second-pass-word")]
-        with SideProcess(environment_of_none(os.environ)) as process:
+        with SideProcess(base_environment(os.environ)) as process:
             servers = start_servers(hosts, os.environ, tmp_path, process)
             yield first, second, servers, process
             process.close()
@@ -67,7 +68,7 @@ def test_each_of_two_sides_has_its_own_login_only(
 def test_the_process_is_started_without_any_credential(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
-    with SideProcess(environment_of_none(os.environ)):
+    with SideProcess(base_environment(os.environ)):
         (side,) = _sides()
         told = {**side.environ(), "command line": " ".join(side.cmdline())}
     assert not any(secret in value for secret in SECRETS.values() for value in told.values())
@@ -77,7 +78,7 @@ def test_the_process_is_started_without_any_credential(monkeypatch: pytest.Monke
 def test_a_process_that_is_not_needed_ends(tmp_path: Path) -> None:
     done = commandline.run("compare", "--config-file", "nothing.yaml", cwd=tmp_path)
     assert done.returncode == 2
-    with SideProcess(environment_of_none(os.environ)) as process:
+    with SideProcess(base_environment(os.environ)) as process:
         (side,) = _sides()
         process.close()
     assert not psutil.pid_exists(side.pid)
@@ -108,3 +109,23 @@ def test_both_end_with_the_process(
     process.close()
     gone, alive = psutil.wait_procs(sides, timeout=10)
     assert not alive, gone
+
+
+def test_where_a_process_cannot_become_two_each_server_has_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(side_process, "_CAN_FORK", False)
+    with FaultyServer() as first, FaultyServer() as second, SideProcess(base_environment(os.environ)) as process:
+        hosts = [_login(first, "ada", "first-pass-word"), _login(second, "bob", "second-pass-word")]
+        for server in (first, second):
+            server.add("Wine", MODEL)
+        started = start_servers(hosts, os.environ, tmp_path, process)
+        for each in started:
+            assert each.resolve("Wine", "1").version == "1"
+        assert {side.ppid() for side in _sides()} == {os.getpid()}
+        assert len(_sides()) == 2
+        process.close()
+        for each in started:
+            each.close()
+    assert _sides() == []
+    assert first.authorizations != second.authorizations

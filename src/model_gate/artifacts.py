@@ -43,14 +43,15 @@ class Artifacts(Protocol):
     def list(self, note: Note) -> Listing:
         """All files with their sizes."""
 
-    def fetch(self, path: str, size: int) -> str:
-        """The path of a local file with those bytes. Text, since a Path costs as much as a small file."""
-
     def file_at_hand(self, path: str) -> str:
         """The file where it is, if it need not be fetched: its size is not looked at; "" if it must be."""
 
     def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
-        """Begin to `fetch`; `on_bytes` may hear how many bytes more have come, from another thread."""
+        """Begin to fetch a file; in the end there is the path of a local one with those bytes.
+
+        It is text, since a Path costs as much as a small file. `on_bytes` may hear, from another thread, how many bytes
+        more have come.
+        """
 
     def release(self, file: str) -> None:
         """The fetched file has been judged."""
@@ -168,10 +169,6 @@ class ServerArtifacts:
             return self._server.list(self.location.uri, note)
         except (AccessError, NotFoundError) as error:
             raise self._reach.explain(error) from error
-
-    def fetch(self, path: str, size: int) -> str:
-        """Fetch the file; its size must be the listed one."""
-        return self.begin_fetch(path, size, lambda _: None).result()
 
     def file_at_hand(self, path: str) -> str:  # noqa: ARG002  # there is none
         """None is."""

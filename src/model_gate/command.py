@@ -11,7 +11,7 @@ from pathlib import Path
 
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
-from model_gate.host import environment_of_none, secrets_in, secrets_of
+from model_gate.host import base_environment, secrets_in, secrets_of
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
 from model_gate.request import CheckRequest, CompareRequest, Request
@@ -96,9 +96,7 @@ def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Ou
     try:
         with interruptible(), telling.progress() as progress, ExitStack() as stack:
             # It imports MLflow while the request is read.
-            process = (
-                stack.enter_context(SideProcess(environment_of_none(os.environ))) if command.needs_servers else None
-            )
+            process = stack.enter_context(SideProcess(base_environment(os.environ))) if command.needs_servers else None
             request = command.request()
             secrets = _secrets_in(request)
             telling.keep_secret(secrets)

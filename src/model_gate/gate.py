@@ -13,7 +13,7 @@ from urllib.parse import unquote
 from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArtifacts
 from model_gate.comparison import Side, Sides, compare_models
 from model_gate.errors import ModelError, ModelGateError
-from model_gate.host import Host, environment_of_none
+from model_gate.host import Host, base_environment
 from model_gate.judgement import Judgement
 from model_gate.lineage import ModelVersion
 from model_gate.model import Location
@@ -94,7 +94,7 @@ class _Servers:
         if not distinct:
             return []
         if self._process is None:
-            self._process = SideProcess(environment_of_none(self._environment))
+            self._process = SideProcess(base_environment(self._environment))
         servers = start_servers(distinct, self._environment, self._storage.home, self._process)
         for server in servers:
             self._stack.enter_context(server)

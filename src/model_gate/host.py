@@ -264,7 +264,7 @@ _SETTINGS = {
 }
 
 
-def environment_of_none(environment: Mapping[str, str]) -> dict[str, str]:
+def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """The environment of a process that does not know yet which host it will talk to: no credential is in it."""
     allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
     return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
@@ -275,7 +275,7 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
 
     `home` is an empty directory: `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` are not there.
     """
-    result = environment_of_none(environment) | {"HOME": str(home)}
+    result = base_environment(environment) | {"HOME": str(home)}
     result |= {name: value for name, value in environment.items() if name.startswith(_STORE_PREFIXES)}
     result |= _store_files(environment)
     result["MLFLOW_TRACKING_URI"] = result["MLFLOW_REGISTRY_URI"] = host.uri

@@ -10,12 +10,9 @@ from model_gate.difference import Difference, DifferenceKind
 from model_gate.digest import digest_and_size, file_digest
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explaining
-from model_gate.explanation.content import Content, UnexplainedError, text_of
+from model_gate.explanation.content import Content
+from model_gate.explanation.identity_file import file_identity
 from model_gate.explanation.raw_bytes import first_differing_byte
-from model_gate.explanation.text import MAX_TEXT_BYTES
-from model_gate.explanation.trees import Leaf
-from model_gate.explanation.yaml_tree import parse_yaml
-from model_gate.identity import IDENTITY_FILE_KEYS, IDENTITY_FILES
 from model_gate.model import shown_path
 from model_gate.pairing import Pair
 
@@ -113,7 +110,7 @@ def _one_sided(pair: Pair, left: str | None, right: str | None) -> Judgement:
         kind,
         pair.left_size,
         pair.right_size,
-        identity=_file_identity(pair, left, right),
+        identity=file_identity(pair, left, right),
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )
@@ -135,7 +132,7 @@ def _content_difference(pair: Pair, left: str, right: str, explaining: Explainin
         pair.left_size,
         pair.right_size,
         offset=offset,
-        identity=_file_identity(pair, left, right) or explanation.identity,
+        identity=file_identity(pair, left, right) or explanation.identity,
         explanation=explanation,
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
@@ -149,24 +146,3 @@ def first_difference(left: str, right: str) -> int | None:
         OSError: A file cannot be read.
     """
     return first_differing_byte(Content.of_file(left), Content.of_file(right))
-
-
-def _file_identity(pair: Pair, *files: str | None) -> str:
-    """Why a file that MLflow writes by itself says nothing about the model, if its halves are what MLflow writes.
-
-    Files that were not fetched are taken for it: then something else has decided.
-    """
-    identity = IDENTITY_FILES.get(pair.path)
-    # A native model may be paired with one of another name.
-    if identity is None or {pair.left, pair.right} - {None, pair.path}:
-        return ""
-    return identity.reason if all(_has_keys(file, IDENTITY_FILE_KEYS) for file in files if file is not None) else ""
-
-
-def _has_keys(file: str, keys: frozenset[str]) -> bool:
-    try:
-        text = text_of(Content.of_file(file), MAX_TEXT_BYTES)
-        tree = None if text is None else parse_yaml(text)
-    except UnexplainedError:
-        return False
-    return isinstance(tree, dict) and tree.keys() <= keys and all(isinstance(each, Leaf) for each in tree.values())

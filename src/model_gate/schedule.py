@@ -96,12 +96,12 @@ def judge_matches(
 
 def _to_fetch(jobs: Iterable[_Job], artifacts: Mapping[str, Artifacts]) -> dict[str, int]:
     """Bytes to fetch, by the name of the model that they are of."""
+    remote = {identity: source.name for identity, source in artifacts.items() if not source.is_at_hand}
     sizes: dict[str, int] = {}
-    for job in jobs:
+    for job in jobs if remote else ():
         for (identity, _), size in job.needs.items():
-            source = artifacts[identity]
-            if not source.is_at_hand:
-                sizes[source.name] = sizes.get(source.name, 0) + size
+            if identity in remote:
+                sizes[remote[identity]] = sizes.get(remote[identity], 0) + size
     return sizes
 
 
@@ -253,9 +253,7 @@ class _Work:
         if len(job.pairs) == 1 and (judged := self._judge_equal(*job.pairs[0])):
             self._progress.advance(1)
             return judged
-        return self._judge(
-            job, {need: self._artifacts[need[0]].fetch(need[1], size) for need, size in job.needs.items()}
-        )
+        return self._judge(job, {need: self._begin_fetch(*need, size).result() for need, size in job.needs.items()})
 
     def _judge_equal(self, index: int, pair: Pair) -> _Judged:
         """What most pairs are, with as few calls as there can be; nothing if this one may be something else."""

@@ -12,11 +12,12 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from model_gate.errors import InternalError, UnreachableError, error_of
-from model_gate.host import Host, environment_for, environment_of_none
+from model_gate.host import Host, base_environment, environment_for
 from model_gate.lineage import ModelVersion
 from model_gate.model import Listing
 from model_gate.side_process import Pipes, SideProcess
@@ -64,17 +65,10 @@ def start_servers(
 
     `process` is not theirs to close.
     """
-    if len(hosts) > 1 and not process.can_be_two:
-        first, *others = hosts
-        return [
-            *start_servers([first], environment, home, process),
-            *(TrackingServer(host, environment, home) for host in others),
-        ]
-    opened = process.open(len(hosts))
-    return [
-        TrackingServer(host, environment, home, Channel(pipes, process if pipes is opened[0] else None))
-        for host, pipes in zip(hosts, opened, strict=True)
-    ]
+    first, *others = process.open(len(hosts) if process.can_be_two else 1)
+    channels = [Channel(first, process), *(Channel(pipes, None) for pipes in others)]
+    # Where a process cannot become two, the second host gets one of its own.
+    return [TrackingServer(host, environment, home, channel) for host, channel in zip_longest(hosts, channels)]
 
 
 @dataclass(frozen=True)
@@ -100,7 +94,7 @@ class TrackingServer:
         self.host = host
         self._stack = ExitStack()
         if channel is None:
-            process = self._stack.enter_context(SideProcess(environment_of_none(environment)))
+            process = self._stack.enter_context(SideProcess(base_environment(environment)))
             (pipes,) = process.open(1)
             channel = Channel(pipes, process)
         self._pipes = channel.pipes

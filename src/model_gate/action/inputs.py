@@ -127,13 +127,14 @@ class Inputs:
         """
         self._require_known()
         self._require_fitting()
-        for name in ("verbose", "fail-on-difference", "fail-fast"):
+        for name in ("verbose", "fail-on-difference"):
             self._switch(name)
+        fail_fast = self._switch("fail-fast") or False
         for name in ("report-file", "download-dir"):
             self._inside(name)
         try:
             request = self._check() if self.command == "check" else self._compare()
-            return failing_fast(request, self._switch("fail-fast") or False)
+            return failing_fast(request, fail_fast)
         except ModelGateError as error:
             message, remedy = in_words_of_inputs(error.message), in_words_of_inputs(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error

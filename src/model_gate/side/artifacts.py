@@ -23,7 +23,8 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import MAX_FILES, shown_path
 from model_gate.side.flow import Flow
-from model_gate.side.served import Note, ServedFiles
+from model_gate.side.note import Note
+from model_gate.side.served import ServedFiles
 
 # Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
 # local server), and what would be resolved on a server of its choice.

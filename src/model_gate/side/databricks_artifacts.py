@@ -28,7 +28,7 @@ from model_gate.databricks import RegistryKind
 from model_gate.errors import NotFoundError
 from model_gate.side.artifacts import Artifacts, require_readable
 from model_gate.side.databricks_rest import get, get_json, require_success
-from model_gate.side.served import Note
+from model_gate.side.note import Note
 from model_gate.side.signed_url import SignedUrl, fetch_signed
 
 _CHUNK_BYTES = 1024 * 1024

@@ -10,7 +10,7 @@ from model_gate.databricks import RegistryKind
 from model_gate.side.databricks_artifacts import DatabricksArtifacts
 from model_gate.side.databricks_failures import told
 from model_gate.side.databricks_registry import DatabricksRegistry
-from model_gate.side.served import Note
+from model_gate.side.note import Note
 from model_gate.side.session import Session
 from model_gate.side.workspace import Workspace
 

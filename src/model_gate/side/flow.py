@@ -20,7 +20,7 @@ class Level:
     """The number of requests to have under way: pure arithmetic, told of each request that ended.
 
     It doubles while the rate grows with it, goes back to where it grew last, and tries again after a while. A server
-    that pushes back (429, 503, a refused connection) halves it at once.
+    that pushes back (429, 503) halves it at once.
     """
 
     def __init__(self) -> None:

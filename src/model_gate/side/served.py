@@ -8,7 +8,6 @@ slow, and is what is left when a file cannot be had by the fast way.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import quote, unquote
@@ -25,10 +24,9 @@ from urllib3.exceptions import TimeoutError as WireTimeoutError
 from model_gate.errors import ModelError, TransferError
 from model_gate.model import shown_path
 from model_gate.side.flow import MOST, Flow
-from model_gate.side.transfer import Tally, Transfer, UnevenError
+from model_gate.side.note import Note, Tally
+from model_gate.side.transfer import Transfer, UnevenError
 from model_gate.side.wire import Wire
-
-Note = Callable[[dict[str, Any]], None]
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 

@@ -13,8 +13,8 @@ from mlflow.tracking.request_header.registry import resolve_request_headers
 from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
 from model_gate.side.artifacts import Artifacts
 from model_gate.side.connection import acknowledge_at_once
+from model_gate.side.note import Note
 from model_gate.side.registry import Registry
-from model_gate.side.served import Note
 
 
 class Session:

@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from typing import Any
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
@@ -17,7 +16,6 @@ from model_gate.side.wire import Wire
 
 # Held by each connection that reads.
 _CHUNK_BYTES = 256 * 1024
-_TOLD_BYTES = 4 * 1024 * 1024
 _BUSY = frozenset({429, 503})
 _TRIES = 4
 _LONGEST_PAUSE_SECONDS = 10.0
@@ -25,24 +23,6 @@ _LONGEST_PAUSE_SECONDS = 10.0
 
 class UnevenError(Exception):
     """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
-
-
-class Tally:
-    """Adds up what has come, and notes it in steps that are worth a message."""
-
-    def __init__(self, note: Callable[[dict[str, Any]], None]) -> None:
-        self._note = note
-        self._count = 0
-        self._lock = threading.Lock()
-
-    def add(self, count: int) -> None:
-        """So many bytes more."""
-        with self._lock:
-            self._count += count
-            if self._count < _TOLD_BYTES:
-                return
-            told, self._count = self._count, 0
-        self._note({"bytes": told})
 
 
 class Transfer:

@@ -2,7 +2,7 @@
 
 MLflow prepares each request anew (plugins, proxies, retries): four times the processor's time of the request itself,
 which is what a thousand small files cost. Here a request that MLflow made and the server accepted is the pattern for
-those after it: same credentials, same proxy, same certificates, another path. Whatever does not go smoothly is not
+those after it: same credentials, same certificates, another path. Whatever does not go smoothly is not
 handled here: the caller then lets MLflow do that file in its own way, with its retries and its errors.
 """
 

@@ -1,0 +1,29 @@
+"""What a side tells of a request before it has the answer: how many files were found, how many bytes have come."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+Note = Callable[[dict[str, Any]], None]
+
+_TOLD_BYTES = 4 * 1024 * 1024
+
+
+class Tally:
+    """Adds up what has come, and notes it in steps that are worth a message."""
+
+    def __init__(self, note: Note) -> None:
+        self._note = note
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        """So many bytes more."""
+        with self._lock:
+            self._count += count
+            if self._count < _TOLD_BYTES:
+                return
+            told, self._count = self._count, 0
+        self._note({"bytes": told})

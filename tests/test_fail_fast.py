@@ -70,3 +70,14 @@ def test_nothing_more_is_fetched_from_a_server(tmp_path: Path) -> None:
     assert [each["path"] for each in ran.report["comparison"]["differences"]] == ["large"]
     assert ran.report["comparison"]["not_compared"] > 0
     assert len(server.fetched) < 2 * len(many)
+
+
+def test_a_large_file_that_is_equivalent_does_not_end_it_either(directory: Path) -> None:
+    for name in ("left", "right"):
+        (directory / name / "MLmodel").write_text(f"run_id: {name}\nmetadata: {'x' * 2000}\n")
+        for number in range(5):
+            (directory / name / f"part-{number}").write_bytes(b"l" * 1000)
+    report = diff(directory, "--fail-fast", "--require", "equivalent")
+    assert (report["passed"], report["comparison"]["not_compared"]) == (True, 0)
+    report = diff(directory, "--fail-fast")
+    assert (report["passed"], report["comparison"]["not_compared"]) == (False, 5)

@@ -241,3 +241,22 @@ def test_one_byte_that_differs_in_the_last_part_is_found(tmp_path: Path, server:
     assert difference["offset"] == len(LARGE) - 1
     server.files["Copy/1/model.bin"] = LARGE
     assert check(tmp_path, server.url, "Large", "1").status == "equal"
+
+
+def test_a_server_that_takes_no_heed_of_the_tag_cannot_mix_two_files(
+    server: FaultyServer, side: TrackingServer, tmp_path: Path
+) -> None:
+    changed = bytes(byte ^ 255 for byte in LARGE)
+
+    def heedless(call: Call) -> None:
+        asked = call.asked.headers.get("Range", "")
+        if not asked:
+            call.send(changed)
+            return
+        start, stop = (int(number) for number in asked.removeprefix("bytes=").split("-"))
+        content, tag = (LARGE, '"1"') if start == 0 else (changed, '"2"')
+        told = f"bytes {start}-{stop}/{len(LARGE)}"
+        call.send(content[start : stop + 1], 206, content_range=told, etag=tag)
+
+    server.faults["/model.bin"] = heedless
+    assert fetch(server, side, tmp_path) == changed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -129,3 +130,14 @@ def test_where_a_process_cannot_become_two_each_server_has_its_own(
             each.close()
     assert _sides() == []
     assert first.authorizations != second.authorizations
+
+
+def test_the_environment_of_a_side_is_what_it_is_told_and_nothing_else() -> None:
+    program = (
+        "import os; from model_gate.side.__main__ import _enter;"
+        " _enter({'TOLD': '1'}); print(sorted(os.environ.items()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={**os.environ, **SECRETS}, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[('TOLD', '1')]\n"

@@ -61,8 +61,8 @@ class Wire:
             "GET",
             target,
             headers={**self._headers, **headers},
+            # Nor is a redirect followed.
             retries=False,
-            redirect=False,
             preload_content=False,
             decode_content=False,
             timeout=Timeout(connect=_CONNECT_SECONDS, read=_read_seconds()),

@@ -4,40 +4,62 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
-from model_gate import cli
+from model_gate.host import base_environment
+from model_gate.side_process import SideProcess
 from model_gate.verdict import EXIT_INTERRUPTED, EXIT_TERMINATED
 
-if TYPE_CHECKING:
-    from typer import Typer
+# Those that talk to a tracking server, whatever the request turns out to be.
+_TALKING = frozenset({"check", "compare", "action"})
 
 
 def main() -> None:
     """Run `model-gate`."""
-    _run(cli.app, "model-gate")
+    _run("app", "model-gate", is_talking=not _TALKING.isdisjoint(sys.argv[1:2]))
 
 
 def check_model_version() -> None:
     """Run `check-model-version`."""
-    _run(cli.check_model_version, "check-model-version")
+    _run("check_model_version", "check-model-version", is_talking=True)
 
 
 def compare_model_versions() -> None:
     """Run `compare-model-versions`."""
-    _run(cli.compare_model_versions, "compare-model-versions")
+    _run("compare_model_versions", "compare-model-versions", is_talking=True)
 
 
-def _run(app: Typer, name: str) -> None:
+def _run(app: str, name: str, *, is_talking: bool) -> None:
     # A large model makes many small objects and hardly a cycle: collecting them often is a tenth of the time.
     gc.set_threshold(200_000, 50, 50)
+    with _started_ahead(is_talking and "--help" not in sys.argv) as process:
+        # Typer takes a third of a second to import and to read a command line: the process does not wait for that.
+        from model_gate import cli
+
+        try:
+            getattr(cli, app)(prog_name=name, obj=process)
+        except SystemExit as stop:
+            if stop.code in {EXIT_INTERRUPTED, EXIT_TERMINATED}:
+                if process is not None:
+                    process.close()
+                # All is put away; a thread that still reads a large file is not worth waiting for.
+                os._exit(stop.code)
+            raise
+
+
+@contextmanager
+def _started_ahead(is_wanted: bool) -> Iterator[SideProcess | None]:
+    """A process that imports MLflow meanwhile; None if none is wanted, or none can be had, which the gate will tell."""
+    process: SideProcess | None = None
+    with suppress(OSError):
+        process = SideProcess(base_environment(os.environ)) if is_wanted else None
     try:
-        app(prog_name=name)
-    except SystemExit as stop:
-        if stop.code in {EXIT_INTERRUPTED, EXIT_TERMINATED}:
-            # All is put away; a thread that still reads a large file is not worth waiting for.
-            os._exit(stop.code)
-        raise
+        yield process
+    finally:
+        if process is not None:
+            process.close()
 
 
 if __name__ == "__main__":

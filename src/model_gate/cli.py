@@ -82,6 +82,7 @@ def _main(
 
 
 def check(
+    context: typer.Context,
     model: Annotated[str, typer.Option(help="The registered model's name (required).", show_default=False)] = "",
     version_or_stage: Annotated[
         str,
@@ -133,13 +134,14 @@ def check(
                 ),
                 report_file,
                 is_verbose=verbose,
-                needs_servers=True,
-            )
+            ),
+            process=context.obj,
         )
     )
 
 
 def compare(
+    context: typer.Context,
     config_file: Annotated[
         Path | None,
         typer.Option(help="The compare file: YAML that names the two versions (required).", show_default=False),
@@ -181,8 +183,8 @@ def compare(
                 report_file,
                 inputs=() if config_file is None else (config_file,),
                 is_verbose=verbose,
-                needs_servers=True,
-            )
+            ),
+            process=context.obj,
         )
     )
 
@@ -232,14 +234,14 @@ def diff(
     )
 
 
-def action() -> None:
+def action(context: typer.Context) -> None:
     """Be a step of a GitHub workflow: inputs come from INPUT_… variables, as action.yml has them.
 
     The container of the action runs this. In a shell, use check and compare.
     """
     from model_gate.action.step import run_step
 
-    raise typer.Exit(run_step())
+    raise typer.Exit(run_step(context.obj))
 
 
 def demo(

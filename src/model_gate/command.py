@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate import gate
 from model_gate.errors import InternalError, ModelGateError, StoppedError
-from model_gate.host import base_environment, secrets_in, secrets_of
+from model_gate.host import secrets_in, secrets_of
 from model_gate.redaction import Redactor
 from model_gate.report import build_report, prepare_report, validate_report, write_report
 from model_gate.request import CheckRequest, CompareRequest, Request
@@ -36,7 +35,6 @@ class Command:
         inputs: Files and directories that are read, and so must not be changed.
         is_verbose: Whether to show what lies behind an error.
         secrets: What must appear nowhere, beyond what the request and the environment hold.
-        needs_servers: Whether any request of this kind talks to a tracking server.
     """
 
     name: str
@@ -46,11 +44,13 @@ class Command:
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
-    needs_servers: bool = False
 
 
-def execute(command: Command, telling: Telling | None = None) -> int:
-    """Do it, publish the report, tell the verdict (without `telling`: on the terminal); returns the exit code."""
+def execute(command: Command, telling: Telling | None = None, process: SideProcess | None = None) -> int:
+    """Do it, publish the report, tell the verdict (without `telling`: on the terminal); returns the exit code.
+
+    `process` is one that was started ahead; it ends with the gate.
+    """
     telling = telling or TerminalTelling()
     secrets = _secrets_given(command)
     telling.keep_secret(secrets)
@@ -60,7 +60,7 @@ def execute(command: Command, telling: Telling | None = None) -> int:
     except ModelGateError as error:
         telling.tell(Ending(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    outcome, redactor, stopped_by = _outcome(command, telling, redactor)
+    outcome, redactor, stopped_by = _outcome(command, telling, redactor, process)
     ending = _publish(outcome, command, redactor)
     telling.tell(ending)
     if stopped_by:
@@ -90,13 +90,13 @@ def _tell_error(error: ModelGateError, *, is_verbose: bool) -> None:
     TerminalTelling().tell(Ending(Outcome(None, error=error), None, redactor, is_verbose))
 
 
-def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Outcome, Redactor, str]:
+def _outcome(
+    command: Command, telling: Telling, redactor: Redactor, process: SideProcess | None
+) -> tuple[Outcome, Redactor, str]:
     """The outcome, a redactor that knows the request's secrets too, and the signal that ended it, if one did."""
     request: Request | None = None
     try:
-        with interruptible(), telling.progress() as progress, ExitStack() as stack:
-            # It imports MLflow while the request is read.
-            process = stack.enter_context(SideProcess(base_environment(os.environ))) if command.needs_servers else None
+        with interruptible(), telling.progress() as progress:
             request = command.request()
             secrets = _secrets_in(request)
             telling.keep_secret(secrets)
@@ -108,6 +108,10 @@ def _outcome(command: Command, telling: Telling, redactor: Redactor) -> tuple[Ou
         return Outcome(request, error=error), redactor, ""
     except Exception as error:  # noqa: BLE001  # a defect must end as an error too, never as a verdict
         return Outcome(request, error=_defect(error)), redactor, ""
+    finally:
+        # What comes now does not need it, and needs the processor.
+        if process is not None:
+            process.close()
 
 
 def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> Ending:

@@ -12,12 +12,13 @@ from model_gate.command import Command, execute
 from model_gate.errors import ModelGateError
 from model_gate.redaction import Redactor
 from model_gate.request import Request
+from model_gate.side_process import SideProcess
 from model_gate.telling import say
 from model_gate.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
 
 
-def run_step() -> int:
-    """Do what the step's inputs ask, and tell the workflow; returns the exit code."""
+def run_step(process: SideProcess | None = None) -> int:
+    """Do what the step's inputs ask, and tell the workflow; returns the exit code. `process` was started ahead."""
     inputs = Inputs(os.environ)
     telling = WorkflowTelling(inputs, os.environ)
     # Nothing that is started from here needs them, and one of them is a secret.
@@ -26,7 +27,7 @@ def run_step() -> int:
     try:
         with PrivateFile() as profiles:
             telling.begin()
-            code = execute(_command(inputs, profiles), telling)
+            code = execute(_command(inputs, profiles), telling, process)
     except ModelGateError as error:
         # What the next steps rely on could not be written: that must not look like a verdict.
         say(Annotation(Level.ERROR, f"{error.message} {error.remedy}").command(Redactor(secrets_in(_profiles(inputs)))))
@@ -53,7 +54,6 @@ def _command(inputs: Inputs, profiles: PrivateFile) -> Command:
         inputs=() if config_file is None else (config_file,),
         is_verbose=inputs.is_verbose,
         secrets=secrets_in(_profiles(inputs)),
-        needs_servers=True,
     )
 
 

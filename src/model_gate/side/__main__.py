@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import sys
@@ -11,6 +12,7 @@ import time
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 from model_gate.redaction import Redactor
@@ -20,9 +22,11 @@ if TYPE_CHECKING:
 
 # As many as the parent keeps under way, and room for what it asks beside them.
 _WORKERS = 80
-# MLflow imports these where they are installed, for models that are loaded. None is here, so it does without them, as
-# its client distribution does; they take a third of the time that it needs to start.
-_NOT_NEEDED = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
+# MLflow imports these if it can, for models that are loaded, logged or served. None is here, so it does without them.
+_NOT_INSTALLED = ("IPython", "matplotlib", "mlflow.gateway", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
+# This one it imports in any case, and takes nothing from it before it is used. Together they are over half of the time
+# that MLflow needs to start.
+_UNUSED = "mlflow.genai"
 
 
 class _Answers:
@@ -51,19 +55,43 @@ def main() -> None:
 
 
 def _imported() -> Callable[[], Session]:
-    sys.modules.update(dict.fromkeys(_NOT_NEEDED))  # type: ignore[arg-type]  # None: it cannot be imported
+    # What MLflow is made of stays: looking for cycles in it again and again is a tenth of the time.
+    gc.disable()
     try:
-        from model_gate.side.session import open_session, prepare
-
-        prepare()
-    except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
-        failure = error
-
-        def fail() -> Session:
-            raise failure
-
-        return fail
+        open_session = _import_without(_NOT_INSTALLED, _UNUSED)
+    except Exception:  # noqa: BLE001  # an MLflow that wants what was left out: it gets all
+        _forget()
+        try:
+            open_session = _import_without()
+        except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
+            open_session = _failing(error)
+    gc.freeze()
+    gc.enable()
     return open_session
+
+
+def _import_without(not_installed: tuple[str, ...] = (), unused: str = "") -> Callable[[], Session]:
+    sys.modules.update(dict.fromkeys(not_installed))  # type: ignore[arg-type]  # None: it cannot be imported
+    if unused:
+        sys.modules[unused] = ModuleType(unused, "Left out.")
+    from model_gate.side.session import open_session, prepare
+
+    prepare()
+    return open_session
+
+
+def _forget() -> None:
+    """Make Python import MLflow anew, with all that it asks for."""
+    for name in list(sys.modules):
+        if name in {"mlflow", *_NOT_INSTALLED} or name.startswith(("mlflow.", "model_gate.side.")):
+            del sys.modules[name]
+
+
+def _failing(error: Exception) -> Callable[[], Session]:
+    def fail() -> Session:
+        raise error
+
+    return fail
 
 
 def _divide() -> None:

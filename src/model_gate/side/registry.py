@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
@@ -49,8 +50,13 @@ class Registry:
                 f"Version {number} of {model!r} is not ready: its status is {version.status}.",
                 "Wait until its registration is finished, or register it again.",
             )
-        run_model_uri, run_model_reason = self._physical_or_reason(version.source or "")
-        download_uri, reg_model_uri, reg_model_reason = self._registry_model(version.name, number)
+        # None of the three needs another, and each is a request or two that may come from far away.
+        with ThreadPoolExecutor(3) as pool:
+            run_model = pool.submit(self._physical_or_reason, version.source or "")
+            registry_model = pool.submit(self._registry_model, version.name, number)
+            lineage = pool.submit(self._lineage, version)
+        run_model_uri, run_model_reason = run_model.result()
+        download_uri, reg_model_uri, reg_model_reason = registry_model.result()
         return ModelVersion(
             name=version.name,
             version=number,
@@ -64,7 +70,7 @@ class Registry:
             reg_model_uri=reg_model_uri,
             reg_model_reason=reg_model_reason,
             created=int(version.creation_timestamp or 0),
-            lineage=self._lineage(version),
+            lineage=lineage.result(),
         )
 
     def locate(self, uri: str) -> str:

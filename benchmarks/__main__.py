@@ -49,11 +49,13 @@ def main() -> None:
 
 
 def _is_measured(row: str, bench: Bench) -> bool:
+    started = time.perf_counter()
     try:
         ROWS[row](bench)
     except FailedCommandError as error:
         _tell(f"{row:13}could not be measured: {error}")
         return False
+    _tell(f"    {row} took {time.perf_counter() - started:.0f} s")
     return True
 
 

@@ -6,14 +6,14 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import models
 from benchmarks.link import Link, Shape, link_to
-from benchmarks.measure import Command, Watched, in_turns, seconds, watch
+from benchmarks.measure import Busy, Command, Watched, busy, seconds, watch
 from benchmarks.programs import Programs
 from benchmarks.result import Result, amount, median
 from benchmarks.servers import PlacedModel, Server
@@ -48,8 +48,24 @@ class Needs:
             "received": amount(self.received, "B"),
             "peak memory": amount(self.watched.memory, "B"),
             "peak disk": amount(self.watched.disk, "B"),
-            "processor": amount(self.watched.cpu_seconds, "s"),
         }
+
+
+@dataclass(frozen=True)
+class Race:
+    """What a product, its floor and the plain way took, run in turns.
+
+    Attributes:
+        product: The seconds of each run.
+        floor: The same of the floor.
+        baseline: The same of the plain way, which takes long and is run once; empty if there is none.
+        busy: What processors did in the last run, by program.
+    """
+
+    product: list[float]
+    floor: list[float]
+    baseline: list[float]
+    busy: Mapping[str, Busy]
 
 
 @dataclass
@@ -72,6 +88,7 @@ class Bench:
     results: list[Result] = field(default_factory=list)
     points: list[Point] = field(default_factory=list)
     _start_up: float | None = None
+    _plain_small: float | None = None
     _models: int = 0
 
     def __post_init__(self) -> None:
@@ -108,12 +125,16 @@ class Bench:
         with link_to(first.url, shape) as left, link_to(second.url, shape) as right:
             yield left, right
 
-    def race(
-        self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None
-    ) -> dict[str, list[float]]:
-        """The seconds of the product and its floor in turns, and of the plain way, which takes long, once."""
-        times = in_turns({"floor": floor, "product": product}, runs or self.runs)
-        return times | {"baseline": [seconds(plain)] if plain else []}
+    def race(self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None) -> Race:
+        """The product and its floor in turns, and the plain way, which takes long, once."""
+        commands = {"floor": floor, "product": product}
+        times: dict[str, list[float]] = {name: [] for name in commands}
+        did: dict[str, Busy] = {}
+        for _ in range(runs or self.runs):
+            for name, command in commands.items():
+                taken, did[name] = busy(command, [server.process for server in self.servers])
+                times[name].append(taken)
+        return Race(times["product"], times["floor"], [seconds(plain)] if plain else [], did)
 
     def best(self, commands: dict[int, Command]) -> tuple[int, dict[int, float]]:
         """The number whose command is the fastest, and the seconds of all."""
@@ -141,13 +162,25 @@ class Bench:
         """Use what another row measured as `start_up`."""
         self._start_up = measured
 
+    def plain_small(self) -> float:
+        """The time of the plain way for the model of small files."""
+        if self._plain_small is None:
+            with self.model(models.small_files(self.scale.small_files)) as model:
+                self._plain_small = seconds(self.programs.plain(model))
+        return self._plain_small
+
+    def take_plain_small(self, measured: float) -> None:
+        """Use what another row measured as `plain_small`."""
+        self._plain_small = measured
+
     def fitting(self, size: int, copies: int) -> int:
         """`size`, or what the disk has room for if that is less, in whole MiB."""
         room = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)
         return min(size, room // copies // MIB * MIB)
 
-    def point(self, curve: str, x: float, times: dict[str, list[float]]) -> None:
+    def point(self, curve: str, x: float, race: Race) -> None:
         """Enter times into a curve of the plot."""
+        times = {"floor": race.floor, "product": race.product, "baseline": race.baseline}
         self.points += [Point(curve, program, x, median(taken)) for program, taken in times.items() if taken]
 
 

@@ -55,9 +55,9 @@ def one_file(bench: Bench) -> None:
         with bench.model(models.one_file(smaller)) as model:
             bench.point("size", smaller, bench.race(*_one_file_programs(bench, model), runs=1))
     with bench.model(models.one_file(size)) as model:
-        times = bench.race(*_one_file_programs(bench, model))
+        race = bench.race(*_one_file_programs(bench, model))
         notes = bench.needs(model).notes
-    bench.point("size", size, times)
+    bench.point("size", size, race)
     bench.add(
         Result(
             "one-file",
@@ -65,11 +65,11 @@ def one_file(bench: Bench) -> None:
             "`curl` of both at once, then `cmp`",
             "≤ 1.15 ×",
             "s",
-            times["product"],
-            times["floor"],
-            times["baseline"],
-            1.15 * median(times["floor"]),
-            work_notes(bench.start_up(), times) | notes,
+            race.product,
+            race.floor,
+            race.baseline,
+            1.15 * median(race.floor),
+            work_notes(bench.start_up(), race) | notes,
         )
     )
 
@@ -84,16 +84,17 @@ def small_files(bench: Bench) -> None:
     """A compare of many small files, against `curl` with the best number of connections and `diff -r`."""
     programs, number = bench.programs, bench.scale.small_files
     with bench.model(models.small_files(number)) as model:
-        # Every fourth file tells which number of connections is best.
-        some = [Part(path) for path in files_of(model.directories[0])[::4]]
+        # Every eighth file tells which number of connections is best.
+        some = [Part(path) for path in files_of(model.directories[0])[::8]]
         best, tried = bench.best({each: programs.curl(model, each, parts=some) for each in CONNECTIONS})
-        times = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model))
-        bench.point("count", number, times)
+        race = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model))
+        bench.point("count", number, race)
+        bench.take_plain_small(race.baseline[0])
         notes = bench.needs(model).notes
     for each in bench.scale.curve_counts:
         with bench.model(models.small_files(each)) as model:
-            times_at = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model), 1)
-            bench.point("count", each, times_at)
+            race_at = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model), 1)
+            bench.point("count", each, race_at)
     bench.add(
         Result(
             "small-files",
@@ -101,11 +102,11 @@ def small_files(bench: Bench) -> None:
             f"`curl --parallel-max {best}` of both at once, then `diff -r`",
             "≤ 1.0 ×",
             "s",
-            times["product"],
-            times["floor"],
-            times["baseline"],
-            median(times["floor"]),
-            work_notes(bench.start_up(), times) | tried_notes("a quarter of the files, by connections", tried) | notes,
+            race.product,
+            race.floor,
+            race.baseline,
+            median(race.floor),
+            work_notes(bench.start_up(), race) | tried_notes("an eighth of the files, by connections", tried) | notes,
         )
     )
 
@@ -132,8 +133,10 @@ def sizes_differ(bench: Bench) -> None:
             "s",
             times["product"],
             times["floor"],
-            limit=start + 1.2 * median(times["floor"]),
-            notes=needed.notes
+            # The plain way lists nothing beforehand, and so takes as long as for equal files.
+            [bench.plain_small()],
+            start + 1.2 * median(times["floor"]),
+            needed.notes
             | {
                 "start-up": amount(start, "s"),
                 "listings": amount(listed, "B"),
@@ -148,7 +151,8 @@ def both_models(bench: Bench) -> None:
     programs, size = bench.programs, bench.scale.mixed_file
     with bench.model(models.mixed(size, 100)) as model:
         only = programs.compare(model, (), "--no-compare-reg-models")
-        times = bench.race(programs.compare(model), only)
+        # Both models of a version are downloaded, though they are the same files.
+        race = bench.race(programs.compare(model), only, programs.twice(programs.plain(model)))
         notes = bench.needs(model).notes
     bench.add(
         Result(
@@ -157,10 +161,10 @@ def both_models(bench: Bench) -> None:
             "the same, run models only",
             "≤ 1.05 ×",
             "s",
-            times["product"],
-            times["floor"],
-            times["baseline"],
-            1.05 * median(times["floor"]),
+            race.product,
+            race.floor,
+            race.baseline,
+            1.05 * median(race.floor),
             notes,
         )
     )

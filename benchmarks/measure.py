@@ -45,7 +45,19 @@ class Watched:
     memory: int
     disk: int
     seconds: float
-    cpu_seconds: float
+
+
+@dataclass(frozen=True)
+class Busy:
+    """What processors did while a command ran, in seconds of one processor.
+
+    Attributes:
+        machine: All of them, whatever for; on a quiet machine that is the command and what serves it.
+        servers: What of it the servers took.
+    """
+
+    machine: float
+    servers: float
 
 
 class FailedCommandError(Exception):
@@ -72,6 +84,24 @@ def in_turns(commands: Mapping[str, Command], runs: int) -> dict[str, list[float
     return times
 
 
+def busy(command: Command, servers: Sequence[int]) -> tuple[float, Busy]:
+    """The seconds of a command, and what processors did meanwhile; `servers` are processes with all below them."""
+    machine, own = _machine_seconds(), _tree_seconds(servers)
+    taken = seconds(command)
+    return taken, Busy(_machine_seconds() - machine, _tree_seconds(servers) - own)
+
+
+def _machine_seconds() -> float:
+    times = psutil.cpu_times()
+    return float(sum(times) - times.idle - getattr(times, "iowait", 0.0) - getattr(times, "steal", 0.0))
+
+
+def _tree_seconds(roots: Sequence[int]) -> float:
+    processes = [psutil.Process(root) for root in roots]
+    processes += [below for process in processes for below in process.children(recursive=True)]
+    return sum((sum(process.cpu_times()[:2]) for process in processes), 0.0)
+
+
 def watch(command: Command) -> Watched:
     """What the command's processes need at most: proportional set size (PSS) of all, and disk below its scratch."""
     _make_ready(command)
@@ -88,11 +118,11 @@ def watch(command: Command) -> Watched:
             disk = max(disk, disk_use(command.scratch))
             time.sleep(SAMPLE_SECONDS)
         taken = time.perf_counter() - started
-        _, status, used = ended
+        _, status, _ = ended
         process.returncode = os.waitstatus_to_exitcode(status)
         reader.join()
     _require_done(command, process.returncode, b"".join(said))
-    return Watched(memory, disk, taken, used.ru_utime + used.ru_stime)
+    return Watched(memory, disk, taken)
 
 
 def disk_use(directory: Path) -> int:

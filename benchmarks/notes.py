@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Mapping
 
+from benchmarks.bench import Race
+from benchmarks.measure import Busy
 from benchmarks.result import amount, median
 
 
-def work_notes(start_up: float, times: Mapping[str, Sequence[float]]) -> dict[str, str]:
-    """How much of the time is start-up, which no floor of these rows has."""
-    left = median(times["product"]) - start_up
+def work_notes(start_up: float, race: Race) -> dict[str, str]:
+    """Where the time goes: how much of it is start-up, which no floor of these rows has, and what processors do."""
+    left = median(race.product) - start_up
     return {
         "start-up": amount(start_up, "s"),
-        "without start-up": f"{amount(left, 's')}, {left / median(times['floor']):.2f} × the floor",
+        "without start-up": f"{amount(left, 's')}, {left / median(race.floor):.2f} × the floor",
+        f"{os.cpu_count()} processors under the floor": _busy(race.busy["floor"], race.floor[-1]),
+        "under Model Gate": _busy(race.busy["product"], race.product[-1]),
     }
+
+
+def _busy(busy: Busy, seconds: float) -> str:
+    servers = amount(busy.servers, "s")
+    return f"{amount(busy.machine, 's')} busy in {amount(seconds, 's')}, of which the servers {servers}"
 
 
 def tried_notes(what: str, times: Mapping[int, float]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The plain way to compare two model versions: download both with MLflow, then `filecmp` at every depth.
 
     python -m benchmarks.plain DIRECTORY URI NAME [URI NAME]
+    python -m benchmarks.plain LEFT RIGHT
 
 Run once for both servers, it runs itself once for each, since in one process MLflow would resolve both names on one.
 """
@@ -31,8 +32,10 @@ def are_equal(left: Path, right: Path) -> bool:
 
 
 def main() -> None:
-    """Download one model, or both and compare them."""
+    """Download one model, or both and compare them; or compare two directories that are there."""
     directory, *asked = sys.argv[1:]
+    if len(asked) == 1:
+        sys.exit(0 if are_equal(Path(directory), Path(asked[0])) else 1)
     if len(asked) == 2:
         download(asked[0], asked[1], directory)
         return

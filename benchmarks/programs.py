@@ -65,6 +65,17 @@ class Programs:
             argv += [url, model.name]
         return replace(self._command(argv), environment=self._environment | {"PYTHONPATH": str(ROOT)})
 
+    def plain_diff(self, left: Path, right: Path) -> Command:
+        """Two directories on this machine, compared without downloading anything."""
+        command = self._command([sys.executable, "-m", "benchmarks.plain", str(left), str(right)])
+        return replace(command, environment=self._environment | {"PYTHONPATH": str(ROOT)})
+
+    @staticmethod
+    def twice(command: Command) -> Command:
+        """A command, and once more, its scratch directory emptied in between."""
+        again = ["find", str(command.scratch), "-mindepth", "1", "-delete"]
+        return replace(command, argv=_shell(command.argv, again, command.argv))
+
     def curl(
         self, model: PlacedModel, connections: int, urls: Sequence[str] = (), parts: Sequence[Part] | None = None
     ) -> Command:

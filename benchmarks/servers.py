@@ -35,6 +35,7 @@ class Server:
     url: str
     directory: Path
     experiment: str
+    process: int
 
     def place(self, name: str, make: Callable[[Path], None]) -> Path:
         """Register version 1 of a model whose directory `make` fills; returns that directory."""
@@ -64,7 +65,7 @@ def two_servers(directory: Path) -> Iterator[tuple[Server, Server]]:
         for name, process, url in started:
             _await_workers(process, directory / name / "server.log")
             experiment = _post(url, "experiments/create", {"name": "benchmarks"})["experiment_id"]
-            servers.append(Server(url, directory / name, experiment))
+            servers.append(Server(url, directory / name, experiment, process.pid))
         yield servers[0], servers[1]
 
 

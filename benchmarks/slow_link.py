@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from benchmarks import models
-from benchmarks.bench import Bench
+from benchmarks.bench import Bench, Race
 from benchmarks.link import Shape
 from benchmarks.loopback import CONNECTIONS
 from benchmarks.notes import tried_notes, work_notes
@@ -25,14 +25,14 @@ def link_file(bench: Bench) -> None:
             for pieces in _RANGES
         }
         best, tried = bench.best(floors)
-        times = bench.race(programs.compare(model, urls), floors[best], programs.plain(model, urls))
+        race = bench.race(programs.compare(model, urls), floors[best], programs.plain(model, urls))
         notes = bench.needs(model, links).notes
     _add_link(
         bench,
         "link-file",
         f"compare of {amount(size, 'B')} in one file",
         f"`curl` of {best} ranges of each at once, then `diff -r`",
-        times,
+        race,
         tried_notes("seconds by ranges", tried) | notes,
     )
 
@@ -43,21 +43,19 @@ def link_files(bench: Bench) -> None:
     with bench.model(models.small_files(number)) as model, bench.links(_LINK) as links:
         urls = [link.url for link in links]
         best, tried = bench.best({each: programs.curl(model, each, urls) for each in CONNECTIONS})
-        times = bench.race(programs.compare(model, urls), programs.curl(model, best, urls), programs.plain(model, urls))
+        race = bench.race(programs.compare(model, urls), programs.curl(model, best, urls), programs.plain(model, urls))
         notes = bench.needs(model, links).notes
     _add_link(
         bench,
         "link-files",
         f"compare of {number:,} files of 4 KiB",
         f"`curl --parallel-max {best}` of both at once, then `diff -r`",
-        times,
+        race,
         tried_notes("seconds by connections", tried) | notes,
     )
 
 
-def _add_link(
-    bench: Bench, row: str, work: str, floor_is: str, times: dict[str, list[float]], notes: dict[str, str]
-) -> None:
+def _add_link(bench: Bench, row: str, work: str, floor_is: str, race: Race, notes: dict[str, str]) -> None:
     bench.add(
         Result(
             row,
@@ -65,10 +63,10 @@ def _add_link(
             floor_is,
             "≤ 1.15 ×",
             "s",
-            times["product"],
-            times["floor"],
-            times["baseline"],
-            1.15 * median(times["floor"]),
-            work_notes(bench.start_up(), times) | notes,
+            race.product,
+            race.floor,
+            race.baseline,
+            1.15 * median(race.floor),
+            work_notes(bench.start_up(), race) | notes,
         )
     )

@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from benchmarks.figures import BEGIN, END, QUICK_WARNING
 from benchmarks.link import Shape, link_to
-from benchmarks.measure import Command, FailedCommandError, seconds, watch
+from benchmarks.measure import Command, FailedCommandError, busy, seconds, watch
 from benchmarks.result import Result
 from benchmarks.rows import ROWS
 from benchmarks.table import line, verdict
@@ -110,7 +111,18 @@ def test_memory_and_disk_of_all_processes_are_watched(tmp_path: Path) -> None:
     assert 96 * MIB <= watched.memory < 200 * MIB
     assert 96 * MIB <= watched.disk < 97 * MIB
     assert watched.seconds >= 1
-    assert 0 < watched.cpu_seconds < watched.seconds * 2
+
+
+def test_what_processors_did_counts_a_server_and_what_nobody_waits_for(tmp_path: Path) -> None:
+    spin = "import time; time.sleep(0.3)\nwhile time.process_time() < 0.6: pass\ntime.sleep({})"
+    with subprocess.Popen(["sh", "-c", '"$0" -c "$1"; true', sys.executable, spin.format(60)]) as server:
+        detached = ["sh", "-c", 'setsid "$0" -c "$1" & sleep 3', sys.executable, spin.format(0)]
+        taken, did = busy(Command(detached, clean_environment(), tmp_path / "scratch"), [server.pid])
+        for each in (*psutil.Process(server.pid).children(), server):
+            each.kill()
+    assert taken >= 3
+    assert did.servers >= 0.5
+    assert did.machine >= did.servers + 0.5
 
 
 @pytest.fixture

@@ -74,7 +74,7 @@ def test_no_more_requests_are_let_through_than_the_level_allows() -> None:
             with lock:
                 under_way += 1
                 most = max(most, under_way)
-            time.sleep(0.01)
+            time.sleep(0.1)
             with lock:
                 under_way -= 1
 

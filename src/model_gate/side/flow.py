@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-FEWEST, FIRST, MOST = 2, 8, 64
+FEWEST, FIRST, MOST = 2, 16, 64
 # What a request costs beside its bytes, in bytes: small files count by number, large ones by size.
 _REQUEST_BYTES = 256 * 1024
 # More connections must bring this much more, or they are given up again; and then this many measurements of peace.

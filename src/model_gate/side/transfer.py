@@ -14,7 +14,8 @@ from model_gate.side.flow import Flow
 from model_gate.side.parts import Part, parts_of, validator
 from model_gate.side.wire import Wire
 
-# Held by each connection that reads.
+# Held by each connection that reads, at most: what has come is written at once, since waiting for a whole chunk copies
+# it once more, which is half of what a large file costs.
 _CHUNK_BYTES = 256 * 1024
 _BUSY = frozenset({429, 503})
 _TRIES = 4
@@ -120,7 +121,7 @@ class Transfer:
         """Write what comes of a part; returns what is missing of it when the connection breaks."""
         left = part
         try:
-            while left.size and (data := response.read(min(_CHUNK_BYTES, left.size))):
+            while left.size and (data := response.read1(min(_CHUNK_BYTES, left.size))):
                 if self._stopped.is_set():
                     raise UnevenError("Another part could not be had.")
                 self._write(descriptor, data, left.start)
@@ -135,7 +136,7 @@ class Transfer:
         if told != str(self._size) or _is_encoded(response):
             raise UnevenError(f"It is answered with {told} bytes, and was listed with {self._size}.")
         offset = 0
-        while data := response.read(_CHUNK_BYTES):
+        while data := response.read1(_CHUNK_BYTES):
             offset += len(data)
             if offset > self._size:
                 raise UnevenError("It is answered with more bytes than it was listed with.")

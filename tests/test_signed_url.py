@@ -7,6 +7,7 @@ import socket
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,10 +33,19 @@ def server() -> Iterator[FaultyServer]:
         yield started
 
 
-class CountingFlow(Flow):
-    """Counts how often a server asked for less."""
+class WatchedFlow(Flow):
+    """Keeps what had to wait for its turn, and how often a server asked for less."""
 
-    pushed_back = 0
+    def __init__(self) -> None:
+        super().__init__()
+        self.sizes: list[int] = []
+        self.pushed_back = 0
+
+    @contextmanager
+    def request(self, size: int) -> Iterator[None]:
+        self.sizes.append(size)
+        with super().request(size):
+            yield
 
     def push_back(self) -> None:
         self.pushed_back += 1
@@ -47,7 +57,7 @@ class Fetching:
 
     def __init__(self, url: str, directory: Path, headers: Mapping[str, str] | None = None) -> None:
         self.url = f"{url}{ARTIFACTS}/model.bin{QUERY}"
-        self.flow = CountingFlow()
+        self.flow = WatchedFlow()
         self.headers = headers or {}
         self.drawn = 0
         self._store = SignedStore(self.flow)
@@ -60,7 +70,7 @@ class Fetching:
 
     def _draw(self) -> SignedUrl:
         self.drawn += 1
-        return SignedUrl(self.url, self.headers)
+        return SignedUrl(f"{self.url}&number={self.drawn}", self.headers)
 
 
 @pytest.fixture
@@ -86,6 +96,7 @@ def test_headers_that_belong_to_the_url_go_with_each_part(server: FaultyServer, 
     assert Fetching(server.url, tmp_path, {"x-signed": "yes"}).fetch() == LARGE
     assert sorted(ranges(server.asked)) == sorted(RANGES)
     assert {each.headers["x-signed"] for each in server.asked} == {"yes"}
+    assert {each.headers["Accept-Encoding"] for each in server.asked} == {"identity"}
     assert server.authorizations == {None}
 
 
@@ -95,6 +106,39 @@ def test_a_url_that_is_for_a_range_leaves_no_choice_of_another(server: FaultySer
     assert Fetching(server.url, tmp_path, {name: "bytes=0-"}).fetch() == LARGE
     (asked,) = server.asked
     assert {key: value for key, value in asked.headers.items() if "range" in key.lower()} == {name: "bytes=0-"}
+
+
+@pytest.mark.parametrize("listed", [MIB, 2 * MIB])
+def test_a_small_file_is_asked_for_once_whatever_its_size_is(
+    server: FaultyServer, fetching: Fetching, listed: int
+) -> None:
+    server.files["model.bin"] = LARGE[:MIB]
+    # Whoever asked for it holds the size against what was listed.
+    assert fetching.fetch(listed) == LARGE[:MIB]
+    assert ranges(server.asked) == [""]
+    assert (fetching.drawn, fetching.flow.sizes) == (1, [listed])
+
+
+def test_one_url_is_drawn_for_all_parts_that_are_refused(server: FaultyServer, fetching: Fetching) -> None:
+    def expire(call: Call) -> None:
+        asked = call.asked.headers["Range"]
+        if asked == FIRST or call.asked.query["number"] != ["1"]:
+            ranged(call)
+            return
+        # The last part is refused when the middle one has another URL already.
+        call.server.is_closing.wait(1.5 if asked == LAST else 0)
+        call.send(b"", 403)
+
+    server.faults["/model.bin"] = expire
+    assert fetching.fetch() == LARGE
+    assert fetching.drawn == 2
+    assert sorted(ranges(server.asked)) == sorted([*RANGES, MIDDLE, LAST])
+
+
+def test_a_part_that_is_not_there_is_no_reason_to_wait(server: FaultyServer, fetching: Fetching) -> None:
+    server.faults["/model.bin"] = lambda call: answered(call, {FIRST: 416})
+    assert fetching.fetch() == LARGE
+    assert ranges(server.asked) == [FIRST, ""]
 
 
 @pytest.mark.parametrize("code, times", [(429, 1), (503, 1), (500, 0)])
@@ -119,6 +163,14 @@ def test_a_store_that_asks_for_an_hour_is_told_at_once_and_asked_no_more(
     assert len(server.asked) == 1
 
 
+@pytest.mark.parametrize("size", [MIB, len(LARGE)])
+def test_a_store_that_stays_busy_is_asked_four_times(server: FaultyServer, fetching: Fetching, size: int) -> None:
+    server.faults["/model.bin"] = status(503, retry_after="0")
+    with pytest.raises(UnreachableError, match="it is busy"):
+        fetching.fetch(size)
+    assert len(server.asked) == 4
+
+
 def test_a_store_that_never_answers_is_not_asked_for_the_whole_after_the_parts(
     server: FaultyServer, fetching: Fetching, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,7 +193,7 @@ def test_no_part_waits_when_another_one_cannot_be_had(server: FaultyServer, fetc
 
 
 @pytest.mark.parametrize("size", [MIB, len(LARGE)])
-@pytest.mark.parametrize("code", [410, 503, 403])
+@pytest.mark.parametrize("code", [410, 416, 503, 403])
 def test_no_error_and_nothing_that_led_to_it_names_the_url(
     server: FaultyServer, fetching: Fetching, monkeypatch: pytest.MonkeyPatch, code: int, size: int
 ) -> None:

@@ -272,20 +272,21 @@ def test_a_url_for_a_range_of_its_own_is_used_as_it_is(bench: Bench, side: Track
 
 
 @pytest.mark.parametrize(
-    "name, kind, text",
+    "name, kind, text, reason",
     [
-        ("gone", TransferError, "broke off before its end"),
-        ("refused", AccessError, "even by a fresh signed URL (403)"),
+        ("gone", TransferError, "broke off before its end", "IncompleteRead"),
+        ("refused", AccessError, "even by a fresh signed URL (403)", "RefusedError: 403"),
     ],
 )
 def test_a_file_that_never_comes_is_an_error_without_the_url(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str, kind: type[ModelGateError], text: str
+    bench: Bench, side: TrackingServer, tmp_path: Path, name: str, kind: type[ModelGateError], text: str, reason: str
 ) -> None:
     started = time.monotonic()
     with pytest.raises(kind) as caught:
         registered(bench, side, name, tmp_path)
     assert time.monotonic() - started < 60
     assert text in caught.value.message
+    assert reason in caught.value.detail
     told = f"{caught.value.message} {caught.value.remedy} {caught.value.detail}"
     assert "signature" not in told
     assert f"/{name}/1/" not in told

@@ -16,6 +16,7 @@ from faulty_server import ARTIFACTS, Asked, Call, FaultyServer, never, ranged, s
 from model_gate.errors import ModelGateError, NotFoundError, UnreachableError
 from model_gate.side import signed_url
 from model_gate.side.flow import Flow
+from model_gate.side.note import Tally
 from model_gate.side.parts import parts_of
 from model_gate.side.signed_url import SignedStore, SignedUrl
 
@@ -133,6 +134,21 @@ def test_one_url_is_drawn_for_all_parts_that_are_refused(server: FaultyServer, f
     assert fetching.fetch() == LARGE
     assert fetching.drawn == 2
     assert sorted(ranges(server.asked)) == sorted([*RANGES, MIDDLE, LAST])
+
+
+def test_a_part_of_which_nothing_comes_leaves_the_whole(server: FaultyServer, fetching: Fetching) -> None:
+    server.faults["/model.bin"] = lambda call: ranged(call, until=0 if "Range" in call.asked.headers else None)
+    assert fetching.fetch() == LARGE
+    assert ranges(server.asked)[-1] == ""
+
+
+def test_what_comes_a_second_and_a_third_time_is_told_once() -> None:
+    notes: list[dict[str, int]] = []
+    tally = Tally(notes.append)
+    for mebibytes in (5, 8, 10):
+        tally.restart()
+        tally.add(mebibytes * MIB)
+    assert sum(note["bytes"] for note in notes) == 10 * MIB
 
 
 def test_a_part_that_is_not_there_is_no_reason_to_wait(server: FaultyServer, fetching: Fetching) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
@@ -121,14 +122,23 @@ def test_a_small_file_is_asked_for_once_whatever_its_size_is(
 
 
 def test_one_url_is_drawn_for_all_parts_that_are_refused(server: FaultyServer, fetching: Fetching) -> None:
+    is_last_asked, is_drawn_anew = threading.Event(), threading.Event()
+
     def expire(call: Call) -> None:
         asked = call.asked.headers["Range"]
-        if asked == FIRST or call.asked.query["number"] != ["1"]:
-            ranged(call)
+        if call.asked.query["number"] != ["1"]:
+            is_drawn_anew.set()
+        elif asked == MIDDLE:
+            is_last_asked.wait(10)
+            call.send(b"", 403)
             return
-        # The last part is refused when the middle one has another URL already.
-        call.server.is_closing.wait(1.5 if asked == LAST else 0)
-        call.send(b"", 403)
+        elif asked == LAST:
+            # It is refused when the middle one has another URL already.
+            is_last_asked.set()
+            is_drawn_anew.wait(10)
+            call.send(b"", 403)
+            return
+        ranged(call)
 
     server.faults["/model.bin"] = expire
     assert fetching.fetch() == LARGE

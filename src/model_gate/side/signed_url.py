@@ -76,28 +76,30 @@ class SignedStore:
             TransferError: The body broke off.
         """
         tally = Tally(note)
-        if len(parts_of(size)) > 1 and self._fetch_parts(draw, path, size, destination, tally):
-            return
-        with self._flow.request(size), _SignedWire(draw, path, self._flow) as wire:
+        connections = min(len(parts_of(size)), MOST)
+        if connections > 1:
+            with _SignedWire(draw, path, self._flow, connections) as wire:
+                if self._fetch_parts(wire, size, destination, tally):
+                    return
+        with self._flow.request(size), _SignedWire(draw, path, self._flow, 1) as wire:
             wire.write_to(destination, tally)
 
-    def _fetch_parts(self, draw: Draw, path: str, size: int, destination: str, tally: Tally) -> bool:
+    def _fetch_parts(self, wire: _SignedWire, size: int, destination: str, tally: Tally) -> bool:
         """Whether it went smoothly; if not, the store may give the file whole, or tell what is wrong."""
-        with _SignedWire(draw, path, self._flow) as wire:
-            try:
-                Transfer(wire, self._flow, self._parts, "", size, tally.add).write_to(destination)
-            except (HTTPError, UnevenError, AccessError):
-                return False
+        try:
+            Transfer(wire, self._flow, self._parts, "", size, tally.add).write_to(destination)
+        except (HTTPError, UnevenError, AccessError):
+            return False
         return True
 
 
 class _SignedWire:
-    """Connections for one file. Use it as a context manager.
+    """Connections for one file, at most so many that are kept. Use it as a context manager.
 
     Once one request has failed for good, no other is sent or waits to be sent.
     """
 
-    def __init__(self, draw: Draw, path: str, flow: Flow) -> None:
+    def __init__(self, draw: Draw, path: str, flow: Flow, connections: int) -> None:
         self._draw = draw
         self._path = path
         self._flow = flow
@@ -107,8 +109,9 @@ class _SignedWire:
         self._lock = threading.Lock()
         # It knows the environment's proxies and certificates.
         self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=connections)
         for scheme in ("https://", "http://"):
-            self._session.mount(scheme, HTTPAdapter(pool_maxsize=MOST))
+            self._session.mount(scheme, adapter)
 
     def __enter__(self) -> _SignedWire:
         return self

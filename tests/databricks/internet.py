@@ -19,6 +19,8 @@ from emulator.exchange import Answer, Request
 
 from certificates import certificates
 
+_FORWARDED = frozenset({"Content-Type", "Content-Range", "ETag"})
+
 Site = Callable[[Request], Answer]
 
 
@@ -72,7 +74,7 @@ def forward(url: str) -> Site:
             headers = {name: value for name, value in request.headers.items() if name != "host"}
             connection.request(request.method, target, request.body, headers)
             response = connection.getresponse()
-            kept = {name: value for name, value in response.getheaders() if name == "Content-Type"}
+            kept = {name: value for name, value in response.getheaders() if name in _FORWARDED}
             return Answer(response.status, response.read(), kept)
         finally:
             connection.close()

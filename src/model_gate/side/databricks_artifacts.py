@@ -7,7 +7,7 @@ list a directory again for each file in it, or hand presigned URLs to other proc
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import quote
 
 from databricks.sdk.errors import Unauthenticated
@@ -26,24 +26,15 @@ from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalo
 
 from model_gate.databricks import RegistryKind
 from model_gate.errors import NotFoundError
-from model_gate.side.artifacts import Artifacts, require_readable
+from model_gate.side.artifacts import Artifacts, Files, require_readable
 from model_gate.side.databricks_rest import get, get_json, require_success
+from model_gate.side.flow import Flow
 from model_gate.side.note import Note
-from model_gate.side.signed_url import SignedUrl, fetch_signed
+from model_gate.side.signed_url import SignedStore, SignedUrl
 
 _CHUNK_BYTES = 1024 * 1024
 # What is read by the Files API, or by MLflow's own credentials for it.
 _SERVED = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
-
-
-class Files(Protocol):
-    """The files of one model."""
-
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """What is directly below `path`."""
-
-    def fetch(self, path: str, destination: str) -> None:
-        """Write one file, without listing anything again."""
 
 
 class DatabricksArtifacts(Artifacts):
@@ -52,34 +43,61 @@ class DatabricksArtifacts(Artifacts):
     def __init__(self, kind: RegistryKind) -> None:
         super().__init__("databricks")
         self._kind = kind
+        self._signed = SignedStore(self._flow)
 
     def forget(self) -> None:
         """Make every client anew when it is next needed: there is another access token."""
         self._model.cache_clear()
 
-    def fetch(self, uri: str, path: str, size: int, destination: str, note: Note) -> None:  # noqa: ARG002  # it tells none
-        """Write one file of `size` bytes to `destination`."""
-        with self._flow.request(size):
-            self._model(uri).fetch(path, destination)
-
     def _open(self, uri: str) -> Files:
         if uri.startswith("models:/"):
             name, _, number = uri.removeprefix("models:/").rpartition("/")
-            return _catalog_files(uri) if self._kind is RegistryKind.UNITY_CATALOG else _RegistryFiles(name, number)
+            if self._kind is RegistryKind.UNITY_CATALOG:
+                return self._catalog_files(uri)
+            return _RegistryFiles(self._signed, name, number)
         if not uri.startswith("dbfs:/"):
             require_readable(uri, self._tracking_uri)
         elif not uri.startswith(_SERVED):
-            return _DbfsFiles(uri)
+            return _DbfsFiles(self._flow, uri)
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
         if isinstance(repository, DatabricksTrackingArtifactRepository):
-            return _tracked(repository, uri)
-        return _StoreFiles(repository)
+            return self._tracked_files(repository, uri)
+        return _StoreFiles(self._flow, repository)
+
+    def _catalog_files(self, uri: str) -> Files:
+        """A model in Unity Catalog: by the Files API, presigned URLs or vended credentials, as the catalog says."""
+        repository = UnityCatalogModelsArtifactRepository(  # type: ignore[abstract]
+            uri, registry_uri="databricks-uc", tracking_uri="databricks"
+        )
+        store = repository._get_artifact_repo()  # type: ignore[no-untyped-call]  # noqa: SLF001
+        if isinstance(store, PresignedUrlArtifactRepository):
+            return _SignedFiles(self._signed, store)
+        return _StoreFiles(self._flow, store)
+
+    def _tracked_files(self, repository: DatabricksTrackingArtifactRepository, uri: str) -> Files:
+        """The files of a run or a logged model: one way for all of them, the Files API if it knows the place."""
+        try:
+            root = repository.databricks_sdk_repo.list_artifacts(None)
+        except Unauthenticated:
+            raise
+        except DatabricksError:
+            root = []
+        if root:
+            return _StoreFiles(self._flow, repository.databricks_sdk_repo, root)
+        root = repository.databricks_artifact_repo.list_artifacts("")
+        if not root:
+            raise NotFoundError(
+                f"There is nothing at {uri}.",
+                "The run or its artifacts may have been deleted, or belong to another workspace.",
+            )
+        return _SignedFiles(self._signed, repository.databricks_artifact_repo, root)
 
 
 class _RegistryFiles:
     """A model in the workspace's registry, by the registry's own listing and signed URLs."""
 
-    def __init__(self, name: str, number: str) -> None:
+    def __init__(self, store: SignedStore, name: str, number: str) -> None:
+        self._store = store
         self._asked = {"name": name, "version": number}
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
@@ -93,20 +111,23 @@ class _RegistryFiles:
                 return found
             asked["page_token"] = page["next_page_token"]
 
-    def fetch(self, path: str, destination: str) -> None:
-        """Write one file."""
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:
+        """Write one file of `size` bytes; `note` is given how many `bytes` more have come."""
 
         def draw() -> SignedUrl:
             data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._asked, "path": path})
             return SignedUrl(data["signed_uri"], {each["name"]: each["value"] for each in data.get("headers") or ()})
 
-        fetch_signed(draw, path, destination)
+        self._store.fetch(draw, path, size, destination, note)
 
 
 class _SignedFiles:
     """A model in a store that the workspace gives presigned URLs for."""
 
-    def __init__(self, repository: CloudArtifactRepository, root: list[FileInfo] | None = None) -> None:
+    def __init__(
+        self, store: SignedStore, repository: CloudArtifactRepository, root: list[FileInfo] | None = None
+    ) -> None:
+        self._store = store
         self._repository = repository
         self._root = root
 
@@ -116,20 +137,21 @@ class _SignedFiles:
             return self._root
         return self._repository.list_artifacts(path or "")
 
-    def fetch(self, path: str, destination: str) -> None:
-        """Write one file."""
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:
+        """Write one file of `size` bytes; `note` is given how many `bytes` more have come."""
 
         def draw() -> SignedUrl:
             (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
             return SignedUrl(info.signed_uri, {header.name: header.value for header in info.headers})
 
-        fetch_signed(draw, path, destination)
+        self._store.fetch(draw, path, size, destination, note)
 
 
 class _StoreFiles:
     """A model in a store of its own, or behind the Files API."""
 
-    def __init__(self, repository: ArtifactRepository, root: list[FileInfo] | None = None) -> None:
+    def __init__(self, flow: Flow, repository: ArtifactRepository, root: list[FileInfo] | None = None) -> None:
+        self._flow = flow
         self._repository = repository
         self._root = root
 
@@ -139,19 +161,21 @@ class _StoreFiles:
         # JSON may leave a zero out. A size that is not told but not zero is found out when the file has come.
         return [info if info.is_dir else FileInfo(info.path, False, info.file_size or 0) for info in found]
 
-    def fetch(self, path: str, destination: str) -> None:
-        """Write one file."""
-        if isinstance(self._repository, CloudArtifactRepository):
-            # `_download_file` would list the parent directory once more.
-            self._repository._download_from_cloud(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
-        else:
-            self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:  # noqa: ARG002  # it tells none
+        """Write one file of `size` bytes."""
+        with self._flow.request(size):
+            if isinstance(self._repository, CloudArtifactRepository):
+                # `_download_file` would list the parent directory once more.
+                self._repository._download_from_cloud(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+            else:
+                self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 class _DbfsFiles:
     """A model on DBFS by REST, every answer looked at and no body touched."""
 
-    def __init__(self, uri: str) -> None:
+    def __init__(self, flow: Flow, uri: str) -> None:
+        self._flow = flow
         self._root = "/" + uri.removeprefix("dbfs:").strip("/")
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
@@ -160,39 +184,12 @@ class _DbfsFiles:
         entries = get_json("/api/2.0/dbfs/list", {"path": directory}).get("files", ())
         return [_info({**entry, "path": entry["path"].removeprefix(self._root + "/")}) for entry in entries]
 
-    def fetch(self, path: str, destination: str) -> None:
-        """Write one file."""
-        with get(f"/dbfs{quote(self._root)}/{quote(path)}", stream=True) as response, open(destination, "wb") as file:
+    def fetch(self, path: str, size: int, destination: str, note: Note) -> None:  # noqa: ARG002  # it tells none
+        """Write one file of `size` bytes."""
+        place = f"/dbfs{quote(self._root)}/{quote(path)}"
+        with self._flow.request(size), get(place, stream=True) as response, open(destination, "wb") as file:
             require_success(response)
             file.writelines(response.iter_content(_CHUNK_BYTES))
-
-
-def _catalog_files(uri: str) -> Files:
-    """A model in Unity Catalog: by the Files API, presigned URLs or vended credentials, as the catalog says."""
-    repository = UnityCatalogModelsArtifactRepository(  # type: ignore[abstract]
-        uri, registry_uri="databricks-uc", tracking_uri="databricks"
-    )
-    store = repository._get_artifact_repo()  # type: ignore[no-untyped-call]  # noqa: SLF001
-    return _SignedFiles(store) if isinstance(store, PresignedUrlArtifactRepository) else _StoreFiles(store)
-
-
-def _tracked(repository: DatabricksTrackingArtifactRepository, uri: str) -> Files:
-    """The files of a run or a logged model: one way for all of them, the Files API if it knows the place."""
-    try:
-        root = repository.databricks_sdk_repo.list_artifacts(None)
-    except Unauthenticated:
-        raise
-    except DatabricksError:
-        root = []
-    if root:
-        return _StoreFiles(repository.databricks_sdk_repo, root)
-    root = repository.databricks_artifact_repo.list_artifacts("")
-    if not root:
-        raise NotFoundError(
-            f"There is nothing at {uri}.",
-            "The run or its artifacts may have been deleted, or belong to another workspace.",
-        )
-    return _SignedFiles(repository.databricks_artifact_repo, root)
 
 
 def _info(entry: dict[str, Any]) -> FileInfo:

@@ -7,6 +7,7 @@ from typing import Any
 import mlflow
 
 from model_gate.databricks import RegistryKind
+from model_gate.errors import ModelGateError
 from model_gate.side.databricks_artifacts import DatabricksArtifacts
 from model_gate.side.databricks_failures import told
 from model_gate.side.databricks_registry import DatabricksRegistry
@@ -40,6 +41,9 @@ class DatabricksSession(Session):
         """
         try:
             return self._workspace.perform(lambda: super(DatabricksSession, self).perform(operation, asked, note))
+        except ModelGateError:
+            # As it is: were it raised from itself, what led to it would be lost.
+            raise
         except Exception as error:  # all of them are told; none is swallowed
             raise told(error, self._address, self._kind, asked.get("uri", "")) from error
 

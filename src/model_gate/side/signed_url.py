@@ -1,16 +1,30 @@
-"""Fetches a file by a presigned URL: no credential goes along, every wait is bounded, an expired URL is drawn anew."""
+"""Fetches files by presigned URLs: no credential goes along, every wait is bounded, a URL that failed is drawn anew.
+
+A large file comes in parts, side by side, where the store has ranges and says which file they are of.
+"""
 
 from __future__ import annotations
 
-import itertools
+import re
+import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
+from requests.adapters import HTTPAdapter
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from model_gate.errors import AccessError, NotFoundError, TransferError, UnreachableError
+from model_gate.side.flow import MOST, Flow
+from model_gate.side.note import Note, Tally
+from model_gate.side.parts import parts_of
+from model_gate.side.transfer import Transfer, UnevenError
 
 # Until the first byte; how long a body may take is the parent's to say, which knows its size.
 _CONNECT_SECONDS, _READ_SECONDS, _RETRY_SECONDS = 10, 20, 20
@@ -18,7 +32,13 @@ _TRIES = 4
 _CHUNK_BYTES = 1024 * 1024
 # What stores answer to a URL that is no longer valid.
 _EXPIRED = frozenset({400, 401, 403})
-_BUSY = frozenset({408, 429, 500, 502, 503, 504})
+_OVERLOADED = frozenset({429, 503})
+_BUSY = _OVERLOADED | {408, 500, 502, 504}
+# A URL that was signed for a range is for that range only. The second one is what Azure calls the first.
+_RANGES = frozenset({"range", "x-ms-range", "if-range"})
+_ADDRESS = re.compile(r"\S*[/?]\S*")
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -34,58 +54,183 @@ class SignedUrl:
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-def fetch_signed(draw: Callable[[], SignedUrl], path: str, destination: str) -> None:
-    """Write the file behind a presigned URL to `destination`; `draw` asks for a URL, anew each time.
+Draw = Callable[[], SignedUrl]
 
-    Raises:
-        AccessError: The store refuses a fresh URL too.
-        NotFoundError: It has no such file.
-        UnreachableError: It does not answer, or asks to wait for too long.
-        TransferError: The body broke off.
-    """
-    deadline = time.monotonic() + _RETRY_SECONDS
-    for attempt in itertools.count():
-        signed = draw()
-        failure: Exception | None = None
+
+class SignedStore:
+    """The stores that presigned URLs lead to."""
+
+    def __init__(self, flow: Flow) -> None:
+        self._flow = flow
+        self._parts = ThreadPoolExecutor(MOST)
+
+    def fetch(self, draw: Draw, path: str, size: int, destination: str, note: Note) -> None:
+        """Write the file of `size` bytes behind a presigned URL to `destination`, which exists.
+
+        `draw` asks for a URL, anew each time; `note` is given how many `bytes` more have come.
+
+        Raises:
+            AccessError: The store refuses a fresh URL too.
+            NotFoundError: It has no such file.
+            UnreachableError: It does not answer, or asks to wait for too long.
+            TransferError: The body broke off.
+        """
+        tally = Tally(note)
+        connections = min(len(parts_of(size)), MOST)
+        if connections > 1:
+            with _SignedWire(draw, path, self._flow, connections) as wire:
+                if self._fetch_parts(wire, size, destination, tally):
+                    return
+        with self._flow.request(size), _SignedWire(draw, path, self._flow, 1) as wire:
+            wire.write_to(destination, tally)
+
+    def _fetch_parts(self, wire: _SignedWire, size: int, destination: str, tally: Tally) -> bool:
+        """Whether it went smoothly; if not, the store may give the file whole, or tell what is wrong."""
         try:
-            wait = _attempt(signed, path, destination)
-        except requests.RequestException as error:
-            wait, failure = 2.0**attempt, error
-        if wait is None:
-            return
-        if attempt == _TRIES - 1 or time.monotonic() + wait > deadline:
-            raise _given_up(signed, path, failure) from failure
-        time.sleep(wait)
+            Transfer(wire, self._flow, self._parts, "", size, tally.add).write_to(destination)
+        except (HTTPError, UnevenError, AccessError):
+            return False
+        return True
 
 
-def _attempt(signed: SignedUrl, path: str, destination: str) -> float | None:
-    """Try once: None if the file was written, else the seconds to wait before the next try."""
-    headers = {"Accept-Encoding": "identity", **signed.headers}
-    timeout = (_CONNECT_SECONDS, _READ_SECONDS)
-    with requests.get(signed.url, headers=headers, stream=True, timeout=timeout) as response:
+class _SignedWire:
+    """Connections for one file, at most so many that are kept. Use it as a context manager.
+
+    Once one request has failed for good, no other is sent or waits to be sent.
+    """
+
+    def __init__(self, draw: Draw, path: str, flow: Flow, connections: int) -> None:
+        self._draw = draw
+        self._path = path
+        self._flow = flow
+        self._signed: SignedUrl | None = None
+        self._failure: Exception | None = None
+        self._failed = threading.Event()
+        self._lock = threading.Lock()
+        # It knows the environment's proxies and certificates.
+        self._session = requests.Session()
+        adapter = HTTPAdapter(pool_maxsize=connections)
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, adapter)
+
+    def __enter__(self) -> _SignedWire:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._session.close()
+
+    @contextmanager
+    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:  # noqa: ARG002  # it is drawn
+        """The answer to a GET with these `headers`, its body unread, as soon as the store gives one.
+
+        Raises:
+            UnevenError: The URL leaves no choice of a range.
+            ModelGateError: As `SignedStore.fetch` does.
+        """
+        try:
+            with self._try(lambda signed: self._ask(signed, headers)) as response:
+                yield response.raw
+        except Exception as error:
+            self._fail(error)
+            raise
+
+    def write_to(self, destination: str, tally: Tally) -> None:
+        """Write the file, of a single answer.
+
+        Raises:
+            ModelGateError: As `SignedStore.fetch` does.
+        """
+        self._try(lambda signed: self._write(signed, destination, tally))
+
+    def _try(self, call: Callable[[SignedUrl], _T]) -> _T:
+        """What a call comes to, again and again with another URL, until it does not fail or there is no hope."""
+        deadline = time.monotonic() + _RETRY_SECONDS
+        failures = 0
+        while True:
+            signed = self._current()
+            try:
+                return call(signed)
+            except requests.RequestException as error:
+                pause = error.seconds if isinstance(error, _BusyError) else 2.0**failures
+                failures += 1
+                if failures == _TRIES or time.monotonic() + pause > deadline:
+                    raise _given_up(signed, self._path, error) from _nameless(error)
+            self._discard(signed)
+            self._failed.wait(pause)
+
+    def _ask(self, signed: SignedUrl, headers: Mapping[str, str]) -> requests.Response:
+        """An answer that is neither an error nor a wish to be asked later."""
+        if headers and not _RANGES.isdisjoint(name.lower() for name in signed.headers):
+            raise UnevenError("The URL is for a range of its own.")
+        response = self._session.get(
+            signed.url,
+            headers={"Accept-Encoding": "identity", **signed.headers, **headers},
+            stream=True,
+            timeout=(_CONNECT_SECONDS, _READ_SECONDS),
+        )
+        try:
+            self._require_answer(signed, response, is_part=bool(headers))
+        except BaseException:
+            response.close()
+            raise
+        return response
+
+    def _require_answer(self, signed: SignedUrl, response: requests.Response, *, is_part: bool) -> None:
         status = response.status_code
+        if status in _OVERLOADED:
+            self._flow.push_back()
         if status in _BUSY:
-            return _retry_after(response)
+            raise _BusyError(response)
         if status in _EXPIRED:
             raise _RefusedError(status)
         if status == 404:
-            raise NotFoundError(f"{path} does not exist in the store at {signed.host} (404).", "Was it deleted?")
-        response.raise_for_status()
-        with open(destination, "wb") as file:
-            file.writelines(response.iter_content(_CHUNK_BYTES))
-    return None
+            raise NotFoundError(f"{self._path} does not exist in the store at {signed.host} (404).", "Was it deleted?")
+        # That there is no such part is an answer: the file is another one by now.
+        if not (is_part and status == 416):
+            response.raise_for_status()
+
+    def _write(self, signed: SignedUrl, destination: str, tally: Tally) -> None:
+        tally.restart()
+        with self._ask(signed, {}) as response, open(destination, "wb") as file:
+            for data in response.iter_content(_CHUNK_BYTES):
+                file.write(data)
+                tally.add(len(data))
+
+    def _current(self) -> SignedUrl:
+        """The URL for the next request."""
+        with self._lock:
+            if self._failure is not None:
+                raise self._failure
+            if self._signed is None:
+                self._signed = self._draw()
+            return self._signed
+
+    def _discard(self, signed: SignedUrl) -> None:
+        """Have another URL drawn, unless that was done meanwhile."""
+        with self._lock:
+            if self._signed is signed:
+                self._signed = None
+
+    def _fail(self, error: Exception) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+        self._failed.set()
 
 
 class _RefusedError(requests.RequestException):
     """The store does not accept the URL, as if it had expired."""
 
 
-def _retry_after(response: requests.Response) -> float:
-    text = response.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 1.0
+class _BusyError(requests.RequestException):
+    """The store asks to be asked again in so many `seconds`."""
+
+    def __init__(self, response: requests.Response) -> None:
+        super().__init__(response.status_code)
+        text = response.headers.get("Retry-After", "")
+        self.seconds = float(text) if text.isdigit() else 1.0
 
 
-def _given_up(signed: SignedUrl, path: str, failure: Exception | None) -> Exception:
+def _given_up(signed: SignedUrl, path: str, failure: requests.RequestException) -> Exception:
     if isinstance(failure, _RefusedError):
         return AccessError(
             f"The store at {signed.host} refuses {path}, even by a fresh signed URL ({failure}).",
@@ -93,8 +238,16 @@ def _given_up(signed: SignedUrl, path: str, failure: Exception | None) -> Except
         )
     if isinstance(failure, requests.exceptions.ChunkedEncodingError):
         return TransferError(f"The download of {path} from {signed.host} broke off before its end.", "Run it again.")
-    reason = "it is busy" if failure is None else "it cannot be reached, or does not answer in time"
+    is_busy = isinstance(failure, _BusyError)
+    reason = "it is busy" if is_busy else "it cannot be reached, or does not answer in time"
     return UnreachableError(
         f"The store at {signed.host}, where {path} is, gives no answer: {reason}.",
         "Check that this runner's network may reach the store.",
     )
+
+
+def _nameless(failure: requests.RequestException) -> requests.RequestException:
+    """What happened, for --verbose, without the URL: whoever has that may fetch the file."""
+    reason = failure.args[0] if failure.args else None
+    reason = getattr(reason, "reason", None) or reason
+    return requests.RequestException(_ADDRESS.sub("…", f"{type(failure).__name__}: {reason!r}"))

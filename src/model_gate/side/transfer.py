@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import AbstractContextManager
+from typing import Protocol
 
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from model_gate.side.flow import Flow
 from model_gate.side.parts import Part, parts_of, validator
-from model_gate.side.wire import Wire
 
 # Held by each connection that reads, at most: what has come is written at once, since waiting for a whole chunk copies
 # it once more, which is half of what a large file costs.
@@ -26,6 +27,13 @@ class UnevenError(Exception):
     """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
 
 
+class Source(Protocol):
+    """What a file is asked of, by any number of threads."""
+
+    def get(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
+        """The answer to a GET, its body unread."""
+
+
 class Transfer:
     """One file of `size` bytes at `url`.
 
@@ -35,14 +43,14 @@ class Transfer:
 
     def __init__(
         self,
-        wire: Wire,
+        source: Source,
         flow: Flow,
         pool: ThreadPoolExecutor,
         url: str,
         size: int,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._wire = wire
+        self._source = source
         self._flow = flow
         self._pool = pool
         self._url = url
@@ -83,7 +91,7 @@ class Transfer:
         left = part
         for attempt in range(_TRIES):
             pause = 0.0
-            with self._flow.request(left.size), self._wire.get(self._url, self._asked(left)) as response:
+            with self._flow.request(left.size), self._source.get(self._url, self._asked(left)) as response:
                 if response.status in _BUSY:
                     self._flow.push_back()
                     pause = _pause(response, attempt)

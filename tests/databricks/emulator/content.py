@@ -76,6 +76,8 @@ class Settings:
         azure: The shared access signature that it vends, as a query.
         gcp: The access token that it vends.
         cloud: What the host says it runs on.
+        store: The address that presigned URLs lead to, this server's own if empty.
+        signed_ranges: Ranges that presigned URLs are for, by a part of the path of their files.
     """
 
     files_api: str = "on"
@@ -90,23 +92,30 @@ class Settings:
     azure: str = ""
     gcp: str = ""
     cloud: str = "AWS"
+    store: str = ""
+    signed_ranges: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with requests whose method, path and query (`GET /api/…?name=…`) match.
+    """Something that goes wrong with requests whose method, path, query and range match.
+
+    These are told as in `GET /signed/…?signature=… bytes=0-9`.
 
     Attributes:
         request: A regular expression.
         after: How many matching requests go right first.
         times: How many go wrong then; 0 for all.
         status: Answered instead, 0 for the right answer.
-        headers: Beside the answer's own.
+        headers: Beside the answer's own, "" to leave one out.
         body: Instead of the answer's, None for the right one.
         seconds: The wait before the answer.
         trickle: The wait before each of the body's bytes.
         cut: The body ends after so many bytes, -1 for all of it.
         honest: Whether Content-Length tells of the cut.
+        ignored: Headers of the request that are not heeded, in lower case.
+        expires: Whether the presigned URL has expired with this request, for good.
+        replacement: Takes the place of the file before the answer: a path relative to the file's directory.
     """
 
     request: str
@@ -119,6 +128,9 @@ class Fault:
     trickle: float = 0
     cut: int = -1
     honest: bool = True
+    ignored: tuple[str, ...] = ()
+    expires: bool = False
+    replacement: str = ""
 
 
 @dataclass(frozen=True)

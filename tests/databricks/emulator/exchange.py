@@ -49,8 +49,8 @@ class Workspace(Protocol):
     def new_access_token(self) -> str:
         """An access token."""
 
-    def sign(self, path: str) -> str:
-        """A URL that gives the file at this path of this machine without a token, for a while."""
+    def sign(self, path: str) -> tuple[str, list[dict[str, str]]]:
+        """A URL that gives the file at this path without a token, for a while, and what must be sent along."""
 
 
 Route = Callable[[Workspace, Request, tuple[str, ...]], Answer]

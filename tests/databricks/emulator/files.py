@@ -7,8 +7,6 @@ from typing import Any
 
 from emulator.exchange import Answer, Request, Workspace, answer, missing, page
 
-SIGNED_HEADERS = [{"name": "x-emulator-signed", "value": "yes"}]
-
 
 def infos(root: Path, path: str) -> list[dict[str, Any]]:
     """MLflow's listing: paths relative to `root`; a file lists itself."""
@@ -54,4 +52,5 @@ def download_url(workspace: Workspace, root: Path, path: str) -> Answer:
     """A presigned URL (`POST fs/create-download-url`)."""
     if not (root / path).is_file():
         raise missing(f"The file {path}")
-    return answer({"url": workspace.sign(str(root / path)), "headers": SIGNED_HEADERS})
+    url, headers = workspace.sign(str(root / path))
+    return answer({"url": url, "headers": headers})

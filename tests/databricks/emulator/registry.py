@@ -98,7 +98,8 @@ def _signed(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answe
     target = version.directory / request.asked["path"]
     if not target.is_file():
         raise missing(f"The file {request.asked['path']}")
-    return answer({"signed_uri": workspace.sign(str(target)), "headers": files.SIGNED_HEADERS})
+    url, headers = workspace.sign(str(target))
+    return answer({"signed_uri": url, "headers": headers})
 
 
 _MLFLOW = "/api/2.0/mlflow"

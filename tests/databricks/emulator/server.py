@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 import json
+import os
 import re
-import secrets
 import socket
 import threading
 import time
 from collections import Counter
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from emulator import catalog, oidc, registry, tracking
 from emulator.content import Content, Fault, Settings
-from emulator.exchange import Answer, RefusedError, Request, Routes, missing
+from emulator.exchange import Answer, RefusedError, Request, Routes
+from emulator.store import Store
 
 ROUTES: Routes = [*tracking.ROUTES, *registry.ROUTES, *catalog.ROUTES, *oidc.ROUTES]
 _SIGNED = re.compile(r"/signed/(.+)")
-_SIGNED_SECONDS = 900
-# A presigned URL of a cloud's may ask for headers of its own; one that is asked for must be sent.
-SIGNED_HEADER = ("x-emulator-signed", "yes")
 
 
 class EmulatedWorkspace(ThreadingHTTPServer):
@@ -37,7 +34,7 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         self.content = content
         self.address = f"http://127.0.0.1:{self.server_port}"
         self._access_tokens = oidc.AccessTokens(content.settings)
-        self._key = secrets.token_bytes(16)
+        self._store = Store(self.address, content.settings)
         self._requests = requests
         self._lock = threading.Lock()
         self._seen: Counter[int] = Counter()
@@ -51,17 +48,15 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         """An access token."""
         return self._access_tokens.new()
 
-    def sign(self, path: str) -> str:
-        """A URL that gives the file at this path of this machine without a token, for a while."""
-        expires = str(int(time.time()) + _SIGNED_SECONDS)
-        query = urlencode({"expires": expires, "signature": self._signature(path, expires)})
-        return f"{self.address}/signed/{quote(path.lstrip('/'))}?{query}"
+    def sign(self, path: str) -> tuple[str, list[dict[str, str]]]:
+        """A URL that gives the file at this path without a token, for a while, and what must be sent along."""
+        return self._store.sign(path)
 
     def give(self, request: Request) -> Answer:
         """The right answer to a request."""
         try:
-            if signed := _SIGNED.fullmatch(request.path):
-                return self._signed("/" + unquote(signed.group(1)), request)
+            if place := _place(request):
+                return self._store.give(str(place), request)
             for method, pattern, needs_token, route in ROUTES:
                 match = re.fullmatch(pattern, request.path)
                 if match and method in {request.method, "ANY"}:
@@ -74,17 +69,29 @@ class EmulatedWorkspace(ThreadingHTTPServer):
 
     def fault_of(self, request: Request) -> Fault | None:
         """What goes wrong with this request, if anything."""
+        query, part = unquote(urlencode(request.query)), request.headers.get("range", "")
+        asked = f"{request.method} {request.path}?{query} {part}"
         with self._lock:
             for number, fault in enumerate(self.content.faults):
-                if re.search(fault.request, f"{request.method} {request.path}?{unquote(urlencode(request.query))}"):
+                if re.search(fault.request, asked):
                     self._seen[number] += 1
                     late = self._seen[number] - fault.after
                     if late > 0 and (not fault.times or late <= fault.times):
                         return fault
         return None
 
-    def write_down(self, request: Request, status: int) -> None:
-        """Keep what was asked, and with which credential."""
+    def prepare(self, request: Request, fault: Fault) -> Request:
+        """Let happen what a fault does before the answer; returns the request as far as it is heeded."""
+        place = _place(request)
+        if place is not None and fault.expires:
+            self._store.expire(request)
+        if place is not None and fault.replacement:
+            os.replace(place.parent / fault.replacement, place)
+        headers = {name: value for name, value in request.headers.items() if name not in fault.ignored}
+        return replace(request, headers=headers)
+
+    def write_down(self, request: Request, status: int, client: int) -> None:
+        """Keep what was asked, with which credential, and from which port."""
         if self._requests is None:
             return
         entry = {
@@ -93,6 +100,9 @@ class EmulatedWorkspace(ThreadingHTTPServer):
             "query": dict(request.query),
             "authorization": request.headers.get("authorization", ""),
             "body": request.body.decode("utf-8", "replace"),
+            "range": request.headers.get("range", ""),
+            "if_range": request.headers.get("if-range", ""),
+            "client": client,
             "status": status,
             "time": time.time(),
         }
@@ -106,20 +116,11 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         if not self._access_tokens.is_good(token):
             raise RefusedError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type.")
 
-    def _signed(self, path: str, request: Request) -> Answer:
-        expires = request.query.get("expires", "0")
-        if request.query.get("signature") != self._signature(path, expires) or float(expires) < time.time():
-            raise RefusedError(403, "AccessDenied", "Request has expired")
-        if request.headers.get(SIGNED_HEADER[0]) != SIGNED_HEADER[1]:
-            raise RefusedError(403, "SignatureDoesNotMatch", "A signed header is missing")
-        if "authorization" in request.headers:
-            raise RefusedError(400, "InvalidArgument", "Only one auth mechanism allowed")
-        if not Path(path).is_file():
-            raise missing(path)
-        return Answer(200, Path(path).read_bytes(), {"Content-Type": "application/octet-stream"})
 
-    def _signature(self, path: str, expires: str) -> str:
-        return hmac.new(self._key, f"{path}\n{expires}".encode(), hashlib.sha256).hexdigest()
+def _place(request: Request) -> Path | None:
+    """The file that a presigned URL leads to, None for any other URL."""
+    signed = _SIGNED.fullmatch(request.path)
+    return Path("/" + unquote(signed.group(1))) if signed else None
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -145,19 +146,20 @@ class _Handler(BaseHTTPRequestHandler):
         )
         fault = self.server.fault_of(request) or Fault("")
         time.sleep(fault.seconds)
-        answer = self.server.give(request)
+        answer = self.server.give(self.server.prepare(request, fault))
         if fault.status:
             answer = Answer(fault.status, (fault.body or "{}").encode(), {"Content-Type": "application/json"})
         elif fault.body is not None:
             answer = Answer(answer.status, fault.body.encode(), answer.headers)
-        self.server.write_down(request, answer.status)
+        self.server.write_down(request, answer.status, self.client_address[1])
         self._send(answer, fault)
 
     def _send(self, answer: Answer, fault: Fault) -> None:
         body = answer.body if fault.cut < 0 else answer.body[: fault.cut]
         self.send_response(answer.status)
         for name, value in {**answer.headers, **fault.headers}.items():
-            self.send_header(name, value)
+            if value:
+                self.send_header(name, value)
         self.send_header("Content-Length", str(len(body if fault.honest else answer.body)))
         self.end_headers()
         if self.command == "HEAD":

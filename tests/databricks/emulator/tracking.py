@@ -117,8 +117,8 @@ def _logged_model_credentials(workspace: Workspace, request: Request, parts: tup
 
 
 def _credential(workspace: Workspace, root: Path, path: str) -> dict[str, Any]:
-    signed = workspace.sign(str(root / path))
-    return {"path": path, "signed_uri": signed, "type": _AWS, "headers": files.SIGNED_HEADERS}
+    url, headers = workspace.sign(str(root / path))
+    return {"path": path, "signed_uri": url, "type": _AWS, "headers": headers}
 
 
 def _locate(workspace: Workspace, path: str) -> tuple[Path, str, str]:

@@ -10,8 +10,6 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from model_gate.model import path_key
-
 _FIRST_BYTES = 32 * 1024
 # What sha256sum escapes in a name, so that a line stays a line.
 _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
@@ -49,13 +47,14 @@ def digest_and_size(path: str) -> tuple[str, int]:
 
 def tree_digest(digests: Mapping[str, str]) -> str:
     """SHA-256, in hex, over the sorted `sha256sum` lines of files given as digest by relative path."""
-    lines = sorted(_line(path_key(path), digest.encode()) for path, digest in digests.items())
-    return hashlib.sha256(b"".join(lines)).hexdigest()
+    lines = [_line(path, digest) for path, digest in digests.items()]
+    # As `sort` does, without what ends a line: a name may have bytes that come before that.
+    lines.sort()
+    return hashlib.sha256(b"".join([line + b"\n" for line in lines])).hexdigest()
 
 
-def _line(path: bytes, digest: bytes) -> bytes:
-    escaped = path
+def _line(path: str, digest: str) -> bytes:
+    line = escaped = os.fsencode(f"{digest}  {path}")
     for char, escape in _ESCAPES:
         escaped = escaped.replace(char, escape)
-    mark = b"\\" if escaped != path else b""
-    return mark + digest + b"  " + escaped + b"\n"
+    return line if line == escaped else b"\\" + escaped

@@ -21,16 +21,6 @@ def file_digest(path: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    digest, _ = digest_and_size(path)
-    return digest
-
-
-def digest_and_size(path: str) -> tuple[str, int]:
-    """SHA-256 of a file, in hex, and the number of bytes that were hashed.
-
-    Raises:
-        OSError: It cannot be read.
-    """
     # Most files of a large tree are small, and a file object costs more than their bytes do.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -38,11 +28,11 @@ def digest_and_size(path: str) -> tuple[str, int]:
         while len(content) < _FIRST_BYTES and (more := os.read(descriptor, _FIRST_BYTES)):
             content += more
         if len(content) < _FIRST_BYTES:
-            return hashlib.sha256(content).hexdigest(), len(content)
+            return hashlib.sha256(content).hexdigest()
     finally:
         os.close(descriptor)
     with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:

@@ -174,6 +174,7 @@ ANSWERS = {
     "almost digests": "print(json.dumps([number, [each + '0' for each in digests]]))",
     "one text": "print(json.dumps([number, '0' * len(pairs)]))",
     "endless nesting": "print('[' * 200_000)",
+    "wrong once": "print(json.dumps([number, digests]) if number > 1 else 'null')",
     "half a line": "print(json.dumps([number, digests]), end='', flush=True); raise SystemExit",
 }
 LIAR = """
@@ -408,6 +409,24 @@ def test_a_process_is_given_no_credential(trees: Path, tmp_path: Path) -> None:
     with held(trees, tmp_path) as (gate, begun):
         assert "secret" in str(psutil.Process(gate.pid).environ())
         assert not any("secret" in str(each.environ()) for each in begun)
+
+
+def test_a_process_is_in_a_session_of_its_own(trees: Path, tmp_path: Path) -> None:
+    with held(trees, tmp_path) as (_, begun):
+        assert [os.getsid(each.pid) for each in begun] == [each.pid for each in begun]
+
+
+@pytest.mark.parametrize("times", [0, 50], ids=["idle", "busy"])
+def test_a_process_ends_when_nobody_asks_any_more(trees: Path, times: int) -> None:
+    with subprocess.Popen(processes._PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        try:
+            if times:
+                process.stdin.write(json.dumps([0, questions_of(trees) * times]).encode() + b"\n")
+            process.stdin.close()
+            assert process.wait(timeout=5) == 0
+        finally:
+            process.kill()
 
 
 def test_few_files_start_no_process(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,10 +27,12 @@ def digest_of(root: Path) -> str:
     return tree_digest({path: file_digest(str(root / path)) for path in list_directory(root).files})
 
 
+# One content, so that the names alone decide the order: a tab comes before what ends a line.
+SAME: Tree = {"a": b"1", "a\t": b"1", "a\tb": b"1", "a b": b"1"}
 LINKED: Tree = {"a/f": b"1", "l": Link("a"), "g": Link("a/f")}
 
 
-@pytest.mark.parametrize("tree", [{"f": b"1"}, SPARKML, ODD_NAMES, LINKED, {"A": b"1", "a": b"2", "_": b"3"}])
+@pytest.mark.parametrize("tree", [{"f": b"1"}, SPARKML, ODD_NAMES, SAME, LINKED, {"A": b"1", "a": b"2", "_": b"3"}])
 def test_coreutils_find_the_same_digest_of_a_tree(tree: Tree, tmp_path: Path) -> None:
     make_tree(tmp_path, tree)
     assert digest_of(tmp_path) == tree_hash(tmp_path, documented_command())

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.errors import StorageError, TransferError
-from model_gate.judgement import first_difference, judge, judge_equal
+from model_gate.judgement import first_difference, judge
 from model_gate.pairing import Pair
 
 CHUNKS = (8 * 1024, 64 * 1024, 1024 * 1024)
@@ -79,16 +79,3 @@ def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     Path(right).unlink()
     with pytest.raises(StorageError, match="Cannot read f: No such file"):
         judge(pair_of(b"1", b"1"), left, right)
-
-
-def test_equal_files_of_another_size_than_listed_need_a_closer_look(tmp_path: Path) -> None:
-    paths = files(tmp_path, b"same", b"same")
-    assert judge_equal(pair_of(b"same", b"same"), *paths) == judge(pair_of(b"same", b"same"), *paths)
-    assert judge_equal(pair_of(b"sam", b"sam"), *paths) is None
-
-
-@pytest.mark.parametrize("right", [b"sane", b"samer"])
-def test_so_do_files_that_differ_or_are_gone(tmp_path: Path, right: bytes) -> None:
-    left_path, right_path = files(tmp_path, b"same", right)
-    assert judge_equal(pair_of(b"same", right), left_path, right_path) is None
-    assert judge_equal(pair_of(b"same", b"same"), left_path, str(tmp_path / "gone")) is None

@@ -5,7 +5,8 @@ A location that several comparisons need is listed once and each of its files fe
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 
 from model_gate.artifacts import Artifacts
@@ -92,8 +93,16 @@ def _list_all(sides: Mapping[str, Side], progress: Progress) -> dict[str, Listin
     def list_one(side: Side) -> Listing:
         return side.artifacts.list(lambda note: progress.listing(side.name, int(note["files"])))
 
-    with Pool(len(sides)) as pool:
-        return dict(zip(sides, results(pool.submit(list_one, side) for side in sides.values()), strict=True))
+    def list_these(group: list[Side]) -> dict[str, Listing]:
+        return {side.identity: list_one(side) for side in group}
+
+    # Servers are waited for side by side. Directories of this machine are not: two threads that list would take Python
+    # from each other for each file, which is twice the work.
+    groups = [[side] for side in sides.values() if not side.artifacts.is_at_hand]
+    if at_hand := [side for side in sides.values() if side.artifacts.is_at_hand]:
+        groups.append(at_hand)
+    with Pool(len(groups)) as pool:
+        return dict(ChainMap(*results(pool.submit(list_these, group) for group in groups)))
 
 
 def _require(side: Side, listing: Listing) -> None:
@@ -135,12 +144,15 @@ def _result(
     native = [judgement for judgement in judgements if judgement.pair.is_native]
     deciding = [judgement for judgement in judgements if judgement.pair.decides]
     not_compared = sum(not judgement.is_compared for judgement in deciding)
-    left_digests = _digests((judgement.pair.left, judgement.left_digest) for judgement in native)
-    right_digests = _digests((judgement.pair.right, judgement.right_digest) for judgement in native)
+    left_files = _known(left, listings, {each.pair.left: each.left_digest for each in native})
+    right_files = _known(right, listings, {each.pair.right: each.right_digest for each in native})
+    left_digest = _digest(left_files)
+    # A large tree has many lines, and most are equal.
+    right_digest = left_digest if left_files == right_files else _digest(right_files)
     rest_found = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
-        left=_compared(left, sides, listings, left_digests),
-        right=_compared(right, sides, listings, right_digests),
+        left=_compared(left, sides, listings, left_digest),
+        right=_compared(right, sides, listings, right_digest),
         equals=not differences and not not_compared,
         equivalent=all(difference.identity for difference in differences) and not not_compared,
         same_location=_is_same(pair),
@@ -174,31 +186,39 @@ def _rest(judgements: list[Judgement], differences: tuple[Difference, ...]) -> R
     return RestOfModel(equals, differences)
 
 
-def _digests(pairs: Iterable[tuple[str | None, str | None]]) -> dict[str, str | None]:
-    return {path: digest for path, digest in pairs if path is not None}
+def _paths(side: Side, listings: Mapping[str, Listing]) -> list[str]:
+    """What is judged of a model."""
+    listing = listings[side.identity]
+    return list(listing.native_files(side.native_model)) if side.native_model else list(listing.files)
 
 
 def _compared(
-    side: Side, sides: Mapping[str, Side], listings: Mapping[str, Listing], digests: Mapping[str, str | None]
+    side: Side, sides: Mapping[str, Side], listings: Mapping[str, Listing], digest: str | None
 ) -> ComparedModel:
-    listing = listings[side.identity]
+    files = listings[side.identity].files
     artifacts = sides[side.identity].artifacts
-    paths = list(listing.native_files(side.native_model)) if side.native_model else list(listing.files)
+    paths = _paths(side, listings)
     return ComparedModel(
         location=artifacts.location,
         path=artifacts.directory / side.native_model,
         kept=artifacts.is_kept,
-        digest=_digest(side.native_model, paths, digests),
+        digest=digest,
         files=len(paths),
-        size=sum(listing.files[path] for path in paths),
+        size=sum(files[path] for path in paths),
     )
 
 
-def _digest(native_model: str, paths: list[str], digests: Mapping[str, str | None]) -> str | None:
-    known = {path: digest for path in paths if (digest := digests.get(path)) is not None}
-    if len(known) < len(paths):
+def _known(
+    side: Side, listings: Mapping[str, Listing], digests: Mapping[str | None, str | None]
+) -> dict[str, str | None]:
+    """The digest, None where it is not known, of every file that is judged; "" is a native model of one file."""
+    start = len(side.native_model)
+    return {path[start:]: digests.get(path) for path in _paths(side, listings)}
+
+
+def _digest(files: Mapping[str, str | None]) -> str | None:
+    """Of the file, or of the tree; None if not all files were needed."""
+    known = {path.removeprefix("/"): digest for path, digest in files.items() if digest is not None}
+    if len(known) < len(files):
         return None
-    if native_model in known:
-        return known[native_model]
-    below = len(native_model) + 1 if native_model else 0
-    return tree_digest({path[below:]: digest for path, digest in known.items()})
+    return known[""] if "" in known else tree_digest(known)

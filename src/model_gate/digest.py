@@ -10,8 +10,6 @@ import hashlib
 import os
 from collections.abc import Mapping
 
-from model_gate.model import path_key
-
 _FIRST_BYTES = 32 * 1024
 # What sha256sum escapes in a name, so that a line stays a line.
 _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
@@ -23,16 +21,6 @@ def file_digest(path: str) -> str:
     Raises:
         OSError: It cannot be read.
     """
-    digest, _ = digest_and_size(path)
-    return digest
-
-
-def digest_and_size(path: str) -> tuple[str, int]:
-    """SHA-256 of a file, in hex, and the number of bytes that were hashed.
-
-    Raises:
-        OSError: It cannot be read.
-    """
     # Most files of a large tree are small, and a file object costs more than their bytes do.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
@@ -40,22 +28,23 @@ def digest_and_size(path: str) -> tuple[str, int]:
         while len(content) < _FIRST_BYTES and (more := os.read(descriptor, _FIRST_BYTES)):
             content += more
         if len(content) < _FIRST_BYTES:
-            return hashlib.sha256(content).hexdigest(), len(content)
+            return hashlib.sha256(content).hexdigest()
     finally:
         os.close(descriptor)
     with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest(), file.tell()
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:
     """SHA-256, in hex, over the sorted `sha256sum` lines of files given as digest by relative path."""
-    lines = sorted(_line(path_key(path), digest.encode()) for path, digest in digests.items())
-    return hashlib.sha256(b"".join(lines)).hexdigest()
+    lines = [_line(path, digest) for path, digest in digests.items()]
+    # As `sort` does, without what ends a line: a name may have bytes that come before that.
+    lines.sort()
+    return hashlib.sha256(b"".join([line + b"\n" for line in lines])).hexdigest()
 
 
-def _line(path: bytes, digest: bytes) -> bytes:
-    escaped = path
+def _line(path: str, digest: str) -> bytes:
+    line = escaped = os.fsencode(f"{digest}  {path}")
     for char, escape in _ESCAPES:
         escaped = escaped.replace(char, escape)
-    mark = b"\\" if escaped != path else b""
-    return mark + digest + b"  " + escaped + b"\n"
+    return line if line == escaped else b"\\" + escaped

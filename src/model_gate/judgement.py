@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from model_gate.difference import Difference, DifferenceKind
-from model_gate.digest import digest_and_size, file_digest
+from model_gate.digest import file_digest
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explaining
 from model_gate.explanation.content import Content
@@ -58,17 +58,6 @@ def judge(pair: Pair, left: str | None, right: str | None, explaining: Explainin
         raise
     except OSError as error:
         raise storage_error(error, f"read {shown_path(pair.path)}") from error
-
-
-def judge_equal(pair: Pair, left: str, right: str) -> Judgement | None:
-    """The judgement of two files that are as listed and have the same bytes; None if they need a closer look."""
-    try:
-        digest, size = digest_and_size(left)
-        if size == pair.left_size == pair.right_size and _same_bytes(left, right):
-            return Judgement(pair, None, digest, digest)
-    except OSError:
-        pass
-    return None
 
 
 def judge_unfetched(pair: Pair) -> Judgement:

@@ -90,44 +90,43 @@ def pair_files(left: Listing, right: Listing, left_native: str = "", right_nativ
     Both native models are "" or neither is.
     """
     if not left_native:
-        return _pair(_own(left, set()), _own(right, set()), is_native=True)
+        return _pair(dict(left.files), dict(right.files))
     left_paths, right_paths = set(left.native_files(left_native)), set(right.native_files(right_native))
     native = _pair(
-        _below(left, left_paths, left_native),
-        _below(right, right_paths, right_native),
-        is_native=True,
-        name=left_native,
+        _below(left, left_paths, left_native), _below(right, right_paths, right_native), (left_native, right_native)
     )
-    rest = _pair(_own(left, left_paths), _own(right, right_paths), is_native=False)
+    rest = _pair(_without(left, left_paths), _without(right, right_paths), is_native=False)
     return Pairing(native.pairs + rest.pairs, native.type_differences + rest.type_differences)
 
 
-# Path and size in the model, by the path under which it is paired.
-_Side = dict[str, tuple[str, int]]
+# Size by the path under which a file is paired: what follows the native model's path, or the whole.
+_Side = dict[str, int]
 
 
-def _own(listing: Listing, without: set[str]) -> _Side:
-    return {path: (path, size) for path, size in listing.files.items() if path not in without}
+def _without(listing: Listing, paths: set[str]) -> _Side:
+    return {path: size for path, size in listing.files.items() if path not in paths}
 
 
 def _below(listing: Listing, paths: set[str], native_model: str) -> _Side:
     # "" for a native model of one file, "/x" for a file x in a native model that is a directory.
-    return {path[len(native_model) :]: (path, listing.files[path]) for path in paths}
+    return {path[len(native_model) :]: listing.files[path] for path in paths}
 
 
-def _pair(left: _Side, right: _Side, *, is_native: bool, name: str = "") -> Pairing:
+def _pair(left: _Side, right: _Side, names: tuple[str, str] = ("", ""), *, is_native: bool = True) -> Pairing:
+    """Pair what has the same path; `names` are what all paths of the left and of the right begin with."""
+    left_name, right_name = names
     differences = []
     for one, other, swapped in ((left, right, False), (right, left, True)):
         for path in sorted(_files_against_directories(one, other), key=path_key):
             kinds = (FileType.DIRECTORY, FileType.FILE) if swapped else (FileType.FILE, FileType.DIRECTORY)
             differences.append(
                 Difference(
-                    path=name + path,
+                    path=left_name + path,
                     kind=DifferenceKind.TYPE,
                     left_type=kinds[0],
                     right_type=kinds[1],
-                    left_size=None if swapped else one[path][1],
-                    right_size=one[path][1] if swapped else None,
+                    left_size=None if swapped else one[path],
+                    right_size=one[path] if swapped else None,
                     is_native=is_native,
                 )
             )
@@ -136,10 +135,10 @@ def _pair(left: _Side, right: _Side, *, is_native: bool, name: str = "") -> Pair
                 del other[below]
     pairs = []
     for path in sorted(left.keys() | right.keys(), key=path_key):
-        left_path, left_size = left.get(path, (None, None))
-        right_path, right_size = right.get(path, (None, None))
-        shown = left_path or right_path or path
-        pairs.append(Pair(shown, left_path, right_path, left_size, right_size, is_native))
+        left_size, right_size = left.get(path), right.get(path)
+        left_path = None if left_size is None else left_name + path
+        right_path = None if right_size is None else right_name + path
+        pairs.append(Pair(left_path or right_path or path, left_path, right_path, left_size, right_size, is_native))
     return Pairing(tuple(pairs), tuple(differences))
 
 

@@ -12,8 +12,9 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from model_gate.artifacts import Artifacts
+from model_gate.equality.processes import Equality, Question, process_count
 from model_gate.explanation import Explaining, is_explainable
-from model_gate.judgement import Judgement, judge, judge_equal, judge_unfetched
+from model_gate.judgement import Judgement, judge, judge_unfetched
 from model_gate.pairing import Pair, Pairing
 from model_gate.progress import Progress
 
@@ -48,16 +49,11 @@ class _Job:
 
     Attributes:
         pairs: Each with the index of its match.
-        needs: The bytes of every file that must be fetched, by the location's identity and the path in it.
+        size: Bytes to fetch.
     """
 
-    pairs: tuple[tuple[int, Pair], ...]
-    needs: Mapping[tuple[str, str], int]
-
-    @property
-    def size(self) -> int:
-        """Bytes to fetch."""
-        return sum(self.needs.values())
+    pairs: list[tuple[int, Pair]]
+    size: int
 
 
 def judge_matches(
@@ -88,18 +84,18 @@ def judge_matches(
                 judgements[index].append(judge_unfetched(pair))
     # Largest first, so that the last ones to finish are small.
     jobs = sorted((_job(pairs, matches) for pairs in wanted.values()), key=lambda job: job.size, reverse=True)
-    progress.begin(len(jobs), _to_fetch(jobs, artifacts))
+    progress.begin(len(jobs), _to_fetch(jobs, matches, artifacts))
     for index, judgement in _Work(matches, artifacts, progress, is_enough).do_all(jobs):
         judgements[index].append(judgement)
     return judgements
 
 
-def _to_fetch(jobs: Iterable[_Job], artifacts: Mapping[str, Artifacts]) -> dict[str, int]:
+def _to_fetch(jobs: Iterable[_Job], matches: list[Match], artifacts: Mapping[str, Artifacts]) -> dict[str, int]:
     """Bytes to fetch, by the name of the model that they are of."""
     remote = {identity: source.name for identity, source in artifacts.items() if not source.is_at_hand}
     sizes: dict[str, int] = {}
     for job in jobs if remote else ():
-        for (identity, _), size in job.needs.items():
+        for (identity, _), size in _needs(job.pairs, matches).items():
             if identity in remote:
                 sizes[remote[identity]] = sizes.get(remote[identity], 0) + size
     return sizes
@@ -121,13 +117,22 @@ def _explained(pairing: Pairing) -> set[Pair]:
 
 
 def _job(pairs: list[tuple[int, Pair]], matches: list[Match]) -> _Job:
+    if len(pairs) == 1:
+        index, pair = pairs[0]
+        if matches[index].left != matches[index].right:
+            return _Job(pairs, (pair.left_size or 0) + (pair.right_size or 0))
+    return _Job(pairs, sum(_needs(pairs, matches).values()))
+
+
+def _needs(pairs: list[tuple[int, Pair]], matches: list[Match]) -> dict[tuple[str, str], int]:
+    """The bytes of every file that must be fetched, by the location's identity and the path in it."""
     needs: dict[tuple[str, str], int] = {}
     for index, pair in pairs:
         if pair.left is not None:
             needs[matches[index].left, pair.left] = pair.left_size or 0
         if pair.right is not None:
             needs[matches[index].right, pair.right] = pair.right_size or 0
-    return _Job(tuple(pairs), needs)
+    return needs
 
 
 _Judged = list[tuple[int, Judgement]]
@@ -165,6 +170,7 @@ class _Work:
         self._progress = progress
         self._is_enough = is_enough
         self._explaining = Explaining()
+        self._at_hand = [artifacts[match.left].is_at_hand and artifacts[match.right].is_at_hand for match in matches]
         self._settled: set[int] = set()
         self._ended: SimpleQueue[tuple[_Job, Future[_Judged]]] = SimpleQueue()
 
@@ -176,8 +182,23 @@ class _Work:
             (light if self._is_light(job) else heavy).append(job)
         with Pool(_JUDGES) as judges:
             judged = self._do_heavy(heavy, judges)
-            for job in light:
-                judged += self._noted(self._judge_unfetched(job) if self._is_settled(job) else self._judge_at_hand(job))
+            judged += self._do_light(light)
+        return judged
+
+    def _do_light(self, jobs: list[_Job]) -> _Judged:
+        """Do jobs one after the other, except that what most pairs are is found out for many of them at once."""
+        judged: _Judged = []
+        questions = [self._question(job) for job in jobs]
+        with Equality(questions, process_count(questions)) as equality:
+            for number, job in enumerate(jobs):
+                if self._settled and self._is_settled(job):
+                    judged += self._judge_unfetched(job)
+                elif digest := equality.digest(number):
+                    index, pair = job.pairs[0]
+                    judged += self._noted([(index, Judgement(pair, None, digest, digest))])
+                    self._progress.advance(1)
+                else:
+                    judged += self._noted(self._judge(job, self._files_at_hand(job)))
         return judged
 
     def _do_heavy(self, jobs: deque[_Job], judges: ThreadPoolExecutor) -> _Judged:
@@ -200,18 +221,20 @@ class _Work:
             judged += self._noted(future.result())
 
     def _noted(self, judged: _Judged) -> _Judged:
-        self._settled.update(index for index, judgement in judged if self._is_enough(judgement))
+        for index, judgement in judged:
+            if self._is_enough(judgement):
+                self._settled.add(index)
         return judged
 
     def _is_settled(self, job: _Job) -> bool:
-        return bool(self._settled) and all(index in self._settled for index, _ in job.pairs)
+        return all(index in self._settled for index, _ in job.pairs)
 
     def _judge_unfetched(self, job: _Job) -> _Judged:
         self._progress.advance(1)
         return [(index, judge_unfetched(pair)) for index, pair in job.pairs]
 
     def _begin(self, job: _Job, judges: ThreadPoolExecutor) -> None:
-        fetched = {need: self._begin_fetch(*need, size) for need, size in job.needs.items()}
+        fetched = {need: self._begin_fetch(*need, size) for need, size in self._needs(job)}
         arrival = _Arrival(len(fetched))
 
         def on_arrival(future: Future[str]) -> None:
@@ -246,24 +269,24 @@ class _Work:
         future.add_done_callback(lambda _: self._progress.received(source.name, size - told))
         return future
 
+    def _needs(self, job: _Job) -> Iterable[tuple[tuple[str, str], int]]:
+        return _needs(job.pairs, self._matches).items()
+
     def _is_light(self, job: _Job) -> bool:
-        return job.size < _LIGHT_BYTES and all(self._artifacts[identity].is_at_hand for identity, _ in job.needs)
+        return job.size < _LIGHT_BYTES and all(self._at_hand[index] for index, _ in job.pairs)
 
-    def _judge_at_hand(self, job: _Job) -> _Judged:
-        if len(job.pairs) == 1 and (judged := self._judge_equal(*job.pairs[0])):
-            self._progress.advance(1)
-            return judged
-        return self._judge(job, {need: self._begin_fetch(*need, size).result() for need, size in job.needs.items()})
-
-    def _judge_equal(self, index: int, pair: Pair) -> _Judged:
-        """What most pairs are, with as few calls as there can be; nothing if this one may be something else."""
-        if pair.left is None or pair.right is None:
-            return []
+    def _question(self, job: _Job) -> Question:
+        """Where the files of a pair are that may be equal, as most are."""
+        index, pair = job.pairs[0]
+        if len(job.pairs) > 1 or pair.left is None or pair.right is None or pair.left_size != pair.right_size:
+            return None
         match = self._matches[index]
         left = self._artifacts[match.left].file_at_hand(pair.left)
         right = self._artifacts[match.right].file_at_hand(pair.right)
-        judgement = judge_equal(pair, left, right) if left and right else None
-        return [] if judgement is None else [(index, judgement)]
+        return (left, right, pair.left_size) if left and right and pair.left_size is not None else None
+
+    def _files_at_hand(self, job: _Job) -> dict[tuple[str, str], str]:
+        return {need: self._begin_fetch(*need, size).result() for need, size in self._needs(job)}
 
     def _judge(self, job: _Job, files: dict[tuple[str, str], str]) -> _Judged:
         judged: _Judged = []

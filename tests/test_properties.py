@@ -282,6 +282,7 @@ VALUES = st.recursive(
 @example("? {a: b}\n: c\n? {a: b}\n: d")
 @example("!!python/object/apply:os.system [true]")
 @example("tracking_server_1: &a {host: *a}\n")
+@example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
 def test_near_yaml_is_a_config_or_a_config_error(text: str) -> None:
     _require_config_or_error(lambda: parse_config(text, "compare.yaml"))

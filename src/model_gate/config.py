@@ -15,6 +15,7 @@ from model_gate.databricks import RegistryKind
 from model_gate.errors import ConfigError, InputError
 from model_gate.host import parse_host
 from model_gate.ignore import NOTHING, Ignore, checked_ignore
+from model_gate.model import shown_path
 from model_gate.request import VersionRequest
 from model_gate.schema import first_violation, load_schema
 from model_gate.verdict import Require
@@ -148,7 +149,7 @@ _Lines = Mapping[tuple[str, ...], int]
 
 def _where(path: tuple[str, ...], lines: _Lines, name: str) -> str:
     line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
-    return f"{name}, line {line}" + (f", {'.'.join(path)}" if path else "")
+    return f"{name}, line {line}" + (f", {shown_path('.'.join(path))}" if path else "")
 
 
 def _require_known_keys(data: Mapping[str, Any], schema: Mapping[str, Any], lines: _Lines, name: str) -> None:

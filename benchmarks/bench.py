@@ -76,7 +76,7 @@ class Bench:
         directory: All that is made is below it.
         servers: The two tracking servers.
         scale: How much work there is.
-        runs: How often a product and its floor are run.
+        runs: How often a product and its floor are run; what takes long, once less, but twice at least.
         tell: Given each result when it is there.
     """
 
@@ -124,6 +124,11 @@ class Bench:
         first, second = self.servers
         with link_to(first.url, shape) as left, link_to(second.url, shape) as right:
             yield left, right
+
+    @property
+    def long_runs(self) -> int:
+        """How often what takes long is run."""
+        return min(self.runs, max(2, self.runs - 1))
 
     def race(self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None) -> Race:
         """The product and its floor in turns, and the plain way, which takes long, once."""

@@ -25,7 +25,7 @@ def start_up(bench: Bench) -> None:
             "both": programs.side_by_side(*calls),
         }
         # More runs than of the others, since these are short.
-        times = in_turns(commands, bench.runs + 2)
+        times = in_turns(commands, bench.runs + 1)
         baseline = in_turns({"baseline": programs.plain(model)}, 1)["baseline"]
     product, floor = times["product"], times["floor"]
     bench.take_start_up(median(product))
@@ -55,7 +55,7 @@ def one_file(bench: Bench) -> None:
         with bench.model(models.one_file(smaller)) as model:
             bench.point("size", smaller, bench.race(*_one_file_programs(bench, model), runs=1))
     with bench.model(models.one_file(size)) as model:
-        race = bench.race(*_one_file_programs(bench, model))
+        race = bench.race(*_one_file_programs(bench, model), runs=bench.long_runs)
         notes = bench.needs(model).notes
     bench.point("size", size, race)
     bench.add(
@@ -87,7 +87,7 @@ def small_files(bench: Bench) -> None:
         # Every eighth file tells which number of connections is best.
         some = [Part(path) for path in files_of(model.directories[0])[::8]]
         best, tried = bench.best({each: programs.curl(model, each, parts=some) for each in CONNECTIONS})
-        race = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model))
+        race = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model), bench.long_runs)
         bench.point("count", number, race)
         bench.take_plain_small(race.baseline[0])
         notes = bench.needs(model).notes

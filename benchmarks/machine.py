@@ -19,7 +19,7 @@ def disk(bench: Bench) -> None:
     for beside in (0, 8 * size):
         whole = number * size + beside
         with bench.model(models.equal_files(number, size, beside=beside)) as model:
-            used = [watch(bench.programs.compare(model)) for _ in range(min(2, bench.runs))]
+            used = [watch(bench.programs.compare(model))]
         largest = beside or size
         limit = min(2 * largest * WORKERS, 2 * whole)
         work = f"{number} files of {amount(size, 'B')}"

@@ -15,6 +15,8 @@ from pathlib import Path
 import psutil
 
 SAMPLE_SECONDS = 0.02
+# Looking takes a processor's time and holds up what is looked at; what runs for long is looked at less often.
+_SAMPLES_PER_RUN = 500
 # Looking for new processes costs more than reading one's memory.
 _SAMPLES_PER_SEARCH = 5
 
@@ -116,7 +118,7 @@ def watch(command: Command) -> Watched:
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
             memory = max(memory, tree.memory())
             disk = max(disk, disk_use(command.scratch))
-            time.sleep(SAMPLE_SECONDS)
+            time.sleep(max(SAMPLE_SECONDS, (time.perf_counter() - started) / _SAMPLES_PER_RUN))
         taken = time.perf_counter() - started
         _, status, _ = ended
         process.returncode = os.waitstatus_to_exitcode(status)

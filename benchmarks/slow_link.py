@@ -10,7 +10,9 @@ from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import ranges_of
 from benchmarks.result import Result, amount, median
 
-_RANGES = (4, 8, 16, 32)
+# Fewer would only wait longer for the link.
+_RANGES = (16, 32)
+_CONNECTIONS = tuple(number for number in CONNECTIONS if number >= 16)
 _LINK = Shape(latency=0.05, rate=20e6)
 
 
@@ -42,7 +44,7 @@ def link_files(bench: Bench) -> None:
     programs, number = bench.programs, bench.scale.link_files
     with bench.model(models.small_files(number)) as model, bench.links(_LINK) as links:
         urls = [link.url for link in links]
-        best, tried = bench.best({each: programs.curl(model, each, urls) for each in CONNECTIONS})
+        best, tried = bench.best({each: programs.curl(model, each, urls) for each in _CONNECTIONS})
         race = bench.race(programs.compare(model, urls), programs.curl(model, best, urls), programs.plain(model, urls))
         notes = bench.needs(model, links).notes
     _add_link(

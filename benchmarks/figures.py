@@ -72,8 +72,9 @@ def _text(found: Figures, system: dict[str, str]) -> str:
     said = ", ".join(f"{name} {text}" for name, text in system.items())
     warning = f"**{QUICK_WARNING}**\n\n" if found.is_quick else ""
     return (
-        f"{warning}Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs, one less of what takes long, where\n"
-        f"the fastest and the slowest are in brackets.\n\n{table.markdown(found.results)}"
+        f"{warning}Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs,\n"
+        "one less of what takes long, where the fastest and the slowest are in brackets.\n\n"
+        f"{table.markdown(found.results)}"
     )
 
 

@@ -103,7 +103,8 @@ def _diff_race(bench: Bench, number: int) -> Race:
     for root in roots:
         root.mkdir()
         models.small_tree(root, number)
-    race = bench.race(bench.programs.diff(*roots), bench.programs.diff_rq(*roots), bench.programs.plain_diff(*roots))
+    programs = bench.programs
+    race = bench.race(programs.diff(*roots), programs.diff_rq(*roots), programs.plain_diff(*roots), bench.long_runs)
     bench.point("local", number, race)
     for root in roots:
         shutil.rmtree(root)

@@ -39,7 +39,7 @@ class Scale:
     local_files: int = 100_000
     link_file: int = 256 * MIB
     link_files: int = 300
-    curve_sizes: tuple[int, ...] = (MIB, 128 * MIB)
+    curve_sizes: tuple[int, ...] = (MIB, 64 * MIB)
     curve_counts: tuple[int, ...] = (20, 300)
 
 

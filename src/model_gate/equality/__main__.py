@@ -1,7 +1,7 @@
 """A process beside the gate's own: told pairs of files on its standard input, it says which of them are equal.
 
-A line of JSON is `[number, [[left path, right path, size], …]]`. The answer is `[number, [digest or null, …]]`: null
-for what needs a closer look, which is not taken here. It ends when its input does, be it in the middle of a line.
+A line of JSON is `[number, [[left path, right path, size] or null, …]]`. The answer is `[number, [digest or null, …]]`:
+null for what needs a closer look, which is not taken here. It ends when its input does, be it in the middle of a line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     while True:
         number, pairs = json.loads(asked.get())
-        answer = json.dumps([number, [digest_if_equal(*pair) for pair in pairs]])
+        answer = json.dumps([number, [pair and digest_if_equal(*pair) for pair in pairs]])
         sys.stdout.buffer.write(answer.encode() + b"\n")
         sys.stdout.buffer.flush()
 

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 # As many as the parent keeps under way, and room for what it asks beside them.
 _WORKERS = 80
-# MLflow imports these if it can, for models that are loaded, logged or served. None is here, so it does without them.
-_NOT_INSTALLED = ("IPython", "matplotlib", "mlflow.gateway", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
-# This one it imports in any case, and takes nothing from it before it is used. Together they are over half of the time
-# that MLflow needs to start.
-_UNUSED = "mlflow.genai"
+# MLflow imports these if it can, for models that are loaded or logged. None is here, so it does without them.
+_NOT_INSTALLED = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
+# These it imports early, and uses late: the first if it can, the second in any case. Only a server that is a database
+# needs them, which then imports them after all. All of these are over half of the time that MLflow needs to start.
+_LATER = {"mlflow.gateway": None, "mlflow.genai": ModuleType("mlflow.genai")}
 
 
 class _Answers:
@@ -58,11 +58,11 @@ def _imported() -> Callable[[], Session]:
     # What MLflow is made of stays: looking for cycles in it again and again is a tenth of the time.
     gc.disable()
     try:
-        open_session = _import_without(_NOT_INSTALLED, _UNUSED)
+        open_session = _import_without(dict.fromkeys(_NOT_INSTALLED) | _LATER)
     except Exception:  # noqa: BLE001  # an MLflow that wants what was left out: it gets all
         _forget()
         try:
-            open_session = _import_without()
+            open_session = _import_without({})
         except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
             open_session = _failing(error)
     gc.freeze()
@@ -70,13 +70,14 @@ def _imported() -> Callable[[], Session]:
     return open_session
 
 
-def _import_without(not_installed: tuple[str, ...] = (), unused: str = "") -> Callable[[], Session]:
-    sys.modules.update(dict.fromkeys(not_installed))  # type: ignore[arg-type]  # None: it cannot be imported
-    if unused:
-        sys.modules[unused] = ModuleType(unused, "Left out.")
+def _import_without(left_out: Mapping[str, ModuleType | None]) -> Callable[[], Session]:
+    sys.modules.update(left_out)  # type: ignore[arg-type]  # None: it cannot be imported
     from model_gate.side.session import open_session, prepare
 
     prepare()
+    for name in _LATER:
+        if name in left_out:
+            del sys.modules[name]
     return open_session
 
 

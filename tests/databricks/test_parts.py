@@ -138,7 +138,8 @@ def fetch(
     requests = workspace.requests[before:]
     return Fetched(
         destination.read_bytes(),
-        [each for each in requests if not each["path"].startswith("/signed/")],
+        # The first request to a workspace is told what the workspace is, beside what it asks.
+        [each for each in requests if not each["path"].startswith(("/signed/", "/.well-known/"))],
         [each for each in requests if each["path"].startswith("/signed/")],
         sum(note["bytes"] for note in notes),
     )

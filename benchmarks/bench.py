@@ -13,7 +13,7 @@ from pathlib import Path
 
 from benchmarks import models
 from benchmarks.link import Link, Shape, link_to
-from benchmarks.measure import Busy, Command, Watched, busy, seconds, watch
+from benchmarks.measure import Busy, Command, Watched, busy, in_turns, seconds, watch
 from benchmarks.programs import Programs
 from benchmarks.result import Result, amount, median
 from benchmarks.servers import PlacedModel, Server
@@ -132,14 +132,11 @@ class Bench:
 
     def race(self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None) -> Race:
         """The product and its floor in turns, and the plain way, which takes long, once."""
-        commands = {"floor": floor, "product": product}
-        times: dict[str, list[float]] = {name: [] for name in commands}
-        did: dict[str, Busy] = {}
-        for _ in range(runs or self.runs):
-            for name, command in commands.items():
-                taken, did[name] = busy(command, [server.process for server in self.servers])
-                times[name].append(taken)
-        return Race(times["product"], times["floor"], [seconds(plain)] if plain else [], did)
+        servers = [server.process for server in self.servers]
+        did = in_turns({"floor": floor, "product": product}, runs or self.runs, lambda command: busy(command, servers))
+        times = {name: [each.seconds for each in taken] for name, taken in did.items()}
+        last = {name: taken[-1] for name, taken in did.items()}
+        return Race(times["product"], times["floor"], [seconds(plain)] if plain else [], last)
 
     def best(self, commands: dict[int, Command]) -> tuple[int, dict[int, float]]:
         """The number whose command is the fastest, and the seconds of all."""

@@ -25,8 +25,8 @@ def start_up(bench: Bench) -> None:
             "both": programs.side_by_side(*calls),
         }
         # More runs than of the others, since these are short.
-        times = in_turns(commands, bench.runs + 1)
-        baseline = in_turns({"baseline": programs.plain(model)}, 1)["baseline"]
+        times = in_turns(commands, bench.runs + 1, seconds)
+        baseline = [seconds(programs.plain(model))]
     product, floor = times["product"], times["floor"]
     bench.take_start_up(median(product))
     bench.add(
@@ -118,7 +118,7 @@ def sizes_differ(bench: Bench) -> None:
     with bench.model(models.small_files(number), other) as model, bench.model(models.small_files(3)) as small:
         compare = programs.compare(model, exit_code=1)
         commands = {"floor": programs.listing(model), "product": compare, "start": programs.compare(small)}
-        times = in_turns(commands, bench.runs)
+        times = in_turns(commands, bench.runs, seconds)
         needed = bench.needs(model, exit_code=1)
         with bench.links(Shape()) as links:
             seconds(programs.listing(model, [link.url for link in links]))

@@ -19,7 +19,7 @@ def disk(bench: Bench) -> None:
     for beside in (0, 8 * size):
         whole = number * size + beside
         with bench.model(models.equal_files(number, size, beside=beside)) as model:
-            used = [watch(bench.programs.compare(model))]
+            used = watch(bench.programs.compare(model)).disk
         largest = beside or size
         limit = min(2 * largest * WORKERS, 2 * whole)
         work = f"{number} files of {amount(size, 'B')}"
@@ -30,7 +30,7 @@ def disk(bench: Bench) -> None:
                 "",
                 "< 2 × the model" if beside else f"≤ 2 × largest file × {WORKERS} workers",
                 "B",
-                [each.disk for each in used],
+                [used],
                 baseline=[2 * whole],
                 limit=limit,
                 notes={"may use": amount(limit, "B"), "two models": amount(2 * whole, "B")},

@@ -11,8 +11,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
+
+_T = TypeVar("_T")
 
 SAMPLE_SECONDS = 0.02
 # Looking takes a processor's time and holds up what is looked at; what runs for long is looked at less often.
@@ -54,10 +57,12 @@ class Busy:
     """What processors did while a command ran, in seconds of one processor.
 
     Attributes:
+        seconds: How long the command took, by the clock on the wall.
         machine: All of them, whatever for; on a quiet machine that is the command and what serves it.
         servers: What of it the servers took.
     """
 
+    seconds: float
     machine: float
     servers: float
 
@@ -68,29 +73,29 @@ class FailedCommandError(Exception):
 
 def seconds(command: Command) -> float:
     """How long the command takes, by the clock on the wall."""
+    return busy(command, ()).seconds
+
+
+def busy(command: Command, servers: Sequence[int]) -> Busy:
+    """How long the command takes, and what processors do meanwhile; `servers` are processes with all below them."""
     _make_ready(command)
+    machine, own = _machine_seconds(), _tree_seconds(servers)
     started = time.perf_counter()
     process = _start(command)
     _, errors = process.communicate()
     taken = time.perf_counter() - started
+    did = Busy(taken, _machine_seconds() - machine, _tree_seconds(servers) - own)
     _require_done(command, process.returncode, errors)
-    return taken
+    return did
 
 
-def in_turns(commands: Mapping[str, Command], runs: int) -> dict[str, list[float]]:
-    """The seconds of each command, one after the other again and again, so that a busy moment hits all of them."""
-    times: dict[str, list[float]] = {name: [] for name in commands}
+def in_turns(commands: Mapping[str, Command], runs: int, measure: Callable[[Command], _T]) -> dict[str, list[_T]]:
+    """What each command comes to, one after the other again and again, so that a busy moment hits all of them."""
+    measured: dict[str, list[_T]] = {name: [] for name in commands}
     for _ in range(runs):
         for name, command in commands.items():
-            times[name].append(seconds(command))
-    return times
-
-
-def busy(command: Command, servers: Sequence[int]) -> tuple[float, Busy]:
-    """The seconds of a command, and what processors did meanwhile; `servers` are processes with all below them."""
-    machine, own = _machine_seconds(), _tree_seconds(servers)
-    taken = seconds(command)
-    return taken, Busy(_machine_seconds() - machine, _tree_seconds(servers) - own)
+            measured[name].append(measure(command))
+    return measured
 
 
 def _machine_seconds() -> float:

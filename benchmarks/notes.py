@@ -16,14 +16,14 @@ def work_notes(start_up: float, race: Race) -> dict[str, str]:
     return {
         "start-up": amount(start_up, "s"),
         "without start-up": f"{amount(left, 's')}, {left / median(race.floor):.2f} × the floor",
-        f"{os.cpu_count()} processors under the floor": _busy(race.busy["floor"], race.floor[-1]),
-        "under Model Gate": _busy(race.busy["product"], race.product[-1]),
+        f"{os.cpu_count()} processors under the floor": _busy(race.busy["floor"]),
+        "under Model Gate": _busy(race.busy["product"]),
     }
 
 
-def _busy(busy: Busy, seconds: float) -> str:
-    servers = amount(busy.servers, "s")
-    return f"{amount(busy.machine, 's')} busy in {amount(seconds, 's')}, of which the servers {servers}"
+def _busy(busy: Busy) -> str:
+    machine, seconds, servers = (amount(each, "s") for each in (busy.machine, busy.seconds, busy.servers))
+    return f"{machine} busy in {seconds}, of which the servers {servers}"
 
 
 def tried_notes(what: str, times: Mapping[int, float]) -> dict[str, str]:

@@ -30,19 +30,11 @@ from model_gate.progress import Silence
 from model_gate.schedule import Match, judge_matches
 from model_gate.storage import Storage
 from reports import Json, read_report
+from twins import two_files
 
 MANY = 4100
 BATCH = processes._BATCH
 CHUNKS = (8 * 1024, 64 * 1024, 512 * 1024)
-
-
-def write(directory: Path, left: bytes, right: bytes) -> tuple[str, str]:
-    """The paths of two files of one time."""
-    paths = str(directory / "left"), str(directory / "right")
-    for path, content in zip(paths, (left, right), strict=True):
-        Path(path).write_bytes(content)
-        os.utime(path, ns=(1, 1))
-    return paths
 
 
 def open_descriptors() -> list[str]:
@@ -51,7 +43,7 @@ def open_descriptors() -> list[str]:
 
 @pytest.mark.parametrize("size", [0, 1, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1))])
 def test_equal_files_have_the_digest_of_their_bytes(size: int, tmp_path: Path) -> None:
-    left, right = write(tmp_path, os.urandom(size), b"")
+    left, right = two_files(tmp_path, os.urandom(size), b"")
     Path(right).write_bytes(Path(left).read_bytes())
     before = open_descriptors()
     assert digest_if_equal(left, right, size) == file_digest(right)
@@ -61,7 +53,7 @@ def test_equal_files_have_the_digest_of_their_bytes(size: int, tmp_path: Path) -
 @pytest.mark.parametrize("offset", [0, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1))])
 def test_one_byte_is_enough_for_a_closer_look(offset: int, tmp_path: Path) -> None:
     left = bytes(CHUNKS[-1] + 2)
-    paths = write(tmp_path, left, left[:offset] + b"1" + left[offset + 1 :])
+    paths = two_files(tmp_path, left, left[:offset] + b"1" + left[offset + 1 :])
     before = open_descriptors()
     assert digest_if_equal(*paths, len(left)) is None
     assert open_descriptors() == before
@@ -71,14 +63,14 @@ def test_one_byte_is_enough_for_a_closer_look(offset: int, tmp_path: Path) -> No
     "left, right, listed", [(b"same", b"same", 3), (b"same", b"same", 5), (b"same", b"samer", 4), (b"same", b"sam", 4)]
 )
 def test_so_is_a_size_that_was_not_listed(left: bytes, right: bytes, listed: int, tmp_path: Path) -> None:
-    paths = write(tmp_path, left, right)
+    paths = two_files(tmp_path, left, right)
     before = open_descriptors()
     assert digest_if_equal(*paths, listed) is None
     assert open_descriptors() == before
 
 
 def test_so_is_a_file_that_is_gone_or_none(tmp_path: Path) -> None:
-    left, right = write(tmp_path, b"same", b"same")
+    left, right = two_files(tmp_path, b"same", b"same")
     before = open_descriptors()
     assert digest_if_equal(left, str(tmp_path / "gone"), 4) is None
     assert digest_if_equal(str(tmp_path / "gone"), right, 4) is None
@@ -88,7 +80,7 @@ def test_so_is_a_file_that_is_gone_or_none(tmp_path: Path) -> None:
 
 
 def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
-    left, right = write(tmp_path, b"1", b"1")
+    left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
     os.utime(right, ns=(1, 1))

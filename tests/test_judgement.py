@@ -11,17 +11,9 @@ import pytest
 from model_gate.errors import StorageError, TransferError
 from model_gate.judgement import first_difference, judge
 from model_gate.pairing import Pair
+from twins import two_files
 
 CHUNKS = (8 * 1024, 64 * 1024, 1024 * 1024)
-
-
-def files(tmp_path: Path, left: bytes, right: bytes) -> tuple[str, str]:
-    """The paths of two files of one time."""
-    paths = str(tmp_path / "left"), str(tmp_path / "right")
-    for path, content in zip(paths, (left, right), strict=True):
-        Path(path).write_bytes(content)
-        os.utime(path, ns=(1, 1))
-    return paths
 
 
 def pair_of(left: bytes, right: bytes) -> Pair:
@@ -31,7 +23,7 @@ def pair_of(left: bytes, right: bytes) -> Pair:
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS, 1024 * 1024 + 1])
 def test_the_same_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
     content = bytes(size)
-    judgement = judge(pair_of(content, content), *files(tmp_path, content, content))
+    judgement = judge(pair_of(content, content), *two_files(tmp_path, content, content))
     assert judgement.difference is None
     assert judgement.left_digest == judgement.right_digest
 
@@ -40,7 +32,7 @@ def test_the_same_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
 def test_the_offset_is_that_of_the_first_byte_that_differs(offset: int, tmp_path: Path) -> None:
     left = bytes(2_000_002)
     right = left[:offset] + b"1" + left[offset + 1 : -1] + b"1"
-    paths = files(tmp_path, left, right)
+    paths = two_files(tmp_path, left, right)
     assert first_difference(*paths) == offset
     judgement = judge(pair_of(left, right), *paths)
     assert judgement.difference is not None
@@ -51,15 +43,15 @@ def test_the_offset_is_that_of_the_first_byte_that_differs(offset: int, tmp_path
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS])
 @pytest.mark.parametrize("more", [1, 1024 * 1024])
 def test_a_prefix_differs_where_it_ends(size: int, more: int, tmp_path: Path) -> None:
-    assert first_difference(*files(tmp_path, bytes(size), bytes(size + more))) == size
+    assert first_difference(*two_files(tmp_path, bytes(size), bytes(size + more))) == size
 
 
 def test_equal_files_have_no_first_difference(tmp_path: Path) -> None:
-    assert first_difference(*files(tmp_path, b"12", b"12")) is None
+    assert first_difference(*two_files(tmp_path, b"12", b"12")) is None
 
 
 def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
-    left, right = files(tmp_path, b"1", b"1")
+    left, right = two_files(tmp_path, b"1", b"1")
     assert filecmp.cmp(left, right, shallow=False)
     Path(right).write_bytes(b"2")
     os.utime(right, ns=(1, 1))
@@ -68,14 +60,14 @@ def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
 
 
 def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    paths = files(tmp_path, b"1", b"1")
+    paths = two_files(tmp_path, b"1", b"1")
     monkeypatch.setattr(filecmp, "cmp", lambda *_, **__: False)
     with pytest.raises(TransferError, match="changed while it was compared"):
         judge(pair_of(b"1", b"1"), *paths)
 
 
 def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
-    left, right = files(tmp_path, b"1", b"1")
+    left, right = two_files(tmp_path, b"1", b"1")
     Path(right).unlink()
     with pytest.raises(StorageError, match="Cannot read f: No such file"):
         judge(pair_of(b"1", b"1"), left, right)

@@ -36,6 +36,18 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def _python(*arguments: str, cwd: Path, seconds: float = 120) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments],
+        cwd=cwd,
+        env=clean_environment() | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+    )
+
+
 @pytest.mark.parametrize(
     "arguments, exit_code",
     [
@@ -51,15 +63,7 @@ def directory(tmp_path: Path) -> Path:
     ],
 )
 def test_the_command_line_never_imports_mlflow(arguments: list[str], exit_code: int, directory: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", PROBE, *arguments],
-        cwd=directory,
-        env=clean_environment() | {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"},
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    done = _python("-c", PROBE, *arguments, cwd=directory)
     assert done.returncode == exit_code, done.stderr
     assert done.stdout.splitlines()[-1] == "imported:", done.stdout
 
@@ -147,8 +151,11 @@ from model_gate import __main__
 class Process:
     def __init__(self, environment):
         print("started before typer:", "typer" not in sys.modules)
-    def close(self):
+    def __enter__(self):
+        return self
+    def close(self, *_):
         print("closed")
+    __exit__ = close
 
 __main__.SideProcess = Process
 del sys.argv[0]
@@ -172,15 +179,7 @@ getattr(__main__, sys.argv[0])()
 def test_mlflow_is_imported_while_the_command_line_is_read(
     arguments: list[str], is_ahead: bool, directory: Path
 ) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", AHEAD, *arguments],
-        cwd=directory,
-        env=clean_environment(),
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
+    done = _python("-c", AHEAD, *arguments, cwd=directory, seconds=60)
     lines = done.stdout.splitlines()
     assert lines.count("started before typer: True") == int(is_ahead), done.stderr
     assert ("closed" in lines) is is_ahead
@@ -211,13 +210,9 @@ print(hasattr(mlflow.genai, "evaluate"), isinstance(mlflow.MlflowClient, type), 
         (["mlflow.store"], ["fastapi mlflow.genai numpy pandas", "True True True"]),
     ],
 )
-def test_a_side_imports_no_more_of_mlflow_than_there_must_be(needed: list[str], told: list[str]) -> None:
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", IMPORTED, *needed],
-        env=clean_environment(),
-        check=True,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+def test_a_side_imports_no_more_of_mlflow_than_there_must_be(
+    needed: list[str], told: list[str], tmp_path: Path
+) -> None:
+    done = _python("-I", "-c", IMPORTED, *needed, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == ["model_gate.side.session open_session", *told]

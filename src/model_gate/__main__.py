@@ -5,8 +5,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 from model_gate.host import base_environment
 from model_gate.side_process import SideProcess
@@ -42,24 +41,17 @@ def _run(app: str, name: str, *, is_talking: bool) -> None:
             getattr(cli, app)(prog_name=name, obj=process)
         except SystemExit as stop:
             if stop.code in {EXIT_INTERRUPTED, EXIT_TERMINATED}:
-                if process is not None:
-                    process.close()
                 # All is put away; a thread that still reads a large file is not worth waiting for.
                 os._exit(stop.code)
             raise
 
 
-@contextmanager
-def _started_ahead(is_wanted: bool) -> Iterator[SideProcess | None]:
+def _started_ahead(is_wanted: bool) -> AbstractContextManager[SideProcess | None]:
     """A process that imports MLflow meanwhile; None if none is wanted, or none can be had, which the gate will tell."""
-    process: SideProcess | None = None
     with suppress(OSError):
-        process = SideProcess(base_environment(os.environ)) if is_wanted else None
-    try:
-        yield process
-    finally:
-        if process is not None:
-            process.close()
+        if is_wanted:
+            return SideProcess(base_environment(os.environ))
+    return nullcontext()
 
 
 if __name__ == "__main__":

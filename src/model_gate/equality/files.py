@@ -5,10 +5,10 @@ It imports little, since those processes do.
 
 from __future__ import annotations
 
-import contextlib
 import filecmp
 import hashlib
 import os
+import stat
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
 
@@ -23,7 +23,8 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
         opened.append(os.open(left, _FLAGS))
         opened.append(os.open(right, _FLAGS))
         content = os.pread(opened[0], size + 1, 0)
-        if len(content) != size:
+        # `filecmp` opens, and so closes, files of one size only.
+        if len(content) != size or not _is_file_of(size, opened[1]):
             return None
         # The cache would answer for a file that was rewritten with the same size and time.
         filecmp.clear_cache()
@@ -31,8 +32,6 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
         left_file, right_file, opened = *opened, []
         if filecmp.cmp(left_file, right_file, shallow=False):  # type: ignore[arg-type]  # open() and stat() take both
             return hashlib.sha256(content).hexdigest()
-        _close_unread(left_file, left)
-        _close_unread(right_file, right)
     except OSError:
         pass
     finally:
@@ -41,9 +40,6 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
     return None
 
 
-def _close_unread(descriptor: int, path: str) -> None:
-    """Close what `filecmp` left open, since the sizes said enough."""
-    with contextlib.suppress(OSError):
-        # By now the number may stand for another file.
-        if os.path.samestat(os.fstat(descriptor), os.stat(path)):
-            os.close(descriptor)
+def _is_file_of(size: int, descriptor: int) -> bool:
+    status = os.fstat(descriptor)
+    return status.st_size == size and stat.S_ISREG(status.st_mode)

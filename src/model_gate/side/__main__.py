@@ -55,7 +55,7 @@ def main() -> None:
 
 
 def _imported() -> Callable[[], Session]:
-    # What MLflow is made of stays: looking for cycles in it again and again is a tenth of the time.
+    # What MLflow is made of stays: looking for cycles in it again and again is 7 % of the time.
     gc.disable()
     try:
         open_session = _import_without(dict.fromkeys(_NOT_INSTALLED) | _LATER)

@@ -4,16 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 FEWEST, FIRST, MOST = 2, 16, 64
+# The statuses of a server that asks for less.
+PUSHES_BACK = frozenset({429, 503})
 # What a request costs beside its bytes, in bytes: small files count by number, large ones by size.
 _REQUEST_BYTES = 256 * 1024
 # More connections must bring this much more, or they are given up again; and then this many measurements of peace.
 _GAIN = 1.15
 _PEACE = 20
 _MEASURED_SECONDS = 0.3
+
+
+def asked_pause(headers: Mapping[str, str], otherwise: float) -> float:
+    """The seconds that an answer asks to wait before the next try; `otherwise` if it names none."""
+    text = headers.get("Retry-After", "")
+    return float(text) if text.isdigit() else otherwise
 
 
 class Level:

@@ -21,7 +21,7 @@ from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from model_gate.errors import AccessError, NotFoundError, TransferError, UnreachableError
-from model_gate.side.flow import MOST, Flow
+from model_gate.side.flow import MOST, PUSHES_BACK, Flow, asked_pause
 from model_gate.side.note import Note, Tally
 from model_gate.side.parts import parts_of
 from model_gate.side.transfer import Transfer, UnevenError
@@ -32,8 +32,7 @@ _TRIES = 4
 _CHUNK_BYTES = 1024 * 1024
 # What stores answer to a URL that is no longer valid.
 _EXPIRED = frozenset({400, 401, 403})
-_OVERLOADED = frozenset({429, 503})
-_BUSY = _OVERLOADED | {408, 500, 502, 504}
+_BUSY = PUSHES_BACK | {408, 500, 502, 504}
 # A URL that was signed for a range is for that range only. The second one is what Azure calls the first.
 _RANGES = frozenset({"range", "x-ms-range", "if-range"})
 _ADDRESS = re.compile(r"\S*[/?]\S*")
@@ -177,7 +176,7 @@ class _SignedWire:
 
     def _require_answer(self, signed: SignedUrl, response: requests.Response, *, is_part: bool) -> None:
         status = response.status_code
-        if status in _OVERLOADED:
+        if status in PUSHES_BACK:
             self._flow.push_back()
         if status in _BUSY:
             raise _BusyError(response)
@@ -226,8 +225,7 @@ class _BusyError(requests.RequestException):
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__(response.status_code)
-        text = response.headers.get("Retry-After", "")
-        self.seconds = float(text) if text.isdigit() else 1.0
+        self.seconds = asked_pause(response.headers, 1.0)
 
 
 def _given_up(signed: SignedUrl, path: str, failure: requests.RequestException) -> Exception:

@@ -12,13 +12,12 @@ from typing import Protocol
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
-from model_gate.side.flow import Flow
+from model_gate.side.flow import PUSHES_BACK, Flow, asked_pause
 from model_gate.side.parts import Part, parts_of, validator
 
 # Held by each connection that reads, at most: what has come is written at once, since waiting for a whole chunk copies
 # it once more, which is half of what a large file costs.
 _CHUNK_BYTES = 256 * 1024
-_BUSY = frozenset({429, 503})
 _TRIES = 4
 _LONGEST_PAUSE_SECONDS = 10.0
 
@@ -92,9 +91,9 @@ class Transfer:
         for attempt in range(_TRIES):
             pause = 0.0
             with self._flow.request(left.size), self._source.get(self._url, self._asked(left)) as response:
-                if response.status in _BUSY:
+                if response.status in PUSHES_BACK:
                     self._flow.push_back()
-                    pause = _pause(response, attempt)
+                    pause = min(asked_pause(response.headers, 2.0**attempt), _LONGEST_PAUSE_SECONDS)
                 elif response.status == 200 and not self._tag:
                     # A small file, or a server that has no ranges. Once parts are under way, it would be another file
                     # than theirs.
@@ -161,9 +160,3 @@ class Transfer:
 
 def _is_encoded(response: BaseHTTPResponse) -> bool:
     return response.headers.get("Content-Encoding", "identity") != "identity"
-
-
-def _pause(response: BaseHTTPResponse, attempt: int) -> float:
-    """Seconds to wait before the next try: as the server asks, within bounds."""
-    asked = response.headers.get("Retry-After", "")
-    return min(float(asked) if asked.isdigit() else 2.0**attempt, _LONGEST_PAUSE_SECONDS)

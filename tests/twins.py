@@ -1,0 +1,15 @@
+"""Two files that only their bytes tell apart."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def two_files(directory: Path, left: bytes, right: bytes) -> tuple[str, str]:
+    """The paths of two files of one time."""
+    paths = str(directory / "left"), str(directory / "right")
+    for path, content in zip(paths, (left, right), strict=True):
+        Path(path).write_bytes(content)
+        os.utime(path, ns=(1, 1))
+    return paths

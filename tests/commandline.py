@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
+
+import psutil
 
 BIN = Path(sys.executable).parent
 
@@ -37,3 +40,11 @@ def run(
         stdin=subprocess.DEVNULL,
         timeout=timeout,
     )
+
+
+def await_idle(pid: int) -> None:
+    """Wait until a process does nothing: before that, it may know nothing yet of another that it has just begun."""
+    process = psutil.Process(pid)
+    spent: tuple[float, ...] = ()
+    while spent != (spent := process.cpu_times()[:2]):
+        time.sleep(0.3)

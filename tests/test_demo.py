@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import psutil
 import pytest
 
-from commandline import BIN, clean_environment, run
+from commandline import BIN, await_idle, clean_environment, run
 from demonstration import Demo, demo_in
 from model_gate.command import perform
 from model_gate.demo.demonstration import show
@@ -278,6 +278,7 @@ def test_a_signal_ends_it_with_all_its_processes(tmp_path: Path) -> None:
         assert process.stdout is not None
         assert "Making two MLflow registries" in process.stdout.readline()
         children = _children(process.pid)
+        await_idle(process.pid)
         process.send_signal(signal.SIGTERM)
         _, stderr = process.communicate(timeout=60)
     assert process.returncode == 143

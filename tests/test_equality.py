@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from commandline import clean_environment
+from commandline import await_idle, clean_environment
 from model_gate.artifacts import DirectoryArtifacts
 from model_gate.digest import file_digest
 from model_gate.directory import list_directory
@@ -355,13 +355,6 @@ def test_one_processor_and_several_write_the_same_report(trees: Path, tmp_path: 
     assert one["comparison"]["differences_count"] == (1 if options == ["--fail-fast"] else 3)
 
 
-def _await_idle(gate: psutil.Process) -> None:
-    """Wait until it does nothing: before that, it may know nothing yet of the last process that it has begun."""
-    spent: tuple[float, ...] = ()
-    while spent != (spent := gate.cpu_times()[:2]):
-        time.sleep(0.3)
-
-
 @contextmanager
 def held(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
     """A diff of both trees that waits, since its two processes are stopped."""
@@ -375,7 +368,7 @@ def held(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen[str], 
                 if each not in begun and each.cmdline()[1:] == processes._PROGRAM[1:]:
                     each.suspend()
                     begun.append(each)
-        _await_idle(psutil.Process(process.pid))
+        await_idle(process.pid)
         yield process, begun
     finally:
         process.kill()

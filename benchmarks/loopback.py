@@ -152,7 +152,7 @@ def both_models(bench: Bench) -> None:
     with bench.model(models.mixed(size, 100)) as model:
         only = programs.compare(model, (), "--no-compare-reg-models")
         # Both models of a version are downloaded, though they are the same files.
-        race = bench.race(programs.compare(model), only, programs.twice(programs.plain(model)), bench.long_runs)
+        race = bench.race(programs.compare(model), only, programs.twice(programs.plain(model)), bench.runs)
         notes = bench.needs(model).notes
     bench.add(
         Result(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Protocol
 
 from model_gate.directory import list_directory
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, storage_error
-from model_gate.model import Listing, Location, shown_path
+from model_gate.model import Listing, Location, Wanted, shown_path
 from model_gate.storage import Storage
 from model_gate.tracking_server import Note, TrackingServer
 
@@ -46,11 +46,11 @@ class Artifacts(Protocol):
     def file_at_hand(self, path: str) -> str:
         """The file where it is, if it need not be fetched: its size is not looked at; "" if it must be."""
 
-    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
-        """Begin to fetch a file; in the end there is the path of a local one with those bytes.
+    def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
+        """Begin to fetch the files of these sizes, by path; in the end there are local files with their bytes.
 
-        It is text, since a Path costs as much as a small file. `on_bytes` may hear, from another thread, how many bytes
-        more have come.
+        Those are text, since a Path costs as much as a small file. `on_bytes` may hear, from another thread, how many
+        bytes more have come.
         """
 
     def release(self, file: str) -> None:
@@ -103,11 +103,15 @@ class DirectoryArtifacts:
         """The file itself, unless the user wants a copy."""
         return "" if self._storage.keeps else f"{self._root}/{path}"
 
-    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:  # noqa: ARG002  # none come
+    def begin_fetch(
+        self,
+        sizes: Mapping[str, int],
+        on_bytes: Callable[[int], None],  # noqa: ARG002  # none come
+    ) -> Future[dict[str, str]]:
         """Fetch, at once."""
-        future: Future[str] = Future()
+        future: Future[dict[str, str]] = Future()
         try:
-            future.set_result(self.fetch(path, size))
+            future.set_result({path: self.fetch(path, size) for path, size in sizes.items()})
         except ModelGateError as error:
             future.set_exception(error)
         return future
@@ -174,11 +178,11 @@ class ServerArtifacts:
         """None is."""
         return ""
 
-    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
-        """Ask the server's process for the file; its size must be the listed one."""
-        fetched: Future[str] = Future()
+    def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
+        """Ask the server's process for the files; their sizes must be the listed ones."""
+        fetched: Future[dict[str, str]] = Future()
         try:
-            destination = self._storage.reserve(self.name, path)
+            files = [Wanted(path, size, str(self._storage.reserve(self.name, path))) for path, size in sizes.items()]
         except ModelGateError as error:
             fetched.set_exception(error)
             return fetched
@@ -186,13 +190,13 @@ class ServerArtifacts:
         def on_end(ended: Future[None]) -> None:
             try:
                 ended.result()
-                fetched.set_result(_of_size(str(destination), path, size, self.location))
+                fetched.set_result(
+                    {file.path: _of_size(file.destination, file.path, file.size, self.location) for file in files}
+                )
             except ModelGateError as error:
                 fetched.set_exception(error)
 
-        asked = self._server.begin_fetch(
-            self.location.uri, path, size, destination, lambda note: on_bytes(int(note["bytes"]))
-        )
+        asked = self._server.begin_fetch(self.location.uri, files, lambda note: on_bytes(int(note["bytes"])))
         asked.add_done_callback(on_end)
         return fetched
 

@@ -55,6 +55,21 @@ class Listing:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A file of a model that is to be fetched.
+
+    Attributes:
+        path: Relative to the model's root.
+        size: Bytes, as listed.
+        destination: An empty file on this machine.
+    """
+
+    path: str
+    size: int
+    destination: str
+
+
+@dataclass(frozen=True)
 class Location:
     """Where an MLflow model is.
 

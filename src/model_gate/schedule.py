@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from queue import SimpleQueue
@@ -26,6 +26,9 @@ _SMALL_BYTES = 64 * 1024**2
 _MOST_PAIRS = 64
 # Comparing and hashing let other threads run, reading small files does not.
 _JUDGES = min(4, os.cpu_count() or 1)
+# Pairs that are smaller are fetched together, so many at once: what is said of each takes as long as its bytes.
+_TOGETHER_BYTES = 128 * 1024
+_TOGETHER = 16
 # A pair on this machine that is smaller is judged sooner than it is handed to another thread.
 _LIGHT_BYTES = 1024 * 1024
 # What is fetched of a match for no other reason than to be explained.
@@ -45,15 +48,17 @@ class Match:
 
 @dataclass(frozen=True)
 class _Job:
-    """Pairs that share a file, so that it is fetched once.
+    """Pairs that are fetched together: those that share a file, so that it is fetched once, and small ones.
 
     Attributes:
         pairs: Each with the index of its match.
         size: Bytes to fetch.
+        files: How many there are of different paths.
     """
 
     pairs: list[tuple[int, Pair]]
     size: int
+    files: int = 1
 
 
 def judge_matches(
@@ -124,6 +129,25 @@ def _job(pairs: list[tuple[int, Pair]], matches: list[Match]) -> _Job:
     return _Job(pairs, sum(_needs(pairs, matches).values()))
 
 
+def _together(jobs: Iterable[_Job]) -> Iterator[_Job]:
+    """The same jobs, with several small ones made one."""
+    small: list[_Job] = []
+    for job in jobs:
+        if job.size >= _TOGETHER_BYTES:
+            yield job
+            continue
+        small.append(job)
+        if len(small) == _TOGETHER:
+            yield _joined(small)
+            small = []
+    if small:
+        yield _joined(small)
+
+
+def _joined(jobs: list[_Job]) -> _Job:
+    return _Job([pair for job in jobs for pair in job.pairs], sum(job.size for job in jobs), len(jobs))
+
+
 def _needs(pairs: list[tuple[int, Pair]], matches: list[Match]) -> dict[tuple[str, str], int]:
     """The bytes of every file that must be fetched, by the location's identity and the path in it."""
     needs: dict[tuple[str, str], int] = {}
@@ -140,7 +164,7 @@ _Judged = list[tuple[int, Judgement]]
 
 @dataclass
 class _Arrival:
-    """The files of a job as they come, told by threads of both sides."""
+    """The models whose files of a job have come, told by threads of both sides."""
 
     missing: int
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -177,11 +201,11 @@ class _Work:
     def do_all(self, jobs: list[_Job]) -> _Judged:
         """All judgements, each with the index of its match."""
         light: list[_Job] = []
-        heavy: deque[_Job] = deque()
+        heavy: list[_Job] = []
         for job in jobs:
             (light if self._is_light(job) else heavy).append(job)
         with Pool(_JUDGES) as judges:
-            judged = self._do_heavy(heavy, judges)
+            judged = self._do_heavy(deque(_together(heavy)), judges)
             judged += self._do_light(light)
         return judged
 
@@ -207,17 +231,17 @@ class _Work:
         bound = _bound(jobs[0].size) if jobs else 0
         count = size = 0
         while True:
-            while jobs and count < _MOST_PAIRS and size + jobs[0].size <= bound:
+            while jobs and count + jobs[0].files <= _MOST_PAIRS and size + jobs[0].size <= bound:
                 job = jobs.popleft()
                 if self._is_settled(job):
                     judged += self._judge_unfetched(job)
                     continue
-                count, size = count + 1, size + job.size
+                count, size = count + job.files, size + job.size
                 self._begin(job, judges)
             if not count:
                 return judged
             job, future = self._ended.get()
-            count, size = count - 1, size - job.size
+            count, size = count - job.files, size - job.size
             judged += self._noted(future.result())
 
     def _noted(self, judged: _Judged) -> _Judged:
@@ -230,21 +254,20 @@ class _Work:
         return all(index in self._settled for index, _ in job.pairs)
 
     def _judge_unfetched(self, job: _Job) -> _Judged:
-        self._progress.advance(1)
+        self._progress.advance(job.files)
         return [(index, judge_unfetched(pair)) for index, pair in job.pairs]
 
     def _begin(self, job: _Job, judges: ThreadPoolExecutor) -> None:
-        fetched = {need: self._begin_fetch(*need, size) for need, size in self._needs(job)}
+        fetched = {identity: self._begin_fetch(identity, sizes) for identity, sizes in self._sizes(job).items()}
         arrival = _Arrival(len(fetched))
 
-        def on_arrival(future: Future[str]) -> None:
+        def on_arrival(future: Future[dict[str, str]]) -> None:
             if future.exception() is not None:
                 # An error of a file is the job's: nothing of it is judged.
                 self._ended.put((job, future))  # type: ignore[arg-type]  # it has an exception, and no result
             elif arrival.is_last():
-                files = {need: each.result() for need, each in fetched.items()}
                 try:
-                    judging = judges.submit(self._judge, job, files)
+                    judging = judges.submit(self._judge, job, _results_of(fetched))
                 except RuntimeError:
                     # Another job has failed meanwhile, and nobody waits for this one.
                     return
@@ -253,10 +276,10 @@ class _Work:
         for future in fetched.values():
             future.add_done_callback(on_arrival)
 
-    def _begin_fetch(self, identity: str, path: str, size: int) -> Future[str]:
+    def _begin_fetch(self, identity: str, sizes: Mapping[str, int]) -> Future[dict[str, str]]:
         source = self._artifacts[identity]
         if source.is_at_hand:
-            return source.begin_fetch(path, size, lambda _: None)
+            return source.begin_fetch(sizes, lambda _: None)
         told = 0
 
         def on_bytes(count: int) -> None:
@@ -264,13 +287,17 @@ class _Work:
             told += count
             self._progress.received(source.name, count)
 
-        future = source.begin_fetch(path, size, on_bytes)
+        future = source.begin_fetch(sizes, on_bytes)
         # Not every store tells how far it is; in the end it is all.
-        future.add_done_callback(lambda _: self._progress.received(source.name, size - told))
+        future.add_done_callback(lambda _: self._progress.received(source.name, sum(sizes.values()) - told))
         return future
 
-    def _needs(self, job: _Job) -> Iterable[tuple[tuple[str, str], int]]:
-        return _needs(job.pairs, self._matches).items()
+    def _sizes(self, job: _Job) -> dict[str, dict[str, int]]:
+        """The bytes of every file that a job needs, by the location's identity and by the path in it."""
+        sizes: dict[str, dict[str, int]] = {}
+        for (identity, path), size in _needs(job.pairs, self._matches).items():
+            sizes.setdefault(identity, {})[path] = size
+        return sizes
 
     def _is_light(self, job: _Job) -> bool:
         return job.size < _LIGHT_BYTES and all(self._at_hand[index] for index, _ in job.pairs)
@@ -286,7 +313,9 @@ class _Work:
         return (left, right, pair.left_size) if left and right and pair.left_size is not None else None
 
     def _files_at_hand(self, job: _Job) -> dict[tuple[str, str], str]:
-        return {need: self._begin_fetch(*need, size).result() for need, size in self._needs(job)}
+        return _results_of(
+            {identity: self._begin_fetch(identity, sizes) for identity, sizes in self._sizes(job).items()}
+        )
 
     def _judge(self, job: _Job, files: dict[tuple[str, str], str]) -> _Judged:
         judged: _Judged = []
@@ -297,13 +326,18 @@ class _Work:
             judged.append((index, judge(pair, left, right, self._explaining)))
         for (identity, _), file in files.items():
             self._artifacts[identity].release(file)
-        self._progress.advance(1)
+        self._progress.advance(job.files)
         return judged
 
 
 def _bound(largest: int) -> int:
     """Bytes under way at once, where the largest job has so many."""
     return max(largest, min(USUAL_BYTES, max(WORKERS * largest, _SMALL_BYTES)))
+
+
+def _results_of(fetched: Mapping[str, Future[dict[str, str]]]) -> dict[tuple[str, str], str]:
+    """The local files, by the location's identity and by the path in it."""
+    return {(identity, path): file for identity, each in fetched.items() for path, file in each.result().items()}
 
 
 class Pool(ThreadPoolExecutor):

@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from typing import Any
 from model_gate.errors import InternalError, UnreachableError, error_of
 from model_gate.host import Host, base_environment, environment_for
 from model_gate.lineage import ModelVersion
-from model_gate.model import Listing
+from model_gate.model import Listing, Wanted, shown_path
 from model_gate.side_process import Pipes, SideProcess
 
 # A server that says nothing for this long is dead, whatever its connection looks like.
@@ -43,16 +43,16 @@ class _Asked:
     Attributes:
         future: Will have the answer.
         note: Hears of progress.
-        path: Of the file that is fetched, "" for anything else.
-        size: Its bytes.
-        seconds: How long it may take, from when it was asked; for anything but a file, from when the side was last
+        files: What is fetched, "" for anything but files.
+        size: Their bytes.
+        seconds: How long it may take, from when it was asked; for anything but files, from when the side was last
             heard.
         asked: When, by the monotonic clock.
     """
 
     future: Future[Any]
     note: Note
-    path: str = ""
+    files: str = ""
     size: int = 0
     seconds: float = SILENCE_SECONDS
     asked: float = field(default_factory=time.monotonic)
@@ -135,15 +135,16 @@ class TrackingServer:
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Write one file of `size` bytes to `destination`."""
-        self.begin_fetch(uri, path, size, destination).result()
+        self.begin_fetch(uri, [Wanted(path, size, str(destination))]).result()
 
-    def begin_fetch(self, uri: str, path: str, size: int, destination: Path, note: Note = _no_note) -> Future[None]:
-        """Begin to write one file of `size` bytes to `destination`; `note` hears how many `bytes` more have come."""
+    def begin_fetch(self, uri: str, files: Sequence[Wanted], note: Note = _no_note) -> Future[None]:
+        """Begin to write files to their destinations; `note` hears how many `bytes` more have come."""
+        size = sum(file.size for file in files)
         with self._lock:
             under_way = sum(each.size for each in self._waiting.values())
         seconds = SILENCE_SECONDS + (under_way + size) / _SLOWEST_BYTES_PER_SECOND
-        asked = _Asked(Future(), note, path, size, seconds)
-        return self._ask("fetch", asked, uri=uri, path=path, size=size, destination=str(destination))
+        asked = _Asked(Future(), note, _named(files), size, seconds)
+        return self._ask("fetch", asked, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
     def close(self) -> None:
         """End the process at once: nothing that it still does is wanted."""
@@ -183,11 +184,11 @@ class TrackingServer:
                 late = [
                     identifier
                     for identifier, asked in self._waiting.items()
-                    if now - (asked.asked if asked.path else max(asked.asked, self._heard)) > asked.seconds
+                    if now - (asked.asked if asked.files else max(asked.asked, self._heard)) > asked.seconds
                 ]
                 given_up = [self._waiting.pop(identifier) for identifier in late]
             for asked in given_up:
-                what = f"The file {asked.path} did not arrive" if asked.path else "Nothing was heard of it"
+                what = f"{asked.files} did not arrive" if asked.files else "Nothing was heard of it"
                 asked.future.set_exception(self._silence(f"{what} within {asked.seconds:.0f} s."))
 
     def _silence(self, what: str) -> UnreachableError:
@@ -252,3 +253,8 @@ class TrackingServer:
         thread = threading.Thread(target=target, daemon=True)
         thread.start()
         return thread
+
+
+def _named(files: Sequence[Wanted]) -> str:
+    first = shown_path(files[0].path)
+    return f"The file {first}" if len(files) == 1 else f"Of {first} and {len(files) - 1} other files, at least one"

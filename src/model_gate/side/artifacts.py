@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
 from functools import lru_cache
 from typing import Any, Protocol
@@ -21,8 +21,9 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from model_gate.errors import ModelError, TransferError
-from model_gate.model import MAX_FILES, shown_path
-from model_gate.side.flow import Flow
+from model_gate.model import MAX_FILES, Wanted, shown_path
+from model_gate.side.batch import Batch
+from model_gate.side.flow import MOST, Flow
 from model_gate.side.note import Note
 from model_gate.side.served import ServedFiles
 
@@ -54,6 +55,7 @@ class Artifacts:
     def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
         self._flow = Flow()
+        self._helpers = ThreadPoolExecutor(MOST)
         self._largest = 0
         self._lock = threading.Lock()
         self._model = lru_cache(maxsize=64)(self._open)
@@ -80,9 +82,20 @@ class Artifacts:
             self._allow_for(self._largest)
         return files
 
-    def fetch(self, uri: str, path: str, size: int, destination: str, note: Note) -> None:
-        """Write one file of `size` bytes to `destination`; `note` may be given how many `bytes` more have come."""
-        self._model(uri).fetch(path, size, destination, note)
+    def fetch(self, uri: str, files: Sequence[Wanted], note: Note) -> None:
+        """Write files to their destinations; `note` may be given how many `bytes` more have come.
+
+        Files that come in parts, each of which waits for its turn, are to be asked for one at a time.
+        """
+        model: Files = self._model(uri)
+
+        def fetch(file: Wanted) -> None:
+            model.fetch(file.path, file.size, file.destination, note)
+
+        if len(files) == 1:
+            fetch(files[0])
+        else:
+            Batch(files, self._flow, self._helpers).fetch(fetch)
 
     def _open(self, uri: str) -> Any:
         require_readable(uri, self._tracking_uri)

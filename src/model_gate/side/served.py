@@ -57,6 +57,7 @@ class ServedFiles:
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
         with _get(base, _ENDPOINT, params={"path": joined}) as response:
             listing = response.json()
+            self._flow.answered(response.elapsed.total_seconds())
             self._wire = self._wire or _wire_like(base, response)
         try:
             return [_file_info(each, directory) for each in listing.get("files", [])]

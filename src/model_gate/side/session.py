@@ -11,6 +11,7 @@ import mlflow
 from mlflow.tracking.request_header.registry import resolve_request_headers
 
 from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
+from model_gate.model import Wanted
 from model_gate.side.artifacts import Artifacts
 from model_gate.side.connection import acknowledge_at_once
 from model_gate.side.note import Note
@@ -26,7 +27,7 @@ class Session:
             "locate": lambda asked, _: registry.locate(asked["uri"]),
             "list": lambda asked, note: artifacts.list(asked["uri"], note),
             "fetch": lambda asked, note: artifacts.fetch(
-                asked["uri"], asked["path"], asked["size"], asked["destination"], note
+                asked["uri"], [Wanted(*file) for file in asked["files"]], note
             ),
         }
 

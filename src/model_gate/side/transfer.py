@@ -67,7 +67,10 @@ class Transfer:
             HTTPError: urllib3's, the same.
             OSError: It cannot be written.
         """
-        descriptor = os.open(destination, os.O_WRONLY | os.O_TRUNC)
+        descriptor = os.open(destination, os.O_WRONLY)
+        # Not O_TRUNC: whatever was emptied, if only of nothing, ext4 writes to the disk as soon as it is closed.
+        if os.fstat(descriptor).st_size:
+            os.ftruncate(descriptor, 0)
         others: list[Future[None]] = []
 
         def begin_others() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from model_gate.difference import Difference, DifferenceKind
 from model_gate.digest import file_digest
+from model_gate.equality.files import digest_if_equal
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explaining
 from model_gate.explanation.content import Content
@@ -16,6 +17,8 @@ from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.model import shown_path
 from model_gate.pairing import Pair
 
+# Smaller ones are read once, for both.
+_SMALL_BYTES = 64 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
 
 
@@ -79,6 +82,8 @@ def judge_unfetched(pair: Pair) -> Judgement:
 
 def _compare(left: str, right: str, size: int) -> tuple[bool, str]:
     """Whether the bytes are the same, and the left file's SHA-256: at the same time where a thread is worth it."""
+    if size < _SMALL_BYTES and (digest := digest_if_equal(left, right, size)):
+        return True, digest
     if size < _LARGE_BYTES:
         return _same_bytes(left, right), file_digest(left)
     with ThreadPoolExecutor(1) as pool:

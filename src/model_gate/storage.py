@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -25,7 +26,7 @@ class Storage:
 
     def __init__(self, download_dir: Path | None) -> None:
         self.keeps = download_dir is not None
-        self._made: set[Path] = set()
+        self._made: set[str] = set()
         self._lock = threading.Lock()
         self._is_open = True
         try:
@@ -65,33 +66,36 @@ class Storage:
         Raises:
             StorageError: It cannot be written, or the file system takes two paths for one.
         """
-        destination = self._root / role / path
+        # Text, since to put paths together costs as much as a small file.
+        destination = f"{self._root}/{role}/{path}"
         try:
-            self._make(destination.parent)
-            destination.open("xb").close()
+            self._make(os.path.dirname(destination))
+            os.close(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
         except OSError as error:
             if self.keeps:
                 raise _unkept(error, path) from error
             # The name is too long or too like another for this file system; in scratch space any name will do.
-            destination = Path(tempfile.mkdtemp(dir=self._scratch)) / "file"
-        return destination
+            destination = os.path.join(tempfile.mkdtemp(dir=self._scratch), "file")
+            open(destination, "xb").close()
+        return Path(destination)
 
     def release(self, path: Path) -> None:
         """A fetched file that has been judged: it is no longer needed, unless the user wants to keep it."""
         if not self.keeps:
             path.unlink(missing_ok=True)
 
-    def _make(self, directory: Path) -> None:
+    def _make(self, directory: str) -> None:
         # One level at a time: os.makedirs recurses, and a model may be a thousand levels deep.
         missing = []
         with self._lock:
             if not self._is_open:
                 raise FileNotFoundError(errno.ENOENT, "the scratch directory was removed")
-            while directory not in self._made and not directory.is_dir():
+            while directory not in self._made and not os.path.isdir(directory):
                 missing.append(directory)
-                directory = directory.parent
+                directory = os.path.dirname(directory)
             for each in reversed(missing):
-                each.mkdir(exist_ok=True)
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(each)
                 self._made.add(each)
 
 

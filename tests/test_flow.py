@@ -49,7 +49,7 @@ def test_it_is_tried_again_after_a_while() -> None:
 
 def test_a_server_that_pushes_back_gets_less_at_once_and_never_nothing() -> None:
     level = Level()
-    for expected in (FIRST // 2, FIRST // 4, FEWEST, FEWEST):
+    for expected in (FIRST // 2, FIRST // 4, FIRST // 8, FEWEST, FEWEST):
         level.push_back(1.0)
         assert level.allowed == expected
 

@@ -17,27 +17,31 @@ if TYPE_CHECKING:
     from urllib3.response import HTTPResponse
 
 
+_CAN_ACKNOWLEDGE = hasattr(socket, "TCP_QUICKACK")
+
+
 def acknowledge_at_once() -> None:
     """Make all connections of this process that MLflow opens from now on acknowledge at once, where the system can."""
-    if hasattr(socket, "TCP_QUICKACK"):
+    if _CAN_ACKNOWLEDGE:
         HTTPConnectionPool.ConnectionCls = _PromptConnection
         HTTPSConnectionPool.ConnectionCls = _PromptSecureConnection
 
 
-def _acknowledge(connection: HTTPConnection) -> None:
+def acknowledge(connection: HTTPConnection) -> None:
+    """Have the kernel acknowledge what comes next on a connection at once."""
     sock: Any = connection.sock
-    if sock is not None:
+    if sock is not None and _CAN_ACKNOWLEDGE:
         # Not kept by the kernel: it has to be said again for each answer.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
 
 class _PromptConnection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 declares its own
-        _acknowledge(self)
+        acknowledge(self)
         return super().getresponse()
 
 
 class _PromptSecureConnection(HTTPSConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3 declares its own
-        _acknowledge(self)
+        acknowledge(self)
         return super().getresponse()

@@ -12,7 +12,7 @@ FEWEST, MOST = 1, 64
 FIRST, FIRST_NEAR, FIRST_FAR = 16, 1, 32
 # A server that answers sooner than this is busy with the request for most of that time. More requests would only wait
 # for each other there, and cost it more: each is worked on in turns with the others.
-_NEAR_SECONDS = 0.01
+_NEAR_SECONDS = 0.015
 # The statuses of a server that asks for less.
 PUSHES_BACK = frozenset({429, 503})
 # What a request costs beside its bytes, in bytes: small files count by number, large ones by size.

@@ -8,9 +8,11 @@ slow, and is what is left when a file cannot be had by the fast way.
 
 from __future__ import annotations
 
+import json
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.parse import quote, unquote
+from urllib.parse import quote, unquote, urlencode
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
@@ -55,10 +57,7 @@ class ServedFiles:
                 "Check the version's source.",
             )
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
-        with _get(base, _ENDPOINT, params={"path": joined}) as response:
-            listing = response.json()
-            self._flow.answered(response.elapsed.total_seconds())
-            self._wire = self._wire or _wire_like(base, response)
+        listing = self._listed_by_wire(base, joined) or self._listed_by_mlflow(base, joined)
         try:
             return [_file_info(each, directory) for each in listing.get("files", [])]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -66,6 +65,32 @@ class ServedFiles:
                 f"The server's listing of {shown_path(directory) or 'the model'} is not one.",
                 "Check the tracking server.",
             ) from error
+
+    def _listed_by_wire(self, base: str, path: str) -> Any:
+        """The answer to a request for the listing of one directory; None if it did not go smoothly.
+
+        Raises:
+            WireTimeoutError: urllib3's, as of a file.
+        """
+        if self._wire is None:
+            return None
+        asked = time.monotonic()
+        try:
+            with self._wire.get(f"{base}{_ENDPOINT}?{urlencode({'path': path})}", {}) as answer:
+                self._flow.answered(time.monotonic() - asked)
+                return json.loads(answer.read()) if answer.status == 200 else None
+        except WireTimeoutError:
+            raise
+        except (HTTPError, ValueError):
+            return None
+
+    def _listed_by_mlflow(self, base: str, path: str) -> Any:
+        """The same, or MLflow's error; the first one is the pattern for all requests by wire."""
+        with _get(base, _ENDPOINT, params={"path": path}) as response:
+            self._flow.answered(response.elapsed.total_seconds())
+            listing = response.json()
+            self._wire = self._wire or _wire_like(base, response)
+        return listing
 
     def require_empty(self, path: str) -> None:
         """Make sure that a file without a listed size has none: MLflow leaves a size of zero out.

@@ -9,7 +9,6 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
 from model_gate.side.flow import PUSHES_BACK, Flow, asked_pause
@@ -26,10 +25,25 @@ class UnevenError(Exception):
     """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
 
 
+class Answer(Protocol):
+    """What a file is answered with."""
+
+    @property
+    def status(self) -> int:
+        """Of the answer."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """By name, in any case of its letters."""
+
+    def read1(self, amount: int, /) -> bytes:
+        """What has come of the body, up to `amount` bytes; nothing at its end."""
+
+
 class Source(Protocol):
     """What a file is asked of, by any number of threads."""
 
-    def get(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
+    def get(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Answer]:
         """The answer to a GET, its body unread."""
 
 
@@ -119,7 +133,7 @@ class Transfer:
             return {}
         return {"Range": part.asked} | ({"If-Range": self._tag} if self._tag else {})
 
-    def _require(self, part: Part, response: BaseHTTPResponse) -> None:
+    def _require(self, part: Part, response: Answer) -> None:
         """Make sure that an answer is this part, of the same file as the parts before it."""
         tag = validator(response.headers)
         is_part = response.status == 206 and part.is_answered_by(response.headers, self._size)
@@ -127,7 +141,7 @@ class Transfer:
             raise UnevenError(f"It is answered with status {response.status}, and not with {part.asked} of the file.")
         self._tag = tag
 
-    def _read(self, descriptor: int, part: Part, response: BaseHTTPResponse) -> Part:
+    def _read(self, descriptor: int, part: Part, response: Answer) -> Part:
         """Write what comes of a part; returns what is missing of it when the connection breaks."""
         left = part
         try:
@@ -141,7 +155,7 @@ class Transfer:
                 raise
         return left
 
-    def _read_whole(self, descriptor: int, response: BaseHTTPResponse) -> None:
+    def _read_whole(self, descriptor: int, response: Answer) -> None:
         told = response.headers.get("Content-Length", str(self._size))
         if told != str(self._size) or _is_encoded(response):
             raise UnevenError(f"It is answered with {told} bytes, and was listed with {self._size}.")
@@ -161,5 +175,5 @@ class Transfer:
         self._on_bytes(written)
 
 
-def _is_encoded(response: BaseHTTPResponse) -> bool:
+def _is_encoded(response: Answer) -> bool:
     return response.headers.get("Content-Encoding", "identity") != "identity"

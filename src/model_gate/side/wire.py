@@ -11,13 +11,18 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from http.client import HTTPConnection as PlainConnection
+from http.client import HTTPException, HTTPResponse
+from typing import cast
 from urllib.parse import urlsplit
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3 import BaseHTTPResponse, HTTPConnectionPool, Timeout
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
-from model_gate.side.flow import MOST
+from model_gate.side.connection import acknowledge
 
 # Of a request for JSON, not for bytes.
 _DROPPED = frozenset({"accept-encoding", "content-length", "content-type"})
@@ -26,12 +31,50 @@ _WORTH_READING_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
 
 
+class Answer:
+    """An answer whose body is unread. A connection that fails, or breaks off, is an HTTPError of urllib3's."""
+
+    def __init__(self, response: HTTPResponse, pool: HTTPConnectionPool, target: str) -> None:
+        self.status = response.status
+        # It has what a mapping has, whatever its type says.
+        self.headers = cast("Mapping[str, str]", response.headers)
+        self._response = response
+        self._pool = pool
+        self._target = target
+
+    def read1(self, amount: int) -> bytes:
+        """What has come of the body, up to `amount` bytes; nothing at its end."""
+        with _told(self._pool, self._target):
+            return self._response.read1(amount)
+
+    def read(self) -> bytes:
+        """What is left of the body, which may be shorter than it was said to be."""
+        return b"".join(iter(lambda: self.read1(_WORTH_READING_BYTES), b""))
+
+    def end(self) -> bool:
+        """Be done with it; whether its connection is of use again, since nothing of it is left there."""
+        if not self._response.isclosed():
+            left = self._response.length
+            if left is None or left > _WORTH_READING_BYTES:
+                return False
+            try:
+                self._response.read()
+            except (OSError, HTTPException):
+                return False
+        return not self._response.will_close
+
+
 class Wire:
-    """Connections to one server."""
+    """Connections to one server.
+
+    They are urllib3's, since it knows whom to trust, but are spoken on as the standard library does: urllib3's own
+    requests and answers take as long again, for what is not asked for here.
+    """
 
     def __init__(self, pool: HTTPConnectionPool, headers: Mapping[str, str]) -> None:
         self._pool = pool
         self._headers = headers
+        self._idle: list[HTTPConnection] = []
 
     @classmethod
     def like(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> Wire | None:
@@ -49,42 +92,63 @@ class Wire:
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:
+    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[Answer]:
         """The answer to a GET, its body unread. The connection is kept if the body was read to its end.
 
         Raises:
-            HTTPError: urllib3's: the connection failed or timed out. Nothing is tried again.
+            HTTPError: urllib3's: the connection failed or timed out. Nothing is tried again, no redirect is followed.
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        response = self._pool.urlopen(
-            "GET",
-            target,
-            headers={**self._headers, **headers},
-            # Nor is a redirect followed.
-            retries=False,
-            preload_content=False,
-            decode_content=False,
-            timeout=Timeout(connect=_CONNECT_SECONDS, read=_read_seconds()),
-        )
+        with _told(self._pool, target):
+            connection = self._connected()
+        is_kept = False
         try:
-            yield response
-        except BaseException:
-            response.close()
-            raise
-        # A connection is of use again only if nothing of this answer is left on it.
-        if (response.length_remaining or 0) > _WORTH_READING_BYTES:
-            response.close()
-        else:
-            response.drain_conn()
-        response.release_conn()
+            with _told(self._pool, target):
+                PlainConnection.request(connection, "GET", target, headers={**self._headers, **headers})
+                acknowledge(connection)
+                response = PlainConnection.getresponse(connection)
+            answer = Answer(response, self._pool, target)
+            yield answer
+            is_kept = answer.end()
+        finally:
+            if is_kept:
+                self._idle.append(connection)
+            else:
+                connection.close()
+
+    def _connected(self) -> HTTPConnection:
+        """A connection that nobody else uses: one that was kept, if the server has kept it too."""
+        while (connection := self._kept()) is not None and not connection.is_connected:
+            connection.close()
+        if connection is None:
+            connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
+            connection.timeout = _CONNECT_SECONDS
+            connection.connect()
+        # Until the next bytes come; raised for large files, which a proxying server reads before it answers.
+        connection.sock.settimeout(_read_seconds())
+        return connection
+
+    def _kept(self) -> HTTPConnection | None:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return None
+
+
+@contextmanager
+def _told(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
+    """Have what goes wrong on a connection told as urllib3 tells it."""
+    try:
+        yield
+    except TimeoutError as error:
+        raise ReadTimeoutError(pool, target, "Read timed out.") from error
+    except (OSError, HTTPException) as error:
+        raise ProtocolError(f"Connection broken: {error!r}", error) from error
 
 
 class _Pools(HTTPAdapter):
     """Makes pools of connections as `requests` does: it knows which certificates to trust and which to show."""
-
-    def __init__(self) -> None:
-        super().__init__(pool_maxsize=MOST)
 
     def pool_for(self, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HTTPConnectionPool:
         """The pool for the host of a request."""
@@ -95,5 +159,4 @@ class _Pools(HTTPAdapter):
 
 
 def _read_seconds() -> float:
-    # Until the next bytes come; raised for large files, which a proxying server reads before it answers.
     return float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_READ_SECONDS))

@@ -20,8 +20,8 @@ from model_gate.artifacts import DirectoryArtifacts
 from model_gate.digest import file_digest
 from model_gate.directory import list_directory
 from model_gate.equality import processes
-from model_gate.equality.files import digest_if_equal
-from model_gate.equality.processes import Equality, Question, process_count
+from model_gate.equality.files import Question, digest_if_equal
+from model_gate.equality.processes import Equality, process_count
 from model_gate.errors import ModelGateError
 from model_gate.judgement import Judgement
 from model_gate.model import Location

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,11 +58,14 @@ class Remote:
     def file_at_hand(self, path: str) -> str:  # there is none
         return ""
 
-    def begin_fetch(self, path: str, size: int, on_bytes: Callable[[int], None]) -> Future[str]:
-        self.begun.append(path)
-        self._disk.change(size)
-        on_bytes(size)
-        return self._pool.submit(self._write, path)
+    def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
+        self.begun += sizes
+        self._disk.change(sum(sizes.values()))
+        on_bytes(sum(sizes.values()))
+        return self._pool.submit(self._write_all, list(sizes))
+
+    def _write_all(self, paths: Iterable[str]) -> dict[str, str]:
+        return {path: self._write(path) for path in paths}
 
     def _write(self, path: str) -> str:
         if self._odd == f"!{path}":

@@ -144,11 +144,11 @@ def _result(
     native = [judgement for judgement in judgements if judgement.pair.is_native]
     deciding = [judgement for judgement in judgements if judgement.pair.decides]
     not_compared = sum(not judgement.is_compared for judgement in deciding)
-    left_files = _known(left, listings, {each.pair.left: each.left_digest for each in native})
-    right_files = _known(right, listings, {each.pair.right: each.right_digest for each in native})
-    left_digest = _digest(left_files)
-    # A large tree has many lines, and most are equal.
-    right_digest = left_digest if left_files == right_files else _digest(right_files)
+    left_digest = _digest(_known(left, listings, {each.pair.left: each.left_digest for each in native}))
+    if any(each.is_native for each in found):
+        right_digest = _digest(_known(right, listings, {each.pair.right: each.right_digest for each in native}))
+    else:
+        right_digest = left_digest
     rest_found = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
         left=_compared(left, sides, listings, left_digest),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +17,14 @@ MAX_FILES = 2_000_000
 def path_key(path: str) -> bytes:
     """The bytes of a path: what it is sorted and told apart by."""
     return os.fsencode(path)
+
+
+def sorted_paths(paths: Iterable[str]) -> list[str]:
+    """Paths by their bytes."""
+    ordered = list(paths)
+    # In ASCII, text is in the same order as its bytes, and many paths are sorted in half the time.
+    ordered.sort(key=None if all(map(str.isascii, ordered)) else path_key)
+    return ordered
 
 
 def shown_path(path: str) -> str:
@@ -125,6 +133,6 @@ def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
 
 def some_of(names: Mapping[str, object] | set[str] | list[str], most: int = 10) -> str:
     """The first few names, sorted, and how many more there are."""
-    ordered = sorted(names, key=path_key)
+    ordered = sorted_paths(names)
     text = ", ".join(shown_path(name) for name in ordered[:most])
     return text if len(ordered) <= most else f"{text} and {len(ordered) - most} more"

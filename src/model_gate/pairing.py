@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from model_gate.difference import Difference, DifferenceKind, FileType
 from model_gate.identity import IDENTITY_FILES, may_be_identity
 from model_gate.ignore import Ignore
-from model_gate.model import Listing, path_key
+from model_gate.model import Listing, sorted_paths
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def _pair(left: _Side, right: _Side, names: tuple[str, str] = ("", ""), *, is_na
     left_name, right_name = names
     differences = []
     for one, other, swapped in ((left, right, False), (right, left, True)):
-        for path in sorted(_files_against_directories(one, other), key=path_key):
+        for path in sorted_paths(_files_against_directories(one, other)):
             kinds = (FileType.DIRECTORY, FileType.FILE) if swapped else (FileType.FILE, FileType.DIRECTORY)
             differences.append(
                 Difference(
@@ -134,7 +134,7 @@ def _pair(left: _Side, right: _Side, names: tuple[str, str] = ("", ""), *, is_na
             for below in [each for each in other if each.startswith(path + "/")]:
                 del other[below]
     pairs = []
-    for path in sorted(left.keys() | right.keys(), key=path_key):
+    for path in sorted_paths(left.keys() | right.keys()):
         left_size, right_size = left.get(path), right.get(path)
         left_path = None if left_size is None else left_name + path
         right_path = None if right_size is None else right_name + path

@@ -12,7 +12,8 @@ from queue import SimpleQueue
 from typing import TypeVar
 
 from model_gate.artifacts import Artifacts
-from model_gate.equality.processes import Equality, Question, process_count
+from model_gate.equality.files import Question
+from model_gate.equality.processes import Equality, process_count
 from model_gate.explanation import Explaining, is_explainable
 from model_gate.judgement import Judgement, judge, judge_unfetched
 from model_gate.pairing import Pair, Pairing

@@ -16,6 +16,7 @@ from internet import Internet, forward
 from workspaces import Bench, Blueprint, Emulated
 
 from model_gate.errors import AccessError, ModelGateError, TransferError
+from model_gate.model import Wanted
 from model_gate.side.parts import parts_of
 from model_gate.tracking_server import TrackingServer
 
@@ -133,7 +134,7 @@ def fetch(
     workspace = bench.workspaces["store"]
     before = len(workspace.requests)
     notes: list[Mapping[str, Any]] = []
-    fetching: Future[None] = side.begin_fetch(uri, path, size, destination, notes.append)
+    fetching: Future[None] = side.begin_fetch(uri, [Wanted(path, size, str(destination))], notes.append)
     fetching.result()
     requests = workspace.requests[before:]
     return Fetched(

@@ -12,7 +12,7 @@ import sys
 import threading
 from queue import SimpleQueue
 
-from model_gate.equality.files import digest_if_equal
+from model_gate.equality.files import digests_if_equal
 
 
 def main() -> None:
@@ -22,7 +22,7 @@ def main() -> None:
     threading.Thread(target=_listen, args=(asked,), daemon=True).start()
     while True:
         number, pairs = json.loads(asked.get())
-        answer = json.dumps([number, [pair and digest_if_equal(*pair) for pair in pairs]])
+        answer = json.dumps([number, digests_if_equal(pairs)])
         sys.stdout.buffer.write(answer.encode() + b"\n")
         sys.stdout.buffer.flush()
 

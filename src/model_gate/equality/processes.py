@@ -14,7 +14,7 @@ import sys
 from collections.abc import Sequence
 from types import TracebackType
 
-from model_gate.equality.files import digest_if_equal
+from model_gate.equality.files import Question, digest_if_equal
 
 # Two processes have made up for their start at some 2,500 pairs, and save a fifth of the time at so many.
 _PAIRS_WORTH_PROCESSES = 4000
@@ -26,8 +26,6 @@ _AHEAD = 3
 _PROGRAM = [sys.executable, "-I", "-X", "utf8", "-m", "model_gate.equality"]
 _DIGEST = re.compile("[0-9a-f]{64}")
 
-# Paths of the left and the right file, and the size of both; None if that pair needs a closer look anyway.
-Question = tuple[str, str, int] | None
 _Answer = list[str | None]
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 # A part must be worth a request, and short enough to be repeated when its connection breaks.
 _SMALLEST, _LARGEST = 8 * 1024 * 1024, 64 * 1024 * 1024
-_USUAL = 16
+_USUAL = 32
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 

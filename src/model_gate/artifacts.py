@@ -182,7 +182,9 @@ class ServerArtifacts:
         """Ask the server's process for the files; their sizes must be the listed ones."""
         fetched: Future[dict[str, str]] = Future()
         try:
-            files = [Wanted(path, size, str(self._storage.reserve(self.name, path))) for path, size in sizes.items()]
+            files = [
+                Wanted(path, size, str(self._storage.reserve(self.name, path, size))) for path, size in sizes.items()
+            ]
         except ModelGateError as error:
             fetched.set_exception(error)
             return fetched

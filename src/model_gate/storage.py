@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import os
 import shutil
 import tempfile
@@ -14,11 +15,18 @@ from types import TracebackType
 from model_gate.errors import StorageError, storage_error
 from model_gate.model import shown_path
 
+# Where Linux has a file system in memory. To make and to remove a small file on a disk takes longer than to fetch it.
+_MEMORY = "/dev/shm"  # noqa: S108  # a directory of its own is made there
+_SMALL_BYTES = 64 * 1024
+# Containers have 64 MiB there. So few small files are under way at once that they take an eighth of it.
+_ROOM_BYTES = 32 * 1024 * 1024
+
 
 class Storage:
     """The files of the models being compared, at `run_model/…`, `reg_model/…`, and so on.
 
-    Use it as a context manager: whatever the end, the scratch directory is removed.
+    Small ones that need not be kept are in memory, where there is a place for that. Use it as a context manager:
+    whatever the end, what was made is removed, except in the user's download directory.
 
     Raises:
         StorageError: The download directory cannot be made, or is not empty.
@@ -34,6 +42,8 @@ class Storage:
             self._scratch = Path(tempfile.mkdtemp(prefix="model-gate-"))
         except OSError as error:
             raise storage_error(error, "make a scratch directory") from error
+        self._memory = None if self.keeps else _directory_in_memory()
+        self._numbers = itertools.count()
         try:
             self._root = self._scratch / "models" if download_dir is None else _empty(download_dir)
             self.home = self._scratch / "home"
@@ -51,33 +61,36 @@ class Storage:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the scratch directory; nothing can be put into it any more."""
+        """Remove the scratch directories; nothing can be put into them any more."""
         with self._lock:
             self._is_open = False
-        remove_tree(self._scratch)
+        for directory in (self._scratch, self._memory):
+            if directory is not None:
+                remove_tree(directory)
 
     def directory(self, role: str) -> Path:
         """Where the model that plays this role (`run_model/server_1`) is kept."""
         return self._root / role
 
-    def reserve(self, role: str, path: str) -> Path:
-        """An empty file, new, for the file at `path` of that model.
+    def reserve(self, role: str, path: str, size: int | None = None) -> Path:
+        """An empty file, new, for the file at `path` of that model, which will have `size` bytes if that is known.
 
         Raises:
             StorageError: It cannot be written, or the file system takes two paths for one.
         """
+        if self._memory is not None and size is not None and size <= _SMALL_BYTES:
+            with contextlib.suppress(OSError):
+                return _made(f"{self._memory}/{next(self._numbers)}")
         # Text, since to put paths together costs as much as a small file.
         destination = f"{self._root}/{role}/{path}"
         try:
             self._make(os.path.dirname(destination))
-            os.close(os.open(destination, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            return _made(destination)
         except OSError as error:
             if self.keeps:
                 raise _unkept(error, path) from error
             # The name is too long or too like another for this file system; in scratch space any name will do.
-            destination = os.path.join(tempfile.mkdtemp(dir=self._scratch), "file")
-            open(destination, "xb").close()
-        return Path(destination)
+            return _made(os.path.join(tempfile.mkdtemp(dir=self._scratch), "file"))
 
     def release(self, path: Path) -> None:
         """A fetched file that has been judged: it is no longer needed, unless the user wants to keep it."""
@@ -97,6 +110,21 @@ class Storage:
                 with contextlib.suppress(FileExistsError):
                     os.mkdir(each)
                 self._made.add(each)
+
+
+def _directory_in_memory() -> Path | None:
+    """A directory in memory, private like the one on the disk; None if there is no place, or no room, for it."""
+    with contextlib.suppress(OSError):
+        status = os.statvfs(_MEMORY)
+        if status.f_bavail * status.f_frsize >= _ROOM_BYTES:
+            return Path(tempfile.mkdtemp(prefix="model-gate-", dir=_MEMORY))
+    return None
+
+
+def _made(file: str) -> Path:
+    """A new file, empty."""
+    os.close(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+    return Path(file)
 
 
 def _unkept(error: OSError, path: str) -> StorageError:

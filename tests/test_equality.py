@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import filecmp
 import json
 import os
 import signal
@@ -20,7 +21,7 @@ from model_gate.artifacts import DirectoryArtifacts
 from model_gate.digest import file_digest
 from model_gate.directory import list_directory
 from model_gate.equality import processes
-from model_gate.equality.files import Question, digest_if_equal
+from model_gate.equality.files import Question, digest_if_equal, digests_if_equal
 from model_gate.equality.processes import Equality, process_count
 from model_gate.errors import ModelGateError
 from model_gate.judgement import Judgement
@@ -85,6 +86,80 @@ def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
     Path(right).write_bytes(b"2")
     os.utime(right, ns=(1, 1))
     assert digest_if_equal(left, right, 1) is None
+
+
+def pairs_of(directory: Path, *contents: tuple[bytes, bytes, int]) -> list[Question]:
+    """Questions about files with these contents on the left and on the right, said to have this size."""
+    questions: list[Question] = []
+    for number, (left, right, size) in enumerate(contents):
+        (directory / str(number)).mkdir()
+        questions.append((*two_files(directory / str(number), left, right), size))
+    return questions
+
+
+LARGER = b"x" * 20_000
+
+
+@pytest.mark.parametrize(
+    "contents, answers",
+    [
+        ([(b"a", b"a", 1), (b"", b"", 0), (b"bc", b"bc", 2)], [True, True, True]),
+        ([(b"a", b"a", 1), (b"b", b"c", 1), (b"d", b"d", 1)], [True, False, True]),
+        # End to end, the left files have the bytes of the right ones.
+        ([(b"ab", b"a", 2), (b"c", b"bc", 1)], [False, False]),
+        ([(b"ab", b"a", 1), (b"c", b"bc", 2)], [False, False]),
+        ([(b"a", b"b", 1), (b"b", b"a", 1)], [False, False]),
+        ([(b"ab", b"ab", 1), (b"c", b"c", 2)], [False, False]),
+        ([(b"ab", b"ab", 3), (b"c", b"c", 1)], [False, True]),
+        ([(LARGER, LARGER, len(LARGER)), (b"a", b"a", 1)], [True, True]),
+        ([(LARGER, LARGER[:-1] + b"y", len(LARGER)), (b"a", b"a", 1)], [False, True]),
+        ([(LARGER, LARGER, len(LARGER)), (b"a", b"b", 1)], [True, False]),
+        ([], []),
+    ],
+)
+def test_many_are_found_equal_together_only_if_each_pair_is(
+    contents: list[tuple[bytes, bytes, int]], answers: list[bool], tmp_path: Path
+) -> None:
+    questions = pairs_of(tmp_path, *contents)
+    before = open_descriptors()
+    found = digests_if_equal(questions)
+    assert open_descriptors() == before
+    assert found == [question and digest_if_equal(*question) for question in questions]
+    assert [digest is not None for digest in found] == answers
+
+
+def test_what_is_no_question_stays_none_among_others(tmp_path: Path) -> None:
+    first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
+    found = digests_if_equal([None, first, None, second])
+    assert [digest is not None for digest in found] == [False, True, False, True]
+
+
+def test_one_that_is_gone_takes_nothing_from_the_others(tmp_path: Path) -> None:
+    questions = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
+    assert questions[0] is not None
+    Path(questions[0][1]).unlink()
+    before = open_descriptors()
+    assert [digest is not None for digest in digests_if_equal(questions)] == [False, True]
+    assert open_descriptors() == before
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are compared one by one")
+def test_filecmp_is_called_once_for_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = pairs_of(tmp_path, *[(b"%d" % number, b"%d" % number, 1) for number in range(10)])
+    calls: list[bool] = []
+    says_so = True
+
+    def compare(left: int, right: int, *, shallow: bool) -> bool:
+        calls.append(shallow)
+        return filecmp_cmp(left, right, shallow=shallow) and says_so  # type: ignore[arg-type]  # open() takes numbers
+
+    filecmp_cmp = filecmp.cmp
+    monkeypatch.setattr(filecmp, "cmp", compare)
+    assert all(digests_if_equal(questions))
+    assert calls == [False]
+    # It, and nothing else, says that they are equal.
+    says_so = False
+    assert not any(digests_if_equal(questions))
 
 
 @pytest.fixture(scope="module")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
-from model_gate.side.flow import FEWEST, FIRST, MOST, Flow, Level
+import pytest
+
+from model_gate.side.flow import FEWEST, FIRST, FIRST_FAR, FIRST_NEAR, MOST, Flow, Level
 
 KIB = 1024
 
@@ -96,3 +100,63 @@ def test_a_request_that_fails_gives_its_turn_back() -> None:
             continue
     with flow.request(1):
         pass
+
+
+def let_through(flow: Flow) -> int:
+    """How many turns can be had at once."""
+    with ExitStack() as stack:
+        count = 0
+        while stack.enter_context(flow.turn(waits=False)):
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    "answers, count", [([], FIRST), ([0.003], FIRST_NEAR), ([0.06], FIRST_FAR), ([0.06, 0.003, 0.2], FIRST_NEAR)]
+)
+def test_how_soon_a_server_answers_says_how_many_to_begin_with(answers: list[float], count: int) -> None:
+    flow = Flow()
+    for seconds in answers:
+        flow.answered(seconds)
+    assert let_through(flow) == count
+
+
+def test_what_is_answered_later_changes_nothing() -> None:
+    flow = Flow()
+    flow.answered(0.003)
+    with flow.request(1):
+        pass
+    flow.answered(0.001)
+    flow.push_back()
+    assert let_through(flow) == FIRST_NEAR
+
+
+def test_a_near_server_gets_more_if_it_does_more_side_by_side_and_not_if_it_only_takes_from_others() -> None:
+    scaling = Level(FIRST_NEAR)
+    run(scaling, lambda allowed: 400.0 * min(allowed, 8), seconds=10)
+    assert scaling.allowed == 8
+    sharing = Level(FIRST_NEAR)
+    # Another server has one request under way, and the same processors.
+    run(sharing, lambda allowed: 800.0 * allowed / (allowed + 1), seconds=5)
+    assert sharing.allowed == FIRST_NEAR
+
+
+def test_a_turn_is_for_as_many_requests_as_its_thread_makes() -> None:
+    flow = Flow()
+    flow.answered(0.003)
+    with flow.turn() as is_mine:
+        assert is_mine
+        assert not flow.has_room
+        for _ in range(10):
+            with flow.request(1):
+                pass
+        assert not flow.has_room
+    assert flow.has_room
+
+
+def test_a_turn_that_is_not_waited_for_is_not_had_where_there_is_none() -> None:
+    flow = Flow()
+    flow.answered(0.003)
+    with flow.turn(), ThreadPoolExecutor(1) as other:
+        assert other.submit(let_through, flow).result() == 0
+    assert let_through(flow) == 1

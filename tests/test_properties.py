@@ -19,6 +19,7 @@ from commandline import run
 from model_gate import gate
 from model_gate.config import CompareConfig, parse_config, read_config
 from model_gate.errors import ConfigError, ModelError
+from model_gate.model import sorted_paths
 from model_gate.progress import Silence
 from model_gate.redaction import Redactor
 from model_gate.report import build_report
@@ -384,3 +385,14 @@ def test_endless_nesting_does_not_end_the_process(text: str, tmp_path: Path) -> 
     done = run("compare", "--config-file", "compare.yaml", cwd=tmp_path, timeout=30)
     report = read_report(tmp_path / "model-gate-report.json", done.returncode)
     assert report["error"]["type"] == "ConfigError"
+
+
+@given(st.lists(st.binary(max_size=6) | st.text("ab/~\x7f\u0080ÿ\uffff𐀀", max_size=6).map(os.fsencode)))
+def test_paths_are_in_the_order_of_their_bytes(names: list[bytes]) -> None:
+    paths = [os.fsdecode(name) for name in names]
+    assert [os.fsencode(path) for path in sorted_paths(paths)] == sorted(names)
+
+
+@given(st.lists(st.text("ab/~ ", max_size=6)))
+def test_so_are_those_in_ascii(paths: list[str]) -> None:
+    assert sorted_paths(paths) == sorted(paths, key=os.fsencode)

@@ -47,6 +47,7 @@ class Remote:
         self.directory.mkdir()
         self.sizes = sizes
         self.begun: list[str] = []
+        self.asked: list[list[str]] = []
         self._disk = disk
         self._odd = odd
         self._pool = ThreadPoolExecutor(5)
@@ -60,6 +61,7 @@ class Remote:
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
         self.begun += sizes
+        self.asked.append(list(sizes))
         self._disk.change(sum(sizes.values()))
         on_bytes(sum(sizes.values()))
         return self._pool.submit(self._write_all, list(sizes))
@@ -136,3 +138,18 @@ def test_without_such_a_limit_a_difference_ends_nothing(tmp_path: Path) -> None:
 def test_a_file_that_does_not_come_is_an_error_and_no_judgement(tmp_path: Path) -> None:
     with pytest.raises(TransferError, match="broke off"):
         judged(tmp_path, {f"{number:04}": MIB for number in range(300)}, "!0123")
+
+
+def test_small_files_are_asked_for_together_and_large_ones_one_at_a_time(tmp_path: Path) -> None:
+    sizes = {f"small-{number:03}": 4096 for number in range(100)} | {"large": MIB, "larger": 2 * MIB}
+    _, sides, found = judged(tmp_path, sizes)
+    assert len(found) == len(sizes)
+    for side in sides:
+        assert sorted(side.begun) == sorted(sizes)
+        assert side.asked[:2] == [["larger"], ["large"]]
+        assert len(side.asked) < 12
+
+
+def test_a_small_file_that_differs_is_the_only_one_of_those_that_came_with_it(tmp_path: Path) -> None:
+    _, _, found = judged(tmp_path, {f"{number:04}": 1 for number in range(50)}, "0007")
+    assert [judgement.pair.path for judgement in found if judgement.difference] == ["0007"]

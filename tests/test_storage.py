@@ -153,3 +153,54 @@ def test_a_tree_is_removed_without_what_its_links_point_to(tmp_path: Path) -> No
 
 def test_removing_what_is_not_there_is_no_error(tmp_path: Path) -> None:
     remove_tree(tmp_path / "nothing")
+
+
+def test_small_files_are_in_memory_each_in_a_new_place_and_private(scratch: Path) -> None:
+    with Storage(None) as storage:
+        first, second = (storage.reserve("run_model", "data/f", size) for size in (0, 64 * 1024))
+        for file in (first, second):
+            assert file.parent.parent == Path("/dev/shm")  # noqa: S108  # as it says
+            assert stat.S_IMODE(file.parent.stat().st_mode) == 0o700
+            assert file.read_bytes() == b""
+        first.write_bytes(b"1")
+        assert second.read_bytes() == b""
+        storage.release(first)
+        assert not first.exists()
+        assert storage.reserve("run_model", "data/f", 1) != first
+    assert not second.parent.exists()
+    assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.parametrize("size", [None, 64 * 1024 + 1])
+def test_others_are_not(size: int | None, scratch: Path) -> None:
+    with Storage(None) as storage:
+        assert scratch in storage.reserve("run_model", "data/f", size).parents
+
+
+def test_small_files_that_are_kept_are_where_they_are_kept(scratch: Path, tmp_path: Path) -> None:
+    with Storage(tmp_path / "kept") as storage:
+        assert storage.reserve("run_model", "f", 1) == tmp_path / "kept" / "run_model" / "f"
+
+
+@pytest.mark.parametrize("place", ["nothing", "file"])
+def test_where_there_is_no_place_in_memory_all_files_are_in_scratch_space(
+    place: str, scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setattr("model_gate.storage._MEMORY", str(tmp_path / place))
+    with Storage(None) as storage:
+        assert scratch in storage.reserve("run_model", "f", 1).parents
+
+
+def test_where_there_is_no_room_in_memory_either(scratch: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("model_gate.storage._ROOM_BYTES", 1 << 60)
+    with Storage(None) as storage:
+        assert scratch in storage.reserve("run_model", "f", 1).parents
+
+
+def test_what_memory_has_no_name_left_for_is_in_scratch_space(scratch: Path) -> None:
+    with Storage(None) as storage:
+        remove_tree(storage.reserve("run_model", "f", 1).parent)
+        file = storage.reserve("run_model", "f", 1)
+        assert scratch in file.parents
+        assert file.read_bytes() == b""

@@ -10,8 +10,14 @@ from pathlib import Path
 import pytest
 
 from certificates import certificates
-from faulty_server import ARTIFACTS, MODEL, Asked, FaultyServer
+from faulty_server import ARTIFACTS, MODEL, Asked, Call, Fault, FaultyServer, hang_up, login_page, status
 from gates import check
+
+
+def broken_json(call: Call) -> None:
+    """Half of a listing, as if it were all."""
+    call.send(b'{"files": [{"path": "part-0", "is_dir": false, "file_s')
+
 
 COPIES = {"Wine": MODEL, "copies": MODEL}
 
@@ -97,3 +103,59 @@ def test_a_redirect_does_not_take_the_login_elsewhere(tmp_path: Path) -> None:
     assert ran.status == "equal", ran
     assert len(files_asked_for(store)) == 2
     assert store.authorizations == {None}
+
+
+def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
+    def then_closed(call: Call) -> None:
+        call.send(call.file)
+        call.close()
+
+    with FaultyServer() as server:
+        add_copies(server)
+        server.faults["/model.pkl"] = then_closed
+        ran = check(tmp_path, server.url, "Wine")
+    assert ran.status == "equal", ran
+    assert len(files_asked_for(server)) == 2 * len(MODEL)
+    assert all(is_by_wire(asked) for asked in files_asked_for(server))
+
+
+def test_what_is_left_of_an_answer_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        add_copies(server)
+        # It is refused at its head, and what follows is left on the connection.
+        server.faults["copies/1/MLmodel"] = lambda call: call.send(call.file * 3)
+        ran = check(tmp_path, server.url, "Wine")
+    ran.require_error("TransferError", "MLmodel")
+
+
+def listings_asked_for(server: FaultyServer) -> list[Asked]:
+    return [asked for asked in server.asked if asked.path == ARTIFACTS]
+
+
+def test_directories_are_listed_by_wire_once_mlflow_has_listed_one(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        add_copies(server)
+        ran = check(tmp_path, server.url, "Wine")
+    assert ran.status == "equal", ran
+    # Two models, each with a directory of its own; the pattern is a location's.
+    by_wire = {asked.query["path"][0]: is_by_wire(asked) for asked in listings_asked_for(server)}
+    assert by_wire == {"Wine/1": False, "Wine/1/data": True, "copies/1": False, "copies/1/data": True}
+    assert len(listings_asked_for(server)) == 4
+
+
+@pytest.mark.parametrize("fault", [hang_up, login_page, status(500), broken_json], ids=lambda fault: fault.__name__)
+def test_a_listing_that_does_not_go_smoothly_is_left_to_mlflow(tmp_path: Path, fault: Fault) -> None:
+    def once_by_wire(call: Call) -> None:
+        if is_by_wire(call.asked):
+            fault(call)
+        else:
+            call.send_json({"files": call.server.listed(call.asked)})
+
+    with FaultyServer() as server:
+        add_copies(server)
+        server.faults["data"] = lambda call: (
+            once_by_wire(call) if call.asked.path == ARTIFACTS else call.send(call.file)
+        )
+        ran = check(tmp_path, server.url, "Wine")
+    assert ran.status == "equal", ran
+    assert ran.report["comparison"]["compared"] == len(MODEL)

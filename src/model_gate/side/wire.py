@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.client import HTTPConnection as PlainConnection
 from http.client import HTTPException, HTTPResponse
 from typing import cast
@@ -96,18 +96,13 @@ class Wire:
         """The answer to a GET, its body unread. The connection is kept if the body was read to its end.
 
         Raises:
-            HTTPError: urllib3's: the connection failed or timed out. Nothing is tried again, no redirect is followed.
+            HTTPError: urllib3's: a new connection failed, or any timed out. No redirect is followed.
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        with _told(self._pool, target):
-            connection = self._connected()
+        connection, response = self._answered(target, {**self._headers, **headers})
         is_kept = False
         try:
-            with _told(self._pool, target):
-                PlainConnection.request(connection, "GET", target, headers={**self._headers, **headers})
-                acknowledge(connection)
-                response = PlainConnection.getresponse(connection)
             answer = Answer(response, self._pool, target)
             yield answer
             is_kept = answer.end()
@@ -117,23 +112,41 @@ class Wire:
             else:
                 connection.close()
 
-    def _connected(self) -> HTTPConnection:
-        """A connection that nobody else uses: one that was kept, if the server has kept it too."""
-        while (connection := self._kept()) is not None and not connection.is_connected:
-            connection.close()
-        if connection is None:
+    def _answered(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
+        """A connection with an answer on it; it is nobody else's meanwhile."""
+        # A server may close a connection that it kept in the moment in which it is used again.
+        while (connection := self._kept()) is not None:
+            try:
+                return connection, self._ask(connection, target, headers)
+            except ProtocolError:
+                continue
+        with _told(self._pool, target):
             connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
             connection.timeout = _CONNECT_SECONDS
             connection.connect()
-        # Until the next bytes come; raised for large files, which a proxying server reads before it answers.
-        connection.sock.settimeout(_read_seconds())
-        return connection
+        return connection, self._ask(connection, target, headers)
+
+    def _ask(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+        try:
+            with _told(self._pool, target):
+                # Until the next bytes come; raised for large files, which a proxying server reads before it answers.
+                connection.sock.settimeout(_read_seconds())
+                PlainConnection.request(connection, "GET", target, headers=headers)
+                acknowledge(connection)
+                return PlainConnection.getresponse(connection)
+        except BaseException:
+            connection.close()
+            raise
 
     def _kept(self) -> HTTPConnection | None:
-        try:
-            return self._idle.pop()
-        except IndexError:
-            return None
+        """A connection that was kept, if the server is known to have kept it too."""
+        with suppress(IndexError):
+            while True:
+                connection = self._idle.pop()
+                if connection.is_connected:
+                    return connection
+                connection.close()
+        return None
 
 
 @contextmanager

@@ -1,0 +1,126 @@
+"""Files that are fetched together come once each, as many at a time as there is room for, or not at all."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from model_gate.model import Wanted
+from model_gate.side.batch import Batch
+from model_gate.side.flow import FIRST, FIRST_NEAR, Flow
+
+FILES = [Wanted(f"{number:03}", 1, "") for number in range(100)]
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(64) as started:
+        yield started
+
+
+def near() -> Flow:
+    """Lets one request through at a time."""
+    flow = Flow()
+    flow.answered(0.001)
+    return flow
+
+
+def far() -> Flow:
+    """Lets sixteen through."""
+    return Flow()
+
+
+class Fetched:
+    """What was fetched, and how many at most at one time.
+
+    Those that are fetched first wait until there are `together` of them.
+    """
+
+    def __init__(self, flow: Flow, together: int = 1) -> None:
+        self.paths: list[str] = []
+        self.threads: set[int] = set()
+        self.most = 0
+        self._flow = flow
+        self._under_way = 0
+        self._lock = threading.Lock()
+        self._met = threading.Event()
+        self._together = together
+
+    def fetch(self, file: Wanted) -> None:
+        with self._flow.request(file.size):
+            with self._lock:
+                self.paths.append(file.path)
+                self.threads.add(threading.get_ident())
+                self._under_way += 1
+                self.most = max(self.most, self._under_way)
+                if self._under_way == self._together:
+                    self._met.set()
+            self._met.wait(30)
+            with self._lock:
+                self._under_way -= 1
+
+
+def test_where_one_request_is_enough_one_thread_fetches_them_in_order(pool: ThreadPoolExecutor) -> None:
+    flow = near()
+    fetched = Fetched(flow)
+    Batch(FILES, flow, pool).fetch(fetched.fetch)
+    assert fetched.paths == [file.path for file in FILES]
+    assert fetched.threads == {threading.get_ident()}
+    assert fetched.most == FIRST_NEAR == 1
+
+
+def test_where_there_is_room_many_come_at_once_and_each_of_them_once(pool: ThreadPoolExecutor) -> None:
+    flow = far()
+    fetched = Fetched(flow, together=FIRST)
+    Batch(FILES, flow, pool).fetch(fetched.fetch)
+    assert sorted(fetched.paths) == [file.path for file in FILES]
+    assert fetched.most == FIRST
+
+
+def test_two_batches_share_the_room(pool: ThreadPoolExecutor) -> None:
+    flow = near()
+    fetched = Fetched(flow)
+    with ThreadPoolExecutor(2) as both:
+        for future in [both.submit(Batch(part, flow, pool).fetch, fetched.fetch) for part in (FILES[:50], FILES[50:])]:
+            future.result()
+    assert sorted(fetched.paths) == [file.path for file in FILES]
+    assert fetched.most == 1
+
+
+@pytest.mark.parametrize("make", [near, far])
+def test_after_one_that_fails_no_other_is_begun(pool: ThreadPoolExecutor, make: type[Flow]) -> None:
+    flow = make()
+    begun: list[str] = []
+    first_has_failed = threading.Event()
+
+    def fetch(file: Wanted) -> None:
+        begun.append(file.path)
+        if file.path == "000":
+            first_has_failed.set()
+            raise OSError("it broke off")
+        first_has_failed.wait(30)
+
+    with pytest.raises(OSError, match="broke off"):
+        Batch(FILES, flow, pool).fetch(fetch)
+    assert len(begun) <= 2 * FIRST
+    assert flow.has_room
+
+
+def test_so_it_is_if_a_helper_is_the_one_that_fails(pool: ThreadPoolExecutor) -> None:
+    flow = far()
+    helper_has_failed = threading.Event()
+    begun: list[str] = []
+
+    def fetch(file: Wanted) -> None:
+        begun.append(file.path)
+        if file.path == "003":
+            helper_has_failed.set()
+            raise OSError("it broke off")
+        helper_has_failed.wait(30)
+
+    with pytest.raises(OSError, match="broke off"):
+        Batch(FILES, flow, pool).fetch(fetch)
+    assert len(begun) < len(FILES)

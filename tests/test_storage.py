@@ -187,7 +187,7 @@ def test_where_there_is_no_place_in_memory_all_files_are_in_scratch_space(
     place: str, scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "file").touch()
-    monkeypatch.setattr("model_gate.storage._MEMORY", str(tmp_path / place))
+    monkeypatch.setattr("model_gate.storage.MEMORY", tmp_path / place)
     with Storage(None) as storage:
         assert scratch in storage.reserve("run_model", "f", 1).parents
 

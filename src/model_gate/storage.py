@@ -16,7 +16,7 @@ from model_gate.errors import StorageError, storage_error
 from model_gate.model import shown_path
 
 # Where Linux has a file system in memory. To make and to remove a small file on a disk takes longer than to fetch it.
-_MEMORY = "/dev/shm"  # noqa: S108  # a directory of its own is made there
+MEMORY = Path("/dev/shm")  # noqa: S108  # what is made there has a name that cannot be guessed
 _SMALL_BYTES = 64 * 1024
 # Containers have 64 MiB there. So few small files are under way at once that they take an eighth of it.
 _ROOM_BYTES = 32 * 1024 * 1024
@@ -42,7 +42,9 @@ class Storage:
             self._scratch = Path(tempfile.mkdtemp(prefix="model-gate-"))
         except OSError as error:
             raise storage_error(error, "make a scratch directory") from error
-        self._memory = None if self.keeps else _directory_in_memory()
+        self._memory: Path | None = None
+        # Not asked for before there is something to put there.
+        self._may_have_memory = not self.keeps
         self._numbers = itertools.count()
         try:
             self._root = self._scratch / "models" if download_dir is None else _empty(download_dir)
@@ -78,9 +80,9 @@ class Storage:
         Raises:
             StorageError: It cannot be written, or the file system takes two paths for one.
         """
-        if self._memory is not None and size is not None and size <= _SMALL_BYTES:
+        if size is not None and size <= _SMALL_BYTES and (memory := self._in_memory()):
             with contextlib.suppress(OSError):
-                return _made(f"{self._memory}/{next(self._numbers)}")
+                return _made(f"{memory}/{next(self._numbers)}")
         # Text, since to put paths together costs as much as a small file.
         destination = f"{self._root}/{role}/{path}"
         try:
@@ -96,6 +98,14 @@ class Storage:
         """A fetched file that has been judged: it is no longer needed, unless the user wants to keep it."""
         if not self.keeps:
             path.unlink(missing_ok=True)
+
+    def _in_memory(self) -> Path | None:
+        """The directory in memory, if there is a place for one."""
+        with self._lock:
+            if self._may_have_memory and self._is_open:
+                self._memory = _directory_in_memory()
+            self._may_have_memory = False
+        return self._memory
 
     def _make(self, directory: str) -> None:
         # One level at a time: os.makedirs recurses, and a model may be a thousand levels deep.
@@ -115,9 +125,9 @@ class Storage:
 def _directory_in_memory() -> Path | None:
     """A directory in memory, private like the one on the disk; None if there is no place, or no room, for it."""
     with contextlib.suppress(OSError):
-        status = os.statvfs(_MEMORY)
+        status = os.statvfs(MEMORY)
         if status.f_bavail * status.f_frsize >= _ROOM_BYTES:
-            return Path(tempfile.mkdtemp(prefix="model-gate-", dir=_MEMORY))
+            return Path(tempfile.mkdtemp(prefix=f"model-gate-{os.getpid()}-", dir=MEMORY))
     return None
 
 

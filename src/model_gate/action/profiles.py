@@ -10,8 +10,8 @@ from pathlib import Path
 from types import TracebackType
 
 from model_gate.errors import InputError, storage_error
+from model_gate.storage import MEMORY
 
-_MEMORY = Path("/dev/shm")  # noqa: S108  # the name cannot be guessed, and an existing file is refused
 VARIABLE = "DATABRICKS_CONFIG_FILE"
 # Whatever else a profile holds counts as a secret.
 _PUBLIC_KEYS = frozenset(
@@ -97,7 +97,7 @@ class PrivateFile:
 
     def __init__(self) -> None:
         # In memory where that can be had: then it is gone with the container even if nobody is left to remove it.
-        directory = _MEMORY if os.access(_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        directory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         self.path = directory / f"model-gate-{secrets.token_hex(16)}"
 
     def __enter__(self) -> PrivateFile:

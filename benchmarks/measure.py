@@ -15,6 +15,8 @@ from typing import TypeVar
 
 import psutil
 
+from model_gate.storage import MEMORY
+
 _T = TypeVar("_T")
 
 SAMPLE_SECONDS = 0.02
@@ -110,7 +112,10 @@ def _tree_seconds(roots: Sequence[int]) -> float:
 
 
 def watch(command: Command) -> Watched:
-    """What the command's processes need at most: proportional set size (PSS) of all, and disk below its scratch."""
+    """What the command's processes need at most: disk below its scratch, and memory, with the files that they keep there.
+
+    A process's share of memory is its proportional set size (PSS).
+    """
     _make_ready(command)
     started = time.perf_counter()
     memory = disk = 0
@@ -121,7 +126,7 @@ def watch(command: Command) -> Watched:
         reader.start()
         tree = _Tree(process.pid)
         while not (ended := os.wait4(process.pid, os.WNOHANG))[0]:
-            memory = max(memory, tree.memory())
+            memory = max(memory, tree.memory() + _files_in_memory(process.pid))
             disk = max(disk, disk_use(command.scratch))
             time.sleep(max(SAMPLE_SECONDS, (time.perf_counter() - started) / _SAMPLES_PER_RUN))
         taken = time.perf_counter() - started
@@ -146,6 +151,11 @@ def disk_use(directory: Path) -> int:
                     with contextlib.suppress(FileNotFoundError):
                         total += entry.stat(follow_symlinks=False).st_blocks * 512
     return total
+
+
+def _files_in_memory(process: int) -> int:
+    """Bytes of the files that a gate has in memory: they are no part of its processes."""
+    return sum(map(disk_use, MEMORY.glob(f"model-gate-{process}-*")))
 
 
 class _Tree:

@@ -112,7 +112,7 @@ def _tree_seconds(roots: Sequence[int]) -> float:
 
 
 def watch(command: Command) -> Watched:
-    """What the command's processes need at most: disk below its scratch, and memory, with the files that they keep there.
+    """What the command's processes need at most: disk below its scratch, and memory, with files that are there.
 
     A process's share of memory is its proportional set size (PSS).
     """

@@ -160,3 +160,25 @@ def test_a_turn_that_is_not_waited_for_is_not_had_where_there_is_none() -> None:
     with flow.turn(), ThreadPoolExecutor(1) as other:
         assert other.submit(let_through, flow).result() == 0
     assert let_through(flow) == 1
+
+
+@pytest.mark.parametrize("size, seconds, count", [(4 * KIB, 0.6, FIRST), (4 * KIB, 0.4, 1), (8 * KIB * KIB, 0.6, 1)])
+def test_a_near_server_that_is_slow_to_give_small_files_waits_for_something(
+    size: int, seconds: float, count: int
+) -> None:
+    now = 0.0
+    flow = Flow(clock=lambda: now)
+    flow.answered(0.003)
+    with flow.request(size):
+        now += seconds
+    assert let_through(flow) == count
+
+
+def test_one_that_has_pushed_back_gets_no_more_for_being_slow() -> None:
+    now = 0.0
+    flow = Flow(clock=lambda: now)
+    flow.answered(0.003)
+    flow.push_back()
+    with flow.request(1):
+        now += 0.6
+    assert let_through(flow) == FEWEST

@@ -13,6 +13,8 @@ FIRST, FIRST_NEAR, FIRST_FAR = 16, 1, 32
 # A server that answers sooner than this is busy with the request for most of that time. More requests would only wait
 # for each other there, and cost it more: each is worked on in turns with the others.
 _NEAR_SECONDS = 0.015
+# One that takes this long for a small file, though, waits for something itself, such as its store.
+_SLOW_SECONDS, _SMALL_BYTES = 0.5, 1024 * 1024
 # The statuses of a server that asks for less.
 PUSHES_BACK = frozenset({429, 503})
 # What a request costs beside its bytes, in bytes: small files count by number, large ones by size.
@@ -87,11 +89,6 @@ class Level:
             self.allowed = min(MOST, self.allowed * 2)
 
 
-def level_for(seconds: float) -> Level:
-    """The level to begin with at a server whose quickest answer took so long."""
-    return Level(FIRST_NEAR if seconds < _NEAR_SECONDS else FIRST_FAR)
-
-
 class Flow:
     """Lets as many requests through at once as the level says."""
 
@@ -100,6 +97,7 @@ class Flow:
         self._level = Level()
         self._quickest: float | None = None
         self._is_begun = False
+        self._is_near = False
         self._under_way = 0
         self._waiting = 0
         self._changed = threading.Condition()
@@ -115,7 +113,8 @@ class Flow:
         with self._changed:
             self._quickest = seconds if self._quickest is None else min(self._quickest, seconds)
             if not self._is_begun:
-                self._level = level_for(self._quickest)
+                self._is_near = self._quickest < _NEAR_SECONDS
+                self._level = Level(FIRST_NEAR if self._is_near else FIRST_FAR)
 
     @contextmanager
     def turn(self, *, waits: bool = True) -> Iterator[bool]:
@@ -139,18 +138,27 @@ class Flow:
     def request(self, size: int) -> Iterator[None]:
         """Ask for `size` bytes, in the turn that this thread has, or else wait for one."""
         with nullcontext() if getattr(self._own, "has_turn", False) else self.turn():
+            begun = self._clock()
             try:
                 yield
             finally:
-                with self._changed:
-                    allowed = self._level.allowed
-                    self._level.done(size, self._clock(), waiting=self._waiting > 0)
-                    if self._level.allowed > allowed:
-                        self._changed.notify(self._level.allowed - allowed)
+                self._done(size, begun)
+
+    def _done(self, size: int, begun: float) -> None:
+        now = self._clock()
+        with self._changed:
+            allowed = self._level.allowed
+            self._level.done(size, now, waiting=self._waiting > 0)
+            if self._is_near and size <= _SMALL_BYTES and now - begun > _SLOW_SECONDS:
+                self._is_near = False
+                self._level = Level(FIRST)
+            if self._level.allowed > allowed:
+                self._changed.notify(self._level.allowed - allowed)
 
     def push_back(self) -> None:
         """The server asked for less."""
         with self._changed:
+            self._is_near = False
             self._level.push_back(self._clock())
 
     def _take_turn(self, waits: bool) -> bool:

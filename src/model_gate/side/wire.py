@@ -31,7 +31,7 @@ _WORTH_READING_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
 
 
-class Answer:
+class _Answer:
     """An answer whose body is unread. A connection that fails, or breaks off, is an HTTPError of urllib3's."""
 
     def __init__(self, response: HTTPResponse, pool: HTTPConnectionPool, target: str) -> None:
@@ -92,7 +92,7 @@ class Wire:
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[Answer]:
+    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Answer]:
         """The answer to a GET, its body unread. The connection is kept if the body was read to its end.
 
         Raises:
@@ -103,7 +103,7 @@ class Wire:
         connection, response = self._answered(target, {**self._headers, **headers})
         is_kept = False
         try:
-            answer = Answer(response, self._pool, target)
+            answer = _Answer(response, self._pool, target)
             yield answer
             is_kept = answer.end()
         finally:

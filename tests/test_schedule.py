@@ -39,6 +39,7 @@ class Remote:
 
     is_at_hand = False
     is_kept = False
+    is_near = True
 
     def __init__(self, name: str, directory: Path, disk: Disk, sizes: dict[str, int], odd: str = "") -> None:
         self.name = name
@@ -81,10 +82,16 @@ class Remote:
 
 
 def judged(
-    directory: Path, sizes: dict[str, int], odd: str = "", is_enough: Callable[[Judgement], bool] = lambda _: False
+    directory: Path,
+    sizes: dict[str, int],
+    odd: str = "",
+    is_enough: Callable[[Judgement], bool] = lambda _: False,
+    *,
+    is_near: bool = True,
 ) -> tuple[Disk, list[Remote], list[Judgement]]:
     disk = Disk()
     sides = [Remote("left", directory, disk, sizes), Remote("right", directory, disk, sizes, odd)]
+    sides[1].is_near = is_near
     identities = [side.location.identity for side in sides]
     match = Match(identities[0], identities[1], pair_files(Listing(sizes), Listing(sizes)))
     (found,) = judge_matches([match], dict(zip(identities, sides, strict=True)), Silence(), is_enough)
@@ -153,3 +160,11 @@ def test_small_files_are_asked_for_together_and_large_ones_one_at_a_time(tmp_pat
 def test_a_small_file_that_differs_is_the_only_one_of_those_that_came_with_it(tmp_path: Path) -> None:
     _, _, found = judged(tmp_path, {f"{number:04}": 1 for number in range(50)}, "0007")
     assert [judgement.pair.path for judgement in found if judgement.difference] == ["0007"]
+
+
+def test_one_far_server_is_enough_to_ask_for_each_file_by_itself(tmp_path: Path) -> None:
+    sizes = {f"small-{number:03}": 4096 for number in range(100)}
+    _, sides, found = judged(tmp_path, sizes, is_near=False)
+    assert len(found) == len(sizes)
+    for side in sides:
+        assert side.asked == [[path] for path in sorted(sizes)]

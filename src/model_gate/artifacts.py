@@ -33,6 +33,10 @@ class Artifacts(Protocol):
         """Whether its files can be read without being transferred."""
 
     @property
+    def is_near(self) -> bool:
+        """Whether a small file comes in less time than it takes to ask for it; known when the files were listed."""
+
+    @property
     def is_kept(self) -> bool:
         """Whether the files are still there afterwards."""
 
@@ -68,6 +72,11 @@ class DirectoryArtifacts:
 
     @property
     def is_at_hand(self) -> bool:
+        """Yes."""
+        return True
+
+    @property
+    def is_near(self) -> bool:
         """Yes."""
         return True
 
@@ -151,6 +160,7 @@ class ServerArtifacts:
         self.name = role
         self._storage = storage
         self._reach = reach
+        self.is_near = False
 
     @property
     def is_at_hand(self) -> bool:
@@ -170,9 +180,11 @@ class ServerArtifacts:
     def list(self, note: Note) -> Listing:
         """All files with their sizes, as the server tells them."""
         try:
-            return self._server.list(self.location.uri, note)
+            listing = self._server.list(self.location.uri, note)
         except (AccessError, NotFoundError) as error:
             raise self._reach.explain(error) from error
+        self.is_near = listing.is_near
+        return listing
 
     def file_at_hand(self, path: str) -> str:  # noqa: ARG002  # there is none
         """None is."""

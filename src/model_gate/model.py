@@ -44,9 +44,11 @@ class Listing:
 
     Attributes:
         files: Size in bytes by path relative to the model's root, with `/`; bytes that are not UTF-8 are surrogates.
+        is_near: Whether whoever has the files answers at once.
     """
 
     files: Mapping[str, int]
+    is_near: bool = False
 
     @property
     def size(self) -> int:

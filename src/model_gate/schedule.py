@@ -27,7 +27,8 @@ _SMALL_BYTES = 64 * 1024**2
 _MOST_PAIRS = 64
 # Comparing and hashing let other threads run, reading small files does not.
 _JUDGES = min(4, os.cpu_count() or 1)
-# Pairs that are smaller are fetched together, so many at once: what is said of each takes as long as its bytes.
+# Pairs that are smaller are fetched together from near servers, so many at once: what is said of each takes as long as
+# its bytes. From one that is far away, the first of them would wait for the last.
 _TOGETHER_BYTES = 128 * 1024
 _TOGETHER = 16
 # A pair on this machine that is smaller is judged sooner than it is handed to another thread.
@@ -205,8 +206,10 @@ class _Work:
         heavy: list[_Job] = []
         for job in jobs:
             (light if self._is_light(job) else heavy).append(job)
+        if all(source.is_near for source in self._artifacts.values()):
+            heavy = list(_together(heavy))
         with Pool(_JUDGES) as judges:
-            judged = self._do_heavy(deque(_together(heavy)), judges)
+            judged = self._do_heavy(deque(heavy), judges)
             judged += self._do_light(light)
         return judged
 

@@ -131,7 +131,8 @@ class TrackingServer:
 
     def list(self, uri: str, note: Note) -> Listing:
         """The files at a physical URI; `note` hears how many were found so far."""
-        return Listing(dict(self._ask("list", _Asked(Future(), note), uri=uri).result()))
+        found = self._ask("list", _Asked(Future(), note), uri=uri).result()
+        return Listing(dict(found["files"]), is_near=bool(found["is_near"]))
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Write one file of `size` bytes to `destination`."""

@@ -60,6 +60,11 @@ class Artifacts:
         self._lock = threading.Lock()
         self._model = lru_cache(maxsize=64)(self._open)
 
+    @property
+    def is_near(self) -> bool:
+        """Whether the server, as far as its listings tell, answers at once."""
+        return self._flow.is_near
+
     def list(self, uri: str, note: Note) -> dict[str, int]:
         """Size by path of all files below `uri`; `note` is given the number found so far.
 

@@ -90,14 +90,18 @@ class Level:
 
 
 class Flow:
-    """Lets as many requests through at once as the level says."""
+    """Lets as many requests through at once as the level says.
+
+    Attributes:
+        is_near: Whether the server answers at once, as far as is known.
+    """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._level = Level()
         self._quickest: float | None = None
         self._is_begun = False
-        self._is_near = False
+        self.is_near = False
         self._under_way = 0
         self._waiting = 0
         self._changed = threading.Condition()
@@ -113,8 +117,8 @@ class Flow:
         with self._changed:
             self._quickest = seconds if self._quickest is None else min(self._quickest, seconds)
             if not self._is_begun:
-                self._is_near = self._quickest < _NEAR_SECONDS
-                self._level = Level(FIRST_NEAR if self._is_near else FIRST_FAR)
+                self.is_near = self._quickest < _NEAR_SECONDS
+                self._level = Level(FIRST_NEAR if self.is_near else FIRST_FAR)
 
     @contextmanager
     def turn(self, *, waits: bool = True) -> Iterator[bool]:
@@ -149,8 +153,8 @@ class Flow:
         with self._changed:
             allowed = self._level.allowed
             self._level.done(size, now, waiting=self._waiting > 0)
-            if self._is_near and size <= _SMALL_BYTES and now - begun > _SLOW_SECONDS:
-                self._is_near = False
+            if self.is_near and size <= _SMALL_BYTES and now - begun > _SLOW_SECONDS:
+                self.is_near = False
                 self._level = Level(FIRST)
             if self._level.allowed > allowed:
                 self._changed.notify(self._level.allowed - allowed)
@@ -158,7 +162,7 @@ class Flow:
     def push_back(self) -> None:
         """The server asked for less."""
         with self._changed:
-            self._is_near = False
+            self.is_near = False
             self._level.push_back(self._clock())
 
     def _take_turn(self, waits: bool) -> bool:

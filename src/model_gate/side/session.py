@@ -25,7 +25,7 @@ class Session:
         self._operations: dict[str, Callable[[dict[str, Any], Note], Any]] = {
             "resolve": lambda asked, _: asdict(registry.resolve(asked["model"], asked["version_or_stage"])),
             "locate": lambda asked, _: registry.locate(asked["uri"]),
-            "list": lambda asked, note: artifacts.list(asked["uri"], note),
+            "list": lambda asked, note: {"files": artifacts.list(asked["uri"], note), "is_near": artifacts.is_near},
             "fetch": lambda asked, note: artifacts.fetch(
                 asked["uri"], [Wanted(*file) for file in asked["files"]], note
             ),

@@ -92,6 +92,13 @@ def test_a_large_file_comes_in_parts_of_one_and_the_same_file(
     assert [asked.headers.get("If-Range") for asked in asked_for(server)] == [None, '"1"', '"1"']
 
 
+def test_nothing_is_left_of_what_was_at_its_place_before(
+    server: FaultyServer, side: TrackingServer, tmp_path: Path
+) -> None:
+    (tmp_path / "fetched").write_bytes(LARGE + b"left over")
+    assert fetch(server, side, tmp_path) == LARGE
+
+
 def test_a_small_file_is_asked_for_whole(server: FaultyServer, side: TrackingServer, tmp_path: Path) -> None:
     server.files["Large/1/model.bin"] = LARGE[:MIB]
     assert fetch(server, side, tmp_path, MIB) == LARGE[:MIB]

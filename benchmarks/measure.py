@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import psutil
 
-from model_gate.storage import MEMORY
+from model_gate.storage import MEMORY, prefix_in_memory
 
 _T = TypeVar("_T")
 
@@ -155,7 +155,7 @@ def disk_use(directory: Path) -> int:
 
 def _files_in_memory(process: int) -> int:
     """Bytes of the files that a gate has in memory: they are no part of its processes."""
-    return sum(map(disk_use, MEMORY.glob(f"model-gate-{process}-*")))
+    return sum(map(disk_use, MEMORY.glob(prefix_in_memory(process) + "*")))
 
 
 class _Tree:

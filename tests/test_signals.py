@@ -17,15 +17,14 @@ import pytest
 
 from commandline import BIN, clean_environment
 from faulty_server import MODEL, FaultyServer, never, stuck
-from model_gate.storage import MEMORY, remove_tree
+from model_gate.storage import MEMORY, prefix_in_memory, remove_tree
 from reports import Json, require_valid
 
 EXITS = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
-def files_in_memory(pid: int) -> list[Path]:
-    """What a gate has there, directories too."""
-    return [found for made in MEMORY.glob(f"model-gate-{pid}-*") for found in (made, *made.rglob("*"))]
+def directories_in_memory(pid: int) -> list[Path]:
+    return list(MEMORY.glob(prefix_in_memory(pid) + "*"))
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Running:
         report: Json = json.loads((self.directory / "report.json").read_text())
         require_valid(report)
         assert list((self.directory / "scratch").iterdir()) == []
-        assert files_in_memory(self.process.pid) == []
+        assert directories_in_memory(self.process.pid) == []
         _, alive = psutil.wait_procs(self.sides, timeout=5)
         assert alive == []
         return self.process.returncode, stdout, stderr, report
@@ -76,7 +75,7 @@ def _running(directory: Path, operation: str) -> Iterator[Running]:
         try:
             _wait_until(lambda: any(operation in asked.path for asked in server.asked))
             if operation == "/model.pkl":
-                _wait_until(lambda: any(file.is_file() for file in files_in_memory(process.pid)))
+                _wait_until(lambda: any(any(made.iterdir()) for made in directories_in_memory(process.pid)))
             sides = psutil.Process(process.pid).children(recursive=True)
             assert len(sides) == 1
             yield Running(process, sides, directory)
@@ -84,7 +83,7 @@ def _running(directory: Path, operation: str) -> Iterator[Running]:
             process.kill()
             process.communicate()
             # Of one that was killed: it could not remove them.
-            for made in MEMORY.glob(f"model-gate-{process.pid}-*"):
+            for made in directories_in_memory(process.pid):
                 remove_tree(made)
 
 

@@ -127,6 +127,8 @@ def test_names_that_do_not_fit_a_download_directory_are_an_error(scratch: Path, 
         storage.reserve("run_model", "f")
         with pytest.raises(StorageError, match="nearly the same name"):
             storage.reserve("run_model", "f")
+        with pytest.raises(StorageError, match="nearly the same name"):
+            storage.reserve("run_model", "f/g")
         with pytest.raises(StorageError, match=r"keep n+ in the download directory") as caught:
             storage.reserve("run_model", "n" * 300)
         assert "shorter" in caught.value.remedy

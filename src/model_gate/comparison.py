@@ -148,6 +148,7 @@ def _result(
     if any(each.is_native for each in found):
         right_digest = _digest(_known(right, listings, {each.pair.right: each.right_digest for each in native}))
     else:
+        # A large tree has many lines.
         right_digest = left_digest
     rest_found = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(

@@ -262,7 +262,7 @@ class _Work:
         return [(index, judge_unfetched(pair)) for index, pair in job.pairs]
 
     def _begin(self, job: _Job, judges: ThreadPoolExecutor) -> None:
-        fetched = {identity: self._begin_fetch(identity, sizes) for identity, sizes in self._sizes(job).items()}
+        fetched = self._begin_fetches(job)
         arrival = _Arrival(len(fetched))
 
         def on_arrival(future: Future[dict[str, str]]) -> None:
@@ -280,6 +280,13 @@ class _Work:
         for future in fetched.values():
             future.add_done_callback(on_arrival)
 
+    def _begin_fetches(self, job: _Job) -> dict[str, Future[dict[str, str]]]:
+        """Begin to fetch all that a job needs, by the location's identity."""
+        sizes: dict[str, dict[str, int]] = {}
+        for (identity, path), size in _needs(job.pairs, self._matches).items():
+            sizes.setdefault(identity, {})[path] = size
+        return {identity: self._begin_fetch(identity, each) for identity, each in sizes.items()}
+
     def _begin_fetch(self, identity: str, sizes: Mapping[str, int]) -> Future[dict[str, str]]:
         source = self._artifacts[identity]
         if source.is_at_hand:
@@ -296,13 +303,6 @@ class _Work:
         future.add_done_callback(lambda _: self._progress.received(source.name, sum(sizes.values()) - told))
         return future
 
-    def _sizes(self, job: _Job) -> dict[str, dict[str, int]]:
-        """The bytes of every file that a job needs, by the location's identity and by the path in it."""
-        sizes: dict[str, dict[str, int]] = {}
-        for (identity, path), size in _needs(job.pairs, self._matches).items():
-            sizes.setdefault(identity, {})[path] = size
-        return sizes
-
     def _is_light(self, job: _Job) -> bool:
         return job.size < _LIGHT_BYTES and all(self._at_hand[index] for index, _ in job.pairs)
 
@@ -317,9 +317,7 @@ class _Work:
         return (left, right, pair.left_size) if left and right and pair.left_size is not None else None
 
     def _files_at_hand(self, job: _Job) -> dict[tuple[str, str], str]:
-        return _results_of(
-            {identity: self._begin_fetch(identity, sizes) for identity, sizes in self._sizes(job).items()}
-        )
+        return _results_of(self._begin_fetches(job))
 
     def _judge(self, job: _Job, files: dict[tuple[str, str], str]) -> _Judged:
         judged: _Judged = []

@@ -117,9 +117,14 @@ class Storage:
                 missing.append(directory)
                 directory = os.path.dirname(directory)
             for each in reversed(missing):
-                with contextlib.suppress(FileExistsError):
-                    os.mkdir(each)
+                # Not os.mkdir: where a file is in the way, that is an error.
+                Path(each).mkdir(exist_ok=True)
                 self._made.add(each)
+
+
+def prefix_in_memory(process: int) -> str:
+    """How the name of the directory begins that a gate, which is this process, has in memory."""
+    return f"model-gate-{process}-"
 
 
 def _directory_in_memory() -> Path | None:
@@ -127,7 +132,7 @@ def _directory_in_memory() -> Path | None:
     with contextlib.suppress(OSError):
         status = os.statvfs(MEMORY)
         if status.f_bavail * status.f_frsize >= _ROOM_BYTES:
-            return Path(tempfile.mkdtemp(prefix=f"model-gate-{os.getpid()}-", dir=MEMORY))
+            return Path(tempfile.mkdtemp(prefix=prefix_in_memory(os.getpid()), dir=MEMORY))
     return None
 
 

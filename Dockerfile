@@ -13,13 +13,13 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/*
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
-COPY requirements.lock .
+COPY requirements/runtime.lock .
 # Of the hundreds of services that botocore describes, a gate uses the store and what signs in to it: a quarter of the image.
 # Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode. Unchecked, since
 # nothing in it changes any more.
 RUN python3 -m venv --without-pip /opt/model-gate \
   && pip --python /opt/model-gate/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
-    --requirement requirements.lock \
+    --requirement runtime.lock \
   && find /opt/model-gate/lib/python3.13/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
     ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm --recursive {} + \
   && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \

@@ -38,6 +38,7 @@ lint: .venv/.installed ## Check style, types, workflows and Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml $(EXAMPLES)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES) tests/container/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
@@ -51,10 +52,10 @@ format: .venv/.installed ## Format the code and mend what can be mended
 
 # Keeps the versions that are locked and still fit: `make lock UPGRADE=--upgrade` takes the newest.
 lock: $(UV) ## Lock the dependencies again after a change to them
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --output-file requirements.lock
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements.lock \
-		--output-file requirements-dev.lock
-	$(COMPILE) $(UPGRADE) requirements-mlflow2.in --output-file requirements-mlflow2.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --output-file requirements/runtime.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements/runtime.lock \
+		--output-file requirements/dev.lock
+	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
 
 clean: ## Remove what these targets made
 	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
@@ -65,16 +66,16 @@ $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Model Gate needs Python 3.11 or newer, \
 	and this is %s. Name another one: make PYTHON=python3.13" % sys.version.split()[0])'
 	$(PYTHON) -m venv .venv
-	sed -n '/^uv==/,/[^\\]$$/p' requirements-dev.lock > .venv/uv.txt
+	sed -n '/^uv==/,/[^\\]$$/p' requirements/dev.lock > .venv/uv.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r .venv/uv.txt
 
-.venv/.installed: requirements-dev.lock pyproject.toml | $(UV)
-	$(INSTALL) --python $(BIN)/python -r requirements-dev.lock
+.venv/.installed: requirements/dev.lock pyproject.toml | $(UV)
+	$(INSTALL) --python $(BIN)/python -r requirements/dev.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # The last MLflow 2, as a server for the tests: .venv-mlflow2/bin/mlflow
-.venv-mlflow2/.installed: requirements-mlflow2.lock | $(UV)
+.venv-mlflow2/.installed: requirements/mlflow2.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
-	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements-mlflow2.lock
+	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements/mlflow2.lock
 	@touch $@

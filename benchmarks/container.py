@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT))
 
 RUNS = 5
 GOAL_MEGABYTES = 90
@@ -57,7 +57,7 @@ def main() -> None:
     """Measure the image that is named."""
     import tempfile
 
-    from container.registry import PASSWORD, USERNAME, registry
+    from tests.container.registry import PASSWORD, USERNAME, registry
 
     image = sys.argv[1]
     megabytes = compressed_size(image) / 1e6

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gate.explanation import Explaining
+from model_gate.explanation import Explainer
 
 CHUNK = 1024 * 1024
 # Not compressible, not all the same, and quickly had.
@@ -135,7 +135,7 @@ def _child(name: str, left: str, right: str) -> None:
         _read(left, right)
     reading = time.perf_counter() - started
     started = time.perf_counter()
-    explanation = Explaining().explain(name, left, right)
+    explanation = Explainer().explain(name, left, right)
     explaining = time.perf_counter() - started
     peak = _peak_bytes()
     summary = explanation.summary + (f" [{explanation.note}]" if explanation.note else "")

@@ -10,7 +10,7 @@ from benchmarks.measure import watch
 from benchmarks.programs import importing
 from benchmarks.result import Result, amount, median
 from benchmarks.surroundings import MIB
-from model_gate.schedule import WORKERS
+from model_gate.comparison.scheduler import WORKERS
 
 
 def disk(bench: Bench) -> None:

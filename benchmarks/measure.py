@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import psutil
 
-from model_gate.storage import MEMORY, prefix_in_memory
+from model_gate.sources.storage import MEMORY, prefix_in_memory
 
 _T = TypeVar("_T")
 

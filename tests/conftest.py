@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-import servers as tracking_servers
-from servers import Servers
+from tests.support import servers as tracking_servers
+from tests.support.servers import Servers
 
 # Where the servers live. Set it to the directory of a keeper that runs already, and that one's are used.
 _DIRECTORY = "MODEL_GATE_TEST_SERVERS"

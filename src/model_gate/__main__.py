@@ -7,9 +7,9 @@ import os
 import sys
 from contextlib import AbstractContextManager, nullcontext, suppress
 
-from model_gate.host import base_environment
-from model_gate.side_process import SideProcess
-from model_gate.verdict import EXIT_INTERRUPTED, EXIT_TERMINATED
+from model_gate.access.environments import base_environment
+from model_gate.domain.verdict import EXIT_INTERRUPTED, EXIT_TERMINATED
+from model_gate.sources.worker_process import WorkerProcess
 
 # Those that talk to a tracking server, whatever the request turns out to be.
 _TALKING = frozenset({"check", "compare", "action"})
@@ -46,11 +46,11 @@ def _run(app: str, name: str, *, is_talking: bool) -> None:
             raise
 
 
-def _started_ahead(is_wanted: bool) -> AbstractContextManager[SideProcess | None]:
+def _started_ahead(is_wanted: bool) -> AbstractContextManager[WorkerProcess | None]:
     """A process that imports MLflow meanwhile; None if none is wanted, or none can be had, which the gate will tell."""
     with suppress(OSError):
         if is_wanted:
-            return SideProcess(base_environment(os.environ))
+            return WorkerProcess(base_environment(os.environ))
     return nullcontext()
 
 

@@ -8,12 +8,13 @@ from typing import Annotated
 import typer
 
 from model_gate import __version__
-from model_gate.command import Command, execute, perform
-from model_gate.databricks import RegistryKind
-from model_gate.gate import is_local, local_path
-from model_gate.inputs import VersionOptions, check_request, compare_request, diff_request
-from model_gate.request import failing_fast
-from model_gate.verdict import Require
+from model_gate.domain.host import RegistryKind
+from model_gate.domain.location import is_local_uri
+from model_gate.domain.request import failing_fast
+from model_gate.domain.verdict import Require
+from model_gate.inputs.options import VersionOptions, check_request, compare_request, diff_request
+from model_gate.runner import Command, run_command, run_without_report
+from model_gate.sources.directory import local_path
 
 DEFAULT_REPORT = Path("model-gate-report.json")
 
@@ -122,7 +123,7 @@ def check(
         fail_fast=fail_fast,
     )
     raise typer.Exit(
-        execute(
+        run_command(
             Command(
                 "check",
                 options,
@@ -172,7 +173,7 @@ def compare(
         fail_fast=fail_fast,
     )
     raise typer.Exit(
-        execute(
+        run_command(
             Command(
                 "compare",
                 options,
@@ -219,7 +220,7 @@ def diff(
         fail_fast=fail_fast,
     )
     raise typer.Exit(
-        execute(
+        run_command(
             Command(
                 "diff",
                 options,
@@ -227,7 +228,7 @@ def diff(
                     diff_request(left, right, left_host, right_host, require, download_dir), fail_fast
                 ),
                 report_file,
-                inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local(uri)),
+                inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
                 is_verbose=verbose,
             )
         )
@@ -254,9 +255,9 @@ def demo(
 
     Example: `model-gate demo`
     """
-    from model_gate.demo.demonstration import demonstrate
+    from model_gate.demo.demonstration import run_demo
 
-    raise typer.Exit(perform(lambda say: demonstrate(directory, say), is_verbose=verbose))
+    raise typer.Exit(run_without_report(lambda say: run_demo(directory, say), is_verbose=verbose))
 
 
 app.command()(check)

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
-from urllib.parse import unquote
 
-from model_gate.artifacts import Artifacts, DirectoryArtifacts, Reach, ServerArtifacts
-from model_gate.comparison import Side, Sides, compare_models
+from model_gate.access.environments import base_environment
+from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.models import ModelPairing, SelectedModel, compare_models
+from model_gate.comparison.progress import Progress
+from model_gate.domain.host import Host
+from model_gate.domain.location import Location, is_local_uri
+from model_gate.domain.request import CheckRequest, Common, CompareRequest, DiffRequest, Request, VersionRequest
+from model_gate.domain.result import Outcome
+from model_gate.domain.verdict import Require
+from model_gate.domain.version import ModelVersion
 from model_gate.errors import ModelError, ModelGateError
-from model_gate.host import Host, base_environment
-from model_gate.judgement import Judgement
-from model_gate.lineage import ModelVersion
-from model_gate.model import Location
-from model_gate.progress import Progress
-from model_gate.request import CheckRequest, Common, CompareRequest, DiffRequest, Request, VersionRequest
-from model_gate.result import Outcome
-from model_gate.side_process import SideProcess
-from model_gate.storage import Storage
-from model_gate.tracking_server import TrackingServer, start_servers
-from model_gate.verdict import Require
+from model_gate.sources.directory import local_path
+from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
+from model_gate.sources.storage import Storage
+from model_gate.sources.tracking_server import TrackingServerClient, start_clients
+from model_gate.sources.worker_process import WorkerProcess
 
 # Schemes whose URIs mean something only on the server that gave them.
 _SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 
-_UNNAMED = Reach()
+_UNNAMED = AccessContext()
 
 
 def run(
-    request: Request, environment: Mapping[str, str], progress: Progress, process: SideProcess | None = None
+    request: Request, environment: Mapping[str, str], progress: Progress, process: WorkerProcess | None = None
 ) -> Outcome:
     """Do what is asked. Errors that a user can meet become part of the outcome.
 
@@ -48,21 +47,21 @@ def run(
     return Outcome(request, versions, comparisons)
 
 
-def _enough(common: Common) -> Callable[[Judgement], bool]:
+def _enough(common: Common) -> Callable[[FileComparison], bool]:
     """Which judgement settles that the requirement is not met, if that is all that is asked."""
 
-    def is_enough(judgement: Judgement) -> bool:
+    def is_enough(judgement: FileComparison) -> bool:
         difference = judgement.difference
         if not common.fail_fast or difference is None or not judgement.pair.decides:
             return False
-        return common.require is Require.IDENTICAL or not difference.identity
+        return common.require is Require.IDENTICAL or not difference.rewrite_reason
 
     return is_enough
 
 
 def _wanted(
     request: Request, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, Sides]:
+) -> dict[str, ModelPairing]:
     """Enters the resolved versions into `versions` as they come, since an error may follow."""
     if isinstance(request, CheckRequest):
         return _check(request, servers, storage, versions)
@@ -74,7 +73,7 @@ def _wanted(
 class _Servers:
     """The processes of the tracking servers that a gate needs: one each, however often a server is named."""
 
-    def __init__(self, environment: Mapping[str, str], storage: Storage, process: SideProcess | None) -> None:
+    def __init__(self, environment: Mapping[str, str], storage: Storage, process: WorkerProcess | None) -> None:
         self._environment = environment
         self._storage = storage
         self._process = process
@@ -88,14 +87,14 @@ class _Servers:
             self._process.close()
         self._stack.close()
 
-    def start(self, *hosts: Host) -> list[TrackingServer]:
+    def start(self, *hosts: Host) -> list[TrackingServerClient]:
         """The servers with these hosts, in that order. To be called once."""
         distinct = list(dict.fromkeys(hosts))
         if not distinct:
             return []
         if self._process is None:
-            self._process = SideProcess(base_environment(self._environment))
-        servers = start_servers(distinct, self._environment, self._storage.home, self._process)
+            self._process = WorkerProcess(base_environment(self._environment))
+        servers = start_clients(distinct, self._environment, self._storage.home, self._process)
         for server in servers:
             self._stack.enter_context(server)
         return [servers[distinct.index(host)] for host in hosts]
@@ -103,7 +102,7 @@ class _Servers:
 
 def _check(
     request: CheckRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, Sides]:
+) -> dict[str, ModelPairing]:
     asked = request.version
     (server,) = servers.start(asked.host)
     version = server.resolve(asked.model, asked.version_or_stage)
@@ -115,12 +114,12 @@ def _check(
 
 def _compare_versions(
     request: CompareRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, Sides]:
+) -> dict[str, ModelPairing]:
     asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
     started = dict(zip(asked, servers.start(*(each.host for each in asked.values())), strict=True))
     versions |= _resolve_all(asked, started)
     found = {name: _Found(started[name], versions[name], each.native_model) for name, each in asked.items()}
-    wanted: dict[str, Sides] = {}
+    wanted: dict[str, ModelPairing] = {}
     for role, is_wanted in (("run_model", request.compare_run_models), ("reg_model", request.compare_reg_models)):
         if is_wanted:
             without = f"Or leave it out: --no-compare-{role.replace('_', '-')}s."
@@ -132,7 +131,9 @@ def _compare_versions(
     return wanted
 
 
-def _resolve_all(asked: Mapping[str, VersionRequest], servers: Mapping[str, TrackingServer]) -> dict[str, ModelVersion]:
+def _resolve_all(
+    asked: Mapping[str, VersionRequest], servers: Mapping[str, TrackingServerClient]
+) -> dict[str, ModelVersion]:
     """Both versions, asked for at the same time; an error says which server it is about."""
     pool = ThreadPoolExecutor(len(asked))
     try:
@@ -145,37 +146,37 @@ def _resolve_all(asked: Mapping[str, VersionRequest], servers: Mapping[str, Trac
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str, Sides]:
+def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str, ModelPairing]:
     asked = {"left": (request.left, request.left_host), "right": (request.right, request.right_host)}
-    hosts = [host for uri, host in asked.values() if host is not None and not is_local(uri)]
+    hosts = [host for uri, host in asked.values() if host is not None and not is_local_uri(uri)]
     started = dict(zip(hosts, servers.start(*hosts), strict=True))
     left, right = (_diff_side(name, uri, host, started, storage) for name, (uri, host) in asked.items())
     return {"comparison": (left, right)}
 
 
 def _diff_side(
-    name: str, uri: str, host: Host | None, servers: Mapping[Host, TrackingServer], storage: Storage
-) -> Side:
-    if is_local(uri):
+    name: str, uri: str, host: Host | None, servers: Mapping[Host, TrackingServerClient], storage: Storage
+) -> SelectedModel:
+    if is_local_uri(uri):
         path = local_path(uri)
         location = Location(str(path), local_path=path)
-        return Side(name, DirectoryArtifacts(path, location, name, storage), is_mlflow_model=False)
+        return SelectedModel(name, DirectorySource(path, location, name, storage), is_mlflow_model=False)
     if host is None:
         raise AssertionError("inputs names a host for every URI that is not local")
     server = servers[host]
-    return Side(name, _artifacts(name, server.locate(uri), server, storage), is_mlflow_model=False)
+    return SelectedModel(name, _artifacts(name, server.locate(uri), server, storage), is_mlflow_model=False)
 
 
 @dataclass(frozen=True)
 class _Found:
     """A version, on the server that has it."""
 
-    server: TrackingServer
+    server: TrackingServerClient
     version: ModelVersion
     native_model: str
 
 
-def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwise: str = "") -> Side:
+def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwise: str = "") -> SelectedModel:
     """The run model or the registry model of a version.
 
     Raises:
@@ -196,32 +197,20 @@ def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwi
             "The version's source dangles, or this login may not read it: register the version again from a run that"
             f" exists, or have the permission given. {otherwise}".rstrip(),
         )
-    reach = Reach(model, version.lineage.reason if is_run else "", otherwise)
-    return Side(name, _artifacts(name, uri, server, storage, reach), found.native_model)
+    reach = AccessContext(model, version.lineage.reason if is_run else "", otherwise)
+    return SelectedModel(name, _artifacts(name, uri, server, storage, reach), found.native_model)
 
 
-def _artifacts(role: str, uri: str, server: TrackingServer, storage: Storage, reach: Reach = _UNNAMED) -> Artifacts:
-    if is_local(uri):
+def _artifacts(
+    role: str, uri: str, server: TrackingServerClient, storage: Storage, reach: AccessContext = _UNNAMED
+) -> ModelSource:
+    if is_local_uri(uri):
         if not server.host.is_local:
             raise ModelError(
                 f"The tracking server {server.host.address} says that the model is at {uri}, on its own machine.",
                 "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
             )
         path = local_path(uri)
-        return DirectoryArtifacts(path, Location(uri, local_path=path), role, storage)
+        return DirectorySource(path, Location(uri, local_path=path), role, storage)
     authority = server.host.authority(uri) if uri.partition(":")[0] in _SERVED_SCHEMES else ""
-    return ServerArtifacts(server, Location(uri, authority), role, storage, reach)
-
-
-def is_local(uri: str) -> bool:
-    """Whether a URI is a path on this machine."""
-    return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
-
-
-def local_path(uri: str) -> Path:
-    """The real path that a `file:` URI or a plain path stands for."""
-    if uri.startswith("file:"):
-        path = uri.removeprefix("file:")
-        # file:///path, file:/path and file://localhost/path are all in use.
-        uri = unquote("/" + path.removeprefix("//").partition("/")[2] if path.startswith("//") else path)
-    return Path(os.path.realpath(uri))
+    return ServerSource(server, Location(uri, authority), role, storage, reach)

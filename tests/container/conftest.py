@@ -8,8 +8,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from container.engine import IMAGE, ROOT, RUNNER, Act, build, docker, export, release
-from container.registry import Registry, registry
+from tests.container.engine import IMAGE, RUNNER, Act, build, docker, export, release
+from tests.container.registry import Registry, registry
+from tests.support.paths import ROOT
 
 
 @pytest.fixture(scope="session")

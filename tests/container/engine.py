@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support.paths import ROOT
+
 WORKFLOWS = Path(__file__).parent / "workflows"
 IMAGE = "model-gate:test"
 RUNNER = "model-gate-runner:test"

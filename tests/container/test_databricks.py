@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from workspaces import WINE, Blueprint, Emulated, changed
 
-from container.engine import Act, Run, docker, saved
+from tests.container.engine import Act, Run, docker, saved
+from tests.databricks.workspaces import WINE, Blueprint, Emulated, changed
 
 # The first one builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from container.engine import docker
-from container.registry import PASSWORD, USERNAME, Registry
+from tests.container.engine import docker
+from tests.container.registry import PASSWORD, USERNAME, Registry
 
 # The first one builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
@@ -235,7 +235,7 @@ def test_a_stopped_step_says_so_and_removes_what_was_private(step: Step) -> None
             arguments = docker("inspect", container, "--format", "{{json .Path}} {{json .Args}}").stdout
             assert TOKEN not in arguments
             processes = docker("top", container, "-eo", "pid,args").stdout
-            assert "model_gate.side" in processes
+            assert "model_gate.worker" in processes
             assert TOKEN not in processes
             docker("stop", "--time", "30", container)
             state = json.loads(docker("inspect", container, "--format", "{{json .State}}").stdout)

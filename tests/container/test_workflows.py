@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from container.engine import WORKFLOWS, Act, Run, export
-from container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
+from tests.container.engine import WORKFLOWS, Act, Run, export
+from tests.container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
 # The first one builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]

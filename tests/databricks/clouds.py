@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, unquote
 
-from emulator.exchange import Answer, Request, answer
-from emulator.oidc import entra_token
+from tests.databricks.emulator.exchange import Answer, Request, answer
+from tests.databricks.emulator.oidc import entra_token
 
 _PAGE = 3
 

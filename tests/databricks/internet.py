@@ -15,9 +15,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from emulator.exchange import Answer, Request
-
-from certificates import certificates
+from tests.databricks.emulator.exchange import Answer, Request
+from tests.support.certificates import certificates
 
 _FORWARDED = frozenset({"Content-Type", "Content-Range", "ETag"})
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlencode
 
 import pytest
-from clouds import Bucket, DataLake, Entra
-from internet import Internet, Site, forward
-from workspaces import WINE, Bench, Blueprint, Emulated, Result, changed, read
 
-from model_gate.tracking_server import TrackingServer
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.databricks.clouds import Bucket, DataLake, Entra
+from tests.databricks.internet import Internet, Site, forward
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, Result, changed, read
 
 TENANT, CLIENT, OTHER_CLIENT = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "123")
 SECRET, OTHER_SECRET, KEY = "entra-secret-one-0123", "entra-secret-two-0123", "entra-key-0123456789"
@@ -124,14 +124,14 @@ def test_a_wrong_secret_of_entra_is_an_error_that_names_the_fields(
 
 
 @pytest.fixture(scope="module")
-def catalog(bench: Bench, internet: Internet) -> Iterator[TrackingServer]:
+def catalog(bench: Bench, internet: Internet) -> Iterator[TrackingServerClient]:
     with bench.side("databricks-uc://one", "ml.prod.azure", {**bench.environment, **internet.environment}) as started:
         yield started
 
 
 @pytest.mark.parametrize("name, hosts", [("azure", (LAKE, LAKE_BLOBS)), ("gcp", (GOOGLE,))])
 def test_a_catalog_model_is_read_from_the_store_with_what_the_catalog_lends(
-    catalog: TrackingServer,
+    catalog: TrackingServerClient,
     internet: Internet,
     environment: dict[str, str],
     tmp_path: Path,

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated, changed, read
+
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed, read
 
 OTHER = changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"?")
 

@@ -6,10 +6,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
-from emulator.oidc import id_token
-from workspaces import WINE, Bench, Blueprint, Emulated, Result, nothing
 
 from model_gate.errors import UnreachableError
+from tests.databricks.emulator.oidc import id_token
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, Result, nothing
 
 KEY = "federation-key-0123456789"
 SECRET = "m2m-secret-0123456789"

@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from workspaces import DIFFERING, EXPECTED, VARIANTS, WINE, Bench, Blueprint, Emulated, listings, paths_of
+
+from tests.databricks.workspaces import (
+    DIFFERING,
+    EXPECTED,
+    VARIANTS,
+    WINE,
+    Bench,
+    Blueprint,
+    Emulated,
+    listings,
+    paths_of,
+)
 
 
 def fill(blueprint: Blueprint, files: dict[str, dict[str, bytes]]) -> Blueprint:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated, changed
 
-NOTEBOOKS = Path(__file__).parents[2] / "notebooks"
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed
+from tests.support.paths import ROOT
+
+NOTEBOOKS = ROOT / "notebooks"
 
 
 class LeftError(Exception):

@@ -9,12 +9,13 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from workspaces import MODEL_GATE, Blueprint, Emulated
 
-from model_gate.config import parse_config
-from model_gate.databricks import parse_profiles
+from model_gate.access.databrickscfg import parse_profiles
+from model_gate.inputs.compare_file import parse_config
+from tests.databricks.workspaces import MODEL_GATE, Blueprint, Emulated
+from tests.support.paths import ROOT
 
-PAGE = (Path(__file__).parents[2] / "docs" / "databricks.md").read_text("utf-8")
+PAGE = (ROOT / "docs" / "databricks.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
@@ -47,8 +48,8 @@ def test_every_compare_file_can_be_used(text: str, profiles: None) -> None:
 
 def test_the_emulator_shows_what_the_page_says(tmp_path: Path) -> None:
     making, asking = [text for text in blocks("sh") if "dapi-try" in text]
-    content, emulate = making.rsplit("\ncd ", 1)
-    assert emulate.startswith("tests/databricks && ../../.venv/bin/python -m emulator /tmp/ws ")
+    content, emulate = making.rsplit("\n.venv/", 1)
+    assert emulate.startswith("bin/python -m tests.databricks.emulator /tmp/ws ")
     here = tmp_path / "ws"
     subprocess.run(["sh", "-ec", content.replace("/tmp/ws", str(here))], check=True)  # noqa: S108  # the page's
     data = json.loads((here / "workspace.json").read_text("utf-8"))

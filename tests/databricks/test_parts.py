@@ -12,19 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internet import Internet, forward
-from workspaces import Bench, Blueprint, Emulated
 
+from model_gate.domain.model import FileRequest
 from model_gate.errors import AccessError, ModelGateError, TransferError
-from model_gate.model import Wanted
-from model_gate.side.parts import parts_of
-from model_gate.tracking_server import TrackingServer
+from model_gate.sources.tracking_server import TrackingServerClient
+from model_gate.worker.transfer.byte_range import split_into_ranges
+from tests.databricks.internet import Internet, forward
+from tests.databricks.workspaces import Bench, Blueprint, Emulated
 
 MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
 # Of the same size, and without a byte in common.
 OTHER = bytes(byte ^ 255 for byte in LARGE)
-RANGES = sorted(part.asked for part in parts_of(len(LARGE)))
+RANGES = sorted(part.asked for part in split_into_ranges(len(LARGE)))
 # Its three parts; the middle one has most of the trouble.
 FIRST, MIDDLE, LAST = ("bytes=0-", "bytes=8388608-", "bytes=16777216-")
 RESUMED = "bytes=(?!8388608)[0-9]+-16777215"
@@ -106,7 +106,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def side(bench: Bench) -> Iterator[TrackingServer]:
+def side(bench: Bench) -> Iterator[TrackingServerClient]:
     with bench.side("databricks://store", "plain") as started:
         yield started
 
@@ -127,14 +127,14 @@ class Fetched:
 
 
 def fetch(
-    bench: Bench, side: TrackingServer, uri: str, directory: Path, size: int = len(LARGE), path: str = "model.bin"
+    bench: Bench, side: TrackingServerClient, uri: str, directory: Path, size: int = len(LARGE), path: str = "model.bin"
 ) -> Fetched:
     destination = directory / "fetched"
     destination.touch()
     workspace = bench.workspaces["store"]
     before = len(workspace.requests)
     notes: list[Mapping[str, Any]] = []
-    fetching: Future[None] = side.begin_fetch(uri, [Wanted(path, size, str(destination))], notes.append)
+    fetching: Future[None] = side.begin_fetch(uri, [FileRequest(path, size, str(destination))], notes.append)
     fetching.result()
     requests = workspace.requests[before:]
     return Fetched(
@@ -146,7 +146,7 @@ def fetch(
     )
 
 
-def registered(bench: Bench, side: TrackingServer, name: str, directory: Path, size: int = len(LARGE)) -> Fetched:
+def registered(bench: Bench, side: TrackingServerClient, name: str, directory: Path, size: int = len(LARGE)) -> Fetched:
     return fetch(bench, side, f"models:/{name}/1", directory, size)
 
 
@@ -174,7 +174,7 @@ def test_a_large_file_comes_in_parts_of_one_and_the_same_file(
     assert len(fetched.drawn) == 1
 
 
-def test_parts_come_side_by_side(bench: Bench, side: TrackingServer, tmp_path: Path) -> None:
+def test_parts_come_side_by_side(bench: Bench, side: TrackingServerClient, tmp_path: Path) -> None:
     asked = {each["range"]: each for each in registered(bench, side, "plain", tmp_path).asked}
     # Both wait for their answers, so neither can have waited for the other's connection.
     assert asked[RANGES[1]]["client"] != asked[RANGES[2]]["client"]
@@ -182,7 +182,7 @@ def test_parts_come_side_by_side(bench: Bench, side: TrackingServer, tmp_path: P
 
 
 def test_a_file_that_is_not_worth_parts_is_asked_for_once_and_whole(
-    bench: Bench, side: TrackingServer, tmp_path: Path
+    bench: Bench, side: TrackingServerClient, tmp_path: Path
 ) -> None:
     fetched = registered(bench, side, "medium", tmp_path, 10 * MIB)
     assert fetched.content == LARGE[: 10 * MIB]
@@ -190,7 +190,9 @@ def test_a_file_that_is_not_worth_parts_is_asked_for_once_and_whole(
     assert len(fetched.drawn) == 1
 
 
-def test_a_part_that_breaks_off_is_resumed_where_it_did(bench: Bench, side: TrackingServer, tmp_path: Path) -> None:
+def test_a_part_that_breaks_off_is_resumed_where_it_did(
+    bench: Bench, side: TrackingServerClient, tmp_path: Path
+) -> None:
     fetched = registered(bench, side, "broken", tmp_path)
     assert fetched.content == LARGE
     (resumed,) = (each for each in fetched.asked if each["range"] not in RANGES)
@@ -204,7 +206,7 @@ def test_a_part_that_breaks_off_is_resumed_where_it_did(bench: Bench, side: Trac
 
 @pytest.mark.parametrize("name", ["expired", "lapsed"])
 def test_a_url_that_expires_in_the_middle_is_drawn_anew_and_nothing_comes_twice(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str
+    bench: Bench, side: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     fetched = registered(bench, side, name, tmp_path)
     assert fetched.content == LARGE
@@ -219,7 +221,7 @@ def test_a_url_that_expires_in_the_middle_is_drawn_anew_and_nothing_comes_twice(
 
 @pytest.mark.parametrize("name, seconds", [("busy", 2), ("throttled", 2), ("failing", 1)])
 def test_a_store_that_is_busy_gets_the_time_that_it_asks_for(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str, seconds: float
+    bench: Bench, side: TrackingServerClient, tmp_path: Path, name: str, seconds: float
 ) -> None:
     fetched = registered(bench, side, name, tmp_path)
     assert fetched.content == LARGE
@@ -229,7 +231,7 @@ def test_a_store_that_is_busy_gets_the_time_that_it_asks_for(
     assert given["time"] - refused["time"] >= seconds
 
 
-def test_a_store_without_ranges_sends_the_file_once(bench: Bench, side: TrackingServer, tmp_path: Path) -> None:
+def test_a_store_without_ranges_sends_the_file_once(bench: Bench, side: TrackingServerClient, tmp_path: Path) -> None:
     fetched = registered(bench, side, "rangeless", tmp_path)
     assert fetched.content == LARGE
     assert len(fetched.asked) == 1
@@ -237,14 +239,16 @@ def test_a_store_without_ranges_sends_the_file_once(bench: Bench, side: Tracking
 
 @pytest.mark.parametrize("name", ["tagless", "weak", "misplaced", "unplaced", "other_size", "encoded"])
 def test_parts_that_are_not_sure_to_be_the_files_are_not_used(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str
+    bench: Bench, side: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     fetched = registered(bench, side, name, tmp_path)
     assert fetched.content == LARGE
     assert fetched.ranges == [RANGES[0], ""]
 
 
-def test_a_store_that_gives_no_parts_is_asked_for_the_whole(bench: Bench, side: TrackingServer, tmp_path: Path) -> None:
+def test_a_store_that_gives_no_parts_is_asked_for_the_whole(
+    bench: Bench, side: TrackingServerClient, tmp_path: Path
+) -> None:
     fetched = registered(bench, side, "forbidding", tmp_path)
     assert fetched.content == LARGE
     assert fetched.ranges[-1] == ""
@@ -252,7 +256,7 @@ def test_a_store_that_gives_no_parts_is_asked_for_the_whole(bench: Bench, side: 
 
 @pytest.mark.parametrize("name", ["changed", "changed_unseen", "changed_resumed"])
 def test_a_file_that_is_replaced_between_two_parts_is_fetched_anew(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str
+    bench: Bench, side: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     fetched = registered(bench, side, name, tmp_path)
     # Not a byte of the former file is among them.
@@ -267,7 +271,9 @@ def test_a_file_that_has_another_size_by_now_is_an_error(bench: Bench, name: str
     assert f"was listed with {len(LARGE)}" in result.error.replace(",", "")
 
 
-def test_a_url_for_a_range_of_its_own_is_used_as_it_is(bench: Bench, side: TrackingServer, tmp_path: Path) -> None:
+def test_a_url_for_a_range_of_its_own_is_used_as_it_is(
+    bench: Bench, side: TrackingServerClient, tmp_path: Path
+) -> None:
     fetched = registered(bench, side, "fixed", tmp_path)
     assert fetched.content == LARGE
     assert [(each["range"], each["if_range"]) for each in fetched.asked] == [("bytes=0-", "")]
@@ -281,7 +287,13 @@ def test_a_url_for_a_range_of_its_own_is_used_as_it_is(bench: Bench, side: Track
     ],
 )
 def test_a_file_that_never_comes_is_an_error_without_the_url(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str, kind: type[ModelGateError], text: str, reason: str
+    bench: Bench,
+    side: TrackingServerClient,
+    tmp_path: Path,
+    name: str,
+    kind: type[ModelGateError],
+    text: str,
+    reason: str,
 ) -> None:
     started = time.monotonic()
     with pytest.raises(kind) as caught:
@@ -296,7 +308,7 @@ def test_a_file_that_never_comes_is_an_error_without_the_url(
 
 @pytest.mark.parametrize("name", ["plain", "rangeless", "begun_anew", "medium"])
 def test_progress_tells_what_has_come_and_nothing_twice(
-    bench: Bench, side: TrackingServer, tmp_path: Path, name: str
+    bench: Bench, side: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     size = 10 * MIB if name == "medium" else len(LARGE)
     fetched = registered(bench, side, name, tmp_path, size)

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.databricks import LOGIN_VARIABLE, RegistryKind
+from model_gate.access.databricks import LOGIN_VARIABLE
+from model_gate.access.environments import environment_for, secrets_of
+from model_gate.access.hosts import parse_host
+from model_gate.domain.host import RegistryKind
 from model_gate.errors import InputError
-from model_gate.host import environment_for, parse_host, secrets_of
 
 FILE = """\
 # A comment

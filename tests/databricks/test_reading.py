@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated, changed, listings, nothing, read
 
+from model_gate.access.environments import environment_for
+from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelError, ModelGateError, NotFoundError
-from model_gate.host import environment_for, parse_host
-from model_gate.tracking_server import TrackingServer
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed, listings, nothing, read
 
 BUCKET = "ml-prod"
 WAYS = {"on": "0", "plain": "1", "forbidden": "2", "missing": "3"}
@@ -51,13 +52,13 @@ def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def side(reading: Bench) -> Iterator[TrackingServer]:
+def side(reading: Bench) -> Iterator[TrackingServerClient]:
     with reading.side("databricks://ways") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def catalog(reading: Bench) -> Iterator[TrackingServer]:
+def catalog(reading: Bench) -> Iterator[TrackingServerClient]:
     from moto.server import ThreadedMotoServer
 
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -89,7 +90,7 @@ def _fill(endpoint: str) -> None:
 @pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kind", ["run", "logged"])
 def test_runs_and_logged_models_are_read_whole_and_each_directory_once(
-    reading: Bench, side: TrackingServer, tmp_path: Path, kind: str, way: str
+    reading: Bench, side: TrackingServerClient, tmp_path: Path, kind: str, way: str
 ) -> None:
     digit = WAYS[way]
     place = f"{digit * 32}/artifacts/model" if kind == "run" else f"logged_models/m-{digit * 32}/artifacts"
@@ -104,12 +105,12 @@ def test_runs_and_logged_models_are_read_whole_and_each_directory_once(
     assert bool(plain) is (way == "plain")
 
 
-def test_files_on_dbfs_keep_their_bytes(side: TrackingServer, tmp_path: Path) -> None:
+def test_files_on_dbfs_keep_their_bytes(side: TrackingServerClient, tmp_path: Path) -> None:
     assert read(side, "dbfs:/experiments/1/model", tmp_path / "model") == BLANK
 
 
 def test_a_registry_model_is_read_by_signed_urls_and_never_from_dbfs(
-    reading: Bench, side: TrackingServer, tmp_path: Path
+    reading: Bench, side: TrackingServerClient, tmp_path: Path
 ) -> None:
     before = len(reading.workspaces["ways"].requests)
     assert read(side, "models:/wine/1", tmp_path / "model") == BLANK
@@ -119,13 +120,13 @@ def test_a_registry_model_is_read_by_signed_urls_and_never_from_dbfs(
     assert len(listed) == len(set(listed)), listed
 
 
-def test_a_model_name_may_hold_what_urls_use(side: TrackingServer, tmp_path: Path) -> None:
+def test_a_model_name_may_hold_what_urls_use(side: TrackingServerClient, tmp_path: Path) -> None:
     assert read(side, "models:/My Wine #1/2/1", tmp_path / "model") == WINE
 
 
 @pytest.mark.parametrize("name", ["presigned", "vended"])
 def test_a_catalog_model_is_read_from_its_store(
-    catalog: TrackingServer, reading: Bench, tmp_path: Path, name: str
+    catalog: TrackingServerClient, reading: Bench, tmp_path: Path, name: str
 ) -> None:
     before = len(reading.workspaces["ways"].requests)
     assert read(catalog, f"models:/ml.prod.{name}/1", tmp_path / "model") == BLANK
@@ -137,14 +138,14 @@ def test_a_catalog_model_is_read_from_its_store(
 
 
 def test_a_catalog_model_is_not_read_at_the_location_that_only_the_catalog_has_the_key_of(
-    catalog: TrackingServer,
+    catalog: TrackingServerClient,
 ) -> None:
     found = catalog.resolve("ml.prod.vended", "1")
     assert found.download_uri == f"s3://{BUCKET}/models/1"
     assert found.reg_model_uri == "models:/ml.prod.vended/1"
 
 
-def test_what_is_not_there_is_not_an_empty_model(side: TrackingServer) -> None:
+def test_what_is_not_there_is_not_an_empty_model(side: TrackingServerClient) -> None:
     for place in (f"{'9' * 32}/artifacts/model", f"{'0' * 32}/artifacts/other", f"{'3' * 32}/artifacts/other"):
         with pytest.raises(NotFoundError):
             side.list(f"dbfs:/databricks/mlflow-tracking/77/{place}", nothing)
@@ -153,7 +154,7 @@ def test_what_is_not_there_is_not_an_empty_model(side: TrackingServer) -> None:
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_listing_that_leaves_the_model_is_refused(side: TrackingServer, number: int) -> None:
+def test_a_listing_that_leaves_the_model_is_refused(side: TrackingServerClient, number: int) -> None:
     with pytest.raises(ModelError, match="where it cannot be"):
         side.list(f"models:/traversal{number}/1", nothing)
 

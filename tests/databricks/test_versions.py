@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated
 
 from model_gate.errors import AccessError, InputError, ModelError, ModelGateError, NotFoundError
-from model_gate.tracking_server import TrackingServer
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated
 
 RUN, GONE, CLOSED = "0a" * 16, "0b" * 16, "0c" * 16
 STAGES = {"5": "Staging", "7": "Production", "9": "Archived"}
@@ -65,18 +65,18 @@ def odd_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def registry(odd_bench: Bench) -> Iterator[TrackingServer]:
+def registry(odd_bench: Bench) -> Iterator[TrackingServerClient]:
     with odd_bench.side("databricks://odd", "wine") as side:
         yield side
 
 
 @pytest.fixture(scope="module")
-def catalog(odd_bench: Bench) -> Iterator[TrackingServer]:
+def catalog(odd_bench: Bench) -> Iterator[TrackingServerClient]:
     with odd_bench.side("databricks-uc://odd", "ml.prod.wine") as side:
         yield side
 
 
-def refusal(kind: type[ModelGateError], side: TrackingServer, model: str, version: str) -> str:
+def refusal(kind: type[ModelGateError], side: TrackingServerClient, model: str, version: str) -> str:
     with pytest.raises(kind) as caught:
         side.resolve(model, version)
     return f"{caught.value.message} {caught.value.remedy}"
@@ -87,7 +87,7 @@ def refusal(kind: type[ModelGateError], side: TrackingServer, model: str, versio
     [("7", "7"), ("007", "7"), ("staging", "5"), ("Production", "7"), ("ARCHIVED", "9"), ("latest", "12")],
 )
 def test_a_workspace_version_is_named_by_number_stage_or_latest(
-    registry: TrackingServer, wanted: str, number: str
+    registry: TrackingServerClient, wanted: str, number: str
 ) -> None:
     found = registry.resolve("wine", wanted)
     assert (found.version, found.stage) == (number, STAGES.get(number, ""))
@@ -97,7 +97,7 @@ def test_a_workspace_version_is_named_by_number_stage_or_latest(
 
 @pytest.mark.parametrize("wanted, number", [("7", "7"), ("@champion", "4"), ("champion", "4"), ("latest", "12")])
 def test_a_catalog_version_is_named_by_number_alias_or_latest(
-    catalog: TrackingServer, wanted: str, number: str
+    catalog: TrackingServerClient, wanted: str, number: str
 ) -> None:
     found = catalog.resolve("ml.prod.wine", wanted)
     assert (found.version, found.stage) == (number, "")
@@ -105,14 +105,14 @@ def test_a_catalog_version_is_named_by_number_alias_or_latest(
     assert found.lineage.git_commit == "c0ffee" * 6
 
 
-def test_a_stage_in_unity_catalog_is_an_error_that_lists_the_aliases(catalog: TrackingServer) -> None:
+def test_a_stage_in_unity_catalog_is_an_error_that_lists_the_aliases(catalog: TrackingServerClient) -> None:
     told = refusal(InputError, catalog, "ml.prod.wine", "Production")
     assert "has no stages" in told
     assert "alias" in told
     assert "@champion (4)" in told
 
 
-def test_an_alias_of_a_workspace_that_has_none_is_an_error_that_names_stages(registry: TrackingServer) -> None:
+def test_an_alias_of_a_workspace_that_has_none_is_an_error_that_names_stages(registry: TrackingServerClient) -> None:
     told = refusal(InputError, registry, "wine", "@champion")
     assert "has no aliases" in told
     assert "Production (7)" in told
@@ -125,7 +125,9 @@ def test_an_alias_of_a_workspace_that_has_the_call_is_read_by_it(odd_bench: Benc
         assert "no version, stage or alias 'other'" in refusal(NotFoundError, side, "aliased", "@other")
 
 
-def test_what_does_not_exist_is_told_with_what_does(registry: TrackingServer, catalog: TrackingServer) -> None:
+def test_what_does_not_exist_is_told_with_what_does(
+    registry: TrackingServerClient, catalog: TrackingServerClient
+) -> None:
     assert "'wine'" in refusal(NotFoundError, registry, "win", "1")
     assert "versions 12, 11" in refusal(NotFoundError, registry, "wine", "99")
     assert "'ml.prod.wine'" in refusal(NotFoundError, catalog, "ml.prod.win", "1")
@@ -141,17 +143,19 @@ def test_what_does_not_exist_is_told_with_what_does(registry: TrackingServer, ca
         ("vault.prod.wine", "USE CATALOG on Catalog"),
     ],
 )
-def test_a_missing_grant_is_told_with_all_that_are_needed(catalog: TrackingServer, model: str, permission: str) -> None:
+def test_a_missing_grant_is_told_with_all_that_are_needed(
+    catalog: TrackingServerClient, model: str, permission: str
+) -> None:
     told = refusal(AccessError, catalog, model, "1")
     assert permission in told
     assert "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog" in told
 
 
-def test_a_missing_permission_on_a_workspace_model_is_told(registry: TrackingServer) -> None:
+def test_a_missing_permission_on_a_workspace_model_is_told(registry: TrackingServerClient) -> None:
     assert "Can Read on the registered model" in refusal(AccessError, registry, "secret", "1")
 
 
-def test_a_copy_leads_back_to_the_run_across_the_two_registries(catalog: TrackingServer) -> None:
+def test_a_copy_leads_back_to_the_run_across_the_two_registries(catalog: TrackingServerClient) -> None:
     run_model = f"dbfs:/databricks/mlflow-tracking/77/{RUN}/artifacts/model"
     assert catalog.resolve("ml.prod.copied", "1").run_model_uri == run_model
     assert catalog.resolve("ml.prod.copied_again", "1").run_model_uri == run_model

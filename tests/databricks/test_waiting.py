@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from workspaces import WINE, Bench, Blueprint, Emulated, nothing, read
 
 from model_gate.errors import AccessError, ModelGateError, TransferError, UnreachableError
-from model_gate.tracking_server import TrackingServer
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, nothing, read
 
 LIMIT = 60.0
 
@@ -52,7 +52,7 @@ def waiting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
 
 
 @pytest.fixture(scope="module")
-def side(waiting: Bench) -> Iterator[TrackingServer]:
+def side(waiting: Bench) -> Iterator[TrackingServerClient]:
     with waiting.side("databricks://faulty", "throttled") as started:
         # Whoever is timed below must not be timed while MLflow is imported.
         started.resolve("expired", "1")
@@ -68,7 +68,7 @@ def refused(kind: type[ModelGateError], call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", ["throttled", "unavailable"])
-def test_a_workspace_that_asks_for_a_short_wait_gets_it(side: TrackingServer, waiting: Bench, name: str) -> None:
+def test_a_workspace_that_asks_for_a_short_wait_gets_it(side: TrackingServerClient, waiting: Bench, name: str) -> None:
     assert side.resolve(name, "1").version == "1"
     asked = [
         each
@@ -79,19 +79,19 @@ def test_a_workspace_that_asks_for_a_short_wait_gets_it(side: TrackingServer, wa
     assert asked[-1]["time"] - asked[0]["time"] >= len(asked) - 1
 
 
-def test_a_workspace_that_asks_for_an_hour_is_told_at_once(side: TrackingServer) -> None:
+def test_a_workspace_that_asks_for_an_hour_is_told_at_once(side: TrackingServerClient) -> None:
     started = time.monotonic()
     assert "asks to wait 36" in refused(UnreachableError, lambda: side.resolve("patience", "1"))
     assert time.monotonic() - started < 20
 
 
-def test_a_workspace_that_stays_down_is_an_error(side: TrackingServer) -> None:
+def test_a_workspace_that_stays_down_is_an_error(side: TrackingServerClient) -> None:
     assert "503" in refused(UnreachableError, lambda: side.resolve("down", "1"))
 
 
 @pytest.mark.parametrize("name", ["expired", "busy_store", "half"])
 def test_a_signed_url_that_fails_once_is_drawn_anew(
-    side: TrackingServer, waiting: Bench, tmp_path: Path, name: str
+    side: TrackingServerClient, waiting: Bench, tmp_path: Path, name: str
 ) -> None:
     assert read(side, f"models:/{name}/1", tmp_path / "model") == WINE
     drawn = [
@@ -103,7 +103,9 @@ def test_a_signed_url_that_fails_once_is_drawn_anew(
     assert len(drawn) == 2
 
 
-def test_a_store_that_refuses_fresh_urls_too_is_an_error_without_the_url(side: TrackingServer, tmp_path: Path) -> None:
+def test_a_store_that_refuses_fresh_urls_too_is_an_error_without_the_url(
+    side: TrackingServerClient, tmp_path: Path
+) -> None:
     told = refused(
         AccessError, lambda: side.fetch("models:/refused/1", "model.pkl", len(WINE["model.pkl"]), tmp_path / "x")
     )
@@ -111,18 +113,18 @@ def test_a_store_that_refuses_fresh_urls_too_is_an_error_without_the_url(side: T
     assert "signature" not in told
 
 
-def test_a_store_that_does_not_answer_is_an_error(side: TrackingServer, tmp_path: Path) -> None:
+def test_a_store_that_does_not_answer_is_an_error(side: TrackingServerClient, tmp_path: Path) -> None:
     size = len(WINE["model.pkl"])
     told = refused(UnreachableError, lambda: side.fetch("models:/slow/1", "model.pkl", size, tmp_path / "x"))
     assert "does not answer in time" in told
 
 
-def test_a_web_page_instead_of_a_listing_is_an_error(side: TrackingServer) -> None:
+def test_a_web_page_instead_of_a_listing_is_an_error(side: TrackingServerClient) -> None:
     told = refused(UnreachableError, lambda: side.list("models:/web/1", nothing))
     assert "web page" in told
 
 
-def test_a_directory_that_may_not_be_listed_is_an_error_and_not_an_empty_one(side: TrackingServer) -> None:
+def test_a_directory_that_may_not_be_listed_is_an_error_and_not_an_empty_one(side: TrackingServerClient) -> None:
     refused(AccessError, lambda: side.list("models:/denied_page/1", nothing))
 
 

@@ -13,8 +13,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gate.host import parse_host
-from model_gate.tracking_server import TrackingServer
+from model_gate.access.hosts import parse_host
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.paths import ROOT
 
 MODEL_GATE = Path(sys.executable).parent / "model-gate"
 
@@ -128,8 +129,8 @@ class Emulated:
         self.requests_file = blueprint.directory.with_suffix(".requests")
         (blueprint.directory / "workspace.json").write_text(json.dumps(blueprint.data), "utf-8")
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "emulator", blueprint.directory, "--requests", self.requests_file],
-            cwd=Path(__file__).parent,
+            [sys.executable, "-m", "tests.databricks.emulator", blueprint.directory, "--requests", self.requests_file],
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             text=True,
         )
@@ -246,11 +247,11 @@ class Bench:
 
     def side(
         self, host: str, model: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None
-    ) -> TrackingServer:
+    ) -> TrackingServerClient:
         """The process for one host, to be asked without a gate around it. Use it as a context manager."""
         everything = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
-        return TrackingServer(parse_host(host, environment=everything).for_model(model), everything, home)
+        return TrackingServerClient(parse_host(host, environment=everything).for_model(model), everything, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""
@@ -280,7 +281,7 @@ def _is_login(request: Mapping[str, Any]) -> bool:
     return str(request["path"]).startswith(("/oidc/", "/github/"))
 
 
-def read(side: TrackingServer, uri: str, directory: Path) -> dict[str, bytes]:
+def read(side: TrackingServerClient, uri: str, directory: Path) -> dict[str, bytes]:
     """The files at a physical URI, listed and fetched as a gate does it."""
     directory.mkdir()
     result = {}

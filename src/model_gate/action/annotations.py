@@ -7,14 +7,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
+from model_gate.access.redaction import Redactor
 from model_gate.action import escape
 from model_gate.action.escape import command_data, command_property, cut, log_text
 from model_gate.action.inputs import in_words_of_inputs
-from model_gate.phrase import one_line
-from model_gate.redaction import Redactor
-from model_gate.request import CheckRequest
-from model_gate.result import Comparison, Outcome
-from model_gate.verdict import Status
+from model_gate.domain.request import CheckRequest
+from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.verdict import Status
+from model_gate.reporting.phrases import one_line
 
 # The runner cuts at 4,096, and shows ten of a kind.
 _MAX_MESSAGE = 1_000
@@ -23,7 +23,7 @@ _TITLE = "Model Gate"
 _NAMES = {"comparison": "", "run_model_comparison": "run models", "reg_model_comparison": "registry models"}
 
 
-class Level(StrEnum):
+class AnnotationLevel(StrEnum):
     """How loud."""
 
     ERROR = "error"
@@ -42,7 +42,7 @@ class Annotation:
         line: The line in it, 0 for none.
     """
 
-    level: Level
+    level: AnnotationLevel
     message: str
     file: str = ""
     line: int = 0
@@ -59,14 +59,14 @@ def _property(value: str) -> str:
     return command_property(log_text(escape.one_line(value)))
 
 
-def annotate(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
+def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
     """The annotations of a step that ended like this. `config_file` is where a reader would change it."""
     if outcome.error is not None:
         message = " ".join(filter(None, (outcome.error.message, in_words_of_inputs(outcome.error.remedy))))
-        return [Annotation(Level.ERROR, message, config_file, _line_of(message, config_file))]
+        return [Annotation(AnnotationLevel.ERROR, message, config_file, _line_of(message, config_file))]
     found = list(_notices(outcome))
     if not outcome.passed:
-        level = Level.ERROR if fails_on_difference else Level.WARNING
+        level = AnnotationLevel.ERROR if fails_on_difference else AnnotationLevel.WARNING
         found.insert(0, Annotation(level, _what_differs(outcome), config_file))
     return found
 
@@ -103,9 +103,10 @@ def _notices(outcome: Outcome) -> Iterator[Annotation]:
     if same:
         what = " and ".join(_NAMES[name] or "models" for name in same)
         yield Annotation(
-            Level.NOTICE, f"The {what} are one and the same location, so equal by definition: nothing was downloaded."
+            AnnotationLevel.NOTICE,
+            f"The {what} are one and the same location, so equal by definition: nothing was downloaded.",
         )
     if outcome.status is Status.DIFFERENT and outcome.passed:
         yield Annotation(
-            Level.NOTICE, "The models are equivalent, not the same: only what MLflow itself rewrites differs."
+            AnnotationLevel.NOTICE, "The models are equivalent, not the same: only what MLflow itself rewrites differs."
         )

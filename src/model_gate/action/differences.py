@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from model_gate.action.escape import cut, fenced
-from model_gate.action.page import Page, folded, row, size_of, table
-from model_gate.difference import Difference, DifferenceKind, Explanation, FieldChange
-from model_gate.model import MLMODEL, shown_path
-from model_gate.phrase import describe, rank
+from model_gate.action.markdown import Markdown, folded, row, size_of, table
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.model import MLMODEL
+from model_gate.domain.wording import printable
+from model_gate.reporting.phrases import describe, rank
 
 # A difference and what it was found in, as in `Run models and Registry models`.
 Found = tuple[str, Difference]
@@ -37,7 +38,7 @@ def in_order(found: Sequence[Found]) -> list[Found]:
     return sorted(found, key=lambda each: rank(each[1]))
 
 
-def first_differences(found: Sequence[Found], page: Page) -> list[str]:
+def first_differences(found: Sequence[Found], page: Markdown) -> list[str]:
     """The first of them in a table, and each in full behind its name. `found` is in order."""
     if not found:
         return []
@@ -46,7 +47,7 @@ def first_differences(found: Sequence[Found], page: Page) -> list[str]:
     return ["### What differs", _lines(rows), more, *_details(found[:FIRST], page)]
 
 
-def all_differences(found: Sequence[Found], page: Page, room: int) -> list[str]:
+def all_differences(found: Sequence[Found], page: Markdown, room: int) -> list[str]:
     """A line for every difference, as far as there is room for these bytes; nothing if all have been told."""
     if len(found) <= FIRST:
         return []
@@ -68,9 +69,9 @@ def _lines(rows: list[tuple[str, ...]]) -> str:
     return table(("Path", "In", "Difference", "What it means"), rows, "llll")
 
 
-def _line(where: str, difference: Difference, page: Page) -> tuple[str, ...]:
+def _line(where: str, difference: Difference, page: Markdown) -> tuple[str, ...]:
     return (
-        page.code(shown_path(difference.path)),
+        page.code(printable(difference.path)),
         where.lower(),
         page.text(describe(difference)),
         page.text(meaning(difference)),
@@ -80,8 +81,8 @@ def _line(where: str, difference: Difference, page: Page) -> tuple[str, ...]:
 def meaning(difference: Difference) -> str:
     """What a reader should make of a difference."""
     explanation = difference.explanation
-    if difference.identity:
-        return f"nothing about the model: {difference.identity}"
+    if difference.rewrite_reason:
+        return f"nothing about the model: {difference.rewrite_reason}"
     if difference.kind is DifferenceKind.TYPE:
         return "the models are built differently"
     if difference.left_size is None or difference.right_size is None:
@@ -94,7 +95,7 @@ def meaning(difference: Difference) -> str:
 
 
 def _meaning_of(explanation: Explanation) -> str:
-    fields = [each for each in explanation.fields if not each.identity]
+    fields = [each for each in explanation.fields if not each.rewrite_reason]
     if explanation.kind == MLMODEL:
         meanings = list(dict.fromkeys(each.meaning for each in fields if each.meaning))
         more = ["…"] if len(meanings) > _MAX_MEANINGS else []
@@ -112,7 +113,7 @@ def _meaning_of(explanation: Explanation) -> str:
     return _OTHER_CONTENT
 
 
-def _details(found: Sequence[Found], page: Page) -> Iterator[str]:
+def _details(found: Sequence[Found], page: Markdown) -> Iterator[str]:
     """Each file in full, behind its name, as far as there is room."""
     room = _DETAILS_BYTES
     for where, each in found:
@@ -125,15 +126,15 @@ def _details(found: Sequence[Found], page: Page) -> Iterator[str]:
             yield told
 
 
-def _detail(where: str, difference: Difference, page: Page) -> str:
+def _detail(where: str, difference: Difference, page: Markdown) -> str:
     explanation = difference.explanation
     if explanation is None:
         # The table has said it all.
         return ""
-    decisive = [each for each in explanation.fields if not each.identity]
-    rewritten = [each for each in explanation.fields if each.identity]
+    decisive = [each for each in explanation.fields if not each.rewrite_reason]
+    rewritten = [each for each in explanation.fields if each.rewrite_reason]
     part = _PARTS.get(explanation.kind, "Path")
-    title = f"{page.code(shown_path(difference.path))}: {page.text(describe(difference))}"
+    title = f"{page.code(printable(difference.path))}: {page.text(describe(difference))}"
     return folded(
         title,
         [
@@ -147,16 +148,16 @@ def _detail(where: str, difference: Difference, page: Page) -> str:
     )
 
 
-def _facts(where: str, difference: Difference, explanation: Explanation, page: Page) -> str:
+def _facts(where: str, difference: Difference, explanation: Explanation, page: Markdown) -> str:
     sizes = f"{difference.left_size:,} bytes"
     if difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", the first that differs is byte {difference.offset:,}"
-    says = f" It says nothing about the model: {difference.identity}." if difference.identity else ""
+    says = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""
     return page.text(f"In the {where.lower()}, read as {explanation.kind}: {sizes}{offset}.{says}")
 
 
-def _fields(part: str, fields: Sequence[FieldChange], page: Page) -> str:
+def _fields(part: str, fields: Sequence[FieldChange], page: Markdown) -> str:
     """The parts that differ, in a table with a column for meanings if there are any."""
     if not fields:
         return ""
@@ -177,13 +178,13 @@ def _fields(part: str, fields: Sequence[FieldChange], page: Page) -> str:
     return told
 
 
-def _rewritten(part: str, fields: Sequence[FieldChange], *, is_all: bool, page: Page) -> str:
+def _rewritten(part: str, fields: Sequence[FieldChange], *, is_all: bool, page: Markdown) -> str:
     """The fields that say nothing about the model: behind a title of their own where others say more."""
     if not fields:
         return ""
     head = (part, "First model", "Second model", "Rewritten anyway")
     rows = [
-        (page.code(each.field), _value(each.left, page), _value(each.right, page), page.cell(each.identity))
+        (page.code(each.field), _value(each.left, page), _value(each.right, page), page.cell(each.rewrite_reason))
         for each in fields[:_MAX_FIELDS]
     ]
     told = table(head, rows, "llll")
@@ -191,11 +192,11 @@ def _rewritten(part: str, fields: Sequence[FieldChange], *, is_all: bool, page: 
     return told if is_all else folded(f"What is rewritten anyway: {names}", [told])
 
 
-def _value(value: str | None, page: Page) -> str:
+def _value(value: str | None, page: Markdown) -> str:
     return "not there" if value is None else page.code(value) or "empty"
 
 
-def _lines_of(explanation: Explanation, page: Page) -> str:
+def _lines_of(explanation: Explanation, page: Markdown) -> str:
     return (
         fenced([cut(page.redactor.text(each), 200) for each in explanation.lines], "diff") if explanation.lines else ""
     )

@@ -11,13 +11,13 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from model_gate.config import parse_config, read_config
-from model_gate.databricks import RegistryKind
+from model_gate.access.hosts import parse_host
+from model_gate.domain.host import RegistryKind
+from model_gate.domain.request import Request, failing_fast
+from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
-from model_gate.host import parse_host
-from model_gate.inputs import VersionOptions, check_request, compare_config_request
-from model_gate.request import Request, failing_fast
-from model_gate.verdict import Require
+from model_gate.inputs.compare_file import parse_config, read_config
+from model_gate.inputs.options import VersionOptions, check_request, compare_config_request
 
 DEFAULT_REPORT = "model-gate-report.json"
 

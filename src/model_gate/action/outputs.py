@@ -6,9 +6,9 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from model_gate.domain.result import Outcome
+from model_gate.domain.verdict import Status
 from model_gate.errors import storage_error
-from model_gate.result import Outcome
-from model_gate.verdict import Status
 
 OUTPUTS = (
     "status",

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from model_gate.errors import InputError, storage_error
-from model_gate.storage import MEMORY
+from model_gate.sources.storage import MEMORY
 
 VARIABLE = "DATABRICKS_CONFIG_FILE"
 # Whatever else a profile holds counts as a secret.

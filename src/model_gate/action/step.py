@@ -4,33 +4,37 @@ from __future__ import annotations
 
 import os
 
-from model_gate.action.annotations import Annotation, Level
+from model_gate.access.redaction import Redactor
+from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.inputs import Inputs
 from model_gate.action.profiles import VARIABLE, PrivateFile, require_profiles, secrets_in
-from model_gate.action.telling import WorkflowTelling
-from model_gate.command import Command, execute
+from model_gate.action.reporter import WorkflowReporter
+from model_gate.domain.request import Request
+from model_gate.domain.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
 from model_gate.errors import ModelGateError
-from model_gate.redaction import Redactor
-from model_gate.request import Request
-from model_gate.side_process import SideProcess
-from model_gate.telling import say
-from model_gate.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
+from model_gate.reporting.output import print_line
+from model_gate.runner import Command, run_command
+from model_gate.sources.worker_process import WorkerProcess
 
 
-def run_step(process: SideProcess | None = None) -> int:
+def run_step(process: WorkerProcess | None = None) -> int:
     """Do what the step's inputs ask, and tell the workflow; returns the exit code. `process` was started ahead."""
     inputs = Inputs(os.environ)
-    telling = WorkflowTelling(inputs, os.environ)
+    telling = WorkflowReporter(inputs, os.environ)
     # Nothing that is started from here needs them, and one of them is a secret.
     for name in [name for name in os.environ if name.startswith("INPUT_")]:
         del os.environ[name]
     try:
         with PrivateFile() as profiles:
             telling.begin()
-            code = execute(_command(inputs, profiles), telling, process)
+            code = run_command(_command(inputs, profiles), telling, process)
     except ModelGateError as error:
         # What the next steps rely on could not be written: that must not look like a verdict.
-        say(Annotation(Level.ERROR, f"{error.message} {error.remedy}").command(Redactor(secrets_in(_profiles(inputs)))))
+        print_line(
+            Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(
+                Redactor(secrets_in(_profiles(inputs)))
+            )
+        )
         return EXIT_ERROR
     return EXIT_PASSED if code == EXIT_DIFFERENT and not inputs.fails_on_difference else code
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from model_gate.access.redaction import Redactor
+from model_gate.action.diagram import diagram_of
 from model_gate.action.differences import FIRST, Found, all_differences, first_differences, in_order
 from model_gate.action.escape import fenced
 from model_gate.action.inputs import in_words_of_inputs
-from model_gate.action.mermaid import picture
-from model_gate.action.page import Page, folded, joined, size_of, table
-from model_gate.lineage import ModelVersion
-from model_gate.model import shown_path
-from model_gate.redaction import Redactor
-from model_gate.request import CheckRequest, CompareRequest, VersionRequest
-from model_gate.result import ComparedModel, Comparison, Outcome
-from model_gate.verdict import Require, Status
+from model_gate.action.markdown import Markdown, folded, joined, size_of, table
+from model_gate.domain.request import CheckRequest, CompareRequest, VersionRequest
+from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.verdict import Require, Status
+from model_gate.domain.version import ModelVersion
+from model_gate.domain.wording import printable
 
 # Above 1 MiB the runner drops the whole summary. A browser has trouble long before.
 MAX_BYTES = 256 * 1024
@@ -33,8 +33,8 @@ _GROUPS = {
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
     """The summary of a step, at most `MAX_BYTES` long."""
-    page = Page(redactor)
-    diagram = picture(outcome, redactor)
+    page = Markdown(redactor)
+    diagram = diagram_of(outcome, redactor)
     found = _found(outcome)
     head = [
         f"## {_headline(outcome)}",
@@ -62,7 +62,7 @@ def _headline(outcome: Outcome) -> str:
     return "❌ The models differ"
 
 
-def _sentence(outcome: Outcome, page: Page) -> str:
+def _sentence(outcome: Outcome, page: Markdown) -> str:
     if outcome.error is not None:
         return f"> {page.text(outcome.error.message)}"
     parts = [f"{_GROUPS[name]}: {_verdict(each)}." for name, each in outcome.comparisons.items()]
@@ -81,7 +81,7 @@ def _verdict(comparison: Comparison) -> str:
     return f"**{word}**, {count:,} difference{'s' * (count != 1)} in {comparison.compared:,} paths{native}"
 
 
-def _models_table(outcome: Outcome, page: Page) -> str:
+def _models_table(outcome: Outcome, page: Markdown) -> str:
     rows = list(_model_rows(outcome, page))
     if not rows:
         rows = [(_asked(each, page), "", "", "", "") for _, each in _requests(outcome)]
@@ -89,7 +89,7 @@ def _models_table(outcome: Outcome, page: Page) -> str:
     return table(head, rows, "llrrl") if rows else ""
 
 
-def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
+def _model_rows(outcome: Outcome, page: Markdown) -> Iterator[tuple[str, ...]]:
     asked = _requests(outcome)
     for names, comparison in _distinct(outcome):
         for index, model in enumerate((comparison.left, comparison.right)):
@@ -99,12 +99,12 @@ def _model_rows(outcome: Outcome, page: Page) -> Iterator[tuple[str, ...]]:
             found = outcome.versions.get(role)
             yield (
                 _resolved(request, found, page) if request else "",
-                f"{kinds}{_native(comparison, page)}<br>{page.code(shown_path(model.location.uri))}",
+                f"{kinds}{_native(comparison, page)}<br>{page.code(printable(model.location.uri))}",
                 *_measures(model),
             )
 
 
-def _native(comparison: Comparison, page: Page) -> str:
+def _native(comparison: Comparison, page: Markdown) -> str:
     return f", {page.code(comparison.native_model)} only" if comparison.native_model else ""
 
 
@@ -122,11 +122,11 @@ def _requests(outcome: Outcome) -> list[tuple[str, VersionRequest]]:
     return []
 
 
-def _asked(request: VersionRequest, page: Page) -> str:
+def _asked(request: VersionRequest, page: Markdown) -> str:
     return f"{page.code(request.model)} {page.code(request.version_or_stage)}<br>on {page.code(request.host.address)}"
 
 
-def _resolved(request: VersionRequest, found: ModelVersion | None, page: Page) -> str:
+def _resolved(request: VersionRequest, found: ModelVersion | None, page: Markdown) -> str:
     if found is None:
         return _asked(request, page)
     names = [found.stage, *(f"@{alias}" for alias in found.aliases)]
@@ -154,11 +154,11 @@ def _found(outcome: Outcome) -> list[Found]:
     )
 
 
-def _ignored(outcome: Outcome, page: Page) -> list[str]:
+def _ignored(outcome: Outcome, page: Markdown) -> list[str]:
     """What did not decide because the compare file says so: always told, whether it differs or not."""
     words = {True: "equal", False: "different", None: "not compared"}
     rows = [
-        (page.code(shown_path(each.path)), words[each.equals], page.code(each.pattern))
+        (page.code(printable(each.path)), words[each.equals], page.code(each.pattern))
         for _, comparison in _distinct(outcome)
         for each in sorted(comparison.ignored, key=lambda each: each.equals is not False)
     ]
@@ -168,7 +168,7 @@ def _ignored(outcome: Outcome, page: Page) -> list[str]:
     return ["### Ignored, as the compare file asks", table(("Path", "It is", "By"), rows[:FIRST], "lll"), more]
 
 
-def _next(outcome: Outcome, page: Page) -> str:
+def _next(outcome: Outcome, page: Markdown) -> str:
     if outcome.error is not None:
         remedy = in_words_of_inputs(outcome.error.remedy)
         return page.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
@@ -200,7 +200,7 @@ def _next_after_difference(outcome: Outcome) -> str:
     return f"{first}{allowed} To look at the files, set <code>download-dir</code> and upload it as an artifact."
 
 
-def _lineage(outcome: Outcome, page: Page) -> str:
+def _lineage(outcome: Outcome, page: Markdown) -> str:
     rows = [
         (
             page.code(f"{found.name} {found.version}"),

@@ -12,11 +12,12 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from model_gate.demo.place import Place
+from model_gate.access.environments import environment_for
+from model_gate.demo.layout import Layout
 from model_gate.demo.program import Program
-from model_gate.demo.step import Step, compare_files_at, steps_at
+from model_gate.demo.steps import Step, compare_files_at, steps_at
+from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError, InternalError, storage_error
-from model_gate.host import Host, HostKind, environment_for
 
 _PACKAGES = ("mlflow", "scikit-learn")
 _PATIENCE = 300
@@ -24,7 +25,7 @@ _PATIENCE = 300
 Say = Callable[[str], None]
 
 
-def demonstrate(directory: Path, say: Say) -> None:
+def run_demo(directory: Path, say: Say) -> None:
     """Show a check and three compares on two registries made in `directory`.
 
     Raises:
@@ -33,7 +34,7 @@ def demonstrate(directory: Path, say: Say) -> None:
         InternalError: The registries could not be made, or a verdict is not what it must be.
     """
     require_packages()
-    place = Place(directory)
+    place = Layout(directory)
     place.prepare()
     say(f"Making two MLflow registries, staging and production, in {directory} ...")
     tampered = make_registries(place)
@@ -57,7 +58,7 @@ def require_packages() -> None:
             ) from error
 
 
-def make_registries(place: Place) -> Path:
+def make_registries(place: Layout) -> Path:
     """Make them in another process, since this one never imports mlflow; returns the file of which a byte was changed.
 
     Raises:

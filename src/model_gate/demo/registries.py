@@ -22,8 +22,8 @@ from mlflow.sklearn import log_model
 from sklearn.datasets import load_wine
 from sklearn.tree import DecisionTreeClassifier
 
-from model_gate.demo.place import ALIAS, MODEL
-from model_gate.gate import local_path
+from model_gate.demo.layout import ALIAS, MODEL
+from model_gate.sources.directory import local_path
 
 _EXPERIMENT = "wine"
 _ARTIFACT = "model"

@@ -3,7 +3,7 @@
 Never decides whether files are equal. `docs/explanations.md` says how to add a kind.
 """
 
-from model_gate.explanation.explaining import Explaining
-from model_gate.explanation.fetched import is_explainable
+from model_gate.explanation.explainer import Explainer
+from model_gate.explanation.selection import is_worth_fetching
 
-__all__ = ["Explaining", "is_explainable"]
+__all__ = ["Explainer", "is_worth_fetching"]

@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from model_gate.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.rewrites import ArchiveFormat, archive_format
+from model_gate.domain.wording import byte_count
+from model_gate.explanation.archive_members import Member, changes_of, read_member
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
-from model_gate.explanation.members import Member, changes_of, read_member
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.trees import MAX_FIELDS, fields_of, shortened, summary_of
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
-from model_gate.identity import ArchiveIdentity, archive_identity
-from model_gate.model import shown_size
 
 KIND = "archive"
 _MAX_EXPLAINED_MEMBERS = 20
@@ -24,14 +24,14 @@ ExplainMember = Callable[[ContentPair], Explanation]
 
 def matches(pair: ContentPair) -> bool:
     """By the first bytes, whatever the name; an archive in an archive is just bytes."""
-    return not pair.is_member and (archive_identity(pair.path) is not None or is_zip(pair.left))
+    return not pair.is_member and (archive_format(pair.path) is not None or is_zip(pair.left))
 
 
 def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | None:
     """Which members differ, and how; `identity` says so if none does. None if one of the two is no archive."""
     if not is_zip(pair.left) or not is_zip(pair.right):
         return None
-    known = archive_identity(pair.path)
+    known = archive_format(pair.path)
     with open_archive(pair.left) as left, open_archive(pair.right) as right:
         return _Members(left, right, known).explained(explain_member)
 
@@ -53,7 +53,7 @@ class _Half:
     places: dict[str, str] = field(default_factory=dict)
 
 
-def _half(archive: Archive, known: ArchiveIdentity | None) -> _Half:
+def _half(archive: Archive, known: ArchiveFormat | None) -> _Half:
     half = _Half(archive, {name: name for name in archive.members})
     for rule in known.members if known else ():
         if rule.member not in archive.members:
@@ -72,7 +72,7 @@ def _half(archive: Archive, known: ArchiveIdentity | None) -> _Half:
 class _Members:
     """The members of two archives, held against each other."""
 
-    def __init__(self, left: Archive, right: Archive, known: ArchiveIdentity | None) -> None:
+    def __init__(self, left: Archive, right: Archive, known: ArchiveFormat | None) -> None:
         self._left, self._right = _half(left, known), _half(right, known)
         self._known = known
         self._rewritten: list[str] = []
@@ -97,7 +97,7 @@ class _Members:
             else ""
         )
         summary = f"same members, different archive metadata{rewritten}"
-        return Explanation(KIND, summary, identity=summary if self._known else "")
+        return Explanation(KIND, summary, rewrite_reason=summary if self._known else "")
 
     def _one_sided(self) -> list[FieldChange]:
         left, right = self._left, self._right
@@ -187,7 +187,7 @@ def _packing(half: _Half, name: str) -> tuple[int, int]:
 
 
 def _size(half: _Half, name: str) -> str:
-    return shown_size(half.archive.members[half.names[name]].file_size)
+    return byte_count(half.archive.members[half.names[name]].file_size)
 
 
 def _summary(found: list[FieldChange]) -> str:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 
-from model_gate.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.model import MLMODEL
+from model_gate.domain.rewrites import PATH_FIELDS, REWRITTEN_FIELDS
 from model_gate.explanation.content import ContentPair, UnexplainedError, text_of
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.text import MAX_TEXT_BYTES
@@ -21,8 +23,6 @@ from model_gate.explanation.trees import (
     summary_of,
 )
 from model_gate.explanation.yaml_tree import parse_yaml
-from model_gate.identity import IDENTITY_FIELDS, PLACE_FIELDS
-from model_gate.model import MLMODEL
 
 # What a change of a field means, by a pattern for its whole path; the first that fits.
 _MEANINGS = tuple(
@@ -61,15 +61,15 @@ def explain(pair: ContentPair) -> Explanation | None:
     """The fields that changed; `identity` says so if only identity fields did."""
     left, right = (_fields(content_text) for content_text in _texts(pair))
     found = [each for change in changes(left, right) for each in _explained(change)]
-    decisive = [each for each in found if not each.identity]
-    fields = tuple((decisive + [each for each in found if each.identity])[:MAX_FIELDS])
+    decisive = [each for each in found if not each.rewrite_reason]
+    fields = tuple((decisive + [each for each in found if each.rewrite_reason])[:MAX_FIELDS])
     if not found:
         only = "only its layout differs"
-        return Explanation(MLMODEL, only, identity=only)
+        return Explanation(MLMODEL, only, rewrite_reason=only)
     if not decisive:
         names = ", ".join(dict.fromkeys(each.field for each in found))
         only = f"only {names} differ{'s' if len(found) == 1 else ''}"
-        return Explanation(MLMODEL, only, fields, is_cut=len(found) > MAX_FIELDS, identity=only)
+        return Explanation(MLMODEL, only, fields, is_cut=len(found) > MAX_FIELDS, rewrite_reason=only)
     return Explanation(MLMODEL, _summary(decisive), fields, is_cut=len(found) > MAX_FIELDS)
 
 
@@ -94,18 +94,20 @@ def _explained(change: Change) -> Iterator[FieldChange]:
     if columns:
         yield from columns
         return
-    yield FieldChange(place, shown_tree(change.left), shown_tree(change.right), _identity(change), _meaning(place))
+    yield FieldChange(
+        place, shown_tree(change.left), shown_tree(change.right), _rewrite_reason(change), _meaning(place)
+    )
 
 
-def _identity(change: Change) -> str:
+def _rewrite_reason(change: Change) -> str:
     """Why the change says nothing about the model: the field is known for that, and holds no more than a value."""
     match change.path:
-        case (str(field),) if field in IDENTITY_FIELDS and all(
+        case (str(field),) if field in REWRITTEN_FIELDS and all(
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)
         ):
-            return IDENTITY_FIELDS[field].reason
-        case ("flavors", _, str(field)) if field in PLACE_FIELDS and _is_same_file(change.left, change.right):
-            return PLACE_FIELDS[field].reason
+            return REWRITTEN_FIELDS[field].reason
+        case ("flavors", _, str(field)) if field in PATH_FIELDS and _is_same_file(change.left, change.right):
+            return PATH_FIELDS[field].reason
     return ""
 
 

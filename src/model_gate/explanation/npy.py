@@ -6,7 +6,7 @@ import ast
 import re
 from pathlib import PurePosixPath
 
-from model_gate.difference import Explanation
+from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.tensors import MAX_DIMENSIONS, Allowance, Tensor, Type, tensor_change
 

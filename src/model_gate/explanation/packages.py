@@ -9,7 +9,7 @@ from pathlib import PurePosixPath
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from model_gate.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.explanation.content import ContentPair, UnexplainedError, text_of
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff
 from model_gate.explanation.trees import MAX_FIELDS, Leaf, Tree, shortened, summary_of

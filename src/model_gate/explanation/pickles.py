@@ -10,11 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO, cast
 
-from model_gate.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.wording import byte_count
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte, summarize
 from model_gate.explanation.trees import shortened
-from model_gate.model import shown_size
 
 KIND = "pickle"
 _SUFFIXES = frozenset({".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill"})
@@ -111,7 +111,7 @@ def _scan(content: Content, offset: int) -> _Scan:
 
 def _shown(name: str, argument: object, position: int) -> str:
     if isinstance(argument, bytes | bytearray):
-        value = f" ({shown_size(len(argument))})"
+        value = f" ({byte_count(len(argument))})"
     elif argument is None or (isinstance(argument, int) and argument.bit_length() > 64):
         # A long number may stand for one that was skipped, and could take long to be written.
         value = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from model_gate.difference import Explanation
+from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import Content, ContentPair
 
 KIND = "bytes"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from model_gate.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.tensors import MAX_DIMENSIONS, Allowance, Tensor, Type, summary_of_tensors, tensor_change

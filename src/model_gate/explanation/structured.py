@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import PurePosixPath
 
-from model_gate.difference import Explanation
+from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import ContentPair, text_of
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff

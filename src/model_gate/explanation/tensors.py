@@ -10,7 +10,7 @@ from itertools import compress
 from operator import ne
 from typing import IO
 
-from model_gate.difference import FieldChange
+from model_gate.domain.difference import FieldChange
 from model_gate.explanation.content import Content
 
 _CHUNK_BYTES = 256 * 1024

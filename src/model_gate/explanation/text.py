@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 from pathlib import PurePosixPath
 
-from model_gate.difference import Explanation
+from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import ContentPair, text_of
 from model_gate.explanation.trees import shortened
 

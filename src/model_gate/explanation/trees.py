@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from model_gate.difference import FieldChange
+from model_gate.domain.difference import FieldChange
 
 MAX_FIELDS = 40
 _MAX_VALUE = 200

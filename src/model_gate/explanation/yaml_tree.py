@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import yaml
 
-from model_gate import strict_yaml
 from model_gate.explanation.content import UnexplainedError
 from model_gate.explanation.trees import Leaf, Tree, shortened
+from model_gate.formats import strict_yaml
 
 # With aliases counted as what they stand for.
 MAX_NODES = 100_000

@@ -6,8 +6,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from emulator.content import Content
-from emulator.server import serve
+from tests.databricks.emulator.content import Content
+from tests.databricks.emulator.server import serve
 
 
 def main() -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator.content import RegisteredModel, Version
-from emulator.exchange import Answer, Request, Routes, Workspace, answer, denied, missing, page
+from tests.databricks.emulator.content import RegisteredModel, Version
+from tests.databricks.emulator.exchange import Answer, Request, Routes, Workspace, answer, denied, missing, page
 
 
 def _require_grants(workspace: Workspace, name: str) -> None:

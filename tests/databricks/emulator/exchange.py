@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from emulator.content import Content, Settings
+from tests.databricks.emulator.content import Content, Settings
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from emulator.exchange import Answer, Request, Workspace, answer, missing, page
+from tests.databricks.emulator.exchange import Answer, Request, Workspace, answer, missing, page
 
 
 def infos(root: Path, path: str) -> list[dict[str, Any]]:

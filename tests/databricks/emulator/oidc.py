@@ -12,8 +12,8 @@ import time
 from typing import Any
 from urllib.parse import parse_qsl
 
-from emulator.content import Settings
-from emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer
+from tests.databricks.emulator.content import Settings
+from tests.databricks.emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer
 
 ID_TOKEN_PATH = "/github/id-token"
 _JWT = "urn:ietf:params:oauth:token-type:jwt"

@@ -4,9 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator import files
-from emulator.content import RegisteredModel, Version
-from emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer, denied, missing, page
+from tests.databricks.emulator import files
+from tests.databricks.emulator.content import RegisteredModel, Version
+from tests.databricks.emulator.exchange import (
+    Answer,
+    RefusedError,
+    Request,
+    Routes,
+    Workspace,
+    answer,
+    denied,
+    missing,
+    page,
+)
 
 
 def _model(workspace: Workspace, name: str) -> RegisteredModel:

@@ -14,10 +14,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
-from emulator import catalog, oidc, registry, tracking
-from emulator.content import Content, Fault, Settings
-from emulator.exchange import Answer, RefusedError, Request, Routes
-from emulator.store import Store
+from tests.databricks.emulator import catalog, oidc, registry, tracking
+from tests.databricks.emulator.content import Content, Fault, Settings
+from tests.databricks.emulator.exchange import Answer, RefusedError, Request, Routes
+from tests.databricks.emulator.store import Store
 
 ROUTES: Routes = [*tracking.ROUTES, *registry.ROUTES, *catalog.ROUTES, *oidc.ROUTES]
 _SIGNED = re.compile(r"/signed/(.+)")

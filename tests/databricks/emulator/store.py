@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote, urlencode
 
-from emulator.content import Settings
-from emulator.exchange import Answer, RefusedError, Request, missing
+from tests.databricks.emulator.content import Settings
+from tests.databricks.emulator.exchange import Answer, RefusedError, Request, missing
 
 _SECONDS = 900
 # A presigned URL of a cloud's may ask for headers of its own; one that is asked for must be sent.

@@ -6,9 +6,19 @@ import re
 from pathlib import Path
 from typing import Any
 
-from emulator import catalog, files
-from emulator.content import LoggedModel, Run
-from emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer, denied, missing, page
+from tests.databricks.emulator import catalog, files
+from tests.databricks.emulator.content import LoggedModel, Run
+from tests.databricks.emulator.exchange import (
+    Answer,
+    RefusedError,
+    Request,
+    Routes,
+    Workspace,
+    answer,
+    denied,
+    missing,
+    page,
+)
 
 _ROOT = "/WorkspaceInternal/Mlflow/Artifacts"
 _AWS = "AWS_PRESIGNED_URL"

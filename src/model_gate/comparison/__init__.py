@@ -1,0 +1,1 @@
+"""Compares two models: lists them, fetches files, and lets `filecmp` decide each pair."""

@@ -1,0 +1,1 @@
+"""What a user may write: command-line options and compare files, turned into requests."""

@@ -1,0 +1,1 @@
+"""Presents an outcome: the JSON report, the terminal text, and progress."""

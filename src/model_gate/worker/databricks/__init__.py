@@ -1,0 +1,1 @@
+"""The parts of a worker that talk to a Databricks workspace."""

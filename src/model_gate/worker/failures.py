@@ -1,0 +1,166 @@
+"""Turns what MLflow and the libraries below it raise into the project's errors."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from mlflow.exceptions import MlflowException
+
+from model_gate.errors import (
+    AccessError,
+    InputError,
+    InternalError,
+    ModelGateError,
+    NotFoundError,
+    TransferError,
+    UnreachableError,
+    storage_error,
+)
+
+_REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
+_REMEDY_LOGIN = (
+    "Check the user name, password or token: in the host's user-info, or in the MLFLOW_TRACKING_* variables."
+)
+_REMEDY_RIGHTS = "Give this user READ permission on the registered model and the experiment."
+
+_STATUS = re.compile(
+    r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
+)
+
+# What a text says, in the order in which it is asked: the first that fits is the reason.
+_REASONS: tuple[tuple[str, str], ...] = (
+    (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
+    (
+        r"NameResolutionError|Name or service not known|getaddrinfo|Temporary failure in name resolution",
+        "its name cannot be resolved",
+    ),
+    (r"[Cc]onnection refused", "it refuses connections"),
+    (r"ReadTimeout|[Rr]ead timed out|failed with timeout", "it accepts connections but does not answer"),
+    (
+        r"ConnectTimeout|[Cc]onnection (?:to \S+ )?timed out|No route to host|Network is unreachable",
+        "it cannot be reached",
+    ),
+    (
+        r"RemoteDisconnected|Connection aborted|Connection reset|ConnectionResetError",
+        "it closes the connection without an answer",
+    ),
+    (
+        r"not in a valid JSON format|JSONDecodeError|Expecting value",
+        "what answers there is not an MLflow server (a web page instead of JSON)",
+    ),
+)
+_LONGEST_CHAIN = 10
+_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
+_PACKAGES = {
+    "boto3": "aws",
+    "botocore": "aws",
+    "azure": "azure",
+    "google": "gcp",
+    "sqlalchemy": "local",
+    "alembic": "local",
+}
+
+
+def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
+    """The error that a user is told of; `address` is the tracking server's, without credentials."""
+    if isinstance(error, ModelGateError):
+        return error
+    if isinstance(error, ImportError):
+        return _missing_package(error)
+    text = _chain(error)
+    if isinstance(error, OSError) and error.errno and not _is_network(error):
+        return storage_error(error, "write a downloaded file")
+    if _BROKEN.search(text):
+        return TransferError(f"A download from {address} broke off before its end.", "Run the gate again.")
+    status = _http_status(error, text)
+    if status is not None and status != 200:
+        return _refusal(status, error, address)
+    for pattern, reason in _REASONS:
+        if re.search(pattern, text):
+            return UnreachableError(f"The tracking server {address} gives no answer: {reason}.", _REMEDY_REACH)
+    if isinstance(error, MlflowException):
+        return _mlflow_error(error, address)
+    return InternalError(
+        f"Talking to {address} failed: {type(error).__name__}: {error}", "Run with --verbose for the traceback."
+    )
+
+
+def _missing_package(error: ImportError) -> ModelGateError:
+    package = (error.name or "").partition(".")[0]
+    extra = _PACKAGES.get(package)
+    remedy = f"Install it: pip install 'model-gate[{extra}]'." if extra else "Install the package that it names."
+    return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
+
+
+def exception_chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An exception and what led to it. It may lead back to itself."""
+    seen: list[BaseException] = []
+    while error is not None and error not in seen and len(seen) < _LONGEST_CHAIN:
+        yield error
+        seen.append(error)
+        error = error.__cause__ or error.__context__
+
+
+def _chain(error: BaseException) -> str:
+    return "\n".join(f"{type(each).__name__}: {each}" for each in exception_chain(error))
+
+
+def _is_network(error: OSError) -> bool:
+    # requests' exceptions are OSErrors too, and carry no errno of a file.
+    return type(error).__module__.startswith(("requests", "urllib3")) or isinstance(
+        error, ConnectionError | TimeoutError
+    )
+
+
+def _http_status(error: Exception, text: str) -> int | None:
+    response = getattr(error, "response", None)
+    if response is not None and getattr(response, "status_code", None):
+        return int(response.status_code)
+    match = _STATUS.search(text)
+    return int(match.group(1)) if match else None
+
+
+def _refusal(status: int, error: Exception, address: str) -> ModelGateError:
+    if status == 401:
+        return AccessError(f"The tracking server {address} does not accept the credentials (401).", _REMEDY_LOGIN)
+    if status == 403:
+        return AccessError(f"The tracking server {address} forbids this user to read the model (403).", _REMEDY_RIGHTS)
+    if status == 404:
+        return NotFoundError(
+            f"{_what_was_asked(error)} does not exist on {address} (404).",
+            "Check the address and the version's source.",
+        )
+    if status == 429:
+        return UnreachableError(f"The tracking server {address} asks to slow down (429).", "Run the gate again later.")
+    if status >= 500:
+        return UnreachableError(
+            f"The tracking server {address} answers with an error of its own ({status}).",
+            "Look at the server's log, or try again later.",
+        )
+    return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
+
+
+def _what_was_asked(error: Exception) -> str:
+    url = getattr(getattr(error, "response", None), "url", None)
+    return urlsplit(url).path.rpartition("/mlflow-artifacts/artifacts/")[2] if url else "What was asked for"
+
+
+def _mlflow_error(error: MlflowException, address: str) -> ModelGateError:
+    code, message = error.error_code, error.message.rstrip(".")
+    if code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}:
+        return AccessError(f"The tracking server {address} forbids it: {message}.", _REMEDY_RIGHTS)
+    if code == "UNAUTHENTICATED":
+        return AccessError(f"The tracking server {address} does not accept the credentials: {message}.", _REMEDY_LOGIN)
+    if code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
+        return NotFoundError(f"The tracking server {address} says: {message}.", "Check the names.")
+    if "out-of-date database schema" in message or "database schema" in message:
+        return InputError(
+            f"The database of {address} was made by another version of MLflow.",
+            "Run `mlflow db upgrade`, or name its server instead.",
+        )
+    return UnreachableError(
+        f"The tracking server {address} answers with an error: {message} ({code}).",
+        "Look at the server's log, or run with --verbose.",
+    )

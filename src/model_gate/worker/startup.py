@@ -1,0 +1,37 @@
+"""Opens the session that a worker process serves."""
+
+from __future__ import annotations
+
+import os
+
+import mlflow
+from mlflow.tracking.request_header.registry import resolve_request_headers
+
+from model_gate.access.databricks import LOGIN_VARIABLE
+from model_gate.domain.host import RegistryKind
+from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.registry import RegistryClient
+from model_gate.worker.session import Session
+from model_gate.worker.transfer.quick_ack import enable_quick_ack
+
+
+def prepare() -> None:
+    """Import what the first requests need, which MLflow does not until then."""
+    resolve_request_headers()  # type: ignore[no-untyped-call]
+    enable_quick_ack()
+
+
+def open_session() -> Session:
+    """The session with the tracking server that this process's environment names.
+
+    Raises:
+        ModelGateError: It is a Databricks workspace that does not answer, or does not accept the login.
+    """
+    if LOGIN_VARIABLE in os.environ:
+        from model_gate.worker.databricks.session import open_databricks_session
+
+        is_catalog = os.environ["MLFLOW_REGISTRY_URI"] == "databricks-uc"
+        kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
+        return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
+    uri = os.environ["MLFLOW_TRACKING_URI"]
+    return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)), ArtifactReader(uri))

@@ -1,0 +1,218 @@
+"""The tracking servers that the tests talk to: two of the current MLflow, with users and passwords, and one MLflow 2.
+
+Run as a program, this is their keeper: it starts and seeds them, writes `servers.json` when they are ready, and ends
+them when it is asked to or when the process that it works for is gone. So one set of servers serves all of pytest's
+workers, and none outlives the tests, however these end.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any
+from urllib.parse import quote
+
+from tests.support.paths import ROOT, SUPPORT
+
+MANIFEST = "servers.json"
+ENDED = "ended"
+_START_SECONDS = 240
+_USERS = (
+    ("staging", "ada", "staging-pass-word-1"),
+    # What user-info needs percent-encoding for.
+    ("production", "bob@example.com", "p@ss/w:rd#100%-&? +2"),
+    ("old", "", ""),
+)
+
+
+@dataclass(frozen=True)
+class Server:
+    """A tracking server that runs."""
+
+    url: str
+    username: str
+    password: str
+    directory: str
+
+    @property
+    def host(self) -> str:
+        """Its address with user-info, as a user would give it."""
+        if not self.username:
+            return self.url
+        return self.url.replace("://", f"://{quote(self.username, safe='')}:{quote(self.password, safe='')}@")
+
+    def stored(self, uri: str) -> Path:
+        """The directory in which it keeps what is at an `mlflow-artifacts:` URI."""
+        return Path(self.directory) / "artifacts" / uri.partition(":")[2].strip("/")
+
+
+@dataclass(frozen=True)
+class Servers:
+    """What the tests are given; `seeds` is what `seeds.py` tells of what it made."""
+
+    staging: Server
+    production: Server
+    old: Server
+    seeds: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, directory: Path) -> Servers:
+        data = json.loads((directory / MANIFEST).read_text("utf-8"))
+        staging, production, old = (Server(**data[name]) for name, *_ in _USERS)
+        return cls(staging, production, old, data["seeds"])
+
+
+def start_keeper(directory: Path, owner: int) -> subprocess.Popen[bytes]:
+    """Have the servers started, for as long as the process `owner` lives."""
+    with (directory / "keeper.log").open("wb") as log:
+        return subprocess.Popen(
+            [sys.executable, "-m", "tests.support.servers", str(directory), str(owner)],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def wait_for(directory: Path) -> Servers:
+    """The servers, once they are ready."""
+    deadline = time.monotonic() + _START_SECONDS
+    while not (directory / MANIFEST).exists():
+        if (directory / "failed").exists() or time.monotonic() > deadline:
+            logs = sorted(directory.glob("**/*.log"))
+            raise RuntimeError("\n".join(f"{log}:\n{log.read_text()[-4000:]}" for log in logs))
+        time.sleep(0.1)
+    return Servers.read(directory)
+
+
+def free_port(address: str = "127.0.0.1") -> int:
+    """A port that nobody listens on."""
+    with socket.create_server((address, 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def environment(**more: str) -> dict[str, str]:
+    """This process's environment without anything that would lead MLflow somewhere."""
+    misleading = ("MLFLOW_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
+    return {name: value for name, value in os.environ.items() if not name.startswith(misleading)} | {
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        **more,
+    }
+
+
+def _start(name: str, directory: Path, username: str, password: str) -> tuple[subprocess.Popen[bytes], Server]:
+    own = directory / name
+    own.mkdir()
+    port = free_port()
+    program = ROOT / ".venv-mlflow2/bin/mlflow" if name == "old" else Path(sys.executable).with_name("mlflow")
+    command = [str(program), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{own}/mlflow.db", "--serve-artifacts"]
+    command += ["--artifacts-destination", str(own / "artifacts")]
+    more = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    if username:
+        command += ["--app-name", "basic-auth"]
+        more |= {"MLFLOW_AUTH_CONFIG_PATH": str(own / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests"}
+        settings = {
+            "default_permission": "NO_PERMISSIONS",
+            "database_uri": f"sqlite:///{own}/auth.db",
+            "admin_username": username,
+            "admin_password": password.replace("%", "%%"),
+            # Hashing a password costs more than answering a request.
+            "auth_cache_ttl_seconds": "3600",
+        }
+        lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]
+        (own / "auth.ini").write_text("\n".join(lines), "utf-8")
+    with (own / "server.log").open("wb") as log:
+        process = subprocess.Popen(
+            command,
+            env=environment(**more),
+            cwd=own,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            # A server is several processes: they end as a group.
+            start_new_session=True,
+        )
+    return process, Server(f"http://127.0.0.1:{port}", username, password, str(own))
+
+
+def _await_health(process: subprocess.Popen[bytes], server: Server) -> None:
+    deadline = time.monotonic() + _START_SECONDS
+    while True:
+        try:
+            with urllib.request.urlopen(f"{server.url}/health", timeout=5):  # noqa: S310  # our own server
+                return
+        except (urllib.error.URLError, OSError):
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+def _seed(servers: Mapping[str, Server], directory: Path) -> Any:
+    asked = json.dumps({name: asdict(server) for name, server in servers.items()})
+    seeding = subprocess.run(
+        [sys.executable, str(SUPPORT / "seeds.py"), str(directory)],
+        # On standard input, since there are passwords in it.
+        input=asked.encode(),
+        env=environment(),
+        cwd=directory,
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    return json.loads(seeding.stdout.splitlines()[-1])
+
+
+def _keep(directory: Path, owner: int) -> None:
+    processes: list[subprocess.Popen[bytes]] = []
+    servers: dict[str, Server] = {}
+    try:
+        for name, username, password in _USERS:
+            process, servers[name] = _start(name, directory, username, password)
+            processes.append(process)
+        for process, server in zip(processes, servers.values(), strict=True):
+            _await_health(process, server)
+        seeds = _seed(servers, directory)
+        data = {name: asdict(server) for name, server in servers.items()} | {"seeds": seeds}
+        (directory / "ready").write_text(json.dumps(data), "utf-8")
+        (directory / "ready").rename(directory / MANIFEST)
+        while _is_alive(owner):
+            time.sleep(0.5)
+    except Exception:
+        (directory / "failed").touch()
+        raise
+    finally:
+        # Whoever asks again must not end this before the servers are.
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        for process in processes:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        (directory / ENDED).touch()
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _end(_: int, __: FrameType | None) -> None:
+    raise SystemExit
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _end)
+    _keep(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,0 +1,258 @@
+"""Tracking servers as they are named, and the environment in which each may be talked to."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from model_gate.access.environments import environment_for, secrets_of
+from model_gate.access.hosts import parse_host, secrets_in
+from model_gate.domain.host import Host, HostKind
+from model_gate.errors import InputError
+
+SECRET = "s3cret-w0rd"
+# What a runner's environment may hold, and what of it no tracking server's process may see.
+RUNNER = {
+    "PATH": "/bin",
+    "HOME": "/home/runner",
+    "LANG": "C.UTF-8",
+    "LD_LIBRARY_PATH": "/x",
+    "PYTHONPATH": "/x",
+    "PYTHONSTARTUP": "/x",
+    "DATABRICKS_HOST": "https://x",
+    "DATABRICKS_TOKEN": "t",
+    "DATABRICKS_CONFIG_PROFILE": "p",
+    "DATABRICKS_CONFIG_FILE": "/x",
+    "ARM_CLIENT_SECRET": "t",
+    "ARM_TENANT_ID": "t",
+    "GITHUB_TOKEN": "t",
+    "INPUT_CONFIG": "t",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN": "t",
+    "MLFLOW_RUN_ID": "r",
+    "MLFLOW_REGISTRY_URI": "http://x",
+    "MLFLOW_EXPERIMENT_NAME": "x",
+    "NETRC": "/home/runner/.netrc",
+}
+CREDENTIALS = {
+    "MLFLOW_TRACKING_USERNAME": "ann",
+    "MLFLOW_TRACKING_PASSWORD": SECRET,
+    "MLFLOW_TRACKING_TOKEN": "t0ken",
+    "MLFLOW_TRACKING_INSECURE_TLS": "true",
+    "MLFLOW_TRACKING_AUTH": "plugin",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH": "/c",
+}
+UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"}
+
+
+def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
+    """The environment of the process for this host, started by a runner with these variables too."""
+    parsed = parse_host(host) if isinstance(host, str) else host
+    return environment_for(parsed, RUNNER | more, home)
+
+
+@pytest.mark.parametrize(
+    "text, address",
+    [
+        ("http://example.com", "http://example.com"),
+        ("http://example.com/", "http://example.com"),
+        ("http://example.com:80", "http://example.com"),
+        ("https://example.com:443/", "https://example.com"),
+        ("https://example.com:80", "https://example.com:80"),
+        ("HTTP://EXAMPLE.com", "http://example.com"),
+        ("http://example.com:5000/mlflow/", "http://example.com:5000/mlflow"),
+        ("http://ann:pw@example.com", "http://example.com"),
+        ("http://ann:p%40w@[::1]:5000", "http://[::1]:5000"),
+        ("  http://example.com\n", "http://example.com"),
+    ],
+)
+def test_all_ways_to_name_a_server_have_one_address(text: str, address: str) -> None:
+    host = parse_host(text)
+    assert (host.address, host.uri, host.kind) == (address, address, HostKind.HTTP)
+
+
+def test_user_info_is_decoded_and_kept_out_of_sight() -> None:
+    host = parse_host("https://ann%40x:p%2Fw%3A1@example.com")
+    assert (host.username, host.password) == ("ann@x", "p/w:1")
+    assert "p/w" not in repr(host)
+    assert "p/w:1" in host.secrets
+    assert all("p/w" not in text and "p%2Fw" not in text for text in (host.address, host.uri))
+
+
+@pytest.mark.parametrize(
+    "text, what",
+    [
+        ("", "is empty"),
+        ("   ", "is empty"),
+        ("example.com", "is not the URI of a tracking server"),
+        ("example.com:5000", "is not the URI of a tracking server"),
+        ("ftp://example.com", "is not the URI of a tracking server"),
+        ("models:/M/1", "is not the URI of a tracking server"),
+        ("http://", "names no host"),
+        ("http:///path", "names no host"),
+        ("http://example.com:99999", "malformed"),
+        ("http://example.com:x", "malformed"),
+        ("http://[::1", "malformed"),
+        ("http://ann@example.com", "both a user name and a password"),
+        ("http://:pw@example.com", "both a user name and a password"),
+        ("http://example.com?x=1", "query or a fragment"),
+        ("http://example.com#x", "query or a fragment"),
+        ("databricks", "Databricks"),
+        ("databricks://profile", "Databricks"),
+        ("databricks-uc://profile", "Databricks"),
+        ("file:///nothing/here", "there is no directory"),
+        ("sqlite:///nothing.db", "cannot be read: No such file"),
+    ],
+)
+def test_what_names_no_tracking_server_is_refused(text: str, what: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=what) as caught:
+        parse_host(text, "--host", {"HOME": str(tmp_path)})
+    assert caught.value.message.startswith("--host")
+    assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"http://ann:{SECRET}@",
+        f"http://ann:{SECRET}@example.com:port",
+        f"http://ann:/{SECRET}@example.com:port",
+        f"ftp://ann:{SECRET}@example.com",
+        f"http://{SECRET}@example.com",
+        f"http://ann:{SECRET}@example.com?x",
+        f"http://ann:x#{SECRET}@example.com",
+        f"http://ann:?{SECRET}@example.com",
+        f"http://ann:1/{SECRET}@example.com",
+        f"http://[ann:{SECRET}@example.com",
+    ],
+)
+def test_a_refusal_never_repeats_what_may_be_a_password(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        parse_host(text)
+    assert SECRET not in caught.value.message + caught.value.remedy + caught.value.detail
+
+
+def test_a_sqlite_file_is_named_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
+        connection.execute("create table t (x)")
+    connection.close()
+    monkeypatch.chdir(tmp_path)
+    relative, absolute = parse_host("sqlite:///mlflow.db"), parse_host(f"sqlite:///{tmp_path}/mlflow.db")
+    assert relative.address == absolute.address == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
+    assert (relative.kind, relative.is_local) == (HostKind.DATABASE, True)
+
+
+def test_what_is_no_sqlite_file_is_refused_and_none_is_made(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("no database at all")
+    with pytest.raises(InputError, match="is not an SQLite database"):
+        parse_host(f"sqlite:///{tmp_path}/text.db")
+    with pytest.raises(InputError, match="cannot be read"):
+        parse_host(f"sqlite:///{tmp_path}/new.db")
+    assert os.listdir(tmp_path) == ["text.db"]
+
+
+def test_the_password_of_a_database_is_a_secret() -> None:
+    host = parse_host(f"postgresql://ann:{SECRET}@db.example.com/mlflow")
+    assert host.address == "postgresql://db.example.com/mlflow"
+    assert SECRET in host.secrets
+    assert SECRET not in repr(host)
+
+
+def test_a_directory_is_a_file_store(tmp_path: Path) -> None:
+    host = parse_host(str(tmp_path))
+    assert (host.kind, host.address, host.is_local) == (HostKind.FILES, tmp_path.resolve().as_uri(), True)
+    assert parse_host(tmp_path.as_uri()) == host
+
+
+@pytest.mark.parametrize("text", ["http://localhost:5000", "http://127.0.0.1", "http://[::1]:1"])
+def test_a_loopback_server_is_this_machine(text: str) -> None:
+    assert parse_host(text).is_local
+
+
+@pytest.mark.parametrize("text", ["http://example.com", "http://localhost.example.com", "http://127.0.0.1.example.com"])
+def test_another_server_is_not_this_machine(text: str) -> None:
+    assert not parse_host(text).is_local
+
+
+def test_a_side_sees_only_what_it_needs(tmp_path: Path) -> None:
+    found = environment("http://example.com", tmp_path, **CREDENTIALS)
+    assert not UNWANTED & found.keys()
+    assert "t" not in found.values()
+    assert found["PATH"] == "/bin"
+    assert found["LANG"] == "C.UTF-8"
+
+
+def test_a_side_has_its_own_server_home_and_no_netrc(tmp_path: Path) -> None:
+    found = environment("http://example.com/x/", tmp_path)
+    assert found["MLFLOW_TRACKING_URI"] == found["MLFLOW_REGISTRY_URI"] == "http://example.com/x"
+    assert found["HOME"] == str(tmp_path)
+    assert found["NETRC"] == os.devnull
+    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
+
+
+def test_user_info_travels_as_variables_to_its_own_server_only(tmp_path: Path) -> None:
+    found = environment(f"http://ann:{SECRET}@example.com", tmp_path)
+    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
+    assert SECRET not in found["MLFLOW_TRACKING_URI"]
+    assert SECRET not in environment("http://example.org", tmp_path).values()
+
+
+@pytest.mark.parametrize(
+    "default", ["", "http://example.org", "https://example.com", "http://example.com:5000", "no uri"]
+)
+def test_credentials_of_the_environment_do_not_reach_another_server(default: str, tmp_path: Path) -> None:
+    found = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
+    assert not CREDENTIALS.keys() & found.keys()
+    assert not {SECRET, "t0ken"} & set(found.values())
+
+
+@pytest.mark.parametrize("default", ["http://example.com", "http://EXAMPLE.com:80/", " http://example.com "])
+def test_credentials_of_the_environment_reach_the_server_it_names(default: str, tmp_path: Path) -> None:
+    found = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
+    assert CREDENTIALS.items() <= found.items()
+    assert found["MLFLOW_TRACKING_URI"] == "http://example.com"
+
+
+def test_user_info_beats_the_environment(tmp_path: Path) -> None:
+    more = CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://example.com"}
+    found = environment("http://bob:other@example.com", tmp_path, **more)
+    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("bob", "other")
+    assert "MLFLOW_TRACKING_TOKEN" not in found
+
+
+def test_user_info_of_the_default_server_counts_where_it_is_named_without(tmp_path: Path) -> None:
+    found = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
+    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
+
+
+def test_object_stores_keep_their_credentials(tmp_path: Path) -> None:
+    store = {"AWS_ACCESS_KEY_ID": "a", "AZURE_STORAGE_CONNECTION_STRING": "b", "GOOGLE_APPLICATION_CREDENTIALS": "/c"}
+    found = environment("http://example.com", tmp_path, **store)
+    assert store.items() <= found.items()
+    assert found["AWS_SHARED_CREDENTIALS_FILE"] == "/home/runner/.aws/credentials"
+    assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
+
+
+def test_waits_are_bounded_unless_the_user_says_otherwise(tmp_path: Path) -> None:
+    found = environment("http://example.com", tmp_path)
+    assert (found["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], found["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")
+    assert (
+        environment("http://example.com", tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="90")["MLFLOW_HTTP_REQUEST_TIMEOUT"]
+        == "90"
+    )
+
+
+def test_secrets_of_the_environment_are_known() -> None:
+    found = secrets_of(
+        CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://bob:an0ther@example.com", "AWS_SECRET_ACCESS_KEY": "k"}
+    )
+    assert {SECRET, "t0ken", "an0ther", "k"} <= set(found)
+    assert "" not in secrets_of({"MLFLOW_TRACKING_PASSWORD": ""})
+
+
+@pytest.mark.parametrize("password", ["pw", "p/w", "p@w", "p?w#", "1/2", "p w"])
+def test_a_password_is_found_in_a_host_as_it_was_typed(password: str) -> None:
+    assert password in secrets_in(f"https://ann:{password}@example.com")
+    assert secrets_in("https://example.com") == ()

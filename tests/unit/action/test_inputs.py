@@ -1,0 +1,226 @@
+"""The step's inputs: as the runner hands them over, and one list of names for all."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from model_gate.action.inputs import INPUTS, Inputs, in_words_of_inputs
+from model_gate.action.outputs import OUTPUTS
+from model_gate.action.profiles import require_profiles, secrets_in
+from model_gate.domain.request import CheckRequest, CompareRequest
+from model_gate.domain.verdict import Require
+from model_gate.errors import ConfigError, InputError
+from tests.support.paths import ROOT
+
+HOST = "https://mlflow.example.com"
+CONFIG = f"""
+tracking_server_1: {{host: {HOST}, model: Wine, version_or_stage: 1}}
+tracking_server_2: {{host: {HOST}, model: Wine, version_or_stage: 2}}
+"""
+
+
+@pytest.fixture(autouse=True)
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def inputs(**values: str) -> Inputs:
+    named = {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in values.items()}
+    return Inputs({**named, "GITHUB_WORKSPACE": str(Path.cwd())})
+
+
+def manifest() -> dict[str, Any]:
+    found: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+    return found
+
+
+def documented(heading: str) -> list[str]:
+    """The names in the first column of the table under a heading of the action's page."""
+    text = (ROOT / "docs/action.md").read_text()
+    section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
+    return re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+
+
+def test_inputs_are_the_same_in_the_action_the_code_and_the_page() -> None:
+    names = [each.name for each in INPUTS]
+    assert list(manifest()["inputs"]) == names
+    assert documented("Inputs") == names
+
+
+def test_outputs_are_the_same_in_the_action_the_code_and_the_page() -> None:
+    assert list(manifest()["outputs"]) == list(OUTPUTS)
+    assert documented("Outputs") == list(OUTPUTS)
+
+
+def test_the_reusable_workflow_hands_on_inputs_of_the_action_only() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text())
+    step = next(each for each in workflow["jobs"]["gate"]["steps"] if each.get("id") == "gate")
+    assert set(step["with"]) <= {each.name for each in INPUTS}
+    given = set(workflow[True]["workflow_call"]["inputs"])
+    # `host` becomes MLFLOW_TRACKING_URI, so that the secrets are for that server.
+    assert given - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
+    assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
+
+
+def test_the_action_shows_what_it_does_by_default() -> None:
+    defaults = {name: each["default"] for name, each in manifest()["inputs"].items() if "default" in each}
+    named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})
+    unset = inputs()
+    assert named.report_file == unset.report_file
+    assert named.fails_on_difference == unset.fails_on_difference
+    assert named.is_verbose == unset.is_verbose
+
+
+def test_a_check_is_understood_and_trimmed() -> None:
+    request = inputs(
+        model=" Wine ", version_or_stage="\t@champion\n", host=f" {HOST} ", native_model="model.pkl"
+    ).request()
+    assert isinstance(request, CheckRequest)
+    assert (request.version.model, request.version.version_or_stage) == ("Wine", "@champion")
+    assert request.version.native_model == "model.pkl"
+    assert request.version.host.address == HOST
+
+
+@pytest.mark.parametrize("value", ["true", "True", "TRUE"])
+def test_true_is_read_as_the_toolkit_reads_it(value: str) -> None:
+    request = inputs(config=CONFIG, compare_run_models=value, compare_reg_models="False").request()
+    assert isinstance(request, CompareRequest)
+    assert (request.compare_run_models, request.compare_reg_models) == (True, False)
+
+
+@pytest.mark.parametrize("name", ["verbose", "fail_on_difference", "compare_run_models"])
+@pytest.mark.parametrize("value", ["yes", "1", "tRUE", "on"])
+def test_what_is_no_boolean_is_refused_by_name(name: str, value: str) -> None:
+    with pytest.raises(InputError, match=name.replace("_", "-")):
+        inputs(config=CONFIG, **{name: value}).request()
+
+
+def test_an_unclear_wish_fails_on_difference() -> None:
+    assert inputs(fail_on_difference="nope").fails_on_difference
+    assert not inputs(fail_on_difference="false").fails_on_difference
+
+
+def test_the_config_may_stand_in_a_file_or_inline(workspace: Path) -> None:
+    (workspace / "promotion.yaml").write_text(CONFIG)
+    from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
+    inline = inputs(config=CONFIG, require="equivalent").request()
+    assert from_file == inline
+    assert inline.common.require is Require.EQUIVALENT
+
+
+@pytest.mark.parametrize(
+    "values, message",
+    [
+        ({"model": "Wine"}, "'version-or-stage' is not set"),
+        ({"version_or_stage": "1"}, "'model' is not set"),
+        ({"model": "Wine", "version_or_stage": "1"}, "'host' is not set"),
+        ({"model": "Wine", "version_or_stage": "1", "host": "ftp://x"}, "The input 'host' 'ftp://x'"),
+        ({"command": "diff"}, "'command' is 'diff'"),
+        ({"command": "compare"}, "Neither 'config-file' nor 'config' is set"),
+        ({"command": "check", "config": CONFIG}, "'config' is not for check"),
+        ({"command": "compare", "config": CONFIG, "model": "Wine"}, "'model' is not for compare"),
+        ({"config": CONFIG, "config_file": "a.yaml"}, "'config' and 'config-file' are both set"),
+        ({"config_file": "../a.yaml"}, "'config-file' names ../a.yaml, which is outside the workspace"),
+        ({"config": CONFIG, "report_file": "/etc/report.json"}, "'report-file' names /etc/report.json"),
+        ({"config": CONFIG, "download_dir": ".."}, "'download-dir' names .."),
+        ({"config": CONFIG, "require": "same"}, "'require' is 'same'"),
+        ({"config": CONFIG, "registry": "workspace"}, "'registry' is not for compare"),
+        ({"model": "Wine", "version_or_stage": "1", "host": HOST, "registry": "uc"}, "'registry' is 'uc'"),
+        ({"model": "Wine", "version_or_stage": "1", "host": HOST, "registry": "workspace"}, "only a Databricks host"),
+        ({"model": "Wine", "version_or_stage": "1", "host": HOST, "native_model": "../x"}, "native model '../x'"),
+        ({"config": CONFIG, "compare_run_models": "false", "compare_reg_models": "false"}, "nothing to compare"),
+    ],
+)
+def test_what_makes_no_sense_is_named(values: dict[str, str], message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        inputs(**values).request()
+    assert message in caught.value.message
+    assert caught.value.remedy
+    assert "--" not in caught.value.message + caught.value.remedy
+
+
+def test_an_unknown_input_is_named_with_the_one_that_is_meant() -> None:
+    with pytest.raises(InputError) as caught:
+        Inputs({"INPUT_VERSION_OR_STAGE": "1"}).request()
+    assert caught.value.message == "There is no input 'version_or_stage'."
+    assert "version-or-stage" in caught.value.remedy
+
+
+def test_the_runners_own_inputs_are_not_ours() -> None:
+    assert isinstance(inputs(config=CONFIG, args="action", entrypoint="x").request(), CompareRequest)
+
+
+def test_an_error_in_an_inline_config_has_its_line() -> None:
+    with pytest.raises(ConfigError) as caught:
+        inputs(config=CONFIG.strip().replace("version_or_stage: 2", "version: 2")).request()
+    assert caught.value.message.startswith("The input 'config', line 2")
+
+
+def test_a_link_does_not_lead_out_of_the_workspace(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    outside = tmp_path_factory.mktemp("outside")
+    (workspace / "link").symlink_to(outside)
+    with pytest.raises(InputError, match="outside the workspace"):
+        inputs(config_file="link/a.yaml").request()
+    assert inputs(report_file="link/report.json").report_file == Path("model-gate-report.json")
+
+
+def test_a_path_in_the_runners_temporary_directory_is_allowed(tmp_path_factory: pytest.TempPathFactory) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    found = Inputs({"INPUT_REPORT-FILE": f"{temporary}/report.json", "RUNNER_TEMP": str(temporary)})
+    assert found.report_file == temporary / "report.json"
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("--host is missing", "host is missing"),
+        ("see --require equivalent)", "see require: equivalent)"),
+        ("leave --download-dir out", "leave download-dir out"),
+        ("--no-compare-run-models", "compare-run-models"),
+        ("a--host and mlflow server --serve-artifacts", "a--host and mlflow server --serve-artifacts"),
+    ],
+)
+def test_options_are_called_as_the_inputs_are(text: str, told: str) -> None:
+    assert in_words_of_inputs(text) == told
+
+
+PROFILES = """
+; a comment
+[prod]
+host = https://dbc.example.com
+token: dapi-one
+[ci]
+host=https://dbc.example.com
+client_id = 4711
+client_secret = two=2
+  and more
+azure_client_secret=three
+anything = four
+"""
+
+
+def test_all_that_is_secret_in_profiles_is_known_line_by_line() -> None:
+    assert secrets_in(PROFILES) == ("dapi-one", "two=2", "and more", "three", "four")
+    require_profiles(PROFILES)
+
+
+def test_of_what_is_no_profile_everything_is_secret() -> None:
+    assert secrets_in("dapi-just-a-token\nand another") == ("dapi-just-a-token", "and another")
+
+
+@pytest.mark.parametrize(
+    "text", ["dapi-just-a-token", "[a]\ntoken\n", "[a]\ntoken = dapi-x\ntoken = dapi-y", "[a]\n[a]\n", "# nothing"]
+)
+def test_what_is_no_profile_is_refused_without_being_repeated(text: str) -> None:
+    with pytest.raises(InputError) as caught:
+        require_profiles(text)
+    assert "'databricks-profiles'" in caught.value.message
+    assert "dapi" not in caught.value.message + caught.value.remedy
+    assert caught.value.__cause__ is None

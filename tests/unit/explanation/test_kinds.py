@@ -1,0 +1,357 @@
+"""What is said of a difference, by kind of file: short, and true."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import pickletools
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+from numpy.lib import format as npy_format
+
+from model_gate.explanation.kinds import FILE_KINDS
+from tests.support.explained import explain, field_of, safetensors
+from tests.support.paths import ROOT
+
+MLMODEL: dict[str, Any] = {
+    "run_id": "1",
+    "utc_time_created": "2026-01-01",
+    "mlflow_version": "3.17.2",
+    "flavors": {"sklearn": {"sklearn_version": "1.5.2"}, "python_function": {"python_version": "3.11.7"}},
+    "signature": {
+        "inputs": json.dumps([{"name": "age", "type": "long", "required": True}]),
+        "outputs": json.dumps([{"type": "tensor", "tensor-spec": {"dtype": "int64", "shape": [-1]}}]),
+    },
+}
+
+
+def changed(**fields: object) -> bytes:
+    return yaml.safe_dump(MLMODEL | fields).encode()
+
+
+@pytest.mark.parametrize(
+    "other, field, meaning, summary",
+    [
+        (
+            changed(mlflow_version="3.18.0"),
+            "mlflow_version",
+            "logged by another version of MLflow",
+            "mlflow_version 3.17.2 → 3.18.0",
+        ),
+        (
+            changed(flavors={**MLMODEL["flavors"], "sklearn": {"sklearn_version": "1.6.0"}}),
+            "flavors.sklearn.sklearn_version",
+            "logged with another version of the library",
+            "sklearn_version 1.5.2 → 1.6.0",
+        ),
+        (
+            changed(
+                signature={**MLMODEL["signature"], "inputs": '[{"name": "age", "type": "double", "required": true}]'}
+            ),
+            "signature.inputs.age",
+            "what the model takes or gives changed",
+            "signature changed (inputs.age long → double)",
+        ),
+        (
+            changed(signature={**MLMODEL["signature"], "inputs": "[]"}),
+            "signature.inputs.age",
+            "what the model takes or gives changed",
+            "signature changed (inputs.age removed (was long))",
+        ),
+        (
+            changed(signature=None),
+            "signature",
+            "what the model takes or gives changed",
+            "signature changed",
+        ),
+        (changed(metadata={"owner": "ann"}), "metadata", "its author's own notes", "metadata added ({1 key})"),
+    ],
+)
+def test_mlmodel_fields_have_a_meaning(other: bytes, field: str, meaning: str, summary: str, tmp_path: Path) -> None:
+    found = explain(tmp_path, "MLmodel", changed(), other)
+    assert found.rewrite_reason == ""
+    assert field_of(found, field).meaning == meaning
+    assert found.summary == summary
+
+
+@pytest.mark.parametrize(
+    "other, identity",
+    [
+        (changed(run_id="2"), "only run_id differs"),
+        (changed(run_id="2", model_size_bytes=7), "only run_id, model_size_bytes differ"),
+        (b"# layout\n" + changed(), "only its layout differs"),
+        (changed(run_id="2", note="x"), ""),
+        # A field that only looks like an identity field.
+        (changed(flavors={**MLMODEL["flavors"], "run_id": "2"}), ""),
+        (changed(mlflow_version=3.17), ""),
+    ],
+)
+def test_mlmodel_is_equivalent_only_in_identity_fields(other: bytes, identity: str, tmp_path: Path) -> None:
+    assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == identity
+
+
+def test_a_type_is_a_difference_in_mlmodel(tmp_path: Path) -> None:
+    found = explain(tmp_path, "MLmodel", b"a: 1\n", b"a: '1'\n")
+    assert found.rewrite_reason == ""
+    assert found.fields
+
+
+@pytest.mark.parametrize(
+    "left, right, summary",
+    [
+        ("scikit-learn==1.5.2\n", "scikit-learn==1.6.0\n", "scikit-learn 1.5.2 → 1.6.0"),
+        ("Scikit_Learn==1.5.2\n", "scikit-learn==1.6.0\n", "scikit-learn 1.5.2 → 1.6.0"),
+        ("a==1\n", "a==1\nb>=2,<3\n", "b added (<3,>=2)"),
+        ("a==1\nb\n", "a==1\n", "b removed (was (any))"),
+        ("a[x]==1\n", "a[x,y]==1\n", "a [x] 1 → [x,y] 1"),
+        ("a==1\n", "a==1 ; python_version < '3.12'\n", 'a 1 → 1 ; python_version < "3.12"'),
+        ("a==1 # why\n", "a==1\n", "the same packages, only their order, comments or layout differ"),
+        (
+            "--extra-index-url https://example.com\n",
+            "a\n",
+            "--extra-index-url https://example.com removed (was listed), a added ((any))",
+        ),
+    ],
+)
+def test_requirements_are_told_package_by_package(left: str, right: str, summary: str, tmp_path: Path) -> None:
+    found = explain(tmp_path, "requirements.txt", left.encode(), right.encode())
+    assert (found.kind, found.summary, found.rewrite_reason) == ("packages", summary, "")
+
+
+def test_conda_environments_are_told_package_by_package(tmp_path: Path) -> None:
+    def conda(python: str, learn: str) -> bytes:
+        pip = {"pip": ["mlflow==3.17.2", f"scikit-learn=={learn}"]}
+        return yaml.safe_dump({"name": "e", "dependencies": [f"python={python}", "pip<=23", pip]}).encode()
+
+    found = explain(tmp_path, "conda.yaml", conda("3.11.7", "1.5"), conda("3.12.1", "1.6"))
+    assert found.summary == "python 3.11.7 → 3.12.1, scikit-learn 1.5 → 1.6"
+
+
+def test_python_environments_are_told(tmp_path: Path) -> None:
+    left = b"python: 3.11.7\nbuild_dependencies:\n- pip==23.0\ndependencies:\n- -r requirements.txt\n"
+    found = explain(tmp_path, "python_env.yaml", left, left.replace(b"23.0", b"24.0").replace(b"3.11.7", b"3.12.1"))
+    assert found.summary == "python 3.11.7 → 3.12.1, to build: pip 23.0 → 24.0"
+
+
+@pytest.mark.parametrize(
+    "name, left, right, fields",
+    [
+        ("a.json", '{"a": {"b": [1, 2]}}', '{"a": {"b": [1, 3]}}', [("a.b[1]", "2", "3")]),
+        ("a.json", '{"a": 1}', '{"a": true}', [("a", "1", "true")]),
+        ("a.json", '{"a": 1}', '{"a": 1.0}', [("a", "1", "1.0")]),
+        ("a.json", '{"a": 1}', '{"b": 1}', [("a", "1", None), ("b", None, "1")]),
+        ("a.json", '{"a": null}', "{}", [("a", "null", None)]),
+        ("a.yaml", "a: {b: [1, 2]}", "a: {b: [1, 3]}", [("a.b[1]", "2", "3")]),
+        ("a.yml", "a: 1", "a: '1'", [("a", "1", "1")]),
+        ("a.yaml", "a: [1]", "a: {}", [("a", "[1 item]", "{0 keys}")]),
+    ],
+)
+def test_documents_are_told_path_by_path(
+    name: str, left: str, right: str, fields: list[tuple[str, str | None, str | None]], tmp_path: Path
+) -> None:
+    found = explain(tmp_path, name, left.encode(), right.encode())
+    assert [(each.field, each.left, each.right) for each in found.fields] == fields
+    assert found.rewrite_reason == ""
+
+
+def test_a_document_of_another_layout_is_said_to_be_one(tmp_path: Path) -> None:
+    found = explain(tmp_path, "a.json", b'{"a": 1, "b": 2}', b'{"b": 2,\n "a": 1}')
+    assert found.summary == "only its layout or the order of its keys differs"
+
+
+def test_text_is_told_line_by_line(tmp_path: Path) -> None:
+    found = explain(tmp_path, "code/train.py", b"a\nb\nc\n", b"a\nB\nc\nd\n")
+    assert found.lines == ("@@ -2 +2 @@", "-b", "+B", "@@ -3,0 +4 @@", "+d")
+    assert found.summary == "2 lines added, 1 line removed"
+
+
+def test_text_without_a_name_for_it_is_text_all_the_same(tmp_path: Path) -> None:
+    assert explain(tmp_path, "LICENSE", b"a\n", b"b\n").kind == "text"
+
+
+def test_line_ends_alone_are_said_to_be_it(tmp_path: Path) -> None:
+    assert explain(tmp_path, "a.py", b"a\nb\n", b"a\r\nb\r\n").summary == "only its line ends differ"
+
+
+def floats(*values: float) -> bytes:
+    return struct.pack(f"<{len(values)}f", *values)
+
+
+def test_one_changed_weight_is_found(tmp_path: Path) -> None:
+    other = {"bias": ("F32", [1], floats(0))}
+    left = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3, 4)), **other})
+    right = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3.5, 4)), **other})
+    found = explain(tmp_path, "model.safetensors", left, right)
+    assert found.summary == "w: 1 of 4 elements changed, largest difference 0.5"
+    assert [each.field for each in found.fields] == ["w"]
+
+
+@pytest.mark.parametrize(
+    "right, summary",
+    [
+        ({"w": ("F16", [2, 2], bytes(8))}, "w: float32 2 × 2 → float16 2 × 2"),
+        ({"w": ("F32", [4], bytes(16))}, "w: float32 2 × 2 → float32 4"),
+        ({"v": ("F32", [1], bytes(4))}, "w: removed (was float32 2 × 2), and 1 more tensor"),
+        ({"w": ("F32", [2, 2], bytes(16)), "v": ("F32", [1], bytes(4))}, "v: added (float32 1)"),
+    ],
+)
+def test_tensors_that_came_went_or_changed_shape_are_told(
+    right: dict[str, tuple[str, list[int], bytes]], summary: str, tmp_path: Path
+) -> None:
+    left = safetensors({"w": ("F32", [2, 2], bytes(16))})
+    assert explain(tmp_path, "m.safetensors", left, safetensors(right)).summary == summary
+
+
+@pytest.mark.parametrize(
+    "kind, left, right, largest",
+    [
+        ("F64", struct.pack("<d", 1.0), struct.pack("<d", 3.0), ", largest difference 2"),
+        ("F16", struct.pack("<e", 1.0), struct.pack("<e", 1.5), ", largest difference 0.5"),
+        # The upper halves of two 32-bit floats.
+        ("BF16", floats(1.0)[2:], floats(1.5)[2:], ", largest difference 0.5"),
+        ("I64", struct.pack("<q", -5), struct.pack("<q", 5), ", largest difference 10"),
+        ("U8", b"\0", b"\xff", ", largest difference 255"),
+        ("BOOL", b"\0", b"\1", ""),
+        ("F32", floats(float("nan")), floats(1.0), ""),
+        ("F32", floats(float("inf")), floats(1.0), ""),
+        ("F4", b"\0", b"\1", ""),
+    ],
+)
+def test_elements_are_read_as_what_they_are(kind: str, left: bytes, right: bytes, largest: str, tmp_path: Path) -> None:
+    found = explain(
+        tmp_path, "m.safetensors", safetensors({"w": (kind, [1], left)}), safetensors({"w": (kind, [1], right)})
+    )
+    assert found.summary == f"w: 1 of 1 elements changed{largest}"
+
+
+def test_tensors_in_another_order_are_the_same(tmp_path: Path) -> None:
+    tensors = {"a": ("F32", [1], floats(1)), "b": ("F32", [1], floats(2))}
+    found = explain(tmp_path, "m.safetensors", safetensors(tensors), safetensors(dict(reversed(tensors.items()))))
+    assert found.summary == "the same tensors, only their order in the file differs"
+    assert found.rewrite_reason == ""
+
+
+def test_changes_far_apart_are_all_counted(tmp_path: Path) -> None:
+    left = np.zeros(1_000_000, dtype="<f4")
+    right = left.copy()
+    right[[0, 123_456, 999_999]] = [1.0, -2.0, 0.25]
+    files = (safetensors({"w": ("F32", [1_000_000], each.tobytes())}) for each in (left, right))
+    assert explain(tmp_path, "m.safetensors", *files).summary == (
+        "w: 3 of 1,000,000 elements changed, largest difference 2"
+    )
+
+
+def npy(array: Any) -> bytes:
+    target = io.BytesIO()
+    np.save(target, array)
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f2", "<i4", ">i2", "|u1"])
+def test_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
+    found = explain(tmp_path, "a.npy", npy(np.array([1, 2, 3], dtype)), npy(np.array([1, 2, 7], dtype)))
+    assert found.summary == "1 of 3 elements changed, largest difference 4"
+
+
+@pytest.mark.parametrize(
+    "left, right, summary",
+    [
+        (np.zeros(2), np.zeros(3), "float64 2 → float64 3"),
+        (np.zeros(2, "f4"), np.zeros(2, "f8"), "float32 2 → float64 2"),
+        (np.zeros((2, 3)), np.asfortranarray(np.zeros((2, 3))), "float64 2 × 3 → float64 2 × 3, column by column"),
+        (np.array(["ab"]), np.array(["cd"]), "1 of 1 elements changed"),
+        (np.array([1j]), np.array([2j]), "1 of 1 elements changed"),
+    ],
+)
+def test_npy_types_and_shapes_are_told(left: object, right: object, summary: str, tmp_path: Path) -> None:
+    assert explain(tmp_path, "a.npy", npy(left), npy(right)).summary == summary
+
+
+def test_npy_headers_of_every_version_are_read(tmp_path: Path) -> None:
+    for version in ((1, 0), (2, 0), (3, 0)):
+        files = []
+        for value in (1.0, 2.0):
+            target = io.BytesIO()
+            npy_format.write_array(target, np.array([value]), version=version)
+            files.append(target.getvalue())
+        assert explain(tmp_path, "a.npy", *files).summary.startswith("1 of 1 elements changed"), version
+
+
+def test_objects_in_npy_are_never_unpickled(tmp_path: Path) -> None:
+    def npy_of(value: object) -> bytes:
+        target = io.BytesIO()
+        np.save(target, np.array([value], dtype=object), allow_pickle=True)
+        return target.getvalue()
+
+    found = explain(tmp_path, "a.npy", npy_of("a"), npy_of("b"))
+    assert "objects" in found.note
+    assert "bytes differ" in found.summary
+
+
+def test_a_pickle_is_told_by_its_first_differing_opcode(tmp_path: Path) -> None:
+    left, right = (pickle.dumps({"rate": rate, "rest": list(range(100))}) for rate in (0.1, 0.2))
+    found = explain(tmp_path, "model.pkl", left, right)
+    change = field_of(found, "first differing opcode")
+    assert change.left is not None
+    assert change.left.startswith("BINFLOAT 0.1 at byte ")
+    assert change.right is not None
+    assert change.right.startswith("BINFLOAT 0.2 at byte ")
+    position = int(change.left.rpartition(" ")[2])
+    assert [at for opcode, _, at in pickletools.genops(left) if opcode.name == "BINFLOAT"] == [position]
+    assert found.summary == f"{sum(a != b for a, b in zip(left, right, strict=True))} of {len(left)} bytes differ"
+
+
+@pytest.mark.parametrize("protocol", [2, 3, 4, 5])
+def test_a_global_that_only_one_pickle_refers_to_is_named(protocol: int, tmp_path: Path) -> None:
+    left, right = (pickle.dumps([each], protocol) for each in (io.BytesIO, struct.Struct))
+    found = explain(tmp_path, "model.pkl", left, right)
+    changes = {(each.left, each.right) for each in found.fields if each.field == "global"}
+    assert changes == {("_io.BytesIO", None), (None, "_struct.Struct")}
+    assert "globals +_struct.Struct, −_io.BytesIO" in found.summary
+
+
+def test_globals_that_are_named_by_way_of_the_memo_are_followed(tmp_path: Path) -> None:
+    # The second class's module is a text that was used before.
+    left, right = pickle.dumps([io.BytesIO, io.StringIO], 4), pickle.dumps([io.BytesIO, io.BytesIO, 1], 4)
+    found = explain(tmp_path, "model.pkl", left, right)
+    assert [each.left for each in found.fields if each.field == "global"] == ["_io.StringIO"]
+
+
+def test_another_protocol_is_told(tmp_path: Path) -> None:
+    found = explain(tmp_path, "model.pkl", pickle.dumps([1], 4), pickle.dumps([1], 2))
+    assert (field_of(found, "protocol").left, field_of(found, "protocol").right) == ("4", "2")
+
+
+def test_a_pickle_with_long_values_is_gone_through_to_its_end(tmp_path: Path) -> None:
+    left, right = (pickle.dumps([bytes(300_000), bytearray(200_000), "ä" * 90_000, last]) for last in (1.0, 2.0))
+    found = explain(tmp_path, "model.pkl", left, right)
+    assert found.note == ""
+    assert str(field_of(found, "first differing opcode").left).startswith("BINFLOAT 1.0")
+
+
+@pytest.mark.parametrize(
+    "left, right, summary",
+    [
+        (bytes(48_112), bytes(48_108) + b"1234", "4 of 48,112 bytes differ"),
+        (bytes(10), bytes(12), "10 → 12 bytes"),
+        (bytes(100), b"1" * 100, "100 of 100 bytes differ (100 %)"),
+    ],
+)
+def test_other_files_are_told_by_their_bytes(left: bytes, right: bytes, summary: str, tmp_path: Path) -> None:
+    found = explain(tmp_path, "weights.bin", left, right)
+    assert (found.kind, found.summary, found.note) == ("bytes", summary, "")
+
+
+def test_every_kind_is_registered_once_and_documented() -> None:
+    kinds = [each.kind for each in FILE_KINDS]
+    assert len(set(kinds)) == len(kinds)
+    assert kinds[-1] == "bytes", "what takes everything comes last"
+    page = (ROOT / "docs" / "explanations.md").read_text("utf-8")
+    for kind in kinds:
+        assert f"| {kind} |" in page, f"docs/explanations.md does not tell of {kind}"

@@ -1,0 +1,154 @@
+"""What a person reads: the verdict on one screen, in words that say what to do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.result import Outcome, RestOfModel
+from model_gate.domain.verdict import Require
+from model_gate.errors import ModelError
+from model_gate.reporting.terminal import error_text, verdict_text
+from tests.support.outcomes import (
+    FIELDS,
+    IDENTITY,
+    ONE_OF_EACH,
+    THREE,
+    check_outcome,
+    compare_outcome,
+    comparison,
+    diff_outcome,
+)
+
+SCREEN = 24
+EQUIVALENT = "DIFFERENT, but equivalent: only what MLflow itself rewrites differs"
+TWELVE = tuple(
+    Difference(f"data/{n:02}.txt", DifferenceKind.CONTENT, 1, 2, offset=0, explanation=FIELDS) for n in range(12)
+)
+
+
+def text_of(outcome: Outcome) -> str:
+    return verdict_text(outcome, Path("report.json"))
+
+
+@pytest.mark.parametrize("found", [THREE, ONE_OF_EACH, TWELVE, THREE[:1], IDENTITY])
+def test_a_verdict_fits_one_screen(found: tuple[Difference, ...]) -> None:
+    outcomes = [
+        diff_outcome(found),
+        check_outcome(found, native_model="model.pkl"),
+        compare_outcome(comparison(found), comparison(found)),
+        compare_outcome(comparison(found, native_model="model.pkl"), comparison(found, native_model="model.pkl")),
+        compare_outcome(comparison(found), comparison()),
+    ]
+    shared = comparison(found, native_model="model.pkl")
+    outcomes.append(compare_outcome(shared, shared))
+    for outcome in outcomes:
+        lines = text_of(outcome).splitlines()
+        assert len(lines) <= SCREEN, "\n".join(lines)
+        assert all(len(line) <= 200 for line in lines)
+
+
+def test_three_differences_are_all_named_with_details_of_the_first() -> None:
+    text = text_of(diff_outcome(THREE))
+    for difference in THREE:
+        assert f"{difference.path}: content differs (10 → 20 bytes, first at byte 5)" in text
+    assert "flavors.sklearn.field_0: 1 → (none)" in text
+    assert "-line 0" in text
+    assert "more, in the report" not in text
+
+
+def test_more_differences_than_fit_are_counted() -> None:
+    text = text_of(diff_outcome(TWELVE))
+    assert "12 differences" in text
+    assert "data/00.txt" in text
+    assert "… and 6 more, in the report" in text
+
+
+def test_each_kind_of_difference_is_said_in_words() -> None:
+    text = text_of(diff_outcome(ONE_OF_EACH))
+    assert "a: only in the first model (1 byte)" in text
+    assert "b: only in the second model (2,000 bytes)" in text
+    assert "c: a file in the first model, a directory in the second" in text
+    assert "d: content differs (10 bytes)" in text
+
+
+def test_what_mlflow_rewrites_comes_last() -> None:
+    text = text_of(diff_outcome((*IDENTITY, Difference("z", DifferenceKind.ONLY_LEFT, 1, None))))
+    assert text.index("  z: ") < text.index("  MLmodel: ")
+
+
+@pytest.mark.parametrize(
+    "outcome, verdict",
+    [
+        (diff_outcome(), "EQUAL"),
+        (diff_outcome(THREE), "DIFFERENT"),
+        (diff_outcome(THREE, Require.EQUIVALENT), "DIFFERENT (equivalent is required)"),
+        (
+            diff_outcome(IDENTITY),
+            f"{EQUIVALENT} (not passed: identical is required, see --require equivalent)",
+        ),
+        (
+            diff_outcome(IDENTITY, Require.EQUIVALENT),
+            f"{EQUIVALENT} (passed)",
+        ),
+    ],
+)
+def test_the_verdict_and_the_report_are_the_last_lines(outcome: Outcome, verdict: str) -> None:
+    assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
+
+
+def test_a_check_says_which_version_of_which_server_it_was() -> None:
+    first = text_of(check_outcome()).splitlines()[0]
+    assert first == (
+        "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffeec0"
+    )
+
+
+def test_a_compare_names_both_versions_and_both_comparisons() -> None:
+    text = text_of(compare_outcome(comparison(), comparison(THREE)))
+    assert "compare  Wine version 7" in text
+    assert "with     Wine_Imported version 7" in text
+    assert "run models: equal (3 files, 30 bytes, sha256 0123456789ab…)" in text
+    assert "registry models: different, 3 differences in 3 paths" in text
+
+
+def test_no_password_is_shown() -> None:
+    assert "s3cret" not in text_of(compare_outcome(comparison(), comparison()))
+
+
+def test_one_location_is_said_to_be_one() -> None:
+    same = replace(comparison(), same_location=True)
+    assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
+
+
+@pytest.mark.parametrize(
+    "rest, words",
+    [
+        (RestOfModel(True, ()), "equal"),
+        (RestOfModel(None, ()), "not compared to the end"),
+        (RestOfModel(False, THREE), "different in MLmodel, conda.yaml, requirements.txt"),
+    ],
+)
+def test_the_rest_of_the_model_is_told_beside_a_native_model(rest: RestOfModel, words: str) -> None:
+    found = replace(comparison(native_model="model.pkl"), rest=rest)
+    text = text_of(compare_outcome(found, comparison()))
+    assert "run models (model.pkl only): equal" in text
+    assert f"  the rest of the MLflow model: {words}" in text
+
+
+def test_hostile_names_stay_on_their_line_and_long_ones_are_cut() -> None:
+    names = ["a\n::error::b", "\x1b[2J", "\udcff", "d/" * 1_000 + "f"]
+    found = tuple(Difference(name, DifferenceKind.ONLY_LEFT, 1, None) for name in names)
+    text = text_of(diff_outcome(found))
+    assert "\x1b" not in text
+    assert "\\n::error::b" in text
+    assert "\\xff" in text
+    assert all(not line.startswith("::") and len(line) < 200 for line in text.splitlines())
+
+
+def test_an_error_is_its_sentence_and_its_remedy() -> None:
+    assert error_text(ModelError("It is empty.", "Fill it.")) == "error: It is empty.\n  Fill it."
+    assert error_text(ModelError("It is empty.")) == "error: It is empty."

@@ -1,5 +1,0 @@
-"""Pairs of directories of which is known whether they are the same model."""
-
-from zoo.pairs import Found, Pair, pairs
-
-__all__ = ["Found", "Pair", "pairs"]

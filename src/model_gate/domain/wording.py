@@ -1,4 +1,4 @@
-"""Small pieces of text for messages: printable names, sizes, counts and lists."""
+"""Small pieces of text for messages: printable paths, counts, sizes, lists and truncation."""
 
 from __future__ import annotations
 
@@ -9,18 +9,36 @@ from model_gate.domain.paths import sorted_paths
 
 
 def printable(path: str) -> str:
-    """A path as readable text on one line: control characters and bytes that are not UTF-8 become escapes."""
+    """Return a path as readable text on one line: control characters and bytes that are not UTF-8 are escaped."""
     text = os.fsencode(path).decode("utf-8", "backslashreplace")
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
 
 
+def plural(count: int, noun: str) -> str:
+    """Return a count with its noun.
+
+    >>> plural(1, "file"), plural(2_000, "file")
+    ('1 file', '2,000 files')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def byte_count(size: int) -> str:
-    """So many bytes, in words."""
-    return "1 byte" if size == 1 else f"{size:,} bytes"
+    """Return a number of bytes with its unit, as in `2,000 bytes`."""
+    return plural(size, "byte")
 
 
-def first_names(names: Mapping[str, object] | set[str] | list[str], most: int = 10) -> str:
-    """The first few names, sorted, and how many more there are."""
+def truncate(text: str, limit: int) -> str:
+    """Return the beginning of a text, at most `limit` characters long including the final "…" of a truncated text.
+
+    >>> truncate("scikit-learn", 8), truncate("numpy", 8)
+    ('scikit-…', 'numpy')
+    """
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def first_names(names: Mapping[str, object] | set[str] | list[str], limit: int = 10) -> str:
+    """Return the first names, sorted, and how many more there are, as in `a, b and 3 more`."""
     ordered = sorted_paths(names)
-    text = ", ".join(printable(name) for name in ordered[:most])
-    return text if len(ordered) <= most else f"{text} and {len(ordered) - most} more"
+    text = ", ".join(printable(name) for name in ordered[:limit])
+    return text if len(ordered) <= limit else f"{text} and {len(ordered) - limit} more"

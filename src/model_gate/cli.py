@@ -10,7 +10,7 @@ import typer
 from model_gate import __version__
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri
-from model_gate.domain.request import failing_fast
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
 from model_gate.inputs.options import VersionOptions, check_request, compare_request, diff_request
 from model_gate.runner import Command, run_command, run_without_report
@@ -125,14 +125,11 @@ def check(
     raise typer.Exit(
         run_command(
             Command(
-                "check",
+                CommandName.CHECK,
                 options,
-                lambda: failing_fast(
-                    check_request(
-                        VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
-                    ),
-                    fail_fast,
-                ),
+                lambda: check_request(
+                    VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
+                ).with_fail_fast(fail_fast),
                 report_file,
                 is_verbose=verbose,
             ),
@@ -175,12 +172,11 @@ def compare(
     raise typer.Exit(
         run_command(
             Command(
-                "compare",
+                CommandName.COMPARE,
                 options,
-                lambda: failing_fast(
-                    compare_request(config_file, compare_run_models, compare_reg_models, require, download_dir),
-                    fail_fast,
-                ),
+                lambda: compare_request(
+                    config_file, compare_run_models, compare_reg_models, require, download_dir
+                ).with_fail_fast(fail_fast),
                 report_file,
                 inputs=() if config_file is None else (config_file,),
                 is_verbose=verbose,
@@ -222,10 +218,10 @@ def diff(
     raise typer.Exit(
         run_command(
             Command(
-                "diff",
+                CommandName.DIFF,
                 options,
-                lambda: failing_fast(
-                    diff_request(left, right, left_host, right_host, require, download_dir), fail_fast
+                lambda: diff_request(left, right, left_host, right_host, require, download_dir).with_fail_fast(
+                    fail_fast
                 ),
                 report_file,
                 inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),

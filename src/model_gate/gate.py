@@ -13,7 +13,7 @@ from model_gate.comparison.models import ModelPairing, SelectedModel, compare_mo
 from model_gate.comparison.progress import Progress
 from model_gate.domain.host import Host
 from model_gate.domain.location import Location, is_local_uri
-from model_gate.domain.request import CheckRequest, Common, CompareRequest, DiffRequest, Request, VersionRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, Request, VersionRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import ModelVersion
@@ -39,22 +39,22 @@ def run(
     """
     versions: dict[str, ModelVersion] = {}
     try:
-        with Storage(request.common.download_dir) as storage, _Servers(environment, storage, process) as servers:
+        with Storage(request.options.download_dir) as storage, _Servers(environment, storage, process) as servers:
             wanted = _wanted(request, servers, storage, versions)
-            comparisons = compare_models(wanted, progress, request.common.ignore, _enough(request.common))
+            comparisons = compare_models(wanted, progress, request.options.ignore, _enough(request.options))
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, comparisons)
 
 
-def _enough(common: Common) -> Callable[[FileComparison], bool]:
+def _enough(options: GateOptions) -> Callable[[FileComparison], bool]:
     """Which judgement settles that the requirement is not met, if that is all that is asked."""
 
     def is_enough(judgement: FileComparison) -> bool:
         difference = judgement.difference
-        if not common.fail_fast or difference is None or not judgement.pair.decides:
+        if not options.fail_fast or difference is None or not judgement.pair.decides:
             return False
-        return common.require is Require.IDENTICAL or not difference.rewrite_reason
+        return options.require is Require.IDENTICAL or not difference.rewrite_reason
 
     return is_enough
 

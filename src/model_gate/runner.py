@@ -12,8 +12,9 @@ from model_gate import gate
 from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import secrets_in
 from model_gate.access.redaction import Redactor
-from model_gate.domain.request import CheckRequest, CompareRequest, Request
+from model_gate.domain.request import Request
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
 from model_gate.errors import InternalError, ModelGateError, StoppedError
 from model_gate.reporting.output import print_line
@@ -39,7 +40,7 @@ class Command:
         secrets: What must appear nowhere, beyond what the request and the environment hold.
     """
 
-    name: str
+    name: CommandName
     options: Mapping[str, object]
     request: Callable[[], Request]
     report_file: Path
@@ -100,7 +101,7 @@ def _outcome(
     try:
         with interruptible(), telling.progress() as progress:
             request = command.request()
-            secrets = _secrets_in(request)
+            secrets = request.secrets
             telling.keep_secret(secrets)
             redactor = Redactor((*_secrets_given(command), *secrets))
             return gate.run(request, os.environ, progress, process), redactor, ""
@@ -145,11 +146,3 @@ def _secrets_given(command: Command) -> tuple[str, ...]:
     hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
     secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *secrets)
-
-
-def _secrets_in(request: Request) -> tuple[str, ...]:
-    if isinstance(request, CheckRequest):
-        return request.version.host.secrets
-    if isinstance(request, CompareRequest):
-        return request.tracking_server_1.host.secrets + request.tracking_server_2.host.secrets
-    return tuple(secret for host in (request.left_host, request.right_host) if host for secret in host.secrets)

@@ -15,7 +15,8 @@ from model_gate import gate
 from model_gate.access.redaction import Redactor
 from model_gate.comparison import digest
 from model_gate.comparison.progress import NoProgress
-from model_gate.domain.request import Common, DiffRequest
+from model_gate.domain.request import DiffRequest
+from model_gate.domain.roles import CommandName
 from model_gate.reporting.report import MAX_DIFFERENCES, build_report
 from tests.support.commandline import run
 from tests.support.oracle import tree_hash, truth_of
@@ -124,8 +125,8 @@ def test_directories_may_have_any_name(directory: Path) -> None:
 
 
 def _judged_in_process(left: Path, right: Path) -> Json:
-    request = DiffRequest(str(left), str(right), None, None, Common())
-    report = build_report("diff", gate.run(request, {}, NoProgress()), {}, Redactor())
+    request = DiffRequest(str(left), str(right))
+    report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor())
     require_valid(report)
     return report
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from model_gate.access.hosts import parse_host
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.location import Location
-from model_gate.domain.request import CheckRequest, Common, CompareRequest, VersionRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, GateOptions, VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Lineage, ModelVersion
@@ -70,11 +70,11 @@ def comparison(
 
 
 def check(found: Comparison, name: str = "Wine") -> Outcome:
-    request = CheckRequest(version(name), Common())
+    request = CheckRequest(version(name))
     return Outcome(request, {"model_version": resolved(name)}, {"comparison": found})
 
 
 def compare(run: Comparison, reg: Comparison, name: str = "Wine", require: Require = Require.IDENTICAL) -> Outcome:
-    request = CompareRequest(version(name), version(name, "2"), Common(require))
+    request = CompareRequest(version(name), version(name, "2"), options=GateOptions(require))
     versions = {"tracking_server_1": resolved(name), "tracking_server_2": resolved(name, "2")}
     return Outcome(request, versions, {"run_model_comparison": run, "reg_model_comparison": reg})

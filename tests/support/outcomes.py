@@ -7,7 +7,7 @@ from pathlib import Path
 from model_gate.access.hosts import parse_host
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange, FileType
 from model_gate.domain.location import Location
-from model_gate.domain.request import CheckRequest, Common, CompareRequest, DiffRequest, VersionRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Lineage, ModelVersion
@@ -72,19 +72,19 @@ def asked(host: str = "http://ann:s3cret-word@example.com", model: str = "Wine")
 
 def diff_outcome(differences: tuple[Difference, ...] = (), require: Require = Require.IDENTICAL) -> Outcome:
     """Of `diff`."""
-    request = DiffRequest("left", "right", None, None, Common(require))
+    request = DiffRequest("left", "right", options=GateOptions(require))
     return Outcome(request, {}, {"comparison": comparison(differences)})
 
 
 def check_outcome(differences: tuple[Difference, ...] = (), native_model: str = "") -> Outcome:
     """Of `check`."""
     found = comparison(differences, native_model=native_model)
-    return Outcome(CheckRequest(asked(), Common()), {"model_version": version()}, {"comparison": found})
+    return Outcome(CheckRequest(asked()), {"model_version": version()}, {"comparison": found})
 
 
 def compare_outcome(run: Comparison, reg: Comparison) -> Outcome:
     """Of `compare`."""
     versions = {"tracking_server_1": version(), "tracking_server_2": version("Wine_Imported")}
     comparisons = {"run_model_comparison": run, "reg_model_comparison": reg}
-    request = CompareRequest(asked(), asked("https://example.org", "Wine_Imported"), Common())
+    request = CompareRequest(asked(), asked("https://example.org", "Wine_Imported"))
     return Outcome(request, versions, comparisons)

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from model_gate import gate
-from model_gate.domain.request import Common, DiffRequest
+from model_gate.domain.request import DiffRequest
+from model_gate.domain.roles import CommandName
 from model_gate.reporting.report import build_report
 from model_gate.runner import Command, run_command
 from tests.support.commandline import BIN, clean_environment, run
@@ -25,8 +26,8 @@ def models(tmp_path: Path) -> Path:
 
 
 def command(models: Path, *, is_verbose: bool = False) -> Command:
-    request = DiffRequest(str(models / "left"), str(models / "right"), None, None, Common())
-    return Command("diff", {}, lambda: request, models / "report.json", is_verbose=is_verbose)
+    request = DiffRequest(str(models / "left"), str(models / "right"))
+    return Command(CommandName.DIFF, {}, lambda: request, models / "report.json", is_verbose=is_verbose)
 
 
 @pytest.mark.parametrize("is_verbose", [False, True])

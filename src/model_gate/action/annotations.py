@@ -11,8 +11,8 @@ from model_gate.access.redaction import Redactor
 from model_gate.action import escape
 from model_gate.action.escape import command_data, command_property, cut, log_text
 from model_gate.action.inputs import in_words_of_inputs
-from model_gate.domain.request import CheckRequest
 from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
 from model_gate.reporting.phrases import one_line
 
@@ -20,7 +20,6 @@ from model_gate.reporting.phrases import one_line
 _MAX_MESSAGE = 1_000
 _PATHS = 3
 _TITLE = "Model Gate"
-_NAMES = {"comparison": "", "run_model_comparison": "run models", "reg_model_comparison": "registry models"}
 
 
 class AnnotationLevel(StrEnum):
@@ -79,19 +78,20 @@ def _line_of(message: str, config_file: str) -> int:
 
 def _what_differs(outcome: Outcome) -> str:
     different = {name: each for name, each in outcome.comparisons.items() if not each.equals}
-    if isinstance(outcome.request, CheckRequest):
-        parts = [f"The run model and the registry model {_how(each)}" for each in different.values()]
-    else:
-        # Run models that are also the registry's are one comparison under two names.
-        names: dict[int, list[str]] = {}
-        for name, each in different.items():
-            names.setdefault(id(each), []).append(_NAMES[name])
-        parts = [
-            f"The {' and '.join(names.pop(id(each)))} {_how(each)}" for each in different.values() if id(each) in names
-        ]
+    # Run models that are also the registry's are one comparison under two names.
+    names: dict[int, list[str]] = {}
+    for name, each in different.items():
+        names.setdefault(id(each), []).append(_subject(outcome.model_names(name)))
+    parts = [
+        f"The {' and '.join(names.pop(id(each)))} {_how(each)}" for each in different.values() if id(each) in names
+    ]
     if outcome.equivalent:
         parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
     return ". ".join(parts) + "."
+
+
+def _subject(names: ModelNames) -> str:
+    return names.title if names.left == names.right else f"{names.left} and the {names.right}"
 
 
 def _how(comparison: Comparison) -> str:
@@ -99,9 +99,9 @@ def _how(comparison: Comparison) -> str:
 
 
 def _notices(outcome: Outcome) -> Iterator[Annotation]:
-    same = [name for name, each in outcome.comparisons.items() if each.same_location]
+    same = [outcome.model_names(name) for name, each in outcome.comparisons.items() if each.same_location]
     if same:
-        what = " and ".join(_NAMES[name] or "models" for name in same)
+        what = " and ".join(each.title if each.left == each.right else "models" for each in same)
         yield Annotation(
             AnnotationLevel.NOTICE,
             f"The {what} are one and the same location, so equal by definition: nothing was downloaded.",

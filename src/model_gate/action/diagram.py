@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import cut, mermaid_text
-from model_gate.domain.request import CheckRequest, CompareRequest, VersionRequest
+from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 
 _MAX_LABEL = 60
-_MODELS = {"run_model_comparison": ("run", "run model"), "reg_model_comparison": ("reg", "registry model")}
+_MODELS: Mapping[str, tuple[str, str]] = {
+    ComparisonName.RUN_MODELS: ("run", ModelRole.RUN_MODEL.noun),
+    ComparisonName.REG_MODELS: ("reg", ModelRole.REG_MODEL.noun),
+}
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
     "classDef equivalent stroke:#9a6700,stroke-width:2px",
@@ -20,28 +24,28 @@ _STYLES = (
 
 def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
     """The lines of a Mermaid flowchart; none where nothing was compared."""
-    request = outcome.request
+    versions = outcome.requested_versions
     if not outcome.comparisons:
         return []
-    if isinstance(request, CheckRequest):
-        lines = list(_check(request, outcome.comparisons["comparison"], redactor, outcome))
-    elif isinstance(request, CompareRequest):
-        lines = list(_compare(request, redactor, outcome))
+    if VersionRole.MODEL_VERSION in versions:
+        request = versions[VersionRole.MODEL_VERSION]
+        lines = list(_check(request, outcome.comparisons[ComparisonName.COMPARISON], redactor, outcome))
+    elif versions:
+        lines = list(_compare(versions, redactor, outcome))
     else:
         return []
     return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
 
 
-def _check(request: CheckRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    found = outcome.versions.get("model_version")
-    yield _version("version", request.version, found.version if found else "", redactor)
+def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
+    found = outcome.versions.get(VersionRole.MODEL_VERSION)
+    yield _version("version", request, found.version if found else "", redactor)
     yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
     yield from _edge("run", "reg", comparison)
 
 
-def _compare(request: CompareRequest, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
-    for number, (name, version) in enumerate(asked.items(), start=1):
+def _compare(versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome) -> Iterator[str]:
+    for number, (name, version) in enumerate(versions.items(), start=1):
         found = outcome.versions.get(name)
         yield f'subgraph server{number}["{_label(version.host.address, redactor)}"]'
         yield "  " + _version(f"version{number}", version, found.version if found else "", redactor)

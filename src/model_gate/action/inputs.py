@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from model_gate.access.hosts import parse_host
 from model_gate.domain.host import RegistryKind
-from model_gate.domain.request import Request, failing_fast
+from model_gate.domain.request import Request
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
@@ -134,7 +134,7 @@ class Inputs:
             self._inside(name)
         try:
             request = self._check() if self.command == "check" else self._compare()
-            return failing_fast(request, fail_fast)
+            return request.with_fail_fast(fail_fast)
         except ModelGateError as error:
             message, remedy = in_words_of_inputs(error.message), in_words_of_inputs(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Status
 from model_gate.errors import storage_error
 
@@ -28,14 +29,15 @@ UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed":
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
     """The outputs of a step that ended like this; a value is "" where there is nothing to say."""
     sides = outcome.comparisons
+    run, reg = ComparisonName.RUN_MODELS, ComparisonName.REG_MODELS
     is_decided = outcome.status is not Status.ERROR
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
-        "run-model-equals": _truth(sides["run_model_comparison"].equals if "run_model_comparison" in sides else None),
-        "reg-model-equals": _truth(sides["reg_model_comparison"].equals if "reg_model_comparison" in sides else None),
+        "run-model-equals": _truth(sides[run].equals if run in sides else None),
+        "reg-model-equals": _truth(sides[reg].equals if reg in sides else None),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
     }

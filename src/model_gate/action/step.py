@@ -10,6 +10,7 @@ from model_gate.action.inputs import Inputs
 from model_gate.action.profiles import VARIABLE, PrivateFile, require_profiles, secrets_in
 from model_gate.action.reporter import WorkflowReporter
 from model_gate.domain.request import Request
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
 from model_gate.errors import ModelGateError
 from model_gate.reporting.output import print_line
@@ -51,7 +52,7 @@ def _command(inputs: Inputs, profiles: PrivateFile) -> Command:
 
     return Command(
         # What cannot be understood is reported as what it is nearest to.
-        "compare" if inputs.command == "compare" else "check",
+        CommandName.COMPARE if inputs.command == CommandName.COMPARE else CommandName.CHECK,
         inputs.options(),
         request,
         inputs.report_file,

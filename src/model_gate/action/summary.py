@@ -10,25 +10,15 @@ from model_gate.action.differences import FIRST, Found, all_differences, first_d
 from model_gate.action.escape import fenced
 from model_gate.action.inputs import in_words_of_inputs
 from model_gate.action.markdown import Markdown, folded, joined, size_of, table
-from model_gate.domain.request import CheckRequest, CompareRequest, VersionRequest
+from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import plural, printable
 
 # Above 1 MiB the runner drops the whole summary. A browser has trouble long before.
 MAX_BYTES = 256 * 1024
-
-_NAMES = {
-    "comparison": ("run model", "registry model"),
-    "run_model_comparison": ("run model", "run model"),
-    "reg_model_comparison": ("registry model", "registry model"),
-}
-_GROUPS = {
-    "comparison": "Run model and registry model",
-    "run_model_comparison": "Run models",
-    "reg_model_comparison": "Registry models",
-}
 
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
@@ -65,9 +55,13 @@ def _headline(outcome: Outcome) -> str:
 def _sentence(outcome: Outcome, page: Markdown) -> str:
     if outcome.error is not None:
         return f"> {page.text(outcome.error.message)}"
-    parts = [f"{_GROUPS[name]}: {_verdict(each)}." for name, each in outcome.comparisons.items()]
+    parts = [f"{_title(name, outcome)}: {_verdict(each)}." for name, each in outcome.comparisons.items()]
     passed = "met" if outcome.passed else "not met"
     return f"{' '.join(parts)} The requirement, **{outcome.require}**, is **{passed}**."
+
+
+def _title(name: str, outcome: Outcome) -> str:
+    return outcome.model_names(name).title.capitalize()
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -78,24 +72,25 @@ def _verdict(comparison: Comparison) -> str:
         return f"**equal**{native}"
     count = len(comparison.differences)
     word = "equivalent" if comparison.equivalent else "different"
-    return f"**{word}**, {count:,} difference{'s' * (count != 1)} in {comparison.compared:,} paths{native}"
+    return f"**{word}**, {plural(count, 'difference')} in {comparison.compared:,} paths{native}"
 
 
 def _models_table(outcome: Outcome, page: Markdown) -> str:
     rows = list(_model_rows(outcome, page))
     if not rows:
-        rows = [(_asked(each, page), "", "", "", "") for _, each in _requests(outcome)]
+        rows = [(_asked(each, page), "", "", "", "") for each in outcome.requested_versions.values()]
     head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
     return table(head, rows, "llrrl") if rows else ""
 
 
 def _model_rows(outcome: Outcome, page: Markdown) -> Iterator[tuple[str, ...]]:
-    asked = _requests(outcome)
+    versions = list(outcome.requested_versions.items())
     for names, comparison in _distinct(outcome):
         for index, model in enumerate((comparison.left, comparison.right)):
-            kinds = " and ".join(_NAMES[name][index] for name in names)
+            pairs = [outcome.model_names(name) for name in names]
+            kinds = " and ".join((each.left, each.right)[index] for each in pairs)
             # A check has one version with two models.
-            role, request = asked[min(index, len(asked) - 1)] if asked else ("", None)
+            role, request = versions[min(index, len(versions) - 1)] if versions else ("", None)
             found = outcome.versions.get(role)
             yield (
                 _resolved(request, found, page) if request else "",
@@ -111,15 +106,6 @@ def _native(comparison: Comparison, page: Markdown) -> str:
 def _measures(model: ComparedModel) -> tuple[str, str, str]:
     digest = f"<code>{model.digest[:12]}…</code>" if model.digest else "not all was fetched"
     return f"{model.files:,}", f"{model.size:,}", digest
-
-
-def _requests(outcome: Outcome) -> list[tuple[str, VersionRequest]]:
-    request = outcome.request
-    if isinstance(request, CheckRequest):
-        return [("model_version", request.version)]
-    if isinstance(request, CompareRequest):
-        return [("tracking_server_1", request.tracking_server_1), ("tracking_server_2", request.tracking_server_2)]
-    return []
 
 
 def _asked(request: VersionRequest, page: Markdown) -> str:
@@ -147,7 +133,7 @@ def _found(outcome: Outcome) -> list[Found]:
     """All differences with the names of what they were found in, what decides first."""
     return in_order(
         [
-            (" and ".join(_GROUPS[name] for name in names), each)
+            (" and ".join(_title(name, outcome) for name in names), each)
             for names, comparison in _distinct(outcome)
             for each in comparison.differences
         ]
@@ -190,7 +176,7 @@ def _next(outcome: Outcome, page: Markdown) -> str:
 
 
 def _next_after_difference(outcome: Outcome) -> str:
-    if isinstance(outcome.request, CheckRequest):
+    if VersionRole.MODEL_VERSION in outcome.requested_versions:
         first = "The registry's copy is not what the run logged: register the version again from its run."
     else:
         first = "These are two models: copy or import the version that was tested, or name the one that is meant."

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from model_gate.demo.layout import ALIAS, LOGGED_AGAIN, MODEL, PROMOTED, TAMPERED, Layout
-
-_COMPARISONS = ("comparison", "run_model_comparison", "reg_model_comparison")
+from model_gate.domain.roles import ComparisonName, VersionRole
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Expected:
 
     def fault(self, exit_code: int, report: Mapping[str, Any]) -> str:
         """In what an outcome is another, "" if it is this one."""
-        comparisons = [report[name] for name in _COMPARISONS if name in report]
+        comparisons = [report[name] for name in ComparisonName if name in report]
         differences = {tuple(each["path"] for each in comparison["differences"]) for comparison in comparisons}
         found = {
             "the exit code": (exit_code, self.exit_code),
@@ -128,8 +127,8 @@ def compare_files_at(place: Layout) -> dict[Path, str]:
 
 def _compare_file(place: Layout, version: str) -> str:
     servers = {
-        "tracking_server_1": (place.staging.host, json.dumps(f"@{ALIAS}")),
-        "tracking_server_2": (place.production.host, version),
+        VersionRole.TRACKING_SERVER_1: (place.staging.host, json.dumps(f"@{ALIAS}")),
+        VersionRole.TRACKING_SERVER_2: (place.production.host, version),
     }
     return "".join(
         f"{key}:\n  host: {json.dumps(host, ensure_ascii=False)}\n  model: {MODEL}\n  version_or_stage: {wanted}\n"

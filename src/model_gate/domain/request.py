@@ -1,18 +1,22 @@
-"""What is asked of a gate, after its inputs were read and checked: plain data."""
+"""Requests of the three commands, after the inputs were read and checked: plain data."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import ClassVar, Self
 
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import NOTHING, Ignore
+from model_gate.domain.roles import CommandName, ComparisonName, ModelNames, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
 
 
 @dataclass(frozen=True)
 class VersionRequest:
-    """One version of a registered model, as the user named it, on one tracking server.
+    """One version of a registered model on one tracking server, as the user names it.
 
     Attributes:
         host: The tracking server.
@@ -28,57 +32,134 @@ class VersionRequest:
 
 
 @dataclass(frozen=True)
-class Common:
-    """What every gate has.
+class GateOptions:
+    """Options that every command has.
 
     Attributes:
         require: What must hold for the gate to pass.
-        download_dir: Where what is downloaded stays; None for a scratch directory that is removed.
-        options: The options as given, for the report; no credential is among them.
+        download_dir: Directory that keeps the downloads; None for a temporary directory, which is removed.
         ignore: Paths that do not decide.
-        fail_fast: Whether to begin no further file once the requirement is known not to be met.
+        fail_fast: Whether to start no further file once the requirement cannot be met any more.
     """
 
     require: Require = Require.IDENTICAL
     download_dir: Path | None = None
-    options: dict[str, object] = field(default_factory=dict)
     ignore: Ignore = NOTHING
     fail_fast: bool = False
 
 
 @dataclass(frozen=True)
-class CheckRequest:
-    """One version: its run model against its registry model."""
+class GateRequest(ABC):
+    """Base of the three requests."""
 
-    version: VersionRequest
-    common: Common
+    command: ClassVar[CommandName]
+    options: GateOptions = field(default_factory=GateOptions, kw_only=True)
+
+    @property
+    @abstractmethod
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The requested model versions by role."""
+
+    @property
+    @abstractmethod
+    def hosts(self) -> tuple[Host, ...]:
+        """The tracking servers, left before right; a server that both sides share is listed twice."""
+
+    @abstractmethod
+    def model_names(self, comparison: str) -> ModelNames:
+        """Return the names of the two models of a comparison (a `ComparisonName`)."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Texts of the request that must not be printed or written."""
+        return tuple(secret for host in self.hosts for secret in host.secrets)
+
+    def with_fail_fast(self, fail_fast: bool) -> Self:
+        """Return a copy of the request with this value of `fail_fast`."""
+        return replace(self, options=replace(self.options, fail_fast=fail_fast))
 
 
 @dataclass(frozen=True)
-class CompareRequest:
-    """Two versions: run model against run model, registry model against registry model."""
+class CheckRequest(GateRequest):
+    """Compare the run model and the registry model of one version."""
 
+    command = CommandName.CHECK
+    version: VersionRequest
+
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The version."""
+        return {VersionRole.MODEL_VERSION: self.version}
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The version's tracking server."""
+        return (self.version.host,)
+
+    def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a check has one comparison
+        """Return the names of the run model and the registry model."""
+        return ModelNames(ModelRole.RUN_MODEL.noun, ModelRole.REG_MODEL.noun)
+
+
+@dataclass(frozen=True)
+class CompareRequest(GateRequest):
+    """Compare two versions: their run models with each other, and their registry models with each other."""
+
+    command = CommandName.COMPARE
     tracking_server_1: VersionRequest
     tracking_server_2: VersionRequest
-    common: Common
     compare_run_models: bool = True
     compare_reg_models: bool = True
 
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The two versions, left before right."""
+        return {
+            VersionRole.TRACKING_SERVER_1: self.tracking_server_1,
+            VersionRole.TRACKING_SERVER_2: self.tracking_server_2,
+        }
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The two versions' tracking servers."""
+        return (self.tracking_server_1.host, self.tracking_server_2.host)
+
+    def model_names(self, comparison: str) -> ModelNames:
+        """Return twice the name of the models that this comparison compares."""
+        role = ModelRole.RUN_MODEL if comparison == ComparisonName.RUN_MODELS else ModelRole.REG_MODEL
+        return ModelNames(role.noun, role.noun)
+
 
 @dataclass(frozen=True)
-class DiffRequest:
-    """Two artifact URIs or local directories. The hosts are None where none was named."""
+class DiffRequest(GateRequest):
+    """Compare two artifact URIs or local directories.
 
+    Attributes:
+        left: The left URI or directory.
+        right: The right URI or directory.
+        left_host: The tracking server of the left URI; None for a local directory.
+        right_host: The tracking server of the right URI; None for a local directory.
+    """
+
+    command = CommandName.DIFF
     left: str
     right: str
-    left_host: Host | None
-    right_host: Host | None
-    common: Common
+    left_host: Host | None = None
+    right_host: Host | None = None
+
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """Always empty: the two models are named by location."""
+        return {}
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The tracking servers of the URIs that are not local."""
+        return tuple(host for host in (self.left_host, self.right_host) if host is not None)
+
+    def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a diff has one comparison
+        """Return the default names."""
+        return ModelNames()
 
 
 Request = CheckRequest | CompareRequest | DiffRequest
-
-
-def failing_fast(request: Request, fail_fast: bool) -> Request:
-    """The same request, with this for its `fail_fast`."""
-    return replace(request, common=replace(request.common, fail_fast=fail_fast))

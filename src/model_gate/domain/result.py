@@ -8,7 +8,8 @@ from pathlib import Path
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.location import Location
-from model_gate.domain.request import Request
+from model_gate.domain.request import Request, VersionRequest
+from model_gate.domain.roles import ModelNames, VersionRole
 from model_gate.domain.verdict import Require, Status, passes
 from model_gate.domain.version import ModelVersion
 from model_gate.errors import ModelGateError
@@ -113,6 +114,15 @@ class Outcome:
     error: ModelGateError | None = None
 
     @property
+    def requested_versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The requested model versions by role; empty if the inputs are not valid."""
+        return {} if self.request is None else self.request.versions
+
+    def model_names(self, comparison: str) -> ModelNames:
+        """Return the names of the two models of a comparison (a `ComparisonName`)."""
+        return ModelNames() if self.request is None else self.request.model_names(comparison)
+
+    @property
     def status(self) -> Status:
         """The verdict, of bytes."""
         if self.error is not None or not self.comparisons:
@@ -134,7 +144,7 @@ class Outcome:
     @property
     def require(self) -> Require:
         """What must hold to pass."""
-        return self.request.common.require if self.request is not None else Require.IDENTICAL
+        return self.request.options.require if self.request is not None else Require.IDENTICAL
 
     @property
     def passed(self) -> bool:

@@ -1,8 +1,17 @@
-"""Names of the parts of a gate, as the report and the outputs spell them."""
+"""Names of the commands and of the parts of a gate, as the report and the outputs spell them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import StrEnum
+
+
+class CommandName(StrEnum):
+    """The commands that decide and write a report."""
+
+    CHECK = "check"
+    COMPARE = "compare"
+    DIFF = "diff"
 
 
 class VersionRole(StrEnum):
@@ -19,6 +28,11 @@ class ModelRole(StrEnum):
     RUN_MODEL = "run_model"
     REG_MODEL = "reg_model"
 
+    @property
+    def noun(self) -> str:
+        """The role as people write it, as in `run model`."""
+        return "run model" if self is ModelRole.RUN_MODEL else "registry model"
+
 
 class ComparisonName(StrEnum):
     """The comparisons of a gate: a check or a diff has one, a compare has one for each model role."""
@@ -26,3 +40,21 @@ class ComparisonName(StrEnum):
     COMPARISON = "comparison"
     RUN_MODELS = "run_model_comparison"
     REG_MODELS = "reg_model_comparison"
+
+
+@dataclass(frozen=True)
+class ModelNames:
+    """Names of the two models of a comparison, for people.
+
+    Attributes:
+        left: The left model, as in `run model`.
+        right: The right model.
+    """
+
+    left: str = "model"
+    right: str = "model"
+
+    @property
+    def title(self) -> str:
+        """Both models in one phrase, as in `run models` or `run model and registry model`."""
+        return f"{self.left}s" if self.left == self.right else f"{self.left} and {self.right}"

@@ -10,7 +10,7 @@ from pathlib import Path
 from model_gate.access.hosts import parse_host
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.domain.location import is_local_uri, split_profile
-from model_gate.domain.request import CheckRequest, Common, CompareRequest, DiffRequest, VersionRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
@@ -42,7 +42,7 @@ def check_request(asked: VersionOptions, require: Require | None, download_dir: 
         ),
         native_model=checked_native_model(asked.native_model.strip()),
     )
-    return CheckRequest(version, Common(require or Require.IDENTICAL, download_dir))
+    return CheckRequest(version, options=GateOptions(require or Require.IDENTICAL, download_dir))
 
 
 def compare_request(
@@ -87,9 +87,9 @@ def compare_config_request(
     return CompareRequest(
         config.tracking_server_1,
         config.tracking_server_2,
-        Common(require or config.require or Require.IDENTICAL, download_dir, ignore=config.ignore),
         run_models,
         reg_models,
+        options=GateOptions(require or config.require or Require.IDENTICAL, download_dir, ignore=config.ignore),
     )
 
 
@@ -106,7 +106,7 @@ def diff_request(
         if not uri.strip():
             raise InputError(f"The {name} side is empty.", "Name a local directory or an artifact URI.")
         hosts.append(None if is_local_uri(uri) else _host_of(uri, host, f"--{name}-host"))
-    return DiffRequest(left, right, hosts[0], hosts[1], Common(require or Require.IDENTICAL, download_dir))
+    return DiffRequest(left, right, hosts[0], hosts[1], options=GateOptions(require or Require.IDENTICAL, download_dir))
 
 
 def _host_of(uri: str, host: str, option: str) -> Host:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model_gate.domain.difference import Difference, DifferenceKind
-from model_gate.domain.wording import byte_count, printable
+from model_gate.domain.wording import byte_count, printable, truncate
 
 _MAX_PHRASE = 160
 
@@ -19,7 +19,7 @@ def describe(difference: Difference) -> str:
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
     if difference.explanation is not None and difference.explanation.summary:
-        return _cut(printable(difference.explanation.summary), _MAX_PHRASE)
+        return truncate(printable(difference.explanation.summary), _MAX_PHRASE)
     sizes = byte_count(difference.left_size or 0)
     if difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
@@ -33,7 +33,7 @@ def one_line(differences: Sequence[Difference], most: int = 4) -> str:
     What matters comes first: what says nothing about the model is told last. The line has no control characters.
     """
     ordered = in_order(differences)
-    parts = [f"{_cut(printable(each.path), _MAX_PHRASE)}: {describe(each)}" for each in ordered[:most]]
+    parts = [f"{truncate(printable(each.path), _MAX_PHRASE)}: {describe(each)}" for each in ordered[:most]]
     if len(ordered) > most:
         parts.append(f"and {len(ordered) - most:,} more")
     return "; ".join(parts)
@@ -55,7 +55,3 @@ _OTHER_RANK = 2
 
 def _kind(difference: Difference) -> str:
     return difference.explanation.kind if difference.explanation else ""
-
-
-def _cut(text: str, most: int) -> str:
-    return text if len(text) <= most else text[: most - 1] + "…"

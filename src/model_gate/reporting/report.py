@@ -18,8 +18,9 @@ from model_gate import __version__
 from model_gate.access.redaction import Redactor
 from model_gate.domain.difference import Difference, Explanation
 from model_gate.domain.paths import path_key
-from model_gate.domain.request import CheckRequest, CompareRequest, VersionRequest
+from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.roles import CommandName, VersionRole
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, StorageError, storage_error
@@ -33,11 +34,11 @@ MAX_DIFFERENCES = 1_000
 Json = dict[str, Any]
 
 
-def build_report(command: str, outcome: Outcome, options: Json, redactor: Redactor) -> Json:
+def build_report(command: CommandName, outcome: Outcome, options: Json, redactor: Redactor) -> Json:
     """The report of an outcome, without any credential."""
     report: Json = {
         "schema_version": SCHEMA_VERSION,
-        "command": command,
+        "command": str(command),
         "status": str(outcome.status),
         "equals": outcome.equals,
         "equivalent": outcome.equivalent,
@@ -48,8 +49,8 @@ def build_report(command: str, outcome: Outcome, options: Json, redactor: Redact
         **_versions(outcome),
     }
     for name, comparison in outcome.comparisons.items():
-        report[name] = _COMPARISONS.get(name, _compare)(comparison, outcome)
-    if isinstance(outcome.request, CompareRequest) and outcome.comparisons:
+        report[name] = _COMPARISONS[command](comparison, outcome)
+    if command == CommandName.COMPARE and outcome.comparisons:
         report["comparison_summary"] = {
             name.removesuffix("_comparison"): each.equals for name, each in outcome.comparisons.items()
         }
@@ -157,14 +158,10 @@ def _plain(value: object) -> object:
 
 
 def _versions(outcome: Outcome) -> Json:
-    request = outcome.request
-    if isinstance(request, CheckRequest):
-        found = outcome.versions.get("model_version")
-        return {"model_version": _version(request.version, found)}
-    if isinstance(request, CompareRequest):
-        asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
-        return {"model_versions": {name: _version(each, outcome.versions.get(name)) for name, each in asked.items()}}
-    return {}
+    versions = {
+        str(role): _version(request, outcome.versions.get(role)) for role, request in outcome.requested_versions.items()
+    }
+    return {"model_versions": versions} if len(versions) > 1 else versions
 
 
 def _version(asked: VersionRequest, found: ModelVersion | None) -> Json:
@@ -185,7 +182,7 @@ def _version(asked: VersionRequest, found: ModelVersion | None) -> Json:
 
 
 def _check(comparison: Comparison, outcome: Outcome) -> Json:
-    version = outcome.versions["model_version"]
+    version = outcome.versions[VersionRole.MODEL_VERSION]
     return {
         **_judged(comparison),
         "run_model": {"download_uri": version.source, **_located(comparison.left)},
@@ -203,10 +200,6 @@ def _diff(comparison: Comparison, _: Outcome) -> Json:
     }
 
 
-def _check_or_diff(comparison: Comparison, outcome: Outcome) -> Json:
-    return (_check if isinstance(outcome.request, CheckRequest) else _diff)(comparison, outcome)
-
-
 def _compare(comparison: Comparison, _: Outcome) -> Json:
     return {
         **_judged(comparison),
@@ -216,7 +209,7 @@ def _compare(comparison: Comparison, _: Outcome) -> Json:
     }
 
 
-_COMPARISONS = {"comparison": _check_or_diff}
+_COMPARISONS = {CommandName.CHECK: _check, CommandName.COMPARE: _compare, CommandName.DIFF: _diff}
 
 
 def _judged(comparison: Comparison) -> Json:

@@ -6,11 +6,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from model_gate.domain.difference import Difference, FieldChange
-from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, VersionRequest
+from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import plural, printable
 from model_gate.errors import ModelGateError
 from model_gate.reporting.phrases import describe, in_order
 
@@ -21,27 +21,21 @@ _MAX_DETAILS = 4
 _MAX_IGNORED = 3
 _MAX_WIDTH = 120
 _MAX_PATH = 100
-_NAMES = {
-    "comparison": "models",
-    "run_model_comparison": "run models",
-    "reg_model_comparison": "registry models",
-}
 
 
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """What was compared, the verdict, the first differences and where the report is."""
-    lines = [*_asked(outcome), ""]
-    told: dict[int, str] = {}
+    lines = [*_request_lines(outcome), ""]
+    shown: dict[int, str] = {}
     room = _ROOM.get(len({id(each) for each in outcome.comparisons.values() if not each.equals}), 0)
     for name, comparison in outcome.comparisons.items():
-        if id(comparison) in told:
+        title = outcome.model_names(name).title
+        if id(comparison) in shown:
             word = "equal" if comparison.equals else "different"
-            lines.append(
-                f"{_name(name, outcome)}: {word} too, being at the same locations as the {told[id(comparison)]}"
-            )
+            lines.append(f"{title}: {word} too, being at the same locations as the {shown[id(comparison)]}")
             continue
-        told[id(comparison)] = _name(name, outcome)
-        lines += _comparison(_name(name, outcome), comparison, room)
+        shown[id(comparison)] = title
+        lines += _comparison(title, comparison, room)
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -54,21 +48,24 @@ def error_text(error: ModelGateError) -> str:
     return f"error: {error.message}{remedy}"
 
 
-def _name(name: str, outcome: Outcome) -> str:
-    return "run model and registry model" if isinstance(outcome.request, CheckRequest) else _NAMES[name]
+def _request_lines(outcome: Outcome) -> Iterator[str]:
+    if outcome.request is None:
+        return
+    # A check has one version.
+    for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
+        yield f"{word:<9}{subject}"
 
 
-def _asked(outcome: Outcome) -> Iterator[str]:
-    request = outcome.request
-    if isinstance(request, CheckRequest):
-        yield f"check    {_version(request.version, outcome.versions.get('model_version'))}"
-    elif isinstance(request, CompareRequest):
-        yield f"compare  {_version(request.tracking_server_1, outcome.versions.get('tracking_server_1'))}"
-        yield f"with     {_version(request.tracking_server_2, outcome.versions.get('tracking_server_2'))}"
-    elif isinstance(request, DiffRequest):
-        comparison = outcome.comparisons["comparison"]
-        yield f"diff     {printable(comparison.left.location.uri)}"
-        yield f"with     {printable(comparison.right.location.uri)}"
+def _subjects(outcome: Outcome) -> list[str]:
+    """Return the versions, or without versions the locations, left before right."""
+    versions = outcome.requested_versions
+    if versions:
+        return [_version(request, outcome.versions.get(role)) for role, request in versions.items()]
+    return [
+        printable(model.location.uri)
+        for comparison in outcome.comparisons.values()
+        for model in (comparison.left, comparison.right)
+    ]
 
 
 def _version(asked: VersionRequest, found: ModelVersion | None) -> str:
@@ -90,14 +87,14 @@ def _comparison(name: str, comparison: Comparison, room: int) -> Iterator[str]:
     elif comparison.equals:
         # The digest is of all files: with ignored ones, the two may have different ones.
         digest = f", sha256 {left.digest[:12]}…" if left.digest and not comparison.ignored else ""
-        yield f"{name}{native}: equal ({_count(left.files, 'file')}, {left.size:,} bytes{digest})"
+        yield f"{name}{native}: equal ({plural(left.files, 'file')}, {left.size:,} bytes{digest})"
     else:
         equivalent = ", but equivalent" if comparison.equivalent else ""
-        count = _count(len(comparison.differences), "difference")
-        yield f"{name}{native}: different{equivalent}, {count} in {_count(comparison.compared, 'path')}"
+        count = plural(len(comparison.differences), "difference")
+        yield f"{name}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
         yield from _differences(comparison.differences, room - sum(1 for _ in _ignored(comparison)))
         if comparison.not_compared:
-            yield f"  {_count(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
+            yield f"  {plural(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
     yield from _ignored(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
@@ -193,11 +190,7 @@ def _ignored_count(outcome: Outcome) -> str:
     if not paths:
         return ""
     differing = sum(each.equals is False for each in paths.values())
-    return f" ({_count(len(paths), 'path')} ignored, {differing:,} known to differ)"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+    return f" ({plural(len(paths), 'path')} ignored, {differing:,} known to differ)"
 
 
 def _verdict(outcome: Outcome) -> str:

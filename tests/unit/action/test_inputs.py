@@ -112,7 +112,7 @@ def test_the_config_may_stand_in_a_file_or_inline(workspace: Path) -> None:
     from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
     inline = inputs(config=CONFIG, require="equivalent").request()
     assert from_file == inline
-    assert inline.common.require is Require.EQUIVALENT
+    assert inline.options.require is Require.EQUIVALENT
 
 
 @pytest.mark.parametrize(

@@ -90,11 +90,11 @@ def test_a_registry_is_for_databricks_only() -> None:
 
 
 def test_identical_is_required_unless_something_else_is_said(tmp_path: Path) -> None:
-    assert check_request(VersionOptions("M", "1", HOST), None, None).common.require is Require.IDENTICAL
-    assert check_request(VersionOptions("M", "1", HOST), Require.EQUIVALENT, None).common.require is Require.EQUIVALENT
+    assert check_request(VersionOptions("M", "1", HOST), None, None).options.require is Require.IDENTICAL
+    assert check_request(VersionOptions("M", "1", HOST), Require.EQUIVALENT, None).options.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
-    assert compare_request(file, None, None, None, None).common.require is Require.EQUIVALENT
-    assert compare_request(file, None, None, Require.IDENTICAL, None).common.require is Require.IDENTICAL
+    assert compare_request(file, None, None, None, None).options.require is Require.EQUIVALENT
+    assert compare_request(file, None, None, Require.IDENTICAL, None).options.require is Require.IDENTICAL
 
 
 def test_a_compare_needs_a_config_file() -> None:

@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator
 from model_gate.access.redaction import Redactor
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
 from model_gate.errors import InternalError, ModelError, StorageError
 from model_gate.reporting.report import MAX_DIFFERENCES, build_report, prepare_report, validate_report, write_report
@@ -35,18 +36,18 @@ from tests.support.reports import Json, exact_path, read_report, require_valid
 
 SCHEMA = json.loads((SCHEMAS / "report.schema.json").read_text("utf-8"))
 OUTCOMES = [
-    ("diff", diff_outcome()),
-    ("diff", diff_outcome(ONE_OF_EACH)),
-    ("diff", diff_outcome(IDENTITY, Require.EQUIVALENT)),
-    ("check", check_outcome()),
-    ("check", check_outcome(THREE, native_model="model.pkl")),
-    ("compare", compare_outcome(comparison(), comparison(THREE))),
-    ("check", Outcome(check_outcome().request, error=ModelError("It is empty.", "Fill it."))),
-    ("compare", Outcome(None, error=ModelError("It is empty."))),
+    (CommandName.DIFF, diff_outcome()),
+    (CommandName.DIFF, diff_outcome(ONE_OF_EACH)),
+    (CommandName.DIFF, diff_outcome(IDENTITY, Require.EQUIVALENT)),
+    (CommandName.CHECK, check_outcome()),
+    (CommandName.CHECK, check_outcome(THREE, native_model="model.pkl")),
+    (CommandName.COMPARE, compare_outcome(comparison(), comparison(THREE))),
+    (CommandName.CHECK, Outcome(check_outcome().request, error=ModelError("It is empty.", "Fill it."))),
+    (CommandName.COMPARE, Outcome(None, error=ModelError("It is empty."))),
 ]
 
 
-def built(command: str, outcome: Outcome, options: Json | None = None) -> Json:
+def built(command: CommandName, outcome: Outcome, options: Json | None = None) -> Json:
     report = build_report(command, outcome, options or {}, Redactor(["s3cret-word"]))
     validate_report(report)
     require_valid(report)
@@ -56,7 +57,7 @@ def built(command: str, outcome: Outcome, options: Json | None = None) -> Json:
 
 
 @pytest.mark.parametrize("command, outcome", OUTCOMES)
-def test_every_outcome_fits_the_schema_and_tells_no_secret(command: str, outcome: Outcome) -> None:
+def test_every_outcome_fits_the_schema_and_tells_no_secret(command: CommandName, outcome: Outcome) -> None:
     report = built(command, outcome, {"report_file": Path("r"), "verbose": True, "require": None, "number": 1})
     assert report["status"] == outcome.status
     assert report["options"] == {"report_file": "r", "verbose": True, "require": None, "number": 1}
@@ -64,7 +65,7 @@ def test_every_outcome_fits_the_schema_and_tells_no_secret(command: str, outcome
 
 
 def test_a_check_has_the_shape_that_others_build_on() -> None:
-    report = built("check", check_outcome())
+    report = built(CommandName.CHECK, check_outcome())
     found = report["comparison"]
     assert found["equals"] is True
     assert found["run_model"]["download_uri"] == version().source
@@ -83,7 +84,7 @@ def test_a_check_has_the_shape_that_others_build_on() -> None:
 
 
 def test_a_compare_has_the_shape_that_others_build_on() -> None:
-    report = built("compare", compare_outcome(comparison(), comparison(THREE)))
+    report = built(CommandName.COMPARE, compare_outcome(comparison(), comparison(THREE)))
     assert report["run_model_comparison"]["tracking_server_1"]["path"] == "/scratch/left"
     assert report["run_model_comparison"]["tracking_server_1"]["hash"] == DIGEST
     assert report["reg_model_comparison"]["tracking_server_2"]["path"] == "/scratch/right"
@@ -94,20 +95,20 @@ def test_a_compare_has_the_shape_that_others_build_on() -> None:
 def test_what_was_not_compared_is_absent() -> None:
     outcome = compare_outcome(comparison(), comparison())
     only_run = replace(outcome, comparisons={"run_model_comparison": comparison()})
-    report = built("compare", only_run)
+    report = built(CommandName.COMPARE, only_run)
     assert report["comparison_summary"] == {"run_model": True}
     assert "reg_model_comparison" not in report
 
 
 def test_an_error_is_neither_equal_nor_different() -> None:
-    report = built("diff", Outcome(None, error=ModelError("It is empty.", "Fill it.")))
+    report = built(CommandName.DIFF, Outcome(None, error=ModelError("It is empty.", "Fill it.")))
     assert report["error"] == {"type": "ModelError", "message": "It is empty.", "remedy": "Fill it."}
     assert (report["status"], report["equals"], report["equivalent"], report["passed"]) == ("error", None, None, False)
 
 
 def test_an_identity_difference_passes_only_if_that_is_allowed() -> None:
-    strict = built("diff", diff_outcome(IDENTITY))
-    lenient = built("diff", diff_outcome(IDENTITY, Require.EQUIVALENT))
+    strict = built(CommandName.DIFF, diff_outcome(IDENTITY))
+    lenient = built(CommandName.DIFF, diff_outcome(IDENTITY, Require.EQUIVALENT))
     for report in (strict, lenient):
         assert (report["status"], report["equals"], report["equivalent"]) == ("different", False, True)
     assert (strict["passed"], lenient["passed"]) == (False, True)
@@ -115,7 +116,7 @@ def test_an_identity_difference_passes_only_if_that_is_allowed() -> None:
 
 def test_the_list_of_differences_is_cut_but_not_their_number() -> None:
     many = tuple(Difference(f"{n:05}", DifferenceKind.ONLY_LEFT, 1, None) for n in range(MAX_DIFFERENCES + 1))
-    found = built("diff", diff_outcome(many))["comparison"]
+    found = built(CommandName.DIFF, diff_outcome(many))["comparison"]
     assert found["differences_count"] == MAX_DIFFERENCES + 1
     assert [each["path"] for each in found["differences"]] == [each.path for each in many[:MAX_DIFFERENCES]]
 
@@ -123,7 +124,7 @@ def test_the_list_of_differences_is_cut_but_not_their_number() -> None:
 @pytest.mark.parametrize("path", [b"\xff\xfe", b"a\nb", b"\x1b[31m", "\u202e".encode(), b"plain", "é".encode()])
 def test_a_path_is_told_exactly_and_on_one_line(path: bytes) -> None:
     difference = Difference(os.fsdecode(path), DifferenceKind.ONLY_LEFT, 1, None)
-    (told,) = built("diff", diff_outcome((difference,)))["comparison"]["differences"]
+    (told,) = built(CommandName.DIFF, diff_outcome((difference,)))["comparison"]["differences"]
     assert exact_path(told) == path
     assert told["path"].isprintable()
 
@@ -140,7 +141,7 @@ def test_a_path_is_told_exactly_and_on_one_line(path: bytes) -> None:
     ],
 )
 def test_a_report_that_contradicts_the_schema_is_not_published(wrong: Json) -> None:
-    report = built("diff", diff_outcome(THREE)) | wrong
+    report = built(CommandName.DIFF, diff_outcome(THREE)) | wrong
     with pytest.raises(InternalError, match="does not fit its own schema"):
         validate_report(report)
 

@@ -25,6 +25,7 @@ from model_gate.domain.roles import CommandName
 from model_gate.errors import ConfigError, ModelError
 from model_gate.inputs.compare_file import CompareConfig, parse_config, read_config
 from model_gate.reporting.report import build_report
+from model_gate.reporting.system import system_facts
 from tests.support.commandline import run
 from tests.support.oracle import truth_of
 from tests.support.reports import Json, differences_of, read_report, require_valid
@@ -135,7 +136,7 @@ def _write(file: Path, content: bytes) -> None:
 def judged(left: Path, right: Path, download_dir: Path | None = None) -> Json:
     """The report of a diff in this process."""
     request = DiffRequest(str(left), str(right), options=GateOptions(download_dir=download_dir))
-    report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor())
+    report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor(), system_facts())
     require_valid(report)
     return report
 
@@ -345,7 +346,7 @@ def test_a_secret_never_survives_in_a_report(secret: str, before: str, after: st
     ]
     error = ModelError(f"{before}{secret}{after}", " ".join(before + form + after for form in forms))
     options: Json = {"host": f"http://user:{secret}@example.com/x", "model": forms[1], "report_file": f"/{secret}/r"}
-    report = build_report(CommandName.CHECK, Outcome(None, error=error), options, Redactor([secret]))
+    report = build_report(CommandName.CHECK, Outcome(None, error=error), options, Redactor([secret]), system_facts())
     require_valid(report)
     # Elsewhere are the report's own words, such as `identical`, which a secret may be too.
     for text in _texts([report["options"], report["error"]["message"], report["error"]["remedy"]]):

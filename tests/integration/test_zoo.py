@@ -18,6 +18,7 @@ from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import DiffRequest
 from model_gate.domain.roles import CommandName
 from model_gate.reporting.report import MAX_DIFFERENCES, build_report
+from model_gate.reporting.system import system_facts
 from tests.support.commandline import run
 from tests.support.oracle import tree_hash, truth_of
 from tests.support.paths import SUPPORT
@@ -126,7 +127,7 @@ def test_directories_may_have_any_name(directory: Path) -> None:
 
 def _judged_in_process(left: Path, right: Path) -> Json:
     request = DiffRequest(str(left), str(right))
-    report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor())
+    report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor(), system_facts())
     require_valid(report)
     return report
 

@@ -1,4 +1,4 @@
-"""Outcomes as gates end with them, made by hand."""
+"""Outcomes of the three commands, made by hand."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.location import Location
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome, RestOfModel
+from model_gate.domain.roles import ComparisonName, VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Lineage, ModelVersion
 
@@ -17,7 +18,7 @@ TEXT = Explanation(lines=tuple(f"-line {number}" for number in range(20)), is_cu
 FIELDS = Explanation(
     fields=tuple(FieldChange(f"flavors.sklearn.field_{number}", "1", None) for number in range(30)), is_cut=True
 )
-# One of each kind, those in text with as many details as there can be.
+# Three text files, each with more details than the terminal shows.
 THREE = (
     Difference("MLmodel", DifferenceKind.CONTENT, 10, 20, offset=5, explanation=FIELDS),
     Difference("conda.yaml", DifferenceKind.CONTENT, 10, 20, offset=5, explanation=TEXT),
@@ -34,17 +35,17 @@ IDENTITY = (Difference("MLmodel", DifferenceKind.CONTENT, 10, 10, offset=1, rewr
 
 
 def model(path: str, digest: str | None = DIGEST) -> ComparedModel:
-    """A compared model."""
+    """Return a compared model."""
     return ComparedModel(Location(f"mlflow-artifacts:/1/{path}"), Path("/scratch", path), False, digest, 3, 30)
 
 
 def comparison(differences: tuple[Difference, ...] = (), left: str = "left", native_model: str = "") -> Comparison:
-    """A comparison that found these."""
+    """Return a comparison with these differences."""
     return Comparison(
         model(left),
         model("right"),
         equals=not differences,
-        equivalent=all(each.rewrite_reason for each in differences),
+        equivalent=all(difference.rewrite_reason for difference in differences),
         same_location=False,
         differences=differences,
         compared=3,
@@ -54,8 +55,8 @@ def comparison(differences: tuple[Difference, ...] = (), left: str = "left", nat
     )
 
 
-def version(name: str = "Wine") -> ModelVersion:
-    """A resolved version with all that can be told of it."""
+def model_version(name: str = "Wine") -> ModelVersion:
+    """Return a resolved version in which every field has a value."""
     lineage = Lineage(
         True, "0a1b2c3d4e5f", "run", "1", "experiment", "ann", "c0ffee" * 6, "repo", "train.py", "/n", "7"
     )
@@ -65,26 +66,33 @@ def version(name: str = "Wine") -> ModelVersion:
     )
 
 
-def asked(host: str = "http://ann:s3cret-word@example.com", model: str = "Wine") -> VersionRequest:
-    """A version as a user asks for it."""
+def version_request(host: str = "http://ann:s3cret-word@example.com", model: str = "Wine") -> VersionRequest:
+    """Return a request for the version in stage production."""
     return VersionRequest(parse_host(host), model, "production")
 
 
 def diff_outcome(differences: tuple[Difference, ...] = (), require: Require = Require.IDENTICAL) -> Outcome:
-    """Of `diff`."""
+    """Return an outcome of `diff`."""
     request = DiffRequest("left", "right", options=GateOptions(require))
-    return Outcome(request, {}, {"comparison": comparison(differences)})
+    return Outcome(request, {}, {ComparisonName.COMPARISON: comparison(differences)})
 
 
 def check_outcome(differences: tuple[Difference, ...] = (), native_model: str = "") -> Outcome:
-    """Of `check`."""
-    found = comparison(differences, native_model=native_model)
-    return Outcome(CheckRequest(asked()), {"model_version": version()}, {"comparison": found})
+    """Return an outcome of `check`."""
+    return Outcome(
+        CheckRequest(version_request()),
+        {VersionRole.MODEL_VERSION: model_version()},
+        {ComparisonName.COMPARISON: comparison(differences, native_model=native_model)},
+    )
 
 
 def compare_outcome(run: Comparison, reg: Comparison) -> Outcome:
-    """Of `compare`."""
-    versions = {"tracking_server_1": version(), "tracking_server_2": version("Wine_Imported")}
-    comparisons = {"run_model_comparison": run, "reg_model_comparison": reg}
-    request = CompareRequest(asked(), asked("https://example.org", "Wine_Imported"))
-    return Outcome(request, versions, comparisons)
+    """Return an outcome of `compare`."""
+    return Outcome(
+        CompareRequest(version_request(), version_request("https://example.org", "Wine_Imported")),
+        {
+            VersionRole.TRACKING_SERVER_1: model_version(),
+            VersionRole.TRACKING_SERVER_2: model_version("Wine_Imported"),
+        },
+        {ComparisonName.RUN_MODELS: run, ComparisonName.REG_MODELS: reg},
+    )

@@ -14,7 +14,7 @@ from model_gate.action.inputs import in_words_of_inputs
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
-from model_gate.reporting.phrases import one_line
+from model_gate.reporting.phrases import describe_all
 
 # The runner cuts at 4,096, and shows ten of a kind.
 _MAX_MESSAGE = 1_000
@@ -95,7 +95,7 @@ def _subject(names: ModelNames) -> str:
 
 
 def _how(comparison: Comparison) -> str:
-    return f"differ: {one_line(comparison.differences, _PATHS)}"
+    return f"differ: {describe_all(comparison.differences, _PATHS)}"
 
 
 def _notices(outcome: Outcome) -> Iterator[Annotation]:

@@ -50,7 +50,7 @@ class WorkflowReporter:
         """A line now and then, so that a long transfer does not look like a hang."""
         yield LogProgress()
 
-    def keep_secret(self, secrets: Iterable[str]) -> None:
+    def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Have the runner mask them in every later step too."""
         for secret in secrets:
             # A secret of several lines is masked as a whole and line by line.
@@ -58,7 +58,7 @@ class WorkflowReporter:
                 self._masked.add(secret)
                 print_line(f"::add-mask::{command_data(secret)}")
 
-    def tell(self, ending: CommandResult) -> None:
+    def show_result(self, ending: CommandResult) -> None:
         """Outputs, log, annotations, summary.
 
         Raises:
@@ -137,12 +137,12 @@ class LogProgress:
 
     def received(self, name: str, size: int) -> None:
         """Say how far it is, now and then."""
-        self._tallies.receive(name, size)
+        self._tallies.add_received(name, size)
         self._tell_now_and_then()
 
     def advance(self, files: int) -> None:
         """Say how far it is, now and then."""
-        self._tallies.compare(files)
+        self._tallies.add_compared(files)
         self._tell_now_and_then()
 
     def _tell_now_and_then(self) -> None:

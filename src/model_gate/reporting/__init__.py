@@ -1,1 +1,1 @@
-"""Presents an outcome: the JSON report, the terminal text, and progress."""
+"""Presents progress and the result of a command: the JSON report, the terminal text and the progress bars."""

@@ -6,9 +6,9 @@ import os
 
 
 def print_line(text: str, descriptor: int = 1) -> None:
-    """Write a text and a line's end to standard output, or to another descriptor."""
-    # Names of files and models may hold what the terminal's encoding does not; and a reader may be gone (`| head`) or
-    # its disk full, which must not change the exit code.
+    """Write a text and a line break to a file descriptor, by default to standard output. Failures are ignored."""
+    # The terminal's encoding may lack characters of a file's name. A closed pipe (`| head`) or a full disk must not
+    # change the exit code.
     try:
         with os.fdopen(os.dup(descriptor), "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text + "\n")

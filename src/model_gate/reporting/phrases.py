@@ -1,4 +1,4 @@
-"""Differences in one phrase each, and in one line for annotations and the like."""
+"""Describes differences in short phrases, for the terminal, the log, annotations and the summary."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.wording import byte_count, printable, truncate
 
 _MAX_PHRASE = 160
+_KIND_RANKS = {"packages": 0, "MLmodel": 1}
+_OTHER_RANK = 2
 
 
 def describe(difference: Difference) -> str:
-    """One difference in one phrase, without its path."""
+    """Describe one difference in a phrase, without its path.
+
+    >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000))
+    'only in the first model (2,000 bytes)'
+    """
     if difference.kind is DifferenceKind.ONLY_LEFT:
         return f"only in the first model ({byte_count(difference.left_size or 0)})"
     if difference.kind is DifferenceKind.ONLY_RIGHT:
@@ -23,35 +29,30 @@ def describe(difference: Difference) -> str:
     sizes = byte_count(difference.left_size or 0)
     if difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    where = "" if difference.offset is None else f", first at byte {difference.offset:,}"
-    return f"content differs ({sizes}{where})"
+    offset = "" if difference.offset is None else f", first at byte {difference.offset:,}"
+    return f"content differs ({sizes}{offset})"
 
 
-def one_line(differences: Sequence[Difference], most: int = 4) -> str:
-    """The differences in one line, as in `requirements.txt: pandas 2.3 → 3.1; model.pkl: 4 of 48 bytes differ`.
+def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
+    """Describe the first differences in one printable line, the most important first.
 
-    What matters comes first: what says nothing about the model is told last. The line has no control characters.
+    As in `requirements.txt: pandas 2.3 → 3.1; model.pkl: 4 of 48 bytes differ`.
     """
     ordered = in_order(differences)
-    parts = [f"{truncate(printable(each.path), _MAX_PHRASE)}: {describe(each)}" for each in ordered[:most]]
-    if len(ordered) > most:
-        parts.append(f"and {len(ordered) - most:,} more")
+    parts = [
+        f"{truncate(printable(difference.path), _MAX_PHRASE)}: {describe(difference)}" for difference in ordered[:limit]
+    ]
+    if len(ordered) > limit:
+        parts.append(f"and {len(ordered) - limit:,} more")
     return "; ".join(parts)
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
-    """The differences by what they say: packages before code and weights, what is rewritten anyway last."""
+    """Sort differences by importance: packages before code and weights, rewritten files last."""
     return sorted(differences, key=rank)
 
 
 def rank(difference: Difference) -> tuple[bool, int]:
-    """Where a difference comes in that order."""
-    return bool(difference.rewrite_reason), _RANKS.get(_kind(difference), _OTHER_RANK)
-
-
-_RANKS = {"packages": 0, "MLmodel": 1}
-_OTHER_RANK = 2
-
-
-def _kind(difference: Difference) -> str:
-    return difference.explanation.kind if difference.explanation else ""
+    """Return the sort key of a difference: the most important has the lowest."""
+    kind = difference.explanation.kind if difference.explanation else ""
+    return bool(difference.rewrite_reason), _KIND_RANKS.get(kind, _OTHER_RANK)

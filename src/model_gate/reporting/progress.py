@@ -1,4 +1,4 @@
-"""Tells a person who waits what is being done; silent where nobody watches."""
+"""Counts the progress of a comparison, and shows it on a terminal."""
 
 from __future__ import annotations
 
@@ -18,47 +18,47 @@ _DRAW_SECONDS = 0.1
 
 
 class ProgressCounts:
-    """What was told so far: counts that any thread may add to.
+    """Thread-safe counts of files and bytes.
 
     Attributes:
-        files: Pairs to compare.
-        compared: Pairs compared.
+        files: Pairs of files to compare.
+        compared: Pairs compared so far.
         sizes: Bytes to fetch, by model.
-        come: Bytes fetched, by model.
+        received: Bytes fetched so far, by model.
     """
 
     def __init__(self, files: int = 0, sizes: Mapping[str, int] | None = None) -> None:
         self.files = files
         self.compared = 0
         self.sizes = dict(sizes or {})
-        self.come = dict.fromkeys(self.sizes, 0)
+        self.received = dict.fromkeys(self.sizes, 0)
         self._lock = threading.Lock()
 
-    def receive(self, name: str, size: int) -> None:
-        """Count bytes."""
+    def add_received(self, name: str, size: int) -> None:
+        """Count bytes of a model as fetched."""
         with self._lock:
-            self.come[name] += size
+            self.received[name] += size
 
-    def compare(self, files: int) -> None:
-        """Count pairs."""
+    def add_compared(self, files: int) -> None:
+        """Count pairs as compared."""
         with self._lock:
             self.compared += files
 
 
 class TerminalProgress:
-    """A line for each listing, then a bar for each model's bytes and one for the files, on standard error.
+    """Progress lines on standard error: one for each listing, then a bar for each model's bytes and one for the files.
 
-    They are gone when it ends. Use it as a context manager. Silent where standard error is not a terminal.
+    Use as a context manager, which removes the lines when it exits. Silent if standard error is not a terminal.
     """
 
     def __init__(self) -> None:
         self._rich: RichProgress | None = None
         self._listings: dict[str, TaskID] = {}
-        self._fetching: dict[str, TaskID] = {}
-        self._comparing: TaskID | None = None
-        self._tallies = ProgressCounts()
+        self._fetches: dict[str, TaskID] = {}
+        self._comparison: TaskID | None = None
+        self._counts = ProgressCounts()
         self._lock = threading.Lock()
-        self._drawn = 0.0
+        self._last_draw = 0.0
 
     def __enter__(self) -> TerminalProgress:
         if sys.stderr.isatty():
@@ -74,7 +74,7 @@ class TerminalProgress:
             self._rich.stop()
 
     def listing(self, name: str, files: int) -> None:
-        """Show how many files of that model were found."""
+        """Show the number of files listed so far in a model."""
         if self._rich is None:
             return
         if name not in self._listings:
@@ -82,67 +82,68 @@ class TerminalProgress:
         self._rich.update(self._listings[name], shown=f"{files:,} files")
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Show bars for these."""
+        """Replace the listings by bars for the models' bytes and for the files."""
         if self._rich is None:
             return
         for task in self._listings.values():
             self._rich.update(task, visible=False)
-        self._tallies = ProgressCounts(files, sizes)
-        self._fetching = {
+        self._counts = ProgressCounts(files, sizes)
+        self._fetches = {
             name: self._rich.add_task(f"fetch {name}", total=max(size, 1), shown="") for name, size in sizes.items()
         }
-        self._comparing = self._rich.add_task("compare", total=max(files, 1), shown=f"0/{files:,} files")
+        self._comparison = self._rich.add_task("compare", total=max(files, 1), shown=f"0/{files:,} files")
 
     def received(self, name: str, size: int) -> None:
-        """Move the model's bar."""
+        """Advance the bar of a model's bytes."""
         if self._rich is not None:
-            self._tallies.receive(name, size)
-            self._draw_now_and_then(self._rich)
+            self._counts.add_received(name, size)
+            self._draw_at_intervals(self._rich)
 
     def advance(self, files: int) -> None:
-        """Move the files' bar."""
+        """Advance the bar of the files."""
         if self._rich is not None:
-            self._tallies.compare(files)
-            self._draw_now_and_then(self._rich)
+            self._counts.add_compared(files)
+            self._draw_at_intervals(self._rich)
 
-    def _draw_now_and_then(self, rich: RichProgress) -> None:
+    def _draw_at_intervals(self, rich: RichProgress) -> None:
         with self._lock:
             now = time.monotonic()
-            # Drawing costs more than comparing a small file.
-            if now - self._drawn < _DRAW_SECONDS:
+            # Drawing takes longer than comparing a small file.
+            if now - self._last_draw < _DRAW_SECONDS:
                 return
-            self._drawn = now
+            self._last_draw = now
         self._draw(rich)
 
     def _draw(self, rich: RichProgress) -> None:
-        tallies = self._tallies
-        for name, task in self._fetching.items():
-            rich.update(task, completed=tallies.come[name], shown=_amounts(tallies.come[name], tallies.sizes[name]))
-        if self._comparing is not None:
-            shown = f"{tallies.compared:,}/{tallies.files:,} files"
-            rich.update(self._comparing, completed=tallies.compared, shown=shown)
+        counts = self._counts
+        for name, task in self._fetches.items():
+            received = counts.received[name]
+            rich.update(task, completed=received, shown=_megabytes(received, counts.sizes[name]))
+        if self._comparison is not None:
+            shown = f"{counts.compared:,}/{counts.files:,} files"
+            rich.update(self._comparison, completed=counts.compared, shown=shown)
 
 
-def progress_text(tallies: ProgressCounts, seconds: float) -> str:
-    """Totals, rates and the time that is left, after so many seconds.
+def progress_text(counts: ProgressCounts, seconds: float) -> str:
+    """Return totals, rates and remaining time in one line, for counts that took `seconds` so far.
 
-    As in: `3 of 10 files compared; run_model/server_1: 5.0 of 10.0 MB at 1.0 MB/s, 5 s left`.
+    As in `3 of 10 files compared; run_model/server_1: 5.0 of 10.0 MB at 1.0 MB/s, 5 s left`.
     """
-    told = [f"{tallies.compared:,} of {tallies.files:,} files compared"]
-    for name, total in tallies.sizes.items():
-        come = tallies.come[name]
-        rate = come / max(seconds, 0.001)
-        left = f", {(total - come) / rate:,.0f} s left" if rate and come < total else ""
-        told.append(f"{name}: {_amounts(come, total)} at {rate / 1e6:,.1f} MB/s{left}")
-    return "; ".join(told)
+    parts = [f"{counts.compared:,} of {counts.files:,} files compared"]
+    for name, total in counts.sizes.items():
+        received = counts.received[name]
+        rate = received / max(seconds, 0.001)
+        left = f", {(total - received) / rate:,.0f} s left" if rate and received < total else ""
+        parts.append(f"{name}: {_megabytes(received, total)} at {rate / 1e6:,.1f} MB/s{left}")
+    return "; ".join(parts)
 
 
-def _amounts(come: int, total: int) -> str:
-    return f"{come / 1e6:,.1f} of {total / 1e6:,.1f} MB"
+def _megabytes(received: int, total: int) -> str:
+    return f"{received / 1e6:,.1f} of {total / 1e6:,.1f} MB"
 
 
 def _rich_progress() -> RichProgress:
-    # Rich costs a tenth of a second: only those who see it pay.
+    # Importing rich takes a tenth of a second, so it is imported only if there is a terminal.
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 

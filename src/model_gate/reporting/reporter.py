@@ -1,4 +1,4 @@
-"""How people hear of a command: a protocol, and the terminal's way. The GitHub Action has another one."""
+"""Presents progress and the result of a command: the interface, and its implementation for the terminal."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from model_gate.reporting.terminal import error_text, verdict_text
 
 @dataclass(frozen=True)
 class CommandResult:
-    """How a command ended.
+    """Result of a command.
 
     Attributes:
-        outcome: What was found, or why nothing could be.
-        report_file: Where the report is; None if it could not be written.
-        redactor: Knows every secret of this command: no text may leave the program without it.
-        is_verbose: Whether to show what lies behind an error.
+        outcome: The verdict or the error.
+        report_file: The report; None if it could not be written.
+        redactor: Removes every secret of this command. Every text must pass through it before it is printed or written.
+        is_verbose: Whether to show the details of an error.
     """
 
     outcome: Outcome
@@ -35,37 +35,37 @@ class CommandResult:
 
 
 class Reporter(Protocol):
-    """One way to tell people what a command does and how it ended."""
+    """Presents the progress and the result of a command to people."""
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """What is told while the gate works."""
+        """Return a context that presents progress while the gate works."""
 
-    def keep_secret(self, secrets: Iterable[str]) -> None:
-        """These texts were met: see to it that nobody shows them."""
+    def mask_secrets(self, secrets: Iterable[str]) -> None:
+        """Prevent later output, by this or other programs, from showing these secrets."""
 
-    def tell(self, ending: CommandResult) -> None:
-        """Tell the end.
+    def show_result(self, result: CommandResult) -> None:
+        """Present the result.
 
         Raises:
-            ModelGateError: It cannot be told where somebody relies on it.
+            ModelGateError: An output that other programs rely on cannot be written.
         """
 
 
 class TerminalReporter:
-    """The verdict on standard output, an error on standard error."""
+    """Prints the verdict to standard output and an error to standard error."""
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """A bar, where there is a terminal."""
+        """Return progress bars, which are silent without a terminal."""
         return TerminalProgress()
 
-    def keep_secret(self, secrets: Iterable[str]) -> None:
-        """Nothing: the redactor is all there is."""
+    def mask_secrets(self, secrets: Iterable[str]) -> None:
+        """Do nothing: the redactor covers all output of this reporter."""
 
-    def tell(self, ending: CommandResult) -> None:
-        """One screen of text."""
-        error = ending.outcome.error
+    def show_result(self, result: CommandResult) -> None:
+        """Print the result on at most one screen."""
+        error = result.outcome.error
         if error is None:
-            print_line(ending.redactor.text(verdict_text(ending.outcome, ending.report_file)))
+            print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))
             return
-        detail = f"\n{error.detail}" if ending.is_verbose and error.detail else ""
-        print_line(ending.redactor.text(error_text(error) + detail), sys.stderr.fileno())
+        detail = f"\n{error.detail}" if result.is_verbose and error.detail else ""
+        print_line(result.redactor.text(error_text(error) + detail), sys.stderr.fileno())

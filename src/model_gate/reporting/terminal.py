@@ -1,4 +1,4 @@
-"""A verdict as text that fits one screen."""
+"""Formats a verdict or an error for the terminal, on one screen of text."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ from model_gate.domain.wording import plural, printable
 from model_gate.errors import ModelGateError
 from model_gate.reporting.phrases import describe, in_order
 
-# Lines for differences and their details, by how many comparisons differ: all of it must fit 24 lines.
-_ROOM = {1: 14, 2: 6}
+# Lines for differences and details in each comparison, by the number of comparisons that differ: the text has at most
+# 24 lines.
+_LINES_PER_COMPARISON = {1: 14, 2: 6}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
 _MAX_IGNORED = 3
@@ -24,18 +25,20 @@ _MAX_PATH = 100
 
 
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
-    """What was compared, the verdict, the first differences and where the report is."""
+    """Return the compared models, the first differences, the verdict and the path of the report."""
     lines = [*_request_lines(outcome), ""]
-    shown: dict[int, str] = {}
-    room = _ROOM.get(len({id(each) for each in outcome.comparisons.values() if not each.equals}), 0)
+    # A registry model that is also the run model is one comparison under two names, and is described once.
+    titles: dict[int, str] = {}
+    different = {id(comparison) for comparison in outcome.comparisons.values() if not comparison.equals}
+    room = _LINES_PER_COMPARISON.get(len(different), 0)
     for name, comparison in outcome.comparisons.items():
         title = outcome.model_names(name).title
-        if id(comparison) in shown:
+        if id(comparison) in titles:
             word = "equal" if comparison.equals else "different"
-            lines.append(f"{title}: {word} too, being at the same locations as the {shown[id(comparison)]}")
+            lines.append(f"{title}: {word} too, being at the same locations as the {titles[id(comparison)]}")
             continue
-        shown[id(comparison)] = title
-        lines += _comparison(title, comparison, room)
+        titles[id(comparison)] = title
+        lines += _comparison_lines(title, comparison, room)
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -43,7 +46,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
 
 
 def error_text(error: ModelGateError) -> str:
-    """The error as a sentence, and what to do."""
+    """Return the message of an error, and its remedy on a second line."""
     remedy = f"\n  {error.remedy}" if error.remedy else ""
     return f"error: {error.message}{remedy}"
 
@@ -51,13 +54,13 @@ def error_text(error: ModelGateError) -> str:
 def _request_lines(outcome: Outcome) -> Iterator[str]:
     if outcome.request is None:
         return
-    # A check has one version.
+    # A check has one subject, the other commands have two.
     for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
         yield f"{word:<9}{subject}"
 
 
 def _subjects(outcome: Outcome) -> list[str]:
-    """Return the versions, or without versions the locations, left before right."""
+    """Return the versions or, if the request has none, the two locations."""
     versions = outcome.requested_versions
     if versions:
         return [_version(request, outcome.versions.get(role)) for role, request in versions.items()]
@@ -68,34 +71,34 @@ def _subjects(outcome: Outcome) -> list[str]:
     ]
 
 
-def _version(asked: VersionRequest, found: ModelVersion | None) -> str:
-    if found is None:
-        return f"{asked.model} {asked.version_or_stage} on {asked.host.address}"
-    names = [found.stage, *(f"@{alias}" for alias in found.aliases)]
+def _version(request: VersionRequest, version: ModelVersion | None) -> str:
+    if version is None:
+        return f"{request.model} {request.version_or_stage} on {request.host.address}"
+    names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
     also = f" ({', '.join(filter(None, names))})" if any(names) else ""
-    commit = f", commit {found.lineage.git_commit[:8]}" if found.lineage.git_commit else ""
-    run = f", run {found.lineage.run_id[:8]}{commit}" if found.lineage.run_id else ""
-    return f"{asked.model} version {found.version}{also} on {asked.host.address}{run}"
+    commit = f", commit {version.lineage.git_commit[:8]}" if version.lineage.git_commit else ""
+    run = f", run {version.lineage.run_id[:8]}{commit}" if version.lineage.run_id else ""
+    return f"{request.model} version {version.version}{also} on {request.host.address}{run}"
 
 
-def _comparison(name: str, comparison: Comparison, room: int) -> Iterator[str]:
+def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator[str]:
     left = comparison.left
     native = f" ({comparison.native_model} only)" if comparison.native_model else ""
     if comparison.same_location:
-        yield f"{name}{native}: equal, since both are one and the same location; nothing was downloaded"
+        yield f"{title}{native}: equal, since both are one and the same location; nothing was downloaded"
         yield f"  {printable(left.location.uri)}"
     elif comparison.equals:
-        # The digest is of all files: with ignored ones, the two may have different ones.
+        # Digests cover all files, so equal models with ignored files can have different digests.
         digest = f", sha256 {left.digest[:12]}…" if left.digest and not comparison.ignored else ""
-        yield f"{name}{native}: equal ({plural(left.files, 'file')}, {left.size:,} bytes{digest})"
+        yield f"{title}{native}: equal ({plural(left.files, 'file')}, {left.size:,} bytes{digest})"
     else:
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = plural(len(comparison.differences), "difference")
-        yield f"{name}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
-        yield from _differences(comparison.differences, room - sum(1 for _ in _ignored(comparison)))
+        yield f"{title}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
+        yield from _difference_lines(comparison.differences, room - sum(1 for _ in _ignored_lines(comparison)))
         if comparison.not_compared:
             yield f"  {plural(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
-    yield from _ignored(comparison)
+    yield from _ignored_lines(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
 
@@ -106,55 +109,58 @@ def _rest(comparison: Comparison) -> str:
         return "not compared to the end"
     if rest.equals:
         return "equal"
-    return f"different in {', '.join(_shown_path(each.path) for each in rest.differences[:4])}"
+    return f"different in {', '.join(_short_path(difference.path) for difference in rest.differences[:4])}"
 
 
-def _differences(differences: Sequence[Difference], room: int) -> Iterator[str]:
+def _difference_lines(differences: Sequence[Difference], room: int) -> Iterator[str]:
     ordered = in_order(differences)
     shown = ordered[: min(_MAX_DIFFERENCES, room - 1)]
-    more = len(ordered) - len(shown)
-    room -= len(shown) + bool(more)
+    hidden = len(ordered) - len(shown)
+    room -= len(shown) + bool(hidden)
     for difference in shown:
-        phrase = describe(difference)
-        identity = (
-            f"  [{difference.rewrite_reason}]"
-            if difference.rewrite_reason and difference.rewrite_reason != phrase
-            else ""
-        )
-        yield f"  {_shown_path(difference.path)}: {phrase}{_first_byte(difference)}{identity}"
-        details = list(_details(difference, room))
+        yield _difference_line(difference)
+        details = list(_detail_lines(difference, room))
         room -= len(details)
         yield from details
-    if more:
-        yield f"  … and {more:,} more, in the report"
+    if hidden:
+        yield f"  … and {hidden:,} more, in the report"
+
+
+def _difference_line(difference: Difference) -> str:
+    phrase, reason = describe(difference), difference.rewrite_reason
+    suffix = f"  [{reason}]" if reason and reason != phrase else ""
+    return f"  {_short_path(difference.path)}: {phrase}{_first_byte(difference)}{suffix}"
 
 
 def _first_byte(difference: Difference) -> str:
-    """Where what can only be told by its bytes begins to differ."""
-    is_bytes = difference.explanation is not None and difference.explanation.kind in {"bytes", "pickle"}
-    is_told = difference.explanation is not None and bool(difference.explanation.summary)
-    return f", first at byte {difference.offset:,}" if is_bytes and is_told and difference.offset is not None else ""
+    """Return the offset of the first difference, for kinds whose summary says nothing about the position."""
+    explanation = difference.explanation
+    if explanation is None or explanation.kind not in {"bytes", "pickle"}:
+        return ""
+    if not explanation.summary or difference.offset is None:
+        return ""
+    return f", first at byte {difference.offset:,}"
 
 
-def _shown_path(path: str) -> str:
+def _short_path(path: str) -> str:
     text = printable(path)
     half = _MAX_PATH // 2
     return text if len(text) <= _MAX_PATH else f"{text[:half]}…{text[-half:]}"
 
 
-def _details(difference: Difference, room: int) -> Iterator[str]:
-    """What there is to say beyond the phrase; nothing of what says nothing about the model."""
+def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
+    """Yield what the explanation adds to the phrase, but nothing that MLflow or a format rewrites."""
     explanation = difference.explanation
     if explanation is None or (difference.rewrite_reason and explanation.rewrite_reason):
         return
-    details = [_field(each) for each in explanation.fields if not each.rewrite_reason] or list(explanation.lines)
+    details = [_field(change) for change in explanation.fields if not change.rewrite_reason] or list(explanation.lines)
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
     details = [*filter(None, [explanation.note]), *details]
-    most = min(_MAX_DETAILS, room)
-    if len(details) > most:
-        # The last line says that there is more.
-        details = [*details[: most - 1], "…"] if most > 1 else []
+    limit = min(_MAX_DETAILS, room)
+    if len(details) > limit:
+        # The last line shows that there are more.
+        details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
         yield f"      {printable(detail)[:_MAX_WIDTH]}"
 
@@ -163,33 +169,33 @@ def _field(change: FieldChange) -> str:
     if change.left == change.right:
         return f"{change.field}: {change.meaning}"
     meaning = f" ({change.meaning})" if change.meaning else ""
-    return f"{change.field}: {_shown(change.left)} → {_shown(change.right)}{meaning}"
+    return f"{change.field}: {_value(change.left)} → {_value(change.right)}{meaning}"
 
 
-def _ignored(comparison: Comparison) -> Iterator[str]:
+def _value(value: str | None) -> str:
+    return "(none)" if value is None else value
+
+
+def _ignored_lines(comparison: Comparison) -> Iterator[str]:
     words = {True: "the same", False: "differs", None: "not compared"}
-    # What differs comes first.
-    ordered = sorted(comparison.ignored, key=lambda each: each.equals is not False)
+    # Paths that differ come first.
+    ordered = sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
     for ignored in ordered[:_MAX_IGNORED]:
-        yield f"  ignored: {_shown_path(ignored.path)} ({words[ignored.equals]})"
+        yield f"  ignored: {_short_path(ignored.path)} ({words[ignored.equals]})"
     if len(ordered) > _MAX_IGNORED:
         yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
-    used = {each.pattern for each in comparison.ignored}
+    used = {ignored.pattern for ignored in comparison.ignored}
     unused = [pattern for pattern in comparison.ignore if pattern not in used]
     if unused and not comparison.same_location:
         yield f"  ignored: nothing by {', '.join(map(printable, unused))[:_MAX_WIDTH]}"
 
 
-def _shown(value: str | None) -> str:
-    return "(none)" if value is None else value
-
-
 def _ignored_count(outcome: Outcome) -> str:
-    """A verdict does not go without what it leaves out."""
-    paths = {each.path: each for comparison in outcome.comparisons.values() for each in comparison.ignored}
+    """Return the number of ignored paths, as a suffix of the verdict."""
+    paths = {ignored.path: ignored for comparison in outcome.comparisons.values() for ignored in comparison.ignored}
     if not paths:
         return ""
-    differing = sum(each.equals is False for each in paths.values())
+    differing = sum(ignored.equals is False for ignored in paths.values())
     return f" ({plural(len(paths), 'path')} ignored, {differing:,} known to differ)"
 
 

@@ -1,11 +1,11 @@
-"""Differences in one line, for annotations."""
+"""Phrases for differences, as in annotations."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation
-from model_gate.reporting.phrases import describe, one_line
+from model_gate.reporting.phrases import describe, describe_all
 from tests.support.explained import explain
 
 
@@ -13,7 +13,7 @@ def content(path: str, explanation: Explanation, identity: str = "") -> Differen
     return Difference(path, DifferenceKind.CONTENT, 10, 10, offset=0, rewrite_reason=identity, explanation=explanation)
 
 
-def test_one_line_says_what_matters_first(tmp_path: Path) -> None:
+def test_important_differences_come_first(tmp_path: Path) -> None:
     differences = [
         content("MLmodel", explain(tmp_path, "MLmodel", b"run_id: 1\n", b"run_id: 2\n"), "only run_id differs"),
         content("model.pkl", explain(tmp_path, "model.bin", bytes(48_112), bytes(48_108) + b"1234")),
@@ -22,22 +22,22 @@ def test_one_line_says_what_matters_first(tmp_path: Path) -> None:
             explain(tmp_path, "requirements.txt", b"scikit-learn==1.5.2\n", b"scikit-learn==1.6.0\n"),
         ),
     ]
-    assert one_line(differences) == (
+    assert describe_all(differences) == (
         "requirements.txt: scikit-learn 1.5.2 → 1.6.0; model.pkl: 4 of 48,112 bytes differ; "
         "MLmodel: only run_id differs"
     )
 
 
-def test_one_line_is_one_line_and_short_whatever_the_names_are() -> None:
+def test_description_of_hostile_names_is_one_short_line() -> None:
     differences = [
         content(f"{number}\n::error::" + "x" * 9_000, Explanation("text", "a\nb" * 9_000)) for number in range(50)
     ]
-    line = one_line(differences)
+    line = describe_all(differences)
     assert "\n" not in line
     assert len(line) < 2_000
     assert line.endswith("; and 46 more")
 
 
-def test_what_was_not_fetched_is_told_by_its_sizes() -> None:
+def test_files_that_are_not_fetched_are_described_by_size() -> None:
     assert describe(Difference("a", DifferenceKind.CONTENT, 10, 20)) == "content differs (10 → 20 bytes)"
     assert describe(Difference("a", DifferenceKind.ONLY_LEFT, 1)) == "only in the first model (1 byte)"

@@ -1,4 +1,4 @@
-"""Progress is for a person at a terminal, and for nobody else."""
+"""Progress: shown on a terminal only."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.support.faulty_server import MODEL, FaultyServer
 from tests.support.gates import check
 
 
-def _copies() -> FaultyServer:
+def server_with_registry_copy() -> FaultyServer:
     server = FaultyServer()
     for model in ("Wine", "copies"):
         server.add(model, MODEL)
@@ -20,24 +20,24 @@ def _copies() -> FaultyServer:
     return server
 
 
-def test_a_terminal_shows_what_is_listed_and_fetched(tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    with _copies() as server:
-        ended = subprocess.run(
+def test_terminal_shows_listing_and_comparison(tmp_path: Path) -> None:
+    reading_end, writing_end = pty.openpty()
+    with server_with_registry_copy() as server:
+        process = subprocess.run(
             [BIN / "model-gate", "check", "--model", "Wine", "--version-or-stage", "1"],
             cwd=tmp_path,
             env=clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "TERM": "xterm", "COLUMNS": "120"},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=theirs,
+            stderr=writing_end,
             check=True,
         )
-    os.close(theirs)
-    shown = _read_all(ours).decode()
+    os.close(writing_end)
+    shown = _read_all(reading_end).decode()
     assert "compare" in shown
     assert f"/{len(MODEL)} files" in shown
-    assert "EQUAL" in ended.stdout.decode()
-    assert "\x1b" not in ended.stdout.decode()
+    assert "EQUAL" in process.stdout.decode()
+    assert "\x1b" not in process.stdout.decode()
 
 
 def _read_all(descriptor: int) -> bytes:
@@ -47,12 +47,12 @@ def _read_all(descriptor: int) -> bytes:
             while chunk := terminal.read(65536):
                 content += chunk
         except OSError:
-            # How Linux tells that the other end is closed.
+            # Linux raises an error when the other end is closed.
             pass
     return content
 
 
-def test_without_a_terminal_there_is_none(tmp_path: Path) -> None:
-    with _copies() as server:
-        ran = check(tmp_path, server.url, "Wine", "1")
-    assert (ran.status, ran.stderr) == ("equal", "")
+def test_progress_is_silent_without_a_terminal(tmp_path: Path) -> None:
+    with server_with_registry_copy() as server:
+        result = check(tmp_path, server.url, "Wine", "1")
+    assert (result.status, result.stderr) == ("equal", "")

@@ -1,4 +1,4 @@
-"""What a person reads: the verdict on one screen, in words that say what to do."""
+"""Terminal text: the verdict on one screen, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -34,16 +34,22 @@ def text_of(outcome: Outcome) -> str:
     return verdict_text(outcome, Path("report.json"))
 
 
-@pytest.mark.parametrize("found", [THREE, ONE_OF_EACH, TWELVE, THREE[:1], IDENTITY])
-def test_a_verdict_fits_one_screen(found: tuple[Difference, ...]) -> None:
+@pytest.mark.parametrize(
+    "differences",
+    [THREE, ONE_OF_EACH, TWELVE, THREE[:1], IDENTITY],
+    ids=["three", "one of each", "twelve", "one", "identity"],
+)
+def test_verdict_fits_on_one_screen(differences: tuple[Difference, ...]) -> None:
     outcomes = [
-        diff_outcome(found),
-        check_outcome(found, native_model="model.pkl"),
-        compare_outcome(comparison(found), comparison(found)),
-        compare_outcome(comparison(found, native_model="model.pkl"), comparison(found, native_model="model.pkl")),
-        compare_outcome(comparison(found), comparison()),
+        diff_outcome(differences),
+        check_outcome(differences, native_model="model.pkl"),
+        compare_outcome(comparison(differences), comparison(differences)),
+        compare_outcome(
+            comparison(differences, native_model="model.pkl"), comparison(differences, native_model="model.pkl")
+        ),
+        compare_outcome(comparison(differences), comparison()),
     ]
-    shared = comparison(found, native_model="model.pkl")
+    shared = comparison(differences, native_model="model.pkl")
     outcomes.append(compare_outcome(shared, shared))
     for outcome in outcomes:
         lines = text_of(outcome).splitlines()
@@ -51,7 +57,7 @@ def test_a_verdict_fits_one_screen(found: tuple[Difference, ...]) -> None:
         assert all(len(line) <= 200 for line in lines)
 
 
-def test_three_differences_are_all_named_with_details_of_the_first() -> None:
+def test_three_differences_are_all_listed_with_details_of_the_first() -> None:
     text = text_of(diff_outcome(THREE))
     for difference in THREE:
         assert f"{difference.path}: content differs (10 → 20 bytes, first at byte 5)" in text
@@ -60,14 +66,14 @@ def test_three_differences_are_all_named_with_details_of_the_first() -> None:
     assert "more, in the report" not in text
 
 
-def test_more_differences_than_fit_are_counted() -> None:
+def test_differences_that_do_not_fit_are_counted() -> None:
     text = text_of(diff_outcome(TWELVE))
     assert "12 differences" in text
     assert "data/00.txt" in text
     assert "… and 6 more, in the report" in text
 
 
-def test_each_kind_of_difference_is_said_in_words() -> None:
+def test_each_kind_of_difference_has_a_phrase() -> None:
     text = text_of(diff_outcome(ONE_OF_EACH))
     assert "a: only in the first model (1 byte)" in text
     assert "b: only in the second model (2,000 bytes)" in text
@@ -75,7 +81,7 @@ def test_each_kind_of_difference_is_said_in_words() -> None:
     assert "d: content differs (10 bytes)" in text
 
 
-def test_what_mlflow_rewrites_comes_last() -> None:
+def test_rewritten_files_come_last() -> None:
     text = text_of(diff_outcome((*IDENTITY, Difference("z", DifferenceKind.ONLY_LEFT, 1, None))))
     assert text.index("  z: ") < text.index("  MLmodel: ")
 
@@ -96,18 +102,18 @@ def test_what_mlflow_rewrites_comes_last() -> None:
         ),
     ],
 )
-def test_the_verdict_and_the_report_are_the_last_lines(outcome: Outcome, verdict: str) -> None:
+def test_verdict_and_report_file_are_the_last_lines(outcome: Outcome, verdict: str) -> None:
     assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
 
 
-def test_a_check_says_which_version_of_which_server_it_was() -> None:
+def test_check_starts_with_the_resolved_version() -> None:
     first = text_of(check_outcome()).splitlines()[0]
     assert first == (
         "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffeec0"
     )
 
 
-def test_a_compare_names_both_versions_and_both_comparisons() -> None:
+def test_compare_names_both_versions_and_both_comparisons() -> None:
     text = text_of(compare_outcome(comparison(), comparison(THREE)))
     assert "compare  Wine version 7" in text
     assert "with     Wine_Imported version 7" in text
@@ -115,11 +121,11 @@ def test_a_compare_names_both_versions_and_both_comparisons() -> None:
     assert "registry models: different, 3 differences in 3 paths" in text
 
 
-def test_no_password_is_shown() -> None:
+def test_password_in_a_host_is_not_shown() -> None:
     assert "s3cret" not in text_of(compare_outcome(comparison(), comparison()))
 
 
-def test_one_location_is_said_to_be_one() -> None:
+def test_models_at_the_same_location_are_reported_as_such() -> None:
     same = replace(comparison(), same_location=True)
     assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
 
@@ -132,23 +138,22 @@ def test_one_location_is_said_to_be_one() -> None:
         (RestOfModel(False, THREE), "different in MLmodel, conda.yaml, requirements.txt"),
     ],
 )
-def test_the_rest_of_the_model_is_told_beside_a_native_model(rest: RestOfModel, words: str) -> None:
-    found = replace(comparison(native_model="model.pkl"), rest=rest)
-    text = text_of(compare_outcome(found, comparison()))
+def test_rest_of_the_model_is_reported_beside_a_native_model(rest: RestOfModel, words: str) -> None:
+    run_models = replace(comparison(native_model="model.pkl"), rest=rest)
+    text = text_of(compare_outcome(run_models, comparison()))
     assert "run models (model.pkl only): equal" in text
     assert f"  the rest of the MLflow model: {words}" in text
 
 
-def test_hostile_names_stay_on_their_line_and_long_ones_are_cut() -> None:
+def test_hostile_paths_are_escaped_and_long_ones_are_cut() -> None:
     names = ["a\n::error::b", "\x1b[2J", "\udcff", "d/" * 1_000 + "f"]
-    found = tuple(Difference(name, DifferenceKind.ONLY_LEFT, 1, None) for name in names)
-    text = text_of(diff_outcome(found))
+    text = text_of(diff_outcome(tuple(Difference(name, DifferenceKind.ONLY_LEFT, 1, None) for name in names)))
     assert "\x1b" not in text
     assert "\\n::error::b" in text
     assert "\\xff" in text
     assert all(not line.startswith("::") and len(line) < 200 for line in text.splitlines())
 
 
-def test_an_error_is_its_sentence_and_its_remedy() -> None:
+def test_error_is_shown_as_message_and_remedy() -> None:
     assert error_text(ModelError("It is empty.", "Fill it.")) == "error: It is empty.\n  Fill it."
     assert error_text(ModelError("It is empty.")) == "error: It is empty."

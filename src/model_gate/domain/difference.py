@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class DifferenceKind(StrEnum):
-    """In what a path differs."""
+    """How a path differs between two models."""
 
     ONLY_LEFT = "only_left"
     ONLY_RIGHT = "only_right"
@@ -16,7 +16,7 @@ class DifferenceKind(StrEnum):
 
 
 class FileType(StrEnum):
-    """What a path is, where it is not the same on both sides."""
+    """Type of a path that is a file in one model and a directory in the other."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -24,14 +24,14 @@ class FileType(StrEnum):
 
 @dataclass(frozen=True)
 class FieldChange:
-    """A part of a file that differs: a field, a package, a tensor, a member; a value is None where it is not there.
+    """A part of a file that differs, such as a field, a package, a tensor or an archive member.
 
     Attributes:
-        field: Its path or name, as in `flavors.sklearn.sklearn_version`.
-        left: Its left value, as short text.
-        right: Its right value, as short text.
-        rewrite_reason: Why it is rewritten whenever the same model is logged again, "" if it is not.
-        meaning: What the change means, "" where that is plain.
+        field: Path or name of the part, as in `flavors.sklearn.sklearn_version`.
+        left: The left value as short text, None if the left file does not have the part.
+        right: The right value as short text, None if the right file does not have the part.
+        rewrite_reason: Why the part changes whenever the same model is saved again, "" if it does not.
+        meaning: What the change means, "" if the values are clear.
     """
 
     field: str
@@ -43,16 +43,16 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a difference in content consists of.
+    """Explanation of a difference in content.
 
     Attributes:
-        kind: As what the files were read: `MLmodel`, `packages`, `JSON`, `text`, `pickle`, `bytes`, …
-        summary: It in one phrase.
-        fields: The parts that differ, the first of them.
+        kind: How the files were read: `MLmodel`, `packages`, `JSON`, `text`, `pickle`, `bytes`, …
+        summary: The difference in one phrase.
+        fields: The first parts that differ.
         lines: For text, a unified diff without its header.
-        is_cut: Whether there is more than is told here.
-        note: Why the files could not be explained as what they are, "" if they could.
-        rewrite_reason: Why the difference says nothing about the model, "" if it does or may.
+        is_cut: Whether parts or lines were left out.
+        note: Why the files could not be read as their own kind, "" if they could.
+        rewrite_reason: Why the whole difference comes from saving the same model again, "" if it does not or may not.
     """
 
     kind: str = "bytes"
@@ -69,18 +69,19 @@ class Difference:
     """A path at which two models differ.
 
     Attributes:
-        path: Relative to the model's root; bytes that are not UTF-8 are surrogates.
-        kind: In what.
-        left_size: Bytes, None where there is no such file.
-        right_size: Bytes, None where there is no such file.
+        path: Path relative to the model's root; bytes that are not UTF-8 are surrogates.
+        kind: How the path differs.
+        left_size: Bytes of the left file, None if there is no left file.
+        right_size: Bytes of the right file, None if there is no right file.
         left_type: For kind `type` only.
         right_type: For kind `type` only.
-        offset: For kind `content`, the first byte that differs, counted from 0; None if the files were not fetched,
-            because their sizes already decided.
-        rewrite_reason: Why the difference says nothing about the model, "" if it does or may.
-        explanation: For kind `content`, if both files were there to be read.
-        is_native: Whether it belongs to what is judged, rather than to the rest of the MLflow model.
-        ignored_by: The glob by which it was asked to be ignored, "" if it was not.
+        offset: For kind `content`, the first byte that differs, counted from 0; None if the sizes differ and the files
+            were not fetched.
+        rewrite_reason: Why the difference comes from saving the same model again, "" if it does not or may not.
+        explanation: For kind `content`, if both files were fetched.
+        is_native: Whether the path belongs to the compared model; False for the rest of the MLflow model, beside a
+            native model.
+        ignored_by: The `ignore` glob that matches the path, "" if none does.
     """
 
     path: str
@@ -97,5 +98,5 @@ class Difference:
 
     @property
     def decides(self) -> bool:
-        """Whether it makes the models differ."""
+        """Whether the difference makes the models differ."""
         return self.is_native and not self.ignored_by

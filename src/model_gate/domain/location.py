@@ -1,4 +1,4 @@
-"""Where a model is: its physical URI, and the tracking server that serves it."""
+"""Locations of models: physical URIs, and the tracking servers that serve them."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Location:
-    """Where an MLflow model is.
+    """Location of an MLflow model.
 
     Attributes:
-        uri: Its physical URI, without credentials.
-        server: The address of the tracking server that serves it, where the URI means something only there.
-        local_path: The directory, if it is on this machine.
+        uri: Physical URI, without credentials.
+        server: Address of the tracking server that serves the URI, "" if the URI is valid without a server.
+        local_path: The directory, if the model is on this machine.
     """
 
     uri: str
@@ -23,19 +23,27 @@ class Location:
 
     @property
     def key(self) -> str:
-        """The same for two locations exactly if they are one and the same."""
+        """Key that is equal exactly if two locations are one and the same."""
         if self.local_path is not None:
             return str(self.local_path)
         return f"{self.server} {self.uri.rstrip('/')}"
 
 
 def is_local_uri(uri: str) -> bool:
-    """Whether a URI is a path on this machine."""
+    """Return whether a URI is a path on this machine.
+
+    >>> is_local_uri("./model"), is_local_uri("file:///model"), is_local_uri("s3://bucket/model")
+    (True, True, False)
+    """
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
 
 
 def split_profile(uri: str) -> tuple[str, str, str]:
-    """Scheme, profile and path of an artifact URI; the profile of `models://PROFILE@databricks/…`, or ""."""
+    """Split an artifact URI into scheme, Databricks profile ("" if there is none) and path.
+
+    >>> split_profile("models://PROFILE@databricks/wine/1")
+    ('models', 'PROFILE', 'wine/1')
+    """
     match = re.match(r"(models|dbfs|runs)://(?:([^/@]+)@)?databricks/+(.*)", uri)
     if match:
         return match.group(1), match.group(2) or "", match.group(3)

@@ -1,4 +1,4 @@
-"""An MLflow model as a set of files, and where it is: plain data."""
+"""An MLflow model as a set of files: plain data, and validation of its listing."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from model_gate.domain.wording import first_names
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
-# A tree larger than this is a loop of links or a hostile listing, not a model.
+# More files mean a loop of links or a hostile listing, not a model.
 MAX_FILES = 2_000_000
 
 
@@ -18,8 +18,9 @@ class Listing:
     """The files of a model.
 
     Attributes:
-        files: Size in bytes by path relative to the model's root, with `/`; bytes that are not UTF-8 are surrogates.
-        is_near: Whether whoever has the files answers at once.
+        files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
+            that are not UTF-8.
+        is_near: Whether the server answers with low latency.
     """
 
     files: Mapping[str, int]
@@ -27,11 +28,11 @@ class Listing:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total bytes."""
         return sum(self.files.values())
 
     def native_files(self, native_model: str) -> Iterator[str]:
-        """The paths that belong to the native model: the file itself, or all files of the directory."""
+        """Yield the paths of the native model: the file itself, or all files below the directory."""
         if native_model in self.files:
             yield native_model
             return
@@ -41,12 +42,12 @@ class Listing:
 
 @dataclass(frozen=True)
 class FileRequest:
-    """A file of a model that is to be fetched.
+    """Request to fetch a file of a model.
 
     Attributes:
-        path: Relative to the model's root.
-        size: Bytes, as listed.
-        destination: An empty file on this machine.
+        path: Path relative to the model's root.
+        size: Size in bytes, as listed.
+        destination: An empty file on this machine that receives the content.
     """
 
     path: str
@@ -55,10 +56,15 @@ class FileRequest:
 
 
 def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
-    """Refuse what is no model: without this, two empty directories would be equal.
+    """Reject a listing that is not a model. Otherwise two empty directories would be equal models.
+
+    Args:
+        listing: The listing.
+        uri: The model's URI, for the message.
+        mlmodel: Whether an MLmodel file is required at the root.
 
     Raises:
-        ModelError: There are no files, or (with `mlmodel`) none is called MLmodel at the root.
+        ModelError: There are no files, or the MLmodel file is missing.
     """
     if not listing.files:
         raise ModelError(
@@ -67,16 +73,16 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(
-            f"What is at {uri} is not an MLflow model: it has no MLmodel file, but {first_names(listing.files)}.",
-            "Register the model's directory, not one above or below it.",
+            f"{uri} is not an MLflow model: it has no MLmodel file, but {first_names(listing.files)}.",
+            "Register the model's own directory, not its parent or a subdirectory.",
         )
 
 
 def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
-    """Refuse a native model that is not there.
+    """Reject a native model that does not exist.
 
     Raises:
-        ModelError: The model has neither a file nor a directory of that path; the message lists what there is.
+        ModelError: The model has no file or directory with that path; the remedy lists the existing ones.
     """
     if next(listing.native_files(native_model), None) is None:
         top = {path.partition("/")[0] + ("/" if "/" in path else "") for path in listing.files}

@@ -1,4 +1,4 @@
-"""Which file is compared with which: a pure decision over two listings."""
+"""Pairs the files of two listings: a pure decision about which file is compared with which."""
 
 from __future__ import annotations
 
@@ -14,16 +14,17 @@ from model_gate.domain.rewrites import REWRITTEN_FILES, may_be_rewritten
 
 @dataclass(frozen=True)
 class Pair:
-    """A file that both models have, or (where a size is None) only one.
+    """A file of the left model and its counterpart in the right model; one of them can be missing.
 
     Attributes:
-        path: What the pair is called: the left path, or the right one where there is no left.
-        left: The path in the left model, None if it is not there.
-        right: The path in the right model, None if it is not there.
-        left_size: Bytes.
-        right_size: Bytes.
-        is_native: Whether it belongs to what is judged, rather than to the rest of the MLflow model.
-        ignored_by: The glob by which it was asked to be ignored, "" if it was not.
+        path: The pair's path in the report: the left path, or the right path if there is no left file.
+        left: The path in the left model, None if there is no left file.
+        right: The path in the right model, None if there is no right file.
+        left_size: Bytes of the left file, None if there is no left file.
+        right_size: Bytes of the right file, None if there is no right file.
+        is_native: Whether the file belongs to the compared model; False for the rest of the MLflow model, beside a
+            native model.
+        ignored_by: The `ignore` glob that matches the file, "" if none does.
     """
 
     path: str
@@ -36,23 +37,17 @@ class Pair:
 
     @property
     def decides(self) -> bool:
-        """Whether a difference here makes the models differ."""
+        """Whether a difference of this pair makes the models differ."""
         return self.is_native and not self.ignored_by
-
-    @property
-    def largest(self) -> int:
-        """Bytes of the larger half."""
-        return max(self.left_size or 0, self.right_size or 0)
 
 
 @dataclass(frozen=True)
 class Pairing:
-    """What two listings alone say.
+    """All pairs of two listings.
 
     Attributes:
-        pairs: Every file of either model, once.
-        type_differences: Paths that are a file in one model and a directory in the other. What is below the directory
-            has no pair of its own.
+        pairs: Every file of either model exactly once, except type differences and the files below them.
+        type_differences: Paths that are a file in one model and a directory in the other.
     """
 
     pairs: tuple[Pair, ...]
@@ -60,35 +55,44 @@ class Pairing:
 
     @property
     def is_decided(self) -> bool:
-        """Whether the models differ in more than MLflow rewrites, whatever the contents are."""
+        """Whether the listings alone show a difference that is not a rewrite, regardless of the contents."""
         return any(difference.decides for difference in self.type_differences) or any(
             pair.left_size != pair.right_size and pair.decides and not _may_be_rewritten(pair) for pair in self.pairs
         )
 
     @property
     def decides(self) -> bool:
-        """Whether there is anything that decides; if not, all of it is ignored."""
-        return any(each.decides for each in self.pairs) or any(each.decides for each in self.type_differences)
+        """Whether anything decides; False if everything is ignored."""
+        return any(pair.decides for pair in self.pairs) or any(
+            difference.decides for difference in self.type_differences
+        )
 
     def ignoring(self, ignore: Ignore) -> Pairing:
-        """The same, with what fits `ignore` marked."""
+        """Return the pairing with `ignored_by` set for all paths that `ignore` matches."""
         if not ignore.patterns:
             return self
         return Pairing(
             tuple(replace(pair, ignored_by=ignore.pattern_for(pair.left, pair.right)) for pair in self.pairs),
-            tuple(replace(each, ignored_by=ignore.pattern_for(each.path)) for each in self.type_differences),
+            tuple(
+                replace(difference, ignored_by=ignore.pattern_for(difference.path))
+                for difference in self.type_differences
+            ),
         )
 
 
 def _may_be_rewritten(pair: Pair) -> bool:
-    both = pair.left is not None and pair.right is not None
-    return may_be_rewritten(pair.path) if both else pair.path in REWRITTEN_FILES
+    is_in_both = pair.left is not None and pair.right is not None
+    return may_be_rewritten(pair.path) if is_in_both else pair.path in REWRITTEN_FILES
 
 
 def pair_files(left: Listing, right: Listing, left_native: str = "", right_native: str = "") -> Pairing:
-    """Pair two listings path by path; the two native models are a pair whatever they are called.
+    """Pair the files of two listings by path. Native models are paired with each other even if their paths differ.
 
-    Both native models are "" or neither is.
+    Args:
+        left: The left listing.
+        right: The right listing.
+        left_native: Path of the left native model; "" to compare whole models.
+        right_native: Path of the right native model; "" exactly if `left_native` is "".
     """
     if not left_native:
         return _pair(dict(left.files), dict(right.files))
@@ -100,52 +104,57 @@ def pair_files(left: Listing, right: Listing, left_native: str = "", right_nativ
     return Pairing(native.pairs + rest.pairs, native.type_differences + rest.type_differences)
 
 
-# Size by the path under which a file is paired: what follows the native model's path, or the whole.
-_Side = dict[str, int]
+# Sizes by the path that pairs two files: for a native model, the path after the native model's own path.
+_Sizes = dict[str, int]
 
 
-def _without(listing: Listing, paths: set[str]) -> _Side:
+def _without(listing: Listing, paths: set[str]) -> _Sizes:
     return {path: size for path, size in listing.files.items() if path not in paths}
 
 
-def _below(listing: Listing, paths: set[str], native_model: str) -> _Side:
-    # "" for a native model of one file, "/x" for a file x in a native model that is a directory.
+def _below(listing: Listing, paths: set[str], native_model: str) -> _Sizes:
+    # The rest of the path is "" if the native model is a file, and "/x" for a file x in a native directory.
     return {path[len(native_model) :]: listing.files[path] for path in paths}
 
 
-def _pair(left: _Side, right: _Side, names: tuple[str, str] = ("", ""), *, is_native: bool = True) -> Pairing:
-    """Pair what has the same path; `names` are what all paths of the left and of the right begin with."""
-    left_name, right_name = names
-    differences = []
-    for one, other, swapped in ((left, right, False), (right, left, True)):
-        for path in sorted_paths(_files_against_directories(one, other)):
-            kinds = (FileType.DIRECTORY, FileType.FILE) if swapped else (FileType.FILE, FileType.DIRECTORY)
-            differences.append(
-                Difference(
-                    path=left_name + path,
-                    kind=DifferenceKind.TYPE,
-                    left_type=kinds[0],
-                    right_type=kinds[1],
-                    left_size=None if swapped else one[path],
-                    right_size=one[path] if swapped else None,
-                    is_native=is_native,
-                )
-            )
-            del one[path]
-            for below in [each for each in other if each.startswith(path + "/")]:
-                del other[below]
+def _pair(left: _Sizes, right: _Sizes, prefixes: tuple[str, str] = ("", ""), *, is_native: bool = True) -> Pairing:
+    """Pair equal paths, and remove type differences from the arguments. `prefixes` are the native models' paths."""
+    left_prefix, right_prefix = prefixes
+    type_differences = _take_type_differences(left, right, left_prefix, is_native=is_native)
     pairs = []
     for path in sorted_paths(left.keys() | right.keys()):
         left_size, right_size = left.get(path), right.get(path)
-        left_path = None if left_size is None else left_name + path
-        right_path = None if right_size is None else right_name + path
+        left_path = None if left_size is None else left_prefix + path
+        right_path = None if right_size is None else right_prefix + path
         pairs.append(Pair(left_path or right_path or path, left_path, right_path, left_size, right_size, is_native))
-    return Pairing(tuple(pairs), tuple(differences))
+    return Pairing(tuple(pairs), tuple(type_differences))
 
 
-def _files_against_directories(one: _Side, other: _Side) -> set[str]:
-    lonely = one.keys() - other.keys()
-    return lonely & {parent for path in other for parent in _parents(path)} if lonely else set()
+def _take_type_differences(left: _Sizes, right: _Sizes, prefix: str, *, is_native: bool) -> list[Difference]:
+    """Return the paths that are a file in one model and a directory in the other, and remove their files."""
+    differences = []
+    for files, others, is_left_file in ((left, right, True), (right, left, False)):
+        for path in sorted_paths(_files_that_are_directories(files, others)):
+            size = files.pop(path)
+            differences.append(
+                Difference(
+                    path=prefix + path,
+                    kind=DifferenceKind.TYPE,
+                    left_type=FileType.FILE if is_left_file else FileType.DIRECTORY,
+                    right_type=FileType.DIRECTORY if is_left_file else FileType.FILE,
+                    left_size=size if is_left_file else None,
+                    right_size=None if is_left_file else size,
+                    is_native=is_native,
+                )
+            )
+            for below in [other for other in others if other.startswith(path + "/")]:
+                del others[below]
+    return differences
+
+
+def _files_that_are_directories(files: _Sizes, others: _Sizes) -> set[str]:
+    unpaired = files.keys() - others.keys()
+    return unpaired & {parent for path in others for parent in _parents(path)} if unpaired else set()
 
 
 def _parents(path: str) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""File paths as bytes: how they are compared and sorted."""
+"""Sorts file paths by their bytes."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Iterable
 
 
 def path_key(path: str) -> bytes:
-    """The bytes of a path: what it is sorted and told apart by."""
+    """Return the bytes of a path, its key for sorting and for identity."""
     return os.fsencode(path)
 
 
 def sorted_paths(paths: Iterable[str]) -> list[str]:
-    """Paths by their bytes."""
+    """Sort paths by their bytes."""
     ordered = list(paths)
-    # In ASCII, text is in the same order as its bytes, and many paths are sorted in half the time.
+    # ASCII text has the same order as its bytes, and sorting without a key takes half the time.
     ordered.sort(key=None if all(map(str.isascii, ordered)) else path_key)
     return ordered

@@ -1,4 +1,4 @@
-"""What a gate found: plain data, ready to be told."""
+"""Results of a gate: plain data, for the reports."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ class ComparedModel:
     """One model of a comparison.
 
     Attributes:
-        location: Where it is.
-        path: The local file or directory that was compared.
-        kept: Whether that is still there.
-        digest: SHA-256 in hex of the file, or of the tree; None if not all files were needed.
-        files: How many files were to be compared.
-        size: Their bytes.
+        location: Location of the model.
+        path: The compared file or directory on this machine.
+        kept: Whether `path` still exists after the gate.
+        digest: SHA-256 in hex of the file or of the tree; None if not all files were read.
+        files: Number of files to compare.
+        size: Bytes of these files.
     """
 
     location: Location
@@ -38,11 +38,11 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class RestOfModel:
-    """What is beside the native model; it does not decide.
+    """Comparison of the files beside the native model. Does not decide.
 
     Attributes:
-        equals: None if it was not compared to the end, since the native models differ already.
-        differences: Where it differs.
+        equals: Whether they are equal; None if not all were compared, because the native models already differ.
+        differences: The differences found, sorted by path.
     """
 
     equals: bool | None
@@ -51,12 +51,12 @@ class RestOfModel:
 
 @dataclass(frozen=True)
 class IgnoredPath:
-    """A path that did not decide, because it was asked to be ignored.
+    """A path that does not decide, because an `ignore` glob matches it.
 
     Attributes:
-        path: Relative to the model's root.
-        pattern: The glob that it fits.
-        equals: Whether both models have it with the same bytes; None if it was not compared.
+        path: Path relative to the model's root.
+        pattern: The glob that matches the path.
+        equals: Whether both models have the path with the same bytes; None if it was not compared.
     """
 
     path: str
@@ -66,21 +66,21 @@ class IgnoredPath:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Two models, compared.
+    """Result of comparing one pair of models.
 
     Attributes:
-        left: The first.
-        right: The second.
-        equals: Whether they have the same files with the same bytes.
-        equivalent: Whether they differ, if at all, only in what MLflow itself rewrites.
-        same_location: Whether both are one and the same, so that nothing was fetched.
-        differences: Sorted by path.
-        compared: How many paths were compared.
-        not_compared: How many files of equal size were left alone, because the listings had already decided.
-        native_model: The native model's path in the left model, "" if whole models were compared.
-        rest: With a native model, what is beside it.
-        ignored: Every path that was ignored, sorted.
-        ignore: The globs that were asked for.
+        left: The left model.
+        right: The right model.
+        equals: Whether both have the same files with the same bytes.
+        equivalent: Whether they are equal, or differ only in what MLflow or a format rewrites.
+        same_location: Whether both have the same location key, so that nothing was fetched.
+        differences: The differences that decide, sorted by path.
+        compared: Number of compared paths.
+        not_compared: Number of files of equal size that were not fetched, because the listings already decided.
+        native_model: Path of the native model in the left model, "" if whole models were compared.
+        rest: With a native model, the comparison of the other files.
+        ignored: The ignored paths, sorted.
+        ignore: The `ignore` globs.
     """
 
     left: ComparedModel
@@ -99,13 +99,13 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a gate ended.
+    """Result of a gate: comparisons or an error.
 
     Attributes:
-        request: What was asked; None if the inputs could not even be understood.
-        versions: The resolved versions by role (`model_version`, `tracking_server_1`, …), as far as it came.
-        comparisons: The comparisons by name (`comparison`, `run_model_comparison`, …); empty on error.
-        error: Why it could not be decided, None if it could.
+        request: The request; None if the inputs are not valid.
+        versions: The resolved versions by `VersionRole`; after an error, possibly not all.
+        comparisons: The comparisons by `ComparisonName`; empty after an error.
+        error: Why the gate could not decide; None if it could.
     """
 
     request: Request | None
@@ -124,41 +124,42 @@ class Outcome:
 
     @property
     def status(self) -> Status:
-        """The verdict, of bytes."""
+        """The verdict about the bytes."""
         if self.error is not None or not self.comparisons:
             return Status.ERROR
-        return Status.EQUAL if all(each.equals for each in self.comparisons.values()) else Status.DIFFERENT
+        is_equal = all(comparison.equals for comparison in self.comparisons.values())
+        return Status.EQUAL if is_equal else Status.DIFFERENT
 
     @property
     def equals(self) -> bool | None:
-        """Whether every compared pair is the same, None on error."""
+        """Whether every pair of models is equal; None after an error."""
         return None if self.status is Status.ERROR else self.status is Status.EQUAL
 
     @property
     def equivalent(self) -> bool | None:
-        """Whether every compared pair is at least equivalent, None on error."""
+        """Whether every pair of models is equal or equivalent; None after an error."""
         if self.status is Status.ERROR:
             return None
-        return all(each.equivalent for each in self.comparisons.values())
+        return all(comparison.equivalent for comparison in self.comparisons.values())
 
     @property
     def require(self) -> Require:
-        """What must hold to pass."""
+        """The requirement for the gate to pass."""
         return self.request.options.require if self.request is not None else Require.IDENTICAL
 
     @property
     def passed(self) -> bool:
-        """Whether the requirement is met; never on error."""
+        """Whether the requirement is met; False after an error."""
         if self.equals is None or self.equivalent is None:
             return False
         return passes(equals=self.equals, equivalent=self.equivalent, require=self.require)
 
     @property
     def difference_count(self) -> int:
-        """How many differences there are, in all comparisons that are not one and the same."""
-        # A run model that is also the registry model is one comparison under two names.
-        distinct = {
-            (each.left.location.key, each.right.location.key): len(each.differences)
-            for each in self.comparisons.values()
+        """Number of differences in all distinct comparisons."""
+        # A registry model that is also the run model is one comparison under two names.
+        counts = {
+            (comparison.left.location.key, comparison.right.location.key): len(comparison.differences)
+            for comparison in self.comparisons.values()
         }
-        return sum(distinct.values())
+        return sum(counts.values())

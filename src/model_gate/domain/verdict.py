@@ -1,4 +1,4 @@
-"""The three verdicts and their exit codes: the only place that knows either."""
+"""Verdicts, requirements and exit codes."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """What a gate found: of bytes, whatever was required."""
+    """Verdict of a gate about the bytes, regardless of the requirement."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -14,7 +14,7 @@ class Status(StrEnum):
 
 
 class Require(StrEnum):
-    """What must hold for the gate to pass."""
+    """Requirement for the gate to pass."""
 
     IDENTICAL = "identical"
     EQUIVALENT = "equivalent"
@@ -23,17 +23,17 @@ class Require(StrEnum):
 EXIT_PASSED = 0
 EXIT_DIFFERENT = 1
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as in shells
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
 def passes(*, equals: bool, equivalent: bool, require: Require) -> bool:
-    """Whether two models that compared like this meet the requirement."""
+    """Return whether the result of a comparison meets the requirement."""
     return equals or (equivalent and require is Require.EQUIVALENT)
 
 
 def exit_code(status: Status, *, passed: bool) -> int:
-    """The exit code of a command that ended with this status."""
+    """Return the exit code of a command."""
     if status is Status.ERROR:
         return EXIT_ERROR
     return EXIT_PASSED if passed else EXIT_DIFFERENT

@@ -1,4 +1,4 @@
-"""A resolved model version and where it came from: plain data that crosses from a tracking server's process."""
+"""A resolved model version and its run: plain data, which a worker sends to the parent process."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run that made a version. Texts are "" where the run does not say.
+    """The run that created a version. Texts that the run does not have are "".
 
     Attributes:
-        reachable: Whether the run could be read; if not, `reason` says why and the texts are "".
-        run_id: The run.
-        run_name: Its name.
-        experiment_id: Its experiment.
-        experiment_name: The experiment's name.
-        user: Who started it.
-        git_commit: The commit of the code that ran (tag `mlflow.source.git.commit`).
-        git_repo: The repository of that code (tag `mlflow.source.git.repoURL`).
-        source_name: The script or notebook (tag `mlflow.source.name`).
-        notebook_path: The Databricks notebook's path (tag `mlflow.databricks.notebookPath`).
-        notebook_revision: Its revision (tag `mlflow.databricks.notebookRevisionID`).
-        reason: Why it is not reachable.
+        reachable: Whether the run could be read; if not, all texts except `reason` are "".
+        run_id: ID of the run.
+        run_name: Name of the run.
+        experiment_id: ID of the run's experiment.
+        experiment_name: Name of the run's experiment.
+        user: User who started the run.
+        git_commit: Commit of the code (tag `mlflow.source.git.commit`).
+        git_repo: Repository of the code (tag `mlflow.source.git.repoURL`).
+        source_name: Script or notebook (tag `mlflow.source.name`).
+        notebook_path: Path of the Databricks notebook (tag `mlflow.databricks.notebookPath`).
+        notebook_revision: Revision of the notebook (tag `mlflow.databricks.notebookRevisionID`).
+        reason: Why the run could not be read.
     """
 
     reachable: bool
@@ -46,17 +46,17 @@ class ModelVersion:
     Attributes:
         name: The registered model's name.
         version: The version's number, as text.
-        stage: Its stage, "" where the registry has none.
-        aliases: Its aliases, sorted.
-        status: The registry's word on it, `READY` for one that can be used.
-        source: What the version was registered from, as the registry gives it.
-        download_uri: Where the registry says its own copy is.
-        run_model_uri: The physical URI of the run model, "" if it could not be resolved.
-        run_model_reason: Why not.
-        reg_model_uri: The physical URI of the registry model, "" if it could not be resolved.
-        reg_model_reason: Why not.
-        created: Milliseconds since the epoch.
-        lineage: The run.
+        stage: The version's stage, "" if the registry has no stages.
+        aliases: The version's aliases, sorted.
+        status: Status in the registry: `READY` for a version that can be used.
+        source: URI that the version was registered from, as the registry stores it.
+        download_uri: URI of the registry's own copy, as the registry returns it.
+        run_model_uri: Physical URI of the run model, "" if it could not be resolved.
+        run_model_reason: Why the run model's URI could not be resolved.
+        reg_model_uri: Physical URI of the registry model, "" if it could not be resolved.
+        reg_model_reason: Why the registry model's URI could not be resolved.
+        created: Creation time in milliseconds since the epoch.
+        lineage: The run that created the version.
     """
 
     name: str
@@ -75,6 +75,6 @@ class ModelVersion:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ModelVersion:
-        """The version that `dataclasses.asdict` turned into JSON."""
+        """Return the version from the JSON of its `dataclasses.asdict`."""
         lineage = Lineage(**data["lineage"])
         return cls(**{**data, "aliases": tuple(data["aliases"]), "lineage": lineage})

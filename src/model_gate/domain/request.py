@@ -63,7 +63,7 @@ class GateRequest(ABC):
     @property
     @abstractmethod
     def hosts(self) -> tuple[Host, ...]:
-        """The tracking servers, left before right; a server that both sides share is listed twice."""
+        """The tracking servers, left before right; a server that both models share is listed twice."""
 
     @abstractmethod
     def model_names(self, comparison: str) -> ModelNames:

@@ -18,6 +18,7 @@ from benchmarks import plot, table
 from benchmarks.bench import Bench, Point
 from benchmarks.result import Result
 from benchmarks.surroundings import GIB, Scale
+from benchmarks.wrap import wrapped
 
 _PAGE = Path("docs/performance.md")
 _DATA = Path("docs/performance.json")
@@ -65,7 +66,7 @@ def write(found: Figures, checkout: Path) -> None:
     _, end, after = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"{_PAGE} has no place for the table: {BEGIN} … {END}")
-    page.write_text(f"{before}{begin}\n\n{_text(found, system)}\n\n{end}{after}", "utf-8")
+    page.write_text(f"{before}{begin}\n\n{wrapped(_text(found, system))}\n\n{end}{after}", "utf-8")
 
 
 def _text(found: Figures, system: dict[str, str]) -> str:

@@ -1,4 +1,4 @@
-"""The page on Databricks is true: its profiles and compare files can be used, and its emulator answers as it says."""
+"""The page on Databricks is correct: its profiles and compare files are valid, and its emulator example works."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def blocks(language: str) -> list[str]:
-    return [text for found, text in BLOCKS if found == language]
+    return [text for block_language, text in BLOCKS if block_language == language]
 
 
 @pytest.fixture
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's profiles, and those that its other examples name."""
+    """The page's profiles, plus the one profile that only its other examples use."""
     (text,) = blocks("ini")
     path = tmp_path / "profiles"
     path.write_text(text + "\n[new_env]\nhost = https://new.cloud.databricks.com\ntoken = x\n", "utf-8")
@@ -34,36 +34,34 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x")
 
 
-def test_every_profile_can_be_read() -> None:
+def test_profiles_on_the_page_are_valid() -> None:
     (text,) = blocks("ini")
     assert list(parse_profiles(text, "page")) == ["test_env", "prod_env", "old_env", "azure_env"]
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_every_compare_file_can_be_used(text: str, profiles: None) -> None:
+def test_compare_file_on_the_page_is_valid(text: str, profiles: None) -> None:
     config = parse_config(text, "page")
     first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 
 
-def test_the_emulator_shows_what_the_page_says(tmp_path: Path) -> None:
-    making, asking = [text for text in blocks("sh") if "dapi-try" in text]
-    content, emulate = making.rsplit("\n.venv/", 1)
+def test_emulator_example_ends_as_different(tmp_path: Path) -> None:
+    setup, check = [text for text in blocks("sh") if "dapi-try" in text]
+    content, emulate = setup.rsplit("\n.venv/", 1)
     assert emulate.startswith("bin/python -m tests.databricks.emulator /tmp/ws ")
-    here = tmp_path / "ws"
-    subprocess.run(["sh", "-ec", content.replace("/tmp/ws", str(here))], check=True)  # noqa: S108  # the page's
-    data = json.loads((here / "workspace.json").read_text("utf-8"))
+    directory = tmp_path / "ws"
+    subprocess.run(["sh", "-ec", content.replace("/tmp/ws", str(directory))], check=True)  # noqa: S108  # the page's
+    data = json.loads((directory / "workspace.json").read_text("utf-8"))
     blueprint = Blueprint(tmp_path / "other", "dapi-try")
-    blueprint.directory, blueprint.data = here, data
+    blueprint.directory, blueprint.data = directory, data
     with Emulated(blueprint) as workspace:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
-        command = asking.replace("http://127.0.0.1:8765", workspace.url).replace(
-            ".venv/bin/model-gate", str(MODEL_GATE)
-        )
-        done = subprocess.run(
+        command = check.replace("http://127.0.0.1:8765", workspace.url).replace(".venv/bin/model-gate", str(MODEL_GATE))
+        result = subprocess.run(
             ["sh", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
         )
         assert workspace.requests
-    assert done.returncode == 1, done.stderr
-    assert "DIFFERENT" in done.stdout
-    assert "model.pkl" in done.stdout
+    assert result.returncode == 1, result.stderr
+    assert "DIFFERENT" in result.stdout
+    assert "model.pkl" in result.stdout

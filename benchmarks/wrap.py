@@ -1,0 +1,17 @@
+"""Wraps Markdown at the line length that all pages of the project have."""
+
+from __future__ import annotations
+
+import textwrap
+
+_COLUMNS = 120
+
+
+def wrapped(markdown: str) -> str:
+    """Return the text with paragraphs and list items wrapped at 120 columns; rows of tables stay whole."""
+    return "\n".join(line if line.startswith("|") else _wrap(line) for line in markdown.splitlines())
+
+
+def _wrap(line: str) -> str:
+    indent = "  " if line.startswith("- ") else ""
+    return textwrap.fill(line, _COLUMNS, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)

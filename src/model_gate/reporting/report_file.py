@@ -1,72 +1,133 @@
-"""Prepares and writes the report file."""
+"""The report file: never a link, never a file that the gate reads, and written completely or not at all."""
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import stat
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.report import Json
 
-
-def prepare_report(path: Path, inputs: Sequence[Path] = ()) -> None:
-    """Verify before any work that a report can be written, and remove the report of an earlier command.
-
-    Args:
-        path: The report file. Missing directories are created, and symbolic links are followed.
-        inputs: Files that the report must not overwrite, and directories that must not contain it.
-
-    Raises:
-        StorageError: The report cannot be written there.
-    """
-    try:
-        if path.exists() and not path.is_file():
-            # Writing replaces the path, and root can replace even /dev/null.
-            kind = "a directory" if path.is_dir() else "not a regular file"
-            raise StorageError(f"The report file {path} is {kind}.", "Name a file.")
-        path = _real_path(path)
-        if any(path.is_relative_to(_real_path(input_path)) for input_path in inputs):
-            raise StorageError(f"The report file {path} would change an input.", "Name another --report-file.")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor, probe = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(descriptor)
-        os.unlink(probe)
-        # An old report could be mistaken for the report of this command.
-        path.unlink(missing_ok=True)
-    except OSError as error:
-        raise storage_error(error, f"write the report {path}") from error
+# SQLite keeps a transaction in files beside the database.
+_DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
+# A report starts with its schema version, see reporting/report.py.
+_REPORT_START = b'{\n  "schema_version": "'
 
 
-def write_report(report: Json, path: Path) -> None:
-    """Write a report atomically: the file is complete or does not exist.
+class ReportFile:
+    """The place of a report.
+
+    The constructor only inspects paths: nothing is created, removed or opened for writing before the gate knows what
+    it reads.
 
     Raises:
-        StorageError: The report cannot be written.
+        StorageError: A report cannot be written there.
     """
-    text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
-    path = _real_path(path)
-    try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
         try:
-            with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                file.write(text)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(temporary, 0o666 & ~_umask())
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
-    except OSError as error:
-        raise storage_error(error, f"write the report {path}") from error
+            self._real_path = Path(os.path.realpath(path.parent), path.name)
+            self._require_replaceable()
+            self._require_writable_directory()
+        except OSError as error:
+            raise storage_error(error, f"write the report {path}") from error
 
+    def require_outside(self, inputs: Iterable[Path]) -> None:
+        """Verify that the report neither overwrites an input file nor lies in an input directory.
 
-def _real_path(path: Path) -> Path:
-    # Before Python 3.13, Path.resolve raises an error for a loop of links.
-    return Path(os.path.realpath(path))
+        Raises:
+            StorageError: The report would change an input.
+        """
+        for path in inputs:
+            real_path = Path(os.path.realpath(path))
+            beside = [real_path.with_name(real_path.name + suffix) for suffix in _DATABASE_SUFFIXES if real_path.name]
+            if self._real_path.is_relative_to(real_path) or self._real_path in beside or self._is_same_file(real_path):
+                raise StorageError(
+                    f"The report file {self.path} would change an input.", "Name another --report-file."
+                )
+
+    def remove_old(self) -> None:
+        """Remove the report of an earlier command, which could be mistaken for the report of this one.
+
+        Any other file stays until the new report replaces it.
+
+        Raises:
+            StorageError: The old report cannot be removed.
+        """
+        try:
+            descriptor = os.open(self._real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except OSError:
+            return
+        try:
+            is_report = os.read(descriptor, len(_REPORT_START)) == _REPORT_START
+        finally:
+            os.close(descriptor)
+        if is_report:
+            try:
+                self._real_path.unlink(missing_ok=True)
+            except OSError as error:
+                raise storage_error(error, f"replace the report {self.path}") from error
+
+    def write(self, report: Json) -> None:
+        """Write a report to a temporary file beside its place, then move it there.
+
+        Raises:
+            StorageError: The report cannot be written.
+        """
+        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        try:
+            self._require_replaceable()
+            self._real_path.parent.mkdir(parents=True, exist_ok=True)
+            descriptor, temporary = tempfile.mkstemp(dir=self._real_path.parent, prefix=f".{self._real_path.name}.")
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                os.chmod(temporary, 0o666 & ~_umask())
+                os.replace(temporary, self._real_path)
+            except BaseException:
+                os.unlink(temporary)
+                raise
+        except OSError as error:
+            raise storage_error(error, f"write the report {self.path}") from error
+
+    def _require_replaceable(self) -> None:
+        """Refuse anything but a regular file: writing replaces the path, and root can replace even /dev/null."""
+        try:
+            mode = os.lstat(self._real_path).st_mode
+        except FileNotFoundError:
+            return
+        if stat.S_ISREG(mode):
+            return
+        kind = "not a regular file"
+        if stat.S_ISLNK(mode):
+            kind = "a symbolic link"
+        elif stat.S_ISDIR(mode):
+            kind = "a directory"
+        raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file, or one that does not exist.")
+
+    def _require_writable_directory(self) -> None:
+        directory = self._real_path.parent
+        while not directory.exists():
+            directory = directory.parent
+        if not directory.is_dir():
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
+        if not os.access(directory, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    def _is_same_file(self, path: Path) -> bool:
+        """Whether both paths are one file, also through a hard link."""
+        try:
+            return os.path.samestat(os.lstat(self._real_path), os.stat(path))
+        except OSError:
+            return False
 
 
 def _umask() -> int:

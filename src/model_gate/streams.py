@@ -1,0 +1,38 @@
+"""The standard streams of the process: usable whatever the caller closed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+
+
+def open_standard_streams() -> None:
+    """Open `/dev/null` in place of each closed standard stream.
+
+    A closed descriptor 0, 1 or 2 would be reused by the next file or pipe, and output would go there. Call this
+    function before anything is opened.
+    """
+    for descriptor in range(3):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            # POSIX returns the lowest free descriptor, which is this one: the lower ones are open.
+            os.open(os.devnull, os.O_RDWR)
+    sys.stdin = sys.stdin or open(0, closefd=False)
+    sys.stdout = sys.stdout or open(1, "w", closefd=False)
+    sys.stderr = sys.stderr or open(2, "w", closefd=False)
+
+
+def flush_standard_streams() -> None:
+    """Flush standard output and standard error; ignore a full disk or a reader that has gone.
+
+    At its end, Python would flush them itself and replace the exit code by 120 after a failure.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            # The buffered text cannot be written: discard it, so that Python does not try again.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

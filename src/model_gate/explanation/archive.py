@@ -31,7 +31,9 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | None:
-    """Return the members that differ, with a rewrite reason if none does in a known format.
+    """Return the members that differ.
+
+    If no member differs and the format is known, the explanation has a rewrite reason.
 
     Returns:
         The explanation, or None if one of the files is not an archive.

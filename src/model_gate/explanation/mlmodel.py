@@ -58,7 +58,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the fields that changed, with a rewrite reason if MLflow rewrites all of them."""
+    """Return the fields that changed. If MLflow rewrites all of them, the explanation has a rewrite reason."""
     left, right = _read_fields(pair.left), _read_fields(pair.right)
     changes = [field for change in find_changes(left, right) for field in _field_changes(change)]
     decisive = [change for change in changes if not change.rewrite_reason]

@@ -229,5 +229,5 @@ def _data_start(stream: IO[bytes], info: zipfile.ZipInfo) -> int:
 
 
 def _max_gap(end: int) -> int:
-    """Return how many bytes may follow the member that ends at `end`: a descriptor, but none before the first one."""
+    """Return how many bytes may lie between offset `end` and the next header: a descriptor, or none at offset 0."""
     return _DESCRIPTOR_BYTES if end else 0

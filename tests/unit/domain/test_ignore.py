@@ -20,7 +20,7 @@ from model_gate.errors import ConfigError, InputError
 from model_gate.inputs.compare_file import parse_config
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
-from tests.support.explained import diff, tell
+from tests.support.explained import diff, run_command
 from tests.support.logged_models import LoggedModels
 
 
@@ -139,7 +139,7 @@ def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_th
         config[f"tracking_server_{number}"] = {"host": uri, "model": "m", "version_or_stage": version}
     (tmp_path / "compare.yaml").write_text(json.dumps(config))
 
-    told = tell(tmp_path, "compare", "--config-file", tmp_path / "compare.yaml")
+    told = run_command(tmp_path, "compare", "--config-file", tmp_path / "compare.yaml")
 
     assert (told.exit_code, told.report["status"]) == (0, "equal"), told.text
     comparison = told.report["run_model_comparison"]

@@ -16,7 +16,7 @@ from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support import commandline
 from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never, status, stuck
-from tests.support.gates import Ran, check, compare, version
+from tests.support.gates import GateResult, check, compare, version
 from tests.support.paths import SUPPORT
 from tests.support.servers import Servers, free_port
 
@@ -138,7 +138,7 @@ def test_no_server_is_waited_for_longer_than_a_minute(tmp_path: Path) -> None:
         assert seconds < LIMIT_SECONDS, (url, seconds)
 
 
-def _timed(directory: Path, host: str) -> tuple[Ran, float]:
+def _timed(directory: Path, host: str) -> tuple[GateResult, float]:
     directory.mkdir()
     started = time.monotonic()
     return check(directory, host, "Wine", "1"), time.monotonic() - started

@@ -62,15 +62,8 @@ def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
         server.add("Wine", MODEL)
         server.add("copies", MODEL)
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
-        command = [
-            "check",
-            "--model",
-            "Wine",
-            "--version-or-stage",
-            "1",
-            "--report-file",
-            str(directory / "report.json"),
-        ]
+        report = str(directory / "report.json")
+        command = ["check", "--model", "Wine", "--version-or-stage", "1", "--report-file", report]
         process = subprocess.Popen(
             [BIN / "model-gate", *command],
             env=clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "TMPDIR": str(directory / "scratch")},

@@ -199,7 +199,7 @@ def test_medium_file_is_downloaded_in_one_request(
     assert len(downloaded.url_requests) == 1
 
 
-def test_interrupted_range_is_resumed_at_its_last_byte(
+def test_interrupted_range_is_resumed_where_it_stopped(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     downloaded = download_version(workspaces, client, "broken", tmp_path)

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.container.engine import Act, Run, docker, saved
-from tests.databricks.workspaces import WINE, Blueprint, Emulated, changed
+from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, changed
 
 # The first one builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
@@ -54,9 +54,9 @@ class Migration:
     """The workflow that ran, the workspaces that it ran against, and the secret that it was given."""
 
     run: Run
-    old: Emulated
-    new: Emulated
-    trap: Emulated
+    old: EmulatedWorkspace
+    new: EmulatedWorkspace
+    trap: EmulatedWorkspace
     secret: str
     directory: Path
 
@@ -80,9 +80,9 @@ def compare_file(number: int) -> str:
 def migration(act: Act, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Migration]:
     directory = tmp_path_factory.mktemp("workspaces")
     with (
-        Emulated(old(directory / "old", OLD, WINE)) as one,
-        Emulated(new(directory / "new", NEW, WINE)) as other,
-        Emulated(trap(directory / "trap")) as wrong,
+        EmulatedWorkspace(old(directory / "old", OLD, WINE)) as one,
+        EmulatedWorkspace(new(directory / "new", NEW, WINE)) as other,
+        EmulatedWorkspace(trap(directory / "trap")) as wrong,
     ):
         profiles = {"old_env": (one.url, OLD), "new_env": (other.url, NEW), "revoked_env": (one.url, REVOKED)}
         secret = "\n\n".join(f"[{name}]\nhost = {url}\ntoken = {token}" for name, (url, token) in profiles.items())

@@ -12,7 +12,7 @@ import pytest
 
 from model_gate.access.databrickscfg import parse_profiles
 from model_gate.inputs.compare_file import parse_config
-from tests.databricks.workspaces import MODEL_GATE, Blueprint, Emulated
+from tests.databricks.workspaces import MODEL_GATE, Blueprint, EmulatedWorkspace
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "databricks.md").read_text("utf-8")
@@ -55,7 +55,7 @@ def test_emulator_example_ends_as_different(tmp_path: Path) -> None:
     data = json.loads((directory / "workspace.json").read_text("utf-8"))
     blueprint = Blueprint(tmp_path / "other", "dapi-try")
     blueprint.directory, blueprint.data = directory, data
-    with Emulated(blueprint) as workspace:
+    with EmulatedWorkspace(blueprint) as workspace:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         command = check.replace("http://127.0.0.1:8765", workspace.url).replace(".venv/bin/model-gate", str(MODEL_GATE))
         result = subprocess.run(

@@ -1,4 +1,4 @@
-"""The step's outputs: the one place that knows their names and how they are written."""
+"""The step's outputs: their names, their values and the runner's file format."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ OUTPUTS = (
     "report-file",
 )
 
-# What stands until there is a verdict: a step that is killed has not passed. The last value that is written counts.
+# Written first, so that a killed step has not passed. The runner takes the last value of each output.
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
-    """The outputs of a step that ended like this; a value is "" where there is nothing to say."""
+    """Return the outputs of a finished step; "" for a value that does not apply."""
     sides = outcome.comparisons
     is_decided = outcome.status is not Status.ERROR
     return {
@@ -49,7 +49,7 @@ def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
     """Append the outputs to the runner's file.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     text = "".join(_entry(name, value) for name, value in outputs.items())
     try:
@@ -60,6 +60,6 @@ def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
 
 
 def _entry(name: str, value: str) -> str:
-    # Drawn anew for each value, so that no value can hold it.
+    # A random delimiter cannot occur in the value.
     delimiter = f"end-{secrets.token_hex(16)}"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"

@@ -60,7 +60,9 @@ class WorkflowReporter:
                 print_line(f"::add-mask::{command_data(secret)}")
 
     def tell(self, ending: CommandResult) -> None:
-        """Outputs, log, annotations, summary.
+        """Write outputs, log, annotations and summary.
+
+        The outputs are first, since later steps rely on them.
 
         Raises:
             StorageError: The outputs or the summary cannot be written.

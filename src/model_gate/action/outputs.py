@@ -27,18 +27,22 @@ UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed":
 
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
     """Return the outputs of a finished step; "" for a value that does not apply."""
-    sides = outcome.comparisons
     is_decided = outcome.status is not Status.ERROR
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
-        "run-model-equals": _truth(sides["run_model_comparison"].equals if "run_model_comparison" in sides else None),
-        "reg-model-equals": _truth(sides["reg_model_comparison"].equals if "reg_model_comparison" in sides else None),
+        "run-model-equals": _equals(outcome, "run_model_comparison"),
+        "reg-model-equals": _equals(outcome, "reg_model_comparison"),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
     }
+
+
+def _equals(outcome: Outcome, name: str) -> str:
+    comparison = outcome.comparisons.get(name)
+    return "" if comparison is None else _truth(comparison.equals)
 
 
 def _truth(value: bool | None) -> str:

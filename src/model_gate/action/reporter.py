@@ -59,7 +59,7 @@ class WorkflowReporter:
                 self._masked.add(secret)
                 print_line(f"::add-mask::{command_data(secret)}")
 
-    def tell(self, ending: CommandResult) -> None:
+    def tell(self, result: CommandResult) -> None:
         """Write outputs, log, annotations and summary.
 
         The outputs are first, since later steps rely on them.
@@ -67,10 +67,10 @@ class WorkflowReporter:
         Raises:
             StorageError: The outputs or the summary cannot be written.
         """
-        outcome, redactor = ending.outcome, ending.redactor
-        report_file = "" if ending.report_file is None else str(ending.report_file)
+        outcome, redactor = result.outcome, result.redactor
+        report_file = "" if result.report_file is None else str(result.report_file)
         self._write_outputs(outputs_of(outcome, report_file))
-        self._log(ending)
+        self._log(result)
         for annotation in annotations_for(
             outcome,
             config_file=self._inputs["config-file"],
@@ -79,15 +79,15 @@ class WorkflowReporter:
             print_line(annotation.command(redactor))
         self._write_summary(summary(outcome, report_file, redactor))
 
-    def _log(self, ending: CommandResult) -> None:
-        outcome, redactor = ending.outcome, ending.redactor
+    def _log(self, result: CommandResult) -> None:
+        outcome, redactor = result.outcome, result.redactor
         if outcome.error is None:
-            text = verdict_text(outcome, ending.report_file)
+            text = verdict_text(outcome, result.report_file)
             print_line(log_text(redactor.text(with_input_names(text))))
             self._group("All differences", redactor.text("\n".join(_difference_lines(outcome))))
             return
         print_line(log_text(redactor.text(with_input_names(error_text(outcome.error)))))
-        if ending.is_verbose:
+        if result.is_verbose:
             self._group("Error details", redactor.text(outcome.error.detail))
 
     def _group(self, title: str, text: str) -> None:

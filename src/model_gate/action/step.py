@@ -1,4 +1,4 @@
-"""One step of a workflow, from its inputs to its exit code."""
+"""Runs a step of a workflow, from its inputs to its exit code."""
 
 from __future__ import annotations
 
@@ -19,18 +19,22 @@ from model_gate.sources.worker_process import WorkerProcess
 
 
 def run_step(process: WorkerProcess | None = None) -> int:
-    """Do what the step's inputs ask, and tell the workflow; returns the exit code. `process` was started ahead."""
+    """Run the command that the step's inputs describe; return the exit code.
+
+    Args:
+        process: A worker process that was started in advance.
+    """
     inputs = Inputs(os.environ)
-    telling = WorkflowReporter(inputs, os.environ)
-    # Nothing that is started from here needs them, and one of them is a secret.
+    reporter = WorkflowReporter(inputs, os.environ)
+    # No child process needs the inputs, and one of them is a secret.
     for name in [name for name in os.environ if name.startswith("INPUT_")]:
         del os.environ[name]
     try:
         with PrivateFile() as profiles:
-            telling.begin()
-            code = run_command(_command(inputs, profiles), telling, process)
+            reporter.begin()
+            code = run_command(_command(inputs, profiles), reporter, process)
     except ModelGateError as error:
-        # What the next steps rely on could not be written: that must not look like a verdict.
+        # The outputs or the summary could not be written. Later steps rely on them, so this is an error.
         print_line(
             Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(
                 Redactor(secrets_in(_profiles(inputs)))
@@ -51,7 +55,7 @@ def _command(inputs: Inputs, profiles: PrivateFile) -> Command:
         return inputs.request()
 
     return Command(
-        # What cannot be understood is reported as what it is nearest to.
+        # The report needs a valid command, even if the input names an unknown one.
         CommandName.COMPARE if inputs.command == CommandName.COMPARE else CommandName.CHECK,
         inputs.options(),
         request,

@@ -155,7 +155,7 @@ def test_a_login_whose_server_never_answers_is_an_error_that_says_so(
     with logins.side(host, "wine", in_job(logins, issuer)) as side, pytest.raises(UnreachableError) as caught:
         side.resolve("wine", "1")
     # Not the watch on silence, which cannot tell the login's server from the workspace.
-    assert f"by {kind} failed: the login's server gives no answer" in caught.value.message
+    assert f"by {kind} failed: the login server gives no answer" in caught.value.message
 
 
 def test_a_federation_that_does_not_fit_is_an_error_that_names_the_policy(logins: Bench) -> None:

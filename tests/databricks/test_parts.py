@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
 # Of the same size, and without a byte in common.
 OTHER = bytes(byte ^ 255 for byte in LARGE)
-RANGES = sorted(part.asked for part in split_into_ranges(len(LARGE)))
+RANGES = sorted(part.header for part in split_into_ranges(len(LARGE)))
 # Its three parts; the middle one has most of the trouble.
 FIRST, MIDDLE, LAST = ("bytes=0-", "bytes=8388608-", "bytes=16777216-")
 RESUMED = "bytes=(?!8388608)[0-9]+-16777215"
@@ -283,7 +283,7 @@ def test_a_url_for_a_range_of_its_own_is_used_as_it_is(
     "name, kind, text, reason",
     [
         ("gone", TransferError, "broke off before its end", "IncompleteRead"),
-        ("refused", AccessError, "even by a fresh signed URL (403)", "RefusedError: 403"),
+        ("refused", AccessError, "even with a fresh presigned URL (403)", "RefusedError: 403"),
     ],
 )
 def test_a_file_that_never_comes_is_an_error_without_the_url(

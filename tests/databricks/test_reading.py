@@ -155,7 +155,7 @@ def test_what_is_not_there_is_not_an_empty_model(side: TrackingServerClient) -> 
 
 @pytest.mark.parametrize("number", range(4))
 def test_a_listing_that_leaves_the_model_is_refused(side: TrackingServerClient, number: int) -> None:
-    with pytest.raises(ModelError, match="where it cannot be"):
+    with pytest.raises(ModelError, match="not a valid entry"):
         side.list(f"models:/traversal{number}/1", nothing)
 
 

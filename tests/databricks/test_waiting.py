@@ -109,7 +109,7 @@ def test_a_store_that_refuses_fresh_urls_too_is_an_error_without_the_url(
     told = refused(
         AccessError, lambda: side.fetch("models:/refused/1", "model.pkl", len(WINE["model.pkl"]), tmp_path / "x")
     )
-    assert "even by a fresh signed URL" in told
+    assert "even with a fresh presigned URL" in told
     assert "signature" not in told
 
 

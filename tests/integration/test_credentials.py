@@ -104,7 +104,7 @@ def test_user_info_reaches_its_own_server_and_beats_the_environment(tmp_path: Pa
 
 def _repeat(call: Call) -> None:
     """Refuse in a way that repeats what was sent, as careless proxies do."""
-    sent = call.asked.authorization or ""
+    sent = call.request.authorization or ""
     plain = base64.b64decode(sent.removeprefix("Basic ")).decode()
     call.send_json({"error_code": "BAD_REQUEST", "message": f"{sent} {plain} {quote(plain, safe='')}"}, 400)
 

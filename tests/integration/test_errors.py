@@ -15,7 +15,7 @@ from model_gate.access.hosts import parse_host
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support import commandline
-from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never, status, stuck
+from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never_respond, stall, status
 from tests.support.gates import Ran, check, compare, version
 from tests.support.paths import SUPPORT
 from tests.support.servers import Servers, free_port
@@ -81,7 +81,7 @@ def client(faulty: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> It
 _ANSWERS: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     "a web page": (login_page, UnreachableError, "web page instead of JSON"),
     "no answer": (hang_up, UnreachableError, "without an answer"),
-    "503": (status(503), UnreachableError, "an error of its own (503)"),
+    "503": (status(503), UnreachableError, "a server error (503)"),
     "429": (status(429), UnreachableError, "asks to slow down (429)"),
     "403": (status(403), AccessError, "(403)"),
     "401": (status(401), AccessError, "does not accept the credentials (401)"),
@@ -112,10 +112,10 @@ def test_what_the_server_answers_is_told(
 def test_no_server_is_waited_for_longer_than_a_minute(tmp_path: Path) -> None:
     """With the limits that a user gets by default, and all at once, since each of them takes its time."""
     with (
-        FaultyServer(faults={"registered-models/get": never}) as mute,
-        FaultyServer(faults={"artifacts?": never}) as unlisted,
-        FaultyServer(faults={"/model.pkl": never}) as unsent,
-        FaultyServer(faults={"/model.pkl": stuck}) as half,
+        FaultyServer(faults={"registered-models/get": never_respond}) as mute,
+        FaultyServer(faults={"artifacts?": never_respond}) as unlisted,
+        FaultyServer(faults={"/model.pkl": never_respond}) as unsent,
+        FaultyServer(faults={"/model.pkl": stall}) as half,
         FaultyServer(faults={"registered-models/get": status(429, retry_after="3600")}) as busy,
     ):
         for server in (unlisted, unsent, half):
@@ -181,7 +181,7 @@ def test_a_download_directory_in_use_is_refused_and_left_alone(tmp_path: Path) -
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         ran = check(tmp_path, server.url, "Wine", "1", "--download-dir", kept)
-        assert server.asked == []
+        assert server.requests == []
     ran.require_error("StorageError", f"The download directory {kept} is not empty", "Empty it")
     assert [file.read_text() for file in kept.iterdir()] == ["mine"]
 
@@ -197,7 +197,7 @@ def test_a_report_that_cannot_be_written_is_told_before_any_work(tmp_path: Path)
             *("--report-file", locked / "report.json"),
             before=unprivileged,
         )
-        assert server.asked == []
+        assert server.requests == []
     assert (ended.returncode, ended.stdout) == (2, "")
     assert ended.stderr.startswith(f"error: Cannot write the report {locked}/report.json: Permission denied.\n")
 

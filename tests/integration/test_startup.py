@@ -190,8 +190,8 @@ IMPORTED = """
 import sys
 from model_gate.worker import __main__ as side
 
-side._NOT_INSTALLED += tuple(sys.argv[1:])
-opened = side._imported()
+side._BLOCKED_PACKAGES += tuple(sys.argv[1:])
+opened = side._import_mlflow()
 print(opened.__module__, opened.__name__)
 imported = {name for name, module in sys.modules.items() if module}
 print(*sorted({"fastapi", "mlflow.genai", "numpy", "pandas"} & imported))

@@ -163,7 +163,7 @@ def test_unresponsive_login_server_is_named_in_the_error(
     ):
         client.resolve("wine", "1")
     # The login reports its own timeout; the worker's general timeout could not tell which server is silent.
-    assert f"by {kind} failed: the login's server gives no answer" in caught.value.message
+    assert f"by {kind} failed: the login server gives no answer" in caught.value.message
 
 
 def test_rejected_federated_token_error_names_the_federation_policy(workspaces: Workspaces) -> None:

@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
 # Same size, but every byte differs.
 OTHER = bytes(byte ^ 255 for byte in LARGE)
-RANGES = sorted(part.asked for part in split_into_ranges(len(LARGE)))
+RANGES = sorted(part.header for part in split_into_ranges(len(LARGE)))
 # The three ranges of LARGE. Most faults affect the middle one.
 FIRST, MIDDLE, LAST = ("bytes=0-", "bytes=8388608-", "bytes=16777216-")
 RESUMED = "bytes=(?!8388608)[0-9]+-16777215"
@@ -294,7 +294,7 @@ def test_presigned_url_for_a_fixed_range_is_used_as_given(
     "name, kind, text, reason",
     [
         ("gone", TransferError, "broke off before its end", "IncompleteRead"),
-        ("refused", AccessError, "even by a fresh signed URL (403)", "RefusedError: 403"),
+        ("refused", AccessError, "even with a fresh presigned URL (403)", "RefusedError: 403"),
     ],
 )
 def test_download_error_does_not_show_the_presigned_url(

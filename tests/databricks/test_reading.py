@@ -164,7 +164,7 @@ def test_listing_a_missing_location_is_an_error(client: TrackingServerClient) ->
 
 @pytest.mark.parametrize("number", range(4))
 def test_listing_with_path_outside_the_model_is_rejected(client: TrackingServerClient, number: int) -> None:
-    with pytest.raises(ModelError, match="where it cannot be"):
+    with pytest.raises(ModelError, match="not a valid entry"):
         client.list(f"models:/traversal{number}/1", ignore_progress)
 
 

@@ -109,7 +109,7 @@ def test_error_for_rejected_presigned_urls_does_not_show_the_url(client: Trackin
     message = failure(
         AccessError, lambda: client.fetch("models:/refused/1", "model.pkl", len(WINE["model.pkl"]), tmp_path / "x")
     )
-    assert "even by a fresh signed URL" in message
+    assert "even with a fresh presigned URL" in message
     assert "signature" not in message
 
 

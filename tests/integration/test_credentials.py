@@ -104,7 +104,7 @@ def test_user_info_in_url_overrides_environment_for_its_server(tmp_path: Path) -
 
 def _echo_credentials(call: Call) -> None:
     """Answer with an error that repeats the received credentials, as some proxies do."""
-    sent = call.asked.authorization or ""
+    sent = call.request.authorization or ""
     plain = base64.b64decode(sent.removeprefix("Basic ")).decode()
     call.send_json({"error_code": "BAD_REQUEST", "message": f"{sent} {plain} {quote(plain, safe='')}"}, 400)
 

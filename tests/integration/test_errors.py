@@ -15,7 +15,7 @@ from model_gate.access.hosts import parse_host
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support import commandline
-from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never, status, stuck
+from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never_respond, stall, status
 from tests.support.gates import GateResult, check, compare, version
 from tests.support.paths import SUPPORT
 from tests.support.servers import Servers, free_port
@@ -81,7 +81,7 @@ def client(faulty: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> It
 _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     "web page": (login_page, UnreachableError, "web page instead of JSON"),
     "closed connection": (hang_up, UnreachableError, "without an answer"),
-    "503": (status(503), UnreachableError, "an error of its own (503)"),
+    "503": (status(503), UnreachableError, "a server error (503)"),
     "429": (status(429), UnreachableError, "asks to slow down (429)"),
     "403": (status(403), AccessError, "(403)"),
     "401": (status(401), AccessError, "does not accept the credentials (401)"),
@@ -112,10 +112,10 @@ def test_server_error_is_described_in_the_message(
 def test_unresponsive_server_is_an_error_within_a_minute(tmp_path: Path) -> None:
     """Use the default timeouts, and run all cases at once because each takes several seconds."""
     with (
-        FaultyServer(faults={"registered-models/get": never}) as silent,
-        FaultyServer(faults={"artifacts?": never}) as silent_listing,
-        FaultyServer(faults={"/model.pkl": never}) as silent_download,
-        FaultyServer(faults={"/model.pkl": stuck}) as stuck_download,
+        FaultyServer(faults={"registered-models/get": never_respond}) as silent,
+        FaultyServer(faults={"artifacts?": never_respond}) as silent_listing,
+        FaultyServer(faults={"/model.pkl": never_respond}) as silent_download,
+        FaultyServer(faults={"/model.pkl": stall}) as stuck_download,
         FaultyServer(faults={"registered-models/get": status(429, retry_after="3600")}) as busy,
     ):
         for server in (silent_listing, silent_download, stuck_download):
@@ -181,7 +181,7 @@ def test_non_empty_download_directory_is_rejected_and_unchanged(tmp_path: Path) 
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         result = check(tmp_path, server.url, "Wine", "1", "--download-dir", kept)
-        assert server.asked == []
+        assert server.requests == []
     result.require_error("StorageError", f"The download directory {kept} is not empty", "Empty it")
     assert [file.read_text() for file in kept.iterdir()] == ["mine"]
 
@@ -197,7 +197,7 @@ def test_unwritable_report_path_is_an_error_before_any_request(tmp_path: Path) -
             *("--report-file", locked / "report.json"),
             before=unprivileged,
         )
-        assert server.asked == []
+        assert server.requests == []
     assert (completed.returncode, completed.stdout) == (2, "")
     assert completed.stderr.startswith(f"error: Cannot write the report {locked}/report.json: Permission denied.\n")
 

@@ -17,7 +17,7 @@ import pytest
 
 from model_gate.sources.storage import MEMORY, prefix_in_memory, remove_tree
 from tests.support.commandline import BIN, clean_environment
-from tests.support.faulty_server import MODEL, FaultyServer, never, stuck
+from tests.support.faulty_server import MODEL, FaultyServer, never_respond, stall
 from tests.support.reports import Json, require_valid
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -58,7 +58,7 @@ def _wait_until(condition: Callable[[], object]) -> None:
 def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
     """Start a check that waits for the response to `operation`."""
     (directory / "scratch").mkdir()
-    with FaultyServer(faults={operation: stuck if operation == "/model.pkl" else never}) as server:
+    with FaultyServer(faults={operation: stall if operation == "/model.pkl" else never_respond}) as server:
         server.add("Wine", MODEL)
         server.add("copies", MODEL)
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
@@ -74,7 +74,7 @@ def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
             start_new_session=True,
         )
         try:
-            _wait_until(lambda: any(operation in request.path for request in server.asked))
+            _wait_until(lambda: any(operation in request.path for request in server.requests))
             if operation == "/model.pkl":
                 _wait_until(lambda: any(any(directory.iterdir()) for directory in directories_in_memory(process.pid)))
             workers = psutil.Process(process.pid).children(recursive=True)

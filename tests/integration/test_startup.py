@@ -188,8 +188,8 @@ WORKER_IMPORTS = """
 import sys
 from model_gate.worker import __main__ as worker
 
-worker._NOT_INSTALLED += tuple(sys.argv[1:])
-open_session = worker._imported()
+worker._BLOCKED_PACKAGES += tuple(sys.argv[1:])
+open_session = worker._import_mlflow()
 print(open_session.__module__, open_session.__name__)
 imported = {name for name, module in sys.modules.items() if module}
 print(*sorted({"fastapi", "mlflow.genai", "numpy", "pandas"} & imported))

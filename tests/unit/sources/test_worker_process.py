@@ -136,8 +136,8 @@ def test_where_a_process_cannot_become_two_each_server_has_its_own(
 
 def test_the_environment_of_a_side_is_what_it_is_told_and_nothing_else() -> None:
     program = (
-        "import os; from model_gate.worker.__main__ import _enter;"
-        " _enter({'TOLD': '1'}); print(sorted(os.environ.items()))"
+        "import os; from model_gate.worker.__main__ import _replace_environment;"
+        " _replace_environment({'TOLD': '1'}); print(sorted(os.environ.items()))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, **SECRETS}, capture_output=True, text=True, check=True

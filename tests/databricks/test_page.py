@@ -41,7 +41,7 @@ def test_every_profile_can_be_read() -> None:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_every_compare_file_can_be_used(text: str, profiles: None) -> None:
-    config = parse_config(text, "page")
+    config = parse_config(text, "page", os.environ)
     first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 

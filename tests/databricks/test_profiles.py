@@ -9,7 +9,7 @@ import pytest
 
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.access.environments import environment_for, secrets_of
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host, parse_host
 from model_gate.domain.host import RegistryKind
 from model_gate.errors import InputError
 
@@ -83,7 +83,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 def login(host: str, environment: dict[str, str]) -> dict[str, str]:
     """The login that the process for this host is given."""
-    given = environment_for(parse_host(host, environment=environment), environment, Path("/nowhere"))
+    given = environment_for(find_host(host, environment), environment, Path("/nowhere"))
     assert not [name for name in given if name.startswith(("DATABRICKS_", "ARM_"))], "only the login itself goes along"
     fields: dict[str, str] = json.loads(given[LOGIN_VARIABLE])
     return fields
@@ -91,7 +91,7 @@ def login(host: str, environment: dict[str, str]) -> dict[str, str]:
 
 def refusal(host: str, environment: dict[str, str]) -> str:
     with pytest.raises(InputError) as caught:
-        parse_host(host, environment=environment)
+        find_host(host, environment)
     told = f"{caught.value.message} {caught.value.remedy}"
     for secret in (*VALUES, "lonely-client", "plain.example.com", "odd.example.com"):
         assert secret not in told
@@ -122,11 +122,11 @@ def test_a_profile_gives_its_own_login_and_nothing_of_the_others(environment: di
 
 def test_a_job_token_goes_only_where_a_profile_asks_for_it(environment: dict[str, str]) -> None:
     job = {**environment, **JOB}
-    host = parse_host("databricks://oidc", environment=job)
+    host = find_host("databricks://oidc", job)
     given = environment_for(host, job, Path("/nowhere"))
     assert {name: given[name] for name in JOB} == JOB
     assert "job-token-secret" in host.secrets
-    other = environment_for(parse_host("databricks://pat", environment=job), job, Path("/nowhere"))
+    other = environment_for(find_host("databricks://pat", job), job, Path("/nowhere"))
     assert not set(JOB) & set(other)
 
 
@@ -212,7 +212,7 @@ def test_a_line_that_cannot_be_read_is_told_by_number_and_not_repeated(tmp_path:
 def test_the_registry_follows_the_key_then_the_host_then_the_name(
     environment: dict[str, str], host: str, model: str, asked: RegistryKind | None, kind: RegistryKind
 ) -> None:
-    found = parse_host(host, environment=environment).for_model(model, asked)
+    found = find_host(host, environment).for_model(model, asked)
     assert found.workspace is not None
     assert found.workspace.registry is kind
     uri = "databricks-uc" if kind is RegistryKind.UNITY_CATALOG else "databricks"
@@ -221,7 +221,7 @@ def test_the_registry_follows_the_key_then_the_host_then_the_name(
 
 def test_a_catalog_host_needs_a_name_of_three_levels(environment: dict[str, str]) -> None:
     with pytest.raises(InputError, match="does not have three levels"):
-        parse_host("databricks-uc://pat", environment=environment).for_model("wine")
+        find_host("databricks-uc://pat", environment).for_model("wine")
 
 
 def test_the_key_registry_is_for_databricks_only() -> None:
@@ -232,9 +232,7 @@ def test_the_key_registry_is_for_databricks_only() -> None:
 def test_two_profiles_of_one_workspace_are_one_place(tmp_path: Path) -> None:
     text = "[a]\nhost = https://w.example.com\ntoken = x\n[b]\nhost = https://w.example.com/?o=1\ntoken = y\n"
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
-    first, second = (
-        parse_host(f"databricks://{name}", environment={"HOME": str(tmp_path)}).for_model("wine") for name in "ab"
-    )
+    first, second = (find_host(f"databricks://{name}", {"HOME": str(tmp_path)}).for_model("wine") for name in "ab")
     assert first.authority("dbfs:/x") == second.authority("dbfs:/x")
     catalog = first.for_model("a.b.c", RegistryKind.UNITY_CATALOG)
     assert first.authority("models:/a.b.c/1") != catalog.authority("models:/a.b.c/1")

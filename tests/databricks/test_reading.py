@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.environments import environment_for
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.errors import ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed, listings, nothing, read
@@ -169,5 +169,5 @@ def test_a_source_on_the_runner_itself_is_refused(reading: Bench, model: str) ->
 
 def test_no_signed_url_can_reach_a_command_line(reading: Bench, tmp_path: Path) -> None:
     # MLflow fetches large files by processes that get the signed URL as an argument, unless it is told not to.
-    host = parse_host("databricks://ways", environment=reading.environment).for_model("wine")
+    host = find_host("databricks://ways", reading.environment).for_model("wine")
     assert environment_for(host, reading.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"

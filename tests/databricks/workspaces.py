@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.paths import ROOT
 
@@ -251,7 +251,7 @@ class Bench:
         """The process for one host, to be asked without a gate around it. Use it as a context manager."""
         everything = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
-        return TrackingServerClient(parse_host(host, environment=everything).for_model(model), everything, home)
+        return TrackingServerClient(find_host(host, everything).for_model(model), everything, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""

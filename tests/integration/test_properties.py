@@ -243,7 +243,7 @@ def test_random_bytes_are_a_config_or_a_config_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
-        _require_config_or_error(lambda: read_config(file))
+        _require_config_or_error(lambda: read_config(file, {}))
 
 
 # What YAML is made of, and what a compare file is made of.
@@ -286,7 +286,7 @@ VALUES = st.recursive(
 @example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
 def test_near_yaml_is_a_config_or_a_config_error(text: str) -> None:
-    _require_config_or_error(lambda: parse_config(text, "compare.yaml"))
+    _require_config_or_error(lambda: parse_config(text, "compare.yaml", {}))
 
 
 @given(st.sampled_from(["host", "model", "version_or_stage", "native_model", "unknown"]), VALUES)
@@ -295,7 +295,7 @@ def test_any_value_in_a_config_is_taken_or_a_config_error(key: str, value: objec
     server = {"host": "http://example.com", "model": "M", "version_or_stage": 1}
     config = {"tracking_server_1": {**server, key: value}, "tracking_server_2": server}
     # JSON is YAML.
-    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml"))
+    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml", {}))
 
 
 def _require_config_or_error(read: Callable[[], CompareConfig]) -> None:

@@ -146,7 +146,7 @@ def test_commands_in_its_sentences_are_among_those_that_are_run() -> None:
 
 @pytest.mark.parametrize("block", COMPARE_FILES)
 def test_every_compare_file_can_be_used(block: Block) -> None:
-    config = parse_config(block.text, "README.md")
+    config = parse_config(block.text, "README.md", os.environ)
     assert config.tracking_server_1.host != config.tracking_server_2.host
 
 

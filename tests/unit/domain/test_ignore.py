@@ -62,7 +62,7 @@ def test_the_line_of_a_pattern_that_cannot_be_is_told(ignore: str, text: str) ->
     side = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
     with pytest.raises(ConfigError) as raised:
         parse_config(
-            f"tracking_server_1: {side}\ntracking_server_2: {side}\nignore: [{ignore}]\n".replace("[7]", "7"), "c"
+            f"tracking_server_1: {side}\ntracking_server_2: {side}\nignore: [{ignore}]\n".replace("[7]", "7"), "c", {}
         )
     assert raised.value.message.startswith("c, line 3, ignore")
     assert text in raised.value.message

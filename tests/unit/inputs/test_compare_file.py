@@ -27,13 +27,13 @@ SCHEMA = json.loads((SCHEMAS / "config.schema.json").read_text("utf-8"))
 def refusal(text: str) -> ConfigError:
     """The error that this text ends with."""
     with pytest.raises(ConfigError) as caught:
-        parse_config(text, "compare.yaml")
+        parse_config(text, "compare.yaml", {})
     return caught.value
 
 
 def file_refusal(path: Path) -> ConfigError:
     with pytest.raises(ConfigError) as caught:
-        read_config(path)
+        read_config(path, {})
     return caught.value
 
 
@@ -55,6 +55,7 @@ def test_a_full_config_is_taken_as_it_is_written() -> None:
         require: equivalent
         """,
         "compare.yaml",
+        {},
     )
     first, second = config.tracking_server_1, config.tracking_server_2
     assert (first.host.address, first.host.username, first.host.password) == (
@@ -69,25 +70,25 @@ def test_a_full_config_is_taken_as_it_is_written() -> None:
 
 
 def test_what_is_left_out_stays_open() -> None:
-    config = parse_config(GOOD, "compare.yaml")
+    config = parse_config(GOOD, "compare.yaml", {})
     assert (config.compare_run_models, config.compare_reg_models, config.require) == (None, None, None)
     assert config.tracking_server_1.native_model == ""
 
 
 def test_the_historical_spelling_means_the_same() -> None:
-    assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c") == parse_config(GOOD, "c")
+    assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c", {}) == parse_config(GOOD, "c", {})
 
 
 @pytest.mark.parametrize("version", ["010", "1_000", "0x1F", "7", "1e3", "2026-01-02", "12:30:45", ".5", "+1"])
 def test_a_version_stays_as_it_is_written(version: str) -> None:
-    config = parse_config(GOOD.replace("version_or_stage: 1", f"version_or_stage: {version}", 1), "c")
+    config = parse_config(GOOD.replace("version_or_stage: 1", f"version_or_stage: {version}", 1), "c", {})
     assert config.tracking_server_1.version_or_stage == version
 
 
 def test_a_byte_order_mark_and_windows_line_ends_do_no_harm(tmp_path: Path) -> None:
     file = tmp_path / "compare.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
-    assert read_config(file) == parse_config(GOOD, "c")
+    assert read_config(file, {}) == parse_config(GOOD, "c", {})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
@@ -166,7 +167,7 @@ def test_the_historical_example_with_its_first_server_twice_is_refused() -> None
 @pytest.mark.parametrize("number", ["1", "2"])
 def test_both_spellings_of_one_server_are_refused(number: str) -> None:
     error = refusal(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
-    assert f"line 3: 'tracking_server_0{number}' says again what 'tracking_server_{number}' on line {number}" in (
+    assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message
     )
 
@@ -244,7 +245,7 @@ def test_an_unknown_requirement_gets_the_known_ones() -> None:
 @pytest.mark.parametrize("native", ["null", "''", ".", "./"])
 def test_no_native_model_may_be_written_in_several_ways(native: str) -> None:
     text = GOOD.replace("version_or_stage: 1", f"version_or_stage: 1, native_model: {native}", 1)
-    assert parse_config(text, "c") == parse_config(GOOD, "c")
+    assert parse_config(text, "c", {}) == parse_config(GOOD, "c", {})
 
 
 @pytest.mark.parametrize("other", ["", ", native_model: null", ", native_model: ./"])
@@ -358,7 +359,7 @@ def test_the_schema_is_one_and_its_examples_fit_it() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in SCHEMA["examples"]:
         Draft202012Validator(SCHEMA).validate(example)
-        parse_config(json.dumps(example), "example")
+        parse_config(json.dumps(example), "example", {})
 
 
 def test_every_key_of_the_schema_is_explained() -> None:

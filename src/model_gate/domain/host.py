@@ -1,4 +1,4 @@
-"""Tracking servers as values: how one is reached, and what identifies it."""
+"""Tracking servers and Databricks workspaces as values: their address and login."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from model_gate.errors import InputError
 
 
 class HostKind(StrEnum):
-    """How a tracking server is reached."""
+    """The kind of access to a tracking server."""
 
     HTTP = "http"
     DATABASE = "database"
@@ -24,12 +24,12 @@ class Host:
     """A tracking server.
 
     Attributes:
-        kind: How it is reached.
-        address: Its URI without user-info: safe to show, and the same for two ways to name one server.
-        uri: What MLflow is given. For a database it may hold a password, hence no repr.
-        username: From user-info, "" if there was none.
-        password: From user-info, "" if there was none.
-        workspace: The Databricks workspace, if it is one.
+        kind: The kind of access.
+        address: The URI without user-info: safe to show, and equal for two spellings of one server.
+        uri: The URI for MLflow. A database URI may contain a password, so the repr leaves it out.
+        username: From user-info, else "".
+        password: From user-info, else "".
+        workspace: The login to a Databricks workspace; None for other kinds.
     """
 
     kind: HostKind
@@ -41,7 +41,7 @@ class Host:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """The texts that must appear nowhere."""
+        """The secret texts, which no output may contain."""
         if self.workspace is not None:
             return self.workspace.secrets
         if not self.password:
@@ -52,26 +52,26 @@ class Host:
 
     @property
     def is_local(self) -> bool:
-        """Whether the server is this machine, so that a path it names may be read here."""
+        """Whether the server is on this machine, so that its paths are valid here."""
         if self.kind is HostKind.HTTP:
             return urlsplit(self.address).hostname in LOOPBACK
         return self.kind is not HostKind.DATABRICKS
 
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
-        """This server, with the registry of it that holds a model of this name; `registry` overrides the name.
+        """Return this server with the registry that holds a model. `registry` overrides what the name implies.
 
         Raises:
-            InputError: The name does not fit the registry, or the server has one registry only.
+            InputError: The name does not fit the registry, or the server has only one registry.
         """
         if self.workspace is None:
             if registry is not None:
-                raise InputError("registry: only a Databricks host has more than one.", "Leave it out.")
+                raise InputError("registry: only a Databricks host has more than one registry.", "Leave it out.")
             return self
         kind = registry_of(model, self.workspace.registry, registry)
         return replace(self, workspace=replace(self.workspace, registry=kind))
 
     def authority(self, uri: str) -> str:
-        """What a URI that only this server can read belongs to: the same for two ways to name one server."""
+        """Return the owner of a URI that only this server can read; equal for two spellings of one server."""
         if self.workspace is None:
             return self.address
         if uri.startswith("models:"):
@@ -83,7 +83,7 @@ LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class RegistryKind(StrEnum):
-    """The two model registries of Databricks, as the compare file calls them."""
+    """The two model registries of Databricks, as spelled in compare files."""
 
     WORKSPACE = "workspace"
     UNITY_CATALOG = "unity-catalog"
@@ -91,14 +91,14 @@ class RegistryKind(StrEnum):
 
 @dataclass(frozen=True)
 class WorkspaceLogin:
-    """A workspace and the login to it.
+    """A Databricks workspace and the login to it.
 
     Attributes:
-        url: Its address: the same for two profiles of one workspace.
-        fields: The login, as the Databricks SDK calls its fields.
-        variables: What the login needs beside it from the environment.
-        secrets: Values that must not appear in any text.
-        registry: Which of its registries is meant; None until the model is known.
+        url: The workspace's address, equal for two profiles of one workspace.
+        fields: The login, by the field names of the Databricks SDK.
+        variables: Environment variables that the login needs besides its fields.
+        secrets: The secret values, which no output may contain.
+        registry: The registry that holds the model; None until the model is known.
     """
 
     url: str
@@ -108,14 +108,14 @@ class WorkspaceLogin:
     registry: RegistryKind | None = None
 
 
-def registry_of(model: str, host: RegistryKind | None, asked: RegistryKind | None) -> RegistryKind:
-    """The registry that holds this model: the one asked for, the host's, or the one its name fits.
+def registry_of(model: str, host: RegistryKind | None, override: RegistryKind | None) -> RegistryKind:
+    """Return the registry that holds a model: the override, else the host's, else the one that fits the name.
 
     Raises:
         InputError: A model in Unity Catalog must have three levels.
     """
     is_three_level = model.count(".") == 2 and all(model.split("."))
-    kind = asked or host or (RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE)
+    kind = override or host or (RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE)
     if kind is RegistryKind.UNITY_CATALOG and not is_three_level:
         raise InputError(
             f"The model {model!r} cannot be in Unity Catalog: its name does not have three levels.",

@@ -1,4 +1,4 @@
-"""Where a model is: its physical URI, and the tracking server that serves it."""
+"""Locations of models: physical URIs, and the tracking servers that serve them."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Location:
-    """Where an MLflow model is.
+    """The location of an MLflow model.
 
     Attributes:
-        uri: Its physical URI, without credentials.
-        server: The address of the tracking server that serves it, where the URI means something only there.
+        uri: The physical URI, without credentials.
+        server: The owner of the URI, if only one tracking server can read it; else "".
         local_path: The directory, if it is on this machine.
     """
 
@@ -23,19 +23,27 @@ class Location:
 
     @property
     def key(self) -> str:
-        """The same for two locations exactly if they are one and the same."""
+        """Equal exactly if two locations are one and the same."""
         if self.local_path is not None:
             return str(self.local_path)
         return f"{self.server} {self.uri.rstrip('/')}"
 
 
 def is_local_uri(uri: str) -> bool:
-    """Whether a URI is a path on this machine."""
+    """Return whether a URI is a path on this machine.
+
+    >>> is_local_uri("./model"), is_local_uri("models:/Wine/7")
+    (True, False)
+    """
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
 
 
 def split_profile(uri: str) -> tuple[str, str, str]:
-    """Scheme, profile and path of an artifact URI; the profile of `models://PROFILE@databricks/…`, or ""."""
+    """Split an artifact URI into scheme, profile and path; the profile is "" if the URI has none.
+
+    >>> split_profile("models://prod@databricks/Wine/7")
+    ('models', 'prod', 'Wine/7')
+    """
     match = re.match(r"(models|dbfs|runs)://(?:([^/@]+)@)?databricks/+(.*)", uri)
     if match:
         return match.group(1), match.group(2) or "", match.group(3)

@@ -1,4 +1,4 @@
-"""SIGINT and SIGTERM as an exception, so that everything is put away on the way out."""
+"""SIGINT and SIGTERM as an exception, so that a stopped gate cleans up."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(BaseException):
-    """A signal asked the gate to stop. Not an `Exception`: nothing but the end of the command may catch it."""
+    """A signal to stop the gate. Not an `Exception`, so that only the end of the command catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(number)
@@ -19,22 +19,22 @@ class Interrupted(BaseException):
 
     @property
     def name(self) -> str:
-        """As in `SIGTERM`."""
+        """The name of the signal, such as `SIGTERM`."""
         return signal.Signals(self.number).name
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """While it lasts, the first signal raises `Interrupted` in the main thread and further ones do nothing."""
+    """Raise `Interrupted` in the main thread at the first signal within the context, and ignore further ones."""
 
     def interrupt(number: int, _: FrameType | None) -> None:
-        for each in _SIGNALS:
-            signal.signal(each, signal.SIG_IGN)
+        for stop in _SIGNALS:
+            signal.signal(stop, signal.SIG_IGN)
         raise Interrupted(number)
 
-    before = {each: signal.signal(each, interrupt) for each in _SIGNALS}
+    previous = {stop: signal.signal(stop, interrupt) for stop in _SIGNALS}
     try:
         yield
     finally:
-        for each, handler in before.items():
-            signal.signal(each, handler)
+        for stop, handler in previous.items():
+            signal.signal(stop, handler)

@@ -41,7 +41,7 @@ def test_profiles_on_the_page_are_valid() -> None:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_compare_file_on_the_page_is_valid(text: str, profiles: None) -> None:
-    config = parse_config(text, "page")
+    config = parse_config(text, "page", os.environ)
     first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 

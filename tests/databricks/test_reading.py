@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.environments import environment_for
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.errors import ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import (
@@ -178,5 +178,5 @@ def test_local_source_is_rejected(workspaces: Workspaces, model: str) -> None:
 
 def test_multipart_download_by_mlflow_is_disabled(workspaces: Workspaces, tmp_path: Path) -> None:
     # MLflow passes presigned URLs on the command line of its multipart download processes.
-    host = parse_host("databricks://ways", environment=workspaces.environment).for_model("wine")
+    host = find_host("databricks://ways", workspaces.environment).for_model("wine")
     assert environment_for(host, workspaces.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.paths import ROOT
 
@@ -255,7 +255,7 @@ class Workspaces:
         """Return a client of one host's worker, without a gate. Use it as a context manager."""
         variables = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
-        return TrackingServerClient(parse_host(host, environment=variables).for_model(model), variables, home)
+        return TrackingServerClient(find_host(host, variables).for_model(model), variables, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""

@@ -247,7 +247,7 @@ def test_random_bytes_are_a_compare_file_or_a_config_error(content: bytes) -> No
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
-        _require_config_or_error(lambda: read_config(file))
+        _require_config_or_error(lambda: read_config(file, {}))
 
 
 # Tokens of YAML and of compare files.
@@ -290,7 +290,7 @@ VALUES = st.recursive(
 @example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
 def test_random_yaml_tokens_are_a_compare_file_or_a_config_error(text: str) -> None:
-    _require_config_or_error(lambda: parse_config(text, "compare.yaml"))
+    _require_config_or_error(lambda: parse_config(text, "compare.yaml", {}))
 
 
 @given(st.sampled_from(["host", "model", "version_or_stage", "native_model", "unknown"]), VALUES)
@@ -299,7 +299,7 @@ def test_any_value_in_a_compare_file_is_accepted_or_a_config_error(key: str, val
     server = {"host": "http://example.com", "model": "M", "version_or_stage": 1}
     config = {"tracking_server_1": {**server, key: value}, "tracking_server_2": server}
     # Every JSON document is a YAML document.
-    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml"))
+    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml", {}))
 
 
 def _require_config_or_error(read: Callable[[], CompareConfig]) -> None:

@@ -11,13 +11,19 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import Request
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
-from model_gate.inputs.options import VersionOptions, check_request, compare_config_request
+from model_gate.inputs.options import (
+    CommonOptions,
+    CompareOptions,
+    VersionOptions,
+    check_request,
+    compare_config_request,
+)
 
 DEFAULT_REPORT = "model-gate-report.json"
 
@@ -81,6 +87,7 @@ class Inputs:
             for name, value in environment.items()
             if name.startswith(_PREFIX) and value.strip()
         }
+        self._environment = environment
         self._workspace = Path(environment.get("GITHUB_WORKSPACE") or os.getcwd())
         self._temporary = environment.get("RUNNER_TEMP", "")
 
@@ -137,8 +144,7 @@ class Inputs:
         for name in ("report-file", "download-dir"):
             self._workspace_path(name)
         try:
-            request = self._check() if self.command == "check" else self._compare()
-            return request.with_fail_fast(fail_fast)
+            return self._check(fail_fast) if self.command == "check" else self._compare(fail_fast)
         except ModelGateError as error:
             message, remedy = with_input_names(error.message), with_input_names(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error
@@ -162,12 +168,12 @@ class Inputs:
         if self["config"] and self["config-file"]:
             raise InputError("The inputs 'config' and 'config-file' are both set.", "Leave one of them out.")
 
-    def _check(self) -> Request:
+    def _check(self, fail_fast: bool) -> Request:
         self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
-            parse_host(self["host"], "The input 'host'")
-        elif not os.environ.get("MLFLOW_TRACKING_URI", "").strip():
+            find_host(self["host"], self._environment, "The input 'host'")
+        elif not self._environment.get("MLFLOW_TRACKING_URI", "").strip():
             raise InputError(
                 "The input 'host' is not set, and neither is MLFLOW_TRACKING_URI.",
                 "Name the tracking server, as in host: https://mlflow.example.com.",
@@ -179,26 +185,24 @@ class Inputs:
             self._choice("registry", RegistryKind),
             self["native-model"],
         )
-        return check_request(version, self._choice("require", Require), self._workspace_path("download-dir"))
+        return check_request(version, self._common(fail_fast), self._environment)
 
-    def _compare(self) -> Request:
+    def _compare(self, fail_fast: bool) -> Request:
         config_file = self._workspace_path("config-file")
         if self["config"]:
-            config = parse_config(self["config"], "The input 'config'")
+            config = parse_config(self["config"], "The input 'config'", self._environment)
         elif config_file is not None:
-            config = read_config(config_file)
+            config = read_config(config_file, self._environment)
         else:
             raise InputError(
                 "Neither 'config-file' nor 'config' is set.",
                 "Name a YAML file of the repository in config-file, or write the same YAML into config.",
             )
-        return compare_config_request(
-            config,
-            self._boolean("compare-run-models"),
-            self._boolean("compare-reg-models"),
-            self._choice("require", Require),
-            self._workspace_path("download-dir"),
-        )
+        models = CompareOptions(self._boolean("compare-run-models"), self._boolean("compare-reg-models"))
+        return compare_config_request(config, models, self._common(fail_fast))
+
+    def _common(self, fail_fast: bool) -> CommonOptions:
+        return CommonOptions(self._choice("require", Require), self._workspace_path("download-dir"), fail_fast)
 
     def _require(self, name: str, remedy: str) -> None:
         if not self[name]:

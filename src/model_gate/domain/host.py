@@ -11,7 +11,7 @@ from model_gate.errors import InputError
 
 
 class HostKind(StrEnum):
-    """How a tracking server is reached."""
+    """The kind of access to a tracking server."""
 
     HTTP = "http"
     DATABASE = "database"

@@ -21,7 +21,7 @@ from model_gate.domain.host import Host
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, UnreachableError, error_of
+from model_gate.errors import InternalError, UnreachableError, error_from_name
 from model_gate.sources.worker_process import Pipes, WorkerProcess
 
 # A server that says nothing for this long is dead, whatever its connection looks like.
@@ -228,7 +228,7 @@ class TrackingServerClient:
             asked.note(answer["note"])
         elif "error" in answer:
             told = answer["error"]
-            asked.future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
+            asked.future.set_exception(error_from_name(told["type"], told["message"], told["remedy"], told["detail"]))
         else:
             asked.future.set_result(answer["result"])
 

@@ -10,7 +10,7 @@ from benchmarks.measure import watch
 from benchmarks.programs import importing
 from benchmarks.result import Result, amount, median
 from benchmarks.surroundings import MIB
-from model_gate.comparison.scheduler import WORKERS
+from model_gate.comparison.scheduler import MAX_LARGE_PAIRS
 
 
 def disk(bench: Bench) -> None:
@@ -21,14 +21,14 @@ def disk(bench: Bench) -> None:
         with bench.model(models.equal_files(number, size, beside=beside)) as model:
             used = watch(bench.programs.compare(model)).disk
         largest = beside or size
-        limit = min(2 * largest * WORKERS, 2 * whole)
+        limit = min(2 * largest * MAX_LARGE_PAIRS, 2 * whole)
         work = f"{number} files of {amount(size, 'B')}"
         bench.add(
             Result(
                 "disk",
                 f"peak disk, {work}" + (f" and one of {amount(beside, 'B')}" if beside else ""),
                 "",
-                "< 2 × the model" if beside else f"≤ 2 × largest file × {WORKERS} workers",
+                "< 2 × the model" if beside else f"≤ 2 × largest file × {MAX_LARGE_PAIRS} workers",
                 "B",
                 [used],
                 baseline=[2 * whole],

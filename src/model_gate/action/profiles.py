@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 
 from model_gate.errors import InputError, storage_error
-from model_gate.sources.storage import MEMORY
+from model_gate.sources.storage import SHARED_MEMORY
 
 VARIABLE = "DATABRICKS_CONFIG_FILE"
 # Whatever else a profile holds counts as a secret.
@@ -97,7 +97,7 @@ class PrivateFile:
 
     def __init__(self) -> None:
         # In memory where that can be had: then it is gone with the container even if nobody is left to remove it.
-        directory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        directory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         self.path = directory / f"model-gate-{secrets.token_hex(16)}"
 
     def __enter__(self) -> PrivateFile:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from model_gate.comparison.models import SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.location import Location
@@ -81,8 +82,8 @@ def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(content)
             artifacts = DirectorySource(root, Location(str(root), local_path=root), name, storage)
-            sides.append(SelectedModel(name, artifacts, native_model))
-        return compare_models({"it": (sides[0], sides[1])}, NoProgress(), checked_ignore(ignore))["it"]
+            sides.append(SelectedModel(artifacts, native_model))
+        return compare_models([SelectedPair(sides[0], sides[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
 def test_what_is_not_ignored_decides(tmp_path: Path) -> None:

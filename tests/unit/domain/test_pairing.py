@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.comparison.models import SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.difference import DifferenceKind
 from model_gate.domain.location import Location
@@ -24,10 +25,10 @@ def compared(left: Path, right: Path, left_native: str, right_native: str) -> Co
     """The comparison of these native models."""
     with Storage(None) as storage:
         sides = [
-            SelectedModel(name, DirectorySource(path, Location(str(path), local_path=path), name, storage), native)
+            SelectedModel(DirectorySource(path, Location(str(path), local_path=path), name, storage), native)
             for name, path, native in (("1", left, left_native), ("2", right, right_native))
         ]
-        return compare_models({"comparison": (sides[0], sides[1])}, NoProgress())["comparison"]
+        return compare_models([SelectedPair(sides[0], sides[1])], NoProgress())[0]
 
 
 def made(tmp_path: Path, left: Tree, right: Tree) -> tuple[Path, Path]:

@@ -10,7 +10,7 @@ from benchmarks.environment import MIB
 from benchmarks.measure import measure_peaks
 from benchmarks.programs import importing
 from benchmarks.result import Result, amount, median
-from model_gate.comparison.scheduler import WORKERS
+from model_gate.comparison.scheduler import MAX_LARGE_PAIRS
 
 
 def disk(bench: Bench) -> None:
@@ -21,14 +21,14 @@ def disk(bench: Bench) -> None:
         with bench.model(models.equal_files(number, size, beside=beside)) as model:
             peak = measure_peaks(bench.programs.compare(model)).disk
         largest = beside or size
-        limit = min(2 * largest * WORKERS, 2 * model_size)
+        limit = min(2 * largest * MAX_LARGE_PAIRS, 2 * model_size)
         work = f"{number} files of {amount(size, 'B')}"
         bench.add(
             Result(
                 "disk",
                 f"peak disk, {work}" + (f" and one of {amount(beside, 'B')}" if beside else ""),
                 "",
-                "< 2 × the model" if beside else f"≤ 2 × largest file × {WORKERS} workers",
+                "< 2 × the model" if beside else f"≤ 2 × largest file × {MAX_LARGE_PAIRS} workers",
                 "B",
                 [peak],
                 baseline=[2 * model_size],

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import psutil
 
-from model_gate.sources.storage import MEMORY, prefix_in_memory
+from model_gate.sources.storage import SHARED_MEMORY, memory_prefix
 
 _T = TypeVar("_T")
 
@@ -157,7 +157,7 @@ def disk_use(directory: Path) -> int:
 
 def _files_in_memory(process: int) -> int:
     """Return the bytes of a gate's files in memory, which do not count as memory of its processes."""
-    return sum(map(disk_use, MEMORY.glob(prefix_in_memory(process) + "*")))
+    return sum(map(disk_use, SHARED_MEMORY.glob(memory_prefix(process) + "*")))
 
 
 class _Tree:

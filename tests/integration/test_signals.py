@@ -15,7 +15,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model_gate.sources.storage import MEMORY, prefix_in_memory, remove_tree
+from model_gate.sources.storage import SHARED_MEMORY, memory_prefix, remove_tree
 from tests.support.commandline import BIN, clean_environment
 from tests.support.faulty_server import MODEL, FaultyServer, never_respond, stall
 from tests.support.reports import Json, require_valid
@@ -24,7 +24,7 @@ EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def directories_in_memory(pid: int) -> list[Path]:
-    return list(MEMORY.glob(prefix_in_memory(pid) + "*"))
+    return list(SHARED_MEMORY.glob(memory_prefix(pid) + "*"))
 
 
 @dataclass(frozen=True)

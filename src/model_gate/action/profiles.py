@@ -12,7 +12,7 @@ from types import TracebackType
 
 from model_gate.access.databrickscfg import parse_profiles
 from model_gate.errors import InputError, storage_error
-from model_gate.sources.storage import MEMORY
+from model_gate.sources.storage import SHARED_MEMORY
 
 VARIABLE = "DATABRICKS_CONFIG_FILE"
 # Every other field of a profile counts as a secret.
@@ -83,7 +83,7 @@ class PrivateFile:
 
     def __init__(self) -> None:
         # Memory is gone with the container, even if the process is killed before it removes the file.
-        directory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
+        directory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK) else Path(tempfile.gettempdir())
         self.path = directory / f"model-gate-{secrets.token_hex(16)}"
 
     def __enter__(self) -> PrivateFile:

@@ -103,7 +103,7 @@ def _raiser(error: Exception) -> Callable[[], Session]:
 
 def _fork() -> None:
     """Become two processes, each with standard streams of its own."""
-    streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_TWIN"].split()]
+    streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_FORK_PIPES"].split()]
     if os.fork() == 0:
         for standard, descriptor in enumerate(streams):
             os.dup2(descriptor, standard)

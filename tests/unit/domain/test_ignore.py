@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from model_gate.comparison.models import SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.location import Location
@@ -85,10 +86,8 @@ def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(content)
             artifacts = DirectorySource(root, Location(str(root), local_path=root), name, storage)
-            models.append(SelectedModel(name, artifacts, native_model))
-        return compare_models({"comparison": (models[0], models[1])}, NoProgress(), checked_ignore(ignore))[
-            "comparison"
-        ]
+            models.append(SelectedModel(artifacts, native_model))
+        return compare_models([SelectedPair(models[0], models[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
 def test_paths_that_are_not_ignored_decide(tmp_path: Path) -> None:

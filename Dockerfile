@@ -1,6 +1,6 @@
-# The GitHub Action and the command line as one image: Debian's Python, the locked dependencies, Model Gate.
+# The image of the GitHub Action and the command line: Debian's Python, the locked dependencies, Model Gate.
 FROM debian:trixie-slim AS python
-# Debian keeps only the newest of each package, so a pinned version would soon be gone; the image's digest pins them all.
+# Debian deletes old package versions, so a pinned version would soon be missing. The digest of the image pins all packages.
 # hadolint ignore=DL3008
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates python3 \
@@ -14,9 +14,8 @@ RUN apt-get update \
 ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 WORKDIR /build
 COPY requirements/runtime.lock .
-# Of the hundreds of services that botocore describes, a gate uses the store and what signs in to it: a quarter of the image.
-# Compiled once, here: a container starts from a fresh copy of this each time, and could keep no bytecode. Unchecked, since
-# nothing in it changes any more.
+# botocore describes hundreds of services. Only S3 and its login services are kept, which saves a quarter of the image.
+# The bytecode is compiled here, since a container does not keep any. It is not checked against the source, which never changes.
 RUN python3 -m venv --without-pip /opt/model-gate \
   && pip --python /opt/model-gate/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
     --requirement runtime.lock \
@@ -25,8 +24,8 @@ RUN python3 -m venv --without-pip /opt/model-gate \
   && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     /opt/model-gate/lib/python3.13/site-packages
 
-# The package is plain Python, and has nothing to build; the schemas in it are a link in the repository. It is a layer by
-# itself, so that a release brings a small one.
+# Model Gate has its own layer, so that a release adds only a small one. The package is pure Python and needs no build; its
+# schemas are a symbolic link in the repository, so `cp` dereferences links.
 FROM python AS package
 WORKDIR /build
 COPY schemas schemas
@@ -49,9 +48,9 @@ LABEL org.opencontainers.image.title="Model Gate" \
   org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
 COPY --from=dependencies /opt/model-gate /opt/model-gate
 COPY --from=package /package /opt/model-gate
-# Without a mounted working directory, the gate runs as the owner of this one: nobody.
+# Without a mounted working directory, the gate runs as the owner of this directory.
 RUN install --directory --owner=nobody --group=nogroup /work
 WORKDIR /work
-# It starts as root and gives that up at once: see the file itself.
+# The entrypoint starts as root and drops root at once.
 ENTRYPOINT ["/opt/model-gate/bin/python", "-I", "-S", "/opt/model-gate/entrypoint"]
 CMD ["--help"]

@@ -1,4 +1,4 @@
-# Needs Python 3.11 or newer (PYTHON=…), git and make. Everything else goes into .venv, from the lock files.
+# Needs Python 3.11 or newer (PYTHON=…), git and make. Everything else is installed into .venv from the lock files.
 PYTHON ?= python3
 WORKERS ?= 2
 RUNS ?= 3
@@ -9,10 +9,10 @@ INSTALL := $(UV) pip install --quiet --require-hashes
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
-# Workflows in a place where no runner looks for them.
+# These workflows are outside .github/workflows, so the linters need their paths.
 EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
 
-# Compiled bytecode halves the time to import mlflow, which the tests do in many processes.
+# Bytecode halves the time to import mlflow, which many test processes do.
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
@@ -22,7 +22,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: .venv/.installed ## Build a small registry and show check and compare on it
+demo: .venv/.installed ## Make two small registries and run check and compare on them
 	@$(BIN)/model-gate demo
 
 test: .venv/.installed .venv-mlflow2/.installed ## Run the tests; PYTEST_ARGS adds options
@@ -46,22 +46,22 @@ lint: .venv/.installed ## Check style, types, workflows and Dockerfile
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
 	$(BIN)/hadolint Dockerfile
 
-format: .venv/.installed ## Format the code and mend what can be mended
+format: .venv/.installed ## Format the code and fix what ruff can fix
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-# Keeps the versions that are locked and still fit: `make lock UPGRADE=--upgrade` takes the newest.
-lock: $(UV) ## Lock the dependencies again after a change to them
+# Keeps locked versions that still satisfy the requirements. `make lock UPGRADE=--upgrade` takes the newest versions.
+lock: $(UV) ## Update the lock files after a change of the dependencies
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --output-file requirements/runtime.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements/runtime.lock \
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
 
-clean: ## Remove what these targets made
+clean: ## Remove all files that these targets make
 	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
-# pip is used once, for uv, which the lock file pins too.
+# pip installs only uv, at the version of the lock file.
 $(UV):
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Model Gate needs Python 3.11 or newer, \
 	and this is %s. Name another one: make PYTHON=python3.13" % sys.version.split()[0])'
@@ -74,7 +74,7 @@ $(UV):
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The last MLflow 2, as a server for the tests: .venv-mlflow2/bin/mlflow
+# The last MLflow 2, which the tests run as a server: .venv-mlflow2/bin/mlflow
 .venv-mlflow2/.installed: requirements/mlflow2.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
 	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements/mlflow2.lock

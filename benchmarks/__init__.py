@@ -1,1 +1,1 @@
-"""How fast Model Gate is, and how much it needs, against floors that are measured in the same run: `make bench`."""
+"""Benchmarks of Model Gate's speed, disk and memory against floors measured in the same run: `make bench`."""

@@ -1,4 +1,4 @@
-"""What the rows share: the servers, the scratch directory, the number of runs, and what comes of each."""
+"""One run of the benchmarks: the servers, the models on them, and the results of all rows."""
 
 from __future__ import annotations
 
@@ -12,21 +12,29 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks import models
+from benchmarks.environment import MIB, ROOT, Scale, clean_environment
 from benchmarks.link import Link, Shape, link_to
-from benchmarks.measure import Busy, Command, Watched, busy, in_turns, seconds, watch
+from benchmarks.measure import (
+    Command,
+    PeakUse,
+    ProcessorTime,
+    measure_in_turns,
+    measure_peaks,
+    measure_processors,
+    measure_seconds,
+)
 from benchmarks.programs import Programs
 from benchmarks.result import Result, amount, median
 from benchmarks.servers import PlacedModel, Server
-from benchmarks.surroundings import MIB, ROOT, Scale, clean_environment
 
-_IMPORTED = "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"
-# More than this beside what a run needs, or the disk is full for others too.
+_WARM_UP_IMPORTS = "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"
+# Disk space to leave free for other processes.
 _SPARE_DISK = 4 * 1024 * MIB
 
 
 @dataclass(frozen=True)
-class Point:
-    """A point of a curve of the plot: seconds at a size in bytes, or at a number of files."""
+class PlotPoint:
+    """A point of a plotted curve: seconds at a size in bytes or at a number of files."""
 
     curve: str
     program: str
@@ -35,37 +43,37 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Needs:
-    """What a watched run needed, and the bytes that it received."""
+class ResourceUse:
+    """Peak memory and disk of a run, and the bytes it received."""
 
-    watched: Watched
+    peaks: PeakUse
     received: int
 
     @property
     def notes(self) -> dict[str, str]:
-        """The same for people."""
+        """The values as formatted notes."""
         return {
             "received": amount(self.received, "B"),
-            "peak memory": amount(self.watched.memory, "B"),
-            "peak disk": amount(self.watched.disk, "B"),
+            "peak memory": amount(self.peaks.memory, "B"),
+            "peak disk": amount(self.peaks.disk, "B"),
         }
 
 
 @dataclass(frozen=True)
-class Race:
-    """What a product, its floor and the plain way took, run in turns.
+class Timings:
+    """Times of Model Gate, the floor and the plain way, run in turns.
 
     Attributes:
-        product: The seconds of each run.
-        floor: The same of the floor.
-        baseline: The same of the plain way, which takes long and is run once; empty if there is none.
-        busy: What processors did in the last run, by program.
+        product: Seconds of each run of Model Gate.
+        floor: Seconds of each run of the floor.
+        baseline: Seconds of the plain way, which is slow and runs once; empty if there is none.
+        processors: Processor time of the last run, by program.
     """
 
     product: list[float]
     floor: list[float]
     baseline: list[float]
-    busy: Mapping[str, Busy]
+    processors: Mapping[str, ProcessorTime]
 
 
 @dataclass
@@ -73,20 +81,20 @@ class Bench:
     """One run of the benchmarks.
 
     Attributes:
-        directory: All that is made is below it.
+        directory: Directory for all files of the run.
         servers: The two tracking servers.
-        scale: How much work there is.
-        runs: How often a product and its floor are run; what takes long, once less, but twice at least.
-        tell: Given each result when it is there.
+        scale: Amount of work in each row.
+        runs: Number of runs of Model Gate and of the floor. Slow rows run once less, but at least twice.
+        report: Receives each result as soon as it is measured.
     """
 
     directory: Path
     servers: tuple[Server, Server]
     scale: Scale
     runs: int
-    tell: Callable[[Result], None]
+    report: Callable[[Result], None]
     results: list[Result] = field(default_factory=list)
-    points: list[Point] = field(default_factory=list)
+    points: list[PlotPoint] = field(default_factory=list)
     _start_up: float | None = None
     _plain_small: float | None = None
     _models: int = 0
@@ -96,19 +104,19 @@ class Bench:
         self.programs = Programs(self.directory / "programs")
 
     def add(self, result: Result) -> None:
-        """Keep a result and show it."""
+        """Store a result and report it."""
         self.results.append(result)
-        self.tell(result)
+        self.report(result)
 
     @contextmanager
     def model(self, make: models.Make, make_other: models.Make | None = None) -> Iterator[PlacedModel]:
-        """A model on both servers, for as long as it is needed; the other server's may be made otherwise."""
+        """Place a model on both servers and delete it afterwards. `make_other` creates a different second model."""
         self._models += 1
         name = f"Model_{self._models}"
         first, second = self.servers
 
         def copy(directory: Path) -> None:
-            # A copy keeps holes, and is made faster than the model.
+            # Copying is faster than creating the model again, and keeps sparse files sparse.
             subprocess.run(["cp", "-r", "--sparse=auto", f"{source}/.", str(directory)], check=True)
 
         source = first.place(name, make)
@@ -120,78 +128,82 @@ class Bench:
 
     @contextmanager
     def links(self, shape: Shape) -> Iterator[tuple[Link, Link]]:
-        """A forwarder to each server."""
+        """Start a forwarder to each server."""
         first, second = self.servers
         with link_to(first.url, shape) as left, link_to(second.url, shape) as right:
             yield left, right
 
     @property
     def long_runs(self) -> int:
-        """How often what takes long is run."""
+        """Number of runs of a slow row."""
         return min(self.runs, max(2, self.runs - 1))
 
-    def race(self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None) -> Race:
-        """The product and its floor in turns, and the plain way, which takes long, once."""
+    def time_in_turns(
+        self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None
+    ) -> Timings:
+        """Time Model Gate and its floor in turns, and the plain way once."""
         servers = [server.process for server in self.servers]
-        did = in_turns({"floor": floor, "product": product}, runs or self.runs, lambda command: busy(command, servers))
-        times = {name: [each.seconds for each in taken] for name, taken in did.items()}
-        last = {name: taken[-1] for name, taken in did.items()}
-        return Race(times["product"], times["floor"], [seconds(plain)] if plain else [], last)
+        measured = measure_in_turns(
+            {"floor": floor, "product": product},
+            runs or self.runs,
+            lambda command: measure_processors(command, servers),
+        )
+        times = {name: [entry.seconds for entry in entries] for name, entries in measured.items()}
+        last = {name: entries[-1] for name, entries in measured.items()}
+        return Timings(times["product"], times["floor"], [measure_seconds(plain)] if plain else [], last)
 
     def best(self, commands: dict[int, Command]) -> tuple[int, dict[int, float]]:
-        """The number whose command is the fastest, and the seconds of all."""
-        times = {number: seconds(command) for number, command in commands.items()}
+        """Return the number of the fastest command, and the seconds of each command."""
+        times = {number: measure_seconds(command) for number, command in commands.items()}
         return min(times, key=lambda number: times[number]), times
 
-    def needs(self, model: PlacedModel, links: Sequence[Link] = (), *, exit_code: int = 0) -> Needs:
-        """What a compare of the model needs, watched; through forwarders that count, unless there are links."""
+    def measure_resources(self, model: PlacedModel, links: Sequence[Link] = (), *, exit_code: int = 0) -> ResourceUse:
+        """Measure peak memory, peak disk and received bytes of a compare, through counting forwarders by default."""
         if not links:
             with self.links(Shape()) as counting:
-                return self.needs(model, counting, exit_code=exit_code)
+                return self.measure_resources(model, counting, exit_code=exit_code)
         for link in links:
             link.received()
-        watched = watch(self.programs.compare(model, [link.url for link in links], exit_code=exit_code))
-        return Needs(watched, sum(link.received() for link in links))
+        peaks = measure_peaks(self.programs.compare(model, [link.url for link in links], exit_code=exit_code))
+        return ResourceUse(peaks, sum(link.received() for link in links))
 
     def start_up(self) -> float:
-        """The median time of a compare of two small models: what every compare takes before it does anything."""
+        """Return the median time of a compare of two small models: the fixed cost of every compare."""
         if self._start_up is None:
             with self.model(models.small_files(3)) as small:
-                self._start_up = median([seconds(self.programs.compare(small)) for _ in range(self.runs)])
+                self._start_up = median([measure_seconds(self.programs.compare(small)) for _ in range(self.runs)])
         return self._start_up
 
-    def take_start_up(self, measured: float) -> None:
-        """Use what another row measured as `start_up`."""
+    def reuse_start_up(self, measured: float) -> None:
+        """Use another row's measurement as the result of `start_up`."""
         self._start_up = measured
 
     def plain_small(self) -> float:
-        """The time of the plain way for the model of small files."""
+        """Return the time of the plain way for the model of small files."""
         if self._plain_small is None:
             with self.model(models.small_files(self.scale.small_files)) as model:
-                self._plain_small = seconds(self.programs.plain(model))
+                self._plain_small = measure_seconds(self.programs.plain(model))
         return self._plain_small
 
-    def take_plain_small(self, measured: float) -> None:
-        """Use what another row measured as `plain_small`."""
+    def reuse_plain_small(self, measured: float) -> None:
+        """Use another row's measurement as the result of `plain_small`."""
         self._plain_small = measured
 
     def fitting(self, size: int, copies: int) -> int:
-        """`size`, or what the disk has room for if that is less, in whole MiB."""
-        room = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)
-        return min(size, room // copies // MIB * MIB)
+        """Return `size`, or the largest size in whole MiB whose copies fit on the disk."""
+        free = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)
+        return min(size, free // copies // MIB * MIB)
 
-    def point(self, curve: str, x: float, race: Race) -> None:
-        """Enter times into a curve of the plot."""
-        times = {"floor": race.floor, "product": race.product, "baseline": race.baseline}
-        self.points += [Point(curve, program, x, median(taken)) for program, taken in times.items() if taken]
+    def plot(self, curve: str, x: float, timings: Timings) -> None:
+        """Add a point for each program to a curve of the plot."""
+        times = {"floor": timings.floor, "product": timings.product, "baseline": timings.baseline}
+        self.points += [PlotPoint(curve, program, x, median(values)) for program, values in times.items() if values]
 
 
 def warm_up() -> None:
-    """Have Python files compiled, and read once: the first to import them would pay for all."""
+    """Compile and read Python files once, so that the first measured import is not slower than the others."""
     commands = [[sys.executable, "-m", "compileall", "-q", str(ROOT / name)] for name in ("src", "benchmarks")]
-    # What the servers import, and what the plain way does: by one process, before many do at once.
-    commands += [
-        [sys.executable, "-W", "ignore", "-c", "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"]
-    ]
+    # One process imports the modules of the servers and of the plain way before many do so at once.
+    commands += [[sys.executable, "-W", "ignore", "-c", _WARM_UP_IMPORTS]]
     for command in commands:
         subprocess.run(command, env=clean_environment(Path(tempfile.gettempdir())), check=True)

@@ -1,7 +1,7 @@
-"""The container's size, and how long a gate in it takes: `python benchmarks/container.py IMAGE` prints both.
+"""Measure the size of the container image and the time of a gate in it: `python benchmarks/container.py IMAGE`.
 
-Size: each layer of `docker save`, compressed with gzip, as a registry keeps it. Time: the median of several runs of a
-whole `docker run`, the first one left out, of the same check against a local server and of nothing but `import mlflow`.
+The size is the sum of the image's layers, each compressed with gzip as a registry stores it. The times are medians of
+several `docker run` commands after a warm-up: a check against a local server, and `import mlflow` alone.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ PYTHON = "/opt/model-gate/bin/python"
 
 
 def compressed_size(image: str) -> int:
-    """Bytes of the image's layers, each compressed."""
+    """Return the compressed size of the image's layers in bytes."""
     saved = subprocess.run(["docker", "save", image], capture_output=True, check=True).stdout
     with tarfile.open(fileobj=io.BytesIO(saved)) as archive:
         manifest = archive.extractfile("manifest.json")
@@ -42,19 +42,19 @@ def compressed_size(image: str) -> int:
     return sum(sizes)
 
 
-def seconds(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> list[float]:
-    """The median time of each command, in turns, so that a busy moment hits all of them."""
+def median_seconds(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> list[float]:
+    """Return the median time of each command. The commands run in turns, so that load affects all of them alike."""
     times: list[list[float]] = [[] for _ in commands]
     for _ in range(RUNS + 1):
-        for command, taken in zip(commands, times, strict=True):
+        for command, command_times in zip(commands, times, strict=True):
             started = time.perf_counter()
             subprocess.run(command, env=environment, stdout=subprocess.DEVNULL, check=True)
-            taken.append(time.perf_counter() - started)
-    return [statistics.median(taken[1:]) for taken in times]
+            command_times.append(time.perf_counter() - started)
+    return [statistics.median(command_times[1:]) for command_times in times]
 
 
 def main() -> None:
-    """Measure the image that is named."""
+    """Measure an image and print the results."""
     import tempfile
 
     from tests.container.registry import PASSWORD, USERNAME, registry
@@ -68,18 +68,13 @@ def main() -> None:
         login = {"MLFLOW_TRACKING_URI": server.local}
         login |= {"MLFLOW_TRACKING_USERNAME": USERNAME, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
         names = [part for name in login for part in ("--env", name)]
-        importing, checking, starting = seconds(
+        import_time, check_time, start_time = median_seconds(
             [
                 [
                     *run,
                     "--env",
                     "MLFLOW_DISABLE_TELEMETRY=true",
-                    "--entrypoint",
-                    PYTHON,
-                    image,
-                    "-I",
-                    "-c",
-                    "import mlflow",
+                    *("--entrypoint", PYTHON, image, "-I", "-c", "import mlflow"),
                 ],
                 [*run, *names, image, "check", "--model", "Wine", "--version-or-stage", "1"],
                 [*run, "--entrypoint", "true", image],
@@ -87,10 +82,10 @@ def main() -> None:
             os.environ | login,
         )
     sys.stdout.write(
-        f"docker run true      {starting:6.2f} s\n"
-        f"docker run import    {importing:6.2f} s    (import mlflow)\n"
-        f"docker run check     {checking:6.2f} s\n"
-        f"check / import       {checking / importing:6.2f}      (goal: at most {GOAL_RATIO})\n"
+        f"docker run true      {start_time:6.2f} s\n"
+        f"docker run import    {import_time:6.2f} s    (import mlflow)\n"
+        f"docker run check     {check_time:6.2f} s\n"
+        f"check / import       {check_time / import_time:6.2f}      (goal: at most {GOAL_RATIO})\n"
     )
 
 

@@ -1,8 +1,8 @@
-"""What it costs to explain a pair of large files: time, against that of reading the pair twice, and peak memory.
+"""Benchmark of explanations of large files: time, compared with reading both files twice, and peak memory.
 
     .venv/bin/python benchmarks/explain.py [--gib 2]
 
-Each pair is made in a scratch directory, explained in a process of its own and removed.
+Each pair of files is created in a temporary directory, explained in a separate process and removed.
 """
 
 from __future__ import annotations
@@ -23,17 +23,24 @@ from pathlib import Path
 from model_gate.explanation import Explainer
 
 CHUNK = 1024 * 1024
-# Not compressible, not all the same, and quickly had.
+# Files repeat this chunk: it is incompressible, not constant, and fast to write.
 _NOISE = os.urandom(CHUNK)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What explaining a pair took, and what reading it twice takes."""
+    """The measurements of one pair.
+
+    Attributes:
+        summary: Summary of the explanation.
+        explain_seconds: Duration of the explanation.
+        read_twice_seconds: Duration of reading both files twice.
+        peak_bytes: Peak memory of the process.
+    """
 
     summary: str
-    explaining: float
-    reading_twice: float
+    explain_seconds: float
+    read_twice_seconds: float
     peak_bytes: int
 
 
@@ -48,7 +55,7 @@ def _fill(file: Path, size: int, head: bytes = b"", *, change_at: int | None = N
 
 
 def sparse(left: Path, right: Path, size: int) -> None:
-    """Two holes of which one has a byte in it."""
+    """Create two sparse files, one with a single byte of data."""
     for file in (left, right):
         with file.open("wb") as stream:
             stream.truncate(size)
@@ -58,7 +65,7 @@ def sparse(left: Path, right: Path, size: int) -> None:
 
 
 def noise(left: Path, right: Path, size: int) -> None:
-    """Two files that differ in nearly every byte."""
+    """Create two files that differ in nearly every byte."""
     _fill(left, size)
     with right.open("wb") as stream:
         shifted = _NOISE[1:] + _NOISE[:1]
@@ -72,25 +79,25 @@ def _header(size: int) -> bytes:
 
 
 def one_weight(left: Path, right: Path, size: int) -> None:
-    """Two safetensors files of which one weight changed."""
+    """Create two safetensors files that differ in one weight."""
     size = size // CHUNK * CHUNK
     _fill(left, size, _header(size))
     _fill(right, size, _header(size), change_at=size // 2)
 
 
 def all_weights(left: Path, right: Path, size: int) -> None:
-    """Two safetensors files of which every weight changed, as after training again."""
+    """Create two safetensors files that differ in every weight, as after retraining."""
     size = size // CHUNK * CHUNK
     _fill(left, size, _header(size))
     with right.open("wb") as stream:
         stream.write(_header(size))
-        other = _NOISE[4:] + _NOISE[:4]
+        shifted = _NOISE[4:] + _NOISE[:4]
         for _ in range(size // CHUNK):
-            stream.write(other)
+            stream.write(shifted)
 
 
 def archive(left: Path, right: Path, size: int) -> None:
-    """Two archives, as PyTorch makes them, with the same members at other times."""
+    """Create two archives with the member names of PyTorch that differ only in the times of the members."""
     for file, year in ((left, 2025), (right, 2026)):
         with zipfile.ZipFile(file, "w") as target:
             for index in range(8):
@@ -110,40 +117,40 @@ PAIRS: dict[str, tuple[str, Callable[[Path, Path, int], None]]] = {
 
 
 def measure(kind: str, size: int, directory: Path) -> Cost:
-    """Make a pair of that kind, explain it in a process of its own, and remove it."""
+    """Create a pair of files, explain it in a separate process, and remove it."""
     name, make = PAIRS[kind]
     left, right = directory / f"left-{name}", directory / f"right-{name}"
     try:
         make(left, right, size)
-        answer = subprocess.run(
+        process = subprocess.run(
             [sys.executable, __file__, "--child", name, str(left), str(right)],
             check=True,
             capture_output=True,
             text=True,
         )
-        return Cost(**json.loads(answer.stdout))
+        return Cost(**json.loads(process.stdout))
     finally:
         left.unlink(missing_ok=True)
         right.unlink(missing_ok=True)
 
 
 def _child(name: str, left: str, right: str) -> None:
-    # Reading comes first, so that it is not the explanation alone that finds the pair in memory.
+    # The first read fills the page cache, so both measurements read from memory.
     _read(left, right)
     started = time.perf_counter()
     for _ in range(2):
         _read(left, right)
-    reading = time.perf_counter() - started
+    read_twice_seconds = time.perf_counter() - started
     started = time.perf_counter()
     explanation = Explainer().explain(name, left, right)
-    explaining = time.perf_counter() - started
+    explain_seconds = time.perf_counter() - started
     peak = _peak_bytes()
     summary = explanation.summary + (f" [{explanation.note}]" if explanation.note else "")
-    sys.stdout.write(json.dumps(Cost(summary, explaining, reading, peak).__dict__))
+    sys.stdout.write(json.dumps(Cost(summary, explain_seconds, read_twice_seconds, peak).__dict__))
 
 
 def _peak_bytes() -> int:
-    # Not ru_maxrss, which begins with that of the process that started this one.
+    # VmHWM is used because ru_maxrss includes the memory of the parent before exec.
     status = Path("/proc/self/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
@@ -157,7 +164,7 @@ def _read(*files: str) -> None:
 
 
 def main() -> None:
-    """Measure every kind of pair and print a table."""
+    """Measure each kind of pair and print a table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gib", type=float, default=2.0, help="size of each file (default: 2)")
     parser.add_argument("--only", choices=PAIRS, action="append", help="only this kind of pair")
@@ -173,8 +180,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory:
         for kind in arguments.only or PAIRS:
             cost = measure(kind, size, Path(directory))
+            times = f"{cost.explain_seconds:>12.1f} s{cost.read_twice_seconds:>13.1f} s"
             peak = f"{cost.peak_bytes / 1024**2:.0f} MB"
-            write(f"{kind:12}{cost.explaining:>12.1f} s{cost.reading_twice:>13.1f} s{peak:>13}  {cost.summary}\n")
+            write(f"{kind:12}{times}{peak:>13}  {cost.summary}\n")
             sys.stdout.flush()
 
 

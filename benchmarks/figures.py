@@ -1,4 +1,4 @@
-"""All that one run of the benchmarks found out: kept as JSON, and shown on the page about performance."""
+"""The results of one benchmark run: write them as JSON, as a plot, and as a table in docs/performance.md."""
 
 from __future__ import annotations
 
@@ -15,35 +15,35 @@ from typing import Any
 import psutil
 
 from benchmarks import plot, table
-from benchmarks.bench import Bench, Point
+from benchmarks.bench import Bench, PlotPoint
+from benchmarks.environment import GIB, Scale
 from benchmarks.result import Result
-from benchmarks.surroundings import GIB, Scale
 from benchmarks.wrap import wrapped
 
 _PAGE = Path("docs/performance.md")
 _DATA = Path("docs/performance.json")
 _PLOT = Path("docs/images/performance.svg")
-QUICK_WARNING = "This was a quick run, with little work: its figures say nothing."
+QUICK_WARNING = "This was a quick run with small workloads: its figures mean nothing."
 BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end: written by make bench -->"
 
 
 @dataclass(frozen=True)
 class Figures:
-    """Results, points of the plot, and what they were measured with."""
+    """Results and plot points of a benchmark run with its parameters."""
 
     results: list[Result]
-    points: list[Point]
+    points: list[PlotPoint]
     runs: int
     minutes: float
     is_quick: bool
 
     @classmethod
     def of(cls, bench: Bench, minutes: float) -> Figures:
-        """What a run found out."""
+        """Collect the figures of a benchmark run."""
         return cls(bench.results, bench.points, bench.runs, minutes, is_quick=bench.scale != Scale())
 
     def as_data(self, system: dict[str, str]) -> dict[str, Any]:
-        """JSON data."""
+        """Return JSON data."""
         return {
             "system": system,
             "is_quick": self.is_quick,
@@ -54,28 +54,28 @@ class Figures:
         }
 
 
-def write(found: Figures, checkout: Path) -> None:
-    """Write the data and the plot, and the table into its place on the page."""
+def write(figures: Figures, checkout: Path) -> None:
+    """Write data and plot, and replace the table in the page."""
     system = _system()
     for path in (_DATA, _PLOT):
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
-    (checkout / _DATA).write_text(json.dumps(found.as_data(system), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    plot.write(found.points, checkout / _PLOT)
+    (checkout / _DATA).write_text(json.dumps(figures.as_data(system), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    plot.write(figures.points, checkout / _PLOT)
     page = checkout / _PAGE
     before, begin, rest = page.read_text("utf-8").partition(BEGIN)
     _, end, after = rest.partition(END)
     if not begin or not end:
-        raise ValueError(f"{_PAGE} has no place for the table: {BEGIN} … {END}")
-    page.write_text(f"{before}{begin}\n\n{wrapped(_text(found, system))}\n\n{end}{after}", "utf-8")
+        raise ValueError(f"{_PAGE} has no table markers: {BEGIN} … {END}")
+    page.write_text(f"{before}{begin}\n\n{wrapped(_text(figures, system))}\n\n{end}{after}", "utf-8")
 
 
-def _text(found: Figures, system: dict[str, str]) -> str:
-    said = ", ".join(f"{name} {text}" for name, text in system.items())
-    warning = f"**{QUICK_WARNING}**\n\n" if found.is_quick else ""
+def _text(figures: Figures, system: dict[str, str]) -> str:
+    system_text = ", ".join(f"{name} {text}" for name, text in system.items())
+    warning = f"**{QUICK_WARNING}**\n\n" if figures.is_quick else ""
     return (
-        f"{warning}Measured in {found.minutes:.0f} minutes with {said}. Medians of {found.runs} runs,\n"
-        "one less of what takes long, where the fastest and the slowest are in brackets.\n\n"
-        f"{table.markdown(found.results)}"
+        f"{warning}Measured in {figures.minutes:.0f} minutes with {system_text}. Medians of {figures.runs} runs,\n"
+        "one less for slow rows; the fastest and the slowest run are in parentheses.\n\n"
+        f"{table.markdown(figures.results)}"
     )
 
 

@@ -1,9 +1,9 @@
-"""A TCP forwarder in a process of its own: counts bytes, and can make loopback as slow as a link far away.
+"""A TCP forwarder in a separate process that counts bytes and can simulate a slow network link.
 
     python -m benchmarks.link PORT [--latency MILLISECONDS] [--rate BYTES_PER_SECOND]
 
-It prints the port that it listens on; for each line on standard input, how many bytes came back since the last one;
-and ends with standard input.
+The program prints the port that it listens on. For each line on standard input it prints the number of bytes that the
+server sent since the previous line. It exits when standard input ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from benchmarks.surroundings import KIB, MIB, ROOT
+from benchmarks.environment import KIB, MIB, ROOT
 
 _CHUNK = 32 * KIB
 _FAST_CHUNK = MIB
@@ -26,21 +26,21 @@ _FAST_CHUNK = MIB
 
 @dataclass(frozen=True)
 class Shape:
-    """What a connection is like: the time for a round trip in seconds, bytes per second and direction (0: no limit)."""
+    """Properties of each connection: round-trip time in seconds, and bytes per second and direction (0: no limit)."""
 
     latency: float = 0.0
     rate: float = 0.0
 
 
 class Link:
-    """A forwarder that runs."""
+    """A running forwarder."""
 
     def __init__(self, process: subprocess.Popen[str], port: int) -> None:
         self._process = process
         self.url = f"http://127.0.0.1:{port}"
 
     def received(self) -> int:
-        """Bytes that came from the server since this was last asked, of all connections."""
+        """Return the bytes that the server sent on all connections since the previous call."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write("\n")
@@ -50,7 +50,7 @@ class Link:
 
 @contextmanager
 def link_to(url: str, shape: Shape = Shape()) -> Iterator[Link]:
-    """A forwarder to the server at `url`, for as long as it is needed."""
+    """Run a forwarder to the server at `url`."""
     command = [sys.executable, "-m", "benchmarks.link", url.rpartition(":")[2]]
     command += ["--latency", str(shape.latency * 1000), "--rate", str(shape.rate)]
     with subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -68,18 +68,18 @@ class _Forwarder:
 
     async def accept(self, client: asyncio.StreamReader, to_client: asyncio.StreamWriter) -> None:
         server, to_server = await asyncio.open_connection("127.0.0.1", self._target, limit=2 * _FAST_CHUNK)
-        # Loopback has already shaken hands, which on the link would have taken a round trip.
-        up = self._forward(client, to_server, self._shape.latency)
+        # On a real link, the TCP handshake takes one round trip.
+        request_stream = self._forward(client, to_server, self._shape.latency)
         try:
-            await asyncio.gather(up, self._forward(server, to_client, 0, counted=True))
+            await asyncio.gather(request_stream, self._forward(server, to_client, 0, counted=True))
         finally:
             for writer in (to_server, to_client):
                 writer.close()
 
     async def _forward(
-        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, held: float, *, counted: bool = False
+        self, source: asyncio.StreamReader, target: asyncio.StreamWriter, start_delay: float, *, counted: bool = False
     ) -> None:
-        chunks = self._delayed(source, held) if self._shape != Shape() else _plain(source)
+        chunks = self._delayed(source, start_delay) if self._shape != Shape() else _plain(source)
         with contextlib.suppress(ConnectionError):
             async for chunk in chunks:
                 if counted:
@@ -88,29 +88,29 @@ class _Forwarder:
                 await target.drain()
             target.write_eof()
 
-    async def _delayed(self, source: asyncio.StreamReader, held: float) -> AsyncIterator[bytes]:
-        """What `source` says, half a round trip later and no faster than the rate."""
+    async def _delayed(self, source: asyncio.StreamReader, start_delay: float) -> AsyncIterator[bytes]:
+        """Yield the data of `source` half a round trip later and no faster than the rate."""
         loop = asyncio.get_running_loop()
         one_way, rate = self._shape.latency / 2, self._shape.rate
-        # As much as is on a link at one time, and a little so that it does not run dry.
-        under_way: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=4 + int(one_way * rate / _CHUNK))
+        # The queue holds the data in flight on the link, and a little more so that it never runs empty.
+        in_flight: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=4 + int(one_way * rate / _CHUNK))
 
         async def read() -> None:
-            free = loop.time() + held
+            link_free = loop.time() + start_delay
             while True:
                 chunk = b""
                 with contextlib.suppress(ConnectionError):
                     chunk = await source.read(_CHUNK)
-                # A chunk leaves when the one before it has, and takes its time.
-                free = max(free, loop.time()) + (len(chunk) / rate if rate else 0.0)
-                await under_way.put((free + one_way, chunk))
+                # A chunk starts after the previous chunk and takes the time of its size.
+                link_free = max(link_free, loop.time()) + (len(chunk) / rate if rate else 0.0)
+                await in_flight.put((link_free + one_way, chunk))
                 if not chunk:
                     return
 
         reading = asyncio.create_task(read())
         try:
             while True:
-                due, chunk = await under_way.get()
+                due, chunk = await in_flight.get()
                 if (wait := due - loop.time()) > 0:
                     await asyncio.sleep(wait)
                 if not chunk:
@@ -128,18 +128,18 @@ async def _plain(source: asyncio.StreamReader) -> AsyncIterator[bytes]:
 async def _serve(target: int, shape: Shape) -> None:
     forwarder = _Forwarder(target, shape)
     server = await asyncio.start_server(forwarder.accept, "127.0.0.1", 0, limit=2 * _FAST_CHUNK, backlog=512)
-    _say(server.sockets[0].getsockname()[1])
-    asked = asyncio.StreamReader()
+    _print(server.sockets[0].getsockname()[1])
+    control = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
-    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(asked), sys.stdin)
-    while await asked.readline():
-        _say(forwarder.received)
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(control), sys.stdin)
+    while await control.readline():
+        _print(forwarder.received)
         forwarder.received = 0
-    # Connections may still be open, and nobody is there to close them.
+    # Exit without waiting for open connections.
     os._exit(0)
 
 
-def _say(number: int) -> None:
+def _print(number: int) -> None:
     sys.stdout.write(f"{number}\n")
     sys.stdout.flush()
 

@@ -1,11 +1,11 @@
-"""Rows that compare models on the two servers over loopback."""
+"""Rows for compares of models on two servers over loopback."""
 
 from __future__ import annotations
 
 from benchmarks import models
 from benchmarks.bench import Bench
 from benchmarks.link import Shape
-from benchmarks.measure import Command, in_turns, seconds
+from benchmarks.measure import Command, measure_in_turns, measure_seconds
 from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import Part, files_of
 from benchmarks.result import Result, amount, median
@@ -15,20 +15,20 @@ CONNECTIONS = (4, 8, 16, 32, 64)
 
 
 def start_up(bench: Bench) -> None:
-    """A compare of two small models, against a process that imports MLflow and asks one server."""
+    """Measure a compare of two small models, against a process that imports MLflow and sends one request."""
     programs = bench.programs
     with bench.model(models.small_files(3)) as model:
         calls = [programs.client_call(model, number) for number in (0, 1)]
         commands = {
-            "floor": programs.one(calls[0]),
+            "floor": programs.command(calls[0]),
             "product": programs.compare(model),
             "both": programs.side_by_side(*calls),
         }
-        # More runs than of the others, since these are short.
-        times = in_turns(commands, bench.runs + 1, seconds)
-        baseline = [seconds(programs.plain(model))]
+        # These programs are fast, so they run once more than others.
+        times = measure_in_turns(commands, bench.runs + 1, measure_seconds)
+        baseline = [measure_seconds(programs.plain(model))]
     product, floor = times["product"], times["floor"]
-    bench.take_start_up(median(product))
+    bench.reuse_start_up(median(product))
     bench.add(
         Result(
             "start-up",
@@ -49,15 +49,15 @@ def start_up(bench: Bench) -> None:
 
 
 def one_file(bench: Bench) -> None:
-    """A compare of one large file, against `curl` and `cmp`."""
+    """Measure a compare of one large file, against `curl` and `cmp`."""
     size = bench.scale.one_file
     for smaller in bench.scale.curve_sizes:
         with bench.model(models.one_file(smaller)) as model:
-            bench.point("size", smaller, bench.race(*_one_file_programs(bench, model), runs=1))
+            bench.plot("size", smaller, bench.time_in_turns(*_one_file_programs(bench, model), runs=1))
     with bench.model(models.one_file(size)) as model:
-        race = bench.race(*_one_file_programs(bench, model), runs=bench.long_runs)
-        notes = bench.needs(model).notes
-    bench.point("size", size, race)
+        timings = bench.time_in_turns(*_one_file_programs(bench, model), runs=bench.long_runs)
+        notes = bench.measure_resources(model).notes
+    bench.plot("size", size, timings)
     bench.add(
         Result(
             "one-file",
@@ -65,11 +65,11 @@ def one_file(bench: Bench) -> None:
             "`curl` of both at once, then `cmp`",
             "≤ 1.15 ×",
             "s",
-            race.product,
-            race.floor,
-            race.baseline,
-            1.15 * median(race.floor),
-            work_notes(bench.start_up(), race) | notes,
+            timings.product,
+            timings.floor,
+            timings.baseline,
+            1.15 * median(timings.floor),
+            work_notes(bench.start_up(), timings) | notes,
         )
     )
 
@@ -81,20 +81,24 @@ def _one_file_programs(bench: Bench, model: PlacedModel) -> tuple[Command, Comma
 
 
 def small_files(bench: Bench) -> None:
-    """A compare of many small files, against `curl` with the best number of connections and `diff -r`."""
+    """Measure a compare of many small files, against `curl` with the best number of connections and `diff -r`."""
     programs, number = bench.programs, bench.scale.small_files
     with bench.model(models.small_files(number)) as model:
-        # Every eighth file tells which number of connections is best.
-        some = [Part(path) for path in files_of(model.directories[0])[::8]]
-        best, tried = bench.best({each: programs.curl(model, each, parts=some) for each in CONNECTIONS})
-        race = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model), bench.long_runs)
-        bench.point("count", number, race)
-        bench.take_plain_small(race.baseline[0])
-        notes = bench.needs(model).notes
+        # Every eighth file is enough to find the best number of connections.
+        sample = [Part(path) for path in files_of(model.directories[0])[::8]]
+        best, tried = bench.best({each: programs.curl(model, each, parts=sample) for each in CONNECTIONS})
+        timings = bench.time_in_turns(
+            programs.compare(model), programs.curl(model, best), programs.plain(model), bench.long_runs
+        )
+        bench.plot("count", number, timings)
+        bench.reuse_plain_small(timings.baseline[0])
+        notes = bench.measure_resources(model).notes
     for each in bench.scale.curve_counts:
         with bench.model(models.small_files(each)) as model:
-            race_at = bench.race(programs.compare(model), programs.curl(model, best), programs.plain(model), 1)
-            bench.point("count", each, race_at)
+            curve_timings = bench.time_in_turns(
+                programs.compare(model), programs.curl(model, best), programs.plain(model), 1
+            )
+            bench.plot("count", each, curve_timings)
     bench.add(
         Result(
             "small-files",
@@ -102,26 +106,28 @@ def small_files(bench: Bench) -> None:
             f"`curl --parallel-max {best}` of both at once, then `diff -r`",
             "≤ 1.0 ×",
             "s",
-            race.product,
-            race.floor,
-            race.baseline,
-            median(race.floor),
-            work_notes(bench.start_up(), race) | tried_notes("an eighth of the files, by connections", tried) | notes,
+            timings.product,
+            timings.floor,
+            timings.baseline,
+            median(timings.floor),
+            work_notes(bench.start_up(), timings)
+            | tried_notes("an eighth of the files, by connections", tried)
+            | notes,
         )
     )
 
 
 def sizes_differ(bench: Bench) -> None:
-    """A compare that the listings decide, against fetching these, beyond the time that any compare takes to start."""
+    """Measure a compare that the listings decide, against start-up plus the download of the listings."""
     programs, number = bench.programs, bench.scale.small_files
     other = models.small_files(number, longer=100)
     with bench.model(models.small_files(number), other) as model, bench.model(models.small_files(3)) as small:
         compare = programs.compare(model, exit_code=1)
         commands = {"floor": programs.listing(model), "product": compare, "start": programs.compare(small)}
-        times = in_turns(commands, bench.runs, seconds)
-        needed = bench.needs(model, exit_code=1)
+        times = measure_in_turns(commands, bench.runs, measure_seconds)
+        resources = bench.measure_resources(model, exit_code=1)
         with bench.links(Shape()) as links:
-            seconds(programs.listing(model, [link.url for link in links]))
+            measure_seconds(programs.listing(model, [link.url for link in links]))
             listed = sum(link.received() for link in links)
     start = median(times["start"])
     bench.add(
@@ -133,27 +139,27 @@ def sizes_differ(bench: Bench) -> None:
             "s",
             times["product"],
             times["floor"],
-            # The plain way lists nothing beforehand, and so takes as long as for equal files.
+            # The plain way does not compare listings, so it takes as long as for equal files.
             [bench.plain_small()],
             start + 1.2 * median(times["floor"]),
-            needed.notes
+            resources.notes
             | {
                 "start-up": amount(start, "s"),
                 "listings": amount(listed, "B"),
-                "received beside the listings": amount(needed.received - listed, "B"),
+                "received beside the listings": amount(resources.received - listed, "B"),
             },
         )
     )
 
 
 def both_models(bench: Bench) -> None:
-    """A compare of run models and registry models, which are the same files here, against one of run models only."""
+    """Measure a compare of run models and registry models (the same files), against a compare of run models only."""
     programs, size = bench.programs, bench.scale.mixed_file
     with bench.model(models.mixed(size, 100)) as model:
         only = programs.compare(model, (), "--no-compare-reg-models")
-        # Both models of a version are downloaded, though they are the same files.
-        race = bench.race(programs.compare(model), only, programs.twice(programs.plain(model)), bench.runs)
-        notes = bench.needs(model).notes
+        # The plain way downloads both models of each version.
+        timings = bench.time_in_turns(programs.compare(model), only, programs.twice(programs.plain(model)), bench.runs)
+        notes = bench.measure_resources(model).notes
     bench.add(
         Result(
             "both-models",
@@ -161,10 +167,10 @@ def both_models(bench: Bench) -> None:
             "the same, run models only",
             "≤ 1.05 ×",
             "s",
-            race.product,
-            race.floor,
-            race.baseline,
-            1.05 * median(race.floor),
+            timings.product,
+            timings.floor,
+            timings.baseline,
+            1.05 * median(timings.floor),
             notes,
         )
     )

@@ -1,4 +1,4 @@
-"""Models of given shapes: noise that is quickly made, below an `MLmodel`. They are compared, never loaded."""
+"""Create models of given sizes from random bytes. They are compared, never loaded."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.surroundings import KIB, MIB
+from benchmarks.environment import KIB, MIB
 
 _NOISE = os.urandom(MIB)
 _MLMODEL = "artifact_path: model\nflavors:\n  python_function:\n    loader_module: mlflow.pyfunc.model\n"
@@ -17,35 +17,35 @@ Make = Callable[[Path], None]
 
 
 def one_file(size: int) -> Make:
-    """A model that is one file of so many bytes."""
+    """Return a maker of a model with one file of `size` bytes."""
 
     def make(directory: Path) -> None:
-        _describe(directory)
+        _write_mlmodel(directory)
         _fill(directory / "model.bin", size)
 
     return make
 
 
 def small_files(number: int, *, longer: int = 0) -> Make:
-    """A model of 4 KiB files, a hundred in a directory; the last one is `longer` by so many bytes."""
+    """Return a maker of a model with 4 KiB files, a hundred per directory; the last file has `longer` more bytes."""
 
     def make(directory: Path) -> None:
-        _describe(directory)
+        _write_mlmodel(directory)
         for index in range(number):
             file = directory / "data" / f"{index // FILES_PER_DIRECTORY:03}" / f"{index:06}.bin"
             if index % FILES_PER_DIRECTORY == 0:
                 file.parent.mkdir(parents=True)
-            content = _small(index)
+            content = _small_content(index)
             file.write_bytes(content + b"\0" * longer if index == number - 1 else content)
 
     return make
 
 
 def equal_files(number: int, size: int, *, beside: int = 0) -> Make:
-    """A model of files of one size, and one of `beside` bytes if that is not 0."""
+    """Return a maker of a model with files of one size, and one file of `beside` bytes if that is not 0."""
 
     def make(directory: Path) -> None:
-        _describe(directory)
+        _write_mlmodel(directory)
         for index in range(number):
             _fill(directory / f"part-{index:03}.bin", size)
         if beside:
@@ -55,10 +55,10 @@ def equal_files(number: int, size: int, *, beside: int = 0) -> Make:
 
 
 def sparse_file(size: int) -> Make:
-    """A model of one file that takes no disk where it is served from."""
+    """Return a maker of a model with one sparse file, which takes no disk space on the server."""
 
     def make(directory: Path) -> None:
-        _describe(directory)
+        _write_mlmodel(directory)
         with (directory / "model.bin").open("wb") as stream:
             stream.truncate(size)
 
@@ -66,7 +66,7 @@ def sparse_file(size: int) -> Make:
 
 
 def mixed(size: int, number: int) -> Make:
-    """A large file and small ones."""
+    """Return a maker of a model with one large file and many small ones."""
 
     def make(directory: Path) -> None:
         small_files(number)(directory)
@@ -76,21 +76,21 @@ def mixed(size: int, number: int) -> Make:
 
 
 def small_tree(directory: Path, number: int) -> None:
-    """A plain directory of small files of 1 KiB, a hundred in each of its directories."""
+    """Create a directory tree of 1 KiB files, a hundred per directory."""
     for index in range(number):
         parent = f"{directory}/{index // FILES_PER_DIRECTORY:04}"
         if index % FILES_PER_DIRECTORY == 0:
             os.makedirs(parent)
         with open(f"{parent}/{index:06}.bin", "wb", buffering=0) as stream:
-            stream.write(_small(index)[:KIB])
+            stream.write(_small_content(index)[:KIB])
 
 
-def _describe(directory: Path) -> None:
+def _write_mlmodel(directory: Path) -> None:
     (directory / "MLmodel").write_text(_MLMODEL, "utf-8")
 
 
-def _small(index: int) -> bytes:
-    # No two alike, or one could be had in place of another.
+def _small_content(index: int) -> bytes:
+    # Each file is different, so that no file can pass for another.
     return b"%012d" % index + _NOISE[: SMALL_FILE - 12]
 
 

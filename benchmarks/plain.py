@@ -3,7 +3,8 @@
     python -m benchmarks.plain DIRECTORY URI NAME [URI NAME]
     python -m benchmarks.plain LEFT RIGHT
 
-Run once for both servers, it runs itself once for each, since in one process MLflow would resolve both names on one.
+With two URIs, the program starts itself once for each server, because MLflow resolves all names of one process on one
+server.
 """
 
 from __future__ import annotations
@@ -14,33 +15,33 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.surroundings import ROOT
+from benchmarks.environment import ROOT
 
 
 def download(uri: str, name: str, directory: str) -> None:
     """Download version 1 of a model."""
-    from mlflow.artifacts import download_artifacts  # noqa: TID251  # that it does is what is measured
+    from mlflow.artifacts import download_artifacts  # noqa: TID251  # the measured operation
 
     os.makedirs(directory)
     download_artifacts(artifact_uri=f"models:/{name}/1", dst_path=directory, tracking_uri=uri)
 
 
 def are_equal(left: Path, right: Path) -> bool:
-    """Whether two directories have the same files with the same bytes."""
+    """Return whether two directories have the same files with the same bytes."""
     paths = [{file.relative_to(root) for file in root.rglob("*") if file.is_file()} for root in (left, right)]
     return paths[0] == paths[1] and all(filecmp.cmp(left / path, right / path, shallow=False) for path in paths[0])
 
 
 def main() -> None:
-    """Download one model, or both and compare them; or compare two directories that are there."""
-    directory, *asked = sys.argv[1:]
-    if len(asked) == 1:
-        sys.exit(0 if are_equal(Path(directory), Path(asked[0])) else 1)
-    if len(asked) == 2:
-        download(asked[0], asked[1], directory)
+    """Download one model, download and compare two models, or compare two local directories."""
+    directory, *arguments = sys.argv[1:]
+    if len(arguments) == 1:
+        sys.exit(0 if are_equal(Path(directory), Path(arguments[0])) else 1)
+    if len(arguments) == 2:
+        download(arguments[0], arguments[1], directory)
         return
     trees: list[Path] = []
-    for uri, name in zip(asked[::2], asked[1::2], strict=True):
+    for uri, name in zip(arguments[::2], arguments[1::2], strict=True):
         trees.append(Path(directory, str(len(trees))))
         environment = os.environ | {"MLFLOW_TRACKING_URI": uri}
         command = [sys.executable, "-m", "benchmarks.plain", str(trees[-1]), uri, name]

@@ -1,4 +1,4 @@
-"""The plot: time against size, and against the number of files, of Model Gate, the floor and the plain way."""
+"""Plot the time of Model Gate, the floor and the plain way against file size and number of files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 
 import matplotlib as mpl
 
-from benchmarks.bench import Point
-from benchmarks.surroundings import MIB
+from benchmarks.bench import PlotPoint
+from benchmarks.environment import MIB
 
 mpl.use("svg")
 
-import matplotlib.pyplot as plt  # after the backend was chosen
+import matplotlib.pyplot as plt  # after the backend is selected
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
@@ -29,8 +29,8 @@ _PROGRAMS = (
 )
 
 
-def write(points: Sequence[Point], file: Path) -> None:
-    """Draw the curves that there are points of; the same points make the same file."""
+def write(points: Sequence[PlotPoint], file: Path) -> None:
+    """Draw all curves that have points. The same points always produce the same file."""
     curves = [curve for curve in _CURVES if any(point.curve == curve[0] for point in points)]
     if not curves:
         return
@@ -56,15 +56,15 @@ def write(points: Sequence[Point], file: Path) -> None:
         plt.close(figure)
 
 
-def _draw(axis: Axes, points: Sequence[Point], unit: int) -> None:
+def _draw(axis: Axes, points: Sequence[PlotPoint], unit: int) -> None:
     for program, label, color, marker in _PROGRAMS:
-        mine = sorted((point.x / unit, point.seconds) for point in points if point.program == program)
-        if mine:
-            axis.plot(*zip(*mine, strict=True), marker=marker, markersize=4, color=color, label=label)
+        program_points = sorted((point.x / unit, point.seconds) for point in points if point.program == program)
+        if program_points:
+            axis.plot(*zip(*program_points, strict=True), marker=marker, markersize=4, color=color, label=label)
     axis.set_xscale("log")
     axis.set_yscale("log")
-    for each in (axis.xaxis, axis.yaxis):
-        # Numbers as people write them, not as powers of ten.
-        each.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
-        each.set_minor_formatter(NullFormatter())
+    for scale in (axis.xaxis, axis.yaxis):
+        # Show plain numbers instead of powers of ten.
+        scale.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
+        scale.set_minor_formatter(NullFormatter())
     axis.grid(visible=True, which="major", color="#dddddd", linewidth=0.6)

@@ -1,4 +1,4 @@
-"""The commands that are measured side by side: Model Gate, the floor under it, and the plain way."""
+"""The commands to measure: Model Gate, its floor, and the plain way."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
+from benchmarks.environment import BIN, ROOT, clean_environment
 from benchmarks.measure import Command
 from benchmarks.servers import PlacedModel
-from benchmarks.surroundings import BIN, ROOT, clean_environment
 
 _ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 _IMPORT = "import mlflow"
@@ -22,7 +22,7 @@ _QUIET = ("fail", "silent", "show-error")
 
 @dataclass(frozen=True)
 class Part:
-    """A piece of a file: its path in the model, and the bytes from `begin` up to but without `end`; None is all."""
+    """A file of a model, or its bytes from `begin` to `end` (exclusive)."""
 
     path: str
     begin: int | None = None
@@ -30,10 +30,10 @@ class Part:
 
 
 class Programs:
-    """Makes commands; what they need beside their arguments is kept in one directory.
+    """Builds commands. Their configuration files are stored in one directory.
 
     Args:
-        directory: Empty, and there for as long as the commands are run.
+        directory: An empty directory that exists while the commands run.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -43,7 +43,7 @@ class Programs:
         self._files = 0
 
     def compare(self, model: PlacedModel, urls: Sequence[str] = (), *options: str, exit_code: int = 0) -> Command:
-        """`model-gate compare` of a model with itself on the other server."""
+        """Return a `model-gate compare` of a model and its copy on the other server."""
         lines = [
             f"tracking_server_{number}: {{host: '{url}', model: '{model.name}', version_or_stage: '1'}}"
             for number, url in enumerate(urls or _urls(model), start=1)
@@ -55,31 +55,31 @@ class Programs:
         )
 
     def diff(self, left: Path, right: Path) -> Command:
-        """`model-gate diff` of two local directories."""
+        """Return a `model-gate diff` of two local directories."""
         return self._command([str(BIN / "model-gate"), "diff", str(left), str(right), *self._report()])
 
     def plain(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
-        """Both trees downloaded with MLflow, and compared."""
+        """Return a command that downloads both models with MLflow and compares them."""
         argv = [sys.executable, "-m", "benchmarks.plain", str(self._scratch / "plain")]
         for url in urls or _urls(model):
             argv += [url, model.name]
         return replace(self._command(argv), environment=self._environment | {"PYTHONPATH": str(ROOT)})
 
     def plain_diff(self, left: Path, right: Path) -> Command:
-        """Two directories on this machine, compared without downloading anything."""
+        """Return a command that compares two local directories the plain way."""
         command = self._command([sys.executable, "-m", "benchmarks.plain", str(left), str(right)])
         return replace(command, environment=self._environment | {"PYTHONPATH": str(ROOT)})
 
     @staticmethod
     def twice(command: Command) -> Command:
-        """A command, and once more, its scratch directory emptied in between."""
-        again = ["find", str(command.scratch), "-mindepth", "1", "-delete"]
-        return replace(command, argv=_shell(command.argv, again, command.argv))
+        """Return a command that runs another one twice and empties its scratch directory in between."""
+        empty = ["find", str(command.scratch), "-mindepth", "1", "-delete"]
+        return replace(command, argv=_shell(command.argv, empty, command.argv))
 
     def curl(
         self, model: PlacedModel, connections: int, urls: Sequence[str] = (), parts: Sequence[Part] | None = None
     ) -> Command:
-        """All files of both models, or those `parts`, in one `curl`; then compared."""
+        """Return a command that downloads all files of both models (or only `parts`) with `curl` and compares them."""
         left, right = self._scratch / "left", self._scratch / "right"
         parts = [Part(path) for path in files_of(model.directories[0])] if parts is None else parts
         lines: list[str] = []
@@ -88,16 +88,16 @@ class Programs:
                 base = model.servers[number].artifact_path(model.directories[number])
                 url = (urls or _urls(model))[number]
                 suffix = "" if part.begin is None else f".{part.begin:012}"
-                # A range is an option of a transfer, and `next` begins another with options of its own.
+                # A range applies to one transfer; `next` starts the options of another transfer.
                 lines += ["next"] if lines and part.begin is not None else []
                 lines += [f"range = {part.begin}-{part.end - 1}"] if part.end is not None else []
                 lines += [f'url = "{url}/{_ARTIFACTS}/{quote(base)}/{quote(part.path)}"']
                 lines += [f'output = "{directory}/{part.path}{suffix}"', *_QUIET]
         config = self._file("curl.config", "\n".join(lines))
         fetch = ["curl", "--parallel", "--parallel-max", str(connections), "--config", str(config)]
-        single = len(parts) == 1
-        names = (str(left / parts[0].path), str(right / parts[0].path)) if single else (str(left), str(right))
-        compare = ["cmp", *names] if single else ["diff", "-r", *names]
+        is_single = len(parts) == 1
+        names = (str(left / parts[0].path), str(right / parts[0].path)) if is_single else (str(left), str(right))
+        compare = ["cmp", *names] if is_single else ["diff", "-r", *names]
         directories = sorted({os.path.dirname(part.path) for part in parts})
 
         def prepare() -> None:
@@ -108,33 +108,33 @@ class Programs:
         return self._command(_shell(fetch, compare), prepare=prepare)
 
     def listing(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
-        """The listings of all directories of both models, in one `curl`."""
+        """Return a command that downloads the listings of all directories of both models with one `curl`."""
         lines = [*_QUIET]
         for server, directory, url in zip(model.servers, model.directories, urls or _urls(model), strict=True):
             base = server.artifact_path(directory)
-            below = [path for path, _, _ in os.walk(directory)]
-            for path in (os.path.relpath(each, directory) for each in below):
-                asked = base if path == "." else f"{base}/{path}"
-                lines += [f'url = "{url}/{_ARTIFACTS}?path={quote(asked)}"', 'output = "/dev/null"']
+            directories = [path for path, _, _ in os.walk(directory)]
+            for path in (os.path.relpath(each, directory) for each in directories):
+                listed = base if path == "." else f"{base}/{path}"
+                lines += [f'url = "{url}/{_ARTIFACTS}?path={quote(listed)}"', 'output = "/dev/null"']
         config = self._file("listing.config", "\n".join(lines))
         return self._command(["curl", "--parallel", "--parallel-max", "8", "--config", str(config)])
 
     def client_call(self, model: PlacedModel, number: int) -> list[str]:
-        """A process that imports MLflow and asks one server for the version."""
+        """Return the command of a process that imports MLflow and requests the version from one server."""
         url = model.servers[number].url
         code = f"{_IMPORT}; mlflow.MlflowClient({url!r}, {url!r}).get_model_version({model.name!r}, '1')"
         return [sys.executable, "-c", code]
 
-    def one(self, argv: Sequence[str]) -> Command:
-        """A command of these words."""
+    def command(self, argv: Sequence[str]) -> Command:
+        """Return a command that runs one program."""
         return self._command(argv)
 
     def side_by_side(self, *commands: Sequence[str]) -> Command:
-        """Commands that are started together, and all waited for."""
+        """Return a command that starts several programs together and waits for all."""
         return self._command(["sh", "-c", "".join(f"{shlex.join(each)} & " for each in commands) + "wait"])
 
     def diff_rq(self, left: Path, right: Path) -> Command:
-        """Python's start, and `diff -rq`."""
+        """Return a command that starts Python once and then runs `diff -rq`."""
         return self._command(_shell([sys.executable, "-c", "pass"], ["diff", "-rq", str(left), str(right)]))
 
     def _command(
@@ -153,12 +153,12 @@ class Programs:
 
 
 def files_of(directory: Path) -> list[str]:
-    """The paths of all files below a directory, relative to it."""
+    """Return the relative paths of all files below a directory."""
     return sorted(file.relative_to(directory).as_posix() for file in directory.rglob("*") if file.is_file())
 
 
 def ranges_of(path: str, size: int, pieces: int) -> list[Part]:
-    """A file in pieces of one size; in one piece, without asking for a range."""
+    """Split a file into pieces of one size. A single piece is requested without a range."""
     if pieces == 1:
         return [Part(path)]
     ends = [size * piece // pieces for piece in range(pieces + 1)]
@@ -174,5 +174,5 @@ def _shell(*commands: Sequence[str]) -> list[str]:
 
 
 def importing(processes: int, seconds: float) -> list[list[str]]:
-    """Processes that import MLflow and then stay for so long."""
+    """Return commands of processes that import MLflow and then sleep."""
     return [[sys.executable, "-c", f"{_IMPORT}, time; time.sleep({seconds})"] for _ in range(processes)]

@@ -1,4 +1,4 @@
-"""What a row of the table says, and whether its goal is met."""
+"""The result of one benchmark, and number formatting."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.surroundings import KIB, MIB
+from benchmarks.environment import KIB, MIB
 
 
 @dataclass(frozen=True)
@@ -15,16 +15,16 @@ class Result:
     """One line of the table.
 
     Attributes:
-        row: The row of the goals that it belongs to.
-        work: What was done.
-        floor_is: What the floor is.
-        goal: What is demanded, in words.
-        unit: "s", or "B" for bytes.
-        product: What each run of Model Gate took.
-        floor: What each run of the floor took; empty if the goal has none.
-        baseline: The same of the plain way.
-        limit: What the median of `product` must not exceed; None for a line that only tells.
-        notes: What else was found out, by its name.
+        row: Name of the row in `rows.ROWS`.
+        work: Description of the measured work.
+        floor_is: Description of the floor.
+        goal: Description of the goal.
+        unit: "s" for seconds or "B" for bytes.
+        product: Values of each run of Model Gate.
+        floor: Values of each run of the floor; empty if the goal has none.
+        baseline: Values of each run of the plain way.
+        limit: Upper limit for the median of `product`; None if there is no goal.
+        notes: Other measurements by name.
     """
 
     row: str
@@ -40,16 +40,16 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """The median of Model Gate over that of the floor."""
+        """Median of Model Gate divided by the median of the floor."""
         return median(self.product) / median(self.floor) if self.floor else None
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the goal is met; None if there is none."""
+        """Whether the goal is met; None if there is no goal."""
         return None if self.limit is None else median(self.product) <= self.limit
 
     def as_data(self) -> dict[str, Any]:
-        """JSON data with the medians in it."""
+        """Return JSON data including the medians."""
         return asdict(self) | {
             "median": median(self.product),
             "floor_median": median(self.floor) if self.floor else None,
@@ -59,23 +59,23 @@ class Result:
 
 
 def median(values: Sequence[float]) -> float:
-    """The value in the middle."""
+    """Return the median."""
     return statistics.median(values)
 
 
 def shown(values: Sequence[float], unit: str) -> str:
-    """The median, and the spread if there were several runs."""
+    """Format the median, and the range if the values differ."""
     if not values:
         return ""
     text = amount(median(values), unit)
     if len(values) == 1 or amount(min(values), unit) == amount(max(values), unit):
         return text
-    low, high = (amount(each, unit).removesuffix(" s") for each in (min(values), max(values)))
+    low, high = (amount(value, unit).removesuffix(" s") for value in (min(values), max(values)))
     return f"{text} ({low} to {high})"
 
 
 def amount(value: float, unit: str) -> str:
-    """A number of seconds or bytes, for people."""
+    """Format seconds or bytes."""
     if unit == "s":
         return f"{value:.2f} s"
     if value < MIB:

@@ -1,4 +1,4 @@
-"""The rows of the goals, by name, in the order of the table."""
+"""The rows of the table by name, in display order."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Two tracking servers on loopback, as `mlflow server` starts them, and the models on them.
+"""Start two tracking servers on loopback and place models on them.
 
-Files are written straight into the store behind the server, since uploading them is not what is measured.
+Model files are written directly into the artifact store, because uploads are not measured.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.surroundings import BIN, clean_environment
+from benchmarks.environment import BIN, clean_environment
 
 _START_SECONDS = 240
 _WORKERS = 4  # mlflow server's default
-# On a busy machine a worker takes longer to import MLflow than uvicorn's five seconds, and would be killed for it.
-_PATIENCE = "--timeout-worker-healthcheck 120"
+# uvicorn kills workers that need more than five seconds to import MLflow, which happens on a busy machine.
+_UVICORN_OPTIONS = "--timeout-worker-healthcheck 120"
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class Server:
     process: int
 
     def place(self, name: str, make: Callable[[Path], None]) -> Path:
-        """Register version 1 of a model whose directory `make` fills; returns that directory."""
+        """Register version 1 of a model, fill its directory with `make`, and return the directory."""
         run = self._post("runs/create", experiment_id=self.experiment, start_time=0)["run"]["info"]
         source = f"{run['artifact_uri']}/model"
         directory = self.directory / "artifacts" / source.partition(":")[2].strip("/")
@@ -49,16 +49,16 @@ class Server:
         return directory
 
     def artifact_path(self, directory: Path) -> str:
-        """The path under which the server serves a model's directory."""
+        """Return the artifact path of a model's directory."""
         return directory.relative_to(self.directory / "artifacts").as_posix()
 
-    def _post(self, endpoint: str, **asked: object) -> Any:
-        return _post(self.url, endpoint, asked)
+    def _post(self, endpoint: str, **parameters: object) -> Any:
+        return _post(self.url, endpoint, parameters)
 
 
 @contextmanager
 def two_servers(directory: Path) -> Iterator[tuple[Server, Server]]:
-    """Both servers, for as long as they are needed."""
+    """Run both servers."""
     with ExitStack() as stack:
         started = [(name, *_start(directory / name, stack)) for name in ("server_1", "server_2")]
         servers = []
@@ -70,49 +70,49 @@ def two_servers(directory: Path) -> Iterator[tuple[Server, Server]]:
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return an unused port."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         return int(listener.getsockname()[1])
 
 
-def _start(own: Path, stack: ExitStack) -> tuple[subprocess.Popen[bytes], str]:
-    own.mkdir()
+def _start(home: Path, stack: ExitStack) -> tuple[subprocess.Popen[bytes], str]:
+    home.mkdir()
     port = free_port()
     command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--backend-store-uri", f"sqlite:///{own}/mlflow.db", "--serve-artifacts"]
-    command += ["--artifacts-destination", str(own / "artifacts"), "--uvicorn-opts", _PATIENCE]
-    with (own / "server.log").open("wb") as log:
+    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts"]
+    command += ["--artifacts-destination", str(home / "artifacts"), "--uvicorn-opts", _UVICORN_OPTIONS]
+    with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,
-            env=clean_environment(own) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
-            cwd=own,
+            env=clean_environment(home) | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"},
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # A server is several processes: they end as a group.
+            # A server runs several processes; the process group stops them together.
             start_new_session=True,
         )
-    stack.callback(_end, process)
+    stack.callback(_stop, process)
     return process, f"http://127.0.0.1:{port}"
 
 
-def _end(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: subprocess.Popen[bytes]) -> None:
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def _await_workers(process: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait for all workers: those that still start would take their time from what is measured first."""
+    """Wait until all workers run, because starting workers would slow down the first measurement."""
     deadline = time.monotonic() + _START_SECONDS
-    while (said := log.read_text("utf-8")).count("Application startup complete") < _WORKERS:
+    while (text := log.read_text("utf-8")).count("Application startup complete") < _WORKERS:
         if process.poll() is not None or time.monotonic() > deadline:
-            raise RuntimeError(said[-4000:])
+            raise RuntimeError(text[-4000:])
         time.sleep(0.1)
 
 
-def _post(url: str, endpoint: str, asked: dict[str, object]) -> Any:
-    request = urllib.request.Request(  # noqa: S310  # our own server
-        f"{url}/api/2.0/mlflow/{endpoint}", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+def _post(url: str, endpoint: str, parameters: dict[str, object]) -> Any:
+    request = urllib.request.Request(  # noqa: S310  # local server
+        f"{url}/api/2.0/mlflow/{endpoint}", json.dumps(parameters).encode(), {"Content-Type": "application/json"}
     )
     try:
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
@@ -123,12 +123,12 @@ def _post(url: str, endpoint: str, asked: dict[str, object]) -> Any:
 
 @dataclass(frozen=True)
 class PlacedModel:
-    """The same model on both servers.
+    """A model on both servers.
 
     Attributes:
-        name: Its registered model, of which there is version 1.
-        servers: The servers.
-        directories: Where each server has its files.
+        name: Name of the registered model, which has version 1 only.
+        servers: The two servers.
+        directories: Directory of the files on each server.
     """
 
     name: str
@@ -136,6 +136,6 @@ class PlacedModel:
     directories: tuple[Path, Path]
 
     def remove(self) -> None:
-        """Delete its files; the entry in the registry stays and leads nowhere."""
+        """Delete the files. The registry entry stays without files."""
         for directory in self.directories:
             shutil.rmtree(directory)

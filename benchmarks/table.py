@@ -1,4 +1,4 @@
-"""Results as lines of text, and as a table of a Markdown page."""
+"""Format results for the terminal and as a Markdown table."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from benchmarks.result import Result, shown
 
 
 def line(result: Result) -> str:
-    """A result on a terminal."""
+    """Format a result for the terminal."""
     columns = [f"{result.row:13}"]
     columns += [f"{shown(values, result.unit):>{width}}" for values, width in _columns(result)]
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    return "".join(columns) + f"{ratio:>8}   {result.goal}: {_met(result)}  [{result.work}]"
+    return "".join(columns) + f"{ratio:>8}   {result.goal}: {_goal_text(result)}  [{result.work}]"
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """How many goals are met, and which are not."""
+    """Summarize which goals are not met."""
     missed = [result for result in results if result.is_met is False]
     if not missed:
         return "every goal that was measured is met."
@@ -24,7 +24,7 @@ def verdict(results: Sequence[Result]) -> str:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """All results, with a line of notes below the table for each."""
+    """Format all results as a table, followed by the notes of each result."""
     lines = [
         "| work | floor | plain way | Model Gate | ratio | goal | |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -33,7 +33,7 @@ def markdown(results: Sequence[Result]) -> str:
         floor = f"{result.floor_is}: {shown(result.floor, result.unit)}" if result.floor else ""
         ratio = "" if result.ratio is None else f"{result.ratio:.2f} ×"
         values = [result.work, floor, shown(result.baseline, result.unit), shown(result.product, result.unit)]
-        lines.append(f"| {' | '.join([*values, ratio, result.goal, _met(result)])} |")
+        lines.append(f"| {' | '.join([*values, ratio, result.goal, _goal_text(result)])} |")
     lines += ["", "What else was measured of each:", ""]
     for result in results:
         if result.notes:
@@ -45,5 +45,5 @@ def _columns(result: Result) -> list[tuple[Sequence[float], int]]:
     return [(result.floor, 28), (result.baseline, 13), (result.product, 28)]
 
 
-def _met(result: Result) -> str:
+def _goal_text(result: Result) -> str:
     return {None: "", True: "met", False: "**not met**"}[result.is_met]

@@ -1,11 +1,11 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Check a model version
-# MAGIC Is the registry's own copy of a version still the model that its run logged?
+# MAGIC Checks that the registry's own copy of a version is the model that its run logged.
 # MAGIC
-# MAGIC Needs the package `model-gate` on the cluster: `%pip install` its wheel from a volume or the workspace.
-# MAGIC It reads with your own permissions: *Can Read* on the model and the experiment, or in Unity Catalog `EXECUTE` on
-# MAGIC the model, `USE SCHEMA` and `USE CATALOG`.
+# MAGIC The cluster needs the package `model-gate`: `%pip install` its wheel from a volume or the workspace.
+# MAGIC The notebook reads with your own permissions: *Can Read* on the model and the experiment, or in Unity Catalog
+# MAGIC `EXECUTE` on the model, `USE SCHEMA` and `USE CATALOG`.
 
 # COMMAND ----------
 
@@ -31,7 +31,7 @@ print(verdict.text)
 
 # COMMAND ----------
 
-# A job that runs this notebook fails with it.
+# The error fails a job that runs this notebook.
 if not verdict.passed:
     raise RuntimeError(f"Model Gate: {verdict.report.get('status', 'error')}")
 dbutils.notebook.exit(verdict.report["status"])

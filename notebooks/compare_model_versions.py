@@ -1,11 +1,11 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Compare two model versions
-# MAGIC Is what arrived the model that was tested? Both versions may be in this workspace, or one of them in another.
+# MAGIC Compares a tested version with a promoted one. Both may be in this workspace, or one of them in another.
 # MAGIC
-# MAGIC Needs the package `model-gate` on the cluster: `%pip install` its wheel from a volume or the workspace.
-# MAGIC The host `databricks` is this workspace with your own login. Any other one is `databricks://PROFILE`, with the
-# MAGIC profile in a secret: the text of a `.databrickscfg`, named as `SCOPE/KEY`.
+# MAGIC The cluster needs the package `model-gate`: `%pip install` its wheel from a volume or the workspace.
+# MAGIC The host `databricks` is this workspace with your own login. Another workspace is `databricks://PROFILE`. Its
+# MAGIC profile is in a secret, named as `SCOPE/KEY`: the text of a `.databrickscfg`.
 
 # COMMAND ----------
 
@@ -40,7 +40,7 @@ scope, _, key = dbutils.widgets.get("3 profiles").partition("/")
 profiles = dbutils.secrets.get(scope, key) if key else ""
 
 with tempfile.NamedTemporaryFile("w", suffix=".yaml", encoding="utf-8") as file:
-    # JSON is YAML.
+    # Every JSON document is valid YAML.
     json.dump(config, file)
     file.flush()
     verdict = run_gate(dbutils, ["compare", f"--config-file={file.name}"], profiles)
@@ -48,7 +48,7 @@ print(verdict.text)
 
 # COMMAND ----------
 
-# A job that runs this notebook fails with it.
+# The error fails a job that runs this notebook.
 if not verdict.passed:
     raise RuntimeError(f"Model Gate: {verdict.report.get('status', 'error')}")
 dbutils.notebook.exit(verdict.report["status"])

@@ -1,3 +1,3 @@
-"""Model Gate: are these two MLflow models the same?"""
+"""Model Gate compares two MLflow models and gates pull requests."""
 
 __version__ = "0.1.0"

@@ -1,55 +1,72 @@
-"""Entry points: `model-gate`, and the two commands under their historical names."""
+"""Entry points: `model-gate`, and the historical names of two of its commands.
+
+Only two small modules are imported at the top: signals and closed standard streams are handled before anything else.
+"""
 
 from __future__ import annotations
 
 import gc
 import os
 import sys
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import nullcontext, suppress
+from typing import TYPE_CHECKING
 
-from model_gate.access.environments import base_environment
-from model_gate.domain.verdict import EXIT_INTERRUPTED, EXIT_TERMINATED
-from model_gate.sources.worker_process import WorkerProcess
+from model_gate import signals, streams
 
-# Those that talk to a tracking server, whatever the request turns out to be.
-_TALKING = frozenset({"check", "compare", "action"})
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+
+    from model_gate.sources.worker_process import WorkerProcess
+
+# Commands that always use a tracking server.
+_WORKER_COMMANDS = frozenset({"check", "compare", "action"})
 
 
 def main() -> None:
     """Run `model-gate`."""
-    _run("app", "model-gate", is_talking=not _TALKING.isdisjoint(sys.argv[1:2]))
+    _run("app", "model-gate", needs_worker=not _WORKER_COMMANDS.isdisjoint(sys.argv[1:2]))
 
 
 def check_model_version() -> None:
     """Run `check-model-version`."""
-    _run("check_model_version", "check-model-version", is_talking=True)
+    _run("check_model_version", "check-model-version", needs_worker=True)
 
 
 def compare_model_versions() -> None:
     """Run `compare-model-versions`."""
-    _run("compare_model_versions", "compare-model-versions", is_talking=True)
+    _run("compare_model_versions", "compare-model-versions", needs_worker=True)
 
 
-def _run(app: str, name: str, *, is_talking: bool) -> None:
-    # A large model makes many small objects and hardly a cycle: collecting them often is a tenth of the time.
+def _run(app: str, name: str, *, needs_worker: bool) -> None:
+    signals.install()
+    streams.open_standard_streams()
+    # A large model makes many small objects but few cycles: frequent collections would take a tenth of the time.
     gc.set_threshold(200_000, 50, 50)
-    with _started_ahead(is_talking and "--help" not in sys.argv) as process:
-        # Typer takes a third of a second to import and to read a command line: the process does not wait for that.
+    with _early_worker(needs_worker and "--help" not in sys.argv) as process:
+        # Typer takes a third of a second to import, while the worker process already starts.
         from model_gate import cli
 
         try:
             getattr(cli, app)(prog_name=name, obj=process)
         except SystemExit as stop:
-            if stop.code in {EXIT_INTERRUPTED, EXIT_TERMINATED}:
-                # All is put away; a thread that still reads a large file is not worth waiting for.
+            streams.flush_standard_streams()
+            if isinstance(stop.code, int) and stop.code > signals.EXIT_BASE:
+                # Cleanup is done. A normal exit would wait for threads that still read large files.
                 os._exit(stop.code)
             raise
+        except OSError:
+            # A help text or the version cannot be written: the disk is full, or the reader has gone.
+            streams.flush_standard_streams()
+            sys.exit(2)
 
 
-def _started_ahead(is_wanted: bool) -> AbstractContextManager[WorkerProcess | None]:
-    """A process that imports MLflow meanwhile; None if none is wanted, or none can be had, which the gate will tell."""
-    with suppress(OSError):
-        if is_wanted:
+def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:
+    """Start a worker process early, because it imports MLflow. None if not needed, or on a failure the gate reports."""
+    if is_needed:
+        from model_gate.access.environments import base_environment
+        from model_gate.sources.worker_process import WorkerProcess
+
+        with suppress(OSError):
             return WorkerProcess(base_environment(os.environ))
     return nullcontext()
 

@@ -1,42 +1,91 @@
-"""The command line: options and their help. What they mean is decided in `inputs`."""
+"""The command line: commands, options and their help. `inputs` decides what the options mean."""
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
 from model_gate import __version__
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri
+from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
-from model_gate.inputs.options import VersionOptions, check_request, compare_request, diff_request
+from model_gate.inputs.options import (
+    CommonOptions,
+    CompareOptions,
+    DiffOptions,
+    VersionOptions,
+    check_request,
+    compare_request,
+    diff_request,
+)
 from model_gate.runner import Command, run_command, run_without_report
 from model_gate.sources.directory import local_path
+from model_gate.sources.worker_process import WorkerProcess
 
 DEFAULT_REPORT = Path("model-gate-report.json")
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer(
     help="Are these two MLflow models the same? "
-    "Exit code 0: yes (or the requirement is met), 1: no, 2: it could not be decided.",
+    "Exit code 0: yes, or the requirement is met. 1: no. 2: an error prevented the comparison.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="markdown",
 )
 
-DownloadDir = Annotated[
-    Path | None,
+ModelOption = Annotated[str, typer.Option(help="The registered model's name (required).", show_default=False)]
+VersionOption = Annotated[
+    str,
     typer.Option(
-        help="Keep what is downloaded here, in run_model/… and reg_model/…. It must be empty or not exist. "
-        "Without it, a scratch directory is used and removed.",
+        help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest (required).",
         show_default=False,
     ),
 ]
-ReportFile = Annotated[
-    Path, typer.Option(help="Where the JSON report goes; written for every verdict, errors included.")
+HostOption = Annotated[str, typer.Option(help="The tracking server's URI.", show_default=_TRACKING_URI)]
+LeftHostOption = Annotated[str, typer.Option(help="The tracking server of the left URI.", show_default=_TRACKING_URI)]
+RightHostOption = Annotated[str, typer.Option(help="The tracking server of the right URI.", show_default=_TRACKING_URI)]
+RegistryOption = Annotated[
+    RegistryKind | None,
+    typer.Option(
+        help="The model registry of a Databricks workspace that holds the model.",
+        show_default="unity-catalog for a name of three levels, else workspace",
+    ),
+]
+NativeModelOption = Annotated[
+    str,
+    typer.Option(
+        help="Let only this file or directory of the MLflow model decide, such as model.pkl or sparkml.",
+        show_default=False,
+    ),
+]
+ConfigFileOption = Annotated[
+    Path | None,
+    typer.Option(help="The compare file: YAML that names the two versions (required).", show_default=False),
+]
+CompareRunModelsOption = Annotated[
+    bool | None, typer.Option(help="Compare the models of the two runs.", show_default="yes")
+]
+CompareRegModelsOption = Annotated[
+    bool | None, typer.Option(help="Compare the registries' own copies.", show_default="yes")
+]
+DownloadDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the downloaded files here, in run_model/… and reg_model/…. The directory must be empty or not "
+        "exist. Without this option, downloads go to a scratch directory that is removed.",
+        show_default=False,
+    ),
+]
+ReportFileOption = Annotated[
+    Path, typer.Option(help="The path of the JSON report, which is written for every verdict, errors included.")
 ]
 RequireOption = Annotated[
     Require | None,
@@ -45,30 +94,50 @@ RequireOption = Annotated[
         show_default="identical",
     ),
 ]
-FailFast = Annotated[
+FailFastOption = Annotated[
     bool,
-    typer.Option(
-        "--fail-fast",
-        help="Stop at the first file because of which the requirement is not met. The others are not compared.",
-    ),
+    typer.Option("--fail-fast", help="Stop at the first file that fails the requirement. The others are not compared."),
 ]
-Verbose = Annotated[bool, typer.Option("--verbose", help="Show what lies behind an error.")]
-NativeModel = Annotated[
-    str,
-    typer.Option(
-        help="Let only this file or directory of the MLflow model decide, such as model.pkl or sparkml.",
-        show_default=False,
-    ),
-]
+VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the details of an error.")]
 
 
-def _given(**options: object) -> dict[str, object]:
-    """The options as the report tells them."""
-    return options
+@dataclass(frozen=True)
+class _Shared:
+    """The options that `check`, `compare` and `diff` share."""
+
+    download_dir: Path | None
+    report_file: Path
+    require: Require | None
+    fail_fast: bool
+    verbose: bool
+
+    @property
+    def common(self) -> CommonOptions:
+        return CommonOptions(self.require, self.download_dir, self.fail_fast)
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _run(
+    name: CommandName,
+    options: Mapping[str, object],
+    shared: _Shared,
+    request: Callable[[], Request],
+    inputs: tuple[Path, ...] = (),
+    process: WorkerProcess | None = None,
+) -> NoReturn:
+    """Run a gate, and exit. `options` are the command's own options, as the report shows them."""
+    reported = {
+        **options,
+        "download_dir": shared.download_dir,
+        "report_file": shared.report_file,
+        "require": shared.require,
+        "fail_fast": shared.fail_fast,
+    }
+    command = Command(name, reported, request, shared.report_file, inputs, shared.verbose)
+    raise typer.Exit(run_command(command, process=process))
+
+
+def _show_version(is_given: bool) -> None:
+    if is_given:
         typer.echo(f"model-gate {__version__}")
         raise typer.Exit
 
@@ -76,7 +145,7 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def _main(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Options of all commands."""
@@ -84,157 +153,102 @@ def _main(
 
 def check(
     context: typer.Context,
-    model: Annotated[str, typer.Option(help="The registered model's name (required).", show_default=False)] = "",
-    version_or_stage: Annotated[
-        str,
-        typer.Option(
-            help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest (required).",
-            show_default=False,
-        ),
-    ] = "",
-    host: Annotated[str, typer.Option(help="The tracking server's URI.", show_default="MLFLOW_TRACKING_URI")] = "",
-    registry: Annotated[
-        RegistryKind | None,
-        typer.Option(
-            help="Which model registry of a Databricks workspace holds the model.",
-            show_default="unity-catalog for a name of three levels, else workspace",
-        ),
-    ] = None,
-    native_model: NativeModel = "",
-    download_dir: DownloadDir = None,
-    report_file: ReportFile = DEFAULT_REPORT,
+    model: ModelOption = "",
+    version_or_stage: VersionOption = "",
+    host: HostOption = "",
+    registry: RegistryOption = None,
+    native_model: NativeModelOption = "",
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
-    fail_fast: FailFast = False,
-    verbose: Verbose = False,
+    fail_fast: FailFastOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?
 
     Example: `model-gate check --host https://mlflow.example.com --model Sklearn_Wine --version-or-stage production`
     """
-    options = _given(
-        model=model,
-        version_or_stage=version_or_stage,
-        host=host or None,
-        registry=registry,
-        native_model=native_model or None,
-        download_dir=download_dir,
-        report_file=report_file,
-        require=require,
-        fail_fast=fail_fast,
-    )
-    raise typer.Exit(
-        run_command(
-            Command(
-                CommandName.CHECK,
-                options,
-                lambda: check_request(
-                    VersionOptions(model, version_or_stage, host, registry, native_model), require, download_dir
-                ).with_fail_fast(fail_fast),
-                report_file,
-                is_verbose=verbose,
-            ),
-            process=context.obj,
-        )
+    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    version = VersionOptions(model, version_or_stage, host, registry, native_model)
+    options = {
+        "model": model,
+        "version_or_stage": version_or_stage,
+        "host": host or None,
+        "registry": registry,
+        "native_model": native_model or None,
+    }
+    _run(
+        CommandName.CHECK,
+        options,
+        shared,
+        lambda: check_request(version, shared.common, os.environ),
+        process=context.obj,
     )
 
 
 def compare(
     context: typer.Context,
-    config_file: Annotated[
-        Path | None,
-        typer.Option(help="The compare file: YAML that names the two versions (required).", show_default=False),
-    ] = None,
-    compare_run_models: Annotated[
-        bool | None, typer.Option(help="Compare the models of the two runs.", show_default="yes")
-    ] = None,
-    compare_reg_models: Annotated[
-        bool | None, typer.Option(help="Compare the registries' own copies.", show_default="yes")
-    ] = None,
-    download_dir: DownloadDir = None,
-    report_file: ReportFile = DEFAULT_REPORT,
+    config_file: ConfigFileOption = None,
+    compare_run_models: CompareRunModelsOption = None,
+    compare_reg_models: CompareRegModelsOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
-    fail_fast: FailFast = False,
-    verbose: Verbose = False,
+    fail_fast: FailFastOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise.
 
     Example: `model-gate compare --config-file promotion.yaml --report-file report.json`
     """
-    options = _given(
-        config_file=config_file,
-        compare_run_models=compare_run_models,
-        compare_reg_models=compare_reg_models,
-        download_dir=download_dir,
-        report_file=report_file,
-        require=require,
-        fail_fast=fail_fast,
-    )
-    raise typer.Exit(
-        run_command(
-            Command(
-                CommandName.COMPARE,
-                options,
-                lambda: compare_request(
-                    config_file, compare_run_models, compare_reg_models, require, download_dir
-                ).with_fail_fast(fail_fast),
-                report_file,
-                inputs=() if config_file is None else (config_file,),
-                is_verbose=verbose,
-            ),
-            process=context.obj,
-        )
+    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    models = CompareOptions(compare_run_models, compare_reg_models)
+    options = {
+        "config_file": config_file,
+        "compare_run_models": compare_run_models,
+        "compare_reg_models": compare_reg_models,
+    }
+    _run(
+        CommandName.COMPARE,
+        options,
+        shared,
+        lambda: compare_request(config_file, models, shared.common, os.environ),
+        inputs=() if config_file is None else (config_file,),
+        process=context.obj,
     )
 
 
 def diff(
     left: Annotated[str, typer.Argument(help="A local directory or an artifact URI: runs:/…, models:/…, s3://…")],
-    right: Annotated[str, typer.Argument(help="The one to hold against it.")],
-    left_host: Annotated[
-        str, typer.Option(help="The tracking server of the left URI.", show_default="MLFLOW_TRACKING_URI")
-    ] = "",
-    right_host: Annotated[
-        str, typer.Option(help="The tracking server of the right URI.", show_default="MLFLOW_TRACKING_URI")
-    ] = "",
-    download_dir: DownloadDir = None,
-    report_file: ReportFile = DEFAULT_REPORT,
+    right: Annotated[str, typer.Argument(help="The directory or URI to compare it with.")],
+    left_host: LeftHostOption = "",
+    right_host: RightHostOption = "",
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
-    fail_fast: FailFast = False,
-    verbose: Verbose = False,
+    fail_fast: FailFastOption = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Compare any two models: local directories or artifact URIs.
 
     Example: `model-gate diff ./model models:/Sklearn_Wine/7`
     """
-    options = _given(
-        left=left,
-        right=right,
-        left_host=left_host or None,
-        right_host=right_host or None,
-        download_dir=download_dir,
-        report_file=report_file,
-        require=require,
-        fail_fast=fail_fast,
-    )
-    raise typer.Exit(
-        run_command(
-            Command(
-                CommandName.DIFF,
-                options,
-                lambda: diff_request(left, right, left_host, right_host, require, download_dir).with_fail_fast(
-                    fail_fast
-                ),
-                report_file,
-                inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
-                is_verbose=verbose,
-            )
-        )
+    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    models = DiffOptions(left, right, left_host, right_host)
+    options = {"left": left, "right": right, "left_host": left_host or None, "right_host": right_host or None}
+    _run(
+        CommandName.DIFF,
+        options,
+        shared,
+        lambda: diff_request(models, shared.common, os.environ),
+        inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
     )
 
 
 def action(context: typer.Context) -> None:
-    """Be a step of a GitHub workflow: inputs come from INPUT_… variables, as action.yml has them.
+    """Run as a step of a GitHub workflow. Inputs come from INPUT_… variables, by the names in action.yml.
 
-    The container of the action runs this. In a shell, use check and compare.
+    The action's container runs this command. In a shell, use check and compare.
     """
     from model_gate.action.step import run_step
 
@@ -243,9 +257,9 @@ def action(context: typer.Context) -> None:
 
 def demo(
     directory: Annotated[
-        Path, typer.Option(help="Where the registries and the reports go; an earlier demo there is replaced.")
+        Path, typer.Option(help="Where the registries and the reports go. An earlier demo there is replaced.")
     ] = Path("model-gate-demo"),
-    verbose: Verbose = False,
+    verbose: VerboseOption = False,
 ) -> None:
     """Show a check and three compares on two small MLflow registries, made on this machine.
 
@@ -262,7 +276,7 @@ app.command()(diff)
 app.command()(action)
 app.command()(demo)
 
-# The historical names of the first two, each a command line of its own.
+# The historical names of check and compare are programs of their own.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 check_model_version.command()(check)
 compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

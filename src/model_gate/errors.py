@@ -1,18 +1,20 @@
-"""The errors a gate can end with: each has a message and a remedy, and becomes text in one place.
+"""The errors that end a gate. Each has a message and a remedy.
 
-`type(error).__name__` is the `error.type` of the report, so the class names are part of its contract.
+The report's `error.type` is the class name, so class names are part of its contract.
 """
 
 from __future__ import annotations
 
+import errno
+
 
 class ModelGateError(Exception):
-    """It could not be decided whether the models are the same.
+    """An error that prevented the comparison.
 
     Attributes:
-        message: One sentence: what went wrong, and with what.
+        message: One sentence: the problem, and the file, server or option that has it.
         remedy: One sentence: what the user can do about it.
-        detail: What only `--verbose` shows, such as the traceback of a tracking server's process.
+        detail: Shown with `--verbose` only, such as a worker's traceback.
     """
 
     def __init__(self, message: str, remedy: str = "", *, detail: str = "") -> None:
@@ -23,7 +25,7 @@ class ModelGateError(Exception):
 
     @property
     def type(self) -> str:
-        """The name under which the report lists this error."""
+        """The report's name for this kind of error."""
         return type(self).__name__
 
 
@@ -32,7 +34,7 @@ class InputError(ModelGateError):
 
 
 class ConfigError(ModelGateError):
-    """The compare file cannot be read, or says something it may not say."""
+    """The compare file cannot be read, or breaks its schema."""
 
 
 class NotFoundError(ModelGateError):
@@ -40,19 +42,19 @@ class NotFoundError(ModelGateError):
 
 
 class AccessError(ModelGateError):
-    """The tracking server refuses the credentials, or what they may do is not enough."""
+    """The tracking server rejects the credentials, or they lack a permission."""
 
 
 class UnreachableError(ModelGateError):
-    """No tracking server answers at the address, or what answers is not one."""
+    """No tracking server answers at the address."""
 
 
 class ModelError(ModelGateError):
-    """What was found is not an MLflow model that can be compared."""
+    """The files are not an MLflow model that can be compared."""
 
 
 class TransferError(ModelGateError):
-    """What arrived is not what the listing announced."""
+    """A download does not match its listing."""
 
 
 class StorageError(ModelGateError):
@@ -84,26 +86,26 @@ _ERRORS: dict[str, type[ModelGateError]] = {
 }
 
 
-def error_of(type_name: str, message: str, remedy: str, detail: str = "") -> ModelGateError:
-    """The error of that name, for one that crossed from a tracking server's process."""
+def error_from_name(type_name: str, message: str, remedy: str, detail: str = "") -> ModelGateError:
+    """Return the error with a class name, as received from a worker; InternalError for an unknown name."""
     return _ERRORS.get(type_name, InternalError)(message, remedy, detail=detail)
 
 
 def storage_error(error: OSError, doing: str) -> StorageError:
-    """What the operating system refused, told as what was being done (`doing`: "write report.json")."""
+    """Return the error for a failed file operation; `doing` names the operation, such as "write report.json"."""
     reason = error.strerror or str(error)
     return StorageError(f"Cannot {doing}: {reason}.", _STORAGE_REMEDIES.get(error.errno or 0, ""))
 
 
 _STORAGE_REMEDIES = {
-    1: "Check the permissions of the file and of its directory.",  # EPERM
-    2: "Check the path.",  # ENOENT
-    13: "Check the permissions of the file and of its directory.",  # EACCES
-    20: "Check the path: a part of it is a file, not a directory.",  # ENOTDIR
-    21: "Name a file, not a directory.",  # EISDIR
-    27: "Raise the limit on file sizes (ulimit -f), or name a place that takes larger files.",  # EFBIG
-    28: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",  # ENOSPC
-    30: "Name a place that can be written.",  # EROFS
-    36: "Name a shorter path.",  # ENAMETOOLONG
-    122: "Free some of your disk quota, or point TMPDIR or --download-dir elsewhere.",  # EDQUOT
+    errno.EPERM: "Check the permissions of the file and of its directory.",
+    errno.ENOENT: "Check the path.",
+    errno.EACCES: "Check the permissions of the file and of its directory.",
+    errno.ENOTDIR: "Check the path: a part of it is a file, not a directory.",
+    errno.EISDIR: "Name a file, not a directory.",
+    errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or name a place that takes larger files.",
+    errno.ENOSPC: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
+    errno.EROFS: "Name a writable place.",
+    errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.EDQUOT: "Free some of your disk quota, or point TMPDIR or --download-dir elsewhere.",
 }

@@ -1,77 +1,93 @@
-"""A gate from request to outcome: resolve, list, fetch, compare."""
+"""Runs a gate from its request to its outcome: resolves versions, lists models, fetches and compares files."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 
 from model_gate.access.environments import base_environment
 from model_gate.comparison.file_comparison import FileComparison
-from model_gate.comparison.models import ModelPairing, SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
 from model_gate.domain.host import Host
 from model_gate.domain.location import Location, is_local_uri
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, Request, VersionRequest
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import ModelVersion
 from model_gate.errors import ModelError, ModelGateError
+from model_gate.signals import uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient, start_clients
 from model_gate.sources.worker_process import WorkerProcess
 
-# Schemes whose URIs mean something only on the server that gave them.
-_SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
+# URIs with these schemes have a meaning only on the server that returned them.
+_SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
+_MODEL_NAMES = {ModelRole.RUN_MODEL: "run model", ModelRole.REG_MODEL: "registry model"}
+_NO_CONTEXT = AccessContext()
 
-_UNNAMED = AccessContext()
+
+BeforeReading = Callable[[Iterable[Path]], None]
 
 
 def run(
-    request: Request, environment: Mapping[str, str], progress: Progress, process: WorkerProcess | None = None
+    request: Request,
+    environment: Mapping[str, str],
+    progress: Progress,
+    process: WorkerProcess | None = None,
+    before_reading: BeforeReading = lambda _: None,
 ) -> Outcome:
-    """Do what is asked. Errors that a user can meet become part of the outcome.
+    """Run a gate. Errors that a user can cause become part of the outcome.
 
-    `process` is one that was started before the request was known; it serves the request's tracking servers.
+    Args:
+        request: The gate to run.
+        environment: The user's environment, from which each worker gets its part.
+        progress: Receives what is listed, fetched and compared.
+        process: A worker process that was started before the request was known. The gate uses and closes it.
+        before_reading: Receives the local directories of the models before any file is read; raises StorageError to
+            stop the gate.
     """
     versions: dict[str, ModelVersion] = {}
     try:
-        with Storage(request.options.download_dir) as storage, _Servers(environment, storage, process) as servers:
-            wanted = _wanted(request, servers, storage, versions)
-            comparisons = compare_models(wanted, progress, request.options.ignore, _enough(request.options))
+        with ExitStack() as stack:
+            with uninterrupted():
+                storage = stack.enter_context(Storage(request.options.download_dir))
+                clients = stack.enter_context(_Clients(environment, storage, process))
+            pairs = _Selection(clients, storage, versions).select(request)
+            before_reading(_local_directories(pairs.values()))
+            is_enough = _enough_for(request.options)
+            comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
-    return Outcome(request, versions, comparisons)
+    return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)))
 
 
-def _enough(options: GateOptions) -> Callable[[FileComparison], bool]:
-    """Which judgement settles that the requirement is not met, if that is all that is asked."""
+def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
+    locations = [model.source.location for pair in pairs for model in (pair.left, pair.right)]
+    return [location.local_path for location in locations if location.local_path is not None]
 
-    def is_enough(judgement: FileComparison) -> bool:
-        difference = judgement.difference
-        if not options.fail_fast or difference is None or not judgement.pair.decides:
+
+def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
+    """Return the test whether a file comparison fails the requirement, always false without `fail_fast`."""
+
+    def is_enough(comparison: FileComparison) -> bool:
+        difference = comparison.difference
+        if not options.fail_fast or difference is None or not comparison.pair.decides:
             return False
         return options.require is Require.IDENTICAL or not difference.rewrite_reason
 
     return is_enough
 
 
-def _wanted(
-    request: Request, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, ModelPairing]:
-    """Enters the resolved versions into `versions` as they come, since an error may follow."""
-    if isinstance(request, CheckRequest):
-        return _check(request, servers, storage, versions)
-    if isinstance(request, CompareRequest):
-        return _compare_versions(request, servers, storage, versions)
-    return _diff(request, servers, storage)
-
-
-class _Servers:
-    """The processes of the tracking servers that a gate needs: one each, however often a server is named."""
+class _Clients:
+    """The clients of the tracking servers of a gate, one for each server."""
 
     def __init__(self, environment: Mapping[str, str], storage: Storage, process: WorkerProcess | None) -> None:
         self._environment = environment
@@ -79,7 +95,7 @@ class _Servers:
         self._process = process
         self._stack = ExitStack()
 
-    def __enter__(self) -> _Servers:
+    def __enter__(self) -> _Clients:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -88,129 +104,179 @@ class _Servers:
         self._stack.close()
 
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
-        """The servers with these hosts, in that order. To be called once."""
+        """Return the clients of these hosts in the same order. Call it once."""
         distinct = list(dict.fromkeys(hosts))
         if not distinct:
             return []
-        if self._process is None:
-            self._process = WorkerProcess(base_environment(self._environment))
-        servers = start_clients(distinct, self._environment, self._storage.home, self._process)
-        for server in servers:
-            self._stack.enter_context(server)
-        return [servers[distinct.index(host)] for host in hosts]
-
-
-def _check(
-    request: CheckRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, ModelPairing]:
-    asked = request.version
-    (server,) = servers.start(asked.host)
-    version = server.resolve(asked.model, asked.version_or_stage)
-    versions["model_version"] = version
-    found = _Found(server, version, asked.native_model)
-    run_model, reg_model = (_version_side(role, role, found, storage) for role in ("run_model", "reg_model"))
-    return {"comparison": (run_model, reg_model)}
-
-
-def _compare_versions(
-    request: CompareRequest, servers: _Servers, storage: Storage, versions: dict[str, ModelVersion]
-) -> dict[str, ModelPairing]:
-    asked = {"tracking_server_1": request.tracking_server_1, "tracking_server_2": request.tracking_server_2}
-    started = dict(zip(asked, servers.start(*(each.host for each in asked.values())), strict=True))
-    versions |= _resolve_all(asked, started)
-    found = {name: _Found(started[name], versions[name], each.native_model) for name, each in asked.items()}
-    wanted: dict[str, ModelPairing] = {}
-    for role, is_wanted in (("run_model", request.compare_run_models), ("reg_model", request.compare_reg_models)):
-        if is_wanted:
-            without = f"Or leave it out: --no-compare-{role.replace('_', '-')}s."
-            left, right = (
-                _version_side(role, f"{role}/server_{number}", found[name], storage, without)
-                for number, name in enumerate(asked, start=1)
-            )
-            wanted[f"{role}_comparison"] = (left, right)
-    return wanted
-
-
-def _resolve_all(
-    asked: Mapping[str, VersionRequest], servers: Mapping[str, TrackingServerClient]
-) -> dict[str, ModelVersion]:
-    """Both versions, asked for at the same time; an error says which server it is about."""
-    pool = ThreadPoolExecutor(len(asked))
-    try:
-        futures = {
-            name: pool.submit(servers[name].resolve, each.model, each.version_or_stage) for name, each in asked.items()
-        }
-        return {name: future.result() for name, future in futures.items()}
-    finally:
-        # Not waited for: the other server may be dead, and its process is ended with the gate.
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _diff(request: DiffRequest, servers: _Servers, storage: Storage) -> dict[str, ModelPairing]:
-    asked = {"left": (request.left, request.left_host), "right": (request.right, request.right_host)}
-    hosts = [host for uri, host in asked.values() if host is not None and not is_local_uri(uri)]
-    started = dict(zip(hosts, servers.start(*hosts), strict=True))
-    left, right = (_diff_side(name, uri, host, started, storage) for name, (uri, host) in asked.items())
-    return {"comparison": (left, right)}
-
-
-def _diff_side(
-    name: str, uri: str, host: Host | None, servers: Mapping[Host, TrackingServerClient], storage: Storage
-) -> SelectedModel:
-    if is_local_uri(uri):
-        path = local_path(uri)
-        location = Location(str(path), local_path=path)
-        return SelectedModel(name, DirectorySource(path, location, name, storage), is_mlflow_model=False)
-    if host is None:
-        raise AssertionError("inputs names a host for every URI that is not local")
-    server = servers[host]
-    return SelectedModel(name, _artifacts(name, server.locate(uri), server, storage), is_mlflow_model=False)
+        with uninterrupted():
+            if self._process is None:
+                self._process = WorkerProcess(base_environment(self._environment))
+            clients = start_clients(distinct, self._environment, self._storage.home, self._process)
+            for client in clients:
+                self._stack.enter_context(client)
+        return [clients[distinct.index(host)] for host in hosts]
 
 
 @dataclass(frozen=True)
-class _Found:
-    """A version, on the server that has it."""
+class _ResolvedVersion:
+    """A version of a registered model, and the client of its server."""
 
-    server: TrackingServerClient
+    client: TrackingServerClient
     version: ModelVersion
     native_model: str
 
 
-def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwise: str = "") -> SelectedModel:
-    """The run model or the registry model of a version.
+@dataclass(frozen=True)
+class _VersionModel:
+    """Where a version says that one of its models is.
 
-    Raises:
-        ModelError: Its location could not be found out.
+    Attributes:
+        uri: The physical URI, "" if it could not be resolved.
+        source: The URI in the registry.
+        reason: Why the URI could not be resolved.
     """
-    server, version = found.server, found.version
-    is_run = role == "run_model"
-    uri, source, reason = (
-        (version.run_model_uri, version.source, version.run_model_reason)
-        if is_run
-        else (version.reg_model_uri, version.download_uri, version.reg_model_reason)
-    )
-    what = "run model" if is_run else "registry model"
-    model = f"The {what} of {version.name!r} version {version.version} on {server.host.address}"
-    if not uri:
-        raise ModelError(
-            f"{model} should be at {source or 'an unknown place'}, but is not: {reason}",
-            "The version's source dangles, or this login may not read it: register the version again from a run that"
-            f" exists, or have the permission given. {otherwise}".rstrip(),
+
+    uri: str
+    source: str
+    reason: str
+
+
+class _Selection:
+    """Finds the models that a request compares.
+
+    Each resolved version is added to `versions` at once, so that they are known if an error follows.
+    """
+
+    def __init__(self, clients: _Clients, storage: Storage, versions: dict[str, ModelVersion]) -> None:
+        self._clients = clients
+        self._storage = storage
+        self._versions = versions
+
+    def select(self, request: Request) -> dict[str, SelectedPair]:
+        """Return the pairs of models by the name of their comparison.
+
+        Raises:
+            ModelGateError: A version cannot be resolved, or the location of a model is unknown.
+        """
+        match request:
+            case CheckRequest():
+                return {ComparisonName.COMPARISON: self._check(request)}
+            case CompareRequest():
+                return self._compare(request)
+            case DiffRequest():
+                return {ComparisonName.COMPARISON: self._diff(request)}
+
+    def _check(self, request: CheckRequest) -> SelectedPair:
+        requested = request.version
+        (client,) = self._clients.start(requested.host)
+        version = client.resolve(requested.model, requested.version_or_stage)
+        self._versions[VersionRole.MODEL_VERSION] = version
+        resolved = _ResolvedVersion(client, version, requested.native_model)
+        return SelectedPair(
+            self._version_model(ModelRole.RUN_MODEL, ModelRole.RUN_MODEL, resolved),
+            self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved),
         )
-    reach = AccessContext(model, version.lineage.reason if is_run else "", otherwise)
-    return SelectedModel(name, _artifacts(name, uri, server, storage, reach), found.native_model)
 
+    def _compare(self, request: CompareRequest) -> dict[str, SelectedPair]:
+        requested = (request.tracking_server_1, request.tracking_server_2)
+        left, right = _resolve(requested, self._clients.start(*(version.host for version in requested)))
+        self._versions[VersionRole.TRACKING_SERVER_1] = left.version
+        self._versions[VersionRole.TRACKING_SERVER_2] = right.version
+        pairs: dict[str, SelectedPair] = {}
+        if request.compare_run_models:
+            pairs[ComparisonName.RUN_MODELS] = self._version_models(ModelRole.RUN_MODEL, left, right)
+        if request.compare_reg_models:
+            pairs[ComparisonName.REG_MODELS] = self._version_models(ModelRole.REG_MODEL, left, right)
+        return pairs
 
-def _artifacts(
-    role: str, uri: str, server: TrackingServerClient, storage: Storage, reach: AccessContext = _UNNAMED
-) -> ModelSource:
-    if is_local_uri(uri):
-        if not server.host.is_local:
+    def _diff(self, request: DiffRequest) -> SelectedPair:
+        models = (("left", request.left, request.left_host), ("right", request.right, request.right_host))
+        hosts = [host for _, uri, host in models if host is not None and not is_local_uri(uri)]
+        clients = dict(zip(hosts, self._clients.start(*hosts), strict=True))
+        left, right = (
+            SelectedModel(self._uri_source(name, uri, None if host is None else clients.get(host)), "", False)
+            for name, uri, host in models
+        )
+        return SelectedPair(left, right)
+
+    def _version_models(self, role: ModelRole, left: _ResolvedVersion, right: _ResolvedVersion) -> SelectedPair:
+        alternative = f"Or leave it out: --no-compare-{role.replace('_', '-')}s."
+        return SelectedPair(
+            self._version_model(role, f"{role}/server_1", left, alternative),
+            self._version_model(role, f"{role}/server_2", right, alternative),
+        )
+
+    def _version_model(
+        self, role: ModelRole, name: str, resolved: _ResolvedVersion, alternative: str = ""
+    ) -> SelectedModel:
+        """Return the run model or the registry model of a version.
+
+        Raises:
+            ModelError: The location of the model is unknown.
+        """
+        client, version = resolved.client, resolved.version
+        found = _model_of(version, role)
+        model = f"The {_MODEL_NAMES[role]} of {version.name!r} version {version.version} on {client.host.address}"
+        if not found.uri:
             raise ModelError(
-                f"The tracking server {server.host.address} says that the model is at {uri}, on its own machine.",
-                "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
+                f"{model} should be at {found.source or 'an unknown place'}, but is not: {found.reason}",
+                "The version's source dangles, or this login may not read it: register the version again from a run"
+                f" that exists, or have the permission given. {alternative}".rstrip(),
             )
-        path = local_path(uri)
-        return DirectorySource(path, Location(uri, local_path=path), role, storage)
-    authority = server.host.authority(uri) if uri.partition(":")[0] in _SERVED_SCHEMES else ""
-    return ServerSource(server, Location(uri, authority), role, storage, reach)
+        reason = version.lineage.reason if role is ModelRole.RUN_MODEL else ""
+        source = self._server_source(name, found.uri, client, AccessContext(model, reason, alternative))
+        return SelectedModel(source, resolved.native_model)
+
+    def _uri_source(self, name: str, uri: str, client: TrackingServerClient | None) -> ModelSource:
+        """Return the source of a URI or directory that the user named."""
+        if is_local_uri(uri):
+            path = local_path(uri)
+            return DirectorySource(path, Location(str(path), local_path=path), name, self._storage)
+        if client is None:
+            raise AssertionError("a URI that is not local has a host")
+        return self._server_source(name, client.locate(uri), client, _NO_CONTEXT)
+
+    def _server_source(
+        self, name: str, uri: str, client: TrackingServerClient, access_context: AccessContext
+    ) -> ModelSource:
+        """Return the source of a physical URI that a tracking server returned.
+
+        Raises:
+            ModelError: The URI is a path on another machine.
+        """
+        if is_local_uri(uri):
+            if not client.host.is_local:
+                raise ModelError(
+                    f"The tracking server {client.host.address} says that the model is at {uri}, on its own machine.",
+                    "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that is"
+                    " accessible from here.",
+                )
+            path = local_path(uri)
+            return DirectorySource(path, Location(uri, local_path=path), name, self._storage)
+        authority = client.host.authority(uri) if uri.partition(":")[0] in _SERVER_SCHEMES else ""
+        return ServerSource(client, Location(uri, authority), name, self._storage, access_context)
+
+
+def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerClient]) -> list[_ResolvedVersion]:
+    """Resolve versions on their servers in parallel, and return them in the same order."""
+    pool = ThreadPoolExecutor(len(requests))
+    try:
+        futures = [
+            pool.submit(client.resolve, request.model, request.version_or_stage)
+            for request, client in zip(requests, clients, strict=True)
+        ]
+        return [
+            _ResolvedVersion(client, future.result(), request.native_model)
+            for request, client, future in zip(requests, clients, futures, strict=True)
+        ]
+    finally:
+        # After an error, the other server is not waited for: it may be dead, and its worker ends with the gate.
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _model_of(version: ModelVersion, role: ModelRole) -> _VersionModel:
+    match role:
+        case ModelRole.RUN_MODEL:
+            return _VersionModel(version.run_model_uri, version.source, version.run_model_reason)
+        case ModelRole.REG_MODEL:
+            return _VersionModel(version.reg_model_uri, version.download_uri, version.reg_model_reason)

@@ -1,4 +1,4 @@
-"""Model Gate in a Databricks notebook: the same command in a process of its own, with the notebook's own login."""
+"""Model Gate in a Databricks notebook: the command line in a subprocess, with the notebook's own login."""
 
 from __future__ import annotations
 
@@ -12,15 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_gate.access.private_file import PrivateFile
+
 
 @dataclass(frozen=True)
 class Verdict:
-    """How a gate in a notebook ended.
+    """The result of a gate in a notebook.
 
     Attributes:
-        code: The command's exit code: 0 passed, 1 not, 2 it could not be decided.
-        report: The report.
-        text: What the command said.
+        code: The command's exit code: 0 passed, 1 not passed, 2 error.
+        report: The report, empty if there is none.
+        text: The output of the command.
     """
 
     code: int
@@ -29,36 +31,37 @@ class Verdict:
 
     @property
     def passed(self) -> bool:
-        """Whether what was required is met."""
+        """Whether the requirement is met."""
         return self.code == 0
 
 
 def run_gate(dbutils: Any, arguments: Sequence[str], profiles: str = "") -> Verdict:
-    """Run `model-gate` with these arguments; the host `databricks` is the notebook's own workspace.
+    """Run `model-gate`. The host `databricks` is the notebook's own workspace.
 
-    `profiles` is the text of a `.databrickscfg`, for hosts that are not. It is best read from a secret scope.
+    Args:
+        dbutils: The notebook's `dbutils`.
+        arguments: The arguments of `model-gate`.
+        profiles: The text of a `.databrickscfg` for other workspaces. Read it from a secret scope.
     """
-    with tempfile.TemporaryDirectory(prefix="model-gate-notebook-") as directory:
+    with tempfile.TemporaryDirectory(prefix="model-gate-notebook-") as directory, PrivateFile(profiles) as private_file:
         report_file = Path(directory) / "report.json"
-        done = subprocess.run(
+        completed = subprocess.run(
             [sys.executable, "-I", "-m", "model_gate", *arguments, "--report-file", str(report_file)],
-            env=_environment(dbutils, profiles, Path(directory)),
+            env=_environment(dbutils, private_file.path),
+            pass_fds=(private_file.descriptor,),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
         )
         report = json.loads(report_file.read_text("utf-8")) if report_file.exists() else {}
-    return Verdict(done.returncode, report, done.stdout)
+    return Verdict(completed.returncode, report, completed.stdout)
 
 
-def _environment(dbutils: Any, profiles: str, directory: Path) -> Mapping[str, str]:
-    """This process's environment with the notebook's login instead of any other."""
+def _environment(dbutils: Any, config_file: Path) -> Mapping[str, str]:
+    """Return this process's environment with the notebook's login in place of all others."""
     context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()
     others = {name: value for name, value in os.environ.items() if not name.startswith(("DATABRICKS_", "ARM_"))}
-    config_file = directory / "profiles"
-    config_file.touch(mode=0o600)
-    config_file.write_text(profiles, "utf-8")
     return {
         **others,
         "DATABRICKS_HOST": context.apiUrl().get(),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,19 +16,17 @@ from model_gate.comparison.progress import Progress
 from model_gate.domain.request import Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
-from model_gate.domain.verdict import EXIT_ERROR, EXIT_INTERRUPTED, EXIT_PASSED, EXIT_TERMINATED, exit_code
+from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
 from model_gate.errors import InternalError, ModelGateError, StoppedError
 from model_gate.reporting.output import print_line
 from model_gate.reporting.report import build_report, validate_report
-from model_gate.reporting.report_file import prepare_report, write_report
+from model_gate.reporting.report_file import ReportFile
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible
 from model_gate.sources.worker_process import WorkerProcess
 
-RunGate = Callable[[Request, Mapping[str, str], Progress, WorkerProcess | None], Outcome]
-
-_SIGNAL_EXITS = {"SIGINT": EXIT_INTERRUPTED, "SIGTERM": EXIT_TERMINATED}
+RunGate = Callable[[Request, Mapping[str, str], Progress, WorkerProcess | None, gate.BeforeReading], Outcome]
 
 
 @dataclass(frozen=True)
@@ -77,15 +75,16 @@ def run_command(
     reporter.mask_secrets(secrets)
     redactor = Redactor(secrets)
     try:
-        prepare_report(command.report_file, command.inputs)
+        report_file = ReportFile(command.report_file)
+        report_file.require_outside(command.inputs)
     except ModelGateError as error:
         reporter.show_result(CommandResult(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    outcome, redactor, signal_name = _decide(command, reporter, redactor, process, run_gate)
-    result = _publish(outcome, command, redactor)
+    decision = _decide(command, report_file, reporter, process, run_gate)
+    result = _publish(decision, command, report_file)
     reporter.show_result(result)
-    if signal_name:
-        return _SIGNAL_EXITS[signal_name]
+    if decision.signal is not None:
+        return decision.signal.exit_code
     return exit_code(result.outcome.status, passed=result.outcome.passed)
 
 
@@ -104,7 +103,7 @@ def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_ve
             action(print_line)
     except Interrupted as signal:
         _show_error(_stopped_error(signal), is_verbose=is_verbose)
-        return _SIGNAL_EXITS[signal.name]
+        return signal.exit_code
     except ModelGateError as error:
         _show_error(error, is_verbose=is_verbose)
         return EXIT_ERROR
@@ -119,35 +118,61 @@ def _show_error(error: ModelGateError, *, is_verbose: bool) -> None:
     TerminalReporter().show_result(CommandResult(Outcome(None, error=error), None, redactor, is_verbose))
 
 
+@dataclass(frozen=True)
+class _Decision:
+    """The outcome of a command before its report is written.
+
+    Attributes:
+        outcome: The outcome.
+        redactor: Knows the secrets of the command and of its request.
+        signal: The signal that stopped the gate, None if none did.
+    """
+
+    outcome: Outcome
+    redactor: Redactor
+    signal: Interrupted | None = None
+
+
 def _decide(
-    command: Command, reporter: Reporter, redactor: Redactor, process: WorkerProcess | None, run_gate: RunGate
-) -> tuple[Outcome, Redactor, str]:
-    """Return the outcome, a redactor with the request's secrets, and the name of the signal that stopped the gate."""
+    command: Command,
+    report_file: ReportFile,
+    reporter: Reporter,
+    process: WorkerProcess | None,
+    run_gate: RunGate,
+) -> _Decision:
     request: Request | None = None
+    redactor = Redactor(_initial_secrets(command))
+
+    def before_reading(paths: Iterable[Path]) -> None:
+        report_file.require_outside(paths)
+        report_file.remove_old()
+
     try:
         with interruptible(), reporter.progress() as progress:
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
-            return run_gate(request, os.environ, progress, process), redactor, ""
+            report_file.require_outside(path for host in request.hosts if (path := host.local_path))
+            return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
     except Interrupted as signal:
-        return Outcome(request, error=_stopped_error(signal)), redactor, signal.name
+        return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
-        return Outcome(request, error=error), redactor, ""
+        return _Decision(Outcome(request, error=error), redactor)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-        return Outcome(request, error=_internal_error(error)), redactor, ""
+        return _Decision(Outcome(request, error=_internal_error(error)), redactor)
     finally:
         # Publishing the report needs no worker, and the idle worker would use the processor.
         if process is not None:
             process.close()
 
 
-def _publish(outcome: Outcome, command: Command, redactor: Redactor) -> CommandResult:
+def _publish(decision: _Decision, command: Command, report_file: ReportFile) -> CommandResult:
     """Write the report. Without a report there is no verdict: the outcome becomes an error."""
+    outcome, redactor = decision.outcome, decision.redactor
     try:
         report = build_report(command.name, outcome, command.options, redactor, system_facts())
         validate_report(report)
-        write_report(report, command.report_file)
+        report_file.write(report)
     except ModelGateError as error:
         return CommandResult(Outcome(outcome.request, error=error), None, redactor, command.is_verbose)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict

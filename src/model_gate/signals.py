@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# Shells report a program that a signal stopped with this number plus the number of the signal.
+EXIT_BASE = 128
 
 
 class Interrupted(BaseException):
@@ -29,6 +31,11 @@ class Interrupted(BaseException):
     def name(self) -> str:
         """Name of the signal, such as `SIGTERM`."""
         return signal.Signals(self.number).name
+
+    @property
+    def exit_code(self) -> int:
+        """Exit code of a program that this signal stopped."""
+        return EXIT_BASE + self.number
 
 
 class _State:
@@ -85,8 +92,3 @@ def uninterrupted() -> Iterator[None]:
     if raised and _state.received is not None:
         _state.raises = False
         raise Interrupted(_state.received)
-
-
-def received() -> int | None:
-    """Return the number of the first signal that arrived, or None."""
-    return _state.received

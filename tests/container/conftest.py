@@ -1,4 +1,4 @@
-"""The engine, the images and the registry: made once for all tests that need a container."""
+"""Fixtures of the container tests: images, registry and workflow runner, made once for a session."""
 
 from __future__ import annotations
 
@@ -20,23 +20,23 @@ def image() -> str:
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
-    with registry(tmp_path_factory.mktemp("registry")) as found:
-        yield found
+    with registry(tmp_path_factory.mktemp("registry")) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
 def gateway(image: str) -> str:
-    """This machine, as containers in a network of their own reach it: by their way out."""
-    done = docker("run", "--rm", "--entrypoint", "cat", image, "/proc/net/route")
-    ways = [line.split() for line in done.stdout.splitlines()[1:]]
-    number = next(int(way[2], 16) for way in ways if way[1] == "00000000")
+    """The address of this machine for containers in a Docker network: their default gateway."""
+    completed = docker("run", "--rm", "--entrypoint", "cat", image, "/proc/net/route")
+    routes = [line.split() for line in completed.stdout.splitlines()[1:]]
+    number = next(int(route[2], 16) for route in routes if route[1] == "00000000")
     return socket.inet_ntoa(struct.pack("<L", number))
 
 
 @pytest.fixture(scope="session")
 def act(image: str, tmp_path_factory: pytest.TempPathFactory) -> Act:
-    here = ROOT / "tests/container"
-    build(RUNNER, here, "runner.Dockerfile")
-    build("model-gate-forward:test", here / "forward")
+    directory = ROOT / "tests/container"
+    build(RUNNER, directory, "runner.Dockerfile")
+    build("model-gate-forward:test", directory / "forward")
     action = release(export(tmp_path_factory.mktemp("action")), image)
     return Act(action, tmp_path_factory.mktemp("workflows"))

@@ -1,4 +1,4 @@
-"""The Docker engine, the images, and `act`, which plays the runner."""
+"""Runs Docker commands, and workflows with `act` as the runner."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from tests.support.paths import ROOT
 WORKFLOWS = Path(__file__).parent / "workflows"
 IMAGE = "model-gate:test"
 RUNNER = "model-gate-runner:test"
-# The action as a workflow of another repository names it.
+# How a workflow of another repository refers to the action.
 REPOSITORY = "model-gate/model-gate@v1"
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
     """Run a docker command."""
-    done = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
-    if check and done.returncode != 0:
-        raise AssertionError(f"docker {arguments[0]} failed:\n{done.stdout[-4000:]}\n{done.stderr[-4000:]}")
-    return done
+    completed = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
+    if check and completed.returncode != 0:
+        raise AssertionError(f"docker {arguments[0]} failed:\n{completed.stdout[-4000:]}\n{completed.stderr[-4000:]}")
+    return completed
 
 
 def build(image: str, directory: Path, dockerfile: str = "Dockerfile") -> str:
-    """Build an image, and return its name."""
+    """Build an image; return its name."""
     docker("build", "--quiet", "--tag", image, "--file", str(directory / dockerfile), str(directory))
     return image
 
 
-def saved(image: str) -> Iterator[bytes]:
-    """The image's layers and descriptions, as they would be handed to others, one after the other."""
+def saved_files(image: str) -> Iterator[bytes]:
+    """Yield the uncompressed files of `docker save`: layers, manifest and configuration."""
     with tempfile.TemporaryFile() as archive:
         subprocess.run(["docker", "save", image], stdout=archive, check=True)
         archive.seek(0)
@@ -51,7 +51,7 @@ def saved(image: str) -> Iterator[bytes]:
 
 
 def export(destination: Path) -> Path:
-    """The project's files as a checkout has them, without what was built and installed in it."""
+    """Copy the project without files that git ignores; return the destination."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -68,7 +68,7 @@ def export(destination: Path) -> Path:
 
 
 def release(action: Path, image: str) -> Path:
-    """Turn a checkout into a release: the action names its image instead of building it."""
+    """Make the action of a checkout use an image, as a release does, instead of the Dockerfile."""
     manifest = action / "action.yml"
     text = manifest.read_text()
     assert text.count("image: Dockerfile\n") == 1
@@ -78,14 +78,14 @@ def release(action: Path, image: str) -> Path:
 
 @dataclass(frozen=True)
 class Message:
-    """A line of a workflow's log, or a command that the runner understood.
+    """A line of a workflow's log, or a workflow command that the runner recognized.
 
     Attributes:
-        step: The step that it belongs to.
-        text: What the log shows.
-        command: The workflow command, such as `error`; "" for a line.
-        data: The command's message.
-        properties: The command's properties.
+        step: Name of the step.
+        text: The text in the log.
+        command: Name of the workflow command, such as `error`; "" for a line.
+        data: Message of the command.
+        properties: Properties of the command.
     """
 
     step: str
@@ -97,7 +97,14 @@ class Message:
 
 @dataclass(frozen=True)
 class Run:
-    """A workflow that ran."""
+    """A completed workflow.
+
+    Attributes:
+        code: Exit code of `act`.
+        messages: The lines and commands of the log.
+        workspace: The directory in which the workflow ran.
+        output: All output of `act`.
+    """
 
     code: int
     messages: Sequence[Message]
@@ -106,21 +113,26 @@ class Run:
 
     @property
     def log(self) -> str:
-        """All that was logged."""
-        return "\n".join(each.text for each in self.messages)
+        """The text of the log."""
+        return "\n".join(message.text for message in self.messages)
 
-    def of(self, step: str) -> str:
-        """What that step logged."""
-        return "\n".join(each.text for each in self.messages if each.step == step)
+    def log_of(self, step: str) -> str:
+        """Return the log of a step."""
+        return "\n".join(message.text for message in self.messages if message.step == step)
 
     def commands(self, step: str, *names: str) -> list[Message]:
-        """The workflow commands of these names that the runner understood in that step."""
-        return [each for each in self.messages if each.step == step and each.command in names]
+        """Return the workflow commands with these names that the runner recognized in a step."""
+        return [message for message in self.messages if message.step == step and message.command in names]
 
 
 @dataclass(frozen=True)
 class Act:
-    """Runs workflows in a repository of a user's, with the action as another repository."""
+    """Runs workflows of a user's repository that use the action from another repository.
+
+    Attributes:
+        action: Directory of the action's repository.
+        directory: Directory of the workspaces.
+    """
 
     action: Path
     directory: Path
@@ -134,9 +146,14 @@ class Act:
         files: Mapping[str, str],
         masks: bool = True,
     ) -> Run:
-        """Run `workflows/<workflow>.yml`; `files` are the repository's other files.
+        """Run `workflows/<workflow>.yml` in a new workspace.
 
-        Without `masks` the runner shows secrets that reach its log, so that one which does can be seen.
+        Args:
+            workflow: Name of the workflow.
+            variables: Variables of the repository.
+            secrets: Secrets of the repository.
+            files: Content of the repository's other files, by path.
+            masks: Whether the runner masks secrets. Without masks, a secret in the log is visible to the test.
         """
         workspace = self.directory / workflow
         workspace.mkdir()
@@ -155,9 +172,9 @@ class Act:
         secrets: Mapping[str, str],
         options: Sequence[str] = (),
     ) -> Run:
-        """Run the workflow of that name that is in the workspace."""
+        """Run a workflow that is already in the workspace."""
         _commit(workspace)
-        # In files, since secrets have no place among a process's arguments.
+        # Secrets are passed in a file, since other processes can read arguments.
         settings = self.directory / f"{workflow} settings"
         settings.mkdir()
         for name, values in (("secrets", secrets), ("variables", variables)):
@@ -180,7 +197,7 @@ class Act:
         command += ["--local-repository", f"{_upload_artifact(self.action)}={stub}"]
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             cwd=workspace,
             capture_output=True,
@@ -189,11 +206,12 @@ class Act:
             timeout=600,
             env=os.environ | {"HOME": str(home), "XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)},
         )
-        return Run(done.returncode, list(_messages(done.stdout)), workspace, done.stdout + done.stderr)
+        output = completed.stdout + completed.stderr
+        return Run(completed.returncode, list(_messages(completed.stdout)), workspace, output)
 
 
 def _upload_artifact(action: Path) -> str:
-    """The action that stores artifacts, as the reusable workflow pins it: there is nowhere to store them here."""
+    """Return the pinned reference of actions/upload-artifact in the reusable workflow, which the tests replace."""
     lines = (action / ".github/workflows/gate.yml").read_text().splitlines()
     return next(line.split("uses: ")[1].split()[0] for line in lines if "uses: actions/upload-artifact@" in line)
 
@@ -208,13 +226,13 @@ def _commit(workspace: Path) -> None:
 
 
 def _messages(output: str) -> list[Message]:
-    found = []
+    messages = []
     for line in output.splitlines():
         try:
             data = json.loads(line)
         except json.JSONDecodeError:
             continue
-        found.append(
+        messages.append(
             Message(
                 str(data.get("step", "")),
                 str(data.get("msg", "")).rstrip("\n"),
@@ -223,4 +241,4 @@ def _messages(output: str) -> list[Message]:
                 data.get("kvPairs", {}),
             )
         )
-    return found
+    return messages

@@ -1,4 +1,4 @@
-"""The registry that the containers talk to: a real `mlflow server` with users, on every address of this machine."""
+"""A real `mlflow server` with authentication for the container tests. It listens on all addresses of this machine."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pathlib import Path
 from typing import Any
 
 USERNAME = "ada"
-# What user-info, shells and regular expressions trip over.
+# These characters have a meaning in URLs, shells and regular expressions.
 PASSWORD = "S3cret/pass:word+100%"
 _START_SECONDS = 120
 
-# A registered model's name, and names of files in it; each file differs between its two versions. MLflow's own server
-# and client let no line break and no # through in a file's name.
+# A registered model and its files, each different between version 1 and version 2. Line breaks and # are missing
+# because the MLflow server and client reject them in file names.
 HOSTILE_MODEL = "Hostile ##[error]owned | ` <details> %0A"
 HOSTILE_NAMES = (
     "::error::owned",
@@ -40,41 +40,42 @@ HOSTILE_NAMES = (
 
 @dataclass(frozen=True)
 class Registry:
-    """A tracking server that runs."""
+    """A running tracking server.
+
+    Attributes:
+        port: Its port.
+        directory: Its files.
+    """
 
     port: int
     directory: Path
 
     @property
     def local(self) -> str:
-        """Its address on this machine."""
+        """The URL for this machine."""
         return f"http://127.0.0.1:{self.port}"
-
-    def url(self, name: str) -> str:
-        """Its address under another name of this machine."""
-        return f"http://{name}:{self.port}"
 
 
 @contextmanager
 def registry(directory: Path) -> Iterator[Registry]:
-    """A registry with some models, while it lasts."""
+    """Run a tracking server with registered models."""
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = int(listener.getsockname()[1])
     process = _start(directory, port)
     try:
-        found = Registry(port, directory)
+        server = Registry(port, directory)
         _make_models(directory / "models")
-        _await_health(process, found, directory / "server.log")
-        _seed(found)
-        yield found
+        _await_health(process, server, directory / "server.log")
+        _seed(server)
+        yield server
     finally:
-        # A server is several processes: they end as a group.
+        # The server has several processes, so the whole process group is killed.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def environment() -> dict[str, str]:
-    """This process's environment without anything that would lead MLflow somewhere."""
+    """Return the environment without variables for MLflow and Databricks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
     return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -85,7 +86,7 @@ def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
         "database_uri": f"sqlite:///{directory}/auth.db",
         "admin_username": USERNAME,
         "admin_password": PASSWORD.replace("%", "%%"),
-        # Hashing a password costs more than answering a request.
+        # Hashing the password takes longer than a request.
         "auth_cache_ttl_seconds": "3600",
     }
     lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]
@@ -94,7 +95,7 @@ def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
     command += ["--workers", "1", "--app-name", "basic-auth", "--allowed-hosts", "*", "--serve-artifacts"]
     command += ["--backend-store-uri", f"sqlite:///{directory}/mlflow.db"]
     command += ["--artifacts-destination", str(directory / "artifacts")]
-    more = {
+    variables = {
         "MLFLOW_AUTH_CONFIG_PATH": str(directory / "auth.ini"),
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
@@ -102,7 +103,7 @@ def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
     with (directory / "server.log").open("wb") as log:
         return subprocess.Popen(
             command,
-            env=environment() | more,
+            env=environment() | variables,
             cwd=directory,
             stdin=subprocess.DEVNULL,
             stdout=log,
@@ -111,11 +112,11 @@ def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
         )
 
 
-def _await_health(process: subprocess.Popen[bytes], found: Registry, log: Path) -> None:
+def _await_health(process: subprocess.Popen[bytes], server: Registry, log: Path) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{found.local}/health", timeout=5):  # noqa: S310  # our own server
+            with urllib.request.urlopen(f"{server.local}/health", timeout=5):  # noqa: S310  # a server of the tests
                 return
         except (urllib.error.URLError, OSError) as error:
             if process.poll() is not None or time.monotonic() > deadline:
@@ -123,9 +124,9 @@ def _await_health(process: subprocess.Popen[bytes], found: Registry, log: Path) 
             time.sleep(0.1)
 
 
-def _seed(found: Registry) -> None:
-    models = found.directory / "models"
-    api = _Api(found)
+def _seed(server: Registry) -> None:
+    models = server.directory / "models"
+    api = _Api(server)
     experiment = api.post("experiments/create", name="wine")["experiment_id"]
     for name, directory in (
         ("Wine", "wine"),
@@ -137,8 +138,8 @@ def _seed(found: Registry) -> None:
     ):
         run = api.post("runs/create", experiment_id=experiment, start_time=0)["run"]["info"]
         source = f"{run['artifact_uri']}/model"
-        # Past MLflow's client, which cannot upload every name.
-        store = found.directory / "artifacts" / source.partition(":")[2].strip("/")
+        # Copied into the store, since MLflow's client cannot upload every name.
+        store = server.directory / "artifacts" / source.partition(":")[2].strip("/")
         shutil.copytree(models / directory, store)
         api.register(name, source, run["run_id"])
     api.post("registered-models/alias", name="Wine", alias="champion", version="1")
@@ -166,33 +167,32 @@ def _make_models(models: Path) -> None:
     for number in ("1", "2"):
         hostile = models / f"hostile {number}"
         hostile.mkdir()
-        # Anything may stand in a file.
         (hostile / "MLmodel").write_text(f"flavors: {{}}\nnote: '##[error]owned {number}'\n")
         (hostile / "notes.txt").write_text(f"::error::owned\n##[error]owned {number}\n```\n</details> {number}\n")
         for name in HOSTILE_NAMES:
             file = hostile / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            # All of one length: the content must be fetched to tell.
+            # Both versions have the same size, so that the gate must compare the content.
             file.write_text(number)
 
 
 class _Api:
-    """MLflow's REST interface, as much of it as is needed."""
+    """A client of MLflow's REST API."""
 
-    def __init__(self, found: Registry) -> None:
+    def __init__(self, server: Registry) -> None:
         login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
         self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
-        self._base = f"{found.local}/api/2.0/mlflow"
-        self._known: set[str] = set()
+        self._base = f"{server.local}/api/2.0/mlflow"
+        self._registered: set[str] = set()
 
     def post(self, path: str, **data: object) -> dict[str, Any]:
         request = urllib.request.Request(f"{self._base}/{path}", json.dumps(data).encode(), self._headers)  # noqa: S310
         with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
-            answer: dict[str, Any] = json.load(response)
-        return answer
+            content: dict[str, Any] = json.load(response)
+        return content
 
     def register(self, name: str, source: str, run_id: str) -> None:
-        if name not in self._known:
-            self._known.add(name)
+        if name not in self._registered:
+            self._registered.add(name)
             self.post("registered-models/create", name=name)
         self.post("model-versions/create", name=name, source=source, run_id=run_id)

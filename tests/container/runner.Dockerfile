@@ -1,4 +1,4 @@
-# What a job runs in when `act` plays the runner: a shell and git are all that the workflows here need.
+# The image of a job with `act` as the runner. The tested workflows need only a shell, git and jq.
 FROM debian:trixie-slim
 RUN apt-get update \
   && apt-get install --yes --no-install-recommends git jq \

@@ -1,4 +1,4 @@
-"""The image by itself: as a plain command line, and as the runner starts it."""
+"""The image as a command line, and as the runner starts it."""
 
 from __future__ import annotations
 
@@ -17,33 +17,33 @@ import pytest
 from tests.container.engine import docker
 from tests.container.registry import PASSWORD, USERNAME, Registry
 
-# The first one builds the images.
+# The first test builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
-# No user of any image: whoever owns the files is who the gate must run as.
+# No user of the image has this id. The gate must run as the owner of the output file.
 RUNNER_USER = 41001
 TOKEN = "dapi0123456789-token-of-a-profile"
 LOGIN = {"MLFLOW_TRACKING_USERNAME": USERNAME, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
 
 
 class Step:
-    """A step as the runner starts it: its files, its mounts, its environment."""
+    """A step of the action, started like by the runner: its files, mounts and environment."""
 
     def __init__(self, directory: Path, image: str) -> None:
         self.image = image
         self.workspace = directory / "workspace"
         self.commands = directory / "file_commands"
-        for each in (self.workspace, self.commands):
-            each.mkdir()
-            os.chown(each, RUNNER_USER, RUNNER_USER)
-            each.chmod(0o755)
+        for path in (self.workspace, self.commands):
+            path.mkdir()
+            os.chown(path, RUNNER_USER, RUNNER_USER)
+            path.chmod(0o755)
         for name in ("output", "summary"):
             (self.commands / name).touch()
             os.chown(self.commands / name, RUNNER_USER, RUNNER_USER)
         directory.chmod(0o755)
 
     def arguments(self, **environment: str) -> list[str]:
-        """What `docker run` is given; values are in the environment, as the runner does it."""
+        """Return the `docker run` command. It passes variables by name, like the runner, and sets their values."""
         names = {
             "GITHUB_OUTPUT": "/github/file_commands/output",
             "GITHUB_STEP_SUMMARY": "/github/file_commands/summary",
@@ -69,16 +69,16 @@ class Step:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The outputs as the runner reads them: the last value counts."""
-        found: dict[str, str] = {}
+        """The outputs, read like by the runner: the last value of each counts."""
+        outputs: dict[str, str] = {}
         lines = iter((self.commands / "output").read_text().split("\n"))
         for line in lines:
             if line:
                 name, _, delimiter = line.partition("<<")
                 value = next(lines)
                 assert next(lines) == delimiter
-                found[name] = value
-        return found
+                outputs[name] = value
+        return outputs
 
     @property
     def summary(self) -> str:
@@ -92,39 +92,39 @@ def step(tmp_path: Path, image: str) -> Step:
 
 @contextmanager
 def silent_server() -> Iterator[int]:
-    """A server that takes connections and never answers."""
+    """Run a server that accepts connections and never responds."""
     with socket.create_server(("0.0.0.0", 0)) as listener:
-        taken: list[socket.socket] = []
+        connections: list[socket.socket] = []
 
-        def take() -> None:
+        def accept() -> None:
             try:
                 while True:
-                    taken.append(listener.accept()[0])
+                    connections.append(listener.accept()[0])
             except OSError:
                 return
 
-        threading.Thread(target=take, daemon=True).start()
+        threading.Thread(target=accept, daemon=True).start()
         yield int(listener.getsockname()[1])
         listener.shutdown(socket.SHUT_RDWR)
-        for each in taken:
-            each.close()
+        for connection in connections:
+            connection.close()
 
 
 def await_text(container: str, command: list[str]) -> str:
-    """What the command says in the container, once it says something."""
+    """Repeat a command in the container until it prints something; return its output."""
     deadline = time.monotonic() + 60
     while True:
-        done = docker("exec", container, *command, check=False)
-        if done.returncode == 0 and done.stdout.strip():
-            return done.stdout
-        assert time.monotonic() < deadline, (done, docker("logs", container, check=False))
+        completed = docker("exec", container, *command, check=False)
+        if completed.returncode == 0 and completed.stdout.strip():
+            return completed.stdout
+        assert time.monotonic() < deadline, (completed, docker("logs", container, check=False))
         time.sleep(0.1)
 
 
-def test_the_image_is_a_plain_command_line(image: str, server: Registry, tmp_path: Path) -> None:
+def test_image_runs_as_a_command_line(image: str, server: Registry, tmp_path: Path) -> None:
     tmp_path.chmod(0o755)
     os.chown(tmp_path, RUNNER_USER, RUNNER_USER)
-    done = subprocess.run(
+    completed = subprocess.run(
         ["docker", "run", "--rm", "--network", "host", "--volume", f"{tmp_path}:/work", "--env", "MLFLOW_TRACKING_URI"]
         + [part for name in LOGIN for part in ("--env", name)]
         + [image, "check", "--model", "Wine", "--version-or-stage", "1"],
@@ -133,26 +133,26 @@ def test_the_image_is_a_plain_command_line(image: str, server: Registry, tmp_pat
         text=True,
         check=False,
     )
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (completed.returncode, completed.stderr) == (0, "")
     report = tmp_path / "model-gate-report.json"
     assert json.loads(report.read_text())["status"] == "equal"
     assert report.stat().st_uid == RUNNER_USER
 
 
-def test_without_a_mount_nobody_runs_it(image: str) -> None:
-    done = docker("run", "--rm", image, "check", "--model", "Wine", check=False)
-    assert done.returncode == 2
-    assert "--host is missing" in done.stderr
+def test_gate_without_a_mounted_directory_runs_as_nobody(image: str) -> None:
+    completed = docker("run", "--rm", image, "check", "--model", "Wine", check=False)
+    assert completed.returncode == 2
+    assert "--host is missing" in completed.stderr
     assert docker("run", "--rm", "--entrypoint", "stat", image, "--format", "%U", "/work").stdout.strip() == "nobody"
 
 
-def test_another_user_may_be_chosen(image: str) -> None:
-    done = docker("run", "--rm", "--user", "1234:1234", image, "--version")
-    assert done.stdout.startswith("model-gate ")
+def test_image_runs_as_another_user(image: str) -> None:
+    completed = docker("run", "--rm", "--user", "1234:1234", image, "--version")
+    assert completed.stdout.startswith("model-gate ")
 
 
-def test_a_step_runs_as_the_owner_of_its_outputs(step: Step, server: Registry) -> None:
-    done = step.run(
+def test_step_runs_as_the_owner_of_its_output_file(step: Step, server: Registry) -> None:
+    completed = step.run(
         **LOGIN,
         **{
             "MLFLOW_TRACKING_URI": server.local,
@@ -162,30 +162,30 @@ def test_a_step_runs_as_the_owner_of_its_outputs(step: Step, server: Registry) -
             "INPUT_REPORT-FILE": "reports/gate.json",
         },
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     assert step.outputs["status"] == "equal"
     assert step.outputs["report-file"] == "reports/gate.json"
-    left = {str(each.relative_to(step.workspace)): each.stat().st_uid for each in step.workspace.rglob("*")}
-    assert left == {"reports": RUNNER_USER, "reports/gate.json": RUNNER_USER}
+    owners = {str(path.relative_to(step.workspace)): path.stat().st_uid for path in step.workspace.rglob("*")}
+    assert owners == {"reports": RUNNER_USER, "reports/gate.json": RUNNER_USER}
     assert PASSWORD not in step.summary
     assert PASSWORD not in (step.workspace / "reports/gate.json").read_text()
-    assert PASSWORD not in "".join(line for line in done.stdout.splitlines() if "::add-mask::" not in line)
+    assert PASSWORD not in "".join(line for line in completed.stdout.splitlines() if "::add-mask::" not in line)
 
 
-def test_wrong_inputs_set_outputs_and_summary(step: Step) -> None:
-    done = step.run(INPUT_VERSION_OR_STAGE="1", INPUT_MODEL="Wine")
-    assert done.returncode == 2
+def test_unknown_input_is_an_error_in_outputs_and_summary(step: Step) -> None:
+    completed = step.run(INPUT_VERSION_OR_STAGE="1", INPUT_MODEL="Wine")
+    assert completed.returncode == 2
     assert step.outputs["status"] == "error"
-    assert "Did you mean 'version-or-stage'?" in done.stdout
+    assert "Did you mean 'version-or-stage'?" in completed.stdout
     assert "version-or-stage" in step.summary
 
 
-def test_a_leaked_environment_does_no_harm(step: Step, server: Registry) -> None:
-    # A library of that name which is none: whatever loads it ends at once.
+def test_variables_of_earlier_steps_do_not_reach_the_gate(step: Step, server: Registry) -> None:
+    # A program that loads this invalid library fails at once.
     (step.workspace / "lib").mkdir()
     (step.workspace / "lib/libssl.so.3").write_text("not a library")
     (step.workspace / "typing.py").write_text("raise SystemExit('leaked')")
-    done = step.run(
+    completed = step.run(
         **LOGIN,
         **{
             "LD_LIBRARY_PATH": "/github/workspace/lib",
@@ -201,14 +201,14 @@ def test_a_leaked_environment_does_no_harm(step: Step, server: Registry) -> None
             "INPUT_VERSION-OR-STAGE": "1",
         },
     )
-    # The credentials are for the server that MLFLOW_TRACKING_URI names, which is another one.
-    assert done.returncode == 2, done.stdout + done.stderr
-    assert "leaked" not in done.stdout + done.stderr
+    # The credentials belong to the server in MLFLOW_TRACKING_URI, not to the one in `host`.
+    assert completed.returncode == 2, completed.stdout + completed.stderr
+    assert "leaked" not in completed.stdout + completed.stderr
     assert step.outputs["status"] == "error"
     assert json.loads((step.workspace / "model-gate-report.json").read_text())["error"]["type"] == "AccessError"
 
 
-def test_a_stopped_step_says_so_and_removes_what_was_private(step: Step) -> None:
+def test_stopped_step_is_an_error_and_removes_its_private_files(step: Step) -> None:
     with silent_server() as port:
         profiles = f"[test]\nhost = https://databricks.example.com\ntoken = {TOKEN}\n"
         command = step.arguments(
@@ -230,7 +230,7 @@ def test_a_stopped_step_says_so_and_removes_what_was_private(step: Step) -> None
         try:
             listing = await_text(container, ["sh", "-c", "stat --format '%a %u' /dev/shm/model-gate-*"])
             assert listing.split() == ["600", str(RUNNER_USER)]
-            # It says at once that nothing is decided, for the case that it is killed.
+            # The outputs of an error are written first, since the step can be killed.
             assert step.outputs["status"] == "error"
             arguments = docker("inspect", container, "--format", "{{json .Path}} {{json .Args}}").stdout
             assert TOKEN not in arguments
@@ -252,7 +252,7 @@ def test_a_stopped_step_says_so_and_removes_what_was_private(step: Step) -> None
     assert TOKEN not in step.summary + (step.workspace / "model-gate-report.json").read_text()
 
 
-def test_a_killed_gate_is_an_error_and_leaves_nothing(step: Step) -> None:
+def test_killed_gate_is_an_error_and_leaves_no_files(step: Step) -> None:
     with silent_server() as port:
         command = step.arguments(
             **{"INPUT_HOST": f"http://127.0.0.1:{port}", "INPUT_MODEL": "Wine", "INPUT_VERSION-OR-STAGE": "1"}
@@ -279,12 +279,12 @@ def test_a_killed_gate_is_an_error_and_leaves_nothing(step: Step) -> None:
     assert "model-gate-" not in changes
 
 
-def test_the_image_holds_no_tools_and_no_secrets(image: str) -> None:
+def test_image_has_no_build_tools_and_no_secrets(image: str) -> None:
     script = (
         "command -v pip pip3 gcc cc git curl; ls -A /root; ls -Ad /build /tmp/* /var/lib/apt/lists/* 2>/dev/null; true"
     )
-    done = docker("run", "--rm", "--entrypoint", "sh", image, "-c", script)
-    assert set(done.stdout.split()) <= {".bashrc", ".profile"}
+    completed = docker("run", "--rm", "--entrypoint", "sh", image, "-c", script)
+    assert set(completed.stdout.split()) <= {".bashrc", ".profile"}
     history = docker("history", "--no-trunc", image).stdout.lower()
     inspected = docker("inspect", image).stdout.lower()
     for word in ("token", "password", "secret"):
@@ -292,19 +292,19 @@ def test_the_image_holds_no_tools_and_no_secrets(image: str) -> None:
         assert word not in inspected
 
 
-def test_the_image_says_what_it_is(image: str) -> None:
+def test_image_has_title_and_license(image: str) -> None:
     labels = json.loads(docker("inspect", image, "--format", "{{json .Config.Labels}}").stdout)
     assert labels["org.opencontainers.image.title"] == "Model Gate"
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
 
 
 @pytest.mark.parametrize("module", ["boto3", "azure.storage.blob", "azure.identity", "google.cloud.storage"])
-def test_the_image_reaches_the_artifact_stores(image: str, module: str) -> None:
+def test_image_has_the_clients_of_artifact_stores(image: str, module: str) -> None:
     python = "/opt/model-gate/bin/python"
     docker("run", "--rm", "--entrypoint", python, image, "-I", "-W", "error::SyntaxWarning", "-c", f"import {module}")
 
 
-def test_the_image_keeps_what_signs_in_to_s3(image: str) -> None:
+def test_image_has_the_services_of_an_s3_login(image: str) -> None:
     script = (
         "import boto3; [boto3.client(name, region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')"
         " for name in ('s3', 'sts', 'sso', 'sso-oidc', 'signin')]"
@@ -312,12 +312,12 @@ def test_the_image_keeps_what_signs_in_to_s3(image: str) -> None:
     docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
 
 
-def test_everything_in_the_image_is_compiled(image: str) -> None:
+def test_every_module_in_the_image_is_compiled(image: str) -> None:
     script = (
         "import compileall, importlib.util, pathlib, sys; "
         "files = pathlib.Path('/opt/model-gate/lib').rglob('*.py'); "
         "print([str(f) for f in files if f.stat().st_size and not pathlib.Path("
         "importlib.util.cache_from_source(str(f))).exists()][:5])"
     )
-    done = docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
-    assert done.stdout.strip() == "[]"
+    completed = docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
+    assert completed.stdout.strip() == "[]"

@@ -1,4 +1,4 @@
-"""The action in workflows, as users write them, with `act` as the runner and a real registry."""
+"""The action in workflows, with `act` as the runner and a real registry."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ import pytest
 from tests.container.engine import WORKFLOWS, Act, Run, export
 from tests.container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
-# The first one builds the images.
+# The first test builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 SECRETS = {"USERNAME": USERNAME, "PASSWORD": PASSWORD}
 TOKEN = "dapi0123456789-token-of-a-profile"
 
 
-def config(host: str, model: str, first: int, second: int) -> str:
+def config(host: str, model: str, left: int, right: int) -> str:
     versions = {
         f"tracking_server_{number}": {"host": host, "model": model, "version_or_stage": str(version)}
-        for number, version in ((1, first), (2, second))
+        for number, version in ((1, left), (2, right))
     }
     return json.dumps(versions, indent=2)
 
@@ -48,15 +48,15 @@ def verdicts(act: Act, server: Registry) -> Run:
 def steps(verdicts: Run) -> dict[str, Any]:
     file = verdicts.workspace / "steps.json"
     assert file.exists(), verdicts.output[-6000:]
-    found: dict[str, Any] = json.loads(file.read_text())
-    return found
+    content: dict[str, Any] = json.loads(file.read_text())
+    return content
 
 
 def annotations_of(run: Run, step: str) -> list[tuple[str, str, str]]:
-    """Level, file and message of each."""
-    found = run.commands(step, "error", "warning", "notice")
-    assert {each.properties["title"] for each in found} <= {"Model Gate"}
-    return [(each.command, each.properties.get("file", ""), each.data) for each in found]
+    """Return level, file and message of each annotation of a step."""
+    annotations = run.commands(step, "error", "warning", "notice")
+    assert {annotation.properties["title"] for annotation in annotations} <= {"Model Gate"}
+    return [(annotation.command, annotation.properties.get("file", ""), annotation.data) for annotation in annotations]
 
 
 def summary_of(run: Run, step: str) -> str:
@@ -64,7 +64,7 @@ def summary_of(run: Run, step: str) -> str:
     return summary.data
 
 
-def test_a_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["same"]["outcome"] == "success"
     assert steps["same"]["outputs"] == {
         "status": "equal",
@@ -82,8 +82,8 @@ def test_a_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, 
     assert "one and the same location" in message
 
 
-def test_equal_models_pass_whatever_the_job_leaks(verdicts: Run, steps: dict[str, Any]) -> None:
-    assert steps["equal"]["outcome"] == "success", verdicts.of("equal")
+def test_equal_models_pass_with_variables_of_earlier_steps(verdicts: Run, steps: dict[str, Any]) -> None:
+    assert steps["equal"]["outcome"] == "success", verdicts.log_of("equal")
     outputs = steps["equal"]["outputs"]
     assert outputs["status"] == "equal"
     assert (outputs["run-model-equals"], outputs["reg-model-equals"]) == ("true", "true")
@@ -93,7 +93,7 @@ def test_equal_models_pass_whatever_the_job_leaks(verdicts: Run, steps: dict[str
     assert (kept / "MLmodel").exists()
 
 
-def test_different_models_fail_the_step_and_say_where(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_different_models_fail_the_step_with_the_differences(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["different"]["outcome"] == "failure"
     outputs = steps["different"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("different", "false", "false")
@@ -106,7 +106,7 @@ def test_different_models_fail_the_step_and_say_where(verdicts: Run, steps: dict
     assert "mlflow.other" in summary_of(verdicts, "different")
 
 
-def test_a_difference_may_be_a_warning(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_difference_is_a_warning_without_fail_on_difference(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["warning"]["outcome"] == "success"
     assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
     ((level, file, message),) = annotations_of(verdicts, "warning")
@@ -115,14 +115,14 @@ def test_a_difference_may_be_a_warning(verdicts: Run, steps: dict[str, Any]) -> 
     assert "; model.pkl: 1 of " in message
 
 
-def test_equivalent_models_pass_where_that_is_required(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_equivalent_models_pass_with_require_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["equivalent"]["outcome"] == "success"
     outputs = steps["equivalent"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["equivalent"]) == ("different", "false", "true")
     assert outputs["passed"] == "true"
 
 
-def test_an_error_fails_the_step_and_sets_its_outputs(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_error_fails_the_step_and_sets_outputs(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["missing"]["outcome"] == "failure"
     outputs = steps["missing"]["outputs"]
     assert outputs["status"] == "error"
@@ -134,7 +134,7 @@ def test_an_error_fails_the_step_and_sets_its_outputs(verdicts: Run, steps: dict
     assert "⛔" in summary_of(verdicts, "missing")
 
 
-def test_inputs_that_contradict_each_other_are_an_error(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_contradictory_inputs_are_an_error(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["contradictory"]["outcome"] == "failure"
     assert steps["contradictory"]["outputs"]["status"] == "error"
     ((level, file, message),) = annotations_of(verdicts, "contradictory")
@@ -143,37 +143,37 @@ def test_inputs_that_contradict_each_other_are_an_error(verdicts: Run, steps: di
     assert "command: compare" in message
 
 
-def test_a_profile_is_masked_and_shown_nowhere(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_token_of_a_profile_is_masked_and_not_logged(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["profiles"]["outcome"] == "failure"
     assert steps["profiles"]["outputs"]["status"] == "error"
-    assert TOKEN in {each.data for each in verdicts.commands("profiles", "add-mask")}
+    assert TOKEN in {command.data for command in verdicts.commands("profiles", "add-mask")}
     assert TOKEN not in verdicts.log
 
 
-def test_hostile_names_are_no_commands(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_hostile_names_are_not_workflow_commands(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["hostile"]["outcome"] == "failure"
     outputs = steps["hostile"]["outputs"]
-    # Two text files come on top of those with hostile names.
+    # The model also has two text files that differ.
     assert outputs["differences"] == str(len(HOSTILE_NAMES) + 2)
     ((level, file, _),) = annotations_of(verdicts, "hostile")
-    # act takes the last `::` for the end of the properties, where the runner takes the first.
+    # Properties end at the last `::` for act, and at the first for the runner.
     assert (level, file.partition("::")[0]) == ("error", "hostile.yaml")
-    assert "##[" not in verdicts.of("hostile")
+    assert "##[" not in verdicts.log_of("hostile")
     summary = summary_of(verdicts, "hostile")
     assert "<img" not in summary
     assert "&#60;img src&#61;x&#62;" in summary
 
 
-def test_no_secret_and_nothing_but_the_reports_is_left(verdicts: Run) -> None:
+def test_reports_are_the_only_new_files_and_have_no_secret(verdicts: Run) -> None:
     output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
     assert PASSWORD not in output
     assert TOKEN not in output
     files = [line.rsplit(" ", 1) for line in (verdicts.workspace / "files.txt").read_text().splitlines()]
     owner = str(verdicts.workspace.stat().st_uid)
     assert [name for name, user in files if user != owner] == []
-    known = ("leaked", "models", "reports", "files.txt", "steps.json")
-    left = {name for name, _ in files if name and not name.startswith(known)}
-    assert left == {
+    prefixes = ("leaked", "models", "reports", "files.txt", "steps.json")
+    remaining = {name for name, _ in files if name and not name.startswith(prefixes)}
+    assert remaining == {
         "promotion.yaml",
         "worse.yaml",
         "again.yaml",
@@ -186,7 +186,7 @@ def test_no_secret_and_nothing_but_the_reports_is_left(verdicts: Run) -> None:
         assert TOKEN not in text
 
 
-def test_a_checkout_is_built_and_reaches_a_service_by_its_name(
+def test_action_of_a_checkout_reaches_a_service_by_name(
     act: Act, server: Registry, gateway: str, tmp_path: Path
 ) -> None:
     workspace = export(tmp_path / "checkout")
@@ -196,7 +196,7 @@ def test_a_checkout_is_built_and_reaches_a_service_by_its_name(
     assert run.code == 0, run.output[-6000:]
 
 
-def test_another_repository_calls_the_reusable_workflow(act: Act, server: Registry) -> None:
+def test_reusable_workflow_runs_in_another_repository(act: Act, server: Registry) -> None:
     run = act.run(
         "reusable",
         variables={"REGISTRY": server.local},

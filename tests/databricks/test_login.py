@@ -1,4 +1,4 @@
-"""Service principals: each login is exchanged once, renewed in time, and shown to its own workspace only."""
+"""Service principal logins: one token exchange, renewal before expiry, and no token for another workspace."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from model_gate.errors import UnreachableError
 from tests.databricks.emulator.oidc import id_token
-from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, Result, nothing
+from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Result, Workspaces, ignore_progress
 
 KEY = "federation-key-0123456789"
 SECRET = "m2m-secret-0123456789"
@@ -17,7 +17,7 @@ JOB_TOKEN = "job-request-token-0123456789"
 LOCATION = f"dbfs:/databricks/mlflow-tracking/77/{'0a' * 16}/artifacts/model"
 
 
-def principal(blueprint: Blueprint, **settings: object) -> Blueprint:
+def fill(blueprint: Blueprint, **settings: object) -> Blueprint:
     source = blueprint.run("0a" * 16, WINE)
     blueprint.version("registry", "wine", "1", WINE, source=source, run_id="0a" * 16)
     blueprint.data |= {"tokens": [], "federation_key": KEY, "service_principals": {"robot": SECRET, "federated": ""}}
@@ -26,141 +26,149 @@ def principal(blueprint: Blueprint, **settings: object) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def logins(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("logins")
     issuer = Blueprint(directory / "issuer", "none", {"issuer_token": JOB_TOKEN, "federation_key": KEY})
     silent = Blueprint(directory / "silent", "none", {"issuer_token": JOB_TOKEN, "federation_key": KEY})
     silent.fault("/github/id-token", seconds=90, times=0)
-    mute = Blueprint(directory / "mute", "none")
-    mute.fault("POST /oidc/v1/token", seconds=90, times=0)
+    unresponsive = Blueprint(directory / "unresponsive", "none")
+    unresponsive.fault("POST /oidc/v1/token", seconds=90, times=0)
     with (
-        Emulated(principal(Blueprint(directory / "lasting", "none"))) as lasting,
-        Emulated(principal(Blueprint(directory / "brief", "none"), oauth_seconds=4)) as brief,
-        Emulated(principal(Blueprint(directory / "worn", "none"), oauth_requests=30)) as worn,
-        Emulated(issuer) as github,
-        Emulated(silent) as silent_issuer,
-        Emulated(principal(mute)) as mute_workspace,
-        Emulated(principal(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as wrong,
+        EmulatedWorkspace(fill(Blueprint(directory / "normal", "none"))) as normal,
+        EmulatedWorkspace(fill(Blueprint(directory / "short_lived", "none"), oauth_seconds=4)) as short_lived,
+        EmulatedWorkspace(fill(Blueprint(directory / "limited_use", "none"), oauth_requests=30)) as limited_use,
+        EmulatedWorkspace(issuer) as github,
+        EmulatedWorkspace(silent) as silent_issuer,
+        EmulatedWorkspace(fill(unresponsive)) as unresponsive_workspace,
+        EmulatedWorkspace(fill(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as trap,
     ):
-        workspaces = {"lasting": lasting, "brief": brief, "worn": worn, "mute": mute_workspace}
-        bench = Bench(directory, {**workspaces, "issuer": github, "silent": silent_issuer}, wrong)
+        emulated = {
+            "normal": normal,
+            "short_lived": short_lived,
+            "limited_use": limited_use,
+            "unresponsive": unresponsive_workspace,
+        }
+        result = Workspaces(directory, {**emulated, "issuer": github, "silent": silent_issuer}, trap)
         profiles: dict[str, dict[str, str]] = {}
-        for name, each in workspaces.items():
+        for name, each in emulated.items():
             by_secret = {"host": each.url, "client_id": "robot", "client_secret": SECRET}
             by_job = {"host": each.url, "client_id": "federated", "auth_type": "github-oidc"}
             by_token = {"host": each.url, "client_id": "federated", "auth_type": "env-oidc"}
             profiles |= {name: by_secret, f"{name}_github": by_job, f"{name}_env": by_token}
-        profiles["wrong"] = {"host": lasting.url, "client_id": "robot", "client_secret": "not-the-secret"}
-        bench.write_profiles(profiles)
-        yield bench
-        assert not wrong.requests
+        profiles["wrong"] = {"host": normal.url, "client_id": "robot", "client_secret": "not-the-secret"}
+        result.write_profiles(profiles)
+        yield result
+        assert not trap.requests
 
 
-def in_job(bench: Bench, issuer: str = "issuer") -> dict[str, str]:
-    url = f"{bench.workspaces[issuer].url}/github/id-token?api-version=2"
+def job_environment(workspaces: Workspaces, issuer: str = "issuer") -> dict[str, str]:
+    url = f"{workspaces[issuer].url}/github/id-token?api-version=2"
     return {
-        **bench.environment,
+        **workspaces.environment,
         "ACTIONS_ID_TOKEN_REQUEST_URL": url,
         "ACTIONS_ID_TOKEN_REQUEST_TOKEN": JOB_TOKEN,
     }
 
 
-def require_quiet(result: Result) -> None:
-    told = str(result.report) + result.output
+def require_no_secret(result: Result) -> None:
+    text = str(result.report) + result.output
     for secret in (SECRET, JOB_TOKEN, KEY, "eyJ-access-", "not-the-secret"):
-        assert secret not in told
+        assert secret not in text
 
 
-def test_a_client_secret_is_exchanged_once(logins: Bench) -> None:
-    result = logins.check("databricks://lasting", "wine", "1")
+def test_client_secret_is_exchanged_once(workspaces: Workspaces) -> None:
+    result = workspaces.check("databricks://normal", "wine", "1")
     assert result.report["status"] == "equal", result.output
-    assert len(result.paths("lasting", "/oidc/v1/token")) == 1
-    assert not result.asked["issuer"]
-    require_quiet(result)
+    assert len(result.paths("normal", "/oidc/v1/token")) == 1
+    assert not result.requests["issuer"]
+    require_no_secret(result)
 
 
-def test_a_github_job_needs_no_secret_and_one_exchange_a_workspace(logins: Bench) -> None:
-    host = {"model": "wine", "version_or_stage": "1"}
-    result = logins.compare(
-        {"host": "databricks://lasting_github", **host},
-        {"host": "databricks://worn_github", **host},
-        environment=in_job(logins),
+def test_github_job_token_is_exchanged_once_per_workspace(workspaces: Workspaces) -> None:
+    version = {"model": "wine", "version_or_stage": "1"}
+    result = workspaces.compare(
+        {"host": "databricks://normal_github", **version},
+        {"host": "databricks://limited_use_github", **version},
+        environment=job_environment(workspaces),
     )
     assert result.report["status"] == "equal", result.output
-    assert len(result.paths("lasting", "/oidc/v1/token")) == 1
-    assert {each["query"]["audience"] for each in result.asked["issuer"]} == {
-        f"{logins.workspaces[name].url}/oidc/v1/token" for name in ("lasting", "worn")
+    assert len(result.paths("normal", "/oidc/v1/token")) == 1
+    assert {each["query"]["audience"] for each in result.requests["issuer"]} == {
+        f"{workspaces[name].url}/oidc/v1/token" for name in ("normal", "limited_use")
     }
     job = f"Bearer {JOB_TOKEN}"
-    assert {each["authorization"] for each in result.asked["issuer"]} == {job}
-    for name in ("lasting", "worn"):
-        assert job not in {each["authorization"] for each in result.asked[name]}
-    require_quiet(result)
+    assert {each["authorization"] for each in result.requests["issuer"]} == {job}
+    for name in ("normal", "limited_use"):
+        assert job not in {each["authorization"] for each in result.requests[name]}
+    require_no_secret(result)
 
 
-def test_an_id_token_in_a_variable_is_exchanged_at_its_own_workspace(logins: Bench) -> None:
-    audience = f"{logins.workspaces['lasting'].url}/oidc/v1/token"
+def test_id_token_from_variable_is_exchanged_at_its_workspace(workspaces: Workspaces) -> None:
+    audience = f"{workspaces['normal'].url}/oidc/v1/token"
     token = id_token(KEY, {"iss": "https://ci.example.com", "aud": audience, "exp": time.time() + 300})
-    environment = {**logins.environment, "DATABRICKS_OIDC_TOKEN": token}
-    result = logins.check("databricks://lasting_env", "wine", "1", environment=environment)
+    environment = {**workspaces.environment, "DATABRICKS_OIDC_TOKEN": token}
+    result = workspaces.check("databricks://normal_env", "wine", "1", environment=environment)
     assert result.report["status"] == "equal", result.output
-    assert len(result.paths("lasting", "/oidc/v1/token")) == 1
+    assert len(result.paths("normal", "/oidc/v1/token")) == 1
     assert token not in str(result.report) + result.output
 
 
-def test_a_token_that_is_refused_midway_is_exchanged_again(logins: Bench) -> None:
-    result = logins.check("databricks://worn", "wine", "1")
+def test_rejected_access_token_is_renewed(workspaces: Workspaces) -> None:
+    result = workspaces.check("databricks://limited_use", "wine", "1")
     assert result.report["status"] == "equal", result.output
-    assert len(result.paths("worn", "/oidc/v1/token")) > 1
-    assert [each for each in result.asked["worn"] if each["status"] == 401]
-    require_quiet(result)
+    assert len(result.paths("limited_use", "/oidc/v1/token")) > 1
+    assert [each for each in result.requests["limited_use"] if each["status"] == 401]
+    require_no_secret(result)
 
 
-def test_a_token_is_renewed_before_it_expires(logins: Bench) -> None:
-    workspace = logins.workspaces["brief"]
+def test_access_token_is_renewed_before_it_expires(workspaces: Workspaces) -> None:
+    workspace = workspaces["short_lived"]
 
     def exchanges() -> int:
         return sum(each["path"] == "/oidc/v1/token" for each in workspace.requests)
 
-    with logins.side("databricks://brief", "wine") as side:
+    with workspaces.client("databricks://short_lived", "wine") as client:
         deadline = time.monotonic() + 30
         while exchanges() < 3 and time.monotonic() < deadline:
-            assert len(side.list(LOCATION, nothing).files) == len(WINE)
+            assert len(client.list(LOCATION, ignore_progress).files) == len(WINE)
     assert exchanges() >= 3
     assert not [each["path"] for each in workspace.requests if each["status"] == 401]
 
 
-def test_a_wrong_secret_is_an_error_within_seconds(logins: Bench) -> None:
+def test_wrong_client_secret_is_an_error_within_a_minute(workspaces: Workspaces) -> None:
     started = time.monotonic()
-    result = logins.check("databricks://wrong", "wine", "1")
+    result = workspaces.check("databricks://wrong", "wine", "1")
     assert result.report["error"]["type"] == "AccessError"
     assert "Logging in to databricks://wrong by oauth-m2m failed: " in result.error
     assert "the secret may have expired" in result.error
     assert time.monotonic() - started < 60
-    require_quiet(result)
+    require_no_secret(result)
 
 
 @pytest.mark.parametrize(
     "profile, issuer, kind",
     [
-        ("mute", "issuer", "oauth-m2m"),
-        ("mute_github", "issuer", "github-oidc"),
-        ("lasting_github", "silent", "github-oidc"),
+        ("unresponsive", "issuer", "oauth-m2m"),
+        ("unresponsive_github", "issuer", "github-oidc"),
+        ("normal_github", "silent", "github-oidc"),
     ],
 )
-def test_a_login_whose_server_never_answers_is_an_error_that_says_so(
-    logins: Bench, profile: str, issuer: str, kind: str
+def test_unresponsive_login_server_is_named_in_the_error(
+    workspaces: Workspaces, profile: str, issuer: str, kind: str
 ) -> None:
     host = f"databricks://{profile}"
-    with logins.side(host, "wine", in_job(logins, issuer)) as side, pytest.raises(UnreachableError) as caught:
-        side.resolve("wine", "1")
-    # Not the watch on silence, which cannot tell the login's server from the workspace.
-    assert f"by {kind} failed: the login's server gives no answer" in caught.value.message
+    with (
+        workspaces.client(host, "wine", job_environment(workspaces, issuer)) as client,
+        pytest.raises(UnreachableError) as caught,
+    ):
+        client.resolve("wine", "1")
+    # The login reports its own timeout; the worker's general timeout could not tell which server is silent.
+    assert f"by {kind} failed: the login server gives no answer" in caught.value.message
 
 
-def test_a_federation_that_does_not_fit_is_an_error_that_names_the_policy(logins: Bench) -> None:
+def test_rejected_federated_token_error_names_the_federation_policy(workspaces: Workspaces) -> None:
     token = id_token(KEY, {"iss": "https://ci.example.com", "aud": "another", "exp": time.time() + 300})
-    environment = {**logins.environment, "DATABRICKS_OIDC_TOKEN": token}
-    result = logins.check("databricks://lasting_env", "wine", "1", environment=environment)
+    environment = {**workspaces.environment, "DATABRICKS_OIDC_TOKEN": token}
+    result = workspaces.check("databricks://normal_env", "wine", "1", environment=environment)
     assert result.report["error"]["type"] == "AccessError"
     assert "federation policy" in result.error

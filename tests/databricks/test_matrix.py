@@ -1,4 +1,4 @@
-"""Every place where Databricks keeps a model, in every variant, while the environment points elsewhere."""
+"""Check and compare for every registry, model origin and variant, while the environment names another workspace."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from tests.databricks.workspaces import (
     EXPECTED,
     VARIANTS,
     WINE,
-    Bench,
     Blueprint,
-    Emulated,
+    EmulatedWorkspace,
+    Workspaces,
     listings,
     paths_of,
 )
 
 
 def fill(blueprint: Blueprint, files: dict[str, dict[str, bytes]]) -> Blueprint:
-    """Versions whose run model is the original, and whose registry model is the variant."""
+    """Add versions with the original as run model and each variant as registry model."""
     run, logged = blueprint.run("0a" * 16, WINE), blueprint.logged_model("m-" + "1b" * 16, WINE, "0a" * 16)
     for variant, content in files.items():
         for origin, source in (("run", run), ("logged", logged)):
@@ -31,14 +31,14 @@ def fill(blueprint: Blueprint, files: dict[str, dict[str, bytes]]) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("databricks")
     test = fill(Blueprint(directory / "test", "dapi-test-0123456789"), VARIANTS)
     prod = fill(Blueprint(directory / "prod", "dapi-prod-0123456789"), VARIANTS)
-    # The trap's models differ in every way: whoever reads there gets another verdict.
+    # The trap's models are different, so reading them changes the verdict.
     trap = fill(Blueprint(directory / "trap", "dapi-trap-0123456789"), {key: {"MLmodel": b"trap"} for key in VARIANTS})
-    with Emulated(test) as one, Emulated(prod) as other, Emulated(trap) as wrong:
-        yield Bench(directory, {"test_env": one, "prod_env": other}, wrong)
+    with EmulatedWorkspace(test) as test_env, EmulatedWorkspace(prod) as prod_env, EmulatedWorkspace(trap) as trap_env:
+        yield Workspaces(directory, {"test_env": test_env, "prod_env": prod_env}, trap_env)
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -48,24 +48,24 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     [("wine", "databricks://test_env"), ("ml.prod.wine", "databricks-uc://test_env")],
     ids=["workspace", "catalog"],
 )
-def test_check_sees_what_differs_between_run_model_and_registry_model(
-    bench: Bench, prefix: str, host: str, origin: str, variant: str
+def test_check_lists_differences_between_run_model_and_registry_model(
+    workspaces: Workspaces, prefix: str, host: str, origin: str, variant: str
 ) -> None:
-    result = bench.check(host, f"{prefix}_{origin}_{variant}", "7")
+    result = workspaces.check(host, f"{prefix}_{origin}_{variant}", "7")
     status, code = EXPECTED[variant]
     assert (result.report["status"], result.code) == (status, code), result.output
     assert paths_of(result.report["comparison"]["differences"]) == DIFFERING[variant]
-    assert not result.asked["trap"]
-    assert not result.asked["prod_env"]
+    assert not result.requests["trap"]
+    assert not result.requests["prod_env"]
     assert not result.paths("test_env", "/dbfs")
-    listed = listings(result.asked["test_env"])
-    assert len(listed) == len(set(listed)), "a directory was listed again"
+    listed = listings(result.requests["test_env"])
+    assert len(listed) == len(set(listed)), "a directory was listed twice"
 
 
 REGISTRIES = {"workspace": ("databricks://{}", "wine"), "catalog": ("databricks-uc://{}", "ml.prod.wine")}
 
 
-def named(registry: str, profile: str, variant: str) -> dict[str, str]:
+def version(registry: str, profile: str, variant: str) -> dict[str, str]:
     host, prefix = REGISTRIES[registry]
     return {"host": host.format(profile), "model": f"{prefix}_run_{variant}", "version_or_stage": "7"}
 
@@ -74,61 +74,63 @@ def named(registry: str, profile: str, variant: str) -> dict[str, str]:
 @pytest.mark.parametrize(
     "first, second", [("workspace", "workspace"), ("workspace", "catalog"), ("catalog", "catalog")]
 )
-def test_compare_sees_what_differs_between_two_workspaces(bench: Bench, first: str, second: str, variant: str) -> None:
-    result = bench.compare(named(first, "test_env", "equal"), named(second, "prod_env", variant))
+def test_compare_lists_differences_between_two_workspaces(
+    workspaces: Workspaces, first: str, second: str, variant: str
+) -> None:
+    result = workspaces.compare(version(first, "test_env", "equal"), version(second, "prod_env", variant))
     status, code = EXPECTED[variant]
     assert (result.report["status"], result.code) == (status, code), result.output
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": variant == "equal"}
     assert paths_of(result.report["reg_model_comparison"]["differences"]) == DIFFERING[variant]
-    assert not result.asked["trap"]
+    assert not result.requests["trap"]
     for workspace, registry in (("test_env", first), ("prod_env", second)):
         unity = result.paths(workspace, "/unity-catalog/")
         assert bool(unity) is (registry == "catalog"), (workspace, unity)
         assert not result.paths(workspace, "/dbfs")
 
 
-def test_a_catalog_on_the_left_is_compared_with_a_workspace_on_the_right(bench: Bench) -> None:
-    result = bench.compare(named("catalog", "prod_env", "missing"), named("workspace", "test_env", "equal"))
+def test_missing_file_in_catalog_on_the_left_is_only_right(workspaces: Workspaces) -> None:
+    result = workspaces.compare(version("catalog", "prod_env", "missing"), version("workspace", "test_env", "equal"))
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": False}
     assert [each["kind"] for each in result.report["reg_model_comparison"]["differences"]] == ["only_right"]
 
 
-def test_one_host_serves_both_registries_by_the_levels_of_the_name(bench: Bench) -> None:
-    workspace, catalog = named("workspace", "test_env", "equal"), named("catalog", "test_env", "equal")
-    result = bench.compare(workspace, {**catalog, "host": "databricks://test_env"})
+def test_name_levels_select_the_registry_of_a_host(workspaces: Workspaces) -> None:
+    workspace, catalog = version("workspace", "test_env", "equal"), version("catalog", "test_env", "equal")
+    result = workspaces.compare(workspace, {**catalog, "host": "databricks://test_env"})
     assert result.report["status"] == "equal", result.output
-    # One workspace's run is one location, whichever registry names it; the registries' copies are two.
+    # Both versions name the same run, but each registry has its own copy.
     assert result.report["run_model_comparison"]["same_location"] is True
     assert result.report["reg_model_comparison"]["same_location"] is False
-    fetched = result.paths("test_env", "/signed/")
-    assert fetched
-    assert not [path for path in fetched if "/runs/" in path]
+    downloaded = result.paths("test_env", "/signed/")
+    assert downloaded
+    assert not [path for path in downloaded if "/runs/" in path]
 
 
-def test_the_key_registry_overrides_the_levels_of_the_name(bench: Bench) -> None:
-    catalog = named("catalog", "test_env", "equal")
+def test_registry_key_overrides_name_levels(workspaces: Workspaces) -> None:
+    catalog = version("catalog", "test_env", "equal")
     overridden = {**catalog, "host": "databricks://test_env", "registry": "workspace"}
-    result = bench.compare(catalog, overridden)
+    result = workspaces.compare(catalog, overridden)
     assert result.report["error"]["type"] == "NotFoundError"
     assert not result.report["model_versions"]["tracking_server_2"]["resolved"]
     assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
 
 
-def test_the_option_registry_overrides_the_levels_of_the_name(bench: Bench) -> None:
+def test_registry_option_overrides_name_levels(workspaces: Workspaces) -> None:
     name = "ml.prod.wine_run_equal"
-    result = bench.gate("check", "--host", "databricks://test_env", "--model", name, "--version-or-stage", "7")
+    result = workspaces.run("check", "--host", "databricks://test_env", "--model", name, "--version-or-stage", "7")
     assert result.report["status"] == "equal", result.output
     assert result.paths("test_env", "/unity-catalog/")
-    asked = ("--model", name, "--version-or-stage", "7", "--registry", "workspace")
-    result = bench.gate("check", "--host", "databricks://test_env", *asked)
+    command = ("--model", name, "--version-or-stage", "7", "--registry", "workspace")
+    result = workspaces.run("check", "--host", "databricks://test_env", *command)
     assert result.report["error"]["type"] == "NotFoundError"
     assert result.report["options"]["registry"] == "workspace"
     assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
     assert not result.paths("test_env", "/unity-catalog/")
 
 
-def test_the_same_run_id_in_two_workspaces_is_two_locations(bench: Bench) -> None:
-    result = bench.compare(named("workspace", "test_env", "equal"), named("workspace", "prod_env", "equal"))
+def test_same_run_id_in_two_workspaces_is_two_locations(workspaces: Workspaces) -> None:
+    result = workspaces.compare(version("workspace", "test_env", "equal"), version("workspace", "prod_env", "equal"))
     assert result.report["run_model_comparison"]["same_location"] is False
     for workspace in ("test_env", "prod_env"):
         assert result.paths(workspace, "/Runs/")

@@ -1,4 +1,4 @@
-"""The notebooks' own source, run with a stand-in for `dbutils`, against an emulated workspace."""
+"""The notebooks run with a fake `dbutils` against emulated workspaces."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed
+from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, changed
 from tests.support.paths import ROOT
 
 NOTEBOOKS = ROOT / "notebooks"
 
 
-class LeftError(Exception):
-    """The notebook ended with a value."""
+class NotebookExitError(Exception):
+    """Raised by `dbutils.notebook.exit`, with the exit value."""
 
 
 class Widgets:
-    """Widgets that someone filled in, beside their defaults."""
+    """Notebook widgets; `filled` overrides their defaults."""
 
     def __init__(self, filled: Mapping[str, str]) -> None:
         self._filled = filled
@@ -36,11 +36,11 @@ class Widgets:
         return self._values[name]
 
 
-def dbutils(workspace: Emulated, filled: Mapping[str, str], secrets: Mapping[tuple[str, str], str]) -> Any:
-    """What a notebook of that workspace finds."""
+def dbutils(workspace: EmulatedWorkspace, filled: Mapping[str, str], secrets: Mapping[tuple[str, str], str]) -> Any:
+    """Return a fake `dbutils` of a workspace."""
 
-    def leave(value: str) -> None:
-        raise LeftError(value)
+    def exit_notebook(value: str) -> None:
+        raise NotebookExitError(value)
 
     def option(value: str) -> Any:
         return SimpleNamespace(get=lambda: value)
@@ -49,22 +49,24 @@ def dbutils(workspace: Emulated, filled: Mapping[str, str], secrets: Mapping[tup
     inner = SimpleNamespace(notebook=lambda: SimpleNamespace(getContext=lambda: context))
     return SimpleNamespace(
         widgets=Widgets(filled),
-        notebook=SimpleNamespace(entry_point=SimpleNamespace(getDbutils=lambda: inner), exit=leave),
+        notebook=SimpleNamespace(entry_point=SimpleNamespace(getDbutils=lambda: inner), exit=exit_notebook),
         secrets=SimpleNamespace(get=lambda scope, key: secrets[scope, key]),
     )
 
 
-def run(name: str, workspace: Emulated, filled: Mapping[str, str], secrets: Mapping[tuple[str, str], str]) -> str:
-    """What the notebook ends with."""
+def run(
+    name: str, workspace: EmulatedWorkspace, filled: Mapping[str, str], secrets: Mapping[tuple[str, str], str]
+) -> str:
+    """Run a notebook and return its exit value or error message."""
     source = (NOTEBOOKS / name).read_text("utf-8")
     assert source.startswith("# Databricks notebook source\n")
-    with pytest.raises((LeftError, RuntimeError)) as caught:
+    with pytest.raises((NotebookExitError, RuntimeError)) as caught:
         exec(compile(source, name, "exec"), {"dbutils": dbutils(workspace, filled, secrets)})  # noqa: S102
     return str(caught.value)
 
 
 @pytest.fixture(scope="module")
-def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("notebooks")
     other = changed(model_dot_pkl=b"another")
     blueprints = []
@@ -74,41 +76,45 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
         blueprint.version("registry", "wine", "1", files, source=source, run_id="0a" * 16)
         blueprint.version("registry", "changed", "1", other, source=source, run_id="0a" * 16)
         blueprints.append(blueprint)
-    with Emulated(blueprints[0]) as here, Emulated(blueprints[1]) as there, Emulated(blueprints[2]) as trap:
-        yield Bench(directory, {"here": here, "there": there}, trap)
+    with (
+        EmulatedWorkspace(blueprints[0]) as here,
+        EmulatedWorkspace(blueprints[1]) as there,
+        EmulatedWorkspace(blueprints[2]) as trap,
+    ):
+        yield Workspaces(directory, {"here": here, "there": there}, trap)
         assert not trap.requests
 
 
 @pytest.fixture(autouse=True)
-def misleading(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name, value in bench.environment.items():
+def misleading_environment(workspaces: Workspaces, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in workspaces.environment.items():
         monkeypatch.setenv(name, value)
 
 
-@pytest.mark.parametrize("model, ends", [("wine", "equal"), ("changed", "Model Gate: different")])
-def test_the_check_notebook_reads_with_its_own_login(
-    bench: Bench, model: str, ends: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("model, exit_value", [("wine", "equal"), ("changed", "Model Gate: different")])
+def test_check_notebook_uses_its_own_login(
+    workspaces: Workspaces, model: str, exit_value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run("check_model_version.py", bench.workspaces["here"], {"1 model": model}, {}) == ends
-    said = capsys.readouterr().out
-    assert f"{model} version 1 on databricks" in said
-    assert bench.workspaces["here"].token not in said
+    assert run("check_model_version.py", workspaces["here"], {"1 model": model}, {}) == exit_value
+    output = capsys.readouterr().out
+    assert f"{model} version 1 on databricks" in output
+    assert workspaces["here"].token not in output
 
 
-def test_the_compare_notebook_reads_another_workspace_by_a_secret(
-    bench: Bench, capsys: pytest.CaptureFixture[str]
+def test_compare_notebook_reads_other_workspace_with_profile_from_secret(
+    workspaces: Workspaces, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled = {"1 model": "wine", "2 model": "wine", "2 host": "databricks://prod", "3 profiles": "ci/profiles"}
-    there = bench.workspaces["there"]
+    there = workspaces["there"]
     secrets = {("ci", "profiles"): f"[prod]\nhost = {there.url}\ntoken = {there.token}\n"}
-    asked = len(there.requests)
-    assert run("compare_model_versions.py", bench.workspaces["here"], filled, secrets) == "Model Gate: different"
-    assert len(there.requests) > asked
-    said = capsys.readouterr().out
-    assert "model.pkl" in said
-    assert there.token not in said
+    before = len(there.requests)
+    assert run("compare_model_versions.py", workspaces["here"], filled, secrets) == "Model Gate: different"
+    assert len(there.requests) > before
+    output = capsys.readouterr().out
+    assert "model.pkl" in output
+    assert there.token not in output
 
 
-def test_the_compare_notebook_compares_two_versions_of_its_own_workspace(bench: Bench) -> None:
+def test_compare_notebook_compares_versions_of_its_own_workspace(workspaces: Workspaces) -> None:
     filled = {"1 model": "wine", "2 model": "changed", "5 compare_reg_models": "no"}
-    assert run("compare_model_versions.py", bench.workspaces["here"], filled, {}) == "equal"
+    assert run("compare_model_versions.py", workspaces["here"], filled, {}) == "equal"

@@ -12,7 +12,7 @@ import pytest
 
 from model_gate.access.databrickscfg import parse_profiles
 from model_gate.inputs.compare_file import parse_config
-from tests.databricks.workspaces import MODEL_GATE, Blueprint, Emulated
+from tests.databricks.workspaces import MODEL_GATE, Blueprint, EmulatedWorkspace
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs" / "databricks.md").read_text("utf-8")
@@ -41,7 +41,7 @@ def test_profiles_on_the_page_are_valid() -> None:
 
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_compare_file_on_the_page_is_valid(text: str, profiles: None) -> None:
-    config = parse_config(text, "page")
+    config = parse_config(text, "page", os.environ)
     first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 
@@ -55,7 +55,7 @@ def test_emulator_example_ends_as_different(tmp_path: Path) -> None:
     data = json.loads((directory / "workspace.json").read_text("utf-8"))
     blueprint = Blueprint(tmp_path / "other", "dapi-try")
     blueprint.directory, blueprint.data = directory, data
-    with Emulated(blueprint) as workspace:
+    with EmulatedWorkspace(blueprint) as workspace:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
         command = check.replace("http://127.0.0.1:8765", workspace.url).replace(".venv/bin/model-gate", str(MODEL_GATE))
         result = subprocess.run(

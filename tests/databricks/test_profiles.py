@@ -1,15 +1,17 @@
-"""Logins from profiles and variables: what is taken, what is refused, and that no message repeats a value."""
+"""Logins from profiles and environment variables, and their errors, which never repeat a value."""
 
 from __future__ import annotations
 
+import configparser
 import json
 from pathlib import Path
 
 import pytest
 
 from model_gate.access.databricks import LOGIN_VARIABLE
+from model_gate.access.databrickscfg import parse_profiles
 from model_gate.access.environments import environment_for, secrets_of
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host, parse_host
 from model_gate.domain.host import RegistryKind
 from model_gate.errors import InputError
 
@@ -82,23 +84,24 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def login(host: str, environment: dict[str, str]) -> dict[str, str]:
-    """The login that the process for this host is given."""
-    given = environment_for(parse_host(host, environment=environment), environment, Path("/nowhere"))
-    assert not [name for name in given if name.startswith(("DATABRICKS_", "ARM_"))], "only the login itself goes along"
-    fields: dict[str, str] = json.loads(given[LOGIN_VARIABLE])
+    """The login that this host's worker receives."""
+    variables = environment_for(find_host(host, environment), environment, Path("/nowhere"))
+    assert not [name for name in variables if name.startswith(("DATABRICKS_", "ARM_"))]
+    fields: dict[str, str] = json.loads(variables[LOGIN_VARIABLE])
     return fields
 
 
-def refusal(host: str, environment: dict[str, str]) -> str:
+def rejection(host: str, environment: dict[str, str]) -> str:
+    """The message and remedy for this host."""
     with pytest.raises(InputError) as caught:
-        parse_host(host, environment=environment)
-    told = f"{caught.value.message} {caught.value.remedy}"
+        find_host(host, environment)
+    text = f"{caught.value.message} {caught.value.remedy}"
     for secret in (*VALUES, "lonely-client", "plain.example.com", "odd.example.com"):
-        assert secret not in told
-    return told
+        assert secret not in text
+    return text
 
 
-def test_a_profile_gives_its_own_login_and_nothing_of_the_others(environment: dict[str, str]) -> None:
+def test_login_comes_from_its_own_profile_only(environment: dict[str, str]) -> None:
     hostile = {**environment, "DATABRICKS_HOST": "https://evil.example.com", "DATABRICKS_TOKEN": "evil", **JOB}
     assert login("databricks://pat", hostile) == {
         "host": "https://pat.example.com",
@@ -120,24 +123,24 @@ def test_a_profile_gives_its_own_login_and_nothing_of_the_others(environment: di
     }
 
 
-def test_a_job_token_goes_only_where_a_profile_asks_for_it(environment: dict[str, str]) -> None:
+def test_job_token_reaches_only_a_profile_that_uses_it(environment: dict[str, str]) -> None:
     job = {**environment, **JOB}
-    host = parse_host("databricks://oidc", environment=job)
-    given = environment_for(host, job, Path("/nowhere"))
-    assert {name: given[name] for name in JOB} == JOB
+    host = find_host("databricks://oidc", job)
+    variables = environment_for(host, job, Path("/nowhere"))
+    assert {name: variables[name] for name in JOB} == JOB
     assert "job-token-secret" in host.secrets
-    other = environment_for(parse_host("databricks://pat", environment=job), job, Path("/nowhere"))
+    other = environment_for(find_host("databricks://pat", job), job, Path("/nowhere"))
     assert not set(JOB) & set(other)
 
 
-def test_a_client_id_alone_uses_the_federation_that_there_is(environment: dict[str, str]) -> None:
+def test_client_id_alone_uses_the_available_federation(environment: dict[str, str]) -> None:
     assert login("databricks://no_secret", {**environment, **JOB})["auth_type"] == "github-oidc"
     by_variable = {**environment, "DATABRICKS_OIDC_TOKEN": "an-id-token"}
     assert login("databricks://no_secret", by_variable)["auth_type"] == "env-oidc"
     assert "an-id-token" in secrets_of(by_variable)
 
 
-def test_the_host_without_a_profile_takes_the_variables_before_the_file(environment: dict[str, str]) -> None:
+def test_host_without_a_profile_prefers_variables_to_the_config_file(environment: dict[str, str]) -> None:
     pair = {**environment, "DATABRICKS_HOST": "https://env.example.com", "DATABRICKS_TOKEN": "dapi-env-secret"}
     assert login("databricks", {**pair, "DATABRICKS_CONFIG_PROFILE": "pat"})["token"] == "dapi-env-secret"
     assert login("databricks-uc", environment)["host"] == "https://default.example.com"
@@ -146,13 +149,13 @@ def test_the_host_without_a_profile_takes_the_variables_before_the_file(environm
     assert "dapi-env-secret" in secrets_of(pair)
 
 
-def test_profiles_are_read_from_the_home_directory_by_default(tmp_path: Path) -> None:
+def test_default_config_file_is_in_the_home_directory(tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text(FILE, "utf-8")
     assert login("databricks://pat", {"HOME": str(tmp_path)})["host"] == "https://pat.example.com"
 
 
 @pytest.mark.parametrize(
-    "host, said",
+    "host, message",
     [
         ("databricks://plain", "line 28, has an http:// host"),
         ("databricks://no_token", "line 31, has no token"),
@@ -166,25 +169,23 @@ def test_profiles_are_read_from_the_home_directory_by_default(tmp_path: Path) ->
         ("databricks:/pat", "is not the name of a Databricks workspace"),
     ],
 )
-def test_a_profile_that_cannot_be_used_is_told_by_name_and_line(
-    environment: dict[str, str], host: str, said: str
-) -> None:
-    assert said in refusal(host, environment)
+def test_error_names_an_unusable_profile_and_its_line(environment: dict[str, str], host: str, message: str) -> None:
+    assert message in rejection(host, environment)
 
 
 def test_http_is_allowed_on_this_machine_only(environment: dict[str, str]) -> None:
     assert login("databricks://loop", environment)["host"] == "http://127.0.0.1:8080"
 
 
-def test_without_any_login_the_error_says_where_one_could_be(tmp_path: Path) -> None:
-    nowhere = {"HOME": str(tmp_path)}
-    assert "DATABRICKS_HOST is not set" in refusal("databricks", nowhere)
-    assert f"{tmp_path}/.databrickscfg does not exist" in refusal("databricks://pat", nowhere)
-    assert "has no DATABRICKS_TOKEN" in refusal("databricks", {**nowhere, "DATABRICKS_HOST": "https://x.example.com"})
+def test_error_without_a_login_names_its_possible_places(tmp_path: Path) -> None:
+    empty = {"HOME": str(tmp_path)}
+    assert "DATABRICKS_HOST is not set" in rejection("databricks", empty)
+    assert f"{tmp_path}/.databrickscfg does not exist" in rejection("databricks://pat", empty)
+    assert "has no DATABRICKS_TOKEN" in rejection("databricks", {**empty, "DATABRICKS_HOST": "https://x.example.com"})
 
 
 @pytest.mark.parametrize(
-    "text, said",
+    "text, message",
     [
         ("host = https://x.example.com\n", "line 1: this is neither"),
         ("[a]\nhost = https://x.example.com\ndapi-secret-token\n", "line 3: this is neither"),
@@ -192,15 +193,41 @@ def test_without_any_login_the_error_says_where_one_could_be(tmp_path: Path) -> 
         ("[a]\ntoken = dapi-first\ntoken = dapi-second\n", "line 3: 'token' is given twice, first on line 2"),
     ],
 )
-def test_a_line_that_cannot_be_read_is_told_by_number_and_not_repeated(tmp_path: Path, text: str, said: str) -> None:
+def test_error_in_the_config_file_has_its_line_and_no_value(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
-    told = refusal("databricks://a", {"HOME": str(tmp_path)})
-    assert said in told
-    assert "dapi" not in told
+    rejected = rejection("databricks://a", {"HOME": str(tmp_path)})
+    assert message in rejected
+    assert "dapi" not in rejected
 
 
 @pytest.mark.parametrize(
-    "host, model, asked, kind",
+    "text",
+    [
+        FILE,
+        "[a]\n  host = x\n  token = y\n",
+        "[a]\nclient_secret = one\n  two\n\n  # comment\n  three = 3\nHOST: %x%\n",
+        "[a] ; comment\n\tempty =\n[ b ]\n[__settings__]\ndefault_profile = a\n",
+    ],
+)
+def test_profiles_are_those_that_the_databricks_sdk_reads(text: str) -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(text)
+    # The SDK takes the sections without the defaults, which only this attribute has.
+    profiles = {name: fields for name, fields in parser._sections.items() if name != "__settings__"}  # type: ignore[attr-defined]
+    if parser.defaults():
+        profiles["DEFAULT"] = parser.defaults()
+    assert {name: profile.fields for name, profile in parse_profiles(text, "text").items()} == profiles
+
+
+def test_indented_line_in_a_login_is_an_error_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / ".databrickscfg").write_text("[a]\nhost = https://a.example.com\n  token = dapi-secret\n", "utf-8")
+    rejected = rejection("databricks://a", {"HOME": str(tmp_path)})
+    assert "line 2, has a host that continues on an indented line" in rejected
+    assert "dapi" not in rejected
+
+
+@pytest.mark.parametrize(
+    "host, model, override, registry",
     [
         ("databricks://pat", "wine", None, RegistryKind.WORKSPACE),
         ("databricks://pat", "a.b.c", None, RegistryKind.UNITY_CATALOG),
@@ -209,32 +236,30 @@ def test_a_line_that_cannot_be_read_is_told_by_number_and_not_repeated(tmp_path:
         ("databricks-uc://pat", "a.b.c", None, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_the_registry_follows_the_key_then_the_host_then_the_name(
-    environment: dict[str, str], host: str, model: str, asked: RegistryKind | None, kind: RegistryKind
+def test_registry_is_the_key_or_else_the_hosts_or_else_follows_from_the_name(
+    environment: dict[str, str], host: str, model: str, override: RegistryKind | None, registry: RegistryKind
 ) -> None:
-    found = parse_host(host, environment=environment).for_model(model, asked)
-    assert found.workspace is not None
-    assert found.workspace.registry is kind
-    uri = "databricks-uc" if kind is RegistryKind.UNITY_CATALOG else "databricks"
-    assert environment_for(found, environment, Path("/nowhere"))["MLFLOW_REGISTRY_URI"] == uri
+    resolved = find_host(host, environment).for_model(model, override)
+    assert resolved.workspace is not None
+    assert resolved.workspace.registry is registry
+    uri = "databricks-uc" if registry is RegistryKind.UNITY_CATALOG else "databricks"
+    assert environment_for(resolved, environment, Path("/nowhere"))["MLFLOW_REGISTRY_URI"] == uri
 
 
-def test_a_catalog_host_needs_a_name_of_three_levels(environment: dict[str, str]) -> None:
+def test_unity_catalog_host_requires_a_name_of_three_levels(environment: dict[str, str]) -> None:
     with pytest.raises(InputError, match="does not have three levels"):
-        parse_host("databricks-uc://pat", environment=environment).for_model("wine")
+        find_host("databricks-uc://pat", environment).for_model("wine")
 
 
-def test_the_key_registry_is_for_databricks_only() -> None:
+def test_registry_key_is_rejected_without_databricks() -> None:
     with pytest.raises(InputError, match="only a Databricks host"):
         parse_host("https://mlflow.example.com").for_model("wine", RegistryKind.WORKSPACE)
 
 
-def test_two_profiles_of_one_workspace_are_one_place(tmp_path: Path) -> None:
+def test_two_profiles_of_one_workspace_have_one_authority(tmp_path: Path) -> None:
     text = "[a]\nhost = https://w.example.com\ntoken = x\n[b]\nhost = https://w.example.com/?o=1\ntoken = y\n"
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
-    first, second = (
-        parse_host(f"databricks://{name}", environment={"HOME": str(tmp_path)}).for_model("wine") for name in "ab"
-    )
+    first, second = (find_host(f"databricks://{name}", {"HOME": str(tmp_path)}).for_model("wine") for name in "ab")
     assert first.authority("dbfs:/x") == second.authority("dbfs:/x")
     catalog = first.for_model("a.b.c", RegistryKind.UNITY_CATALOG)
     assert first.authority("models:/a.b.c/1") != catalog.authority("models:/a.b.c/1")

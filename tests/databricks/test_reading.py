@@ -1,4 +1,4 @@
-"""The bytes of a model by every way that a workspace may have to give them."""
+"""Downloads through every API of a workspace return the exact bytes of the model."""
 
 from __future__ import annotations
 
@@ -8,21 +8,30 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.environments import environment_for
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.errors import ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated, changed, listings, nothing, read
+from tests.databricks.workspaces import (
+    WINE,
+    Blueprint,
+    EmulatedWorkspace,
+    Workspaces,
+    changed,
+    ignore_progress,
+    listings,
+    read_files,
+)
 
 BUCKET = "ml-prod"
-WAYS = {"on": "0", "plain": "1", "forbidden": "2", "missing": "3"}
-# `{}` is what a client that treats file bodies as JSON answers makes of it.
+FILES_API_MODES = {"on": "0", "plain": "1", "forbidden": "2", "missing": "3"}
+# A client that parses file contents as JSON turns blank files into `{}`.
 BLANK = changed(data__blank_dot_txt=b"\n\n", data__ok_dot_txt=b"200 OK", data__nothing=b"")
 
 
-def ways(blueprint: Blueprint) -> Blueprint:
-    for way, digit in WAYS.items():
-        blueprint.run(digit * 32, WINE, files_api=way)
-        blueprint.logged_model("m-" + digit * 32, WINE, files_api=way)
+def fill(blueprint: Blueprint) -> Blueprint:
+    for mode, digit in FILES_API_MODES.items():
+        blueprint.run(digit * 32, WINE, files_api=mode)
+        blueprint.logged_model("m-" + digit * 32, WINE, files_api=mode)
     blueprint.files("dbfs/experiments/1/model", BLANK)
     blueprint.data["dbfs"] = "dbfs"
     blueprint.version("registry", "wine", "1", BLANK, source="file:///etc")
@@ -41,32 +50,32 @@ def ways(blueprint: Blueprint) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def reading(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("reading")
     with (
-        Emulated(ways(Blueprint(directory / "ways", "dapi-ways-0123456789"))) as one,
-        Emulated(ways(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as wrong,
+        EmulatedWorkspace(fill(Blueprint(directory / "ways", "dapi-ways-0123456789"))) as workspace,
+        EmulatedWorkspace(fill(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as trap,
     ):
-        yield Bench(directory, {"ways": one}, wrong)
-        assert not wrong.requests
+        yield Workspaces(directory, {"ways": workspace}, trap)
+        assert not trap.requests
 
 
 @pytest.fixture(scope="module")
-def side(reading: Bench) -> Iterator[TrackingServerClient]:
-    with reading.side("databricks://ways") as started:
+def client(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
+    with workspaces.client("databricks://ways") as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def catalog(reading: Bench) -> Iterator[TrackingServerClient]:
+def catalog(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
     from moto.server import ThreadedMotoServer
 
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     store.start()
     host, port = store.get_host_and_port()
     _fill(f"http://{host}:{port}")
-    environment = {**reading.environment, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
-    with reading.side("databricks-uc://ways", "ml.prod.vended", environment) as started:
+    environment = {**workspaces.environment, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
+    with workspaces.client("databricks-uc://ways", "ml.prod.vended", environment) as started:
         yield started
     store.stop()
 
@@ -87,87 +96,87 @@ def _fill(endpoint: str) -> None:
     client.close()
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("mode", FILES_API_MODES)
 @pytest.mark.parametrize("kind", ["run", "logged"])
-def test_runs_and_logged_models_are_read_whole_and_each_directory_once(
-    reading: Bench, side: TrackingServerClient, tmp_path: Path, kind: str, way: str
+def test_run_and_logged_model_downloads_list_each_directory_once(
+    workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, kind: str, mode: str
 ) -> None:
-    digit = WAYS[way]
-    place = f"{digit * 32}/artifacts/model" if kind == "run" else f"logged_models/m-{digit * 32}/artifacts"
-    before = len(reading.workspaces["ways"].requests)
-    assert read(side, f"dbfs:/databricks/mlflow-tracking/77/{place}", tmp_path / "model") == WINE
-    asked = reading.workspaces["ways"].requests[before:]
-    listed = listings([each for each in asked if each["status"] == 200])
+    digit = FILES_API_MODES[mode]
+    location = f"{digit * 32}/artifacts/model" if kind == "run" else f"logged_models/m-{digit * 32}/artifacts"
+    before = len(workspaces["ways"].requests)
+    assert read_files(client, f"dbfs:/databricks/mlflow-tracking/77/{location}", tmp_path / "model") == WINE
+    requests = workspaces["ways"].requests[before:]
+    listed = listings([each for each in requests if each["status"] == 200])
     assert len(listed) == len(set(listed)), listed
-    by_credentials = [each for each in asked if "credentials-for" in each["path"]]
-    assert bool(by_credentials) is (way in {"forbidden", "missing"})
-    plain = [each for each in asked if each["path"].startswith("/api/2.0/fs/files/")]
-    assert bool(plain) is (way == "plain")
+    by_credentials = [each for each in requests if "credentials-for" in each["path"]]
+    assert bool(by_credentials) is (mode in {"forbidden", "missing"})
+    plain = [each for each in requests if each["path"].startswith("/api/2.0/fs/files/")]
+    assert bool(plain) is (mode == "plain")
 
 
-def test_files_on_dbfs_keep_their_bytes(side: TrackingServerClient, tmp_path: Path) -> None:
-    assert read(side, "dbfs:/experiments/1/model", tmp_path / "model") == BLANK
+def test_dbfs_files_keep_their_bytes(client: TrackingServerClient, tmp_path: Path) -> None:
+    assert read_files(client, "dbfs:/experiments/1/model", tmp_path / "model") == BLANK
 
 
-def test_a_registry_model_is_read_by_signed_urls_and_never_from_dbfs(
-    reading: Bench, side: TrackingServerClient, tmp_path: Path
+def test_registry_model_is_downloaded_by_presigned_urls_not_dbfs(
+    workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
-    before = len(reading.workspaces["ways"].requests)
-    assert read(side, "models:/wine/1", tmp_path / "model") == BLANK
-    asked = reading.workspaces["ways"].requests[before:]
-    assert not [each["path"] for each in asked if "dbfs" in each["path"]]
-    listed = listings(asked)
+    before = len(workspaces["ways"].requests)
+    assert read_files(client, "models:/wine/1", tmp_path / "model") == BLANK
+    requests = workspaces["ways"].requests[before:]
+    assert not [each["path"] for each in requests if "dbfs" in each["path"]]
+    listed = listings(requests)
     assert len(listed) == len(set(listed)), listed
 
 
-def test_a_model_name_may_hold_what_urls_use(side: TrackingServerClient, tmp_path: Path) -> None:
-    assert read(side, "models:/My Wine #1/2/1", tmp_path / "model") == WINE
+def test_model_name_may_contain_url_metacharacters(client: TrackingServerClient, tmp_path: Path) -> None:
+    assert read_files(client, "models:/My Wine #1/2/1", tmp_path / "model") == WINE
 
 
 @pytest.mark.parametrize("name", ["presigned", "vended"])
-def test_a_catalog_model_is_read_from_its_store(
-    catalog: TrackingServerClient, reading: Bench, tmp_path: Path, name: str
+def test_catalog_model_is_downloaded_from_its_store(
+    catalog: TrackingServerClient, workspaces: Workspaces, tmp_path: Path, name: str
 ) -> None:
-    before = len(reading.workspaces["ways"].requests)
-    assert read(catalog, f"models:/ml.prod.{name}/1", tmp_path / "model") == BLANK
-    asked = reading.workspaces["ways"].requests[before:]
-    listed = listings(asked)
+    before = len(workspaces["ways"].requests)
+    assert read_files(catalog, f"models:/ml.prod.{name}/1", tmp_path / "model") == BLANK
+    requests = workspaces["ways"].requests[before:]
+    listed = listings(requests)
     assert len(listed) == len(set(listed)), listed
-    vended = [each for each in asked if each["path"].endswith("generate-temporary-credentials")]
+    vended = [each for each in requests if each["path"].endswith("generate-temporary-credentials")]
     assert len(vended) == 1
 
 
-def test_a_catalog_model_is_not_read_at_the_location_that_only_the_catalog_has_the_key_of(
+def test_catalog_model_is_located_by_registry_uri_not_storage_uri(
     catalog: TrackingServerClient,
 ) -> None:
-    found = catalog.resolve("ml.prod.vended", "1")
-    assert found.download_uri == f"s3://{BUCKET}/models/1"
-    assert found.reg_model_uri == "models:/ml.prod.vended/1"
+    version = catalog.resolve("ml.prod.vended", "1")
+    assert version.download_uri == f"s3://{BUCKET}/models/1"
+    assert version.reg_model_uri == "models:/ml.prod.vended/1"
 
 
-def test_what_is_not_there_is_not_an_empty_model(side: TrackingServerClient) -> None:
-    for place in (f"{'9' * 32}/artifacts/model", f"{'0' * 32}/artifacts/other", f"{'3' * 32}/artifacts/other"):
+def test_listing_a_missing_location_is_an_error(client: TrackingServerClient) -> None:
+    for location in (f"{'9' * 32}/artifacts/model", f"{'0' * 32}/artifacts/other", f"{'3' * 32}/artifacts/other"):
         with pytest.raises(NotFoundError):
-            side.list(f"dbfs:/databricks/mlflow-tracking/77/{place}", nothing)
+            client.list(f"dbfs:/databricks/mlflow-tracking/77/{location}", ignore_progress)
     with pytest.raises(ModelGateError):
-        side.list("dbfs:/experiments/1/other", nothing)
+        client.list("dbfs:/experiments/1/other", ignore_progress)
 
 
 @pytest.mark.parametrize("number", range(4))
-def test_a_listing_that_leaves_the_model_is_refused(side: TrackingServerClient, number: int) -> None:
-    with pytest.raises(ModelError, match="where it cannot be"):
-        side.list(f"models:/traversal{number}/1", nothing)
+def test_listing_with_path_outside_the_model_is_rejected(client: TrackingServerClient, number: int) -> None:
+    with pytest.raises(ModelError, match="not a valid entry"):
+        client.list(f"models:/traversal{number}/1", ignore_progress)
 
 
 @pytest.mark.parametrize("model", ["wine", "traversal"])
-def test_a_source_on_the_runner_itself_is_refused(reading: Bench, model: str) -> None:
-    result = reading.check("databricks://ways", model, "1")
+def test_local_source_is_rejected(workspaces: Workspaces, model: str) -> None:
+    result = workspaces.check("databricks://ways", model, "1")
     assert result.report["error"]["type"] == "ModelError"
     assert "on its own machine" in result.error
     assert not result.paths("ways", "list-artifacts")
 
 
-def test_no_signed_url_can_reach_a_command_line(reading: Bench, tmp_path: Path) -> None:
-    # MLflow fetches large files by processes that get the signed URL as an argument, unless it is told not to.
-    host = parse_host("databricks://ways", environment=reading.environment).for_model("wine")
-    assert environment_for(host, reading.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"
+def test_multipart_download_by_mlflow_is_disabled(workspaces: Workspaces, tmp_path: Path) -> None:
+    # MLflow passes presigned URLs on the command line of its multipart download processes.
+    host = find_host("databricks://ways", workspaces.environment).for_model("wine")
+    assert environment_for(host, workspaces.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"

@@ -1,4 +1,4 @@
-"""Numbers, stages, aliases and `latest` in both registries, and the halves of a version that are out of reach."""
+"""Versions by number, stage, alias and `latest` in both registries, and versions with an inaccessible model."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import pytest
 
 from model_gate.errors import AccessError, InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.databricks.workspaces import WINE, Bench, Blueprint, Emulated
+from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces
 
 RUN, GONE, CLOSED = "0a" * 16, "0b" * 16, "0c" * 16
 STAGES = {"5": "Staging", "7": "Production", "9": "Archived"}
 ELSEWHERE = "https://elsewhere.example.com/?o=42#mlflow/experiments/1/runs/" + GONE
 
 
-def odd(blueprint: Blueprint) -> Blueprint:
+def fill(blueprint: Blueprint) -> Blueprint:
     source = blueprint.run(RUN, WINE)
     closed = blueprint.run(CLOSED, WINE)
     external = "dbfs:/databricks/mlflow/tmp-external-source/1/model"
@@ -50,89 +50,91 @@ def odd(blueprint: Blueprint) -> Blueprint:
 
 
 @pytest.fixture(scope="module")
-def odd_bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("odd")
-    trap = odd(Blueprint(directory / "trap", "dapi-trap-0123456789"))
-    with_aliases = odd(Blueprint(directory / "aliases", "dapi-aliases-0123456789"))
+    trap = fill(Blueprint(directory / "trap", "dapi-trap-0123456789"))
+    with_aliases = fill(Blueprint(directory / "aliases", "dapi-aliases-0123456789"))
     with_aliases.settings(registry_aliases=True)
     with (
-        Emulated(odd(Blueprint(directory / "odd", "dapi-odd-0123456789"))) as one,
-        Emulated(with_aliases) as other,
-        Emulated(trap) as wrong,
+        EmulatedWorkspace(fill(Blueprint(directory / "odd", "dapi-odd-0123456789"))) as odd,
+        EmulatedWorkspace(with_aliases) as aliases,
+        EmulatedWorkspace(trap) as trap_workspace,
     ):
-        yield Bench(directory, {"odd": one, "aliases": other}, wrong)
-        assert not wrong.requests
+        yield Workspaces(directory, {"odd": odd, "aliases": aliases}, trap_workspace)
+        assert not trap_workspace.requests
 
 
 @pytest.fixture(scope="module")
-def registry(odd_bench: Bench) -> Iterator[TrackingServerClient]:
-    with odd_bench.side("databricks://odd", "wine") as side:
-        yield side
+def registry(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
+    with workspaces.client("databricks://odd", "wine") as client:
+        yield client
 
 
 @pytest.fixture(scope="module")
-def catalog(odd_bench: Bench) -> Iterator[TrackingServerClient]:
-    with odd_bench.side("databricks-uc://odd", "ml.prod.wine") as side:
-        yield side
+def catalog(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
+    with workspaces.client("databricks-uc://odd", "ml.prod.wine") as client:
+        yield client
 
 
-def refusal(kind: type[ModelGateError], side: TrackingServerClient, model: str, version: str) -> str:
+def failure(kind: type[ModelGateError], client: TrackingServerClient, model: str, version_or_stage: str) -> str:
     with pytest.raises(kind) as caught:
-        side.resolve(model, version)
+        client.resolve(model, version_or_stage)
     return f"{caught.value.message} {caught.value.remedy}"
 
 
 @pytest.mark.parametrize(
-    "wanted, number",
+    "version_or_stage, number",
     [("7", "7"), ("007", "7"), ("staging", "5"), ("Production", "7"), ("ARCHIVED", "9"), ("latest", "12")],
 )
-def test_a_workspace_version_is_named_by_number_stage_or_latest(
-    registry: TrackingServerClient, wanted: str, number: str
+def test_workspace_version_is_resolved_by_number_stage_or_latest(
+    registry: TrackingServerClient, version_or_stage: str, number: str
 ) -> None:
-    found = registry.resolve("wine", wanted)
-    assert (found.version, found.stage) == (number, STAGES.get(number, ""))
-    assert found.download_uri == f"dbfs:/databricks/mlflow-registry/wine-{number}/models/model"
-    assert found.reg_model_uri == f"models:/wine/{number}"
+    version = registry.resolve("wine", version_or_stage)
+    assert (version.version, version.stage) == (number, STAGES.get(number, ""))
+    assert version.download_uri == f"dbfs:/databricks/mlflow-registry/wine-{number}/models/model"
+    assert version.reg_model_uri == f"models:/wine/{number}"
 
 
-@pytest.mark.parametrize("wanted, number", [("7", "7"), ("@champion", "4"), ("champion", "4"), ("latest", "12")])
-def test_a_catalog_version_is_named_by_number_alias_or_latest(
-    catalog: TrackingServerClient, wanted: str, number: str
+@pytest.mark.parametrize(
+    "version_or_stage, number", [("7", "7"), ("@champion", "4"), ("champion", "4"), ("latest", "12")]
+)
+def test_catalog_version_is_resolved_by_number_alias_or_latest(
+    catalog: TrackingServerClient, version_or_stage: str, number: str
 ) -> None:
-    found = catalog.resolve("ml.prod.wine", wanted)
-    assert (found.version, found.stage) == (number, "")
-    assert found.aliases == (("champion",) if number == "4" else ())
-    assert found.lineage.git_commit == "c0ffee" * 6
+    version = catalog.resolve("ml.prod.wine", version_or_stage)
+    assert (version.version, version.stage) == (number, "")
+    assert version.aliases == (("champion",) if number == "4" else ())
+    assert version.lineage.git_commit == "c0ffee" * 6
 
 
-def test_a_stage_in_unity_catalog_is_an_error_that_lists_the_aliases(catalog: TrackingServerClient) -> None:
-    told = refusal(InputError, catalog, "ml.prod.wine", "Production")
-    assert "has no stages" in told
-    assert "alias" in told
-    assert "@champion (4)" in told
+def test_stage_in_unity_catalog_error_lists_aliases(catalog: TrackingServerClient) -> None:
+    message = failure(InputError, catalog, "ml.prod.wine", "Production")
+    assert "has no stages" in message
+    assert "alias" in message
+    assert "@champion (4)" in message
 
 
-def test_an_alias_of_a_workspace_that_has_none_is_an_error_that_names_stages(registry: TrackingServerClient) -> None:
-    told = refusal(InputError, registry, "wine", "@champion")
-    assert "has no aliases" in told
-    assert "Production (7)" in told
-    assert "versions 12, 11" in told
+def test_alias_without_alias_support_error_lists_stages_and_versions(registry: TrackingServerClient) -> None:
+    message = failure(InputError, registry, "wine", "@champion")
+    assert "has no aliases" in message
+    assert "Production (7)" in message
+    assert "versions 12, 11" in message
 
 
-def test_an_alias_of_a_workspace_that_has_the_call_is_read_by_it(odd_bench: Bench) -> None:
-    with odd_bench.side("databricks://aliases", "aliased") as side:
-        assert side.resolve("aliased", "@champion").version == "2"
-        assert "no version, stage or alias 'other'" in refusal(NotFoundError, side, "aliased", "@other")
+def test_alias_is_resolved_in_workspace_with_alias_support(workspaces: Workspaces) -> None:
+    with workspaces.client("databricks://aliases", "aliased") as client:
+        assert client.resolve("aliased", "@champion").version == "2"
+        assert "no version, stage or alias 'other'" in failure(NotFoundError, client, "aliased", "@other")
 
 
-def test_what_does_not_exist_is_told_with_what_does(
+def test_missing_model_or_version_error_lists_existing_ones(
     registry: TrackingServerClient, catalog: TrackingServerClient
 ) -> None:
-    assert "'wine'" in refusal(NotFoundError, registry, "win", "1")
-    assert "versions 12, 11" in refusal(NotFoundError, registry, "wine", "99")
-    assert "'ml.prod.wine'" in refusal(NotFoundError, catalog, "ml.prod.win", "1")
-    assert "@champion (4)" in refusal(NotFoundError, catalog, "ml.prod.wine", "@other")
-    assert "PENDING_REGISTRATION" in refusal(ModelError, registry, "pending", "1")
+    assert "'wine'" in failure(NotFoundError, registry, "win", "1")
+    assert "versions 12, 11" in failure(NotFoundError, registry, "wine", "99")
+    assert "'ml.prod.wine'" in failure(NotFoundError, catalog, "ml.prod.win", "1")
+    assert "@champion (4)" in failure(NotFoundError, catalog, "ml.prod.wine", "@other")
+    assert "PENDING_REGISTRATION" in failure(ModelError, registry, "pending", "1")
 
 
 @pytest.mark.parametrize(
@@ -143,19 +145,19 @@ def test_what_does_not_exist_is_told_with_what_does(
         ("vault.prod.wine", "USE CATALOG on Catalog"),
     ],
 )
-def test_a_missing_grant_is_told_with_all_that_are_needed(
+def test_missing_grant_error_lists_all_required_grants(
     catalog: TrackingServerClient, model: str, permission: str
 ) -> None:
-    told = refusal(AccessError, catalog, model, "1")
-    assert permission in told
-    assert "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog" in told
+    message = failure(AccessError, catalog, model, "1")
+    assert permission in message
+    assert "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog" in message
 
 
-def test_a_missing_permission_on_a_workspace_model_is_told(registry: TrackingServerClient) -> None:
-    assert "Can Read on the registered model" in refusal(AccessError, registry, "secret", "1")
+def test_missing_model_permission_is_named_in_the_error(registry: TrackingServerClient) -> None:
+    assert "Can Read on the registered model" in failure(AccessError, registry, "secret", "1")
 
 
-def test_a_copy_leads_back_to_the_run_across_the_two_registries(catalog: TrackingServerClient) -> None:
+def test_copied_version_resolves_to_original_run_across_registries(catalog: TrackingServerClient) -> None:
     run_model = f"dbfs:/databricks/mlflow-tracking/77/{RUN}/artifacts/model"
     assert catalog.resolve("ml.prod.copied", "1").run_model_uri == run_model
     assert catalog.resolve("ml.prod.copied_again", "1").run_model_uri == run_model
@@ -163,12 +165,12 @@ def test_a_copy_leads_back_to_the_run_across_the_two_registries(catalog: Trackin
 
 @pytest.mark.parametrize("name", ["dangling", "gone", "closed"])
 @pytest.mark.parametrize("host, prefix", [("databricks://odd", ""), ("databricks-uc://odd", "ml.prod.")])
-def test_a_registry_model_is_judged_without_a_run_that_is_out_of_reach(
-    odd_bench: Bench, host: str, prefix: str, name: str
+def test_registry_models_are_compared_without_inaccessible_run(
+    workspaces: Workspaces, host: str, prefix: str, name: str
 ) -> None:
-    asked = {"host": host, "model": prefix + name, "version_or_stage": "1"}
-    fine = {"host": host, "model": f"{prefix}wine", "version_or_stage": "1"}
-    result = odd_bench.compare(asked, fine, "--no-compare-run-models")
+    version = {"host": host, "model": prefix + name, "version_or_stage": "1"}
+    accessible = {"host": host, "model": f"{prefix}wine", "version_or_stage": "1"}
+    result = workspaces.compare(version, accessible, "--no-compare-run-models")
     assert result.report["status"] == "equal", result.output
     assert result.report["comparison_summary"] == {"reg_model": True}
 
@@ -187,11 +189,11 @@ def test_a_registry_model_is_judged_without_a_run_that_is_out_of_reach(
         ),
     ],
 )
-def test_the_error_says_which_half_is_out_of_reach_and_why(
-    odd_bench: Bench, name: str, kind: str, reason: str, remedy: str
+def test_inaccessible_run_model_error_names_model_and_reason(
+    workspaces: Workspaces, name: str, kind: str, reason: str, remedy: str
 ) -> None:
-    asked = {"host": "databricks://odd", "model": name, "version_or_stage": "1"}
-    result = odd_bench.compare(asked, {**asked, "model": "wine"})
+    version = {"host": "databricks://odd", "model": name, "version_or_stage": "1"}
+    result = workspaces.compare(version, {**version, "model": "wine"})
     assert result.code == 2
     assert result.report["error"]["type"] == kind
     assert f"The run model of '{name}' version 1 on databricks://odd" in result.error
@@ -199,10 +201,10 @@ def test_the_error_says_which_half_is_out_of_reach_and_why(
     assert remedy in result.error
 
 
-def test_a_run_model_is_judged_without_a_registry_model_that_may_not_be_downloaded(odd_bench: Bench) -> None:
-    asked = {"host": "databricks://odd", "model": "unloadable", "version_or_stage": "1"}
-    fine = {"host": "databricks://odd", "model": "wine", "version_or_stage": "1"}
-    assert odd_bench.compare(asked, fine, "--no-compare-reg-models").report["status"] == "equal"
-    refused = odd_bench.compare(asked, fine)
-    assert "The registry model of 'unloadable' version 1" in refused.error
-    assert "--no-compare-reg-models" in refused.error
+def test_run_models_are_compared_without_inaccessible_registry_model(workspaces: Workspaces) -> None:
+    version = {"host": "databricks://odd", "model": "unloadable", "version_or_stage": "1"}
+    accessible = {"host": "databricks://odd", "model": "wine", "version_or_stage": "1"}
+    assert workspaces.compare(version, accessible, "--no-compare-reg-models").report["status"] == "equal"
+    result = workspaces.compare(version, accessible)
+    assert "The registry model of 'unloadable' version 1" in result.error
+    assert "--no-compare-reg-models" in result.error

@@ -1,4 +1,4 @@
-"""Emulated workspaces for the tests: their content, their processes, and gates that are run against them."""
+"""Describe and start emulated Databricks workspaces, and run gates against them."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.paths import ROOT
 
 MODEL_GATE = Path(sys.executable).parent / "model-gate"
 
-# Empty and blank files, and one that says what a proxy says of itself, are what DBFS by REST corrupts.
+# MLflow's DBFS client corrupts empty files, blank files and files that look like a proxy's status line.
 WINE: dict[str, bytes] = {
     "MLmodel": b"flavors:\n  sklearn:\n    code: null\nrun_id: 1\n",
     "model.pkl": b"\x80\x05 not a real pickle " * 40,
@@ -33,7 +33,7 @@ WINE: dict[str, bytes] = {
 
 
 def changed(**files: bytes | None) -> dict[str, bytes]:
-    """The model with other bytes in some files, or (None) without them; `__` stands for `/`, `_dot_` for `.`."""
+    """Return a copy of WINE with some files replaced, or removed (None). `__` means `/`, `_dot_` means `.`."""
     result = dict(WINE)
     for name, content in files.items():
         path = name.replace("_dot_", ".").replace("__", "/")
@@ -44,7 +44,7 @@ def changed(**files: bytes | None) -> dict[str, bytes]:
     return result
 
 
-# The four ways in which a copy can relate to its original.
+# An equal copy and three different ones.
 VARIANTS: dict[str, dict[str, bytes]] = {
     "equal": WINE,
     "byte": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!"),
@@ -57,7 +57,7 @@ DIFFERING = {"equal": [], "byte": ["model.pkl"], "missing": ["conda.yaml"], "bla
 
 @dataclass
 class Blueprint:
-    """A workspace before it is built: files are put into its directory as they are described."""
+    """Content of a workspace before it starts. Each method also writes the model files to the workspace's directory."""
 
     directory: Path
     token: str
@@ -68,7 +68,7 @@ class Blueprint:
         self.data = {"tokens": [self.token], "experiments": {"77": "/Shared/wine"}, **self.data}
 
     def files(self, name: str, files: Mapping[str, bytes]) -> str:
-        """A directory with these files; its name relative to the workspace's directory."""
+        """Write a directory with these files and return its name."""
         for path, content in files.items():
             target = self.directory / name / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -76,7 +76,7 @@ class Blueprint:
         return name
 
     def run(self, run_id: str, files: Mapping[str, bytes], files_api: str = "") -> str:
-        """A run with this model at `model`; the model's location."""
+        """Add a run with a model at `model` and return the model's location."""
         self.files(f"runs/{run_id}/model", files)
         self.data.setdefault("runs", {})[run_id] = {
             "experiment_id": "77",
@@ -87,7 +87,7 @@ class Blueprint:
         return f"dbfs:/databricks/mlflow-tracking/77/{run_id}/artifacts/model"
 
     def logged_model(self, model_id: str, files: Mapping[str, bytes], run_id: str = "", files_api: str = "") -> str:
-        """A logged model; how a version names it."""
+        """Add a logged model and return its `models:/` URI."""
         directory = self.files(f"logged/{model_id}", files)
         self.data.setdefault("logged_models", {})[model_id] = {
             "experiment_id": "77",
@@ -101,27 +101,27 @@ class Blueprint:
     def version(
         self, kind: str, name: str, number: str, files: Mapping[str, bytes], aliases: Sequence[str] = (), **more: str
     ) -> None:
-        """A version in `registry` or `catalog`, with the registry's own copy."""
+        """Add a version, with its own copy of the files, to `registry` or `catalog` (Unity Catalog)."""
         directory = self.files(f"{kind}/{name}/{number}", files)
         model = self.data.setdefault(kind, {}).setdefault(name, {"versions": {}, "aliases": {}})
         model["versions"][number] = {"directory": directory, **more}
         model["aliases"] |= dict.fromkeys(aliases, number)
 
     def settings(self, **settings: Any) -> None:
-        """How the workspace behaves."""
+        """Set fields of `content.Settings`."""
         self.data.setdefault("settings", {}).update(settings)
 
     def fault(self, request: str, **fault: Any) -> None:
-        """Something that goes wrong."""
+        """Add a `content.Fault` for requests that match `request`."""
         self.data.setdefault("faults", []).append({"request": request, **fault})
 
 
-def nothing(_: object) -> None:
-    """Hears of progress."""
+def ignore_progress(_: object) -> None:
+    """Ignore progress messages."""
 
 
-class Emulated:
-    """A running workspace. Use it as a context manager."""
+class EmulatedWorkspace:
+    """A workspace that runs in an emulator process. Use it as a context manager."""
 
     def __init__(self, blueprint: Blueprint) -> None:
         self.token = blueprint.token
@@ -137,7 +137,7 @@ class Emulated:
         assert self._process.stdout is not None
         self.url = self._process.stdout.readline().strip()
 
-    def __enter__(self) -> Emulated:
+    def __enter__(self) -> EmulatedWorkspace:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -148,7 +148,7 @@ class Emulated:
 
     @property
     def requests(self) -> list[dict[str, Any]]:
-        """What was asked so far."""
+        """All requests received so far, as the emulator logged them."""
         if not self.requests_file.exists():
             return []
         return [json.loads(line) for line in self.requests_file.read_text("utf-8").splitlines()]
@@ -156,33 +156,33 @@ class Emulated:
 
 @dataclass
 class Result:
-    """How a gate ended, and what the workspaces were asked meanwhile."""
+    """Outcome of one gate run, and the requests that each workspace received."""
 
     code: int
     report: dict[str, Any]
     output: str
-    asked: dict[str, list[dict[str, Any]]]
+    requests: dict[str, list[dict[str, Any]]]
 
     def paths(self, workspace: str, containing: str = "") -> list[str]:
-        """The paths that were asked of a workspace."""
-        return [each["path"] for each in self.asked[workspace] if containing in each["path"]]
+        """Return the requested paths of a workspace that contain a text."""
+        return [request["path"] for request in self.requests[workspace] if containing in request["path"]]
 
     @property
     def error(self) -> str:
-        """The error's sentence and remedy."""
-        told = self.report["error"]
-        return f"{told['type']}: {told['message']} {told['remedy']}"
+        """Type, message and remedy of the reported error."""
+        error = self.report["error"]
+        return f"{error['type']}: {error['message']} {error['remedy']}"
 
 
-class Bench:
-    """Workspaces by the names of their profiles, a config file for them, and an environment full of traps.
+class Workspaces:
+    """Workspaces by profile name, their Databricks config file, and a misleading environment.
 
-    The workspace `trap` has the same names as the others, and everything in the environment points to it.
+    Every other variable and credential file points to the workspace `trap`, which has models with the same names.
     """
 
-    def __init__(self, directory: Path, workspaces: Mapping[str, Emulated], trap: Emulated) -> None:
+    def __init__(self, directory: Path, workspaces: Mapping[str, EmulatedWorkspace], trap: EmulatedWorkspace) -> None:
         self.directory = directory
-        self.workspaces = dict(workspaces)
+        self._workspaces = dict(workspaces)
         self.trap = trap
         self._gates = 0
         self.config_file = directory / "profiles.cfg"
@@ -195,18 +195,21 @@ class Bench:
         (home / ".netrc").chmod(0o600)
         (home / ".databrickscfg").write_text(f"[DEFAULT]\nhost = {trap.url}\ntoken = {trap.token}\n", "utf-8")
 
+    def __getitem__(self, name: str) -> EmulatedWorkspace:
+        return self._workspaces[name]
+
     def write_profiles(self, profiles: Mapping[str, Mapping[str, str]]) -> None:
-        """Write the config file, with the trap's profile in it."""
-        everything = {**profiles, "trap": {"host": self.trap.url, "token": self.trap.token}}
+        """Write the config file with these profiles and the trap's."""
+        all_profiles = {**profiles, "trap": {"host": self.trap.url, "token": self.trap.token}}
         sections = (
             f"[{name}]\n" + "".join(f"{key} = {value}\n" for key, value in fields.items())
-            for name, fields in everything.items()
+            for name, fields in all_profiles.items()
         )
         self.config_file.write_text("\n".join(sections), "utf-8")
 
     @property
     def environment(self) -> dict[str, str]:
-        """Everything in it but the config file is wrong."""
+        """Environment in which only the config file is right."""
         home = self.directory / "home"
         return {
             "PATH": os.environ["PATH"],
@@ -225,13 +228,13 @@ class Bench:
             "MLFLOW_TRACKING_TOKEN": self.trap.token,
         }
 
-    def gate(self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 100) -> Result:
-        """Run Model Gate, and see to it that no credential went astray."""
+    def run(self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 100) -> Result:
+        """Run Model Gate, and assert that each workspace received its own credentials only and no output shows one."""
         self._gates += 1
-        everyone = {**self.workspaces, "trap": self.trap}
-        before = {name: len(each.requests) for name, each in everyone.items()}
+        all_workspaces = {**self._workspaces, "trap": self.trap}
+        before = {name: len(each.requests) for name, each in all_workspaces.items()}
         report_file = self.directory / f"report-{self._gates}.json"
-        done = subprocess.run(
+        completed = subprocess.run(
             [str(MODEL_GATE), *arguments, "--report-file", str(report_file)],
             env=self.environment if environment is None else dict(environment),
             capture_output=True,
@@ -240,70 +243,71 @@ class Bench:
             cwd=self.directory,
             check=False,
         )
-        asked = {name: each.requests[before[name] :] for name, each in everyone.items()}
-        result = Result(done.returncode, json.loads(report_file.read_text("utf-8")), done.stdout + done.stderr, asked)
+        requests = {name: each.requests[before[name] :] for name, each in all_workspaces.items()}
+        report = json.loads(report_file.read_text("utf-8"))
+        result = Result(completed.returncode, report, completed.stdout + completed.stderr, requests)
         self._require_no_leak(result)
         return result
 
-    def side(
+    def client(
         self, host: str, model: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None
     ) -> TrackingServerClient:
-        """The process for one host, to be asked without a gate around it. Use it as a context manager."""
-        everything = self.environment if environment is None else dict(environment)
+        """Return a client of one host's worker, without a gate. Use it as a context manager."""
+        variables = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
-        return TrackingServerClient(parse_host(host, environment=everything).for_model(model), everything, home)
+        return TrackingServerClient(find_host(host, variables).for_model(model), variables, home)
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""
-        return self.gate("check", "--host", host, "--model", model, "--version-or-stage", version, **options)
+        return self.run("check", "--host", host, "--model", model, "--version-or-stage", version, **options)
 
     def compare(self, first: Mapping[str, str], second: Mapping[str, str], *arguments: str, **options: Any) -> Result:
         """Run `model-gate compare`."""
         config = self.directory / f"compare-{self._gates}.yaml"
         config.write_text(json.dumps({"tracking_server_1": first, "tracking_server_2": second}), "utf-8")
-        return self.gate("compare", "--config-file", str(config), *arguments, **options)
+        return self.run("compare", "--config-file", str(config), *arguments, **options)
 
     def _require_no_leak(self, result: Result) -> None:
-        for name, requests in result.asked.items():
-            own = {f"Bearer {self.workspaces[name].token}", ""} if name in self.workspaces else set()
-            used = {each["authorization"] for each in requests if not _is_login(each)}
-            foreign = {each for each in used - own if not each.startswith("Bearer eyJ-access-")}
-            assert not foreign, f"{name} was asked with {foreign}"
-            stores = {each["authorization"] for each in requests if each["path"].startswith("/signed/")}
-            assert stores <= {""}, f"a store behind {name} was asked with {stores}"
-        told = json.dumps(result.report) + result.output
-        for each in (*self.workspaces.values(), self.trap):
-            assert each.token not in told
-        assert not re.search(r"signature=(?!\*\*\*)", told)
+        for name, requests in result.requests.items():
+            own_tokens = {f"Bearer {self._workspaces[name].token}", ""} if name in self._workspaces else set()
+            sent = {request["authorization"] for request in requests if not _is_login(request)}
+            foreign = {token for token in sent - own_tokens if not token.startswith("Bearer eyJ-access-")}
+            assert not foreign, f"{name} received {foreign}"
+            sent_to_store = {each["authorization"] for each in requests if each["path"].startswith("/signed/")}
+            assert sent_to_store <= {""}, f"the store of {name} received {sent_to_store}"
+        text = json.dumps(result.report) + result.output
+        for each in (*self._workspaces.values(), self.trap):
+            assert each.token not in text
+        assert not re.search(r"signature=(?!\*\*\*)", text)
 
 
 def _is_login(request: Mapping[str, Any]) -> bool:
     return str(request["path"]).startswith(("/oidc/", "/github/"))
 
 
-def read(side: TrackingServerClient, uri: str, directory: Path) -> dict[str, bytes]:
-    """The files at a physical URI, listed and fetched as a gate does it."""
+def read_files(client: TrackingServerClient, uri: str, directory: Path) -> dict[str, bytes]:
+    """List and download the files at a physical URI as a gate does, and return their contents by path."""
     directory.mkdir()
     result = {}
-    for number, (path, size) in enumerate(side.list(uri, nothing).files.items()):
+    for number, (path, size) in enumerate(client.list(uri, ignore_progress).files.items()):
         destination = directory / str(number)
-        side.fetch(uri, path, size, destination)
+        client.fetch(uri, path, size, destination)
         result[path] = destination.read_bytes()
         assert len(result[path]) == size, path
     return result
 
 
 def listings(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """What was listed, each as often as it was: a directory, or a further page of one."""
+    """Return one entry for each listing request: its directory and page token."""
     kinds = ("/fs/directories/", "/list-artifacts", "/artifacts/list", "/artifacts/directories", "/dbfs/list")
     return [
-        f"{each['path']} {each['query'].get('path') or each['query'].get('artifact_directory_path')}"
-        f" {each['query'].get('page_token', '')}{each['body']}"
-        for each in requests
-        if each["method"] == "GET" and any(kind in each["path"] for kind in kinds)
+        f"{request['path']} {request['query'].get('path') or request['query'].get('artifact_directory_path')}"
+        f" {request['query'].get('page_token', '')}{request['body']}"
+        for request in requests
+        if request["method"] == "GET" and any(kind in request["path"] for kind in kinds)
     ]
 
 
 def paths_of(differences: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The paths in a report's differences."""
-    return [str(each["path"]) for each in differences]
+    """Return the paths of a report's differences."""
+    return [str(difference["path"]) for difference in differences]

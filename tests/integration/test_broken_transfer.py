@@ -1,4 +1,4 @@
-"""What is listed and fetched, and that nothing which goes wrong on the way is ever taken for equal."""
+"""Faults in listings and downloads are errors and never a verdict of equality."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tests.support.faulty_server import (
     Call,
     Fault,
     FaultyServer,
-    broken_off,
-    chunk_lost,
-    cut_short,
+    break_off,
+    drop_last_chunk,
     hang_up,
     listing,
     login_page,
     status,
-    unframed,
+    truncate,
+    truncate_without_length,
 )
 from tests.support.gates import check, compare, version
 
@@ -32,7 +32,7 @@ LARGE = b"large" * 100_000
 
 @pytest.fixture
 def server() -> Iterator[FaultyServer]:
-    """One version whose two models are two equal copies."""
+    """A server with one version, whose two models are equal copies."""
     with FaultyServer() as started:
         started.add("Wine", MODEL)
         started.add("copies", MODEL)
@@ -40,24 +40,24 @@ def server() -> Iterator[FaultyServer]:
         yield started
 
 
-def _emptied(call: Call) -> None:
+def _empty(call: Call) -> None:
     call.send(b"")
 
 
 @pytest.mark.parametrize(
     "fault, kind",
     [
-        (broken_off, "TransferError"),
-        (chunk_lost, "TransferError"),
-        (cut_short, "TransferError"),
-        (unframed, "TransferError"),
+        (break_off, "TransferError"),
+        (drop_last_chunk, "TransferError"),
+        (truncate, "TransferError"),
+        (truncate_without_length, "TransferError"),
         (login_page, "TransferError"),
-        (_emptied, "TransferError"),
+        (_empty, "TransferError"),
         (hang_up, "UnreachableError"),
         (status(404), "NotFoundError"),
     ],
 )
-def test_two_transfers_that_break_alike_are_no_equal_files(
+def test_equal_transfer_faults_of_both_files_are_an_error(
     tmp_path: Path, server: FaultyServer, fault: Fault, kind: str
 ) -> None:
     server.faults["/model.pkl"] = fault
@@ -66,21 +66,21 @@ def test_two_transfers_that_break_alike_are_no_equal_files(
     assert "model.pkl" in " ".join(server.fetched)
 
 
-def test_bytes_that_change_on_the_way_are_different(tmp_path: Path, server: FaultyServer) -> None:
+def test_bytes_changed_in_transfer_are_different(tmp_path: Path, server: FaultyServer) -> None:
     server.faults["copies/1/model.pkl"] = lambda call: call.send(call.file[::-1])
     ran = check(tmp_path, server.url, "Wine", "1")
     assert (ran.exit_code, ran.status) == (1, "different"), ran
 
 
 @pytest.fixture(scope="module")
-def listed() -> Iterator[FaultyServer]:
+def listing_server() -> Iterator[FaultyServer]:
     with FaultyServer() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def client(listed: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerClient]:
-    with TrackingServerClient(parse_host(listed.url), os.environ, tmp_path_factory.mktemp("home")) as started:
+def client(listing_server: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerClient]:
+    with TrackingServerClient(parse_host(listing_server.url), os.environ, tmp_path_factory.mktemp("home")) as started:
         yield started
 
 
@@ -88,69 +88,65 @@ def _file(path: object, size: object = 1, *, is_dir: bool = False) -> dict[str, 
     return {"path": path, "is_dir": is_dir, "file_size": size}
 
 
-def _within_itself(call: Call) -> None:
+def _nest_endlessly(call: Call) -> None:
     name = "a-directory-with-a-rather-long-name" * 6
     call.send_json({"files": [_file(name, is_dir=True)]})
 
 
-def _unsized(call: Call) -> None:
-    is_listing = call.asked.query
+def _omit_size(call: Call) -> None:
+    is_listing = call.request.query
     call.send_json({"files": [{"path": "MLmodel", "is_dir": False}]}) if is_listing else call.send(b"content")
 
 
-_MISPLACED = "where it cannot be"
-_UNSERVED = "does not serve"
-_MALFORMED = "is not one"
+_INVALID_ENTRY = "not a valid entry"
+_NOT_SERVED = "does not serve"
+_MALFORMED = "is malformed"
 _LISTINGS: dict[str, tuple[Fault, str]] = {
-    "the directory above": (listing(_file("..", is_dir=True)), _MISPLACED),
-    "a file above": (listing(_file("../other/MLmodel")), _MISPLACED),
-    "an absolute path": (listing(_file("/etc/passwd")), _MISPLACED),
-    "a file further down": (listing(_file("data/part-0")), _MISPLACED),
-    "the directory itself": (listing(_file(".", is_dir=True)), _MISPLACED),
-    "no name": (listing(_file("")), _MISPLACED),
-    "a name twice": (listing(_file("MLmodel"), _file("MLmodel")), _MISPLACED),
-    "an encoded path": (listing(_file("%2e%2e%2fetc%2fpasswd")), _UNSERVED),
-    "a percent sign": (listing(_file("date=00%3A00", is_dir=True)), _UNSERVED),
-    "a number sign": (listing(_file("model.pkl#1")), _UNSERVED),
-    "a line break": (listing(_file("two\nlines")), _UNSERVED),
-    "a null": (listing(_file("nul\0byte")), _UNSERVED),
+    "the directory above": (listing(_file("..", is_dir=True)), _INVALID_ENTRY),
+    "a file above": (listing(_file("../other/MLmodel")), _INVALID_ENTRY),
+    "an absolute path": (listing(_file("/etc/passwd")), _INVALID_ENTRY),
+    "a file further down": (listing(_file("data/part-0")), _INVALID_ENTRY),
+    "the directory itself": (listing(_file(".", is_dir=True)), _INVALID_ENTRY),
+    "no name": (listing(_file("")), _INVALID_ENTRY),
+    "a name twice": (listing(_file("MLmodel"), _file("MLmodel")), _INVALID_ENTRY),
+    "an encoded path": (listing(_file("%2e%2e%2fetc%2fpasswd")), _NOT_SERVED),
+    "a percent sign": (listing(_file("date=00%3A00", is_dir=True)), _NOT_SERVED),
+    "a number sign": (listing(_file("model.pkl#1")), _NOT_SERVED),
+    "a line break": (listing(_file("two\nlines")), _NOT_SERVED),
+    "a null": (listing(_file("nul\0byte")), _NOT_SERVED),
     "no path": (listing({"is_dir": False, "file_size": 1}), _MALFORMED),
-    "no number": (listing(_file("MLmodel", "many")), _MALFORMED),
+    "a size that is no number": (listing(_file("MLmodel", "many")), _MALFORMED),
     "an array": (lambda call: call.send_json(["MLmodel"]), _MALFORMED),
     "a text": (lambda call: call.send_json({"files": "MLmodel"}), _MALFORMED),
-    "itself without end": (_within_itself, "does not end"),
-    "content without a size": (_unsized, "does not tell the size"),
+    "endless nesting": (_nest_endlessly, "does not end"),
+    "content without a size": (_omit_size, "does not report the size"),
     "a web page": (login_page, "web page instead of JSON"),
 }
 
 
-@pytest.mark.parametrize("what", _LISTINGS)
-def test_a_listing_that_is_not_one_of_a_directory_is_refused(
-    listed: FaultyServer, client: TrackingServerClient, what: str
-) -> None:
-    fault, text = _LISTINGS[what]
-    listed.faults = {"mlflow-artifacts": fault}
+@pytest.mark.parametrize("name", _LISTINGS)
+def test_invalid_listing_is_rejected(listing_server: FaultyServer, client: TrackingServerClient, name: str) -> None:
+    fault, text = _LISTINGS[name]
+    listing_server.faults = {"mlflow-artifacts": fault}
     with pytest.raises(ModelGateError) as raised:
         client.list("mlflow-artifacts:/Wine/1", lambda _: None)
     assert text in raised.value.message
     assert raised.value.remedy
 
 
-def test_an_empty_file_is_listed_though_mlflow_leaves_its_size_out(
-    listed: FaultyServer, client: TrackingServerClient
-) -> None:
-    listed.add("Sized", {"MLmodel": b"x", "_SUCCESS": b"", "deep/_SUCCESS": b""})
+def test_file_without_listed_size_is_empty(listing_server: FaultyServer, client: TrackingServerClient) -> None:
+    listing_server.add("Sized", {"MLmodel": b"x", "_SUCCESS": b"", "deep/_SUCCESS": b""})
 
-    def without_zeros(call: Call) -> None:
-        files = call.server.listed(call.asked)
-        call.send_json({"files": [{key: value for key, value in each.items() if value != 0} for each in files]})
+    def omit_zeros(call: Call) -> None:
+        entries = call.server.entries(call.request)
+        call.send_json({"files": [{key: value for key, value in entry.items() if value != 0} for entry in entries]})
 
-    listed.faults = {"artifacts?": without_zeros}
-    found = client.list(listed.sources["Sized", "1"], lambda _: None)
-    assert found.files == {"MLmodel": 1, "_SUCCESS": 0, "deep/_SUCCESS": 0}
+    listing_server.faults = {"artifacts?": omit_zeros}
+    files = client.list(listing_server.sources["Sized", "1"], lambda _: None).files
+    assert files == {"MLmodel": 1, "_SUCCESS": 0, "deep/_SUCCESS": 0}
 
 
-def test_what_has_no_files_is_an_error_and_not_equal(tmp_path: Path) -> None:
+def test_models_without_files_are_an_error(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.sources["Wine", "1"] = "mlflow-artifacts:/Wine/1"
         server.sources["Wine", "2"] = "mlflow-artifacts:/Wine/2"
@@ -158,18 +154,18 @@ def test_what_has_no_files_is_an_error_and_not_equal(tmp_path: Path) -> None:
     ran.require_error("ModelError", "There are no files", "empty or missing")
 
 
-def test_sizes_that_differ_decide_before_anything_large_is_fetched(tmp_path: Path) -> None:
+def test_different_sizes_decide_before_large_files_are_fetched(tmp_path: Path) -> None:
     files = MODEL | {"weights.bin": LARGE}
-    with FaultyServer() as one, FaultyServer() as other:
-        one.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
-        other.add("Wine", files | {"notes.txt": b"two"})
-        ran = compare(tmp_path, version(one.url, "Wine"), version(other.url, "Wine"))
-        # What is small and explains what differs, and nothing else.
-        explains = ["Wine/1/MLmodel", "Wine/1/model.pkl", "Wine/1/notes.txt"]
-        assert sorted(one.fetched) == sorted(other.fetched) == explains
+    with FaultyServer() as left, FaultyServer() as right:
+        left.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
+        right.add("Wine", files | {"notes.txt": b"two"})
+        ran = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        # Only small files that explain the difference are fetched.
+        explaining = ["Wine/1/MLmodel", "Wine/1/model.pkl", "Wine/1/notes.txt"]
+        assert sorted(left.fetched) == sorted(right.fetched) == explaining
     assert (ran.exit_code, ran.status) == (1, "different"), ran
     comparison = ran.report["run_model_comparison"]
-    assert {each["path"]: each["kind"] for each in comparison["differences"]} == {
+    assert {difference["path"]: difference["kind"] for difference in comparison["differences"]} == {
         "model.pkl": "content",
         "notes.txt": "content",
     }
@@ -178,26 +174,26 @@ def test_sizes_that_differ_decide_before_anything_large_is_fetched(tmp_path: Pat
 
 
 @pytest.mark.parametrize("is_copied", [False, True])
-def test_each_location_is_listed_and_each_file_fetched_once(tmp_path: Path, is_copied: bool) -> None:
-    with FaultyServer() as one, FaultyServer() as other:
-        one.add("Wine", MODEL)
-        other.add("Wine", MODEL)
+def test_each_location_is_listed_once_and_each_file_fetched_once(tmp_path: Path, is_copied: bool) -> None:
+    with FaultyServer() as left, FaultyServer() as right:
+        left.add("Wine", MODEL)
+        right.add("Wine", MODEL)
         if is_copied:
-            # Then the one location is compared with two others.
-            other.add("copies", MODEL)
-            other.downloads["Wine", "1"] = other.sources["copies", "1"]
-        ran = compare(tmp_path, version(one.url, "Wine"), version(other.url, "Wine"))
-        for server, models in ((one, ["Wine"]), (other, ["Wine", "copies"] if is_copied else ["Wine"])):
+            # The single location of the left version is compared with two locations of the right version.
+            right.add("copies", MODEL)
+            right.downloads["Wine", "1"] = right.sources["copies", "1"]
+        ran = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        for server, models in ((left, ["Wine"]), (right, ["Wine", "copies"] if is_copied else ["Wine"])):
             assert sorted(server.fetched) == sorted(f"{model}/1/{path}" for model in models for path in MODEL)
-            listed = [asked.query["path"][0] for asked in server.asked if "path" in asked.query]
-            assert sorted(listed) == sorted(f"{model}/1{below}" for model in models for below in ("", "/data"))
+            listed = [request.query["path"][0] for request in server.requests if "path" in request.query]
+            assert sorted(listed) == sorted(f"{model}/1{directory}" for model in models for directory in ("", "/data"))
     assert ran.report["comparison_summary"] == {"run_model": True, "reg_model": True}
 
 
 _Locate = Callable[[FaultyServer], str]
 
 
-# A server on 127.0.0.2 counts as another machine.
+# A server on 127.0.0.2 counts as remote.
 _SOURCES: dict[str, tuple[str, _Locate, str]] = {
     "a file URI": ("127.0.0.2", lambda _: "file:///etc/ssl", "on its own machine"),
     "a path": ("127.0.0.2", lambda _: "/etc/ssl", "on its own machine"),
@@ -207,9 +203,9 @@ _SOURCES: dict[str, tuple[str, _Locate, str]] = {
 }
 
 
-@pytest.mark.parametrize("what", _SOURCES)
-def test_a_source_cannot_lead_to_this_machines_files_or_to_another_host(tmp_path: Path, what: str) -> None:
-    address, locate, text = _SOURCES[what]
+@pytest.mark.parametrize("name", _SOURCES)
+def test_source_on_this_machine_or_another_host_is_rejected(tmp_path: Path, name: str) -> None:
+    address, locate, text = _SOURCES[name]
     with FaultyServer(address) as server, FaultyServer() as other:
         other.add("Wine", MODEL)
         server.sources["Wine", "1"] = locate(other)
@@ -217,7 +213,7 @@ def test_a_source_cannot_lead_to_this_machines_files_or_to_another_host(tmp_path
         server.downloads["Wine", "1"] = server.sources["Mine", "1"]
         environment = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "secret-of-the-test"}
         ran = check(tmp_path, server.url, "Wine", "1", environment=environment)
-        assert other.asked == []
+        assert other.requests == []
         assert None not in server.authorizations
     ran.require_error("ModelError", text)
 
@@ -234,15 +230,16 @@ def test_a_source_cannot_lead_to_this_machines_files_or_to_another_host(tmp_path
         ("{own}/Wine/1", "where no tracking server serves artifacts"),
     ],
 )
-def test_a_location_is_read_only_where_the_server_itself_serves_it(
-    listed: FaultyServer, client: TrackingServerClient, uri: str, text: str
+def test_location_outside_the_server_is_rejected(
+    listing_server: FaultyServer, client: TrackingServerClient, uri: str, text: str
 ) -> None:
-    listed.faults = {}
+    listing_server.faults = {}
     with FaultyServer() as other:
         other.add("Wine", MODEL)
         with pytest.raises(ModelGateError) as raised:
             client.list(
-                uri.format(other=other.url if uri.startswith("{") else other.url[7:], own=listed.url), lambda _: None
+                uri.format(other=other.url if uri.startswith("{") else other.url[7:], own=listing_server.url),
+                lambda _: None,
             )
-        assert other.asked == []
+        assert other.requests == []
     assert text in raised.value.message

@@ -1,4 +1,4 @@
-"""One version checked: its run model against its registry model."""
+"""The check command compares the run model and the registry model of a version."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.servers import Servers
 
 
 @pytest.mark.parametrize("program", ["model-gate", "check-model-version"])
-def test_on_open_source_mlflow_both_models_are_one_location(tmp_path: Path, servers: Servers, program: str) -> None:
-    how = {} if program == "model-gate" else {"program": program}
-    ran = check(tmp_path, servers.staging, "Wine", "champion", "--download-dir", tmp_path / "kept", **how)
-    assert (ran.exit_code, ran.status, ran.report["command"]) == (0, "equal", "check"), ran
-    assert "one and the same location; nothing was downloaded" in ran.stdout
-    assert ran.stderr == ""
-    comparison = ran.report["comparison"]
+def test_models_of_open_source_mlflow_share_one_location(tmp_path: Path, servers: Servers, program: str) -> None:
+    settings = {} if program == "model-gate" else {"program": program}
+    result = check(tmp_path, servers.staging, "Wine", "champion", "--download-dir", tmp_path / "kept", **settings)
+    assert (result.exit_code, result.status, result.report["command"]) == (0, "equal", "check"), result
+    assert "one and the same location; nothing was downloaded" in result.stdout
+    assert result.stderr == ""
+    comparison = result.report["comparison"]
     assert (comparison["equals"], comparison["same_location"]) == (True, True)
     assert comparison["run_model"]["download_uri"] == f"models:/{servers.seeds['model_id']}"
     assert comparison["reg_model"]["download_uri"] == servers.seeds["location"]
@@ -29,40 +29,40 @@ def test_on_open_source_mlflow_both_models_are_one_location(tmp_path: Path, serv
 
 
 @pytest.mark.parametrize("model, number", [("Wine Copy Of Copy", "1"), ("Wine", "3")])
-def test_copies_and_runs_are_followed_to_where_the_model_is(
+def test_copied_version_resolves_to_the_original_location(
     tmp_path: Path, servers: Servers, model: str, number: str
 ) -> None:
-    ran = check(tmp_path, servers.staging, model, number)
-    assert (ran.exit_code, ran.status) == (0, "equal"), ran
-    assert ran.report["comparison"]["run_model"]["uri"] == servers.seeds["location"]
-    assert ran.report["model_version"]["resolved"]["run"]["run_id"] == servers.seeds["run_id"]
+    result = check(tmp_path, servers.staging, model, number)
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["comparison"]["run_model"]["uri"] == servers.seeds["location"]
+    assert result.report["model_version"]["resolved"]["run"]["run_id"] == servers.seeds["run_id"]
 
 
-def test_mlflow_2_is_checked_without_a_login(tmp_path: Path, servers: Servers) -> None:
-    ran = run(tmp_path, "check", "--host", servers.old.host, "--model", "Wine", "--version-or-stage", "STAGING")
-    assert (ran.exit_code, ran.status) == (0, "equal"), ran
-    assert ran.report["model_version"]["resolved"]["version"] == "1"
+def test_mlflow_2_server_without_login_is_supported(tmp_path: Path, servers: Servers) -> None:
+    result = run(tmp_path, "check", "--host", servers.old.host, "--model", "Wine", "--version-or-stage", "STAGING")
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["model_version"]["resolved"]["version"] == "1"
 
 
-def test_nothing_is_fetched_where_both_models_are_one_location(tmp_path: Path) -> None:
+def test_models_at_one_location_are_not_downloaded(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
-        ran = check(tmp_path, server.url, "Wine", "1")
-        assert (ran.exit_code, ran.status) == (0, "equal"), ran
+        result = check(tmp_path, server.url, "Wine", "1")
+        assert (result.exit_code, result.status) == (0, "equal"), result
         assert server.fetched == []
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_a_copy_of_the_registry_is_compared_with_the_run_model(tmp_path: Path, is_changed: bool) -> None:
+def test_registry_copy_is_compared_with_the_run_model(tmp_path: Path, is_changed: bool) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         server.add("copies", MODEL | ({"model.pkl": MODEL["model.pkl"][:-1] + b"?"} if is_changed else {}))
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
-        ran = check(tmp_path, server.url, "Wine", "1", "--download-dir", tmp_path / "kept")
-    assert (ran.exit_code, ran.status) == ((1, "different") if is_changed else (0, "equal")), ran
-    comparison = ran.report["comparison"]
+        result = check(tmp_path, server.url, "Wine", "1", "--download-dir", tmp_path / "kept")
+    assert (result.exit_code, result.status) == ((1, "different") if is_changed else (0, "equal")), result
+    comparison = result.report["comparison"]
     assert comparison["same_location"] is False
-    paths = [each["path"] for each in comparison["differences"]]
+    paths = [difference["path"] for difference in comparison["differences"]]
     assert paths == (["model.pkl"] if is_changed else [])
     for model in ("run_model", "reg_model"):
         assert comparison[model]["local_path"]["path"] == str(tmp_path / "kept" / model)

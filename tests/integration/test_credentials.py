@@ -1,4 +1,4 @@
-"""A credential reaches the server that it is declared for, no other, and no text."""
+"""Credentials reach only the server that they are declared for, and never any output."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def test_what_is_declared_wins_over_everything_in_the_environment(tmp_path: Path, servers: Servers) -> None:
+def test_declared_credentials_override_environment_and_credential_files(tmp_path: Path, servers: Servers) -> None:
     home = tmp_path / "home"
     (home / ".mlflow").mkdir(parents=True)
     (home / ".netrc").write_text("machine 127.0.0.1 login eve password wrong\ndefault login eve password wrong\n")
@@ -52,89 +52,89 @@ def test_what_is_declared_wins_over_everything_in_the_environment(tmp_path: Path
         "PYTHONWARNINGS": "error",
         "PYTHONSAFEPATH": "",
     }
-    sides = version(servers.staging, "Wine"), version(servers.production, "Wine Imported", "2")
-    ran = compare(tmp_path, *sides, environment=misleading)
-    # The server that the environment names has no model of this name, and would make the two sides equal if it had.
-    assert (ran.exit_code, ran.status) == (1, "different"), ran
-    hosts = [each["host"] for each in ran.report["model_versions"].values()]
+    versions = version(servers.staging, "Wine"), version(servers.production, "Wine Imported", "2")
+    result = compare(tmp_path, *versions, environment=misleading)
+    # The server in the environment has no such model, so using it would change the result.
+    assert (result.exit_code, result.status) == (1, "different"), result
+    hosts = [entry["host"] for entry in result.report["model_versions"].values()]
     assert hosts == [servers.staging.url, servers.production.url]
 
 
 @pytest.mark.parametrize("kind", ["password", "token"])
-def test_credentials_of_the_environment_reach_only_the_server_that_it_names(tmp_path: Path, kind: str) -> None:
-    given = {
+def test_environment_credentials_reach_only_the_server_in_the_environment(tmp_path: Path, kind: str) -> None:
+    variables = {
         "password": {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": SECRET},
         "token": {"MLFLOW_TRACKING_TOKEN": SECRET},
     }
     expected = {"password": _basic("ada", SECRET), "token": f"Bearer {SECRET}"}
-    with FaultyServer() as named, FaultyServer() as other, FaultyServer() as third:
-        for server in (named, other):
+    with FaultyServer() as declared, FaultyServer() as other, FaultyServer() as redirect_target:
+        for server in (declared, other):
             server.add("Wine", MODEL)
-        # Nor where the named server sends its client on to.
-        third.add("Wine", MODEL)
-        named.faults["/model.pkl"] = status(302, location=f"{third.url}{ARTIFACTS}/Wine/1/model.pkl")
-        environment = {"MLFLOW_TRACKING_URI": named.url, **given[kind]}
-        ran = compare(tmp_path, version(other.url, "Wine"), version(named.url, "Wine"), environment=environment)
-        assert ran.status == "equal", ran
-        assert named.authorizations == {expected[kind]}
+        # The redirect target must not receive the credentials either.
+        redirect_target.add("Wine", MODEL)
+        declared.faults["/model.pkl"] = status(302, location=f"{redirect_target.url}{ARTIFACTS}/Wine/1/model.pkl")
+        environment = {"MLFLOW_TRACKING_URI": declared.url, **variables[kind]}
+        result = compare(tmp_path, version(other.url, "Wine"), version(declared.url, "Wine"), environment=environment)
+        assert result.status == "equal", result
+        assert declared.authorizations == {expected[kind]}
         assert other.authorizations == {None}
-        assert third.authorizations == {None}
+        assert redirect_target.authorizations == {None}
 
 
-def test_user_info_reaches_its_own_server_and_beats_the_environment(tmp_path: Path) -> None:
-    with FaultyServer() as one, FaultyServer() as other:
-        for server in (one, other):
+def test_user_info_in_url_overrides_environment_for_its_server(tmp_path: Path) -> None:
+    with FaultyServer() as left, FaultyServer() as right:
+        for server in (left, right):
             server.add("Wine", MODEL)
         password = f"{SECRET} p@ss/w:rd#100%é"
         hosts = [
             server.url.replace("://", f"://{user}:{quote(password + user, safe='')}@")
-            for server, user in ((one, "ada"), (other, "bob"))
+            for server, user in ((left, "ada"), (right, "bob"))
         ]
         environment = {
-            "MLFLOW_TRACKING_URI": one.url,
+            "MLFLOW_TRACKING_URI": left.url,
             "MLFLOW_TRACKING_USERNAME": "eve",
             "MLFLOW_TRACKING_PASSWORD": "wrong",
             "MLFLOW_TRACKING_TOKEN": "wrong",
         }
-        ran = compare(tmp_path, version(hosts[0], "Wine"), version(hosts[1], "Wine"), environment=environment)
-        assert ran.status == "equal", ran
-        assert one.authorizations == {_basic("ada", password + "ada")}
-        assert other.authorizations == {_basic("bob", password + "bob")}
+        result = compare(tmp_path, version(hosts[0], "Wine"), version(hosts[1], "Wine"), environment=environment)
+        assert result.status == "equal", result
+        assert left.authorizations == {_basic("ada", password + "ada")}
+        assert right.authorizations == {_basic("bob", password + "bob")}
 
 
-def _repeat(call: Call) -> None:
-    """Refuse in a way that repeats what was sent, as careless proxies do."""
-    sent = call.asked.authorization or ""
+def _echo_credentials(call: Call) -> None:
+    """Answer with an error that repeats the received credentials, as some proxies do."""
+    sent = call.request.authorization or ""
     plain = base64.b64decode(sent.removeprefix("Basic ")).decode()
     call.send_json({"error_code": "BAD_REQUEST", "message": f"{sent} {plain} {quote(plain, safe='')}"}, 400)
 
 
 @pytest.mark.parametrize("operation", ["registered-models/get", "artifacts?", "/model.pkl"])
-def test_a_server_that_repeats_the_password_does_not_get_it_printed(tmp_path: Path, operation: str) -> None:
+def test_password_echoed_by_server_is_redacted(tmp_path: Path, operation: str) -> None:
     password = f"{SECRET}/+é%'\""
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         server.add("copies", MODEL)
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
-        server.faults[operation] = _repeat
+        server.faults[operation] = _echo_credentials
         host = server.url.replace("://", f"://ada:{quote(password, safe='')}@")
-        ran = check(tmp_path, host, "Wine", "1", "--verbose")
-    assert (ran.exit_code, ran.status) == (2, "error"), ran
-    assert "Traceback" in ran.stderr
-    text = ran.stderr + json.dumps(ran.report)
+        result = check(tmp_path, host, "Wine", "1", "--verbose")
+    assert (result.exit_code, result.status) == (2, "error"), result
+    assert "Traceback" in result.stderr
+    text = result.stderr + json.dumps(result.report)
     assert SECRET not in text
     assert base64.b64encode(f"ada:{password}".encode()).decode() not in text
 
 
-def test_no_password_is_on_any_command_line_nor_kept_with_the_models(tmp_path: Path, servers: Servers) -> None:
-    seen: set[bytes] = set()
+def test_password_is_not_on_command_lines_or_in_downloaded_files(tmp_path: Path, servers: Servers) -> None:
+    command_lines: set[bytes] = set()
     is_done = threading.Event()
 
     def watch() -> None:
         while not is_done.is_set():
             for file in Path("/proc").glob("[0-9]*/cmdline"):
                 try:
-                    seen.add(file.read_bytes())
+                    command_lines.add(file.read_bytes())
                 except OSError:
                     continue
             time.sleep(0.02)
@@ -142,7 +142,7 @@ def test_no_password_is_on_any_command_line_nor_kept_with_the_models(tmp_path: P
     watcher = threading.Thread(target=watch)
     watcher.start()
     try:
-        ran = compare(
+        result = compare(
             tmp_path,
             version(servers.staging, "Wine"),
             version(servers.production, "Wine Imported"),
@@ -151,22 +151,22 @@ def test_no_password_is_on_any_command_line_nor_kept_with_the_models(tmp_path: P
     finally:
         is_done.set()
         watcher.join()
-    assert ran.status == "equal", ran
-    # The commands were watched: the gate's own and those of its two sides.
-    assert any(b"--download-dir" in line for line in seen)
-    assert any(line.endswith(b"model_gate.worker\0") for line in seen)
+    assert result.status == "equal", result
+    # The watcher saw the gate and its two workers.
+    assert any(b"--download-dir" in line for line in command_lines)
+    assert any(line.endswith(b"model_gate.worker\0") for line in command_lines)
     kept = [file for file in (tmp_path / "kept").rglob("*") if file.is_file()]
     assert len(kept) >= 10
     for server in (servers.staging, servers.production):
         for form in {server.password, quote(server.password, safe=""), _basic(server.username, server.password)[6:]}:
-            assert not any(form.encode() in line for line in seen)
+            assert not any(form.encode() in line for line in command_lines)
             assert not any(form.encode() in file.read_bytes() for file in kept)
 
 
-def test_a_password_in_the_address_of_the_default_server_is_not_shown(tmp_path: Path) -> None:
-    ended = commandline.run(
+def test_password_in_default_server_url_is_redacted(tmp_path: Path) -> None:
+    completed = commandline.run(
         *("check", "--model", "Wine", "--version-or-stage", "1", "--report-file", tmp_path / "report.json"),
         environment={"MLFLOW_TRACKING_URI": f"ftp://ada:{SECRET}@127.0.0.1:1/x"},
     )
-    assert ended.returncode == 2
-    assert SECRET not in ended.stdout + ended.stderr + (tmp_path / "report.json").read_text()
+    assert completed.returncode == 2
+    assert SECRET not in completed.stdout + completed.stderr + (tmp_path / "report.json").read_text()

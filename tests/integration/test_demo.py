@@ -1,4 +1,4 @@
-"""`model-gate demo`, run for real: what it shows, what it leaves, and that it can fail."""
+"""`model-gate demo`: its output, its reports, its files and its errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from urllib.request import url2pathname
 import psutil
 import pytest
 
-from model_gate.demo.demonstration import show
+from model_gate.demo.demonstration import run_steps
 from model_gate.demo.layout import Layout
 from model_gate.demo.program import Program
 from model_gate.demo.steps import Step, steps_at
@@ -27,7 +27,7 @@ from tests.support.commandline import BIN, await_idle, clean_environment, run
 from tests.support.demo import Demo, demo_in
 from tests.support.reports import read_report
 
-pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]  # the demo takes its time on a busy machine
+pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]  # the demo is slow on a busy machine
 
 EXITS = {"check": 0, "promoted": 0, "tampered": 1, "logged-again": 0}
 Json = dict[str, Any]
@@ -48,17 +48,17 @@ def _files(uri: str) -> dict[str, bytes]:
 
 
 def _both(report: Json) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """The files of the two versions that were compared, read without Model Gate."""
-    first, second = (report["model_versions"][f"tracking_server_{number}"]["resolved"] for number in (1, 2))
-    return _files(first["run_model_uri"]), _files(second["run_model_uri"])
+    """Return the files of both compared versions, read without Model Gate."""
+    left, right = (report["model_versions"][f"tracking_server_{number}"]["resolved"] for number in (1, 2))
+    return _files(left["run_model_uri"]), _files(right["run_model_uri"])
 
 
-def test_it_succeeds_in_spite_of_what_the_environment_says_and_mlflow_stays_silent(demo: Demo) -> None:
+def test_demo_succeeds_with_misleading_mlflow_variables_and_prints_no_mlflow_logs(demo: Demo) -> None:
     assert (demo.exit_code, demo.stderr) == (0, "")
     assert not {"INFO", "WARNING", "FutureWarning:"} & set(demo.stdout.split()), demo.stdout
 
 
-def test_each_command_stands_before_its_outcome(demo: Demo) -> None:
+def test_each_command_is_printed_before_its_outcome(demo: Demo) -> None:
     shown = [line for line in demo.stdout.splitlines() if line.startswith(("$ ", "Report: ", "(exit code "))]
     expected = []
     for command, (name, exit_code) in zip(demo.commands, EXITS.items(), strict=True):
@@ -69,13 +69,13 @@ def test_each_command_stands_before_its_outcome(demo: Demo) -> None:
     assert [line.startswith("$ ") for line in shown] == [True, False, False] * 4
 
 
-def test_it_leaves_nothing_but_the_directory_that_it_names(demo: Demo) -> None:
+def test_demo_leaves_only_its_directory(demo: Demo) -> None:
     assert demo.left == (["model-gate-demo"], [])
     assert "The reports are in model-gate-demo/reports" in demo.stdout
     assert sorted(os.listdir(demo.directory / "reports")) == sorted(f"{name}.json" for name in EXITS)
 
 
-def test_the_check_is_of_one_location(demo: Demo) -> None:
+def test_check_of_the_demo_has_one_location(demo: Demo) -> None:
     report = read_report(demo.report("check"), 0)
     assert (report["command"], report["status"]) == ("check", "equal")
     assert report["comparison"]["same_location"] is True
@@ -83,7 +83,7 @@ def test_the_check_is_of_one_location(demo: Demo) -> None:
     assert report["model_version"]["resolved"]["run"]["reachable"] is True
 
 
-def test_the_promoted_model_is_equal_and_not_the_same_files(demo: Demo) -> None:
+def test_promoted_model_is_equal_in_another_location(demo: Demo) -> None:
     report = read_report(demo.report("promoted"), 0)
     staging, production = _both(report)
     assert staging == production
@@ -95,7 +95,7 @@ def test_the_promoted_model_is_equal_and_not_the_same_files(demo: Demo) -> None:
         assert comparison["compared"] == len(staging)
 
 
-def test_the_tampered_model_differs_in_the_one_byte_that_was_changed(demo: Demo) -> None:
+def test_tampered_model_differs_in_the_changed_byte(demo: Demo) -> None:
     report = read_report(demo.report("tampered"), 1)
     staging, production = _both(report)
     pairs = zip(staging["model.pkl"], production["model.pkl"], strict=True)
@@ -107,7 +107,7 @@ def test_the_tampered_model_differs_in_the_one_byte_that_was_changed(demo: Demo)
         assert (difference["path"], difference["kind"], difference["offset"]) == ("model.pkl", "content", changed)
 
 
-def test_the_model_that_was_logged_again_differs_in_identity_only_and_passes(demo: Demo) -> None:
+def test_model_logged_again_is_equivalent_and_passes(demo: Demo) -> None:
     report = read_report(demo.report("logged-again"), 0)
     staging, production = _both(report)
     assert {name for name in staging | production if staging.get(name) != production.get(name)} == {"MLmodel"}
@@ -120,11 +120,11 @@ def test_the_model_that_was_logged_again_differs_in_identity_only_and_passes(dem
 
 
 @pytest.mark.parametrize("name", EXITS)
-def test_its_commands_can_be_repeated_as_printed(demo: Demo, name: str) -> None:
+def test_printed_command_can_be_repeated(demo: Demo, name: str) -> None:
     [line] = [line for line in demo.stdout.splitlines() if line.startswith("$ ") and f"/{name}.json" in line]
     before = json.loads(demo.report(name).read_bytes())
     demo.report(name).unlink()
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-c", line.removeprefix("$ ")],
         cwd=demo.cwd,
         env=clean_environment(),
@@ -132,8 +132,8 @@ def test_its_commands_can_be_repeated_as_printed(demo: Demo, name: str) -> None:
         capture_output=True,
         timeout=120,
     )
-    after = read_report(demo.report(name), done.returncode)
-    assert done.returncode == EXITS[name], done.stderr
+    after = read_report(demo.report(name), completed.returncode)
+    assert completed.returncode == EXITS[name], completed.stderr
     assert {**after, "system": None} == {**before, "system": None}
 
 
@@ -143,11 +143,11 @@ def _steps(demo: Demo, tampered: str = "") -> dict[str, Step]:
 
 @pytest.mark.parametrize("name", EXITS)
 @pytest.mark.parametrize("wrong", ["exit_code", "status", "equivalent", "passed", "differences", "same_location"])
-def test_nothing_of_an_outcome_may_be_wrong(demo: Demo, name: str, wrong: str) -> None:
+def test_each_wrong_value_of_a_report_is_a_mismatch(demo: Demo, name: str, wrong: str) -> None:
     expected = _steps(demo)[name].expected
     report = json.loads(demo.report(name).read_bytes())
     exit_code = EXITS[name]
-    assert expected.fault(exit_code, report) == ""
+    assert expected.mismatch(exit_code, report) == ""
     if wrong == "exit_code":
         exit_code = 1 - exit_code
     elif wrong == "differences":
@@ -156,7 +156,7 @@ def test_nothing_of_an_outcome_may_be_wrong(demo: Demo, name: str, wrong: str) -
         _last_comparison(report)["same_location"] ^= True
     else:
         report[wrong] = "error" if wrong == "status" else not report[wrong]
-    assert wrong.replace("exit_code", "exit code") in expected.fault(exit_code, report)
+    assert wrong.replace("exit_code", "exit code") in expected.mismatch(exit_code, report)
 
 
 def _last_comparison(report: Json) -> Json:
@@ -164,7 +164,7 @@ def _last_comparison(report: Json) -> Json:
     return comparison
 
 
-def test_a_wrong_verdict_makes_it_fail(
+def test_demo_fails_on_an_unexpected_verdict(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(demo.cwd)
@@ -174,27 +174,29 @@ def test_a_wrong_verdict_makes_it_fail(
     added = Path(url2pathname(urlsplit(promoted["run_model_uri"]).path)) / "added.txt"
     added.write_text("not in staging")
     try:
-        exit_code = run_without_report(lambda say: show([step], Program.found(), say), is_verbose=False)
+        exit_code = run_without_report(
+            lambda print_line: run_steps([step], Program.find(), print_line), is_verbose=False
+        )
     finally:
         added.unlink()
         Path("again.json").unlink()
     captured = capfd.readouterr()
     assert exit_code == 2
-    assert "error: The demo went wrong. 1. the exit code is 1, not 0; status is different, not equal" in captured.err
+    assert "error: The demo failed. 1. the exit code is 1, not 0; status is different, not equal" in captured.err
     assert "$ " in captured.out
 
 
-def test_a_command_that_leaves_no_report_makes_it_fail(
+def test_demo_fails_without_a_report(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(demo.cwd)
     step = replace(_steps(demo)["check"], arguments=("--version",), report=Path("none.json"))
-    assert run_without_report(lambda say: show([step], Program.found(), say), is_verbose=False) == 2
+    assert run_without_report(lambda print_line: run_steps([step], Program.find(), print_line), is_verbose=False) == 2
     assert "status is None, not equal" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("is_verbose", [False, True])
-def test_a_defect_ends_it_with_a_sentence(is_verbose: bool, capfd: pytest.CaptureFixture[str]) -> None:
+def test_defect_is_reported_as_a_sentence(is_verbose: bool, capfd: pytest.CaptureFixture[str]) -> None:
     def fail(_: object) -> None:
         raise subprocess.TimeoutExpired("model-gate", 300)
 
@@ -205,14 +207,16 @@ def test_a_defect_ends_it_with_a_sentence(is_verbose: bool, capfd: pytest.Captur
 
 
 @pytest.mark.parametrize(
-    "package, lacking",
+    "package, missing",
     [("mlflow", ("mlflow-3", "sqlalchemy", "alembic")), ("scikit-learn", ("sklearn", "scikit_learn"))],
 )
-def test_without_its_extra_it_says_what_to_install(package: str, lacking: tuple[str, ...], tmp_path: Path) -> None:
-    python = _environment_without(lacking, tmp_path / "venv")
+def test_missing_package_is_an_error_that_names_the_extra(
+    package: str, missing: tuple[str, ...], tmp_path: Path
+) -> None:
+    python = _environment_without(missing, tmp_path / "venv")
     cwd = tmp_path / "cwd"
     cwd.mkdir()
-    done = subprocess.run(
+    completed = subprocess.run(
         [python, "-m", "model_gate", "demo"],
         cwd=cwd,
         env=clean_environment(),
@@ -221,52 +225,52 @@ def test_without_its_extra_it_says_what_to_install(package: str, lacking: tuple[
         text=True,
         timeout=60,
     )
-    assert (done.returncode, done.stdout) == (2, "")
-    assert f"error: The demo needs the package {package}, which is not installed." in done.stderr
-    assert "pip install 'model-gate[demo]'" in done.stderr
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert f"error: The demo needs the package {package}, which is not installed." in completed.stderr
+    assert "pip install 'model-gate[demo]'" in completed.stderr
     assert os.listdir(cwd) == []
 
 
-def _environment_without(lacking: tuple[str, ...], directory: Path) -> Path:
-    """A virtual environment with the packages of this one, but for those whose names begin like this."""
+def _environment_without(missing: tuple[str, ...], directory: Path) -> Path:
+    """Make a virtual environment with the packages of this one, except those with these prefixes; return its Python."""
     venv.create(directory, symlinks=True)
-    there = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
-    for each in Path(sysconfig.get_path("purelib")).iterdir():
-        if not each.name.startswith(lacking) and not (there / each.name).exists():
-            (there / each.name).symlink_to(each)
+    site_packages = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
+    for package in Path(sysconfig.get_path("purelib")).iterdir():
+        if not package.name.startswith(missing) and not (site_packages / package.name).exists():
+            (site_packages / package.name).symlink_to(package)
     return directory / "bin" / "python"
 
 
-def test_a_directory_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
+def test_directory_with_other_files_is_rejected_and_unchanged(tmp_path: Path) -> None:
     kept = tmp_path / "staging" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("mine")
-    done = run("demo", "--directory", tmp_path)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "is not empty, and no demo made what is in it" in done.stderr
+    completed = run("demo", "--directory", tmp_path)
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "is not empty and was not made by the demo" in completed.stderr
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
 
 
-def test_a_directory_that_no_database_uri_can_name_is_refused(tmp_path: Path) -> None:
-    done = run("demo", "--directory", "what?", cwd=tmp_path)
-    assert done.returncode == 2
-    assert "has a ? or a # in its path" in done.stderr
+def test_directory_with_a_question_mark_is_rejected(tmp_path: Path) -> None:
+    completed = run("demo", "--directory", "what?", cwd=tmp_path)
+    assert completed.returncode == 2
+    assert "has a ? or a # in its path" in completed.stderr
     assert os.listdir(tmp_path) == []
 
 
-def test_a_place_can_be_prepared_again_and_only_its_own_is_replaced(tmp_path: Path) -> None:
-    place = Layout(tmp_path / "demo")
-    place.prepare()
-    mine = place.directory / "mine.txt"
-    for each in (mine, place.staging.database, place.production.artifacts / "old", place.reports / "old.json"):
-        each.write_text("old")
-    place.prepare()
-    assert mine.read_text() == "old"
-    assert not place.staging.database.exists()
-    assert [*place.production.artifacts.iterdir(), *place.reports.iterdir()] == []
+def test_prepare_replaces_only_files_of_the_demo(tmp_path: Path) -> None:
+    layout = Layout(tmp_path / "demo")
+    layout.prepare()
+    other = layout.directory / "other.txt"
+    for file in (other, layout.staging.database, layout.production.artifacts / "old", layout.reports / "old.json"):
+        file.write_text("old")
+    layout.prepare()
+    assert other.read_text() == "old"
+    assert not layout.staging.database.exists()
+    assert [*layout.production.artifacts.iterdir(), *layout.reports.iterdir()] == []
 
 
-def test_a_signal_ends_it_with_all_its_processes(tmp_path: Path) -> None:
+def test_signal_ends_the_demo_and_its_child_processes(tmp_path: Path) -> None:
     with subprocess.Popen(
         [BIN / "model-gate", "demo"],
         cwd=tmp_path,
@@ -289,20 +293,20 @@ def test_a_signal_ends_it_with_all_its_processes(tmp_path: Path) -> None:
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    """The processes below it, as soon as there are any."""
+    """Wait for child processes, and return them."""
     parent = psutil.Process(pid)
     while parent.is_running():
         if children := parent.children(recursive=True):
             return children  # type: ignore[no-any-return]  # psutil has no types
-    raise AssertionError("it ended before it had any")
+    raise AssertionError("the process ended without child processes")
 
 
-def test_the_program_is_called_by_a_name_that_works_from_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_program_is_found_by_its_shortest_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Path(sys.executable).parent / "model-gate"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", os.defpath)
-    assert Program.found().words == (str(script),)
+    assert Program.find().prefix == (str(script),)
     monkeypatch.chdir(script.parent.parent)
-    assert Program.found().words == ("bin/model-gate",)
+    assert Program.find().prefix == ("bin/model-gate",)
     monkeypatch.setenv("PATH", f"{script.parent}:{os.defpath}")
-    assert Program.found().words == ("model-gate",)
+    assert Program.find().prefix == ("model-gate",)

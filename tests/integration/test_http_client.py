@@ -1,4 +1,4 @@
-"""Files are asked for as MLflow asks: by the same way, with the same login, of nobody else."""
+"""File requests use the certificates, login and proxy of MLflow's requests, and fall back to MLflow on errors."""
 
 from __future__ import annotations
 
@@ -10,12 +10,22 @@ from pathlib import Path
 import pytest
 
 from tests.support.certificates import certificates
-from tests.support.faulty_server import ARTIFACTS, MODEL, Asked, Call, Fault, FaultyServer, hang_up, login_page, status
+from tests.support.faulty_server import (
+    ARTIFACTS,
+    MODEL,
+    Call,
+    Fault,
+    FaultyServer,
+    Request,
+    hang_up,
+    login_page,
+    status,
+)
 from tests.support.gates import check
 
 
 def broken_json(call: Call) -> None:
-    """Half of a listing, as if it were all."""
+    """Send half of a listing with a matching Content-Length."""
     call.send(b'{"files": [{"path": "part-0", "is_dir": false, "file_s')
 
 
@@ -28,18 +38,18 @@ def add_copies(server: FaultyServer) -> None:
     server.downloads["Wine", "1"] = server.sources["copies", "1"]
 
 
-def files_asked_for(server: FaultyServer) -> list[Asked]:
-    return [asked for asked in server.asked if asked.path.startswith(ARTIFACTS + "/")]
+def file_requests(server: FaultyServer) -> list[Request]:
+    return [request for request in server.requests if request.path.startswith(ARTIFACTS + "/")]
 
 
-def is_by_wire(asked: Asked) -> bool:
-    """MLflow's own requests take what is compressed."""
-    return asked.headers["Accept-Encoding"] == "identity"
+def is_direct(request: Request) -> bool:
+    """Whether `HttpClient` sent the request: MLflow's own requests accept compressed responses."""
+    return request.headers["Accept-Encoding"] == "identity"
 
 
 @pytest.fixture
-def trusted(tmp_path: Path) -> Iterator[tuple[FaultyServer, Path]]:
-    """A server with TLS, and the authority that its certificate is of."""
+def tls_server(tmp_path: Path) -> Iterator[tuple[FaultyServer, Path]]:
+    """A server with TLS, and the file of its certificate authority."""
     authority, identity = certificates(tmp_path, ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
@@ -49,112 +59,114 @@ def trusted(tmp_path: Path) -> Iterator[tuple[FaultyServer, Path]]:
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"])
-def test_a_certificate_is_trusted_where_mlflow_trusts_it(
-    tmp_path: Path, trusted: tuple[FaultyServer, Path], name: str
+def test_certificate_authority_of_mlflow_is_trusted(
+    tmp_path: Path, tls_server: tuple[FaultyServer, Path], name: str
 ) -> None:
-    server, authority = trusted
+    server, authority = tls_server
     ran = check(tmp_path, server.url, "Wine", environment={name: str(authority)})
     assert ran.status == "equal", ran
-    assert all(is_by_wire(asked) for asked in files_asked_for(server))
-    assert len(files_asked_for(server)) == 2 * len(MODEL)
+    assert all(is_direct(request) for request in file_requests(server))
+    assert len(file_requests(server)) == 2 * len(MODEL)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_an_error(tmp_path: Path, trusted: tuple[FaultyServer, Path]) -> None:
-    server, _ = trusted
+def test_untrusted_certificate_is_an_error(tmp_path: Path, tls_server: tuple[FaultyServer, Path]) -> None:
+    server, _ = tls_server
     check(tmp_path, server.url, "Wine").require_error("UnreachableError", "certificate is not trusted")
-    assert server.asked == []
+    assert server.requests == []
 
 
-def test_a_user_who_wants_none_checked_gets_it(tmp_path: Path, trusted: tuple[FaultyServer, Path]) -> None:
-    server, _ = trusted
+def test_insecure_tls_setting_disables_certificate_checks(
+    tmp_path: Path, tls_server: tuple[FaultyServer, Path]
+) -> None:
+    server, _ = tls_server
     ran = check(tmp_path, server.url, "Wine", environment={"MLFLOW_TRACKING_INSECURE_TLS": "true"})
     assert ran.status == "equal", ran
-    assert all(is_by_wire(asked) for asked in files_asked_for(server))
+    assert all(is_direct(request) for request in file_requests(server))
 
 
-def test_files_are_asked_for_with_the_login_of_this_server(tmp_path: Path) -> None:
+def test_file_requests_carry_the_login_of_their_server(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url.replace("://", "://ada:secret-of-the-test@"), "Wine")
     assert ran.status == "equal", ran
     login = "Basic " + base64.b64encode(b"ada:secret-of-the-test").decode()
-    assert {asked.authorization for asked in files_asked_for(server)} == {login}
-    assert all(is_by_wire(asked) for asked in files_asked_for(server))
+    assert {request.authorization for request in file_requests(server)} == {login}
+    assert all(is_direct(request) for request in file_requests(server))
 
 
-def test_a_proxy_is_used_for_files_too(tmp_path: Path) -> None:
+def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     with FaultyServer() as proxy:
         add_copies(proxy)
         ran = check(
             tmp_path, "http://mlflow.invalid", "Wine", environment={"HTTP_PROXY": proxy.url, "http_proxy": proxy.url}
         )
     assert ran.status == "equal", ran
-    assert len(files_asked_for(proxy)) == 2 * len(MODEL)
-    # Whatever a proxy needs is MLflow's to know.
-    assert not any(is_by_wire(asked) for asked in files_asked_for(proxy))
+    assert len(file_requests(proxy)) == 2 * len(MODEL)
+    # Behind a proxy, MLflow sends all requests.
+    assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_a_redirect_does_not_take_the_login_elsewhere(tmp_path: Path) -> None:
+def test_redirect_to_another_host_carries_no_login(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
-        server.faults["/model.pkl"] = lambda call: call.send(b"", 302, location=store.url + call.asked.path)
+        server.faults["/model.pkl"] = lambda call: call.send(b"", 302, location=store.url + call.request.path)
         ran = check(tmp_path, server.url.replace("://", "://ada:secret-of-the-test@"), "Wine")
     assert ran.status == "equal", ran
-    assert len(files_asked_for(store)) == 2
+    assert len(file_requests(store)) == 2
     assert store.authorizations == {None}
 
 
-def test_a_connection_that_the_server_has_closed_meanwhile_is_replaced(tmp_path: Path) -> None:
-    def then_closed(call: Call) -> None:
+def test_connection_closed_by_the_server_is_replaced(tmp_path: Path) -> None:
+    def send_and_close(call: Call) -> None:
         call.send(call.file)
         call.close()
 
     with FaultyServer() as server:
         add_copies(server)
-        server.faults["/model.pkl"] = then_closed
+        server.faults["/model.pkl"] = send_and_close
         ran = check(tmp_path, server.url, "Wine")
     assert ran.status == "equal", ran
-    assert len(files_asked_for(server)) == 2 * len(MODEL)
-    assert all(is_by_wire(asked) for asked in files_asked_for(server))
+    assert len(file_requests(server)) == 2 * len(MODEL)
+    assert all(is_direct(request) for request in file_requests(server))
 
 
-def test_what_is_left_of_an_answer_is_not_taken_for_the_next_one(tmp_path: Path) -> None:
+def test_unread_body_is_not_part_of_the_next_response(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
-        # It is refused at its head, and what follows is left on the connection.
+        # The client rejects the response by its head, so the body stays unread on the connection.
         server.faults["copies/1/MLmodel"] = lambda call: call.send(call.file * 3)
         ran = check(tmp_path, server.url, "Wine")
     ran.require_error("TransferError", "MLmodel")
 
 
-def listings_asked_for(server: FaultyServer) -> list[Asked]:
-    return [asked for asked in server.asked if asked.path == ARTIFACTS]
+def listing_requests(server: FaultyServer) -> list[Request]:
+    return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_directories_are_listed_by_wire_once_mlflow_has_listed_one(tmp_path: Path) -> None:
+def test_listings_are_direct_after_the_first_listing_by_mlflow(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")
     assert ran.status == "equal", ran
-    # Two models, each with a directory of its own; the pattern is a location's.
-    by_wire = {asked.query["path"][0]: is_by_wire(asked) for asked in listings_asked_for(server)}
-    assert by_wire == {"Wine/1": False, "Wine/1/data": True, "copies/1": False, "copies/1/data": True}
-    assert len(listings_asked_for(server)) == 4
+    # Each location has its own client, which copies the first request to that location.
+    are_direct = {request.query["path"][0]: is_direct(request) for request in listing_requests(server)}
+    assert are_direct == {"Wine/1": False, "Wine/1/data": True, "copies/1": False, "copies/1/data": True}
+    assert len(listing_requests(server)) == 4
 
 
 @pytest.mark.parametrize("fault", [hang_up, login_page, status(500), broken_json], ids=lambda fault: fault.__name__)
-def test_a_listing_that_does_not_go_smoothly_is_left_to_mlflow(tmp_path: Path, fault: Fault) -> None:
-    def once_by_wire(call: Call) -> None:
-        if is_by_wire(call.asked):
+def test_failed_direct_listing_is_repeated_by_mlflow(tmp_path: Path, fault: Fault) -> None:
+    def fail_if_direct(call: Call) -> None:
+        if is_direct(call.request):
             fault(call)
         else:
-            call.send_json({"files": call.server.listed(call.asked)})
+            call.send_json({"files": call.server.entries(call.request)})
 
     with FaultyServer() as server:
         add_copies(server)
         server.faults["data"] = lambda call: (
-            once_by_wire(call) if call.asked.path == ARTIFACTS else call.send(call.file)
+            fail_if_direct(call) if call.request.path == ARTIFACTS else call.send(call.file)
         )
         ran = check(tmp_path, server.url, "Wine")
     assert ran.status == "equal", ran

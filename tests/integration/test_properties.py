@@ -1,4 +1,4 @@
-"""What must hold whatever the trees, the edits, the config files and the secrets are."""
+"""Properties that hold for generated trees, compare files, secrets and names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MANY = settings(SOME, max_examples=300)
 FEW = settings(SOME, max_examples=8)
 
 Tree = dict[bytes, bytes]
-# Few names and few contents, so that the same ones meet on both sides.
+# Few names and few contents, so that both trees often share them.
 NAMES = st.sampled_from([b"MLmodel", b"a", b"A", b"a.b", b"b", b".git", b"tags", b"\xff", "é".encode(), b"-r", b"x\ny"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(b"/".join)
 CONTENTS = st.one_of(
@@ -54,7 +54,7 @@ def trees(draw: st.DrawFn) -> Tree:
 
 @st.composite
 def edited(draw: st.DrawFn) -> tuple[Tree, Tree]:
-    """A tree, and the same after some edits, which may undo each other."""
+    """Return a tree before and after some edits, which may cancel each other."""
     tree = draw(trees())
     after = dict(tree)
     for edit in draw(st.lists(st.sampled_from(EDITS), max_size=3)):
@@ -63,10 +63,10 @@ def edited(draw: st.DrawFn) -> tuple[Tree, Tree]:
 
 
 def _put(tree: Tree, path: bytes, content: bytes) -> None:
-    """Put a file into the tree; what is in its way is replaced."""
-    for other in list(tree):
-        if path.startswith(other + b"/") or other.startswith(path + b"/"):
-            del tree[other]
+    """Put a file into a tree, and remove the files and directories in its place."""
+    for existing in list(tree):
+        if path.startswith(existing + b"/") or existing.startswith(path + b"/"):
+            del tree[existing]
     tree[path] = content
 
 
@@ -116,8 +116,8 @@ EDITS: list[Callable[[st.DrawFn, Tree], None]] = [
 
 
 @contextmanager
-def made(*trees: Tree) -> Iterator[list[Path]]:
-    """The trees as directories, gone afterwards. All files have one time, as if they came out of one archive."""
+def directories_of(*trees: Tree) -> Iterator[list[Path]]:
+    """Create the trees as temporary directories. All files have the same modification time."""
     with tempfile.TemporaryDirectory() as scratch:
         roots = [Path(scratch) / str(index) for index in range(len(trees))]
         for root, tree in zip(roots, trees, strict=True):
@@ -133,16 +133,16 @@ def _write(file: Path, content: bytes) -> None:
     os.utime(file, ns=(1, 1))
 
 
-def judged(left: Path, right: Path, download_dir: Path | None = None) -> Json:
-    """The report of a diff in this process."""
+def diff_report(left: Path, right: Path, download_dir: Path | None = None) -> Json:
+    """Diff two directories in this process, and return the report."""
     request = DiffRequest(str(left), str(right), options=GateOptions(download_dir=download_dir))
     report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor(), system_facts())
     require_valid(report)
     return report
 
 
-def require_true(report: Json, left: Path, right: Path) -> None:
-    """Fail unless the report says what the oracle says."""
+def require_correct(report: Json, left: Path, right: Path) -> None:
+    """Assert that a report agrees with the oracle."""
     truth = truth_of(left, right)
     assert report["status"] == truth.status, report
     if truth.status != "error":
@@ -151,61 +151,63 @@ def require_true(report: Json, left: Path, right: Path) -> None:
 
 @given(trees(), trees())
 @SOME
-def test_any_two_trees_are_judged_as_they_are(left: Tree, right: Tree) -> None:
-    with made(left, right) as (left_root, right_root):
-        require_true(judged(left_root, right_root), left_root, right_root)
+def test_any_two_trees_get_the_correct_verdict(left: Tree, right: Tree) -> None:
+    with directories_of(left, right) as (left_root, right_root):
+        require_correct(diff_report(left_root, right_root), left_root, right_root)
 
 
 @given(edited())
 @SOME
-def test_an_edited_tree_is_judged_as_it_is(pair: tuple[Tree, Tree]) -> None:
+def test_tree_and_its_edited_copy_get_the_correct_verdict(pair: tuple[Tree, Tree]) -> None:
     before, after = pair
-    with made(before, after) as (left, right):
-        report = judged(left, right)
-        require_true(report, left, right)
+    with directories_of(before, after) as (left, right):
+        report = diff_report(left, right)
+        require_correct(report, left, right)
         assert (report["status"] == "equal") == (before == after and bool(before))
 
 
 @given(edited())
 @SOME
-def test_a_copy_that_is_kept_does_not_change_the_verdict(pair: tuple[Tree, Tree]) -> None:
-    with made(*pair) as (left, right):
+def test_download_directory_does_not_change_the_verdict(pair: tuple[Tree, Tree]) -> None:
+    with directories_of(*pair) as (left, right):
         kept = left.parent / "kept"
-        report = judged(left, right, kept)
-        require_true(report, left, right)
-        # What is below a directory that is a file on the other side is not needed, and so not copied.
-        if report["status"] != "error" and all(each["kind"] != "type" for each in report["comparison"]["differences"]):
-            require_true(report, kept / "left", kept / "right")
+        report = diff_report(left, right, kept)
+        require_correct(report, left, right)
+        # A directory in place of a file is not copied.
+        if report["status"] != "error" and all(
+            entry["kind"] != "type" for entry in report["comparison"]["differences"]
+        ):
+            require_correct(report, kept / "left", kept / "right")
 
 
 @given(trees(), st.data())
 @SOME
-def test_a_file_rewritten_with_its_size_and_time_is_seen(tree: Tree, data: st.DataObject) -> None:
+def test_changed_file_with_the_same_size_and_time_is_different(tree: Tree, data: st.DataObject) -> None:
     tree = {path: content for path, content in tree.items() if content} or {b"a": b"1"}
     path = data.draw(st.sampled_from(sorted(tree)))
-    with made(tree, tree) as (left, right):
-        assert judged(left, right)["status"] == "equal"
+    with directories_of(tree, tree) as (left, right):
+        assert diff_report(left, right)["status"] == "equal"
         file = right / os.fsdecode(path)
         before = file.stat()
         _write(file, bytes(byte ^ 1 for byte in tree[path]))
         assert (file.stat().st_size, file.stat().st_mtime_ns) == (before.st_size, before.st_mtime_ns)
-        found = differences_of(judged(left, right)["comparison"])
-        assert found == {(path, "content", 0)}
+        differences = differences_of(diff_report(left, right)["comparison"])
+        assert differences == {(path, "content", 0)}
         _write(file, tree[path])
-        assert judged(left, right)["status"] == "equal"
+        assert diff_report(left, right)["status"] == "equal"
 
 
 @given(edited(), st.integers(0, 2**33))
 @SOME
-def test_times_modes_and_empty_directories_do_not_count(pair: tuple[Tree, Tree], time: int) -> None:
-    with made(*pair) as (left, right):
-        before = judged(left, right)
+def test_times_modes_and_empty_directories_do_not_change_the_verdict(pair: tuple[Tree, Tree], time: int) -> None:
+    with directories_of(*pair) as (left, right):
+        before = diff_report(left, right)
         for file in right.rglob("*"):
             os.utime(file, (time, time))
             if file.is_file():
                 file.chmod(0o640)
         (right / "an empty directory" / "in another").mkdir(parents=True)
-        after = judged(left, right)
+        after = diff_report(left, right)
         assert after["status"] == before["status"]
         if "comparison" in before:
             assert after["comparison"]["differences"] == before["comparison"]["differences"]
@@ -221,8 +223,8 @@ def test_times_modes_and_empty_directories_do_not_count(pair: tuple[Tree, Tree],
     ),
 )
 @SOME
-def test_trees_with_any_links_are_judged_as_they_are(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
-    with made(tree, tree) as (left, right):
+def test_trees_with_links_get_the_correct_verdict(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
+    with directories_of(tree, tree) as (left, right):
         for path, target in links:
             link = left / os.fsdecode(path)
             try:
@@ -230,25 +232,25 @@ def test_trees_with_any_links_are_judged_as_they_are(tree: Tree, links: list[tup
                 link.symlink_to(os.fsdecode(b"/".join(target)))
             except OSError:
                 continue
-        require_true(judged(left, right), left, right)
-        require_true(judged(right, left), right, left)
+        require_correct(diff_report(left, right), left, right)
+        require_correct(diff_report(right, left), right, left)
         shutil.rmtree(right)
         shutil.copytree(left, right, symlinks=True)
-        report = judged(left, right)
-        require_true(report, left, right)
+        report = diff_report(left, right)
+        require_correct(report, left, right)
         assert report["status"] in {"equal", "error"}
 
 
 @given(st.binary(max_size=400))
 @MANY
-def test_random_bytes_are_a_config_or_a_config_error(content: bytes) -> None:
+def test_random_bytes_are_a_compare_file_or_a_config_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
-        _require_config_or_error(lambda: read_config(file))
+        _require_config_or_error(lambda: read_config(file, {}))
 
 
-# What YAML is made of, and what a compare file is made of.
+# Tokens of YAML and of compare files.
 TOKENS = st.sampled_from(
     [
         *("tracking_server_1", "tracking_server_2", "tracking_server_01", "host", "model", "version_or_stage"),
@@ -287,17 +289,17 @@ VALUES = st.recursive(
 @example("tracking_server_1: &a {host: *a}\n")
 @example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
-def test_near_yaml_is_a_config_or_a_config_error(text: str) -> None:
-    _require_config_or_error(lambda: parse_config(text, "compare.yaml"))
+def test_random_yaml_tokens_are_a_compare_file_or_a_config_error(text: str) -> None:
+    _require_config_or_error(lambda: parse_config(text, "compare.yaml", {}))
 
 
 @given(st.sampled_from(["host", "model", "version_or_stage", "native_model", "unknown"]), VALUES)
 @MANY
-def test_any_value_in_a_config_is_taken_or_a_config_error(key: str, value: object) -> None:
+def test_any_value_in_a_compare_file_is_accepted_or_a_config_error(key: str, value: object) -> None:
     server = {"host": "http://example.com", "model": "M", "version_or_stage": 1}
     config = {"tracking_server_1": {**server, key: value}, "tracking_server_2": server}
-    # JSON is YAML.
-    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml"))
+    # Every JSON document is a YAML document.
+    _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml", {}))
 
 
 def _require_config_or_error(read: Callable[[], CompareConfig]) -> None:
@@ -315,18 +317,18 @@ def _require_config_or_error(read: Callable[[], CompareConfig]) -> None:
 
 @given(st.one_of(st.binary(max_size=200), st.lists(TOKENS, max_size=30).map(lambda tokens: "".join(tokens).encode())))
 @FEW
-def test_the_command_line_ends_with_a_sentence_for_any_config(content: bytes) -> None:
+def test_command_line_reports_a_config_error_for_random_compare_files(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
-        done = run("compare", "--config-file", file, "--report-file", Path(scratch) / "report.json", "--verbose")
-        report = read_report(Path(scratch) / "report.json", done.returncode)
+        process = run("compare", "--config-file", file, "--report-file", Path(scratch) / "report.json", "--verbose")
+        report = read_report(Path(scratch) / "report.json", process.returncode)
         assert report["error"]["type"] == "ConfigError", report["error"]
-        assert done.stderr.startswith("error: ")
-        assert "Traceback" not in done.stdout + done.stderr
+        assert process.stderr.startswith("error: ")
+        assert "Traceback" not in process.stdout + process.stderr
 
 
-# Long enough to be one, and without what the mask itself is made of.
+# Long enough to be masked, and without the character of the mask.
 SECRETS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="*"), min_size=8, max_size=24)
 
 
@@ -335,7 +337,7 @@ SECRETS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_charact
 @example("quote'\"quote", "", "")
 @example("ünïcödé pässwörd", "", "")
 @MANY
-def test_a_secret_never_survives_in_a_report(secret: str, before: str, after: str) -> None:
+def test_secret_is_masked_in_a_report(secret: str, before: str, after: str) -> None:
     assume(secret.strip() == secret and secret not in before + after)
     forms = [
         secret,
@@ -348,7 +350,7 @@ def test_a_secret_never_survives_in_a_report(secret: str, before: str, after: st
     options: Json = {"host": f"http://user:{secret}@example.com/x", "model": forms[1], "report_file": f"/{secret}/r"}
     report = build_report(CommandName.CHECK, Outcome(None, error=error), options, Redactor([secret]), system_facts())
     require_valid(report)
-    # Elsewhere are the report's own words, such as `identical`, which a secret may be too.
+    # Other parts of the report hold fixed words, such as `identical`, that may equal a secret by chance.
     for text in _texts([report["options"], report["error"]["message"], report["error"]["remedy"]]):
         for form in forms:
             assert form not in text
@@ -369,32 +371,32 @@ def _texts(value: object) -> Iterator[str]:
 @example("12/ab@cd#ef")
 @example("'\"<>{}[]")
 @FEW
-def test_a_host_that_cannot_be_understood_does_not_give_its_password_away(password: str) -> None:
+def test_password_in_an_invalid_host_is_not_revealed(password: str) -> None:
     assume("*" not in password)
     host = f"https://user:{password}@mlflow.example.com:port"
     with tempfile.TemporaryDirectory() as scratch:
         report_file = Path(scratch) / "report.json"
-        done = run("check", f"--host={host}", "--model=M", "--version-or-stage=1", f"--report-file={report_file}")
-        report = read_report(report_file, done.returncode)
+        process = run("check", f"--host={host}", "--model=M", "--version-or-stage=1", f"--report-file={report_file}")
+        report = read_report(report_file, process.returncode)
         assert report["status"] == "error"
-        assert password not in done.stdout + done.stderr
+        assert password not in process.stdout + process.stderr
         assert all(password not in text for text in _texts(report))
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 50_000, "&a [" * 9_999])
-def test_endless_nesting_does_not_end_the_process(text: str, tmp_path: Path) -> None:
+def test_deeply_nested_compare_file_is_a_config_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "compare.yaml").write_text(text)
-    done = run("compare", "--config-file", "compare.yaml", cwd=tmp_path, timeout=30)
-    report = read_report(tmp_path / "model-gate-report.json", done.returncode)
+    process = run("compare", "--config-file", "compare.yaml", cwd=tmp_path, timeout=30)
+    report = read_report(tmp_path / "model-gate-report.json", process.returncode)
     assert report["error"]["type"] == "ConfigError"
 
 
 @given(st.lists(st.binary(max_size=6) | st.text("ab/~\x7f\u0080ÿ\uffff𐀀", max_size=6).map(os.fsencode)))
-def test_paths_are_in_the_order_of_their_bytes(names: list[bytes]) -> None:
+def test_paths_are_sorted_by_their_bytes(names: list[bytes]) -> None:
     paths = [os.fsdecode(name) for name in names]
     assert [os.fsencode(path) for path in sorted_paths(paths)] == sorted(names)
 
 
 @given(st.lists(st.text("ab/~ ", max_size=6)))
-def test_so_are_those_in_ascii(paths: list[str]) -> None:
+def test_ascii_paths_are_sorted_by_their_bytes(paths: list[str]) -> None:
     assert sorted_paths(paths) == sorted(paths, key=os.fsencode)

@@ -146,7 +146,7 @@ def test_inline_commands_are_run_in_a_block() -> None:
 
 @pytest.mark.parametrize("block", COMPARE_FILES)
 def test_readme_compare_file_is_valid(block: Block) -> None:
-    config = parse_config(block.text, "README.md")
+    config = parse_config(block.text, "README.md", os.environ)
     assert config.tracking_server_1.host != config.tracking_server_2.host
 
 

@@ -1,4 +1,4 @@
-"""How a version may be named, and what is said when there is none of that name."""
+"""Resolution of versions by number, stage, alias or `latest`, and errors for missing versions."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from tests.support.servers import Server, Servers
 def server(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TrackingServerClient]:
-    named: Server = getattr(servers, request.param)
+    tracking_server: Server = getattr(servers, request.param)
     home = tmp_path_factory.mktemp("home")
-    with TrackingServerClient(parse_host(named.host), os.environ, home) as started:
+    with TrackingServerClient(parse_host(tracking_server.host), os.environ, home) as started:
         yield started
 
 
 @pytest.mark.parametrize(
-    "named, number",
+    "version_or_stage, number",
     [
         ("1", "1"),
         ("02", "2"),
@@ -37,18 +37,20 @@ def server(
         (" @champion ", "1"),
     ],
 )
-def test_a_version_is_named_by_number_stage_or_alias(server: TrackingServerClient, named: str, number: str) -> None:
-    assert server.resolve("Wine", named).version == number
+def test_version_is_resolved_by_number_stage_or_alias(
+    server: TrackingServerClient, version_or_stage: str, number: str
+) -> None:
+    assert server.resolve("Wine", version_or_stage).version == number
 
 
-def test_latest_is_the_highest_number_whatever_its_stage(server: TrackingServerClient, servers: Servers) -> None:
+def test_latest_is_the_highest_version_number(server: TrackingServerClient, servers: Servers) -> None:
     expected = "4" if server.host.address == servers.staging.url else "2"
     assert server.resolve("Wine", "latest").version == expected
     assert server.resolve("Wine", "LATEST").version == expected
 
 
 @pytest.mark.parametrize(
-    "model, named, message, remedy",
+    "model, version_or_stage, message, remedy",
     [
         ("Wein", "1", "no registered model 'Wein'", "'Wine'"),
         ("Wine", "99", "no version 99 of 'Wine'", "There is: versions "),
@@ -57,16 +59,16 @@ def test_latest_is_the_highest_number_whatever_its_stage(server: TrackingServerC
         ("Wine", "@Champion", "no version, stage or alias '@Champion'", "aliases @champion (1)"),
     ],
 )
-def test_what_does_not_exist_is_answered_with_what_does(
-    server: TrackingServerClient, model: str, named: str, message: str, remedy: str
+def test_missing_version_error_lists_existing_ones(
+    server: TrackingServerClient, model: str, version_or_stage: str, message: str, remedy: str
 ) -> None:
     with pytest.raises(NotFoundError) as raised:
-        server.resolve(model, named)
+        server.resolve(model, version_or_stage)
     assert message in raised.value.message
     assert remedy in raised.value.remedy
 
 
-def test_a_uri_is_followed_to_the_place_that_it_names(servers: Servers, tmp_path: Path) -> None:
+def test_uris_of_one_model_resolve_to_one_location(servers: Servers, tmp_path: Path) -> None:
     location, seeds = servers.seeds["location"], servers.seeds
     with TrackingServerClient(parse_host(servers.staging.host), os.environ, tmp_path) as server:
         for uri in (
@@ -86,7 +88,7 @@ def test_a_uri_is_followed_to_the_place_that_it_names(servers: Servers, tmp_path
 
 
 @pytest.mark.parametrize(
-    "model, named, texts",
+    "model, version_or_stage, texts",
     [
         ("wine", "1", ["There is no registered model 'wine'", "'Wine'"]),
         ("Wine", "77", ["There is no version 77 of 'Wine'", "versions 4, 3, 2, 1", "Staging (1)", "@champion (1)"]),
@@ -95,8 +97,10 @@ def test_a_uri_is_followed_to_the_place_that_it_names(servers: Servers, tmp_path
         ("Empty", "latest", ["'Empty' has no version at all", "register one first"]),
     ],
 )
-def test_a_user_is_told_what_exists(tmp_path: Path, servers: Servers, model: str, named: str, texts: list[str]) -> None:
-    ran = check(tmp_path, servers.staging, model, named)
-    ran.require_error("NotFoundError", *texts)
-    assert ran.report["model_version"]["requested"] == {"model": model, "version_or_stage": named}
-    assert ran.report["model_version"]["resolved"] is None
+def test_check_of_missing_version_lists_existing_ones(
+    tmp_path: Path, servers: Servers, model: str, version_or_stage: str, texts: list[str]
+) -> None:
+    result = check(tmp_path, servers.staging, model, version_or_stage)
+    result.require_error("NotFoundError", *texts)
+    assert result.report["model_version"]["requested"] == {"model": model, "version_or_stage": version_or_stage}
+    assert result.report["model_version"]["resolved"] is None

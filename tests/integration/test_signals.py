@@ -1,4 +1,4 @@
-"""A gate that is stopped, or whose processes die, puts everything away and never leaves a verdict."""
+"""A gate that is stopped or loses its worker removes its files and reports an error."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model_gate.sources.storage import MEMORY, prefix_in_memory, remove_tree
+from model_gate.sources.storage import SHARED_MEMORY, memory_prefix, remove_tree
 from tests.support.commandline import BIN, clean_environment
-from tests.support.faulty_server import MODEL, FaultyServer, never, stuck
+from tests.support.faulty_server import MODEL, FaultyServer, never_respond, stall
 from tests.support.reports import Json, require_valid
 
-EXITS = {signal.SIGINT: 130, signal.SIGTERM: 143}
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 
 
 def directories_in_memory(pid: int) -> list[Path]:
-    return list(MEMORY.glob(prefix_in_memory(pid) + "*"))
+    return list(SHARED_MEMORY.glob(memory_prefix(pid) + "*"))
 
 
 @dataclass(frozen=True)
-class Running:
-    """A gate in the middle of what it does."""
+class RunningGate:
+    """A gate that waits for a server response."""
 
     process: subprocess.Popen[str]
-    sides: list[psutil.Process]
+    workers: list[psutil.Process]
     directory: Path
 
-    def end(self) -> tuple[int, str, str, Json]:
-        """Wait for its end: exit code, output, errors and report."""
+    def wait(self) -> tuple[int, str, str, Json]:
+        """Wait until the gate exits. Returns exit code, stdout, stderr and report."""
         stdout, stderr = self.process.communicate(timeout=20)
         report: Json = json.loads((self.directory / "report.json").read_text())
         require_valid(report)
         assert list((self.directory / "scratch").iterdir()) == []
         assert directories_in_memory(self.process.pid) == []
-        _, alive = psutil.wait_procs(self.sides, timeout=5)
+        _, alive = psutil.wait_procs(self.workers, timeout=5)
         assert alive == []
         return self.process.returncode, stdout, stderr, report
 
@@ -55,16 +55,17 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _running(directory: Path, operation: str) -> Iterator[Running]:
-    """A check, started, and waiting for an answer to `operation`."""
+def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
+    """Start a check that waits for the response to `operation`."""
     (directory / "scratch").mkdir()
-    with FaultyServer(faults={operation: stuck if operation == "/model.pkl" else never}) as server:
+    with FaultyServer(faults={operation: stall if operation == "/model.pkl" else never_respond}) as server:
         server.add("Wine", MODEL)
         server.add("copies", MODEL)
         server.downloads["Wine", "1"] = server.sources["copies", "1"]
-        asked = ["check", "--model", "Wine", "--version-or-stage", "1", "--report-file", str(directory / "report.json")]
+        report = str(directory / "report.json")
+        command = ["check", "--model", "Wine", "--version-or-stage", "1", "--report-file", report]
         process = subprocess.Popen(
-            [BIN / "model-gate", *asked],
+            [BIN / "model-gate", *command],
             env=clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "TMPDIR": str(directory / "scratch")},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -73,47 +74,47 @@ def _running(directory: Path, operation: str) -> Iterator[Running]:
             start_new_session=True,
         )
         try:
-            _wait_until(lambda: any(operation in asked.path for asked in server.asked))
+            _wait_until(lambda: any(operation in request.path for request in server.requests))
             if operation == "/model.pkl":
-                _wait_until(lambda: any(any(made.iterdir()) for made in directories_in_memory(process.pid)))
-            sides = psutil.Process(process.pid).children(recursive=True)
-            assert len(sides) == 1
-            yield Running(process, sides, directory)
+                _wait_until(lambda: any(any(directory.iterdir()) for directory in directories_in_memory(process.pid)))
+            workers = psutil.Process(process.pid).children(recursive=True)
+            assert len(workers) == 1
+            yield RunningGate(process, workers, directory)
         finally:
             process.kill()
             process.communicate()
-            # Of one that was killed: it could not remove them.
-            for made in directories_in_memory(process.pid):
-                remove_tree(made)
+            # A killed gate cannot remove its directories.
+            for memory_directory in directories_in_memory(process.pid):
+                remove_tree(memory_directory)
 
 
-@pytest.mark.parametrize("number", EXITS, ids=lambda number: number.name)
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
 @pytest.mark.parametrize("operation", ["/model.pkl", "registered-models/get"])
-def test_a_stopped_gate_leaves_an_error_and_nothing_else(
+def test_stopped_gate_reports_an_error_and_leaves_no_files(
     tmp_path: Path, number: signal.Signals, operation: str
 ) -> None:
     with _running(tmp_path, operation) as gate:
-        # As a terminal sends it: to the whole group.
+        # A terminal sends the signal to the whole process group.
         os.killpg(gate.process.pid, number)
         stopped = time.monotonic()
-        exit_code, stdout, stderr, report = gate.end()
+        exit_code, stdout, stderr, report = gate.wait()
         assert time.monotonic() - stopped < 10
-    assert (exit_code, stdout) == (EXITS[number], "")
+    assert (exit_code, stdout) == (EXIT_CODES[number], "")
     assert stderr == f"error: The gate was stopped by {number.name} before it could decide.\n  Run it again.\n"
     assert (report["status"], report["error"]["type"], report["passed"]) == ("error", "StoppedError", False)
 
 
-def test_a_side_that_dies_in_the_middle_is_an_error(tmp_path: Path) -> None:
+def test_killed_worker_is_an_error(tmp_path: Path) -> None:
     with _running(tmp_path, "/model.pkl") as gate:
-        gate.sides[0].kill()
-        exit_code, stdout, stderr, report = gate.end()
+        gate.workers[0].kill()
+        exit_code, stdout, stderr, report = gate.wait()
     assert (exit_code, stdout, report["status"]) == (2, "", "error")
     assert "ended unexpectedly (exit code -9)" in stderr
     assert "Traceback" not in stderr
 
 
-def test_a_side_does_not_outlive_a_gate_that_is_killed(tmp_path: Path) -> None:
+def test_worker_exits_when_its_gate_is_killed(tmp_path: Path) -> None:
     with _running(tmp_path, "/model.pkl") as gate:
         gate.process.kill()
-        _, alive = psutil.wait_procs(gate.sides, timeout=10)
+        _, alive = psutil.wait_procs(gate.workers, timeout=10)
         assert alive == []

@@ -1,4 +1,4 @@
-"""How a command starts: without MLflow, and so soon that a mistake is told at once."""
+"""Commands start without importing MLflow and report invalid input quickly."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pytest
 from tests.support.commandline import clean_environment, run
 from tests.support.reports import read_report
 
-# A command line in this interpreter, and what it has imported when it is done.
+# Runs a command line in this interpreter and prints the imported packages.
 PROBE = """
 import sys
 from model_gate import cli
@@ -57,19 +57,19 @@ def _python(*arguments: str, cwd: Path, seconds: float = 120) -> subprocess.Comp
         (["diff", "left", "nothing"], 2),
         (["diff", "left", "right", "--download-dir", "kept"], 1),
         (["compare", "--config-file", "bad.yaml"], 2),
-        # The servers of these are refused: their processes import MLflow, this one does not.
+        # These servers refuse connections. Only the workers import MLflow.
         (["compare", "--config-file", "good.yaml"], 2),
         (["check", "--model", "M", "--version-or-stage", "1", "--host", "http://127.0.0.1:9"], 2),
     ],
 )
-def test_the_command_line_never_imports_mlflow(arguments: list[str], exit_code: int, directory: Path) -> None:
-    done = _python("-c", PROBE, *arguments, cwd=directory)
-    assert done.returncode == exit_code, done.stderr
-    assert done.stdout.splitlines()[-1] == "imported:", done.stdout
+def test_command_line_process_never_imports_mlflow(arguments: list[str], exit_code: int, directory: Path) -> None:
+    completed = _python("-c", PROBE, *arguments, cwd=directory)
+    assert completed.returncode == exit_code, completed.stderr
+    assert completed.stdout.splitlines()[-1] == "imported:", completed.stdout
 
 
 def _seconds_to_import(modules: str) -> float:
-    """What an interpreter takes that does no more than that."""
+    """Return the time of an interpreter that only imports these modules."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-I", "-c", f"import {modules}"], env=clean_environment(), check=True)
     return time.perf_counter() - started
@@ -87,11 +87,11 @@ def _seconds_to_import(modules: str) -> float:
     ],
     ids=" ".join,
 )
-def test_bad_input_is_told_at_once(arguments: list[str], directory: Path) -> None:
-    tries = []
+def test_invalid_input_is_reported_quickly(arguments: list[str], directory: Path) -> None:
+    attempts = []
     for _ in range(8):
-        # Half a second. On a slow machine, what its own libraries take to import there at this moment, which is most of
-        # it, and as much again and a half; on a busy one MLflow, which is imported meanwhile, takes its share too.
+        # The limit is half a second. A slow machine gets 2.5 times the current import time of the command's libraries,
+        # and a busy machine 4 times, because the worker imports MLflow at the same time.
         is_busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
         limit = max(0.5, (4 if is_busy else 2.5) * _seconds_to_import("typer._adapters, yaml, jsonschema"))
         started = time.perf_counter()
@@ -99,22 +99,22 @@ def test_bad_input_is_told_at_once(arguments: list[str], directory: Path) -> Non
         seconds = time.perf_counter() - started
         if seconds < limit:
             break
-        tries.append(f"{seconds:.2f} s of {limit:.2f} s")
+        attempts.append(f"{seconds:.2f} s of {limit:.2f} s")
     else:
-        pytest.fail("; ".join(tries))
-    done = run(*arguments, cwd=directory)
-    assert done.stderr.startswith("error: ")
-    assert len(done.stderr.splitlines()) <= 2
-    assert read_report(directory / "model-gate-report.json", done.returncode)["status"] == "error"
+        pytest.fail("; ".join(attempts))
+    completed = run(*arguments, cwd=directory)
+    assert completed.stderr.startswith("error: ")
+    assert len(completed.stderr.splitlines()) <= 2
+    assert read_report(directory / "model-gate-report.json", completed.returncode)["status"] == "error"
 
 
 @pytest.mark.parametrize("command", ["", "check", "compare", "diff"])
-def test_help_names_the_options_and_gives_an_example(command: str, tmp_path: Path) -> None:
-    done = run(*filter(None, [command]), "--help", cwd=tmp_path, environment={"COLUMNS": "200"})
-    assert done.returncode == 0
+def test_help_lists_options_and_shows_an_example(command: str, tmp_path: Path) -> None:
+    completed = run(*filter(None, [command]), "--help", cwd=tmp_path, environment={"COLUMNS": "200"})
+    assert completed.returncode == 0
     if command:
-        assert f"Example: model-gate {command}" in done.stdout.replace("`", "")
-        assert "--report-file" in done.stdout
+        assert f"Example: model-gate {command}" in completed.stdout.replace("`", "")
+        assert "--report-file" in completed.stdout
     assert list(tmp_path.iterdir()) == []
 
 
@@ -135,16 +135,16 @@ def test_help_names_the_options_and_gives_an_example(command: str, tmp_path: Pat
         ),
     ],
 )
-def test_the_historical_names_take_the_historical_options(program: str, options: list[str], tmp_path: Path) -> None:
-    done = run("--help", program=program, cwd=tmp_path, environment={"COLUMNS": "200"})
-    assert done.returncode == 0
-    assert all(option in done.stdout for option in options)
-    refused = run(program=program, cwd=tmp_path)
-    assert read_report(tmp_path / "model-gate-report.json", refused.returncode)["error"]["type"] == "InputError"
+def test_historical_commands_accept_historical_options(program: str, options: list[str], tmp_path: Path) -> None:
+    completed = run("--help", program=program, cwd=tmp_path, environment={"COLUMNS": "200"})
+    assert completed.returncode == 0
+    assert all(option in completed.stdout for option in options)
+    rejected = run(program=program, cwd=tmp_path)
+    assert read_report(tmp_path / "model-gate-report.json", rejected.returncode)["error"]["type"] == "InputError"
 
 
-# What a command line starts ahead, and what was imported by then; nothing of it is started really.
-AHEAD = """
+# Prints whether the command line starts a worker early, with a fake worker process.
+EARLY_START = """
 import sys
 from model_gate import __main__
 
@@ -164,7 +164,7 @@ getattr(__main__, sys.argv[0])()
 
 
 @pytest.mark.parametrize(
-    "arguments, is_ahead",
+    "arguments, is_early",
     [
         (["main", "compare", "--config-file", "bad.yaml"], True),
         (["main", "check", "--no-such-option"], True),
@@ -176,23 +176,21 @@ getattr(__main__, sys.argv[0])()
         (["check_model_version", "--help"], False),
     ],
 )
-def test_mlflow_is_imported_while_the_command_line_is_read(
-    arguments: list[str], is_ahead: bool, directory: Path
-) -> None:
-    done = _python("-c", AHEAD, *arguments, cwd=directory, seconds=60)
-    lines = done.stdout.splitlines()
-    assert lines.count("started before typer: True") == int(is_ahead), done.stderr
-    assert ("closed" in lines) is is_ahead
+def test_worker_starts_before_the_command_line_is_parsed(arguments: list[str], is_early: bool, directory: Path) -> None:
+    completed = _python("-c", EARLY_START, *arguments, cwd=directory, seconds=60)
+    lines = completed.stdout.splitlines()
+    assert lines.count("started before typer: True") == int(is_early), completed.stderr
+    assert ("closed" in lines) is is_early
 
 
-# MLflow as a side imports it, if these are left out beside what it leaves out anyway.
-IMPORTED = """
+# Imports MLflow as a worker does, without the given modules, and prints the imported packages.
+WORKER_IMPORTS = """
 import sys
-from model_gate.worker import __main__ as side
+from model_gate.worker import __main__ as worker
 
-side._NOT_INSTALLED += tuple(sys.argv[1:])
-opened = side._imported()
-print(opened.__module__, opened.__name__)
+worker._BLOCKED_PACKAGES += tuple(sys.argv[1:])
+open_session = worker._import_mlflow()
+print(open_session.__module__, open_session.__name__)
 imported = {name for name, module in sys.modules.items() if module}
 print(*sorted({"fastapi", "mlflow.genai", "numpy", "pandas"} & imported))
 import mlflow
@@ -202,17 +200,15 @@ print(hasattr(mlflow.genai, "evaluate"), isinstance(mlflow.MlflowClient, type), 
 
 
 @pytest.mark.parametrize(
-    "needed, told",
+    "excluded, output",
     [
-        # What is left out for the time being is there when it is needed, as it is by a server that is a database.
+        # Excluded modules are still importable later; database servers need them.
         ([], ["", "True True True"]),
-        # Another MLflow may need what this one does not: it gets all, and takes longer.
+        # If MLflow needs an excluded module, the worker imports everything.
         (["mlflow.store"], ["fastapi mlflow.genai numpy pandas", "True True True"]),
     ],
 )
-def test_a_side_imports_no_more_of_mlflow_than_there_must_be(
-    needed: list[str], told: list[str], tmp_path: Path
-) -> None:
-    done = _python("-I", "-c", IMPORTED, *needed, cwd=tmp_path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == ["model_gate.worker.startup open_session", *told]
+def test_worker_skips_unneeded_mlflow_modules(excluded: list[str], output: list[str], tmp_path: Path) -> None:
+    completed = _python("-I", "-c", WORKER_IMPORTS, *excluded, cwd=tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    assert completed.stdout.splitlines() == ["model_gate.worker.startup open_session", *output]

@@ -1,4 +1,4 @@
-"""Outcomes to be told, made by hand: among them what no real server would let through."""
+"""Outcomes for the action's tests, with hostile names that no real server would accept."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ def resolved(name: str = "Wine", number: str = "1") -> ModelVersion:
 
 
 def difference(path: str, **more: object) -> Difference:
-    known = {"kind": DifferenceKind.CONTENT, "left_size": 3, "right_size": 3, "offset": 1}
-    return Difference(path, **(known | more))  # type: ignore[arg-type]  # what a test names fits
+    defaults = {"kind": DifferenceKind.CONTENT, "left_size": 3, "right_size": 3, "offset": 1}
+    return Difference(path, **(defaults | more))  # type: ignore[arg-type]  # tests pass fields of Difference
 
 
 def explained(path: str, text: str) -> Difference:
-    """A difference whose explanation has that text wherever it can have one."""
+    """Return a difference whose explanation has the text in every field."""
     fields = (FieldChange(text, text, text, meaning=text), FieldChange(text, text, None, rewrite_reason=text))
-    told = Explanation(text, text, fields, lines=(text, "+```", text), is_cut=True, note=text)
-    return difference(path, explanation=told)
+    explanation = Explanation(text, text, fields, lines=(text, "+```", text), is_cut=True, note=text)
+    return difference(path, explanation=explanation)
 
 
 def comparison(
@@ -69,9 +69,9 @@ def comparison(
     return Comparison(*models, is_equal, equivalent or is_equal, same, differences, 3 + len(differences), 0)
 
 
-def check(found: Comparison, name: str = "Wine") -> Outcome:
+def check(result: Comparison, name: str = "Wine") -> Outcome:
     request = CheckRequest(version(name))
-    return Outcome(request, {"model_version": resolved(name)}, {"comparison": found})
+    return Outcome(request, {"model_version": resolved(name)}, {"comparison": result})
 
 
 def compare(run: Comparison, reg: Comparison, name: str = "Wine", require: Require = Require.IDENTICAL) -> Outcome:

@@ -1,4 +1,4 @@
-"""Certificates that only the tests trust."""
+"""Create a test certificate authority and server certificates signed by it."""
 
 from __future__ import annotations
 
@@ -12,16 +12,20 @@ from cryptography.x509.oid import NameOID
 
 
 def certificates(directory: Path, hosts: list[str]) -> tuple[Path, Path]:
-    """A certificate authority, and a certificate of it with its key for these hosts, as files."""
+    """Create a certificate authority and a server certificate for `hosts`.
+
+    Returns:
+        The authority's certificate file, and a file with the server's private key and certificate (both PEM).
+    """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "A certificate authority of the tests")])
+    issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test certificate authority")])
     authority = (
         _builder(issuer, issuer, authority_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Hosts of the tests")])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test hosts")])
     names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (

@@ -1,4 +1,4 @@
-"""The command line as a user runs it."""
+"""Run the installed commands in a subprocess with a clean environment."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BIN = Path(sys.executable).parent
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without what would point the command at a tracking server, or slow its start."""
+    """Return os.environ without variables that select a tracking server or change how Python starts."""
     unwanted = ("MLFLOW_", "DATABRICKS_", "INPUT_", "GITHUB_", "PYTHON", "COVERAGE_")
     return {name: value for name, value in os.environ.items() if not name.startswith(unwanted)}
 
@@ -28,7 +28,16 @@ def run(
     before: tuple[str | Path, ...] = (),
     timeout: float = 120,
 ) -> subprocess.CompletedProcess[str]:
-    """Run it to its end. `before` is a command that runs it in turn; `environment` is added to a clean one."""
+    """Run a command and wait for it.
+
+    Args:
+        arguments: Command-line arguments.
+        program: Name of the installed script.
+        cwd: Working directory.
+        environment: Variables to add to the clean environment.
+        before: Prefix command that runs the program, such as `prlimit`.
+        timeout: Seconds until the command is killed.
+    """
     return subprocess.run(
         [*before, BIN / program, *arguments],
         cwd=cwd,
@@ -43,8 +52,8 @@ def run(
 
 
 def await_idle(pid: int) -> None:
-    """Wait until a process does nothing: before that, it may know nothing yet of another that it has just begun."""
+    """Wait until a process uses no CPU time, so that it has registered every child it started."""
     process = psutil.Process(pid)
-    spent: tuple[float, ...] = ()
-    while spent != (spent := process.cpu_times()[:2]):
+    cpu_times: tuple[float, ...] = ()
+    while cpu_times != (cpu_times := process.cpu_times()[:2]):
         time.sleep(0.3)

@@ -1,4 +1,4 @@
-"""The demo, run once for all tests of a worker that look at what it leaves behind."""
+"""Runs the demo once for all tests of a pytest-xdist worker."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 from tests.support.commandline import run
 
-# What would lead MLflow elsewhere, if the demo let it.
+# These variables would redirect MLflow if they reached it.
 _TRAPS = {
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     "MLFLOW_REGISTRY_URI": "http://127.0.0.1:9",
@@ -22,15 +22,15 @@ _TRAPS = {
 
 @dataclass(frozen=True)
 class Demo:
-    """What a run of the demo showed and left.
+    """A completed run of the demo.
 
     Attributes:
-        cwd: Where it was run.
-        home: The user's home directory meanwhile.
-        exit_code: Its own.
-        stdout: What it printed.
-        stderr: The same of standard error.
-        left: What was in `cwd` and `home` afterwards.
+        cwd: Its working directory.
+        home: Its HOME directory.
+        exit_code: Its exit code.
+        stdout: Its standard output.
+        stderr: Its standard error.
+        left: The names in `cwd` and in `home` after the run.
     """
 
     cwd: Path
@@ -42,22 +42,24 @@ class Demo:
 
     @property
     def directory(self) -> Path:
-        """What it made."""
+        """The directory that the demo made."""
         return self.cwd / "model-gate-demo"
 
     @property
     def commands(self) -> list[list[str]]:
-        """The commands that it showed."""
+        """The printed commands, as lists of arguments."""
         return [shlex.split(line.removeprefix("$ ")) for line in self.stdout.splitlines() if line.startswith("$ ")]
 
     def report(self, name: str) -> Path:
-        """The report that it left under this name."""
+        """Return the path of a report."""
         return self.directory / "reports" / f"{name}.json"
 
 
 @cache
 def demo_in(root: Path) -> Demo:
-    """The demo, run in a directory of its own below `root`."""
+    """Run the demo in a new directory below `root`."""
     cwd, home = Path(mkdtemp(dir=root)), Path(mkdtemp(dir=root))
-    done = run("demo", cwd=cwd, environment=_TRAPS | {"HOME": str(home)}, timeout=540)
-    return Demo(cwd, home, done.returncode, done.stdout, done.stderr, (os.listdir(cwd), os.listdir(home)))
+    completed = run("demo", cwd=cwd, environment=_TRAPS | {"HOME": str(home)}, timeout=540)
+    return Demo(
+        cwd, home, completed.returncode, completed.stdout, completed.stderr, (os.listdir(cwd), os.listdir(home))
+    )

@@ -1,4 +1,4 @@
-"""What Model Gate says of two files, or of two models."""
+"""Explanations of two files, results of commands, and builders for zip and safetensors files."""
 
 from __future__ import annotations
 
@@ -22,22 +22,28 @@ _SCHEMA = SCHEMAS / "report.schema.json"
 
 
 def explain(directory: Path, name: str, left: bytes, right: bytes) -> Explanation:
-    """The explanation of two contents of a file of that name."""
-    for side, content in (("left", left), ("right", right)):
-        (directory / side).write_bytes(content)
+    """Explain the difference between two contents of a file with this name."""
+    for half, content in (("left", left), ("right", right)):
+        (directory / half).write_bytes(content)
     return Explainer().explain(name, str(directory / "left"), str(directory / "right"))
 
 
 def field_of(explanation: Explanation, name: str) -> FieldChange:
-    """The field of that name."""
-    found = {each.field: each for each in explanation.fields}
-    assert name in found, explanation
-    return found[name]
+    """Return the change of a field, which must be in the explanation."""
+    fields = {change.field: change for change in explanation.fields}
+    assert name in fields, explanation
+    return fields[name]
 
 
 @dataclass(frozen=True)
-class Told:
-    """What a command told: its exit code, its report and what is on the terminal."""
+class CommandResult:
+    """The result of a command.
+
+    Attributes:
+        exit_code: Exit code.
+        report: Content of the report file.
+        text: Standard output.
+    """
 
     exit_code: int
     report: dict[str, Any]
@@ -45,41 +51,41 @@ class Told:
 
     @property
     def comparison(self) -> dict[str, Any]:
-        """The comparison of a diff."""
+        """Comparison of a diff, as in the report."""
         comparison: dict[str, Any] = self.report["comparison"]
         return comparison
 
     def difference(self, path: str) -> dict[str, Any]:
-        """The difference at that path."""
-        found: dict[str, dict[str, Any]] = {each["path"]: each for each in self.comparison["differences"]}
-        assert path in found, found
-        return found[path]
+        """Return the difference at a path, which must be in the report."""
+        differences: dict[str, dict[str, Any]] = {entry["path"]: entry for entry in self.comparison["differences"]}
+        assert path in differences, differences
+        return differences[path]
 
     @property
     def verdict(self) -> str:
-        """As people call it: equal, equivalent or different."""
+        """Verdict: equal, equivalent, different or error."""
         return "equivalent" if self.report["equivalent"] and not self.report["equals"] else self.report["status"]
 
 
-def tell(directory: Path, *arguments: str | Path) -> Told:
-    """Run a command; the report must fit its schema."""
+def run_command(directory: Path, *arguments: str | Path) -> CommandResult:
+    """Run a command that writes its report into `directory`, and validate the report against its schema."""
     file = directory / "report.json"
-    ended = commandline.run(*arguments, "--report-file", file)
+    process = commandline.run(*arguments, "--report-file", file)
     report = json.loads(file.read_text("utf-8"))
     Draft202012Validator(json.loads(_SCHEMA.read_text("utf-8"))).validate(report)
-    assert "Traceback" not in ended.stderr, ended.stderr
-    return Told(ended.returncode, report, ended.stdout)
+    assert "Traceback" not in process.stderr, process.stderr
+    return CommandResult(process.returncode, report, process.stdout)
 
 
-def diff(directory: Path, left: Path, right: Path, *options: str) -> Told:
-    """Diff two directories."""
-    return tell(directory, "diff", left, right, *options)
+def diff(directory: Path, left: Path, right: Path, *options: str) -> CommandResult:
+    """Run `model-gate diff` on two directories."""
+    return run_command(directory, "diff", left, right, *options)
 
 
 def zipped(
     members: Mapping[str, bytes], year: int = 2025, method: int = zipfile.ZIP_STORED, comment: bytes = b""
 ) -> bytes:
-    """An archive of these members, in this order."""
+    """Return a zip archive of these members, in this order."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", method) as archive:
         for name, content in members.items():
@@ -93,7 +99,7 @@ def zipped(
 def safetensors(
     tensors: Mapping[str, tuple[str, list[int], bytes]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """A file of these tensors: type, shape and bytes by name."""
+    """Return a safetensors file. Each tensor has a type, a shape and bytes."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     data = b""
     for name, (kind, shape, content) in tensors.items():

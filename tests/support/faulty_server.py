@@ -1,6 +1,6 @@
-"""A tracking server that misbehaves where a test wants it to.
+"""A tracking server with faults on request.
 
-It speaks as much of MLflow's protocol as a gate needs, over a real socket, and writes down what it is asked.
+The server implements the part of MLflow's protocol that a gate uses, over a real socket, and records all requests.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ MODEL = {
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, as it came."""
+class Request:
+    """A request to the server. The path is decoded."""
 
     path: str
     query: Mapping[str, list[str]]
@@ -36,18 +36,18 @@ class Asked:
 
 @dataclass
 class Call:
-    """A request that is being answered, and the connection to do it on."""
+    """A request in progress, and its connection."""
 
     server: FaultyServer
     handler: BaseHTTPRequestHandler
-    asked: Asked
+    request: Request
 
     def send(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """Answer in full. Give `content_length` to lie about it."""
-        told = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        told |= {name.replace("_", "-").title(): value for name, value in headers.items()}
+        """Send a response. `headers` replace the defaults, such as `content_length`; "" removes a header."""
+        all_headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        all_headers |= {name.replace("_", "-").title(): value for name, value in headers.items()}
         self.handler.send_response(status)
-        for name, value in told.items():
+        for name, value in all_headers.items():
             if value:
                 self.handler.send_header(name, value)
         self.handler.end_headers()
@@ -62,8 +62,8 @@ class Call:
 
     @property
     def file(self) -> bytes:
-        """The content of the file that is asked for."""
-        return self.server.files[self.asked.path.removeprefix(ARTIFACTS).strip("/")]
+        """The content of the requested file."""
+        return self.server.files[self.request.path.removeprefix(ARTIFACTS).strip("/")]
 
 
 Fault = Callable[[Call], None]
@@ -71,15 +71,15 @@ Fault = Callable[[Call], None]
 
 @dataclass
 class FaultyServer:
-    """Use it as a context manager.
+    """A tracking server with faults. Use it as a context manager.
 
     Attributes:
         files: Content by path in the artifact store.
         sources: Source by registered model and version.
-        downloads: Download URI, where it is another than the source.
-        faults: What to do instead of answering, by a part of the path or query of a request.
-        tls: How to speak TLS; in the clear if that is not said.
-        asked: All requests so far.
+        downloads: Download URI by registered model and version, if it differs from the source.
+        faults: Replacement for the normal response, by a part of the request's path or query.
+        requests: All requests so far.
+        tls: TLS settings; None for plain HTTP.
     """
 
     address: str = "127.0.0.1"
@@ -87,7 +87,7 @@ class FaultyServer:
     sources: dict[tuple[str, str], str] = field(default_factory=dict)
     downloads: dict[tuple[str, str], str] = field(default_factory=dict)
     faults: dict[str, Fault] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
+    requests: list[Request] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
     is_closing: threading.Event = field(default_factory=threading.Event)
 
@@ -96,14 +96,14 @@ class FaultyServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Head and body leave together: apart, each answer would wait for an acknowledgement.
+            # Buffer the response: with head and body in separate packets, each response would wait for an ACK.
             wbufsize = 65536
 
             def do_GET(self) -> None:
                 server.answer(self)
 
             def log_message(self, *_: object) -> None:
-                """Nothing: the requests are in `asked`."""
+                """Do not log: the requests are in `requests`."""
 
         self._http = _Http((self.address, 0), Handler)
         if self.tls is not None:
@@ -131,35 +131,36 @@ class FaultyServer:
 
     @property
     def fetched(self) -> list[str]:
-        """The files that were fetched, in order."""
+        """Paths of the requested files, in order."""
         start = ARTIFACTS + "/"
-        return [asked.path.removeprefix(start) for asked in self.asked if asked.path.startswith(start)]
+        return [request.path.removeprefix(start) for request in self.requests if request.path.startswith(start)]
 
     @property
     def authorizations(self) -> set[str | None]:
-        return {asked.authorization for asked in self.asked}
+        """The distinct Authorization headers of all requests."""
+        return {request.authorization for request in self.requests}
 
     def answer(self, handler: BaseHTTPRequestHandler) -> None:
         parts = urlsplit(handler.path)
-        asked = Asked(
+        request = Request(
             unquote(parts.path), parse_qs(parts.query), handler.headers.get("Authorization"), dict(handler.headers)
         )
-        self.asked.append(asked)
-        call = Call(self, handler, asked)
+        self.requests.append(request)
+        call = Call(self, handler, request)
         for part, fault in self.faults.items():
             if part in unquote(handler.path):
                 fault(call)
                 return
-        if asked.path == ARTIFACTS:
-            call.send_json({"files": self.listed(asked)})
-        elif asked.path.startswith(ARTIFACTS):
+        if request.path == ARTIFACTS:
+            call.send_json({"files": self.entries(request)})
+        elif request.path.startswith(ARTIFACTS):
             call.send(call.file, content_type="application/octet-stream")
         else:
             self._registry(call)
 
     def _registry(self, call: Call) -> None:
-        query = {name: values[0] for name, values in call.asked.query.items()}
-        operation = call.asked.path.removeprefix(_API)
+        query = {name: values[0] for name, values in call.request.query.items()}
+        operation = call.request.path.removeprefix(_API)
         model, version = query.get("name", ""), query.get("version", "1")
         source = self.sources.get((model, version))
         if source is None:
@@ -167,14 +168,14 @@ class FaultyServer:
         elif operation == "registered-models/get":
             call.send_json({"registered_model": {"name": model}})
         elif operation == "model-versions/get":
-            found = {"name": model, "version": version, "source": source, "status": "READY"}
-            call.send_json({"model_version": found})
+            data = {"name": model, "version": version, "source": source, "status": "READY"}
+            call.send_json({"model_version": data})
         else:
             call.send_json({"artifact_uri": self.downloads.get((model, version), source)})
 
-    def listed(self, asked: Asked) -> list[dict[str, object]]:
-        """What is in the directory that is asked for."""
-        start = asked.query["path"][0].strip("/") + "/"
+    def entries(self, request: Request) -> list[dict[str, object]]:
+        """Return the entries of the requested directory."""
+        start = request.query["path"][0].strip("/") + "/"
         below = {path.removeprefix(start): content for path, content in self.files.items() if path.startswith(start)}
         listing: dict[str, dict[str, object]] = {}
         for path, content in below.items():
@@ -188,73 +189,74 @@ class _Http(ThreadingHTTPServer):
     request_queue_size = 128
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """A client that goes away is what some tests are about."""
+        """Ignore clients that close the connection: some tests do so."""
 
 
-def ranged(call: Call, tag: str = '"1"', *, until: int | None = None) -> None:
-    """Send the part of the file that is asked for, as MLflow's server does; break off after `until` bytes of it."""
-    asked = call.asked.headers.get("Range", "")
-    if not asked or call.asked.headers.get("If-Range", tag) != tag:
+def serve_range(call: Call, tag: str = '"1"', *, until: int | None = None) -> None:
+    """Send the requested range of the file, as MLflow's server does; break off after `until` bytes of it."""
+    header = call.request.headers.get("Range", "")
+    if not header or call.request.headers.get("If-Range", tag) != tag:
         call.send(call.file, etag=tag)
         return
-    start, stop = (int(number) for number in asked.removeprefix("bytes=").split("-"))
-    part = call.file[start : stop + 1]
+    start, stop = (int(number) for number in header.removeprefix("bytes=").split("-"))
+    content = call.file[start : stop + 1]
     total = len(call.file)
-    call.send(part[:until], 206, content_length=str(len(part)), content_range=f"bytes {start}-{stop}/{total}", etag=tag)
+    content_range = f"bytes {start}-{stop}/{total}"
+    call.send(content[:until], 206, content_length=str(len(content)), content_range=content_range, etag=tag)
     if until is not None:
         call.close()
 
 
-def never(call: Call) -> None:
-    """Accept, and say nothing."""
+def never_respond(call: Call) -> None:
+    """Accept the connection and send nothing."""
     call.server.is_closing.wait()
 
 
 def hang_up(call: Call) -> None:
-    """Close the connection without an answer."""
+    """Close the connection without a response."""
     call.close()
 
 
-def broken_off(call: Call) -> None:
-    """Announce the whole file, send half, close."""
+def break_off(call: Call) -> None:
+    """Send half of the file with the Content-Length of the whole file, and close."""
     call.send(call.file[: len(call.file) // 2], content_length=str(len(call.file)))
     call.close()
 
 
-def cut_short(call: Call) -> None:
-    """Send half of the file as if it were all."""
+def truncate(call: Call) -> None:
+    """Send half of the file with a matching Content-Length."""
     call.send(call.file[: len(call.file) // 2])
 
 
-def unframed(call: Call) -> None:
-    """Send half of the file without saying how long it is."""
+def truncate_without_length(call: Call) -> None:
+    """Send half of the file without a Content-Length."""
     call.send(call.file[: len(call.file) // 2], content_length="", connection="close")
     call.close()
 
 
-def chunk_lost(call: Call) -> None:
-    """Send half of the file in a chunk, and no last chunk."""
+def drop_last_chunk(call: Call) -> None:
+    """Send half of the file in one chunk, and omit the last chunk."""
     half = call.file[: len(call.file) // 2]
     call.send(b"%x\r\n%s\r\n" % (len(half), half), content_length="", transfer_encoding="chunked")
     call.close()
 
 
-def stuck(call: Call) -> None:
-    """Send half of the file, then nothing more."""
+def stall(call: Call) -> None:
+    """Send half of the file, then keep the connection open."""
     call.send(call.file[: len(call.file) // 2], content_length=str(len(call.file)))
     call.server.is_closing.wait()
 
 
 def login_page(call: Call) -> None:
-    """A web page with status 200, as a single sign-on in front of the server sends it."""
+    """Send a web page with status 200, like a single sign-on proxy in front of the server."""
     call.send(b"<!DOCTYPE html><title>Sign in</title>", content_type="text/html")
 
 
 def status(code: int, **headers: str) -> Fault:
-    """Refuse with this status and a page of a proxy."""
+    """Respond with this status and an error page, like a proxy."""
     return lambda call: call.send(b"<h1>Sorry</h1>", code, content_type="text/html", **headers)
 
 
 def listing(*files: Mapping[str, object]) -> Fault:
-    """List these, whatever is asked for."""
+    """Return these entries for every directory."""
     return lambda call: call.send_json({"files": files})

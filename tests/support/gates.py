@@ -1,4 +1,4 @@
-"""Gates on tracking servers, run as a user runs them, with what must hold after every single one."""
+"""Run a gate against tracking servers and check what must hold after every run (report, scratch files, secrets)."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support import commandline
 from tests.support.reports import Json, read_report
 from tests.support.servers import Server
 
-# Of the users on the servers: they must not appear in anything a gate leaves behind.
+# Passwords of the test users. They must not appear in any output or report.
 _PASSWORDS = ("staging-pass-word-1", "p@ss/w:rd#100%-&? +2", "p%40ss%2Fw", "guest-pass-word-1", "secret-of-the-test")
 
 
 @dataclass(frozen=True)
-class Ran:
-    """A gate that has ended."""
+class GateResult:
+    """Outcome of one gate run."""
 
     exit_code: int
     stdout: str
@@ -30,7 +30,7 @@ class Ran:
         return str(self.report["status"])
 
     def require_error(self, kind: str, *texts: str) -> None:
-        """It ended as an error of that type, which says all of `texts` to the user and in the report."""
+        """Assert that the run failed with this error type and printed every one of `texts`."""
         assert (self.exit_code, self.status) == (2, "error"), self
         error = self.report["error"]
         assert error["type"] == kind, error
@@ -47,44 +47,58 @@ def host_of(server: Server | str) -> str:
 
 
 def version(server: Server | str, model: str, version_or_stage: str = "1", **more: str) -> dict[str, str]:
-    """One side of a compare file."""
+    """Return the entry of one tracking server in a compare file."""
     return {"host": host_of(server), "model": model, "version_or_stage": version_or_stage, **more}
 
 
-def compare(directory: Path, first: dict[str, str], second: dict[str, str], *options: str | Path, **how: Any) -> Ran:
-    """Run `compare` on two versions; `how` is as in `run`."""
+def compare(
+    directory: Path, first: dict[str, str], second: dict[str, str], *options: str | Path, **settings: Any
+) -> GateResult:
+    """Run `compare` on two versions; `settings` are passed to `commandline.run`."""
     config = directory / "compare.yaml"
-    # JSON is YAML.
+    # JSON is valid YAML.
     config.write_text(json.dumps({"tracking_server_1": first, "tracking_server_2": second}), "utf-8")
-    command = () if how.get("program") else ("compare",)
-    return run(directory, *command, "--config-file", config, *options, **how)
+    command = () if settings.get("program") else ("compare",)
+    return run(directory, *command, "--config-file", config, *options, **settings)
 
 
 def check(
-    directory: Path, server: Server | str, model: str, version_or_stage: str = "1", *options: str | Path, **how: Any
-) -> Ran:
-    """Run `check` on a version; the host is in the environment, since it may hold a password."""
-    command = () if how.get("program") else ("check",)
-    given = {"MLFLOW_TRACKING_URI": host_of(server)} | how.pop("environment", {})
-    asked = ("--model", model, "--version-or-stage", version_or_stage)
-    return run(directory, *command, *asked, *options, environment=given, **how)
+    directory: Path,
+    server: Server | str,
+    model: str,
+    version_or_stage: str = "1",
+    *options: str | Path,
+    **settings: Any,
+) -> GateResult:
+    """Run `check` on a version. The host is passed in the environment because it may contain a password."""
+    command = () if settings.get("program") else ("check",)
+    environment = {"MLFLOW_TRACKING_URI": host_of(server)} | settings.pop("environment", {})
+    selection = ("--model", model, "--version-or-stage", version_or_stage)
+    return run(directory, *command, *selection, *options, environment=environment, **settings)
 
 
-def run(directory: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None, **how: Any) -> Ran:
-    """Run a command. Whatever its end: a valid report, no scratch files left, no password anywhere, no traceback."""
+def run(
+    directory: Path, *arguments: str | Path, environment: Mapping[str, str] | None = None, **settings: Any
+) -> GateResult:
+    """Run a command in `directory` and read its report.
+
+    Asserts for every run: the report is valid, no scratch file is left, no password is in any output, and a traceback
+    is printed only with `--verbose`.
+    """
     scratch = directory / "scratch"
     scratch.mkdir(exist_ok=True)
     report_file = directory / "report.json"
-    ended = commandline.run(
+    completed = commandline.run(
         *arguments,
         "--report-file",
         report_file,
         cwd=directory,
         environment={"TMPDIR": str(scratch), **(environment or {})},
-        **how,
+        **settings,
     )
-    text = ended.stdout + ended.stderr + report_file.read_text("utf-8")
+    text = completed.stdout + completed.stderr + report_file.read_text("utf-8")
     assert [password for password in _PASSWORDS if password in text] == []
     assert "--verbose" in arguments or "Traceback" not in text, text
     assert list(scratch.iterdir()) == []
-    return Ran(ended.returncode, ended.stdout, ended.stderr, read_report(report_file, ended.returncode))
+    report = read_report(report_file, completed.returncode)
+    return GateResult(completed.returncode, completed.stdout, completed.stderr, report)

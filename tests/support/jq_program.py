@@ -1,4 +1,4 @@
-"""`jq` for machines that have none: jq's own library, behind as much of its command line as the README uses."""
+"""Offer the `jq` command line that the README uses, based on the jq library, for machines without jq."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def main() -> None:
     options = parser.parse_args()
     for value in jq.compile(options.program).input_text(options.file.read_text("utf-8")):
         is_raw = options.raw and isinstance(value, str)
-        print(value if is_raw else json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201  # it is a program
+        print(value if is_raw else json.dumps(value, indent=2, ensure_ascii=False))  # noqa: T201  # command-line output
 
 
 if __name__ == "__main__":

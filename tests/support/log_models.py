@@ -1,6 +1,6 @@
-"""Logs models with the MLflow of the interpreter that runs it, and prints where they are, as JSON.
+"""Logs models with the MLflow of the running interpreter, and prints their directories as JSON.
 
-`log_models.py DIRECTORY NAME…`: the tracking server is a database in DIRECTORY, a name stands for one model, below.
+Usage: `log_models.py DIRECTORY NAME…`. The tracking server is a database in DIRECTORY. A name is a key of MODELS.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 
-import mlflow  # noqa: E402  # after the warnings were silenced
+import mlflow  # noqa: E402  # imports of MLflow emit the warnings filtered above
 import mlflow.pyfunc  # noqa: E402
 import mlflow.sklearn  # noqa: E402
 import sklearn  # noqa: E402
@@ -40,40 +40,41 @@ mlflow.models.set_model(Rule())
 
 
 def estimator(seed: int) -> Any:
-    """The same estimator for the same seed: it is trained on another part of the data for each."""
+    """Train an estimator. Each seed selects another sample of the data, and equal seeds give equal estimators."""
     features, classes = load_wine(return_X_y=True, as_frame=True)
     part = features.sample(frac=0.8, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=20, random_state=seed))
     return model.fit(part, classes[part.index])
 
 
-def sklearn_model(place: dict[str, str], seed: int, **options: Any) -> Any:
-    """Log the estimator of that seed. MLflow is told which package it needs: to find out it would load the model."""
+def sklearn_model(destination: dict[str, str], seed: int, **options: Any) -> Any:
+    """Log the estimator of a seed."""
+    # Without requirements, MLflow would load the model to infer them, which takes long.
     packages = [f"scikit-learn=={sklearn.__version__}"]
-    return mlflow.sklearn.log_model(estimator(seed), **place, pip_requirements=packages, **options)
+    return mlflow.sklearn.log_model(estimator(seed), **destination, pip_requirements=packages, **options)
 
 
-def rule_model(place: dict[str, str], limit: int) -> Any:
-    """Log a pyfunc model with code beside it."""
+def rule_model(destination: dict[str, str], limit: int) -> Any:
+    """Log a pyfunc model from code that imports another module."""
     Path("rule.py").write_text(RULE.replace("3", str(limit)))
     Path("program.py").write_text(PROGRAM)
     return mlflow.pyfunc.log_model(
-        **place, python_model="program.py", code_paths=["rule.py"], pip_requirements=["scikit-learn"]
+        **destination, python_model="program.py", code_paths=["rule.py"], pip_requirements=["scikit-learn"]
     )
 
 
 MODELS = {
-    "default": lambda place: sklearn_model(place, 1),
-    "cloudpickle": lambda place: sklearn_model(place, 1, serialization_format="cloudpickle"),
-    "retrained": lambda place: sklearn_model(place, 2),
-    "retrained_cloudpickle": lambda place: sklearn_model(place, 2, serialization_format="cloudpickle"),
-    "rule": lambda place: rule_model(place, 3),
-    "changed_rule": lambda place: rule_model(place, 4),
+    "default": lambda destination: sklearn_model(destination, 1),
+    "cloudpickle": lambda destination: sklearn_model(destination, 1, serialization_format="cloudpickle"),
+    "retrained": lambda destination: sklearn_model(destination, 2),
+    "retrained_cloudpickle": lambda destination: sklearn_model(destination, 2, serialization_format="cloudpickle"),
+    "rule": lambda destination: rule_model(destination, 3),
+    "changed_rule": lambda destination: rule_model(destination, 4),
 }
 
 
 def main() -> None:
-    """Log what is asked for."""
+    """Log and register the models named on the command line."""
     logging.disable()
     directory = Path(sys.argv[1])
     directory.mkdir(parents=True)
@@ -84,17 +85,17 @@ def main() -> None:
     mlflow.set_experiment(
         experiment_id=MlflowClient(uri).create_experiment("wine", artifact_location=str(directory / "artifacts"))
     )
-    place = {"artifact_path": "model"} if mlflow.__version__.startswith("2.") else {"name": "model"}
-    made = {}
+    destination = {"artifact_path": "model"} if mlflow.__version__.startswith("2.") else {"name": "model"}
+    directories = {}
     for name in sys.argv[2:]:
         with mlflow.start_run():
-            info = MODELS[name](place)
+            info = MODELS[name](destination)
         version = mlflow.register_model(info.model_uri, name)
         location = MlflowClient(uri).get_model_version_download_uri(name, version.version)
-        made[name] = location.removeprefix("file://")
-    sys.stdout.write("\n" + json.dumps({"host": uri, "models": made}) + "\n")
+        directories[name] = location.removeprefix("file://")
+    sys.stdout.write("\n" + json.dumps({"host": uri, "models": directories}) + "\n")
     sys.stdout.flush()
-    # MLflow's threads are of no use any more.
+    # Exits without waiting for MLflow's background threads.
     os._exit(0)
 
 

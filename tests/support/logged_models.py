@@ -1,4 +1,4 @@
-"""Real models, logged by real MLflow in processes of their own: once for all tests."""
+"""Models that MLflow logs in separate processes, once per test run."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ _MLFLOW_2 = ROOT / ".venv-mlflow2" / "bin" / "python"
 
 @dataclass(frozen=True)
 class Logged:
-    """What one process logged.
+    """The models of one logging process.
 
     Attributes:
-        host: Its tracking server, a database.
-        models: The directory of each model, by its name.
+        host: URI of its tracking server, a database.
+        models: Directory of each model, by name.
     """
 
     host: str
@@ -37,7 +37,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class LoggedModels:
-    """The same models, logged by several processes."""
+    """The same models, logged by several processes with MLflow 3 and MLflow 2."""
 
     first: Logged
     second: Logged
@@ -46,46 +46,51 @@ class LoggedModels:
 
 
 def shared(scratch: Path) -> LoggedModels:
-    """The models of this run of the tests; `scratch` is this worker's temporary directory."""
-    # Workers have theirs side by side.
+    """Return the models of this test run. The first caller logs them, and callers in other processes wait.
+
+    Args:
+        scratch: Base temporary directory of this pytest process.
+    """
+    # With pytest-xdist, the base temporary directories of all processes have the same parent.
     directory = (scratch.parent if "PYTEST_XDIST_WORKER" in os.environ else scratch) / "logged"
-    made = directory / "made.json"
+    result_file = directory / "models.json"
     try:
         directory.mkdir()
     except FileExistsError:
         deadline = time.monotonic() + 280
-        while not made.exists():
-            assert time.monotonic() < deadline, "the other worker did not log its models"
+        while not result_file.exists():
+            assert time.monotonic() < deadline, "the other process did not log its models"
             time.sleep(0.1)
     else:
-        partial = directory / "made.partial"
-        partial.write_text(json.dumps(log_all(directory)))
-        partial.rename(made)
-    answers = json.loads(made.read_text())
+        # The rename makes the complete result visible at once.
+        partial = directory / "models.partial"
+        partial.write_text(json.dumps(_log_all(directory)))
+        partial.rename(result_file)
+    results = json.loads(result_file.read_text())
     return LoggedModels(
         **{
-            name: Logged(answer["host"], {each: Path(place) for each, place in answer["models"].items()})
-            for name, answer in answers.items()
+            name: Logged(result["host"], {model: Path(path) for model, path in result["models"].items()})
+            for name, result in results.items()
         }
     )
 
 
-def log_all(directory: Path) -> dict[str, Any]:
-    """Log models: two processes with MLflow 3, since a process has its objects at the same addresses; two with 2."""
-    both = ("default", "cloudpickle", "rule")
+def _log_all(directory: Path) -> dict[str, Any]:
+    """Log the models in two processes for each MLflow, since memory addresses differ only between processes."""
+    common = ("default", "cloudpickle", "rule")
     jobs = {
-        "first": (sys.executable, (*both, "retrained", "retrained_cloudpickle", "changed_rule")),
-        "second": (sys.executable, both),
+        "first": (sys.executable, (*common, "retrained", "retrained_cloudpickle", "changed_rule")),
+        "second": (sys.executable, common),
         "mlflow_2": (str(_MLFLOW_2), ("cloudpickle",)),
         "mlflow_2_again": (str(_MLFLOW_2), ("cloudpickle",)),
     }
     with ThreadPoolExecutor(len(jobs)) as pool:
-        done = {name: pool.submit(_log, directory / name, *job) for name, job in jobs.items()}
-        return {name: future.result() for name, future in done.items()}
+        futures = {name: pool.submit(_log, directory / name, *job) for name, job in jobs.items()}
+        return {name: future.result() for name, future in futures.items()}
 
 
 def _log(directory: Path, python: str, names: tuple[str, ...]) -> Any:
-    ended = subprocess.run(
+    process = subprocess.run(
         [python, _PROGRAM, directory, *names],
         env=commandline.clean_environment() | {"MLFLOW_DISABLE_TELEMETRY": "true"},
         capture_output=True,
@@ -93,5 +98,5 @@ def _log(directory: Path, python: str, names: tuple[str, ...]) -> Any:
         check=False,
         timeout=240,
     )
-    assert ended.returncode == 0, ended.stderr
-    return json.loads(ended.stdout.splitlines()[-1])
+    assert process.returncode == 0, process.stderr
+    return json.loads(process.stdout.splitlines()[-1])

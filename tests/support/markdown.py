@@ -1,4 +1,4 @@
-"""The project's pages as their readers use them: fenced blocks, commands, links, headings."""
+"""Parses the project's Markdown pages: fenced blocks, commands, links and headings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _HEADING = re.compile(r"^(#+) (.+)$", re.MULTILINE)
 
 @dataclass(frozen=True)
 class Block:
-    """A fenced block and the line on which it begins."""
+    """A fenced block and the number of its first line."""
 
     language: str
     text: str
@@ -28,8 +28,8 @@ class Command:
 
     Attributes:
         text: The command.
-        output: What the page shows of its output; None if the page shows none.
-        exit_code: What the page says of it; a command that is shown without one succeeds.
+        output: The output on the page; None if the page has none.
+        exit_code: The exit code on the page; 0 if the page has none.
     """
 
     text: str
@@ -39,18 +39,18 @@ class Command:
 
 @dataclass(frozen=True)
 class Page:
-    """A Markdown file."""
+    """A Markdown page."""
 
     path: Path
 
     @property
     def text(self) -> str:
-        """All of it."""
+        """The whole text."""
         return self.path.read_text("utf-8")
 
     @property
     def prose(self) -> str:
-        """What is not in a fenced block."""
+        """The text without fenced blocks."""
         return _FENCE.sub("", self.text)
 
     @property
@@ -64,22 +64,22 @@ class Page:
 
     @property
     def inline(self) -> list[str]:
-        """The code in its sentences."""
+        """The inline code."""
         return _INLINE.findall(self.prose)
 
     @property
     def links(self) -> list[str]:
-        """Where its links lead."""
+        """The targets of the links."""
         return _LINK.findall(self.prose)
 
     @property
     def anchors(self) -> set[str]:
-        """The names under which its headings can be linked to."""
+        """The anchors of the headings."""
         titles = (title.lower() for _, title in _HEADING.findall(self.prose))
         return {re.sub(r"[^\w\- ]", "", title).replace(" ", "-") for title in titles}
 
     def section(self, title: str) -> str:
-        """What stands under a heading, up to the next one of its level or above."""
+        """Return the text below a heading, up to the next heading of the same or a higher level."""
         start = re.search(rf"^(#+) {re.escape(title)}$", self.text, re.MULTILINE)
         assert start is not None, f"{self.path.name} has no section {title!r}"
         rest = self.text[start.end() :]
@@ -88,7 +88,7 @@ class Page:
 
 
 def commands(block: Block) -> list[Command]:
-    """The commands of a `console` block (after `$`, with their output) or a `bash` block (a line each)."""
+    """Return the commands of a `console` block (after `$`, with output) or a `bash` block (one a line)."""
     if block.language == "bash":
         return [Command(line, None, 0) for line in block.text.splitlines() if line.strip()]
     return list(_console(block.text))
@@ -97,20 +97,23 @@ def commands(block: Block) -> list[Command]:
 def _console(text: str) -> Iterator[Command]:
     pieces = re.split(r"^\$ ", text, flags=re.MULTILINE)
     assert not pieces[0], f"there is output before the first command: {pieces[0]!r}"
-    found = [piece.partition("\n") for piece in pieces[1:]]
-    for (line, _, output), following in zip(found, [*found[1:], ("", "", "")], strict=True):
+    entries = [piece.partition("\n") for piece in pieces[1:]]
+    for (line, _, output), following in zip(entries, [*entries[1:], ("", "", "")], strict=True):
         if line != "echo $?":
             yield Command(line, output or None, int(following[2]) if following[0] == "echo $?" else 0)
 
 
-# What differs from run to run: ids and hashes, sizes, offsets, and the commit, which only a clone has.
+# These values differ between runs: ids, hashes, sizes, offsets, and the commit, which only a clone has.
 _VARIABLE = re.compile(r"…|, commit [0-9a-f]{8}|\b[0-9a-f]{8,}\b|(?<=byte )[\d,]+|\b\d[\d,]{2,}\b")
 
 
 def matched(shown: str, output: str) -> dict[str, str] | None:
-    """What the ids and hashes of a page's excerpt are in what a command printed; None if it printed something else.
+    """Match a page's excerpt with the output of a command.
 
-    `…` stands for anything in a line, and on a line of its own for any lines.
+    In the excerpt, `…` matches any text within a line; a line of only `…` matches any lines.
+
+    Returns:
+        The output's ids and hashes by those of the excerpt; None if the output does not match.
     """
     lines = (r"(?:.*\n)*?" if line == "…" else _pattern(line) + "\n" for line in shown.splitlines())
     match = re.fullmatch("".join(lines), output)
@@ -122,7 +125,7 @@ def matched(shown: str, output: str) -> dict[str, str] | None:
 
 def _pattern(line: str) -> str:
     fixed, variable = _VARIABLE.split(line), _VARIABLE.findall(line)
-    patterns = [*map(_any_such, variable), ""]
+    patterns = [*map(_variable_pattern, variable), ""]
     return "".join(re.escape(text) + pattern for text, pattern in zip(fixed, patterns, strict=True))
 
 
@@ -130,7 +133,7 @@ def _is_id(text: str) -> bool:
     return re.fullmatch(r"[0-9a-f]{8,}", text) is not None
 
 
-def _any_such(text: str) -> str:
+def _variable_pattern(text: str) -> str:
     if text == "…":
         return ".*"
     if text.startswith(", commit"):

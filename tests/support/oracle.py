@@ -1,6 +1,6 @@
-"""The truth about two directories, found in another way than the product's: by `find`, and by reading whole files.
+"""An independent comparison of two directories, by `find` and by reading whole files.
 
-Nothing of the product is imported here.
+Tests compare Model Gate with it, so this module imports nothing of Model Gate.
 """
 
 from __future__ import annotations
@@ -13,11 +13,11 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of two directories.
+    """The correct result for two directories.
 
     Attributes:
-        status: The only right verdict.
-        differences: Path, kind and offset (None unless the kind is `content`) of each; empty if there is no verdict.
+        status: Verdict, or `error`.
+        differences: Path, kind and offset of each difference. The offset is None unless the kind is `content`.
     """
 
     status: str
@@ -25,7 +25,7 @@ class Truth:
 
 
 def truth_of(left: Path, right: Path) -> Truth:
-    """What is true of these two."""
+    """Compare two directories."""
     try:
         left_files, right_files = _files(left), _files(right)
     except (OSError, NotAModelError):
@@ -46,26 +46,26 @@ def truth_of(left: Path, right: Path) -> Truth:
 
 
 def tree_hash(directory: Path, command: str) -> str:
-    """What that shell command, run in the directory, prints as the hash."""
+    """Run a shell command in a directory, and return the hash that it prints first."""
     shell = ["bash", "-o", "pipefail", "-c", command]
     return subprocess.run(shell, cwd=directory, check=True, capture_output=True, text=True).stdout.split()[0]
 
 
 class NotAModelError(Exception):
-    """The directory is not a set of files."""
+    """The directory is missing, empty, unreadable, or has entries that are no files."""
 
 
 def _files(root: Path) -> dict[bytes, bytes]:
-    """Content by path."""
+    """Return the content of each file, by path."""
     if not root.is_dir():
         raise NotAModelError("missing")
     real_root = os.path.realpath(os.fsencode(root))
-    for link in _found(real_root, "-P", "-type", "l", "-printf", r"%p\0"):
+    for link in _find(real_root, "-P", "-type", "l", "-printf", r"%p\0"):
         target = os.path.realpath(link)
         if os.path.commonpath([real_root, target]) != real_root:
             raise NotAModelError("a link leaves it")
     files = {}
-    for line in _found(real_root, "-L", "-mindepth", "1", "-printf", r"%y%P\0"):
+    for line in _find(real_root, "-L", "-mindepth", "1", "-printf", r"%y%P\0"):
         kind, path = line[:1], line[1:]
         if kind == b"f":
             with open(os.path.join(real_root, path), "rb") as file:
@@ -77,17 +77,17 @@ def _files(root: Path) -> dict[bytes, bytes]:
     return files
 
 
-def _found(root: bytes, follow: str, *expression: str) -> list[bytes]:
-    # It ends with 1 for a loop of links, and for what it cannot read.
-    done = subprocess.run(["find", follow, root, *expression], capture_output=True, check=False)
-    if done.returncode:
-        raise NotAModelError(done.stderr)
-    return done.stdout.split(b"\0")[:-1]
+def _find(root: bytes, follow: str, *expression: str) -> list[bytes]:
+    # find exits with 1 on a loop of links or an unreadable entry.
+    process = subprocess.run(["find", follow, root, *expression], capture_output=True, check=False)
+    if process.returncode:
+        raise NotAModelError(process.stderr)
+    return process.stdout.split(b"\0")[:-1]
 
 
 def _offset(left: bytes, right: bytes) -> int:
-    unlike = (index for index, (one, other) in enumerate(zip(left, right, strict=False)) if one != other)
-    return next(unlike, min(len(left), len(right)))
+    offsets = (index for index, (byte, other) in enumerate(zip(left, right, strict=False)) if byte != other)
+    return next(offsets, min(len(left), len(right)))
 
 
 def _is_below_a_file(path: bytes, files: dict[bytes, bytes]) -> bool:
@@ -96,4 +96,4 @@ def _is_below_a_file(path: bytes, files: dict[bytes, bytes]) -> bool:
 
 
 def _is_directory(path: bytes, files: dict[bytes, bytes]) -> bool:
-    return any(other.startswith(path + b"/") for other in files)
+    return any(file.startswith(path + b"/") for file in files)

@@ -1,4 +1,4 @@
-"""Directories of the checkout that tests read."""
+"""Paths of the checkout directories that tests read."""
 
 from __future__ import annotations
 

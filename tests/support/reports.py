@@ -1,4 +1,4 @@
-"""Reports as a user reads them."""
+"""Read and validate JSON reports, and extract their differences."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EXITS = {"equal": {0}, "different": {0, 1}, "error": {2}}
 
 
 def read_report(path: Path, exit_code: int) -> Json:
-    """The report, which must fit its schema and the exit code."""
+    """Read a report and assert that it matches its schema and the exit code."""
     report: Json = json.loads(path.read_bytes())
     require_valid(report)
     assert exit_code in _EXITS[report["status"]], (exit_code, report["status"])
@@ -27,37 +27,40 @@ def read_report(path: Path, exit_code: int) -> Json:
 
 
 def require_valid(report: Json) -> None:
-    """Fail unless the report fits its schema."""
+    """Validate a report against its schema."""
     Draft202012Validator(_SCHEMA, format_checker=FormatChecker()).validate(report)
 
 
 def differences_of(comparison: Json) -> set[tuple[bytes, str, int | None]]:
-    """Exact path, kind and offset of each difference that is listed."""
-    return {(exact_path(each), each["kind"], each.get("offset")) for each in comparison["differences"]}
+    """Return the exact path, kind and offset of each listed difference."""
+    return {
+        (exact_path(difference), difference["kind"], difference.get("offset"))
+        for difference in comparison["differences"]
+    }
 
 
 def exact_path(difference: Json) -> bytes:
-    """The bytes of a difference's path."""
+    """Return the bytes of a difference's path."""
     if "path_base64" in difference:
         return base64.b64decode(difference["path_base64"], validate=True)
     return os.fsencode(difference["path"])
 
 
-_MIRRORED = {"only_left": "only_right", "only_right": "only_left"}
+_MIRRORED_KINDS = {"only_left": "only_right", "only_right": "only_left"}
 
 
 def mirrored(comparison: Json) -> list[Json]:
-    """The differences that the same comparison must have with its sides swapped; texts are left out."""
+    """Return the differences expected when left and right are swapped, without explanations and rewrite reasons."""
     return [
         {
-            **{name: value for name, value in each.items() if name not in {"explanation", "identity"}},
-            "kind": _MIRRORED.get(each["kind"], each["kind"]),
+            **{name: value for name, value in difference.items() if name not in {"explanation", "identity"}},
+            "kind": _MIRRORED_KINDS.get(difference["kind"], difference["kind"]),
             **{
-                f"{one}_{what}": each[f"{other}_{what}"]
-                for one, other in (("left", "right"), ("right", "left"))
-                for what in ("size", "type")
-                if f"{other}_{what}" in each
+                f"{target}_{field}": difference[f"{source}_{field}"]
+                for target, source in (("left", "right"), ("right", "left"))
+                for field in ("size", "type")
+                if f"{source}_{field}" in difference
             },
         }
-        for each in comparison["differences"]
+        for difference in comparison["differences"]
     ]

@@ -1,6 +1,7 @@
-"""What is on the tracking servers: made once, by `servers.py`, in a process of its own, with MLflow's own client.
+"""Fill the tracking servers with runs, models and versions. `servers.py` runs this program once.
 
-Tests read it and do not change it. On standard input come the servers, on standard output goes what was made.
+It reads the servers as JSON from standard input and writes the seeds that tests need to standard output. Tests must
+not change the seeded data.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 
-import mlflow  # noqa: E402  # after the warnings were silenced
+import mlflow  # noqa: E402  # after warnings are silenced
 import mlflow.pyfunc  # noqa: E402
 import mlflow.sklearn  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402
@@ -34,7 +35,7 @@ LINEAGE = {
     "mlflow.databricks.notebookRevisionID": "1700000000000",
 }
 FOREST_FILES = 240
-# Names that a URL would take apart, and a directory that is called like its only file.
+# Names with URL metacharacters, and directories that have the same name as their only file.
 ODD_NAMES = (
     "a",
     "a?b",
@@ -53,25 +54,25 @@ ODD_NAMES = (
     "tags/__pycache__/.git",
     "zero",
 )
-# Version 2 differs in these, of which each has a neighbour that it must not be taken for.
+# Files that differ in version 2. Each has a similar name beside it that must not be confused with it.
 ODD_CHANGED = ("a?b", "deep/same/same", "gro\u0308ße", "same/same")
 
 
 class Forest(PythonModel):
-    """A model that reads its artifacts; it is never loaded here."""
+    """A model with artifacts. It is saved but never loaded."""
 
-    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow reads its hints
+    def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow inspects the signature
         return model_input
 
 
 class Seeder:
-    """One tracking server, being filled."""
+    """Client that fills one tracking server."""
 
     def __init__(self, server: dict[str, str]) -> None:
         self.host = server["url"]
         self.directory = Path(server["directory"])
         self.artifacts = self.directory / "artifacts"
-        # As variables, since one process talks to several servers.
+        # Environment variables, because one process talks to several servers.
         self._login = {
             "MLFLOW_TRACKING_USERNAME": server["username"] or "-",
             "MLFLOW_TRACKING_PASSWORD": server["password"] or "-",
@@ -81,7 +82,7 @@ class Seeder:
 
     @property
     def client(self) -> MlflowClient:
-        """Its client, whose credentials hold until another server's is used."""
+        """The MLflow client; selects this server's credentials until another seeder is used."""
         os.environ.update(self._login)
         return self._client
 
@@ -94,7 +95,7 @@ class Seeder:
         return str(self.client.create_model_version(name, source, run_id).version)
 
     def upload(self, name: str, directory: Path, tags: dict[str, str] | None = None) -> str:
-        """Register a directory as an artifact of a run, as MLflow 2 and export tools do; returns the source."""
+        """Log a directory as a run artifact, register it as MLflow 2 and export tools do, and return the source."""
         run = self.run(**(tags or {}))
         self.client.log_artifacts(run.info.run_id, str(directory), "model")
         source = f"{run.info.artifact_uri}/model"
@@ -102,7 +103,7 @@ class Seeder:
         return source
 
     def place(self, name: str, directory: Path) -> str:
-        """The same, past MLflow's client, which cannot upload every name: straight into the store."""
+        """Like `upload`, but copy into the artifact store directly: the MLflow client cannot upload every name."""
         run = self.run()
         source = f"{run.info.artifact_uri}/model"
         shutil.copytree(directory, self.artifacts / source.partition(":")[2].strip("/"))
@@ -110,7 +111,7 @@ class Seeder:
         return source
 
     def log(self, model: Any, **register: str) -> Any:
-        """Log it as MLflow 3 does: as a logged model beside the run."""
+        """Log a model as MLflow 3 does: as a logged model outside the run."""
         os.environ.update(self._login)
         mlflow.set_tracking_uri(self.host)
         mlflow.set_registry_uri(self.host)
@@ -128,11 +129,11 @@ class Seeder:
 
 
 def main() -> None:
-    """Fill the three servers."""
+    """Fill the three servers and write the seeds."""
     work = Path(sys.argv[1]) / "models"
     work.mkdir()
-    asked = json.load(sys.stdin)
-    staging, production, old = (Seeder(asked[name]) for name in ("staging", "production", "old"))
+    servers = json.load(sys.stdin)
+    staging, production, old = (Seeder(servers[name]) for name in ("staging", "production", "old"))
     features, classes = load_wine(return_X_y=True)
     model = LogisticRegression(max_iter=5).fit(features, classes)
 
@@ -169,32 +170,32 @@ def main() -> None:
         "forest_files": FOREST_FILES,
         "odd_files": len(ODD_NAMES) + 1,
         "odd_changed": ODD_CHANGED,
-        **_trouble(staging, wine),
+        **_upload_invalid_versions(staging, wine),
     }
-    _forest(work / "forest", staging, production)
-    _odd(work, staging, production)
-    _guest(asked["staging"])
+    _upload_forest(work / "forest", staging, production)
+    _upload_odd_names(work, staging, production)
+    _create_guest(servers["staging"])
     sys.stdout.write("\n" + json.dumps(seeds) + "\n")
     sys.stdout.flush()
-    # MLflow's threads are of no use any more.
+    # Exit without waiting for MLflow's background threads.
     os._exit(0)
 
 
 def _changed_copy(original: Path, copy: Path, file: str) -> Path:
-    """The same directory with one byte of one file changed."""
+    """Copy a directory and change one byte of one file."""
     shutil.copytree(original, copy)
-    _change(copy / file)
+    _change_byte(copy / file)
     return copy
 
 
-def _change(file: Path) -> None:
+def _change_byte(file: Path) -> None:
     content = bytearray(file.read_bytes())
     content[len(content) // 2] ^= 1
     file.write_bytes(content)
 
 
-def _trouble(staging: Seeder, wine: Path) -> dict[str, str]:
-    """Versions with something wrong with them."""
+def _upload_invalid_versions(staging: Seeder, wine: Path) -> dict[str, str]:
+    """Register versions whose source, run or model files are missing."""
     client = staging.client
     client.create_registered_model("Empty")
     run = staging.run()
@@ -208,15 +209,15 @@ def _trouble(staging: Seeder, wine: Path) -> dict[str, str]:
     client.delete_model_version("Original", "1")
 
     lost = staging.upload("Lost Run", wine).split("/")[-3]
-    # All that `mlflow gc` leaves of a run is its version.
+    # `mlflow gc` deletes the run and keeps its version.
     with sqlite3.connect(staging.directory / "mlflow.db") as database:
         database.execute("DELETE FROM runs WHERE run_uuid = ?", (lost,))
 
     return {"orphan_source": source, "lost_run": lost}
 
 
-def _forest(directory: Path, staging: Seeder, production: Seeder) -> None:
-    """A pyfunc model with code, data and hundreds of files."""
+def _upload_forest(directory: Path, staging: Seeder, production: Seeder) -> None:
+    """Upload a pyfunc model with code, data and hundreds of files."""
     data = directory.with_name("forest_data")
     for number in range(FOREST_FILES):
         file = data / f"level{number % 6}" / f"part-{number:05}.bin"
@@ -237,26 +238,27 @@ def _forest(directory: Path, staging: Seeder, production: Seeder) -> None:
     production.place("Forest", _changed_copy(directory, directory.with_name("forest_2"), "code/trees.py"))
 
 
-def _odd(work: Path, staging: Seeder, production: Seeder) -> None:
+def _upload_odd_names(work: Path, staging: Seeder, production: Seeder) -> None:
+    """Upload a model whose file names are hard to encode, and a version with changed files."""
     odd = work / "odd"
     for name in (*ODD_NAMES, "MLmodel"):
         file = odd / name
         file.parent.mkdir(parents=True, exist_ok=True)
-        # All of one length: sizes tell nothing.
+        # Equal sizes, so that only the bytes can differ.
         file.write_bytes(b"" if name == "zero" else f"content of {name}".encode().ljust(40))
     staging.place("Odd", odd)
     production.place("Odd", odd)
     changed = work / "odd_changed"
     shutil.copytree(odd, changed)
     for name in ODD_CHANGED:
-        _change(changed / name)
+        _change_byte(changed / name)
     production.place("Odd", changed)
 
 
-def _guest(server: dict[str, str]) -> None:
-    """A user without any permission."""
+def _create_guest(server: dict[str, str]) -> None:
+    """Create a user without any permission."""
     login = base64.b64encode(f"{server['username']}:{server['password']}".encode()).decode()
-    request = urllib.request.Request(  # noqa: S310  # our own server
+    request = urllib.request.Request(  # noqa: S310  # local test server
         f"{server['url']}/api/2.0/mlflow/users/create",
         json.dumps({"username": "guest", "password": "guest-pass-word-1"}).encode(),
         {"Content-Type": "application/json", "Authorization": f"Basic {login}"},

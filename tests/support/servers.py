@@ -1,8 +1,7 @@
-"""The tracking servers that the tests talk to: two of the current MLflow, with users and passwords, and one MLflow 2.
+"""Start the tracking servers of the tests: two of the current MLflow with basic authentication, and one MLflow 2.
 
-Run as a program, this is their keeper: it starts and seeds them, writes `servers.json` when they are ready, and ends
-them when it is asked to or when the process that it works for is gone. So one set of servers serves all of pytest's
-workers, and none outlives the tests, however these end.
+Run as a program, this module is the supervisor: it starts and seeds the servers, writes `servers.json` when they are
+ready, and stops them on SIGTERM or when the owner process is gone. All pytest workers share one set of servers.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ from urllib.parse import quote
 from tests.support.paths import ROOT, SUPPORT
 
 MANIFEST = "servers.json"
-ENDED = "ended"
+STOPPED = "stopped"
 _START_SECONDS = 240
 _USERS = (
     ("staging", "ada", "staging-pass-word-1"),
-    # What user-info needs percent-encoding for.
+    # Characters that need percent-encoding in the user-info of a URL.
     ("production", "bob@example.com", "p@ss/w:rd#100%-&? +2"),
     ("old", "", ""),
 )
@@ -38,7 +37,7 @@ _USERS = (
 
 @dataclass(frozen=True)
 class Server:
-    """A tracking server that runs."""
+    """A running tracking server."""
 
     url: str
     username: str
@@ -47,19 +46,19 @@ class Server:
 
     @property
     def host(self) -> str:
-        """Its address with user-info, as a user would give it."""
+        """The server's URL with credentials."""
         if not self.username:
             return self.url
         return self.url.replace("://", f"://{quote(self.username, safe='')}:{quote(self.password, safe='')}@")
 
     def stored(self, uri: str) -> Path:
-        """The directory in which it keeps what is at an `mlflow-artifacts:` URI."""
+        """Return the directory that stores the files of an `mlflow-artifacts:` URI."""
         return Path(self.directory) / "artifacts" / uri.partition(":")[2].strip("/")
 
 
 @dataclass(frozen=True)
 class Servers:
-    """What the tests are given; `seeds` is what `seeds.py` tells of what it made."""
+    """The three servers, and the identifiers of the seeded data (`seeds.py`)."""
 
     staging: Server
     production: Server
@@ -73,9 +72,9 @@ class Servers:
         return cls(staging, production, old, data["seeds"])
 
 
-def start_keeper(directory: Path, owner: int) -> subprocess.Popen[bytes]:
-    """Have the servers started, for as long as the process `owner` lives."""
-    with (directory / "keeper.log").open("wb") as log:
+def start_supervisor(directory: Path, owner: int) -> subprocess.Popen[bytes]:
+    """Start the supervisor. It stops the servers when the process `owner` is gone."""
+    with (directory / "supervisor.log").open("wb") as log:
         return subprocess.Popen(
             [sys.executable, "-m", "tests.support.servers", str(directory), str(owner)],
             cwd=ROOT,
@@ -87,7 +86,7 @@ def start_keeper(directory: Path, owner: int) -> subprocess.Popen[bytes]:
 
 
 def wait_for(directory: Path) -> Servers:
-    """The servers, once they are ready."""
+    """Wait until the servers are ready and return them."""
     deadline = time.monotonic() + _START_SECONDS
     while not (directory / MANIFEST).exists():
         if (directory / "failed").exists() or time.monotonic() > deadline:
@@ -98,13 +97,13 @@ def wait_for(directory: Path) -> Servers:
 
 
 def free_port(address: str = "127.0.0.1") -> int:
-    """A port that nobody listens on."""
+    """Return an unused port."""
     with socket.create_server((address, 0)) as listener:
         return int(listener.getsockname()[1])
 
 
 def environment(**more: str) -> dict[str, str]:
-    """This process's environment without anything that would lead MLflow somewhere."""
+    """Return os.environ without variables that configure MLflow or Databricks, plus `more`."""
     misleading = ("MLFLOW_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(misleading)} | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -113,46 +112,46 @@ def environment(**more: str) -> dict[str, str]:
 
 
 def _start(name: str, directory: Path, username: str, password: str) -> tuple[subprocess.Popen[bytes], Server]:
-    own = directory / name
-    own.mkdir()
+    home = directory / name
+    home.mkdir()
     port = free_port()
     program = ROOT / ".venv-mlflow2/bin/mlflow" if name == "old" else Path(sys.executable).with_name("mlflow")
     command = [str(program), "server", "--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{own}/mlflow.db", "--serve-artifacts"]
-    command += ["--artifacts-destination", str(own / "artifacts")]
+    command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts"]
+    command += ["--artifacts-destination", str(home / "artifacts")]
     more = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     if username:
         command += ["--app-name", "basic-auth"]
-        more |= {"MLFLOW_AUTH_CONFIG_PATH": str(own / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests"}
+        more |= {"MLFLOW_AUTH_CONFIG_PATH": str(home / "auth.ini"), "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests"}
         settings = {
             "default_permission": "NO_PERMISSIONS",
-            "database_uri": f"sqlite:///{own}/auth.db",
+            "database_uri": f"sqlite:///{home}/auth.db",
             "admin_username": username,
             "admin_password": password.replace("%", "%%"),
-            # Hashing a password costs more than answering a request.
+            # Password hashing is slow, so each login is cached for the whole test run.
             "auth_cache_ttl_seconds": "3600",
         }
         lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]
-        (own / "auth.ini").write_text("\n".join(lines), "utf-8")
-    with (own / "server.log").open("wb") as log:
+        (home / "auth.ini").write_text("\n".join(lines), "utf-8")
+    with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(
             command,
             env=environment(**more),
-            cwd=own,
+            cwd=home,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
-            # A server is several processes: they end as a group.
+            # A server runs several processes; the process group stops them together.
             start_new_session=True,
         )
-    return process, Server(f"http://127.0.0.1:{port}", username, password, str(own))
+    return process, Server(f"http://127.0.0.1:{port}", username, password, str(home))
 
 
 def _await_health(process: subprocess.Popen[bytes], server: Server) -> None:
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=5):  # noqa: S310  # our own server
+            with urllib.request.urlopen(f"{server.url}/health", timeout=5):  # noqa: S310  # local test server
                 return
         except (urllib.error.URLError, OSError):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -161,20 +160,20 @@ def _await_health(process: subprocess.Popen[bytes], server: Server) -> None:
 
 
 def _seed(servers: Mapping[str, Server], directory: Path) -> Any:
-    asked = json.dumps({name: asdict(server) for name, server in servers.items()})
-    seeding = subprocess.run(
+    server_data = json.dumps({name: asdict(server) for name, server in servers.items()})
+    completed = subprocess.run(
         [sys.executable, str(SUPPORT / "seeds.py"), str(directory)],
-        # On standard input, since there are passwords in it.
-        input=asked.encode(),
+        # Standard input, because the data contains passwords.
+        input=server_data.encode(),
         env=environment(),
         cwd=directory,
         stdout=subprocess.PIPE,
         check=True,
     )
-    return json.loads(seeding.stdout.splitlines()[-1])
+    return json.loads(completed.stdout.splitlines()[-1])
 
 
-def _keep(directory: Path, owner: int) -> None:
+def _supervise(directory: Path, owner: int) -> None:
     processes: list[subprocess.Popen[bytes]] = []
     servers: dict[str, Server] = {}
     try:
@@ -193,12 +192,12 @@ def _keep(directory: Path, owner: int) -> None:
         (directory / "failed").touch()
         raise
     finally:
-        # Whoever asks again must not end this before the servers are.
+        # A second SIGTERM must not interrupt the cleanup.
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         for process in processes:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-        (directory / ENDED).touch()
+        (directory / STOPPED).touch()
 
 
 def _is_alive(process: int) -> bool:
@@ -209,10 +208,10 @@ def _is_alive(process: int) -> bool:
     return True
 
 
-def _end(_: int, __: FrameType | None) -> None:
+def _exit(_: int, __: FrameType | None) -> None:
     raise SystemExit
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, _end)
-    _keep(Path(sys.argv[1]), int(sys.argv[2]))
+    signal.signal(signal.SIGTERM, _exit)
+    _supervise(Path(sys.argv[1]), int(sys.argv[2]))

@@ -1,4 +1,4 @@
-"""Runs a command that may read only what permission bits allow, even if it is root's: `unprivileged.py COMMAND…`."""
+"""Run a command that obeys file permission bits even when it runs as root: `unprivileged.py COMMAND…`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ _CAP_DAC_READ_SEARCH = 2
 
 
 def main() -> None:
-    """Give up what lets root read everything, and become the command."""
+    """Drop the capabilities that bypass permission bits, then replace this process with the command."""
     if os.geteuid() == 0:
         libc = ctypes.CDLL(None, use_errno=True)
         for capability in (_CAP_DAC_OVERRIDE, _CAP_DAC_READ_SEARCH):
-            # What is not in the bounding set is not granted to root when it executes a program.
+            # execve grants root only the capabilities in the bounding set.
             if libc.prctl(_PR_CAPBSET_DROP, capability, 0, 0, 0) != 0:
                 raise OSError(ctypes.get_errno(), "prctl(PR_CAPBSET_DROP)")
-    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is wanted
+    os.execvp(sys.argv[1], sys.argv[1:])  # noqa: S606  # no shell is needed
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The logged models, made once for all workers."""
+"""Fixtures for unit tests that read models logged by MLflow."""
 
 from __future__ import annotations
 
@@ -10,5 +10,5 @@ from tests.support.logged_models import LoggedModels
 
 @pytest.fixture(scope="session")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> LoggedModels:
-    """Models that MLflow logged. Tests must not change them."""
+    """Models that MLflow logged, shared by all tests of the run. Tests must not change them."""
     return logged_models.shared(tmp_path_factory.getbasetemp())

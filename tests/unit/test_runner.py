@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -16,7 +16,6 @@ from model_gate.domain.request import DiffRequest, Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.runner import Command, run_command
-from model_gate.sources.worker_process import WorkerProcess
 from tests.support.commandline import BIN, clean_environment, run
 from tests.support.reports import read_report
 
@@ -51,10 +50,8 @@ def test_unexpected_exception_is_an_error_and_never_a_verdict(
 
 
 def test_report_that_does_not_fit_its_schema_is_not_published(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    def run_gate(
-        request: Request, environment: Mapping[str, str], progress: Progress, process: WorkerProcess | None
-    ) -> Outcome:
-        outcome = gate.run(request, environment, progress, process)
+    def run_gate(request: Request, environment: Mapping[str, str], progress: Progress, *arguments: Any) -> Outcome:
+        outcome = gate.run(request, environment, progress, *arguments)
         invalid = {
             name: replace(comparison, equals="yes")  # type: ignore[arg-type]  # the schema wants a boolean
             for name, comparison in outcome.comparisons.items()
@@ -67,16 +64,15 @@ def test_report_that_does_not_fit_its_schema_is_not_published(models: Path, capf
 
 
 def test_verdict_without_a_report_is_an_error(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    def run_gate(
-        request: Request, environment: Mapping[str, str], progress: Progress, process: WorkerProcess | None
-    ) -> Outcome:
-        outcome = gate.run(request, environment, progress, process)
+    def run_gate(request: Request, environment: Mapping[str, str], progress: Progress, *arguments: Any) -> Outcome:
+        outcome = gate.run(request, environment, progress, *arguments)
         (models / "report.json").mkdir()
         return outcome
 
     assert run_command(diff_command(models), run_gate=run_gate) == 2
     streams = capfd.readouterr()
-    assert "Cannot write the report" in streams.err
+    assert "The report file" in streams.err
+    assert "is a directory" in streams.err
     assert streams.out == ""
 
 

@@ -1,1 +1,1 @@
-"""How a tracking server is reached: hosts, environments, Databricks logins, and redaction of credentials."""
+"""Access to tracking servers: hosts, worker environments, Databricks logins, and redaction of credentials."""

@@ -1,7 +1,10 @@
-"""Databricks workspaces as users name them: hosts, profiles, the fields of a login, and the kind of registry.
+"""Databricks workspaces: their names, their profiles, and the login that a worker receives.
 
-A login never travels as a file or as `DATABRICKS_*` variables, in which MLflow and the Databricks SDK would mix it with
-what else they find: its fields go to the one process that talks to this workspace.
+A worker receives the fields of its own login in one variable. In a file or in `DATABRICKS_*` variables, MLflow and the
+Databricks SDK would mix them with other logins.
+
+>>> parse_workspace_name("databricks-uc://prod")
+WorkspaceName(profile='prod', registry=<RegistryKind.UNITY_CATALOG: 'unity-catalog'>)
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from model_gate.access.databrickscfg import Login, config_file, read_profiles
@@ -18,10 +22,10 @@ from model_gate.errors import InputError
 
 LOGIN_VARIABLE = "MODEL_GATE_DATABRICKS_LOGIN"
 _SCHEMES = ("databricks", "databricks-uc")
-SHAPES = "Name it like databricks://PROFILE, databricks-uc://PROFILE, databricks or databricks-uc."
+_FORMS = "Name it like databricks://PROFILE, databricks-uc://PROFILE, databricks or databricks-uc."
 _REQUEST_URL, _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _OIDC_VARIABLE = "DATABRICKS_OIDC_TOKEN"
-# Where the process finds the ID token, whatever the variable was called that it came in.
+# The worker's variable for the ID token, whatever the user's variable is called.
 _ID_TOKEN = "MODEL_GATE_ID_TOKEN"  # noqa: S105  # a name
 _DEFAULT = "DEFAULT"
 
@@ -44,8 +48,8 @@ _FIELDS = {
 }
 _SECRET_FIELDS = frozenset({"token", "client_secret", "azure_client_secret"})
 _SECRET_VARIABLES = (*(_FIELDS[name] for name in sorted(_SECRET_FIELDS)), _REQUEST_TOKEN, _OIDC_VARIABLE)
-# What each kind of login cannot do without.
-_NEEDED = {
+# The fields that each auth_type requires.
+_REQUIRED = {
     "pat": ("token",),
     "oauth-m2m": ("client_id", "client_secret"),
     "github-oidc": ("client_id",),
@@ -54,44 +58,66 @@ _NEEDED = {
 }
 
 
+@dataclass(frozen=True)
+class WorkspaceName:
+    """A workspace as users name it: `databricks[-uc][://PROFILE]`.
+
+    Attributes:
+        profile: The profile; "" for the login in the environment, or the default profile.
+        registry: Unity Catalog for `databricks-uc`; None if the model's name decides.
+    """
+
+    profile: str = ""
+    registry: RegistryKind | None = None
+
+
 def is_databricks(text: str) -> bool:
-    """Whether this names a workspace, rightly or wrongly."""
+    """Return whether a text names a workspace, even if its form is wrong."""
     return text.partition(":")[0] in _SCHEMES
 
 
-def parse_workspace(text: str, environment: Mapping[str, str]) -> WorkspaceLogin:
-    """The workspace that `databricks[-uc][://PROFILE]` names, with its login.
+def parse_workspace_name(text: str) -> WorkspaceName:
+    """Parse `databricks[-uc][://PROFILE]`.
 
     Raises:
-        InputError: There is no such profile, or the login lacks something; the message never repeats a value.
+        InputError: The text has another form.
     """
     match = re.fullmatch(r"(databricks(?:-uc)?)(?:://([^/?#]*)/?)?", text)
     if match is None:
-        raise InputError(f"{text!r} is not the name of a Databricks workspace.", SHAPES)
+        raise InputError(f"{text!r} is not the name of a Databricks workspace.", _FORMS)
     scheme, profile = match.groups()
     if profile and ":" in profile:
         raise InputError(
             f"{text!r} names a secret scope, which only a notebook can read.",
             "Name a profile: databricks://PROFILE.",
         )
-    login = _profile(profile, environment) if profile else _without_profile(environment)
+    return WorkspaceName(profile or "", RegistryKind.UNITY_CATALOG if scheme == "databricks-uc" else None)
+
+
+def find_login(workspace: WorkspaceName, environment: Mapping[str, str]) -> WorkspaceLogin:
+    """Return the login to a workspace, from its profile in the config file or from the environment.
+
+    Raises:
+        InputError: There is no such profile, or its login is incomplete or ambiguous. The message contains no value.
+    """
+    login = _profile(workspace.profile, environment) if workspace.profile else _default_login(environment)
     url = _url(login)
     auth_type = _auth_type(login, environment)
-    for needed in _NEEDED[auth_type]:
-        if not login.fields.get(needed):
-            raise _lacking(login, needed, f", which {auth_type} needs")
+    for name in _REQUIRED[auth_type]:
+        if not login.fields.get(name):
+            raise _missing(login, name, f", which {auth_type} needs")
     fields = {name: value for name, value in login.fields.items() if name in _FIELDS and value}
     fields |= {"host": url, "auth_type": auth_type}
     if auth_type == "env-oidc":
         fields["oidc_token_env"] = _ID_TOKEN
-    own = _only(auth_type, fields)
+    fields = _only(auth_type, fields)
     variables = _variables(login, auth_type, environment)
     return WorkspaceLogin(
         url,
-        tuple(sorted(own.items())),
+        tuple(sorted(fields.items())),
         tuple(sorted(variables.items())),
-        _secrets_in(own, variables),
-        RegistryKind.UNITY_CATALOG if scheme == "databricks-uc" else None,
+        _secrets_in(fields, variables),
+        workspace.registry,
     )
 
 
@@ -101,7 +127,7 @@ def _secrets_in(fields: Mapping[str, str], variables: Mapping[str, str]) -> tupl
 
 
 def login_environment(login: WorkspaceLogin) -> dict[str, str]:
-    """The variables of the worker that talks to this workspace; the worker removes the login from its environment."""
+    """Return the login variables of a workspace's worker, which removes them from its environment once read."""
     is_catalog = login.registry is RegistryKind.UNITY_CATALOG
     return {
         **dict(login.variables),
@@ -112,17 +138,17 @@ def login_environment(login: WorkspaceLogin) -> dict[str, str]:
 
 
 def login_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The secret values of any login in these variables."""
+    """Return the secret values of all Databricks logins in an environment."""
     return tuple(environment[name] for name in _SECRET_VARIABLES if environment.get(name))
 
 
 def _only(auth_type: str, fields: Mapping[str, str]) -> dict[str, str]:
-    """The login without what belongs to other kinds of login: the SDK would weigh one against the other."""
-    foreign = {name for needed in _NEEDED.values() for name in needed} - set(_NEEDED[auth_type])
+    """Return the fields without those of other auth_types, which the SDK could prefer."""
+    foreign = {name for names in _REQUIRED.values() for name in names} - set(_REQUIRED[auth_type])
     return {name: value for name, value in fields.items() if name not in foreign}
 
 
-def _without_profile(environment: Mapping[str, str]) -> Login:
+def _default_login(environment: Mapping[str, str]) -> Login:
     fields = {name: environment[variable].strip() for name, variable in _FIELDS.items() if environment.get(variable)}
     if "host" in fields:
         return Login("The login in the DATABRICKS_* variables", fields, {}, _FIELDS)
@@ -132,7 +158,7 @@ def _without_profile(environment: Mapping[str, str]) -> Login:
         raise InputError(
             f"The Databricks host without a profile has no login: DATABRICKS_HOST is not set, and {path} has no"
             f" [{_DEFAULT}] profile.",
-            f"Set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile. {_known(read_profiles(path))}",
+            f"Set DATABRICKS_HOST and DATABRICKS_TOKEN, or name a profile. {_known_profiles(read_profiles(path))}",
         )
     return _profile(profile, environment)
 
@@ -143,34 +169,43 @@ def _profile(name: str, environment: Mapping[str, str]) -> Login:
     if name not in profiles:
         near = difflib.get_close_matches(name, profiles, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        what = f"There is no Databricks profile {name!r}: {path}"
         reason = "has no such section" if path.exists() else "does not exist"
-        raise InputError(f"{what} {reason}.", f"{hint}{_known(profiles)}")
-    return profiles[name]
+        raise InputError(
+            f"There is no Databricks profile {name!r}: {path} {reason}.", f"{hint}{_known_profiles(profiles)}"
+        )
+    login = profiles[name]
+    for field, value in login.fields.items():
+        # Most likely the indented line was meant as the next field.
+        if field in _FIELDS and "\n" in value:
+            raise InputError(
+                f"{login.at(field)} has a {field} that continues on an indented line.",
+                "Write each field on one line that is not indented.",
+            )
+    return login
 
 
-def _known(profiles: Iterable[str]) -> str:
+def _known_profiles(profiles: Iterable[str]) -> str:
     names = sorted(profiles)
     if not names:
-        return "Write the profile into ~/.databrickscfg, or into the file that DATABRICKS_CONFIG_FILE names."
+        return "Write the profile into ~/.databrickscfg, or set DATABRICKS_CONFIG_FILE to the file that has it."
     return f"Known profiles: {', '.join(names)}."
 
 
 def _url(login: Login) -> str:
-    """The workspace's address, without what a browser's address bar adds to it."""
+    """Return the workspace's address, without the path and query of an address copied from a browser."""
     text = login.fields.get("host", "")
     if not text:
-        raise _lacking(login, "host")
+        raise _missing(login, "host")
     try:
         parts = urlsplit(text if "://" in text else f"https://{text}")
         port = parts.port
     except ValueError as error:
         raise InputError(f"{login.at('host')} has a malformed host.", "Write https://….") from error
     if parts.scheme not in {"https", "http"} or not parts.hostname or parts.username:
-        raise InputError(f"{login.at('host')} has a host that is no address of a workspace.", "Write https://….")
+        raise InputError(f"{login.at('host')} has a host that is not the address of a workspace.", "Write https://….")
     if parts.scheme == "http" and parts.hostname not in LOOPBACK:
         raise InputError(
-            f"{login.at('host')} has an http:// host: its token would travel in the clear.", "Write https://…."
+            f"{login.at('host')} has an http:// host, which would send the token unencrypted.", "Write https://…."
         )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
@@ -178,17 +213,17 @@ def _url(login: Login) -> str:
 
 def _auth_type(login: Login, environment: Mapping[str, str]) -> str:
     fields = login.fields
-    if asked := fields.get("auth_type"):
-        if asked not in _NEEDED:
+    if auth_type := fields.get("auth_type"):
+        if auth_type not in _REQUIRED:
             raise InputError(
-                f"{login.at('auth_type')} asks for an auth_type that Model Gate does not know.",
-                f"Known are {', '.join(_NEEDED)}.",
+                f"{login.at('auth_type')} asks for an auth_type that Model Gate does not support.",
+                f"Set auth_type to one of {', '.join(_REQUIRED)}.",
             )
-        return asked
-    complete = [kind for kind in ("pat", "oauth-m2m", "azure-client-secret") if all(map(fields.get, _NEEDED[kind]))]
+        return auth_type
+    complete = [kind for kind in ("pat", "oauth-m2m", "azure-client-secret") if all(map(fields.get, _REQUIRED[kind]))]
     if len(complete) > 1:
         raise InputError(
-            f"{login.at()} holds more than one login: {' and '.join(complete)}.", "Say which with auth_type."
+            f"{login.at()} holds more than one login: {' and '.join(complete)}.", "Choose one with auth_type."
         )
     if complete:
         return complete[0]
@@ -197,18 +232,18 @@ def _auth_type(login: Login, environment: Mapping[str, str]) -> str:
             return "env-oidc"
         if _REQUEST_URL in environment:
             return "github-oidc"
-        raise _lacking(login, "client_secret", " and no auth_type")
+        raise _missing(login, "client_secret", " and no auth_type")
     if fields.get("azure_client_id") or fields.get("azure_client_secret"):
-        raise _lacking(login, next(name for name in _NEEDED["azure-client-secret"] if not fields.get(name)))
+        raise _missing(login, next(name for name in _REQUIRED["azure-client-secret"] if not fields.get(name)))
     if fields.get("client_secret"):
-        raise _lacking(login, "client_id")
-    raise _lacking(login, "token", ", and no other login")
+        raise _missing(login, "client_id")
+    raise _missing(login, "token", ", and no other login")
 
 
-def _lacking(login: Login, name: str, more: str = "") -> InputError:
+def _missing(login: Login, name: str, reason: str = "") -> InputError:
     return InputError(
-        f"{login.at()} has no {login.spelling.get(name, name)}{more}.",
-        "A login is host and token; host, client_id and client_secret; or host, client_id and auth_type.",
+        f"{login.at()} has no {login.spelling.get(name, name)}{reason}.",
+        "Set host and token; host, client_id and client_secret; or host, client_id and auth_type.",
     )
 
 
@@ -217,15 +252,16 @@ def _oidc_variable(login: Login) -> str:
 
 
 def _variables(login: Login, auth_type: str, environment: Mapping[str, str]) -> dict[str, str]:
-    needed: tuple[str, ...] = ()
+    """Return the variables of the environment that the login needs besides its fields."""
+    names: tuple[str, ...] = ()
     remedy = ""
     if auth_type == "github-oidc":
-        needed = (_REQUEST_URL, _REQUEST_TOKEN)
+        names = (_REQUEST_URL, _REQUEST_TOKEN)
         remedy = "Give the job `permissions: id-token: write`."
     elif auth_type == "env-oidc":
-        needed = (_oidc_variable(login),)
-        remedy = "Put the ID token into that variable."
-    for name in needed:
+        names = (_oidc_variable(login),)
+        remedy = "Set that variable to the ID token."
+    for name in names:
         if not environment.get(name):
             raise InputError(f"{login.at()} uses {auth_type}, but {name} is not set.", remedy)
-    return {_ID_TOKEN if name == _oidc_variable(login) else name: environment[name] for name in needed}
+    return {_ID_TOKEN if name == _oidc_variable(login) else name: environment[name] for name in names}

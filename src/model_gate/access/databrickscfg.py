@@ -1,40 +1,46 @@
-"""Reads `.databrickscfg` files."""
+r"""Reads `.databrickscfg` files, in the dialect of the Databricks SDK: `configparser`, with [DEFAULT] as a profile.
+
+>>> parse_profiles("[prod]\nhost = https://dbc.example.com", "profiles")["prod"].fields
+{'host': 'https://dbc.example.com'}
+"""
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gate.errors import InputError
 
+# A section with settings of the Databricks command line.
+_SETTINGS = "__settings__"
+
 
 @dataclass(frozen=True)
 class Login:
-    """A login as it was found, and how errors speak of it.
+    """A login as its source gives it, and how error messages name its parts.
 
     Attributes:
-        name: "The profile 'x' in ~/.databrickscfg".
-        fields: As found.
-        lines: The line of each field, where there are lines; of the profile itself at "".
-        spelling: What a field is called there.
+        name: As in "The profile 'x' in ~/.databrickscfg".
+        fields: The values, unchecked, by the names that the Databricks SDK uses.
+        lines: The line of each field, and of the profile itself at ""; empty for a login without a file.
+        spelling: The names of fields in this source, where they differ from the SDK's.
     """
 
     name: str
-    fields: Mapping[str, str]
+    fields: Mapping[str, str] = field(repr=False)
     lines: Mapping[str, int]
     spelling: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, name: str = "") -> str:
-        """The login and the line of a field, for an error message."""
+        """Return the login and the line of a field, as the subject of an error message."""
         line = self.lines.get(name, self.lines.get("", 0))
         return f"{self.name}, line {line}," if line else self.name
 
 
 def config_file(environment: Mapping[str, str]) -> Path:
-    """The path of the `.databrickscfg` file that applies in an environment."""
+    """Return the path of the `.databrickscfg` file that applies in an environment."""
     named = environment.get("DATABRICKS_CONFIG_FILE", "").strip()
     home = environment.get("HOME", "").rstrip("/") or os.path.expanduser("~")
     if not named:
@@ -43,7 +49,11 @@ def config_file(environment: Mapping[str, str]) -> Path:
 
 
 def read_profiles(path: Path) -> dict[str, Login]:
-    """The profiles of a config file; one that does not exist has none."""
+    """Return the profiles of a config file by name; none if the file does not exist.
+
+    Raises:
+        InputError: The file cannot be read or parsed.
+    """
     try:
         text = path.read_text("utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
@@ -56,39 +66,45 @@ def read_profiles(path: Path) -> dict[str, Login]:
 
 
 def parse_profiles(text: str, path: str) -> dict[str, Login]:
-    """The profiles in the text of a `.databrickscfg`; `path` is what errors call it.
+    """Return the profiles in the text of a `.databrickscfg` by name; `path` names the text in errors.
+
+    An indented line continues the value above it, so a value can have several lines.
 
     Raises:
-        InputError: A line is none of a section, a field and a comment, or says something again. It is not repeated.
+        InputError: A line is not a section, a field or a comment, or repeats one. The message contains no value.
     """
-    fields: dict[str, dict[str, str]] = {}
-    lines: dict[str, dict[str, int]] = {}
-    current = ""
-    for number, raw in enumerate(text.splitlines(), start=1):
-        line = raw.strip()
-        if not line or line[0] in "#;":
-            continue
-        if line.startswith("[") and line.endswith("]"):
-            current = line[1:-1].strip()
-            if current in fields:
-                raise _bad_line(
-                    path, number, f"the profile {current!r} begins again, first on line {lines[current]['']}"
-                )
-            fields[current], lines[current] = {}, {"": number}
-            continue
-        name, separator, value = re.match(r"([^=:]*)([=:]?)(.*)", line).groups()  # type: ignore[union-attr]
-        name = name.strip().lower()
-        if not separator or not current:
-            raise _bad_line(path, number, "this is neither a [profile] nor a field = value of one")
-        if name in fields[current]:
-            raise _bad_line(path, number, f"{name!r} is given twice, first on line {lines[current][name]}")
-        fields[current][name], lines[current][name] = value.strip(), number
+    # Late imports: only a command that uses a profile needs them.
+    import configparser
+
+    from model_gate.access.ini_lines import LineRecordingParser
+
+    parser = LineRecordingParser()
+    try:
+        parser.read_text(text)
+    # `from None`: the messages of configparser repeat the lines.
+    except configparser.DuplicateSectionError as error:
+        first = parser.lines()[error.section][""]
+        raise _bad_line(
+            path, error.lineno, f"the profile {error.section!r} begins again, first on line {first}"
+        ) from None
+    except configparser.DuplicateOptionError as error:
+        first = parser.lines()[error.section][error.option]
+        raise _bad_line(path, error.lineno, f"{error.option!r} is given twice, first on line {first}") from None
+    except configparser.MissingSectionHeaderError as error:
+        raise _unknown_line(path, error.lineno) from None
+    except configparser.ParsingError as error:
+        raise _unknown_line(path, error.errors[0][0]) from None
+    lines = parser.lines()
     return {
-        name: Login(f"The profile {name!r} in {path}", fields[name], lines[name])
-        for name in fields
-        if name != "__settings__"
+        name: Login(f"The profile {name!r} in {path}", dict(parser.items(name)), lines[name])
+        for name in parser.sections()
+        if name != _SETTINGS
     }
 
 
-def _bad_line(path: str, number: int, what: str) -> InputError:
-    return InputError(f"{path}, line {number}: {what}.", "Write it as [profile], then host = …, token = … and so on.")
+def _unknown_line(path: str, number: int) -> InputError:
+    return _bad_line(path, number, "this is neither a [profile] nor a field = value of one")
+
+
+def _bad_line(path: str, number: int | None, problem: str) -> InputError:
+    return InputError(f"{path}, line {number}: {problem}.", "Write [profile], then host = …, token = … and so on.")

@@ -1,17 +1,24 @@
-"""Environments of worker processes: allow-lists, so that a credential reaches only the server it is declared for."""
+"""Environments of worker processes.
+
+An environment is an allow-list, because MLflow prefers variables to profiles, and `~/.netrc` to user-info: a credential
+gets into it only if it is declared for that server.
+"""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from model_gate.access.databricks import login_environment, login_secrets
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host, parse_host
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
-# What any program needs: where things are, how to get out, whom to trust.
+_TRACKING_URI = "MLFLOW_TRACKING_URI"
+
+# Variables that every worker gets: search path, locale, certificates, proxies, and MLflow's request settings.
 _ENVIRONMENT = frozenset(
     {
         "PATH",
@@ -41,12 +48,10 @@ _ENVIRONMENT = frozenset(
     }
 )
 
-
-# Object stores are not tracking servers: these sign requests to the store, whichever server named the file in it.
+# Credentials of object stores sign requests to the store, whichever tracking server named the file.
 _STORE_PREFIXES = ("AWS_", "AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_", "GOOGLE_", "BOTO_")
 
-
-# Declared for the one server that MLFLOW_TRACKING_URI names, and for no other.
+# Credentials for the server in MLFLOW_TRACKING_URI only.
 _TRACKING_CREDENTIALS = (
     "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",
@@ -58,7 +63,6 @@ _TRACKING_CREDENTIALS = (
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
 )
 
-
 _SECRET_VARIABLES = (
     "MLFLOW_TRACKING_PASSWORD",
     "MLFLOW_TRACKING_TOKEN",
@@ -69,39 +73,37 @@ _SECRET_VARIABLES = (
     "AZURE_STORAGE_CONNECTION_STRING",
 )
 
-
-# Two retries and ten seconds a try: a dead server is told in half a minute, not in MLflow's four.
+# Two retries and ten seconds per request: a dead server is an error after half a minute. MLflow's defaults take four.
 _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # It may say an hour.
+    # The header may ask for an hour.
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
-
 
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # MLflow would put presigned URLs on the command lines of processes of its own.
+    # MLflow would start processes with presigned URLs in their arguments.
     "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
     "PYTHONWARNINGS": "ignore",
-    # `requests` would otherwise take ~/.netrc over what was declared.
+    # `requests` would prefer ~/.netrc to the declared credentials.
     "NETRC": os.devnull,
 }
 
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """The environment of a process that does not know yet which host it will talk to: no credential is in it."""
+    """Return the environment of a worker before its host is known: it has no credentials."""
     allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
     return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
 
 
 def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """The whole environment of the process that talks to `host`.
+    """Return the whole environment of the worker for `host`.
 
-    `home` is an empty directory: `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` are not there.
+    `home` is an empty directory, to hide `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` from MLflow.
     """
     result = base_environment(environment) | {"HOME": str(home)}
     result |= {name: value for name, value in environment.items() if name.startswith(_STORE_PREFIXES)}
@@ -113,7 +115,7 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
 
 
 def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Where the object stores' own credential files are, since HOME will point elsewhere."""
+    """Return the paths of the object stores' credential files, which a worker's own HOME would hide."""
     home = Path(environment.get("HOME", "/nonexistent"))
     files = {
         "AWS_SHARED_CREDENTIALS_FILE": home / ".aws" / "credentials",
@@ -129,7 +131,7 @@ def _credentials_for(host: Host, environment: Mapping[str, str]) -> dict[str, st
     if host.username:
         # As variables, not in the URI, since MLflow's exceptions repeat the URI.
         return {"MLFLOW_TRACKING_USERNAME": host.username, "MLFLOW_TRACKING_PASSWORD": host.password}
-    default = _default_host(environment)
+    default = _parsed_default(environment)
     if default is None or default.address != host.address:
         return {}
     result = {name: environment[name] for name in _TRACKING_CREDENTIALS if environment.get(name)}
@@ -138,16 +140,17 @@ def _credentials_for(host: Host, environment: Mapping[str, str]) -> dict[str, st
     return result
 
 
-def _default_host(environment: Mapping[str, str]) -> Host | None:
+def _parsed_default(environment: Mapping[str, str]) -> Host | None:
     try:
-        return parse_host(environment.get("MLFLOW_TRACKING_URI", ""), environment=environment)
+        return parse_host(environment.get(_TRACKING_URI, ""))
     except InputError:
         return None
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """The secret values in this process's own environment that could end up in a text."""
-    default = _default_host(environment)
-    found = [environment.get(name, "") for name in _SECRET_VARIABLES]
-    found += login_secrets(environment)
-    return tuple(value for value in (*found, *(default.secrets if default else ())) if value)
+    """Return the secret values that this process's own environment gives access to."""
+    values = [environment.get(name, "") for name in _SECRET_VARIABLES]
+    values += login_secrets(environment)
+    with suppress(InputError):
+        values += find_host(environment.get(_TRACKING_URI, ""), environment).secrets
+    return tuple(value for value in values if value)

@@ -1,79 +1,111 @@
-"""Tracking servers as users name them, and the environment in which one may be talked to.
+"""Tracking servers as users name them: `parse_host` reads the text, `find_host` also looks at the disk.
 
-The environment of a tracking server's process is an allow-list, since for MLflow variables beat profiles and `~/.netrc`
-beats user-info: a credential gets in only when it was declared for that very server.
+>>> parse_host("https://ann:secret@MLflow.example.com:443/").address
+'https://mlflow.example.com'
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from model_gate.access.databricks import is_databricks, parse_workspace
+from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
-_SHAPES = (
+_FORMS = (
     "Name it like https://mlflow.example.com, http://user:password@host:5000, databricks://PROFILE"
     " or sqlite:///mlflow.db."
 )
 
 
-def parse_host(text: str, named: str = "host", environment: Mapping[str, str] = os.environ) -> Host:
-    """The tracking server that `text` names; `named` is what an error calls the input.
+def find_host(text: str, environment: Mapping[str, str], label: str = "host") -> Host:
+    """Return the tracking server that a text names, after looking up its profile, database file or directory.
 
-    `environment` says where Databricks profiles are, and holds the login of the workspace without one.
+    Args:
+        text: As a user wrote it.
+        environment: Where Databricks profiles are, and the login to a workspace without a profile.
+        label: The name of the input in error messages.
 
     Raises:
-        InputError: It is no URI of a tracking server, its database file does not exist, or its profile is unusable.
+        InputError: The text does not name a tracking server, its file does not exist, or its profile cannot be used.
+    """
+    host = parse_host(text, label)
+    if host.kind is HostKind.DATABRICKS:
+        try:
+            workspace = find_login(parse_workspace_name(text.strip()), environment)
+        except InputError as error:
+            raise InputError(f"{label}: {error.message}", error.remedy) from error
+        return replace(host, workspace=workspace)
+    if host.kind is HostKind.FILES:
+        return _find_directory(host, label)
+    if host.address.startswith("sqlite"):
+        return _find_sqlite(host, label)
+    return host
+
+
+def parse_host(text: str, label: str = "host") -> Host:
+    """Parse the name of a tracking server without looking at the disk.
+
+    `find_host` adds what the disk knows: the absolute path of a database or directory, the login to a workspace.
+
+    Raises:
+        InputError: The text is not the URI of a tracking server.
     """
     text = text.strip()
     if not text:
-        raise InputError(f"{named} is empty.", _SHAPES)
+        raise InputError(f"{label} is empty.", _FORMS)
     if is_databricks(text):
         try:
-            workspace = parse_workspace(text, environment)
+            parse_workspace_name(text)
         except InputError as error:
-            raise InputError(f"{named}: {error.message}", error.remedy) from error
-        return Host(HostKind.DATABRICKS, text.rstrip("/"), "databricks", workspace=workspace)
+            raise InputError(f"{label}: {error.message}", error.remedy) from error
+        return Host(HostKind.DATABRICKS, text.rstrip("/"), "databricks")
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        # The text is not repeated: what cannot be parsed may hold a password anywhere.
-        raise InputError(f"{named} is not a valid URI: its host or port is malformed.", _SHAPES) from error
+        # The message does not repeat a text that cannot be parsed: any part of it may be a password.
+        raise InputError(f"{label} is not a valid URI: its host or port is malformed.", _FORMS) from error
     if parts.scheme in _DEFAULT_PORTS:
-        return _http_host(text, named, port)
+        return _http_host(text, label, port)
     if parts.scheme.partition("+")[0] in _DATABASES:
-        return _database_host(text, named)
-    if parts.scheme == "file" or (not parts.scheme and Path(text).is_dir()):
-        path = Path(unquote(parts.path) if parts.scheme else text).resolve()
-        if not path.is_dir():
-            raise InputError(f"{named}: there is no directory {path}.", _SHAPES)
-        return Host(HostKind.FILES, path.as_uri(), path.as_uri())
-    raise InputError(f"{named} {_without_user_info(text)!r} is not the URI of a tracking server.", _SHAPES)
+        return Host(
+            HostKind.DATABASE,
+            _without_user_info(text),
+            text,
+            unquote(parts.username or ""),
+            unquote(parts.password or ""),
+        )
+    if parts.scheme in {"", "file"}:
+        return Host(HostKind.FILES, text, text)
+    raise _not_a_server(text, label)
 
 
-def _http_host(text: str, named: str, port: int | None) -> Host:
+def _not_a_server(text: str, label: str) -> InputError:
+    return InputError(f"{label} {_without_user_info(text)!r} is not the URI of a tracking server.", _FORMS)
+
+
+def _http_host(text: str, label: str, port: int | None) -> Host:
     parts = urlsplit(text)
     if not parts.hostname:
-        raise InputError(f"{named} {_without_user_info(text)!r} names no host.", _SHAPES)
+        raise InputError(f"{label} {_without_user_info(text)!r} names no host.", _FORMS)
     username, password = unquote(parts.username or ""), unquote(parts.password or "")
     if bool(username) != bool(password):
         raise InputError(
-            f"{named}: user-info needs both a user name and a password.",
+            f"{label}: user-info needs both a user name and a password.",
             "Write it as https://user:password@host; percent-encode special characters.",
         )
     if parts.query or parts.fragment:
-        raise InputError(f"{named} has a query or a fragment; a tracking server's address has neither.", _SHAPES)
+        raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)
     if "@" in parts.path:
-        # What was meant as user-info has a slash in it: what follows it would be shown.
+        # A password with a slash ends up in the path, which messages show.
         raise InputError(
-            f"{named} has an '@' after its first slash.",
+            f"{label} has an '@' after its first slash.",
             "Percent-encode special characters in a user name or password: '/' is %2F.",
         )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
@@ -82,29 +114,36 @@ def _http_host(text: str, named: str, port: int | None) -> Host:
     return Host(HostKind.HTTP, address, address, username, password)
 
 
-def _database_host(text: str, named: str) -> Host:
-    parts = urlsplit(text)
-    address = _without_user_info(text)
-    if parts.scheme.startswith("sqlite"):
-        # SQLAlchemy: three slashes, then a relative path; a fourth begins an absolute one.
-        path = Path(parts.path[1:])
-        _require_sqlite(path, named)
-        return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", text)
-    return Host(HostKind.DATABASE, address, text, unquote(parts.username or ""), unquote(parts.password or ""))
+def _find_directory(host: Host, label: str) -> Host:
+    parts = urlsplit(host.uri)
+    path = Path(unquote(parts.path) if parts.scheme else host.uri)
+    if not path.is_dir():
+        if not parts.scheme:
+            raise _not_a_server(host.uri, label)
+        raise InputError(f"{label}: there is no directory {path.resolve()}.", _FORMS)
+    uri = path.resolve().as_uri()
+    return Host(HostKind.FILES, uri, uri)
 
 
-def _require_sqlite(path: Path, named: str) -> None:
-    # MLflow would create the database, and then find no model in it.
+def _find_sqlite(host: Host, label: str) -> Host:
+    # SQLAlchemy: three slashes, then a relative path; a fourth begins an absolute one.
+    path = Path(urlsplit(host.uri).path[1:])
+    _require_sqlite(path, label)
+    return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", host.uri)
+
+
+def _require_sqlite(path: Path, label: str) -> None:
+    # MLflow would create a missing database, and then find no model in it.
     try:
         with path.open("rb") as file:
             magic = file.read(16)
     except OSError as error:
         raise InputError(
-            f"{named}: the database {path} cannot be read: {error.strerror}.",
+            f"{label}: the database {path} cannot be read: {error.strerror}.",
             "Name the existing database file: sqlite:///relative.db or sqlite:////absolute/path.db.",
         ) from error
     if magic != b"SQLite format 3\x00":
-        raise InputError(f"{named}: {path} is not an SQLite database.", "Name the database file of a tracking server.")
+        raise InputError(f"{label}: {path} is not an SQLite database.", "Name the database file of a tracking server.")
 
 
 def _without_user_info(text: str) -> str:
@@ -113,7 +152,7 @@ def _without_user_info(text: str) -> str:
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """What must appear nowhere of a host as it was typed, even if it cannot be understood: all before its last `@`."""
+    """Return the user-info and the password in the text of a host, even of one that cannot be parsed."""
     user_info = text.partition("://")[2].rpartition("@")[0]
     password = user_info.partition(":")[2]
     return (user_info, password) if password else ()

@@ -1,4 +1,8 @@
-"""Keeps credentials out of every text that leaves the program."""
+"""Removes credentials from texts for people and files.
+
+>>> Redactor(["s3cret"]).text("s3cret at https://ann:pw@mlflow.example.com")
+'*** at https://***@mlflow.example.com'
+"""
 
 from __future__ import annotations
 
@@ -10,22 +14,22 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-# user:password@ in any URI, also in one that was never declared to us (a version's source, an exception's text).
-# What precedes @databricks is a profile's name, no secret.
+# user:password@ in any URI, even if nobody declared it: a version's source or an exception may have one.
+# In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
-# What makes a presigned URL one: whoever has it may fetch the file.
+# The signature of a presigned URL, which lets anyone fetch the file.
 _SIGNATURE = re.compile(
     r"(?i)(?<=[?&])(sig|signature|x-amz-(?:signature|security-token|credential)|x-goog-(?:signature|credential))"
     r"=[^&\s'\"<>]+"
 )
-# Their values are words of the report's own vocabulary, which a short password must not break.
+# Fields of the report with fixed values, which a short password must not break.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
 )
 
 
 class Redactor:
-    """Replaces the known secrets, in their usual encodings, and the user-info of URIs."""
+    """Replaces the known secrets in their usual encodings, the user-info of URIs, and the signatures of URLs."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
@@ -34,13 +38,13 @@ class Redactor:
         self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
     def text(self, text: str) -> str:
-        """`text` without secrets."""
+        """Return the text with its secrets replaced."""
         if self._secrets is not None:
             text = self._secrets.sub(MASK, text)
         return _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
 
     def data(self, value: Any) -> Any:
-        """The same JSON value with every string in it redacted; keys and the report's own words stay."""
+        """Return a JSON value with its texts redacted; keys and fixed values of the report stay."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
@@ -51,7 +55,7 @@ class Redactor:
 
 
 def _forms(secret: str) -> set[str]:
-    # A variable of the environment may hold bytes that are not UTF-8.
+    # An environment variable may hold bytes that are not UTF-8.
     raw = secret.encode("utf-8", "surrogateescape")
     return {
         secret,

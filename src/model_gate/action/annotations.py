@@ -1,4 +1,4 @@
-"""What appears beside the workflow's jobs and in a pull request's files: one error or warning, and a few notices."""
+"""The workflow's annotations: at most one error or warning, and a few notices."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from enum import StrEnum
 
 from model_gate.access.redaction import Redactor
 from model_gate.action import escape
-from model_gate.action.escape import command_data, command_property, cut, log_text
-from model_gate.action.inputs import in_words_of_inputs
+from model_gate.action.escape import command_data, command_property, log_text, truncate_middle
+from model_gate.action.inputs import with_input_names
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
 from model_gate.reporting.phrases import describe_all
 
-# The runner cuts at 4,096, and shows ten of a kind.
+# The runner truncates messages at 4,096 characters and shows ten annotations of each level.
 _MAX_MESSAGE = 1_000
-_PATHS = 3
+_MAX_PATHS = 3
 _TITLE = "Model Gate"
 
 
 class AnnotationLevel(StrEnum):
-    """How loud."""
+    """The severity of an annotation: the name of its workflow command."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -32,13 +32,13 @@ class AnnotationLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """One annotation.
+    """An annotation.
 
     Attributes:
-        level: How loud.
-        message: One sentence or two.
-        file: The file of the repository that it is about, "" for none.
-        line: The line in it, 0 for none.
+        level: Its severity.
+        message: One or two sentences.
+        file: The file of the repository to annotate, "" for none.
+        line: The line of the file, counted from 1; 0 for none.
     """
 
     level: AnnotationLevel
@@ -47,11 +47,11 @@ class Annotation:
     line: int = 0
 
     def command(self, redactor: Redactor) -> str:
-        """The workflow command that makes it."""
+        """Return the workflow command that creates the annotation."""
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
-        told = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-        message = cut(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
-        return f"::{self.level} {told}::{command_data(message)}"
+        encoded = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
+        message = truncate_middle(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
+        return f"::{self.level} {encoded}::{command_data(message)}"
 
 
 def _property(value: str) -> str:
@@ -59,31 +59,33 @@ def _property(value: str) -> str:
 
 
 def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
-    """The annotations of a step that ended like this. `config_file` is where a reader would change it."""
+    """Return the annotations of a finished step. They point to `config_file`, the compare file, "" for none."""
     if outcome.error is not None:
-        message = " ".join(filter(None, (outcome.error.message, in_words_of_inputs(outcome.error.remedy))))
+        message = " ".join(filter(None, (outcome.error.message, with_input_names(outcome.error.remedy))))
         return [Annotation(AnnotationLevel.ERROR, message, config_file, _line_of(message, config_file))]
-    found = list(_notices(outcome))
+    annotations = list(_notices(outcome))
     if not outcome.passed:
         level = AnnotationLevel.ERROR if fails_on_difference else AnnotationLevel.WARNING
-        found.insert(0, Annotation(level, _what_differs(outcome), config_file))
-    return found
+        annotations.insert(0, Annotation(level, _difference_message(outcome), config_file))
+    return annotations
 
 
 def _line_of(message: str, config_file: str) -> int:
-    """The line that an error of the compare file names."""
-    named = re.match(rf"{re.escape(config_file)}, line (\d+)", message) if config_file else None
-    return int(named[1]) if named else 0
+    """Return the line number at the start of an error of the compare file, 0 for none."""
+    match = re.match(rf"{re.escape(config_file)}, line (\d+)", message) if config_file else None
+    return int(match[1]) if match else 0
 
 
-def _what_differs(outcome: Outcome) -> str:
-    different = {name: each for name, each in outcome.comparisons.items() if not each.equals}
-    # Run models that are also the registry's are one comparison under two names.
+def _difference_message(outcome: Outcome) -> str:
+    different = {name: comparison for name, comparison in outcome.comparisons.items() if not comparison.equals}
+    # If the run models are also the registry models, one comparison has both names.
     names: dict[int, list[str]] = {}
-    for name, each in different.items():
-        names.setdefault(id(each), []).append(_subject(outcome.model_names(name)))
+    for name, comparison in different.items():
+        names.setdefault(id(comparison), []).append(_subject(outcome.model_names(name)))
     parts = [
-        f"The {' and '.join(names.pop(id(each)))} {_how(each)}" for each in different.values() if id(each) in names
+        f"The {' and '.join(names.pop(id(comparison)))} {_differences(comparison)}"
+        for comparison in different.values()
+        if id(comparison) in names
     ]
     if outcome.equivalent:
         parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
@@ -94,17 +96,17 @@ def _subject(names: ModelNames) -> str:
     return names.title if names.left == names.right else f"{names.left} and the {names.right}"
 
 
-def _how(comparison: Comparison) -> str:
-    return f"differ: {describe_all(comparison.differences, _PATHS)}"
+def _differences(comparison: Comparison) -> str:
+    return f"differ: {describe_all(comparison.differences, _MAX_PATHS)}"
 
 
 def _notices(outcome: Outcome) -> Iterator[Annotation]:
-    same = [outcome.model_names(name) for name, each in outcome.comparisons.items() if each.same_location]
+    same = [outcome.model_names(name) for name, comparison in outcome.comparisons.items() if comparison.same_location]
     if same:
-        what = " and ".join(each.title if each.left == each.right else "models" for each in same)
+        models = " and ".join(names.title if names.left == names.right else "models" for names in same)
         yield Annotation(
             AnnotationLevel.NOTICE,
-            f"The {what} are one and the same location, so equal by definition: nothing was downloaded.",
+            f"The {models} are one and the same location, so equal by definition: nothing was downloaded.",
         )
     if outcome.status is Status.DIFFERENT and outcome.passed:
         yield Annotation(

@@ -1,11 +1,11 @@
-"""A picture of what was compared with what, for a step's summary."""
+"""A diagram of the compared models, for the step's summary."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
 from model_gate.access.redaction import Redactor
-from model_gate.action.escape import cut, mermaid_text
+from model_gate.action.escape import mermaid_text, truncate_middle
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
@@ -23,7 +23,7 @@ _STYLES = (
 
 
 def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
-    """The lines of a Mermaid flowchart; none where nothing was compared."""
+    """Return the lines of a Mermaid flowchart; an empty list if nothing was compared."""
     versions = outcome.requested_versions
     if not outcome.comparisons:
         return []
@@ -38,32 +38,32 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
 
 
 def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    found = outcome.versions.get(VersionRole.MODEL_VERSION)
-    yield _version("version", request, found.version if found else "", redactor)
+    resolved = outcome.versions.get(VersionRole.MODEL_VERSION)
+    yield _version("version", request, resolved.version if resolved else "", redactor)
     yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
     yield from _edge("run", "reg", comparison)
 
 
 def _compare(versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome) -> Iterator[str]:
     for number, (name, version) in enumerate(versions.items(), start=1):
-        found = outcome.versions.get(name)
+        resolved = outcome.versions.get(name)
         yield f'subgraph server{number}["{_label(version.host.address, redactor)}"]'
-        yield "  " + _version(f"version{number}", version, found.version if found else "", redactor)
+        yield "  " + _version(f"version{number}", version, resolved.version if resolved else "", redactor)
         for key in outcome.comparisons:
-            short, word = _MODELS[key]
-            yield f'  {short}{number}["{word}"]'
-            # The second version is on the far right, so that what is compared meets in the middle.
-            yield f"  version1 --- {short}1" if number == 1 else f"  {short}2 --- version2"
+            node, label = _MODELS[key]
+            yield f'  {node}{number}["{label}"]'
+            # The versions are the outer nodes, so that the compared models are adjacent.
+            yield f"  version1 --- {node}1" if number == 1 else f"  {node}2 --- version2"
         yield "end"
     for key, comparison in outcome.comparisons.items():
-        short, _ = _MODELS[key]
-        yield from _edge(f"{short}1", f"{short}2", comparison)
+        node, _ = _MODELS[key]
+        yield from _edge(f"{node}1", f"{node}2", comparison)
 
 
-def _version(node: str, asked: VersionRequest, number: str, redactor: Redactor) -> str:
-    version = f"version {number}" if number else asked.version_or_stage
-    named = "" if number in {"", asked.version_or_stage} else f" ({asked.version_or_stage})"
-    return f'{node}(["{_label(asked.model, redactor)}<br/>{_label(version + named, redactor)}"])'
+def _version(node: str, request: VersionRequest, number: str, redactor: Redactor) -> str:
+    version = f"version {number}" if number else request.version_or_stage
+    alias = "" if number in {"", request.version_or_stage} else f" ({request.version_or_stage})"
+    return f'{node}(["{_label(request.model, redactor)}<br/>{_label(version + alias, redactor)}"])'
 
 
 def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
@@ -80,4 +80,4 @@ def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
 
 
 def _label(text: str, redactor: Redactor) -> str:
-    return mermaid_text(cut(redactor.text(text), _MAX_LABEL))
+    return mermaid_text(truncate_middle(redactor.text(text), _MAX_LABEL))

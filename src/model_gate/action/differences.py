@@ -1,28 +1,28 @@
-"""What differs, for the step's summary: a line for each file, and behind it all that its explanation says."""
+"""The differences in the step's summary: one table row for each file, and its explanation in a collapsible section."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
-from model_gate.action.escape import cut, fenced
-from model_gate.action.markdown import Markdown, folded, row, size_of, table
+from model_gate.action.escape import fenced, truncate_middle
+from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.wording import printable
 from model_gate.reporting.phrases import describe, rank
 
-# A difference and what it was found in, as in `Run models and Registry models`.
-Found = tuple[str, Difference]
-
-FIRST = 8
-_MOST = 500
+MAX_SHOWN = 8
+_MAX_LISTED = 500
 _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
-# What all files together may take that are told in full.
-_DETAILS_BYTES = 128 * 1024
+_MAX_LINE = 200
+_MAX_EXPLANATION_BYTES = 128 * 1024
+# Reserved in the list of all differences for its title, the table's head and the closing sentence.
+_LIST_OVERHEAD_BYTES = 1_000
 
-# What a kind calls its parts.
-_PARTS = {
+# The head of the first column of an explanation's table, by the explanation's kind.
+_PART_NAMES = {
     MLMODEL: "Field",
     "packages": "Package",
     "archive": "Member",
@@ -33,53 +33,72 @@ _PARTS = {
 _OTHER_CONTENT = "other content: trained, saved or edited anew"
 
 
-def in_order(found: Sequence[Found]) -> list[Found]:
-    """What decides first, as in annotations; what is rewritten anyway last."""
-    return sorted(found, key=lambda each: rank(each[1]))
+@dataclass(frozen=True)
+class LabeledDifference:
+    """A difference and the models that it is in.
+
+    Attributes:
+        models: The compared models, such as `Run models and Registry models`.
+        difference: The difference.
+    """
+
+    models: str
+    difference: Difference
 
 
-def first_differences(found: Sequence[Found], page: Markdown) -> list[str]:
-    """The first of them in a table, and each in full behind its name. `found` is in order."""
-    if not found:
+def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
+    """Sort like the annotations: decisive differences first, rewritten files last."""
+    return sorted(differences, key=lambda labeled: rank(labeled.difference))
+
+
+def first_differences(differences: Sequence[LabeledDifference], markdown: Markdown) -> list[str]:
+    """Return a table of the first sorted differences and their explanations, as sections."""
+    if not differences:
         return []
-    rows = [_line(where, each, page) for where, each in found[:FIRST]]
-    more = f"… and {len(found) - FIRST:,} more, below and in the report." if len(found) > FIRST else ""
-    return ["### What differs", _lines(rows), more, *_details(found[:FIRST], page)]
+    shown = differences[:MAX_SHOWN]
+    rows = [_row(labeled, markdown) for labeled in shown]
+    omitted = len(differences) - len(shown)
+    more = f"… and {omitted:,} more, below and in the report." if omitted else ""
+    return ["### What differs", _table(rows), more, *_explanations(shown, markdown)]
 
 
-def all_differences(found: Sequence[Found], page: Markdown, room: int) -> list[str]:
-    """A line for every difference, as far as there is room for these bytes; nothing if all have been told."""
-    if len(found) <= FIRST:
+def all_differences(differences: Sequence[LabeledDifference], markdown: Markdown, max_bytes: int) -> list[str]:
+    """Return one row for each sorted difference, in at most `max_bytes`.
+
+    The list is empty if `first_differences` already shows every difference.
+    """
+    if len(differences) <= MAX_SHOWN:
         return []
-    opening = f"<details><summary>All {len(found):,} differences</summary>"
+    opening = f"<details><summary>All {len(differences):,} differences</summary>"
     rows: list[tuple[str, ...]] = []
-    # The frame of the table, and the sentence that there is more.
-    room -= 1_000
-    for where, each in found[:_MOST]:
-        line = _line(where, each, page)
-        room -= len(row(line).encode()) + 1
-        if room < 0:
+    remaining = max_bytes - _LIST_OVERHEAD_BYTES
+    for labeled in differences[:_MAX_LISTED]:
+        row = _row(labeled, markdown)
+        remaining -= len(table_row(row).encode()) + 1
+        if remaining < 0:
             break
-        rows.append(line)
-    more = f"{len(found) - len(rows):,} more are in the report." if len(rows) < len(found) else ""
-    return [opening, _lines(rows), more, "</details>"]
+        rows.append(row)
+    omitted = len(differences) - len(rows)
+    more = f"{omitted:,} more are in the report." if omitted else ""
+    return [opening, _table(rows), more, "</details>"]
 
 
-def _lines(rows: list[tuple[str, ...]]) -> str:
+def _table(rows: list[tuple[str, ...]]) -> str:
     return table(("Path", "In", "Difference", "What it means"), rows, "llll")
 
 
-def _line(where: str, difference: Difference, page: Markdown) -> tuple[str, ...]:
+def _row(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, ...]:
+    difference = labeled.difference
     return (
-        page.code(printable(difference.path)),
-        where.lower(),
-        page.text(describe(difference)),
-        page.text(meaning(difference)),
+        markdown.code(printable(difference.path)),
+        labeled.models.lower(),
+        markdown.text(describe(difference)),
+        markdown.text(meaning(difference)),
     )
 
 
 def meaning(difference: Difference) -> str:
-    """What a reader should make of a difference."""
+    """Return what a difference means for the reader, as a phrase."""
     explanation = difference.explanation
     if difference.rewrite_reason:
         return f"nothing about the model: {difference.rewrite_reason}"
@@ -91,18 +110,18 @@ def meaning(difference: Difference) -> str:
         return _OTHER_CONTENT if difference.offset is not None else "the sizes tell it; the bytes were not needed"
     if explanation.note:
         return "it is not what its name says, or too large or damaged to be explained"
-    return _meaning_of(explanation)
+    return _explained_meaning(explanation)
 
 
-def _meaning_of(explanation: Explanation) -> str:
-    fields = [each for each in explanation.fields if not each.rewrite_reason]
+def _explained_meaning(explanation: Explanation) -> str:
+    fields = [field for field in explanation.fields if not field.rewrite_reason]
     if explanation.kind == MLMODEL:
-        meanings = list(dict.fromkeys(each.meaning for each in fields if each.meaning))
+        meanings = list(dict.fromkeys(field.meaning for field in fields if field.meaning))
         more = ["…"] if len(meanings) > _MAX_MEANINGS else []
         return "; ".join([*meanings[:_MAX_MEANINGS], *more]) or "its description changed"
     if explanation.kind == "packages":
         return "it is run with other packages" if fields else "the same packages, asked for in other words"
-    if explanation.kind == "pickle" and any(each.field == "global" for each in fields):
+    if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
     if explanation.kind in {"safetensors", "npy"}:
         return "other weights: trained or edited anew" if fields else "the same values, saved in another way"
@@ -113,90 +132,96 @@ def _meaning_of(explanation: Explanation) -> str:
     return _OTHER_CONTENT
 
 
-def _details(found: Sequence[Found], page: Markdown) -> Iterator[str]:
-    """Each file in full, behind its name, as far as there is room."""
-    room = _DETAILS_BYTES
-    for where, each in found:
-        told = _detail(where, each, page)
-        room -= size_of([told])
-        if room < 0:
+def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown) -> Iterator[str]:
+    """Yield a collapsible section for each explained difference, up to a limit in bytes."""
+    remaining = _MAX_EXPLANATION_BYTES
+    for labeled in differences:
+        section = _explanation(labeled, markdown)
+        remaining -= size_in_bytes([section])
+        if remaining < 0:
             yield "What else is known of these files is in the report."
             return
-        if told:
-            yield told
+        if section:
+            yield section
 
 
-def _detail(where: str, difference: Difference, page: Markdown) -> str:
+def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
+    difference = labeled.difference
     explanation = difference.explanation
     if explanation is None:
-        # The table has said it all.
         return ""
-    decisive = [each for each in explanation.fields if not each.rewrite_reason]
-    rewritten = [each for each in explanation.fields if each.rewrite_reason]
-    part = _PARTS.get(explanation.kind, "Path")
-    title = f"{page.code(printable(difference.path))}: {page.text(describe(difference))}"
-    return folded(
+    decisive = [field for field in explanation.fields if not field.rewrite_reason]
+    rewritten = [field for field in explanation.fields if field.rewrite_reason]
+    part = _PART_NAMES.get(explanation.kind, "Path")
+    title = f"{markdown.code(printable(difference.path))}: {markdown.text(describe(difference))}"
+    return collapsible(
         title,
         [
-            _facts(where, difference, explanation, page),
-            page.text(f"Note: {explanation.note}.") if explanation.note else "",
-            _fields(part, decisive, page),
-            _lines_of(explanation, page),
-            _rewritten(part, rewritten, is_all=not decisive, page=page),
+            _facts(labeled, explanation, markdown),
+            markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
+            _decisive_fields(part, decisive, markdown),
+            _text_diff(explanation, markdown),
+            _rewritten_fields(part, rewritten, is_all=not decisive, markdown=markdown),
             "There is more than is shown here." if explanation.is_cut else "",
         ],
     )
 
 
-def _facts(where: str, difference: Difference, explanation: Explanation, page: Markdown) -> str:
+def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:
+    difference = labeled.difference
     sizes = f"{difference.left_size:,} bytes"
     if difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", the first that differs is byte {difference.offset:,}"
-    says = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""
-    return page.text(f"In the {where.lower()}, read as {explanation.kind}: {sizes}{offset}.{says}")
+    rewrite = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""
+    return markdown.text(f"In the {labeled.models.lower()}, read as {explanation.kind}: {sizes}{offset}.{rewrite}")
 
 
-def _fields(part: str, fields: Sequence[FieldChange], page: Markdown) -> str:
-    """The parts that differ, in a table with a column for meanings if there are any."""
+def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdown) -> str:
+    """Return a table of the fields. It has a column for their meanings if any field has one."""
     if not fields:
         return ""
-    has_meanings = any(each.meaning for each in fields)
+    has_meanings = any(field.meaning for field in fields)
     head = (part, "First model", "Second model", *(["What it means"] if has_meanings else []))
     rows = [
         (
-            page.code(each.field),
-            _value(each.left, page),
-            _value(each.right, page),
-            *([page.cell(each.meaning)] if has_meanings else []),
+            markdown.code(field.field),
+            _value(field.left, markdown),
+            _value(field.right, markdown),
+            *([markdown.cell(field.meaning)] if has_meanings else []),
         )
-        for each in fields[:_MAX_FIELDS]
+        for field in fields[:_MAX_FIELDS]
     ]
-    told = table(head, rows, "l" * len(head))
+    section = table(head, rows, "l" * len(head))
     if len(fields) > _MAX_FIELDS:
-        told += f"\n\n… and {len(fields) - _MAX_FIELDS:,} more, in the report."
-    return told
+        section += f"\n\n… and {len(fields) - _MAX_FIELDS:,} more, in the report."
+    return section
 
 
-def _rewritten(part: str, fields: Sequence[FieldChange], *, is_all: bool, page: Markdown) -> str:
-    """The fields that say nothing about the model: behind a title of their own where others say more."""
+def _rewritten_fields(part: str, fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown) -> str:
+    """Return a table of the fields; collapsible unless these are all the fields that differ."""
     if not fields:
         return ""
     head = (part, "First model", "Second model", "Rewritten anyway")
     rows = [
-        (page.code(each.field), _value(each.left, page), _value(each.right, page), page.cell(each.rewrite_reason))
-        for each in fields[:_MAX_FIELDS]
+        (
+            markdown.code(field.field),
+            _value(field.left, markdown),
+            _value(field.right, markdown),
+            markdown.cell(field.rewrite_reason),
+        )
+        for field in fields[:_MAX_FIELDS]
     ]
-    told = table(head, rows, "llll")
-    names = ", ".join(page.code(each.field) for each in fields[:_MAX_FIELDS])
-    return told if is_all else folded(f"What is rewritten anyway: {names}", [told])
+    section = table(head, rows, "llll")
+    names = ", ".join(markdown.code(field.field) for field in fields[:_MAX_FIELDS])
+    return section if is_all else collapsible(f"What is rewritten anyway: {names}", [section])
 
 
-def _value(value: str | None, page: Markdown) -> str:
-    return "not there" if value is None else page.code(value) or "empty"
+def _value(value: str | None, markdown: Markdown) -> str:
+    return "not there" if value is None else markdown.code(value) or "empty"
 
 
-def _lines_of(explanation: Explanation, page: Markdown) -> str:
-    return (
-        fenced([cut(page.redactor.text(each), 200) for each in explanation.lines], "diff") if explanation.lines else ""
-    )
+def _text_diff(explanation: Explanation, markdown: Markdown) -> str:
+    if not explanation.lines:
+        return ""
+    return fenced([truncate_middle(markdown.redactor.text(line), _MAX_LINE) for line in explanation.lines], "diff")

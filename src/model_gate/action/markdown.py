@@ -1,4 +1,4 @@
-"""The parts a page of the step's summary is made of: text, names, tables and sections that fold."""
+"""Building blocks of the step's summary: escaped text, code, tables and collapsible sections."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
-from model_gate.action.escape import cut, html_text
+from model_gate.action.escape import html_text, truncate_middle
 
 _MAX_CELL = 160
 _MAX_TEXT = 2_000
@@ -14,44 +14,48 @@ _MAX_TEXT = 2_000
 
 @dataclass(frozen=True)
 class Markdown:
-    """Makes text from outside fit to be shown: without secrets, cut, and meaning nothing in Markdown."""
+    """Formats untrusted text as Markdown: redacted, shortened and escaped.
+
+    Attributes:
+        redactor: Removes secrets.
+    """
 
     redactor: Redactor
 
-    def text(self, text: str, most: int = _MAX_TEXT) -> str:
-        """Prose that quotes names."""
-        return html_text(cut(self.redactor.text(text), most))
+    def text(self, text: str, max_length: int = _MAX_TEXT) -> str:
+        """Format a sentence."""
+        return html_text(truncate_middle(self.redactor.text(text), max_length))
 
     def cell(self, text: str) -> str:
-        """The same, as short as a cell of a table."""
+        """Format text for a table cell."""
         return self.text(text, _MAX_CELL)
 
-    def code(self, text: str, most: int = _MAX_CELL) -> str:
-        """A name, path or value."""
-        return f"<code>{self.text(text, most)}</code>" if text else ""
+    def code(self, text: str, max_length: int = _MAX_CELL) -> str:
+        """Format a name, path or value in a code font; "" for no text."""
+        return f"<code>{self.text(text, max_length)}</code>" if text else ""
 
 
-def joined(sections: Iterable[str]) -> str:
-    """Sections with a blank line between them; empty ones are left out."""
+def join_sections(sections: Iterable[str]) -> str:
+    """Join sections with a blank line between them. Empty sections are left out."""
     return "\n\n".join(section for section in sections if section) + "\n"
 
 
-def size_of(sections: Iterable[str]) -> int:
-    """Bytes of these sections on the page."""
-    return len(joined(sections).encode())
+def size_in_bytes(sections: Iterable[str]) -> int:
+    """Return the size of the joined sections in UTF-8."""
+    return len(join_sections(sections).encode())
 
 
-def folded(title: str, sections: Iterable[str]) -> str:
-    """Sections behind a title that opens them."""
-    return f"<details><summary>{title}</summary>\n\n{joined(sections)}\n</details>"
+def collapsible(title: str, sections: Iterable[str]) -> str:
+    """Return sections that are hidden until the reader opens their title."""
+    return f"<details><summary>{title}</summary>\n\n{join_sections(sections)}\n</details>"
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str) -> str:
-    """A table; `alignment` has `l` or `r` for each column."""
-    ruler = ("--:" if each == "r" else "---" for each in alignment)
-    return "\n".join([row(head), row(tuple(ruler)), *(row(each) for each in rows)])
+    """Return a table; `alignment` has one letter for each column, `l` or `r`."""
+    ruler = ("--:" if letter == "r" else "---" for letter in alignment)
+    return "\n".join([table_row(head), table_row(tuple(ruler)), *(table_row(cells) for cells in rows)])
 
 
-def row(cells: tuple[str, ...]) -> str:
-    """One line of a table."""
+def table_row(cells: tuple[str, ...]) -> str:
+    """Return one line of a table."""
     return f"| {' | '.join(cells)} |"

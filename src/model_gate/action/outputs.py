@@ -1,4 +1,4 @@
-"""The step's outputs: the one place that knows their names and how they are written."""
+"""The step's outputs: their names, their values and the runner's file format."""
 
 from __future__ import annotations
 
@@ -22,25 +22,28 @@ OUTPUTS = (
     "report-file",
 )
 
-# What stands until there is a verdict: a step that is killed has not passed. The last value that is written counts.
+# Written first, so that a killed step has not passed. The runner takes the last value of each output.
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
-    """The outputs of a step that ended like this; a value is "" where there is nothing to say."""
-    sides = outcome.comparisons
-    run, reg = ComparisonName.RUN_MODELS, ComparisonName.REG_MODELS
+    """Return the outputs of a finished step; "" for a value that does not apply."""
     is_decided = outcome.status is not Status.ERROR
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
-        "run-model-equals": _truth(sides[run].equals if run in sides else None),
-        "reg-model-equals": _truth(sides[reg].equals if reg in sides else None),
+        "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
+        "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
     }
+
+
+def _equals(outcome: Outcome, name: str) -> str:
+    comparison = outcome.comparisons.get(name)
+    return "" if comparison is None else _truth(comparison.equals)
 
 
 def _truth(value: bool | None) -> str:
@@ -51,7 +54,7 @@ def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
     """Append the outputs to the runner's file.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     text = "".join(_entry(name, value) for name, value in outputs.items())
     try:
@@ -62,6 +65,6 @@ def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
 
 
 def _entry(name: str, value: str) -> str:
-    # Drawn anew for each value, so that no value can hold it.
+    # A random delimiter cannot occur in the value.
     delimiter = f"end-{secrets.token_hex(16)}"
     return f"{name}<<{delimiter}\n{value}\n{delimiter}\n"

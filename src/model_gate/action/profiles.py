@@ -1,19 +1,15 @@
-"""The text of a `.databrickscfg`, handed over as a secret: what in it is secret, and a private file for it."""
+"""The text of a `.databrickscfg` in the input `databricks-profiles`: its secret values."""
 
 from __future__ import annotations
 
-import configparser
-import os
-import secrets
-import tempfile
-from pathlib import Path
-from types import TracebackType
+import re
+from collections.abc import Iterable
 
-from model_gate.errors import InputError, storage_error
-from model_gate.sources.storage import MEMORY
+from model_gate.access.databrickscfg import parse_profiles
+from model_gate.errors import InputError
 
 VARIABLE = "DATABRICKS_CONFIG_FILE"
-# Whatever else a profile holds counts as a secret.
+# Every other field of a profile counts as a secret.
 _PUBLIC_KEYS = frozenset(
     {
         "account_id",
@@ -39,84 +35,38 @@ _PUBLIC_KEYS = frozenset(
         "workspace_id",
     }
 )
-_REMEDY = "It is the text of a .databrickscfg: a line [name] for each profile, then lines such as host = https://…."
+_INPUT = "The input 'databricks-profiles'"
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """The values that nobody may see, line by line; of lines that cannot be understood, everything."""
-    found: list[str] = []
-    key = ""
-    for line in text.splitlines():
-        stripped = line.strip()
-        if not stripped or stripped[0] in "[#;":
-            continue
-        name, separator, value = _pair(stripped)
-        if separator and not line[0].isspace():
-            key, stripped = name.lower(), value
-        # A line that is indented goes on with the value before it.
-        if key not in _PUBLIC_KEYS and stripped:
-            found.append(stripped)
-    return tuple(dict.fromkeys(found))
+    """Return the values that nobody may see, each line on its own; of a text that cannot be parsed, every line."""
+    try:
+        profiles = parse_profiles(text, _INPUT)
+    except InputError:
+        return _lines(part for line in text.splitlines() for part in (line, _value_in(line)))
+    fields = (item for profile in profiles.values() for item in profile.fields.items())
+    return _lines(line for name, value in fields if name not in _PUBLIC_KEYS for line in value.splitlines())
 
 
-def _pair(line: str) -> tuple[str, str, str]:
-    cut = min((position for position in (line.find("="), line.find(":")) if position >= 0), default=-1)
-    return ("", "", line) if cut < 0 else (line[:cut].strip(), line[cut], line[cut + 1 :].strip())
+def _lines(texts: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(stripped for text in texts if (stripped := text.strip())))
+
+
+def _value_in(line: str) -> str:
+    """Return what may be the value in a line of a text that cannot be parsed, "" if its name is public."""
+    name, *value = re.split("[=:]", line, maxsplit=1)
+    return "" if name.strip().lower() in _PUBLIC_KEYS else "".join(value)
 
 
 def require_profiles(text: str) -> None:
-    """Refuse what is no `.databrickscfg`, without repeating any of it.
+    """Require that a text can be used as a `.databrickscfg`.
 
     Raises:
-        InputError: It cannot be read as one, or holds no profile.
+        InputError: The text cannot be parsed, or has no profile. The message contains no value.
     """
-    parser = configparser.ConfigParser(interpolation=None)
-    try:
-        parser.read_string(text)
-    except (
-        configparser.MissingSectionHeaderError,
-        configparser.DuplicateOptionError,
-        configparser.DuplicateSectionError,
-    ) as error:
-        raise _not_readable(error.lineno) from None
-    except configparser.ParsingError as error:
-        raise _not_readable(error.errors[0][0]) from None
-    except configparser.Error:
-        raise _not_readable(None) from None
-    if not parser.sections() and not parser.defaults():
-        raise InputError("The input 'databricks-profiles' holds no profile.", _REMEDY)
-
-
-def _not_readable(line: int | None) -> InputError:
-    where = "" if line is None else f": see line {line} of it"
-    return InputError(f"The input 'databricks-profiles' cannot be read{where}.", _REMEDY)
-
-
-class PrivateFile:
-    """A file that only this user can read, gone when it ends. Use it as a context manager."""
-
-    def __init__(self) -> None:
-        # In memory where that can be had: then it is gone with the container even if nobody is left to remove it.
-        directory = MEMORY if os.access(MEMORY, os.W_OK) else Path(tempfile.gettempdir())
-        self.path = directory / f"model-gate-{secrets.token_hex(16)}"
-
-    def __enter__(self) -> PrivateFile:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.path.unlink(missing_ok=True)
-
-    def write(self, text: str) -> None:
-        """Make the file.
-
-        Raises:
-            StorageError: It cannot be made.
-        """
-        try:
-            descriptor = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-                stream.write(text + "\n")
-        except OSError as error:
-            raise storage_error(error, "write the Databricks profiles to a private file") from error
+    if not parse_profiles(text, _INPUT):
+        raise InputError(
+            f"{_INPUT} holds no profile.",
+            "Set it to the text of a .databrickscfg: a line [name] for each profile, then lines such as"
+            " host = https://….",
+        )

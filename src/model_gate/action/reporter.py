@@ -1,4 +1,4 @@
-"""The workflow's way of telling an outcome: outputs first, since others decide by them; then annotations, summary."""
+"""The reporter of a workflow step: writes its outputs, log, annotations and summary."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_gate.action.annotations import annotations_for
-from model_gate.action.escape import command_data, cut, log_text
-from model_gate.action.inputs import Inputs, in_words_of_inputs
+from model_gate.action.escape import command_data, log_text, truncate_middle
+from model_gate.action.inputs import Inputs, with_input_names
 from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import Progress
@@ -24,12 +24,13 @@ from model_gate.reporting.progress import ProgressCounts, progress_text
 from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import error_text, verdict_text
 
-_BEAT_SECONDS = 15.0
+_LOG_INTERVAL_SECONDS = 15.0
 _MAX_LOGGED = 500
+_MAX_PATH = 500
 
 
 class WorkflowReporter:
-    """Tells a workflow. Everything that is not a workflow command of ours goes through `log_text`."""
+    """Presents progress and the result to a workflow. All text in the log passes through `log_text`."""
 
     def __init__(self, inputs: Inputs, environment: Mapping[str, str]) -> None:
         self._inputs = inputs
@@ -38,7 +39,7 @@ class WorkflowReporter:
         self._masked: set[str] = set()
 
     def begin(self) -> None:
-        """Say that nothing is decided yet, for the case that the step does not come to its end.
+        """Write the outputs of an error, which stay in force if the step is killed.
 
         Raises:
             StorageError: The outputs cannot be written.
@@ -47,45 +48,47 @@ class WorkflowReporter:
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
-        """A line now and then, so that a long transfer does not look like a hang."""
+        """Log progress at intervals, so that a long transfer does not look like a hang."""
         yield LogProgress()
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
-        """Have the runner mask them in every later step too."""
+        """Mask the secrets in this step and all later ones."""
         for secret in secrets:
-            # A secret of several lines is masked as a whole and line by line.
+            # The runner masks a multi-line secret as a whole and line by line.
             if secret.strip() and secret not in self._masked:
                 self._masked.add(secret)
                 print_line(f"::add-mask::{command_data(secret)}")
 
-    def show_result(self, ending: CommandResult) -> None:
-        """Outputs, log, annotations, summary.
+    def show_result(self, result: CommandResult) -> None:
+        """Write outputs, log, annotations and summary.
+
+        The outputs are first, since later steps rely on them.
 
         Raises:
             StorageError: The outputs or the summary cannot be written.
         """
-        outcome, redactor = ending.outcome, ending.redactor
-        report_file = "" if ending.report_file is None else str(ending.report_file)
+        outcome, redactor = result.outcome, result.redactor
+        report_file = "" if result.report_file is None else str(result.report_file)
         self._write_outputs(outputs_of(outcome, report_file))
-        self._log(ending)
-        for each in annotations_for(
+        self._log(result)
+        for annotation in annotations_for(
             outcome,
             config_file=self._inputs["config-file"],
             fails_on_difference=self._inputs.fails_on_difference,
         ):
-            print_line(each.command(redactor))
+            print_line(annotation.command(redactor))
         self._write_summary(summary(outcome, report_file, redactor))
 
-    def _log(self, ending: CommandResult) -> None:
-        outcome, redactor = ending.outcome, ending.redactor
+    def _log(self, result: CommandResult) -> None:
+        outcome, redactor = result.outcome, result.redactor
         if outcome.error is None:
-            text = verdict_text(outcome, ending.report_file)
-            print_line(log_text(redactor.text(in_words_of_inputs(text))))
-            self._group("All differences", redactor.text("\n".join(_listed(outcome))))
+            text = verdict_text(outcome, result.report_file)
+            print_line(log_text(redactor.text(with_input_names(text))))
+            self._group("All differences", redactor.text("\n".join(_difference_lines(outcome))))
             return
-        print_line(log_text(redactor.text(in_words_of_inputs(error_text(outcome.error)))))
-        if ending.is_verbose:
-            self._group("What lies behind the error", redactor.text(outcome.error.detail))
+        print_line(log_text(redactor.text(with_input_names(error_text(outcome.error)))))
+        if result.is_verbose:
+            self._group("Error details", redactor.text(outcome.error.detail))
 
     def _group(self, title: str, text: str) -> None:
         if text:
@@ -105,50 +108,50 @@ class WorkflowReporter:
             raise storage_error(error, f"write the step's summary to {self._summary_file}") from error
 
 
-def _listed(outcome: Outcome) -> Iterator[str]:
-    distinct = {id(each): each for each in outcome.comparisons.values()}
-    differences = [difference for each in distinct.values() for difference in each.differences]
-    yield from (_line(each) for each in differences[:_MAX_LOGGED])
+def _difference_lines(outcome: Outcome) -> Iterator[str]:
+    distinct = {id(comparison): comparison for comparison in outcome.comparisons.values()}
+    differences = [difference for comparison in distinct.values() for difference in comparison.differences]
+    yield from (_difference_line(difference) for difference in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
         yield f"… and {len(differences) - _MAX_LOGGED:,} more, in the report"
 
 
-def _line(difference: Difference) -> str:
-    identity = f"  [{difference.rewrite_reason}]" if difference.rewrite_reason else ""
-    return f"{cut(printable(difference.path), 500)}: {describe(difference)}{identity}"
+def _difference_line(difference: Difference) -> str:
+    rewrite = f"  [{difference.rewrite_reason}]" if difference.rewrite_reason else ""
+    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference)}{rewrite}"
 
 
 class LogProgress:
-    """A line when the work is known, and one every quarter of a minute while it lasts."""
+    """Logs the amount of work when it is known, then the progress every 15 seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._tallies = ProgressCounts()
-        self._begun = self._told = 0.0
+        self._counts = ProgressCounts()
+        self._started = self._last_logged = 0.0
 
     def listing(self, name: str, files: int) -> None:
-        """Nothing: listings are quick."""
+        """Log nothing, since listings are quick."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Say how much there is to do."""
-        self._tallies = ProgressCounts(files, sizes)
-        self._begun = self._told = time.monotonic()
+        """Log the amount of work."""
+        self._counts = ProgressCounts(files, sizes)
+        self._started = self._last_logged = time.monotonic()
         print_line(f"Comparing {files:,} pairs of files; {sum(sizes.values()):,} bytes to fetch.")
 
     def received(self, name: str, size: int) -> None:
-        """Say how far it is, now and then."""
-        self._tallies.add_received(name, size)
-        self._tell_now_and_then()
+        """Count received bytes."""
+        self._counts.add_received(name, size)
+        self._log_at_intervals()
 
     def advance(self, files: int) -> None:
-        """Say how far it is, now and then."""
-        self._tallies.add_compared(files)
-        self._tell_now_and_then()
+        """Count compared files."""
+        self._counts.add_compared(files)
+        self._log_at_intervals()
 
-    def _tell_now_and_then(self) -> None:
+    def _log_at_intervals(self) -> None:
         now = time.monotonic()
         with self._lock:
-            if now - self._told < _BEAT_SECONDS:
+            if now - self._last_logged < _LOG_INTERVAL_SECONDS:
                 return
-            self._told = now
-        print_line(log_text(progress_text(self._tallies, now - self._begun)) + ".")
+            self._last_logged = now
+        print_line(log_text(progress_text(self._counts, now - self._started)) + ".")

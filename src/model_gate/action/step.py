@@ -1,13 +1,15 @@
-"""One step of a workflow, from its inputs to its exit code."""
+"""Runs a step of a workflow, from its inputs to its exit code."""
 
 from __future__ import annotations
 
 import os
+from contextlib import ExitStack
 
+from model_gate.access.private_file import PrivateFile
 from model_gate.access.redaction import Redactor
 from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.inputs import Inputs
-from model_gate.action.profiles import VARIABLE, PrivateFile, require_profiles, secrets_in
+from model_gate.action.profiles import VARIABLE, require_profiles, secrets_in
 from model_gate.action.reporter import WorkflowReporter
 from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
@@ -19,18 +21,22 @@ from model_gate.sources.worker_process import WorkerProcess
 
 
 def run_step(process: WorkerProcess | None = None) -> int:
-    """Do what the step's inputs ask, and tell the workflow; returns the exit code. `process` was started ahead."""
+    """Run the command that the step's inputs describe; return the exit code.
+
+    Args:
+        process: A worker process that was started in advance.
+    """
     inputs = Inputs(os.environ)
-    telling = WorkflowReporter(inputs, os.environ)
-    # Nothing that is started from here needs them, and one of them is a secret.
+    reporter = WorkflowReporter(inputs, os.environ)
+    # No child process needs the inputs, and one of them is a secret.
     for name in [name for name in os.environ if name.startswith("INPUT_")]:
         del os.environ[name]
     try:
-        with PrivateFile() as profiles:
-            telling.begin()
-            code = run_command(_command(inputs, profiles), telling, process)
+        reporter.begin()
+        with ExitStack() as stack:
+            code = run_command(_command(inputs, stack), reporter, process)
     except ModelGateError as error:
-        # What the next steps rely on could not be written: that must not look like a verdict.
+        # The outputs or the summary could not be written. Later steps rely on them, so this is an error.
         print_line(
             Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(
                 Redactor(secrets_in(_profiles(inputs)))
@@ -40,18 +46,18 @@ def run_step(process: WorkerProcess | None = None) -> int:
     return EXIT_PASSED if code == EXIT_DIFFERENT and not inputs.fails_on_difference else code
 
 
-def _command(inputs: Inputs, profiles: PrivateFile) -> Command:
+def _command(inputs: Inputs, stack: ExitStack) -> Command:
     config_file = inputs.config_file
 
     def request() -> Request:
         if _profiles(inputs):
             require_profiles(_profiles(inputs))
-            profiles.write(_profiles(inputs))
+            profiles = stack.enter_context(PrivateFile(_profiles(inputs)))
             os.environ[VARIABLE] = str(profiles.path)
         return inputs.request()
 
     return Command(
-        # What cannot be understood is reported as what it is nearest to.
+        # The report needs a valid command, even if the input names an unknown one.
         CommandName.COMPARE if inputs.command == CommandName.COMPARE else CommandName.CHECK,
         inputs.options(),
         request,

@@ -1,4 +1,4 @@
-"""The step's summary: an outcome as Markdown, in a size that the runner takes."""
+"""The step's summary: an outcome as Markdown of limited size."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ from collections.abc import Iterator
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.diagram import diagram_of
-from model_gate.action.differences import FIRST, Found, all_differences, first_differences, in_order
+from model_gate.action.differences import (
+    MAX_SHOWN,
+    LabeledDifference,
+    all_differences,
+    first_differences,
+    in_order,
+)
 from model_gate.action.escape import fenced
-from model_gate.action.inputs import in_words_of_inputs
-from model_gate.action.markdown import Markdown, folded, joined, size_of, table
+from model_gate.action.inputs import with_input_names
+from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes, table
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.roles import VersionRole
@@ -17,28 +23,28 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import plural, printable
 
-# Above 1 MiB the runner drops the whole summary. A browser has trouble long before.
+# The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
 
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
-    """The summary of a step, at most `MAX_BYTES` long."""
-    page = Markdown(redactor)
+    """Return the summary of a finished step, at most `MAX_BYTES` in UTF-8."""
+    markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
-    found = _found(outcome)
+    differences = _differences(outcome)
     head = [
         f"## {_headline(outcome)}",
-        _sentence(outcome, page),
-        *first_differences(found, page),
-        *_ignored(outcome, page),
-        f"**What to do next.** {_next(outcome, page)}",
-        _models_table(outcome, page),
+        _sentence(outcome, markdown),
+        *first_differences(differences, markdown),
+        *_ignored(outcome, markdown),
+        f"**What to do next.** {_next_step(outcome, markdown)}",
+        _models_table(outcome, markdown),
         fenced(diagram, "mermaid") if diagram else "",
-        _lineage(outcome, page),
+        _lineage(outcome, markdown),
     ]
-    tail = [f"Full report: {page.code(report_file)}" if report_file else ""]
-    room = MAX_BYTES - size_of(head) - size_of(tail)
-    return joined([*head, *all_differences(found, page, room), *tail])
+    tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
+    remaining = MAX_BYTES - size_in_bytes(head) - size_in_bytes(tail)
+    return join_sections([*head, *all_differences(differences, markdown, remaining), *tail])
 
 
 def _headline(outcome: Outcome) -> str:
@@ -52,10 +58,10 @@ def _headline(outcome: Outcome) -> str:
     return "❌ The models differ"
 
 
-def _sentence(outcome: Outcome, page: Markdown) -> str:
+def _sentence(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
-        return f"> {page.text(outcome.error.message)}"
-    parts = [f"{_title(name, outcome)}: {_verdict(each)}." for name, each in outcome.comparisons.items()]
+        return f"> {markdown.text(outcome.error.message)}"
+    parts = [f"{_title(name, outcome)}: {_verdict(comparison)}." for name, comparison in outcome.comparisons.items()]
     passed = "met" if outcome.passed else "not met"
     return f"{' '.join(parts)} The requirement, **{outcome.require}**, is **{passed}**."
 
@@ -75,32 +81,32 @@ def _verdict(comparison: Comparison) -> str:
     return f"**{word}**, {plural(count, 'difference')} in {comparison.compared:,} paths{native}"
 
 
-def _models_table(outcome: Outcome, page: Markdown) -> str:
-    rows = list(_model_rows(outcome, page))
+def _models_table(outcome: Outcome, markdown: Markdown) -> str:
+    rows = list(_model_rows(outcome, markdown))
     if not rows:
-        rows = [(_asked(each, page), "", "", "", "") for each in outcome.requested_versions.values()]
+        rows = [(_unresolved(request, markdown), "", "", "", "") for request in outcome.requested_versions.values()]
     head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
     return table(head, rows, "llrrl") if rows else ""
 
 
-def _model_rows(outcome: Outcome, page: Markdown) -> Iterator[tuple[str, ...]]:
-    versions = list(outcome.requested_versions.items())
+def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...]]:
+    requests = list(outcome.requested_versions.items())
     for names, comparison in _distinct(outcome):
         for index, model in enumerate((comparison.left, comparison.right)):
             pairs = [outcome.model_names(name) for name in names]
-            kinds = " and ".join((each.left, each.right)[index] for each in pairs)
-            # A check has one version with two models.
-            role, request = versions[min(index, len(versions) - 1)] if versions else ("", None)
-            found = outcome.versions.get(role)
+            models = " and ".join((pair.left, pair.right)[index] for pair in pairs)
+            # Both models of a check belong to one version.
+            role, request = requests[min(index, len(requests) - 1)] if requests else ("", None)
+            version = outcome.versions.get(role)
             yield (
-                _resolved(request, found, page) if request else "",
-                f"{kinds}{_native(comparison, page)}<br>{page.code(printable(model.location.uri))}",
+                _resolved(request, version, markdown) if request else "",
+                f"{models}{_native(comparison, markdown)}<br>{markdown.code(printable(model.location.uri))}",
                 *_measures(model),
             )
 
 
-def _native(comparison: Comparison, page: Markdown) -> str:
-    return f", {page.code(comparison.native_model)} only" if comparison.native_model else ""
+def _native(comparison: Comparison, markdown: Markdown) -> str:
+    return f", {markdown.code(comparison.native_model)} only" if comparison.native_model else ""
 
 
 def _measures(model: ComparedModel) -> tuple[str, str, str]:
@@ -108,58 +114,59 @@ def _measures(model: ComparedModel) -> tuple[str, str, str]:
     return f"{model.files:,}", f"{model.size:,}", digest
 
 
-def _asked(request: VersionRequest, page: Markdown) -> str:
-    return f"{page.code(request.model)} {page.code(request.version_or_stage)}<br>on {page.code(request.host.address)}"
+def _unresolved(request: VersionRequest, markdown: Markdown) -> str:
+    title = f"{markdown.code(request.model)} {markdown.code(request.version_or_stage)}"
+    return f"{title}<br>on {markdown.code(request.host.address)}"
 
 
-def _resolved(request: VersionRequest, found: ModelVersion | None, page: Markdown) -> str:
-    if found is None:
-        return _asked(request, page)
-    names = [found.stage, *(f"@{alias}" for alias in found.aliases)]
-    also = ", ".join(page.code(name) for name in names[:4] if name and name != "None")
-    named = f"{page.code(request.model)} version {page.code(found.version)}{f' ({also})' if also else ''}"
-    return f"{named}<br>on {page.code(request.host.address)}"
+def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: Markdown) -> str:
+    if version is None:
+        return _unresolved(request, markdown)
+    names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
+    listed = ", ".join(markdown.code(name) for name in names[:4] if name and name != "None")
+    title = f"{markdown.code(request.model)} version {markdown.code(version.version)}{f' ({listed})' if listed else ''}"
+    return f"{title}<br>on {markdown.code(request.host.address)}"
 
 
 def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
-    """The comparisons with their names: run models that are also the registry's are one comparison under two."""
+    """Return each comparison once, with its names: two if the run models are also the registry models."""
     groups: dict[int, tuple[list[str], Comparison]] = {}
     for name, comparison in outcome.comparisons.items():
         groups.setdefault(id(comparison), ([], comparison))[0].append(name)
     return list(groups.values())
 
 
-def _found(outcome: Outcome) -> list[Found]:
-    """All differences with the names of what they were found in, what decides first."""
+def _differences(outcome: Outcome) -> list[LabeledDifference]:
+    """Return the differences of all comparisons, sorted for the summary."""
     return in_order(
         [
-            (" and ".join(_title(name, outcome) for name in names), each)
+            LabeledDifference(" and ".join(_title(name, outcome) for name in names), difference)
             for names, comparison in _distinct(outcome)
-            for each in comparison.differences
+            for difference in comparison.differences
         ]
     )
 
 
-def _ignored(outcome: Outcome, page: Markdown) -> list[str]:
-    """What did not decide because the compare file says so: always told, whether it differs or not."""
+def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
+    """Return a table of the paths that the compare file ignores, equal ones too; different ones first."""
     words = {True: "equal", False: "different", None: "not compared"}
     rows = [
-        (page.code(printable(each.path)), words[each.equals], page.code(each.pattern))
+        (markdown.code(printable(ignored.path)), words[ignored.equals], markdown.code(ignored.pattern))
         for _, comparison in _distinct(outcome)
-        for each in sorted(comparison.ignored, key=lambda each: each.equals is not False)
+        for ignored in sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
     ]
     if not rows:
         return []
-    more = f"… and {len(rows) - FIRST:,} more, in the report." if len(rows) > FIRST else ""
-    return ["### Ignored, as the compare file asks", table(("Path", "It is", "By"), rows[:FIRST], "lll"), more]
+    more = f"… and {len(rows) - MAX_SHOWN:,} more, in the report." if len(rows) > MAX_SHOWN else ""
+    return ["### Ignored, as the compare file asks", table(("Path", "It is", "By"), rows[:MAX_SHOWN], "lll"), more]
 
 
-def _next(outcome: Outcome, page: Markdown) -> str:
+def _next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
-        remedy = in_words_of_inputs(outcome.error.remedy)
-        return page.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
+        remedy = with_input_names(outcome.error.remedy)
+        return markdown.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
     if outcome.status is Status.EQUAL:
-        if any(each.same_location for each in outcome.comparisons.values()):
+        if any(comparison.same_location for comparison in outcome.comparisons.values()):
             return (
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."
@@ -172,10 +179,10 @@ def _next(outcome: Outcome, page: Markdown) -> str:
             "Only what MLflow itself rewrites differs. If that is fine, set <code>require: equivalent</code>; "
             "if not, copy the version instead of logging the model again."
         )
-    return _next_after_difference(outcome)
+    return _next_step_after_difference(outcome)
 
 
-def _next_after_difference(outcome: Outcome) -> str:
+def _next_step_after_difference(outcome: Outcome) -> str:
     if VersionRole.MODEL_VERSION in outcome.requested_versions:
         first = "The registry's copy is not what the run logged: register the version again from its run."
     else:
@@ -186,20 +193,20 @@ def _next_after_difference(outcome: Outcome) -> str:
     return f"{first}{allowed} To look at the files, set <code>download-dir</code> and upload it as an artifact."
 
 
-def _lineage(outcome: Outcome, page: Markdown) -> str:
+def _lineage(outcome: Outcome, markdown: Markdown) -> str:
     rows = [
         (
-            page.code(f"{found.name} {found.version}"),
-            page.code(found.lineage.run_id),
-            page.cell(found.lineage.run_name),
-            page.cell(found.lineage.experiment_name),
-            page.cell(found.lineage.user),
-            page.code(found.lineage.git_commit[:12]),
-            page.code(found.lineage.notebook_path or found.lineage.source_name),
+            markdown.code(f"{version.name} {version.version}"),
+            markdown.code(version.lineage.run_id),
+            markdown.cell(version.lineage.run_name),
+            markdown.cell(version.lineage.experiment_name),
+            markdown.cell(version.lineage.user),
+            markdown.code(version.lineage.git_commit[:12]),
+            markdown.code(version.lineage.notebook_path or version.lineage.source_name),
         )
-        for found in outcome.versions.values()
+        for version in outcome.versions.values()
     ]
     if not rows:
         return ""
     head = ("Version", "Run", "Run name", "Experiment", "User", "Commit", "Source")
-    return folded("Where the versions come from", [table(head, rows, "lllllll")])
+    return collapsible("Where the versions come from", [table(head, rows, "lllllll")])

@@ -1,1 +1,1 @@
-"""Compares two models: lists them, fetches files, and lets `filecmp` decide each pair."""
+"""Compares two models: lists their files, fetches them, and compares each pair with `filecmp`."""

@@ -1,6 +1,6 @@
-r"""SHA-256 of files and of trees: for people's convenience, never for a decision.
+r"""SHA-256 of files and of trees, for people. Digests never decide whether models are equal.
 
-A tree's digest can be had with coreutils alone:
+This command of coreutils computes the digest of a tree:
 `find -L . -type f -printf '%P\0' | xargs -0 sha256sum -- | LC_ALL=C sort | sha256sum`
 """
 
@@ -11,17 +11,17 @@ import os
 from collections.abc import Mapping
 
 _FIRST_BYTES = 32 * 1024
-# What sha256sum escapes in a name, so that a line stays a line.
+# sha256sum escapes these characters in file names, so that each file has one line.
 _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 
 
 def file_digest(path: str) -> str:
-    """SHA-256 of a file, in hex.
+    """Return the SHA-256 of a file, in hex.
 
     Raises:
-        OSError: It cannot be read.
+        OSError: The file cannot be read.
     """
-    # Most files of a large tree are small, and a file object costs more than their bytes do.
+    # Most files of a large tree are small, and creating a file object takes longer than hashing them.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = os.read(descriptor, _FIRST_BYTES)
@@ -36,9 +36,13 @@ def file_digest(path: str) -> str:
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:
-    """SHA-256, in hex, over the sorted `sha256sum` lines of files given as digest by relative path."""
+    """Return the SHA-256, in hex, over the sorted `sha256sum` lines of files.
+
+    Args:
+        digests: Digest in hex by path relative to the tree.
+    """
     lines = [_line(path, digest) for path, digest in digests.items()]
-    # As `sort` does, without what ends a line: a name may have bytes that come before that.
+    # `sort` compares lines without their newline, which would sort after a tab in a file name.
     lines.sort()
     return hashlib.sha256(b"".join([line + b"\n" for line in lines])).hexdigest()
 

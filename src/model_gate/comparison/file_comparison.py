@@ -1,4 +1,4 @@
-"""Whether two files, and so two models, are the same: `filecmp` decides, with its traps closed."""
+"""Compares pairs of files. This module reads the files, and `filecmp.cmp` decides whether their bytes are equal."""
 
 from __future__ import annotations
 
@@ -17,21 +17,22 @@ from model_gate.explanation.content import Content
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
 
-# Smaller ones are read once, for both.
+# A smaller left file is read once, for the comparison and for its digest.
 _SMALL_BYTES = 64 * 1024
+# A thread computes the digest of a larger file during the comparison.
 _LARGE_BYTES = 8 * 1024 * 1024
 
 
 @dataclass(frozen=True)
 class FileComparison:
-    """What one pair of files turned out to be.
+    """The result of one pair of files.
 
     Attributes:
         pair: The pair.
-        difference: None if both are there with the same bytes, or if it was not compared.
-        left_digest: SHA-256 in hex, None if the file is not there or was not fetched.
-        right_digest: The same of the right file.
-        is_compared: Whether its bytes were looked at; one-sided pairs count as compared.
+        difference: None if both files exist with the same bytes, or if their bytes were not compared.
+        left_digest: SHA-256 of the left file in hex, None if the file does not exist or was not fetched.
+        right_digest: SHA-256 of the right file in hex, None if the file does not exist or was not fetched.
+        is_compared: Whether the bytes were compared, or a difference is known without them.
     """
 
     pair: Pair
@@ -41,24 +42,27 @@ class FileComparison:
     is_compared: bool = True
 
 
-def compare_pair(
-    pair: Pair, left: str | None, right: str | None, explaining: Explainer | None = None
-) -> FileComparison:
-    """Compare the bytes of a pair; a half that does not exist is None. `explaining` says what differs.
+def compare_pair(pair: Pair, left: str | None, right: str | None, explainer: Explainer | None = None) -> FileComparison:
+    """Read both files of a pair and compare their bytes.
+
+    Args:
+        pair: The pair.
+        left: The left file on this machine, None if the left model does not have it.
+        right: The right file on this machine, None if the right model does not have it.
+        explainer: Explains a difference in content.
 
     Raises:
         StorageError: A file cannot be read.
-        TransferError: A file changed while it was compared.
+        TransferError: A file changed during the comparison.
     """
     try:
         if left is None or right is None:
-            return _one_sided(pair, left, right)
-        is_same, left_digest = _compare(left, right, pair.left_size or 0)
-        if is_same:
+            return _compare_one_sided(pair, left, right)
+        is_equal, left_digest = _are_equal(left, right, pair.left_size or 0)
+        if is_equal:
             return FileComparison(pair, None, left_digest, left_digest)
-        return FileComparison(
-            pair, _content_difference(pair, left, right, explaining or Explainer()), left_digest, file_digest(right)
-        )
+        difference = _content_difference(pair, left, right, explainer or Explainer())
+        return FileComparison(pair, difference, left_digest, file_digest(right))
     except ModelGateError:
         raise
     except OSError as error:
@@ -66,9 +70,9 @@ def compare_pair(
 
 
 def compare_sizes(pair: Pair) -> FileComparison:
-    """What the listings alone say of a pair whose bytes are not needed any more."""
+    """Compare a pair by its listed sizes only. Files of equal size count as not compared."""
     if pair.left is None or pair.right is None:
-        return _one_sided(pair, None, None)
+        return _compare_one_sided(pair, None, None)
     if pair.left_size == pair.right_size:
         return FileComparison(pair, None, is_compared=False)
     difference = Difference(
@@ -82,24 +86,24 @@ def compare_sizes(pair: Pair) -> FileComparison:
     return FileComparison(pair, difference)
 
 
-def _compare(left: str, right: str, size: int) -> tuple[bool, str]:
-    """Whether the bytes are the same, and the left file's SHA-256: at the same time where a thread is worth it."""
+def _are_equal(left: str, right: str, size: int) -> tuple[bool, str]:
+    """Return whether the bytes are equal, and the SHA-256 of the left file."""
     if size < _SMALL_BYTES and (digest := digest_if_equal(left, right, size)):
         return True, digest
     if size < _LARGE_BYTES:
-        return _same_bytes(left, right), file_digest(left)
+        return _have_same_bytes(left, right), file_digest(left)
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(file_digest, left)
-        return _same_bytes(left, right), hashing.result()
+        return _have_same_bytes(left, right), hashing.result()
 
 
-def _same_bytes(left: str, right: str) -> bool:
-    # The cache would answer for a file that was rewritten with the same size and time.
+def _have_same_bytes(left: str, right: str) -> bool:
+    # The cache holds stale results for a file that was rewritten with the same size and time.
     filecmp.clear_cache()
     return filecmp.cmp(left, right, shallow=False)
 
 
-def _one_sided(pair: Pair, left: str | None, right: str | None) -> FileComparison:
+def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileComparison:
     kind = DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT
     difference = Difference(
         pair.path,
@@ -110,18 +114,18 @@ def _one_sided(pair: Pair, left: str | None, right: str | None) -> FileCompariso
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )
-    digests = [None if file is None else file_digest(file) for file in (left, right)]
-    return FileComparison(pair, difference, digests[0], digests[1])
+    left_digest, right_digest = (None if file is None else file_digest(file) for file in (left, right))
+    return FileComparison(pair, difference, left_digest, right_digest)
 
 
-def _content_difference(pair: Pair, left: str, right: str, explaining: Explainer) -> Difference:
+def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer) -> Difference:
     offset = first_difference(left, right)
     if offset is None:
         raise TransferError(
             f"{printable(pair.path)} changed while it was compared.",
             "Run the gate again when nothing writes to the model.",
         )
-    explanation = explaining.explain(pair.path, left, right)
+    explanation = explainer.explain(pair.path, left, right)
     return Difference(
         pair.path,
         DifferenceKind.CONTENT,
@@ -136,7 +140,7 @@ def _content_difference(pair: Pair, left: str, right: str, explaining: Explainer
 
 
 def first_difference(left: str, right: str) -> int | None:
-    """The offset of the first byte that differs, or where the shorter file ends; None if there is none.
+    """Return the offset of the first differing byte, or the size of the shorter file; None if there is no difference.
 
     Raises:
         OSError: A file cannot be read.

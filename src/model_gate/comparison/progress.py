@@ -7,32 +7,32 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """What a gate tells while it works. Any thread may tell."""
+    """Receives the progress of a gate. Every method may be called from any thread."""
 
     def listing(self, name: str, files: int) -> None:
-        """So many files of that model were found so far."""
+        """Report the number of files of a model found so far."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """So many pairs of files will be compared, and so many bytes fetched of each model."""
+        """Report the number of pairs of files to compare, and the bytes to fetch by name of the model."""
 
     def received(self, name: str, size: int) -> None:
-        """So many bytes more of that model have come."""
+        """Report that `size` more bytes of a model have arrived."""
 
     def advance(self, files: int) -> None:
-        """So many pairs of files more were compared."""
+        """Report that `files` more pairs of files are compared."""
 
 
 class NoProgress:
-    """No progress is told."""
+    """Discards all progress."""
 
     def listing(self, name: str, files: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def received(self, name: str, size: int) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def advance(self, files: int) -> None:
-        """Nothing."""
+        """Do nothing."""

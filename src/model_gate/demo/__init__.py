@@ -1,1 +1,1 @@
-"""The demo: a wine model on two embedded MLflow registries, and four gates on it."""
+"""The demo: four gates on a wine model in two embedded MLflow registries."""

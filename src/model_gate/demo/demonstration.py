@@ -1,4 +1,4 @@
-"""The demo from beginning to end: makes the registries, runs four gates on them, and holds the reports to account."""
+"""Runs the demo: makes two registries, runs four gates on them and verifies their reports."""
 
 from __future__ import annotations
 
@@ -20,30 +20,32 @@ from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError, InternalError, storage_error
 
 _PACKAGES = ("mlflow", "scikit-learn")
-_PATIENCE = 300
+_TIMEOUT_SECONDS = 300
 
-Say = Callable[[str], None]
+Print = Callable[[str], None]
 
 
-def run_demo(directory: Path, say: Say) -> None:
-    """Show a check and three compares on two registries made in `directory`.
+def run_demo(directory: Path, print_line: Print) -> None:
+    """Make two registries in `directory` and run a check and three compares on them.
 
     Raises:
-        InputError: A package that it needs is not installed, or the directory holds something else.
+        InputError: A package is not installed, or the directory holds files that no demo made.
         StorageError: The directory cannot be written.
-        InternalError: The registries could not be made, or a verdict is not what it must be.
+        InternalError: The registries could not be made, or a gate ended with an unexpected verdict.
     """
     require_packages()
-    place = Layout(directory)
-    place.prepare()
-    say(f"Making two MLflow registries, staging and production, in {directory} ...")
-    tampered = make_registries(place)
-    show(steps_at(place, tampered), Program.found(), say)
-    say(f"All four verdicts are right. The reports are in {place.reports}, and the commands above can be repeated.")
+    layout = Layout(directory)
+    layout.prepare()
+    print_line(f"Making two MLflow registries, staging and production, in {directory} ...")
+    tampered = make_registries(layout)
+    run_steps(steps_at(layout, tampered), Program.find(), print_line)
+    print_line(
+        f"All four verdicts are right. The reports are in {layout.reports}, and the commands above can be repeated."
+    )
 
 
 def require_packages() -> None:
-    """Refuse to begin without what the extra `demo` brings.
+    """Require the packages of the extra `demo`.
 
     Raises:
         InputError: A package is not installed.
@@ -54,62 +56,66 @@ def require_packages() -> None:
         except PackageNotFoundError as error:
             raise InputError(
                 f"The demo needs the package {package}, which is not installed.",
-                "Install what it needs: pip install 'model-gate[demo]', or pip install '.[demo]' in a checkout.",
+                "Install the extra: pip install 'model-gate[demo]', or pip install '.[demo]' in a checkout.",
             ) from error
 
 
-def make_registries(place: Layout) -> Path:
-    """Make them in another process, since this one never imports mlflow; returns the file of which a byte was changed.
+def make_registries(layout: Layout) -> Path:
+    """Make the registries and compare files; return the path of the file with a changed byte.
+
+    A child process makes the registries, since this process never imports mlflow.
 
     Raises:
-        InternalError: It failed.
+        InternalError: The child process failed.
         StorageError: A compare file cannot be written.
     """
-    staging, production = place.staging, place.production
+    staging, production = layout.staging, layout.production
     paths = (staging.database, staging.artifacts, production.database, production.artifacts)
     command = [sys.executable, "-I", "-m", "model_gate.demo.registries", *map(str, paths)]
-    # What is set for real tracking servers must not reach these.
+    # The child process must not see variables for real tracking servers.
     host = Host(HostKind.DATABASE, staging.host, staging.host)
     with tempfile.TemporaryDirectory() as home:
         environment = environment_for(host, os.environ, Path(home)) | {"GIT_PYTHON_REFRESH": "quiet"}
-        made = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=_PATIENCE)
-    if made.returncode != 0:
-        lines = made.stderr.strip().splitlines() or [f"exit code {made.returncode}"]
+        completed = subprocess.run(
+            command, env=environment, capture_output=True, text=True, check=False, timeout=_TIMEOUT_SECONDS
+        )
+    if completed.returncode != 0:
+        lines = completed.stderr.strip().splitlines() or [f"exit code {completed.returncode}"]
         raise InternalError(
             f"The demo's registries could not be made: {lines[-1]}.",
-            "Run `model-gate demo --verbose` for what MLflow said.",
-            detail=made.stderr,
+            "Run `model-gate demo --verbose` to see the output of MLflow.",
+            detail=completed.stderr,
         )
     try:
-        for path, text in compare_files_at(place).items():
+        for path, text in compare_files_at(layout).items():
             path.write_text(text, "utf-8")
     except OSError as error:
         raise storage_error(error, "write the demo's compare files") from error
-    return _from_here(Path(json.loads(made.stdout)))
+    return _relative_to_cwd(Path(json.loads(completed.stdout)))
 
 
-def _from_here(path: Path) -> Path:
+def _relative_to_cwd(path: Path) -> Path:
     return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
-def show(steps: Sequence[Step], program: Program, say: Say) -> None:
-    """Run the steps, each command told before its outcome.
+def run_steps(steps: Sequence[Step], program: Program, print_line: Print) -> None:
+    """Print and run the command of each step.
 
     Raises:
-        InternalError: A verdict is not what it must be.
+        InternalError: A gate ended with an unexpected verdict.
     """
-    faults = []
+    mismatches = []
     for number, step in enumerate(steps, start=1):
-        for line in ("", f"{number}. {step.title}", *(f"   {sentence}" for sentence in step.story), ""):
-            say(line)
-        say(f"$ {program.line(step.arguments)}")
+        for line in ("", f"{number}. {step.title}", *(f"   {sentence}" for sentence in step.description), ""):
+            print_line(line)
+        print_line(f"$ {program.line(step.arguments)}")
         exit_code = program.run(step.arguments)
-        say(f"(exit code {exit_code})")
-        if fault := step.expected.fault(exit_code, _report(step.report)):
-            faults.append(f"{number}. {fault}")
-    say("")
-    if faults:
-        raise InternalError(f"The demo went wrong. {'. '.join(faults)}.", "This is a defect: please report it.")
+        print_line(f"(exit code {exit_code})")
+        if mismatch := step.expected.mismatch(exit_code, _report(step.report)):
+            mismatches.append(f"{number}. {mismatch}")
+    print_line("")
+    if mismatches:
+        raise InternalError(f"The demo failed. {'. '.join(mismatches)}.", "This is a defect: please report it.")
 
 
 def _report(path: Path) -> dict[str, Any]:

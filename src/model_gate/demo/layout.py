@@ -1,4 +1,4 @@
-"""Where the demo keeps what it makes."""
+"""The files and directories of the demo."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from model_gate.sources.storage import remove_tree
 
 MODEL = "Sklearn_Wine"
 ALIAS = "champion"
-# The model's versions in production; in staging there is one.
+# The versions of the model in production. Staging has only version 1.
 PROMOTED, TAMPERED, LOGGED_AGAIN = "1", "2", "3"
 
-# What tells a demo's directory from one that holds something of the user's.
-_MARK = ".model-gate-demo"
-_MARK_TEXT = "Made by `model-gate demo`. Running it again makes the registries and the reports anew.\n"
+# This file marks a directory as the demo's, so that a directory of the user is never overwritten.
+_MARKER = ".model-gate-demo"
+_MARKER_TEXT = "Made by `model-gate demo`. Running it again replaces the registries and the reports.\n"
 
 
 @dataclass(frozen=True)
@@ -23,8 +23,8 @@ class DemoRegistry:
     """One of the two embedded MLflow registries.
 
     Attributes:
-        database: Its database.
-        artifacts: The directory of its artifacts.
+        database: Path of the SQLite database.
+        artifacts: Directory of the artifacts.
     """
 
     database: Path
@@ -32,24 +32,28 @@ class DemoRegistry:
 
     @property
     def host(self) -> str:
-        """Its URI, as commands and compare files name it."""
+        """The tracking server's URI for commands and compare files."""
         return f"sqlite:///{self.database}"
 
 
 @dataclass(frozen=True)
 class Layout:
-    """The demo's directory. All paths are relative if it is, so that commands stay short."""
+    """The layout of the demo's directory. With a relative directory, all paths are relative and commands stay short.
+
+    Attributes:
+        directory: The demo's directory.
+    """
 
     directory: Path
 
     @property
     def staging(self) -> DemoRegistry:
-        """Where the model was trained and tested."""
+        """The registry in which the model is trained and tested."""
         return self._registry("staging")
 
     @property
     def production(self) -> DemoRegistry:
-        """Where it was promoted to."""
+        """The registry to which the model is promoted."""
         return self._registry("production")
 
     @property
@@ -58,42 +62,42 @@ class Layout:
         return self.directory / "reports"
 
     def report(self, name: str) -> Path:
-        """The report of that name."""
+        """Return the path of a report."""
         return self.reports / f"{name}.json"
 
     def compare_file(self, name: str) -> Path:
-        """The compare file of that name."""
+        """Return the path of a compare file."""
         return self.directory / f"{name}.yaml"
 
     def prepare(self) -> None:
-        """Make the directory; replace an earlier demo in it.
+        """Make the directory, and remove an earlier demo from it.
 
         Raises:
-            InputError: It holds something else, or cannot be part of a database's URI.
-            StorageError: It cannot be written.
+            InputError: The directory holds files that no demo made, or its path cannot be part of a database's URI.
+            StorageError: The directory cannot be written.
         """
         if set("?#") & set(str(self.directory)):
             raise InputError(
-                f"The demo's directory {self.directory} has a ? or a # in its path, which no database URI can hold.",
+                f"The demo's directory {self.directory} has a ? or a # in its path. A database URI cannot have one.",
                 "Name another one with --directory.",
             )
         try:
-            self._require_own()
+            self._require_own_directory()
             for registry in (self.staging, self.production):
                 registry.database.unlink(missing_ok=True)
                 remove_tree(registry.artifacts)
             remove_tree(self.reports)
             self.directory.mkdir(parents=True, exist_ok=True)
-            (self.directory / _MARK).write_text(_MARK_TEXT)
+            (self.directory / _MARKER).write_text(_MARKER_TEXT)
             for directory in (self.staging.artifacts, self.production.artifacts, self.reports):
                 directory.mkdir()
         except OSError as error:
             raise storage_error(error, f"make the demo's directory {self.directory}") from error
 
-    def _require_own(self) -> None:
-        if self.directory.exists() and any(self.directory.iterdir()) and not (self.directory / _MARK).exists():
+    def _require_own_directory(self) -> None:
+        if self.directory.exists() and any(self.directory.iterdir()) and not (self.directory / _MARKER).exists():
             raise InputError(
-                f"The directory {self.directory} is not empty, and no demo made what is in it.",
+                f"The directory {self.directory} is not empty and was not made by the demo.",
                 "Name another one with --directory.",
             )
 

@@ -1,4 +1,4 @@
-"""The `model-gate` that the demo runs, and what a user would type for it."""
+"""The `model-gate` program, as the demo runs it and prints it for the user."""
 
 from __future__ import annotations
 
@@ -10,44 +10,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-# No gate of the demo takes as many seconds.
-_PATIENCE = 300
+_TIMEOUT_SECONDS = 300
 
 
 @dataclass(frozen=True)
 class Program:
-    """How `model-gate` is called.
+    """The `model-gate` program of this interpreter.
 
     Attributes:
-        words: What comes before the arguments.
+        prefix: The start of each command line, before the arguments of `model-gate`.
     """
 
-    words: tuple[str, ...]
+    prefix: tuple[str, ...]
 
     @classmethod
-    def found(cls) -> Program:
-        """The one of this interpreter, by the shortest name that works from here."""
+    def find(cls) -> Program:
+        """Find the shortest command for this interpreter's `model-gate` in the working directory."""
         script = Path(sys.executable).parent / "model-gate"
         if not script.exists():
             return cls((sys.executable, "-m", "model_gate"))
         on_path = shutil.which("model-gate")
         if on_path is not None and Path(on_path).samefile(script):
             return cls(("model-gate",))
-        here = Path.cwd()
-        # Without a slash it would be looked up in PATH.
-        return cls((str(script.relative_to(here) if here in script.parent.parents else script),))
+        cwd = Path.cwd()
+        # A relative path needs a slash: shells search PATH for a name without one.
+        return cls((str(script.relative_to(cwd) if cwd in script.parent.parents else script),))
 
     def line(self, arguments: Sequence[str]) -> str:
-        """The command as text for a shell."""
-        return shlex.join((*self.words, *arguments))
+        """Return the command line, quoted for a shell."""
+        return shlex.join((*self.prefix, *arguments))
 
     def run(self, arguments: Sequence[str]) -> int:
-        """Run the command, with this process's standard streams; returns its exit code."""
-        process = subprocess.Popen((*self.words, *arguments))
+        """Run the command with this process's standard streams; return its exit code."""
+        process = subprocess.Popen((*self.prefix, *arguments))
         try:
-            return process.wait(_PATIENCE)
+            return process.wait(_TIMEOUT_SECONDS)
         except BaseException:
-            # Asked to end, it removes its scratch space.
+            # On SIGTERM the command removes its scratch directory.
             process.terminate()
-            process.wait(_PATIENCE)
+            process.wait(_TIMEOUT_SECONDS)
             raise

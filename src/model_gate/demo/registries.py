@@ -1,4 +1,4 @@
-"""Makes the demo's two registries, in a process of its own, since it imports mlflow.
+"""Makes the demo's two registries. A separate program, since it imports mlflow.
 
 `python -m model_gate.demo.registries STAGING_DB STAGING_ARTIFACTS PRODUCTION_DB PRODUCTION_ARTIFACTS`
 """
@@ -30,8 +30,8 @@ _ARTIFACT = "model"
 
 
 @dataclass(frozen=True)
-class _Registry:
-    """A tracking server that is a database and a directory on this machine."""
+class _TrackingServer:
+    """An embedded tracking server: a database and a directory on this machine."""
 
     uri: str
     client: mlflow.MlflowClient
@@ -39,7 +39,7 @@ class _Registry:
 
 
 def main(staging_db: Path, staging_artifacts: Path, production_db: Path, production_artifacts: Path) -> Path:
-    """Make both; returns the file in production of which a byte was changed."""
+    """Make both registries; return the path of the file in production with a changed byte."""
     _make_databases(staging_db, production_db)
     staging = _open(staging_db, staging_artifacts)
     production = _open(production_db, production_artifacts)
@@ -47,8 +47,8 @@ def main(staging_db: Path, staging_artifacts: Path, production_db: Path, product
     _log(staging, estimator)
     staging.client.set_registered_model_alias(MODEL, ALIAS, "1")
     staging.client.transition_model_version_stage(MODEL, "1", "Staging")
-    with _exported(staging) as files:
-        # Versions in the order of PROMOTED, TAMPERED, LOGGED_AGAIN.
+    with _exported_files(staging) as files:
+        # The order makes the version numbers PROMOTED, TAMPERED and LOGGED_AGAIN.
         _import(production, files)
         tampered = _import(production, files) / "model.pkl"
     _log(production, estimator)
@@ -57,51 +57,53 @@ def main(staging_db: Path, staging_artifacts: Path, production_db: Path, product
 
 
 def _make_databases(staging_db: Path, production_db: Path) -> None:
-    # Making the tables takes MLflow seconds, copying them nothing.
+    # MLflow takes seconds to make the tables, so the second database is a copy.
     mlflow.MlflowClient(tracking_uri=f"sqlite:///{staging_db}").search_experiments()
-    with closing(sqlite3.connect(staging_db)) as made, closing(sqlite3.connect(production_db)) as copy:
-        made.backup(copy)
+    with closing(sqlite3.connect(staging_db)) as source, closing(sqlite3.connect(production_db)) as target:
+        source.backup(target)
 
 
-def _open(database: Path, artifacts: Path) -> _Registry:
+def _open(database: Path, artifacts: Path) -> _TrackingServer:
     uri = f"sqlite:///{database}"
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)
-    return _Registry(uri, client, client.create_experiment(_EXPERIMENT, artifact_location=artifacts.resolve().as_uri()))
+    return _TrackingServer(
+        uri, client, client.create_experiment(_EXPERIMENT, artifact_location=artifacts.resolve().as_uri())
+    )
 
 
-def _log(registry: _Registry, estimator: DecisionTreeClassifier) -> None:
+def _log(server: _TrackingServer, estimator: DecisionTreeClassifier) -> None:
     """Log and register the estimator, as a training script does."""
-    mlflow.set_tracking_uri(registry.uri)
-    mlflow.set_registry_uri(registry.uri)
-    with mlflow.start_run(experiment_id=registry.experiment_id, run_name="train"):
+    mlflow.set_tracking_uri(server.uri)
+    mlflow.set_registry_uri(server.uri)
+    with mlflow.start_run(experiment_id=server.experiment_id, run_name="train"):
         log_model(
             estimator,
             name=_ARTIFACT,
             registered_model_name=MODEL,
             serialization_format="cloudpickle",
-            # MLflow would find them out by loading the model in another process.
+            # Without this, MLflow loads the model in another process to infer the requirements.
             pip_requirements=[f"scikit-learn=={sklearn.__version__}"],
         )
 
 
 @contextmanager
-def _exported(registry: _Registry) -> Iterator[Path]:
-    """The files of version 1, downloaded."""
-    # By its location: up to 3.17, MLflow adds a file to what is downloaded by name.
-    uri = registry.client.get_model_version_download_uri(MODEL, "1")
+def _exported_files(server: _TrackingServer) -> Iterator[Path]:
+    """Yield a temporary directory with the files of version 1."""
+    # Up to 3.17, MLflow adds a file to a model that is downloaded by name, so this downloads by location.
+    uri = server.client.get_model_version_download_uri(MODEL, "1")
     with tempfile.TemporaryDirectory() as directory:
         yield Path(download_artifacts(artifact_uri=uri, dst_path=directory))
 
 
-def _import(registry: _Registry, files: Path) -> Path:
-    """Upload the files to a new run and register them as the next version; returns where they are."""
-    run = registry.client.create_run(registry.experiment_id, run_name="promote")
-    registry.client.log_artifacts(run.info.run_id, str(files), _ARTIFACT)
-    registry.client.set_terminated(run.info.run_id)
-    if not registry.client.search_registered_models(f"name='{MODEL}'"):
-        registry.client.create_registered_model(MODEL)
+def _import(server: _TrackingServer, files: Path) -> Path:
+    """Upload the files to a new run and register them as the next version; return their directory."""
+    run = server.client.create_run(server.experiment_id, run_name="promote")
+    server.client.log_artifacts(run.info.run_id, str(files), _ARTIFACT)
+    server.client.set_terminated(run.info.run_id)
+    if not server.client.search_registered_models(f"name='{MODEL}'"):
+        server.client.create_registered_model(MODEL)
     source = f"{run.info.artifact_uri}/{_ARTIFACT}"
-    registry.client.create_model_version(MODEL, source, run.info.run_id)
+    server.client.create_model_version(MODEL, source, run.info.run_id)
     return local_path(source)
 
 
@@ -112,8 +114,8 @@ def _change_a_byte(file: Path) -> None:
 
 
 if __name__ == "__main__":
-    # Standard output holds the answer alone, whatever MLflow prints.
-    answer = os.fdopen(os.dup(1), "w")
+    # Standard output has only the response. What MLflow prints goes to standard error.
+    response = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    answer.write(json.dumps(str(main(*map(Path, sys.argv[1:])))))
-    answer.flush()
+    response.write(json.dumps(str(main(*map(Path, sys.argv[1:])))))
+    response.flush()

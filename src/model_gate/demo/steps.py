@@ -1,4 +1,4 @@
-"""The four things that the demo shows, and whether each came out as it must: plain data and pure decisions."""
+"""The four steps of the demo and their expected verdicts."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from model_gate.domain.roles import ComparisonName, VersionRole
 
 @dataclass(frozen=True)
 class Expected:
-    """What a gate must find.
+    """The expected verdict of a gate.
 
     Attributes:
-        exit_code: Of the command.
-        status: Of the report.
-        equivalent: Of the report.
-        differences: The paths that differ, in each comparison.
-        same_location: Whether both models are one and the same, in each comparison.
+        exit_code: Exit code of the command.
+        status: `status` of the report.
+        equivalent: `equivalent` of the report.
+        differences: The paths that differ, the same in all comparisons.
+        same_location: `same_location` of each comparison.
     """
 
     exit_code: int
@@ -30,11 +30,11 @@ class Expected:
     differences: tuple[str, ...] = ()
     same_location: bool = False
 
-    def fault(self, exit_code: int, report: Mapping[str, Any]) -> str:
-        """In what an outcome is another, "" if it is this one."""
+    def mismatch(self, exit_code: int, report: Mapping[str, Any]) -> str:
+        """Describe how the report differs from the expected verdict; "" if it does not."""
         comparisons = [report[name] for name in ComparisonName if name in report]
-        differences = {tuple(each["path"] for each in comparison["differences"]) for comparison in comparisons}
-        found = {
+        differences = {tuple(entry["path"] for entry in comparison["differences"]) for comparison in comparisons}
+        values = {
             "the exit code": (exit_code, self.exit_code),
             "status": (report.get("status"), self.status),
             "equivalent": (report.get("equivalent"), self.equivalent),
@@ -45,30 +45,32 @@ class Expected:
                 [self.same_location],
             ),
         }
-        return "; ".join(f"{name} is {was}, not {must}" for name, (was, must) in found.items() if was != must)
+        return "; ".join(
+            f"{name} is {actual}, not {expected}" for name, (actual, expected) in values.items() if actual != expected
+        )
 
 
 @dataclass(frozen=True)
 class Step:
-    """One of the four.
+    """A step of the demo: one gate.
 
     Attributes:
-        title: What is shown.
-        story: What happened to the models, a sentence each.
-        arguments: What follows `model-gate`.
-        report: Where the command leaves its report.
-        expected: What it must find.
+        title: The question that the gate answers.
+        description: The history of the models, in lines.
+        arguments: The arguments of `model-gate`.
+        report: Path of the report.
+        expected: The expected verdict.
     """
 
     title: str
-    story: tuple[str, ...]
+    description: tuple[str, ...]
     arguments: tuple[str, ...]
     report: Path
     expected: Expected
 
 
-def steps_at(place: Layout, tampered: Path) -> tuple[Step, ...]:
-    """The four steps on the registries at `place`; `tampered` is the file of which a byte was changed."""
+def steps_at(layout: Layout, tampered: Path) -> tuple[Step, ...]:
+    """Return the four steps. `tampered` is the path of the file with a changed byte."""
     return (
         Step(
             "A check: is the registry's own copy what the run logged?",
@@ -77,28 +79,28 @@ def steps_at(place: Layout, tampered: Path) -> tuple[Step, ...]:
                 "On open-source MLflow a registry model is its run model, one location: equal by definition.",
             ),
             (
-                *("check", "--host", place.staging.host, "--model", MODEL, "--version-or-stage", f"@{ALIAS}"),
-                *("--report-file", str(place.report("check"))),
+                *("check", "--host", layout.staging.host, "--model", MODEL, "--version-or-stage", f"@{ALIAS}"),
+                *("--report-file", str(layout.report("check"))),
             ),
-            place.report("check"),
+            layout.report("check"),
             Expected(0, "equal", equivalent=True, same_location=True),
         ),
         _compare(
-            place,
+            layout,
             "promoted",
             "A compare: did the model arrive in production unchanged?",
             (f"It was downloaded from staging, logged to a run in production and registered as version {PROMOTED}.",),
             Expected(0, "equal", equivalent=True),
         ),
         _compare(
-            place,
+            layout,
             "tampered",
             "A compare after one byte of model.pkl was changed in production",
             (f"Version {TAMPERED} was promoted likewise. Then one byte was changed in", f"{tampered}."),
             Expected(1, "different", equivalent=False, differences=("model.pkl",)),
         ),
         _compare(
-            place,
+            layout,
             "logged-again",
             "A compare after an honest re-registration",
             (
@@ -112,25 +114,27 @@ def steps_at(place: Layout, tampered: Path) -> tuple[Step, ...]:
     )
 
 
-def _compare(place: Layout, name: str, title: str, story: tuple[str, ...], expected: Expected, *options: str) -> Step:
-    report = place.report(name)
-    config_file = str(place.compare_file(name))
+def _compare(
+    layout: Layout, name: str, title: str, description: tuple[str, ...], expected: Expected, *options: str
+) -> Step:
+    report = layout.report(name)
+    config_file = str(layout.compare_file(name))
     arguments = ("compare", "--config-file", config_file, *options, "--report-file", str(report))
-    return Step(title, story, arguments, report, expected)
+    return Step(title, description, arguments, report, expected)
 
 
-def compare_files_at(place: Layout) -> dict[Path, str]:
-    """The compare files of the steps, by path."""
+def compare_files_at(layout: Layout) -> dict[Path, str]:
+    """Return the content of each compare file, by its path."""
     versions = {"promoted": PROMOTED, "tampered": TAMPERED, "logged-again": LOGGED_AGAIN}
-    return {place.compare_file(name): _compare_file(place, version) for name, version in versions.items()}
+    return {layout.compare_file(name): _compare_file(layout, number) for name, number in versions.items()}
 
 
-def _compare_file(place: Layout, version: str) -> str:
+def _compare_file(layout: Layout, number: str) -> str:
     servers = {
-        VersionRole.TRACKING_SERVER_1: (place.staging.host, json.dumps(f"@{ALIAS}")),
-        VersionRole.TRACKING_SERVER_2: (place.production.host, version),
+        VersionRole.TRACKING_SERVER_1: (layout.staging.host, json.dumps(f"@{ALIAS}")),
+        VersionRole.TRACKING_SERVER_2: (layout.production.host, number),
     }
     return "".join(
-        f"{key}:\n  host: {json.dumps(host, ensure_ascii=False)}\n  model: {MODEL}\n  version_or_stage: {wanted}\n"
-        for key, (host, wanted) in servers.items()
+        f"{key}:\n  host: {json.dumps(host, ensure_ascii=False)}\n  model: {MODEL}\n  version_or_stage: {version}\n"
+        for key, (host, version) in servers.items()
     )

@@ -5,13 +5,14 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from urllib.parse import urlsplit
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
 from model_gate.errors import InputError
 
 
 class HostKind(StrEnum):
-    """How a tracking server is reached."""
+    """The kind of access to a tracking server."""
 
     HTTP = "http"
     DATABASE = "database"
@@ -57,6 +58,15 @@ class Host:
             return urlsplit(self.address).hostname in LOOPBACK
         return self.kind is not HostKind.DATABRICKS
 
+    @property
+    def local_path(self) -> Path | None:
+        """The database file or the directory, for a server that is a path on this machine; else None."""
+        if self.kind is HostKind.FILES:
+            return Path(unquote(urlsplit(self.address).path))
+        if self.address.startswith(_SQLITE):
+            return Path(self.address.removeprefix(_SQLITE))
+        return None
+
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
         """Return this server with its registry set to the registry of a model.
 
@@ -86,6 +96,8 @@ class Host:
         return self.workspace.url
 
 
+# SQLAlchemy: an absolute path follows, with its own slash.
+_SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 

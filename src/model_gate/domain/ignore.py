@@ -1,41 +1,56 @@
-"""Paths that a compare file asks to leave out of the verdict: globs, relative to the MLflow model's root."""
+"""Globs for paths that do not decide a verdict, relative to the MLflow model's root.
+
+The globs are this module's own, since libraries read `**` within a name and backslashes differently (`wcmatch`), or
+match at every depth (`pathspec`).
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from model_gate.domain.model import MLMODEL
 from model_gate.errors import InputError
 
-# `**/` any directories or none, `**` anything, `*` and `?` within one part of a path.
+# `**/` matches directories or nothing, `**` any text, `*` and `?` text without a slash.
 _PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
 class Ignore:
-    """Globs for paths that do not decide. They are fetched, compared and reported all the same."""
+    """Globs for paths that do not decide. Their files are still fetched, compared and reported.
+
+    >>> Ignore(("*.md", "notes/**")).pattern_for("notes/2024/plan.txt")
+    'notes/**'
+    """
 
     patterns: tuple[str, ...] = ()
 
     def pattern_for(self, *paths: str | None) -> str:
-        """The first glob that one of the paths fits, "" if there is none."""
-        for pattern in self.patterns:
-            if any(path is not None and _expression(pattern).fullmatch(path) for path in paths):
-                return pattern
+        """Return the first glob that matches one of the paths, "" if none does."""
+        for pattern, matches in self._matchers:
+            for path in paths:
+                if path is not None and matches(path):
+                    return pattern
         return ""
+
+    @cached_property
+    def _matchers(self) -> tuple[tuple[str, Callable[[str], object]], ...]:
+        """The globs, each with the match function of its regular expression: a model may have many files."""
+        return tuple((pattern, _expression(pattern).fullmatch) for pattern in self.patterns)
 
 
 NOTHING = Ignore()
 
 
 def checked_ignore(patterns: Iterable[str]) -> Ignore:
-    """The globs, if they may be ignored.
+    """Return globs as an `Ignore`, without duplicates.
 
     Raises:
-        InputError: One is no relative path, or would ignore MLmodel.
+        InputError: A glob is not a relative path, or matches MLmodel.
     """
     ignore = Ignore(tuple(dict.fromkeys(patterns)))
     for pattern in ignore.patterns:

@@ -1,7 +1,12 @@
-"""What is rewritten when the same model is logged, registered, copied or exported again, by MLflow or by the format.
+"""The complete list of what MLflow and file formats rewrite when the same model is logged, copied or exported again.
 
-Two models that differ in nothing else are `equivalent`. This is the one place that lists it, with the reasons and the
-versions for which each entry was looked up or seen.
+Two models that differ only in rewrites are `equivalent`. Each entry gives the reason for the rewrite and the versions
+of the software for which the source code or an observation confirmed it.
+
+>>> REWRITTEN_FIELDS["utc_time_created"].reason
+'when it was logged'
+>>> may_be_rewritten("model.skops"), may_be_rewritten("model.pkl")
+(True, False)
 """
 
 from __future__ import annotations
@@ -14,13 +19,18 @@ from model_gate.domain.model import MLMODEL
 
 @dataclass(frozen=True)
 class Rewrite:
-    """Why a difference says nothing about the model, and with which versions it occurs."""
+    """One entry of the list.
+
+    Attributes:
+        reason: Why a difference does not concern the model, for the report.
+        versions: Versions of the software that rewrite it.
+    """
 
     reason: str
     versions: str
 
 
-# Top-level fields of MLmodel.
+# Top-level fields of MLmodel, by name.
 REWRITTEN_FIELDS = {
     "run_id": Rewrite("the run that logged it; another after logging, export and import", "MLflow 1.0 and later"),
     "model_uuid": Rewrite("drawn anew each time a model is logged", "MLflow 1.23 and later"),
@@ -36,7 +46,7 @@ REWRITTEN_FIELDS = {
     ),
 }
 
-# Fields of any flavor in MLmodel that are paths of which only the last part is used.
+# Fields of any flavor in MLmodel that hold a path of which MLflow uses only the last part, by name.
 PATH_FIELDS = {
     "model_code_path": Rewrite(
         "where the program lay when it was logged; MLflow loads the model's own file of that name, which is compared",
@@ -44,7 +54,7 @@ PATH_FIELDS = {
     ),
 }
 
-# Files at the root of the model, which hold nothing but values under these keys.
+# Files at the root of the model, by name. A file counts as rewritten only if it has no other keys than these.
 REWRITTEN_FILE_KEYS = frozenset({"model_name", "model_version"})
 REWRITTEN_FILES = {
     "registered_model_meta": Rewrite(
@@ -55,16 +65,15 @@ REWRITTEN_FILES = {
 
 @dataclass(frozen=True)
 class MemberRewrite:
-    """What a format writes anew into a JSON member of its archives.
+    """What a format rewrites in a JSON member of its archives.
 
     Attributes:
-        member: The member's name.
-        address: The key whose number is where an object was in memory. Which of them are the same matters, the number
-            does not.
-        beside: A key that is in every mapping where `address` means this.
-        file: The key, in the same mappings, whose text names the member that holds an object's data; "" if the names
-            of members are fixed.
-        dates: Keys at the top that say when it was saved.
+        member: Name of the member.
+        address: Key whose value is an object's address in memory, "" if there is none. The addresses are arbitrary,
+            but equal addresses stand for one shared object.
+        beside: Key that marks the mappings in which `address` and `file` apply.
+        file: Key whose value names the member with an object's data, "" if names of members are fixed.
+        dates: Top-level keys that hold the time of saving.
     """
 
     member: str
@@ -76,13 +85,13 @@ class MemberRewrite:
 
 @dataclass(frozen=True)
 class ArchiveFormat:
-    """A format that is a zip archive: its members are the model; times, order and compression of members are not.
+    """A file format based on zip. The members are the model; their times, order and compression are rewritten.
 
     Attributes:
-        format: As people call it.
-        suffixes: Of its files.
-        versions: With which it was looked up or seen.
-        members: What it writes anew into members.
+        format: Name for the report.
+        suffixes: Suffixes of its files, in lower case.
+        versions: Versions of the software that write it this way.
+        members: Members that the format rewrites.
     """
 
     format: str
@@ -113,11 +122,11 @@ ARCHIVES = (
 
 
 def archive_format(path: str) -> ArchiveFormat | None:
-    """The zip-based format that a file's name stands for, if any."""
+    """Return the zip-based format that the suffix of a path stands for, or None."""
     suffix = PurePosixPath(path).suffix.lower()
-    return next((each for each in ARCHIVES if suffix in each.suffixes), None)
+    return next((archive for archive in ARCHIVES if suffix in archive.suffixes), None)
 
 
 def may_be_rewritten(path: str) -> bool:
-    """Whether a difference at this path, be it one of size, can be one that says nothing about the model."""
+    """Return whether a difference at this path can be only a rewrite, even if the sizes differ."""
     return path == MLMODEL or path in REWRITTEN_FILES or archive_format(path) is not None

@@ -23,8 +23,6 @@ class Require(StrEnum):
 EXIT_PASSED = 0
 EXIT_DIFFERENT = 1
 EXIT_ERROR = 2
-EXIT_INTERRUPTED = 130  # 128 + SIGINT, as in shells
-EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 
 def passes(*, equals: bool, equivalent: bool, require: Require) -> bool:

@@ -1,6 +1,6 @@
-"""What a difference in content consists of, by kind of file, and whether it says nothing about the model.
+"""Explanations of file differences: what changed, by kind of file, and whether it is only a rewrite.
 
-Never decides whether files are equal. `docs/explanations.md` says how to add a kind.
+An explanation never decides whether files are equal. `docs/explanations.md` describes how to add a kind.
 """
 
 from model_gate.explanation.explainer import Explainer

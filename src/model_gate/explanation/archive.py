@@ -1,4 +1,4 @@
-"""Zip-based files (skops, Keras, PyTorch, npz): member by member. Nothing is unpacked to disk, nothing is loaded."""
+"""Zip-based files (skops, Keras, PyTorch, npz), compared member by member. Nothing is unpacked to disk or loaded."""
 
 from __future__ import annotations
 
@@ -8,59 +8,68 @@ from dataclasses import dataclass, field
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.rewrites import ArchiveFormat, archive_format
 from model_gate.domain.wording import byte_count
-from model_gate.explanation.archive_members import Member, changes_of, read_member
+from model_gate.explanation.archive_members import CanonicalDocument, document_changes, read_document
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte
-from model_gate.explanation.trees import MAX_FIELDS, fields_of, shortened, summary_of
+from model_gate.explanation.trees import MAX_FIELDS, field_changes, shorten, summarize_fields
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
 
 KIND = "archive"
 _MAX_EXPLAINED_MEMBERS = 20
 _MAX_EXPLAINED_BYTES = 16 * 1024 * 1024
 
-# Explains a pair of members as what they are.
+# Explains a pair of members by their own kind of file.
 ExplainMember = Callable[[ContentPair], Explanation]
 
 
 def matches(pair: ContentPair) -> bool:
-    """By the first bytes, whatever the name; an archive in an archive is just bytes."""
+    """Return whether the path has the suffix of an archive, or the left file starts as one.
+
+    An archive inside an archive does not match.
+    """
     return not pair.is_member and (archive_format(pair.path) is not None or is_zip(pair.left))
 
 
 def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | None:
-    """Which members differ, and how; `identity` says so if none does. None if one of the two is no archive."""
+    """Return the members that differ.
+
+    If no member differs and the format is known, the explanation has a rewrite reason.
+
+    Returns:
+        The explanation, or None if one of the files is not an archive.
+    """
     if not is_zip(pair.left) or not is_zip(pair.right):
         return None
-    known = archive_format(pair.path)
+    known_format = archive_format(pair.path)
     with open_archive(pair.left) as left, open_archive(pair.right) as right:
-        return _Members(left, right, known).explained(explain_member)
+        return _ArchiveComparison(left, right, known_format).explain(explain_member)
 
 
 @dataclass
 class _Half:
-    """One archive, its members under the names they have on both sides.
+    """One archive of a pair, its members under canonical names, which do not depend on memory addresses.
 
     Attributes:
         archive: The archive.
-        names: The member's own name by that name.
-        documents: Members that were read because their format rewrites them.
-        places: What the members hold, where the format says.
+        names: Name in the archive, by canonical name.
+        documents: Members whose format rewrites them, by canonical name.
+        object_paths: Path of the object whose data a member holds, by canonical name.
     """
 
     archive: Archive
     names: dict[str, str]
-    documents: dict[str, Member] = field(default_factory=dict)
-    places: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, CanonicalDocument] = field(default_factory=dict)
+    object_paths: dict[str, str] = field(default_factory=dict)
 
 
-def _half(archive: Archive, known: ArchiveFormat | None) -> _Half:
+def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
     half = _Half(archive, {name: name for name in archive.members})
-    for rule in known.members if known else ():
+    for rule in known_format.members if known_format else ():
         if rule.member not in archive.members:
             continue
-        document = read_member(archive, rule)
+        document = read_document(archive, rule)
         half.documents[rule.member] = document
-        half.places |= document.places
+        half.object_paths |= document.object_paths
         for canonical, name in document.names.items():
             if canonical in half.names:
                 raise UnexplainedError(f"a member is called {canonical}")
@@ -69,61 +78,58 @@ def _half(archive: Archive, known: ArchiveFormat | None) -> _Half:
     return half
 
 
-class _Members:
-    """The members of two archives, held against each other."""
+class _ArchiveComparison:
+    """Compares the members of two archives. Used once."""
 
-    def __init__(self, left: Archive, right: Archive, known: ArchiveFormat | None) -> None:
-        self._left, self._right = _half(left, known), _half(right, known)
-        self._known = known
+    def __init__(self, left: Archive, right: Archive, known_format: ArchiveFormat | None) -> None:
+        self._left, self._right = _read_half(left, known_format), _read_half(right, known_format)
+        self._format = known_format
         self._rewritten: list[str] = []
-        self._explained = 0
+        self._explained_count = 0
         self._is_cut = False
 
-    def explained(self, explain_member: ExplainMember) -> Explanation:
-        """What differs; every byte of every member is read before it is said that nothing does."""
-        found = self._one_sided() + self._first_directory()
-        suspects, same = self._sorted_by_checksum()
+    def explain(self, explain_member: ExplainMember) -> Explanation:
+        """Return the members that differ.
+
+        Checksums only order the work: no member counts as equal before all its bytes are compared.
+        """
+        changes = self._unpaired_members() + self._first_directory_change()
+        suspects, same_checksum = self._partition_by_checksum()
         for name in suspects:
-            found += self._differing(name, explain_member)
-        if not found:
-            for name in same:
-                found += self._differing_in_spite_of_checksum(name)
-        if found:
-            is_cut = self._is_cut or len(found) > MAX_FIELDS
-            return Explanation(KIND, _summary(found), tuple(found[:MAX_FIELDS]), is_cut=is_cut)
+            changes += self._member_change(name, explain_member)
+        if not changes:
+            for name in same_checksum:
+                changes += self._change_despite_checksum(name)
+        if changes:
+            is_cut = self._is_cut or len(changes) > MAX_FIELDS
+            return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut)
         rewritten = (
-            f" and what {self._known.format} writes anew into {', '.join(sorted(self._rewritten))}"
-            if (self._known and self._rewritten)
+            f" and what {self._format.format} writes anew into {', '.join(sorted(self._rewritten))}"
+            if (self._format and self._rewritten)
             else ""
         )
         summary = f"same members, different archive metadata{rewritten}"
-        return Explanation(KIND, summary, rewrite_reason=summary if self._known else "")
+        return Explanation(KIND, summary, rewrite_reason=summary if self._format else "")
 
-    def _one_sided(self) -> list[FieldChange]:
+    def _unpaired_members(self) -> list[FieldChange]:
         left, right = self._left, self._right
+        removed = [name for name in left.names if name not in right.names]
+        added = [name for name in right.names if name not in left.names]
         return [
-            *(
-                FieldChange(self._shown(name), _size(left, name), None)
-                for name in left.names
-                if name not in right.names
-            ),
-            *(
-                FieldChange(self._shown(name), None, _size(right, name))
-                for name in right.names
-                if name not in left.names
-            ),
+            *(FieldChange(self._label(name), _size(left, name), None) for name in removed),
+            *(FieldChange(self._label(name), None, _size(right, name)) for name in added),
         ]
 
-    def _first_directory(self) -> list[FieldChange]:
-        """PyTorch loads what is in the directory of the first member: order does not matter but for that."""
+    def _first_directory_change(self) -> list[FieldChange]:
+        # PyTorch loads the directory of the first member. Apart from that, order does not matter.
         left, right = (next(iter(half.archive.members), "").rpartition("/")[0] for half in (self._left, self._right))
         left, right = left.partition("/")[0], right.partition("/")[0]
         meaning = "the directory of the first member, which is the one that PyTorch loads"
-        change = FieldChange("(first directory)", shortened(left), shortened(right), meaning=meaning)
+        change = FieldChange("(first directory)", shorten(left), shorten(right), meaning=meaning)
         return [change] if left != right else []
 
-    def _sorted_by_checksum(self) -> tuple[list[str], list[str]]:
-        """The members on both sides: those that may differ, and those of the same size and checksum."""
+    def _partition_by_checksum(self) -> tuple[list[str], list[str]]:
+        """Return the common members whose size or checksum differs, and the others."""
         suspects: list[str] = []
         same: list[str] = []
         for name in self._left.names:
@@ -132,48 +138,47 @@ class _Members:
                 (same if is_same else suspects).append(name)
         return suspects, same
 
-    def _differing(self, name: str, explain_member: ExplainMember) -> list[FieldChange]:
+    def _member_change(self, name: str, explain_member: ExplainMember) -> list[FieldChange]:
         left, right = self._left.documents.get(name), self._right.documents.get(name)
         if left is not None and right is not None:
-            found = changes_of(left, right)
-            if not found:
+            changes = document_changes(left, right)
+            if not changes:
                 self._rewritten.append(name)
                 return []
-            fields = fields_of(found)
-            meaning = summary_of(fields, len(found), "change")
+            meaning = summarize_fields(field_changes(changes), len(changes), "change")
         else:
-            meaning = self._how(name, explain_member)
-        return [FieldChange(self._shown(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
+            meaning = self._describe_member(name, explain_member)
+        return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
 
-    def _how(self, name: str, explain_member: ExplainMember) -> str:
-        """What differs in a member, in one phrase; "" where that would take too long."""
+    def _describe_member(self, name: str, explain_member: ExplainMember) -> str:
+        """Return how a member differs as a phrase, or "" if that would take too long."""
         sizes = [half.archive.members[half.names[name]].file_size for half in (self._left, self._right)]
-        if self._explained >= _MAX_EXPLAINED_MEMBERS or max(sizes) > _MAX_EXPLAINED_BYTES:
+        if self._explained_count >= _MAX_EXPLAINED_MEMBERS or max(sizes) > _MAX_EXPLAINED_BYTES:
             self._is_cut = True
             return ""
-        self._explained += 1
+        self._explained_count += 1
         left, right = (
-            Content.of_bytes(half.archive.content(half.names[name]).whole(_MAX_EXPLAINED_BYTES))
+            Content.of_bytes(half.archive.content(half.names[name]).read_all(_MAX_EXPLAINED_BYTES))
             for half in (self._left, self._right)
         )
         explanation = explain_member(ContentPair(name, left, right, is_member=True))
         return f"{explanation.summary}{f' ({explanation.note})' if explanation.note else ''}"
 
-    def _differing_in_spite_of_checksum(self, name: str) -> list[FieldChange]:
+    def _change_despite_checksum(self, name: str) -> list[FieldChange]:
         halves = (self._left, self._right)
-        if _packing(self._left, name) == _packing(self._right, name):
-            # What is packed alike to the last byte is alike; it need not be unpacked.
-            packed_left, packed_right = (half.archive.packed(half.names[name]) for half in halves)
+        if _compression(self._left, name) == _compression(self._right, name):
+            # Members with equal compressed bytes are equal, and comparing those is faster than decompressing.
+            packed_left, packed_right = (half.archive.compressed(half.names[name]) for half in halves)
             if first_differing_byte(packed_left, packed_right) is None:
                 return []
         left, right = (half.archive.content(half.names[name]) for half in halves)
         if first_differing_byte(left, right) is None:
             return []
-        return [FieldChange(self._shown(name), _size(self._left, name), _size(self._right, name))]
+        return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name))]
 
-    def _shown(self, name: str) -> str:
-        place = self._left.places.get(name) or self._right.places.get(name)
-        return place or shortened(name)
+    def _label(self, name: str) -> str:
+        object_path = self._left.object_paths.get(name) or self._right.object_paths.get(name)
+        return object_path or shorten(name)
 
 
 def _checksum(half: _Half, name: str) -> tuple[int, int]:
@@ -181,7 +186,7 @@ def _checksum(half: _Half, name: str) -> tuple[int, int]:
     return info.file_size, info.CRC
 
 
-def _packing(half: _Half, name: str) -> tuple[int, int]:
+def _compression(half: _Half, name: str) -> tuple[int, int]:
     info = half.archive.members[half.names[name]]
     return info.compress_type, info.compress_size
 
@@ -190,11 +195,11 @@ def _size(half: _Half, name: str) -> str:
     return byte_count(half.archive.members[half.names[name]].file_size)
 
 
-def _summary(found: list[FieldChange]) -> str:
-    first = found[0]
+def _summary(changes: list[FieldChange]) -> str:
+    first = changes[0]
     if first.left is None or first.right is None:
         how = "only in the second" if first.left is None else "only in the first"
     else:
         how = first.meaning or "differs"
-    more = f", and {len(found) - 1:,} more member{'s' if len(found) > 2 else ''}" if len(found) > 1 else ""
-    return f"{shortened(first.field, 80)}: {how}{more}"
+    more = f", and {len(changes) - 1:,} more member{'s' if len(changes) > 2 else ''}" if len(changes) > 1 else ""
+    return f"{shorten(first.field, 80)}: {how}{more}"

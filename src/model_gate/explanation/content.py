@@ -1,4 +1,4 @@
-"""Two files, or two members of archives, as explainers read them: sizes and streams, never names to open."""
+"""Contents of files and archive members as explainers read them: sizes and streams, no paths on disk."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ CHUNK_BYTES = 256 * 1024
 
 
 class UnexplainedError(Exception):
-    """Why files cannot be explained as what their names say, as in `it is truncated`."""
+    """A file cannot be explained as its kind. The message is a clause for the report, such as `it is truncated`."""
 
 
 @dataclass(frozen=True)
 class Content:
-    """Bytes that can be read from the start as often as wanted.
+    """Bytes that can be read any number of times.
 
     Attributes:
-        size: How many.
-        open: A new stream of them, that can seek.
+        size: Number of bytes.
+        open: Opens a new, seekable stream of the bytes.
     """
 
     size: int
@@ -30,36 +30,36 @@ class Content:
 
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> Content:
-        """The content of a file."""
+        """Return the content of a file."""
         return cls(os.stat(path).st_size, lambda: open(path, "rb"))
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Content:
-        """These bytes."""
+        """Return a content in memory."""
         return cls(len(data), lambda: BytesIO(data))
 
-    def part(self, start: int, size: int) -> Content:
-        """Some of its bytes, which all are there."""
-        return Content(size, lambda: _Part(self.open(), start, size))
+    def slice(self, start: int, size: int) -> Content:
+        """Return the content of a byte range, which must exist."""
+        return Content(size, lambda: _Slice(self.open(), start, size))
 
     def head(self, size: int) -> bytes:
-        """The first bytes."""
+        """Return the first `size` bytes, or all bytes if there are fewer."""
         with self.open() as stream:
             return stream.read(size)
 
-    def whole(self, limit: int) -> bytes:
-        """All bytes.
+    def read_all(self, limit: int) -> bytes:
+        """Return all bytes.
 
         Raises:
-            UnexplainedError: They are more than `limit`.
+            UnexplainedError: The content is larger than `limit` bytes.
         """
         if self.size > limit:
             raise UnexplainedError(f"it is larger than {limit:,} bytes")
         return self.head(limit)
 
 
-class _Part(BytesIO):
-    """A part of a stream, read from its start to its end."""
+class _Slice(BytesIO):
+    """A sequential stream of a byte range of another stream."""
 
     def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
         super().__init__()
@@ -68,27 +68,27 @@ class _Part(BytesIO):
         stream.seek(start)
 
     def read(self, size: int | None = -1) -> bytes:
-        """The next bytes."""
-        wanted = self._remaining if size is None or size < 0 else min(size, self._remaining)
-        data = self._stream.read(wanted)
+        """Return the next bytes of the range."""
+        length = self._remaining if size is None or size < 0 else min(size, self._remaining)
+        data = self._stream.read(length)
         self._remaining -= len(data)
         return data
 
     def close(self) -> None:
-        """Closes the stream too."""
+        """Close this stream and the underlying one."""
         self._stream.close()
         super().close()
 
 
 @dataclass(frozen=True)
 class ContentPair:
-    """Two contents that differ.
+    """The left and the right content of one path.
 
     Attributes:
-        path: In the model, or the member's name in an archive.
-        left: The first.
-        right: The second.
-        is_member: Whether they are members of archives.
+        path: Path in the model, or name of the archive member.
+        left: Left content.
+        right: Right content.
+        is_member: Whether the contents are archive members.
     """
 
     path: str
@@ -97,14 +97,14 @@ class ContentPair:
     is_member: bool = False
 
     @property
-    def largest(self) -> int:
-        """Bytes of the larger one."""
+    def larger_size(self) -> int:
+        """Size of the larger content, in bytes."""
         return max(self.left.size, self.right.size)
 
     def chunks(self, size: int = CHUNK_BYTES) -> Iterator[tuple[bytes, bytes]]:
-        """Both, read side by side until both end."""
+        """Yield the left and the right chunk at each offset, until both contents end."""
         with ExitStack() as stack:
-            left, right = (stack.enter_context(each.open()) for each in (self.left, self.right))
+            left, right = (stack.enter_context(content.open()) for content in (self.left, self.right))
             while True:
                 pair = left.read(size), right.read(size)
                 if not any(pair):
@@ -112,13 +112,13 @@ class ContentPair:
                 yield pair
 
 
-def text_of(content: Content, limit: int) -> str | None:
-    """The content as text; None if it is none.
+def read_text(content: Content, limit: int) -> str | None:
+    """Return the content as UTF-8 text, or None if it is binary.
 
     Raises:
-        UnexplainedError: It is larger than `limit` bytes.
+        UnexplainedError: The content is larger than `limit` bytes.
     """
-    data = content.whole(limit)
+    data = content.read_all(limit)
     try:
         return None if b"\0" in data else data.decode("utf-8")
     except UnicodeDecodeError:

@@ -1,9 +1,10 @@
-"""Explains the files of a gate: bounded, one at a time, and never in the way of a verdict."""
+"""The explainer of a gate: explains one pair of files at a time, within a time budget, and never raises."""
 
 from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 from model_gate.domain.difference import Explanation
 from model_gate.domain.rewrites import may_be_rewritten
@@ -11,24 +12,40 @@ from model_gate.explanation.content import Content, ContentPair
 
 
 class Explainer:
-    """Explains the files of one gate: one at a time, so that memory is bounded, and not for longer than is worth it."""
+    """Explains the pairs of files of one gate. Safe to share between threads.
 
-    def __init__(self, seconds: float = 60.0) -> None:
+    Explanations run one at a time, which bounds memory. A time budget bounds their total duration: the clock is read
+    around each explanation, and once the budget is spent, only files that may be rewritten are still explained. A
+    running explanation is not interrupted, so the last one may exceed the budget.
+
+    Args:
+        seconds: Time budget for all explanations together.
+        clock: Monotonic clock, in seconds.
+    """
+
+    def __init__(self, seconds: float = 60.0, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
-        self._seconds = seconds
+        self._remaining_seconds = seconds
+        self._clock = clock
 
     def explain(self, path: str, left: str, right: str) -> Explanation:
-        """What differs between two files. There is always an answer, if only that there is none."""
+        """Explain how two files differ. A failure becomes the note of the explanation.
+
+        Args:
+            path: Path in the model, which selects the kind of file.
+            left: Left file on disk.
+            right: Right file on disk.
+        """
         with self._lock:
-            if self._seconds <= 0 and not may_be_rewritten(path):
+            if self._remaining_seconds <= 0 and not may_be_rewritten(path):
                 return Explanation("bytes", "content differs", note="too much time went into other files")
-            started = time.monotonic()
+            started = self._clock()
             try:
-                # Most gates meet no difference, and what explains one takes longer to import than they do.
+                # Imported on first use: the import takes longer than a gate that finds no difference.
                 from model_gate.explanation.kinds import explain_pair
 
                 return explain_pair(ContentPair(path, Content.of_file(left), Content.of_file(right)))
-            except Exception as error:  # noqa: BLE001  # the verdict stands, whatever is wrong with a file
+            except Exception as error:  # noqa: BLE001  # a failed explanation must not change the verdict
                 return Explanation("bytes", "content differs", note=f"could not be explained: {type(error).__name__}")
             finally:
-                self._seconds -= time.monotonic() - started
+                self._remaining_seconds -= self._clock() - started

@@ -1,4 +1,4 @@
-"""JSON read without its surprises: a key given twice is an error, 1 is not 1.0 and not true."""
+"""JSON parsing without silent loss: a duplicate key is an error, and 1, 1.0 and true stay distinct."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from model_gate.explanation.trees import Leaf, Tree
 
 
 def parse_json(text: str | bytes) -> Tree:
-    """The document.
+    """Parse a JSON document.
 
     Raises:
-        UnexplainedError: It is not JSON, has a key twice or is nested too deeply.
+        UnexplainedError: The text is not JSON, has a duplicate key or is nested too deeply.
     """
     try:
         return _tree(
@@ -42,7 +42,7 @@ def _tree(value: Any) -> Tree:
     if isinstance(value, dict | Leaf):
         return value
     if isinstance(value, list):
-        return [_tree(each) for each in value]
+        return [_tree(item) for item in value]
     if isinstance(value, str):
         return Leaf("text", value)
     return Leaf("constant", {True: "true", False: "false", None: "null"}[value])

@@ -1,11 +1,12 @@
-"""All explainers, in one place, in the order in which they are asked."""
+"""The registered kinds of files, in the order in which they are tried."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from model_gate.domain.difference import Explanation
+from model_gate.domain.model import MLMODEL
 from model_gate.explanation import archive, mlmodel, npy, packages, pickles, raw_bytes, safetensors, structured, text
 from model_gate.explanation.content import ContentPair, UnexplainedError
 
@@ -15,10 +16,10 @@ class FileKind:
     """One kind of file.
 
     Attributes:
-        kind: What the report calls it.
-        matches: Whether a pair may be of this kind; reads no more than the first bytes.
-        explain: What differs; None if the pair turns out to be of another kind. Raises UnexplainedError where it is of
-            this kind, but too large, damaged or hostile.
+        kind: Name in notes and in `docs/explanations.md`.
+        matches: Returns whether a pair may be of this kind. Reads no more than the first bytes.
+        explain: Returns the explanation, or None if the pair turns out to be of another kind. Raises UnexplainedError
+            if the pair is of this kind but too large, damaged or hostile.
     """
 
     kind: str
@@ -26,35 +27,42 @@ class FileKind:
     explain: Callable[[ContentPair], Explanation | None]
 
 
-def _explain_member(pair: ContentPair) -> Explanation:
-    return explain_pair(pair)
+def _explain_archive(pair: ContentPair) -> Explanation | None:
+    return archive.explain(pair, explain_pair)
 
 
-# The first that matches and does not say None explains a pair. The last one takes everything.
+# The last kind explains any pair.
 FILE_KINDS = (
-    FileKind("MLmodel", mlmodel.matches, mlmodel.explain),
-    FileKind("packages", packages.matches, packages.explain),
-    FileKind("archive", archive.matches, lambda pair: archive.explain(pair, _explain_member)),
-    FileKind("safetensors", safetensors.matches, safetensors.explain),
-    FileKind("npy", npy.matches, npy.explain),
-    FileKind("pickle", pickles.matches, pickles.explain),
+    FileKind(MLMODEL, mlmodel.matches, mlmodel.explain),
+    FileKind(packages.KIND, packages.matches, packages.explain),
+    FileKind(archive.KIND, archive.matches, _explain_archive),
+    FileKind(safetensors.KIND, safetensors.matches, safetensors.explain),
+    FileKind(npy.KIND, npy.matches, npy.explain),
+    FileKind(pickles.KIND, pickles.matches, pickles.explain),
     FileKind("JSON or YAML", structured.matches, structured.explain),
-    FileKind("text", text.matches, text.explain),
-    FileKind("bytes", raw_bytes.matches, raw_bytes.explain),
+    FileKind(text.KIND, text.matches, text.explain),
+    FileKind(raw_bytes.KIND, raw_bytes.matches, raw_bytes.explain),
 )
 
 
-def explain_pair(pair: ContentPair) -> Explanation:
-    """What the first explainer says that can; whatever one cannot survive is told as a note."""
+def explain_pair(pair: ContentPair, kinds: Sequence[FileKind] = FILE_KINDS) -> Explanation:
+    """Explain a pair as the first kind that can.
+
+    A kind that fails is skipped. The first failure becomes the note of the explanation.
+
+    Args:
+        pair: The pair to explain.
+        kinds: Kinds in the order in which they are tried. The last one must explain any pair.
+    """
     note = ""
-    for explainer in FILE_KINDS:
+    for kind in kinds:
         try:
-            found = explainer.explain(pair) if explainer.matches(pair) else None
+            explanation = kind.explain(pair) if kind.matches(pair) else None
         except UnexplainedError as error:
-            note = note or f"could not be explained as {explainer.kind}: {error}"
-        except Exception as error:  # noqa: BLE001  # a file that an explainer does not survive is the next one's
-            note = note or f"could not be explained as {explainer.kind}: {type(error).__name__}"
+            note = note or f"could not be explained as {kind.kind}: {error}"
+        except Exception as error:  # noqa: BLE001  # a defect of one kind must not prevent the next one
+            note = note or f"could not be explained as {kind.kind}: {type(error).__name__}"
         else:
-            if found is not None:
-                return replace(found, note=note) if note else found
-    raise AssertionError("the last explainer takes everything")
+            if explanation is not None:
+                return replace(explanation, note=note) if note else explanation
+    raise AssertionError("The last kind must explain any pair.")

@@ -1,4 +1,4 @@
-"""NumPy's `.npy` files: type, shape and how many elements changed. The header is read as a literal, not loaded."""
+"""NumPy `.npy` files: type, shape and number of changed elements. Nothing is unpickled."""
 
 from __future__ import annotations
 
@@ -8,13 +8,14 @@ from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
-from model_gate.explanation.tensors import MAX_DIMENSIONS, Allowance, Tensor, Type, tensor_change
+from model_gate.explanation.tensors import MAX_DIMENSIONS, ElementBudget, ElementType, Tensor, compare_tensors
 
 KIND = "npy"
 _MAGIC = b"\x93NUMPY"
-# NumPy itself refuses longer ones.
+# NumPy itself refuses longer headers.
 _MAX_HEADER_BYTES = 10_000
 _DESCRIPTION = re.compile(r"([<>|=])([biufcSUVmMO])(\d{0,9})(\[.*\])?")
+# Name in the report and format character for `struct`, by NumPy's letter and the bytes of an element.
 _CODES = {
     ("f", 2): ("float16", "e"),
     ("f", 4): ("float32", "f"),
@@ -34,22 +35,23 @@ _CODES = {
 
 
 def matches(pair: ContentPair) -> bool:
-    """By the file's name."""
+    """Return whether the path has the suffix `.npy`."""
     return PurePosixPath(pair.path).suffix.lower() == ".npy"
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """What changed in the array."""
-    left, right = _array(pair.left), _array(pair.right)
-    found = tensor_change("array", (pair.left, left), (pair.right, right), Allowance())
-    if found is None:
+    """Return the change of the array."""
+    left, right = _read_array(pair.left), _read_array(pair.right)
+    result = compare_tensors("array", (pair.left, left), (pair.right, right), ElementBudget())
+    if result is None:
         return Explanation(KIND, "the same array, only the header is written differently")
-    change, is_cut = found
-    same = change.left == change.right
-    return Explanation(KIND, change.meaning if same else f"{change.left} → {change.right}", (change,), is_cut=is_cut)
+    change, is_cut = result
+    is_same_type = change.left == change.right
+    summary = change.meaning if is_same_type else f"{change.left} → {change.right}"
+    return Explanation(KIND, summary, (change,), is_cut=is_cut)
 
 
-def _array(content: Content) -> Tensor:
+def _read_array(content: Content) -> Tensor:
     with content.open() as stream:
         start = stream.read(8)
         if not start.startswith(_MAGIC) or len(start) < 8:
@@ -59,26 +61,27 @@ def _array(content: Content) -> Tensor:
         if length > _MAX_HEADER_BYTES:
             raise UnexplainedError(f"its header is said to have {length:,} bytes")
         header = stream.read(length)
-    tensor = _described(header, 8 + width + length)
+    tensor = _parse_header(header, 8 + width + length)
     if tensor.offset + tensor.size > content.size:
         raise UnexplainedError("it ends before its array does")
     return tensor
 
 
-def _described(header: bytes, offset: int) -> Tensor:
+def _parse_header(header: bytes, offset: int) -> Tensor:
     try:
+        # A literal is parsed; no expression in the header is evaluated.
         fields = ast.literal_eval(header.decode("utf-8").strip())
         description, shape, is_fortran = fields["descr"], fields["shape"], fields["fortran_order"]
     except (ValueError, SyntaxError, TypeError, KeyError, MemoryError, RecursionError) as error:
         raise UnexplainedError("its header cannot be read") from error
-    is_shape = isinstance(shape, tuple) and all(type(each) is int and 0 <= each < 10**18 for each in shape)
+    is_shape = isinstance(shape, tuple) and all(type(size) is int and 0 <= size < 10**18 for size in shape)
     if not is_shape or len(shape) > MAX_DIMENSIONS:
         raise UnexplainedError("its header gives no shape")
     layout = "column by column" if is_fortran and len(shape) > 1 else ""
-    return Tensor(_type(description), shape, offset, layout)
+    return Tensor(_parse_type(description), shape, offset, layout)
 
 
-def _type(description: object) -> Type:
+def _parse_type(description: object) -> ElementType:
     match = _DESCRIPTION.fullmatch(description) if isinstance(description, str) else None
     if match is None or match[2] == "O":
         raise UnexplainedError("its elements are objects or records")
@@ -88,5 +91,5 @@ def _type(description: object) -> Type:
         raise UnexplainedError("its elements have no size")
     name, code = _CODES.get((letter, size), (f"{letter}{digits}", ""))
     if order == ">" and size > 1:
-        return Type(f"{name}, big-endian", size, code, order=">")
-    return Type(name, size, code)
+        return ElementType(f"{name}, big-endian", size, code, order=">")
+    return ElementType(name, size, code)

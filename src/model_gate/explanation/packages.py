@@ -1,4 +1,4 @@
-"""`requirements.txt`, `conda.yaml`, `python_env.yaml`: packages added, removed and of another version."""
+"""`requirements.txt`, `conda.yaml` and `python_env.yaml`: packages added, removed and of another version."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from model_gate.domain.difference import Explanation, FieldChange
-from model_gate.explanation.content import ContentPair, UnexplainedError, text_of
+from model_gate.explanation.content import ContentPair, UnexplainedError, read_text
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff
-from model_gate.explanation.trees import MAX_FIELDS, Leaf, Tree, shortened, summary_of
+from model_gate.explanation.trees import MAX_FIELDS, Leaf, Tree, shorten, summarize_fields
 from model_gate.explanation.yaml_tree import parse_yaml
 
 KIND = "packages"
@@ -21,53 +21,52 @@ _ENVIRONMENTS = frozenset({"conda.yaml", "python_env.yaml"})
 _MAX_LINE = 1_000
 _ANY = "(any)"
 
-# What is asked of each package, by its name.
-_Packages = dict[str, str]
-
 
 def matches(pair: ContentPair) -> bool:
-    """By the file's name."""
+    """Return whether the path has the name of a file that lists packages."""
     return PurePosixPath(pair.path).name in _REQUIREMENTS | _ENVIRONMENTS
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """The packages that changed; None if it is no text."""
-    left, right = (text_of(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
+    """Return the packages that changed, or None if one of the files is binary."""
+    left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:
         return None
     read = _requirements if PurePosixPath(pair.path).name in _REQUIREMENTS else _environment
-    before, after = _packages(read(left)), _packages(read(right))
-    found = [
-        FieldChange(name, before.get(name), after.get(name))
-        for name in sorted(before.keys() | after.keys())
-        if before.get(name) != after.get(name)
+    left_packages, right_packages = _packages(read(left)), _packages(read(right))
+    changes = [
+        FieldChange(name, left_packages.get(name), right_packages.get(name))
+        for name in sorted(left_packages.keys() | right_packages.keys())
+        if left_packages.get(name) != right_packages.get(name)
     ]
     lines = line_diff(left, right) or ()
-    if not found:
+    if not changes:
         summary = "the same packages, only their order, comments or layout differ"
         return Explanation(KIND, summary, lines=lines[:MAX_LINES], is_cut=len(lines) > MAX_LINES)
-    # A package of another version says more than one that came or went.
-    found.sort(key=lambda change: change.left is None or change.right is None)
-    fields = tuple(found[:MAX_FIELDS])
-    return Explanation(KIND, summary_of(fields, len(found), "change"), fields, is_cut=len(found) > MAX_FIELDS)
+    # Version changes come first, since they matter more to readers than added or removed packages.
+    changes.sort(key=lambda change: change.left is None or change.right is None)
+    fields = tuple(changes[:MAX_FIELDS])
+    summary = summarize_fields(fields, len(changes), "change")
+    return Explanation(KIND, summary, fields, is_cut=len(changes) > MAX_FIELDS)
 
 
-def _packages(found: Iterator[tuple[str, str]]) -> _Packages:
+def _packages(entries: Iterator[tuple[str, str]]) -> dict[str, str]:
+    """Return the version constraints of each package, by name. A package may have several entries."""
     result: dict[str, list[str]] = defaultdict(list)
-    for name, asked in found:
-        result[name].append(asked)
-    return {name: shortened(", ".join(sorted(asked))) for name, asked in result.items()}
+    for name, constraint in entries:
+        result[name].append(constraint)
+    return {name: shorten(", ".join(sorted(constraints))) for name, constraints in result.items()}
 
 
 def _requirements(text: str) -> Iterator[tuple[str, str]]:
     for line in text.replace("\\\n", " ").splitlines():
-        asked = line.partition(" #")[0].strip()
-        if asked and not asked.startswith("#"):
-            yield _requirement(asked)
+        requirement = line.partition(" #")[0].strip()
+        if requirement and not requirement.startswith("#"):
+            yield _requirement(requirement)
 
 
 def _requirement(line: str) -> tuple[str, str]:
-    """A package and what is asked of it; a line that asks for something else is its own name."""
+    """Return the name and the constraint of a package. A line that names no package, such as an option, is a name."""
     if len(line) > _MAX_LINE:
         raise UnexplainedError(f"a line has more than {_MAX_LINE:,} characters")
     plain, _, hashes = line.partition(" --hash")
@@ -92,16 +91,16 @@ def _environment(text: str) -> Iterator[tuple[str, str]]:
             for entry in value:
                 yield from _dependency(entry, "" if key == "dependencies" else "to build: ")
         else:
-            yield key, _plain(value)
+            yield key, _format_setting(value)
 
 
 def _dependency(entry: Tree, prefix: str) -> Iterator[tuple[str, str]]:
     if isinstance(entry, Leaf):
-        name, asked = _conda_package(entry.text)
-        yield prefix + name, asked
+        name, constraint = _conda_package(entry.text)
+        yield prefix + name, constraint
     elif isinstance(entry, dict) and isinstance(entry.get("pip"), list):
-        for each in entry["pip"]:
-            yield _requirement(_plain(each))
+        for requirement in entry["pip"]:
+            yield _requirement(_format_setting(requirement))
     else:
         raise UnexplainedError("a dependency is neither a package nor a list for pip")
 
@@ -114,7 +113,7 @@ def _conda_package(text: str) -> tuple[str, str]:
     return _requirement(text)
 
 
-def _plain(tree: Tree) -> str:
+def _format_setting(tree: Tree) -> str:
     if isinstance(tree, Leaf):
         return tree.text
-    return ", ".join(map(_plain, tree)) if isinstance(tree, list) else f"{len(tree):,} keys"
+    return ", ".join(map(_format_setting, tree)) if isinstance(tree, list) else f"{len(tree):,} keys"

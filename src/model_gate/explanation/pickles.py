@@ -1,6 +1,6 @@
-"""Pickles, by their opcodes alone: nothing is ever loaded.
+"""Pickles, compared by their opcodes. Nothing is ever loaded.
 
-Long values are skipped, not read, so that a pickle of any size is gone through in little memory.
+Long values are skipped instead of read, so a pickle of any size takes little memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.wording import byte_count
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte, summarize
-from model_gate.explanation.trees import shortened
+from model_gate.explanation.trees import MAX_FIELDS, shorten
 
 KIND = "pickle"
 _SUFFIXES = frozenset({".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill"})
@@ -28,29 +28,42 @@ _LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 def matches(pair: ContentPair) -> bool:
-    """By the file's name."""
+    """Return whether the path has the suffix of a pickle."""
     return PurePosixPath(pair.path).suffix.lower() in _SUFFIXES
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Protocol, first differing opcode, globals; None if it does not begin as pickles of our time do."""
+    """Return the protocol, the first differing opcode and the globals that changed.
+
+    Returns:
+        The explanation, or None unless both files start as pickles of protocol 2 or later.
+    """
     if any(content.head(1) != bytes([_PROTO]) for content in (pair.left, pair.right)):
         return None
     offset = first_differing_byte(pair.left, pair.right)
     left, right = (_scan(content, offset or 0) for content in (pair.left, pair.right))
-    fields = list(_changed(left, right))
+    fields = _changes(left, right)
     summary, is_cut = summarize(pair)
-    globals_changed = [each for each in fields if each.field == "global"]
+    globals_changed = [change for change in fields if change.field == "global"]
     if globals_changed:
-        shown = [f"{'+' if each.left is None else '−'}{each.left or each.right}" for each in globals_changed[:3]]
-        summary += f", globals {', '.join(shown)}{' …' if len(globals_changed) > 3 else ''}"
+        names = [
+            f"{'+' if change.left is None else '−'}{change.left or change.right}" for change in globals_changed[:3]
+        ]
+        summary += f", globals {', '.join(names)}{' …' if len(globals_changed) > 3 else ''}"
     is_cut = is_cut or left.is_cut or right.is_cut
-    return Explanation(KIND, summary, tuple(fields[:40]), is_cut=is_cut or len(fields) > 40)
+    return Explanation(KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut or len(fields) > MAX_FIELDS)
 
 
 @dataclass
 class _Scan:
-    """What the opcodes of one pickle say."""
+    """Facts about one pickle.
+
+    Attributes:
+        protocol: Highest protocol that it declares.
+        differing: Opcode at the first differing byte, "" if the scan ended before it.
+        globals: Classes and functions to which it refers.
+        is_cut: Whether the scan ended before the pickle did.
+    """
 
     protocol: int = 0
     differing: str = ""
@@ -58,90 +71,94 @@ class _Scan:
     is_cut: bool = False
 
 
-def _changed(left: _Scan, right: _Scan) -> list[FieldChange]:
-    found = []
+def _changes(left: _Scan, right: _Scan) -> list[FieldChange]:
+    changes = []
     if left.protocol != right.protocol:
-        found.append(FieldChange("protocol", str(left.protocol), str(right.protocol)))
-    # Of a pickle that was not gone through to its end it is not known what it does not refer to.
+        changes.append(FieldChange("protocol", str(left.protocol), str(right.protocol)))
+    # An incomplete scan cannot show that a global is absent.
     if not left.is_cut and not right.is_cut:
-        found += [
+        changes += [
             FieldChange("global", None, name, meaning="only the second refers to it")
             for name in sorted(right.globals - left.globals)
         ]
-        found += [
+        changes += [
             FieldChange("global", name, None, meaning="only the first refers to it")
             for name in sorted(left.globals - right.globals)
         ]
     if left.differing or right.differing:
         meaning = f"in the value of {left.differing}" if left.differing == right.differing else ""
         change = FieldChange("first differing opcode", left.differing or None, right.differing or None, meaning=meaning)
-        found.append(change)
-    return found
+        changes.append(change)
+    return changes
 
 
 def _scan(content: Content, offset: int) -> _Scan:
-    """Go through the opcodes; `offset` is where the two pickles begin to differ.
+    """Scan the opcodes of a pickle.
+
+    Args:
+        content: The pickle.
+        offset: Offset of the first differing byte of the pair.
 
     Raises:
-        UnexplainedError: It is cut off, or not a pickle to its end.
+        UnexplainedError: The pickle is truncated or has an invalid opcode.
     """
     scan = _Scan()
     with content.open() as stream:
-        reader = _Reader(stream, content.size)
-        names = _Names()
-        before: tuple[str, object, int] | None = None
+        reader = _SkippingReader(stream, content.size)
+        tracker = _GlobalTracker()
+        previous: tuple[str, object, int] | None = None
         try:
             for count, (opcode, argument, position) in enumerate(pickletools.genops(cast(IO[bytes], reader))):
-                if before is not None and before[2] <= offset < (position or 0):
-                    scan.differing = _shown(*before)
-                before = (opcode.name, argument, position or 0)
+                if previous is not None and previous[2] <= offset < (position or 0):
+                    scan.differing = _format_opcode(*previous)
+                previous = (opcode.name, argument, position or 0)
                 if opcode.name == "PROTO":
                     scan.protocol = max(scan.protocol, int(argument or 0))
-                names.see(opcode, argument)
-                if count >= _MAX_OPCODES or len(names.globals) > _MAX_GLOBALS:
+                tracker.follow(opcode, argument)
+                if count >= _MAX_OPCODES or len(tracker.globals) > _MAX_GLOBALS:
                     scan.is_cut = True
                     break
         except ValueError as error:
-            raise UnexplainedError(f"it is no pickle to its end: {shortened(str(error), 120)}") from error
-        if before is not None and not scan.differing and before[2] <= offset < stream.tell():
-            scan.differing = _shown(*before)
-    scan.globals = names.globals
+            raise UnexplainedError(f"it is no pickle to its end: {shorten(str(error), 120)}") from error
+        if previous is not None and not scan.differing and previous[2] <= offset < stream.tell():
+            scan.differing = _format_opcode(*previous)
+    scan.globals = tracker.globals
     return scan
 
 
-def _shown(name: str, argument: object, position: int) -> str:
+def _format_opcode(name: str, argument: object, position: int) -> str:
     if isinstance(argument, bytes | bytearray):
         value = f" ({byte_count(len(argument))})"
     elif argument is None or (isinstance(argument, int) and argument.bit_length() > 64):
-        # A long number may stand for one that was skipped, and could take long to be written.
+        # A long number may be decoded from a placeholder, and formatting it may take long.
         value = ""
     else:
-        value = f" {shortened(repr(argument), 24)}"
+        value = f" {shorten(repr(argument), 24)}"
     return f"{name}{value} at byte {position:,}"
 
 
-class _Names:
-    """Follows the texts on the stack just far enough to know what STACK_GLOBAL refers to."""
+class _GlobalTracker:
+    """Collects the globals of a pickle. Follows the top of the stack and the memo to resolve STACK_GLOBAL."""
 
     def __init__(self) -> None:
         self.globals: set[str] = set()
-        self._last: tuple[str | None, str | None] = (None, None)
+        self._top: tuple[str | None, str | None] = (None, None)
         self._memo: dict[int, str | None] = {}
 
-    def see(self, opcode: pickletools.OpcodeInfo, argument: object) -> None:
-        """The next opcode."""
+    def follow(self, opcode: pickletools.OpcodeInfo, argument: object) -> None:
+        """Process the next opcode."""
         name = opcode.name
         if name == "MEMOIZE":
-            self._memo[len(self._memo)] = self._last[1]
+            self._memo[len(self._memo)] = self._top[1]
         elif name in _STORES:
-            self._memo[int(str(argument))] = self._last[1]
+            self._memo[int(str(argument))] = self._top[1]
         elif name in _LOADS:
             self._push(self._memo.get(int(str(argument))))
         elif name in {"GLOBAL", "INST"}:
-            self.globals.add(shortened(str(argument).replace(" ", "."), _MAX_NAME))
+            self.globals.add(shorten(str(argument).replace(" ", "."), _MAX_NAME))
             self._push(None)
         elif name == "STACK_GLOBAL":
-            module, attribute = self._last
+            module, attribute = self._top
             self.globals.add(f"{module}.{attribute}" if module and attribute else "(not a plain name)")
             self._push(None)
         elif opcode.stack_after:
@@ -149,44 +166,44 @@ class _Names:
             self._push(argument if is_name and isinstance(argument, str) else None)
 
     def _push(self, text: str | None) -> None:
-        self._last = (self._last[1], text)
+        self._top = (self._top[1], text)
 
 
-class _Skipped(bytes):
-    """Stands for bytes that were skipped: it is as long as they are, and says so where it is shown."""
+class _SkippedBytes(bytes):
+    """Placeholder for skipped bytes: `len()` returns their number, and the value is a note such as `(70,000 bytes)`."""
 
     __slots__ = ()
 
     @classmethod
-    def of(cls, size: int) -> _Skipped:
-        """In place of `size` bytes."""
+    def of(cls, size: int) -> _SkippedBytes:
+        """Return a placeholder for `size` bytes."""
         return cls(f"({size:,} bytes)".encode())
 
     def __len__(self) -> int:
         return int(self[1:].partition(b" ")[0].replace(b",", b""))
 
 
-class _Reader:
-    """What `genops` reads from: short values are read, long ones skipped."""
+class _SkippingReader:
+    """The file interface that `genops` needs. Reads short values and skips long ones."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
         self._size = size
 
     def tell(self) -> int:
-        """Where the next opcode is."""
+        """Return the current offset."""
         return self._stream.tell()
 
     def read(self, size: int) -> bytes:
-        """The next bytes."""
+        """Return the next bytes, or a placeholder if there are many."""
         if size <= _LONG_BYTES:
             return self._stream.read(size)
         position = self._stream.tell()
         if position + size > self._size:
             raise UnexplainedError("it is cut off")
         self._stream.seek(position + size)
-        return _Skipped.of(size)
+        return _SkippedBytes.of(size)
 
     def readline(self) -> bytes:
-        """The next line."""
+        """Return the next line, or the start of a long one."""
         return self._stream.readline(_LONG_BYTES)

@@ -1,4 +1,4 @@
-"""Any two files: sizes, the first byte that differs, how many do. What is left when nothing else fits."""
+"""Files of any kind: sizes, the first differing byte and the number of differing bytes."""
 
 from __future__ import annotations
 
@@ -8,79 +8,81 @@ from model_gate.domain.difference import Explanation
 from model_gate.explanation.content import Content, ContentPair
 
 KIND = "bytes"
-# Counting differing bytes takes much longer than finding that two blocks are the same.
+# Counting differing bytes takes much longer than comparing blocks.
 _MAX_COUNTED_BYTES = 96 * 1024 * 1024
 _BLOCK_BYTES = 16 * 1024
 
 
-@dataclass(frozen=True)
-class ByteCount:
-    """How many bytes of two contents of the same size differ; at least that many if it `is_cut`."""
-
-    differing: int
-    is_cut: bool = False
-
-
 def matches(pair: ContentPair) -> bool:
-    """Anything."""
+    """Return True: any pair can be explained by its bytes."""
     del pair
     return True
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """How much differs, and from where on."""
+    """Return the sizes, or the number of bytes that differ."""
     summary, is_cut = summarize(pair)
     return Explanation(KIND, summary, is_cut=is_cut)
 
 
 def summarize(pair: ContentPair) -> tuple[str, bool]:
-    """The same as a phrase, and whether there is more than it says."""
+    """Return the sizes or the number of differing bytes as a phrase, and whether counting stopped early."""
     left, right = pair.left.size, pair.right.size
     if left != right:
         return f"{left:,} → {right:,} bytes", False
-    count = count_differing(pair)
+    count = _count_differing(pair)
     at_least = "at least " if count.is_cut else ""
     share = 100 * count.differing / left if left else 0
-    shown = f" ({share:.0f} %)" if share >= 1 and not count.is_cut else ""
-    return f"{at_least}{count.differing:,} of {left:,} bytes differ{shown}", count.is_cut
+    percentage = f" ({share:.0f} %)" if share >= 1 and not count.is_cut else ""
+    return f"{at_least}{count.differing:,} of {left:,} bytes differ{percentage}", count.is_cut
 
 
-def count_differing(pair: ContentPair) -> ByteCount:
-    """How many bytes differ, for contents of the same size."""
+@dataclass(frozen=True)
+class _ByteCount:
+    """Number of differing bytes; a lower bound if `is_cut`."""
+
+    differing: int
+    is_cut: bool = False
+
+
+def _count_differing(pair: ContentPair) -> _ByteCount:
+    """Count the differing bytes of two contents of the same size."""
     differing = counted = 0
     for left, right in pair.chunks():
         if left == right:
             continue
         for start in range(0, max(len(left), len(right)), _BLOCK_BYTES):
-            one, other = left[start : start + _BLOCK_BYTES], right[start : start + _BLOCK_BYTES]
-            if one != other:
-                differing += differing_bytes(one, other)
-                counted += len(one)
+            left_block, right_block = left[start : start + _BLOCK_BYTES], right[start : start + _BLOCK_BYTES]
+            if left_block != right_block:
+                differing += _differing_in_block(left_block, right_block)
+                counted += len(left_block)
         if counted >= _MAX_COUNTED_BYTES:
-            return ByteCount(differing, is_cut=True)
-    return ByteCount(differing)
+            return _ByteCount(differing, is_cut=True)
+    return _ByteCount(differing)
 
 
-def differing_bytes(left: bytes, right: bytes) -> int:
-    """In how many places two strings of bytes differ."""
+def _differing_in_block(left: bytes, right: bytes) -> int:
     size = max(len(left), len(right))
-    # As whole numbers, all bytes are compared by one operation.
-    both = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
-    return size - both.to_bytes(size, "little").count(0)
+    # Integers allow one XOR for the whole block.
+    xor = int.from_bytes(left, "little") ^ int.from_bytes(right, "little")
+    return size - xor.to_bytes(size, "little").count(0)
 
 
 def first_differing_byte(left: Content, right: Content) -> int | None:
-    """The offset of the first byte that differs, or where the shorter content ends; None if there is none."""
+    """Return the offset of the first differing byte, or None if the contents are equal.
+
+    If one content is the beginning of the other, the offset is the size of the shorter one.
+    """
     offset = 0
-    for one, other in ContentPair("", left, right).chunks():
-        if one != other:
-            return offset + _first_in(one, other)
-        offset += len(one)
+    for left_chunk, right_chunk in ContentPair("", left, right).chunks():
+        if left_chunk != right_chunk:
+            return offset + _common_prefix_length(left_chunk, right_chunk)
+        offset += len(left_chunk)
     return None
 
 
-def _first_in(left: bytes, right: bytes) -> int:
-    """The length of the common prefix of two chunks that differ."""
+def _common_prefix_length(left: bytes, right: bytes) -> int:
+    # A binary search over slices is much faster than a loop over bytes.
     low, high = 0, min(len(left), len(right))
     while low < high:
         middle = (low + high + 1) // 2

@@ -1,4 +1,4 @@
-"""Which files are fetched only to be explained, when the listings have decided already."""
+"""The decision which files are fetched only to explain them, after the listings have decided the verdict."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from pathlib import PurePosixPath
 from model_gate.domain.model import MLMODEL
 from model_gate.explanation import text
 
-# What is fetched for no other reason than to be explained is not larger than this, each and together.
 _MAX_FETCHED_BYTES = 8 * 1024 * 1024
 _BINARY_SUFFIXES = frozenset(
     {
@@ -28,9 +27,15 @@ _BINARY_SUFFIXES = frozenset(
 
 
 def is_worth_fetching(path: str, left_size: int, right_size: int) -> bool:
-    """Whether two files of that name and these sizes are worth fetching, although they need not be compared any more.
+    """Return whether a pair of files is worth fetching although it cannot change the verdict.
 
-    Text is, as it may have changed without changing its size; other kinds are if they surely differ.
+    Text can differ at the same size, so small text files are always fetched. Binary files of a known kind are fetched
+    only if their sizes differ, as these surely differ.
+
+    Args:
+        path: Path in the model.
+        left_size: Bytes of the left file.
+        right_size: Bytes of the right file.
     """
     suffix = PurePosixPath(path).suffix.lower()
     largest = max(left_size, right_size)

@@ -1,4 +1,4 @@
-"""Tensors in two contents: how many elements changed, and by how much at most. Streamed, whatever their size."""
+"""Comparison of two tensors: how many elements changed, and the largest difference. Streams data of any size."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ MAX_DIMENSIONS = 64
 
 
 @dataclass(frozen=True)
-class Type:
+class ElementType:
     """How an element is stored.
 
     Attributes:
-        name: As people call it.
+        name: Name in the report.
         size: Bytes of one element.
-        code: What `struct` calls it, "" if its values have no difference that could be told.
-        is_bfloat16: Whether it is the upper half of a 32-bit float.
-        order: As in `struct`: `<` or `>`.
+        code: Format character for `struct`, "" if no numeric difference is computed.
+        is_bfloat16: Whether the element is the upper half of a 32-bit float.
+        order: Byte order for `struct`: `<` or `>`.
     """
 
     name: str
@@ -39,28 +39,28 @@ class Type:
 
 @dataclass(frozen=True)
 class Tensor:
-    """A tensor in a content.
+    """Type, shape and position of a tensor in a content.
 
     Attributes:
-        type: Of its elements.
-        shape: Its dimensions.
-        offset: Where its bytes begin.
-        layout: The order of its elements in memory, where a format has several.
+        type: Type of the elements.
+        shape: Dimensions.
+        offset: Offset of the first byte in the content.
+        layout: Order of the elements in memory, for formats with more than one.
     """
 
-    type: Type
+    type: ElementType
     shape: tuple[int, ...]
     offset: int
     layout: str = ""
 
     @property
     def elements(self) -> int:
-        """How many elements."""
+        """Number of elements."""
         return math.prod(self.shape)
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Number of bytes."""
         return self.elements * self.type.size
 
     def __str__(self) -> str:
@@ -69,21 +69,61 @@ class Tensor:
         return f"{self.type.name} {shape}{layout}"
 
 
-class Allowance:
-    """How many elements may still be looked at one by one, for all tensors of a file."""
+class ElementBudget:
+    """Number of elements that may still be compared one by one, shared by all tensors of a file."""
 
     def __init__(self, elements: int = 1_000_000) -> None:
         self.elements = elements
 
 
+def compare_tensors(
+    name: str, left: tuple[Content, Tensor], right: tuple[Content, Tensor], budget: ElementBudget
+) -> tuple[FieldChange, bool] | None:
+    """Compare two tensors of the same name.
+
+    Returns:
+        The change and whether it is only a lower bound, or None if the tensors are equal.
+    """
+    left_tensor, right_tensor = left[1], right[1]
+    properties = _changed_properties(left_tensor, right_tensor)
+    if properties:
+        return FieldChange(name, str(left_tensor), str(right_tensor), meaning=properties), False
+    with left[0].open() as left_stream, right[0].open() as right_stream:
+        left_stream.seek(left_tensor.offset)
+        right_stream.seek(right_tensor.offset)
+        count = _count_changed(left_stream, right_stream, left_tensor, budget)
+    if not count.changed and not count.is_cut:
+        return None
+    meaning = _format_count(count, left_tensor)
+    return FieldChange(name, str(left_tensor), str(right_tensor), meaning=meaning), count.is_cut
+
+
+def _changed_properties(left: Tensor, right: Tensor) -> str:
+    names = {"dtype": left.type.name != right.type.name, "shape": left.shape != right.shape}
+    changed = " and ".join(name for name, is_changed in names.items() if is_changed)
+    return changed or ("memory layout" if left.layout != right.layout else "")
+
+
+def summarize_tensors(changes: Sequence[FieldChange]) -> str:
+    """Return the first changed tensor and the number of the others as one phrase."""
+    first = changes[0]
+    how = first.meaning or "changed"
+    if first.left is None or first.right is None:
+        how = f"added ({first.right})" if first.left is None else f"removed (was {first.left})"
+    elif not how.endswith("changed") and "elements" not in how:
+        how = f"{first.left} → {first.right}"
+    more = f", and {len(changes) - 1:,} more tensor{'s' if len(changes) > 2 else ''}" if len(changes) > 1 else ""
+    return f"{first.field}: {how}{more}"
+
+
 @dataclass(frozen=True)
-class ElementCount:
-    """How many elements changed; at least that many if it `is_cut`.
+class _ElementCount:
+    """Number of changed elements; a lower bound if `is_cut`.
 
     Attributes:
-        changed: By their bytes.
-        largest: The largest difference of two values that are numbers, None if there are none.
-        is_cut: Whether not all were looked at.
+        changed: Number of elements whose bytes differ.
+        largest: Largest finite difference of two values, None if there is none.
+        is_cut: Whether the budget ended before the last element.
     """
 
     changed: int
@@ -91,87 +131,60 @@ class ElementCount:
     is_cut: bool = False
 
 
-def tensor_change(
-    name: str, left: tuple[Content, Tensor], right: tuple[Content, Tensor], allowance: Allowance
-) -> tuple[FieldChange, bool] | None:
-    """What changed between two tensors of one name, and whether it was only partly looked at; None if nothing did."""
-    one, other = left[1], right[1]
-    if (one.type.name, one.shape, one.layout) != (other.type.name, other.shape, other.layout):
-        return FieldChange(name, str(one), str(other), meaning=_shape_meaning(one, other)), False
-    with left[0].open() as left_stream, right[0].open() as right_stream:
-        left_stream.seek(one.offset)
-        right_stream.seek(other.offset)
-        count = count_changed(left_stream, right_stream, one, allowance)
-    if not count.changed and not count.is_cut:
-        return None
-    return FieldChange(name, str(one), str(other), meaning=shown_count(count, one)), count.is_cut
-
-
-def _shape_meaning(one: Tensor, other: Tensor) -> str:
-    names = {"dtype": one.type.name != other.type.name, "shape": one.shape != other.shape}
-    return " and ".join(name for name, is_changed in names.items() if is_changed) or "memory layout"
-
-
-def shown_count(count: ElementCount, tensor: Tensor) -> str:
-    """The count as a phrase."""
+def _format_count(count: _ElementCount, tensor: Tensor) -> str:
     at_least = "at least " if count.is_cut else ""
     largest = "" if count.largest is None else f", largest difference {count.largest:.3g}"
     return f"{at_least}{count.changed:,} of {tensor.elements:,} elements changed{largest}"
 
 
-def summary_of_tensors(found: Sequence[FieldChange]) -> str:
-    """The first tensor that changed, and how many more did, in one phrase."""
-    first = found[0]
-    how = first.meaning or "changed"
-    if first.left is None or first.right is None:
-        how = f"added ({first.right})" if first.left is None else f"removed (was {first.left})"
-    elif not how.endswith("changed") and "elements" not in how:
-        how = f"{first.left} → {first.right}"
-    more = f", and {len(found) - 1:,} more tensor{'s' if len(found) > 2 else ''}" if len(found) > 1 else ""
-    return f"{first.field}: {how}{more}"
+def _count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, budget: ElementBudget) -> _ElementCount:
+    """Count the changed elements of two tensors of the same type and shape.
 
-
-def count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, allowance: Allowance) -> ElementCount:
-    """How many elements of two tensors of the same type and shape changed; both streams are where they begin."""
+    Args:
+        left: Stream at the first byte of the left tensor.
+        right: Stream at the first byte of the right tensor.
+        tensor: Type and shape of both tensors.
+        budget: Reduced by the number of elements that were compared one by one.
+    """
     changed, largest, remaining = 0, None, tensor.size
-    block = _whole(_BLOCK_BYTES, tensor.type)
+    block = _whole_elements(_BLOCK_BYTES, tensor.type)
     while remaining:
-        size = min(_whole(_CHUNK_BYTES, tensor.type), remaining)
-        one, other = left.read(size), right.read(size)
+        size = min(_whole_elements(_CHUNK_BYTES, tensor.type), remaining)
+        left_chunk, right_chunk = left.read(size), right.read(size)
         remaining -= size
-        if one == other:
+        if left_chunk == right_chunk:
             continue
         for start in range(0, size, block):
-            before, after = one[start : start + block], other[start : start + block]
-            if before != after:
-                if allowance.elements <= 0:
-                    return ElementCount(changed, largest, is_cut=True)
-                count, difference = _compare(before, after, tensor.type)
-                allowance.elements -= block // tensor.type.size
+            left_block, right_block = left_chunk[start : start + block], right_chunk[start : start + block]
+            if left_block != right_block:
+                if budget.elements <= 0:
+                    return _ElementCount(changed, largest, is_cut=True)
+                count, difference = _compare_block(left_block, right_block, tensor.type)
+                budget.elements -= block // tensor.type.size
                 changed += count
-                largest = max((each for each in (largest, difference) if each is not None), default=None)
-    return ElementCount(changed, largest)
+                largest = max((value for value in (largest, difference) if value is not None), default=None)
+    return _ElementCount(changed, largest)
 
 
-def _whole(size: int, kind: Type) -> int:
-    """About `size` bytes, in whole elements."""
+def _whole_elements(size: int, kind: ElementType) -> int:
+    """Return `size` rounded down to whole elements, at least one."""
     return max(size // kind.size, 1) * kind.size
 
 
-def _compare(left: bytes, right: bytes, kind: Type) -> tuple[int, float | None]:
-    """How many elements differ in their bytes, and the largest difference of their values."""
+def _compare_block(left: bytes, right: bytes, kind: ElementType) -> tuple[int, float | None]:
+    """Return the number of elements whose bytes differ, and the largest finite difference of their values."""
     raw = struct.Struct(f"{kind.size}s")
     differs = list(map(ne, raw.iter_unpack(left), raw.iter_unpack(right)))
     if not kind.code:
         return sum(differs), None
-    ones, others = _values(left, kind), _values(right, kind)
-    differences = [abs(one - other) for one, other in compress(zip(ones, others, strict=True), differs)]
-    # Neither infinities nor what is no number have a difference worth telling.
-    finite = [each for each in differences if math.isfinite(each)]
+    values = zip(_values(left, kind), _values(right, kind), strict=True)
+    differences = [abs(left_value - right_value) for left_value, right_value in compress(values, differs)]
+    # A difference to an infinity or NaN is not informative.
+    finite = [difference for difference in differences if math.isfinite(difference)]
     return sum(differs), float(max(finite)) if finite else None
 
 
-def _values(data: bytes, kind: Type) -> tuple[float, ...]:
+def _values(data: bytes, kind: ElementType) -> tuple[float, ...]:
     count = len(data) // kind.size
     if not kind.is_bfloat16:
         return struct.unpack(f"{kind.order}{count}{kind.code}", data)

@@ -1,6 +1,10 @@
-"""What changed between two documents (YAML, JSON), as paths.
+"""Parsed YAML and JSON documents as trees, and the paths at which two trees differ.
 
-Documents are dicts, lists and leaves that tell 1 from 1.0.
+A tree is a dict, a list or a `Leaf`. A leaf keeps the type of its value, so 1 and 1.0 differ:
+
+>>> from model_gate.explanation.json_tree import parse_json
+>>> [format_path(change.path) for change in find_changes(parse_json('{"a": [1, 2]}'), parse_json('{"a": [1, 2.0]}'))]
+['a[1]']
 """
 
 from __future__ import annotations
@@ -18,96 +22,113 @@ _MAX_KEY = 100
 
 @dataclass(frozen=True)
 class Leaf:
-    """A value that holds no others: what it is, as the document's type system calls it, and its text."""
+    """A scalar value.
+
+    Attributes:
+        type: Name of the type, as the document format calls it.
+        text: Value as text.
+    """
 
     type: str
     text: str
 
 
-# dict[str, Tree] | list[Tree] | Leaf, or None where there is nothing.
+# dict[str, Tree] | list[Tree] | Leaf, or None if the value is absent.
 Tree = Any
 
 
 @dataclass(frozen=True)
 class Change:
-    """A place where two documents differ; None where it is not there."""
+    """A path at which two trees differ. A value is None if it is absent."""
 
     path: tuple[str | int, ...]
     left: Tree
     right: Tree
 
 
-def changes(left: Tree, right: Tree, place: tuple[str | int, ...] = ()) -> Iterator[Change]:
-    """Every place where they differ, as deep as both go; `place` is where they are themselves."""
-    pending: list[Change] = [Change(place, left, right)]
+def find_changes(left: Tree, right: Tree, path: tuple[str | int, ...] = ()) -> Iterator[Change]:
+    """Yield every path at which two trees differ, as deep as both trees go.
+
+    Args:
+        left: Left tree.
+        right: Right tree.
+        path: Path of the two trees themselves.
+    """
+    pending: list[Change] = [Change(path, left, right)]
     while pending:
         change = pending.pop()
         if change.left == change.right:
             continue
-        below = list(_below(change))
-        if below:
-            pending += reversed(below)
+        children = list(_children(change))
+        if children:
+            pending += reversed(children)
         else:
             yield change
 
 
-def _below(change: Change) -> Iterator[Change]:
-    one, other = change.left, change.right
-    if isinstance(one, dict) and isinstance(other, dict):
-        for key in [*one, *(key for key in other if key not in one)]:
-            yield Change((*change.path, key), one.get(key), other.get(key))
-    elif isinstance(one, list) and isinstance(other, list):
-        for index in range(max(len(one), len(other))):
-            yield Change((*change.path, index), _at(one, index), _at(other, index))
+def _children(change: Change) -> Iterator[Change]:
+    left, right = change.left, change.right
+    if isinstance(left, dict) and isinstance(right, dict):
+        for key in [*left, *(key for key in right if key not in left)]:
+            yield Change((*change.path, key), left.get(key), right.get(key))
+    elif isinstance(left, list) and isinstance(right, list):
+        for index in range(max(len(left), len(right))):
+            yield Change((*change.path, index), _item(left, index), _item(right, index))
 
 
-def _at(values: Sequence[Tree], index: int) -> Tree:
+def _item(values: Sequence[Tree], index: int) -> Tree:
     return values[index] if index < len(values) else None
 
 
-def fields_of(found: Sequence[Change]) -> tuple[FieldChange, ...]:
-    """The first changes as the report has them."""
+def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:
+    """Return the first changes in the form of the report."""
     return tuple(
-        FieldChange(shown_place(each.path), shown_tree(each.left), shown_tree(each.right))
-        for each in found[:MAX_FIELDS]
+        FieldChange(format_path(change.path), format_tree(change.left), format_tree(change.right))
+        for change in changes[:MAX_FIELDS]
     )
 
 
-def shown_place(path: Sequence[str | int]) -> str:
-    """A path as in `a.b[0]`."""
+def format_path(path: Sequence[str | int]) -> str:
+    """Return a path as text, such as `a.b[0]`."""
     text = ""
     for part in path:
-        text += f"[{part}]" if isinstance(part, int) else f".{shortened(part, _MAX_KEY)}"
-    return shortened(text.removeprefix("."), _MAX_VALUE) or "(all)"
+        text += f"[{part}]" if isinstance(part, int) else f".{shorten(part, _MAX_KEY)}"
+    return shorten(text.removeprefix("."), _MAX_VALUE) or "(all)"
 
 
-def shown_tree(tree: Tree) -> str | None:
-    """A value as short text; None where there is none."""
+def format_tree(tree: Tree) -> str | None:
+    """Return a tree as short text: the value of a leaf, otherwise the number of its entries."""
     if tree is None:
         return None
     if isinstance(tree, Leaf):
-        return shortened(tree.text, _MAX_VALUE)
+        return shorten(tree.text, _MAX_VALUE)
     brackets, noun = ("{}", "key") if isinstance(tree, dict) else ("[]", "item")
     return f"{brackets[0]}{len(tree):,} {noun}{'' if len(tree) == 1 else 's'}{brackets[1]}"
 
 
-def shortened(text: str, most: int = _MAX_VALUE) -> str:
-    """The text, or its beginning."""
-    return text if len(text) <= most else text[:most] + "…"
+def shorten(text: str, limit: int = _MAX_VALUE) -> str:
+    """Return a text, cut after `limit` characters and followed by "…" if it is longer."""
+    return text if len(text) <= limit else text[:limit] + "…"
 
 
-def summary_of(fields: Sequence[FieldChange], count: int, noun: str) -> str:
-    """The first changes in one phrase."""
-    shown = [f"{each.field} {shown_change(each)}" for each in fields[:2]]
-    if any(len(each) > 80 for each in shown):
-        shown = [f"{shortened(each.field, 60)} changed" for each in fields[:2]]
-    rest = count - len(shown)
+def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> str:
+    """Return the first two changes and the number of the others as one phrase.
+
+    Args:
+        fields: At least the first two changes.
+        count: Number of all changes.
+        noun: Singular noun for the other changes.
+    """
+    phrases = [f"{field.field} {format_change(field)}" for field in fields[:2]]
+    if any(len(phrase) > 80 for phrase in phrases):
+        phrases = [f"{shorten(field.field, 60)} changed" for field in fields[:2]]
+    rest = count - len(phrases)
     more = f" and {rest:,} more {noun}{'' if rest == 1 else 's'}" if rest else ""
-    return ", ".join(shown) + more
+    return ", ".join(phrases) + more
 
 
-def shown_change(change: FieldChange) -> str:
-    """From what to what."""
+def format_change(change: FieldChange) -> str:
+    """Return the old and the new value as a phrase."""
     if change.left is None:
         return f"added ({change.right})"
     if change.right is None:

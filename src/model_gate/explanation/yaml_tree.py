@@ -1,26 +1,26 @@
-"""YAML as a document whose places can be compared: bounded, and nothing in it is constructed."""
+"""YAML parsing into trees. The size is bounded, and no YAML tag constructs an object."""
 
 from __future__ import annotations
 
 import yaml
 
 from model_gate.explanation.content import UnexplainedError
-from model_gate.explanation.trees import Leaf, Tree, shortened
+from model_gate.explanation.trees import Leaf, Tree, shorten
 from model_gate.formats import strict_yaml
 
-# With aliases counted as what they stand for.
-MAX_NODES = 100_000
+# An alias counts as all the nodes that it refers to.
+_MAX_NODES = 100_000
 _STANDARD = "tag:yaml.org,2002:"
 
 
 def parse_yaml(text: str) -> Tree:
-    """The document; an empty one is a null.
+    """Parse a YAML document. An empty document is a null.
 
     Raises:
-        UnexplainedError: It is not YAML, has a key twice, or is too large or too deep.
+        UnexplainedError: The text is not YAML, has a duplicate key, is too large or nested too deeply.
     """
     try:
-        node = strict_yaml.compose(text, MAX_NODES)
+        node = strict_yaml.compose(text, _MAX_NODES)
     except yaml.MarkedYAMLError as error:
         raise UnexplainedError(f"it is not YAML: {error.problem}") from error
     except (yaml.YAMLError, ValueError) as error:
@@ -39,15 +39,15 @@ def _tree(node: yaml.Node) -> Tree:
 
 
 def _require_plain(node: yaml.Node, kind: str) -> None:
-    # A tag makes something else of it, as `!!set` does, or something that MLflow refuses to load.
+    # Other tags change the type of the collection, as `!!set` does, or make MLflow refuse the file.
     if node.tag != f"{_STANDARD}{kind}":
-        raise UnexplainedError(f"it has the tag {shortened(node.tag, 60)}")
+        raise UnexplainedError(f"it has the tag {shorten(node.tag, 60)}")
 
 
 def _key(node: yaml.Node) -> str:
-    """A key as text, another one for each type: `1`, `"1"` and the merge key `<<` are not what they look like."""
+    """Return a key as text that is unique for its type: `1`, `"1"` and the merge key `<<` stay distinct."""
     text = str(node.value)
     if node.tag == f"{_STANDARD}str":
-        # So that no text can be taken for a key of another type.
+        # Keys of other types start with one exclamation mark.
         return f"!{text}" if text.startswith("!") else text
     return f"!{node.tag.removeprefix(_STANDARD)} {text}"

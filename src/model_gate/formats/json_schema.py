@@ -1,4 +1,4 @@
-"""The project's JSON Schemas, shipped in `model_gate/schemas`."""
+"""Loads and applies the JSON Schemas in `model_gate/schemas`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Violation:
-    """The first thing that does not fit a schema: the path to it and what is wrong."""
+    """A value that breaks a schema: its path, and the problem."""
 
     path: tuple[str, ...]
     message: str
@@ -19,14 +19,18 @@ class Violation:
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """The schema in that file."""
+    """Return the schema in a file of `model_gate/schemas`."""
     schema: dict[str, Any] = json.loads((files("model_gate") / "schemas" / name).read_text("utf-8"))
     return schema
 
 
 def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
-    """What does not fit, if anything: the deepest cause where there are several."""
-    # Imported late: a command line that is wrong anyway should say so at once.
+    """Return the violation that best explains why data breaks a schema; None if it does not.
+
+    >>> first_violation({"a": 1}, {"properties": {"a": {"type": "string"}}})
+    Violation(path=('a',), message='it is of a wrong kind')
+    """
+    # A late import, so that errors found earlier appear at once.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
@@ -43,7 +47,7 @@ def _sentence(validator: str, error: Any) -> str:
     if validator == "enum":
         return f"{error.instance!r} is not one of {', '.join(map(str, error.validator_value))}"
     if validator == "type":
-        # The value is not repeated: it may be long, or a secret in the wrong place.
+        # The message does not repeat the value, which may be long or a secret.
         return (
             "it has no value"
             if error.instance is None

@@ -1,4 +1,8 @@
-"""YAML read without its surprises: a key given twice is an error, and aliases cannot blow a document up."""
+"""Strict YAML: a duplicate key is an error, and nesting and aliases are limited.
+
+>>> plain(compose("version: 010"))
+{'version': '010'}
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class DuplicateKeyError(ValueError):
-    """A mapping has a key twice; lines count from 1."""
+    """A mapping has a key twice. Lines count from 1."""
 
     def __init__(self, key: str, first: int, second: int) -> None:
         super().__init__(f"the key {key!r} is given twice, on lines {first} and {second}")
@@ -24,27 +28,27 @@ class DuplicateKeyError(ValueError):
 
 
 def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
-    """The node tree of one document, with its line numbers; None for an empty one.
+    """Return the node tree of one document, with its line numbers; None for an empty document.
 
-    `max_nodes` counts aliases as what they stand for.
+    `max_nodes` limits the nodes after the expansion of aliases.
 
     Raises:
-        yaml.YAMLError: It is not YAML, or has more than one document.
+        yaml.YAMLError: The text is not YAML, or has more than one document.
         DuplicateKeyError: A mapping has a key twice.
-        ValueError: It is too large or too deep to be read safely, or has a key that is not plain text.
+        ValueError: The document is too large or too deep, or has a key that is not plain text.
     """
     if len(text) > MAX_BYTES:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
     _require_shallow(text)
     node = yaml.compose(text, Loader=_LOADER)
-    for each in _nodes(node, max_nodes):
-        if isinstance(each, yaml.MappingNode):
-            _require_unique_keys(each)
+    for descendant in _nodes(node, max_nodes):
+        if isinstance(descendant, yaml.MappingNode):
+            _require_unique_keys(descendant)
     return node
 
 
 def _require_shallow(text: str) -> None:
-    # libyaml composes by recursion, without a limit: a hundred thousand brackets end the process.
+    # libyaml recurses without a limit: a hundred thousand brackets would crash the process.
     depth = 0
     for event in yaml.parse(text, Loader=_LOADER):
         depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
@@ -52,14 +56,14 @@ def _require_shallow(text: str) -> None:
             raise ValueError("it is nested too deeply")
 
 
-def _nodes(root: yaml.Node | None, most: int) -> Iterator[yaml.Node]:
-    """Every node as often as it is used: an alias bomb is counted as what it would become."""
+def _nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
+    """Yield every node as often as it is used, so that an alias counts as the node it stands for."""
     pending = [(root, 0)] if root is not None else []
     count = 0
     while pending:
         node, depth = pending.pop()
         count += 1
-        if count > most or depth > _MAX_DEPTH:
+        if count > max_nodes or depth > _MAX_DEPTH:
             raise ValueError("it is nested too deeply, or its aliases expand without end")
         yield node
         pending += [(child, depth + 1) for child in _children(node)]
@@ -82,12 +86,12 @@ def _require_unique_keys(node: yaml.MappingNode) -> None:
 
 
 def line_of(node: yaml.Node) -> int:
-    """The line a node begins on, counted from 1."""
+    """Return the first line of a node, counted from 1."""
     return int(node.start_mark.line) + 1
 
 
 def plain(node: yaml.Node | None) -> Any:
-    """A composed tree as dicts, lists, booleans, None and texts. Numbers stay as they are written: `010` is no 8."""
+    """Return a tree as dicts, lists, booleans, None and texts. A number stays a text: `010` does not become 8."""
     if isinstance(node, yaml.MappingNode):
         return {str(key.value): plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):

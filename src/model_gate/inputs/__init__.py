@@ -1,1 +1,1 @@
-"""What a user may write: command-line options and compare files, turned into requests."""
+"""What users write, command-line options and compare files, and its conversion to requests."""

@@ -1,19 +1,21 @@
-"""The compare file: YAML, checked against `schemas/config.schema.json`, every complaint with its line."""
+"""The compare file: YAML, validated against `schemas/config.schema.json`. Every error has its line."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.domain.request import VersionRequest
+from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError
@@ -21,16 +23,17 @@ from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
 
 _SCHEMA = "config.schema.json"
-# The historical spelling, by the one that is used from here on.
-_SYNONYMS = {"tracking_server_01": "tracking_server_1", "tracking_server_02": "tracking_server_2"}
-# Which key an error is about, by what it says.
-_SIGNS = {"native_model": "native model", "registry": "registry:", "model": "The model "}
+# Historical names of keys, and their names in a request and a report.
+_SYNONYMS = {
+    "tracking_server_01": VersionRole.TRACKING_SERVER_1.value,
+    "tracking_server_02": VersionRole.TRACKING_SERVER_2.value,
+}
 _REMEDY = "See the example in the README, or point your editor at schemas/config.schema.json."
 
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """What a compare file asks for; None where it leaves it open."""
+    """The content of a compare file; None for a key that is not set."""
 
     tracking_server_1: VersionRequest
     tracking_server_2: VersionRequest
@@ -40,15 +43,15 @@ class CompareConfig:
     ignore: Ignore = NOTHING
 
 
-def read_config(path: Path) -> CompareConfig:
-    """The compare file at `path`.
+def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
+    """Read a compare file. Hosts may use Databricks profiles and logins from the environment.
 
     Raises:
-        ConfigError: It is missing, unreadable or says what it may not say.
+        ConfigError: The file cannot be read, or breaks the schema.
     """
     try:
         with path.open("rb") as file:
-            # What is named may have no end, as /dev/zero.
+            # The path may lead to an endless file such as /dev/zero.
             content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
@@ -61,40 +64,41 @@ def read_config(path: Path) -> CompareConfig:
     except UnicodeDecodeError as error:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}, line {line}: the file is not UTF-8.", "Save it as UTF-8.") from error
-    return parse_config(text, str(path))
+    return parse_config(text, str(path), environment)
 
 
-def parse_config(text: str, name: str) -> CompareConfig:
-    """The compare file with this text; `name` is what errors call it.
+def parse_config(text: str, name: str, environment: Mapping[str, str]) -> CompareConfig:
+    """Return the content of a compare file; `name` names the file in errors.
 
     Raises:
-        ConfigError: It says what it may not say; the message has the line, the key and what to do.
+        ConfigError: The text breaks the schema. The message has the line, the key and a remedy.
     """
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
-        what = "is empty" if node is None else "is not a mapping of keys"
-        raise ConfigError(f"{name} {what}.", _REMEDY)
-    lines = dict(_lines(node))
+        problem = "is empty" if node is None else "is not a mapping of keys"
+        raise ConfigError(f"{name} {problem}.", _REMEDY)
+    source = _Source(name, dict(_lines(node)))
     data = {_SYNONYMS.get(key, key): value for key, value in strict_yaml.plain(node).items()}
     if len(data) < len(node.value):
-        raise _given_twice(node, name)
+        raise _duplicate_server(node, name)
     schema = load_schema(_SCHEMA)
-    _require_known_keys(data, schema, lines, name)
+    _require_known_keys(data, schema, source)
     for key in _SYNONYMS.values():
         if key not in data:
             raise ConfigError(f"{name}: the key {key!r} is missing.", _REMEDY)
     violation = first_violation(data, schema)
     if violation is not None:
-        where = _where(violation.path, lines, name)
-        raise ConfigError(f"{where}: {violation.message}.", _REMEDY)
-    servers = {key: _version_request(key, data[key], lines, name) for key in _SYNONYMS.values()}
-    _require_native_on_both(servers, lines, name)
+        raise ConfigError(f"{source.where(*violation.path)}: {violation.message}.", _REMEDY)
+    servers = {key: _version_request(key, data[key], source, environment) for key in _SYNONYMS.values()}
+    _require_both_native(servers, source)
+    with source.errors_at("ignore"):
+        ignore = checked_ignore(data.get("ignore", []))
     return CompareConfig(
         **servers,
         compare_run_models=data.get("compare_run_models"),
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
-        ignore=_ignore(data.get("ignore", []), lines, name),
+        ignore=ignore,
     )
 
 
@@ -104,7 +108,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except strict_yaml.DuplicateKeyError as error:
         raise ConfigError(
             f"{name}, line {error.second}: the key {error.key!r} is given twice, first on line {error.first}.",
-            _twice_remedy(error.key),
+            _duplicate_remedy(error.key),
         ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -114,28 +118,29 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         raise ConfigError(f"{name} cannot be read as YAML: {reason}.", _REMEDY) from error
 
 
-def _twice_remedy(key: str) -> str:
+def _duplicate_remedy(key: str) -> str:
     if key.startswith("tracking_server"):
         return "Name the two servers tracking_server_1 and tracking_server_2."
     return "Remove one of them: YAML would silently take the last."
 
 
-def _given_twice(node: yaml.MappingNode, name: str) -> ConfigError:
-    seen: dict[str, yaml.Node] = {}
+def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
+    """Return the error for a server under its present and its historical name."""
+    keys: dict[str, yaml.Node] = {}
     for key, _ in node.value:
         canonical = _SYNONYMS.get(key.value, str(key.value))
-        if canonical in seen:
-            line, first = strict_yaml.line_of(key), strict_yaml.line_of(seen[canonical])
+        if canonical in keys:
+            line, first = strict_yaml.line_of(key), strict_yaml.line_of(keys[canonical])
             return ConfigError(
-                f"{name}, line {line}: {key.value!r} says again what {seen[canonical].value!r} on line {first} says.",
-                _twice_remedy(canonical),
+                f"{name}, line {line}: {key.value!r} duplicates {keys[canonical].value!r} on line {first}.",
+                _duplicate_remedy(canonical),
             )
-        seen[canonical] = key
-    raise AssertionError("no key stands for another")
+        keys[canonical] = key
+    raise AssertionError("no server has two names")
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    """The line of every key, by its path."""
+    """Yield the line of every key, by its path."""
     yield path, strict_yaml.line_of(node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -144,63 +149,71 @@ def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
             yield below, strict_yaml.line_of(key)
 
 
-_Lines = Mapping[tuple[str, ...], int]
+@dataclass(frozen=True)
+class _Source:
+    """A compare file in error messages: its name, and the line of every key by its path."""
+
+    name: str
+    lines: Mapping[tuple[str, ...], int]
+
+    def where(self, *path: str) -> str:
+        """Return the name of the file, the line of the nearest key, and the path of the key."""
+        line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 1)
+        return f"{self.name}, line {line}" + (f", {printable('.'.join(path))}" if path else "")
+
+    @contextmanager
+    def errors_at(self, *path: str) -> Iterator[None]:
+        """Turn an InputError into a ConfigError at this key."""
+        try:
+            yield
+        except InputError as error:
+            raise ConfigError(f"{self.where(*path)}: {error.message}", error.remedy) from error
 
 
-def _where(path: tuple[str, ...], lines: _Lines, name: str) -> str:
-    line = next((lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in lines), 1)
-    return f"{name}, line {line}" + (f", {printable('.'.join(path))}" if path else "")
-
-
-def _require_known_keys(data: Mapping[str, Any], schema: Mapping[str, Any], lines: _Lines, name: str) -> None:
+def _require_known_keys(data: Mapping[str, Any], schema: Mapping[str, Any], source: _Source) -> None:
     server_keys = list(schema["$defs"]["tracking_server"]["properties"])
     known = [key for key in schema["properties"] if key not in _SYNONYMS]
-    _require_known(data, known, (), lines, name)
+    _require_known(data, known, (), source)
     for key in _SYNONYMS.values():
         if isinstance(data.get(key), dict):
-            _require_known(data[key], server_keys, (key,), lines, name)
+            _require_known(data[key], server_keys, (key,), source)
 
 
-def _require_known(data: Mapping[str, Any], known: list[str], path: tuple[str, ...], lines: _Lines, name: str) -> None:
+def _require_known(data: Mapping[str, Any], known: list[str], path: tuple[str, ...], source: _Source) -> None:
     for key in data:
         if key not in known:
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
             remedy = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
-            raise ConfigError(f"{_where((*path, key), lines, name)}: the key {key!r} is not known.", remedy)
+            raise ConfigError(f"{source.where(*path, key)}: the key {key!r} is not known.", remedy)
 
 
-def _version_request(key: str, data: Mapping[str, str], lines: _Lines, name: str) -> VersionRequest:
-    try:
-        registry = RegistryKind(data["registry"]) if data.get("registry") else None
-        host = parse_host(data["host"], "host").for_model(data["model"], registry)
+def _version_request(
+    key: str, data: Mapping[str, str], source: _Source, environment: Mapping[str, str]
+) -> VersionRequest:
+    registry = RegistryKind(data["registry"]) if data.get("registry") else None
+    with source.errors_at(key, "host"):
+        host = find_host(data["host"], environment)
+    with source.errors_at(key, "model" if host.workspace else "registry"):
+        host = host.for_model(data["model"], registry)
+    with source.errors_at(key, "native_model"):
         native_model = checked_native_model(data.get("native_model") or "")
-    except InputError as error:
-        field = next((name for name, sign in _SIGNS.items() if sign in error.message), "host")
-        raise ConfigError(f"{_where((key, field), lines, name)}: {error.message}", error.remedy) from error
     return VersionRequest(host, data["model"], data["version_or_stage"], native_model)
 
 
-def _ignore(patterns: list[str], lines: _Lines, name: str) -> Ignore:
-    try:
-        return checked_ignore(patterns)
-    except InputError as error:
-        raise ConfigError(f"{_where(('ignore',), lines, name)}: {error.message}", error.remedy) from error
-
-
-def _require_native_on_both(servers: Mapping[str, VersionRequest], lines: _Lines, name: str) -> None:
-    lacking = [key for key, version in servers.items() if not version.native_model]
-    if len(lacking) == 1:
+def _require_both_native(servers: Mapping[str, VersionRequest], source: _Source) -> None:
+    missing = [key for key, version in servers.items() if not version.native_model]
+    if len(missing) == 1:
         raise ConfigError(
-            f"{_where((lacking[0],), lines, name)}: native_model is given for the other server only.",
+            f"{source.where(missing[0])}: native_model is given for the other server only.",
             "Give it for both, or for neither: a native model cannot be compared with a whole MLflow model.",
         )
 
 
 def checked_native_model(path: str) -> str:
-    """The native model's path without superfluous parts.
+    """Return the path of a native model in its shortest form, such as `a/b` for `./a//b/`.
 
     Raises:
-        InputError: It is absolute or leaves the model.
+        InputError: The path is absolute, or leads out of the model.
     """
     parts = [part for part in path.split("/") if part not in {"", "."}]
     if path.startswith("/") or ".." in parts or "\0" in path:

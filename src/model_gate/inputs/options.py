@@ -1,14 +1,15 @@
-"""From options as text to a request: what is missing, contradictory or malformed ends here."""
+"""Turns options into requests, and reports options that are missing, malformed or contradictory."""
 
 from __future__ import annotations
 
-import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host
 from model_gate.domain.host import Host, RegistryKind
+from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import is_local_uri, split_profile
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.verdict import Require
@@ -18,7 +19,7 @@ from model_gate.inputs.compare_file import CompareConfig, checked_native_model, 
 
 @dataclass(frozen=True)
 class VersionOptions:
-    """How options name one version; "" and None are what was not said."""
+    """The options that name one version; "" and None if not given."""
 
     model: str
     version_or_stage: str
@@ -27,58 +28,73 @@ class VersionOptions:
     native_model: str = ""
 
 
-def check_request(asked: VersionOptions, require: Require | None, download_dir: Path | None) -> CheckRequest:
-    """What `check` is asked.
+@dataclass(frozen=True)
+class CompareOptions:
+    """The options of `compare` alone; None if not given."""
+
+    compare_run_models: bool | None = None
+    compare_reg_models: bool | None = None
+
+
+@dataclass(frozen=True)
+class DiffOptions:
+    """The arguments and options of `diff` alone; "" if not given."""
+
+    left: str
+    right: str
+    left_host: str = ""
+    right_host: str = ""
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """The options of all gates; None if not given."""
+
+    require: Require | None = None
+    download_dir: Path | None = None
+    fail_fast: bool = False
+
+
+def check_request(version: VersionOptions, common: CommonOptions, environment: Mapping[str, str]) -> CheckRequest:
+    """Return the request of a `check`.
 
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    name = _given(asked.model, "--model", "Name the registered model: --model Sklearn_Wine.")
-    version = VersionRequest(
-        host=_host(asked.host, "--host").for_model(name, asked.registry),
-        model=name,
-        version_or_stage=_given(
-            asked.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+    model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    request = VersionRequest(
+        host=_host(version.host, "--host", environment).for_model(model, version.registry),
+        model=model,
+        version_or_stage=_required(
+            version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
         ),
-        native_model=checked_native_model(asked.native_model.strip()),
+        native_model=checked_native_model(version.native_model.strip()),
     )
-    return CheckRequest(version, options=GateOptions(require or Require.IDENTICAL, download_dir))
+    return CheckRequest(request, options=_gate_options(common))
 
 
 def compare_request(
-    config_file: Path | None,
-    compare_run_models: bool | None,
-    compare_reg_models: bool | None,
-    require: Require | None,
-    download_dir: Path | None,
+    config_file: Path | None, models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> CompareRequest:
-    """What `compare` is asked; what the command line leaves open, the compare file may say.
+    """Return the request of a `compare`. Options override the compare file.
 
     Raises:
-        InputError: The option is missing, or there is nothing to compare.
+        InputError: The compare file is not named, or no models are left to compare.
         ConfigError: The compare file cannot be used.
     """
     if config_file is None:
         raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
-    return compare_config_request(
-        read_config(config_file), compare_run_models, compare_reg_models, require, download_dir
-    )
+    return compare_config_request(read_config(config_file, environment), models, common)
 
 
-def compare_config_request(
-    config: CompareConfig,
-    compare_run_models: bool | None,
-    compare_reg_models: bool | None,
-    require: Require | None,
-    download_dir: Path | None,
-) -> CompareRequest:
-    """What `compare` is asked, after the compare file was read.
+def compare_config_request(config: CompareConfig, models: CompareOptions, common: CommonOptions) -> CompareRequest:
+    """Return the request of a `compare` whose compare file is already read. Options override the compare file.
 
     Raises:
-        InputError: There is nothing to compare.
+        InputError: No models are left to compare.
     """
-    run_models = _first(compare_run_models, config.compare_run_models, default=True)
-    reg_models = _first(compare_reg_models, config.compare_reg_models, default=True)
+    run_models = _first(models.compare_run_models, config.compare_run_models, default=True)
+    reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
     if not run_models and not reg_models:
         raise InputError(
             "There is nothing to compare: run models and registry models are both switched off.",
@@ -89,46 +105,55 @@ def compare_config_request(
         config.tracking_server_2,
         run_models,
         reg_models,
-        options=GateOptions(require or config.require or Require.IDENTICAL, download_dir, ignore=config.ignore),
+        options=_gate_options(common, config.require, config.ignore),
     )
 
 
-def diff_request(
-    left: str, right: str, left_host: str, right_host: str, require: Require | None, download_dir: Path | None
-) -> DiffRequest:
-    """What `diff` is asked.
+def diff_request(models: DiffOptions, common: CommonOptions, environment: Mapping[str, str]) -> DiffRequest:
+    """Return the request of a `diff`.
 
     Raises:
-        InputError: A side is empty, or its tracking server is not known.
+        InputError: An argument is empty, or the tracking server of a URI is not known.
     """
-    hosts = []
-    for name, uri, host in (("left", left, left_host), ("right", right, right_host)):
-        if not uri.strip():
-            raise InputError(f"The {name} side is empty.", "Name a local directory or an artifact URI.")
-        hosts.append(None if is_local_uri(uri) else _host_of(uri, host, f"--{name}-host"))
-    return DiffRequest(left, right, hosts[0], hosts[1], options=GateOptions(require or Require.IDENTICAL, download_dir))
+    left_host = _host_of("left", models.left, models.left_host, environment)
+    right_host = _host_of("right", models.right, models.right_host, environment)
+    return DiffRequest(models.left, models.right, left_host, right_host, options=_gate_options(common))
 
 
-def _host_of(uri: str, host: str, option: str) -> Host:
-    """The server of an artifact URI: the one that is named, or the one in `models://PROFILE@databricks/…`."""
+def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
+    return GateOptions(
+        options.require or require or Require.IDENTICAL,
+        options.download_dir,
+        ignore=ignore,
+        fail_fast=options.fail_fast,
+    )
+
+
+def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> Host | None:
+    """Return the server of an artifact URI: its option's, or the profile's of `models://PROFILE@databricks/…`."""
+    if not uri.strip():
+        raise InputError(f"The argument {half.upper()} is empty.", "Name a local directory or an artifact URI.")
+    if is_local_uri(uri):
+        return None
     scheme, profile, path = split_profile(uri)
-    named = _host(host or (f"databricks://{profile}" if profile else ""), option)
+    server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", environment)
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    return named.for_model("" if model.startswith("m-") else model)
+    # A logged model's id is not the name of a registered model.
+    return server.for_model("" if model.startswith("m-") else model)
 
 
-def _given(text: str, option: str, remedy: str) -> str:
+def _required(text: str, option: str, remedy: str) -> str:
     if not text.strip():
         raise InputError(f"{option} is missing.", remedy)
     return text.strip()
 
 
-def _host(text: str, option: str) -> Host:
+def _host(text: str, option: str, environment: Mapping[str, str]) -> Host:
     if text.strip():
-        return parse_host(text, option)
-    default = os.environ.get("MLFLOW_TRACKING_URI", "")
+        return find_host(text, environment, option)
+    default = environment.get("MLFLOW_TRACKING_URI", "")
     if default.strip():
-        return parse_host(default, "MLFLOW_TRACKING_URI")
+        return find_host(default, environment, "MLFLOW_TRACKING_URI")
     raise InputError(
         f"No tracking server is named: {option} is missing, and MLFLOW_TRACKING_URI is not set.",
         f"Name it: {option} https://mlflow.example.com.",

@@ -31,6 +31,7 @@ class ReportFile:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._conflict: StorageError | None = None
         try:
             self._real_path = Path(os.path.realpath(path.parent), path.name)
             self._require_replaceable()
@@ -48,9 +49,10 @@ class ReportFile:
             real_path = Path(os.path.realpath(path))
             beside = [real_path.with_name(real_path.name + suffix) for suffix in _DATABASE_SUFFIXES if real_path.name]
             if self._real_path.is_relative_to(real_path) or self._real_path in beside or self._is_same_file(real_path):
-                raise StorageError(
+                self._conflict = StorageError(
                     f"The report file {self.path} would change an input.", "Name another --report-file."
                 )
+                raise self._conflict
 
     def remove_old(self) -> None:
         """Remove the report of an earlier command, which could be mistaken for the report of this one.
@@ -78,8 +80,10 @@ class ReportFile:
         """Write a report to a temporary file beside its place, then move it there.
 
         Raises:
-            StorageError: The report cannot be written.
+            StorageError: The report cannot be written, or would change an input.
         """
+        if self._conflict is not None:
+            raise self._conflict
         text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
         try:
             self._require_replaceable()
@@ -111,7 +115,7 @@ class ReportFile:
             kind = "a symbolic link"
         elif stat.S_ISDIR(mode):
             kind = "a directory"
-        raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file, or one that does not exist.")
+        raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file or a new one.")
 
     def _require_writable_directory(self) -> None:
         directory = self._real_path.parent

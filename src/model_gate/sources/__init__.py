@@ -1,1 +1,1 @@
-"""Where files come from: directories on this machine, and tracking servers through worker processes."""
+"""The sources of model files: directories on this machine, and tracking servers through worker processes."""

@@ -1,4 +1,4 @@
-"""A model that is a directory on this machine: its files, with links followed as long as they stay inside."""
+"""Lists the files of a model in a directory on this machine. Symbolic links are followed if they stay inside it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from model_gate.domain.model import MAX_FILES, Listing
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, storage_error
 
-_SPECIAL = (
+_SPECIAL_FILES = (
     (stat.S_ISFIFO, "a FIFO"),
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
-_OWN_FILES = "A model must hold its own files: replace the link by what it should point to."
-# Links that lead to directories full of links multiply: twenty levels of two are a million directories.
+_LINK_REMEDY = "Replace the link by the file or directory that the model needs: a model must contain its own files."
+# Links to directories full of links multiply: twenty levels of two links each are a million directories.
 _MAX_LINKED_DIRECTORIES = 50_000
 
 
@@ -30,31 +30,25 @@ class _Directory:
 
     Attributes:
         path: Relative to the model's root, "" or ending in `/`.
-        real: Its real path.
-        entered_from: The real directories from which links led here: entering one of their ancestors again is a loop.
+        real_path: Its real path.
+        entered_from: The real paths of the directories whose links led here. A link to an ancestor of one of them is a
+            loop.
     """
 
     path: str
-    real: str
+    real_path: str
     entered_from: tuple[str, ...] = ()
 
 
-def list_directory(root: Path) -> Listing:
-    """The files below `root`. Empty directories are not part of a model.
+def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
+    """Return the files below `root` with their sizes. Empty directories are not part of a model.
 
     Raises:
-        ModelError: `root` is no directory; a link dangles, loops or leaves the model; a FIFO, a socket or a device.
+        ModelError: `root` is not a directory, or has more than `max_files` files; a link dangles, loops or leaves the
+            model; a file is a FIFO, a socket or a device.
         StorageError: A directory cannot be read.
     """
-    try:
-        real_root = os.path.realpath(root, strict=True)
-    except OSError as error:
-        raise ModelError(f"There is no directory {printable(str(root))}.", "Check the path.") from error
-    if not os.path.isdir(real_root):
-        raise ModelError(
-            f"{printable(str(root))} is not a directory.",
-            "Name the model's directory, the one with the MLmodel file.",
-        )
+    real_root = _real_root(root)
     files: dict[str, int] = {}
     pending = [_Directory("", real_root)]
     linked = 0
@@ -64,51 +58,73 @@ def list_directory(root: Path) -> Listing:
         if linked > _MAX_LINKED_DIRECTORIES:
             raise ModelError(
                 f"Symbolic links in {printable(real_root)} lead to more than {_MAX_LINKED_DIRECTORIES:,} directories.",
-                _OWN_FILES,
+                _LINK_REMEDY,
             )
         for entry in _entries(directory):
             path = directory.path + entry.name
+            subdirectory = None
             if entry.is_symlink():
-                found = _follow(entry, path, directory, real_root)
+                subdirectory = _linked_directory(entry, path, directory, real_root)
             elif entry.is_dir(follow_symlinks=False):
-                found = _Directory(path + "/", os.path.join(directory.real, entry.name), directory.entered_from)
-            else:
-                found = None
-            if found is not None:
-                pending.append(found)
+                real_path = os.path.join(directory.real_path, entry.name)
+                subdirectory = _Directory(path + "/", real_path, directory.entered_from)
+            if subdirectory is not None:
+                pending.append(subdirectory)
                 continue
-            files[path] = _regular_size(entry, path)
-            if len(files) > MAX_FILES:
-                raise ModelError(f"There are more than {MAX_FILES:,} files in {root}.", "Is it a model?")
+            files[path] = _regular_file_size(entry, path)
+            if len(files) > max_files:
+                raise ModelError(f"There are more than {max_files:,} files in {root}.", "Check that it is a model.")
     return Listing(files)
+
+
+def _real_root(root: Path) -> str:
+    """Return the real path of the model's directory.
+
+    Raises:
+        ModelError: `root` is not a directory.
+    """
+    try:
+        real_root = os.path.realpath(root, strict=True)
+    except OSError as error:
+        raise ModelError(f"There is no directory {printable(str(root))}.", "Check the path.") from error
+    if not os.path.isdir(real_root):
+        raise ModelError(
+            f"{printable(str(root))} is not a directory.",
+            "Name the model's directory, which contains the MLmodel file.",
+        )
+    return real_root
 
 
 def _entries(directory: _Directory) -> list[os.DirEntry[str]]:
     try:
-        with os.scandir(directory.real) as entries:
+        with os.scandir(directory.real_path) as entries:
             return list(entries)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = printable(directory.path)[:200]
             raise ModelError(f"The path {shown}… is longer than this system can open.", "Shorten it.") from error
-        raise storage_error(error, f"list the directory {printable(directory.real)}") from error
+        raise storage_error(error, f"list the directory {printable(directory.real_path)}") from error
 
 
-def _follow(entry: os.DirEntry[str], path: str, directory: _Directory, real_root: str) -> _Directory | None:
-    """The directory that a link leads to, or None if it leads to something else inside the model."""
+def _linked_directory(entry: os.DirEntry[str], path: str, directory: _Directory, real_root: str) -> _Directory | None:
+    """Return the directory that a link leads to, None if the link leads to a file inside the model.
+
+    Raises:
+        ModelError: The link dangles, loops or leaves the model.
+    """
     link = f"The symbolic link {printable(path)} in {printable(real_root)}"
     try:
         target = os.path.realpath(entry.path, strict=True)
     except OSError as error:
-        what = "points to itself" if error.errno == errno.ELOOP else "points to nothing"
-        raise ModelError(f"{link} {what}.", _OWN_FILES) from error
+        problem = "points to itself" if error.errno == errno.ELOOP else "points to nothing"
+        raise ModelError(f"{link} {problem}.", _LINK_REMEDY) from error
     if not _is_within(target, real_root):
-        raise ModelError(f"{link} leaves the model.", _OWN_FILES)
+        raise ModelError(f"{link} leaves the model.", _LINK_REMEDY)
     if not os.path.isdir(target):
         return None
-    entered_from = (*directory.entered_from, directory.real)
+    entered_from = (*directory.entered_from, directory.real_path)
     if any(_is_within(origin, target) for origin in entered_from):
-        raise ModelError(f"{link} leads in a loop.", _OWN_FILES)
+        raise ModelError(f"{link} leads in a loop.", _LINK_REMEDY)
     return _Directory(path + "/", target, entered_from)
 
 
@@ -116,19 +132,19 @@ def _is_within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def _regular_size(entry: os.DirEntry[str], path: str) -> int:
+def _regular_file_size(entry: os.DirEntry[str], path: str) -> int:
     try:
         status = entry.stat(follow_symlinks=True)
     except OSError as error:
         raise storage_error(error, f"read {printable(path)}") from error
     if stat.S_ISREG(status.st_mode):
         return status.st_size
-    kind = next((name for is_kind, name in _SPECIAL if is_kind(status.st_mode)), "not a regular file")
-    raise ModelError(f"{printable(path)} is {kind}, which no model can hold.", "Remove it from the model.")
+    kind = next((name for is_kind, name in _SPECIAL_FILES if is_kind(status.st_mode)), "not a regular file")
+    raise ModelError(f"{printable(path)} is {kind}: a model can contain only files.", "Remove it from the model.")
 
 
 def local_path(uri: str) -> Path:
-    """The real path that a `file:` URI or a plain path stands for."""
+    """Return the real path of a `file:` URI or a plain path."""
     if uri.startswith("file:"):
         path = uri.removeprefix("file:")
         # file:///path, file:/path and file://localhost/path are all in use.

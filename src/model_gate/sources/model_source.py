@@ -1,4 +1,4 @@
-"""The two models of a comparison as the parent sees them: something to list, and to fetch files from."""
+"""The sources of a model's files in the parent process: a directory on this machine, or a tracking server."""
 
 from __future__ import annotations
 
@@ -20,86 +20,100 @@ from model_gate.sources.tracking_server import ProgressCallback, TrackingServerC
 
 
 class ModelSource(Protocol):
-    """Where the files of one model come from."""
+    """Lists and fetches the files of one model."""
 
     @property
     def name(self) -> str:
-        """What the model is called: the part that it plays, as in `run_model/server_1`."""
+        """The role of the model, such as `run_model/server_1`."""
 
     @property
     def location(self) -> Location:
-        """Where the model is."""
+        """The location of the model."""
 
     @property
-    def is_at_hand(self) -> bool:
-        """Whether its files can be read without being transferred."""
+    def is_local(self) -> bool:
+        """Whether the files can be read without a transfer."""
 
     @property
     def is_near(self) -> bool:
-        """Whether a small file comes in less time than it takes to ask for it; known when the files were listed."""
+        """Whether per-request overhead exceeds the transfer time of a small file. Valid after `list`."""
 
     @property
     def is_kept(self) -> bool:
-        """Whether the files are still there afterwards."""
+        """Whether the files still exist after the gate."""
 
     @property
     def directory(self) -> Path:
-        """Where the files are while they are compared."""
+        """The directory of the files while they are compared."""
 
-    def list(self, note: ProgressCallback) -> Listing:
-        """All files with their sizes."""
+    def list(self, on_progress: ProgressCallback) -> Listing:
+        """Return all files with their sizes; `on_progress` receives the number of `files` found so far."""
 
-    def file_at_hand(self, path: str) -> str:
-        """The file where it is, if it need not be fetched: its size is not looked at; "" if it must be."""
+    def local_file(self, path: str) -> str:
+        """Return the file if it need not be fetched, "" otherwise. Its size is not checked."""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
-        """Begin to fetch the files of these sizes, by path; in the end there are local files with their bytes.
+        """Begin to fetch files.
 
-        Those are text, since a Path costs as much as a small file. `on_bytes` may hear, from another thread, how many
-        bytes more have come.
+        Args:
+            sizes: Listed size in bytes of each file, by path relative to the model's root.
+            on_bytes: Receives the number of further bytes that have arrived, from any thread.
+
+        Returns:
+            The local files by path. They are text, because a Path object costs as much time as a small file.
         """
 
     def release(self, file: str) -> None:
-        """The fetched file has been judged."""
+        """Dispose of a fetched file after its comparison."""
 
 
 class DirectorySource:
-    """A model on this machine: compared where it is, or copied first if the user wants to keep a copy."""
+    """A model on this machine. Its files are compared in place, or copied first if the user keeps the downloads."""
 
-    def __init__(self, root: Path, location: Location, role: str, storage: Storage) -> None:
+    def __init__(self, root: Path, location: Location, name: str, storage: Storage) -> None:
         self.location = location
+        self.name = name
         self._root = str(root)
-        self.name = role
         self._storage = storage
 
     @property
-    def is_at_hand(self) -> bool:
-        """Yes."""
+    def is_local(self) -> bool:
+        """Always true: the files are on this machine."""
         return True
 
     @property
     def is_near(self) -> bool:
-        """Yes."""
+        """Always true: nothing is transferred."""
         return True
 
     @property
     def is_kept(self) -> bool:
-        """Yes: either the model itself or the user's copy."""
+        """Always true: the model itself and the user's copy both stay."""
         return True
 
     @property
     def directory(self) -> Path:
-        """The model itself, or the user's copy."""
+        """The user's copy if there is one, otherwise the model itself."""
         return self._storage.directory(self.name) if self._storage.keeps else Path(self._root)
 
-    def list(self, note: ProgressCallback) -> Listing:
-        """All files with their sizes; links that leave the model are errors."""
+    def list(self, on_progress: ProgressCallback) -> Listing:
+        """Return all files with their sizes.
+
+        Raises:
+            ModelError: The directory cannot be a model.
+            StorageError: A directory cannot be read.
+        """
         listing = list_directory(Path(self._root))
-        note({"files": len(listing.files)})
+        on_progress({"files": len(listing.files)})
         return listing
 
     def fetch(self, path: str, size: int) -> str:
-        """The file itself, or the user's copy of it."""
+        """Return the file itself, or make the user's copy and return that.
+
+        Raises:
+            StorageError: The file cannot be read or copied.
+            TransferError: The file does not have the listed size.
+        """
         original = f"{self._root}/{path}"
         if self._storage.keeps:
             copy = str(self._storage.reserve(self.name, path))
@@ -107,19 +121,19 @@ class DirectorySource:
                 shutil.copyfile(original, copy)
             except OSError as error:
                 raise storage_error(error, f"copy {printable(path)} from {self._root}") from error
-            return _of_size(copy, path, size, self.location)
-        return _of_size(original, path, size, self.location)
+            return _check_size(copy, path, size, self.location)
+        return _check_size(original, path, size, self.location)
 
-    def file_at_hand(self, path: str) -> str:
-        """The file itself, unless the user wants a copy."""
+    def local_file(self, path: str) -> str:
+        """Return the file itself, "" if the user wants a copy."""
         return "" if self._storage.keeps else f"{self._root}/{path}"
 
     def begin_fetch(
         self,
         sizes: Mapping[str, int],
-        on_bytes: Callable[[int], None],  # noqa: ARG002  # none come
+        on_bytes: Callable[[int], None],  # noqa: ARG002  # no bytes are transferred
     ) -> Future[dict[str, str]]:
-        """Fetch, at once."""
+        """Fetch the files before returning."""
         future: Future[dict[str, str]] = Future()
         try:
             future.set_result({path: self.fetch(path, size) for path, size in sizes.items()})
@@ -128,111 +142,125 @@ class DirectorySource:
         return future
 
     def release(self, file: str) -> None:
-        """Nothing was fetched that could be deleted."""
+        """Do nothing: the model and the user's copy both stay."""
 
 
 @dataclass(frozen=True)
 class AccessContext:
-    """What to say of a model that is out of reach.
+    """What an error adds about a model that cannot be accessed.
 
     Attributes:
-        model: "The run model of 'wine' version 7 on …", "" for one that nobody named.
-        reason: What else is known of it.
-        otherwise: What can be done without it.
+        model: "The run model of 'wine' version 7 on …", "" for a model without a name.
+        reason: Further information about the cause.
+        alternative: What the user can do without the model.
     """
 
     model: str = ""
     reason: str = ""
-    otherwise: str = ""
+    alternative: str = ""
 
-    def explain(self, error: ModelGateError) -> ModelGateError:
-        """The error, told of this model."""
+    def add_to(self, error: ModelGateError) -> ModelGateError:
+        """Return the error with the name of the model, the reason and the alternative."""
         if not self.model:
             return error
         message = f"{self.model} is out of reach: {error.message} {self.reason}".rstrip()
-        return type(error)(message, f"{error.remedy} {self.otherwise}".strip(), detail=error.detail)
+        return type(error)(message, f"{error.remedy} {self.alternative}".strip(), detail=error.detail)
 
 
 class ServerSource:
-    """A model behind a tracking server."""
+    """A model on a tracking server."""
 
     def __init__(
-        self, server: TrackingServerClient, location: Location, role: str, storage: Storage, reach: AccessContext
+        self,
+        client: TrackingServerClient,
+        location: Location,
+        name: str,
+        storage: Storage,
+        access_context: AccessContext,
     ) -> None:
         self.location = location
-        self._server = server
-        self.name = role
-        self._storage = storage
-        self._reach = reach
+        self.name = name
         self.is_near = False
+        self._client = client
+        self._storage = storage
+        self._access_context = access_context
 
     @property
-    def is_at_hand(self) -> bool:
-        """No."""
+    def is_local(self) -> bool:
+        """Always false: files must be downloaded."""
         return False
 
     @property
     def is_kept(self) -> bool:
-        """In a download directory only."""
+        """Whether the files are in the user's download directory."""
         return self._storage.keeps
 
     @property
     def directory(self) -> Path:
-        """Where files are fetched to."""
+        """The directory that files are downloaded to."""
         return self._storage.directory(self.name)
 
-    def list(self, note: ProgressCallback) -> Listing:
-        """All files with their sizes, as the server tells them."""
+    def list(self, on_progress: ProgressCallback) -> Listing:
+        """Return all files with the sizes that the server reports.
+
+        Raises:
+            ModelGateError: The server cannot list the files.
+        """
         try:
-            listing = self._server.list(self.location.uri, note)
+            listing = self._client.list(self.location.uri, on_progress)
         except (AccessError, NotFoundError) as error:
-            raise self._reach.explain(error) from error
+            raise self._access_context.add_to(error) from error
         self.is_near = listing.is_near
         return listing
 
-    def file_at_hand(self, path: str) -> str:  # noqa: ARG002  # there is none
-        """None is."""
+    def local_file(self, path: str) -> str:  # noqa: ARG002  # no file is local
+        """Always empty: files must be downloaded."""
         return ""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
-        """Ask the server's process for the files; their sizes must be the listed ones."""
-        fetched: Future[dict[str, str]] = Future()
+        """Begin to download files. A file that does not have its listed size is a TransferError."""
+        fetch: Future[dict[str, str]] = Future()
         try:
             files = [
                 FileRequest(path, size, str(self._storage.reserve(self.name, path, size)))
                 for path, size in sizes.items()
             ]
         except ModelGateError as error:
-            fetched.set_exception(error)
-            return fetched
+            fetch.set_exception(error)
+            return fetch
 
-        def on_end(ended: Future[None]) -> None:
+        def on_downloaded(download: Future[None]) -> None:
             try:
-                ended.result()
-                fetched.set_result(
-                    {file.path: _of_size(file.destination, file.path, file.size, self.location) for file in files}
+                download.result()
+                fetch.set_result(
+                    {file.path: _check_size(file.destination, file.path, file.size, self.location) for file in files}
                 )
             except ModelGateError as error:
-                fetched.set_exception(error)
+                fetch.set_exception(error)
 
-        asked = self._server.begin_fetch(self.location.uri, files, lambda note: on_bytes(int(note["bytes"])))
-        asked.add_done_callback(on_end)
-        return fetched
+        download = self._client.begin_fetch(self.location.uri, files, lambda note: on_bytes(int(note["bytes"])))
+        download.add_done_callback(on_downloaded)
+        return fetch
 
     def release(self, file: str) -> None:
-        """Delete the fetched file, unless the user wants to keep it."""
+        """Delete the file, unless the user keeps the downloads."""
         self._storage.release(Path(file))
 
 
-def _of_size(file: str, path: str, size: int, location: Location) -> str:
-    """The file, if it is as long as the listing said: MLflow takes half a body for the whole."""
+def _check_size(file: str, path: str, size: int, location: Location) -> str:
+    """Return the file if it has the listed size, because MLflow accepts truncated responses.
+
+    Raises:
+        StorageError: The file cannot be read.
+        TransferError: The file has another size.
+    """
     try:
-        found = os.stat(file).st_size
+        actual_size = os.stat(file).st_size
     except OSError as error:
         raise storage_error(error, f"read {printable(path)} of {location.uri}") from error
-    if found != size:
+    if actual_size != size:
         raise TransferError(
-            f"{printable(path)} of {location.uri} has {found:,} bytes, but was listed with {size:,}.",
-            "The transfer was cut short, or the model was changed meanwhile: run the gate again.",
+            f"{printable(path)} of {location.uri} has {actual_size:,} bytes, but was listed with {size:,}.",
+            "The transfer was cut short, or the model has changed: run the gate again.",
         )
     return file

@@ -1,4 +1,4 @@
-"""The parent's end of a tracking server's process: starts it, asks it, bounds every wait, ends it."""
+"""The parent's client of a worker: sends requests, receives responses and limits every wait."""
 
 from __future__ import annotations
 
@@ -21,65 +21,64 @@ from model_gate.domain.host import Host
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, UnreachableError, error_of
+from model_gate.errors import InternalError, UnreachableError, error_from_name
 from model_gate.sources.worker_process import Pipes, WorkerProcess
 
-# A server that says nothing for this long is dead, whatever its connection looks like.
+# A server that sends nothing for this long is unreachable, even if its connection is open.
 SILENCE_SECONDS = 45.0
-# Files that come slower than this are not coming.
-_SLOWEST_BYTES_PER_SECOND = 100_000
+# A slower download is given up.
+_MIN_BYTES_PER_SECOND = 100_000
 _WATCH_SECONDS = 0.5
 _STDERR_LINES = 200
 
 ProgressCallback = Callable[[dict[str, Any]], None]
 
 
-def _no_note(_: dict[str, Any]) -> None:
-    """Nobody listens."""
+def _ignore_progress(_: dict[str, Any]) -> None:
+    """Do nothing."""
 
 
 @dataclass
-class _Asked:
-    """A request without an answer yet.
+class _PendingRequest:
+    """A request without a response yet.
 
     Attributes:
-        future: Will have the answer.
-        note: Hears of progress.
-        files: What is fetched, "" for anything but files.
-        size: Their bytes.
-        seconds: How long it may take, from when it was asked; for anything but files, from when the side was last
-            heard.
-        asked: When, by the monotonic clock.
+        on_progress: Receives the progress notes of the worker.
+        files: Names the requested files, "" for a request of another kind.
+        size: Bytes of the files.
+        timeout: Seconds until the request fails. They count from when it was sent, and start again with every message
+            of the worker unless files are requested.
+        sent_at: When it was sent, by the monotonic clock.
+        response: The result, or the error.
     """
 
-    future: Future[Any]
-    note: ProgressCallback
+    on_progress: ProgressCallback = _ignore_progress
     files: str = ""
     size: int = 0
-    seconds: float = SILENCE_SECONDS
-    asked: float = field(default_factory=time.monotonic)
+    timeout: float = SILENCE_SECONDS
+    sent_at: float = field(default_factory=time.monotonic)
+    response: Future[Any] = field(default_factory=Future)
 
 
 def start_clients(
     hosts: list[Host], environment: Mapping[str, str], home: Path, process: WorkerProcess
 ) -> list[TrackingServerClient]:
-    """The tracking servers of these hosts, at most two, on a process that was started before its host was known.
+    """Return the clients of one or two tracking servers, the first of which uses `process`.
 
-    `process` is not theirs to close.
+    The second one uses its fork, or a new process if it cannot fork. The caller closes `process`.
     """
-    first, *others = process.open(len(hosts) if process.can_be_two else 1)
+    first, *others = process.open(len(hosts) if process.can_fork else 1)
     channels = [WorkerChannel(first, process), *(WorkerChannel(pipes, None) for pipes in others)]
-    # Where a process cannot become two, the second host gets one of its own.
     return [TrackingServerClient(host, environment, home, channel) for host, channel in zip_longest(hosts, channels)]
 
 
 @dataclass(frozen=True)
 class WorkerChannel:
-    """The way to one side.
+    """The connection to a worker.
 
     Attributes:
-        pipes: Its standard streams.
-        process: The process that it is, None if it is another one's twin, whose end cannot be asked for.
+        pipes: The worker's standard streams.
+        process: The worker's process, None for a fork, whose exit code is not available.
     """
 
     pipes: Pipes
@@ -87,9 +86,9 @@ class WorkerChannel:
 
 
 class TrackingServerClient:
-    """One tracking server, in its own process, with its own credentials only.
+    """The client of one tracking server. Its worker has the credentials of this server only.
 
-    Use it as a context manager: the process ends with it. Without a `channel` it has a process of its own.
+    Use it as a context manager, which ends the worker. Without a `channel` it starts a process of its own.
     """
 
     def __init__(
@@ -104,15 +103,15 @@ class TrackingServerClient:
         self._pipes = channel.pipes
         self._process = channel.process
         self._identifiers = itertools.count()
-        self._waiting: dict[int, _Asked] = {}
+        self._pending: dict[int, _PendingRequest] = {}
         self._lock = threading.Lock()
-        self._heard = time.monotonic()
+        self._received_at = time.monotonic()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
-        self._enter(environment_for(host, environment, home), environment)
-        self._stderr_reader = self._start(self._read_stderr)
-        self._answers_reader = self._start(self._read_answers)
-        self._watcher = self._start(self._watch)
+        self._send_environment(environment_for(host, environment, home), environment)
+        self._stderr_reader = _start_thread(self._read_stderr)
+        self._response_reader = _start_thread(self._read_responses)
+        self._watcher = _start_thread(self._watch)
 
     def __enter__(self) -> TrackingServerClient:
         return self
@@ -121,145 +120,153 @@ class TrackingServerClient:
         self.close()
 
     def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
-        """The version that is meant, with the locations of its models.
+        """Return the version with the locations of its models.
 
         Raises:
-            ModelGateError: Whatever the server's process answers with, or no answer in time.
+            ModelGateError: The worker cannot resolve the version, or does not respond in time.
         """
-        asked = self._ask("resolve", _Asked(Future(), _no_note), model=model, version_or_stage=version_or_stage)
-        return ModelVersion.from_data(asked.result())
+        request = self._send("resolve", _PendingRequest(), model=model, version_or_stage=version_or_stage)
+        return ModelVersion.from_data(request.result())
 
     def locate(self, uri: str) -> str:
-        """The physical URI that `uri` (`models:/…`, `runs:/…` or physical) stands for."""
-        return str(self._ask("locate", _Asked(Future(), _no_note), uri=uri).result())
+        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical)."""
+        return str(self._send("locate", _PendingRequest(), uri=uri).result())
 
-    def list(self, uri: str, note: ProgressCallback) -> Listing:
-        """The files at a physical URI; `note` hears how many were found so far."""
-        found = self._ask("list", _Asked(Future(), note), uri=uri).result()
-        return Listing(dict(found["files"]), is_near=bool(found["is_near"]))
+    def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
+        """Return the files at a physical URI; `on_progress` receives the number of `files` found so far."""
+        listing = self._send("list", _PendingRequest(on_progress), uri=uri).result()
+        return Listing(dict(listing["files"]), is_near=bool(listing["is_near"]))
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
-        """Write one file of `size` bytes to `destination`."""
+        """Download one file of `size` bytes to `destination`."""
         self.begin_fetch(uri, [FileRequest(path, size, str(destination))]).result()
 
-    def begin_fetch(self, uri: str, files: Sequence[FileRequest], note: ProgressCallback = _no_note) -> Future[None]:
-        """Begin to write files to their destinations; `note` hears how many `bytes` more have come."""
+    def begin_fetch(
+        self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback = _ignore_progress
+    ) -> Future[None]:
+        """Begin to download files; `on_progress` receives the number of further `bytes` that have arrived."""
         size = sum(file.size for file in files)
         with self._lock:
-            under_way = sum(each.size for each in self._waiting.values())
-        seconds = SILENCE_SECONDS + (under_way + size) / _SLOWEST_BYTES_PER_SECOND
-        asked = _Asked(Future(), note, _named(files), size, seconds)
-        return self._ask("fetch", asked, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
+            pending_size = sum(request.size for request in self._pending.values())
+        timeout = SILENCE_SECONDS + (pending_size + size) / _MIN_BYTES_PER_SECOND
+        request = _PendingRequest(on_progress, _describe_files(files), size, timeout)
+        return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
     def close(self) -> None:
-        """End the process at once: nothing that it still does is wanted."""
+        """End the worker without waiting for its requests."""
         self._closed.set()
         self._stack.close()
         self._pipes.close_input()
-        for reader in (self._stderr_reader, self._answers_reader, self._watcher):
-            reader.join(timeout=1)
+        for thread in (self._stderr_reader, self._response_reader, self._watcher):
+            thread.join(timeout=1)
         self._pipes.close()
 
-    def _enter(self, own: Mapping[str, str], environment: Mapping[str, str]) -> None:
-        """Tell the process its environment; the lock is not needed, since nothing else is asked yet."""
+    def _send_environment(self, worker_environment: Mapping[str, str], environment: Mapping[str, str]) -> None:
+        """Send the worker's environment. No lock is needed before the first request."""
         own_timeout = "false" if environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT") else "true"
-        told = {**own, "MODEL_GATE_ADDRESS": self.host.address, "MODEL_GATE_OWN_TIMEOUT": own_timeout}
-        # If it has died, the first request finds that out.
+        message = {
+            **worker_environment,
+            "MODEL_GATE_ADDRESS": self.host.address,
+            "MODEL_GATE_OWN_TIMEOUT": own_timeout,
+        }
+        # If the worker has died, the first request reports it.
         with contextlib.suppress(OSError):
-            self._pipes.stdin.write(json.dumps(told).encode() + b"\n")
+            self._pipes.stdin.write(json.dumps(message).encode() + b"\n")
             self._pipes.stdin.flush()
 
-    def _ask(self, operation: str, asked: _Asked, **arguments: object) -> Future[Any]:
+    def _send(self, operation: str, request: _PendingRequest, **arguments: object) -> Future[Any]:
         identifier = next(self._identifiers)
         line = json.dumps({"id": identifier, "op": operation, **arguments}).encode() + b"\n"
         with self._lock:
-            self._waiting[identifier] = asked
+            self._pending[identifier] = request
             try:
                 self._pipes.stdin.write(line)
                 self._pipes.stdin.flush()
             except (OSError, ValueError):
-                self._fail(self._died())
-        return asked.future
+                self._fail_pending(self._worker_error())
+        return request.response
 
     def _watch(self) -> None:
-        """Give up on what was asked too long ago."""
+        """Fail requests whose timeout has passed."""
         while not self._closed.wait(_WATCH_SECONDS):
-            now = time.monotonic()
             with self._lock:
-                late = [
-                    identifier
-                    for identifier, asked in self._waiting.items()
-                    if now - (asked.asked if asked.files else max(asked.asked, self._heard)) > asked.seconds
-                ]
-                given_up = [self._waiting.pop(identifier) for identifier in late]
-            for asked in given_up:
-                what = f"{asked.files} did not arrive" if asked.files else "Nothing was heard of it"
-                asked.future.set_exception(self._silence(f"{what} within {asked.seconds:.0f} s."))
+                late = [identifier for identifier, request in self._pending.items() if self._is_late(request)]
+                late_requests = [self._pending.pop(identifier) for identifier in late]
+            for request in late_requests:
+                event = f"{request.files} did not arrive" if request.files else "No response arrived"
+                request.response.set_exception(self._silence_error(f"{event} within {request.timeout:.0f} s."))
 
-    def _silence(self, what: str) -> UnreachableError:
+    def _is_late(self, request: _PendingRequest) -> bool:
+        since = request.sent_at if request.files else max(request.sent_at, self._received_at)
+        return time.monotonic() - since > request.timeout
+
+    def _silence_error(self, event: str) -> UnreachableError:
         return UnreachableError(
-            f"The tracking server {self.host.address} accepts connections but does not answer. {what}",
-            "Check whether the server is overloaded or behind a proxy that holds its answers back.",
+            f"The tracking server {self.host.address} accepts connections but does not answer. {event}",
+            "Check whether the server is overloaded or behind a proxy that delays its responses.",
             detail="\n".join(self._stderr),
         )
 
-    def _read_answers(self) -> None:
+    def _read_responses(self) -> None:
         try:
-            # A process that is killed while it writes leaves half a line.
+            # A worker that is killed during a write leaves half a line.
             with contextlib.suppress(ValueError):
                 for line in self._pipes.stdout:
-                    self._take(json.loads(line))
+                    self._handle(json.loads(line))
         finally:
-            # Whatever ended it: nobody may wait for an answer that cannot come.
+            # No further response can arrive, so nothing may wait for one.
             with self._lock:
-                self._fail(self._died())
+                self._fail_pending(self._worker_error())
 
-    def _take(self, answer: dict[str, Any]) -> None:
-        self._heard = time.monotonic()
-        if "ready" in answer:
+    def _handle(self, message: dict[str, Any]) -> None:
+        self._received_at = time.monotonic()
+        if "ready" in message:
             return
-        identifier = answer["id"]
+        identifier = message["id"]
         with self._lock:
-            asked = self._waiting.get(identifier) if "note" in answer else self._waiting.pop(identifier, None)
-        if asked is None:
-            # It was given up, and has come after all.
+            request = self._pending.get(identifier) if "note" in message else self._pending.pop(identifier, None)
+        if request is None:
+            # The request has failed already, because its response is late.
             return
-        if "note" in answer:
-            asked.note(answer["note"])
-        elif "error" in answer:
-            told = answer["error"]
-            asked.future.set_exception(error_of(told["type"], told["message"], told["remedy"], told["detail"]))
+        if "note" in message:
+            request.on_progress(message["note"])
+        elif "error" in message:
+            error = message["error"]
+            request.response.set_exception(
+                error_from_name(error["type"], error["message"], error["remedy"], error["detail"])
+            )
         else:
-            asked.future.set_result(answer["result"])
+            request.response.set_result(message["result"])
 
     def _read_stderr(self) -> None:
         for line in self._pipes.stderr:
             self._stderr.append(line.decode(errors="replace").rstrip())
 
-    def _died(self) -> InternalError:
-        ended = ""
+    def _worker_error(self) -> InternalError:
+        exit_code = ""
         if not self._closed.is_set():
             if self._process is not None and (code := self._process.exit_code()) is not None:
-                ended = f" (exit code {code})"
+                exit_code = f" (exit code {code})"
             self._stderr_reader.join(timeout=1)
         return InternalError(
-            f"The process for {self.host.address} ended unexpectedly{ended}.",
-            "It may have run out of memory. Run with --verbose for what it said last.",
+            f"The process for {self.host.address} ended unexpectedly{exit_code}.",
+            "It may have run out of memory. Run with --verbose to see its last messages.",
             detail="\n".join(self._stderr),
         )
 
-    def _fail(self, error: InternalError) -> None:
-        """Give up on everything still asked for. The lock is held."""
-        waiting, self._waiting = self._waiting, {}
-        for asked in waiting.values():
-            asked.future.set_exception(error)
-
-    def _start(self, target: Callable[[], None]) -> threading.Thread:
-        thread = threading.Thread(target=target, daemon=True)
-        thread.start()
-        return thread
+    def _fail_pending(self, error: InternalError) -> None:
+        """Fail all pending requests. The caller holds the lock."""
+        requests, self._pending = self._pending, {}
+        for request in requests.values():
+            request.response.set_exception(error)
 
 
-def _named(files: Sequence[FileRequest]) -> str:
+def _start_thread(target: Callable[[], None]) -> threading.Thread:
+    thread = threading.Thread(target=target, daemon=True)
+    thread.start()
+    return thread
+
+
+def _describe_files(files: Sequence[FileRequest]) -> str:
     first = printable(files[0].path)
-    return f"The file {first}" if len(files) == 1 else f"Of {first} and {len(files) - 1} other files, at least one"
+    return f"The file {first}" if len(files) == 1 else f"At least one of {first} and {len(files) - 1} other files"

@@ -1,8 +1,8 @@
-"""The process behind a tracking server, or the two behind a pair: started early, so that MLflow is imported meanwhile.
+"""Starts the worker process, which serves one tracking server, or two after a fork.
 
-MLflow takes a second or two to import. A process that has done so can become two in a few milliseconds (`fork`), which
-spares the other half of a compare the same second. It knows no credential until then: each of the two is told the
-environment that is its own through a pipe that is its own.
+Importing MLflow takes a second or two, so the process starts before the request is known. A process that has imported
+MLflow can fork in a few milliseconds, which saves the second import of a compare. The process holds no credential
+before the fork. Afterwards, each worker receives its own environment through its own pipe.
 """
 
 from __future__ import annotations
@@ -17,54 +17,62 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
 
-# Elsewhere, libraries of the system do not bear it.
+# The system libraries of other platforms do not support a fork after their first use.
 _CAN_FORK = sys.platform == "linux"
-_DEATH_SECONDS = 5.0
+_EXIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Pipes:
-    """The parent's ends of one side's standard streams."""
+    """The parent's ends of the standard streams of a worker."""
 
     stdin: IO[bytes]
     stdout: IO[bytes]
     stderr: IO[bytes]
 
     def close_input(self) -> None:
-        """Let the side see that nothing more is asked: it ends at once."""
+        """Close standard input, so that the worker ends."""
         with contextlib.suppress(OSError):
             self.stdin.close()
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all pipes."""
         for pipe in (self.stdin, self.stdout, self.stderr):
             with contextlib.suppress(OSError):
                 pipe.close()
 
 
 class WorkerProcess:
-    """A process that imports MLflow, and is told later for how many tracking servers, and for which.
+    """A process that imports MLflow and later becomes the worker of one tracking server, or forks into two workers.
 
-    `environment` must hold no credential of a tracking server. Use it as a context manager: all ends with it.
+    Use it as a context manager, which ends all workers.
+
+    Args:
+        environment: The environment until each worker receives its own. It must hold no credential.
+        can_fork: Whether the process may fork.
+
+    Raises:
+        OSError: The process cannot be started.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        twins = [os.pipe() for _ in range(3)] if _CAN_FORK else []
-        ours, theirs = _ends(twins)
-        self._twin = ours
+    def __init__(self, environment: Mapping[str, str], can_fork: bool = _CAN_FORK) -> None:
+        self._fork_pipes: Pipes | None = None
+        fork_descriptors: tuple[int, ...] = ()
+        if can_fork:
+            self._fork_pipes, fork_descriptors = _open_fork_pipes()
         try:
-            self._process = subprocess.Popen(  # our own interpreter, no user text among the arguments
+            self._process = subprocess.Popen(  # no user text among the arguments
                 [sys.executable, "-I", "-m", "model_gate.worker"],
-                env={**environment, "MODEL_GATE_TWIN": " ".join(map(str, theirs))},
+                env={**environment, "MODEL_GATE_FORK_PIPES": " ".join(map(str, fork_descriptors))},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                pass_fds=theirs,
-                # Ctrl-C is the parent's to handle: it ends its sides in order.
+                pass_fds=fork_descriptors,
+                # Only the parent handles Ctrl-C, and then ends its workers.
                 start_new_session=True,
             )
         finally:
-            for descriptor in theirs:
+            for descriptor in fork_descriptors:
                 os.close(descriptor)
         self._is_closed = False
 
@@ -77,47 +85,50 @@ class WorkerProcess:
         self.close()
 
     @property
-    def can_be_two(self) -> bool:
-        """Whether it can serve two tracking servers."""
-        return bool(self._twin)
+    def can_fork(self) -> bool:
+        """Whether the process can become the workers of two tracking servers."""
+        return self._fork_pipes is not None
 
-    def open(self, count: int) -> tuple[Pipes, ...]:
-        """Make it one side, or two. Each then wants its environment. To be called once."""
+    def open(self, count: int) -> list[Pipes]:
+        """Turn the process into one or two workers and return their pipes. Call it once.
+
+        The first message to each worker must be its environment. Two workers need `can_fork`.
+        """
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         if stdin is None or stdout is None or stderr is None:
             raise AssertionError("the process was started without pipes")
         with contextlib.suppress(OSError):
-            # One byte, so that nothing that follows can be read by the wrong one of the two.
+            # The process reads this one byte before it forks. A longer message could reach the wrong worker.
             os.write(stdin.fileno(), str(count).encode())
-        opened = [Pipes(stdin, stdout, stderr)]
-        if count > 1:
-            opened.append(Pipes(*self._twin))
-        return tuple(opened)
+        pipes = [Pipes(stdin, stdout, stderr)]
+        if count > 1 and self._fork_pipes is not None:
+            pipes.append(self._fork_pipes)
+        return pipes
 
     def exit_code(self) -> int | None:
-        """How it ended, None if it did not."""
+        """Return the exit code, None if the process does not end within seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
-            return self._process.wait(timeout=_DEATH_SECONDS)
+            return self._process.wait(timeout=_EXIT_SECONDS)
         return None
 
     def close(self) -> None:
-        """End it at once, its twin too: nothing that they still do is wanted."""
+        """Kill all workers and close their pipes."""
         if self._is_closed:
             return
         self._is_closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr, *self._twin):
+        for pipe in (self._process.stdin, self._process.stdout, self._process.stderr):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
+        if self._fork_pipes is not None:
+            self._fork_pipes.close()
 
 
-def _ends(pipes: list[tuple[int, int]]) -> tuple[tuple[IO[bytes], ...], tuple[int, ...]]:
-    """Our ends and the twin's of three pipes: to its standard input, from its output and from its errors."""
-    if not pipes:
-        return (), ()
-    (its_in, to_it), (from_it, its_out), (errors, its_errors) = pipes
-    ours = (os.fdopen(to_it, "wb"), os.fdopen(from_it, "rb"), os.fdopen(errors, "rb"))
-    return ours, (its_in, its_out, its_errors)
+def _open_fork_pipes() -> tuple[Pipes, tuple[int, int, int]]:
+    """Return the parent's pipes to the forked worker, and the descriptors of its standard streams."""
+    (worker_stdin, stdin), (stdout, worker_stdout), (stderr, worker_stderr) = os.pipe(), os.pipe(), os.pipe()
+    pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb"))
+    return pipes, (worker_stdin, worker_stdout, worker_stderr)

@@ -1,5 +1,5 @@
-"""The process that talks to one tracking server: the only part of Model Gate that imports mlflow.
+"""The worker: the process that talks to one tracking server. Only the worker and the demo import mlflow.
 
-The parent starts it with an environment that holds this server's credentials and nothing of the other's
-(`model_gate.access.hosts.environment_for`), and asks three things: resolve, list, fetch.
+The parent starts a worker with an environment that holds the credentials of this server only
+(`model_gate.access.environments.environment_for`). The worker resolves versions, lists files and downloads them.
 """

@@ -1,4 +1,7 @@
-"""Imports MLflow, becomes one side or two, and answers the parent's requests, a JSON object a line, until they end."""
+"""Entry point of a worker process: imports MLflow, forks if there are two servers, and answers the parent's requests.
+
+Requests and responses are JSON objects, one a line.
+"""
 
 from __future__ import annotations
 
@@ -20,84 +23,87 @@ from model_gate.access.redaction import Redactor
 if TYPE_CHECKING:
     from model_gate.worker.session import Session
 
-# As many as the parent keeps under way, and room for what it asks beside them.
-_WORKERS = 80
-# MLflow imports these if it can, for models that are loaded or logged. None is here, so it does without them.
-_NOT_INSTALLED = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
-# These it imports early, and uses late: the first if it can, the second in any case. Only a server that is a database
-# needs them, which then imports them after all. All of these are over half of the time that MLflow needs to start.
-_LATER = {"mlflow.gateway": None, "mlflow.genai": ModuleType("mlflow.genai")}
+# The parent's maximum of concurrent downloads, plus room for other requests.
+_THREADS = 80
+# Optional dependencies of MLflow for loading and logging models. A worker does neither, so their import is blocked.
+_BLOCKED_PACKAGES = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
+# MLflow imports these modules at start, but only a database as tracking server needs them, and imports them later. The
+# import of the first is optional for MLflow, the import of the second needs a placeholder. Together with the blocked
+# packages, they take over half of MLflow's import time.
+_DEFERRED_MODULES = {"mlflow.gateway": None, "mlflow.genai": ModuleType("mlflow.genai")}
 
 
-class _Answers:
-    """Writes answers, whole lines each, from any thread."""
+class _ResponseWriter:
+    """Writes responses to a stream, one a line. Thread-safe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._lock = threading.Lock()
 
-    def send(self, answer: dict[str, Any]) -> None:
-        line = json.dumps(answer)
+    def send(self, response: dict[str, Any]) -> None:
+        line = json.dumps(response)
         with self._lock:
             self._stream.write(line + "\n")
             self._stream.flush()
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe, or is gone."""
-    open_session = _imported()
-    # How many sides there are to be; nothing if the parent has found out that it needs none.
+    """Serve until the parent closes the pipe or dies."""
+    open_session = _import_mlflow()
+    # The number of workers, one digit. The end of the stream means that the parent needs no worker.
     count = os.read(0, 1)
     if count == b"2":
-        _divide()
+        _fork()
     if count:
         _serve(open_session)
 
 
-def _imported() -> Callable[[], Session]:
-    # What MLflow is made of stays: looking for cycles in it again and again is 7 % of the time.
+def _import_mlflow() -> Callable[[], Session]:
+    """Import MLflow and return `open_session`. After a failed import, `open_session` raises the error."""
+    # Imported modules are never freed, so collecting garbage during the import wastes 7 % of its time.
     gc.disable()
     try:
-        open_session = _import_without(dict.fromkeys(_NOT_INSTALLED) | _LATER)
-    except Exception:  # noqa: BLE001  # an MLflow that wants what was left out: it gets all
-        _forget()
+        open_session = _import_without(dict.fromkeys(_BLOCKED_PACKAGES) | _DEFERRED_MODULES)
+    except Exception:  # noqa: BLE001  # this version of MLflow needs one of the blocked modules
+        _unload_mlflow()
         try:
             open_session = _import_without({})
-        except Exception as error:  # noqa: BLE001  # whatever it is, each request is answered with it
-            open_session = _failing(error)
+        except Exception as error:  # noqa: BLE001  # any error becomes the response to each request
+            open_session = _raiser(error)
     gc.freeze()
     gc.enable()
     return open_session
 
 
-def _import_without(left_out: Mapping[str, ModuleType | None]) -> Callable[[], Session]:
-    sys.modules.update(left_out)  # type: ignore[arg-type]  # None: it cannot be imported
+def _import_without(blocked: Mapping[str, ModuleType | None]) -> Callable[[], Session]:
+    # In `sys.modules`, None blocks the import of a module.
+    sys.modules.update(blocked)  # type: ignore[arg-type]
     from model_gate.worker.startup import open_session, prepare
 
     prepare()
-    for name in _LATER:
-        if name in left_out:
+    for name in _DEFERRED_MODULES:
+        if name in blocked:
             del sys.modules[name]
     return open_session
 
 
-def _forget() -> None:
-    """Make Python import MLflow anew, with all that it asks for."""
+def _unload_mlflow() -> None:
+    """Unblock all modules, and make the next import of MLflow start again."""
     for name in list(sys.modules):
-        if name in {"mlflow", *_NOT_INSTALLED} or name.startswith(("mlflow.", "model_gate.worker.")):
+        if name in {"mlflow", *_BLOCKED_PACKAGES} or name.startswith(("mlflow.", "model_gate.worker.")):
             del sys.modules[name]
 
 
-def _failing(error: Exception) -> Callable[[], Session]:
+def _raiser(error: Exception) -> Callable[[], Session]:
     def fail() -> Session:
         raise error
 
     return fail
 
 
-def _divide() -> None:
+def _fork() -> None:
     """Become two processes, each with standard streams of its own."""
-    streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_TWIN"].split()]
+    streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_FORK_PIPES"].split()]
     if os.fork() == 0:
         for standard, descriptor in enumerate(streams):
             os.dup2(descriptor, standard)
@@ -106,58 +112,58 @@ def _divide() -> None:
 
 
 def _serve(open_session: Callable[[], Session]) -> None:
-    # Whatever mlflow or a plugin prints must not be taken for an answer.
-    answers = _Answers(os.fdopen(os.dup(1), "w", encoding="ascii"))
+    # Output of MLflow or a plugin must not mix with the responses, so standard output becomes standard error.
+    writer = _ResponseWriter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
-    with os.fdopen(os.dup(0), "rb") as asked:
-        _enter(json.loads(asked.readline() or "{}"))
-        # MLflow is there: from now on, a silence is the server's.
-        answers.send({"ready": True})
-        session = _open(open_session)
-        with ThreadPoolExecutor(_WORKERS) as pool:
-            # A parent that was killed leaves half a line.
+    with os.fdopen(os.dup(0), "rb") as requests:
+        _replace_environment(json.loads(requests.readline() or "{}"))
+        # The parent's time limit for the server starts here, so that it excludes the import of MLflow.
+        writer.send({"ready": True})
+        session = _session_or_error(open_session)
+        with ThreadPoolExecutor(_THREADS) as pool:
+            # A parent that is killed leaves an incomplete line.
             with contextlib.suppress(ValueError):
-                for line in asked:
-                    pool.submit(_answer, session, json.loads(line), answers)
-            # A transfer may be under way that nobody waits for any more.
+                for line in requests:
+                    pool.submit(_handle, session, json.loads(line), writer)
+            # Exit without waiting for downloads that nobody needs any more.
             os._exit(0)
 
 
-def _enter(environment: dict[str, str]) -> None:
-    """Take an environment for one's own, the whole of it."""
+def _replace_environment(environment: dict[str, str]) -> None:
+    """Replace os.environ."""
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
 
 
-def _open(open_session: Callable[[], Session]) -> Session | Exception:
+def _session_or_error(open_session: Callable[[], Session]) -> Session | Exception:
     try:
         return open_session()
-    except Exception as error:  # noqa: BLE001  # the same
+    except Exception as error:  # noqa: BLE001  # any error becomes the response to each request
         return error
 
 
-def _answer(session: Session | Exception, request: dict[str, Any], answers: _Answers) -> None:
+def _handle(session: Session | Exception, request: dict[str, Any], writer: _ResponseWriter) -> None:
     identifier = request.pop("id")
     operation = request.pop("op")
     try:
         if isinstance(session, Exception):
             raise session
-        result = session.perform(operation, request, lambda note: answers.send({"id": identifier, "note": note}))
-        answers.send({"id": identifier, "result": result})
-    except Exception as error:  # noqa: BLE001  # this is the one place where a side's errors become data
-        answers.send({"id": identifier, "error": _told(error)})
+        result = session.perform(operation, request, lambda note: writer.send({"id": identifier, "note": note}))
+        writer.send({"id": identifier, "result": result})
+    except Exception as error:  # noqa: BLE001  # the only place where errors of a worker become data
+        writer.send({"id": identifier, "error": _error_data(error)})
 
 
-def _told(error: Exception) -> dict[str, str]:
+def _error_data(error: Exception) -> dict[str, str]:
     from model_gate.worker.failures import to_model_gate_error
 
-    known = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"])
+    model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"])
     detail = "".join(traceback.format_exception(error))
-    # An access token that was exchanged here is known to nobody else who could keep it out of a text.
+    # Only this process knows an access token that it obtained itself, so only this process can redact it.
     redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))
-    texts = {"message": known.message, "remedy": known.remedy, "detail": detail}
-    return {"type": known.type} | {name: redactor.text(text) for name, text in texts.items()}
+    texts = {"message": model_gate_error.message, "remedy": model_gate_error.remedy, "detail": detail}
+    return {"type": model_gate_error.type} | {name: redactor.text(text) for name, text in texts.items()}
 
 
 if __name__ == "__main__":

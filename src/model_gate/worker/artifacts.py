@@ -1,8 +1,8 @@
-"""Lists and fetches the files of a model at a physical URI.
+"""Lists and downloads the files of a model at a physical URI.
 
-Fetching goes file by file through the repository's own `_download_file`, or faster where a tracking server serves the
-files itself. The public calls list the parent directory again for each file, and those for `models:/` and `runs:/`
-resolve names on the process's global server.
+Files are downloaded one by one: with the fast client where a tracking server proxies them, otherwise with the
+repository's `_download_file`. MLflow's public functions list the parent directory again for each file, and resolve
+`models:/` and `runs:/` URIs on the process's global server.
 """
 
 from __future__ import annotations
@@ -28,12 +28,13 @@ from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
-# Stores whose files a tracking server may name. Not among them: local paths (the parent reads those, and only for a
-# local server), and what would be resolved on a server of its choice.
+# Allow-list of the schemes that a tracking server may name. It excludes local paths, which only the parent reads and
+# only for a local server, and `models:/` and `runs:/`, which MLflow would resolve on a server of its choice.
 SCHEMES = frozenset(
     {"mlflow-artifacts", "http", "https", "s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss", "hdfs", "viewfs"}
 )
-_LISTERS = 8
+_LISTING_THREADS = 8
+_MAX_PATH_CHARACTERS = 16_384
 
 # A proxying server reads a whole file from its store before it sends the first byte.
 _FIRST_BYTE_SECONDS = 18
@@ -41,80 +42,89 @@ _STORE_BYTES_PER_SECOND = 20_000_000
 
 
 class ModelFiles(Protocol):
-    """The files of one model. Paths are relative to it."""
+    """The files of one model. Paths are relative to the model."""
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """What is directly below `path`, None for the model itself; a size of None is one that is not told."""
+        """Return the entries of one directory, None for the root. A size is None if the server omits it."""
 
-    def fetch(self, path: str, size: int, destination: str, note: ProgressCallback) -> None:
-        """Write one file of `size` bytes to `destination`, which exists; `note` may be given how many have come."""
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
+        """Write one file of `size` bytes to `destination`, which must exist.
+
+        `on_progress` may be called with the number of further `bytes` received.
+        """
 
 
 class ArtifactReader:
-    """The artifact repositories behind one tracking server."""
+    """Lists and downloads artifacts behind one tracking server.
+
+    Args:
+        tracking_uri: URI of the tracking server.
+    """
 
     def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
-        self._flow = ConcurrencyLimiter()
-        self._helpers = ThreadPoolExecutor(MAX_CONCURRENCY)
-        self._largest = 0
+        self._limiter = ConcurrencyLimiter()
+        self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
+        self._largest_file = 0
         self._lock = threading.Lock()
-        self._model = lru_cache(maxsize=64)(self._open)
+        self._open_cached = lru_cache(maxsize=64)(self._open)
 
     @property
     def is_near(self) -> bool:
-        """Whether the server, as far as its listings tell, answers at once."""
-        return self._flow.is_near
+        """Whether the server is near: the round trip of its fastest listing is below 15 ms."""
+        return self._limiter.is_near
 
-    def list(self, uri: str, note: ProgressCallback) -> dict[str, int]:
-        """Size by path of all files below `uri`; `note` is given the number found so far.
+    def list(self, uri: str, on_progress: ProgressCallback) -> dict[str, int]:
+        """Return the sizes in bytes of all files below `uri`, by path.
+
+        `on_progress` is called with the number of `files` found so far.
 
         Raises:
-            ModelError: The location cannot be read from here, or the listing is not one of a directory tree.
+            ModelError: The location is not allowed, or the listing does not describe a directory tree.
         """
-        model: ModelFiles = self._model(uri)
+        model: ModelFiles = self._open_cached(uri)
         files: dict[str, int] = {}
-        with ThreadPoolExecutor(_LISTERS) as pool:
+        with ThreadPoolExecutor(_LISTING_THREADS) as pool:
             try:
-                unsized = _walk(model, uri, files, pool, note)
+                unsized = _walk(model, uri, files, pool, on_progress)
                 for done in as_completed([pool.submit(_require_empty, model, path) for path in unsized]):
                     files[done.result()] = 0
-                    note({"files": len(files)})
+                    on_progress({"files": len(files)})
             except BaseException:
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
         with self._lock:
-            self._largest = max(self._largest, *files.values(), 0)
-            self._allow_for(self._largest)
+            self._largest_file = max(self._largest_file, *files.values(), 0)
+            self._extend_timeout(self._largest_file)
         return files
 
-    def fetch(self, uri: str, files: Sequence[FileRequest], note: ProgressCallback) -> None:
-        """Write files to their destinations; `note` may be given how many `bytes` more have come.
+    def fetch(self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback) -> None:
+        """Write files to their destinations; `on_progress` may be called with the number of further `bytes` received.
 
-        Files that come in parts, each of which waits for its turn, are to be asked for one at a time.
+        A file that is large enough for range requests must be requested alone: each range needs its own slot.
         """
-        model: ModelFiles = self._model(uri)
+        model: ModelFiles = self._open_cached(uri)
 
         def fetch(file: FileRequest) -> None:
-            model.fetch(file.path, file.size, file.destination, note)
+            model.fetch(file.path, file.size, file.destination, on_progress)
 
         if len(files) == 1:
             fetch(files[0])
         else:
-            Batch(files, self._flow, self._helpers).fetch(fetch)
+            Batch(files, self._limiter, self._batch_pool).fetch(fetch)
 
     def _open(self, uri: str) -> Any:
         require_readable(uri, self._tracking_uri)
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
         if isinstance(repository, HttpArtifactRepository):
-            return ProxiedFiles(repository, self._flow)
-        return StoreFiles(repository, self._flow)
+            return ProxiedFiles(repository, self._limiter)
+        return StoreFiles(repository, self._limiter)
 
     @staticmethod
-    def _allow_for(largest: int) -> None:
-        # The server has just answered, so a long wait is no longer a dead host. Not for a user who set the limit.
+    def _extend_timeout(largest_file: int) -> None:
+        # The server responded to the listing, so a long wait no longer means a dead host. A limit of the user stays.
         if os.environ.get("MODEL_GATE_OWN_TIMEOUT") == "true":
-            seconds = _FIRST_BYTE_SECONDS + largest // _STORE_BYTES_PER_SECOND
+            seconds = _FIRST_BYTE_SECONDS + largest_file // _STORE_BYTES_PER_SECOND
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(seconds)
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 
@@ -122,38 +132,42 @@ class ArtifactReader:
 class StoreFiles:
     """The files at one location in an object store."""
 
-    def __init__(self, repository: ArtifactRepository, flow: ConcurrencyLimiter) -> None:
+    def __init__(self, repository: ArtifactRepository, limiter: ConcurrencyLimiter) -> None:
         self._repository = repository
-        self._flow = flow
+        self._limiter = limiter
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """What is directly below `path`."""
+        """Return the entries of one directory, None for the root."""
         return self._repository.list_artifacts(path)
 
-    def fetch(self, path: str, size: int, destination: str, note: ProgressCallback) -> None:  # noqa: ARG002  # it tells none
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
         """Write one file of `size` bytes to `destination`."""
-        with self._flow.request(size):
+        with self._limiter.request(size):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 def require_readable(uri: str, tracking_uri: str) -> None:
-    """Refuse a location that a hostile or mistaken server could use against the runner."""
-    parts = urlsplit(uri)
-    own = urlsplit(tracking_uri)
-    if parts.scheme == "mlflow-artifacts" and own.scheme not in {"http", "https"}:
+    """Reject a location that a malicious or misconfigured server could use against the runner.
+
+    Raises:
+        ModelError: The location is not allowed.
+    """
+    location = urlsplit(uri)
+    server = urlsplit(tracking_uri)
+    if location.scheme == "mlflow-artifacts" and server.scheme not in {"http", "https"}:
         raise ModelError(
-            f"The model is at {uri}, which only a running tracking server can read, not its database.",
+            f"The location of the model is {uri}, which only a running tracking server can read, not its database.",
             "Start the server, and name its http address as the host.",
         )
-    if parts.scheme not in SCHEMES:
+    if location.scheme not in SCHEMES:
         raise ModelError(
-            f"The model is said to be at {uri}, which cannot be read from here.",
+            f"The location of the model is {uri}, which cannot be read from here.",
             "Let the server proxy its artifacts: mlflow server --serve-artifacts.",
         )
-    if parts.scheme in {"mlflow-artifacts", "http", "https"} and parts.netloc not in {"", own.netloc}:
-        # MLflow would send this server's credentials there.
+    if location.scheme in {"mlflow-artifacts", "http", "https"} and location.netloc not in {"", server.netloc}:
+        # MLflow would send this server's credentials to the other host.
         raise ModelError(
-            f"The model is said to be at {uri}: on another host than the tracking server's.",
+            f"The location of the model is {uri}, which is on another host than the tracking server.",
             "Name the tracking server that serves the artifacts as the host.",
         )
 
@@ -163,9 +177,9 @@ def _walk(
     uri: str,
     files: dict[str, int],
     pool: ThreadPoolExecutor,
-    note: ProgressCallback,
+    on_progress: ProgressCallback,
 ) -> set[str]:
-    """Enter all files below `uri` into `files`; returns those whose size is not told."""
+    """Add all files below `uri` to `files`, except those without a size. Return the paths of those."""
     unsized: set[str] = set()
     pending = {pool.submit(model.list_artifacts, None): ""}
     while pending:
@@ -173,15 +187,15 @@ def _walk(
         for future in done:
             parent = pending.pop(future)
             for info in future.result():
-                if info.path in files or info.path in unsized or not _is_below(info.path, parent):
-                    raise _misplaced(info.path, parent)
+                if info.path in files or info.path in unsized or not _is_entry_of(info.path, parent):
+                    raise _invalid_entry(info.path, parent)
                 if info.is_dir:
                     pending[pool.submit(model.list_artifacts, info.path)] = info.path
                 elif info.file_size is None:
                     unsized.add(info.path)
                 else:
                     files[info.path] = int(info.file_size)
-        note({"files": len(files)})
+        on_progress({"files": len(files)})
         _require_bounded(len(files) + len(unsized), pending.values(), uri)
     return unsized
 
@@ -189,26 +203,26 @@ def _walk(
 def _require_empty(model: ModelFiles, path: str) -> str:
     if not isinstance(model, ProxiedFiles):
         raise TransferError(
-            f"The store does not tell the size of {printable(path)}: a short download would go unnoticed.",
+            f"The store does not report the size of {printable(path)}, so a truncated download would go unnoticed.",
             "Use an artifact store that lists sizes.",
         )
     model.require_empty(path)
     return path
 
 
-def _is_below(path: str, parent: str) -> bool:
-    """Whether a listed path is one directly below the directory that was listed."""
+def _is_entry_of(path: str, parent: str) -> bool:
+    """Whether a path is a direct child of the directory `parent`."""
     above, _, name = path.rpartition("/")
     return above == parent and name not in {"", ".", ".."} and "\0" not in name
 
 
-def _misplaced(path: str, parent: str) -> ModelError:
+def _invalid_entry(path: str, parent: str) -> ModelError:
     return ModelError(
-        f"The server lists {printable(path)!r} in {printable(parent) or 'the model'!r}, where it cannot be.",
-        "Check the tracking server: its listing is not one of a directory.",
+        f"The server lists {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
+        "Check the tracking server: its listing does not describe a directory.",
     )
 
 
 def _require_bounded(files: int, pending: Collection[str], uri: str) -> None:
-    if files + len(pending) > MAX_FILES or any(len(path) > 16_384 for path in pending):
+    if files + len(pending) > MAX_FILES or any(len(path) > _MAX_PATH_CHARACTERS for path in pending):
         raise ModelError(f"The listing of {uri} does not end.", "Check the tracking server.")

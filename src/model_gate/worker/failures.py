@@ -1,4 +1,4 @@
-"""Turns what MLflow and the libraries below it raise into the project's errors."""
+"""Converts exceptions of MLflow and its dependencies to Model Gate's errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
 
-# What a text says, in the order in which it is asked: the first that fits is the reason.
+# Reasons by pattern of the error text. The first match wins.
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
     (
@@ -48,12 +48,13 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"not in a valid JSON format|JSONDecodeError|Expecting value",
-        "what answers there is not an MLflow server (a web page instead of JSON)",
+        "the response is not from an MLflow server (a web page instead of JSON)",
     ),
 )
-_LONGEST_CHAIN = 10
-_BROKEN = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
-_PACKAGES = {
+_MAX_CHAIN_LENGTH = 10
+_BROKEN_TRANSFER = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
+# Extras of Model Gate by imported package.
+_EXTRAS = {
     "boto3": "aws",
     "botocore": "aws",
     "azure": "azure",
@@ -64,19 +65,24 @@ _PACKAGES = {
 
 
 def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
-    """The error that a user is told of; `address` is the tracking server's, without credentials."""
+    """Return the error to show to the user.
+
+    Args:
+        error: Any exception.
+        address: Address of the tracking server, without credentials.
+    """
     if isinstance(error, ModelGateError):
         return error
     if isinstance(error, ImportError):
         return _missing_package(error)
-    text = _chain(error)
-    if isinstance(error, OSError) and error.errno and not _is_network(error):
+    text = _chain_text(error)
+    if isinstance(error, OSError) and error.errno and not _is_network_error(error):
         return storage_error(error, "write a downloaded file")
-    if _BROKEN.search(text):
+    if _BROKEN_TRANSFER.search(text):
         return TransferError(f"A download from {address} broke off before its end.", "Run the gate again.")
     status = _http_status(error, text)
     if status is not None and status != 200:
-        return _refusal(status, error, address)
+        return _http_error(status, error, address)
     for pattern, reason in _REASONS:
         if re.search(pattern, text):
             return UnreachableError(f"The tracking server {address} gives no answer: {reason}.", _REMEDY_REACH)
@@ -89,26 +95,27 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
 
 def _missing_package(error: ImportError) -> ModelGateError:
     package = (error.name or "").partition(".")[0]
-    extra = _PACKAGES.get(package)
-    remedy = f"Install it: pip install 'model-gate[{extra}]'." if extra else "Install the package that it names."
+    extra = _EXTRAS.get(package)
+    remedy = f"Install it: pip install 'model-gate[{extra}]'." if extra else "Install the missing package."
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
 
 
 def exception_chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An exception and what led to it. It may lead back to itself."""
+    """Yield an exception and its causes."""
+    # A chain of causes can be a cycle.
     seen: list[BaseException] = []
-    while error is not None and error not in seen and len(seen) < _LONGEST_CHAIN:
+    while error is not None and error not in seen and len(seen) < _MAX_CHAIN_LENGTH:
         yield error
         seen.append(error)
         error = error.__cause__ or error.__context__
 
 
-def _chain(error: BaseException) -> str:
-    return "\n".join(f"{type(each).__name__}: {each}" for each in exception_chain(error))
+def _chain_text(error: BaseException) -> str:
+    return "\n".join(f"{type(cause).__name__}: {cause}" for cause in exception_chain(error))
 
 
-def _is_network(error: OSError) -> bool:
-    # requests' exceptions are OSErrors too, and carry no errno of a file.
+def _is_network_error(error: OSError) -> bool:
+    # Exceptions of `requests` are OSErrors too, but their errno is not about a file.
     return type(error).__module__.startswith(("requests", "urllib3")) or isinstance(
         error, ConnectionError | TimeoutError
     )
@@ -122,29 +129,29 @@ def _http_status(error: Exception, text: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _refusal(status: int, error: Exception, address: str) -> ModelGateError:
+def _http_error(status: int, error: Exception, address: str) -> ModelGateError:
     if status == 401:
         return AccessError(f"The tracking server {address} does not accept the credentials (401).", _REMEDY_LOGIN)
     if status == 403:
         return AccessError(f"The tracking server {address} forbids this user to read the model (403).", _REMEDY_RIGHTS)
     if status == 404:
         return NotFoundError(
-            f"{_what_was_asked(error)} does not exist on {address} (404).",
+            f"{_requested_path(error)} does not exist on {address} (404).",
             "Check the address and the version's source.",
         )
     if status == 429:
         return UnreachableError(f"The tracking server {address} asks to slow down (429).", "Run the gate again later.")
     if status >= 500:
         return UnreachableError(
-            f"The tracking server {address} answers with an error of its own ({status}).",
+            f"The tracking server {address} answers with a server error ({status}).",
             "Look at the server's log, or try again later.",
         )
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
 
 
-def _what_was_asked(error: Exception) -> str:
+def _requested_path(error: Exception) -> str:
     url = getattr(getattr(error, "response", None), "url", None)
-    return urlsplit(url).path.rpartition("/mlflow-artifacts/artifacts/")[2] if url else "What was asked for"
+    return urlsplit(url).path.rpartition("/mlflow-artifacts/artifacts/")[2] if url else "The requested path"
 
 
 def _mlflow_error(error: MlflowException, address: str) -> ModelGateError:

@@ -1,4 +1,4 @@
-"""What a side tells of a request before it has the answer: how many files were found, how many bytes have come."""
+"""Progress messages that a worker sends before the response: files found so far, bytes received."""
 
 from __future__ import annotations
 
@@ -6,34 +6,37 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+# Called with `{"files": N}` (total so far) or `{"bytes": N}` (increment).
 ProgressCallback = Callable[[dict[str, Any]], None]
 
-_TOLD_BYTES = 4 * 1024 * 1024
+# Minimum increment that is worth a message.
+_REPORT_BYTES = 4 * 1024 * 1024
 
 
 class TransferProgress:
-    """Adds up what has come, and notes it in steps that are worth a message."""
+    """Collects the received bytes of one file, and reports them in large increments. Thread-safe."""
 
-    def __init__(self, note: ProgressCallback) -> None:
-        self._note = note
-        self._count = 0
-        self._come = 0
-        self._again = 0
+    def __init__(self, on_progress: ProgressCallback) -> None:
+        self._on_progress = on_progress
+        self._unreported = 0
+        self._received = 0
+        # Bytes that arrive again after a restart, and were counted before.
+        self._repeated = 0
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """So many bytes more."""
+        """Add `count` received bytes."""
         with self._lock:
-            again = min(count, self._again)
-            self._again -= again
-            self._come += count - again
-            self._count += count - again
-            if self._count < _TOLD_BYTES:
+            repeated = min(count, self._repeated)
+            self._repeated -= repeated
+            self._received += count - repeated
+            self._unreported += count - repeated
+            if self._unreported < _REPORT_BYTES:
                 return
-            told, self._count = self._count, 0
-        self._note({"bytes": told})
+            increment, self._unreported = self._unreported, 0
+        self._on_progress({"bytes": increment})
 
     def restart(self) -> None:
-        """All is fetched anew: as many bytes as have come will come again, and are not told twice."""
+        """Start the file again. Bytes that were counted before are not counted twice."""
         with self._lock:
-            self._again = self._come
+            self._repeated = self._received

@@ -1,7 +1,7 @@
-"""From a version, as a user names it, to the physical locations of its two models.
+"""Resolves a model version to the physical locations of its two models.
 
-Names are resolved here and nowhere else: MLflow's own `models:/` and `runs:/` downloads resolve them on the process's
-global server, whatever server they were meant for.
+Only this module resolves names. MLflow's own downloads of `models:/` and `runs:/` URIs resolve them on the process's
+global server, even if the URI belongs to another server.
 """
 
 from __future__ import annotations
@@ -23,36 +23,40 @@ if TYPE_CHECKING:
 
 STAGES = ("Staging", "Production", "Archived")
 _LATEST = "latest"
-# A copy of a copy of a copy: more hops than this are a loop.
+# A version can be a copy of a copy. A longer chain is taken for a loop.
 _MAX_HOPS = 16
-MISSING = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
 
 
 class RegistryClient:
-    """The model registry of one tracking server."""
+    """Resolves model versions in the model registry of one tracking server."""
 
     def __init__(self, client: MlflowClient) -> None:
         self._client = client
 
     def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
-        """The version, its lineage and the physical URIs of its run model and registry model.
+        """Return the version, its lineage and the physical URIs of its run model and registry model.
+
+        Args:
+            model: Name of the registered model.
+            version_or_stage: Number, stage, alias or `latest`.
 
         Raises:
-            NotFoundError: No such model, version, stage or alias; the remedy lists what there is.
+            NotFoundError: The model, version, stage or alias does not exist. The remedy lists those that exist.
             ModelError: The version is not ready.
-            MlflowException: The server's other refusals.
+            MlflowException: Any other error of the server.
         """
         registered = self._registered_model(model)
-        number = self._number(registered, version_or_stage.strip())
-        version = self._version(registered, number)
+        number = self._resolve_number(registered, version_or_stage.strip())
+        version = self._get_version(registered, number)
         if version.status not in (None, "READY"):
             raise ModelError(
                 f"Version {number} of {model!r} is not ready: its status is {version.status}.",
                 "Wait until its registration is finished, or register it again.",
             )
-        # None of the three needs another, and each is a request or two that may come from far away.
+        # The three are independent, and each takes one or two round trips.
         with ThreadPoolExecutor(3) as pool:
-            run_model = pool.submit(self._physical_or_reason, version.source or "")
+            run_model = pool.submit(self._location_or_reason, version.source or "")
             registry_model = pool.submit(self._registry_model, version.name, number)
             lineage = pool.submit(self._lineage, version)
         run_model_uri, run_model_reason = run_model.result()
@@ -74,63 +78,64 @@ class RegistryClient:
         )
 
     def locate(self, uri: str) -> str:
-        """The physical URI of a `models:/`, `runs:/` or physical one.
+        """Return the physical URI for a `models:/`, `runs:/` or physical URI.
 
         Raises:
-            NotFoundError: It names something that does not exist.
-            ModelError: It leads in a loop.
+            NotFoundError: The model, version or run does not exist.
+            ModelError: The version's sources form a loop.
         """
-        return self._origin(uri)
+        return self._follow_sources(uri)
 
-    def _origin(self, uri: str) -> str:
-        """Where the files are that a URI leads to, through versions that were registered from versions."""
+    def _follow_sources(self, uri: str) -> str:
+        """Return the physical URI at the end of a chain of copied versions."""
         for _ in range(_MAX_HOPS):
             scheme, _, rest = uri.partition(":/")
             if scheme == "models":
-                uri = self._of_model(uri, rest.strip("/"))
+                uri = self._model_location(uri, rest.strip("/"))
             elif scheme == "runs":
-                uri = self._of_run(rest.strip("/"))
+                uri = self._run_location(rest.strip("/"))
             else:
                 return uri
-        raise ModelError(f"{uri} is a copy of a copy of … without end.", "Register the version from a run again.")
+        raise ModelError(f"The sources of {uri} form a loop.", "Register the version from a run again.")
 
-    def _of_model(self, uri: str, rest: str) -> str:
+    def _model_location(self, uri: str, rest: str) -> str:
         if "/" not in rest and rest.startswith("m-"):
             try:
                 return str(self._client.get_logged_model(rest).artifact_location)
             except MlflowException as error:
-                raise _missing(error, f"There is no logged model {rest}, which {uri} points to.") from error
-        return self.source(*named_version(uri, rest))
+                raise _not_found(error, f"There is no logged model {rest}, which {uri} points to.") from error
+        return self.source(*parse_version_uri(uri, rest))
 
     def source(self, name: str, version_or_stage: str) -> str:
-        """What a version was registered from."""
+        """Return the URI that a version was registered from."""
         registered = self._registered_model(name)
-        return str(self._version(registered, self._number(registered, version_or_stage)).source)
+        return str(self._get_version(registered, self._resolve_number(registered, version_or_stage)).source)
 
-    def _of_run(self, rest: str) -> str:
+    def _run_location(self, rest: str) -> str:
         run_id, _, path = rest.partition("/")
         try:
             run = self._client.get_run(run_id)
         except MlflowException as error:
-            raise _missing(error, f"There is no run {run_id}.") from error
+            raise _not_found(error, f"There is no run {run_id}.") from error
         for output in getattr(run.outputs, "model_outputs", None) or ():
-            # In MLflow 3 a run's models are kept beside it; `runs:/ID/NAME` still names them.
+            # In MLflow 3 the models of a run are not among its artifacts, but `runs:/ID/NAME` still names them.
             logged = self._client.get_logged_model(output.model_id)
             if logged.name == path:
                 return str(logged.artifact_location)
         return "/".join(part for part in (run.info.artifact_uri.rstrip("/"), path) if part)
 
     def _registry_model(self, name: str, number: str) -> tuple[str, str, str]:
-        """The download URI of the registry's own copy, its physical URI, and why there is none."""
+        """Return the download URI of the registry model, its physical URI, and the reason if it has no physical URI."""
         download_uri = self._client.get_model_version_download_uri(name, number)
-        return download_uri, *self._physical_or_reason(download_uri)
+        return download_uri, *self._location_or_reason(download_uri)
 
-    def _physical_or_reason(self, uri: str) -> tuple[str, str]:
-        # One model out of reach must not hide the other: which of them matters is the gate's question.
+    def _location_or_reason(self, uri: str) -> tuple[str, str]:
+        """Return the physical URI, or the reason if there is none."""
+        # The error is not raised here, because the gate may only need the other model.
         if not uri:
             return "", "The registry names no location for it."
         try:
-            return self._origin(uri), ""
+            return self._follow_sources(uri), ""
         except ModelGateError as error:
             return "", error.message
 
@@ -138,58 +143,59 @@ class RegistryClient:
         try:
             return self._client.get_registered_model(name)
         except MlflowException as error:
-            if error.error_code not in MISSING:
+            if error.error_code not in NOT_FOUND_CODES:
                 raise
-            names = self._names()
-            near = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
-            remedy = f"There is: {_quoted(near)}." if near else "The registry has no models yet."
+            names = self._model_names()
+            similar = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
+            remedy = f"There is: {_quoted(similar)}." if similar else "The registry has no models yet."
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
 
-    def _names(self) -> list[str]:
-        """Some of the registered models there are, for an error to name."""
+    def _model_names(self) -> list[str]:
+        """Return the names of up to 200 registered models, for an error message."""
         return [model.name for model in self._client.search_registered_models(max_results=200)]
 
-    def _version(self, registered: RegisteredModel, number: str) -> MlflowVersion:
+    def _get_version(self, registered: RegisteredModel, number: str) -> MlflowVersion:
         try:
             return self._client.get_model_version(registered.name, number)
         except MlflowException as error:
-            if error.error_code not in MISSING:
+            if error.error_code not in NOT_FOUND_CODES:
                 raise
             message = f"There is no version {number} of {registered.name!r}."
-            raise NotFoundError(message, self._what_there_is(registered)) from error
+            raise NotFoundError(message, self._available_versions(registered)) from error
 
-    def _number(self, registered: RegisteredModel, wanted: str) -> str:
-        """The version number that a number, stage, alias or `latest` stands for."""
-        if wanted.isascii() and wanted.isdigit():
-            return str(int(wanted))
+    def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
+        """Return the version number for a number, stage, alias or `latest`."""
+        if version_or_stage.isascii() and version_or_stage.isdigit():
+            return str(int(version_or_stage))
         latest = registered.latest_versions or []
-        stage = next((stage for stage in STAGES if stage.lower() == wanted.lower()), None)
-        if stage or wanted.lower() == _LATEST:
+        stage = next((stage for stage in STAGES if stage.lower() == version_or_stage.lower()), None)
+        if stage or version_or_stage.lower() == _LATEST:
             numbers = [int(version.version) for version in latest if stage in (None, version.current_stage)]
             if numbers:
                 return str(max(numbers))
-            what = f"no version in stage {stage}" if stage else "no version at all"
-            raise NotFoundError(f"{registered.name!r} has {what}.", self._what_there_is(registered))
-        alias = wanted.removeprefix("@")
+            problem = f"no version in stage {stage}" if stage else "no version at all"
+            raise NotFoundError(f"{registered.name!r} has {problem}.", self._available_versions(registered))
+        alias = version_or_stage.removeprefix("@")
         number = _alias_numbers(registered).get(alias)
         if number is None:
-            message = f"{registered.name!r} has no version, stage or alias {wanted!r}."
-            raise NotFoundError(message, self._what_there_is(registered))
+            message = f"{registered.name!r} has no version, stage or alias {version_or_stage!r}."
+            raise NotFoundError(message, self._available_versions(registered))
         return number
 
-    def _versions(self, name: str) -> list[MlflowVersion]:
-        """The versions of a registered model."""
+    def _list_versions(self, name: str) -> list[MlflowVersion]:
+        """Return the versions of a registered model."""
         quote = '"' if "'" in name else "'"
         return list(self._client.search_model_versions(f"name={quote}{name}{quote}", max_results=1000))
 
-    def _what_there_is(self, registered: RegisteredModel) -> str:
-        found = self._versions(registered.name)
-        numbers = sorted((int(version.version) for version in found), reverse=True)
+    def _available_versions(self, registered: RegisteredModel) -> str:
+        """Return a remedy that lists the versions, stages and aliases of a registered model."""
+        versions = self._list_versions(registered.name)
+        numbers = sorted((int(version.version) for version in versions), reverse=True)
         if not numbers:
             return "The registered model has no versions: register one first."
         more = f" and {len(numbers) - 10} older" if len(numbers) > 10 else ""
         parts = [f"versions {', '.join(map(str, numbers[:10]))}{more}"]
-        stages = {_stage_of(version): version.version for version in found if _stage_of(version)}
+        stages = {_stage_of(version): version.version for version in versions if _stage_of(version)}
         if stages:
             parts.append("stages " + ", ".join(f"{stage} ({stages[stage]})" for stage in sorted(stages)))
         aliases = _alias_numbers(registered)
@@ -222,11 +228,19 @@ class RegistryClient:
         )
 
 
-def named_version(uri: str, rest: str) -> tuple[str, str]:
-    """The model and the version that `NAME/VERSION` or `NAME@ALIAS` names.
+def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:
+    """Split the path of a `models:/` URI, `NAME/VERSION` or `NAME@ALIAS`, into model and version.
+
+    Args:
+        uri: The whole URI, for the error message.
+        rest: The path without leading and trailing slashes.
 
     Raises:
-        NotFoundError: It names none.
+        NotFoundError: The path has no name or no version.
+
+    Example:
+        >>> parse_version_uri("models:/Wine@champion", "Wine@champion")
+        ('Wine', '@champion')
     """
     name, _, version_or_stage = rest.rpartition("/")
     if not name:
@@ -247,13 +261,13 @@ def _alias_numbers(registered: RegisteredModel) -> dict[str, str]:
 
 
 def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
-    return (alias for alias, of in _alias_numbers(registered).items() if of == number)
+    return (alias for alias, aliased in _alias_numbers(registered).items() if aliased == number)
 
 
-def _missing(error: MlflowException, message: str) -> Exception:
-    if error.error_code not in MISSING:
+def _not_found(error: MlflowException, message: str) -> Exception:
+    if error.error_code not in NOT_FOUND_CODES:
         return error
-    return NotFoundError(message, "It may have been deleted: register the version again from what exists.")
+    return NotFoundError(message, "It may have been deleted. Register the version again from an existing model.")
 
 
 def _quoted(names: list[Any]) -> str:

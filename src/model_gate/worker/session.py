@@ -1,4 +1,4 @@
-"""What a side can be asked: the operations, and the MLflow client that they share."""
+"""The operations of a worker."""
 
 from __future__ import annotations
 
@@ -13,18 +13,32 @@ from model_gate.worker.registry import RegistryClient
 
 
 class Session:
-    """One tracking server, its client and its artifact repositories."""
+    """The registry client and the artifact reader of one tracking server, as operations with JSON arguments."""
 
     def __init__(self, registry: RegistryClient, artifacts: ArtifactReader) -> None:
+        self._registry = registry
+        self._artifacts = artifacts
         self._operations: dict[str, Callable[[dict[str, Any], ProgressCallback], Any]] = {
-            "resolve": lambda asked, _: asdict(registry.resolve(asked["model"], asked["version_or_stage"])),
-            "locate": lambda asked, _: registry.locate(asked["uri"]),
-            "list": lambda asked, note: {"files": artifacts.list(asked["uri"], note), "is_near": artifacts.is_near},
-            "fetch": lambda asked, note: artifacts.fetch(
-                asked["uri"], [FileRequest(*file) for file in asked["files"]], note
-            ),
+            "resolve": self._resolve,
+            "locate": self._locate,
+            "list": self._list,
+            "fetch": self._fetch,
         }
 
-    def perform(self, operation: str, asked: dict[str, Any], note: ProgressCallback) -> Any:
-        """The operation's result, as JSON data; `note` tells of progress meanwhile."""
-        return self._operations[operation](asked, note)
+    def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
+        """Return the result of an operation as JSON data; `on_progress` is called during the operation."""
+        return self._operations[operation](arguments, on_progress)
+
+    def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
+        return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"]))
+
+    def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> str:
+        return self._registry.locate(arguments["uri"])
+
+    def _list(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> dict[str, Any]:
+        files = self._artifacts.list(arguments["uri"], on_progress)
+        return {"files": files, "is_near": self._artifacts.is_near}
+
+    def _fetch(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:
+        files = [FileRequest(*file) for file in arguments["files"]]
+        self._artifacts.fetch(arguments["uri"], files, on_progress)

@@ -1,4 +1,4 @@
-"""Opens the session that a worker process serves."""
+"""Opens the session of a worker process: with a Databricks workspace or with another tracking server."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
 
 def prepare() -> None:
-    """Import what the first requests need, which MLflow does not until then."""
+    """Import what MLflow would only import at the first request."""
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
 
 
 def open_session() -> Session:
-    """The session with the tracking server that this process's environment names.
+    """Return a session with the tracking server that this process's environment names.
 
     Raises:
-        ModelGateError: It is a Databricks workspace that does not answer, or does not accept the login.
+        ModelGateError: The Databricks workspace does not respond, or rejects the login.
     """
     if LOGIN_VARIABLE in os.environ:
         from model_gate.worker.databricks.session import open_databricks_session

@@ -1,8 +1,8 @@
-"""An emulator of a Databricks workspace, as far as MLflow's client and Model Gate talk to one.
+"""An emulator of the Databricks workspace APIs that MLflow and Model Gate use.
 
-One process is one workspace, with its own tokens and its own content. It serves what a directory with a
-`workspace.json` describes, and writes down every request. Run it with `python -m emulator DIRECTORY`.
+One process is one workspace with its own tokens and content. It serves the content of a directory with a
+`workspace.json` and logs every request. Run it with `python -m tests.databricks.emulator DIRECTORY`.
 
-It was written from MLflow's and the Databricks SDK's client source: requests are answered in the shapes that these
-read. What a live workspace does beside them is not imitated.
+The responses follow what the MLflow client and the Databricks SDK parse. Other behavior of a live workspace is not
+emulated.
 """

@@ -1,4 +1,4 @@
-"""Serve one workspace until the process is ended."""
+"""Serve one workspace until the process is stopped."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.databricks.emulator.server import serve
 
 
 def main() -> None:
-    """Read the content, say where it is served, serve it."""
-    parser = argparse.ArgumentParser(prog="python -m emulator", description=__doc__)
-    parser.add_argument("content", type=Path, help="a directory with a workspace.json")
-    parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
-    parser.add_argument("--requests", type=Path, help="where each request is written down, one JSON object a line")
+    """Read the content, print the URL and serve."""
+    parser = argparse.ArgumentParser(prog="python -m tests.databricks.emulator", description=__doc__)
+    parser.add_argument("content", type=Path, help="directory with a workspace.json")
+    parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 selects a free one")
+    parser.add_argument("--requests", type=Path, help="file to log requests to, one JSON object per line")
     arguments = parser.parse_args()
     server = serve(Content.read(arguments.content), arguments.port, arguments.requests)
     sys.stdout.write(f"http://127.0.0.1:{server.server_port}\n")

@@ -1,11 +1,20 @@
-"""Models in Unity Catalog: versions, aliases, grants, and the ways to their files."""
+"""Unity Catalog API: registered models, versions, aliases, grants and storage credentials."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from tests.databricks.emulator.content import RegisteredModel, Version
-from tests.databricks.emulator.exchange import Answer, Request, Routes, Workspace, answer, denied, missing, page
+from tests.databricks.emulator.messages import (
+    Request,
+    Response,
+    Routes,
+    Workspace,
+    json_response,
+    not_found,
+    page,
+    permission_denied,
+)
 
 
 def _require_grants(workspace: Workspace, name: str) -> None:
@@ -16,22 +25,22 @@ def _require_grants(workspace: Workspace, name: str) -> None:
         ("EXECUTE", name, "Routine or Model"),
     ):
         if f"{privilege}:{securable}" in workspace.settings.denied:
-            raise denied(f"User does not have {privilege} on {kind} '{securable}'.")
+            raise permission_denied(f"User does not have {privilege} on {kind} '{securable}'.")
 
 
 def _model(workspace: Workspace, name: str) -> RegisteredModel:
     _require_grants(workspace, name)
     model = workspace.content.catalog.get(name)
     if model is None:
-        raise missing(f"Registered model '{name}'")
+        raise not_found(f"Registered model '{name}'")
     return model
 
 
 def version_of(workspace: Workspace, name: str, number: str) -> Version:
-    """The version, if the caller may read it."""
+    """Return a version if the caller may read it."""
     version = _model(workspace, name).versions.get(number)
     if version is None:
-        raise missing(f"Model version '{name}' {number}")
+        raise not_found(f"Model version '{name}' {number}")
     return version
 
 
@@ -50,62 +59,66 @@ def _version_data(model: RegisteredModel, version: Version) -> dict[str, Any]:
 
 
 def _aliases(model: RegisteredModel, number: str) -> list[dict[str, str]]:
-    return [{"alias": alias, "version": of} for alias, of in model.aliases.items() if number in {of, ""}]
+    return [{"alias": alias, "version": target} for alias, target in model.aliases.items() if number in {target, ""}]
 
 
-def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model = _model(workspace, request.asked["name"])
-    return answer({"registered_model": {"name": model.name, "aliases": _aliases(model, "")}})
+def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model = _model(workspace, request.parameters["name"])
+    return json_response({"registered_model": {"name": model.name, "aliases": _aliases(model, "")}})
 
 
-def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     models = [{"name": name} for name in sorted(workspace.content.catalog)]
-    return answer(page(models, "registered_models", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(
+        page(models, "registered_models", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
 
 
-def _get_version(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model = _model(workspace, request.asked["name"])
-    version = version_of(workspace, model.name, str(request.asked["version"]))
-    return answer({"model_version": _version_data(model, version)})
+def _get_version(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model = _model(workspace, request.parameters["name"])
+    version = version_of(workspace, model.name, str(request.parameters["version"]))
+    return json_response({"model_version": _version_data(model, version)})
 
 
-def _alias(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model = _model(workspace, request.asked["name"])
-    number = model.aliases.get(request.asked["alias"])
+def _alias(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model = _model(workspace, request.parameters["name"])
+    number = model.aliases.get(request.parameters["alias"])
     if number is None:
-        raise missing(f"Alias '{request.asked['alias']}' of '{model.name}'")
-    return answer({"model_version": _version_data(model, model.versions[number])})
+        raise not_found(f"Alias '{request.parameters['alias']}' of '{model.name}'")
+    return json_response({"model_version": _version_data(model, model.versions[number])})
 
 
-def _search_versions(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model = _model(workspace, request.asked["filter"].partition("=")[2].strip().strip("'\""))
+def _search_versions(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model = _model(workspace, request.parameters["filter"].partition("=")[2].strip().strip("'\""))
     versions = [_version_data(model, version) for version in model.versions.values()]
-    return answer(page(versions, "model_versions", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(
+        page(versions, "model_versions", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
 
 
-def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
-    return answer({"artifact_uri": version.storage_location})
+def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    version = version_of(workspace, request.parameters["name"], str(request.parameters["version"]))
+    return json_response({"artifact_uri": version.storage_location})
 
 
-def _is_sdk_enabled(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _is_sdk_enabled(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     enabled = workspace.settings.uc_storage == "files-api"
-    return answer({"is_databricks_sdk_models_artifact_repository_enabled": enabled})
+    return json_response({"is_databricks_sdk_models_artifact_repository_enabled": enabled})
 
 
-def _lineage(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    return answer({})
+def _lineage(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    return json_response({})
 
 
-def _credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    version = version_of(workspace, request.asked["name"], str(request.asked["version"]))
+def _credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    version = version_of(workspace, request.parameters["name"], str(request.parameters["version"]))
     storage = version.storage or workspace.settings.uc_storage
     if storage == "default-storage":
-        return answer({"credentials": {"storage_mode": "DEFAULT_STORAGE"}})
-    return answer({"credentials": {**_lent(workspace, storage), "storage_mode": "CUSTOMER_HOSTED"}})
+        return json_response({"credentials": {"storage_mode": "DEFAULT_STORAGE"}})
+    return json_response({"credentials": {**_vended(workspace, storage), "storage_mode": "CUSTOMER_HOSTED"}})
 
 
-def _lent(workspace: Workspace, storage: str) -> dict[str, Any]:
+def _vended(workspace: Workspace, storage: str) -> dict[str, Any]:
     if storage == "azure":
         return {"azure_user_delegation_sas": {"sas_token": workspace.settings.azure}}
     if storage == "gcp":

@@ -1,4 +1,4 @@
-"""What a workspace holds, read from `workspace.json`. Paths in it are relative to its directory."""
+"""The content of a workspace, read from `workspace.json`. Paths in that file are relative to its directory."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Run:
-    """A run and the directory of its artifacts; `files_api` overrides the setting of that name for it."""
+    """A run and its artifact directory. `files_api` overrides the setting of the same name."""
 
     run_id: str
     experiment_id: str
@@ -22,7 +22,7 @@ class Run:
 
 @dataclass(frozen=True)
 class LoggedModel:
-    """A logged model (MLflow 3) and the directory of its files; `files_api` overrides the setting for it."""
+    """A logged model (MLflow 3) and its directory. `files_api` overrides the setting of the same name."""
 
     model_id: str
     experiment_id: str
@@ -34,7 +34,7 @@ class LoggedModel:
 
 @dataclass(frozen=True)
 class Version:
-    """A model version; `directory` is the registry's own copy, `storage` overrides the setting `uc_storage` for it."""
+    """A model version. `directory` is the registry's copy; `storage` overrides the setting `uc_storage`."""
 
     number: str
     source: str
@@ -49,7 +49,7 @@ class Version:
 
 @dataclass(frozen=True)
 class RegisteredModel:
-    """A registered model: its versions by number, and the numbers of its aliases."""
+    """A registered model: versions by number, and version numbers by alias."""
 
     name: str
     versions: Mapping[str, Version]
@@ -58,26 +58,26 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Settings:
-    """How the workspace behaves.
+    """Behavior of the workspace.
 
     Attributes:
-        files_api: `on`; `plain`, without presigned URLs; `forbidden` (403) or `missing` (404) for run artifacts and
-            logged models.
-        registry_aliases: Whether the workspace registry has the REST call for aliases.
-        uc_storage: How Unity Catalog serves files: `files-api` (by the SDK), `default-storage` (presigned URLs), or
-            by vended credentials: `s3`, `azure`, `gcp`.
-        page_size: Entries in a page of any listing.
-        denied: What the caller may not read: `run:ID`, `logged-model:ID`, `model:NAME`, `download:NAME`,
+        files_api: Files API for run artifacts and logged models: `on`, `plain` (no presigned URLs), `forbidden` (403)
+            or `missing` (404).
+        registry_aliases: Whether the workspace registry supports the alias endpoint.
+        uc_storage: How Unity Catalog serves files: `files-api` (SDK), `default-storage` (presigned URLs), or vended
+            credentials for `s3`, `azure` or `gcp`.
+        page_size: Entries per page of every listing.
+        denied: Objects that the caller may not read: `run:ID`, `logged-model:ID`, `model:NAME`, `download:NAME`,
             `EXECUTE:NAME`, `USE CATALOG:NAME`, `USE SCHEMA:NAME`.
-        oauth_seconds: How long an access token is told to live, and lives.
-        oauth_requests: After how many requests an access token is refused, whatever was told.
-        audience: What ID tokens must be meant for; the token endpoint if empty.
-        aws: Access key, secret key and session token that Unity Catalog vends.
-        azure: The shared access signature that it vends, as a query.
-        gcp: The access token that it vends.
-        cloud: What the host says it runs on.
-        store: The address that presigned URLs lead to, this server's own if empty.
-        signed_ranges: Ranges that presigned URLs are for, by a part of the path of their files.
+        oauth_seconds: Lifetime of access tokens in seconds.
+        oauth_requests: Number of requests after which an access token is rejected before it expires; 0 for no limit.
+        audience: Required audience of ID tokens; empty for the token endpoint.
+        aws: Vended access key, secret key and session token.
+        azure: Vended shared access signature, as a query string.
+        gcp: Vended access token.
+        cloud: Cloud name in the host's metadata.
+        store: Base URL of presigned URLs; empty for this server.
+        signed_ranges: Byte ranges that presigned URLs are limited to, by a part of the file's path.
     """
 
     files_api: str = "on"
@@ -98,24 +98,23 @@ class Settings:
 
 @dataclass(frozen=True)
 class Fault:
-    """Something that goes wrong with requests whose method, path, query and range match.
-
-    These are told as in `GET /signed/…?signature=… bytes=0-9`.
+    """A fault in the response to matching requests.
 
     Attributes:
-        request: A regular expression.
-        after: How many matching requests go right first.
-        times: How many go wrong then; 0 for all.
-        status: Answered instead, 0 for the right answer.
-        headers: Beside the answer's own, "" to leave one out.
-        body: Instead of the answer's, None for the right one.
-        seconds: The wait before the answer.
-        trickle: The wait before each of the body's bytes.
-        cut: The body ends after so many bytes, -1 for all of it.
-        honest: Whether Content-Length tells of the cut.
-        ignored: Headers of the request that are not heeded, in lower case.
-        expires: Whether the presigned URL has expired with this request, for good.
-        replacement: Takes the place of the file before the answer: a path relative to the file's directory.
+        request: Regular expression for a request in the form `GET /signed/…?signature=… bytes=0-9`: method, path,
+            query and range.
+        after: Number of matching requests to answer correctly first.
+        times: Number of matching requests to disturb after that; 0 for all.
+        status: Status to answer with; 0 for the normal response.
+        headers: Headers to add or replace; an empty value removes one.
+        body: Body to answer with; None for the normal body.
+        seconds: Delay before the response.
+        trickle: Delay before each byte of the body.
+        cut: Length to truncate the body to; -1 for the whole body.
+        honest: Whether Content-Length is the truncated length.
+        ignored: Request headers to ignore, in lower case.
+        expires: Whether this request expires its presigned URL.
+        replacement: File to move over the requested file first, relative to its directory.
     """
 
     request: str
@@ -139,10 +138,10 @@ class Content:
 
     Attributes:
         tokens: Personal access tokens.
-        service_principals: Secrets by client id; "" for one that only federated tokens can use.
-        issuer_token: What a job shows to get an ID token here, where this process plays GitHub; "" if it does not.
-        federation_key: What ID tokens are signed with: the issuer's and this workspace's must be the same.
-        entra_key: What access tokens of Microsoft Entra are signed with, "" if none is taken.
+        service_principals: Client secrets by client ID; empty for a principal that only uses federated tokens.
+        issuer_token: Token that a GitHub job sends to request an ID token; empty if this process is no issuer.
+        federation_key: Key that signs ID tokens; issuer and workspace must share it.
+        entra_key: Key that signs Microsoft Entra access tokens; empty to accept none.
     """
 
     workspace_id: str = "1"
@@ -162,7 +161,7 @@ class Content:
 
     @classmethod
     def read(cls, directory: Path) -> Content:
-        """The content that `workspace.json` in this directory describes."""
+        """Read `workspace.json` in this directory."""
         data: dict[str, Any] = json.loads((directory / "workspace.json").read_text("utf-8"))
         settings: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in data.get("settings", {}).items()
@@ -175,9 +174,11 @@ class Content:
             federation_key=data.get("federation_key", ""),
             entra_key=data.get("entra_key", ""),
             experiments=data.get("experiments", {}),
-            runs={key: Run(run_id=key, **_placed(value, directory)) for key, value in data.get("runs", {}).items()},
+            runs={
+                key: Run(run_id=key, **_with_directory(value, directory)) for key, value in data.get("runs", {}).items()
+            },
             logged_models={
-                key: LoggedModel(model_id=key, **_placed(value, directory))
+                key: LoggedModel(model_id=key, **_with_directory(value, directory))
                 for key, value in data.get("logged_models", {}).items()
             },
             registry=_models(data.get("registry", {}), directory),
@@ -188,7 +189,7 @@ class Content:
         )
 
 
-def _placed(data: Mapping[str, Any], directory: Path) -> dict[str, Any]:
+def _with_directory(data: Mapping[str, Any], directory: Path) -> dict[str, Any]:
     return {**data, "directory": directory / data["directory"]}
 
 
@@ -197,7 +198,7 @@ def _models(data: Mapping[str, Any], directory: Path) -> dict[str, RegisteredMod
         name: RegisteredModel(
             name,
             {
-                number: Version(number=number, **_placed(version, directory))
+                number: Version(number=number, **_with_directory(version, directory))
                 for number, version in model["versions"].items()
             },
             model.get("aliases", {}),

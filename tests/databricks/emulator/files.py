@@ -1,15 +1,15 @@
-"""Directories of this machine as the listings of Databricks show them."""
+"""Listings and files of local directories in the formats of the Databricks APIs."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-from tests.databricks.emulator.exchange import Answer, Request, Workspace, answer, missing, page
+from tests.databricks.emulator.messages import Request, Response, Workspace, json_response, not_found, page
 
 
 def infos(root: Path, path: str) -> list[dict[str, Any]]:
-    """MLflow's listing: paths relative to `root`; a file lists itself."""
+    """Return an MLflow listing: paths relative to `root`. A file lists itself."""
     target = root / path
     if target.is_file():
         return [_info(target, root)]
@@ -23,11 +23,11 @@ def _info(entry: Path, root: Path) -> dict[str, Any]:
     return {"path": path, "is_dir": False, "file_size": entry.stat().st_size}
 
 
-def directory(workspace: Workspace, request: Request, root: Path, address: str, path: str) -> Answer:
-    """The Files API's listing of a directory (`HEAD` and `GET fs/directories/…`)."""
+def directory(workspace: Workspace, request: Request, root: Path, address: str, path: str) -> Response:
+    """List a directory with the Files API (`HEAD` and `GET fs/directories/…`)."""
     target = root / path
     if not target.is_dir():
-        raise missing(f"The directory {address}/{path}")
+        raise not_found(f"The directory {address}/{path}")
     entries = [
         {
             "path": "/".join(filter(None, (address, path, entry.name))),
@@ -37,20 +37,22 @@ def directory(workspace: Workspace, request: Request, root: Path, address: str, 
         }
         for entry in sorted(target.iterdir())
     ]
-    return answer(page(entries, "contents", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(
+        page(entries, "contents", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
 
 
-def contents(root: Path, path: str) -> Answer:
-    """A file's bytes (`GET fs/files/…`)."""
+def contents(root: Path, path: str) -> Response:
+    """Return a file's bytes (`GET fs/files/…`)."""
     target = root / path
     if not target.is_file():
-        raise missing(f"The file {path}")
-    return Answer(200, target.read_bytes(), {"Content-Type": "application/octet-stream"})
+        raise not_found(f"The file {path}")
+    return Response(200, target.read_bytes(), {"Content-Type": "application/octet-stream"})
 
 
-def download_url(workspace: Workspace, root: Path, path: str) -> Answer:
-    """A presigned URL (`POST fs/create-download-url`)."""
+def download_url(workspace: Workspace, root: Path, path: str) -> Response:
+    """Return a presigned URL (`POST fs/create-download-url`)."""
     if not (root / path).is_file():
-        raise missing(f"The file {path}")
+        raise not_found(f"The file {path}")
     url, headers = workspace.sign(str(root / path))
-    return answer({"url": url, "headers": headers})
+    return json_response({"url": url, "headers": headers})

@@ -1,4 +1,4 @@
-"""OAuth: what a host says about itself, ID tokens of jobs, and their exchange for access tokens."""
+"""OAuth endpoints: host metadata, ID tokens of GitHub jobs, and access tokens."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from tests.databricks.emulator.content import Settings
-from tests.databricks.emulator.exchange import Answer, RefusedError, Request, Routes, Workspace, answer
+from tests.databricks.emulator.messages import ApiError, Request, Response, Routes, Workspace, json_response
 
 ID_TOKEN_PATH = "/github/id-token"
 _JWT = "urn:ietf:params:oauth:token-type:jwt"
-# The application of Microsoft Entra that Azure Databricks is.
+# Application ID of Azure Databricks in Microsoft Entra.
 _DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 _ENTRA = "eyJ-access-entra-"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
 class AccessTokens:
-    """The access tokens that were given out."""
+    """Issued access tokens."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -32,14 +32,14 @@ class AccessTokens:
         self._tokens: dict[str, tuple[float, int]] = {}
 
     def new(self) -> str:
-        """Another one."""
+        """Issue an access token."""
         token = f"eyJ-access-{secrets.token_hex(16)}"
         with self._lock:
             self._tokens[token] = (time.time() + self._settings.oauth_seconds, 0)
         return token
 
-    def is_good(self, token: str) -> bool:
-        """Whether it is known, and neither too old nor used too often."""
+    def is_valid(self, token: str) -> bool:
+        """Whether a token was issued here, has not expired and has requests left. Counts one request."""
         with self._lock:
             if token not in self._tokens:
                 return False
@@ -49,8 +49,8 @@ class AccessTokens:
             return time.time() < expires and (not limit or uses < limit)
 
 
-def _about(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    return answer(
+def _host_metadata(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    return json_response(
         {
             "oidc_endpoint": f"{workspace.address}/oidc",
             "workspace_id": workspace.content.workspace_id,
@@ -59,21 +59,21 @@ def _about(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer
     )
 
 
-def _endpoints(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _endpoints(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     root = f"{workspace.address}/oidc/v1"
-    return answer({"authorization_endpoint": f"{root}/authorize", "token_endpoint": f"{root}/token"})
+    return json_response({"authorization_endpoint": f"{root}/authorize", "token_endpoint": f"{root}/token"})
 
 
-def _id_token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _id_token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     token = workspace.content.issuer_token
     if not token or request.headers.get("authorization") != f"Bearer {token}":
-        raise RefusedError(401, "UNAUTHENTICATED", "The job's request token is wrong.")
+        raise ApiError(401, "UNAUTHENTICATED", "The job's request token is wrong.")
     claims = {"iss": workspace.address, "aud": request.query.get("audience", ""), "exp": time.time() + 300}
-    return answer({"value": id_token(workspace.content.federation_key, claims)})
+    return json_response({"value": id_token(workspace.content.federation_key, claims)})
 
 
 def id_token(key: str, claims: dict[str, object]) -> str:
-    """A signed ID token."""
+    """Return a signed ID token."""
     head, body = (
         base64.urlsafe_b64encode(json.dumps(part).encode()).decode().rstrip("=") for part in ({"alg": "HS256"}, claims)
     )
@@ -81,20 +81,20 @@ def id_token(key: str, claims: dict[str, object]) -> str:
 
 
 def entra_token(key: str, client_id: str, resource: str) -> str:
-    """An access token as Microsoft Entra would sign it, for a service principal and what it wants to use."""
+    """Return a Microsoft Entra access token of a service principal for a resource."""
     claims = {"appid": client_id, "aud": resource, "exp": time.time() + 3600}
     return f"{_ENTRA}{id_token(key, claims)}"
 
 
 def is_entra_token(workspace: Workspace, token: str) -> bool:
-    """Whether this one is meant for Databricks, and of a service principal of this workspace."""
+    """Whether a token is for Databricks and belongs to a service principal of this workspace."""
     key = workspace.content.entra_key
     if not key or not token.startswith(_ENTRA):
         return False
     signed, _, signature = token.removeprefix(_ENTRA).rpartition(".")
     claims = _claims(signed)
-    known = claims["appid"] in workspace.content.service_principals
-    return _signature(key, signed) == signature and claims["aud"] == _DATABRICKS and known
+    is_member = claims["appid"] in workspace.content.service_principals
+    return _signature(key, signed) == signature and claims["aud"] == _DATABRICKS and is_member
 
 
 def _claims(signed: str) -> dict[str, Any]:
@@ -108,20 +108,20 @@ def _signature(key: str, text: str) -> str:
     return base64.urlsafe_b64encode(digest).decode().rstrip("=")
 
 
-def _token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _token(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     form = dict(parse_qsl(request.body.decode()))
     client_id, secret = _client(form, request)
-    known = workspace.content.service_principals
-    if client_id not in known:
-        return _refusal("invalid_client", "Client authentication failed")
+    secrets_by_id = workspace.content.service_principals
+    if client_id not in secrets_by_id:
+        return _error("invalid_client", "Client authentication failed")
     if form.get("grant_type") == _EXCHANGE and form.get("subject_token_type") == _JWT:
         if problem := _problem(workspace, form.get("subject_token", "")):
-            return _refusal("invalid_request", problem)
-    elif form.get("grant_type") != "client_credentials" or not secret or secret != known[client_id]:
-        return _refusal("invalid_client", "Client authentication failed")
+            return _error("invalid_request", problem)
+    elif form.get("grant_type") != "client_credentials" or not secret or secret != secrets_by_id[client_id]:
+        return _error("invalid_client", "Client authentication failed")
     seconds = workspace.settings.oauth_seconds
     token = workspace.new_access_token()
-    return answer({"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": "all-apis"})
+    return json_response({"access_token": token, "token_type": "Bearer", "expires_in": seconds, "scope": "all-apis"})
 
 
 def _client(form: dict[str, str], request: Request) -> tuple[str, str]:
@@ -144,12 +144,12 @@ def _problem(workspace: Workspace, token: str) -> str:
     return ""
 
 
-def _refusal(code: str, description: str) -> Answer:
-    return answer({"error": code, "error_description": description}, 401)
+def _error(code: str, description: str) -> Response:
+    return json_response({"error": code, "error_description": description}, 401)
 
 
 ROUTES: Routes = [
-    ("GET", r"/\.well-known/databricks-config", False, _about),
+    ("GET", r"/\.well-known/databricks-config", False, _host_metadata),
     ("GET", r"/oidc/\.well-known/(?:oauth-authorization-server|openid-configuration)", False, _endpoints),
     ("POST", "/oidc/v1/token", False, _token),
     ("GET", ID_TOKEN_PATH, False, _id_token),

@@ -1,4 +1,4 @@
-"""The workspace model registry: versions, stages, its own copies by signed URLs."""
+"""Workspace model registry API: registered models, versions, stages, and files behind presigned URLs."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from typing import Any
 
 from tests.databricks.emulator import files
 from tests.databricks.emulator.content import RegisteredModel, Version
-from tests.databricks.emulator.exchange import (
-    Answer,
-    RefusedError,
+from tests.databricks.emulator.messages import (
+    ApiError,
     Request,
+    Response,
     Routes,
     Workspace,
-    answer,
-    denied,
-    missing,
+    json_response,
+    not_found,
     page,
+    permission_denied,
 )
 
 
 def _model(workspace: Workspace, name: str) -> RegisteredModel:
     model = workspace.content.registry.get(name)
     if model is None:
-        raise missing(f"RegisteredModel '{name}'")
+        raise not_found(f"RegisteredModel '{name}'")
     if f"model:{name}" in workspace.settings.denied:
-        raise denied(f"User does not have permission to 'View' registered model with id {name}.")
+        raise permission_denied(f"User does not have permission to 'View' registered model with id {name}.")
     return model
 
 
-def _version(workspace: Workspace, asked: dict[str, Any]) -> tuple[RegisteredModel, Version]:
-    model = _model(workspace, asked["name"])
-    version = model.versions.get(str(asked["version"]))
+def _version(workspace: Workspace, parameters: dict[str, Any]) -> tuple[RegisteredModel, Version]:
+    model = _model(workspace, parameters["name"])
+    version = model.versions.get(str(parameters["version"]))
     if version is None:
-        raise missing(f"ModelVersion '{asked['name']}' version {asked['version']}")
+        raise not_found(f"ModelVersion '{parameters['name']}' version {parameters['version']}")
     return model, version
 
 
@@ -57,59 +57,65 @@ def _latest(model: RegisteredModel) -> list[dict[str, Any]]:
     return [_version_data(model, version) for version in by_stage.values()]
 
 
-def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model = _model(workspace, request.asked["name"])
-    return answer({"registered_model": {"name": model.name, "latest_versions": _latest(model)}})
+def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model = _model(workspace, request.parameters["name"])
+    return json_response({"registered_model": {"name": model.name, "latest_versions": _latest(model)}})
 
 
-def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     models = [{"name": name} for name in sorted(workspace.content.registry)]
-    return answer(page(models, "registered_models", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(
+        page(models, "registered_models", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
 
 
-def _get_version(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    return answer({"model_version": _version_data(*_version(workspace, request.asked))})
+def _get_version(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    return json_response({"model_version": _version_data(*_version(workspace, request.parameters))})
 
 
-def _search_versions(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    name = request.asked["filter"].partition("=")[2].strip().strip("'\"")
+def _search_versions(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    name = request.parameters["filter"].partition("=")[2].strip().strip("'\"")
     model = _model(workspace, name)
     versions = [_version_data(model, version) for version in model.versions.values()]
-    return answer(page(versions, "model_versions", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(
+        page(versions, "model_versions", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
 
 
-def _alias(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
+def _alias(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     if not workspace.settings.registry_aliases:
-        raise RefusedError(404, "ENDPOINT_NOT_FOUND", f"No API found for 'GET {request.path}'")
-    model = _model(workspace, request.asked["name"])
-    number = model.aliases.get(request.asked["alias"])
+        raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for 'GET {request.path}'")
+    model = _model(workspace, request.parameters["name"])
+    number = model.aliases.get(request.parameters["alias"])
     if number is None:
-        raise RefusedError(
-            400, "INVALID_PARAMETER_VALUE", f"Registered model alias {request.asked['alias']} not found."
+        raise ApiError(
+            400, "INVALID_PARAMETER_VALUE", f"Registered model alias {request.parameters['alias']} not found."
         )
-    return answer({"model_version": _version_data(model, model.versions[number])})
+    return json_response({"model_version": _version_data(model, model.versions[number])})
 
 
-def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    model, version = _version(workspace, request.asked)
+def _download_uri(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    model, version = _version(workspace, request.parameters)
     if f"download:{model.name}" in workspace.settings.denied:
-        raise denied(f"User does not have permission to 'View' registered model with id {model.name}.")
-    return answer({"artifact_uri": f"dbfs:/databricks/mlflow-registry/{model.name}-{version.number}/models/model"})
+        raise permission_denied(f"User does not have permission to 'View' registered model with id {model.name}.")
+    return json_response(
+        {"artifact_uri": f"dbfs:/databricks/mlflow-registry/{model.name}-{version.number}/models/model"}
+    )
 
 
-def _list(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    version = _version(workspace, request.asked)[1]
-    entries = files.infos(version.directory, request.asked.get("path", ""))
-    return answer(page(entries, "files", request.asked.get("page_token", ""), workspace.settings.page_size))
+def _list(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    version = _version(workspace, request.parameters)[1]
+    entries = files.infos(version.directory, request.parameters.get("path", ""))
+    return json_response(page(entries, "files", request.parameters.get("page_token", ""), workspace.settings.page_size))
 
 
-def _signed(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    version = _version(workspace, request.asked)[1]
-    target = version.directory / request.asked["path"]
+def _signed(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    version = _version(workspace, request.parameters)[1]
+    target = version.directory / request.parameters["path"]
     if not target.is_file():
-        raise missing(f"The file {request.asked['path']}")
+        raise not_found(f"The file {request.parameters['path']}")
     url, headers = workspace.sign(str(target))
-    return answer({"signed_uri": url, "headers": headers})
+    return json_response({"signed_uri": url, "headers": headers})
 
 
 _MLFLOW = "/api/2.0/mlflow"

@@ -1,4 +1,4 @@
-"""The HTTP server: who may ask, what goes wrong, what is written down."""
+"""The HTTP server: authentication, faults, routing and the request log."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from tests.databricks.emulator import catalog, oidc, registry, tracking
 from tests.databricks.emulator.content import Content, Fault, Settings
-from tests.databricks.emulator.exchange import Answer, RefusedError, Request, Routes
+from tests.databricks.emulator.messages import ApiError, Request, Response, Routes
 from tests.databricks.emulator.store import Store
 
 ROUTES: Routes = [*tracking.ROUTES, *registry.ROUTES, *catalog.ROUTES, *oidc.ROUTES]
 _SIGNED = re.compile(r"/signed/(.+)")
 
 
-class EmulatedWorkspace(ThreadingHTTPServer):
-    """One workspace."""
+class WorkspaceServer(ThreadingHTTPServer):
+    """HTTP server of one workspace."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -37,61 +37,61 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         self._store = Store(self.address, content.settings)
         self._requests = requests
         self._lock = threading.Lock()
-        self._seen: Counter[int] = Counter()
+        self._matches: Counter[int] = Counter()
 
     @property
     def settings(self) -> Settings:
-        """How it behaves."""
+        """Behavior of the workspace."""
         return self.content.settings
 
     def new_access_token(self) -> str:
-        """An access token."""
+        """Issue an access token."""
         return self._access_tokens.new()
 
     def sign(self, path: str) -> tuple[str, list[dict[str, str]]]:
-        """A URL that gives the file at this path without a token, for a while, and what must be sent along."""
+        """Return a presigned URL of a file and the headers that the client must send."""
         return self._store.sign(path)
 
-    def give(self, request: Request) -> Answer:
-        """The right answer to a request."""
+    def respond(self, request: Request) -> Response:
+        """Return the normal response to a request."""
         try:
-            if place := _place(request):
-                return self._store.give(str(place), request)
+            if path := _signed_path(request):
+                return self._store.respond(str(path), request)
             for method, pattern, needs_token, route in ROUTES:
                 match = re.fullmatch(pattern, request.path)
                 if match and method in {request.method, "ANY"}:
                     if needs_token:
                         self._require_token(request)
                     return route(self, request, tuple(unquote(group) for group in match.groups()))
-            raise RefusedError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")
-        except RefusedError as refused:
-            return refused.answer
+            raise ApiError(404, "ENDPOINT_NOT_FOUND", f"No API found for '{request.method} {request.path}'")
+        except ApiError as error:
+            return error.response
 
-    def fault_of(self, request: Request) -> Fault | None:
-        """What goes wrong with this request, if anything."""
-        query, part = unquote(urlencode(request.query)), request.headers.get("range", "")
-        asked = f"{request.method} {request.path}?{query} {part}"
+    def fault_for(self, request: Request) -> Fault | None:
+        """Return the fault that applies to a request, if any."""
+        query, byte_range = unquote(urlencode(request.query)), request.headers.get("range", "")
+        text = f"{request.method} {request.path}?{query} {byte_range}"
         with self._lock:
             for number, fault in enumerate(self.content.faults):
-                if re.search(fault.request, asked):
-                    self._seen[number] += 1
-                    late = self._seen[number] - fault.after
-                    if late > 0 and (not fault.times or late <= fault.times):
+                if re.search(fault.request, text):
+                    self._matches[number] += 1
+                    position = self._matches[number] - fault.after
+                    if position > 0 and (not fault.times or position <= fault.times):
                         return fault
         return None
 
     def prepare(self, request: Request, fault: Fault) -> Request:
-        """Let happen what a fault does before the answer; returns the request as far as it is heeded."""
-        place = _place(request)
-        if place is not None and fault.expires:
+        """Apply the effects of a fault before the response. Returns the request without ignored headers."""
+        path = _signed_path(request)
+        if path is not None and fault.expires:
             self._store.expire(request)
-        if place is not None and fault.replacement:
-            os.replace(place.parent / fault.replacement, place)
+        if path is not None and fault.replacement:
+            os.replace(path.parent / fault.replacement, path)
         headers = {name: value for name, value in request.headers.items() if name not in fault.ignored}
         return replace(request, headers=headers)
 
-    def write_down(self, request: Request, status: int, client: int) -> None:
-        """Keep what was asked, with which credential, and from which port."""
+    def log_request(self, request: Request, status: int, client: int) -> None:
+        """Append a request to the log with its credential and the client's port."""
         if self._requests is None:
             return
         entry = {
@@ -113,12 +113,12 @@ class EmulatedWorkspace(ThreadingHTTPServer):
         token = request.headers.get("authorization", "").removeprefix("Bearer ")
         if token in self.content.tokens or oidc.is_entra_token(self, token):
             return
-        if not self._access_tokens.is_good(token):
-            raise RefusedError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type.")
+        if not self._access_tokens.is_valid(token):
+            raise ApiError(401, "UNAUTHENTICATED", "Credential was not sent or was of an unsupported type.")
 
 
-def _place(request: Request) -> Path | None:
-    """The file that a presigned URL leads to, None for any other URL."""
+def _signed_path(request: Request) -> Path | None:
+    """Return the file of a presigned URL, or None for any other URL."""
     signed = _SIGNED.fullmatch(request.path)
     return Path("/" + unquote(signed.group(1))) if signed else None
 
@@ -126,7 +126,7 @@ def _place(request: Request) -> Path | None:
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: EmulatedWorkspace
+    server: WorkspaceServer
 
     def handle_one_request(self) -> None:
         try:
@@ -144,23 +144,23 @@ class _Handler(BaseHTTPRequestHandler):
             self.rfile.read(length),
             {name.lower(): value for name, value in self.headers.items()},
         )
-        fault = self.server.fault_of(request) or Fault("")
+        fault = self.server.fault_for(request) or Fault("")
         time.sleep(fault.seconds)
-        answer = self.server.give(self.server.prepare(request, fault))
+        response = self.server.respond(self.server.prepare(request, fault))
         if fault.status:
-            answer = Answer(fault.status, (fault.body or "{}").encode(), {"Content-Type": "application/json"})
+            response = Response(fault.status, (fault.body or "{}").encode(), {"Content-Type": "application/json"})
         elif fault.body is not None:
-            answer = Answer(answer.status, fault.body.encode(), answer.headers)
-        self.server.write_down(request, answer.status, self.client_address[1])
-        self._send(answer, fault)
+            response = Response(response.status, fault.body.encode(), response.headers)
+        self.server.log_request(request, response.status, self.client_address[1])
+        self._send(response, fault)
 
-    def _send(self, answer: Answer, fault: Fault) -> None:
-        body = answer.body if fault.cut < 0 else answer.body[: fault.cut]
-        self.send_response(answer.status)
-        for name, value in {**answer.headers, **fault.headers}.items():
+    def _send(self, response: Response, fault: Fault) -> None:
+        body = response.body if fault.cut < 0 else response.body[: fault.cut]
+        self.send_response(response.status)
+        for name, value in {**response.headers, **fault.headers}.items():
             if value:
                 self.send_header(name, value)
-        self.send_header("Content-Length", str(len(body if fault.honest else answer.body)))
+        self.send_header("Content-Length", str(len(body if fault.honest else response.body)))
         self.end_headers()
         if self.command == "HEAD":
             return
@@ -174,12 +174,12 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             self.connection.shutdown(socket.SHUT_RDWR)
 
-    do_GET = do_POST = do_HEAD = _respond  # noqa: N815  # http.server's names
+    do_GET = do_POST = do_HEAD = _respond  # noqa: N815  # names that http.server calls
 
     def log_message(self, *_: object) -> None:
-        """Requests are written down in their own file."""
+        """Write no log to stderr; requests have their own log file."""
 
 
-def serve(content: Content, port: int, requests: Path | None) -> EmulatedWorkspace:
-    """A server that is bound, not yet serving."""
-    return EmulatedWorkspace(content, port, requests)
+def serve(content: Content, port: int, requests: Path | None) -> WorkspaceServer:
+    """Return a server that listens but does not serve yet."""
+    return WorkspaceServer(content, port, requests)

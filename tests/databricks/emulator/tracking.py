@@ -1,4 +1,4 @@
-"""Experiments, runs, logged models and their artifacts, by the Files API and by MLflow's own calls."""
+"""Experiments, runs, logged models and their artifacts (MLflow API and Files API), and DBFS."""
 
 from __future__ import annotations
 
@@ -8,16 +8,16 @@ from typing import Any
 
 from tests.databricks.emulator import catalog, files
 from tests.databricks.emulator.content import LoggedModel, Run
-from tests.databricks.emulator.exchange import (
-    Answer,
-    RefusedError,
+from tests.databricks.emulator.messages import (
+    ApiError,
     Request,
+    Response,
     Routes,
     Workspace,
-    answer,
-    denied,
-    missing,
+    json_response,
+    not_found,
     page,
+    permission_denied,
 )
 
 _ROOT = "/WorkspaceInternal/Mlflow/Artifacts"
@@ -25,37 +25,37 @@ _AWS = "AWS_PRESIGNED_URL"
 
 
 def run_of(workspace: Workspace, run_id: str) -> Run:
-    """The run, if the caller may read it."""
+    """Return a run if the caller may read it."""
     run = workspace.content.runs.get(run_id)
     if run is None:
-        raise missing(f"Run '{run_id}'")
+        raise not_found(f"Run '{run_id}'")
     if f"run:{run_id}" in workspace.settings.denied:
-        raise denied(f"User does not have permission to 'View' experiment with id {run.experiment_id}.")
+        raise permission_denied(f"User does not have permission to 'View' experiment with id {run.experiment_id}.")
     return run
 
 
 def logged_model_of(workspace: Workspace, model_id: str) -> LoggedModel:
-    """The logged model, if the caller may read it."""
+    """Return a logged model if the caller may read it."""
     model = workspace.content.logged_models.get(model_id)
     if model is None:
-        raise missing(f"Logged model '{model_id}'")
+        raise not_found(f"Logged model '{model_id}'")
     if f"logged-model:{model_id}" in workspace.settings.denied:
-        raise denied(f"User does not have permission to 'View' experiment with id {model.experiment_id}.")
+        raise permission_denied(f"User does not have permission to 'View' experiment with id {model.experiment_id}.")
     return model
 
 
 def run_location(run: Run) -> str:
-    """The URI of its artifacts."""
+    """Return the artifact URI of a run."""
     return f"dbfs:/databricks/mlflow-tracking/{run.experiment_id}/{run.run_id}/artifacts"
 
 
 def logged_model_location(model: LoggedModel) -> str:
-    """The URI of its files."""
+    """Return the artifact URI of a logged model."""
     return f"dbfs:/databricks/mlflow-tracking/{model.experiment_id}/logged_models/{model.model_id}/artifacts"
 
 
-def _get_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    run = run_of(workspace, request.asked["run_id"])
+def _get_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    run = run_of(workspace, request.parameters["run_id"])
     info = {
         "run_id": run.run_id,
         "run_uuid": run.run_id,
@@ -74,18 +74,18 @@ def _get_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answ
         for model in workspace.content.logged_models.values()
         if model.run_id == run.run_id
     ]
-    return answer({"run": {"info": info, "data": {"tags": tags}, "outputs": {"model_outputs": outputs}}})
+    return json_response({"run": {"info": info, "data": {"tags": tags}, "outputs": {"model_outputs": outputs}}})
 
 
-def _get_experiment(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    experiment_id = request.asked["experiment_id"]
+def _get_experiment(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    experiment_id = request.parameters["experiment_id"]
     name = workspace.content.experiments.get(experiment_id)
     if name is None:
-        raise missing(f"Experiment '{experiment_id}'")
-    return answer({"experiment": {"experiment_id": experiment_id, "name": name, "lifecycle_stage": "active"}})
+        raise not_found(f"Experiment '{experiment_id}'")
+    return json_response({"experiment": {"experiment_id": experiment_id, "name": name, "lifecycle_stage": "active"}})
 
 
-def _get_logged_model(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _get_logged_model(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     model = logged_model_of(workspace, parts[0])
     info = {
         "model_id": model.model_id,
@@ -97,33 +97,35 @@ def _get_logged_model(workspace: Workspace, request: Request, parts: tuple[str, 
         "status": "LOGGED_MODEL_READY",
         "source_run_id": model.run_id,
     }
-    return answer({"model": {"info": info, "data": {}}})
+    return json_response({"model": {"info": info, "data": {}}})
 
 
-def _list_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    run = run_of(workspace, request.asked["run_id"])
-    return _listing(workspace, request, run.directory, request.asked.get("path", ""))
+def _list_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    run = run_of(workspace, request.parameters["run_id"])
+    return _listing(workspace, request, run.directory, request.parameters.get("path", ""))
 
 
-def _list_logged_model(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _list_logged_model(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     model = logged_model_of(workspace, parts[0])
-    return _listing(workspace, request, model.directory, request.asked.get("artifact_directory_path", ""))
+    return _listing(workspace, request, model.directory, request.parameters.get("artifact_directory_path", ""))
 
 
-def _listing(workspace: Workspace, request: Request, root: Path, path: str) -> Answer:
+def _listing(workspace: Workspace, request: Request, root: Path, path: str) -> Response:
     entries = files.infos(root, path)
-    return answer(page(entries, "files", request.asked.get("page_token", ""), workspace.settings.page_size))
+    return json_response(page(entries, "files", request.parameters.get("page_token", ""), workspace.settings.page_size))
 
 
-def _run_credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    run = run_of(workspace, request.asked["run_id"])
-    return answer({"credential_infos": [_credential(workspace, run.directory, each) for each in request.asked["path"]]})
+def _run_credentials(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    run = run_of(workspace, request.parameters["run_id"])
+    return json_response(
+        {"credential_infos": [_credential(workspace, run.directory, each) for each in request.parameters["path"]]}
+    )
 
 
-def _logged_model_credentials(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _logged_model_credentials(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     model = logged_model_of(workspace, parts[0])
-    infos = [_credential(workspace, model.directory, each) for each in request.asked["paths"]]
-    return answer({"credentials": [{"credential_info": info} for info in infos]})
+    infos = [_credential(workspace, model.directory, each) for each in request.parameters["paths"]]
+    return json_response({"credentials": [{"credential_info": info} for info in infos]})
 
 
 def _credential(workspace: Workspace, root: Path, path: str) -> dict[str, Any]:
@@ -132,26 +134,26 @@ def _credential(workspace: Workspace, root: Path, path: str) -> dict[str, Any]:
 
 
 def _locate(workspace: Workspace, path: str) -> tuple[Path, str, str]:
-    """The directory behind a path of the Files API, its address there, and the path below it."""
-    if found := re.fullmatch(rf"({_ROOT}/([^/]+)/Runs/([^/]+)/artifacts)/?(.*)", path):
-        run = run_of(workspace, found.group(3))
+    """Split a Files API path into the local directory, its Files API address, and the path below it."""
+    if match := re.fullmatch(rf"({_ROOT}/([^/]+)/Runs/([^/]+)/artifacts)/?(.*)", path):
+        run = run_of(workspace, match.group(3))
         _require_files_api(run.files_api or workspace.settings.files_api)
-        return run.directory, found.group(1), found.group(4).rstrip("/")
-    if found := re.fullmatch(rf"({_ROOT}/([^/]+)/LoggedModels/([^/]+)/artifacts)/?(.*)", path):
-        model = logged_model_of(workspace, found.group(3))
+        return run.directory, match.group(1), match.group(4).rstrip("/")
+    if match := re.fullmatch(rf"({_ROOT}/([^/]+)/LoggedModels/([^/]+)/artifacts)/?(.*)", path):
+        model = logged_model_of(workspace, match.group(3))
         _require_files_api(model.files_api or workspace.settings.files_api)
-        return model.directory, found.group(1), found.group(4).rstrip("/")
-    if found := re.fullmatch(r"(/Models/([^/]+)/([^/]+)/([^/]+)/([^/]+))/?(.*)", path):
-        version = catalog.version_of(workspace, ".".join(found.group(2, 3, 4)), found.group(5))
-        return version.directory, found.group(1), found.group(6).rstrip("/")
-    raise missing(f"The path {path}")
+        return model.directory, match.group(1), match.group(4).rstrip("/")
+    if match := re.fullmatch(r"(/Models/([^/]+)/([^/]+)/([^/]+)/([^/]+))/?(.*)", path):
+        version = catalog.version_of(workspace, ".".join(match.group(2, 3, 4)), match.group(5))
+        return version.directory, match.group(1), match.group(6).rstrip("/")
+    raise not_found(f"The path {path}")
 
 
 def _require_files_api(mode: str) -> None:
     if mode == "forbidden":
-        raise denied("The Files API is not enabled for this path.")
+        raise permission_denied("The Files API is not enabled for this path.")
     if mode == "missing":
-        raise missing("The path")
+        raise not_found("The path")
 
 
 def _is_plain(workspace: Workspace, path: str) -> bool:
@@ -161,27 +163,27 @@ def _is_plain(workspace: Workspace, path: str) -> bool:
     return "plain" in (*modes, workspace.settings.files_api)
 
 
-def _directory(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _directory(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     root, address, path = _locate(workspace, parts[0])
     return files.directory(workspace, request, root, address, path)
 
 
-def _file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     root, _, path = _locate(workspace, parts[0])
     return files.contents(root, path)
 
 
-def _download_url(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    root, __, path = _locate(workspace, request.asked["path"])
-    if _is_plain(workspace, request.asked["path"]):
-        raise RefusedError(403, "PERMISSION_DENIED", "Presigned URLs API is not enabled")
+def _download_url(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    root, __, path = _locate(workspace, request.parameters["path"])
+    if _is_plain(workspace, request.parameters["path"]):
+        raise ApiError(403, "PERMISSION_DENIED", "Presigned URLs API is not enabled")
     return files.download_url(workspace, root, path)
 
 
 def _dbfs(workspace: Workspace, path: str) -> tuple[Path, Path]:
     root = workspace.content.dbfs
     if root is None or not (root / path.lstrip("/")).exists():
-        raise missing(f"No file or directory exists on path {path}.")
+        raise not_found(f"No file or directory exists on path {path}.")
     return root, root / path.lstrip("/")
 
 
@@ -190,17 +192,17 @@ def _dbfs_info(root: Path, entry: Path) -> dict[str, Any]:
     return {"path": f"/{entry.relative_to(root).as_posix()}", "is_dir": entry.is_dir(), "file_size": size}
 
 
-def _dbfs_status(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    return answer(_dbfs_info(*_dbfs(workspace, request.asked["path"])))
+def _dbfs_status(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    return json_response(_dbfs_info(*_dbfs(workspace, request.parameters["path"])))
 
 
-def _dbfs_list(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Answer:
-    root, target = _dbfs(workspace, request.asked["path"])
+def _dbfs_list(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    root, target = _dbfs(workspace, request.parameters["path"])
     entries = sorted(target.iterdir()) if target.is_dir() else [target]
-    return answer({"files": [_dbfs_info(root, entry) for entry in entries]})
+    return json_response({"files": [_dbfs_info(root, entry) for entry in entries]})
 
 
-def _dbfs_file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Answer:
+def _dbfs_file(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
     root, target = _dbfs(workspace, parts[0])
     return files.contents(root, target.relative_to(root).as_posix())
 

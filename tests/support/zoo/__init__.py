@@ -1,5 +1,5 @@
-"""Pairs of directories of which is known whether they are the same model."""
+"""Pairs of directories with their correct verdicts."""
 
-from tests.support.zoo.pairs import Found, Pair, pairs
+from tests.support.zoo.pairs import ExpectedDifference, Pair, pairs
 
-__all__ = ["Found", "Pair", "pairs"]
+__all__ = ["ExpectedDifference", "Pair", "pairs"]

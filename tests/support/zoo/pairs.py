@@ -1,4 +1,4 @@
-"""The pairs, by what they show."""
+"""Pairs of directory trees, grouped by the property that they test."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from tests.support.zoo.tree import (
     EmptyDirectory,
     Entry,
     Fifo,
+    FileWithMode,
+    FileWithTime,
     HardLink,
     Link,
-    Moded,
     Socket,
     Sparse,
-    Stamped,
     Tree,
     make_tree,
 )
 
 
 @dataclass(frozen=True)
-class Found:
-    """A difference that must be found; the offset is for kind `content`."""
+class ExpectedDifference:
+    """A difference that the comparison must find. The offset is None unless the kind is `content`."""
 
     path: str | bytes
     kind: str
@@ -33,28 +33,28 @@ class Found:
 
 @dataclass(frozen=True)
 class Pair:
-    """Two trees and what is true of them.
+    """Two trees and the correct result of their comparison.
 
     Attributes:
-        name: What they show.
-        left: A tree, or None for one that does not exist.
-        right: The same.
-        status: The only right verdict.
-        differences: All differences, None where the oracle alone tells them.
-        is_equivalent: Whether only what MLflow itself rewrites differs.
-        is_unreadable: Whether it must be judged by a process that may not read everything.
+        name: Test id: the status and the property.
+        left: A tree, bytes for a file in its place, or None if nothing is there.
+        right: The same for the right half.
+        status: Verdict, or `error`.
+        differences: All differences, or None if only the oracle lists them.
+        is_equivalent: Whether the trees differ only in what MLflow rewrites.
+        is_unreadable: Whether the error occurs only in a process without the right to read every file.
     """
 
     name: str
     left: Tree | bytes | None
     right: Tree | bytes | None
     status: str
-    differences: tuple[Found, ...] | None = None
+    differences: tuple[ExpectedDifference, ...] | None = None
     is_equivalent: bool = False
     is_unreadable: bool = False
 
     def make(self, directory: Path) -> tuple[Path, Path]:
-        """Make both trees in `directory`, an empty one; returns where they are."""
+        """Create both trees in an empty directory, and return their paths."""
         left, right = directory / "left", directory / "right"
         for path, tree in ((left, self.left), (right, self.right)):
             if isinstance(tree, bytes):
@@ -106,12 +106,12 @@ TENSORFLOW: Tree = {
     "data/model/variables/variables.index": b"\0\0\2" * 30,
     "data/save_format.txt": b"tf",
 }
-# A path of 1,000 levels: within what Linux opens, far beyond what recursion bears.
+# A path of 1,000 levels: short enough for Linux, too deep for recursive Python code.
 DEEP = "d/" * 1_000
-# More than one chunk, whoever reads it in chunks.
+# Larger than any chunk size in use.
 MANY_CHUNKS = bytes(range(251)) * 12_800
 YEAR_2020 = 1_577_836_800_000_000_000
-# The names that filecmp.dircmp leaves out.
+# Names that filecmp.dircmp ignores by default.
 IGNORED = ("RCS", "CVS", "tags", ".git", ".hg", ".bzr", "_darcs", "__pycache__")
 NFC, NFD = (unicodedata.normalize(form, "modèle") for form in ("NFC", "NFD"))
 ODD_NAMES: Tree = {
@@ -138,7 +138,7 @@ ODD_NAMES: Tree = {
 
 
 def pairs() -> Iterator[Pair]:
-    """All of them; the names are distinct."""
+    """Yield all pairs. Their names are distinct."""
     yield from _equal()
     yield from _equal_with_links()
     yield from _different_contents()
@@ -180,10 +180,14 @@ def _equal() -> Iterator[Pair]:
         (),
     )
     yield Pair("equal-hard-links", {"a": PICKLE, "b": HardLink("a")}, {"a": PICKLE, "b": PICKLE}, "equal", ())
-    yield Pair("equal-but-modes", {"f": Moded(PICKLE, 0o755)}, {"f": Moded(PICKLE, 0o440)}, "equal", ())
-    yield Pair("equal-but-times", {"f": Stamped(PICKLE, YEAR_2020)}, {"f": Stamped(PICKLE, 1)}, "equal", ())
     yield Pair(
-        "equal-but-empty-directories",
+        "equal-except-modes", {"f": FileWithMode(PICKLE, 0o755)}, {"f": FileWithMode(PICKLE, 0o440)}, "equal", ()
+    )
+    yield Pair(
+        "equal-except-times", {"f": FileWithTime(PICKLE, YEAR_2020)}, {"f": FileWithTime(PICKLE, 1)}, "equal", ()
+    )
+    yield Pair(
+        "equal-except-empty-directories",
         _with(SKLEARN, {"e/e": EmptyDirectory(), "x": EmptyDirectory()}),
         SKLEARN,
         "equal",
@@ -215,10 +219,10 @@ def _equal_with_links() -> Iterator[Pair]:
     )
     chain: Tree = {"l1": Link("l2"), "l2": Link("data/l3"), "data/l3": Link("b/c")}
     yield Pair("equal-chain-of-links", _with(copies, chain), _with(copies, dict.fromkeys(chain, b"2")), "equal", ())
-    twice: Tree = {"l1": Link("data"), "l2": Link("data/b")}
+    linked_twice: Tree = {"l1": Link("data"), "l2": Link("data/b")}
     yield Pair(
         "equal-directory-linked-twice",
-        _with(copies, twice),
+        _with(copies, linked_twice),
         _with(copies, {"l1/a": b"1", "l1/b/c": b"2", "l2/c": b"2"}),
         "equal",
         (),
@@ -236,12 +240,12 @@ def _different_contents() -> Iterator[Pair]:
             {path: left, "g": b"1"},
             {path: right, "g": b"1"},
             "different",
-            (Found(path, "content", offset),),
+            (ExpectedDifference(path, "content", offset),),
         )
 
     yield content("first-byte", b"A" + PICKLE, b"B" + PICKLE, 0)
     yield content("one-byte", PICKLE, PICKLE[:1_000] + b"?" + PICKLE[1_001:], 1_000)
-    yield content("same-size-and-time", Stamped(b"weights 1", YEAR_2020), Stamped(b"weights 2", YEAR_2020), 8)
+    yield content("same-size-and-time", FileWithTime(b"weights 1", YEAR_2020), FileWithTime(b"weights 2", YEAR_2020), 8)
     yield content("last-byte-of-many-chunks", MANY_CHUNKS + b"\0", MANY_CHUNKS + b"\1", len(MANY_CHUNKS))
     for size in (8 * 1024, 1024 * 1024):
         zeros = b"\0" * size
@@ -256,11 +260,15 @@ def _different_contents() -> Iterator[Pair]:
         {DEEP + "f": b"1"},
         {DEEP + "f": b"2"},
         "different",
-        (Found(DEEP + "f", "content", 0),),
+        (ExpectedDifference(DEEP + "f", "content", 0),),
     )
     deep = "sparkml/stages/1_DecisionTree_77c1/data/_SUCCESS"
     yield Pair(
-        "different-deep-in-sparkml", SPARKML, _with(SPARKML, {deep: b"\n"}), "different", (Found(deep, "content", 0),)
+        "different-deep-in-sparkml",
+        SPARKML,
+        _with(SPARKML, {deep: b"\n"}),
+        "different",
+        (ExpectedDifference(deep, "content", 0),),
     )
     crc = "sparkml/metadata/.part-00000.crc"
     yield Pair(
@@ -268,38 +276,38 @@ def _different_contents() -> Iterator[Pair]:
         SPARKML,
         _with(SPARKML, {crc: b"crc\0\0\0\2\1"}),
         "different",
-        (Found(crc, "content", 7),),
+        (ExpectedDifference(crc, "content", 7),),
     )
-    one: Tree = {**{f"{name}/f": b"2" for name in IGNORED}, **{f"code/{name}": b"12" for name in IGNORED}}
-    other: Tree = {**{f"{name}/f": b"3" for name in IGNORED}, **{f"code/{name}": b"13" for name in IGNORED}}
+    left: Tree = {**{f"{name}/f": b"2" for name in IGNORED}, **{f"code/{name}": b"12" for name in IGNORED}}
+    right: Tree = {**{f"{name}/f": b"3" for name in IGNORED}, **{f"code/{name}": b"13" for name in IGNORED}}
     yield Pair(
         "different-below-names-dircmp-ignores",
-        _with(SKLEARN, one),
-        _with(SKLEARN, other),
+        _with(SKLEARN, left),
+        _with(SKLEARN, right),
         "different",
-        tuple(Found(f"{name}/f", "content", 0) for name in IGNORED)
-        + tuple(Found(f"code/{name}", "content", 1) for name in IGNORED),
+        tuple(ExpectedDifference(f"{name}/f", "content", 0) for name in IGNORED)
+        + tuple(ExpectedDifference(f"code/{name}", "content", 1) for name in IGNORED),
     )
     yield Pair(
         "different-swapped-names",
         {"a": b"x1", "b": b"x2"},
         {"a": b"x2", "b": b"x1"},
         "different",
-        (Found("a", "content", 1), Found("b", "content", 1)),
+        (ExpectedDifference("a", "content", 1), ExpectedDifference("b", "content", 1)),
     )
     yield Pair(
         "different-bytes-moved-to-the-next-file",
         {"a": b"xy", "b": b""},
         {"a": b"x", "b": b"y"},
         "different",
-        (Found("a", "content", 1), Found("b", "content", 0)),
+        (ExpectedDifference("a", "content", 1), ExpectedDifference("b", "content", 0)),
     )
     yield Pair(
         "different-one-of-many",
         _many(600),
         _with(_many(600), {"shards/19/part-00599": b"598\n"}),
         "different",
-        (Found("shards/19/part-00599", "content", 2),),
+        (ExpectedDifference("shards/19/part-00599", "content", 2),),
     )
 
 
@@ -339,7 +347,7 @@ def _different_texts() -> Iterator[Pair]:
             SKLEARN,
             _with(SKLEARN, {"requirements.txt": other}),
             "different",
-            (Found("requirements.txt", "content", offset),),
+            (ExpectedDifference("requirements.txt", "content", offset),),
         )
     meta = "registered_model_meta"
     yield Pair(
@@ -347,7 +355,7 @@ def _different_texts() -> Iterator[Pair]:
         _with(SKLEARN, {meta: b"model_name: M\n"}),
         SKLEARN,
         "different",
-        (Found(meta, "only_left"),),
+        (ExpectedDifference(meta, "only_left"),),
         is_equivalent=True,
     )
     yield Pair(
@@ -355,15 +363,15 @@ def _different_texts() -> Iterator[Pair]:
         _with(SKLEARN, {f"code/{meta}": b"1"}),
         SKLEARN,
         "different",
-        (Found(f"code/{meta}", "only_left"),),
+        (ExpectedDifference(f"code/{meta}", "only_left"),),
     )
 
 
 def _different_names() -> Iterator[Pair]:
     def renamed(name: str, left: str | bytes, right: str | bytes) -> Pair:
-        found = (Found(left, "only_left"), Found(right, "only_right"))
+        differences = (ExpectedDifference(left, "only_left"), ExpectedDifference(right, "only_right"))
         return Pair(
-            f"different-{name}", _with(SKLEARN, {left: b"1"}), _with(SKLEARN, {right: b"1"}), "different", found
+            f"different-{name}", _with(SKLEARN, {left: b"1"}), _with(SKLEARN, {right: b"1"}), "different", differences
         )
 
     yield renamed("case-of-a-name", "data/Model.bin", "data/model.bin")
@@ -379,7 +387,7 @@ def _different_names() -> Iterator[Pair]:
         SKLEARN,
         _without(SKLEARN, "conda.yaml"),
         "different",
-        (Found("conda.yaml", "only_left"),),
+        (ExpectedDifference("conda.yaml", "only_left"),),
     )
     success = "sparkml/stages/1_DecisionTree_77c1/data/_SUCCESS"
     yield Pair(
@@ -387,16 +395,16 @@ def _different_names() -> Iterator[Pair]:
         _without(SPARKML, success),
         SPARKML,
         "different",
-        (Found(success, "only_right"),),
+        (ExpectedDifference(success, "only_right"),),
     )
     yield Pair(
         "different-nothing-in-common",
         {"a": b"1"},
         {"b": b"1"},
         "different",
-        (Found("a", "only_left"), Found("b", "only_right")),
+        (ExpectedDifference("a", "only_left"), ExpectedDifference("b", "only_right")),
     )
-    yield Pair("different-in-more-than-a-report-lists", _with(_many(1_050), {"f": b"1"}), {"f": b"1"}, "different")
+    yield Pair("different-more-than-report-limit", _with(_many(1_050), {"f": b"1"}), {"f": b"1"}, "different")
 
 
 def _different_types() -> Iterator[Pair]:
@@ -405,28 +413,28 @@ def _different_types() -> Iterator[Pair]:
         {"f": b"1", "m": b"file"},
         {"f": b"1", "m/a": b"1", "m/b/c": b"2"},
         "different",
-        (Found("m", "type"),),
+        (ExpectedDifference("m", "type"),),
     )
     yield Pair(
         "different-deep-directory-against-file",
         {"x/y/z/f": b"1", "g": b"1"},
         {"x/y": b"1", "g": b"1"},
         "different",
-        (Found("x/y", "type"),),
+        (ExpectedDifference("x/y", "type"),),
     )
     yield Pair(
         "different-file-against-empty-directory",
         {"f": b"1", "m": b"2"},
         {"f": b"1", "m": EmptyDirectory()},
         "different",
-        (Found("m", "only_left"),),
+        (ExpectedDifference("m", "only_left"),),
     )
     yield Pair(
         "different-file-beside-a-directory-of-nearly-its-name",
         {"m": b"1", "m-2/f": b"1", "m.d/f": b"2"},
         {"m/f": b"1", "m-2/f": b"1", "m.d/f": b"2"},
         "different",
-        (Found("m", "type"),),
+        (ExpectedDifference("m", "type"),),
     )
 
 
@@ -437,28 +445,28 @@ def _different_with_links() -> Iterator[Pair]:
         _with(files, {"l": Link("a")}),
         _with(files, {"l": Link("b")}),
         "different",
-        (Found("l", "content", 0),),
+        (ExpectedDifference("l", "content", 0),),
     )
     yield Pair(
         "different-link-to-another-directory",
         _with(files, {"l": Link("d1")}),
         _with(files, {"l": Link("d2")}),
         "different",
-        (Found("l/f", "content", 0),),
+        (ExpectedDifference("l/f", "content", 0),),
     )
     yield Pair(
         "different-link-to-file-against-link-to-directory",
         _with(files, {"l": Link("a")}),
         _with(files, {"l": Link("d1")}),
         "different",
-        (Found("l", "type"),),
+        (ExpectedDifference("l", "type"),),
     )
     yield Pair(
         "different-link-against-its-own-text",
         _with(files, {"l": Link("d1/f")}),
         _with(files, {"l": b"d1/f"}),
         "different",
-        (Found("l", "content", 0),),
+        (ExpectedDifference("l", "content", 0),),
     )
 
 
@@ -510,10 +518,10 @@ def _bad_links() -> Iterator[Pair]:
 
 
 def _unreadable() -> Iterator[Pair]:
-    sealed: Tree = _with(SKLEARN, {"data/f": Moded(b"1", 0)})
+    sealed: Tree = _with(SKLEARN, {"data/f": FileWithMode(b"1", 0)})
     yield Pair("error-unreadable-file", sealed, _with(SKLEARN, {"data/f": b"1"}), "error", is_unreadable=True)
     yield Pair("error-both-unreadable", sealed, sealed, "error", is_unreadable=True)
-    yield Pair("error-unreadable-file-on-one-side-only", sealed, SKLEARN, "error", is_unreadable=True)
+    yield Pair("error-unreadable-file-only-in-left", sealed, SKLEARN, "error", is_unreadable=True)
     yield Pair(
         "error-unreadable-directory",
         _with(SKLEARN, {"data/d": EmptyDirectory(0)}),

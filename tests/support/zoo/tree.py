@@ -1,4 +1,4 @@
-"""Directory trees as data, and their making."""
+"""Directory trees as data, and a function that creates them on disk."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Stamped:
-    """A file with this modification time, in nanoseconds."""
+class FileWithTime:
+    """A file with a modification time, in nanoseconds."""
 
     content: bytes
     mtime: int
 
 
 @dataclass(frozen=True)
-class Moded:
-    """A file with these permission bits."""
+class FileWithMode:
+    """A file with permission bits."""
 
     content: bytes
     mode: int
@@ -28,7 +28,7 @@ class Moded:
 
 @dataclass(frozen=True)
 class Sparse:
-    """A file of this size with holes for zeros, but for the bytes given by offset."""
+    """A sparse file: zeros are holes, except for the contents given by offset."""
 
     size: int
     content: Mapping[int, bytes] = field(default_factory=dict)
@@ -36,39 +36,39 @@ class Sparse:
 
 @dataclass(frozen=True)
 class HardLink:
-    """Another name of the file at that path, which was made before."""
+    """A hard link to a file that comes earlier in the tree."""
 
     path: str
 
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link; `@` at its start stands for the tree's own absolute path."""
+    """A symbolic link. `@` at the start of the target stands for the absolute path of the tree."""
 
     target: str | bytes
 
 
 @dataclass(frozen=True)
 class EmptyDirectory:
-    """A directory with nothing in it, with these permission bits."""
+    """An empty directory with permission bits."""
 
     mode: int = 0o755
 
 
 class Fifo:
-    """A named pipe, to which nobody writes."""
+    """A named pipe without a writer."""
 
 
 class Socket:
-    """A socket, at which nobody listens."""
+    """A socket without a listener."""
 
 
-Entry = bytes | Stamped | Moded | Sparse | HardLink | Link | EmptyDirectory | Fifo | Socket
+Entry = bytes | FileWithTime | FileWithMode | Sparse | HardLink | Link | EmptyDirectory | Fifo | Socket
 Tree = Mapping[str | bytes, Entry]
 
 
 def make_tree(root: Path, tree: Tree) -> None:
-    """Make the tree at `root`; what it needs for that is made too."""
+    """Create a tree at `root`, with all missing parent directories."""
     root.mkdir(parents=True, exist_ok=True)
     for path, entry in tree.items():
         *parents, name = os.fsencode(path).split(b"/")
@@ -80,7 +80,7 @@ def make_tree(root: Path, tree: Tree) -> None:
 
 
 def _open_directory(root: Path, parents: list[bytes]) -> int:
-    # Step by step, since a path may be longer than the system lets one be opened.
+    # Opened level by level, since the whole path may be longer than the system allows.
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     for name in parents:
         with contextlib.suppress(FileExistsError):
@@ -95,10 +95,10 @@ def _make(entry: Entry, name: bytes, directory: int, root: Path) -> None:
     match entry:
         case bytes():
             _write(entry, name, directory)
-        case Stamped(content, mtime):
+        case FileWithTime(content, mtime):
             _write(content, name, directory)
             os.utime(name, ns=(mtime, mtime), dir_fd=directory)
-        case Moded(content, mode):
+        case FileWithMode(content, mode):
             _write(content, name, directory)
             os.chmod(name, mode, dir_fd=directory)
         case Sparse(size, content):

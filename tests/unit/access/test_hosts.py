@@ -1,4 +1,4 @@
-"""Tracking servers as they are named, and the environment in which each may be talked to."""
+"""Names of tracking servers, and the environments of their workers."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.environments import environment_for, secrets_of
-from model_gate.access.hosts import parse_host, secrets_in
+from model_gate.access.hosts import find_host, parse_host, secrets_in
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
 SECRET = "s3cret-w0rd"
-# What a runner's environment may hold, and what of it no tracking server's process may see.
+# Variables of a runner, most of which no worker may see.
 RUNNER = {
     "PATH": "/bin",
     "HOME": "/home/runner",
@@ -48,7 +48,7 @@ UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"
 
 
 def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
-    """The environment of the process for this host, started by a runner with these variables too."""
+    """The environment of this host's worker, on a runner that also has these variables."""
     parsed = parse_host(host) if isinstance(host, str) else host
     return environment_for(parsed, RUNNER | more, home)
 
@@ -68,12 +68,12 @@ def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
         ("  http://example.com\n", "http://example.com"),
     ],
 )
-def test_all_ways_to_name_a_server_have_one_address(text: str, address: str) -> None:
+def test_spellings_of_one_server_have_one_address(text: str, address: str) -> None:
     host = parse_host(text)
     assert (host.address, host.uri, host.kind) == (address, address, HostKind.HTTP)
 
 
-def test_user_info_is_decoded_and_kept_out_of_sight() -> None:
+def test_user_info_is_decoded_and_hidden() -> None:
     host = parse_host("https://ann%40x:p%2Fw%3A1@example.com")
     assert (host.username, host.password) == ("ann@x", "p/w:1")
     assert "p/w" not in repr(host)
@@ -82,7 +82,7 @@ def test_user_info_is_decoded_and_kept_out_of_sight() -> None:
 
 
 @pytest.mark.parametrize(
-    "text, what",
+    "text, problem",
     [
         ("", "is empty"),
         ("   ", "is empty"),
@@ -106,9 +106,9 @@ def test_user_info_is_decoded_and_kept_out_of_sight() -> None:
         ("sqlite:///nothing.db", "cannot be read: No such file"),
     ],
 )
-def test_what_names_no_tracking_server_is_refused(text: str, what: str, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=what) as caught:
-        parse_host(text, "--host", {"HOME": str(tmp_path)})
+def test_text_that_names_no_tracking_server_is_rejected(text: str, problem: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=problem) as caught:
+        find_host(text, {"HOME": str(tmp_path)}, "--host")
     assert caught.value.message.startswith("--host")
     assert caught.value.remedy
 
@@ -128,131 +128,137 @@ def test_what_names_no_tracking_server_is_refused(text: str, what: str, tmp_path
         f"http://[ann:{SECRET}@example.com",
     ],
 )
-def test_a_refusal_never_repeats_what_may_be_a_password(text: str) -> None:
+def test_error_never_repeats_a_possible_password(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_host(text)
     assert SECRET not in caught.value.message + caught.value.remedy + caught.value.detail
 
 
-def test_a_sqlite_file_is_named_by_its_absolute_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_address_of_sqlite_file_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with sqlite3.connect(tmp_path / "mlflow.db") as connection:
         connection.execute("create table t (x)")
     connection.close()
     monkeypatch.chdir(tmp_path)
-    relative, absolute = parse_host("sqlite:///mlflow.db"), parse_host(f"sqlite:///{tmp_path}/mlflow.db")
+    relative, absolute = find_host("sqlite:///mlflow.db", {}), find_host(f"sqlite:///{tmp_path}/mlflow.db", {})
     assert relative.address == absolute.address == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
     assert (relative.kind, relative.is_local) == (HostKind.DATABASE, True)
 
 
-def test_what_is_no_sqlite_file_is_refused_and_none_is_made(tmp_path: Path) -> None:
+def test_file_that_is_not_sqlite_is_rejected_and_none_is_created(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database at all")
     with pytest.raises(InputError, match="is not an SQLite database"):
-        parse_host(f"sqlite:///{tmp_path}/text.db")
+        find_host(f"sqlite:///{tmp_path}/text.db", {})
     with pytest.raises(InputError, match="cannot be read"):
-        parse_host(f"sqlite:///{tmp_path}/new.db")
+        find_host(f"sqlite:///{tmp_path}/new.db", {})
     assert os.listdir(tmp_path) == ["text.db"]
 
 
-def test_the_password_of_a_database_is_a_secret() -> None:
+def test_parsing_does_not_look_at_the_disk() -> None:
+    assert parse_host("sqlite:///nothing.db").kind is HostKind.DATABASE
+    assert parse_host("file:///nothing/here").kind is HostKind.FILES
+    assert parse_host("databricks://nobody").workspace is None
+
+
+def test_password_of_a_database_is_a_secret() -> None:
     host = parse_host(f"postgresql://ann:{SECRET}@db.example.com/mlflow")
     assert host.address == "postgresql://db.example.com/mlflow"
     assert SECRET in host.secrets
     assert SECRET not in repr(host)
 
 
-def test_a_directory_is_a_file_store(tmp_path: Path) -> None:
-    host = parse_host(str(tmp_path))
+def test_directory_is_a_file_store(tmp_path: Path) -> None:
+    host = find_host(str(tmp_path), {})
     assert (host.kind, host.address, host.is_local) == (HostKind.FILES, tmp_path.resolve().as_uri(), True)
-    assert parse_host(tmp_path.as_uri()) == host
+    assert find_host(tmp_path.as_uri(), {}) == host
 
 
 @pytest.mark.parametrize("text", ["http://localhost:5000", "http://127.0.0.1", "http://[::1]:1"])
-def test_a_loopback_server_is_this_machine(text: str) -> None:
+def test_loopback_server_is_local(text: str) -> None:
     assert parse_host(text).is_local
 
 
 @pytest.mark.parametrize("text", ["http://example.com", "http://localhost.example.com", "http://127.0.0.1.example.com"])
-def test_another_server_is_not_this_machine(text: str) -> None:
+def test_server_with_another_name_is_not_local(text: str) -> None:
     assert not parse_host(text).is_local
 
 
-def test_a_side_sees_only_what_it_needs(tmp_path: Path) -> None:
-    found = environment("http://example.com", tmp_path, **CREDENTIALS)
-    assert not UNWANTED & found.keys()
-    assert "t" not in found.values()
-    assert found["PATH"] == "/bin"
-    assert found["LANG"] == "C.UTF-8"
+def test_worker_sees_only_allowed_variables(tmp_path: Path) -> None:
+    variables = environment("http://example.com", tmp_path, **CREDENTIALS)
+    assert not UNWANTED & variables.keys()
+    assert "t" not in variables.values()
+    assert variables["PATH"] == "/bin"
+    assert variables["LANG"] == "C.UTF-8"
 
 
-def test_a_side_has_its_own_server_home_and_no_netrc(tmp_path: Path) -> None:
-    found = environment("http://example.com/x/", tmp_path)
-    assert found["MLFLOW_TRACKING_URI"] == found["MLFLOW_REGISTRY_URI"] == "http://example.com/x"
-    assert found["HOME"] == str(tmp_path)
-    assert found["NETRC"] == os.devnull
-    assert found["MLFLOW_DISABLE_TELEMETRY"] == "true"
+def test_worker_has_its_own_server_and_home_and_no_netrc(tmp_path: Path) -> None:
+    variables = environment("http://example.com/x/", tmp_path)
+    assert variables["MLFLOW_TRACKING_URI"] == variables["MLFLOW_REGISTRY_URI"] == "http://example.com/x"
+    assert variables["HOME"] == str(tmp_path)
+    assert variables["NETRC"] == os.devnull
+    assert variables["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_user_info_travels_as_variables_to_its_own_server_only(tmp_path: Path) -> None:
-    found = environment(f"http://ann:{SECRET}@example.com", tmp_path)
-    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
-    assert SECRET not in found["MLFLOW_TRACKING_URI"]
+def test_user_info_reaches_only_its_own_server_as_variables(tmp_path: Path) -> None:
+    variables = environment(f"http://ann:{SECRET}@example.com", tmp_path)
+    assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
+    assert SECRET not in variables["MLFLOW_TRACKING_URI"]
     assert SECRET not in environment("http://example.org", tmp_path).values()
 
 
 @pytest.mark.parametrize(
     "default", ["", "http://example.org", "https://example.com", "http://example.com:5000", "no uri"]
 )
-def test_credentials_of_the_environment_do_not_reach_another_server(default: str, tmp_path: Path) -> None:
-    found = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
-    assert not CREDENTIALS.keys() & found.keys()
-    assert not {SECRET, "t0ken"} & set(found.values())
+def test_credentials_in_environment_do_not_reach_another_server(default: str, tmp_path: Path) -> None:
+    variables = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
+    assert not CREDENTIALS.keys() & variables.keys()
+    assert not {SECRET, "t0ken"} & set(variables.values())
 
 
 @pytest.mark.parametrize("default", ["http://example.com", "http://EXAMPLE.com:80/", " http://example.com "])
-def test_credentials_of_the_environment_reach_the_server_it_names(default: str, tmp_path: Path) -> None:
-    found = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
-    assert CREDENTIALS.items() <= found.items()
-    assert found["MLFLOW_TRACKING_URI"] == "http://example.com"
+def test_credentials_in_environment_reach_the_default_server(default: str, tmp_path: Path) -> None:
+    variables = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
+    assert CREDENTIALS.items() <= variables.items()
+    assert variables["MLFLOW_TRACKING_URI"] == "http://example.com"
 
 
-def test_user_info_beats_the_environment(tmp_path: Path) -> None:
+def test_user_info_overrides_credentials_in_environment(tmp_path: Path) -> None:
     more = CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://example.com"}
-    found = environment("http://bob:other@example.com", tmp_path, **more)
-    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("bob", "other")
-    assert "MLFLOW_TRACKING_TOKEN" not in found
+    variables = environment("http://bob:other@example.com", tmp_path, **more)
+    assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("bob", "other")
+    assert "MLFLOW_TRACKING_TOKEN" not in variables
 
 
-def test_user_info_of_the_default_server_counts_where_it_is_named_without(tmp_path: Path) -> None:
-    found = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
-    assert (found["MLFLOW_TRACKING_USERNAME"], found["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
+def test_user_info_of_default_server_applies_to_its_plain_address(tmp_path: Path) -> None:
+    variables = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
+    assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
 
 
-def test_object_stores_keep_their_credentials(tmp_path: Path) -> None:
+def test_worker_gets_credentials_of_object_stores(tmp_path: Path) -> None:
     store = {"AWS_ACCESS_KEY_ID": "a", "AZURE_STORAGE_CONNECTION_STRING": "b", "GOOGLE_APPLICATION_CREDENTIALS": "/c"}
-    found = environment("http://example.com", tmp_path, **store)
-    assert store.items() <= found.items()
-    assert found["AWS_SHARED_CREDENTIALS_FILE"] == "/home/runner/.aws/credentials"
+    variables = environment("http://example.com", tmp_path, **store)
+    assert store.items() <= variables.items()
+    assert variables["AWS_SHARED_CREDENTIALS_FILE"] == "/home/runner/.aws/credentials"
     assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
 
 
-def test_waits_are_bounded_unless_the_user_says_otherwise(tmp_path: Path) -> None:
-    found = environment("http://example.com", tmp_path)
-    assert (found["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], found["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")
+def test_waits_are_bounded_unless_the_user_sets_limits(tmp_path: Path) -> None:
+    variables = environment("http://example.com", tmp_path)
+    assert (variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")
     assert (
         environment("http://example.com", tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="90")["MLFLOW_HTTP_REQUEST_TIMEOUT"]
         == "90"
     )
 
 
-def test_secrets_of_the_environment_are_known() -> None:
-    found = secrets_of(
+def test_secrets_in_environment_are_found() -> None:
+    secrets = secrets_of(
         CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://bob:an0ther@example.com", "AWS_SECRET_ACCESS_KEY": "k"}
     )
-    assert {SECRET, "t0ken", "an0ther", "k"} <= set(found)
+    assert {SECRET, "t0ken", "an0ther", "k"} <= set(secrets)
     assert "" not in secrets_of({"MLFLOW_TRACKING_PASSWORD": ""})
 
 
 @pytest.mark.parametrize("password", ["pw", "p/w", "p@w", "p?w#", "1/2", "p w"])
-def test_a_password_is_found_in_a_host_as_it_was_typed(password: str) -> None:
+def test_password_is_found_in_the_text_of_a_host(password: str) -> None:
     assert password in secrets_in(f"https://ann:{password}@example.com")
     assert secrets_in("https://example.com") == ()

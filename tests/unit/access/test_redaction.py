@@ -1,4 +1,4 @@
-"""Secrets and user-info are masked in whatever form they appear; the report's own words stay."""
+"""Secrets and user-info are masked in every encoding; fixed values of the report stay."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ def forms(secret: str) -> list[str]:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_a_secret_is_masked_in_every_form(secret: str) -> None:
+def test_secret_is_masked_in_every_encoding(secret: str) -> None:
     redactor = Redactor([secret])
     for form in forms(secret):
         assert redactor.text(f"before{form}after") == f"before{MASK}after"
 
 
-def test_the_longer_of_two_secrets_is_masked_whole() -> None:
+def test_longer_of_two_overlapping_secrets_is_masked_whole() -> None:
     assert Redactor(["word", "wordier"]).text("wordier word") == f"{MASK} {MASK}"
 
 
@@ -48,7 +48,7 @@ def test_the_longer_of_two_secrets_is_masked_whole() -> None:
         ("HTTPConnectionPool(host='x'): 'http://a:b@x/'", "HTTPConnectionPool(host='x'): 'http://***@x/'"),
     ],
 )
-def test_user_info_is_masked_though_nobody_declared_it(text: str, masked: str) -> None:
+def test_undeclared_user_info_is_masked(text: str, masked: str) -> None:
     assert Redactor().text(text) == masked
 
 
@@ -63,21 +63,21 @@ def test_user_info_is_masked_though_nobody_declared_it(text: str, masked: str) -
         "",
     ],
 )
-def test_what_is_no_secret_stays(text: str) -> None:
+def test_text_without_secrets_stays(text: str) -> None:
     assert Redactor().text(text) == text
 
 
-def test_all_texts_of_data_are_masked_but_keys_and_numbers_stay() -> None:
+def test_texts_in_data_are_masked_and_keys_and_numbers_stay() -> None:
     data = {"pass": ["pass", {"x": "a pass"}, 1, None, True], "y": ("pass",)}
     assert Redactor(["pass"]).data(data) == {"pass": [MASK, {"x": f"a {MASK}"}, 1, None, True], "y": [MASK]}
 
 
 @pytest.mark.parametrize("word", ["equal", "error", "content", "file", "directory", "identical", "check", "diff", "a1"])
-def test_a_password_that_is_a_word_of_the_report_does_not_break_it(word: str) -> None:
+def test_password_equal_to_a_fixed_value_does_not_change_the_report(word: str) -> None:
     data = {"status": "equal", "kind": "content", "left_type": "file", "right_type": "directory", "hash": "a1" * 32}
     data |= {"command": "check", "require": "identical", "type": "error"}
     assert Redactor([word]).data(data) == data
 
 
-def test_without_secrets_nothing_is_masked() -> None:
+def test_nothing_is_masked_without_secrets() -> None:
     assert Redactor(["", ""]).text("text") == "text"

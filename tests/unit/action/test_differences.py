@@ -1,4 +1,4 @@
-"""What the step's summary says of each file that differs: for a reader with ten seconds, and for one with more."""
+"""The differences in the step's summary: the table of files and the collapsible explanations."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ def changed(**fields: object) -> bytes:
     return yaml.safe_dump(MLMODEL | fields).encode()
 
 
-def real(directory: Path, path: str, left: bytes, right: bytes) -> Difference:
-    """The difference of these contents, as it is found and explained."""
-    told = explain(directory, path, left, right)
+def real_difference(directory: Path, path: str, left: bytes, right: bytes) -> Difference:
+    """Return the difference of two files with these contents, with its real explanation."""
+    explanation = explain(directory, path, left, right)
     offset = next((at for at, pair in enumerate(zip(left, right, strict=False)) if len(set(pair)) > 1), len(left))
     more = {"left_size": len(left), "right_size": len(right), "offset": offset}
-    return difference(path, rewrite_reason=told.rewrite_reason, explanation=told, **more)
+    return difference(path, rewrite_reason=explanation.rewrite_reason, explanation=explanation, **more)
 
 
-def told_of(*found: Difference) -> str:
-    return summary(
-        check(comparison(*found, equivalent=all(each.rewrite_reason for each in found))), "r.json", Redactor()
-    )
+def summary_of(*differences: Difference) -> str:
+    """Return the summary of a check with these differences."""
+    is_equivalent = all(difference.rewrite_reason for difference in differences)
+    return summary(check(comparison(*differences, equivalent=is_equivalent)), "r.json", Redactor())
 
 
-def section(page: str, title: str) -> str:
-    """What is behind the title that begins like this, as a reader sees it: cells with bars between them."""
-    html = MARKDOWN.render(page)
+def section(markdown: str, title: str) -> str:
+    """Return the text of the collapsible section whose title starts with `title`, with bars between table cells."""
+    html = MARKDOWN.render(markdown)
     start = html.index(f"<details><summary>{title}")
     depth, position = 0, start
     for tag in re.finditer(r"</?details>", html[start:]):
@@ -88,7 +88,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
             "old | (any) | not there",
         ),
     ),
-    "packages in other words": (
+    "equal packages in another order": (
         "requirements.txt",
         b"a==1\nb==1\n",
         b"b==1\na==1\n",
@@ -153,70 +153,71 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_each_kind_of_file_folds_out_to_what_is_known_of_it(kind: str, tmp_path: Path) -> None:
-    path, left, right, said = CASES[kind]
-    page = told_of(real(tmp_path, path, left, right))
-    shown = section(page, f"<code>{path}</code>")
-    for text in said:
+def test_collapsible_section_of_each_kind_has_its_explanation(kind: str, tmp_path: Path) -> None:
+    path, left, right, expected = CASES[kind]
+    markdown = summary_of(real_difference(tmp_path, path, left, right))
+    shown = section(markdown, f"<code>{path}</code>")
+    for text in expected:
         assert text in shown, shown
-    # The first look has it too.
-    assert f"| <code>{path}</code> | run model and registry model | " in page
+    assert f"| <code>{path}</code> | run model and registry model | " in markdown
 
 
-def test_what_decides_is_seen_first_and_what_is_rewritten_anyway_last(tmp_path: Path) -> None:
+def test_decisive_files_are_first_and_rewritten_files_last(tmp_path: Path) -> None:
     skops = zipped({"a": b"1"}), zipped({"a": b"1"}, year=2026)
-    page = told_of(
-        real(tmp_path, "data/model.pth", *skops),
-        real(tmp_path, "MLmodel", changed(), changed(run_id="2")),
-        real(tmp_path, "weights.bin", b"\0\1", b"\0\2"),
-        real(tmp_path, "requirements.txt", b"a==1\n", b"a==2\n"),
+    markdown = summary_of(
+        real_difference(tmp_path, "data/model.pth", *skops),
+        real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")),
+        real_difference(tmp_path, "weights.bin", b"\0\1", b"\0\2"),
+        real_difference(tmp_path, "requirements.txt", b"a==1\n", b"a==2\n"),
     )
-    titles = re.findall(r"<details><summary><code>(.*?)</code>", page)
+    titles = re.findall(r"<details><summary><code>(.*?)</code>", markdown)
     assert titles == ["requirements.txt", "weights.bin", "MLmodel", "data/model.pth"]
-    rows = re.findall(r"^\| <code>(\S+?)</code> \| run model", page, re.MULTILINE)
+    rows = re.findall(r"^\| <code>(\S+?)</code> \| run model", markdown, re.MULTILINE)
     assert rows == titles
-    # Before the tables of where the models are and come from.
-    assert page.index("### What differs") < page.index("What to do next") < page.index("| Model version |")
+    # The table of differences precedes the tables of models and lineage.
+    assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
 
 
-def test_what_is_only_rewritten_is_said_to_say_nothing(tmp_path: Path) -> None:
-    page = told_of(real(tmp_path, "MLmodel", changed(), changed(run_id="2")))
-    shown = section(page, "<code>MLmodel</code>")
+def test_rewritten_file_is_labeled_as_saying_nothing_about_the_model(tmp_path: Path) -> None:
+    markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
+    shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
     assert "Field | First model | Second model | Rewritten anyway" in shown
     assert "run_id | 1 | 2 | the run that logged it" in shown
-    assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(page)).replace("\n", " |")
+    assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
 
 
-def test_what_is_rewritten_in_a_file_that_differs_is_behind_a_title_of_its_own(tmp_path: Path) -> None:
-    page = told_of(real(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
-    whole, nested = section(page, "<code>MLmodel</code>"), section(page, "What is rewritten anyway: <code>run")
+def test_rewritten_fields_of_a_decisive_file_have_their_own_section(tmp_path: Path) -> None:
+    markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
+    outer, nested = section(markdown, "<code>MLmodel</code>"), section(markdown, "What is rewritten anyway: <code>run")
     assert "run_id | 1 | 2" in nested
-    assert whole.index("mlflow_version | 3.17.2 | 3.18.0") < whole.index("run_id | 1 | 2")
+    assert outer.index("mlflow_version | 3.17.2 | 3.18.0") < outer.index("run_id | 1 | 2")
     assert "mlflow_version" not in nested
 
 
-def test_a_file_that_only_one_model_has_needs_no_more_than_its_line() -> None:
-    page = told_of(
+def test_file_of_one_model_only_has_no_collapsible_section() -> None:
+    markdown = summary_of(
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
     )
-    assert "only in the first model (3 bytes) | one of the models lacks it |" in page
-    assert "a file in the first model, a directory in the second | the models are built differently |" in page
-    assert "<details><summary><code>" not in page
+    assert "only in the first model (3 bytes) | one of the models lacks it |" in markdown
+    assert "a file in the first model, a directory in the second | the models are built differently |" in markdown
+    assert "<details><summary><code>" not in markdown
 
 
-def test_many_fields_are_cut_with_their_number(tmp_path: Path) -> None:
+def test_number_of_omitted_fields_is_shown(tmp_path: Path) -> None:
     left, right = ("".join(f"p{number}=={version}\n" for number in range(30)).encode() for version in (1, 2))
-    shown = section(told_of(real(tmp_path, "requirements.txt", left, right)), "<code>requirements.txt</code>")
+    shown = section(
+        summary_of(real_difference(tmp_path, "requirements.txt", left, right)), "<code>requirements.txt</code>"
+    )
     assert "… and 15 more, in the report." in shown
     assert len(re.findall(r"p\d+ \| 1 \| 2", shown)) == 15
 
 
-def test_endless_explanations_stay_within_the_budget_and_say_that_there_is_more() -> None:
+def test_summary_of_long_explanations_is_within_the_size_limit_and_says_that_there_is_more() -> None:
     text = "\u202e|" * 4_000
-    page = told_of(*(explained(f"{number}{text}", text) for number in range(2_000)))
-    assert len(page.encode()) <= MAX_BYTES
-    assert "What else is known of these files is in the report." in page or page.count("<details>") > 8
-    assert page.count("<details>") == page.count("</details>")
-    assert "Full report" in page
+    markdown = summary_of(*(explained(f"{number}{text}", text) for number in range(2_000)))
+    assert len(markdown.encode()) <= MAX_BYTES
+    assert "What else is known of these files is in the report." in markdown or markdown.count("<details>") > 8
+    assert markdown.count("<details>") == markdown.count("</details>")
+    assert "Full report" in markdown

@@ -1,4 +1,4 @@
-"""The step's inputs: as the runner hands them over, and one list of names for all."""
+"""The step's inputs: how values become a request, and that all lists of names agree."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from model_gate.action.inputs import INPUTS, Inputs, in_words_of_inputs
+from model_gate.action.inputs import INPUTS, Inputs, with_input_names
 from model_gate.action.outputs import OUTPUTS
 from model_gate.action.profiles import require_profiles, secrets_in
 from model_gate.domain.request import CheckRequest, CompareRequest
@@ -37,40 +37,40 @@ def inputs(**values: str) -> Inputs:
 
 
 def manifest() -> dict[str, Any]:
-    found: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
-    return found
+    content: dict[str, Any] = yaml.safe_load((ROOT / "action.yml").read_text())
+    return content
 
 
 def documented(heading: str) -> list[str]:
-    """The names in the first column of the table under a heading of the action's page."""
+    """Return the names in the first column of a table in docs/action.md, by the heading above it."""
     text = (ROOT / "docs/action.md").read_text()
     section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
 
 
-def test_inputs_are_the_same_in_the_action_the_code_and_the_page() -> None:
-    names = [each.name for each in INPUTS]
+def test_manifest_code_and_documentation_have_the_same_inputs() -> None:
+    names = [item.name for item in INPUTS]
     assert list(manifest()["inputs"]) == names
     assert documented("Inputs") == names
 
 
-def test_outputs_are_the_same_in_the_action_the_code_and_the_page() -> None:
+def test_manifest_code_and_documentation_have_the_same_outputs() -> None:
     assert list(manifest()["outputs"]) == list(OUTPUTS)
     assert documented("Outputs") == list(OUTPUTS)
 
 
-def test_the_reusable_workflow_hands_on_inputs_of_the_action_only() -> None:
+def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     workflow = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text())
-    step = next(each for each in workflow["jobs"]["gate"]["steps"] if each.get("id") == "gate")
-    assert set(step["with"]) <= {each.name for each in INPUTS}
-    given = set(workflow[True]["workflow_call"]["inputs"])
-    # `host` becomes MLFLOW_TRACKING_URI, so that the secrets are for that server.
-    assert given - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
+    step = next(step for step in workflow["jobs"]["gate"]["steps"] if step.get("id") == "gate")
+    assert set(step["with"]) <= {item.name for item in INPUTS}
+    workflow_inputs = set(workflow[True]["workflow_call"]["inputs"])
+    # `host` becomes MLFLOW_TRACKING_URI, so that the secrets belong to that server.
+    assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
-def test_the_action_shows_what_it_does_by_default() -> None:
-    defaults = {name: each["default"] for name, each in manifest()["inputs"].items() if "default" in each}
+def test_defaults_in_the_manifest_are_the_defaults_of_the_code() -> None:
+    defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
     named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})
     unset = inputs()
     assert named.report_file == unset.report_file
@@ -78,7 +78,7 @@ def test_the_action_shows_what_it_does_by_default() -> None:
     assert named.is_verbose == unset.is_verbose
 
 
-def test_a_check_is_understood_and_trimmed() -> None:
+def test_white_space_around_inputs_of_a_check_is_removed() -> None:
     request = inputs(
         model=" Wine ", version_or_stage="\t@champion\n", host=f" {HOST} ", native_model="model.pkl"
     ).request()
@@ -89,7 +89,7 @@ def test_a_check_is_understood_and_trimmed() -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
-def test_true_is_read_as_the_toolkit_reads_it(value: str) -> None:
+def test_booleans_have_three_spellings_like_in_the_actions_toolkit(value: str) -> None:
     request = inputs(config=CONFIG, compare_run_models=value, compare_reg_models="False").request()
     assert isinstance(request, CompareRequest)
     assert (request.compare_run_models, request.compare_reg_models) == (True, False)
@@ -97,17 +97,17 @@ def test_true_is_read_as_the_toolkit_reads_it(value: str) -> None:
 
 @pytest.mark.parametrize("name", ["verbose", "fail_on_difference", "compare_run_models"])
 @pytest.mark.parametrize("value", ["yes", "1", "tRUE", "on"])
-def test_what_is_no_boolean_is_refused_by_name(name: str, value: str) -> None:
+def test_invalid_boolean_is_an_error_that_names_the_input(name: str, value: str) -> None:
     with pytest.raises(InputError, match=name.replace("_", "-")):
         inputs(config=CONFIG, **{name: value}).request()
 
 
-def test_an_unclear_wish_fails_on_difference() -> None:
+def test_step_with_an_invalid_fail_on_difference_fails_on_difference() -> None:
     assert inputs(fail_on_difference="nope").fails_on_difference
     assert not inputs(fail_on_difference="false").fails_on_difference
 
 
-def test_the_config_may_stand_in_a_file_or_inline(workspace: Path) -> None:
+def test_config_file_and_inline_config_make_the_same_request(workspace: Path) -> None:
     (workspace / "promotion.yaml").write_text(CONFIG)
     from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
     inline = inputs(config=CONFIG, require="equivalent").request()
@@ -138,7 +138,7 @@ def test_the_config_may_stand_in_a_file_or_inline(workspace: Path) -> None:
         ({"config": CONFIG, "compare_run_models": "false", "compare_reg_models": "false"}, "nothing to compare"),
     ],
 )
-def test_what_makes_no_sense_is_named(values: dict[str, str], message: str) -> None:
+def test_contradictory_or_invalid_input_is_named_in_the_error(values: dict[str, str], message: str) -> None:
     with pytest.raises(InputError) as caught:
         inputs(**values).request()
     assert message in caught.value.message
@@ -146,24 +146,24 @@ def test_what_makes_no_sense_is_named(values: dict[str, str], message: str) -> N
     assert "--" not in caught.value.message + caught.value.remedy
 
 
-def test_an_unknown_input_is_named_with_the_one_that_is_meant() -> None:
+def test_unknown_input_is_an_error_that_suggests_the_similar_one() -> None:
     with pytest.raises(InputError) as caught:
         Inputs({"INPUT_VERSION_OR_STAGE": "1"}).request()
-    assert caught.value.message == "There is no input 'version_or_stage'."
+    assert caught.value.message == "Unknown input 'version_or_stage'."
     assert "version-or-stage" in caught.value.remedy
 
 
-def test_the_runners_own_inputs_are_not_ours() -> None:
+def test_inputs_of_the_runner_are_accepted() -> None:
     assert isinstance(inputs(config=CONFIG, args="action", entrypoint="x").request(), CompareRequest)
 
 
-def test_an_error_in_an_inline_config_has_its_line() -> None:
+def test_error_in_an_inline_config_names_the_line() -> None:
     with pytest.raises(ConfigError) as caught:
         inputs(config=CONFIG.strip().replace("version_or_stage: 2", "version: 2")).request()
     assert caught.value.message.startswith("The input 'config', line 2")
 
 
-def test_a_link_does_not_lead_out_of_the_workspace(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_link_out_of_the_workspace_is_rejected(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (workspace / "link").symlink_to(outside)
     with pytest.raises(InputError, match="outside the workspace"):
@@ -171,14 +171,14 @@ def test_a_link_does_not_lead_out_of_the_workspace(workspace: Path, tmp_path_fac
     assert inputs(report_file="link/report.json").report_file == Path("model-gate-report.json")
 
 
-def test_a_path_in_the_runners_temporary_directory_is_allowed(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_path_in_the_temporary_directory_of_the_runner_is_accepted(tmp_path_factory: pytest.TempPathFactory) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
-    found = Inputs({"INPUT_REPORT-FILE": f"{temporary}/report.json", "RUNNER_TEMP": str(temporary)})
-    assert found.report_file == temporary / "report.json"
+    values = Inputs({"INPUT_REPORT-FILE": f"{temporary}/report.json", "RUNNER_TEMP": str(temporary)})
+    assert values.report_file == temporary / "report.json"
 
 
 @pytest.mark.parametrize(
-    "text, told",
+    "text, expected",
     [
         ("--host is missing", "host is missing"),
         ("see --require equivalent)", "see require: equivalent)"),
@@ -187,8 +187,8 @@ def test_a_path_in_the_runners_temporary_directory_is_allowed(tmp_path_factory: 
         ("a--host and mlflow server --serve-artifacts", "a--host and mlflow server --serve-artifacts"),
     ],
 )
-def test_options_are_called_as_the_inputs_are(text: str, told: str) -> None:
-    assert in_words_of_inputs(text) == told
+def test_options_in_messages_are_replaced_by_input_names(text: str, expected: str) -> None:
+    assert with_input_names(text) == expected
 
 
 PROFILES = """
@@ -206,19 +206,19 @@ anything = four
 """
 
 
-def test_all_that_is_secret_in_profiles_is_known_line_by_line() -> None:
+def test_every_line_of_a_secret_in_profiles_is_found() -> None:
     assert secrets_in(PROFILES) == ("dapi-one", "two=2", "and more", "three", "four")
     require_profiles(PROFILES)
 
 
-def test_of_what_is_no_profile_everything_is_secret() -> None:
+def test_every_line_of_invalid_profiles_is_a_secret() -> None:
     assert secrets_in("dapi-just-a-token\nand another") == ("dapi-just-a-token", "and another")
 
 
 @pytest.mark.parametrize(
     "text", ["dapi-just-a-token", "[a]\ntoken\n", "[a]\ntoken = dapi-x\ntoken = dapi-y", "[a]\n[a]\n", "# nothing"]
 )
-def test_what_is_no_profile_is_refused_without_being_repeated(text: str) -> None:
+def test_error_of_invalid_profiles_does_not_quote_them(text: str) -> None:
     with pytest.raises(InputError) as caught:
         require_profiles(text)
     assert "'databricks-profiles'" in caught.value.message

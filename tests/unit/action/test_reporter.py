@@ -1,4 +1,4 @@
-"""What the workflow is told: safe whatever names say, within the runner's limits, and without secrets."""
+"""Outputs, annotations, summary and log: safe for hostile names, within the runner's limits, without secrets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,15 @@ from markdown_it import MarkdownIt
 from model_gate.access.redaction import Redactor
 from model_gate.action.annotations import annotations_for
 from model_gate.action.diagram import diagram_of
-from model_gate.action.escape import command_data, command_property, cut, html_text, log_text, mermaid_text, one_line
+from model_gate.action.escape import (
+    command_data,
+    command_property,
+    html_text,
+    log_text,
+    mermaid_text,
+    one_line,
+    truncate_middle,
+)
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.result import IgnoredPath, Outcome
@@ -23,52 +31,52 @@ from model_gate.errors import ConfigError, NotFoundError
 from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 
-NOBODY = Redactor()
+REDACTOR = Redactor()
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
 def is_command(line: str) -> bool:
-    """Whether the runner would take the line for a command: in C#, Trim() takes off any white space."""
+    """Return whether the runner reads the line as a command; its Trim() removes any Unicode white space."""
     return line.strip().startswith("::") or "##[" in line
 
 
 @given(st.text())
 @pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}"])
-def test_no_text_makes_a_workflow_command_in_the_log(around: str, text: str) -> None:
-    told = log_text(around.format(text, text))
-    assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", told) if is_command(line)] == []
+def test_no_text_in_the_log_is_a_workflow_command(around: str, text: str) -> None:
+    log = log_text(around.format(text, text))
+    assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", log) if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_make_no_command_in_the_log(text: str) -> None:
+def test_hostile_names_in_the_log_are_not_workflow_commands(text: str) -> None:
     outcome = compare(comparison(explained(text, text)), comparison(), name=text)
-    told = log_text(verdict_text(outcome, None))
-    assert [line for line in told.splitlines() if is_command(line)] == []
+    log = log_text(verdict_text(outcome, None))
+    assert [line for line in log.splitlines() if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_an_annotation_is_one_command_with_our_title_only(text: str) -> None:
+def test_annotation_is_one_command_with_title_and_file_only(text: str) -> None:
     outcome = check(comparison(difference(text)), name=text)
-    for each in annotations_for(outcome, config_file=text, fails_on_difference=True):
-        told = each.command(NOBODY)
-        assert told.count("\n") + told.count("\r") == 0
-        assert "##[" not in told
-        properties = told.removeprefix("::error ").partition("::")[0]
+    for annotation in annotations_for(outcome, config_file=text, fails_on_difference=True):
+        command = annotation.command(REDACTOR)
+        assert command.count("\n") + command.count("\r") == 0
+        assert "##[" not in command
+        properties = command.removeprefix("::error ").partition("::")[0]
         assert [part.partition("=")[0] for part in properties.split(",")] == ["title", "file"]
 
 
-def test_command_data_and_properties_are_escaped_as_the_runner_unescapes_them() -> None:
+def test_command_data_and_properties_have_the_escapes_of_the_runner() -> None:
     assert command_data("a%0A\r\n:,") == "a%250A%0D%0A:,"
     assert command_property("a%0A\r\n:,") == "a%250A%0D%0A%3A%2C"
 
 
-def text_of(markdown: str) -> tuple[set[str], str]:
-    """The elements of the page, and the text on it."""
-    page = MARKDOWN.render(markdown)
-    return set(re.findall(r"<([a-z0-9]+)[ >/]", page)), page
+def rendered(markdown: str) -> tuple[set[str], str]:
+    """Return the names of the HTML elements in the rendered Markdown, and the HTML."""
+    html = MARKDOWN.render(markdown)
+    return set(re.findall(r"<([a-z0-9]+)[ >/]", html)), html
 
 
-PLAIN = {
+HARMLESS_ELEMENTS = {
     "h2",
     "h3",
     "p",
@@ -88,65 +96,65 @@ PLAIN = {
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_are_only_text_in_the_summary(text: str) -> None:
-    found = [explained(text, text), *(difference(f"{text}{number}") for number in range(20))]
-    outcome = compare(comparison(*found, uri=text), comparison(uri=text), name=text)
-    told = summary(outcome, text, NOBODY)
-    elements, page = text_of(told)
-    harmless, _ = text_of(
-        summary(compare(comparison(*(explained("a", "a") for _ in range(21))), comparison()), "a", NOBODY)
+def test_hostile_names_in_the_summary_are_plain_text(text: str) -> None:
+    differences = [explained(text, text), *(difference(f"{text}{number}") for number in range(20))]
+    outcome = compare(comparison(*differences, uri=text), comparison(uri=text), name=text)
+    markdown = summary(outcome, text, REDACTOR)
+    elements, html = rendered(markdown)
+    harmless, _ = rendered(
+        summary(compare(comparison(*(explained("a", "a") for _ in range(21))), comparison()), "a", REDACTOR)
     )
-    assert elements <= PLAIN
-    assert page.count("<details>") == page.count("</details>")
+    assert elements <= HARMLESS_ELEMENTS
+    assert html.count("<details>") == html.count("</details>")
     assert elements == harmless
-    rows = [line for line in told.splitlines() if line.startswith("| ")]
+    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
     assert {line.count("|") for line in rows} == {6, 5, 8}
 
 
 @given(st.text(max_size=200))
-def test_any_text_is_only_text_in_html_and_comes_out_as_it_was(text: str) -> None:
-    elements, page = text_of(f"a <code>{html_text(text)}</code>")
+def test_escaped_html_renders_as_the_original_text(text: str) -> None:
+    elements, html = rendered(f"a <code>{html_text(text)}</code>")
     assert elements <= {"p", "code"}
     assert "\n" not in html_text(text)
-    shown = page.removeprefix("<p>a <code>").removesuffix("</code></p>\n")
+    shown = html.removeprefix("<p>a <code>").removesuffix("</code></p>\n")
     unescaped = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
     assert unescaped == one_line(text)
 
 
 @given(st.text(max_size=200))
-def test_a_mermaid_label_has_nothing_that_ends_it(text: str) -> None:
-    told = mermaid_text(text)
-    assert re.sub(r"#\d+;", "", told) == "".join(
-        re.findall(r"[0-9A-Za-z ,/\u00a1-\U0010ffff]", re.sub(r"#\d+;", "", told))
+def test_mermaid_label_has_only_harmless_characters(text: str) -> None:
+    label = mermaid_text(text)
+    assert re.sub(r"#\d+;", "", label) == "".join(
+        re.findall(r"[0-9A-Za-z ,/\u00a1-\U0010ffff]", re.sub(r"#\d+;", "", label))
     )
 
 
-def test_the_summary_stays_within_its_budget() -> None:
+def test_summary_of_many_differences_is_within_the_size_limit() -> None:
     names = ["|" * 200 + str(number) for number in range(3_000)]
     many = comparison(*(explained(name, name * 3) for name in names))
-    told = summary(compare(many, many, name=names[0] * 50), "report.json", NOBODY)
-    assert len(told.encode()) <= MAX_BYTES
-    assert "more are in the report" in told
-    assert told.rstrip().endswith("report.json</code>".replace(".", ".")) or "Full report" in told
-    assert told.count("<details>") == told.count("</details>")
+    markdown = summary(compare(many, many, name=names[0] * 50), "report.json", REDACTOR)
+    assert len(markdown.encode()) <= MAX_BYTES
+    assert "more are in the report" in markdown
+    assert markdown.rstrip().endswith("Full report: <code>report.json</code>")
+    assert markdown.count("<details>") == markdown.count("</details>")
 
 
-def test_an_endless_error_stays_within_the_limits() -> None:
+def test_summary_and_annotation_of_a_long_error_are_within_the_limits() -> None:
     outcome = Outcome(None, error=NotFoundError("|" * 2_000_000, "<" * 2_000_000))
-    assert len(summary(outcome, "report.json", NOBODY).encode()) <= MAX_BYTES
+    assert len(summary(outcome, "report.json", REDACTOR).encode()) <= MAX_BYTES
     (error,) = annotations_for(outcome, config_file="", fails_on_difference=True)
-    assert len(error.command(NOBODY)) < 4_096
+    assert len(error.command(REDACTOR)) < 4_096
 
 
-def test_no_secret_is_in_anything_that_is_told() -> None:
+def test_summary_diagram_and_annotations_have_no_secret() -> None:
     secret = "p4ss|w:rd"
     redactor = Redactor([secret])
     outcome = compare(comparison(explained(secret, secret), uri=f"s3://{secret}"), comparison(), name=secret)
-    told = summary(outcome, secret, redactor) + "\n".join(diagram_of(outcome, redactor))
-    for each in annotations_for(outcome, config_file="", fails_on_difference=True):
-        told += each.command(redactor)
+    text = summary(outcome, secret, redactor) + "\n".join(diagram_of(outcome, redactor))
+    for annotation in annotations_for(outcome, config_file="", fails_on_difference=True):
+        text += annotation.command(redactor)
     for form in (secret, html_text(secret), mermaid_text(secret), secret[:6]):
-        assert form not in told
+        assert form not in text
 
 
 @pytest.mark.parametrize(
@@ -165,28 +173,30 @@ def test_no_secret_is_in_anything_that_is_told() -> None:
         (Outcome(None, error=NotFoundError("No.", "Do.")), "## ⛔ It could not be decided"),
     ],
 )
-def test_the_verdict_comes_first(outcome: Outcome, headline: str) -> None:
-    assert summary(outcome, "report.json", NOBODY).startswith(headline)
+def test_summary_starts_with_the_verdict(outcome: Outcome, headline: str) -> None:
+    assert summary(outcome, "report.json", REDACTOR).startswith(headline)
 
 
-def test_what_mlflow_makes_by_itself_comes_last() -> None:
-    found = comparison(difference("MLmodel", rewrite_reason="only run_id differ"), difference("model.pkl"))
-    told = summary(check(found), "report.json", NOBODY)
-    assert told.index("<code>model.pkl</code>") < told.index("<code>MLmodel</code>")
-    ((annotation),) = annotations_for(check(found), config_file="", fails_on_difference=True)
+def test_rewritten_files_are_last_in_summary_and_annotation() -> None:
+    result = comparison(difference("MLmodel", rewrite_reason="only run_id differ"), difference("model.pkl"))
+    markdown = summary(check(result), "report.json", REDACTOR)
+    assert markdown.index("<code>model.pkl</code>") < markdown.index("<code>MLmodel</code>")
+    ((annotation),) = annotations_for(check(result), config_file="", fails_on_difference=True)
     assert "differ: model.pkl: content differs" in annotation.message
 
 
-def test_what_is_ignored_is_told_with_whether_it_differs() -> None:
+def test_summary_lists_ignored_paths_and_different_ones_first() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
-    told = summary(check(replace(comparison(), ignored=ignored)), "report.json", NOBODY)
-    assert "### Ignored" in told
-    assert told.index("| <code>notes.txt</code> | different |") < told.index("| <code>README.md</code> | equal |")
-    assert "### Ignored" not in summary(check(comparison()), "report.json", NOBODY)
+    markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
+    assert "### Ignored" in markdown
+    assert markdown.index("| <code>notes.txt</code> | different |") < markdown.index(
+        "| <code>README.md</code> | equal |"
+    )
+    assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
 
 
-def test_the_picture_has_both_versions_and_an_edge_for_each_comparison() -> None:
-    lines = diagram_of(compare(comparison(), comparison(difference("a"))), NOBODY)
+def test_diagram_has_two_servers_and_one_edge_for_each_comparison() -> None:
+    lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
         'run1 == "equal" === run2',
         'reg1 -. "different: 1" .- reg2',
@@ -194,18 +204,18 @@ def test_the_picture_has_both_versions_and_an_edge_for_each_comparison() -> None
     assert sum("subgraph" in line for line in lines) == 2
 
 
-def test_an_error_of_the_config_names_its_line() -> None:
+def test_annotation_of_a_config_error_is_on_its_line() -> None:
     outcome = Outcome(None, error=ConfigError("promotion.yaml, line 3, host: wrong.", "Mend it."))
     (error,) = annotations_for(outcome, config_file="promotion.yaml", fails_on_difference=False)
-    assert error.command(NOBODY).startswith("::error title=Model Gate,file=promotion.yaml,line=3::")
+    assert error.command(REDACTOR).startswith("::error title=Model Gate,file=promotion.yaml,line=3::")
 
 
-def test_a_difference_that_fails_nothing_is_a_warning() -> None:
+def test_difference_that_does_not_fail_the_step_is_a_warning() -> None:
     (warning,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=False)
     assert warning.level == "warning"
 
 
-def test_outputs_of_every_verdict() -> None:
+def test_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
     assert outputs_of(different, "r.json") == {
         "status": "different",
@@ -224,7 +234,7 @@ def test_outputs_of_every_verdict() -> None:
 
 
 @given(st.text(), st.integers(1, 50))
-def test_cut_keeps_both_ends(text: str, most: int) -> None:
-    told = cut(text, most)
-    assert len(told) <= most
-    assert told == text or (told[0] in {text[0], "…"} and told[-1] in {text[-1], "…"})
+def test_truncated_text_keeps_both_ends(text: str, max_length: int) -> None:
+    shortened = truncate_middle(text, max_length)
+    assert len(shortened) <= max_length
+    assert shortened == text or (shortened[0] in {text[0], "…"} and shortened[-1] in {text[-1], "…"})

@@ -1,4 +1,4 @@
-"""Digests: what `sha256sum` prints, file by file and tree by tree."""
+"""Digests of files and trees equal those of `sha256sum`."""
 
 from __future__ import annotations
 
@@ -19,40 +19,42 @@ from tests.support.zoo.tree import Link, Tree, make_tree
 
 
 def documented_command() -> str:
-    found = re.search(r"`(find .*)`", digest.__doc__ or "")
-    assert found
-    return found[1]
+    match = re.search(r"`(find .*)`", digest.__doc__ or "")
+    assert match
+    return match[1]
 
 
 def digest_of(root: Path) -> str:
     return tree_digest({path: file_digest(str(root / path)) for path in list_directory(root).files})
 
 
-# One content, so that the names alone decide the order: a tab comes before what ends a line.
-SAME: Tree = {"a": b"1", "a\t": b"1", "a\tb": b"1", "a b": b"1"}
+# All files have the same content, so that only their names decide the order. A tab sorts before a newline.
+SAME_CONTENT: Tree = {"a": b"1", "a\t": b"1", "a\tb": b"1", "a b": b"1"}
 LINKED: Tree = {"a/f": b"1", "l": Link("a"), "g": Link("a/f")}
 
 
-@pytest.mark.parametrize("tree", [{"f": b"1"}, SPARKML, ODD_NAMES, SAME, LINKED, {"A": b"1", "a": b"2", "_": b"3"}])
-def test_coreutils_find_the_same_digest_of_a_tree(tree: Tree, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "tree", [{"f": b"1"}, SPARKML, ODD_NAMES, SAME_CONTENT, LINKED, {"A": b"1", "a": b"2", "_": b"3"}]
+)
+def test_tree_digest_equals_that_of_coreutils(tree: Tree, tmp_path: Path) -> None:
     make_tree(tmp_path, tree)
     assert digest_of(tmp_path) == tree_hash(tmp_path, documented_command())
 
 
-def test_the_schema_documents_the_same_command() -> None:
+def test_schema_documents_the_same_command() -> None:
     schema = (SCHEMAS / "report.schema.json").read_text("utf-8")
     assert documented_command().replace("\\", "\\\\") in schema
 
 
-def test_coreutils_find_the_same_digest_of_a_file(tmp_path: Path) -> None:
+def test_file_digest_equals_that_of_coreutils(tmp_path: Path) -> None:
     file = tmp_path / "f"
     file.write_bytes(bytes(range(256)) * 10_000)
     printed = subprocess.run(["sha256sum", file], check=True, capture_output=True, text=True).stdout
     assert file_digest(str(file)) == printed.split()[0]
 
 
-def test_a_digest_depends_on_names_and_contents_but_not_on_order() -> None:
-    one, other = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
-    trees = ({"a": one, "b": other}, {"a": other, "b": one}, {"a": one}, {"a": one, "c": other})
+def test_tree_digest_depends_on_names_and_contents_but_not_on_order() -> None:
+    first, second = hashlib.sha256(b"1").hexdigest(), hashlib.sha256(b"2").hexdigest()
+    trees = ({"a": first, "b": second}, {"a": second, "b": first}, {"a": first}, {"a": first, "c": second})
     assert len({tree_digest(tree) for tree in trees}) == len(trees)
-    assert tree_digest({"a": one, "b": other}) == tree_digest({"b": other, "a": one})
+    assert tree_digest({"a": first, "b": second}) == tree_digest({"b": second, "a": first})

@@ -1,4 +1,4 @@
-"""Two files: the same exactly if their bytes are, and the place where they part."""
+"""Two files are equal exactly if their bytes are, and a difference has the offset of its first byte."""
 
 from __future__ import annotations
 
@@ -21,28 +21,28 @@ def pair_of(left: bytes, right: bytes) -> Pair:
 
 
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS, 1024 * 1024 + 1])
-def test_the_same_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
+def test_equal_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
     content = bytes(size)
-    judgement = compare_pair(pair_of(content, content), *two_files(tmp_path, content, content))
-    assert judgement.difference is None
-    assert judgement.left_digest == judgement.right_digest
+    comparison = compare_pair(pair_of(content, content), *two_files(tmp_path, content, content))
+    assert comparison.difference is None
+    assert comparison.left_digest == comparison.right_digest
 
 
 @pytest.mark.parametrize("offset", [0, 1, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1)), 2_000_000])
-def test_the_offset_is_that_of_the_first_byte_that_differs(offset: int, tmp_path: Path) -> None:
+def test_offset_is_that_of_the_first_differing_byte(offset: int, tmp_path: Path) -> None:
     left = bytes(2_000_002)
     right = left[:offset] + b"1" + left[offset + 1 : -1] + b"1"
     paths = two_files(tmp_path, left, right)
     assert first_difference(*paths) == offset
-    judgement = compare_pair(pair_of(left, right), *paths)
-    assert judgement.difference is not None
-    assert judgement.difference.offset == offset
-    assert judgement.left_digest != judgement.right_digest
+    comparison = compare_pair(pair_of(left, right), *paths)
+    assert comparison.difference is not None
+    assert comparison.difference.offset == offset
+    assert comparison.left_digest != comparison.right_digest
 
 
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS])
 @pytest.mark.parametrize("more", [1, 1024 * 1024])
-def test_a_prefix_differs_where_it_ends(size: int, more: int, tmp_path: Path) -> None:
+def test_prefix_differs_at_its_end(size: int, more: int, tmp_path: Path) -> None:
     assert first_difference(*two_files(tmp_path, bytes(size), bytes(size + more))) == size
 
 
@@ -50,23 +50,23 @@ def test_equal_files_have_no_first_difference(tmp_path: Path) -> None:
     assert first_difference(*two_files(tmp_path, b"12", b"12")) is None
 
 
-def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
+def test_stale_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert filecmp.cmp(left, right, shallow=False)
     Path(right).write_bytes(b"2")
     os.utime(right, ns=(1, 1))
-    assert filecmp.cmp(left, right, shallow=False), "the cache of filecmp is gone: this test shows nothing any more"
+    assert filecmp.cmp(left, right, shallow=False), "filecmp has no cache any more, so this test proves nothing"
     assert compare_pair(pair_of(b"1", b"2"), left, right).difference is not None
 
 
-def test_a_file_that_changes_meanwhile_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_that_changes_during_the_comparison_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = two_files(tmp_path, b"1", b"1")
     monkeypatch.setattr(filecmp, "cmp", lambda *_, **__: False)
     with pytest.raises(TransferError, match="changed while it was compared"):
         compare_pair(pair_of(b"1", b"1"), *paths)
 
 
-def test_a_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+def test_missing_file_is_an_error(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     Path(right).unlink()
     with pytest.raises(StorageError, match="Cannot read f: No such file"):

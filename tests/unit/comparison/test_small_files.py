@@ -1,4 +1,4 @@
-"""Pairs of small files, judged by several processes: whatever these do, files that differ are never equal."""
+"""Pairs of small files in several comparison processes: a faulty process never makes different files equal."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,12 +18,14 @@ import pytest
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.model_pair import ListedModel, ModelPair
 from model_gate.comparison.progress import NoProgress
-from model_gate.comparison.scheduler import ModelPair, compare_files
-from model_gate.comparison.small_files import processes
+from model_gate.comparison.scheduler import ComparerFactory, compare_files
+from model_gate.comparison.small_files.comparer import BATCH_PAIRS, SmallFileComparer, process_count, start_comparer
 from model_gate.comparison.small_files.equality import SmallPair, digest_if_equal, digests_if_equal
-from model_gate.comparison.small_files.processes import SmallFileComparer, process_count
+from model_gate.comparison.small_files.process import PROGRAM
 from model_gate.domain.location import Location
+from model_gate.domain.model import Listing
 from model_gate.domain.pairing import pair_files
 from model_gate.errors import ModelGateError
 from model_gate.sources.directory import list_directory
@@ -33,8 +35,9 @@ from tests.support.commandline import await_idle, clean_environment
 from tests.support.reports import Json, read_report
 from tests.support.twins import two_files
 
+# More pairs than are needed to start comparison processes.
 MANY = 4100
-BATCH = processes._BATCH
+BATCH = BATCH_PAIRS
 CHUNKS = (8 * 1024, 64 * 1024, 512 * 1024)
 
 
@@ -52,7 +55,7 @@ def test_equal_files_have_the_digest_of_their_bytes(size: int, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("offset", [0, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1))])
-def test_one_byte_is_enough_for_a_closer_look(offset: int, tmp_path: Path) -> None:
+def test_pair_that_differs_in_one_byte_has_no_digest(offset: int, tmp_path: Path) -> None:
     left = bytes(CHUNKS[-1] + 2)
     paths = two_files(tmp_path, left, left[:offset] + b"1" + left[offset + 1 :])
     before = open_descriptors()
@@ -63,14 +66,14 @@ def test_one_byte_is_enough_for_a_closer_look(offset: int, tmp_path: Path) -> No
 @pytest.mark.parametrize(
     "left, right, listed", [(b"same", b"same", 3), (b"same", b"same", 5), (b"same", b"samer", 4), (b"same", b"sam", 4)]
 )
-def test_so_is_a_size_that_was_not_listed(left: bytes, right: bytes, listed: int, tmp_path: Path) -> None:
+def test_pair_with_an_unlisted_size_has_no_digest(left: bytes, right: bytes, listed: int, tmp_path: Path) -> None:
     paths = two_files(tmp_path, left, right)
     before = open_descriptors()
     assert digest_if_equal(*paths, listed) is None
     assert open_descriptors() == before
 
 
-def test_so_is_a_file_that_is_gone_or_none(tmp_path: Path) -> None:
+def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"same", b"same")
     before = open_descriptors()
     assert digest_if_equal(left, str(tmp_path / "gone"), 4) is None
@@ -80,7 +83,7 @@ def test_so_is_a_file_that_is_gone_or_none(tmp_path: Path) -> None:
     assert open_descriptors() == before
 
 
-def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
+def test_stale_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
@@ -89,23 +92,23 @@ def test_a_stale_answer_of_filecmp_is_not_taken(tmp_path: Path) -> None:
 
 
 def pairs_of(directory: Path, *contents: tuple[bytes, bytes, int]) -> list[SmallPair]:
-    """Questions about files with these contents on the left and on the right, said to have this size."""
-    questions: list[SmallPair] = []
+    """Make pairs of files from left content, right content and listed size."""
+    pairs: list[SmallPair] = []
     for number, (left, right, size) in enumerate(contents):
         (directory / str(number)).mkdir()
-        questions.append((*two_files(directory / str(number), left, right), size))
-    return questions
+        pairs.append((*two_files(directory / str(number), left, right), size))
+    return pairs
 
 
 LARGER = b"x" * 20_000
 
 
 @pytest.mark.parametrize(
-    "contents, answers",
+    "contents, are_equal",
     [
         ([(b"a", b"a", 1), (b"", b"", 0), (b"bc", b"bc", 2)], [True, True, True]),
         ([(b"a", b"a", 1), (b"b", b"c", 1), (b"d", b"d", 1)], [True, False, True]),
-        # End to end, the left files have the bytes of the right ones.
+        # The concatenated left files equal the concatenated right files.
         ([(b"ab", b"a", 2), (b"c", b"bc", 1)], [False, False]),
         ([(b"ab", b"a", 1), (b"c", b"bc", 2)], [False, False]),
         ([(b"a", b"b", 1), (b"b", b"a", 1)], [False, False]),
@@ -117,79 +120,87 @@ LARGER = b"x" * 20_000
         ([], []),
     ],
 )
-def test_many_are_found_equal_together_only_if_each_pair_is(
-    contents: list[tuple[bytes, bytes, int]], answers: list[bool], tmp_path: Path
+def test_batch_has_the_digests_of_its_equal_pairs_only(
+    contents: list[tuple[bytes, bytes, int]], are_equal: list[bool], tmp_path: Path
 ) -> None:
-    questions = pairs_of(tmp_path, *contents)
+    pairs = pairs_of(tmp_path, *contents)
     before = open_descriptors()
-    found = digests_if_equal(questions)
+    digests = digests_if_equal(pairs)
     assert open_descriptors() == before
-    assert found == [question and digest_if_equal(*question) for question in questions]
-    assert [digest is not None for digest in found] == answers
+    assert digests == [digest_if_equal(*pair) for pair in pairs]
+    assert [digest is not None for digest in digests] == are_equal
 
 
-def test_what_is_no_question_stays_none_among_others(tmp_path: Path) -> None:
+def test_placeholder_in_a_batch_has_no_digest(tmp_path: Path) -> None:
     first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
-    found = digests_if_equal([None, first, None, second])
-    assert [digest is not None for digest in found] == [False, True, False, True]
+    digests = digests_if_equal([None, first, None, second])
+    assert [digest is not None for digest in digests] == [False, True, False, True]
 
 
-def test_one_that_is_gone_takes_nothing_from_the_others(tmp_path: Path) -> None:
-    questions = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
-    assert questions[0] is not None
-    Path(questions[0][1]).unlink()
+def test_missing_file_in_a_batch_does_not_affect_other_pairs(tmp_path: Path) -> None:
+    pairs = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
+    Path(pairs[0][1]).unlink()
     before = open_descriptors()
-    assert [digest is not None for digest in digests_if_equal(questions)] == [False, True]
+    assert [digest is not None for digest in digests_if_equal(pairs)] == [False, True]
     assert open_descriptors() == before
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere they are compared one by one")
-def test_filecmp_is_called_once_for_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    questions = pairs_of(tmp_path, *[(b"%d" % number, b"%d" % number, 1) for number in range(10)])
+@pytest.mark.skipif(sys.platform != "linux", reason="other platforms compare one pair at a time")
+def test_filecmp_is_called_once_for_a_batch_and_decides_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pairs = pairs_of(tmp_path, *[(b"%d" % number, b"%d" % number, 1) for number in range(10)])
     calls: list[bool] = []
-    says_so = True
+    may_be_equal = True
 
     def compare(left: int, right: int, *, shallow: bool) -> bool:
         calls.append(shallow)
-        return filecmp_cmp(left, right, shallow=shallow) and says_so  # type: ignore[arg-type]  # open() takes numbers
+        return filecmp_cmp(left, right, shallow=shallow) and may_be_equal  # type: ignore[arg-type]  # descriptors
 
     filecmp_cmp = filecmp.cmp
     monkeypatch.setattr(filecmp, "cmp", compare)
-    assert all(digests_if_equal(questions))
+    assert all(digests_if_equal(pairs))
     assert calls == [False]
-    # It, and nothing else, says that they are equal.
-    says_so = False
-    assert not any(digests_if_equal(questions))
+    may_be_equal = False
+    assert not any(digests_if_equal(pairs))
 
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """`left` and `right`, equal, of many small files with odd names among them."""
+    """Two equal trees, `left` and `right`, of many small files, some with unusual names."""
     root = tmp_path_factory.mktemp("trees")
-    for side in (os.fsencode(root / "left"), os.fsencode(root / "right")):
-        os.mkdir(side)
+    for tree in (os.fsencode(root / "left"), os.fsencode(root / "right")):
+        os.mkdir(tree)
         for number in range(MANY):
-            odd = (b"", b"\xff\xfe", "ü🎈".encode(), b'\\"\n')[number % 4]
-            with open(side + b"/%05d" % number + odd, "wb") as file:
+            suffix = (b"", b"\xff\xfe", "ü🎈".encode(), b'\\"\n')[number % 4]
+            with open(tree + b"/%05d" % number + suffix, "wb") as file:
                 file.write(b"%d" % number * (number % 7))
     return root
 
 
-def questions_of(trees: Path) -> list[SmallPair]:
+def pairs_in(trees: Path) -> list[SmallPair]:
+    """The pairs of files of both trees."""
     files = sorted(list_directory(trees / "left").files.items())
     return [(f"{trees}/left/{path}", f"{trees}/right/{path}", size) for path, size in files]
 
 
-def digests(questions: list[SmallPair], count: int) -> list[str | None]:
-    with SmallFileComparer(questions, count) as equality:
-        return [equality.digest(number) for number in range(len(questions))]
+def digests_of(
+    pairs: Sequence[SmallPair | None],
+    processes: int,
+    program: Sequence[str] = PROGRAM,
+    compare: Callable[[str, str, int], str | None] = digest_if_equal,
+) -> list[str | None]:
+    with SmallFileComparer(pairs, processes, program, compare) as comparer:
+        return [comparer.digest(number) for number in range(len(pairs))]
+
+
+def unequal(digests: Sequence[str | None]) -> list[int]:
+    """The indexes of pairs without a digest."""
+    return [number for number, digest in enumerate(digests) if digest is None]
 
 
 @contextmanager
-def changed(question: SmallPair) -> Iterator[None]:
-    """One byte of the right file is another for a while."""
-    assert question is not None
-    file = Path(question[1])
+def changed(pair: SmallPair) -> Iterator[None]:
+    """Change one byte of the right file, and restore it afterwards."""
+    file = Path(pair[1])
     content = file.read_bytes()
     assert content
     file.write_bytes(content[:-1] + b"x")
@@ -199,81 +210,82 @@ def changed(question: SmallPair) -> Iterator[None]:
         file.write_bytes(content)
 
 
-def test_several_processes_find_what_one_finds(trees: Path) -> None:
-    questions = questions_of(trees)
-    found = digests(questions, 2)
-    assert found == digests(questions, 0) == digests(questions, 3)
-    assert found == [question and file_digest(question[0]) for question in questions]
+def test_digests_do_not_depend_on_the_number_of_processes(trees: Path) -> None:
+    pairs = pairs_in(trees)
+    digests = digests_of(pairs, 2)
+    assert digests == digests_of(pairs, 0) == digests_of(pairs, 3)
+    assert digests == [file_digest(left) for left, _, _ in pairs]
 
 
-@pytest.mark.parametrize("place", [1, BATCH - 1, BATCH + 1, 2 * BATCH + 2, 1500, MANY - 1])
-def test_one_byte_is_found_wherever_it_is(trees: Path, place: int) -> None:
-    questions = questions_of(trees)
-    with changed(questions[place]):
-        found = digests(questions, 2)
-    assert [number for number, digest in enumerate(found) if digest is None] == [place]
+@pytest.mark.parametrize("position", [1, BATCH - 1, BATCH + 1, 2 * BATCH + 2, 1500, MANY - 1])
+def test_one_changed_byte_is_found_at_any_position(trees: Path, position: int) -> None:
+    pairs = pairs_in(trees)
+    with changed(pairs[position]):
+        digests = digests_of(pairs, 2)
+    assert unequal(digests) == [position]
 
 
-def test_what_may_not_be_looked_at_is_not(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    questions = [None if number % 3 else question for number, question in enumerate(questions_of(trees))]
-    # Nor does it end a process, whose work would be left to this one.
-    monkeypatch.setattr(processes, "digest_if_equal", None)
-    assert [digest is None for digest in digests(questions, 2)] == [question is None for question in questions]
+def test_placeholders_are_not_compared_and_do_not_end_a_process(trees: Path) -> None:
+    def refuse(left: str, right: str, size: int) -> str | None:
+        raise AssertionError(f"{left} was compared in this process")
+
+    pairs = [None if number % 3 else pair for number, pair in enumerate(pairs_in(trees))]
+    assert [digest is None for digest in digests_of(pairs, 2, compare=refuse)] == [pair is None for pair in pairs]
 
 
-def test_some_may_be_left_out(trees: Path) -> None:
-    questions = questions_of(trees)
-    wanted = [0, 5, BATCH, 3 * BATCH + 1, 12 * BATCH, MANY - 1]
-    with SmallFileComparer(questions, 2) as equality:
-        found = [equality.digest(number) for number in wanted]
-    assert found == [digests(questions[number : number + 1], 0)[0] for number in wanted]
+def test_pairs_may_be_left_out(trees: Path) -> None:
+    pairs = pairs_in(trees)
+    numbers = [0, 5, BATCH, 3 * BATCH + 1, 12 * BATCH, MANY - 1]
+    with SmallFileComparer(pairs, 2) as comparer:
+        digests = [comparer.digest(number) for number in numbers]
+    assert digests == [digest_if_equal(*pairs[number]) for number in numbers]
 
 
-ANSWERS = {
+RESPONSES = {
     "dies at once": "raise SystemExit",
     "dies after some": "json.dump([number, ['0' * 64] * 0], out); raise SystemExit",
-    "is silent": "os.close(1); continue",
+    "closes its output": "os.close(1); continue",
     "no JSON": "print('equal')",
-    "no answer": "print('null')",
+    "null": "print('null')",
     "another batch": "print(json.dumps([number + 1, digests]))",
     "too few": "print(json.dumps([number, digests[1:]]))",
     "too many": "print(json.dumps([number, digests + digests[:1]]))",
-    "yes": "print(json.dumps([number, [True] * len(pairs)]))",
-    "words": "print(json.dumps([number, ['equal'] * len(pairs)]))",
-    "almost digests": "print(json.dumps([number, [each + '0' for each in digests]]))",
-    "one text": "print(json.dumps([number, '0' * len(pairs)]))",
+    "booleans": "print(json.dumps([number, [True] * len(pairs)]))",
+    "no digests": "print(json.dumps([number, ['equal'] * len(pairs)]))",
+    "too long digests": "print(json.dumps([number, [digest + '0' for digest in digests]]))",
+    "a string": "print(json.dumps([number, '0' * len(pairs)]))",
     "endless nesting": "print('[' * 200_000)",
-    "wrong once": "print(json.dumps([number, digests]) if number > 1 else 'null')",
+    "malformed once": "print(json.dumps([number, digests]) if number > 1 else 'null')",
     "half a line": "print(json.dumps([number, digests]), end='', flush=True); raise SystemExit",
 }
-LIAR = """
+FAULTY_PROCESS = """
 import json, os, sys
 for line in sys.stdin:
     number, pairs = json.loads(line)
     digests = ["0" * 64] * len(pairs)
     out = sys.stdout
-    {answer}
+    {response}
     sys.stdout.flush()
 """
 
 
-@pytest.mark.parametrize("answer", ANSWERS.values(), ids=list(ANSWERS))
-def test_who_does_not_answer_as_asked_is_not_believed(
-    trees: Path, answer: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(processes, "_PROGRAM", [sys.executable, "-c", LIAR.format(answer=answer)])
-    questions = questions_of(trees)[: 5 * BATCH]
-    with changed(questions[333]):
-        found = digests(questions, 2)
-        assert found == digests(questions, 0)
-    assert [number for number, digest in enumerate(found) if digest is None] == [333]
+def faulty_program(response: str) -> list[str]:
+    return [sys.executable, "-c", FAULTY_PROCESS.format(response=response)]
 
 
-def test_such_a_liar_would_be_believed_if_it_kept_to_the_form(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # So that the test above is known to fail where an answer is not looked at.
-    answer = "print(json.dumps([number, digests]))"
-    monkeypatch.setattr(processes, "_PROGRAM", [sys.executable, "-c", LIAR.format(answer=answer)])
-    assert set(digests(questions_of(trees), 2)) == {"0" * 64}
+@pytest.mark.parametrize("response", RESPONSES.values(), ids=list(RESPONSES))
+def test_malformed_response_is_rejected(trees: Path, response: str) -> None:
+    pairs = pairs_in(trees)[: 5 * BATCH]
+    with changed(pairs[333]):
+        digests = digests_of(pairs, 2, faulty_program(response))
+        assert digests == digests_of(pairs, 0)
+    assert unequal(digests) == [333]
+
+
+def test_well_formed_response_is_accepted(trees: Path) -> None:
+    # This proves that the previous test fails if responses are not checked.
+    program = faulty_program("print(json.dumps([number, digests]))")
+    assert set(digests_of(pairs_in(trees), 2, program)) == {"0" * 64}
 
 
 def children() -> list[psutil.Process]:
@@ -281,111 +293,113 @@ def children() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("victims", [1, 2])
-def test_processes_that_are_killed_in_the_middle_change_nothing(trees: Path, victims: int) -> None:
-    questions = questions_of(trees)
-    with changed(questions[2000]), SmallFileComparer(questions, 2) as equality:
-        found = [equality.digest(number) for number in range(2 * BATCH)]
+def test_killed_process_does_not_change_the_digests(trees: Path, victims: int) -> None:
+    pairs = pairs_in(trees)
+    with changed(pairs[2000]), SmallFileComparer(pairs, 2) as comparer:
+        digests = [comparer.digest(number) for number in range(2 * BATCH)]
         assert len(children()) == 2
         for victim in children()[:victims]:
             victim.kill()
-        found += [equality.digest(number) for number in range(2 * BATCH, MANY)]
-        expected = digests(questions, 0)
-    assert found == expected
+        digests += [comparer.digest(number) for number in range(2 * BATCH, MANY)]
+        expected = digests_of(pairs, 0)
+    assert digests == expected
     assert expected[2000] is None
 
 
-def test_none_is_left_whatever_the_end(trees: Path) -> None:
-    questions = questions_of(trees)
-    with SmallFileComparer(questions, 3) as equality:
-        assert equality.digest(0)
-        begun = children()
-        assert len(begun) == 3
-    with pytest.raises(KeyError), SmallFileComparer(questions, 2):  # noqa: PT012  # the end of the block is what is tested
-        begun += children()
+def test_processes_end_with_the_comparer(trees: Path) -> None:
+    pairs = pairs_in(trees)
+    with SmallFileComparer(pairs, 3) as comparer:
+        assert comparer.digest(0)
+        started = children()
+        assert len(started) == 3
+    with pytest.raises(KeyError), SmallFileComparer(pairs, 2):  # noqa: PT012  # the exit of the block is under test
+        started += children()
         raise KeyError
-    assert len(begun) == 5
-    assert not any(child.is_running() for child in begun)
+    assert len(started) == 5
+    assert not any(child.is_running() for child in started)
 
 
-def test_where_the_system_has_no_process_to_spare_none_is_needed(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "_PROGRAM", [str(trees / "missing")])
-    questions = questions_of(trees)
-    assert None not in digests(questions, 2)
+def test_pairs_are_compared_if_no_process_can_be_started(trees: Path) -> None:
+    assert None not in digests_of(pairs_in(trees), 2, [str(trees / "missing")])
 
 
-def test_processes_are_started_only_where_they_are_worth_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    question = ("left", "right", 1)
+def test_process_count_depends_on_pairs_processors_and_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+    pair = ("left", "right", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
-    assert process_count([question] * 100_000) == 2
-    assert process_count([question] * 1000) == 0
-    assert process_count([question] * 1000 + [None] * 100_000) == 0
+    assert process_count([pair] * 100_000) == 2
+    assert process_count([pair] * 1000) == 0
+    assert process_count([pair] * 1000 + [None] * 100_000) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
-    assert process_count([question] * 100_000) == 0
+    assert process_count([pair] * 100_000) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(1000)))
-    assert process_count([question] * 100_000) < 20
+    assert process_count([pair] * 100_000) < 20
     monkeypatch.setattr(sys, "getfilesystemencoding", lambda: "iso8859-1")
-    assert process_count([question] * 100_000) == 0
+    assert process_count([pair] * 100_000) == 0
 
 
-def judged(trees: Path, spoil: str = "", *, settles: str = "") -> dict[str, FileComparison]:
-    """The judgements of both trees, of which the right one's file `spoil` is gone once they are listed."""
-    left, right = list_directory(trees / "left"), list_directory(trees / "right")
-    match = ModelPair("left", "right", pair_files(left, right))
+def list_trees(trees: Path) -> tuple[Listing, Listing]:
+    return list_directory(trees / "left"), list_directory(trees / "right")
+
+
+def compare_trees(
+    trees: Path,
+    start_comparer: ComparerFactory = start_comparer,
+    *,
+    listings: tuple[Listing, Listing] | None = None,
+    settled_by: str = "",
+) -> dict[str, FileComparison]:
+    """Compare both trees, and return the file comparisons by path. The file `settled_by` settles the verdict."""
     with Storage(None) as storage:
-        artifacts = {
-            name: DirectorySource(trees / name, Location(name, local_path=trees / name), name, storage)
-            for name in ("left", "right")
-        }
-        if spoil:
-            (trees / "right" / spoil).rename(trees / "spoiled")
-        try:
-            (found,) = compare_files([match], artifacts, NoProgress(), lambda each: each.pair.path == settles)
-        finally:
-            if spoil:
-                (trees / "spoiled").rename(trees / "right" / spoil)
-    return {judgement.pair.path: judgement for judgement in found}
+        left, right = (
+            ListedModel(DirectorySource(trees / name, Location(name, local_path=trees / name), name, storage), listing)
+            for name, listing in zip(("left", "right"), listings or list_trees(trees), strict=True)
+        )
+        pair = ModelPair(left, right, pair_files(left.listing, right.listing))
+        files = compare_files([pair], NoProgress(), lambda file: file.pair.path == settled_by, start_comparer)[pair]
+    return {file.pair.path: file for file in files}
 
 
-@pytest.fixture(params=["in processes", "here"])
-def place(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """Where pairs are compared."""
-    count = 2 if request.param == "in processes" else 0
-    monkeypatch.setattr("model_gate.comparison.scheduler.process_count", lambda _: count)
-    return str(request.param)
+@pytest.fixture(params=[2, 0], ids=["two processes", "no process"])
+def fixed_comparer(request: pytest.FixtureRequest) -> ComparerFactory:
+    """Starts comparers with a fixed number of comparison processes."""
+    return lambda pairs: SmallFileComparer(pairs, request.param)
 
 
-@pytest.mark.usefixtures("place")
-def test_a_file_that_vanishes_is_told(trees: Path) -> None:
-    with pytest.raises(ModelGateError) as caught:
-        judged(trees, "01500")
+def test_missing_file_is_an_error(trees: Path, fixed_comparer: ComparerFactory) -> None:
+    listings = list_trees(trees)
+    (trees / "right" / "01500").rename(trees / "moved")
+    try:
+        with pytest.raises(ModelGateError) as caught:
+            compare_trees(trees, fixed_comparer, listings=listings)
+    finally:
+        (trees / "moved").rename(trees / "right" / "01500")
     assert caught.value.message == "Cannot read 01500 of right: No such file or directory."
 
 
-@pytest.mark.usefixtures("place")
-@pytest.mark.parametrize("side", ["left", "right"])
-def test_so_is_one_that_has_another_size_meanwhile(trees: Path, side: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = trees / side / "01500"
+@pytest.mark.parametrize("changed_tree", ["left", "right"])
+def test_file_whose_size_has_changed_is_an_error(
+    trees: Path, changed_tree: str, fixed_comparer: ComparerFactory
+) -> None:
+    file = trees / changed_tree / "01500"
     content = file.read_bytes()
-    listed = {name: list_directory(trees / name) for name in ("left", "right")}
-    monkeypatch.setitem(globals(), "list_directory", lambda root: listed[root.name])
+    listings = list_trees(trees)
     file.write_bytes(content + b"x")
     try:
         with pytest.raises(ModelGateError, match=r"01500 of .* has 9 bytes, but was listed with 8"):
-            judged(trees)
+            compare_trees(trees, fixed_comparer, listings=listings)
     finally:
         file.write_bytes(content)
 
 
-@pytest.mark.usefixtures("place")
-def test_after_what_is_enough_nothing_more_is_compared(trees: Path) -> None:
-    found = judged(trees, settles="01504")
-    order = sorted(found, key=lambda path: (-(found[path].pair.left_size or 0), os.fsencode(path)))
+def test_no_file_is_compared_after_the_verdict_is_settled(trees: Path, fixed_comparer: ComparerFactory) -> None:
+    files = compare_trees(trees, fixed_comparer, settled_by="01504")
+    order = sorted(files, key=lambda path: (-(files[path].pair.left_size or 0), os.fsencode(path)))
     last = order.index("01504")
-    assert [found[path].is_compared for path in order] == [number <= last for number in range(MANY)]
+    assert [files[path].is_compared for path in order] == [number <= last for number in range(MANY)]
 
 
-# The command line, on as many processors as its first argument says, be there one or many.
-ON = """
+# The command line on a simulated number of processors, which is its first argument.
+ON_PROCESSORS = """
 import os, sys
 count = int(sys.argv.pop(1))
 os.sched_getaffinity = lambda _: set(range(count))
@@ -394,11 +408,11 @@ main()
 """
 
 
-def begin(trees: Path, directory: Path, *options: str, processors: int) -> subprocess.Popen[str]:
-    """A diff of both trees, which writes its report into the directory."""
+def start_diff(trees: Path, directory: Path, *options: str, processors: int) -> subprocess.Popen[str]:
+    """Start a diff of both trees, which writes its report into the directory."""
     arguments: list[str | Path] = ["diff", trees / "left", trees / "right", "--report-file", "report.json", *options]
     return subprocess.Popen(
-        [sys.executable, "-c", ON, str(processors), *arguments],
+        [sys.executable, "-c", ON_PROCESSORS, str(processors), *arguments],
         cwd=directory,
         env=clean_environment() | {"MLFLOW_TRACKING_TOKEN": "secret"},
         stdin=subprocess.DEVNULL,
@@ -410,20 +424,20 @@ def begin(trees: Path, directory: Path, *options: str, processors: int) -> subpr
 
 
 def diff(trees: Path, directory: Path, *options: str, processors: int) -> Json:
-    """The report of a diff, without what another run would tell otherwise."""
+    """Return the report of a diff without the fields that differ in each run."""
     directory.mkdir()
-    process = begin(trees, directory, *options, processors=processors)
+    process = start_diff(trees, directory, *options, processors=processors)
     process.communicate(timeout=60)
     report = read_report(directory / "report.json", process.returncode)
     del report["system"]
-    without: Json = json.loads(json.dumps(report).replace(str(directory), ""))
-    return without
+    comparable: Json = json.loads(json.dumps(report).replace(str(directory), ""))
+    return comparable
 
 
 @pytest.mark.parametrize("options", [[], ["--fail-fast"], ["--download-dir", "kept"]], ids=["all", "first", "kept"])
-def test_one_processor_and_several_write_the_same_report(trees: Path, tmp_path: Path, options: list[str]) -> None:
-    questions = questions_of(trees)
-    with changed(questions[2000]), changed(questions[1234]), changed(questions[78]):
+def test_report_does_not_depend_on_the_number_of_processors(trees: Path, tmp_path: Path, options: list[str]) -> None:
+    pairs = pairs_in(trees)
+    with changed(pairs[2000]), changed(pairs[1234]), changed(pairs[78]):
         one = diff(trees, tmp_path / "one", *options, processors=1)
         several = diff(trees, tmp_path / "several", *options, processors=2)
     assert one == several
@@ -431,81 +445,83 @@ def test_one_processor_and_several_write_the_same_report(trees: Path, tmp_path: 
 
 
 @contextmanager
-def held(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A diff of both trees that waits, since its two processes are stopped."""
-    process = begin(trees, directory, processors=2)
-    begun: list[psutil.Process] = []
+def paused_diff(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
+    """A diff of both trees that waits for its two comparison processes, which are suspended."""
+    gate = start_diff(trees, directory, processors=2)
+    suspended: list[psutil.Process] = []
     try:
-        while len(begun) < 2:
-            assert process.poll() is None
-            for each in psutil.Process(process.pid).children():
-                # Not before it is what it will be: until then, the gate cannot go on.
-                if each not in begun and each.cmdline()[1:] == processes._PROGRAM[1:]:
-                    each.suspend()
-                    begun.append(each)
-        await_idle(process.pid)
-        yield process, begun
+        while len(suspended) < 2:
+            assert gate.poll() is None
+            for process in psutil.Process(gate.pid).children():
+                # Before it executes the program, a child has the command line of the gate, which waits for it.
+                if process not in suspended and process.cmdline()[1:] == list(PROGRAM[1:]):
+                    process.suspend()
+                    suspended.append(process)
+        await_idle(gate.pid)
+        yield gate, suspended
     finally:
-        process.kill()
-        process.communicate()
-        for each in begun:
-            if each.is_running():
-                each.kill()
+        gate.kill()
+        gate.communicate()
+        for process in suspended:
+            if process.is_running():
+                process.kill()
 
 
 @pytest.mark.parametrize("number, exit_code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_stopped_gate_leaves_no_process(trees: Path, tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
-    with held(trees, tmp_path) as (gate, begun):
-        # As a terminal sends it: to the whole group.
+def test_stopped_gate_leaves_no_process(trees: Path, tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+    with paused_diff(trees, tmp_path) as (gate, suspended):
+        # A terminal signals the whole process group.
         os.killpg(gate.pid, number)
         stopped = time.monotonic()
         gate.communicate(timeout=20)
         assert time.monotonic() - stopped < 5
         assert gate.returncode == exit_code
-        assert psutil.wait_procs(begun, timeout=5)[1] == []
+        assert psutil.wait_procs(suspended, timeout=5)[1] == []
     assert json.loads((tmp_path / "report.json").read_text())["status"] == "error"
 
 
-def test_no_process_outlives_a_gate_that_is_killed(trees: Path, tmp_path: Path) -> None:
-    with held(trees, tmp_path) as (gate, begun):
+def test_processes_end_if_their_gate_is_killed(trees: Path, tmp_path: Path) -> None:
+    with paused_diff(trees, tmp_path) as (gate, suspended):
         gate.kill()
         gate.wait()
-        for each in begun:
-            each.resume()
-        assert psutil.wait_procs(begun, timeout=5)[1] == []
+        for process in suspended:
+            process.resume()
+        assert psutil.wait_procs(suspended, timeout=5)[1] == []
 
 
-def test_a_process_is_given_no_credential(trees: Path, tmp_path: Path) -> None:
-    with held(trees, tmp_path) as (gate, begun):
+def test_process_receives_no_credential(trees: Path, tmp_path: Path) -> None:
+    with paused_diff(trees, tmp_path) as (gate, suspended):
         assert "secret" in str(psutil.Process(gate.pid).environ())
-        assert not any("secret" in str(each.environ()) for each in begun)
+        assert not any("secret" in str(process.environ()) for process in suspended)
 
 
-def test_a_process_is_in_a_session_of_its_own(trees: Path, tmp_path: Path) -> None:
-    with held(trees, tmp_path) as (_, begun):
-        assert [os.getsid(each.pid) for each in begun] == [each.pid for each in begun]
+def test_process_has_its_own_session(trees: Path, tmp_path: Path) -> None:
+    with paused_diff(trees, tmp_path) as (_, suspended):
+        assert [os.getsid(process.pid) for process in suspended] == [process.pid for process in suspended]
 
 
 @pytest.mark.parametrize("times", [0, 50], ids=["idle", "busy"])
-def test_a_process_ends_when_nobody_asks_any_more(trees: Path, times: int) -> None:
-    with subprocess.Popen(processes._PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+def test_process_ends_with_its_standard_input(trees: Path, times: int) -> None:
+    with subprocess.Popen(PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         try:
             if times:
-                process.stdin.write(json.dumps([0, questions_of(trees) * times]).encode() + b"\n")
+                process.stdin.write(json.dumps([0, pairs_in(trees) * times]).encode() + b"\n")
             process.stdin.close()
             assert process.wait(timeout=5) == 0
         finally:
             process.kill()
 
 
-def test_few_files_start_no_process(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*_: object) -> None:
+def test_processes_are_started_for_many_files_only(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    monkeypatch.setattr(processes, "_Process", refuse)
+    def start_for_more_files(pairs: Sequence[SmallPair | None]) -> SmallFileComparer:
+        return SmallFileComparer(pairs, process_count(pairs, min_pairs=MANY + 1))
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     with pytest.raises(AssertionError, match="a process was started"):
-        judged(trees)
-    monkeypatch.setattr(processes, "_PAIRS_WORTH_PROCESSES", MANY + 1)
-    assert len(judged(trees)) == MANY
+        compare_trees(trees)
+    assert len(compare_trees(trees, start_for_more_files)) == MANY

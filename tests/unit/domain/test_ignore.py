@@ -1,4 +1,4 @@
-"""Paths that a compare file ignores: they do not decide, and are never passed over in silence."""
+"""Paths that a compare file ignores: they do not decide, and every output lists them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from model_gate.comparison.models import SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.location import Location
@@ -20,7 +21,7 @@ from model_gate.errors import ConfigError, InputError
 from model_gate.inputs.compare_file import parse_config
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
-from tests.support.explained import diff, tell
+from tests.support.explained import diff, run_command
 from tests.support.logged_models import LoggedModels
 
 
@@ -38,87 +39,91 @@ from tests.support.logged_models import LoggedModels
         ("a+b (1).txt", ["a+b (1).txt"], ["aab (1).txt"]),
         ("größe", ["größe"], ["gro\u0308ße"]),
         ("a[", ["a["], ["a"]),
+        ("**.log", ["a.log", "a/b.log"], ["a.txt"]),
+        ("a\\b", ["a\\b"], ["ab"]),
     ],
 )
-def test_globs_fit_whole_paths(pattern: str, paths: list[str], others: list[str]) -> None:
+def test_glob_matches_whole_paths(pattern: str, paths: list[str], others: list[str]) -> None:
     ignore = checked_ignore([pattern])
     assert [path for path in (*paths, *others) if ignore.pattern_for(path)] == paths
 
 
 @pytest.mark.parametrize("pattern", ["", "/a", "../a", "a/../b", "a/", "./a", "a//b"])
-def test_what_is_no_path_in_the_model_is_refused(pattern: str) -> None:
+def test_glob_outside_the_model_is_rejected(pattern: str) -> None:
     with pytest.raises(InputError, match="is not a path inside"):
         checked_ignore([pattern])
 
 
 @pytest.mark.parametrize("pattern", ["MLmodel", "*", "**", "ML*", "**/MLmodel", "[A-Z]Lmodel"])
-def test_mlmodel_cannot_be_ignored(pattern: str) -> None:
+def test_glob_that_matches_mlmodel_is_rejected(pattern: str) -> None:
     with pytest.raises(InputError, match="would ignore MLmodel"):
         checked_ignore([pattern])
 
 
-@pytest.mark.parametrize("ignore, text", [("'*'", "would ignore MLmodel"), ("7", "it is text")])
-def test_the_line_of_a_pattern_that_cannot_be_is_told(ignore: str, text: str) -> None:
-    side = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
+@pytest.mark.parametrize("ignore, problem", [("'*'", "would ignore MLmodel"), ("7", "it is text")])
+def test_error_in_a_pattern_has_its_line(ignore: str, problem: str) -> None:
+    server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
     with pytest.raises(ConfigError) as raised:
         parse_config(
-            f"tracking_server_1: {side}\ntracking_server_2: {side}\nignore: [{ignore}]\n".replace("[7]", "7"), "c"
+            f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore: [{ignore}]\n".replace("[7]", "7"),
+            "c",
+            {},
         )
     assert raised.value.message.startswith("c, line 3, ignore")
-    assert text in raised.value.message
+    assert problem in raised.value.message
 
 
 BASE = {"MLmodel": "run_id: 1\n", "model.bin": "weights", "README.md": "read", "notes/a.txt": "a"}
 
 
 def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_model: str = "") -> Comparison:
-    """Compare the base with a model that has these files too, or others in their place."""
+    """Compare the base model with a copy in which these files are added or replaced."""
     with Storage(None) as storage:
-        sides = []
+        models = []
         for name, files in (("left", BASE), ("right", BASE | changed)):
             root = directory / name
             for path, content in files.items():
                 (root / path).parent.mkdir(parents=True, exist_ok=True)
                 (root / path).write_text(content)
             artifacts = DirectorySource(root, Location(str(root), local_path=root), name, storage)
-            sides.append(SelectedModel(name, artifacts, native_model))
-        return compare_models({"it": (sides[0], sides[1])}, NoProgress(), checked_ignore(ignore))["it"]
+            models.append(SelectedModel(artifacts, native_model))
+        return compare_models([SelectedPair(models[0], models[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
-def test_what_is_not_ignored_decides(tmp_path: Path) -> None:
-    found = compare(tmp_path, {"README.md": "written", "model.bin": "WEIGHTS"}, ["*.md"])
-    assert (found.equals, found.equivalent) == (False, False)
-    assert [each.path for each in found.differences] == ["model.bin"]
-    assert [(each.path, each.equals) for each in found.ignored] == [("README.md", False)]
+def test_paths_that_are_not_ignored_decide(tmp_path: Path) -> None:
+    comparison = compare(tmp_path, {"README.md": "written", "model.bin": "WEIGHTS"}, ["*.md"])
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+    assert [difference.path for difference in comparison.differences] == ["model.bin"]
+    assert [(ignored.path, ignored.equals) for ignored in comparison.ignored] == [("README.md", False)]
 
 
-def test_what_is_ignored_does_not_make_the_rest_go_uncompared(tmp_path: Path) -> None:
+def test_ignored_difference_in_size_does_not_decide(tmp_path: Path) -> None:
     left, right = (Listing({"MLmodel": 1, "a.md": size, "model.bin": 9}) for size in (1, 2))
     pairing = pair_files(left, right)
     assert pairing.is_decided
     assert not pairing.ignoring(checked_ignore(["*.md"])).is_decided
 
 
-def test_a_directory_in_place_of_an_ignored_file_does_not_decide(tmp_path: Path) -> None:
+def test_directory_in_place_of_an_ignored_file_does_not_decide(tmp_path: Path) -> None:
     left, right = Listing({"MLmodel": 1, "extra": 1}), Listing({"MLmodel": 1, "extra/a": 1})
     assert pair_files(left, right).is_decided
     assert not pair_files(left, right).ignoring(checked_ignore(["extra"])).is_decided
 
 
-def test_ignoring_all_of_the_native_model_is_an_error(tmp_path: Path) -> None:
+def test_glob_that_matches_the_whole_native_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is nothing to compare"):
         compare(tmp_path, {}, ["*.bin"], native_model="model.bin")
 
 
-def test_beside_the_native_model_ignored_paths_are_listed_too(tmp_path: Path) -> None:
-    found = compare(tmp_path, {"README.md": "written"}, ["*.md"], native_model="model.bin")
-    assert found.rest is not None
-    assert (found.equals, found.rest.equals, found.rest.differences) == (True, True, ())
-    assert [each.path for each in found.ignored] == ["README.md"]
+def test_ignored_paths_outside_the_native_model_are_listed(tmp_path: Path) -> None:
+    comparison = compare(tmp_path, {"README.md": "written"}, ["*.md"], native_model="model.bin")
+    assert comparison.rest is not None
+    assert (comparison.equals, comparison.rest.equals, comparison.rest.differences) == (True, True, ())
+    assert [ignored.path for ignored in comparison.ignored] == ["README.md"]
 
 
 def register(client: MlflowClient, directory: Path, files: dict[str, str]) -> int:
-    """Register these files as a version of the model `m`."""
+    """Register these files as a version of the model `m`, and return its number."""
     run = client.create_run(client.create_experiment(directory.name, artifact_location=str(directory)))
     for path, content in files.items():
         client.log_text(run.info.run_id, content, f"model/{path}")
@@ -126,9 +131,7 @@ def register(client: MlflowClient, directory: Path, files: dict[str, str]) -> in
 
 
 @pytest.mark.xdist_group("logged_models")
-def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_them(
-    logged: LoggedModels, tmp_path: Path
-) -> None:
+def test_report_and_terminal_list_ignored_paths_and_whether_they_differ(logged: LoggedModels, tmp_path: Path) -> None:
     uri = logged.first.host
     client = MlflowClient(uri)
     client.create_registered_model("m")
@@ -139,10 +142,10 @@ def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_th
         config[f"tracking_server_{number}"] = {"host": uri, "model": "m", "version_or_stage": version}
     (tmp_path / "compare.yaml").write_text(json.dumps(config))
 
-    told = tell(tmp_path, "compare", "--config-file", tmp_path / "compare.yaml")
+    result = run_command(tmp_path, "compare", "--config-file", tmp_path / "compare.yaml")
 
-    assert (told.exit_code, told.report["status"]) == (0, "equal"), told.text
-    comparison = told.report["run_model_comparison"]
+    assert (result.exit_code, result.report["status"]) == (0, "equal"), result.text
+    comparison = result.report["run_model_comparison"]
     assert comparison["ignored"] == {
         "patterns": ["*.md", "notes/**", "gone/**"],
         "count": 3,
@@ -154,17 +157,17 @@ def test_ignored_paths_are_listed_in_report_and_verdict_with_what_is_known_of_th
         ],
     }
     assert (comparison["compared"], comparison["differences"]) == (2, [])
-    # The digests are of all files, so that nobody takes the two for the same.
+    # The digests cover all files, ignored ones included.
     assert comparison["tracking_server_1"]["hash"] != comparison["tracking_server_2"]["hash"]
-    assert "EQUAL (3 paths ignored, 2 known to differ)" in told.text
+    assert "EQUAL (3 paths ignored, 2 known to differ)" in result.text
     for line in ("ignored: README.md (differs)", "ignored: notes/a.txt (the same)", "ignored: nothing by gone/**"):
-        assert line in told.text
+        assert line in result.text
 
 
-def test_without_patterns_nothing_is_said_of_ignored_paths(tmp_path: Path) -> None:
-    for side in ("left", "right"):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "MLmodel").write_text("run_id: 1\n")
-    told = diff(tmp_path, tmp_path / "left", tmp_path / "right")
-    assert "ignored" not in told.comparison
-    assert "ignored" not in told.text
+def test_output_without_patterns_does_not_mention_ignored_paths(tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text("run_id: 1\n")
+    result = diff(tmp_path, tmp_path / "left", tmp_path / "right")
+    assert "ignored" not in result.comparison
+    assert "ignored" not in result.text

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.comparison.models import SelectedModel, compare_models
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.difference import DifferenceKind
 from model_gate.domain.location import Location
 from model_gate.domain.model import Listing
 from model_gate.domain.pairing import pair_files
 from model_gate.domain.result import Comparison
-from model_gate.domain.roles import ComparisonName
 from model_gate.errors import ModelError
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
@@ -25,12 +25,10 @@ def compared(left: Path, right: Path, left_native: str, right_native: str) -> Co
     """Return the comparison of two models by their native models."""
     with Storage(None) as storage:
         models = [
-            SelectedModel(name, DirectorySource(path, Location(str(path), local_path=path), name, storage), native)
+            SelectedModel(DirectorySource(path, Location(str(path), local_path=path), name, storage), native)
             for name, path, native in (("1", left, left_native), ("2", right, right_native))
         ]
-        return compare_models({ComparisonName.COMPARISON: (models[0], models[1])}, NoProgress())[
-            ComparisonName.COMPARISON
-        ]
+        return compare_models([SelectedPair(models[0], models[1])], NoProgress())[0]
 
 
 def make_models(tmp_path: Path, left: Tree, right: Tree) -> tuple[Path, Path]:

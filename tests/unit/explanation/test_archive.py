@@ -1,4 +1,4 @@
-"""Zip-based models: the members are the model, times and order of members are not."""
+"""Zip-based files: the members are compared, and their times, order and compression are not."""
 
 from __future__ import annotations
 
@@ -32,33 +32,33 @@ CHANGED = {**MEMBERS, "model/data/0": bytes(range(199)) + b"\0"}
     ],
     ids=["times", "order", "compression", "comment"],
 )
-def test_the_same_members_are_equivalent(name: str, other: bytes, tmp_path: Path) -> None:
-    found = explain(tmp_path, name, zipped(MEMBERS), other)
-    assert found.rewrite_reason == found.summary == "same members, different archive metadata"
+def test_archives_with_equal_members_are_equivalent(name: str, other: bytes, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, name, zipped(MEMBERS), other)
+    assert explanation.rewrite_reason == explanation.summary == "same members, different archive metadata"
 
 
-def test_a_member_that_differs_is_named(tmp_path: Path) -> None:
-    found = explain(tmp_path, "model.pt", zipped(MEMBERS), zipped(CHANGED, year=2026))
-    assert found.rewrite_reason == ""
-    assert [each.field for each in found.fields] == ["model/data/0"]
-    assert found.summary == "model/data/0: 1 of 200 bytes differ"
+def test_differing_member_is_named(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.pt", zipped(MEMBERS), zipped(CHANGED, year=2026))
+    assert explanation.rewrite_reason == ""
+    assert [change.field for change in explanation.fields] == ["model/data/0"]
+    assert explanation.summary == "model/data/0: 1 of 200 bytes differ"
 
 
-def test_members_that_came_and_went_are_named(tmp_path: Path) -> None:
-    found = explain(tmp_path, "model.pt", zipped({"a": b"1", "b": b"2"}), zipped({"a": b"1", "c": b"2"}))
-    assert [(each.field, each.left, each.right) for each in found.fields] == [
+def test_added_and_removed_members_are_named(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.pt", zipped({"a": b"1", "b": b"2"}), zipped({"a": b"1", "c": b"2"}))
+    assert [(change.field, change.left, change.right) for change in explanation.fields] == [
         ("b", "1 byte", None),
         ("c", None, "1 byte"),
     ]
-    assert found.rewrite_reason == ""
+    assert explanation.rewrite_reason == ""
 
 
-def test_a_checksum_that_lies_does_not_make_members_the_same(tmp_path: Path) -> None:
+def test_forged_checksum_does_not_make_members_equal(tmp_path: Path) -> None:
     left, right = zipped({"a": b"left"}), bytearray(zipped({"a": b"rite"}))
     checksum = struct.pack("<I", zipfile.ZipFile(io.BytesIO(left)).getinfo("a").CRC)
-    own = struct.pack("<I", zipfile.ZipFile(io.BytesIO(bytes(right))).getinfo("a").CRC)
-    found = explain(tmp_path, "model.pt", left, bytes(right).replace(own, checksum))
-    assert found.rewrite_reason == ""
+    original = struct.pack("<I", zipfile.ZipFile(io.BytesIO(bytes(right))).getinfo("a").CRC)
+    explanation = explain(tmp_path, "model.pt", left, bytes(right).replace(original, checksum))
+    assert explanation.rewrite_reason == ""
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_a_checksum_that_lies_does_not_make_members_the_same(tmp_path: Path) -> 
         (lambda data: data + b"more", "follows its end"),
         (lambda data: data[:-30], "no end record"),
     ],
-    ids=["before", "behind", "cut off"],
+    ids=["bytes before", "bytes after", "truncated"],
 )
-def test_what_readers_would_not_agree_on_is_not_equivalent(change: object, reason: str, tmp_path: Path) -> None:
+def test_archive_with_extra_or_missing_bytes_is_not_equivalent(change: object, reason: str, tmp_path: Path) -> None:
     data = zipped(MEMBERS)
-    found = explain(tmp_path, "model.pt", data, change(data))  # type: ignore[operator]
-    assert found.rewrite_reason == ""
+    explanation = explain(tmp_path, "model.pt", data, change(data))  # type: ignore[operator]
+    assert explanation.rewrite_reason == ""
 
 
 def test_bytes_between_members_are_not_equivalent(tmp_path: Path) -> None:
@@ -90,40 +90,40 @@ def test_bytes_between_members_are_not_equivalent(tmp_path: Path) -> None:
         + b"\0\0"
     )
     with zipfile.ZipFile(io.BytesIO(moved)) as archive:
-        assert archive.read("a") == b"1", "this test makes no archive"
-    found = explain(tmp_path, "model.pt", data, moved)
-    assert found.rewrite_reason == ""
-    assert "between its members" in found.note
+        assert archive.read("a") == b"1", "the test data is not a valid archive"
+    explanation = explain(tmp_path, "model.pt", data, moved)
+    assert explanation.rewrite_reason == ""
+    assert "between its members" in explanation.note
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_a_member_that_is_there_twice_is_not_equivalent(tmp_path: Path) -> None:
-    def twice(first: bytes, second: bytes) -> bytes:
+def test_archive_with_duplicate_member_is_not_equivalent(tmp_path: Path) -> None:
+    def duplicate(first: bytes, second: bytes) -> bytes:
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w") as archive:
             archive.writestr("a", first)
             archive.writestr("a", second)
         return target.getvalue()
 
-    found = explain(tmp_path, "model.pt", twice(b"1", b"2"), twice(b"3", b"2"))
-    assert found.rewrite_reason == ""
-    assert "the same name" in found.note
+    explanation = explain(tmp_path, "model.pt", duplicate(b"1", b"2"), duplicate(b"3", b"2"))
+    assert explanation.rewrite_reason == ""
+    assert "the same name" in explanation.note
 
 
-def test_an_archive_of_an_unknown_format_is_explained_but_not_equivalent(tmp_path: Path) -> None:
-    found = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
-    assert found.summary == "same members, different archive metadata"
-    assert found.rewrite_reason == ""
+def test_archive_of_unknown_format_is_explained_but_not_equivalent(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
+    assert explanation.summary == "same members, different archive metadata"
+    assert explanation.rewrite_reason == ""
 
 
-def test_npz_names_the_array_that_changed(tmp_path: Path) -> None:
+def test_changed_array_in_npz_is_named(tmp_path: Path) -> None:
     def npz(value: float) -> bytes:
         target = io.BytesIO()
         np.savez(target, weights=np.array([1.0, 2.0, value]), bias=np.zeros(2))
         return target.getvalue()
 
-    found = explain(tmp_path, "model.npz", npz(3.0), npz(3.5))
-    assert found.summary == "weights.npy: 1 of 3 elements changed, largest difference 0.5"
+    explanation = explain(tmp_path, "model.npz", npz(3.0), npz(3.5))
+    assert explanation.summary == "weights.npy: 1 of 3 elements changed, largest difference 0.5"
 
 
 KERAS_CONFIG = {
@@ -133,7 +133,7 @@ KERAS_CONFIG = {
 
 
 def keras(config: object, date: str, weights: bytes = b"weights") -> bytes:
-    """The members of a Keras 3 file, as Keras writes them."""
+    """Return a Keras 3 file with the members that Keras writes."""
     metadata = {"keras_version": "3.5.0", "date_saved": date}
     return zipped(
         {
@@ -144,35 +144,35 @@ def keras(config: object, date: str, weights: bytes = b"weights") -> bytes:
     )
 
 
-def test_keras_saved_again_is_equivalent(tmp_path: Path) -> None:
+def test_keras_model_saved_again_is_equivalent(tmp_path: Path) -> None:
     again = json.loads(json.dumps(KERAS_CONFIG).replace("139896289479312", "139859625101392"))
-    found = explain(
+    explanation = explain(
         tmp_path, "model.keras", keras(KERAS_CONFIG, "2026-01-01@12:00:00"), keras(again, "2026-01-02@09:00:00")
     )
-    assert "what Keras writes anew into config.json, metadata.json" in found.rewrite_reason
+    assert "what Keras writes anew into config.json, metadata.json" in explanation.rewrite_reason
 
 
 @pytest.mark.parametrize(
     "old, new", [('"units": 3', '"units": 4'), ('"units": 3', '"units": 3.0'), ('"shared_object_id"', '"id"')]
 )
-def test_keras_with_another_configuration_is_not_equivalent(old: str, new: str, tmp_path: Path) -> None:
+def test_keras_model_with_changed_configuration_is_not_equivalent(old: str, new: str, tmp_path: Path) -> None:
     other = json.loads(json.dumps(KERAS_CONFIG).replace(old, new))
-    found = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "b"))
-    assert found.rewrite_reason == ""
-    assert field_of(found, "config.json").meaning
+    explanation = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "b"))
+    assert explanation.rewrite_reason == ""
+    assert field_of(explanation, "config.json").meaning
 
 
-def test_objects_that_are_no_longer_one_and_the_same_are_not_equivalent(tmp_path: Path) -> None:
+def test_keras_model_with_object_no_longer_shared_is_not_equivalent(tmp_path: Path) -> None:
     other = json.loads(json.dumps(KERAS_CONFIG))
     other["config"]["layers"][1]["shared_object_id"] += 1
-    found = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "a"))
-    assert found.rewrite_reason == ""
+    explanation = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "a"))
+    assert explanation.rewrite_reason == ""
 
 
-def test_skops_dumped_again_with_other_addresses_is_equivalent(tmp_path: Path) -> None:
+def test_skops_file_with_other_memory_addresses_is_equivalent(tmp_path: Path) -> None:
     left, right = ({"a": np.arange(4.0), "b": np.arange(3)} for _ in range(2))
-    found = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(right))
-    assert "what skops writes anew" in found.rewrite_reason, found
+    explanation = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(right))
+    assert "what skops writes anew" in explanation.rewrite_reason, explanation
 
 
 @pytest.mark.parametrize(
@@ -185,14 +185,14 @@ def test_skops_dumped_again_with_other_addresses_is_equivalent(tmp_path: Path) -
     ],
     ids=["changed", "swapped", "removed", "added"],
 )
-def test_skops_with_other_content_is_not_equivalent(other: dict[str, object], tmp_path: Path) -> None:
+def test_skops_file_with_other_content_is_not_equivalent(other: dict[str, object], tmp_path: Path) -> None:
     left = {"a": np.arange(4.0), "b": np.arange(3)}
-    found = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(other))
-    assert found.rewrite_reason == "", found
-    assert found.fields
+    explanation = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(other))
+    assert explanation.rewrite_reason == "", explanation
+    assert explanation.fields
 
 
-def test_an_archive_of_another_size_is_looked_at_before_it_is_called_different(tmp_path: Path) -> None:
+def test_archives_of_different_size_can_be_equivalent(tmp_path: Path) -> None:
     for name, content in (
         ("left", zipped(MEMBERS)),
         ("right", zipped(MEMBERS, comment=b"longer")),
@@ -200,12 +200,12 @@ def test_an_archive_of_another_size_is_looked_at_before_it_is_called_different(t
         (tmp_path / name / "data").mkdir(parents=True)
         (tmp_path / name / "MLmodel").write_text(f"run_id: {name}\n")
         (tmp_path / name / "data" / "model.pth").write_bytes(content)
-    told = diff(tmp_path, tmp_path / "left", tmp_path / "right", "--require", "equivalent")
-    assert (told.exit_code, told.verdict) == (0, "equivalent"), told.text
+    result = diff(tmp_path, tmp_path / "left", tmp_path / "right", "--require", "equivalent")
+    assert (result.exit_code, result.verdict) == (0, "equivalent"), result.text
 
 
 @pytest.mark.parametrize("name", ["model.skops", "data/model.pth", "model.keras", "arrays.npz"])
-def test_another_size_of_an_archive_does_not_decide(name: str) -> None:
+def test_different_archive_sizes_do_not_decide_the_verdict(name: str) -> None:
     left, right = (Listing({"MLmodel": 10, name: size}) for size in (100, 101))
     assert not pair_files(left, right).is_decided
     assert pair_files(left, Listing({"MLmodel": 10})).is_decided

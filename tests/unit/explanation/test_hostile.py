@@ -1,4 +1,4 @@
-"""Hostile and broken files: bounded time and memory, nothing executed, and the verdict stands."""
+"""Hostile and damaged files: time and memory are bounded, nothing is executed, and the verdict is unchanged."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ import time
 import zipfile
 from collections.abc import Callable
 from functools import cache
+from itertools import count
 from pathlib import Path
 
 import pytest
 
-from model_gate.explanation import Explainer, kinds
-from model_gate.explanation.content import ContentPair
-from model_gate.explanation.kinds import FILE_KINDS, FileKind
+from model_gate.explanation import Explainer
+from model_gate.explanation.content import Content, ContentPair
+from model_gate.explanation.kinds import FILE_KINDS, FileKind, explain_pair
 from tests.support.explained import diff, explain, safetensors, zipped
+from tests.support.twins import two_files
 
 _MIB = 1024 * 1024
 
 
 @cache
 def zip_bomb(seed: int) -> bytes:
-    """An archive of some hundred kilobytes that unpacks to 300 MB."""
+    """Return an archive of a few hundred kilobytes that unpacks to 300 MB."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("seed", str(seed))
@@ -38,14 +40,14 @@ def zip_bomb(seed: int) -> bytes:
     return target.getvalue()
 
 
-def small_bomb(seed: int) -> bytes:
-    """One that says of its member that it is small."""
+def disguised_zip_bomb(seed: int) -> bytes:
+    """Return an archive with a member of 32 MiB that declares a size of 100 bytes."""
     data = zipped({"schema.json": bytes(_MIB) * 32, "seed": str(seed).encode()}, method=zipfile.ZIP_DEFLATED)
     return data.replace(struct.pack("<I", 32 * _MIB), struct.pack("<I", 100))
 
 
-def overlapping(seed: int) -> bytes:
-    """Many members that share the same packed bytes."""
+def overlapping_members(seed: int) -> bytes:
+    """Return an archive with 50 members that share the same compressed bytes."""
     data = zipped({"a": bytes([seed]) * _MIB}, method=zipfile.ZIP_DEFLATED)
     start, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
     entry = data[start:end]
@@ -55,7 +57,7 @@ def overlapping(seed: int) -> bytes:
 
 
 def huge_directory(seed: int) -> bytes:
-    """An end record that speaks of a directory of gigabytes."""
+    """Return an archive whose end record declares a directory of 2 GiB."""
     return b"PK\x03\x04" + bytes(40) + struct.pack("<4sHHHHIIH", b"PK\x05\x06", 0, 0, 9, 9, 2**31 + seed, 0, 0)
 
 
@@ -70,7 +72,7 @@ def recursive_yaml(seed: int) -> bytes:
 
 
 def long_keys(seed: int) -> bytes:
-    """Paths that would take gigabytes if each were written out."""
+    """Return YAML whose paths would take 50 GB as text."""
     return f"{'k' * 500_000}: [{', '.join([str(seed)] * 100_000)}]\n".encode()
 
 
@@ -116,7 +118,7 @@ def npy_nested(seed: int) -> bytes:
 
 
 class Exploit:
-    """Touches a file when it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
@@ -134,7 +136,7 @@ def truncated_pickle(seed: int) -> bytes:
 
 
 def pickle_of_gigabytes(seed: int) -> bytes:
-    """One that announces a value much longer than the file."""
+    """Return a pickle that declares a value of 1 TiB."""
     return b"\x80\x04\x8e" + struct.pack("<Q", 2**40 + seed) + b"x"
 
 
@@ -142,8 +144,8 @@ def many_opcodes(seed: int) -> bytes:
     return b"\x80\x04" + b"N0" * 2_000_000 + b"K" + bytes([seed]) + b"."
 
 
-def memo_of_texts(seed: int) -> bytes:
-    """Long texts, each remembered."""
+def long_texts_in_memo(seed: int) -> bytes:
+    """Return a pickle with 400 long texts in its memo."""
     text = b"X" + struct.pack("<I", 60_000) + b"a" * 60_000
     return b"\x80\x04" + (text + b"\x94") * 400 + b"K" + bytes([seed]) + b"."
 
@@ -156,19 +158,19 @@ def long_line(seed: int) -> bytes:
     return b"\x80\x04I" + b"1" * 1_000_000 + str(seed).encode() + b"\n."
 
 
-def unlike_lines(seed: int) -> bytes:
-    """What line diffs are slow for."""
+def repetitive_lines(seed: int) -> bytes:
+    """Return a text on which difflib is slow: many lines, few of them distinct."""
     return "\n".join(str((number * 7_919 + seed) % 31) for number in range(990)).encode()
 
 
-def requirement_for_regular_expressions(seed: int) -> bytes:
+def long_requirement(seed: int) -> bytes:
     return b"a" + b"-" * 900_000 + str(seed).encode()
 
 
 HOSTILE: list[tuple[str, Callable[[int], bytes]]] = [
     ("model.pt", zip_bomb),
-    ("model.skops", small_bomb),
-    ("model.pt", overlapping),
+    ("model.skops", disguised_zip_bomb),
+    ("model.pt", overlapping_members),
     ("model.pt", huge_directory),
     ("MLmodel", yaml_bomb),
     ("conda.yaml", yaml_bomb),
@@ -186,15 +188,15 @@ HOSTILE: list[tuple[str, Callable[[int], bytes]]] = [
     ("a.npy", npy_nested),
     ("model.pkl", truncated_pickle),
     ("model.pkl", pickle_of_gigabytes),
-    ("requirements.txt", requirement_for_regular_expressions),
+    ("requirements.txt", long_requirement),
     ("model.pkl", long_line),
 ]
-HEAVY: list[tuple[str, Callable[[int], bytes]]] = [
+EXPENSIVE: list[tuple[str, Callable[[int], bytes]]] = [
     ("model.pkl", exploit),
     ("model.pkl", many_opcodes),
-    ("model.pkl", memo_of_texts),
+    ("model.pkl", long_texts_in_memo),
     ("model.pkl", long_number),
-    ("a.txt", unlike_lines),
+    ("a.txt", repetitive_lines),
 ]
 
 
@@ -203,45 +205,45 @@ def _name(value: object) -> str:
 
 
 @pytest.mark.parametrize("name, make", HOSTILE, ids=_name)
-def test_a_hostile_file_could_not_be_explained_and_is_different_all_the_same(
+def test_hostile_file_gets_a_note_and_is_different(
     name: str, make: Callable[[int], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     started = time.process_time()
-    found = explain(tmp_path, name, make(1), make(2))
+    explanation = explain(tmp_path, name, make(1), make(2))
     assert time.process_time() - started < 10
-    assert found.note.startswith("could not be explained as"), found
-    assert found.rewrite_reason == ""
-    assert found.summary
+    assert explanation.note.startswith("could not be explained as"), explanation
+    assert explanation.rewrite_reason == ""
+    assert explanation.summary
     assert not (tmp_path / "executed").exists()
 
 
-@pytest.mark.parametrize("name, make", HEAVY, ids=_name)
-def test_what_is_heavy_is_explained_in_bounds(
+@pytest.mark.parametrize("name, make", EXPENSIVE, ids=_name)
+def test_expensive_file_is_explained_in_bounded_time(
     name: str, make: Callable[[int], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     started = time.process_time()
-    found = explain(tmp_path, name, make(1), make(2))
+    explanation = explain(tmp_path, name, make(1), make(2))
     assert time.process_time() - started < 10
-    assert (found.note, found.rewrite_reason) == ("", "")
-    assert found.summary
+    assert (explanation.note, explanation.rewrite_reason) == ("", "")
+    assert explanation.summary
     assert not (tmp_path / "executed").exists()
 
 
-def test_what_a_pickle_would_execute_is_named(tmp_path: Path) -> None:
-    found = explain(tmp_path, "model.pkl", pickle.dumps([1]), exploit(1))
-    assert "posix.system" in found.summary
+def test_function_that_a_pickle_would_call_is_named(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.pkl", pickle.dumps([1]), exploit(1))
+    assert "posix.system" in explanation.summary
 
 
-_LIMITED = """
+_EXPLAIN_WITH_MEMORY_LIMIT = """
 import resource, sys
 from model_gate.explanation import Explainer
 resource.setrlimit(resource.RLIMIT_AS, (1_500_000_000, 1_500_000_000))
-found = Explainer().explain(*sys.argv[1:])
-# Not ru_maxrss, which begins with that of the process that started this one.
+explanation = Explainer().explain(*sys.argv[1:])
+# VmHWM is used because ru_maxrss includes the memory of the parent before exec.
 peak = next(line for line in open("/proc/self/status") if line.startswith("VmHWM:"))
-print(int(peak.split()[1]) // 1024, found.rewrite_reason, sep="|")
+print(int(peak.split()[1]) // 1024, explanation.rewrite_reason, sep="|")
 """
 
 
@@ -249,31 +251,31 @@ print(int(peak.split()[1]) // 1024, found.rewrite_reason, sep="|")
     "name, make",
     [
         ("model.pt", zip_bomb),
-        ("model.skops", small_bomb),
+        ("model.skops", disguised_zip_bomb),
         ("MLmodel", yaml_bomb),
         ("a.yaml", long_keys),
-        ("model.pkl", memo_of_texts),
+        ("model.pkl", long_texts_in_memo),
         ("model.pkl", pickle_of_gigabytes),
         ("m.safetensors", header_of_gigabytes),
     ],
     ids=_name,
 )
-def test_a_hostile_file_does_not_take_much_memory(name: str, make: Callable[[int], bytes], tmp_path: Path) -> None:
+def test_hostile_file_is_explained_in_bounded_memory(name: str, make: Callable[[int], bytes], tmp_path: Path) -> None:
     for seed in (1, 2):
         (tmp_path / str(seed)).write_bytes(make(seed))
-    ended = subprocess.run(
-        [sys.executable, "-c", _LIMITED, name, tmp_path / "1", tmp_path / "2"],
+    process = subprocess.run(
+        [sys.executable, "-c", _EXPLAIN_WITH_MEMORY_LIMIT, name, tmp_path / "1", tmp_path / "2"],
         check=True,
         capture_output=True,
         text=True,
         timeout=100,
     )
-    mebibytes, identity = ended.stdout.strip().split("|")
-    assert (int(mebibytes) < 300, identity) == (True, "")
+    mebibytes, rewrite_reason = process.stdout.strip().split("|")
+    assert (int(mebibytes) < 300, rewrite_reason) == (True, "")
 
 
-def sparse(file: Path, size: int, last: bytes) -> str:
-    """A file that is all hole but for its last byte."""
+def write_sparse(file: Path, size: int, last: bytes) -> str:
+    """Write a sparse file whose only data is the last byte, and return its path."""
     with file.open("wb") as stream:
         stream.truncate(size - 1)
         stream.seek(0, os.SEEK_END)
@@ -281,59 +283,66 @@ def sparse(file: Path, size: int, last: bytes) -> str:
     return str(file)
 
 
-def test_two_sparse_files_of_2_gb_are_explained(tmp_path: Path) -> None:
+def test_sparse_files_of_2_gib_are_explained(tmp_path: Path) -> None:
     size = 2 * 1024**3
-    paths = sparse(tmp_path / "left", size, b"\1"), sparse(tmp_path / "right", size, b"\2")
+    paths = write_sparse(tmp_path / "left", size, b"\1"), write_sparse(tmp_path / "right", size, b"\2")
     assert Explainer().explain("weights.bin", *paths).summary == "1 of 2,147,483,648 bytes differ"
 
 
-def test_two_sparse_files_are_different(tmp_path: Path) -> None:
-    for side, last in (("left", b"\1"), ("right", b"\2")):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "MLmodel").write_text("run_id: 1\n")
-        sparse(tmp_path / side / "weights.bin", 128 * _MIB, last)
-    told = diff(tmp_path, tmp_path / "left", tmp_path / "right")
-    assert (told.exit_code, told.verdict) == (1, "different"), told.text
-    assert told.difference("weights.bin")["explanation"]["summary"] == "1 of 134,217,728 bytes differ"
+def test_sparse_files_with_one_differing_byte_are_different(tmp_path: Path) -> None:
+    for half, last in (("left", b"\1"), ("right", b"\2")):
+        (tmp_path / half).mkdir()
+        (tmp_path / half / "MLmodel").write_text("run_id: 1\n")
+        write_sparse(tmp_path / half / "weights.bin", 128 * _MIB, last)
+    result = diff(tmp_path, tmp_path / "left", tmp_path / "right")
+    assert (result.exit_code, result.verdict) == (1, "different"), result.text
+    assert result.difference("weights.bin")["explanation"]["summary"] == "1 of 134,217,728 bytes differ"
 
 
-def test_the_verdict_and_the_report_stand_with_hostile_files(tmp_path: Path) -> None:
-    # The last one of each name.
-    made = {name: make for name, make in HOSTILE if make is not zip_bomb}
-    for seed, side in ((1, "left"), (2, "right")):
-        (tmp_path / side).mkdir()
-        (tmp_path / side / "MLmodel").write_text(f"run_id: {seed}\n")
-        for name, make in made.items():
+def test_models_with_hostile_files_get_a_verdict_and_a_report(tmp_path: Path) -> None:
+    # Of several files with the same name, the last one is used.
+    makers = {name: make for name, make in HOSTILE if make is not zip_bomb}
+    for seed, half in ((1, "left"), (2, "right")):
+        (tmp_path / half).mkdir()
+        (tmp_path / half / "MLmodel").write_text(f"run_id: {seed}\n")
+        for name, make in makers.items():
             if name != "MLmodel":
-                (tmp_path / side / name).write_bytes(make(seed))
-    told = diff(tmp_path, tmp_path / "left", tmp_path / "right", "--require", "equivalent")
-    assert (told.exit_code, told.verdict) == (1, "different"), told.text
-    assert {each["path"] for each in told.comparison["differences"]} == {*made, "MLmodel"}
-    notes = [each["explanation"].get("note", "") for each in told.comparison["differences"]]
-    assert sum(note.startswith("could not be explained") for note in notes) == len(made) - 1
-    assert "could not be explained" in told.text
+                (tmp_path / half / name).write_bytes(make(seed))
+    result = diff(tmp_path, tmp_path / "left", tmp_path / "right", "--require", "equivalent")
+    assert (result.exit_code, result.verdict) == (1, "different"), result.text
+    assert {entry["path"] for entry in result.comparison["differences"]} == {*makers, "MLmodel"}
+    notes = [entry["explanation"].get("note", "") for entry in result.comparison["differences"]]
+    assert sum(note.startswith("could not be explained") for note in notes) == len(makers) - 1
+    assert "could not be explained" in result.text
 
 
-def test_a_defect_of_an_explainer_is_no_error_of_the_gate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_kind_that_raises_is_skipped_with_a_note() -> None:
     def fail(pair: ContentPair) -> None:
         raise MemoryError(pair.path)
 
     broken = FileKind("broken", lambda _: True, fail)
-    monkeypatch.setattr(kinds, "FILE_KINDS", (broken, *FILE_KINDS))
-    found = explain(tmp_path, "a.txt", b"a", b"b")
-    assert found.note == "could not be explained as broken: MemoryError"
-    assert found.kind == "text"
+    pair = ContentPair("a.txt", Content.of_bytes(b"a"), Content.of_bytes(b"b"))
+    explanation = explain_pair(pair, kinds=(broken, *FILE_KINDS))
+    assert explanation.note == "could not be explained as broken: MemoryError"
+    assert explanation.kind == "text"
 
 
-def test_files_that_are_gone_are_no_error_either(tmp_path: Path) -> None:
-    found = Explainer().explain("a.txt", str(tmp_path / "gone"), str(tmp_path / "too"))
-    assert found.note == "could not be explained: FileNotFoundError"
+def test_missing_files_get_a_note(tmp_path: Path) -> None:
+    explanation = Explainer().explain("a.txt", str(tmp_path / "missing"), str(tmp_path / "missing too"))
+    assert explanation.note == "could not be explained: FileNotFoundError"
 
 
-def test_once_the_time_is_used_up_only_what_may_be_equivalent_is_explained(tmp_path: Path) -> None:
-    for name in ("left", "right"):
-        (tmp_path / name).write_text(f"run_id: {name}\n")
-    paths = str(tmp_path / "left"), str(tmp_path / "right")
-    explaining = Explainer(seconds=0)
-    assert explaining.explain("a.yaml", *paths).note == "too much time went into other files"
-    assert explaining.explain("MLmodel", *paths).rewrite_reason == "only run_id differs"
+def test_after_the_time_budget_only_files_that_may_be_rewritten_are_explained(tmp_path: Path) -> None:
+    paths = two_files(tmp_path, b"run_id: left\n", b"run_id: right\n")
+    explainer = Explainer(seconds=0)
+    assert explainer.explain("a.yaml", *paths).note == "too much time went into other files"
+    assert explainer.explain("MLmodel", *paths).rewrite_reason == "only run_id differs"
+
+
+def test_time_budget_is_shared_by_all_explanations(tmp_path: Path) -> None:
+    # Each reading of the clock is 4 seconds after the previous one, so each explanation takes 4 seconds.
+    readings = count(step=4.0)
+    explainer = Explainer(seconds=6.0, clock=lambda: next(readings))
+    paths = two_files(tmp_path, b"left\n", b"right\n")
+    notes = [explainer.explain("a.txt", *paths).note for _ in range(3)]
+    assert notes == ["", "", "too much time went into other files"]

@@ -1,4 +1,4 @@
-"""What is said of a difference, by kind of file: short, and true."""
+"""Explanations of differences, by kind of file."""
 
 from __future__ import annotations
 
@@ -73,33 +73,35 @@ def changed(**fields: object) -> bytes:
         (changed(metadata={"owner": "ann"}), "metadata", "its author's own notes", "metadata added ({1 key})"),
     ],
 )
-def test_mlmodel_fields_have_a_meaning(other: bytes, field: str, meaning: str, summary: str, tmp_path: Path) -> None:
-    found = explain(tmp_path, "MLmodel", changed(), other)
-    assert found.rewrite_reason == ""
-    assert field_of(found, field).meaning == meaning
-    assert found.summary == summary
+def test_changed_mlmodel_field_has_a_meaning(
+    other: bytes, field: str, meaning: str, summary: str, tmp_path: Path
+) -> None:
+    explanation = explain(tmp_path, "MLmodel", changed(), other)
+    assert explanation.rewrite_reason == ""
+    assert field_of(explanation, field).meaning == meaning
+    assert explanation.summary == summary
 
 
 @pytest.mark.parametrize(
-    "other, identity",
+    "other, rewrite_reason",
     [
         (changed(run_id="2"), "only run_id differs"),
         (changed(run_id="2", model_size_bytes=7), "only run_id, model_size_bytes differ"),
         (b"# layout\n" + changed(), "only its layout differs"),
         (changed(run_id="2", note="x"), ""),
-        # A field that only looks like an identity field.
+        # Only top-level fields are rewritten.
         (changed(flavors={**MLMODEL["flavors"], "run_id": "2"}), ""),
         (changed(mlflow_version=3.17), ""),
     ],
 )
-def test_mlmodel_is_equivalent_only_in_identity_fields(other: bytes, identity: str, tmp_path: Path) -> None:
-    assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == identity
+def test_mlmodel_is_rewritten_only_if_all_changed_fields_are(other: bytes, rewrite_reason: str, tmp_path: Path) -> None:
+    assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == rewrite_reason
 
 
-def test_a_type_is_a_difference_in_mlmodel(tmp_path: Path) -> None:
-    found = explain(tmp_path, "MLmodel", b"a: 1\n", b"a: '1'\n")
-    assert found.rewrite_reason == ""
-    assert found.fields
+def test_changed_type_in_mlmodel_is_a_difference(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "MLmodel", b"a: 1\n", b"a: '1'\n")
+    assert explanation.rewrite_reason == ""
+    assert explanation.fields
 
 
 @pytest.mark.parametrize(
@@ -119,24 +121,26 @@ def test_a_type_is_a_difference_in_mlmodel(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_requirements_are_told_package_by_package(left: str, right: str, summary: str, tmp_path: Path) -> None:
-    found = explain(tmp_path, "requirements.txt", left.encode(), right.encode())
-    assert (found.kind, found.summary, found.rewrite_reason) == ("packages", summary, "")
+def test_requirements_are_explained_package_by_package(left: str, right: str, summary: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "requirements.txt", left.encode(), right.encode())
+    assert (explanation.kind, explanation.summary, explanation.rewrite_reason) == ("packages", summary, "")
 
 
-def test_conda_environments_are_told_package_by_package(tmp_path: Path) -> None:
-    def conda(python: str, learn: str) -> bytes:
-        pip = {"pip": ["mlflow==3.17.2", f"scikit-learn=={learn}"]}
+def test_conda_environment_is_explained_package_by_package(tmp_path: Path) -> None:
+    def conda(python: str, scikit_learn: str) -> bytes:
+        pip = {"pip": ["mlflow==3.17.2", f"scikit-learn=={scikit_learn}"]}
         return yaml.safe_dump({"name": "e", "dependencies": [f"python={python}", "pip<=23", pip]}).encode()
 
-    found = explain(tmp_path, "conda.yaml", conda("3.11.7", "1.5"), conda("3.12.1", "1.6"))
-    assert found.summary == "python 3.11.7 → 3.12.1, scikit-learn 1.5 → 1.6"
+    explanation = explain(tmp_path, "conda.yaml", conda("3.11.7", "1.5"), conda("3.12.1", "1.6"))
+    assert explanation.summary == "python 3.11.7 → 3.12.1, scikit-learn 1.5 → 1.6"
 
 
-def test_python_environments_are_told(tmp_path: Path) -> None:
+def test_python_environment_is_explained_package_by_package(tmp_path: Path) -> None:
     left = b"python: 3.11.7\nbuild_dependencies:\n- pip==23.0\ndependencies:\n- -r requirements.txt\n"
-    found = explain(tmp_path, "python_env.yaml", left, left.replace(b"23.0", b"24.0").replace(b"3.11.7", b"3.12.1"))
-    assert found.summary == "python 3.11.7 → 3.12.1, to build: pip 23.0 → 24.0"
+    explanation = explain(
+        tmp_path, "python_env.yaml", left, left.replace(b"23.0", b"24.0").replace(b"3.11.7", b"3.12.1")
+    )
+    assert explanation.summary == "python 3.11.7 → 3.12.1, to build: pip 23.0 → 24.0"
 
 
 @pytest.mark.parametrize(
@@ -152,30 +156,30 @@ def test_python_environments_are_told(tmp_path: Path) -> None:
         ("a.yaml", "a: [1]", "a: {}", [("a", "[1 item]", "{0 keys}")]),
     ],
 )
-def test_documents_are_told_path_by_path(
+def test_documents_are_explained_path_by_path(
     name: str, left: str, right: str, fields: list[tuple[str, str | None, str | None]], tmp_path: Path
 ) -> None:
-    found = explain(tmp_path, name, left.encode(), right.encode())
-    assert [(each.field, each.left, each.right) for each in found.fields] == fields
-    assert found.rewrite_reason == ""
+    explanation = explain(tmp_path, name, left.encode(), right.encode())
+    assert [(change.field, change.left, change.right) for change in explanation.fields] == fields
+    assert explanation.rewrite_reason == ""
 
 
-def test_a_document_of_another_layout_is_said_to_be_one(tmp_path: Path) -> None:
-    found = explain(tmp_path, "a.json", b'{"a": 1, "b": 2}', b'{"b": 2,\n "a": 1}')
-    assert found.summary == "only its layout or the order of its keys differs"
+def test_documents_with_equal_values_differ_only_in_layout(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "a.json", b'{"a": 1, "b": 2}', b'{"b": 2,\n "a": 1}')
+    assert explanation.summary == "only its layout or the order of its keys differs"
 
 
-def test_text_is_told_line_by_line(tmp_path: Path) -> None:
-    found = explain(tmp_path, "code/train.py", b"a\nb\nc\n", b"a\nB\nc\nd\n")
-    assert found.lines == ("@@ -2 +2 @@", "-b", "+B", "@@ -3,0 +4 @@", "+d")
-    assert found.summary == "2 lines added, 1 line removed"
+def test_text_is_explained_line_by_line(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "code/train.py", b"a\nb\nc\n", b"a\nB\nc\nd\n")
+    assert explanation.lines == ("@@ -2 +2 @@", "-b", "+B", "@@ -3,0 +4 @@", "+d")
+    assert explanation.summary == "2 lines added, 1 line removed"
 
 
-def test_text_without_a_name_for_it_is_text_all_the_same(tmp_path: Path) -> None:
+def test_text_without_a_suffix_is_text(tmp_path: Path) -> None:
     assert explain(tmp_path, "LICENSE", b"a\n", b"b\n").kind == "text"
 
 
-def test_line_ends_alone_are_said_to_be_it(tmp_path: Path) -> None:
+def test_different_line_ends_are_named(tmp_path: Path) -> None:
     assert explain(tmp_path, "a.py", b"a\nb\n", b"a\r\nb\r\n").summary == "only its line ends differ"
 
 
@@ -183,13 +187,13 @@ def floats(*values: float) -> bytes:
     return struct.pack(f"<{len(values)}f", *values)
 
 
-def test_one_changed_weight_is_found(tmp_path: Path) -> None:
+def test_one_changed_weight_is_counted(tmp_path: Path) -> None:
     other = {"bias": ("F32", [1], floats(0))}
     left = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3, 4)), **other})
     right = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3.5, 4)), **other})
-    found = explain(tmp_path, "model.safetensors", left, right)
-    assert found.summary == "w: 1 of 4 elements changed, largest difference 0.5"
-    assert [each.field for each in found.fields] == ["w"]
+    explanation = explain(tmp_path, "model.safetensors", left, right)
+    assert explanation.summary == "w: 1 of 4 elements changed, largest difference 0.5"
+    assert [change.field for change in explanation.fields] == ["w"]
 
 
 @pytest.mark.parametrize(
@@ -201,7 +205,7 @@ def test_one_changed_weight_is_found(tmp_path: Path) -> None:
         ({"w": ("F32", [2, 2], bytes(16)), "v": ("F32", [1], bytes(4))}, "v: added (float32 1)"),
     ],
 )
-def test_tensors_that_came_went_or_changed_shape_are_told(
+def test_added_removed_and_reshaped_tensors_are_named(
     right: dict[str, tuple[str, list[int], bytes]], summary: str, tmp_path: Path
 ) -> None:
     left = safetensors({"w": ("F32", [2, 2], bytes(16))})
@@ -213,7 +217,7 @@ def test_tensors_that_came_went_or_changed_shape_are_told(
     [
         ("F64", struct.pack("<d", 1.0), struct.pack("<d", 3.0), ", largest difference 2"),
         ("F16", struct.pack("<e", 1.0), struct.pack("<e", 1.5), ", largest difference 0.5"),
-        # The upper halves of two 32-bit floats.
+        # A bfloat16 is the upper half of a 32-bit float.
         ("BF16", floats(1.0)[2:], floats(1.5)[2:], ", largest difference 0.5"),
         ("I64", struct.pack("<q", -5), struct.pack("<q", 5), ", largest difference 10"),
         ("U8", b"\0", b"\xff", ", largest difference 255"),
@@ -223,25 +227,27 @@ def test_tensors_that_came_went_or_changed_shape_are_told(
         ("F4", b"\0", b"\1", ""),
     ],
 )
-def test_elements_are_read_as_what_they_are(kind: str, left: bytes, right: bytes, largest: str, tmp_path: Path) -> None:
-    found = explain(
+def test_largest_difference_is_computed_by_element_type(
+    kind: str, left: bytes, right: bytes, largest: str, tmp_path: Path
+) -> None:
+    explanation = explain(
         tmp_path, "m.safetensors", safetensors({"w": (kind, [1], left)}), safetensors({"w": (kind, [1], right)})
     )
-    assert found.summary == f"w: 1 of 1 elements changed{largest}"
+    assert explanation.summary == f"w: 1 of 1 elements changed{largest}"
 
 
-def test_tensors_in_another_order_are_the_same(tmp_path: Path) -> None:
+def test_reordered_tensors_are_the_same_but_not_a_rewrite(tmp_path: Path) -> None:
     tensors = {"a": ("F32", [1], floats(1)), "b": ("F32", [1], floats(2))}
-    found = explain(tmp_path, "m.safetensors", safetensors(tensors), safetensors(dict(reversed(tensors.items()))))
-    assert found.summary == "the same tensors, only their order in the file differs"
-    assert found.rewrite_reason == ""
+    explanation = explain(tmp_path, "m.safetensors", safetensors(tensors), safetensors(dict(reversed(tensors.items()))))
+    assert explanation.summary == "the same tensors, only their order in the file differs"
+    assert explanation.rewrite_reason == ""
 
 
-def test_changes_far_apart_are_all_counted(tmp_path: Path) -> None:
+def test_distant_changes_are_all_counted(tmp_path: Path) -> None:
     left = np.zeros(1_000_000, dtype="<f4")
     right = left.copy()
     right[[0, 123_456, 999_999]] = [1.0, -2.0, 0.25]
-    files = (safetensors({"w": ("F32", [1_000_000], each.tobytes())}) for each in (left, right))
+    files = (safetensors({"w": ("F32", [1_000_000], array.tobytes())}) for array in (left, right))
     assert explain(tmp_path, "m.safetensors", *files).summary == (
         "w: 3 of 1,000,000 elements changed, largest difference 2"
     )
@@ -254,9 +260,9 @@ def npy(array: Any) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f2", "<i4", ">i2", "|u1"])
-def test_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
-    found = explain(tmp_path, "a.npy", npy(np.array([1, 2, 3], dtype)), npy(np.array([1, 2, 7], dtype)))
-    assert found.summary == "1 of 3 elements changed, largest difference 4"
+def test_changed_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "a.npy", npy(np.array([1, 2, 3], dtype)), npy(np.array([1, 2, 7], dtype)))
+    assert explanation.summary == "1 of 3 elements changed, largest difference 4"
 
 
 @pytest.mark.parametrize(
@@ -269,11 +275,11 @@ def test_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
         (np.array([1j]), np.array([2j]), "1 of 1 elements changed"),
     ],
 )
-def test_npy_types_and_shapes_are_told(left: object, right: object, summary: str, tmp_path: Path) -> None:
+def test_npy_types_and_shapes_are_named(left: object, right: object, summary: str, tmp_path: Path) -> None:
     assert explain(tmp_path, "a.npy", npy(left), npy(right)).summary == summary
 
 
-def test_npy_headers_of_every_version_are_read(tmp_path: Path) -> None:
+def test_npy_header_of_every_version_is_read(tmp_path: Path) -> None:
     for version in ((1, 0), (2, 0), (3, 0)):
         files = []
         for value in (1.0, 2.0):
@@ -289,50 +295,53 @@ def test_objects_in_npy_are_never_unpickled(tmp_path: Path) -> None:
         np.save(target, np.array([value], dtype=object), allow_pickle=True)
         return target.getvalue()
 
-    found = explain(tmp_path, "a.npy", npy_of("a"), npy_of("b"))
-    assert "objects" in found.note
-    assert "bytes differ" in found.summary
+    explanation = explain(tmp_path, "a.npy", npy_of("a"), npy_of("b"))
+    assert "objects" in explanation.note
+    assert "bytes differ" in explanation.summary
 
 
-def test_a_pickle_is_told_by_its_first_differing_opcode(tmp_path: Path) -> None:
+def test_first_differing_opcode_of_a_pickle_is_named(tmp_path: Path) -> None:
     left, right = (pickle.dumps({"rate": rate, "rest": list(range(100))}) for rate in (0.1, 0.2))
-    found = explain(tmp_path, "model.pkl", left, right)
-    change = field_of(found, "first differing opcode")
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    change = field_of(explanation, "first differing opcode")
     assert change.left is not None
     assert change.left.startswith("BINFLOAT 0.1 at byte ")
     assert change.right is not None
     assert change.right.startswith("BINFLOAT 0.2 at byte ")
     position = int(change.left.rpartition(" ")[2])
-    assert [at for opcode, _, at in pickletools.genops(left) if opcode.name == "BINFLOAT"] == [position]
-    assert found.summary == f"{sum(a != b for a, b in zip(left, right, strict=True))} of {len(left)} bytes differ"
+    assert [offset for opcode, _, offset in pickletools.genops(left) if opcode.name == "BINFLOAT"] == [position]
+    assert (
+        explanation.summary
+        == f"{sum(byte != other for byte, other in zip(left, right, strict=True))} of {len(left)} bytes differ"
+    )
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_a_global_that_only_one_pickle_refers_to_is_named(protocol: int, tmp_path: Path) -> None:
-    left, right = (pickle.dumps([each], protocol) for each in (io.BytesIO, struct.Struct))
-    found = explain(tmp_path, "model.pkl", left, right)
-    changes = {(each.left, each.right) for each in found.fields if each.field == "global"}
+def test_global_in_only_one_pickle_is_named(protocol: int, tmp_path: Path) -> None:
+    left, right = (pickle.dumps([value], protocol) for value in (io.BytesIO, struct.Struct))
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    changes = {(change.left, change.right) for change in explanation.fields if change.field == "global"}
     assert changes == {("_io.BytesIO", None), (None, "_struct.Struct")}
-    assert "globals +_struct.Struct, −_io.BytesIO" in found.summary
+    assert "globals +_struct.Struct, −_io.BytesIO" in explanation.summary
 
 
-def test_globals_that_are_named_by_way_of_the_memo_are_followed(tmp_path: Path) -> None:
-    # The second class's module is a text that was used before.
+def test_global_whose_name_is_in_the_memo_is_resolved(tmp_path: Path) -> None:
+    # Both classes are in one module, so the pickle loads the second module name from the memo.
     left, right = pickle.dumps([io.BytesIO, io.StringIO], 4), pickle.dumps([io.BytesIO, io.BytesIO, 1], 4)
-    found = explain(tmp_path, "model.pkl", left, right)
-    assert [each.left for each in found.fields if each.field == "global"] == ["_io.StringIO"]
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    assert [change.left for change in explanation.fields if change.field == "global"] == ["_io.StringIO"]
 
 
-def test_another_protocol_is_told(tmp_path: Path) -> None:
-    found = explain(tmp_path, "model.pkl", pickle.dumps([1], 4), pickle.dumps([1], 2))
-    assert (field_of(found, "protocol").left, field_of(found, "protocol").right) == ("4", "2")
+def test_changed_pickle_protocol_is_named(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.pkl", pickle.dumps([1], 4), pickle.dumps([1], 2))
+    assert (field_of(explanation, "protocol").left, field_of(explanation, "protocol").right) == ("4", "2")
 
 
-def test_a_pickle_with_long_values_is_gone_through_to_its_end(tmp_path: Path) -> None:
+def test_pickle_with_long_values_is_scanned_to_its_end(tmp_path: Path) -> None:
     left, right = (pickle.dumps([bytes(300_000), bytearray(200_000), "ä" * 90_000, last]) for last in (1.0, 2.0))
-    found = explain(tmp_path, "model.pkl", left, right)
-    assert found.note == ""
-    assert str(field_of(found, "first differing opcode").left).startswith("BINFLOAT 1.0")
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    assert explanation.note == ""
+    assert str(field_of(explanation, "first differing opcode").left).startswith("BINFLOAT 1.0")
 
 
 @pytest.mark.parametrize(
@@ -343,15 +352,17 @@ def test_a_pickle_with_long_values_is_gone_through_to_its_end(tmp_path: Path) ->
         (bytes(100), b"1" * 100, "100 of 100 bytes differ (100 %)"),
     ],
 )
-def test_other_files_are_told_by_their_bytes(left: bytes, right: bytes, summary: str, tmp_path: Path) -> None:
-    found = explain(tmp_path, "weights.bin", left, right)
-    assert (found.kind, found.summary, found.note) == ("bytes", summary, "")
+def test_file_of_unknown_kind_is_explained_by_its_bytes(
+    left: bytes, right: bytes, summary: str, tmp_path: Path
+) -> None:
+    explanation = explain(tmp_path, "weights.bin", left, right)
+    assert (explanation.kind, explanation.summary, explanation.note) == ("bytes", summary, "")
 
 
-def test_every_kind_is_registered_once_and_documented() -> None:
-    kinds = [each.kind for each in FILE_KINDS]
+def test_every_kind_is_documented_and_registered_once() -> None:
+    kinds = [kind.kind for kind in FILE_KINDS]
     assert len(set(kinds)) == len(kinds)
-    assert kinds[-1] == "bytes", "what takes everything comes last"
+    assert kinds[-1] == "bytes", "the kind that explains any pair comes last"
     page = (ROOT / "docs" / "explanations.md").read_text("utf-8")
     for kind in kinds:
-        assert f"| {kind} |" in page, f"docs/explanations.md does not tell of {kind}"
+        assert f"| {kind} |" in page, f"docs/explanations.md does not describe {kind}"

@@ -1,4 +1,4 @@
-"""The same model, logged twice in one way or another: the verdict, and the reason for it."""
+"""Verdicts on models that MLflow logged, copied or trained again."""
 
 from __future__ import annotations
 
@@ -11,45 +11,43 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.models import Model
 
-from tests.support.explained import diff, tell
+from tests.support.explained import diff, run_command
 from tests.support.logged_models import LoggedModels
 
 pytestmark = pytest.mark.xdist_group("logged_models")
 
 
-def test_skops_logged_again_is_equivalent_although_every_member_has_another_name(
-    logged: LoggedModels, tmp_path: Path
-) -> None:
-    told = diff(tmp_path, logged.first["default"], logged.second["default"], "--require", "equivalent")
-    assert (told.exit_code, told.verdict) == (0, "equivalent"), told.text
-    difference = told.difference("model.skops")
+def test_skops_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.first["default"], logged.second["default"], "--require", "equivalent")
+    assert (result.exit_code, result.verdict) == (0, "equivalent"), result.text
+    difference = result.difference("model.skops")
     assert "same members, different archive metadata" in difference["identity"]
     assert "schema.json" in difference["identity"]
-    assert {each["path"] for each in told.comparison["differences"]} == {"MLmodel", "model.skops"}
+    assert {entry["path"] for entry in result.comparison["differences"]} == {"MLmodel", "model.skops"}
 
 
-def test_cloudpickle_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.first["cloudpickle"], logged.second["cloudpickle"])
-    assert (told.exit_code, told.verdict) == (1, "equivalent"), told.text
-    fields = {each["field"]: each["identity"] for each in told.difference("MLmodel")["explanation"]["fields"]}
+def test_cloudpickle_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.first["cloudpickle"], logged.second["cloudpickle"])
+    assert (result.exit_code, result.verdict) == (1, "equivalent"), result.text
+    fields = {field["field"]: field["identity"] for field in result.difference("MLmodel")["explanation"]["fields"]}
     assert set(fields) == {"run_id", "model_id", "model_uuid", "artifact_path", "utc_time_created"}
     assert all(fields.values())
 
 
-def test_mlflow_2_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.mlflow_2_again["cloudpickle"])
-    assert told.verdict == "equivalent", told.text
-    assert told.difference("MLmodel")["identity"] == "only model_uuid, run_id, utc_time_created differ"
+def test_mlflow_2_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.mlflow_2_again["cloudpickle"])
+    assert result.verdict == "equivalent", result.text
+    assert result.difference("MLmodel")["identity"] == "only model_uuid, run_id, utc_time_created differ"
 
 
-def test_registered_elsewhere_as_it_was_is_equal(logged: LoggedModels, tmp_path: Path) -> None:
+def test_model_copied_to_another_server_is_equal(logged: LoggedModels, tmp_path: Path) -> None:
     model = logged.first["default"]
-    elsewhere = MlflowClient(logged.second.host)
-    experiment = elsewhere.create_experiment("copies", artifact_location=str(tmp_path / "copies"))
-    run = elsewhere.create_run(experiment)
-    elsewhere.log_artifacts(run.info.run_id, str(model), "model")
-    elsewhere.create_registered_model("wine")
-    elsewhere.create_model_version("wine", f"{run.info.artifact_uri}/model", run.info.run_id)
+    other_server = MlflowClient(logged.second.host)
+    experiment = other_server.create_experiment("copies", artifact_location=str(tmp_path / "copies"))
+    run = other_server.create_run(experiment)
+    other_server.log_artifacts(run.info.run_id, str(model), "model")
+    other_server.create_registered_model("wine")
+    other_server.create_model_version("wine", f"{run.info.artifact_uri}/model", run.info.run_id)
     config = tmp_path / "compare.yaml"
     config.write_text(
         json.dumps(
@@ -59,74 +57,76 @@ def test_registered_elsewhere_as_it_was_is_equal(logged: LoggedModels, tmp_path:
             }
         )
     )
-    told = tell(tmp_path, "compare", "--config-file", config)
-    assert (told.exit_code, told.report["status"]) == (0, "equal"), told.text
+    result = run_command(tmp_path, "compare", "--config-file", config)
+    assert (result.exit_code, result.report["status"]) == (0, "equal"), result.text
 
 
-def test_imported_as_another_logged_model_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
-    # What an import writes into MLmodel, since the model has another run and another id there.
+def test_model_imported_as_another_logged_model_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    # An import gives the model another run and another id, and writes them into MLmodel.
     imported = tmp_path / "imported"
     shutil.copytree(logged.first["default"], imported)
     model = Model.load(str(imported))
     model.run_id, model.model_id, model.model_uuid = "0" * 32, f"m-{'0' * 32}", f"m-{'0' * 32}"
     model.artifact_path = "mlflow-artifacts:/7/models/m-0/artifacts"
     model.save(str(imported / "MLmodel"))
-    told = diff(tmp_path, logged.first["default"], imported)
-    assert told.verdict == "equivalent", told.text
-    fields = {each["field"] for each in told.difference("MLmodel")["explanation"]["fields"]}
+    result = diff(tmp_path, logged.first["default"], imported)
+    assert result.verdict == "equivalent", result.text
+    fields = {field["field"] for field in result.difference("MLmodel")["explanation"]["fields"]}
     assert fields == {"run_id", "model_id", "model_uuid", "artifact_path"}
 
 
-def test_skops_retrained_is_different_and_names_what_changed(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.first["default"], logged.first["retrained"], "--require", "equivalent")
-    assert (told.exit_code, told.verdict) == (1, "different"), told.text
-    changed = {each["field"]: each["meaning"] for each in told.difference("model.skops")["explanation"]["fields"]}
+def test_retrained_skops_model_is_different_and_its_changes_are_named(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.first["default"], logged.first["retrained"], "--require", "equivalent")
+    assert (result.exit_code, result.verdict) == (1, "different"), result.text
+    changed = {field["field"]: field["meaning"] for field in result.difference("model.skops")["explanation"]["fields"]}
     assert "39 of 39 elements changed" in changed["steps[1][1].coef_"]
     assert "random_state 1 → 2" in changed["schema.json"]
-    # What training does not change is not among it.
+    # Training does not change the classes.
     assert "steps[1][1].classes_" not in changed
-    assert "model.skops: schema.json: steps[1][1].random_state 1 → 2" in told.text
+    assert "model.skops: schema.json: steps[1][1].random_state 1 → 2" in result.text
 
 
-def test_cloudpickle_retrained_is_different_from_a_byte_and_an_opcode_on(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.first["cloudpickle"], logged.first["retrained_cloudpickle"])
-    assert told.verdict == "different", told.text
-    explanation = told.difference("model.pkl")["explanation"]
+def test_retrained_cloudpickle_model_is_different_and_its_first_opcode_is_named(
+    logged: LoggedModels, tmp_path: Path
+) -> None:
+    result = diff(tmp_path, logged.first["cloudpickle"], logged.first["retrained_cloudpickle"])
+    assert result.verdict == "different", result.text
+    explanation = result.difference("model.pkl")["explanation"]
     assert explanation["kind"] == "pickle"
     assert " bytes differ" in explanation["summary"]
-    opcode = {each["field"]: each for each in explanation["fields"]}["first differing opcode"]
+    opcode = {field["field"]: field for field in explanation["fields"]}["first differing opcode"]
     assert opcode["left"] == opcode["right"]
     assert opcode["meaning"].startswith("in the value of SHORT_BINBYTES (")
-    assert not [each for each in explanation["fields"] if each["field"] == "global"], "the same classes are used"
+    assert not [field for field in explanation["fields"] if field["field"] == "global"], "both use the same classes"
 
 
-def test_another_mlflow_and_scikit_learn_are_named(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.first["cloudpickle"])
-    assert told.verdict == "different", told.text
-    summary = told.difference("requirements.txt")["explanation"]["summary"]
+def test_changed_versions_of_mlflow_and_scikit_learn_are_named(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.first["cloudpickle"])
+    assert result.verdict == "different", result.text
+    summary = result.difference("requirements.txt")["explanation"]["summary"]
     assert summary.startswith(f"mlflow 2.22.5 → {mlflow.__version__}, scikit-learn 1.8."), summary
-    fields = {each["field"]: each for each in told.difference("MLmodel")["explanation"]["fields"]}
+    fields = {field["field"]: field for field in result.difference("MLmodel")["explanation"]["fields"]}
     assert fields["mlflow_version"]["meaning"] == "logged by another version of MLflow"
     assert fields["flavors.sklearn.sklearn_version"]["meaning"] == "logged with another version of the library"
     assert fields["flavors.sklearn.sklearn_version"]["left"].startswith("1.8.")
-    # The packages are what an engineer looks at first.
-    assert told.text.index("requirements.txt: ") < told.text.index("model.pkl: ")
+    # Packages come first, since they are the most likely cause.
+    assert result.text.index("requirements.txt: ") < result.text.index("model.pkl: ")
 
 
-def test_changed_code_of_a_pyfunc_is_shown(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.first["rule"], logged.first["changed_rule"])
-    assert told.verdict == "different", told.text
-    explanation = told.difference("code/rule.py")["explanation"]
+def test_changed_code_of_a_pyfunc_model_is_shown(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.first["rule"], logged.first["changed_rule"])
+    assert result.verdict == "different", result.text
+    explanation = result.difference("code/rule.py")["explanation"]
     assert explanation["lines"] == ["@@ -1 +1 @@", "-LIMIT = 3", "+LIMIT = 4"]
-    assert "code/rule.py: 1 line added, 1 line removed" in told.text
-    assert {each["path"] for each in told.comparison["differences"]} == {"code/rule.py", "MLmodel"}
+    assert "code/rule.py: 1 line added, 1 line removed" in result.text
+    assert {entry["path"] for entry in result.comparison["differences"]} == {"code/rule.py", "MLmodel"}
 
 
-def test_a_pyfunc_from_code_that_lay_elsewhere_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
-    told = diff(tmp_path, logged.first["rule"], logged.second["rule"])
-    assert told.verdict == "equivalent", told.text
-    (difference,) = told.comparison["differences"]
-    fields = {each["field"]: each for each in difference["explanation"]["fields"]}
-    place = fields["flavors.python_function.model_code_path"]
-    assert place["left"] != place["right"]
-    assert place["left"].endswith("/program.py")
+def test_pyfunc_model_logged_from_another_directory_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+    result = diff(tmp_path, logged.first["rule"], logged.second["rule"])
+    assert result.verdict == "equivalent", result.text
+    (difference,) = result.comparison["differences"]
+    fields = {field["field"]: field for field in difference["explanation"]["fields"]}
+    code_path = fields["flavors.python_function.model_code_path"]
+    assert code_path["left"] != code_path["right"]
+    assert code_path["left"].endswith("/program.py")

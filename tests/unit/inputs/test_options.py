@@ -1,26 +1,32 @@
-"""Options and arguments: what is missing or contradictory is told, and what is left open has its default."""
+"""Options and arguments: errors for missing or contradictory ones, defaults for those not given."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri
+from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, VersionRequest
 from model_gate.domain.verdict import Require
 from model_gate.errors import ConfigError, InputError
-from model_gate.inputs.options import VersionOptions, check_request, compare_request, diff_request
+from model_gate.inputs.options import (
+    CommonOptions,
+    CompareOptions,
+    DiffOptions,
+    VersionOptions,
+    check_request,
+    compare_request,
+    diff_request,
+)
 from model_gate.sources.directory import local_path
 
 HOST = "http://example.com"
+LOGIN = {"DATABRICKS_HOST": "https://w.example.com", "DATABRICKS_TOKEN": "dapi"}
 SERVER = "{host: http://example.com, model: Wine, version_or_stage: 1}"
 GOOD = f"tracking_server_1: {SERVER}\ntracking_server_2: {SERVER}\n"
-
-
-@pytest.fixture(autouse=True)
-def no_default_server(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
 
 
 def config(tmp_path: Path, more: str = "") -> Path:
@@ -29,43 +35,62 @@ def config(tmp_path: Path, more: str = "") -> Path:
     return file
 
 
+def check(*options: Any, require: Require | None = None, default_host: str = "") -> CheckRequest:
+    return check_request(
+        VersionOptions(*options), CommonOptions(require), LOGIN | {"MLFLOW_TRACKING_URI": default_host}
+    )
+
+
+def version(*options: Any, default_host: str = "") -> VersionRequest:
+    return check(*options, default_host=default_host).version
+
+
+def compare(
+    file: Path | None, run_models: bool | None = None, reg_models: bool | None = None, require: Require | None = None
+) -> CompareRequest:
+    return compare_request(file, CompareOptions(run_models, reg_models), CommonOptions(require), {})
+
+
+def diff(left: str, right: str, left_host: str = "", right_host: str = "") -> DiffRequest:
+    return diff_request(DiffOptions(left, right, left_host, right_host), CommonOptions(), {})
+
+
 @pytest.mark.parametrize(
-    "model, version, option", [("", "1", "--model"), (" ", "1", "--model"), ("M", "", "--version-or-stage")]
+    "model, version_or_stage, option", [("", "1", "--model"), (" ", "1", "--model"), ("M", "", "--version-or-stage")]
 )
-def test_a_missing_option_is_named(model: str, version: str, option: str) -> None:
+def test_error_names_a_missing_option(model: str, version_or_stage: str, option: str) -> None:
     with pytest.raises(InputError, match=f"{option} is missing") as caught:
-        check_request(VersionOptions(model, version, HOST), None, None)
+        check(model, version_or_stage, HOST)
     assert caught.value.remedy
 
 
-def test_without_a_host_the_environment_names_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_default_host_is_in_the_environment() -> None:
     with pytest.raises(InputError, match="--host is missing, and MLFLOW_TRACKING_URI is not set"):
-        check_request(VersionOptions("M", "1"), None, None)
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://ann:pw@example.org/")
-    host = check_request(VersionOptions("M", "1"), None, None).version.host
+        check("M", "1")
+    default = "http://ann:pw@example.org/"
+    host = version("M", "1", default_host=default).host
     assert (host.address, host.username) == ("http://example.org", "ann")
-    assert check_request(VersionOptions("M", "1", HOST), None, None).version.host.address == HOST
+    assert version("M", "1", HOST, default_host=default).host.address == HOST
 
 
-def test_a_bad_default_server_is_named_as_what_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "ftp://example.org")
+def test_error_in_the_default_host_names_its_variable() -> None:
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI 'ftp://example\.org' is not the URI"):
-        check_request(VersionOptions("M", "1"), None, None)
+        check("M", "1", default_host="ftp://example.org")
 
 
-def test_blanks_around_options_do_not_count() -> None:
-    request = check_request(VersionOptions(" M ", " Staging ", f" {HOST} ", None, " ./model.pkl "), None, None).version
+def test_blanks_around_options_are_ignored() -> None:
+    request = version(" M ", " Staging ", f" {HOST} ", None, " ./model.pkl ")
     assert (request.model, request.version_or_stage, request.native_model) == ("M", "Staging", "model.pkl")
     assert request.host.address == HOST
 
 
-def test_a_native_model_that_leaves_the_model_is_refused() -> None:
+def test_native_model_outside_the_model_is_rejected() -> None:
     with pytest.raises(InputError, match="is not a path inside the MLflow model"):
-        check_request(VersionOptions("M", "1", HOST, None, "../x"), None, None)
+        check("M", "1", HOST, None, "../x")
 
 
 @pytest.mark.parametrize(
-    "model, asked, kind",
+    "model, option, registry",
     [
         ("wine", None, RegistryKind.WORKSPACE),
         ("ml.prod.wine", None, RegistryKind.UNITY_CATALOG),
@@ -73,37 +98,35 @@ def test_a_native_model_that_leaves_the_model_is_refused() -> None:
         ("ml.prod.wine", RegistryKind.UNITY_CATALOG, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_a_check_takes_the_registry_that_is_asked_for_and_else_the_one_that_the_name_fits(
-    monkeypatch: pytest.MonkeyPatch, model: str, asked: RegistryKind | None, kind: RegistryKind
+def test_registry_is_the_option_or_else_follows_from_the_model_name(
+    model: str, option: RegistryKind | None, registry: RegistryKind
 ) -> None:
-    monkeypatch.setenv("DATABRICKS_HOST", "https://w.example.com")
-    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi")
-    workspace = check_request(VersionOptions(model, "1", "databricks", asked), None, None).version.host.workspace
+    workspace = version(model, "1", "databricks", option).host.workspace
     assert workspace is not None
-    assert workspace.registry is kind
+    assert workspace.registry is registry
 
 
-def test_a_registry_is_for_databricks_only() -> None:
+def test_registry_option_is_rejected_without_databricks() -> None:
     with pytest.raises(InputError, match="only a Databricks host") as caught:
-        check_request(VersionOptions("M", "1", HOST, RegistryKind.WORKSPACE), None, None)
+        check("M", "1", HOST, RegistryKind.WORKSPACE)
     assert caught.value.remedy == "Leave it out."
 
 
-def test_identical_is_required_unless_something_else_is_said(tmp_path: Path) -> None:
-    assert check_request(VersionOptions("M", "1", HOST), None, None).options.require is Require.IDENTICAL
-    assert check_request(VersionOptions("M", "1", HOST), Require.EQUIVALENT, None).options.require is Require.EQUIVALENT
+def test_requirement_is_the_option_or_else_the_compare_files_or_else_identical(tmp_path: Path) -> None:
+    assert check("M", "1", HOST).options.require is Require.IDENTICAL
+    assert check("M", "1", HOST, require=Require.EQUIVALENT).options.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
-    assert compare_request(file, None, None, None, None).options.require is Require.EQUIVALENT
-    assert compare_request(file, None, None, Require.IDENTICAL, None).options.require is Require.IDENTICAL
+    assert compare(file).options.require is Require.EQUIVALENT
+    assert compare(file, require=Require.IDENTICAL).options.require is Require.IDENTICAL
 
 
-def test_a_compare_needs_a_config_file() -> None:
+def test_compare_requires_a_config_file() -> None:
     with pytest.raises(InputError, match="--config-file is missing"):
-        compare_request(None, None, None, None, None)
+        compare(None)
 
 
 @pytest.mark.parametrize(
-    "said, more, expected",
+    "options, more, expected",
     [
         ((None, None), "", (True, True)),
         ((None, False), "", (True, False)),
@@ -113,42 +136,42 @@ def test_a_compare_needs_a_config_file() -> None:
         ((None, True), "compare_reg_models: no\n", (True, True)),
     ],
 )
-def test_the_command_line_wins_over_the_config_file(
-    said: tuple[bool | None, bool | None], more: str, expected: tuple[bool, bool], tmp_path: Path
+def test_options_override_the_config_file(
+    options: tuple[bool | None, bool | None], more: str, expected: tuple[bool, bool], tmp_path: Path
 ) -> None:
-    request = compare_request(config(tmp_path, more), *said, None, None)
+    request = compare(config(tmp_path, more), *options)
     assert (request.compare_run_models, request.compare_reg_models) == expected
 
 
 @pytest.mark.parametrize(
-    "said, more",
+    "options, more",
     [
         ((False, False), ""),
         ((False, None), "compare_reg_models: false\n"),
         ((None, None), "compare_run_models: false\ncompare_reg_models: false\n"),
     ],
 )
-def test_nothing_to_compare_is_an_error(said: tuple[bool | None, bool | None], more: str, tmp_path: Path) -> None:
+def test_nothing_to_compare_is_an_error(options: tuple[bool | None, bool | None], more: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing to compare") as caught:
-        compare_request(config(tmp_path, more), *said, None, None)
+        compare(config(tmp_path, more), *options)
     assert "--compare-run-models" in caught.value.remedy
 
 
-def test_a_bad_config_file_is_told(tmp_path: Path) -> None:
+def test_missing_config_file_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
-        compare_request(tmp_path / "nothing", None, None, None, None)
+        compare(tmp_path / "nothing")
 
 
-@pytest.mark.parametrize("left, right, side", [("", "b", "left"), ("a", " ", "right")])
-def test_an_empty_side_is_told(left: str, right: str, side: str) -> None:
-    with pytest.raises(InputError, match=f"The {side} side is empty"):
-        diff_request(left, right, "", "", None, None)
+@pytest.mark.parametrize("left, right, argument", [("", "b", "LEFT"), ("a", " ", "RIGHT")])
+def test_empty_argument_is_named(left: str, right: str, argument: str) -> None:
+    with pytest.raises(InputError, match=f"The argument {argument} is empty"):
+        diff(left, right)
 
 
-def test_a_uri_needs_a_server_and_a_directory_none() -> None:
+def test_uri_requires_a_host_and_directory_does_not() -> None:
     with pytest.raises(InputError, match="--right-host is missing"):
-        diff_request("a", "models:/M/1", "", "", None, None)
-    request = diff_request("a", "models:/M/1", "", HOST, None, None)
+        diff("a", "models:/M/1")
+    request = diff("a", "models:/M/1", right_host=HOST)
     assert request.left_host is None
     assert request.right_host is not None
     assert request.right_host.address == HOST
@@ -172,20 +195,20 @@ def test_a_uri_needs_a_server_and_a_directory_none() -> None:
         ("https://example.com/x", False),
     ],
 )
-def test_a_path_is_told_from_a_uri(text: str, expected: bool) -> None:
+def test_local_path_is_distinguished_from_uri(text: str, expected: bool) -> None:
     assert is_local_uri(text) is expected
 
 
 @pytest.mark.parametrize(
     "form", ["{}", "file://{}", "file:{}", "file://localhost{}", "{}/", "{}/../my model", "file://{}/"]
 )
-def test_all_ways_to_name_a_directory_lead_to_it(form: str, tmp_path: Path) -> None:
+def test_spellings_of_one_directory_have_one_path(form: str, tmp_path: Path) -> None:
     directory = tmp_path / "my model"
     directory.mkdir()
     name = str(directory).replace(" ", "%20") if form.startswith("file:") else str(directory)
     assert local_path(form.format(name)) == directory.resolve()
 
 
-def test_a_link_to_a_directory_is_that_directory(tmp_path: Path) -> None:
+def test_link_to_a_directory_is_resolved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert local_path(str(tmp_path / "link")) == tmp_path.resolve()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import os
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
 
 from model_gate.errors import StorageError
-from model_gate.reporting.report_file import prepare_report, write_report
-from tests.support.commandline import run
+from model_gate.reporting.report_file import ReportFile
+from tests.support.commandline import BIN, clean_environment, run
 from tests.support.reports import read_report
 
 
@@ -19,7 +20,7 @@ def test_report_is_readable_by_everyone(tmp_path: Path) -> None:
     file = tmp_path / "report.json"
     mask = os.umask(0o022)
     try:
-        write_report({"a": "é"}, file)
+        ReportFile(file).write({"a": "é"})
     finally:
         os.umask(mask)
     assert json.loads(file.read_bytes()) == {"a": "é"}
@@ -28,7 +29,7 @@ def test_report_is_readable_by_everyone(tmp_path: Path) -> None:
 
 
 def test_text_that_is_not_valid_unicode_is_written(tmp_path: Path) -> None:
-    write_report({"a": "\udcff"}, tmp_path / "r")
+    ReportFile(tmp_path / "r").write({"a": "\udcff"})
     assert json.loads((tmp_path / "r").read_bytes()) == {"a": "\udcff"}
 
 
@@ -38,39 +39,55 @@ def test_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(os, "fsync", fail)
     with pytest.raises(StorageError, match="No space left") as caught:
-        write_report({}, tmp_path / "r")
+        ReportFile(tmp_path / "r").write({})
     assert "Free some disk space" in caught.value.remedy
     assert os.listdir(tmp_path) == []
 
 
 def test_missing_directories_are_created(tmp_path: Path) -> None:
-    prepare_report(tmp_path / "a" / "b" / "r")
-    write_report({}, tmp_path / "a" / "b" / "r")
+    report_file = ReportFile(tmp_path / "a" / "b" / "r")
+    assert os.listdir(tmp_path) == []
+    report_file.write({})
     assert os.listdir(tmp_path / "a" / "b") == ["r"]
 
 
-def test_old_report_is_removed_before_any_work(tmp_path: Path) -> None:
-    (tmp_path / "r").write_text("old")
-    prepare_report(tmp_path / "r")
+def test_old_report_is_removed_before_any_file_is_read(tmp_path: Path) -> None:
+    report_file = ReportFile(tmp_path / "r")
+    report_file.write({"schema_version": "1.0"})
+    report_file.remove_old()
     assert os.listdir(tmp_path) == []
 
 
-def test_symbolic_link_is_followed(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "there" / "r").write_text("old")
-    (tmp_path / "link").symlink_to("there/r")
-    prepare_report(tmp_path / "link")
-    assert not (tmp_path / "there" / "r").exists()
-    write_report({}, tmp_path / "link")
-    assert json.loads((tmp_path / "there" / "r").read_bytes()) == {}
-    assert (tmp_path / "link").is_symlink()
-
-
-def test_symbolic_link_to_itself_is_replaced(tmp_path: Path) -> None:
-    (tmp_path / "r").symlink_to("r")
-    prepare_report(tmp_path / "r")
-    write_report({}, tmp_path / "r")
+@pytest.mark.parametrize("content", ["", "old", '{"schema_version": "1.0"}', "SQLite format 3\0"])
+def test_file_that_is_not_a_report_stays_until_it_is_replaced(content: str, tmp_path: Path) -> None:
+    (tmp_path / "r").write_text(content)
+    report_file = ReportFile(tmp_path / "r")
+    report_file.remove_old()
+    assert (tmp_path / "r").read_text() == content
+    report_file.write({})
     assert json.loads((tmp_path / "r").read_bytes()) == {}
+
+
+@pytest.mark.parametrize("target", ["there", "nothing", "link", "/dev/null"])
+def test_symbolic_link_is_rejected_and_unchanged(target: str, tmp_path: Path) -> None:
+    (tmp_path / "there").write_text("mine")
+    (tmp_path / "link").symlink_to(target)
+    with pytest.raises(StorageError, match="is a symbolic link") as caught:
+        ReportFile(tmp_path / "link")
+    assert caught.value.remedy
+    assert os.readlink(tmp_path / "link") == target
+    assert sorted(os.listdir(tmp_path)) == ["link", "there"]
+    assert (tmp_path / "there").read_text() == "mine"
+
+
+def test_link_that_appears_during_the_gate_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "victim").write_text("mine")
+    report_file = ReportFile(tmp_path / "r")
+    (tmp_path / "r").symlink_to("victim")
+    report_file.remove_old()
+    with pytest.raises(StorageError, match="is a symbolic link"):
+        report_file.write({})
+    assert (tmp_path / "victim").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
@@ -81,27 +98,39 @@ def test_path_that_is_not_a_regular_file_is_rejected_and_unchanged(name: str, me
     (tmp_path / "f").write_text("1")
     os.mkfifo(tmp_path / "fifo")
     with pytest.raises(StorageError, match=message) as caught:
-        prepare_report(tmp_path / name)
-    assert caught.value.remedy or name == "f/r"
+        ReportFile(tmp_path / name)
+    assert caught.value.remedy
     assert sorted(os.listdir(tmp_path)) == ["d", "f", "fifo"]
 
 
-def test_symbolic_link_to_a_special_file_is_rejected(tmp_path: Path) -> None:
-    # /dev/stdout is such a link. The FIFO stands for the device, which root could replace.
-    os.mkfifo(tmp_path / "fifo")
-    (tmp_path / "link").symlink_to("fifo")
-    with pytest.raises(StorageError, match="not a regular file"):
-        prepare_report(tmp_path / "link")
-    assert (tmp_path / "fifo").is_fifo()
+@pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/dev/null"])
+def test_standard_stream_is_not_a_report_file(name: str, tmp_path: Path) -> None:
+    (tmp_path / "MLmodel").write_text("flavors: {}")
+    with (tmp_path / "output").open("wb") as output:
+        process = subprocess.run(
+            [BIN / "model-gate", "diff", tmp_path, tmp_path, "--report-file", name],
+            stdout=output,
+            stderr=subprocess.PIPE,
+            env=clean_environment(),
+            cwd=tmp_path,
+            check=False,
+        )
+    assert process.returncode == 2
+    assert b"Name a regular file or a new one" in process.stderr
+    assert (tmp_path / "output").read_bytes() == b""
 
 
-def test_report_does_not_overwrite_an_input(tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["compare.yaml", "../{}/compare.yaml", "hard-link", "compare.yaml-wal"])
+def test_report_does_not_overwrite_an_input(name: str, tmp_path: Path) -> None:
     config = tmp_path / "compare.yaml"
     config.write_text("x")
-    (tmp_path / "link").symlink_to("compare.yaml")
-    for name in ("compare.yaml", "link", "../" + tmp_path.name + "/compare.yaml"):
-        with pytest.raises(StorageError, match="would change an input"):
-            prepare_report(tmp_path / name, (config,))
+    os.link(config, tmp_path / "hard-link")
+    report_file = ReportFile(tmp_path / name.format(tmp_path.name))
+    with pytest.raises(StorageError, match="would change an input"):
+        report_file.require_outside([config])
+    # The error report must not replace the input either.
+    with pytest.raises(StorageError, match="would change an input"):
+        report_file.write({})
     assert config.read_text() == "x"
 
 
@@ -135,4 +164,4 @@ def test_unusable_report_file_is_an_error_before_any_work(tmp_path: Path) -> Non
     (tmp_path / "d").mkdir()
     process = run("diff", tmp_path, tmp_path, "--report-file", "d", cwd=tmp_path)
     assert (process.returncode, process.stdout) == (2, "")
-    assert process.stderr == "error: The report file d is a directory.\n  Name a file.\n"
+    assert process.stderr == "error: The report file d is a directory.\n  Name a regular file or a new one.\n"

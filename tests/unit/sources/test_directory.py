@@ -1,4 +1,4 @@
-"""A directory's files: links are followed inside the model only, and nothing but files and directories is taken."""
+"""Listing a directory follows links inside the model only, and accepts only files and directories."""
 
 from __future__ import annotations
 
@@ -10,18 +10,17 @@ from pathlib import Path
 import pytest
 
 from model_gate.errors import ModelError, StorageError
-from model_gate.sources import directory as directory_module
 from model_gate.sources.directory import list_directory
 from model_gate.sources.storage import remove_tree
 from tests.support.zoo.tree import EmptyDirectory, Fifo, Link, Socket, Tree, make_tree
 
 
-def listed(root: Path, tree: Tree) -> dict[str, int]:
+def list_tree(root: Path, tree: Tree) -> dict[str, int]:
     make_tree(root, tree)
     return dict(list_directory(root).files)
 
 
-def refused(root: Path, tree: Tree) -> str:
+def error_for(root: Path, tree: Tree) -> str:
     make_tree(root, tree)
     with pytest.raises(ModelError) as caught:
         list_directory(root)
@@ -31,22 +30,22 @@ def refused(root: Path, tree: Tree) -> str:
 
 def test_files_are_listed_with_their_sizes(tmp_path: Path) -> None:
     tree: Tree = {"MLmodel": b"12", "data/model/x.bin": b"123", "data/.hidden": b"", ".git/f": b"1"}
-    assert listed(tmp_path, tree) == {"MLmodel": 2, "data/model/x.bin": 3, "data/.hidden": 0, ".git/f": 1}
+    assert list_tree(tmp_path, tree) == {"MLmodel": 2, "data/model/x.bin": 3, "data/.hidden": 0, ".git/f": 1}
 
 
 def test_empty_directories_are_not_listed(tmp_path: Path) -> None:
-    assert listed(tmp_path, {"f": b"1", "e/e": EmptyDirectory()}) == {"f": 1}
+    assert list_tree(tmp_path, {"f": b"1", "e/e": EmptyDirectory()}) == {"f": 1}
 
 
 def test_names_keep_their_bytes(tmp_path: Path) -> None:
     names = [b"\xff", "é".encode(), "e\u0301".encode(), b"a\nb", b"-", b" "]
-    files = listed(tmp_path, dict.fromkeys(names, b"1"))
+    files = list_tree(tmp_path, dict.fromkeys(names, b"1"))
     assert sorted(map(os.fsencode, files)) == sorted(names)
 
 
-def test_links_inside_count_as_what_they_point_to(tmp_path: Path) -> None:
+def test_links_inside_the_model_are_followed(tmp_path: Path) -> None:
     links: Tree = {"l": Link("a/f"), "d": Link("a"), "a/up": Link("../b"), "abs": Link("@/b/g")}
-    assert listed(tmp_path, {"a/f": b"123", "b/g": b"1", **links}) == {
+    assert list_tree(tmp_path, {"a/f": b"123", "b/g": b"1", **links}) == {
         "a/f": 3,
         "l": 3,
         "d/f": 3,
@@ -64,7 +63,7 @@ def test_the_root_may_itself_be_a_link(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "tree, what",
+    "tree, message",
     [
         ({"l": Link("nothing")}, "The symbolic link l in {root} points to nothing"),
         ({"l": Link("l")}, "The symbolic link l in {root} points to itself"),
@@ -80,25 +79,25 @@ def test_the_root_may_itself_be_a_link(tmp_path: Path) -> None:
         ({"s": Socket(), "l": Link("s")}, "is a socket"),
     ],
 )
-def test_what_no_model_can_hold_is_refused_and_named(tree: Tree, what: str, tmp_path: Path) -> None:
+def test_invalid_links_and_special_files_are_errors_that_name_them(tree: Tree, message: str, tmp_path: Path) -> None:
     make_tree(tmp_path / "outside", {"f": b"1"})
     make_tree(tmp_path / "model-2", {"f": b"1"})
     root = tmp_path / "model"
-    assert what.format(root=root) in refused(root, {"f": b"1", **tree})
+    assert message.format(root=root) in error_for(root, {"f": b"1", **tree})
 
 
-def test_names_in_messages_are_on_one_line(tmp_path: Path) -> None:
-    message = refused(tmp_path / "model", {"::error::\n\x1b[31m": Link("nothing")})
+def test_error_shows_control_characters_escaped_on_one_line(tmp_path: Path) -> None:
+    message = error_for(tmp_path / "model", {"::error::\n\x1b[31m": Link("nothing")})
     assert "\n" not in message
     assert "\x1b" not in message
 
 
-def test_a_missing_directory_is_told(tmp_path: Path) -> None:
+def test_missing_directory_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="There is no directory"):
         list_directory(tmp_path / "nothing")
 
 
-def test_a_file_is_no_directory(tmp_path: Path) -> None:
+def test_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     with pytest.raises(ModelError, match="is not a directory"):
         list_directory(tmp_path / "f")
@@ -106,32 +105,34 @@ def test_a_file_is_no_directory(tmp_path: Path) -> None:
 
 def test_a_thousand_levels_are_listed(tmp_path: Path) -> None:
     try:
-        assert listed(tmp_path / "model", {"d/" * 1_000 + "f": b"1"}) == {"d/" * 1_000 + "f": 1}
+        assert list_tree(tmp_path / "model", {"d/" * 1_000 + "f": b"1"}) == {"d/" * 1_000 + "f": 1}
     finally:
         remove_tree(tmp_path / "model")
 
 
-def test_a_path_that_cannot_be_opened_is_told_shortly(tmp_path: Path) -> None:
-    message = refused(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
+def test_too_long_path_is_a_short_error(tmp_path: Path) -> None:
+    message = error_for(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
     remove_tree(tmp_path / "model")
     assert "longer than this system can open" in message
     assert len(message) < 400
 
 
-def test_links_that_multiply_are_refused_in_bounded_time(tmp_path: Path) -> None:
+def test_multiplying_links_are_rejected_in_bounded_time(tmp_path: Path) -> None:
     tree: Tree = {f"d{level}/{name}": Link(f"../d{level + 1}") for level in range(40) for name in "ab"}
     started = time.monotonic()
-    assert "lead to more than" in refused(tmp_path / "model", {"f": b"1", "d40/e": EmptyDirectory(), **tree})
+    assert "lead to more than" in error_for(tmp_path / "model", {"f": b"1", "d40/e": EmptyDirectory(), **tree})
     assert time.monotonic() - started < 60
 
 
-def test_a_tree_without_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(directory_module, "MAX_FILES", 3)
-    assert "more than 3 files" in refused(tmp_path, {str(number): b"" for number in range(4)})
+def test_too_many_files_are_an_error(tmp_path: Path) -> None:
+    make_tree(tmp_path, {str(number): b"" for number in range(4)})
+    with pytest.raises(ModelError, match="more than 3 files"):
+        list_directory(tmp_path, max_files=3)
+    assert len(list_directory(tmp_path, max_files=4).files) == 4
 
 
-def test_a_directory_that_cannot_be_read_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # How the system refuses: that it does is shown in the zoo, by a process without root's rights.
+def test_unreadable_directory_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The integration tests use a real unreadable directory, in a process without root's rights.
     def refuse(path: str) -> object:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 

@@ -1,1 +1,1 @@
-"""Whether small files on this machine have the same bytes; of many of them, found out in several processes at once."""
+"""Compares small files on this machine, many at a time and in several processes."""

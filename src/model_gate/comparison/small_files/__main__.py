@@ -1,7 +1,8 @@
-"""A process beside the gate's own: told pairs of files on its standard input, it says which of them are equal.
+"""A comparison process: reads pairs of files from standard input and writes the digests of equal pairs.
 
-A line of JSON is `[number, [[left path, right path, size] or null, …]]`. The answer is `[number, [digest or null, …]]`:
-null for what needs a closer look, which is not taken here. It ends when its input does, be it in the middle of a line.
+A request is one line of JSON, `[number, [[left path, right path, size] or null, …]]`. Its response is one line,
+`[number, [digest or null, …]]`, with null for each pair that the parent must compare itself. The process ends when its
+standard input ends, even in the middle of a line.
 """
 
 from __future__ import annotations
@@ -16,21 +17,21 @@ from model_gate.comparison.small_files.equality import digests_if_equal
 
 
 def main() -> None:
-    """Answer until there is nobody to ask."""
-    asked: SimpleQueue[bytes] = SimpleQueue()
-    # Always ready to be told more, so that no pipe is ever full in both directions.
-    threading.Thread(target=_listen, args=(asked,), daemon=True).start()
+    """Respond to requests until standard input ends."""
+    requests: SimpleQueue[bytes] = SimpleQueue()
+    # A thread reads all the time, so that both pipes are never full at once.
+    threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
-        number, pairs = json.loads(asked.get())
-        answer = json.dumps([number, digests_if_equal(pairs)])
-        sys.stdout.buffer.write(answer.encode() + b"\n")
+        number, pairs = json.loads(requests.get())
+        response = json.dumps([number, digests_if_equal(pairs)])
+        sys.stdout.buffer.write(response.encode() + b"\n")
         sys.stdout.buffer.flush()
 
 
-def _listen(asked: SimpleQueue[bytes]) -> None:
+def _read_requests(requests: SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
-        asked.put(line)
-    # Whoever asked is gone: what is still to be compared is of no use.
+        requests.put(line)
+    # The parent has ended, so nothing reads further responses.
     os._exit(0)
 
 

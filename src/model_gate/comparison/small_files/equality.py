@@ -1,6 +1,6 @@
-"""Small files: the one place that says of them that they are equal, in this process and in those beside it.
+"""Compares small files with `filecmp`, in the gate's process and in the comparison processes.
 
-It imports little, since those processes do.
+This module imports little, because each comparison process imports it when it starts.
 """
 
 from __future__ import annotations
@@ -12,87 +12,90 @@ import stat
 import sys
 from collections.abc import Sequence
 
-# Paths of the left and the right file, and the size of both; None if that pair needs a closer look anyway.
-SmallPair = tuple[str, str, int] | None
+# Left path, right path, and the size in bytes that both files have in the listings. A named tuple would need
+# `typing`, whose import delays the start of a comparison process.
+SmallPair = tuple[str, str, int]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
-# A larger file takes longer to read than `filecmp` takes to be called for it.
-_TOGETHER_BYTES = 16 * 1024
+# Reading a larger file takes longer than calling `filecmp` for it.
+_CONCATENATED_BYTES = 16 * 1024
 
 
-def digests_if_equal(questions: Sequence[SmallPair]) -> list[str | None]:
-    """What `digest_if_equal` says of each, found out for all of them at once where they are all equal."""
-    if (digests := _digests_if_all_equal(questions)) is not None:
+def digests_if_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]:
+    """Return what `digest_if_equal` returns for each pair, with one call of `filecmp` if all pairs are equal."""
+    if (digests := _digests_if_all_equal(pairs)) is not None:
         return digests
-    return [question and digest_if_equal(*question) for question in questions]
+    return [pair and digest_if_equal(*pair) for pair in pairs]
 
 
 def digest_if_equal(left: str, right: str, size: int) -> str | None:
-    """SHA-256, in hex, of two files that have `size` bytes and the same ones; None if they need a closer look.
+    """Return the SHA-256, in hex, of two files with the same bytes.
 
-    The left file is held in memory.
+    Returns None if the files differ, do not have `size` bytes or cannot be read: another comparison must tell these
+    cases apart. The left file is held in memory.
     """
-    opened: list[int] = []
+    descriptors: list[int] = []
     try:
-        opened.append(os.open(left, _FLAGS))
-        opened.append(os.open(right, _FLAGS))
-        content = os.pread(opened[0], size + 1, 0)
-        # `filecmp` opens, and so closes, files of one size only.
-        if len(content) != size or not _is_file_of(size, opened[1]):
+        descriptors.append(os.open(left, _FLAGS))
+        descriptors.append(os.open(right, _FLAGS))
+        content = os.pread(descriptors[0], size + 1, 0)
+        # `filecmp` opens, and so closes, files of the same size only.
+        if len(content) != size or not _is_regular_file(descriptors[1], size):
             return None
-        left_file, right_file, opened = *opened, []
-        if _are_equal(left_file, right_file):
+        left_descriptor, right_descriptor, descriptors = *descriptors, []
+        if _are_equal(left_descriptor, right_descriptor):
             return hashlib.sha256(content).hexdigest()
     except OSError:
         pass
     finally:
-        for descriptor in opened:
+        for descriptor in descriptors:
             os.close(descriptor)
     return None
 
 
 def _are_equal(left: int, right: int) -> bool:
-    """What `filecmp` says of two open files of one size, which it closes."""
-    # The cache would answer for a file that was rewritten with the same size and time.
+    """Compare two open files of the same size with `filecmp`, which closes them."""
+    # The cache holds stale results for a file that was rewritten with the same size and time.
     filecmp.clear_cache()
-    # It takes a file that is open as it takes a path, in less time.
-    return filecmp.cmp(left, right, shallow=False)  # type: ignore[arg-type]  # open() and stat() take both
+    # `filecmp` accepts descriptors as well as paths, and descriptors are faster.
+    return filecmp.cmp(left, right, shallow=False)  # type: ignore[arg-type]  # open() and stat() accept both
 
 
-def _is_file_of(size: int, descriptor: int) -> bool:
+def _is_regular_file(descriptor: int, size: int) -> bool:
     status = os.fstat(descriptor)
     return status.st_size == size and stat.S_ISREG(status.st_mode)
 
 
-def _digests_if_all_equal(questions: Sequence[SmallPair]) -> list[str | None] | None:
-    """The digest of each small file, None where there is none or it is larger; None in all if any needs a closer look.
+def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None] | None:
+    """Return the digest of each pair, or None if a pair needs another comparison.
 
-    What is said of a pair takes `filecmp` longer than to read it. So the left files are laid end to end, and so are the
-    right ones: since each has the size that it is said to have, these two are equal exactly if each pair is.
+    The overhead of `filecmp` exceeds the time to read a small file. So all left files are concatenated, and all right
+    files, and `filecmp` compares the two results. Each file has its listed size, so these are equal exactly if each
+    pair is. Larger files are compared by themselves; the digest of a missing or unequal one is None.
     """
     if sys.platform != "linux":
         return None
     digests: list[str | None] = []
-    lefts: list[bytes] = []
-    rights: list[bytes] = []
+    left_contents: list[bytes] = []
+    right_contents: list[bytes] = []
     try:
-        for question in questions:
-            if question is None or question[2] > _TOGETHER_BYTES:
-                digests.append(question and digest_if_equal(*question))
+        for pair in pairs:
+            if pair is None or pair[2] > _CONCATENATED_BYTES:
+                digests.append(pair and digest_if_equal(*pair))
                 continue
-            left, right, size = question
-            lefts.append(_content(left, size))
-            rights.append(_content(right, size))
-            if not len(lefts[-1]) == len(rights[-1]) == size:
+            left, right, size = pair
+            left_contents.append(_content(left, size))
+            right_contents.append(_content(right, size))
+            if not len(left_contents[-1]) == len(right_contents[-1]) == size:
                 return None
-            digests.append(hashlib.sha256(lefts[-1]).hexdigest())
-        return digests if _are_equal(_in_memory(lefts), _in_memory(rights)) else None
+            digests.append(hashlib.sha256(left_contents[-1]).hexdigest())
+        return digests if _are_equal(_memory_file(left_contents), _memory_file(right_contents)) else None
     except OSError:
         return None
 
 
 def _content(path: str, size: int) -> bytes:
-    """The bytes of a file, one more than `size` at the most."""
+    """Return the first `size` bytes of a file, and one more if there is one."""
     descriptor = os.open(path, _FLAGS)
     try:
         return os.read(descriptor, size + 1)
@@ -100,12 +103,12 @@ def _content(path: str, size: int) -> bytes:
         os.close(descriptor)
 
 
-def _in_memory(contents: Sequence[bytes]) -> int:
-    """An open file without a name that holds these, end to end."""
+def _memory_file(contents: Sequence[bytes]) -> int:
+    """Return the descriptor of a new anonymous file with the concatenated contents."""
     content = b"".join(contents)
     descriptor = os.memfd_create("model-gate")
     if os.write(descriptor, content) != len(content):
         os.close(descriptor)
-        raise OSError("The system does not take all of it at once.")
+        raise OSError("The memory file was written in part only.")
     os.lseek(descriptor, 0, os.SEEK_SET)
     return descriptor

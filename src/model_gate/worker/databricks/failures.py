@@ -1,4 +1,4 @@
-"""Turns what a Databricks workspace refuses into the project's errors, with the permission that is lacking."""
+"""Converts errors of a Databricks workspace to Model Gate's errors, with the missing permission."""
 
 from __future__ import annotations
 
@@ -10,15 +10,16 @@ from model_gate.domain.host import RegistryKind
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker import failures
 
-_LOGIN = "Check the profile's login: its token or secret may have expired, or belong to another workspace."
-_EXPERIMENT = "Give the login Can Read on the experiment that the run or the logged model belongs to."
-_GRANTS = {
+_LOGIN_REMEDY = "Check the profile's login: its token or secret may have expired, or belong to another workspace."
+_EXPERIMENT_REMEDY = "Give the login Can Read on the experiment that the run or the logged model belongs to."
+_GRANT_REMEDIES = {
     RegistryKind.WORKSPACE: "Give the login Can Read on the registered model.",
     RegistryKind.UNITY_CATALOG: (
         "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog."
     ),
 }
-_CODES: dict[str, type[Exception]] = {
+# Exception types of the SDK by error code: MLflow raises the same exception type for all codes.
+_ERROR_TYPES: dict[str, type[Exception]] = {
     "UNAUTHENTICATED": sdk.Unauthenticated,
     "CUSTOMER_UNAUTHORIZED": sdk.PermissionDenied,
     "PERMISSION_DENIED": sdk.PermissionDenied,
@@ -31,31 +32,39 @@ _CODES: dict[str, type[Exception]] = {
 
 
 def to_model_gate_error(error: Exception, address: str, kind: RegistryKind, uri: str = "") -> ModelGateError:
-    """The error that a user is told of; `uri` is what was read, "" for the registry itself."""
-    for each in failures.exception_chain(error):
-        if isinstance(each, ModelGateError):
-            return each
-        known = _refusal(each, address, kind, uri)
-        if known is not None:
-            return known
+    """Return the error to show to the user.
+
+    Args:
+        error: Any exception.
+        address: Address of the workspace.
+        kind: Which registry of the workspace.
+        uri: Location of the files that were requested; "" for a request to the registry.
+    """
+    for cause in failures.exception_chain(error):
+        if isinstance(cause, ModelGateError):
+            return cause
+        workspace_error = _workspace_error(cause, address, kind, uri)
+        if workspace_error is not None:
+            return workspace_error
     return failures.to_model_gate_error(error, address)
 
 
-def _refusal(error: BaseException, address: str, kind: RegistryKind, uri: str) -> ModelGateError | None:
+def _workspace_error(error: BaseException, address: str, kind: RegistryKind, uri: str) -> ModelGateError | None:
     if not isinstance(error, DatabricksError | MlflowException):
         return None
-    meaning = _CODES.get(getattr(error, "error_code", "") or "", type(error))
-    # The SDK adds all of its configuration.
+    error_type = _ERROR_TYPES.get(getattr(error, "error_code", "") or "", type(error))
+    # The SDK appends its whole configuration to the message.
     text = str(getattr(error, "message", "") or error).partition(" Config: ")[0].rstrip(".")
-    if issubclass(meaning, sdk.Unauthenticated):
-        return AccessError(f"The workspace {address} does not accept the login: {text}.", _LOGIN)
-    if issubclass(meaning, sdk.PermissionDenied):
-        remedy = _EXPERIMENT if uri.startswith("dbfs:") or "experiment" in text.lower() else _GRANTS[kind]
+    if issubclass(error_type, sdk.Unauthenticated):
+        return AccessError(f"The workspace {address} does not accept the login: {text}.", _LOGIN_REMEDY)
+    if issubclass(error_type, sdk.PermissionDenied):
+        is_experiment = uri.startswith("dbfs:") or "experiment" in text.lower()
+        remedy = _EXPERIMENT_REMEDY if is_experiment else _GRANT_REMEDIES[kind]
         return AccessError(f"The workspace {address} forbids it: {text}.", remedy)
-    if issubclass(meaning, sdk.NotFound):
+    if issubclass(error_type, sdk.NotFound):
         return NotFoundError(f"The workspace {address} says: {text}.", "Check the names.")
-    if issubclass(meaning, sdk.TooManyRequests):
+    if issubclass(error_type, sdk.TooManyRequests):
         return UnreachableError(f"The workspace {address} asks to slow down (429).", "Run the gate again later.")
-    if issubclass(meaning, sdk.TemporarilyUnavailable):
+    if issubclass(error_type, sdk.TemporarilyUnavailable):
         return UnreachableError(f"The workspace {address} is not available now (503): {text}.", "Try again later.")
     return None

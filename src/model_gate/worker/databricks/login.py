@@ -1,8 +1,8 @@
-"""Makes this process one that talks to one Databricks workspace, with one login, and keeps that login fresh.
+"""Connects this process to one Databricks workspace: logs in, renews the access token, and limits all waits.
 
-MLflow and the Databricks SDK build clients by the dozen, each with a login of its own from whatever they find. So the
-login is done here, once; what they find is the workspace's address and an access token. A few of their defaults, which
-would make a dead host a matter of 22 minutes, are bounded at the same time.
+MLflow and the Databricks SDK create many clients, and each client logs in with the configuration that it finds. So this
+module logs in once, and leaves the clients only the workspace's address and an access token to find. With the default
+timeouts of MLflow and the SDK, a dead host takes 22 minutes to fail.
 """
 
 from __future__ import annotations
@@ -27,48 +27,48 @@ from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.worker.failures import exception_chain
 
-# The first answer may take so long; a request that fails is tried again for so long; a server may ask for such a wait.
-_ANSWER_SECONDS, _RETRY_SECONDS, _LONGEST_WAIT = 20, 12, 20
-# A login asks more than one server, one after the other.
+# Limits for a response, for all attempts of a request, and for the wait that a server may demand before a retry.
+_RESPONSE_SECONDS, _RETRY_SECONDS, _MAX_WAIT_SECONDS = 20, 12, 20
+# Limit for each request of a login. Shorter, because a login sends several requests in sequence.
 _LOGIN_SECONDS = 15
-# Before an access token expires by so much, it is renewed; a token that lives shorter is used half its life.
-_MARGIN_SECONDS = 60.0
+# An access token is renewed this long before it expires, or after half of its lifetime if the lifetime is short.
+_RENEWAL_MARGIN_SECONDS = 60.0
 _PROFILE = "model-gate"
 
 _T = TypeVar("_T")
 
 
 class WorkspaceConnection:
-    """The login to the one workspace of this process.
+    """The connection to the one workspace of this process, with a valid access token. Thread-safe.
 
     Raises:
-        UnreachableError: The workspace does not answer.
-        AccessError: It does not accept the login.
+        UnreachableError: The workspace does not respond.
+        AccessError: The workspace rejects the login.
     """
 
     def __init__(self, address: str) -> None:
         self._address = address
         self._login: dict[str, Any] = json.loads(os.environ.pop(LOGIN_VARIABLE))
         self._lock = threading.Lock()
-        self._renewed: list[Callable[[], None]] = []
+        self._renewal_callbacks: list[Callable[[], None]] = []
         self._token = ""
         self._renew_at = float("inf")
-        _bound_waits()
-        _ask_once(self._login["host"])
-        _settle(self._login["host"])
+        _limit_waits()
+        _fetch_metadata(self._login["host"])
+        _write_config(self._login["host"])
         self._renew()
 
-    def on_renewal(self, forget: Callable[[], None]) -> None:
-        """Have `forget` called whenever there is another token: clients keep the one they were made with."""
-        self._renewed.append(forget)
+    def on_renewal(self, callback: Callable[[], None]) -> None:
+        """Call `callback` after each renewal, to discard clients that hold the previous token."""
+        self._renewal_callbacks.append(callback)
 
     def perform(self, call: Callable[[], _T]) -> _T:
-        """Do something with a fresh token; if it is refused all the same, once more with another one."""
-        token = self._fresh_token()
+        """Return the result of `call`. If the workspace rejects the token, renew it and call again once."""
+        token = self._valid_token()
         try:
             return call()
         except Exception as error:
-            if not self._is_renewable or not _is_refused(error):
+            if not self._is_renewable or not _is_token_rejected(error):
                 raise
             with self._lock:
                 if token == self._token:
@@ -79,7 +79,7 @@ class WorkspaceConnection:
     def _is_renewable(self) -> bool:
         return bool(self._login["auth_type"] != "pat")
 
-    def _fresh_token(self) -> str:
+    def _valid_token(self) -> str:
         with self._lock:
             if time.monotonic() > self._renew_at:
                 self._renew()
@@ -89,32 +89,33 @@ class WorkspaceConnection:
         if not self._is_renewable:
             self._token = self._login["token"]
         else:
-            granted = self._exchange()
-            seconds = granted.expiry.timestamp() - time.time()
-            self._renew_at = time.monotonic() + max(seconds / 2, seconds - _MARGIN_SECONDS)
-            self._token = granted.access_token
+            token = self._exchange()
+            seconds = token.expiry.timestamp() - time.time()
+            self._renew_at = time.monotonic() + max(seconds / 2, seconds - _RENEWAL_MARGIN_SECONDS)
+            self._token = token.access_token
         os.environ["DATABRICKS_TOKEN"] = self._token
         get_workspace_client.cache_clear()
-        for forget in self._renewed:
-            forget()
+        for callback in self._renewal_callbacks:
+            callback()
 
     def _exchange(self) -> Any:
+        """Exchange the login for an OAuth access token."""
         kind = self._login["auth_type"]
         try:
-            # What is in the environment for MLflow stays there meanwhile: auth_type says which login is meant.
+            # The login has an auth_type, so the SDK ignores the token that the environment holds for MLflow.
             config = sdk_config.Config(
                 **self._login,
-                http_timeout_seconds=_ANSWER_SECONDS,
+                http_timeout_seconds=_RESPONSE_SECONDS,
                 retry_timeout_seconds=_RETRY_SECONDS,
             )
             return config.oauth_token()
         except ModelGateError:
             raise
         except Exception as error:
-            if any(isinstance(each, requests.RequestException | TimeoutError) for each in exception_chain(error)):
+            if any(isinstance(cause, requests.RequestException | TimeoutError) for cause in exception_chain(error)):
                 raise UnreachableError(
-                    f"Logging in to {self._address} by {kind} failed: the login's server gives no answer.",
-                    "Check whether it can be reached from here.",
+                    f"Logging in to {self._address} by {kind} failed: the login server gives no answer.",
+                    "Check whether the login server can be reached from here.",
                 ) from error
             reason = str(error).partition(" Config: ")[0].rstrip(".")
             raise AccessError(f"Logging in to {self._address} by {kind} failed: {reason}.", _REMEDIES[kind]) from error
@@ -131,69 +132,76 @@ _REMEDIES = {
 }
 
 
-_REFUSALS = ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token", "error code 401")
+_REJECTED_TOKEN = ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token", "error code 401")
 
 
-def _is_refused(error: Exception) -> bool:
-    """Whether this is about the token itself: not about what it may do."""
-    texts = (f"{type(each).__name__} {getattr(each, 'error_code', '')} {each}" for each in exception_chain(error))
-    return any(sign in text for text in texts for sign in _REFUSALS)
+def _is_token_rejected(error: Exception) -> bool:
+    """Whether the workspace rejects the token itself, as opposed to a missing permission."""
+    texts = (f"{type(cause).__name__} {getattr(cause, 'error_code', '')} {cause}" for cause in exception_chain(error))
+    return any(pattern in text for text in texts for pattern in _REJECTED_TOKEN)
 
 
-def _bound_waits() -> None:
+def _limit_waits() -> None:
+    """Limit the waits of the SDK in this process."""
+
     def sleep(_: clock.RealClock, seconds: float) -> None:
-        if seconds > _LONGEST_WAIT:
+        if seconds > _MAX_WAIT_SECONDS:
             raise UnreachableError(
                 f"The workspace asks to wait {seconds:.0f} s before the next request: it is throttled or overloaded.",
                 "Run the gate again later.",
             )
         time.sleep(seconds)
 
-    setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK would sleep as long as a server tells it to
-    sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _ANSWER_SECONDS
+    setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK obeys a Retry-After header of any length
+    sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _RESPONSE_SECONDS
     sdk_config.Config.experimental_files_ext_cloud_api_max_retries = 2
     client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
     endpoints = functools.partial(oauth.get_endpoints_from_url, client=client)
     setattr(sdk_config, "get_endpoints_from_url", endpoints)  # noqa: B010
-    _bound_requests()
+    _limit_requests()
 
 
-def _bound_requests() -> None:
-    """Give a limit to each request that has none: the SDK logs in by such."""
+def _limit_requests() -> None:
+    """Add a timeout to each request without one: the SDK sends such requests at login."""
     send = HTTPAdapter.send
 
     @functools.wraps(send)
-    def bounded(adapter: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
+    def send_with_timeout(adapter: HTTPAdapter, request: requests.PreparedRequest, **options: Any) -> requests.Response:
         return send(adapter, request, **{**options, "timeout": options.get("timeout") or _LOGIN_SECONDS})
 
-    setattr(HTTPAdapter, "send", bounded)  # noqa: B010
+    setattr(HTTPAdapter, "send", send_with_timeout)  # noqa: B010
 
 
-def _ask_once(host: str) -> None:
-    """Ask the workspace what it is, and let every client have that answer; one that is dead ends the matter here."""
-    client = _BaseClient(http_timeout_seconds=_ANSWER_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
-    about = oauth.HostMetadata(oidc_endpoint=f"{host}/oidc")
-    dead: BaseException | None = None
+def _fetch_metadata(host: str) -> None:
+    """Fetch the host metadata once, and make all clients of this process use it.
+
+    Raises:
+        ModelGateError: The workspace demands too long a wait.
+        TimeoutError: The workspace does not respond.
+    """
+    client = _BaseClient(http_timeout_seconds=_RESPONSE_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
+    metadata = oauth.HostMetadata(oidc_endpoint=f"{host}/oidc")
+    failure: BaseException | None = None
     try:
-        about = oauth.get_host_metadata(host, client=client)
+        metadata = oauth.get_host_metadata(host, client=client)
     except ValueError as error:
-        # One that answers but does not say is an older one.
+        # An older workspace responds without metadata, so only a missing response is a failure.
         if isinstance(error.__cause__, ModelGateError | TimeoutError):
-            dead = error.__cause__
-    if dead is not None:
-        raise dead
+            failure = error.__cause__
+    if failure is not None:
+        raise failure
 
-    def answer(*_: object, **__: object) -> oauth.HostMetadata:
-        return about
+    def cached_metadata(*_: object, **__: object) -> oauth.HostMetadata:
+        return metadata
 
-    setattr(sdk_config, "get_host_metadata", answer)  # noqa: B010
+    setattr(sdk_config, "get_host_metadata", cached_metadata)  # noqa: B010
 
 
-def _settle(host: str) -> None:
-    """Leave exactly one workspace to be found, by the only way that also says how long to wait for it."""
+def _write_config(host: str) -> None:
+    """Make the workspace the only one that clients find: a profile, because only a profile can also set timeouts."""
     path = Path(os.environ["HOME"]) / f"databricks-{os.getpid()}.cfg"
-    waits = f"http_timeout_seconds = {_ANSWER_SECONDS}\nretry_timeout_seconds = {_RETRY_SECONDS}\n"
-    path.write_text(f"[{_PROFILE}]\nhost = {host}\n{waits}", "utf-8")
+    timeouts = f"http_timeout_seconds = {_RESPONSE_SECONDS}\nretry_timeout_seconds = {_RETRY_SECONDS}\n"
+    path.write_text(f"[{_PROFILE}]\nhost = {host}\n{timeouts}", "utf-8")
     os.environ["DATABRICKS_CONFIG_FILE"] = str(path)
     os.environ["DATABRICKS_CONFIG_PROFILE"] = _PROFILE
     os.environ["DATABRICKS_AUTH_TYPE"] = "pat"

@@ -1,4 +1,4 @@
-"""Calls of a workspace's REST API that MLflow's client does not make, or whose answers it does not look at."""
+"""Calls of a workspace's REST API that MLflow's client lacks, or whose responses it does not check."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from mlflow.utils.rest_utils import http_request
 from requests import Response
 
 
-def get(endpoint: str, asked: Mapping[str, str] | None = None, *, stream: bool = False) -> Response:
-    """The workspace's answer, whatever it is."""
+def get(endpoint: str, parameters: Mapping[str, str] | None = None, *, stream: bool = False) -> Response:
+    """Send a GET and return the response with any status."""
     creds = get_databricks_host_creds("databricks")  # type: ignore[no-untyped-call]
-    response: Response = http_request(creds, endpoint, "GET", params=asked, stream=stream)  # type: ignore[no-untyped-call]
+    response: Response = http_request(creds, endpoint, "GET", params=parameters, stream=stream)  # type: ignore[no-untyped-call]
     return response
 
 
-def get_json(endpoint: str, asked: Mapping[str, str]) -> dict[str, Any]:
-    """The workspace's answer as JSON.
+def get_json(endpoint: str, parameters: Mapping[str, str]) -> dict[str, Any]:
+    """Send a GET and return the JSON of the response.
 
     Raises:
-        MlflowException: It is an error, or no JSON.
+        MlflowException: The status is not 200, or the body is not JSON.
     """
-    response = get(endpoint, asked)
+    response = get(endpoint, parameters)
     require_success(response)
     try:
         data: dict[str, Any] = json.loads(response.content)
@@ -35,10 +35,10 @@ def get_json(endpoint: str, asked: Mapping[str, str]) -> dict[str, Any]:
 
 
 def require_success(response: Response) -> None:
-    """Refuse an answer that is an error.
+    """Check that the status of a response is 200.
 
     Raises:
-        RestException: What the workspace says.
+        RestException: The error in the response.
     """
     if response.status_code == 200:
         return

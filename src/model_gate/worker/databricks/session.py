@@ -1,4 +1,4 @@
-"""A session with a Databricks workspace: every operation has a fresh login and speaks of the permission it lacks."""
+"""The session with a Databricks workspace: renews the login, and names the missing permission in errors."""
 
 from __future__ import annotations
 
@@ -19,42 +19,44 @@ _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATAL
 
 
 class DatabricksSession(Session):
-    """One workspace and one of its registries."""
+    """Operations on one workspace and one of its two registries."""
 
     def __init__(self, workspace: WorkspaceConnection, address: str, kind: RegistryKind) -> None:
         clients = {
-            each: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
-            for each, uri in _REGISTRY_URIS.items()
+            registry: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
+            for registry, uri in _REGISTRY_URIS.items()
         }
         artifacts = DatabricksArtifactReader(kind)
         super().__init__(DatabricksRegistryClient(clients, kind), artifacts)
-        workspace.on_renewal(artifacts.forget)
+        workspace.on_renewal(artifacts.clear_cache)
         self._workspace = workspace
         self._address = address
         self._kind = kind
 
-    def perform(self, operation: str, asked: dict[str, Any], note: ProgressCallback) -> Any:
-        """The operation's result.
+    def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
+        """Return the result of an operation as JSON data; `on_progress` is called during the operation.
 
         Raises:
-            ModelGateError: Whatever went wrong.
+            ModelGateError: Any error of the operation.
         """
         try:
-            return self._workspace.perform(lambda: super(DatabricksSession, self).perform(operation, asked, note))
+            return self._workspace.perform(
+                lambda: super(DatabricksSession, self).perform(operation, arguments, on_progress)
+            )
         except ModelGateError:
-            # As it is: were it raised from itself, what led to it would be lost.
+            # Raising the error from itself would lose its cause.
             raise
-        except Exception as error:  # all of them are told; none is swallowed
-            raise to_model_gate_error(error, self._address, self._kind, asked.get("uri", "")) from error
+        except Exception as error:
+            raise to_model_gate_error(error, self._address, self._kind, arguments.get("uri", "")) from error
 
 
 def open_databricks_session(address: str, kind: RegistryKind) -> DatabricksSession:
-    """The session with the workspace whose login is in this process's environment.
+    """Return a session with the workspace whose login is in this process's environment.
 
     Raises:
-        ModelGateError: It does not answer, or does not accept the login.
+        ModelGateError: The workspace does not respond, or rejects the login.
     """
     try:
         return DatabricksSession(WorkspaceConnection(address), address, kind)
-    except Exception as error:  # the same
+    except Exception as error:
         raise to_model_gate_error(error, address, kind) from error

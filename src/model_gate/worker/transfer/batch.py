@@ -1,4 +1,4 @@
-"""Several files that are fetched together: as many side by side as there is room for, the others one after another."""
+"""A batch of small files, downloaded by as many threads as the concurrency limiter has free slots."""
 
 from __future__ import annotations
 
@@ -11,39 +11,39 @@ from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 
 
 class Batch:
-    """Files that are fetched together, by threads of `pool`, in as few turns as the flow lets through at once.
+    """Files that are downloaded together, by the calling thread and by threads of `pool`.
 
-    A turn is kept from file to file: handing it to another thread takes as long as a small file does.
+    A thread keeps its slot from file to file, because handing a slot to another thread takes as long as a small file.
     """
 
-    def __init__(self, files: Sequence[FileRequest], flow: ConcurrencyLimiter, pool: ThreadPoolExecutor) -> None:
+    def __init__(self, files: Sequence[FileRequest], limiter: ConcurrencyLimiter, pool: ThreadPoolExecutor) -> None:
         self._pending = deque(files)
-        self._flow = flow
+        self._limiter = limiter
         self._pool = pool
-        self._helpers: list[Future[None]] = []
+        self._futures: list[Future[None]] = []
 
     def fetch(self, fetch: Callable[[FileRequest], None]) -> None:
-        """Fetch all files; after the first that fails, no other is begun.
+        """Call `fetch` for each file. After the first failure, no further file is started.
 
         Raises:
             Exception: What `fetch` raised.
         """
         try:
-            self._work(fetch, waits=True)
+            self._fetch_pending(fetch, blocking=True)
         finally:
-            # A helper calls for the next one before it ends, so none is missed.
-            while self._helpers:
-                self._helpers.pop().result()
+            # A thread adds the next future before its own future ends, so the list misses none.
+            while self._futures:
+                self._futures.pop().result()
 
-    def _work(self, fetch: Callable[[FileRequest], None], *, waits: bool) -> None:
-        with self._flow.turn(waits=waits) as is_mine:
-            while is_mine and self._pending:
+    def _fetch_pending(self, fetch: Callable[[FileRequest], None], *, blocking: bool) -> None:
+        with self._limiter.slot(blocking=blocking) as has_slot:
+            while has_slot and self._pending:
                 try:
                     file = self._pending.popleft()
                 except IndexError:
                     return
-                if self._pending and self._flow.has_room:
-                    self._helpers.append(self._pool.submit(self._work, fetch, waits=False))
+                if self._pending and self._limiter.has_free_slot:
+                    self._futures.append(self._pool.submit(self._fetch_pending, fetch, blocking=False))
                 try:
                     fetch(file)
                 except BaseException:

@@ -1,4 +1,9 @@
-"""A large file in parts, each a range of its bytes, so that several connections bring it side by side."""
+"""Byte ranges of a large file, so that several connections can download it at the same time.
+
+Example:
+    >>> [byte_range.header for byte_range in split_into_ranges(20 * 1024 * 1024)]
+    ['bytes=0-8388607', 'bytes=8388608-16777215', 'bytes=16777216-20971519']
+"""
 
 from __future__ import annotations
 
@@ -6,9 +11,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# A part must be worth a request, and short enough to be repeated when its connection breaks.
-_SMALLEST, _LARGEST = 8 * 1024 * 1024, 64 * 1024 * 1024
-_USUAL = 32
+# Large enough to be worth a request, small enough to repeat after a broken connection.
+_MIN_BYTES, _MAX_BYTES = 8 * 1024 * 1024, 64 * 1024 * 1024
+_PREFERRED_COUNT = 32
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
 
 
@@ -21,33 +26,33 @@ class ByteRange:
 
     @property
     def size(self) -> int:
-        """Bytes."""
+        """Number of bytes."""
         return self.stop - self.start
 
     @property
-    def asked(self) -> str:
-        """As the value of a Range header, which includes the last byte."""
+    def header(self) -> str:
+        """Value of the Range header, which includes the last byte."""
         return f"bytes={self.start}-{self.stop - 1}"
 
     def after(self, count: int) -> ByteRange:
-        """What is left when the first `count` bytes have come."""
+        """Return the rest of the range after its first `count` bytes."""
         return ByteRange(self.start + count, self.stop)
 
-    def is_answered_by(self, headers: Mapping[str, str], total: int) -> bool:
-        """Whether an answer with status 206 is this part of a file of `total` bytes."""
+    def matches(self, headers: Mapping[str, str], total: int) -> bool:
+        """Whether the headers of a 206 response describe this range of a file of `total` bytes."""
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return match is not None and tuple(map(int, match.groups())) == (self.start, self.stop - 1, total)
 
 
 def split_into_ranges(size: int) -> tuple[ByteRange, ...]:
-    """The parts in which to fetch a file of `size` bytes; one if it is not worth more."""
-    length = min(max(-(-size // _USUAL), _SMALLEST), _LARGEST)
-    if size < 2 * _SMALLEST:
+    """Return the ranges in which to download a file of `size` bytes: a single range for a small file."""
+    length = min(max(-(-size // _PREFERRED_COUNT), _MIN_BYTES), _MAX_BYTES)
+    if size < 2 * _MIN_BYTES:
         return (ByteRange(0, size),)
     return tuple(ByteRange(start, min(start + length, size)) for start in range(0, size, length))
 
 
 def strong_etag(headers: Mapping[str, str]) -> str:
-    """What tells that two answers are of the same file: a strong ETag, "" if there is none."""
+    """Return the strong ETag, or "" without one. Only a strong ETag proves that two ranges belong to the same file."""
     tag = headers.get("ETag", "").strip()
     return "" if tag.startswith("W/") else tag

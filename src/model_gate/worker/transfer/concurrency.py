@@ -1,4 +1,7 @@
-"""How many requests are under way to one server at once: more as long as they bring more, fewer when it pushes back."""
+"""Adaptive concurrency limit for the requests to one server.
+
+The limit grows while more concurrent requests raise the throughput, and shrinks when the server throttles.
+"""
 
 from __future__ import annotations
 
@@ -8,171 +11,180 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 MIN_CONCURRENCY, MAX_CONCURRENCY = 1, 64
-# How many to begin with: where nothing is known of the server, where it answers quickly, and where it is far away.
+# Initial limits: while the latency is unknown, for a near server, and for a far server.
 INITIAL, INITIAL_NEAR, INITIAL_FAR = 16, 1, 32
-# A server that answers sooner than this is busy with the request for most of that time. More requests would only wait
-# for each other there, and cost it more: each is worked on in turns with the others.
+# A round trip below this is mostly processing time of the server. Concurrent requests would only compete for its
+# processors, and each would take longer.
 _NEAR_SECONDS = 0.015
-# One that takes this long for a small file, though, waits for something itself, such as its store.
+# A near server that needs this long for a small file is waiting, for example for its store.
 _SLOW_SECONDS, _SMALL_BYTES = 0.5, 1024 * 1024
-# The statuses of a server that asks for less.
+# The server requests a lower rate.
 THROTTLING_STATUSES = frozenset({429, 503})
-# What a request costs beside its bytes, in bytes: small files count by number, large ones by size.
+# Fixed cost of a request, in bytes: small files count by number, large files by size.
 _REQUEST_BYTES = 256 * 1024
-# Twice the connections must bring this much more, or they are given up again; and then this many measurements of peace.
-# Two servers that share their processors would each win a third from the other.
-_GAIN = 1.4
-_PEACE = 20
-_MEASURED_SECONDS = 0.3
+# Minimum gain from doubling; otherwise revert, then skip this many samples. The threshold is above one third, which is
+# what two servers on the same processors would each gain at the expense of the other.
+_MIN_GAIN = 1.4
+_SAMPLES_TO_SKIP = 20
+_SAMPLE_SECONDS = 0.3
 
 
-def retry_after(headers: Mapping[str, str], otherwise: float) -> float:
-    """The seconds that an answer asks to wait before the next try; `otherwise` if it names none."""
+def retry_after_seconds(headers: Mapping[str, str], default: float) -> float:
+    """Return the delay in seconds of a Retry-After header, or `default` if the header has no number."""
     text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else otherwise
+    return float(text) if text.isdigit() else default
 
 
 class ConcurrencyLimit:
-    """The number of requests to have under way: pure arithmetic, told of each request that ended.
+    """The maximum number of concurrent requests, computed from the completed requests. Pure arithmetic.
 
-    It doubles while the rate grows with it, goes back to where it grew last, and tries again after a while. A server
-    that pushes back (429, 503) halves it at once.
+    The limit doubles while the throughput grows with it. If the throughput stops growing, the limit returns to the
+    previous value and doubles again later. A throttled request (429, 503) halves the limit at once.
     """
 
-    def __init__(self, first: int = INITIAL) -> None:
-        self.allowed = first
-        self._before: tuple[int, float] | None = None
-        self._peace = 0
-        self._was_full = True
-        self._begin(0.0)
+    def __init__(self, initial: int = INITIAL) -> None:
+        self.allowed = initial
+        # The limit and the rate before the last doubling, until that doubling is evaluated.
+        self._previous: tuple[int, float] | None = None
+        self._samples_to_skip = 0
+        self._is_saturated = True
+        self._start_sample(0.0)
 
-    def done(self, size: int, now: float, *, waiting: bool) -> None:
-        """A request for `size` bytes ended at `now` seconds; `waiting` says whether others waited for their turn."""
-        if not self._started:
-            self._begin(now)
+    def record_request(self, size: int, now: float, *, has_waiters: bool) -> None:
+        """Record a completed request.
+
+        Args:
+            size: Size of the response in bytes.
+            now: Time of completion in seconds.
+            has_waiters: Whether other requests were waiting for a slot.
+        """
+        if not self._sample_start:
+            self._start_sample(now)
             return
         self._count += 1
         self._work += _REQUEST_BYTES + size
-        self._was_full = self._was_full and waiting
-        elapsed = now - self._started
-        if elapsed >= _MEASURED_SECONDS and self._count >= 2 * self.allowed:
-            if self._was_full:
-                self._judge(self._work / elapsed)
-            self._begin(now)
+        self._is_saturated = self._is_saturated and has_waiters
+        elapsed = now - self._sample_start
+        if elapsed >= _SAMPLE_SECONDS and self._count >= 2 * self.allowed:
+            # Without waiters, the rate shows the demand and not what the server can do.
+            if self._is_saturated:
+                self._adjust(self._work / elapsed)
+            self._start_sample(now)
 
-    def push_back(self, now: float) -> None:
-        """The server asked for less."""
+    def throttled(self, now: float) -> None:
+        """Halve the limit, because the server throttled a request."""
         self.allowed = max(MIN_CONCURRENCY, self.allowed // 2)
-        self._before = None
-        self._peace = _PEACE
-        self._begin(now)
+        self._previous = None
+        self._samples_to_skip = _SAMPLES_TO_SKIP
+        self._start_sample(now)
 
-    def _begin(self, now: float) -> None:
-        self._started = now
+    def _start_sample(self, now: float) -> None:
+        self._sample_start = now
         self._count = 0
         self._work = 0.0
-        self._was_full = True
+        self._is_saturated = True
 
-    def _judge(self, rate: float) -> None:
-        if self._before is not None:
-            level, former_rate = self._before
-            self._before = None
-            if rate < former_rate * _GAIN:
-                self.allowed = level
-                self._peace = _PEACE
+    def _adjust(self, rate: float) -> None:
+        if self._previous is not None:
+            previous_limit, previous_rate = self._previous
+            self._previous = None
+            if rate < previous_rate * _MIN_GAIN:
+                self.allowed = previous_limit
+                self._samples_to_skip = _SAMPLES_TO_SKIP
                 return
-        elif self._peace:
-            self._peace -= 1
+        elif self._samples_to_skip:
+            self._samples_to_skip -= 1
             return
         if self.allowed < MAX_CONCURRENCY:
-            self._before = (self.allowed, rate)
+            self._previous = (self.allowed, rate)
             self.allowed = min(MAX_CONCURRENCY, self.allowed * 2)
 
 
 class ConcurrencyLimiter:
-    """Lets as many requests through at once as the level says.
+    """Grants slots: permissions to send a request. Thread-safe.
 
     Attributes:
-        is_near: Whether the server answers at once, as far as is known.
+        is_near: Whether the server is near: its round trip is below 15 ms, as far as measured.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        self._level = ConcurrencyLimit()
-        self._quickest: float | None = None
-        self._is_begun = False
+        self._limit = ConcurrencyLimit()
+        self._lowest_latency: float | None = None
+        self._has_started = False
         self.is_near = False
-        self._under_way = 0
-        self._waiting = 0
-        self._changed = threading.Condition()
-        self._own = threading.local()
+        self._active = 0
+        self._waiters = 0
+        self._condition = threading.Condition()
+        self._thread = threading.local()
 
     @property
-    def has_room(self) -> bool:
-        """Whether a request could be let through at once."""
-        return self._under_way < self._level.allowed
+    def has_free_slot(self) -> bool:
+        """Whether a request could start now."""
+        return self._active < self._limit.allowed
 
-    def answered(self, seconds: float) -> None:
-        """The server answered something small after so long; what comes before the first request counts."""
-        with self._changed:
-            self._quickest = seconds if self._quickest is None else min(self._quickest, seconds)
-            if not self._is_begun:
-                self.is_near = self._quickest < _NEAR_SECONDS
-                self._level = ConcurrencyLimit(INITIAL_NEAR if self.is_near else INITIAL_FAR)
+    def record_latency(self, seconds: float) -> None:
+        """Record the duration of a small request. Latencies before the first slot select the initial limit."""
+        with self._condition:
+            self._lowest_latency = seconds if self._lowest_latency is None else min(self._lowest_latency, seconds)
+            if not self._has_started:
+                self.is_near = self._lowest_latency < _NEAR_SECONDS
+                self._limit = ConcurrencyLimit(INITIAL_NEAR if self.is_near else INITIAL_FAR)
 
     @contextmanager
-    def turn(self, *, waits: bool = True) -> Iterator[bool]:
-        """A turn for this thread's requests, as many as it makes one after the other.
+    def slot(self, *, blocking: bool = True) -> Iterator[bool]:
+        """Hold a slot for any number of consecutive requests of this thread.
 
-        It is waited for; if not, there is none (False) unless it can be had at once.
+        Yields:
+            Whether this thread has the slot: always true if `blocking`, otherwise false if no slot is free.
         """
-        if not self._take_turn(waits):
+        if not self._acquire_slot(blocking):
             yield False
             return
-        self._own.has_turn = True
+        self._thread.has_slot = True
         try:
             yield True
         finally:
-            self._own.has_turn = False
-            with self._changed:
-                self._under_way -= 1
-                self._changed.notify(max(1, self._level.allowed - self._under_way))
+            self._thread.has_slot = False
+            with self._condition:
+                self._active -= 1
+                self._condition.notify(max(1, self._limit.allowed - self._active))
 
     @contextmanager
     def request(self, size: int) -> Iterator[None]:
-        """Ask for `size` bytes, in the turn that this thread has, or else wait for one."""
-        with nullcontext() if getattr(self._own, "has_turn", False) else self.turn():
-            begun = self._clock()
+        """Measure a request for `size` bytes, in the slot of this thread or else in a new slot."""
+        with nullcontext() if getattr(self._thread, "has_slot", False) else self.slot():
+            start = self._clock()
             try:
                 yield
             finally:
-                self._done(size, begun)
+                self._record_request(size, start)
 
-    def _done(self, size: int, begun: float) -> None:
+    def _record_request(self, size: int, start: float) -> None:
         now = self._clock()
-        with self._changed:
-            allowed = self._level.allowed
-            self._level.done(size, now, waiting=self._waiting > 0)
-            if self.is_near and size <= _SMALL_BYTES and now - begun > _SLOW_SECONDS:
+        with self._condition:
+            allowed = self._limit.allowed
+            self._limit.record_request(size, now, has_waiters=self._waiters > 0)
+            if self.is_near and size <= _SMALL_BYTES and now - start > _SLOW_SECONDS:
                 self.is_near = False
-                self._level = ConcurrencyLimit(INITIAL)
-            if self._level.allowed > allowed:
-                self._changed.notify(self._level.allowed - allowed)
+                self._limit = ConcurrencyLimit(INITIAL)
+            if self._limit.allowed > allowed:
+                self._condition.notify(self._limit.allowed - allowed)
 
-    def push_back(self) -> None:
-        """The server asked for less."""
-        with self._changed:
+    def throttled(self) -> None:
+        """Lower the limit, because the server throttled a request."""
+        with self._condition:
             self.is_near = False
-            self._level.push_back(self._clock())
+            self._limit.throttled(self._clock())
 
-    def _take_turn(self, waits: bool) -> bool:
-        with self._changed:
-            self._is_begun = True
-            if not waits and not self.has_room:
+    def _acquire_slot(self, blocking: bool) -> bool:
+        with self._condition:
+            self._has_started = True
+            if not blocking and not self.has_free_slot:
                 return False
-            self._waiting += 1
-            while not self.has_room:
-                self._changed.wait()
-            self._waiting -= 1
-            self._under_way += 1
+            self._waiters += 1
+            while not self.has_free_slot:
+                self._condition.wait()
+            self._waiters -= 1
+            self._active += 1
             return True

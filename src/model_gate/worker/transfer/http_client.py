@@ -1,9 +1,9 @@
-"""Requests for files, sent as MLflow sent one before them, on connections that are kept.
+"""Fast GET requests for files on kept-alive connections, modelled on a request that MLflow sent.
 
-MLflow prepares each request anew (plugins, proxies, retries): four times the processor's time of the request itself,
-which is what a thousand small files cost. Here a request that MLflow made and the server accepted is the pattern for
-those after it: same credentials, same certificates, another path. Whatever does not go smoothly is not
-handled here: the caller then lets MLflow do that file in its own way, with its retries and its errors.
+MLflow prepares each request anew (plugins, proxies, retries). For a small file this takes four times the processor time
+of the request itself. `HttpClient` copies a successful request of MLflow instead: same credentials, same certificates,
+another path. `HttpClient` handles no errors: on any error, the caller lets MLflow download the file, with MLflow's
+retries and error messages.
 """
 
 from __future__ import annotations
@@ -24,38 +24,39 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.worker.transfer.quick_ack import set_quick_ack
 
-# Of a request for JSON, not for bytes.
-_DROPPED = frozenset({"accept-encoding", "content-length", "content-type"})
+# These headers belong to MLflow's JSON requests, not to downloads.
+_DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
 _CONNECT_SECONDS = 10.0
-_WORTH_READING_BYTES = 64 * 1024
+# Reading this much of an unread body is cheaper than a new connection.
+_MAX_DRAINED_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
 
 
-class _Answer:
-    """An answer whose body is unread. A connection that fails, or breaks off, is an HTTPError of urllib3's."""
+class _Response:
+    """A response with an unread body. Connection errors are raised as urllib3's HTTPError."""
 
     def __init__(self, response: HTTPResponse, pool: HTTPConnectionPool, target: str) -> None:
         self.status = response.status
-        # It has what a mapping has, whatever its type says.
+        # The declared type lacks Mapping's methods, but the object has them.
         self.headers = cast("Mapping[str, str]", response.headers)
         self._response = response
         self._pool = pool
         self._target = target
 
     def read1(self, amount: int) -> bytes:
-        """What has come of the body, up to `amount` bytes; nothing at its end."""
-        with _told(self._pool, self._target):
+        """Return up to `amount` bytes of the body as soon as some are available; b"" at the end."""
+        with _as_urllib3_errors(self._pool, self._target):
             return self._response.read1(amount)
 
     def read(self) -> bytes:
-        """What is left of the body, which may be shorter than it was said to be."""
-        return b"".join(iter(lambda: self.read1(_WORTH_READING_BYTES), b""))
+        """Return the rest of the body. The body may be shorter than its Content-Length."""
+        return b"".join(iter(lambda: self.read1(_MAX_DRAINED_BYTES), b""))
 
-    def end(self) -> bool:
-        """Be done with it; whether its connection is of use again, since nothing of it is left there."""
+    def drain(self) -> bool:
+        """Discard the rest of a short body. Return whether the connection can be reused."""
         if not self._response.isclosed():
-            left = self._response.length
-            if left is None or left > _WORTH_READING_BYTES:
+            remaining = self._response.length
+            if remaining is None or remaining > _MAX_DRAINED_BYTES:
                 return False
             try:
                 self._response.read()
@@ -65,10 +66,10 @@ class _Answer:
 
 
 class HttpClient:
-    """Connections to one server.
+    """Kept-alive connections to one server.
 
-    They are urllib3's, since it knows whom to trust, but are spoken on as the standard library does: urllib3's own
-    requests and answers take as long again, for what is not asked for here.
+    urllib3 opens the connections, because it handles certificates. The standard library sends the requests, because
+    urllib3's own requests and responses take twice as long.
     """
 
     def __init__(self, pool: HTTPConnectionPool, headers: Mapping[str, str]) -> None:
@@ -77,59 +78,62 @@ class HttpClient:
         self._idle: list[HTTPConnection] = []
 
     @classmethod
-    def like(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
-        """Connections for requests like one that was answered; None if a proxy is in between.
+    def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
+        """Return a client that sends requests like a successful `request`; None if `request` uses a proxy.
 
-        `verify` and `cert` are what MLflow gave to `requests` along with it.
+        `verify` and `cert` are the arguments that MLflow gave to `requests` with it.
         """
         with requests.Session() as session:
             settings = session.merge_environment_settings(str(request.url), {}, True, verify, cert)
         if requests.utils.select_proxy(str(request.url), settings["proxies"]):
-            # It wants the whole URL in the request line, and its own credentials.
+            # A proxy needs the whole URL in the request line, and its own credentials.
             return None
-        pool = _Pools().pool_for(request, settings["verify"], settings["cert"])
-        headers = {name: str(value) for name, value in request.headers.items() if name.lower() not in _DROPPED}
+        pool = _PoolFactory().pool_for(request, settings["verify"], settings["cert"])
+        headers = {name: str(value) for name, value in request.headers.items() if name.lower() not in _DROPPED_HEADERS}
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Answer]:
-        """The answer to a GET, its body unread. The connection is kept if the body was read to its end.
+    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Response]:
+        """Send a GET and yield the response with an unread body. Redirects are not followed.
+
+        The connection is kept if the body was read to its end.
 
         Raises:
-            HTTPError: urllib3's: a new connection failed, or any timed out. No redirect is followed.
+            HTTPError: urllib3's. A new connection failed, or any connection timed out.
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection, response = self._answered(target, {**self._headers, **headers})
-        is_kept = False
+        connection, http_response = self._send(target, {**self._headers, **headers})
+        is_reusable = False
         try:
-            answer = _Answer(response, self._pool, target)
-            yield answer
-            is_kept = answer.end()
+            response = _Response(http_response, self._pool, target)
+            yield response
+            is_reusable = response.drain()
         finally:
-            if is_kept:
+            if is_reusable:
                 self._idle.append(connection)
             else:
                 connection.close()
 
-    def _answered(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
-        """A connection with an answer on it; it is nobody else's meanwhile."""
-        # A server may close a connection that it kept in the moment in which it is used again.
-        while (connection := self._kept()) is not None:
+    def _send(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
+        """Send a GET on an idle or a new connection. The caller has exclusive use of the returned connection."""
+        # A server may close an idle connection at the moment of its reuse.
+        while (connection := self._take_idle_connection()) is not None:
             try:
-                return connection, self._ask(connection, target, headers)
+                return connection, self._send_on(connection, target, headers)
             except ProtocolError:
                 continue
-        with _told(self._pool, target):
+        with _as_urllib3_errors(self._pool, target):
             connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
             connection.timeout = _CONNECT_SECONDS
             connection.connect()
-        return connection, self._ask(connection, target, headers)
+        return connection, self._send_on(connection, target, headers)
 
-    def _ask(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+    def _send_on(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
         try:
-            with _told(self._pool, target):
-                # Until the next bytes come; raised for large files, which a proxying server reads before it answers.
+            with _as_urllib3_errors(self._pool, target):
+                # Set for each request: the limit grows for large files, which a proxying server reads before it
+                # responds.
                 connection.sock.settimeout(_read_seconds())
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
@@ -138,8 +142,8 @@ class HttpClient:
             connection.close()
             raise
 
-    def _kept(self) -> HTTPConnection | None:
-        """A connection that was kept, if the server is known to have kept it too."""
+    def _take_idle_connection(self) -> HTTPConnection | None:
+        """Return an idle connection that the server has not closed, or None."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -150,8 +154,8 @@ class HttpClient:
 
 
 @contextmanager
-def _told(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
-    """Have what goes wrong on a connection told as urllib3 tells it."""
+def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
+    """Convert connection errors of the standard library to those of urllib3."""
     try:
         yield
     except TimeoutError as error:
@@ -160,14 +164,14 @@ def _told(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
 
 
-class _Pools(HTTPAdapter):
-    """Makes pools of connections as `requests` does: it knows which certificates to trust and which to show."""
+class _PoolFactory(HTTPAdapter):
+    """Makes connection pools with the certificate settings of `requests`."""
 
     def pool_for(self, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HTTPConnectionPool:
-        """The pool for the host of a request."""
+        """Return the pool for the host of a request."""
         pool = self.get_connection_with_tls_context(request, verify, {}, cert)
         if not isinstance(pool, HTTPConnectionPool):
-            raise TypeError("requests keeps its connections in pools of urllib3")
+            raise TypeError("requests did not return a connection pool of urllib3")
         return pool
 
 

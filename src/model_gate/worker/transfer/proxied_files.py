@@ -1,9 +1,8 @@
-"""The files of a model behind a tracking server that proxies its artifacts, as the server gives them.
+"""Files of a model behind a tracking server that proxies its artifacts.
 
-MLflow's own `list_artifacts` cannot be trusted with them: it takes a directory whose only file bears its name for that
-file, and lists nothing; and it decodes `%41` in names, which then lead nowhere or to other files. Files that are not
-listed are not compared, and so would make different models equal. MLflow's own `_download_file` can be trusted, but is
-slow, and is what is left when a file cannot be had by the fast way.
+MLflow's `list_artifacts` is unsafe for a comparison. If the only file of a directory has the directory's name, it
+returns an empty listing; and it decodes `%41` in names, which then name nothing or other files. An unlisted file is not
+compared, so different models would appear equal. MLflow's `_download_file` is safe but slow, so it is the fallback.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
 from requests import Response
 from urllib3.exceptions import HTTPError
-from urllib3.exceptions import TimeoutError as WireTimeoutError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
@@ -34,120 +33,122 @@ _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
 class ProxiedFiles:
-    """The files at one location behind the server. Paths are relative to it."""
+    """The files at one location behind the server. Paths are relative to the location."""
 
-    def __init__(self, repository: HttpArtifactRepository, flow: ConcurrencyLimiter) -> None:
+    def __init__(self, repository: HttpArtifactRepository, limiter: ConcurrencyLimiter) -> None:
         self._repository = repository
-        self._flow = flow
-        self._wire: HttpClient | None = None
-        self._parts = ThreadPoolExecutor(MAX_CONCURRENCY)
+        self._limiter = limiter
+        self._client: HttpClient | None = None
+        self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """What is in one directory, None for the root; a size of None is one that the server does not tell.
+        """Return the entries of one directory, None for the root. A size is None if the server omits it.
 
         Raises:
-            ModelError: What is listed is not the content of a directory, or is not served under its name.
+            ModelError: The listing is malformed, or the server does not serve a file under its name.
         """
         directory = path or ""
-        base, found, root = self._repository.artifact_uri.partition(_ENDPOINT)
-        if not found:
+        base, endpoint, root = self._repository.artifact_uri.partition(_ENDPOINT)
+        if not endpoint:
             raise ModelError(
-                f"The model is said to be at {self._repository.artifact_uri}, where no tracking server serves"
+                f"The location of the model is {self._repository.artifact_uri}, where no tracking server serves"
                 " artifacts.",
                 "Check the version's source.",
             )
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
-        listing = self._listed_by_wire(base, joined) or self._listed_by_mlflow(base, joined)
+        listing = self._list_directly(base, joined) or self._list_with_mlflow(base, joined)
         try:
-            return [_file_info(each, directory) for each in listing.get("files", [])]
+            return [_file_info(entry, directory) for entry in listing.get("files", [])]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
-                f"The server's listing of {printable(directory) or 'the model'} is not one.",
+                f"The server's listing of {printable(directory) or 'the model'} is malformed.",
                 "Check the tracking server.",
             ) from error
 
-    def _listed_by_wire(self, base: str, path: str) -> Any:
-        """The answer to a request for the listing of one directory; None if it did not go smoothly.
+    def _list_directly(self, base: str, path: str) -> Any:
+        """Return the listing of one directory as `HttpClient` receives it; None on any error but a timeout.
 
         Raises:
-            WireTimeoutError: urllib3's, as of a file.
+            Urllib3TimeoutError: The server does not respond in time.
         """
-        if self._wire is None:
+        if self._client is None:
             return None
-        asked = time.monotonic()
+        start = time.monotonic()
         try:
-            with self._wire.get(f"{base}{_ENDPOINT}?{urlencode({'path': path})}", {}) as answer:
-                self._flow.answered(time.monotonic() - asked)
-                return json.loads(answer.read()) if answer.status == 200 else None
-        except WireTimeoutError:
+            with self._client.get(f"{base}{_ENDPOINT}?{urlencode({'path': path})}", {}) as response:
+                self._limiter.record_latency(time.monotonic() - start)
+                return json.loads(response.read()) if response.status == 200 else None
+        except Urllib3TimeoutError:
             raise
         except (HTTPError, ValueError):
             return None
 
-    def _listed_by_mlflow(self, base: str, path: str) -> Any:
-        """The same, or MLflow's error; the first one is the pattern for all requests by wire."""
+    def _list_with_mlflow(self, base: str, path: str) -> Any:
+        """Return the listing of one directory as MLflow receives it. The first request configures `HttpClient`."""
         with _get(base, _ENDPOINT, params={"path": path}) as response:
-            self._flow.answered(response.elapsed.total_seconds())
+            self._limiter.record_latency(response.elapsed.total_seconds())
             listing = response.json()
-            self._wire = self._wire or _wire_like(base, response)
+            self._client = self._client or _client_from_response(base, response)
         return listing
 
     def require_empty(self, path: str) -> None:
-        """Make sure that a file without a listed size has none: MLflow leaves a size of zero out.
+        """Check that a file without a listed size is empty: MLflow omits a size of zero.
 
         Raises:
-            TransferError: It has content, and its size is not known.
+            TransferError: The file has content, so its size is unknown.
         """
         with _get(self._repository.artifact_uri, "/" + quote(path), stream=True) as response:
             if next(response.iter_content(1), b""):
                 raise TransferError(
-                    f"The server does not tell the size of {printable(path)}: a short download would go unnoticed.",
+                    f"The server does not report the size of {printable(path)}, so a truncated download would go"
+                    " unnoticed.",
                     "Use an artifact store that lists sizes.",
                 )
 
-    def fetch(self, path: str, size: int, destination: str, note: ProgressCallback) -> None:
-        """Write one file of `size` bytes to `destination`; `note` is given how many `bytes` more have come."""
-        # MLflow puts the path into the URL as it is: `a#b` would fetch `a`, and compare it with itself.
-        remote = quote(path)
-        if self._wire is not None and self._fetch_by_wire(self._wire, remote, size, destination, note):
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
+        """Write one file of `size` bytes to `destination`; `on_progress` receives the number of further `bytes`."""
+        # MLflow does not quote the path in the URL: for `a#b` it would fetch `a`, and compare `a` with itself.
+        remote_path = quote(path)
+        if self._client is not None and self._fetch_directly(self._client, remote_path, size, destination, on_progress):
             return
-        with self._flow.request(size):
-            self._repository._download_file(remote, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+        with self._limiter.request(size):
+            self._repository._download_file(remote_path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
-    def _fetch_by_wire(
-        self, wire: HttpClient, remote: str, size: int, destination: str, note: ProgressCallback
+    def _fetch_directly(
+        self, client: HttpClient, remote_path: str, size: int, destination: str, on_progress: ProgressCallback
     ) -> bool:
-        """Whether it went smoothly.
+        """Download one file with `client`. Return false on any error but a timeout.
 
         Raises:
-            WireTimeoutError: urllib3's. MLflow would only wait as long again, and again.
+            Urllib3TimeoutError: The server does not respond in time. MLflow would only repeat the wait.
         """
-        url = f"{self._repository.artifact_uri.rstrip('/')}/{remote}"
+        url = f"{self._repository.artifact_uri.rstrip('/')}/{remote_path}"
+        progress = TransferProgress(on_progress)
         try:
-            RangeDownload(wire, self._flow, self._parts, url, size, TransferProgress(note).add).write_to(destination)
-        except WireTimeoutError:
+            RangeDownload(client, self._limiter, self._range_pool, url, size, progress.add).write_to(destination)
+        except Urllib3TimeoutError:
             raise
         except (HTTPError, UnsupportedDownloadError):
             return False
         return True
 
 
-def _wire_like(base: str, response: Response) -> HttpClient | None:
+def _client_from_response(base: str, response: Response) -> HttpClient | None:
     credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
     if credentials.aws_sigv4 or credentials.auth:
-        # Each request is signed for itself.
+        # Each request has its own signature, so a copied request would be rejected.
         return None
-    return HttpClient.like(response.request, credentials.verify, credentials.client_cert_path)
+    return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
     name = str(entry["path"])
     path = f"{directory}/{name}" if directory else name
-    # The server decodes a name until nothing is left to decode, whatever it was sent as.
+    # The server decodes a name repeatedly, even if the request quotes it.
     if unquote(name) != name or "#" in name or not name.isprintable():
         raise ModelError(
-            f"The server does not serve {printable(path)} under that name: it reads %xx, # and control characters as"
-            " something else.",
+            f"The server does not serve {printable(path)} under that name, because it interprets %xx, # and"
+            " control characters.",
             "Rename the file and log the model again, or compare the models at their store with model-gate diff.",
         )
     size = entry.get("file_size")

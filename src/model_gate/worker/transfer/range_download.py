@@ -1,4 +1,7 @@
-"""One file over the wire: whole if it is small, in parts side by side if it is large, resumed where it broke off."""
+"""Download of one file: a single request for a small file, concurrent range requests for a large file.
+
+A range that breaks off is resumed where it broke off.
+"""
 
 from __future__ import annotations
 
@@ -12,163 +15,170 @@ from typing import Protocol
 from urllib3.exceptions import HTTPError
 
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges, strong_etag
-from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after
+from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
 
-# Held by each connection that reads, at most: what has come is written at once, since waiting for a whole chunk copies
-# it once more, which is half of what a large file costs.
+# Read buffer of each connection. Received bytes are written at once: filling a chunk first would copy them once more,
+# which is half of the cost of a large file.
 _CHUNK_BYTES = 256 * 1024
-_TRIES = 4
-_LONGEST_PAUSE_SECONDS = 10.0
+_MAX_ATTEMPTS = 4
+_MAX_PAUSE_SECONDS = 10.0
 
 
 class UnsupportedDownloadError(Exception):
-    """The file cannot be had in this way: the answer is not to what was asked, or the connection keeps breaking."""
+    """The file cannot be downloaded in this way: a response does not match its request, or the connection breaks."""
 
 
 class Response(Protocol):
-    """What a file is answered with."""
+    """A response with an unread body."""
 
     @property
     def status(self) -> int:
-        """Of the answer."""
+        """HTTP status."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """By name, in any case of its letters."""
+        """Headers by name, case-insensitive."""
 
     def read1(self, amount: int, /) -> bytes:
-        """What has come of the body, up to `amount` bytes; nothing at its end."""
+        """Return up to `amount` bytes of the body as soon as some are available; b"" at the end."""
 
 
 class Client(Protocol):
-    """What a file is asked of, by any number of threads."""
+    """Sends requests for a file. Thread-safe."""
 
     def get(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Response]:
-        """The answer to a GET, its body unread."""
+        """Send a GET and return the response with an unread body."""
 
 
 class RangeDownload:
-    """One file of `size` bytes at `url`.
+    """Download of the file of `size` bytes at `url`.
 
-    `on_bytes` hears of each piece that was written. Parts are asked for only of a server that has ranges and tells by
-    an ETag that they are of one and the same file; each answer must say that it is the part that was asked for.
+    Range requests need a server that supports ranges and sends a strong ETag, which proves that all ranges belong to
+    the same file. Each response must name the requested range. `on_bytes` is called with the size of each written
+    piece.
     """
 
     def __init__(
         self,
-        source: Client,
-        flow: ConcurrencyLimiter,
+        client: Client,
+        limiter: ConcurrencyLimiter,
         pool: ThreadPoolExecutor,
         url: str,
         size: int,
         on_bytes: Callable[[int], None] = lambda _: None,
     ) -> None:
-        self._source = source
-        self._flow = flow
+        self._client = client
+        self._limiter = limiter
         self._pool = pool
         self._url = url
         self._size = size
         self._on_bytes = on_bytes
-        self._parts = split_into_ranges(size)
-        self._tag = ""
+        self._ranges = split_into_ranges(size)
+        self._etag = ""
         self._stopped = threading.Event()
 
     def write_to(self, destination: str) -> None:
-        """Write the file.
+        """Write the file to `destination`, which must exist.
 
         Raises:
-            UnsupportedDownloadError: It cannot be had in this way.
-            HTTPError: urllib3's, the same.
-            OSError: It cannot be written.
+            UnsupportedDownloadError: The file cannot be downloaded in this way.
+            HTTPError: urllib3's, with the same meaning.
+            OSError: The file cannot be written.
         """
         descriptor = os.open(destination, os.O_WRONLY)
-        # Not O_TRUNC: whatever was emptied, if only of nothing, ext4 writes to the disk as soon as it is closed.
+        # Not O_TRUNC: ext4 flushes a file on close if it was truncated, even if it was empty.
         if os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
-        others: list[Future[None]] = []
+        remaining: list[Future[None]] = []
 
-        def begin_others() -> None:
-            others.extend(self._pool.submit(self._fetch, descriptor, part) for part in self._parts[1:])
+        def start_remaining() -> None:
+            remaining.extend(
+                self._pool.submit(self._download_range, descriptor, byte_range) for byte_range in self._ranges[1:]
+            )
 
         try:
-            self._fetch(descriptor, self._parts[0], begin_others)
-            wait(others, return_when=FIRST_EXCEPTION)
-            for future in others:
+            self._download_range(descriptor, self._ranges[0], start_remaining)
+            wait(remaining, return_when=FIRST_EXCEPTION)
+            for future in remaining:
                 future.result()
         finally:
             self._stopped.set()
-            for future in others:
+            for future in remaining:
                 future.cancel()
-            # Nobody may write into a file of the same number that is opened next.
-            wait(others)
+            # No thread may write after the close: the descriptor's number may then belong to another file.
+            wait(remaining)
             os.close(descriptor)
 
-    def _fetch(self, descriptor: int, part: ByteRange, begin_others: Callable[[], None] | None = None) -> None:
-        left = part
-        for attempt in range(_TRIES):
+    def _download_range(
+        self, descriptor: int, byte_range: ByteRange, start_remaining: Callable[[], None] | None = None
+    ) -> None:
+        missing = byte_range
+        for attempt in range(_MAX_ATTEMPTS):
             pause = 0.0
-            with self._flow.request(left.size), self._source.get(self._url, self._asked(left)) as response:
+            with (
+                self._limiter.request(missing.size),
+                self._client.get(self._url, self._range_headers(missing)) as response,
+            ):
                 if response.status in THROTTLING_STATUSES:
-                    self._flow.push_back()
-                    pause = min(retry_after(response.headers, 2.0**attempt), _LONGEST_PAUSE_SECONDS)
-                elif response.status == 200 and not self._tag:
-                    # A small file, or a server that has no ranges. Once parts are under way, it would be another file
-                    # than theirs.
-                    self._read_whole(descriptor, response)
+                    self._limiter.throttled()
+                    pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
+                elif response.status == 200 and not self._etag:
+                    # A small file, or a server without ranges. Once the ETag is known, a 200 response is another file.
+                    self._write_whole_file(descriptor, response)
                     return
                 else:
-                    self._require(left, response)
-                    if begin_others:
-                        begin_others()
-                        begin_others = None
-                    left = self._read(descriptor, left, response)
-                    if not left.size:
+                    self._check_response(missing, response)
+                    if start_remaining:
+                        start_remaining()
+                        start_remaining = None
+                    missing = self._write_range(descriptor, missing, response)
+                    if not missing.size:
                         return
             if self._stopped.wait(pause):
-                raise UnsupportedDownloadError("Another part could not be had.")
-        raise UnsupportedDownloadError("It keeps breaking off.")
+                raise UnsupportedDownloadError("Another range failed.")
+        raise UnsupportedDownloadError("The connection keeps breaking.")
 
-    def _asked(self, part: ByteRange) -> dict[str, str]:
-        if len(self._parts) == 1:
+    def _range_headers(self, byte_range: ByteRange) -> dict[str, str]:
+        if len(self._ranges) == 1:
             return {}
-        return {"Range": part.asked} | ({"If-Range": self._tag} if self._tag else {})
+        return {"Range": byte_range.header} | ({"If-Range": self._etag} if self._etag else {})
 
-    def _require(self, part: ByteRange, response: Response) -> None:
-        """Make sure that an answer is this part, of the same file as the parts before it."""
-        tag = strong_etag(response.headers)
-        is_part = response.status == 206 and part.is_answered_by(response.headers, self._size)
-        if not is_part or not tag or tag != (self._tag or tag) or _is_encoded(response):
+    def _check_response(self, byte_range: ByteRange, response: Response) -> None:
+        """Check that a response has the requested range of the same file as the ranges before it."""
+        etag = strong_etag(response.headers)
+        is_match = response.status == 206 and byte_range.matches(response.headers, self._size)
+        if not is_match or not etag or etag != (self._etag or etag) or _is_encoded(response):
             raise UnsupportedDownloadError(
-                f"It is answered with status {response.status}, and not with {part.asked} of the file."
+                f"The response with status {response.status} does not match the request for {byte_range.header}."
             )
-        self._tag = tag
+        self._etag = etag
 
-    def _read(self, descriptor: int, part: ByteRange, response: Response) -> ByteRange:
-        """Write what comes of a part; returns what is missing of it when the connection breaks."""
-        left = part
+    def _write_range(self, descriptor: int, byte_range: ByteRange, response: Response) -> ByteRange:
+        """Write the body to the file. Return the missing rest of the range, if the connection breaks."""
+        missing = byte_range
         try:
-            while left.size and (data := response.read1(min(_CHUNK_BYTES, left.size))):
+            while missing.size and (data := response.read1(min(_CHUNK_BYTES, missing.size))):
                 if self._stopped.is_set():
-                    raise UnsupportedDownloadError("Another part could not be had.")
-                self._write(descriptor, data, left.start)
-                left = left.after(len(data))
+                    raise UnsupportedDownloadError("Another range failed.")
+                self._write(descriptor, data, missing.start)
+                missing = missing.after(len(data))
         except HTTPError:
-            if left == part:
+            if missing == byte_range:
                 raise
-        return left
+        return missing
 
-    def _read_whole(self, descriptor: int, response: Response) -> None:
-        told = response.headers.get("Content-Length", str(self._size))
-        if told != str(self._size) or _is_encoded(response):
-            raise UnsupportedDownloadError(f"It is answered with {told} bytes, and was listed with {self._size}.")
+    def _write_whole_file(self, descriptor: int, response: Response) -> None:
+        length = response.headers.get("Content-Length", str(self._size))
+        if length != str(self._size) or _is_encoded(response):
+            raise UnsupportedDownloadError(f"The response has {length} bytes, but the listing says {self._size}.")
         offset = 0
         while data := response.read1(_CHUNK_BYTES):
             offset += len(data)
             if offset > self._size:
-                raise UnsupportedDownloadError("It is answered with more bytes than it was listed with.")
+                raise UnsupportedDownloadError("The response has more bytes than the listing says.")
             self._write(descriptor, data, offset - len(data))
         if offset < self._size:
-            raise UnsupportedDownloadError("It is answered with fewer bytes than it was listed with.")
+            raise UnsupportedDownloadError("The response has fewer bytes than the listing says.")
 
     def _write(self, descriptor: int, data: bytes, offset: int) -> None:
         written = os.pwrite(descriptor, data, offset)

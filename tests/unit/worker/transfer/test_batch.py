@@ -1,4 +1,4 @@
-"""Files that are fetched together come once each, as many at a time as there is room for, or not at all."""
+"""A batch fetches each file once, within the concurrency limit, and stops after a failure."""
 
 from __future__ import annotations
 
@@ -17,96 +17,100 @@ FILES = [FileRequest(f"{number:03}", 1, "") for number in range(100)]
 
 @pytest.fixture
 def pool() -> Iterator[ThreadPoolExecutor]:
-    with ThreadPoolExecutor(64) as started:
-        yield started
+    with ThreadPoolExecutor(64) as executor:
+        yield executor
 
 
-def near() -> ConcurrencyLimiter:
-    """Lets one request through at a time."""
-    flow = ConcurrencyLimiter()
-    flow.answered(0.001)
-    return flow
+def near_limiter() -> ConcurrencyLimiter:
+    """Return a limiter with 1 slot."""
+    limiter = ConcurrencyLimiter()
+    limiter.record_latency(0.001)
+    return limiter
 
 
-def far() -> ConcurrencyLimiter:
-    """Lets sixteen through."""
+def default_limiter() -> ConcurrencyLimiter:
+    """Return a limiter with 16 slots."""
     return ConcurrencyLimiter()
 
 
-class Fetched:
-    """What was fetched, and how many at most at one time.
+class Recorder:
+    """Records the fetched files, their threads and the maximum concurrency.
 
-    Those that are fetched first wait until there are `together` of them.
+    All calls of `fetch` block until `barrier` calls are active at the same time.
     """
 
-    def __init__(self, flow: ConcurrencyLimiter, together: int = 1) -> None:
+    def __init__(self, limiter: ConcurrencyLimiter, barrier: int = 1) -> None:
         self.paths: list[str] = []
         self.threads: set[int] = set()
-        self.most = 0
-        self._flow = flow
-        self._under_way = 0
+        self.max_active = 0
+        self._limiter = limiter
+        self._active = 0
         self._lock = threading.Lock()
-        self._met = threading.Event()
-        self._together = together
+        self._barrier_reached = threading.Event()
+        self._barrier = barrier
 
     def fetch(self, file: FileRequest) -> None:
-        with self._flow.request(file.size):
+        with self._limiter.request(file.size):
             with self._lock:
                 self.paths.append(file.path)
                 self.threads.add(threading.get_ident())
-                self._under_way += 1
-                self.most = max(self.most, self._under_way)
-                if self._under_way == self._together:
-                    self._met.set()
-            self._met.wait(30)
+                self._active += 1
+                self.max_active = max(self.max_active, self._active)
+                if self._active == self._barrier:
+                    self._barrier_reached.set()
+            self._barrier_reached.wait(30)
             with self._lock:
-                self._under_way -= 1
+                self._active -= 1
 
 
-def test_where_one_request_is_enough_one_thread_fetches_them_in_order(pool: ThreadPoolExecutor) -> None:
-    flow = near()
-    fetched = Fetched(flow)
-    Batch(FILES, flow, pool).fetch(fetched.fetch)
-    assert fetched.paths == [file.path for file in FILES]
-    assert fetched.threads == {threading.get_ident()}
-    assert fetched.most == INITIAL_NEAR == 1
+def test_single_slot_fetches_files_in_order_on_the_calling_thread(pool: ThreadPoolExecutor) -> None:
+    limiter = near_limiter()
+    recorder = Recorder(limiter)
+    Batch(FILES, limiter, pool).fetch(recorder.fetch)
+    assert recorder.paths == [file.path for file in FILES]
+    assert recorder.threads == {threading.get_ident()}
+    assert recorder.max_active == INITIAL_NEAR == 1
 
 
-def test_where_there_is_room_many_come_at_once_and_each_of_them_once(pool: ThreadPoolExecutor) -> None:
-    flow = far()
-    fetched = Fetched(flow, together=INITIAL)
-    Batch(FILES, flow, pool).fetch(fetched.fetch)
-    assert sorted(fetched.paths) == [file.path for file in FILES]
-    assert fetched.most == INITIAL
+def test_all_slots_are_used_and_each_file_is_fetched_once(pool: ThreadPoolExecutor) -> None:
+    limiter = default_limiter()
+    recorder = Recorder(limiter, barrier=INITIAL)
+    Batch(FILES, limiter, pool).fetch(recorder.fetch)
+    assert sorted(recorder.paths) == [file.path for file in FILES]
+    assert recorder.max_active == INITIAL
 
 
-def test_two_batches_share_the_room(pool: ThreadPoolExecutor) -> None:
-    flow = near()
-    fetched = Fetched(flow)
-    with ThreadPoolExecutor(2) as both:
-        for future in [both.submit(Batch(part, flow, pool).fetch, fetched.fetch) for part in (FILES[:50], FILES[50:])]:
+def test_two_batches_share_the_slots(pool: ThreadPoolExecutor) -> None:
+    limiter = near_limiter()
+    recorder = Recorder(limiter)
+    with ThreadPoolExecutor(2) as callers:
+        for future in [
+            callers.submit(Batch(files, limiter, pool).fetch, recorder.fetch) for files in (FILES[:50], FILES[50:])
+        ]:
             future.result()
-    assert sorted(fetched.paths) == [file.path for file in FILES]
-    assert fetched.most == 1
+    assert sorted(recorder.paths) == [file.path for file in FILES]
+    assert recorder.max_active == 1
 
 
-# The first is fetched by the thread that asks for them all, the fourth by another.
-@pytest.mark.parametrize("make, failing", [(near, "000"), (far, "000"), (far, "003")])
-def test_after_one_that_fails_no_other_is_begun(
-    pool: ThreadPoolExecutor, make: Callable[[], ConcurrencyLimiter], failing: str
+# The calling thread fetches file 000, another thread fetches file 003.
+@pytest.mark.parametrize(
+    "make_limiter, failing_path", [(near_limiter, "000"), (default_limiter, "000"), (default_limiter, "003")]
+)
+def test_no_file_is_started_after_a_failure(
+    pool: ThreadPoolExecutor, make_limiter: Callable[[], ConcurrencyLimiter], failing_path: str
 ) -> None:
-    flow = make()
-    begun: list[str] = []
+    limiter = make_limiter()
+    started: list[str] = []
     has_failed = threading.Event()
 
     def fetch(file: FileRequest) -> None:
-        begun.append(file.path)
-        if file.path == failing:
+        started.append(file.path)
+        if file.path == failing_path:
             has_failed.set()
-            raise OSError("it broke off")
+            raise OSError("the connection broke off")
         has_failed.wait(30)
 
     with pytest.raises(OSError, match="broke off"):
-        Batch(FILES, flow, pool).fetch(fetch)
-    assert len(begun) <= 2 * INITIAL < len(FILES)
-    assert flow.has_room
+        Batch(FILES, limiter, pool).fetch(fetch)
+    assert len(started) <= 2 * INITIAL < len(FILES)
+    assert limiter.has_free_slot

@@ -1,4 +1,4 @@
-"""How many requests are under way at once follows what they bring, and what the server can bear."""
+"""The concurrency limit follows the throughput of the server, and falls when the server throttles."""
 
 from __future__ import annotations
 
@@ -23,173 +23,171 @@ from model_gate.worker.transfer.concurrency import (
 KIB = 1024
 
 
-def run(
-    level: ConcurrencyLimit, rate: Callable[[int], float], seconds: float, start: float = 0.0, size: int = 4 * KIB
+def simulate(
+    limit: ConcurrencyLimit, rate: Callable[[int], float], seconds: float, start: float = 0.0, size: int = 4 * KIB
 ) -> float:
-    """Let requests end one after another at a rate that depends on how many are allowed; returns the time then."""
+    """Record requests at a rate that depends on the limit. Return the time of the last request."""
     now = start
     while now < start + seconds:
-        now += 1 / rate(level.allowed)
-        level.done(size, now, waiting=True)
+        now += 1 / rate(limit.allowed)
+        limit.record_request(size, now, has_waiters=True)
     return now
 
 
-def test_a_link_with_latency_gets_as_many_as_there_may_be() -> None:
-    level = ConcurrencyLimit()
-    run(level, lambda allowed: allowed / 0.05, seconds=5)
-    assert level.allowed == MAX_CONCURRENCY
+def test_limit_reaches_maximum_if_latency_dominates() -> None:
+    limit = ConcurrencyLimit()
+    simulate(limit, lambda allowed: allowed / 0.05, seconds=5)
+    assert limit.allowed == MAX_CONCURRENCY
 
 
-def test_a_server_that_is_busy_with_a_few_gets_no_more() -> None:
-    level = ConcurrencyLimit()
-    seen: set[int] = set()
+def test_limit_reverts_if_throughput_does_not_grow() -> None:
+    limit = ConcurrencyLimit()
+    limits: set[int] = set()
 
     def rate(allowed: int) -> float:
-        seen.add(allowed)
+        limits.add(allowed)
         return 200.0
 
-    run(level, rate, seconds=8)
-    assert level.allowed == INITIAL
-    # It was tried, and given up.
-    assert seen == {INITIAL, 2 * INITIAL}
+    simulate(limit, rate, seconds=8)
+    assert limit.allowed == INITIAL
+    # The limit was doubled once and reverted.
+    assert limits == {INITIAL, 2 * INITIAL}
 
 
-def test_it_is_tried_again_after_a_while() -> None:
-    level = ConcurrencyLimit()
-    now = run(level, lambda _: 200.0, seconds=8)
-    run(level, lambda allowed: allowed / 0.05, seconds=30, start=now)
-    assert level.allowed == MAX_CONCURRENCY
+def test_limit_is_doubled_again_after_a_while() -> None:
+    limit = ConcurrencyLimit()
+    now = simulate(limit, lambda _: 200.0, seconds=8)
+    simulate(limit, lambda allowed: allowed / 0.05, seconds=30, start=now)
+    assert limit.allowed == MAX_CONCURRENCY
 
 
-def test_a_server_that_pushes_back_gets_less_at_once_and_never_nothing() -> None:
-    level = ConcurrencyLimit()
+def test_throttling_halves_the_limit_down_to_the_minimum() -> None:
+    limit = ConcurrencyLimit()
     for expected in (INITIAL // 2, INITIAL // 4, INITIAL // 8, MIN_CONCURRENCY, MIN_CONCURRENCY):
-        level.push_back(1.0)
-        assert level.allowed == expected
+        limit.throttled(1.0)
+        assert limit.allowed == expected
 
 
-def test_nothing_is_concluded_from_requests_that_nobody_waited_behind() -> None:
-    level = ConcurrencyLimit()
+def test_limit_is_constant_if_no_request_waits() -> None:
+    limit = ConcurrencyLimit()
     now = 0.0
     for _ in range(10_000):
         now += 0.01
-        level.done(4 * KIB, now, waiting=False)
-    assert level.allowed == INITIAL
+        limit.record_request(4 * KIB, now, has_waiters=False)
+    assert limit.allowed == INITIAL
 
 
-def test_no_more_requests_are_let_through_than_the_level_allows() -> None:
-    flow = ConcurrencyLimiter(clock=lambda: 1.0)
+def test_active_requests_never_exceed_the_limit() -> None:
+    limiter = ConcurrencyLimiter(clock=lambda: 1.0)
     lock = threading.Lock()
-    under_way = most = 0
+    active = max_active = 0
 
-    def ask() -> None:
-        nonlocal under_way, most
-        with flow.request(1):
+    def send_request() -> None:
+        nonlocal active, max_active
+        with limiter.request(1):
             with lock:
-                under_way += 1
-                most = max(most, under_way)
+                active += 1
+                max_active = max(max_active, active)
             time.sleep(0.1)
             with lock:
-                under_way -= 1
+                active -= 1
 
-    threads = [threading.Thread(target=ask) for _ in range(5 * INITIAL)]
+    threads = [threading.Thread(target=send_request) for _ in range(5 * INITIAL)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert most == INITIAL
+    assert max_active == INITIAL
 
 
-def test_a_request_that_fails_gives_its_turn_back() -> None:
-    flow = ConcurrencyLimiter()
+def test_failed_request_releases_its_slot() -> None:
+    limiter = ConcurrencyLimiter()
     for _ in range(2 * MAX_CONCURRENCY):
         try:
-            with flow.request(1):
+            with limiter.request(1):
                 raise OSError
         except OSError:
             continue
-    with flow.request(1):
+    with limiter.request(1):
         pass
 
 
-def let_through(flow: ConcurrencyLimiter) -> int:
-    """How many turns can be had at once."""
+def free_slots(limiter: ConcurrencyLimiter) -> int:
+    """Return the number of free slots."""
     with ExitStack() as stack:
         count = 0
-        while stack.enter_context(flow.turn(waits=False)):
+        while stack.enter_context(limiter.slot(blocking=False)):
             count += 1
     return count
 
 
 @pytest.mark.parametrize(
-    "answers, count",
+    "latencies, slots",
     [([], INITIAL), ([0.003], INITIAL_NEAR), ([0.06], INITIAL_FAR), ([0.06, 0.003, 0.2], INITIAL_NEAR)],
 )
-def test_how_soon_a_server_answers_says_how_many_to_begin_with(answers: list[float], count: int) -> None:
-    flow = ConcurrencyLimiter()
-    for seconds in answers:
-        flow.answered(seconds)
-    assert let_through(flow) == count
+def test_initial_limit_depends_on_lowest_latency(latencies: list[float], slots: int) -> None:
+    limiter = ConcurrencyLimiter()
+    for seconds in latencies:
+        limiter.record_latency(seconds)
+    assert free_slots(limiter) == slots
 
 
-def test_what_is_answered_later_changes_nothing() -> None:
-    flow = ConcurrencyLimiter()
-    flow.answered(0.003)
-    with flow.request(1):
+def test_latency_after_first_slot_does_not_change_the_limit() -> None:
+    limiter = ConcurrencyLimiter()
+    limiter.record_latency(0.003)
+    with limiter.request(1):
         pass
-    flow.answered(0.001)
-    flow.push_back()
-    assert let_through(flow) == INITIAL_NEAR
+    limiter.record_latency(0.001)
+    limiter.throttled()
+    assert free_slots(limiter) == INITIAL_NEAR
 
 
-def test_a_near_server_gets_more_if_it_does_more_side_by_side_and_not_if_it_only_takes_from_others() -> None:
-    scaling = ConcurrencyLimit(INITIAL_NEAR)
-    run(scaling, lambda allowed: 400.0 * min(allowed, 8), seconds=10)
-    assert scaling.allowed == 8
-    sharing = ConcurrencyLimit(INITIAL_NEAR)
-    # Another server has one request under way, and the same processors.
-    run(sharing, lambda allowed: 800.0 * allowed / (allowed + 1), seconds=5)
-    assert sharing.allowed == INITIAL_NEAR
+def test_limit_of_near_server_grows_with_its_parallelism_only() -> None:
+    parallel = ConcurrencyLimit(INITIAL_NEAR)
+    simulate(parallel, lambda allowed: 400.0 * min(allowed, 8), seconds=10)
+    assert parallel.allowed == 8
+    shared = ConcurrencyLimit(INITIAL_NEAR)
+    # Another server uses the same processors, with one active request.
+    simulate(shared, lambda allowed: 800.0 * allowed / (allowed + 1), seconds=5)
+    assert shared.allowed == INITIAL_NEAR
 
 
-def test_a_turn_is_for_as_many_requests_as_its_thread_makes() -> None:
-    flow = ConcurrencyLimiter()
-    flow.answered(0.003)
-    with flow.turn() as is_mine:
-        assert is_mine
-        assert not flow.has_room
+def test_slot_covers_consecutive_requests_of_its_thread() -> None:
+    limiter = ConcurrencyLimiter()
+    limiter.record_latency(0.003)
+    with limiter.slot() as has_slot:
+        assert has_slot
+        assert not limiter.has_free_slot
         for _ in range(10):
-            with flow.request(1):
+            with limiter.request(1):
                 pass
-        assert not flow.has_room
-    assert flow.has_room
+        assert not limiter.has_free_slot
+    assert limiter.has_free_slot
 
 
-def test_a_turn_that_is_not_waited_for_is_not_had_where_there_is_none() -> None:
-    flow = ConcurrencyLimiter()
-    flow.answered(0.003)
-    with flow.turn(), ThreadPoolExecutor(1) as other:
-        assert other.submit(let_through, flow).result() == 0
-    assert let_through(flow) == 1
+def test_nonblocking_slot_is_denied_if_no_slot_is_free() -> None:
+    limiter = ConcurrencyLimiter()
+    limiter.record_latency(0.003)
+    with limiter.slot(), ThreadPoolExecutor(1) as other:
+        assert other.submit(free_slots, limiter).result() == 0
+    assert free_slots(limiter) == 1
 
 
-@pytest.mark.parametrize("size, seconds, count", [(4 * KIB, 0.6, INITIAL), (4 * KIB, 0.4, 1), (8 * KIB * KIB, 0.6, 1)])
-def test_a_near_server_that_is_slow_to_give_small_files_waits_for_something(
-    size: int, seconds: float, count: int
-) -> None:
+@pytest.mark.parametrize("size, seconds, slots", [(4 * KIB, 0.6, INITIAL), (4 * KIB, 0.4, 1), (8 * KIB * KIB, 0.6, 1)])
+def test_slow_small_file_raises_the_limit_of_a_near_server(size: int, seconds: float, slots: int) -> None:
     now = 0.0
-    flow = ConcurrencyLimiter(clock=lambda: now)
-    flow.answered(0.003)
-    with flow.request(size):
+    limiter = ConcurrencyLimiter(clock=lambda: now)
+    limiter.record_latency(0.003)
+    with limiter.request(size):
         now += seconds
-    assert let_through(flow) == count
+    assert free_slots(limiter) == slots
 
 
-def test_one_that_has_pushed_back_gets_no_more_for_being_slow() -> None:
+def test_slow_small_file_after_throttling_does_not_raise_the_limit() -> None:
     now = 0.0
-    flow = ConcurrencyLimiter(clock=lambda: now)
-    flow.answered(0.003)
-    flow.push_back()
-    with flow.request(1):
+    limiter = ConcurrencyLimiter(clock=lambda: now)
+    limiter.record_latency(0.003)
+    limiter.throttled()
+    with limiter.request(1):
         now += 0.6
-    assert let_through(flow) == MIN_CONCURRENCY
+    assert free_slots(limiter) == MIN_CONCURRENCY

@@ -1,4 +1,4 @@
-"""One request and its answer, and the errors in the shape that Databricks gives them."""
+"""Requests, responses, and errors in the format of the Databricks API."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.databricks.emulator.content import Content, Settings
 
 @dataclass(frozen=True)
 class Request:
-    """What was asked."""
+    """A received HTTP request."""
 
     method: str
     path: str
@@ -21,15 +21,15 @@ class Request:
     headers: Mapping[str, str]
 
     @property
-    def asked(self) -> dict[str, Any]:
-        """The parameters, wherever they stand."""
+    def parameters(self) -> dict[str, Any]:
+        """Parameters of the query and of a JSON body."""
         data = json.loads(self.body) if self.body.startswith(b"{") else {}
         return {**self.query, **data}
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What is answered."""
+class Response:
+    """An HTTP response."""
 
     status: int = 200
     body: bytes = b""
@@ -37,56 +37,56 @@ class Answer:
 
 
 class Workspace(Protocol):
-    """What a route may use."""
+    """Interface of the server for routes."""
 
     content: Content
     address: str
 
     @property
     def settings(self) -> Settings:
-        """How it behaves."""
+        """Behavior of the workspace."""
 
     def new_access_token(self) -> str:
-        """An access token."""
+        """Issue an access token."""
 
     def sign(self, path: str) -> tuple[str, list[dict[str, str]]]:
-        """A URL that gives the file at this path without a token, for a while, and what must be sent along."""
+        """Return a presigned URL of a file and the headers that the client must send."""
 
 
-Route = Callable[[Workspace, Request, tuple[str, ...]], Answer]
-# Method, regular expression of the whole path, whether a token is needed, and what answers.
+Route = Callable[[Workspace, Request, tuple[str, ...]], Response]
+# Method, regular expression of the full path, whether a token is required, and the handler.
 Routes = list[tuple[str, str, bool, Route]]
 
 
-class RefusedError(Exception):
-    """The request is answered with an error."""
+class ApiError(Exception):
+    """An error response in the format of the Databricks API."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
         super().__init__(message)
-        self.answer = Answer(
+        self.response = Response(
             status,
             json.dumps({"error_code": code, "message": message}).encode(),
             {"Content-Type": "application/json"},
         )
 
 
-def answer(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Answer:
-    """JSON."""
-    return Answer(status, json.dumps(data).encode(), {"Content-Type": "application/json", **(headers or {})})
+def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
+    """Return a JSON response."""
+    return Response(status, json.dumps(data).encode(), {"Content-Type": "application/json", **(headers or {})})
 
 
-def missing(what: str) -> RefusedError:
-    """404."""
-    return RefusedError(404, "RESOURCE_DOES_NOT_EXIST", f"{what} does not exist.")
+def not_found(what: str) -> ApiError:
+    """Return a 404 error."""
+    return ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"{what} does not exist.")
 
 
-def denied(message: str) -> RefusedError:
-    """403."""
-    return RefusedError(403, "PERMISSION_DENIED", message)
+def permission_denied(message: str) -> ApiError:
+    """Return a 403 error."""
+    return ApiError(403, "PERMISSION_DENIED", message)
 
 
 def page(entries: list[Any], name: str, token: str, size: int) -> dict[str, Any]:
-    """One page of a listing, with the token of the next."""
+    """Return one page of a listing with the token of the next page."""
     start = int(token or 0)
     data: dict[str, Any] = {name: entries[start : start + size]}
     if start + size < len(entries):

@@ -1,4 +1,4 @@
-"""What all that is measured has in common: the programs, their environment, and how much work a row does."""
+"""Paths, environment and workload sizes that all benchmarks share."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ KIB, MIB, GIB = 1024, 1024**2, 1024**3
 
 @dataclass(frozen=True)
 class Scale:
-    """How much work there is: sizes in bytes, and numbers of files.
+    """Amount of work in each row: sizes in bytes and numbers of files.
 
     Attributes:
-        one_file: The model that is one file.
-        small_files: The model of many small files; a directory holds a hundred.
-        mixed_file: The large file of the model that is compared as run model and as registry model.
-        equal_files: How many files of one size the model has whose disk is measured.
-        equal_file: Their size.
-        memory_file: The file at which memory is measured, beside one of 1 MiB.
-        local_files: The largest directory on this machine; a tenth and a hundredth of it are measured too.
-        link_file: The file that comes over the slow link.
-        link_files: How many small files come over it.
-        curve_sizes: Sizes of one file, for the plot.
-        curve_counts: Numbers of small files, for the plot.
+        one_file: Size of the model with one file.
+        small_files: Number of files of the model with small files.
+        mixed_file: Size of the large file of the model that is compared as run model and as registry model.
+        equal_files: Number of files of the model for the disk measurement.
+        equal_file: Size of these files.
+        memory_file: Size of the large file for the memory measurement; the other one has 1 MiB.
+        local_files: Number of files of the largest local directory; a tenth and a hundredth are measured too.
+        link_file: Size of the file that is downloaded over the slow link.
+        link_files: Number of small files that are downloaded over the slow link.
+        curve_sizes: Sizes of one file for the plot.
+        curve_counts: Numbers of small files for the plot.
     """
 
     one_file: int = GIB
@@ -59,7 +59,7 @@ QUICK = Scale(
 
 
 def clean_environment(temporary: Path) -> dict[str, str]:
-    """This environment without what would lead MLflow somewhere, slow Python's start, or color what is printed."""
+    """Return os.environ without variables that configure MLflow, Databricks, Python, actions or colors."""
     misleading = ("MLFLOW_", "DATABRICKS_", "PYTHON", "INPUT_", "GITHUB_", "FORCE_COLOR")
     kept = {name: value for name, value in os.environ.items() if not name.startswith(misleading)}
     return kept | {"MLFLOW_DISABLE_TELEMETRY": "true", "TMPDIR": str(temporary), "NO_PROXY": "127.0.0.1"}

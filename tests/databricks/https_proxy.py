@@ -1,7 +1,7 @@
-"""Named hosts of the internet, played by the tests: a proxy that ends TLS for them with a certificate of its own CA.
+"""An HTTPS proxy that answers for named internet hosts with certificates of a test authority.
 
-Clients that have their servers' names built in are led here as a company's network would lead them, by HTTPS_PROXY and
-REQUESTS_CA_BUNDLE. What is asked of any other host is refused, and written down.
+Clients with built-in host names reach it through HTTPS_PROXY and REQUESTS_CA_BUNDLE. The proxy refuses and records
+connections to any other host.
 """
 
 from __future__ import annotations
@@ -15,40 +15,40 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
-from tests.databricks.emulator.exchange import Answer, Request
+from tests.databricks.emulator.messages import Request, Response
 from tests.support.certificates import certificates
 
 _FORWARDED = frozenset({"Content-Type", "Content-Range", "ETag"})
 
-Site = Callable[[Request], Answer]
+Site = Callable[[Request], Response]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A request, the host that it was for, and what was answered."""
+class ProxiedRequest:
+    """A request with its host and the status of the response."""
 
     host: str
     request: Request
     status: int
 
 
-class Internet:
-    """The hosts, by name. Use it as a context manager."""
+class HttpsProxy:
+    """A proxy for the hosts in `sites`. Use it as a context manager."""
 
     def __init__(self, directory: Path, sites: Mapping[str, Site]) -> None:
-        self.asked: list[Asked] = []
-        self.refused: list[str] = []
+        self.requests: list[ProxiedRequest] = []
+        self.refused_hosts: list[str] = []
         authority, identity = certificates(directory, list(sites))
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity)
-        self._server = _Proxy(self, sites, context)
+        self._server = _ProxyServer(self, sites, context)
         self.environment = {
             "HTTPS_PROXY": f"http://127.0.0.1:{self._server.server_port}",
             "REQUESTS_CA_BUNDLE": str(authority),
         }
         self._thread = threading.Thread(target=self._server.serve_forever)
 
-    def __enter__(self) -> Internet:
+    def __enter__(self) -> HttpsProxy:
         self._thread.start()
         return self
 
@@ -57,16 +57,16 @@ class Internet:
         self._thread.join()
         self._server.server_close()
 
-    def of(self, host: str) -> list[Request]:
-        """What was asked of that host."""
-        return [each.request for each in self.asked if each.host == host]
+    def requests_to(self, host: str) -> list[Request]:
+        """Return the requests to one host."""
+        return [proxied.request for proxied in self.requests if proxied.host == host]
 
 
-def forward(url: str) -> Site:
-    """A host behind which there is another server."""
+def forward_to(url: str) -> Site:
+    """Return a site that forwards every request to a server."""
     address = urlsplit(url).netloc
 
-    def ask(request: Request) -> Answer:
+    def forward(request: Request) -> Response:
         connection = http.client.HTTPConnection(address, timeout=60)
         try:
             target = f"{request.path}?{urlencode(request.query)}"
@@ -74,34 +74,34 @@ def forward(url: str) -> Site:
             connection.request(request.method, target, request.body, headers)
             response = connection.getresponse()
             kept = {name: value for name, value in response.getheaders() if name in _FORWARDED}
-            return Answer(response.status, response.read(), kept)
+            return Response(response.status, response.read(), kept)
         finally:
             connection.close()
 
-    return ask
+    return forward
 
 
-class _Proxy(ThreadingHTTPServer):
+class _ProxyServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, internet: Internet, sites: Mapping[str, Site], context: ssl.SSLContext) -> None:
+    def __init__(self, proxy: HttpsProxy, sites: Mapping[str, Site], context: ssl.SSLContext) -> None:
         super().__init__(("127.0.0.1", 0), _Tunnel)
-        self.internet = internet
+        self.proxy = proxy
         self.sites = sites
         self.context = context
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Clients that are ended hang up in the middle."""
+        """Ignore connections that a stopped client drops."""
 
 
 class _Tunnel(BaseHTTPRequestHandler):
-    server: _Proxy
+    server: _ProxyServer
 
     def do_CONNECT(self) -> None:
         host = self.path.rpartition(":")[0]
         if host not in self.server.sites:
-            self.server.internet.refused.append(host)
+            self.server.proxy.refused_hosts.append(host)
             self.send_error(403)
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -111,12 +111,12 @@ class _Tunnel(BaseHTTPRequestHandler):
         self.close_connection = True
 
     def log_message(self, *_: object) -> None:
-        """Requests are written down elsewhere."""
+        """Write no log; the proxy keeps its requests."""
 
 
 class _Exchange(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    server: _Proxy
+    server: _ProxyServer
 
     def _respond(self) -> None:
         host = self.headers["Host"].partition(":")[0]
@@ -128,17 +128,17 @@ class _Exchange(BaseHTTPRequestHandler):
             self.rfile.read(int(self.headers.get("Content-Length") or 0)),
             {name.lower(): value for name, value in self.headers.items()},
         )
-        answer = self.server.sites[host](request)
-        self.server.internet.asked.append(Asked(host, request, answer.status))
-        self.send_response(answer.status)
-        for name, value in answer.headers.items():
+        response = self.server.sites[host](request)
+        self.server.proxy.requests.append(ProxiedRequest(host, request, response.status))
+        self.send_response(response.status)
+        for name, value in response.headers.items():
             self.send_header(name, value)
-        self.send_header("Content-Length", str(len(answer.body)))
+        self.send_header("Content-Length", str(len(response.body)))
         self.end_headers()
         if self.command != "HEAD":
-            self.wfile.write(answer.body)
+            self.wfile.write(response.body)
 
-    do_GET = do_POST = do_HEAD = _respond  # noqa: N815  # http.server's names
+    do_GET = do_POST = do_HEAD = _respond  # noqa: N815  # names that http.server calls
 
     def log_message(self, *_: object) -> None:
-        """Requests are written down elsewhere."""
+        """Write no log; the proxy keeps its requests."""

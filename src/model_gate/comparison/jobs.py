@@ -1,0 +1,168 @@
+"""Decides which files are fetched, which of them together, and in what order. This module does no I/O."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from model_gate.comparison.model_pair import ModelPair
+from model_gate.domain.pairing import Pair, Pairing
+from model_gate.explanation import is_worth_fetching
+from model_gate.sources.model_source import ModelSource
+
+# Smaller jobs are batched if all servers are near: their per-request overhead exceeds their transfer time. On a distant
+# server a batch would only delay its first file until its last file has arrived.
+_BATCHED_BELOW_BYTES = 128 * 1024
+_BATCH_JOBS = 16
+# Limit for files of one pair of models that are fetched only to explain their differences.
+_MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
+
+
+class SourceFile(NamedTuple):
+    """One file of one source."""
+
+    source: ModelSource
+    path: str
+
+
+class PendingPair(NamedTuple):
+    """A pair of files still to be compared, and the pair of models that it belongs to."""
+
+    model_pair: ModelPair
+    pair: Pair
+
+    @property
+    def left(self) -> SourceFile | None:
+        """The left file, None if the left model does not have it."""
+        return None if self.pair.left is None else SourceFile(self.model_pair.left.source, self.pair.left)
+
+    @property
+    def right(self) -> SourceFile | None:
+        """The right file, None if the right model does not have it."""
+        return None if self.pair.right is None else SourceFile(self.model_pair.right.source, self.pair.right)
+
+
+@dataclass(frozen=True)
+class Job:
+    """Pairs whose files are fetched together: pairs that share a file, so that it is fetched once, or small pairs.
+
+    Attributes:
+        pairs: The pairs.
+        size: Bytes to fetch.
+        is_local: Whether no file needs a transfer.
+        paths: Number of distinct paths of the pairs: how far progress advances when the job is done.
+    """
+
+    pairs: list[PendingPair]
+    size: int
+    is_local: bool
+    paths: int = 1
+
+    def file_sizes(self) -> dict[SourceFile, int]:
+        """Return the size in bytes of every file that the pairs need, each file once."""
+        return _file_sizes(self.pairs)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What happens to each pair of files.
+
+    Attributes:
+        jobs: Pairs to fetch and compare, the largest job first, so that the last jobs to finish are small.
+        unfetched: Pairs that are compared by their listed sizes only.
+    """
+
+    jobs: list[Job]
+    unfetched: list[PendingPair]
+
+    def bytes_by_model(self) -> dict[str, int]:
+        """Return the bytes to transfer, by the name of the model. Local models are absent."""
+        sizes: dict[str, int] = defaultdict(int)
+        for job in self.jobs:
+            if job.is_local:
+                continue
+            for file, size in job.file_sizes().items():
+                if not file.source.is_local:
+                    sizes[file.source.name] += size
+        return dict(sizes)
+
+
+def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
+    """Decide which pairs of files are fetched.
+
+    If the listings prove that two models differ, only files that explain the difference are fetched. Local files are
+    always compared.
+    """
+    fetched: dict[str, list[PendingPair]] = defaultdict(list)
+    unfetched: list[PendingPair] = []
+    for model_pair in model_pairs:
+        pairing = model_pair.pairing
+        needs_all = model_pair.is_local or not pairing.is_decided
+        explained = set() if needs_all else _explained_pairs(pairing)
+        for pair in pairing.pairs:
+            pending = PendingPair(model_pair, pair)
+            if needs_all or pair in explained:
+                fetched[pair.path].append(pending)
+            else:
+                unfetched.append(pending)
+    return Plan(sorted(map(_job, fetched.values()), key=lambda job: job.size, reverse=True), unfetched)
+
+
+def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
+    """Merge small jobs, a fixed number at a time. Other jobs stay as they are and keep their order."""
+    small: list[Job] = []
+    for job in jobs:
+        if job.size >= _BATCHED_BELOW_BYTES:
+            yield job
+            continue
+        small.append(job)
+        if len(small) == _BATCH_JOBS:
+            yield _merge(small)
+            small = []
+    if small:
+        yield _merge(small)
+
+
+def _explained_pairs(pairing: Pairing) -> set[Pair]:
+    """Return the pairs that are fetched for their explanation although the listings prove a difference."""
+    chosen: set[Pair] = set()
+    size = 0
+    for pair in pairing.pairs:
+        if pair.left_size is None or pair.right_size is None or pair.ignored_by:
+            continue
+        if is_worth_fetching(pair.path, pair.left_size, pair.right_size):
+            size += pair.left_size + pair.right_size
+            if size > _MAX_EXPLAINED_BYTES:
+                break
+            chosen.add(pair)
+    return chosen
+
+
+def _job(pairs: list[PendingPair]) -> Job:
+    if len(pairs) == 1:
+        model_pair, pair = pairs[0]
+        if model_pair.left.source is not model_pair.right.source:
+            # Most jobs are of this kind, and adding two sizes is the fastest way.
+            return Job(pairs, (pair.left_size or 0) + (pair.right_size or 0), model_pair.is_local)
+    return Job(pairs, sum(_file_sizes(pairs).values()), all(pending.model_pair.is_local for pending in pairs))
+
+
+def _merge(jobs: list[Job]) -> Job:
+    return Job(
+        pairs=[pending for job in jobs for pending in job.pairs],
+        size=sum(job.size for job in jobs),
+        is_local=all(job.is_local for job in jobs),
+        paths=len(jobs),
+    )
+
+
+def _file_sizes(pairs: Iterable[PendingPair]) -> dict[SourceFile, int]:
+    sizes: dict[SourceFile, int] = {}
+    for pending in pairs:
+        if (left := pending.left) is not None:
+            sizes[left] = pending.pair.left_size or 0
+        if (right := pending.right) is not None:
+            sizes[right] = pending.pair.right_size or 0
+    return sizes

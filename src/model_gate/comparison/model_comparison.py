@@ -1,0 +1,107 @@
+"""Builds the comparison of two models from the comparisons of their files. This module does no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from model_gate.comparison.digest import tree_digest
+from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.model_pair import ListedModel, ModelPair
+from model_gate.domain.difference import Difference
+from model_gate.domain.ignore import Ignore
+from model_gate.domain.pairing import Pairing
+from model_gate.domain.paths import path_key
+from model_gate.domain.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
+from model_gate.errors import InternalError
+
+
+def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore: Ignore) -> Comparison:
+    """Return the comparison of two models.
+
+    Raises:
+        InternalError: `files` lacks a pair of files.
+    """
+    pairing = models.pairing
+    if len(files) != len(pairing.pairs):
+        raise InternalError("Not every file was compared.", "Please report it, with the listing of both models.")
+    all_differences = _differences(files, pairing)
+    counted = [difference for difference in all_differences if not difference.ignored_by]
+    differences = tuple(difference for difference in counted if difference.is_native)
+    deciding = [file for file in files if file.pair.decides]
+    not_compared = sum(not file.is_compared for file in deciding)
+    native = [file for file in files if file.pair.is_native]
+    left_digest = _model_digest(models.left, {file.pair.left: file.left_digest for file in native})
+    if any(difference.is_native for difference in all_differences):
+        right_digest = _model_digest(models.right, {file.pair.right: file.right_digest for file in native})
+    else:
+        # Equal trees have equal digests, and the digest of a large tree takes time.
+        right_digest = left_digest
+    native_model = models.left.native_model
+    rest_differences = tuple(difference for difference in counted if not difference.is_native)
+    return Comparison(
+        left=_compared_model(models.left, left_digest),
+        right=_compared_model(models.right, right_digest),
+        equals=not differences and not not_compared,
+        equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
+        same_location=models.is_same_location,
+        differences=differences,
+        compared=len(deciding) - not_compared + len(pairing.type_differences),
+        not_compared=not_compared,
+        native_model=native_model,
+        rest=_rest_of_model(files, rest_differences) if native_model else None,
+        ignored=_ignored_paths(files, pairing),
+        ignore=ignore.patterns,
+    )
+
+
+def _differences(files: Iterable[FileComparison], pairing: Pairing) -> list[Difference]:
+    """Return all differences, ignored ones included, sorted by path."""
+    differences = [file.difference for file in files if file.difference is not None]
+    differences += pairing.type_differences
+    differences.sort(key=lambda difference: path_key(difference.path))
+    return differences
+
+
+def _ignored_paths(files: Iterable[FileComparison], pairing: Pairing) -> tuple[IgnoredPath, ...]:
+    ignored = [
+        IgnoredPath(
+            file.pair.path, file.pair.ignored_by, False if file.difference else True if file.is_compared else None
+        )
+        for file in files
+        if file.pair.ignored_by
+    ]
+    ignored += [
+        IgnoredPath(difference.path, difference.ignored_by, False)
+        for difference in pairing.type_differences
+        if difference.ignored_by
+    ]
+    return tuple(sorted(ignored, key=lambda path: path_key(path.path)))
+
+
+def _rest_of_model(files: Iterable[FileComparison], differences: tuple[Difference, ...]) -> RestOfModel:
+    is_complete = all(file.is_compared for file in files if not file.pair.is_native and not file.pair.ignored_by)
+    equals = False if differences else True if is_complete else None
+    return RestOfModel(equals, differences)
+
+
+def _compared_model(model: ListedModel, digest: str | None) -> ComparedModel:
+    return ComparedModel(
+        location=model.source.location,
+        path=model.source.directory / model.native_model,
+        kept=model.source.is_kept,
+        digest=digest,
+        files=len(model.paths),
+        size=model.size,
+    )
+
+
+def _model_digest(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:
+    """Return the digest of the file or of the tree, None if a file was not fetched."""
+    start = len(model.native_model)
+    # A native model of one file has the key "".
+    known = {
+        path[start:].removeprefix("/"): digest for path in model.paths if (digest := digests.get(path)) is not None
+    }
+    if len(known) < len(model.paths):
+        return None
+    return known[""] if "" in known else tree_digest(known)

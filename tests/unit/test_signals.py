@@ -1,0 +1,148 @@
+"""Signals: deferred outside a gate, an error inside a gate, and never a lost report."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.commandline import clean_environment
+from tests.support.reports import require_valid
+
+EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 129}
+
+DEFERRED = """
+import os, signal, sys
+from model_gate import signals
+number = int(sys.argv[1])
+signals.install()
+os.kill(os.getpid(), number)
+os.kill(os.getpid(), signal.SIGTERM)
+print("continued")
+try:
+    with signals.interruptible():
+        print("entered")
+except signals.Interrupted as interrupted:
+    print(interrupted.name, interrupted.exit_code)
+"""
+
+UNINTERRUPTED = """
+import os, sys
+from model_gate import signals
+try:
+    with signals.interruptible():
+        with signals.uninterrupted():
+            os.kill(os.getpid(), int(sys.argv[1]))
+            print("acquired")
+        print("continued")
+except signals.Interrupted as interrupted:
+    print(interrupted.name, interrupted.exit_code)
+"""
+
+# A gate that receives a signal at one moment of its run.
+GATE = """
+import os, sys
+from pathlib import Path
+from model_gate import gate, signals
+from model_gate.domain.request import DiffRequest
+from model_gate.domain.roles import CommandName
+from model_gate.reporting.reporter import TerminalReporter
+from model_gate.runner import Command, run_command
+
+moment, number = sys.argv[1], int(sys.argv[2])
+
+def send(current):
+    if current == moment:
+        os.kill(os.getpid(), number)
+
+class Reporter(TerminalReporter):
+    def show_result(self, result):
+        send("before the result")
+        super().show_result(result)
+        send("after the result")
+
+def run_gate(*arguments):
+    send("before the gate")
+    outcome = gate.run(*arguments)
+    send("after the last comparison")
+    return outcome
+
+signals.install()
+send("start-up")
+command = Command(CommandName.DIFF, {}, lambda: DiffRequest("left", "right"), Path("report.json"))
+code = run_command(command, Reporter(), run_gate=run_gate)
+print("returned", code)
+sys.exit(code)
+"""
+
+
+def run(script: str, *arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", script, *map(str, arguments)],
+        cwd=cwd,
+        env=clean_environment() | {"TMPDIR": str(cwd / "scratch")},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+def test_signal_before_a_gate_is_deferred_until_the_gate_starts(number: signal.Signals, tmp_path: Path) -> None:
+    process = run(DEFERRED, int(number), cwd=tmp_path)
+    assert process.stdout == f"continued\n{number.name} {EXIT_CODES[number]}\n", process.stderr
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+def test_signal_during_acquisition_is_raised_after_it(number: signal.Signals, tmp_path: Path) -> None:
+    process = run(UNINTERRUPTED, int(number), cwd=tmp_path)
+    assert process.stdout == f"acquired\n{number.name} {EXIT_CODES[number]}\n", process.stderr
+
+
+def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+    script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + DEFERRED.replace("signal.SIGTERM", "0")
+    process = run(script, int(signal.SIGHUP), cwd=tmp_path)
+    assert process.stdout == "continued\nentered\n", process.stderr
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["start-up", "before the gate", "after the last comparison"])
+def test_signal_before_the_report_is_an_error_with_a_report(
+    moment: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    _make_models(tmp_path)
+    process = run(GATE, moment, int(number), cwd=tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    require_valid(report)
+    assert (process.returncode, report["status"], report["error"]["type"]) == (
+        EXIT_CODES[number],
+        "error",
+        "StoppedError",
+    )
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+@pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize("moment", ["before the result", "after the result"])
+def test_signal_after_the_verdict_does_not_change_the_verdict(
+    moment: str, number: signal.Signals, tmp_path: Path
+) -> None:
+    _make_models(tmp_path)
+    process = run(GATE, moment, int(number), cwd=tmp_path)
+    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
+    require_valid(report)
+    assert (process.returncode, report["status"]) == (0, "equal")
+    assert process.stdout.endswith("returned 0\n")
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+def _make_models(directory: Path) -> None:
+    (directory / "scratch").mkdir()
+    for name in ("left", "right"):
+        (directory / name).mkdir()
+        (directory / name / "MLmodel").write_text("flavors: {}\n")

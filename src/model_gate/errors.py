@@ -107,5 +107,11 @@ _STORAGE_REMEDIES = {
     errno.ENOSPC: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
     errno.EROFS: "Name a writable place.",
     errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "Close other programs: this machine has no more open files to give.",
+    errno.ENOMEM: "Give this machine or container more memory.",
+    errno.EAGAIN: "Raise the limit on processes (ulimit -u), or close other programs.",
     errno.EDQUOT: "Free some of your disk quota, or point TMPDIR or --download-dir elsewhere.",
 }
+# Refusals of the operating system that are limits of the machine, not defects of the program.
+RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})

@@ -17,7 +17,7 @@ from model_gate.domain.request import Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
-from model_gate.errors import InternalError, ModelGateError, StoppedError
+from model_gate.errors import RESOURCE_ERRNOS, InternalError, ModelGateError, StoppedError, storage_error
 from model_gate.reporting.output import print_line
 from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.report_file import ReportFile
@@ -158,6 +158,10 @@ def _decide(
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
+    except OSError as error:
+        if error.errno not in RESOURCE_ERRNOS:
+            return _Decision(Outcome(request, error=_internal_error(error)), redactor)
+        return _Decision(Outcome(request, error=storage_error(error, "run the gate")), redactor)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
         return _Decision(Outcome(request, error=_internal_error(error)), redactor)
     finally:
@@ -194,6 +198,10 @@ def _internal_error(error: Exception) -> InternalError:
 
 def _initial_secrets(command: Command) -> tuple[str, ...]:
     """Return the secrets that are known before the request is valid."""
-    hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
+    hosts = (
+        value
+        for name, value in command.options.items()
+        if (name.endswith("host") or name in {"left", "right"}) and isinstance(value, str)
+    )
     host_secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *host_secrets)

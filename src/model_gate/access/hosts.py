@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from model_gate.errors import InputError
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
+# A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
+_SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
 _FORMS = (
     "Name it like https://mlflow.example.com, http://user:password@host:5000, databricks://PROFILE"
     " or sqlite:///mlflow.db."
@@ -73,7 +77,7 @@ def parse_host(text: str, label: str = "host") -> Host:
         raise InputError(f"{label} is not a valid URI: its host or port is malformed.", _FORMS) from error
     if parts.scheme in _DEFAULT_PORTS:
         return _http_host(text, label, port)
-    if parts.scheme.partition("+")[0] in _DATABASES:
+    if parts.scheme.partition("+")[0] in _DATABASES and "://" in text:
         return Host(
             HostKind.DATABASE,
             _without_user_info(text),
@@ -147,12 +151,32 @@ def _require_sqlite(path: Path, label: str) -> None:
 
 
 def _without_user_info(text: str) -> str:
-    parts = urlsplit(text)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    """Return the text of a host without what may be a credential: user-info, query and fragment."""
+    _, rest = _split_scheme(text)
+    prefix = text[: len(text) - len(rest)]
+    host = re.split("[?#]", rest, maxsplit=1)[0]
+    # A password may contain a question mark, a number sign or a slash that is not percent-encoded.
+    is_login = bool(secrets_in(text)) or "@" in host.partition("/")[0]
+    return prefix + (re.split("[?#]", rest.rpartition("@")[2], maxsplit=1)[0] if is_login else host)
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Return the user-info and the password in the text of a host, even of one that cannot be parsed."""
-    user_info = text.partition("://")[2].rpartition("@")[0]
+    """Return the texts in the name of a host that may be credentials, even if the name cannot be parsed.
+
+    >>> secrets_in("http:/ann:s3cret@example.com")
+    ('ann:s3cret', 's3cret')
+    """
+    scheme, rest = _split_scheme(text)
+    user_info, at, _ = rest.rpartition("@")
     password = user_info.partition(":")[2]
-    return (user_info, password) if password else ()
+    if password:
+        return user_info, password
+    # In models:/NAME@ALIAS and databricks://PROFILE the text before the sign is a name.
+    return (user_info,) if at and user_info and scheme.partition("+")[0] in {*_DEFAULT_PORTS, *_DATABASES} else ()
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    """Split the text of a host into its scheme and the rest, also with a missing colon or slash."""
+    text = text.strip()
+    match = _SCHEME.match(text)
+    return ((match[1] or match[2]).lower(), text[match.end() :]) if match else ("", text)

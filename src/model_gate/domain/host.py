@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gate.errors import InputError
 
@@ -45,11 +46,11 @@ class Host:
         """Texts that must not be printed or written."""
         if self.workspace is not None:
             return self.workspace.secrets
-        if not self.password:
-            return ()
-        user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
-        basic = base64.b64encode(user_info).decode()
-        return (self.password, basic)
+        found = [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
+        if self.password:
+            user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
+            found += [self.password, base64.b64encode(user_info).decode()]
+        return tuple(found)
 
     @property
     def is_local(self) -> bool:
@@ -96,6 +97,10 @@ class Host:
         return self.workspace.url
 
 
+# Keys of a URI's query whose values are credentials: passwords of databases, tokens, signatures of presigned URLs.
+CREDENTIAL_QUERY_KEY = (
+    r"(?i:[\w.-]*(?:passw(?:or)?d|pwd|passphrase|secret|token|signature|credential|api[-_]?key)[\w.-]*|\bsig\b)"
+)
 # SQLAlchemy: an absolute path follows, with its own slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}

@@ -262,3 +262,39 @@ def test_secrets_in_environment_are_found() -> None:
 def test_password_is_found_in_the_text_of_a_host(password: str) -> None:
     assert password in secrets_in(f"https://ann:{password}@example.com")
     assert secrets_in("https://example.com") == ()
+
+
+MALFORMED = [
+    "user:s3cret-pw@h:5000",
+    "http:/user:s3cret-pw@h",
+    "http:user:s3cret-pw@h",
+    "https//user:s3cret-pw@h",
+    "https:///user:s3cret-pw@h",
+    "HTTP:/user:s3cret-pw@h/x",
+    "postgresql:/user:s3cret-pw@h/db",
+    "ftp://user:s3cret-pw@h/x",
+    "http://user:s3cret-pw?x@h",
+    "http://user:s3cret-pw#x@h",
+    "user:s3cret-pw/x@h",
+    "https:/s3cret-pw@h",
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_password_of_a_malformed_host_is_known_and_not_repeated(text: str) -> None:
+    assert any("s3cret-pw" in secret for secret in secrets_in(text))
+    with pytest.raises(InputError) as caught:
+        find_host(text, {})
+    assert "s3cret" not in caught.value.message + caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["models:/Wine@champion", "models://prod@databricks/Wine/1", "databricks://prod", "h"])
+def test_names_with_an_at_sign_are_no_credentials(text: str) -> None:
+    assert secrets_in(text) == ()
+
+
+@pytest.mark.parametrize("key", ["password", "passwd", "pwd", "sslpassword", "token", "api_key"])
+def test_password_in_a_database_query_is_a_secret(key: str) -> None:
+    host = find_host(f"postgresql://h/db?user=u&{key}=s3cret-pw&sslmode=require", {})
+    assert "s3cret-pw" in host.secrets
+    assert "s3cret" not in host.address

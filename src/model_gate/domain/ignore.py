@@ -1,7 +1,7 @@
-"""Globs for paths that do not decide a verdict, relative to the MLflow model's root.
+"""Globs for paths that do not affect the verdict. A glob is relative to the MLflow model's root.
 
-The globs are this module's own, since libraries read `**` within a name and backslashes differently (`wcmatch`), or
-match at every depth (`pathspec`).
+This module matches the globs itself, because the available libraries have other rules: `wcmatch` treats backslashes
+and `**` within a name differently, and `pathspec` matches a glob at every depth.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from functools import cached_property
 from model_gate.domain.model import MLMODEL
 from model_gate.errors import InputError
 
-# `**/` matches directories or nothing, `**` any text, `*` and `?` text without a slash.
+# `**/` matches any number of directories, `**` any text, `*` any text without a slash, `?` any character but a slash.
 _PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
 _WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
 @dataclass(frozen=True)
 class Ignore:
-    """Globs for paths that do not decide. Their files are still fetched, compared and reported.
+    """Globs for paths that do not affect the verdict. The files at these paths are still compared and reported.
 
     >>> Ignore(("*.md", "notes/**")).pattern_for("notes/2024/plan.txt")
     'notes/**'
@@ -39,7 +39,7 @@ class Ignore:
 
     @cached_property
     def _matchers(self) -> tuple[tuple[str, Callable[[str], object]], ...]:
-        """The globs, each with the match function of its regular expression: a model may have many files."""
+        """Each glob with its compiled matching function. Compiling once matters, since a model can have many files."""
         return tuple((pattern, _expression(pattern).fullmatch) for pattern in self.patterns)
 
 
@@ -47,7 +47,7 @@ NOTHING = Ignore()
 
 
 def checked_ignore(patterns: Iterable[str]) -> Ignore:
-    """Return globs as an `Ignore`, without duplicates.
+    """Validate globs, and return them as an `Ignore` without duplicates.
 
     Raises:
         InputError: A glob is not a relative path, or matches MLmodel.

@@ -1,4 +1,4 @@
-"""Removes credentials from texts for people and files.
+"""Replaces credentials in texts before they are printed or written.
 
 >>> Redactor(["s3cret"]).text("s3cret at https://ann:pw@mlflow.example.com")
 '*** at https://***@mlflow.example.com'
@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 MASK = "***"
-# user:password@ in any URI, even if nobody declared it: a version's source or an exception may have one.
+# The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 # The signature of a presigned URL, which lets anyone fetch the file.
@@ -22,7 +22,7 @@ _SIGNATURE = re.compile(
     r"(?i)(?<=[?&])(sig|signature|x-amz-(?:signature|security-token|credential)|x-goog-(?:signature|credential))"
     r"=[^&\s'\"<>]+"
 )
-# Fields of the report with fixed values, which a short password must not break.
+# Fields of the report that have fixed values. They are not redacted, since a short password may equal such a value.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
 )
@@ -33,7 +33,7 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        # Longest first: one secret may begin with another.
+        # Longer secrets are replaced first, because a secret can start with another secret.
         ordered = sorted(forms, key=len, reverse=True)
         self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
 
@@ -44,7 +44,7 @@ class Redactor:
         return _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
 
     def data(self, value: Any) -> Any:
-        """Return a JSON value with its texts redacted; keys and fixed values of the report stay."""
+        """Return a JSON value with redacted texts. Keys and the report's fields with fixed values do not change."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):

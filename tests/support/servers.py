@@ -163,7 +163,7 @@ def _seed(servers: Mapping[str, Server], directory: Path) -> Any:
     server_data = json.dumps({name: asdict(server) for name, server in servers.items()})
     completed = subprocess.run(
         [sys.executable, str(SUPPORT / "seeds.py"), str(directory)],
-        # Standard input, because the data contains passwords.
+        # The data is passed on standard input, because it contains passwords.
         input=server_data.encode(),
         env=environment(),
         cwd=directory,

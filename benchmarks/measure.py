@@ -56,7 +56,7 @@ class PeakUse:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Processor time while a command ran, in seconds of one processor.
+    """Processor time that was used while a command ran. A second of two busy processors counts as two seconds.
 
     Attributes:
         seconds: Wall-clock time of the command.

@@ -76,7 +76,7 @@ def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
 
 
 def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
-    """Return a function that returns whether the gate can stop after a file comparison.
+    """Return the condition for a gate to stop after a file comparison, as a function of that comparison.
 
     The gate stops at a difference that fails the requirement, if the option `fail_fast` is set.
     """

@@ -68,7 +68,7 @@ def fenced(lines: list[str], language: str = "") -> str:
 
 
 def truncate_middle(text: str, max_length: int) -> str:
-    """Shorten the text to `max_length` characters by an ellipsis in its middle, since both ends of a path matter.
+    """Return the text with at most `max_length` characters. "…" replaces the middle, since both ends of a path matter.
 
     >>> truncate_middle("models/wine/model.pkl", 11)
     'model…l.pkl'

@@ -113,7 +113,7 @@ class Inputs:
 
     @property
     def report_file(self) -> Path:
-        """The path of the report: the default if the input is unset or outside the workspace."""
+        """The path of the report. It is the default path if the input is unset or outside the workspace."""
         try:
             return self._workspace_path("report-file") or Path(DEFAULT_REPORT)
         except InputError:

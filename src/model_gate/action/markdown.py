@@ -51,7 +51,7 @@ def collapsible(title: str, sections: Iterable[str]) -> str:
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str) -> str:
-    """Return a table; `alignment` has one letter for each column, `l` or `r`."""
+    """Return a Markdown table. `alignment` has a letter for each column: `l` for left or `r` for right."""
     ruler = ("--:" if letter == "r" else "---" for letter in alignment)
     return "\n".join([table_row(head), table_row(tuple(ruler)), *(table_row(cells) for cells in rows)])
 

@@ -16,7 +16,7 @@ class DifferenceKind(StrEnum):
 
 
 class FileType(StrEnum):
-    """What a path is in one model, if it is a file in one model and a directory in the other."""
+    """Type of a path in one model. Used for a path that is a file in one model and a directory in the other."""
 
     FILE = "file"
     DIRECTORY = "directory"

@@ -43,7 +43,7 @@ class Pair:
 
 @dataclass(frozen=True)
 class Pairing:
-    """All pairs of two listings.
+    """The files of two listings in pairs, and the paths that have different types.
 
     Attributes:
         pairs: Every file of either model in exactly one pair, except files at or below a path in `type_differences`.

@@ -132,5 +132,8 @@ def archive_format(path: str) -> ArchiveFormat | None:
 
 
 def may_be_rewritten(path: str) -> bool:
-    """Return whether a difference at this path can be a mere rewrite, even if the sizes of the files differ."""
+    """Return whether a difference at this path can be a mere rewrite, even if the two files have different sizes.
+
+    A rewrite is a change that MLflow or a file format makes when it saves the same model again.
+    """
     return path == MLMODEL or path in REWRITTEN_FILES or archive_format(path) is not None

@@ -58,7 +58,7 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Settings:
-    """Behavior of the workspace.
+    """Settings that change the behavior of the workspace.
 
     Attributes:
         files_api: How the Files API serves run artifacts and logged models: `on`, `plain` (no presigned URLs),

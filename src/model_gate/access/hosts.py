@@ -1,4 +1,4 @@
-"""Tracking servers as users name them: `parse_host` reads the text, `find_host` also looks at the disk.
+"""Finds the tracking server that a text names. `parse_host` only parses the text, `find_host` also reads the disk.
 
 >>> parse_host("https://ann:secret@MLflow.example.com:443/").address
 'https://mlflow.example.com'
@@ -28,11 +28,11 @@ _FORMS = (
 
 
 def find_host(text: str, environment: Mapping[str, str], label: str = "host") -> Host:
-    """Return the tracking server that a text names, after looking up its profile, database file or directory.
+    """Return the tracking server that a text names, with its login or the absolute path of its database or directory.
 
     Args:
-        text: As a user wrote it.
-        environment: Where Databricks profiles are, and the login to a workspace without a profile.
+        text: The host as the user wrote it.
+        environment: The environment variables that select the file of Databricks profiles, or contain a login.
         label: The name of the input in error messages.
 
     Raises:
@@ -53,9 +53,9 @@ def find_host(text: str, environment: Mapping[str, str], label: str = "host") ->
 
 
 def parse_host(text: str, label: str = "host") -> Host:
-    """Parse the name of a tracking server without looking at the disk.
+    """Return the tracking server that a text names, without reading the disk.
 
-    `find_host` adds what the disk knows: the absolute path of a database or directory, the login to a workspace.
+    The result has no login to a Databricks workspace, and keeps a relative path; see `find_host`.
 
     Raises:
         InputError: The text is not the URI of a tracking server.
@@ -73,7 +73,7 @@ def parse_host(text: str, label: str = "host") -> Host:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        # The message does not repeat a text that cannot be parsed: any part of it may be a password.
+        # The message does not quote a text that cannot be parsed, because any part of it may be a password.
         raise InputError(f"{label} is not a valid URI: its host or port is malformed.", _FORMS) from error
     if parts.scheme in _DEFAULT_PORTS:
         return _http_host(text, label, port)
@@ -107,7 +107,7 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     if parts.query or parts.fragment:
         raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)
     if "@" in parts.path:
-        # A password with a slash ends up in the path, which messages show.
+        # The path may contain a part of a password that has a slash, and messages show the path.
         raise InputError(
             f"{label} has an '@' after its first slash.",
             "Percent-encode special characters in a user name or password: '/' is %2F.",
@@ -130,14 +130,14 @@ def _find_directory(host: Host, label: str) -> Host:
 
 
 def _find_sqlite(host: Host, label: str) -> Host:
-    # SQLAlchemy: three slashes, then a relative path; a fourth begins an absolute one.
+    # In the URIs of SQLAlchemy, a path follows three slashes. An absolute path starts with a fourth slash.
     path = Path(urlsplit(host.uri).path[1:])
     _require_sqlite(path, label)
     return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", host.uri)
 
 
 def _require_sqlite(path: Path, label: str) -> None:
-    # MLflow would create a missing database, and then find no model in it.
+    # Without this check, MLflow would create a missing database and then find no model in it.
     try:
         with path.open("rb") as file:
             magic = file.read(16)

@@ -1,4 +1,4 @@
-"""Removes credentials from texts for people and files.
+"""Replaces credentials in texts before they are printed or written.
 
 >>> Redactor(["s3cret"]).text("s3cret at https://ann:pw@mlflow.example.com")
 '*** at https://***@mlflow.example.com'
@@ -16,7 +16,7 @@ from urllib.parse import quote, quote_plus
 from model_gate.domain.host import CREDENTIAL_QUERY_KEY
 
 MASK = "***"
-# user:password@ in any URI, even if nobody declared it: a version's source or an exception may have one.
+# The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 _QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
@@ -50,7 +50,7 @@ class Redactor:
         return text if self._short is None else self._short.sub(MASK, text)
 
     def data(self, value: Any) -> Any:
-        """Return a JSON value with its texts redacted; keys and fixed values of the report stay."""
+        """Return a JSON value with redacted texts. Keys and the report's fields with fixed values do not change."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):

@@ -1,7 +1,7 @@
-"""Globs for paths that do not decide a verdict, relative to the MLflow model's root.
+"""Globs for paths that do not affect the verdict. A glob is relative to the MLflow model's root.
 
-The globs are this module's own, since libraries read `**` within a name and backslashes differently (`wcmatch`), or
-match at every depth (`pathspec`).
+This module matches the globs itself, because the available libraries have other rules: `wcmatch` treats backslashes
+and `**` within a name differently, and `pathspec` matches a glob at every depth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from model_gate.formats.glob import Glob
 
 @dataclass(frozen=True)
 class Ignore:
-    """Globs for paths that do not decide. Their files are still fetched, compared and reported.
+    """Globs for paths that do not affect the verdict. The files at these paths are still compared and reported.
 
     >>> Ignore(("*.md", "notes/**")).pattern_for("notes/2024/plan.txt")
     'notes/**'
@@ -42,7 +42,7 @@ NOTHING = Ignore()
 
 
 def checked_ignore(patterns: Iterable[str]) -> Ignore:
-    """Return globs as an `Ignore`, without duplicates.
+    """Validate globs, and return them as an `Ignore` without duplicates.
 
     Raises:
         InputError: A glob is not a relative path, or matches MLmodel.

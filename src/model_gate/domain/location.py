@@ -14,7 +14,7 @@ class Location:
     Attributes:
         uri: Physical URI, without credentials.
         server: Address of the tracking server that serves the URI, "" if the URI is valid without a server.
-        local_path: The directory, if the model is on this machine.
+        local_path: The model's directory if it is on this machine, otherwise None.
     """
 
     uri: str
@@ -23,7 +23,7 @@ class Location:
 
     @property
     def key(self) -> str:
-        """Key that is equal exactly if two locations are one and the same."""
+        """Key of the location. Two keys are equal exactly if both locations are the same place."""
         if self.local_path is not None:
             return str(self.local_path)
         return f"{self.server} {self.uri.rstrip('/')}"

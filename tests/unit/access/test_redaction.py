@@ -1,4 +1,4 @@
-"""Secrets and user-info are masked in every encoding; fixed values of the report stay."""
+"""Secrets are masked in every encoding, and fixed values of the report are not changed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_longer_of_two_overlapping_secrets_is_masked_whole() -> None:
         ("HTTPConnectionPool(host='x'): 'http://a:b@x/'", "HTTPConnectionPool(host='x'): 'http://***@x/'"),
     ],
 )
-def test_undeclared_user_info_is_masked(text: str, masked: str) -> None:
+def test_user_info_of_any_uri_is_masked(text: str, masked: str) -> None:
     assert Redactor().text(text) == masked
 
 
@@ -63,7 +63,7 @@ def test_undeclared_user_info_is_masked(text: str, masked: str) -> None:
         "",
     ],
 )
-def test_text_without_secrets_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert Redactor().text(text) == text
 
 
@@ -112,5 +112,5 @@ def test_password_equal_to_a_fixed_value_does_not_change_the_report(word: str) -
     assert Redactor([word]).data(data) == data
 
 
-def test_nothing_is_masked_without_secrets() -> None:
+def test_empty_secret_masks_nothing() -> None:
     assert Redactor(["", ""]).text("text") == "text"

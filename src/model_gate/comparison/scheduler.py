@@ -32,7 +32,7 @@ MAX_LARGE_PAIRS = 8
 MAX_BYTES_IN_PROGRESS = 2 * 1024**3
 _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
 _MAX_PAIRS_IN_PROGRESS = 64
-# More threads do not help: comparing and hashing release the interpreter lock, but reading small files does not.
+# Threads compare and hash in parallel, because both release the interpreter lock. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
 # Handing a smaller local job to another thread takes longer than comparing its files.
 _LOCAL_SMALL_BYTES = 1024 * 1024

@@ -17,15 +17,17 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-container bench lint format lock clean
+.PHONY: help setup demo test test-container bench lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: .venv/.installed ## Make two small registries and run check and compare on them
+setup: .venv/.installed .venv-mlflow2/.installed ## Install both environments: .venv and .venv-mlflow2
+
+demo: .venv/.installed ## Build two small registries and run a check and three compares
 	@$(BIN)/model-gate demo
 
-test: .venv/.installed .venv-mlflow2/.installed ## Run the tests; PYTEST_ARGS adds options
+test: .venv/.installed .venv-mlflow2/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container' $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
@@ -34,11 +36,11 @@ test-container: .venv/.installed ## Run the tests that need a Docker engine
 bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
 	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)
 
-lint: .venv/.installed ## Check style, types, workflows and Dockerfile
+lint: .venv/.installed ## Check style, types, import layers, workflows and the Dockerfile
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
-	$(BIN)/lint-imports
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml $(EXAMPLES)
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES) tests/container/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
@@ -58,7 +60,7 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.

@@ -6,6 +6,7 @@ several `docker run` commands after a warm-up: a check against a local server, a
 
 from __future__ import annotations
 
+import argparse
 import gzip
 import io
 import json
@@ -59,7 +60,9 @@ def main() -> None:
 
     from tests.container.registry import PASSWORD, USERNAME, registry
 
-    image = sys.argv[1]
+    parser = argparse.ArgumentParser(description="Measure a container image: its size, and the time of a gate in it.")
+    parser.add_argument("image", metavar="IMAGE", help="the image's name or id")
+    image: str = parser.parse_args().image
     megabytes = compressed_size(image) / 1e6
     sys.stdout.write(f"compressed image     {megabytes:6.1f} MB   (goal: at most {GOAL_MEGABYTES})\n")
     sys.stdout.flush()

@@ -84,6 +84,14 @@ DownloadDirOption = Annotated[
         show_default=False,
     ),
 ]
+DiffDownloadDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="Keep the downloaded files here, in left/… and right/…. The directory must be empty or not exist. "
+        "Without this option, downloads go to a scratch directory that is removed.",
+        show_default=False,
+    ),
+]
 ReportFileOption = Annotated[
     Path, typer.Option(help="The path of the JSON report, which is written for every verdict, errors included.")
 ]
@@ -223,7 +231,7 @@ def diff(
     right: Annotated[str, typer.Argument(help="The directory or URI to compare it with.")],
     left_host: LeftHostOption = "",
     right_host: RightHostOption = "",
-    download_dir: DownloadDirOption = None,
+    download_dir: DiffDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,

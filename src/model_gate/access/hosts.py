@@ -21,10 +21,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
-_FORMS = (
-    "Name it like https://mlflow.example.com, http://user:password@host:5000, databricks://PROFILE"
-    " or sqlite:///mlflow.db."
-)
+_FORMS = "Name it like https://mlflow.example.com, http://localhost:5000, databricks://PROFILE or sqlite:///mlflow.db."
 
 
 def find_host(text: str, environment: Mapping[str, str], label: str = "host") -> Host:
@@ -102,7 +99,7 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     if bool(username) != bool(password):
         raise InputError(
             f"{label}: user-info needs both a user name and a password.",
-            "Write it as https://user:password@host; percent-encode special characters.",
+            "Write both before the host, as in user:password@; percent-encode special characters.",
         )
     if parts.query or parts.fragment:
         raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)

@@ -68,7 +68,7 @@ INPUTS = (
 )
 # Inputs that the report does not list as options: one is a secret, and the report has the others elsewhere.
 _NOT_REPORTED = frozenset({"command", "config", "databricks-profiles", "fail-on-difference", "verbose"})
-_NOT_FOR_COMPARE = "In a comparison, the config sets this for each tracking server."
+_NOT_FOR_COMPARE = "In a compare, set this for each tracking server in the compare file."
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 

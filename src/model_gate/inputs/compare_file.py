@@ -55,10 +55,10 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
             content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(
-            f"The config file {path} cannot be read: {error.strerror}.", "Check the path and its permissions."
+            f"The compare file {path} cannot be read: {error.strerror}.", "Check the path and its permissions."
         ) from error
     if len(content) > strict_yaml.MAX_BYTES:
-        raise ConfigError(f"The config file {path} is larger than {strict_yaml.MAX_BYTES:,} bytes.", _REMEDY)
+        raise ConfigError(f"The compare file {path} is larger than {strict_yaml.MAX_BYTES:,} bytes.", _REMEDY)
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -96,7 +96,9 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
 def _missing_package(error: ImportError) -> ModelGateError:
     package = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(package)
-    remedy = f"Install it: pip install 'model-gate[{extra}]'." if extra else "Install the missing package."
+    remedy = "Install the missing package."
+    if extra:
+        remedy = f"Install the extra: pip install 'model-gate[{extra}]', or pip install '.[{extra}]' in a checkout."
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
 
 

@@ -127,7 +127,7 @@ class _ResolvedVersion:
 
 
 @dataclass(frozen=True)
-class _VersionModel:
+class _ModelLocation:
     """Where a version says that one of its models is.
 
     Attributes:
@@ -215,16 +215,16 @@ class _Selection:
             ModelError: The location of the model is unknown.
         """
         client, version = resolved.client, resolved.version
-        found = _model_of(version, role)
+        location = _location_of(version, role)
         model = f"The {_MODEL_NAMES[role]} of {version.name!r} version {version.version} on {client.host.address}"
-        if not found.uri:
+        if not location.uri:
             raise ModelError(
-                f"{model} should be at {found.source or 'an unknown place'}, but is not: {found.reason}",
+                f"{model} should be at {location.source or 'an unknown place'}, but is not: {location.reason}",
                 "The version's source dangles, or this login may not read it: register the version again from a run"
-                f" that exists, or have the permission given. {alternative}".rstrip(),
+                f" that exists, or give the login permission. {alternative}".rstrip(),
             )
         reason = version.lineage.reason if role is ModelRole.RUN_MODEL else ""
-        source = self._server_source(name, found.uri, client, AccessContext(model, reason, alternative))
+        source = self._server_source(name, location.uri, client, AccessContext(model, reason, alternative))
         return SelectedModel(source, resolved.native_model)
 
     def _uri_source(self, name: str, uri: str, client: TrackingServerClient | None) -> ModelSource:
@@ -274,9 +274,9 @@ def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerC
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _model_of(version: ModelVersion, role: ModelRole) -> _VersionModel:
+def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:
     match role:
         case ModelRole.RUN_MODEL:
-            return _VersionModel(version.run_model_uri, version.source, version.run_model_reason)
+            return _ModelLocation(version.run_model_uri, version.source, version.run_model_reason)
         case ModelRole.REG_MODEL:
-            return _VersionModel(version.reg_model_uri, version.download_uri, version.reg_model_reason)
+            return _ModelLocation(version.reg_model_uri, version.download_uri, version.reg_model_reason)

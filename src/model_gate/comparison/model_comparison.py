@@ -99,9 +99,9 @@ def _model_digest(model: ListedModel, digests: Mapping[str | None, str | None]) 
     """Return the digest of the file or of the tree, None if a file was not fetched."""
     start = len(model.native_model)
     # A native model of one file has the key "".
-    known = {
+    known_digests = {
         path[start:].removeprefix("/"): digest for path in model.paths if (digest := digests.get(path)) is not None
     }
-    if len(known) < len(model.paths):
+    if len(known_digests) < len(model.paths):
         return None
-    return known[""] if "" in known else tree_digest(known)
+    return known_digests[""] if "" in known_digests else tree_digest(known_digests)

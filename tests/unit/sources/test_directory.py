@@ -56,7 +56,7 @@ def test_links_inside_the_model_are_followed(tmp_path: Path) -> None:
     }
 
 
-def test_the_root_may_itself_be_a_link(tmp_path: Path) -> None:
+def test_root_may_be_a_link(tmp_path: Path) -> None:
     make_tree(tmp_path / "model", {"f": b"1", "l": Link("f")})
     (tmp_path / "name").symlink_to("model")
     assert dict(list_directory(tmp_path / "name").files) == {"f": 1, "l": 1}

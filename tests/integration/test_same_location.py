@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from urllib.parse import quote
 
@@ -11,9 +12,15 @@ from mlflow import MlflowClient
 
 from tests.support.faulty_server import MODEL, Call, FaultyServer
 from tests.support.gates import GateResult, check, compare, run, version
-from tests.support.zoo.tree import make_tree
+from tests.support.zoo.tree import Tree, make_tree
 
 CHANGED = MODEL | {"model.pkl": MODEL["model.pkl"][:-1] + b"?"}
+
+
+def make_model(directory: Path, files: Mapping[str, bytes] = MODEL) -> None:
+    """Write a model to a new directory."""
+    tree: Tree = dict(files.items())
+    make_tree(directory, tree)
 
 
 def require_compared(result: GateResult, status: str, comparison: str = "run_model_comparison") -> None:
@@ -38,9 +45,9 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
 SOURCES = ("./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model", "mlruns/../mlruns/mod%65l")
 
 
-def make_host(directory: Path, database: Path, model: dict[str, bytes]) -> str:
+def make_host(directory: Path, database: Path, model: Mapping[str, bytes]) -> str:
     """Copy the database into a directory with this model at its relative sources, and return the URI of the copy."""
-    make_tree(directory / "mlruns" / "model", {**model})
+    make_model(directory / "mlruns" / "model", model)
     shutil.copy(database, directory / "mlflow.db")
     return f"sqlite:///{directory}/mlflow.db"
 
@@ -75,8 +82,8 @@ def test_two_spellings_of_one_database_are_one_reader(tmp_path: Path, database: 
 
 
 def test_relative_source_in_a_file_store_is_relative_to_its_parent(tmp_path: Path) -> None:
-    make_tree(tmp_path / "host" / "mlruns" / "model", {**MODEL})
-    versions = {
+    make_model(tmp_path / "host" / "mlruns" / "model")
+    versions: Tree = {
         "mlruns/models/Wine/meta.yaml": b"name: Wine\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n",
         "mlruns/models/Wine/version-1/meta.yaml": (
             b"name: Wine\nversion: 1\ncurrent_stage: None\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n"
@@ -93,7 +100,7 @@ def test_relative_source_in_a_file_store_is_relative_to_its_parent(tmp_path: Pat
 
 @pytest.mark.parametrize("source", ["./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model"])
 def test_relative_source_of_an_http_server_is_an_error(tmp_path: Path, source: str) -> None:
-    make_tree(tmp_path / "mlruns" / "model", {**MODEL})
+    make_model(tmp_path / "mlruns" / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = source
         result = check(tmp_path, server.url, "Wine")
@@ -102,7 +109,7 @@ def test_relative_source_of_an_http_server_is_an_error(tmp_path: Path, source: s
 
 @pytest.mark.parametrize("machines", [("nas", "nas"), ("nas", "other")])
 def test_file_uri_of_another_machine_is_an_error(tmp_path: Path, machines: tuple[str, str]) -> None:
-    make_tree(tmp_path / "model", {**MODEL})
+    make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"], server.downloads["Wine", "1"] = (
             f"file://{machine}{tmp_path}/model" for machine in machines
@@ -122,7 +129,7 @@ def test_local_path_with_a_null_byte_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("prefix", ["", "file://", "file:"])
 def test_local_path_on_two_loopback_servers_is_compared(tmp_path: Path, prefix: str) -> None:
-    make_tree(tmp_path / "model", {**MODEL})
+    make_model(tmp_path / "model")
     with FaultyServer() as left, FaultyServer() as right:
         left.sources["Wine", "1"] = right.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
         result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
@@ -132,7 +139,7 @@ def test_local_path_on_two_loopback_servers_is_compared(tmp_path: Path, prefix: 
 
 
 def test_local_path_of_a_server_and_of_the_user_are_compared(tmp_path: Path) -> None:
-    make_tree(tmp_path / "model", {**MODEL})
+    make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = str(tmp_path / "model")
         environment = {"MLFLOW_TRACKING_URI": server.url}

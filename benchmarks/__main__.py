@@ -25,7 +25,7 @@ from benchmarks.servers import two_servers
 def main() -> None:
     """Measure the selected rows, print each result, and write all results if `--output` is given."""
     arguments = _arguments()
-    # Stop like Ctrl-C, so that the servers are stopped and the models deleted.
+    # SIGTERM raises an exception, as Ctrl-C does, so that the servers are stopped and the models deleted.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scale = QUICK if arguments.quick else Scale()
     _print(f"{'row':13}{'floor':>28}{'plain way':>13}{'Model Gate':>28}{'ratio':>8}   goal")

@@ -44,14 +44,14 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """Peak memory and disk of a run, and the bytes it received."""
+    """Peak memory and peak disk use of a run, and the number of bytes that it received."""
 
     peaks: PeakUse
     received: int
 
     @property
     def notes(self) -> dict[str, str]:
-        """The values as formatted notes."""
+        """The values as texts for the notes of a result."""
         return {
             "received": amount(self.received, "B"),
             "peak memory": amount(self.peaks.memory, "B"),
@@ -61,12 +61,14 @@ class ResourceUse:
 
 @dataclass(frozen=True)
 class Timings:
-    """Times of Model Gate, the floor and the plain way, run in turns.
+    """Times of three programs that ran in turns: Model Gate, the floor and the plain way.
+
+    The floor is the fastest known tools for the same work. The plain way is a download with MLflow and a comparison.
 
     Attributes:
         product: Seconds of each run of Model Gate.
         floor: Seconds of each run of the floor.
-        baseline: Seconds of the plain way, which is slow and runs once; empty if there is none.
+        baseline: Seconds of the plain way, which is slow and runs once; empty if it was not measured.
         processors: Processor time of the last run, by program.
     """
 
@@ -110,7 +112,12 @@ class Bench:
 
     @contextmanager
     def model(self, make: models.Make, make_other: models.Make | None = None) -> Iterator[PlacedModel]:
-        """Place a model on both servers and delete it afterwards. `make_other` creates a different second model."""
+        """Place a model on both servers, and delete it at the end of the context.
+
+        Args:
+            make: Creates the model.
+            make_other: Creates a different model for the second server; None to place a copy there.
+        """
         self._models += 1
         name = f"Model_{self._models}"
         first, second = self.servers
@@ -128,7 +135,7 @@ class Bench:
 
     @contextmanager
     def links(self, shape: Shape) -> Iterator[tuple[Link, Link]]:
-        """Start a forwarder to each server."""
+        """Run a forwarder to each server."""
         first, second = self.servers
         with link_to(first.url, shape) as left, link_to(second.url, shape) as right:
             yield left, right
@@ -141,7 +148,7 @@ class Bench:
     def time_in_turns(
         self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None
     ) -> Timings:
-        """Time Model Gate and its floor in turns, and the plain way once."""
+        """Measure the times of Model Gate and its floor in turns, and the time of the plain way once."""
         servers = [server.process for server in self.servers]
         measured = measure_in_turns(
             {"floor": floor, "product": product},
@@ -153,12 +160,15 @@ class Bench:
         return Timings(times["product"], times["floor"], [measure_seconds(plain)] if plain else [], last)
 
     def best(self, commands: dict[int, Command]) -> tuple[int, dict[int, float]]:
-        """Return the number of the fastest command, and the seconds of each command."""
+        """Run each command once. Return the key of the fastest command, and the seconds of each command by its key."""
         times = {number: measure_seconds(command) for number, command in commands.items()}
         return min(times, key=lambda number: times[number]), times
 
     def measure_resources(self, model: PlacedModel, links: Sequence[Link] = (), *, exit_code: int = 0) -> ResourceUse:
-        """Measure peak memory, peak disk and received bytes of a compare, through counting forwarders by default."""
+        """Measure peak memory, peak disk use and received bytes of a compare.
+
+        The compare uses the forwarders in `links`. If there are none, it uses forwarders that only count bytes.
+        """
         if not links:
             with self.links(Shape()) as counting:
                 return self.measure_resources(model, counting, exit_code=exit_code)
@@ -168,29 +178,29 @@ class Bench:
         return ResourceUse(peaks, sum(link.received() for link in links))
 
     def start_up(self) -> float:
-        """Return the median time of a compare of two small models: the fixed cost of every compare."""
+        """Return the median seconds of a compare of two small models. Every compare takes at least this time."""
         if self._start_up is None:
             with self.model(models.small_files(3)) as small:
                 self._start_up = median([measure_seconds(self.programs.compare(small)) for _ in range(self.runs)])
         return self._start_up
 
     def reuse_start_up(self, measured: float) -> None:
-        """Use another row's measurement as the result of `start_up`."""
+        """Make `start_up` return the value that another row measured."""
         self._start_up = measured
 
     def plain_small(self) -> float:
-        """Return the time of the plain way for the model of small files."""
+        """Return the seconds that the plain way takes for the model with small files."""
         if self._plain_small is None:
             with self.model(models.small_files(self.scale.small_files)) as model:
                 self._plain_small = measure_seconds(self.programs.plain(model))
         return self._plain_small
 
     def reuse_plain_small(self, measured: float) -> None:
-        """Use another row's measurement as the result of `plain_small`."""
+        """Make `plain_small` return the value that another row measured."""
         self._plain_small = measured
 
     def fitting(self, size: int, copies: int) -> int:
-        """Return `size`, or the largest size in whole MiB whose copies fit on the disk."""
+        """Return `size` if this many copies fit on the disk, otherwise the largest size in whole MiB that fits."""
         free = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)
         return min(size, free // copies // MIB * MIB)
 
@@ -201,9 +211,9 @@ class Bench:
 
 
 def warm_up() -> None:
-    """Compile and read Python files once, so that the first measured import is not slower than the others."""
+    """Import the modules of all programs once, so that the first measured import is not slower than later ones."""
     commands = [[sys.executable, "-m", "compileall", "-q", str(ROOT / name)] for name in ("src", "benchmarks")]
-    # One process imports the modules of the servers and of the plain way before many do so at once.
+    # One process compiles the modules of the servers and of the plain way, before many processes import them at once.
     commands += [[sys.executable, "-W", "ignore", "-c", _WARM_UP_IMPORTS]]
     for command in commands:
         subprocess.run(command, env=clean_environment(Path(tempfile.gettempdir())), check=True)

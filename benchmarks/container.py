@@ -43,7 +43,7 @@ def compressed_size(image: str) -> int:
 
 
 def median_seconds(commands: Sequence[Sequence[str]], environment: dict[str, str]) -> list[float]:
-    """Return the median time of each command. The commands run in turns, so that load affects all of them alike."""
+    """Return the median seconds of each command. The commands run in turns, so that load affects all of them alike."""
     times: list[list[float]] = [[] for _ in commands]
     for _ in range(RUNS + 1):
         for command, command_times in zip(commands, times, strict=True):

@@ -21,8 +21,8 @@ class Scale:
         small_files: Number of files of the model with small files.
         mixed_file: Size of the large file of the model that is compared as run model and as registry model.
         equal_files: Number of files of the model for the disk measurement.
-        equal_file: Size of these files.
-        memory_file: Size of the large file for the memory measurement; the other one has 1 MiB.
+        equal_file: Size of each file of the model for the disk measurement.
+        memory_file: Size of the large file for the memory measurement. The small file has 1 MiB.
         local_files: Number of files of the largest local directory; a tenth and a hundredth are measured too.
         link_file: Size of the file that is downloaded over the slow link.
         link_files: Number of small files that are downloaded over the slow link.

@@ -23,13 +23,13 @@ from pathlib import Path
 from model_gate.explanation import Explainer
 
 CHUNK = 1024 * 1024
-# Files repeat this chunk: it is incompressible, not constant, and fast to write.
+# The files consist of copies of this chunk. Random bytes cannot be compressed, and copies are fast to write.
 _NOISE = os.urandom(CHUNK)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """The measurements of one pair.
+    """The measurements for one pair of files.
 
     Attributes:
         summary: Summary of the explanation.
@@ -55,7 +55,7 @@ def _fill(file: Path, size: int, head: bytes = b"", *, change_at: int | None = N
 
 
 def sparse(left: Path, right: Path, size: int) -> None:
-    """Create two sparse files, one with a single byte of data."""
+    """Create two sparse files. One of them has a single byte of data."""
     for file in (left, right):
         with file.open("wb") as stream:
             stream.truncate(size)

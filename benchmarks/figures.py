@@ -29,7 +29,7 @@ BEGIN, END = "<!-- begin: written by make bench -->", "<!-- end: written by make
 
 @dataclass(frozen=True)
 class Figures:
-    """Results and plot points of a benchmark run with its parameters."""
+    """The results, the plot points and the parameters of a benchmark run."""
 
     results: list[Result]
     points: list[PlotPoint]
@@ -43,7 +43,7 @@ class Figures:
         return cls(bench.results, bench.points, bench.runs, minutes, is_quick=bench.scale != Scale())
 
     def as_data(self, system: dict[str, str]) -> dict[str, Any]:
-        """Return JSON data."""
+        """Return the figures as JSON data, together with a description of the machine."""
         return {
             "system": system,
             "is_quick": self.is_quick,
@@ -55,7 +55,7 @@ class Figures:
 
 
 def write(figures: Figures, checkout: Path) -> None:
-    """Write data and plot, and replace the table in the page."""
+    """Write the data and the plot, and replace the table in docs/performance.md."""
     system = _system()
     for path in (_DATA, _PLOT):
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)

@@ -26,7 +26,12 @@ _FAST_CHUNK = MIB
 
 @dataclass(frozen=True)
 class Shape:
-    """Properties of each connection: round-trip time in seconds, and bytes per second and direction (0: no limit)."""
+    """The latency and the rate limit of each connection.
+
+    Attributes:
+        latency: Round-trip time in seconds.
+        rate: Bytes per second in each direction; 0 for no limit.
+    """
 
     latency: float = 0.0
     rate: float = 0.0
@@ -89,10 +94,10 @@ class _Forwarder:
             target.write_eof()
 
     async def _delayed(self, source: asyncio.StreamReader, start_delay: float) -> AsyncIterator[bytes]:
-        """Yield the data of `source` half a round trip later and no faster than the rate."""
+        """Yield the data of `source`, delayed by half the round-trip time and limited to the rate."""
         loop = asyncio.get_running_loop()
         one_way, rate = self._shape.latency / 2, self._shape.rate
-        # The queue holds the data in flight on the link, and a little more so that it never runs empty.
+        # The queue holds the data that is on its way, and a little more so that the queue is never empty.
         in_flight: asyncio.Queue[tuple[float, bytes]] = asyncio.Queue(maxsize=4 + int(one_way * rate / _CHUNK))
 
         async def read() -> None:
@@ -101,7 +106,7 @@ class _Forwarder:
                 chunk = b""
                 with contextlib.suppress(ConnectionError):
                     chunk = await source.read(_CHUNK)
-                # A chunk starts after the previous chunk and takes the time of its size.
+                # A chunk is sent after the previous one, and takes its size divided by the rate.
                 link_free = max(link_free, loop.time()) + (len(chunk) / rate if rate else 0.0)
                 await in_flight.put((link_free + one_way, chunk))
                 if not chunk:
@@ -135,7 +140,7 @@ async def _serve(target: int, shape: Shape) -> None:
     while await control.readline():
         _print(forwarder.received)
         forwarder.received = 0
-    # Exit without waiting for open connections.
+    # A normal exit would wait for open connections.
     os._exit(0)
 
 
@@ -145,7 +150,7 @@ def _print(number: int) -> None:
 
 
 def main() -> None:
-    """Forward until standard input ends."""
+    """Forward connections until standard input ends."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("port", type=int)
     parser.add_argument("--latency", type=float, default=0.0)

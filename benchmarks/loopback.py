@@ -24,7 +24,7 @@ def start_up(bench: Bench) -> None:
             "product": programs.compare(model),
             "both": programs.side_by_side(*calls),
         }
-        # These programs are fast, so they run once more than others.
+        # These programs are fast, so they run once more than the programs of other rows.
         times = measure_in_turns(commands, bench.runs + 1, measure_seconds)
         baseline = [measure_seconds(programs.plain(model))]
     product, floor = times["product"], times["floor"]
@@ -118,7 +118,7 @@ def small_files(bench: Bench) -> None:
 
 
 def sizes_differ(bench: Bench) -> None:
-    """Measure a compare that the listings decide, against start-up plus the download of the listings."""
+    """Measure a compare of models whose file sizes differ, against start-up plus the download of the listings."""
     programs, number = bench.programs, bench.scale.small_files
     other = models.small_files(number, longer=100)
     with bench.model(models.small_files(number), other) as model, bench.model(models.small_files(3)) as small:

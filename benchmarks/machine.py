@@ -70,7 +70,7 @@ def memory(bench: Bench) -> None:
 
 
 def local_files(bench: Bench) -> None:
-    """Measure a diff of two local directories, against Python's start and `diff -rq`."""
+    """Measure a diff of two local directories, against a start of Python followed by `diff -rq`."""
     largest = bench.scale.local_files
     numbers = (largest // 100, largest // 10, largest)
     timings_by_number = {number: _time_diff(bench, number) for number in numbers}

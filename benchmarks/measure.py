@@ -22,20 +22,20 @@ _T = TypeVar("_T")
 SAMPLE_SECONDS = 0.02
 # Sampling costs processor time and slows the command, so long runs are sampled less often.
 _SAMPLES_PER_RUN = 500
-# Finding new processes costs more than reading the memory of one.
+# Only every fifth sample searches for new processes, because a search costs more than reading a process's memory.
 _SAMPLES_PER_SEARCH = 5
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command to measure, from the start to the end of its process.
+    """A command that is measured from the start to the end of its process.
 
     Attributes:
         argv: The program and its arguments.
         environment: The complete environment.
         scratch: Directory for its output, emptied before each run.
         exit_code: Expected exit code.
-        prepare: Called before each run, not measured.
+        prepare: Function that is called before each run and not measured.
     """
 
     argv: Sequence[str]
@@ -47,7 +47,7 @@ class Command:
 
 @dataclass(frozen=True)
 class PeakUse:
-    """Peak memory and disk use of a command's processes in bytes, sampled, so short peaks can be missed."""
+    """Peak memory and disk use of a command's processes, in bytes. Short peaks between two samples can be missing."""
 
     memory: int
     disk: int
@@ -56,7 +56,7 @@ class PeakUse:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """Processor time while a command ran, in seconds of one processor.
+    """Processor time that was used while a command ran. A second of two busy processors counts as two seconds.
 
     Attributes:
         seconds: Wall-clock time of the command.
@@ -70,7 +70,7 @@ class ProcessorTime:
 
 
 class FailedCommandError(Exception):
-    """The measured command failed, so its time means nothing."""
+    """The measured command ended with an unexpected exit code, so that its time is not valid."""
 
 
 def measure_seconds(command: Command) -> float:
@@ -79,7 +79,10 @@ def measure_seconds(command: Command) -> float:
 
 
 def measure_processors(command: Command, servers: Sequence[int]) -> ProcessorTime:
-    """Measure the processor time of a command, and of `servers` (process IDs) with their descendants."""
+    """Measure the processor time of a command, and of the servers while it runs.
+
+    `servers` are process IDs. The descendants of these processes count too.
+    """
     _prepare(command)
     machine_before, servers_before = _machine_seconds(), _tree_seconds(servers)
     started = time.perf_counter()
@@ -114,9 +117,9 @@ def _tree_seconds(roots: Sequence[int]) -> float:
 
 
 def measure_peaks(command: Command) -> PeakUse:
-    """Measure peak disk use below the scratch directory and peak memory, including files in memory.
+    """Measure a command's peak disk use in its scratch directory and its peak memory.
 
-    The memory of a process is its proportional set size (PSS).
+    The memory is the sum of the proportional set sizes (PSS) of its processes and of a gate's files in memory.
     """
     _prepare(command)
     started = time.perf_counter()
@@ -140,7 +143,7 @@ def measure_peaks(command: Command) -> PeakUse:
 
 
 def disk_use(directory: Path) -> int:
-    """Return the allocated bytes below a directory. Files may be created and deleted meanwhile."""
+    """Return the bytes that files below a directory occupy. Files may be created and deleted meanwhile."""
     total = 0
     pending = [str(directory)]
     while pending:
@@ -156,7 +159,7 @@ def disk_use(directory: Path) -> int:
 
 
 def _files_in_memory(process: int) -> int:
-    """Return the bytes of a gate's files in memory, which do not count as memory of its processes."""
+    """Return the bytes of a gate's files in memory, which the memory of its processes does not include."""
     return sum(map(disk_use, SHARED_MEMORY.glob(memory_prefix(process) + "*")))
 
 

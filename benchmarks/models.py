@@ -1,4 +1,4 @@
-"""Create models of given sizes from random bytes. They are compared, never loaded."""
+"""Functions that create models of given sizes from random bytes. The models can be compared but not loaded."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Make = Callable[[Path], None]
 
 
 def one_file(size: int) -> Make:
-    """Return a maker of a model with one file of `size` bytes."""
+    """Return a function that creates a model with one file of `size` bytes."""
 
     def make(directory: Path) -> None:
         _write_mlmodel(directory)
@@ -27,7 +27,10 @@ def one_file(size: int) -> Make:
 
 
 def small_files(number: int, *, longer: int = 0) -> Make:
-    """Return a maker of a model with 4 KiB files, a hundred per directory; the last file has `longer` more bytes."""
+    """Return a function that creates a model with `number` files of 4 KiB, a hundred in each directory.
+
+    The last file has `longer` more bytes.
+    """
 
     def make(directory: Path) -> None:
         _write_mlmodel(directory)
@@ -42,7 +45,10 @@ def small_files(number: int, *, longer: int = 0) -> Make:
 
 
 def equal_files(number: int, size: int, *, beside: int = 0) -> Make:
-    """Return a maker of a model with files of one size, and one file of `beside` bytes if that is not 0."""
+    """Return a function that creates a model with `number` files of `size` bytes.
+
+    If `beside` is not 0, the model has one more file, of `beside` bytes.
+    """
 
     def make(directory: Path) -> None:
         _write_mlmodel(directory)
@@ -55,7 +61,7 @@ def equal_files(number: int, size: int, *, beside: int = 0) -> Make:
 
 
 def sparse_file(size: int) -> Make:
-    """Return a maker of a model with one sparse file, which takes no disk space on the server."""
+    """Return a function that creates a model with one sparse file, which occupies no disk space on the server."""
 
     def make(directory: Path) -> None:
         _write_mlmodel(directory)
@@ -66,7 +72,7 @@ def sparse_file(size: int) -> Make:
 
 
 def mixed(size: int, number: int) -> Make:
-    """Return a maker of a model with one large file and many small ones."""
+    """Return a function that creates a model with one file of `size` bytes and `number` small files."""
 
     def make(directory: Path) -> None:
         small_files(number)(directory)
@@ -90,7 +96,7 @@ def _write_mlmodel(directory: Path) -> None:
 
 
 def _small_content(index: int) -> bytes:
-    # Each file is different, so that no file can pass for another.
+    # Each file has another content, so that a comparison with the wrong file finds a difference.
     return b"%012d" % index + _NOISE[: SMALL_FILE - 12]
 
 

@@ -11,7 +11,7 @@ from benchmarks.result import amount, median
 
 
 def work_notes(start_up: float, timings: Timings) -> dict[str, str]:
-    """Return the share of start-up, which the floor does not have, and the processor time of both programs."""
+    """Return notes on the start-up time of Model Gate, which the floor does not have, and on processor times."""
     remaining = median(timings.product) - start_up
     return {
         "start-up": amount(start_up, "s"),
@@ -27,5 +27,5 @@ def _processor_text(used: ProcessorTime) -> str:
 
 
 def tried_notes(label: str, times: Mapping[int, float]) -> dict[str, str]:
-    """Return the seconds of each number that was tried to find the best floor."""
+    """Return a note with the seconds that the floor took for each number of connections or ranges."""
     return {label: ", ".join(f"{number}: {seconds:.2f} s" for number, seconds in times.items())}

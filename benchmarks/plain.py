@@ -1,4 +1,4 @@
-"""The plain way to compare two model versions: download both with MLflow, then `filecmp` at every depth.
+"""The plain way to compare two model versions: download both with MLflow, and compare all directories with `filecmp`.
 
     python -m benchmarks.plain DIRECTORY URI NAME [URI NAME]
     python -m benchmarks.plain LEFT RIGHT

@@ -1,4 +1,4 @@
-"""The commands to measure: Model Gate, its floor, and the plain way."""
+"""The commands to measure: Model Gate, its floor (the fastest known tools), and the plain way with MLflow."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ class Part:
 
 
 class Programs:
-    """Builds commands. Their configuration files are stored in one directory.
+    """Builds the commands to measure, and writes their configuration files.
 
     Args:
-        directory: An empty directory that exists while the commands run.
+        directory: An empty directory for the configuration files. It must exist while the commands run.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -66,20 +66,24 @@ class Programs:
         return replace(self._command(argv), environment=self._environment | {"PYTHONPATH": str(ROOT)})
 
     def plain_diff(self, left: Path, right: Path) -> Command:
-        """Return a command that compares two local directories the plain way."""
+        """Return a command that compares two local directories with `filecmp`."""
         command = self._command([sys.executable, "-m", "benchmarks.plain", str(left), str(right)])
         return replace(command, environment=self._environment | {"PYTHONPATH": str(ROOT)})
 
     @staticmethod
     def twice(command: Command) -> Command:
-        """Return a command that runs another one twice and empties its scratch directory in between."""
+        """Return a command that runs `command` twice, and empties its scratch directory between the two runs."""
         empty = ["find", str(command.scratch), "-mindepth", "1", "-delete"]
         return replace(command, argv=_shell(command.argv, empty, command.argv))
 
     def curl(
         self, model: PlacedModel, connections: int, urls: Sequence[str] = (), parts: Sequence[Part] | None = None
     ) -> Command:
-        """Return a command that downloads all files of both models (or only `parts`) with `curl` and compares them."""
+        """Return a command that downloads the files of both models with `curl` and compares them.
+
+        `parts` selects files or byte ranges to download; None for all files. `connections` is the number of parallel
+        connections.
+        """
         left, right = self._scratch / "left", self._scratch / "right"
         parts = [Part(path) for path in files_of(model.directories[0])] if parts is None else parts
         lines: list[str] = []
@@ -88,7 +92,7 @@ class Programs:
                 base = model.servers[number].artifact_path(model.directories[number])
                 url = (urls or _urls(model))[number]
                 suffix = "" if part.begin is None else f".{part.begin:012}"
-                # A range applies to one transfer; `next` starts the options of another transfer.
+                # Each transfer of a range has its own options, which start after `next`.
                 lines += ["next"] if lines and part.begin is not None else []
                 lines += [f"range = {part.begin}-{part.end - 1}"] if part.end is not None else []
                 lines += [f'url = "{url}/{_ARTIFACTS}/{quote(base)}/{quote(part.path)}"']
@@ -158,7 +162,7 @@ def files_of(directory: Path) -> list[str]:
 
 
 def ranges_of(path: str, size: int, pieces: int) -> list[Part]:
-    """Split a file into pieces of one size. A single piece is requested without a range."""
+    """Return a file as `pieces` ranges of equal size. A single piece is the whole file, without a range."""
     if pieces == 1:
         return [Part(path)]
     ends = [size * piece // pieces for piece in range(pieces + 1)]
@@ -174,5 +178,5 @@ def _shell(*commands: Sequence[str]) -> list[str]:
 
 
 def importing(processes: int, seconds: float) -> list[list[str]]:
-    """Return commands of processes that import MLflow and then sleep."""
+    """Return the commands of `processes` processes that import MLflow and then sleep for `seconds` seconds."""
     return [[sys.executable, "-c", f"{_IMPORT}, time; time.sleep({seconds})"] for _ in range(processes)]

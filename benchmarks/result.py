@@ -1,4 +1,4 @@
-"""The result of one benchmark, and number formatting."""
+"""The result of one benchmark, and functions that format its numbers."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.environment import KIB, MIB
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table.
+    """The result of one benchmark: a line of the table.
 
     Attributes:
         row: Name of the row in `rows.ROWS`.
         work: Description of the measured work.
-        floor_is: Description of the floor.
+        floor_is: Description of the floor, the program that Model Gate is measured against.
         goal: Description of the goal.
         unit: "s" for seconds or "B" for bytes.
         product: Values of each run of Model Gate.
@@ -40,7 +40,7 @@ class Result:
 
     @property
     def ratio(self) -> float | None:
-        """Median of Model Gate divided by the median of the floor."""
+        """The median of Model Gate divided by the median of the floor; None if there is no floor."""
         return median(self.product) / median(self.floor) if self.floor else None
 
     @property
@@ -49,7 +49,7 @@ class Result:
         return None if self.limit is None else median(self.product) <= self.limit
 
     def as_data(self) -> dict[str, Any]:
-        """Return JSON data including the medians."""
+        """Return the result as JSON data, with the medians."""
         return asdict(self) | {
             "median": median(self.product),
             "floor_median": median(self.floor) if self.floor else None,
@@ -64,7 +64,7 @@ def median(values: Sequence[float]) -> float:
 
 
 def shown(values: Sequence[float], unit: str) -> str:
-    """Format the median, and the range if the values differ."""
+    """Return the median as text, followed by the smallest and the largest value if they differ."""
     if not values:
         return ""
     text = amount(median(values), unit)
@@ -75,7 +75,7 @@ def shown(values: Sequence[float], unit: str) -> str:
 
 
 def amount(value: float, unit: str) -> str:
-    """Format seconds or bytes."""
+    """Return a number of seconds (unit "s") or bytes (unit "B") as text."""
     if unit == "s":
         return f"{value:.2f} s"
     if value < MIB:

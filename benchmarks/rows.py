@@ -1,4 +1,4 @@
-"""The rows of the table by name, in display order."""
+"""The rows of the table by name, in the order of the table."""
 
 from __future__ import annotations
 

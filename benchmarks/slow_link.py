@@ -10,7 +10,7 @@ from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import ranges_of
 from benchmarks.result import Result, amount, median
 
-# Fewer ranges or connections would always be slower on this link.
+# Numbers of ranges and of connections to try for the floor. Smaller numbers are always slower on this link.
 _RANGES = (16, 32)
 _CONNECTIONS = tuple(number for number in CONNECTIONS if number >= 16)
 _LINK = Shape(latency=0.05, rate=20e6)

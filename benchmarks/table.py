@@ -8,7 +8,7 @@ from benchmarks.result import Result, shown
 
 
 def line(result: Result) -> str:
-    """Format a result for the terminal."""
+    """Return the line of a result for the terminal."""
     columns = [f"{result.row:13}"]
     columns += [f"{shown(values, result.unit):>{width}}" for values, width in _columns(result)]
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
@@ -16,7 +16,7 @@ def line(result: Result) -> str:
 
 
 def verdict(results: Sequence[Result]) -> str:
-    """Summarize which goals are not met."""
+    """Return a sentence that names the goals that are not met, or says that all goals are met."""
     missed = [result for result in results if result.is_met is False]
     if not missed:
         return "every goal that was measured is met."
@@ -24,7 +24,7 @@ def verdict(results: Sequence[Result]) -> str:
 
 
 def markdown(results: Sequence[Result]) -> str:
-    """Format all results as a table, followed by the notes of each result."""
+    """Return all results as a Markdown table, followed by the notes of each result."""
     lines = [
         "| work | floor | plain way | Model Gate | ratio | goal | |",
         "| --- | --- | --- | --- | --- | --- | --- |",

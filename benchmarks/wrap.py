@@ -1,4 +1,4 @@
-"""Wraps Markdown at the line length that all pages of the project have."""
+"""Wraps Markdown at the maximum line length of the project's pages."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ _COLUMNS = 120
 
 
 def wrapped(markdown: str) -> str:
-    """Return the text with paragraphs and list items wrapped at 120 columns; rows of tables stay whole."""
+    """Return the text with paragraphs and list items wrapped at 120 columns. Rows of tables are not wrapped."""
     return "\n".join(line if line.startswith("|") else _wrap(line) for line in markdown.splitlines())
 
 

@@ -1,6 +1,7 @@
 """Entry points: `model-gate`, and the historical names of two of its commands.
 
-Only two small modules are imported at the top: signals and closed standard streams are handled before anything else.
+Only two small modules are imported at the top, so that signals and closed standard streams are handled before other
+modules are imported.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
     # A large model makes many small objects but few cycles: frequent collections would take a tenth of the time.
     gc.set_threshold(200_000, 50, 50)
     with _early_worker(needs_worker and "--help" not in sys.argv) as process:
-        # Typer takes a third of a second to import, while the worker process already starts.
+        # Importing Typer takes a third of a second. The worker process starts in the meantime.
         from model_gate import cli
 
         try:
@@ -55,13 +56,17 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
                 os._exit(stop.code)
             raise
         except OSError:
-            # A help text or the version cannot be written: the disk is full, or the reader has gone.
+            # A help text or the version cannot be written: the disk is full, or the pipe is closed.
             streams.flush_standard_streams()
             sys.exit(2)
 
 
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:
-    """Start a worker process early, because it imports MLflow. None if not needed, or on a failure the gate reports."""
+    """Start a worker process before the gate needs it, because the worker takes long to import MLflow.
+
+    The context manager yields None if no worker is needed or the process cannot be started. In the second case, the
+    gate tries again and reports the error.
+    """
     if is_needed:
         from model_gate.access.environments import base_environment
         from model_gate.sources.worker_process import WorkerProcess

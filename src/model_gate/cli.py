@@ -1,4 +1,4 @@
-"""The command line: commands, options and their help. `inputs` decides what the options mean."""
+"""The command line: commands, options and their help. The package `inputs` converts options to requests."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ def _run(
     inputs: tuple[Path, ...] = (),
     process: WorkerProcess | None = None,
 ) -> NoReturn:
-    """Run a gate, and exit. `options` are the command's own options, as the report shows them."""
+    """Run a gate, and exit. `options` are the options that only this command has, as the report lists them."""
     reported = {
         **options,
         "download_dir": shared.download_dir,
@@ -276,7 +276,7 @@ app.command()(diff)
 app.command()(action)
 app.command()(demo)
 
-# The historical names of check and compare are programs of their own.
+# The historical names of check and compare are separate programs.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 check_model_version.command()(check)
 compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

@@ -12,9 +12,9 @@ class ModelGateError(Exception):
     """An error that prevented the comparison.
 
     Attributes:
-        message: One sentence: the problem, and the file, server or option that has it.
-        remedy: One sentence: what the user can do about it.
-        detail: Shown with `--verbose` only, such as a worker's traceback.
+        message: One sentence that names the problem, and the file, server or option that has the problem.
+        remedy: One sentence that says what the user can do.
+        detail: Text that is shown only with `--verbose`, such as a worker's traceback.
     """
 
     def __init__(self, message: str, remedy: str = "", *, detail: str = "") -> None:
@@ -30,7 +30,7 @@ class ModelGateError(Exception):
 
 
 class InputError(ModelGateError):
-    """An option, an argument or a combination of them cannot be used."""
+    """An option or an argument is invalid, or two of them contradict each other."""
 
 
 class ConfigError(ModelGateError):
@@ -54,7 +54,7 @@ class ModelError(ModelGateError):
 
 
 class TransferError(ModelGateError):
-    """A download does not match its listing."""
+    """A download is incomplete, or does not match the size in its listing."""
 
 
 class StorageError(ModelGateError):
@@ -87,12 +87,12 @@ _ERRORS: dict[str, type[ModelGateError]] = {
 
 
 def error_from_name(type_name: str, message: str, remedy: str, detail: str = "") -> ModelGateError:
-    """Return the error with a class name, as received from a worker; InternalError for an unknown name."""
+    """Return an error of the class that a worker named; an InternalError if the name is unknown."""
     return _ERRORS.get(type_name, InternalError)(message, remedy, detail=detail)
 
 
 def storage_error(error: OSError, doing: str) -> StorageError:
-    """Return the error for a failed file operation; `doing` names the operation, such as "write report.json"."""
+    """Return the error for a failed file operation. `doing` names the operation, such as "write report.json"."""
     reason = error.strerror or str(error)
     return StorageError(f"Cannot {doing}: {reason}.", _STORAGE_REMEDIES.get(error.errno or 0, ""))
 
@@ -107,5 +107,11 @@ _STORAGE_REMEDIES = {
     errno.ENOSPC: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
     errno.EROFS: "Name a writable place.",
     errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.EMFILE: "Raise the limit on open files (ulimit -n).",
+    errno.ENFILE: "Close other programs: this machine has no more open files to give.",
+    errno.ENOMEM: "Give this machine or container more memory.",
+    errno.EAGAIN: "Raise the limit on processes (ulimit -u), or close other programs.",
     errno.EDQUOT: "Free some of your disk quota, or point TMPDIR or --download-dir elsewhere.",
 }
+# Refusals of the operating system that are limits of the machine, not defects of the program.
+RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})

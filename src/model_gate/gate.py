@@ -50,11 +50,12 @@ def run(
 
     Args:
         request: The gate to run.
-        environment: The user's environment, from which each worker gets its part.
-        progress: Receives what is listed, fetched and compared.
-        process: A worker process that was started before the request was known. The gate uses and closes it.
-        before_reading: Receives the local directories of the models before any file is read; raises StorageError to
-            stop the gate.
+        environment: The user's environment variables, from which each worker gets only those that it may see.
+        progress: Receives the numbers of listed, fetched and compared files.
+        process: A worker process that was started in advance, which the gate uses and closes; None to start one when
+            it is needed.
+        before_reading: Called with the local directories of the models before any file is read. A StorageError that it
+            raises stops the gate.
     """
     versions: dict[str, ModelVersion] = {}
     try:
@@ -77,7 +78,10 @@ def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
 
 
 def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
-    """Return the test whether a file comparison fails the requirement, always false without `fail_fast`."""
+    """Return the condition for a gate to stop after a file comparison, as a function of that comparison.
+
+    The gate stops at a difference that fails the requirement, if the option `fail_fast` is set.
+    """
 
     def is_enough(comparison: FileComparison) -> bool:
         difference = comparison.difference
@@ -107,7 +111,7 @@ class _Clients:
         self._stack.close()
 
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
-        """Return the clients of these hosts in the same order. Call it once."""
+        """Start the clients of these hosts and return them in the same order. Call this method only once."""
         distinct = list(dict.fromkeys(hosts))
         self._readers = list(dict.fromkeys(host.reader for host in distinct))
         if not distinct:
@@ -127,7 +131,7 @@ class _Clients:
 
 @dataclass(frozen=True)
 class _ResolvedVersion:
-    """A version of a registered model, and the client of its server."""
+    """A version of a registered model, the client of its server, and the native model to compare."""
 
     client: TrackingServerClient
     version: ModelVersion
@@ -140,8 +144,8 @@ class _ModelLocation:
 
     Attributes:
         uri: The physical URI, "" if it could not be resolved.
-        source: The URI in the registry.
-        reason: Why the URI could not be resolved.
+        source: The URI as the registry stores it.
+        reason: Why `source` could not be resolved to a physical URI, "" if it could.
     """
 
     uri: str
@@ -152,7 +156,7 @@ class _ModelLocation:
 class _Selection:
     """Finds the models that a request compares.
 
-    Each resolved version is added to `versions` at once, so that they are known if an error follows.
+    Each version is added to `versions` as soon as it is resolved, so that the report of a later error has it.
     """
 
     def __init__(self, clients: _Clients, storage: Storage, versions: dict[str, ModelVersion]) -> None:
@@ -161,7 +165,7 @@ class _Selection:
         self._versions = versions
 
     def select(self, request: Request) -> dict[str, SelectedPair]:
-        """Return the pairs of models by the name of their comparison.
+        """Return the pairs of models to compare, by the name of their comparison.
 
         Raises:
             ModelGateError: A version cannot be resolved, or the location of a model is unknown.
@@ -236,7 +240,7 @@ class _Selection:
         return SelectedModel(source, resolved.native_model)
 
     def _uri_source(self, name: str, uri: str, client: TrackingServerClient | None) -> ModelSource:
-        """Return the source of a URI or directory that the user named."""
+        """Return the source of the files at a URI or in a directory that the user named."""
         if is_local_uri(uri):
             path = local_path(uri)
             return DirectorySource(path, Location(str(path), local_path=path), name, self._storage)
@@ -247,7 +251,7 @@ class _Selection:
     def _server_source(
         self, name: str, uri: str, client: TrackingServerClient, access_context: AccessContext
     ) -> ModelSource:
-        """Return the source of a physical URI that a tracking server returned.
+        """Return the source of the files at a physical URI that a tracking server returned.
 
         Raises:
             ModelError: The URI is a path on another machine.
@@ -295,7 +299,7 @@ def _path_on_server(uri: str, host: Host) -> Path:
 
 
 def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerClient]) -> list[_ResolvedVersion]:
-    """Resolve versions on their servers in parallel, and return them in the same order."""
+    """Resolve the requested versions in parallel, and return them in the order of the requests."""
     pool = ThreadPoolExecutor(len(requests))
     try:
         futures = [
@@ -307,7 +311,7 @@ def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerC
             for request, client, future in zip(requests, clients, futures, strict=True)
         ]
     finally:
-        # After an error, the other server is not waited for: it may be dead, and its worker ends with the gate.
+        # After an error, the gate does not wait for the other server, which may be dead. Its worker ends with the gate.
         pool.shutdown(wait=False, cancel_futures=True)
 
 

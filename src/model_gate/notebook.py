@@ -21,8 +21,8 @@ class Verdict:
 
     Attributes:
         code: The command's exit code: 0 passed, 1 not passed, 2 error.
-        report: The report, empty if there is none.
-        text: The output of the command.
+        report: The content of the report, empty if the command wrote none.
+        text: The standard output and standard error of the command.
     """
 
     code: int
@@ -36,12 +36,12 @@ class Verdict:
 
 
 def run_gate(dbutils: Any, arguments: Sequence[str], profiles: str = "") -> Verdict:
-    """Run `model-gate`. The host `databricks` is the notebook's own workspace.
+    """Run `model-gate` and return its result. The host `databricks` is the notebook's own workspace.
 
     Args:
         dbutils: The notebook's `dbutils`.
         arguments: The arguments of `model-gate`.
-        profiles: The text of a `.databrickscfg` for other workspaces. Read it from a secret scope.
+        profiles: The text of a `.databrickscfg` for other workspaces, which should come from a secret scope.
     """
     with tempfile.TemporaryDirectory(prefix="model-gate-notebook-") as directory, PrivateFile(profiles) as private_file:
         report_file = Path(directory) / "report.json"
@@ -59,7 +59,7 @@ def run_gate(dbutils: Any, arguments: Sequence[str], profiles: str = "") -> Verd
 
 
 def _environment(dbutils: Any, config_file: Path) -> Mapping[str, str]:
-    """Return this process's environment with the notebook's login in place of all others."""
+    """Return this process's environment without its Databricks logins and with the notebook's login."""
     context = dbutils.notebook.entry_point.getDbutils().notebook().getContext()
     others = {name: value for name, value in os.environ.items() if not name.startswith(("DATABRICKS_", "ARM_"))}
     return {

@@ -17,7 +17,7 @@ from model_gate.domain.request import Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
-from model_gate.errors import InternalError, ModelGateError, StoppedError
+from model_gate.errors import RESOURCE_ERRNOS, InternalError, ModelGateError, StoppedError, storage_error
 from model_gate.reporting.output import print_line
 from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.report_file import ReportFile
@@ -35,8 +35,8 @@ class Command:
 
     Attributes:
         name: The command's name.
-        options: The options as given, for the report.
-        request: Validates the inputs; raises InputError or ConfigError.
+        options: The options as the user gave them, for the report.
+        request: Validates the inputs and returns the request; raises InputError or ConfigError.
         report_file: Path of the report.
         inputs: Files and directories that the command reads; the report must not change them.
         is_verbose: Whether to show the details of an error.
@@ -64,8 +64,9 @@ def run_command(
     Args:
         command: The command.
         reporter: Presents progress and the result; by default on the terminal.
-        process: A worker process that was started in advance; it is closed with the gate.
-        run_gate: Decides a valid request.
+        process: A worker process that was started in advance, which is closed at the end of the gate; None to start one
+            when it is needed.
+        run_gate: Runs the gate of a valid request and returns its outcome.
 
     Returns:
         The exit code.
@@ -89,10 +90,10 @@ def run_command(
 
 
 def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
-    """Run an action that writes no report.
+    """Run a function that writes no report, and present its errors as a gate does.
 
     Args:
-        action: The action; its argument is a function that prints a line for the user.
+        action: The function to run. Its argument is a function that prints a line for the user.
         is_verbose: Whether to show the details of an error.
 
     Returns:
@@ -124,8 +125,8 @@ class _Decision:
 
     Attributes:
         outcome: The outcome.
-        redactor: Knows the secrets of the command and of its request.
-        signal: The signal that stopped the gate, None if none did.
+        redactor: Removes the secrets of the command and of its request from texts.
+        signal: The signal that stopped the gate, None if no signal did.
     """
 
     outcome: Outcome
@@ -158,16 +159,23 @@ def _decide(
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
+    except OSError as error:
+        if error.errno not in RESOURCE_ERRNOS:
+            return _Decision(Outcome(request, error=_internal_error(error)), redactor)
+        return _Decision(Outcome(request, error=storage_error(error, "run the gate")), redactor)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
         return _Decision(Outcome(request, error=_internal_error(error)), redactor)
     finally:
-        # Publishing the report needs no worker, and the idle worker would use the processor.
+        # The report needs no worker, and an unused worker that still imports MLflow would slow the report down.
         if process is not None:
             process.close()
 
 
 def _publish(decision: _Decision, command: Command, report_file: ReportFile) -> CommandResult:
-    """Write the report. Without a report there is no verdict: the outcome becomes an error."""
+    """Write the report and return the result of the command.
+
+    If the report cannot be written, the verdict is replaced by an error.
+    """
     outcome, redactor = decision.outcome, decision.redactor
     try:
         report = build_report(command.name, outcome, command.options, redactor, system_facts())
@@ -194,6 +202,10 @@ def _internal_error(error: Exception) -> InternalError:
 
 def _initial_secrets(command: Command) -> tuple[str, ...]:
     """Return the secrets that are known before the request is valid."""
-    hosts = (value for name, value in command.options.items() if name.endswith("host") and isinstance(value, str))
+    hosts = (
+        value
+        for name, value in command.options.items()
+        if (name.endswith("host") or name in {"left", "right"}) and isinstance(value, str)
+    )
     host_secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *host_secrets)

@@ -1,8 +1,9 @@
-"""Signals that stop the program: deferred by default, and an exception while a gate runs.
+"""Handles the signals that stop the program: they are deferred, except while a gate runs.
 
 A signal can arrive at any time: while modules are imported, while a report is written, or after the last comparison.
-`install` therefore comes before all other imports. From then on a signal is only recorded. Inside `interruptible`, a
-recorded or new signal raises `Interrupted` in the main thread, so that the gate cleans up and reports an error.
+The program therefore calls `install` before it imports other modules. From then on, a signal is only recorded. Inside
+`interruptible`, a recorded or a new signal raises `Interrupted` in the main thread, so that the gate cleans up and
+reports an error.
 """
 
 from __future__ import annotations
@@ -13,14 +14,14 @@ from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-# Shells report a program that a signal stopped with this number plus the number of the signal.
+# As in shells, the exit code of a program that a signal stopped is this number plus the number of the signal.
 EXIT_BASE = 128
 
 
 class Interrupted(BaseException):
-    """A signal asked the program to stop.
+    """A signal requested that the program stops.
 
-    It is not an `Exception`: only the end of a command may catch it.
+    The class is not a subclass of `Exception`, so that only the outermost handler of a command catches it.
     """
 
     def __init__(self, number: int) -> None:
@@ -39,7 +40,7 @@ class Interrupted(BaseException):
 
 
 class _State:
-    """The recorded signal, and whether signals raise an exception now."""
+    """The recorded signal, and whether a new signal raises an exception."""
 
     def __init__(self) -> None:
         self.received: int | None = None
@@ -58,16 +59,16 @@ _state = _State()
 
 
 def install() -> None:
-    """Record every signal that stops the program, from now on."""
+    """From now on, record SIGINT, SIGTERM and SIGHUP instead of stopping the program."""
     for number in _SIGNALS:
-        # A parent that ignores a signal, such as nohup, means it.
+        # A signal that the parent process ignores, as nohup does, stays ignored.
         if signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, _state.handle)
 
 
 @contextmanager
 def interruptible() -> Iterator[None]:
-    """Raise `Interrupted` in the main thread for a recorded signal, and for the first one that arrives inside."""
+    """Raise `Interrupted` in the main thread if a signal was recorded before, or when one arrives inside the block."""
     before = {number: signal.getsignal(number) for number in _SIGNALS}
     install()
     _state.raises = True
@@ -83,7 +84,10 @@ def interruptible() -> Iterator[None]:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """Defer signals to the end of the block, so that a resource is either not acquired or registered for cleanup."""
+    """Defer signals to the end of the block.
+
+    Acquire a resource and register its cleanup inside the block, so that no signal arrives between the two.
+    """
     raised, _state.raises = _state.raises, False
     try:
         yield

@@ -1,4 +1,4 @@
-"""The standard streams of the process: usable whatever the caller closed."""
+"""Makes the standard streams usable, even if the caller closed them or nothing can be written to them."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import sys
 def open_standard_streams() -> None:
     """Open `/dev/null` in place of each closed standard stream.
 
-    A closed descriptor 0, 1 or 2 would be reused by the next file or pipe, and output would go there. Call this
-    function before anything is opened.
+    Otherwise the next file or pipe would get the closed descriptor 0, 1 or 2, and output would go to that file. Call
+    this function before anything is opened.
     """
     for descriptor in range(3):
         try:
@@ -25,9 +25,9 @@ def open_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Flush standard output and standard error; ignore a full disk or a reader that has gone.
+    """Flush standard output and standard error, and ignore errors such as a full disk or a closed pipe.
 
-    At its end, Python would flush them itself and replace the exit code by 120 after a failure.
+    Otherwise Python would flush both streams at exit, and replace the exit code by 120 after an error.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

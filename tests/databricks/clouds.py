@@ -1,6 +1,6 @@
 """Fake cloud services: Microsoft Entra, Azure Data Lake Storage and Google Cloud Storage.
 
-They follow what the client libraries send and parse, and reject requests without the right credential.
+The services accept the requests that the client libraries send. They reject requests without the right credential.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """An HTTPS proxy that answers for named internet hosts with certificates of a test authority.
 
-Clients with built-in host names reach it through HTTPS_PROXY and REQUESTS_CA_BUNDLE. The proxy refuses and records
-connections to any other host.
+With HTTPS_PROXY and REQUESTS_CA_BUNDLE, clients whose host names are fixed send their requests to this proxy. The
+proxy refuses connections to any other host, and records them.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ class HttpsProxy:
 
 
 def forward_to(url: str) -> Site:
-    """Return a site that forwards every request to a server."""
+    """Return a site that forwards every request to the server at `url`."""
     address = urlsplit(url).netloc
 
     def forward(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""Microsoft Entra logins, and Azure and Google stores that Unity Catalog vends credentials for."""
+"""Logins with Microsoft Entra, and downloads from Azure and Google stores with credentials from Unity Catalog."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STORED = {f"models/1/{path}": content for path, content in BLANK.items()}
 
 
 def fill(blueprint: Blueprint, client: str, files: dict[str, bytes]) -> Blueprint:
-    """Describe a workspace that accepts one Entra service principal and vends credentials for two stores."""
+    """Add a model to a workspace that accepts one Entra service principal and gives out credentials for two stores."""
     blueprint.data |= {"tokens": [], "entra_key": KEY, "service_principals": {client: ""}}
     source = blueprint.run("0a" * 16, files)
     blueprint.version("registry", "wine", "1", files, source=source, run_id="0a" * 16)
@@ -111,7 +111,7 @@ def test_entra_service_principal_logs_in_at_the_cloud_of_its_workspace(
     require_no_secret(result)
 
 
-def test_wrong_entra_secret_error_names_the_profile_fields(
+def test_error_for_a_wrong_entra_secret_names_the_profile_fields(
     workspaces: Workspaces, proxy: HttpsProxy, environment: dict[str, str]
 ) -> None:
     result = workspaces.check("databricks://wrong", "wine", "1", environment=environment)

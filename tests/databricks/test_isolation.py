@@ -26,7 +26,7 @@ def fill(blueprint: Blueprint, files: dict[str, bytes]) -> Blueprint:
 
 @pytest.fixture(scope="module")
 def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
-    """Workspaces with the same model names. One file differs between the two; the trap equals the second."""
+    """Run workspaces with the same model names. `one` and `two` differ in one file, and `trap` is equal to `two`."""
     directory = tmp_path_factory.mktemp("isolation")
     with (
         EmulatedWorkspace(fill(Blueprint(directory / "one", "dapi-one-0123456789"), WINE)) as one,
@@ -41,8 +41,8 @@ def version(profile: str, model: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("model", ["wine", "logged", "ml.prod.wine"])
-def test_environment_does_not_redirect_either_workspace(workspaces: Workspaces, model: str) -> None:
-    # The models would be equal if both were read from one workspace, or from the trap.
+def test_environment_variables_do_not_redirect_either_workspace(workspaces: Workspaces, model: str) -> None:
+    # The models would be equal if both were read from one workspace, or the first from the workspace `trap`.
     result = workspaces.compare(version("one", model), version("two", model))
     assert result.report["comparison_summary"] == {"run_model": False, "reg_model": False}, result.output
     assert not result.requests["trap"]

@@ -103,7 +103,7 @@ def test_github_job_token_is_exchanged_once_per_workspace(workspaces: Workspaces
     require_no_secret(result)
 
 
-def test_id_token_from_variable_is_exchanged_at_its_workspace(workspaces: Workspaces) -> None:
+def test_id_token_from_a_variable_is_exchanged_once_at_its_workspace(workspaces: Workspaces) -> None:
     audience = f"{workspaces['normal'].url}/oidc/v1/token"
     token = id_token(KEY, {"iss": "https://ci.example.com", "aud": audience, "exp": time.time() + 300})
     environment = {**workspaces.environment, "DATABRICKS_OIDC_TOKEN": token}
@@ -153,7 +153,7 @@ def test_wrong_client_secret_is_an_error_within_a_minute(workspaces: Workspaces)
         ("normal_github", "silent", "github-oidc"),
     ],
 )
-def test_unresponsive_login_server_is_named_in_the_error(
+def test_error_names_the_unresponsive_login_server(
     workspaces: Workspaces, profile: str, issuer: str, kind: str
 ) -> None:
     host = f"databricks://{profile}"
@@ -162,11 +162,11 @@ def test_unresponsive_login_server_is_named_in_the_error(
         pytest.raises(UnreachableError) as caught,
     ):
         client.resolve("wine", "1")
-    # The login reports its own timeout; the worker's general timeout could not tell which server is silent.
+    # The error comes from the timeout of the login. The worker's general timeout could not name the silent server.
     assert f"by {kind} failed: the login server gives no answer" in caught.value.message
 
 
-def test_rejected_federated_token_error_names_the_federation_policy(workspaces: Workspaces) -> None:
+def test_error_for_a_rejected_federated_token_names_the_federation_policy(workspaces: Workspaces) -> None:
     token = id_token(KEY, {"iss": "https://ci.example.com", "aud": "another", "exp": time.time() + 300})
     environment = {**workspaces.environment, "DATABRICKS_OIDC_TOKEN": token}
     result = workspaces.check("databricks://normal_env", "wine", "1", environment=environment)

@@ -1,4 +1,7 @@
-"""Check and compare for every registry, model origin and variant, while the environment names another workspace."""
+"""Check and compare of every variant of a model in every registry, while the environment names another workspace.
+
+A variant is an equal or changed copy of the model. The model is either an artifact of a run or a logged model.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ from tests.databricks.workspaces import (
 
 
 def fill(blueprint: Blueprint, files: dict[str, dict[str, bytes]]) -> Blueprint:
-    """Add versions with the original as run model and each variant as registry model."""
+    """Add versions to both registries. The run model of each is WINE, the registry model is one of the variants."""
     run, logged = blueprint.run("0a" * 16, WINE), blueprint.logged_model("m-" + "1b" * 16, WINE, "0a" * 16)
     for variant, content in files.items():
         for origin, source in (("run", run), ("logged", logged)):
@@ -35,7 +38,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
     directory = tmp_path_factory.mktemp("databricks")
     test = fill(Blueprint(directory / "test", "dapi-test-0123456789"), VARIANTS)
     prod = fill(Blueprint(directory / "prod", "dapi-prod-0123456789"), VARIANTS)
-    # The trap's models are different, so reading them changes the verdict.
+    # The models in the workspace `trap` are different, so that reading them changes the verdict.
     trap = fill(Blueprint(directory / "trap", "dapi-trap-0123456789"), {key: {"MLmodel": b"trap"} for key in VARIANTS})
     with EmulatedWorkspace(test) as test_env, EmulatedWorkspace(prod) as prod_env, EmulatedWorkspace(trap) as trap_env:
         yield Workspaces(directory, {"test_env": test_env, "prod_env": prod_env}, trap_env)
@@ -89,13 +92,13 @@ def test_compare_lists_differences_between_two_workspaces(
         assert not result.paths(workspace, "/dbfs")
 
 
-def test_missing_file_in_catalog_on_the_left_is_only_right(workspaces: Workspaces) -> None:
+def test_file_missing_in_the_left_model_is_only_in_the_right_model(workspaces: Workspaces) -> None:
     result = workspaces.compare(version("catalog", "prod_env", "missing"), version("workspace", "test_env", "equal"))
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": False}
     assert [each["kind"] for each in result.report["reg_model_comparison"]["differences"]] == ["only_right"]
 
 
-def test_name_levels_select_the_registry_of_a_host(workspaces: Workspaces) -> None:
+def test_number_of_levels_in_the_model_name_selects_the_registry(workspaces: Workspaces) -> None:
     workspace, catalog = version("workspace", "test_env", "equal"), version("catalog", "test_env", "equal")
     result = workspaces.compare(workspace, {**catalog, "host": "databricks://test_env"})
     assert result.report["status"] == "equal", result.output
@@ -107,7 +110,7 @@ def test_name_levels_select_the_registry_of_a_host(workspaces: Workspaces) -> No
     assert not [path for path in downloaded if "/runs/" in path]
 
 
-def test_registry_key_overrides_name_levels(workspaces: Workspaces) -> None:
+def test_registry_key_in_the_compare_file_overrides_the_model_name(workspaces: Workspaces) -> None:
     catalog = version("catalog", "test_env", "equal")
     overridden = {**catalog, "host": "databricks://test_env", "registry": "workspace"}
     result = workspaces.compare(catalog, overridden)
@@ -116,7 +119,7 @@ def test_registry_key_overrides_name_levels(workspaces: Workspaces) -> None:
     assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
 
 
-def test_registry_option_overrides_name_levels(workspaces: Workspaces) -> None:
+def test_registry_option_overrides_the_model_name(workspaces: Workspaces) -> None:
     name = "ml.prod.wine_run_equal"
     result = workspaces.run("check", "--host", "databricks://test_env", "--model", name, "--version-or-stage", "7")
     assert result.report["status"] == "equal", result.output

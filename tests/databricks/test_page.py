@@ -25,7 +25,7 @@ def blocks(language: str) -> list[str]:
 
 @pytest.fixture
 def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The page's profiles, plus the one profile that only its other examples use."""
+    """Install a config file with the profiles on the page, and with one that only other examples of the page use."""
     (text,) = blocks("ini")
     path = tmp_path / "profiles"
     path.write_text(text + "\n[new_env]\nhost = https://new.cloud.databricks.com\ntoken = x\n", "utf-8")

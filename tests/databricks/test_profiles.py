@@ -1,4 +1,4 @@
-"""Logins from profiles and environment variables, and their errors, which never repeat a value."""
+"""Logins come from profiles or environment variables, and errors about them contain no value."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 def login(host: str, environment: dict[str, str]) -> dict[str, str]:
-    """The login that this host's worker receives."""
+    """Return the login that the worker of a host receives."""
     variables = environment_for(find_host(host, environment), environment, Path("/nowhere"))
     assert not [name for name in variables if name.startswith(("DATABRICKS_", "ARM_"))]
     fields: dict[str, str] = json.loads(variables[LOGIN_VARIABLE])
@@ -92,7 +92,7 @@ def login(host: str, environment: dict[str, str]) -> dict[str, str]:
 
 
 def rejection(host: str, environment: dict[str, str]) -> str:
-    """The message and remedy for this host."""
+    """Return the message and the remedy of the error for a host."""
     with pytest.raises(InputError) as caught:
         find_host(host, environment)
     text = f"{caught.value.message} {caught.value.remedy}"
@@ -133,7 +133,7 @@ def test_job_token_reaches_only_a_profile_that_uses_it(environment: dict[str, st
     assert not set(JOB) & set(other)
 
 
-def test_client_id_alone_uses_the_available_federation(environment: dict[str, str]) -> None:
+def test_client_id_without_secret_logs_in_with_an_id_token(environment: dict[str, str]) -> None:
     assert login("databricks://no_secret", {**environment, **JOB})["auth_type"] == "github-oidc"
     by_variable = {**environment, "DATABRICKS_OIDC_TOKEN": "an-id-token"}
     assert login("databricks://no_secret", by_variable)["auth_type"] == "env-oidc"
@@ -173,11 +173,11 @@ def test_error_names_an_unusable_profile_and_its_line(environment: dict[str, str
     assert message in rejection(host, environment)
 
 
-def test_http_is_allowed_on_this_machine_only(environment: dict[str, str]) -> None:
+def test_http_host_on_this_machine_is_accepted(environment: dict[str, str]) -> None:
     assert login("databricks://loop", environment)["host"] == "http://127.0.0.1:8080"
 
 
-def test_error_without_a_login_names_its_possible_places(tmp_path: Path) -> None:
+def test_error_for_a_missing_login_names_the_variable_or_file(tmp_path: Path) -> None:
     empty = {"HOME": str(tmp_path)}
     assert "DATABRICKS_HOST is not set" in rejection("databricks", empty)
     assert f"{tmp_path}/.databrickscfg does not exist" in rejection("databricks://pat", empty)
@@ -209,10 +209,10 @@ def test_error_in_the_config_file_has_its_line_and_no_value(tmp_path: Path, text
         "[a] ; comment\n\tempty =\n[ b ]\n[__settings__]\ndefault_profile = a\n",
     ],
 )
-def test_profiles_are_those_that_the_databricks_sdk_reads(text: str) -> None:
+def test_profiles_are_read_like_the_databricks_sdk_reads_them(text: str) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(text)
-    # The SDK takes the sections without the defaults, which only this attribute has.
+    # Like the SDK, use this attribute: the public methods would add the fields of [DEFAULT] to every section.
     profiles = {name: fields for name, fields in parser._sections.items() if name != "__settings__"}  # type: ignore[attr-defined]
     if parser.defaults():
         profiles["DEFAULT"] = parser.defaults()
@@ -236,7 +236,7 @@ def test_indented_line_in_a_login_is_an_error_with_its_line(tmp_path: Path) -> N
         ("databricks-uc://pat", "a.b.c", None, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_registry_is_the_key_or_else_the_hosts_or_else_follows_from_the_name(
+def test_explicit_registry_overrides_host_and_model_name(
     environment: dict[str, str], host: str, model: str, override: RegistryKind | None, registry: RegistryKind
 ) -> None:
     resolved = find_host(host, environment).for_model(model, override)
@@ -256,7 +256,7 @@ def test_registry_key_is_rejected_without_databricks() -> None:
         parse_host("https://mlflow.example.com").for_model("wine", RegistryKind.WORKSPACE)
 
 
-def test_two_profiles_of_one_workspace_have_one_authority(tmp_path: Path) -> None:
+def test_two_profiles_of_one_workspace_share_their_locations(tmp_path: Path) -> None:
     text = "[a]\nhost = https://w.example.com\ntoken = x\n[b]\nhost = https://w.example.com/?o=1\ntoken = y\n"
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
     first, second = (find_host(f"databricks://{name}", {"HOME": str(tmp_path)}).for_model("wine") for name in "ab")

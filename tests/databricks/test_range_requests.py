@@ -22,14 +22,14 @@ from tests.databricks.workspaces import Blueprint, EmulatedWorkspace, Workspaces
 
 MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
-# Same size, but every byte differs.
+# Content of the same size in which every byte differs.
 OTHER = bytes(byte ^ 255 for byte in LARGE)
 RANGES = sorted(part.header for part in split_into_ranges(len(LARGE)))
 # The three ranges of LARGE. Most faults affect the middle one.
 FIRST, MIDDLE, LAST = ("bytes=0-", "bytes=8388608-", "bytes=16777216-")
 RESUMED = "bytes=(?!8388608)[0-9]+-16777215"
 
-# Faults by model name, then by requested range of the model's large file.
+# For each model name, the fault of each requested range of the model's large file.
 FAULTS: dict[str, dict[str, dict[str, Any]]] = {
     "plain": {MIDDLE: {"seconds": 0.5, "times": 0}, LAST: {"seconds": 0.5, "times": 0}},
     "broken": {MIDDLE: {"cut": 3 * MIB, "honest": False}},
@@ -67,13 +67,13 @@ FAULTS: dict[str, dict[str, dict[str, Any]]] = {
 
 
 def fill(blueprint: Blueprint, names: Collection[str] = FAULTS) -> Blueprint:
-    """Add registry versions with the same run model and a faulty registry copy."""
+    """Add a registry version for each name. All have the same run model; requests for the registry copy have faults."""
     contents = {"large": LARGE, "other": OTHER, "grown": LARGE + b"!", "shrunk": LARGE[: 9 * MIB]}
     contents |= {"flipped": LARGE[:-1] + bytes([LARGE[-1] ^ 1]), "medium": LARGE[: 10 * MIB]}
     blueprint.files("contents", {f"{name}.bin": content for name, content in contents.items()})
 
     def link_content(name: str, path: str) -> None:
-        # A hard link: a replacement changes only the linked path.
+        # With hard links, replacing the file of one model does not change the others.
         os.link(blueprint.directory / "contents" / f"{name}.bin", blueprint.directory / path)
 
     small = {"MLmodel": b"flavors: {}\n"}
@@ -113,7 +113,7 @@ def client(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
 
 @dataclass
 class Download:
-    """A downloaded file, the requests for it, and the number of bytes in progress messages."""
+    """A downloaded file, the requests for it, and the number of bytes that the progress reported."""
 
     content: bytes
     url_requests: list[dict[str, Any]]
@@ -122,7 +122,7 @@ class Download:
 
     @property
     def ranges(self) -> list[str]:
-        """Requested ranges in order; "" for the whole file."""
+        """The Range headers of the requests, in order. "" is a request for the whole file."""
         return [request["range"] for request in self.file_requests]
 
 
@@ -185,7 +185,7 @@ def test_ranges_are_downloaded_in_parallel(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     requests = {each["range"]: each for each in download_version(workspaces, client, "plain", tmp_path).file_requests}
-    # Both responses are delayed, so sequential requests would be further apart.
+    # Each response is delayed, so the second request would start later if it waited for the first response.
     assert requests[RANGES[1]]["client"] != requests[RANGES[2]]["client"]
     assert abs(requests[RANGES[1]]["time"] - requests[RANGES[2]]["time"]) < 0.4
 
@@ -214,7 +214,7 @@ def test_interrupted_range_is_resumed_where_it_stopped(
 
 
 @pytest.mark.parametrize("name", ["expired", "lapsed"])
-def test_expired_presigned_url_is_renewed_without_downloading_a_range_twice(
+def test_new_presigned_url_does_not_cause_a_second_download_of_a_range(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     downloaded = download_version(workspaces, client, name, tmp_path)
@@ -249,7 +249,7 @@ def test_store_without_range_support_sends_the_file_once(
 
 
 @pytest.mark.parametrize("name", ["tagless", "weak", "misplaced", "unplaced", "other_size", "encoded"])
-def test_range_without_proof_of_file_version_is_not_used(
+def test_range_response_that_may_be_of_another_file_version_is_discarded(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     downloaded = download_version(workspaces, client, name, tmp_path)
@@ -257,7 +257,7 @@ def test_range_without_proof_of_file_version_is_not_used(
     assert downloaded.ranges == [RANGES[0], ""]
 
 
-def test_rejected_range_requests_fall_back_to_the_whole_file(
+def test_whole_file_is_requested_if_range_requests_are_rejected(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     downloaded = download_version(workspaces, client, "forbidding", tmp_path)
@@ -282,7 +282,7 @@ def test_file_with_changed_size_is_an_error(workspaces: Workspaces, name: str) -
     assert f"was listed with {len(LARGE)}" in result.error.replace(",", "")
 
 
-def test_presigned_url_for_a_fixed_range_is_used_as_given(
+def test_presigned_url_for_a_fixed_range_is_requested_once_without_changes(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     downloaded = download_version(workspaces, client, "fixed", tmp_path)

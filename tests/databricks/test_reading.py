@@ -24,7 +24,7 @@ from tests.databricks.workspaces import (
 
 BUCKET = "ml-prod"
 FILES_API_MODES = {"on": "0", "plain": "1", "forbidden": "2", "missing": "3"}
-# A client that parses file contents as JSON turns blank files into `{}`.
+# Files that a client corrupts if it parses them as JSON: it turns blank files into `{}`.
 BLANK = changed(data__blank_dot_txt=b"\n\n", data__ok_dot_txt=b"200 OK", data__nothing=b"")
 
 
@@ -98,7 +98,7 @@ def _fill(endpoint: str) -> None:
 
 @pytest.mark.parametrize("mode", FILES_API_MODES)
 @pytest.mark.parametrize("kind", ["run", "logged"])
-def test_run_and_logged_model_downloads_list_each_directory_once(
+def test_download_of_a_run_or_logged_model_lists_each_directory_once(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, kind: str, mode: str
 ) -> None:
     digit = FILES_API_MODES[mode]
@@ -118,7 +118,7 @@ def test_dbfs_files_keep_their_bytes(client: TrackingServerClient, tmp_path: Pat
     assert read_files(client, "dbfs:/experiments/1/model", tmp_path / "model") == BLANK
 
 
-def test_registry_model_is_downloaded_by_presigned_urls_not_dbfs(
+def test_registry_model_is_downloaded_without_dbfs_requests(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     before = len(workspaces["ways"].requests)
@@ -146,7 +146,7 @@ def test_catalog_model_is_downloaded_from_its_store(
     assert len(vended) == 1
 
 
-def test_catalog_model_is_located_by_registry_uri_not_storage_uri(
+def test_physical_uri_of_a_catalog_model_is_its_registry_uri(
     catalog: TrackingServerClient,
 ) -> None:
     version = catalog.resolve("ml.prod.vended", "1")

@@ -54,7 +54,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
 @pytest.fixture(scope="module")
 def client(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
     with workspaces.client("databricks://faulty", "throttled") as started:
-        # Wait for the worker to import MLflow, so that the tests do not measure the import.
+        # The worker imports MLflow before the first test, so that the tests do not measure the import.
         started.resolve("expired", "1")
         yield started
 
@@ -92,7 +92,7 @@ def test_persistently_unavailable_workspace_is_an_error(client: TrackingServerCl
 
 
 @pytest.mark.parametrize("name", ["expired", "busy_store", "half"])
-def test_failed_presigned_url_is_requested_again(
+def test_new_presigned_url_is_requested_after_a_failure(
     client: TrackingServerClient, workspaces: Workspaces, tmp_path: Path, name: str
 ) -> None:
     assert read_files(client, f"models:/{name}/1", tmp_path / "model") == WINE
@@ -105,7 +105,9 @@ def test_failed_presigned_url_is_requested_again(
     assert len(url_requests) == 2
 
 
-def test_error_for_rejected_presigned_urls_does_not_show_the_url(client: TrackingServerClient, tmp_path: Path) -> None:
+def test_error_for_a_rejected_presigned_url_does_not_contain_the_url(
+    client: TrackingServerClient, tmp_path: Path
+) -> None:
     message = failure(
         AccessError, lambda: client.fetch("models:/refused/1", "model.pkl", len(WINE["model.pkl"]), tmp_path / "x")
     )
@@ -129,7 +131,7 @@ def test_forbidden_directory_listing_is_an_error(client: TrackingServerClient) -
 
 
 @pytest.mark.parametrize("name", ["short", "long"])
-def test_body_size_other_than_listed_is_an_error(workspaces: Workspaces, name: str) -> None:
+def test_body_with_another_size_than_listed_is_an_error(workspaces: Workspaces, name: str) -> None:
     result = workspaces.check("databricks://faulty", name, "1")
     assert result.report["error"]["type"] == TransferError.__name__, result.output
     assert "was listed with 840" in result.error

@@ -107,14 +107,14 @@ def test_catalog_version_is_resolved_by_number_alias_or_latest(
     assert version.lineage.git_commit == "c0ffee" * 6
 
 
-def test_stage_in_unity_catalog_error_lists_aliases(catalog: TrackingServerClient) -> None:
+def test_error_for_a_stage_in_unity_catalog_lists_the_aliases(catalog: TrackingServerClient) -> None:
     message = failure(InputError, catalog, "ml.prod.wine", "Production")
     assert "has no stages" in message
     assert "alias" in message
     assert "@champion (4)" in message
 
 
-def test_alias_without_alias_support_error_lists_stages_and_versions(registry: TrackingServerClient) -> None:
+def test_error_for_an_unsupported_alias_lists_stages_and_versions(registry: TrackingServerClient) -> None:
     message = failure(InputError, registry, "wine", "@champion")
     assert "has no aliases" in message
     assert "Production (7)" in message
@@ -127,7 +127,7 @@ def test_alias_is_resolved_in_workspace_with_alias_support(workspaces: Workspace
         assert "no version, stage or alias 'other'" in failure(NotFoundError, client, "aliased", "@other")
 
 
-def test_missing_model_or_version_error_lists_existing_ones(
+def test_error_for_a_missing_model_or_version_lists_existing_names(
     registry: TrackingServerClient, catalog: TrackingServerClient
 ) -> None:
     assert "'wine'" in failure(NotFoundError, registry, "win", "1")
@@ -145,7 +145,7 @@ def test_missing_model_or_version_error_lists_existing_ones(
         ("vault.prod.wine", "USE CATALOG on Catalog"),
     ],
 )
-def test_missing_grant_error_lists_all_required_grants(
+def test_error_for_a_missing_grant_lists_all_required_grants(
     catalog: TrackingServerClient, model: str, permission: str
 ) -> None:
     message = failure(AccessError, catalog, model, "1")
@@ -153,11 +153,11 @@ def test_missing_grant_error_lists_all_required_grants(
     assert "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog" in message
 
 
-def test_missing_model_permission_is_named_in_the_error(registry: TrackingServerClient) -> None:
+def test_error_names_the_missing_permission_on_the_model(registry: TrackingServerClient) -> None:
     assert "Can Read on the registered model" in failure(AccessError, registry, "secret", "1")
 
 
-def test_copied_version_resolves_to_original_run_across_registries(catalog: TrackingServerClient) -> None:
+def test_version_copied_between_registries_resolves_to_the_original_run(catalog: TrackingServerClient) -> None:
     run_model = f"dbfs:/databricks/mlflow-tracking/77/{RUN}/artifacts/model"
     assert catalog.resolve("ml.prod.copied", "1").run_model_uri == run_model
     assert catalog.resolve("ml.prod.copied_again", "1").run_model_uri == run_model
@@ -165,7 +165,7 @@ def test_copied_version_resolves_to_original_run_across_registries(catalog: Trac
 
 @pytest.mark.parametrize("name", ["dangling", "gone", "closed"])
 @pytest.mark.parametrize("host, prefix", [("databricks://odd", ""), ("databricks-uc://odd", "ml.prod.")])
-def test_registry_models_are_compared_without_inaccessible_run(
+def test_registry_models_are_compared_even_if_a_run_is_inaccessible(
     workspaces: Workspaces, host: str, prefix: str, name: str
 ) -> None:
     version = {"host": host, "model": prefix + name, "version_or_stage": "1"}
@@ -189,7 +189,7 @@ def test_registry_models_are_compared_without_inaccessible_run(
         ),
     ],
 )
-def test_inaccessible_run_model_error_names_model_and_reason(
+def test_error_for_an_inaccessible_run_model_names_model_and_reason(
     workspaces: Workspaces, name: str, kind: str, reason: str, remedy: str
 ) -> None:
     version = {"host": "databricks://odd", "model": name, "version_or_stage": "1"}
@@ -201,7 +201,7 @@ def test_inaccessible_run_model_error_names_model_and_reason(
     assert remedy in result.error
 
 
-def test_run_models_are_compared_without_inaccessible_registry_model(workspaces: Workspaces) -> None:
+def test_run_models_are_compared_even_if_a_registry_model_is_inaccessible(workspaces: Workspaces) -> None:
     version = {"host": "databricks://odd", "model": "unloadable", "version_or_stage": "1"}
     accessible = {"host": "databricks://odd", "model": "wine", "version_or_stage": "1"}
     assert workspaces.compare(version, accessible, "--no-compare-reg-models").report["status"] == "equal"

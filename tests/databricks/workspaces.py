@@ -44,7 +44,7 @@ def changed(**files: bytes | None) -> dict[str, bytes]:
     return result
 
 
-# An equal copy and three different ones.
+# Copies of WINE: one is equal, the other three are different.
 VARIANTS: dict[str, dict[str, bytes]] = {
     "equal": WINE,
     "byte": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!"),
@@ -57,7 +57,7 @@ DIFFERING = {"equal": [], "byte": ["model.pkl"], "missing": ["conda.yaml"], "bla
 
 @dataclass
 class Blueprint:
-    """Content of a workspace before it starts. Each method also writes the model files to the workspace's directory."""
+    """Builds the content of a workspace before the workspace starts. The methods write the files to its directory."""
 
     directory: Path
     token: str
@@ -156,7 +156,7 @@ class EmulatedWorkspace:
 
 @dataclass
 class Result:
-    """Outcome of one gate run, and the requests that each workspace received."""
+    """The result of a gate, and the requests that each workspace received from it."""
 
     code: int
     report: dict[str, Any]
@@ -164,7 +164,7 @@ class Result:
     requests: dict[str, list[dict[str, Any]]]
 
     def paths(self, workspace: str, containing: str = "") -> list[str]:
-        """Return the requested paths of a workspace that contain a text."""
+        """Return the paths that contain the text `containing`, of all requests that a workspace received."""
         return [request["path"] for request in self.requests[workspace] if containing in request["path"]]
 
     @property
@@ -175,9 +175,9 @@ class Result:
 
 
 class Workspaces:
-    """Workspaces by profile name, their Databricks config file, and a misleading environment.
+    """Workspaces by profile name, their Databricks config file, and an environment that names a wrong workspace.
 
-    Every other variable and credential file points to the workspace `trap`, which has models with the same names.
+    The environment's other variables and credential files name the workspace `trap`, whose models have the same names.
     """
 
     def __init__(self, directory: Path, workspaces: Mapping[str, EmulatedWorkspace], trap: EmulatedWorkspace) -> None:
@@ -209,7 +209,7 @@ class Workspaces:
 
     @property
     def environment(self) -> dict[str, str]:
-        """Environment in which only the config file is right."""
+        """An environment whose config file is correct, while all its other variables lead to the workspace `trap`."""
         home = self.directory / "home"
         return {
             "PATH": os.environ["PATH"],
@@ -229,7 +229,10 @@ class Workspaces:
         }
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 100) -> Result:
-        """Run Model Gate, and assert that each workspace received its own credentials only and no output shows one."""
+        """Run Model Gate and return its result.
+
+        Assert that each workspace received only its own credentials, and that no output contains a credential.
+        """
         self._gates += 1
         all_workspaces = {**self._workspaces, "trap": self.trap}
         before = {name: len(each.requests) for name, each in all_workspaces.items()}
@@ -252,7 +255,7 @@ class Workspaces:
     def client(
         self, host: str, model: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None
     ) -> TrackingServerClient:
-        """Return a client of one host's worker, without a gate. Use it as a context manager."""
+        """Return the client of a worker for `host`, without a gate. Use the client as a context manager."""
         variables = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
         return TrackingServerClient(find_host(host, variables).for_model(model), variables, home)
@@ -298,7 +301,7 @@ def read_files(client: TrackingServerClient, uri: str, directory: Path) -> dict[
 
 
 def listings(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return one entry for each listing request: its directory and page token."""
+    """Return the directory and the page token of each listing request, as one text."""
     kinds = ("/fs/directories/", "/list-artifacts", "/artifacts/list", "/artifacts/directories", "/dbfs/list")
     return [
         f"{request['path']} {request['query'].get('path') or request['query'].get('artifact_directory_path')}"

@@ -36,7 +36,7 @@ def _run_benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
         try:
             out, err = process.communicate(timeout=540)
         except subprocess.TimeoutExpired:
-            # SIGTERM lets it stop its servers.
+            # After SIGTERM, the benchmarks stop their servers.
             process.terminate()
             raise
     return subprocess.CompletedProcess(command, process.returncode, out, err)
@@ -78,7 +78,7 @@ def test_quick_run_writes_table_plot_and_data(tmp_path: Path) -> None:
     assert ">local files of 1 KiB, by their number<" in plot
 
 
-def test_unknown_row_error_lists_known_rows() -> None:
+def test_error_for_an_unknown_row_lists_the_known_rows() -> None:
     completed = _run_benchmarks("one-fil")
     assert completed.returncode == 2
     assert all(row in completed.stderr for row in ROWS)
@@ -88,7 +88,7 @@ def _result(**more: object) -> Result:
     return Result("one-file", "work", "curl", "≤ 1.15 ×", "s", [1.0, 9.0, 2.0], [2.0], **more)  # type: ignore[arg-type]  # checked at run time
 
 
-def test_goal_is_met_if_median_is_within_limit() -> None:
+def test_goal_is_met_if_the_median_is_within_the_limit() -> None:
     met, missed = _result(limit=2.0), _result(limit=1.99)
     assert (met.is_met, missed.is_met, _result().is_met) == (True, False, None)
     assert met.ratio == 1.0
@@ -98,7 +98,7 @@ def test_goal_is_met_if_median_is_within_limit() -> None:
     assert verdict([met, missed]) == "1 of 2 goals are not met: one-file."
 
 
-def test_failed_command_is_not_measured(tmp_path: Path) -> None:
+def test_measuring_a_failed_command_is_an_error(tmp_path: Path) -> None:
     failing = Command(["sh", "-c", "echo no space >&2; exit 3"], clean_environment(), tmp_path / "scratch")
     for measure in (measure_seconds, measure_peaks):
         with pytest.raises(FailedCommandError, match="ended with 3: no space"):
@@ -131,7 +131,7 @@ def test_processor_time_includes_servers_and_detached_processes(tmp_path: Path) 
 
 @pytest.fixture
 def echo() -> Iterator[str]:
-    """Run a server that answers a line with a number with that many bytes."""
+    """Run a server that reads a number from each line that it receives, and sends this many bytes."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         threading.Thread(target=_serve, args=(listener,), daemon=True).start()
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"
@@ -149,7 +149,7 @@ def _serve(listener: socket.socket) -> None:
 
 
 def _request_bytes(connection: socket.socket, number: int) -> float:
-    """Request `number` bytes and return the seconds until they are received."""
+    """Request `number` bytes from the server of `echo`, and return the seconds until all are received."""
     started = time.monotonic()
     connection.sendall(b"%d\n" % number)
     remaining = number
@@ -165,7 +165,7 @@ def _connect(url: str) -> socket.socket:
 def test_slow_link_has_configured_latency_and_rate(echo: str) -> None:
     with link_to(echo, Shape(latency=0.05, rate=20e6)) as link, _connect(link.url) as connection:
         assert _request_bytes(connection, 1) >= 0.1  # one round trip to connect, one for the request
-        # Load can only make the link slower.
+        # Other load can only add to the latency, so the minimum of ten requests is measured.
         assert 0.05 <= min(_request_bytes(connection, 1) for _ in range(10)) < 0.15
         assert 0.42 <= _request_bytes(connection, 8_000_000) < 2
         assert link.received() == 8_000_011

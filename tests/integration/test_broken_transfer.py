@@ -32,7 +32,7 @@ LARGE = b"large" * 100_000
 
 @pytest.fixture
 def server() -> Iterator[FaultyServer]:
-    """A server with one version, whose two models are equal copies."""
+    """Run a server that has one version. Its run model and its registry model are equal copies."""
     with FaultyServer() as started:
         started.add("Wine", MODEL)
         started.add("copies", MODEL)
@@ -57,7 +57,7 @@ def _empty(call: Call) -> None:
         (status(404), "NotFoundError"),
     ],
 )
-def test_equal_transfer_faults_of_both_files_are_an_error(
+def test_same_transfer_fault_in_both_files_is_an_error(
     tmp_path: Path, server: FaultyServer, fault: Fault, kind: str
 ) -> None:
     server.faults["/model.pkl"] = fault
@@ -66,7 +66,7 @@ def test_equal_transfer_faults_of_both_files_are_an_error(
     assert "model.pkl" in " ".join(server.fetched)
 
 
-def test_bytes_changed_in_transfer_are_different(tmp_path: Path, server: FaultyServer) -> None:
+def test_byte_changed_in_transfer_is_a_difference(tmp_path: Path, server: FaultyServer) -> None:
     server.faults["copies/1/model.pkl"] = lambda call: call.send(call.file[::-1])
     ran = check(tmp_path, server.url, "Wine", "1")
     assert (ran.exit_code, ran.status) == (1, "different"), ran
@@ -134,7 +134,9 @@ def test_invalid_listing_is_rejected(listing_server: FaultyServer, client: Track
     assert raised.value.remedy
 
 
-def test_file_without_listed_size_is_empty(listing_server: FaultyServer, client: TrackingServerClient) -> None:
+def test_file_without_a_size_in_the_listing_counts_as_empty(
+    listing_server: FaultyServer, client: TrackingServerClient
+) -> None:
     listing_server.add("Sized", {"MLmodel": b"x", "_SUCCESS": b"", "deep/_SUCCESS": b""})
 
     def omit_zeros(call: Call) -> None:
@@ -154,7 +156,7 @@ def test_models_without_files_are_an_error(tmp_path: Path) -> None:
     ran.require_error("ModelError", "There are no files", "empty or missing")
 
 
-def test_different_sizes_decide_before_large_files_are_fetched(tmp_path: Path) -> None:
+def test_large_files_are_not_fetched_if_sizes_of_other_files_differ(tmp_path: Path) -> None:
     files = MODEL | {"weights.bin": LARGE}
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
@@ -179,7 +181,7 @@ def test_each_location_is_listed_once_and_each_file_fetched_once(tmp_path: Path,
         left.add("Wine", MODEL)
         right.add("Wine", MODEL)
         if is_copied:
-            # The single location of the left version is compared with two locations of the right version.
+            # On the left server, both models share one location. On the right server, they have two locations.
             right.add("copies", MODEL)
             right.downloads["Wine", "1"] = right.sources["copies", "1"]
         ran = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
@@ -193,7 +195,7 @@ def test_each_location_is_listed_once_and_each_file_fetched_once(tmp_path: Path,
 _Locate = Callable[[FaultyServer], str]
 
 
-# A server on 127.0.0.2 counts as remote.
+# A server on 127.0.0.2 counts as a server on another machine.
 _SOURCES: dict[str, tuple[str, _Locate, str]] = {
     "a file URI": ("127.0.0.2", lambda _: "file:///etc/ssl", "on its own machine"),
     "a path": ("127.0.0.2", lambda _: "/etc/ssl", "on its own machine"),
@@ -204,7 +206,7 @@ _SOURCES: dict[str, tuple[str, _Locate, str]] = {
 
 
 @pytest.mark.parametrize("name", _SOURCES)
-def test_source_on_this_machine_or_another_host_is_rejected(tmp_path: Path, name: str) -> None:
+def test_source_that_the_server_does_not_serve_is_rejected(tmp_path: Path, name: str) -> None:
     address, locate, text = _SOURCES[name]
     with FaultyServer(address) as server, FaultyServer() as other:
         other.add("Wine", MODEL)

@@ -1,4 +1,4 @@
-"""The check command compares the run model and the registry model of a version."""
+"""The command `check` compares the run model and the registry model of a version."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from tests.support.servers import Servers
 
 
 @pytest.mark.parametrize("program", ["model-gate", "check-model-version"])
-def test_models_of_open_source_mlflow_share_one_location(tmp_path: Path, servers: Servers, program: str) -> None:
+def test_run_model_and_registry_model_of_open_source_mlflow_share_one_location(
+    tmp_path: Path, servers: Servers, program: str
+) -> None:
     settings = {} if program == "model-gate" else {"program": program}
     result = check(tmp_path, servers.staging, "Wine", "champion", "--download-dir", tmp_path / "kept", **settings)
     assert (result.exit_code, result.status, result.report["command"]) == (0, "equal", "check"), result
@@ -38,7 +40,7 @@ def test_copied_version_resolves_to_the_original_location(
     assert result.report["model_version"]["resolved"]["run"]["run_id"] == servers.seeds["run_id"]
 
 
-def test_mlflow_2_server_without_login_is_supported(tmp_path: Path, servers: Servers) -> None:
+def test_version_on_an_mlflow_2_server_without_login_is_checked(tmp_path: Path, servers: Servers) -> None:
     result = run(tmp_path, "check", "--host", servers.old.host, "--model", "Wine", "--version-or-stage", "STAGING")
     assert (result.exit_code, result.status) == (0, "equal"), result
     assert result.report["model_version"]["resolved"]["version"] == "1"

@@ -1,4 +1,4 @@
-"""The compare command compares versions on two real tracking servers."""
+"""The command `compare` compares versions on two real tracking servers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _LINEAGE = {
 }
 
 
-def test_exported_model_is_equal_and_report_describes_both_versions(tmp_path: Path, servers: Servers) -> None:
+def test_report_of_an_exported_model_is_equal_and_describes_both_versions(tmp_path: Path, servers: Servers) -> None:
     (tmp_path / "promotion.yaml").write_text(
         f"tracking_server_1: {{host: {servers.staging.host}, model: Wine, version_or_stage: staging}}\n"
         f"tracking_server_2: {{host: {servers.production.host}, model: Wine Imported, version_or_stage: Staging}}\n"
@@ -77,9 +77,7 @@ def test_one_changed_byte_is_a_difference(tmp_path: Path, servers: Servers) -> N
 
 
 @pytest.mark.parametrize("require", ["identical", "equivalent"])
-def test_registering_a_model_again_changes_rewritten_fields_only(
-    tmp_path: Path, servers: Servers, require: str
-) -> None:
+def test_model_logged_again_is_different_but_equivalent(tmp_path: Path, servers: Servers, require: str) -> None:
     versions = version(servers.staging, "Wine", "1"), version(servers.production, "Wine Imported", "3")
     result = compare(tmp_path, *versions, "--require", require)
     assert result.exit_code == (0 if require == "equivalent" else 1), result
@@ -90,7 +88,7 @@ def test_registering_a_model_again_changes_rewritten_fields_only(
     assert changed == {"artifact_path", "model_id", "model_uuid", "run_id", "utc_time_created"}
 
 
-def test_native_model_decides_and_other_files_are_reported(tmp_path: Path, servers: Servers) -> None:
+def test_only_the_native_model_affects_the_verdict(tmp_path: Path, servers: Servers) -> None:
     first = version(servers.staging, "Wine", "1", native_model="model.pkl")
     result = compare(tmp_path, first, version(servers.production, "Wine Imported", "3", native_model="./model.pkl"))
     assert (result.exit_code, result.status) == (0, "equal"), result
@@ -105,7 +103,7 @@ def test_native_model_decides_and_other_files_are_reported(tmp_path: Path, serve
     assert result.report["run_model_comparison"]["rest_of_model"]["equals"] is True
 
 
-def test_directory_can_be_the_native_model(tmp_path: Path, servers: Servers) -> None:
+def test_native_model_can_be_a_directory(tmp_path: Path, servers: Servers) -> None:
     result = compare(
         tmp_path,
         version(servers.staging, "Forest", "1", native_model="artifacts"),
@@ -121,7 +119,7 @@ def test_directory_can_be_the_native_model(tmp_path: Path, servers: Servers) -> 
     assert [each["path"] for each in comparison["rest_of_model"]["differences"]] == ["code/trees.py"]
 
 
-def test_models_to_compare_can_be_selected_with_historical_command(tmp_path: Path, servers: Servers) -> None:
+def test_historical_command_can_select_the_models_to_compare(tmp_path: Path, servers: Servers) -> None:
     # The source of this version was deleted, so its run model is missing.
     versions = version(servers.staging, "Orphan", "1"), version(servers.production, "Wine Imported", "1")
     program = "compare-model-versions"

@@ -1,4 +1,4 @@
-"""Credentials reach only the server that they are declared for, and never any output."""
+"""Credentials are sent only to the server that they are declared for, and are in no output."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_declared_credentials_override_environment_and_credential_files(tmp_path
     }
     versions = version(servers.staging, "Wine"), version(servers.production, "Wine Imported", "2")
     result = compare(tmp_path, *versions, environment=misleading)
-    # The server in the environment has no such model, so using it would change the result.
+    # The server in the environment does not have the model, so a request to it would change the result.
     assert (result.exit_code, result.status) == (1, "different"), result
     hosts = [entry["host"] for entry in result.report["model_versions"].values()]
     assert hosts == [servers.staging.url, servers.production.url]
@@ -152,7 +152,7 @@ def test_password_is_not_on_command_lines_or_in_downloaded_files(tmp_path: Path,
         is_done.set()
         watcher.join()
     assert result.status == "equal", result
-    # The watcher saw the gate and its two workers.
+    # The test recorded the command lines of the gate and of its two workers.
     assert any(b"--download-dir" in line for line in command_lines)
     assert any(line.endswith(b"model_gate.worker\0") for line in command_lines)
     kept = [file for file in (tmp_path / "kept").rglob("*") if file.is_file()]

@@ -1,4 +1,4 @@
-"""`model-gate demo`: its output, its reports, its files and its errors."""
+"""The output, reports, files and errors of `model-gate demo`."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _files(uri: str) -> dict[str, bytes]:
 
 
 def _both(report: Json) -> tuple[dict[str, bytes], dict[str, bytes]]:
-    """Return the files of both compared versions, read without Model Gate."""
+    """Return the content of each file by path, for both compared versions. The files are read without Model Gate."""
     left, right = (report["model_versions"][f"tracking_server_{number}"]["resolved"] for number in (1, 2))
     return _files(left["run_model_uri"]), _files(right["run_model_uri"])
 
@@ -75,7 +75,7 @@ def test_demo_leaves_only_its_directory(demo: Demo) -> None:
     assert sorted(os.listdir(demo.directory / "reports")) == sorted(f"{name}.json" for name in EXITS)
 
 
-def test_check_of_the_demo_has_one_location(demo: Demo) -> None:
+def test_demo_checks_two_models_at_one_location(demo: Demo) -> None:
     report = read_report(demo.report("check"), 0)
     assert (report["command"], report["status"]) == ("check", "equal")
     assert report["comparison"]["same_location"] is True
@@ -83,7 +83,7 @@ def test_check_of_the_demo_has_one_location(demo: Demo) -> None:
     assert report["model_version"]["resolved"]["run"]["reachable"] is True
 
 
-def test_promoted_model_is_equal_in_another_location(demo: Demo) -> None:
+def test_promoted_model_is_equal_at_another_location(demo: Demo) -> None:
     report = read_report(demo.report("promoted"), 0)
     staging, production = _both(report)
     assert staging == production
@@ -120,7 +120,7 @@ def test_model_logged_again_is_equivalent_and_passes(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("name", EXITS)
-def test_printed_command_can_be_repeated(demo: Demo, name: str) -> None:
+def test_printed_command_can_be_run_again(demo: Demo, name: str) -> None:
     [line] = [line for line in demo.stdout.splitlines() if line.startswith("$ ") and f"/{name}.json" in line]
     before = json.loads(demo.report(name).read_bytes())
     demo.report(name).unlink()
@@ -143,7 +143,7 @@ def _steps(demo: Demo, tampered: str = "") -> dict[str, Step]:
 
 @pytest.mark.parametrize("name", EXITS)
 @pytest.mark.parametrize("wrong", ["exit_code", "status", "equivalent", "passed", "differences", "same_location"])
-def test_each_wrong_value_of_a_report_is_a_mismatch(demo: Demo, name: str, wrong: str) -> None:
+def test_each_wrong_value_in_a_report_is_a_mismatch(demo: Demo, name: str, wrong: str) -> None:
     expected = _steps(demo)[name].expected
     report = json.loads(demo.report(name).read_bytes())
     exit_code = EXITS[name]
@@ -196,7 +196,9 @@ def test_demo_fails_without_a_report(
 
 
 @pytest.mark.parametrize("is_verbose", [False, True])
-def test_defect_is_reported_as_a_sentence(is_verbose: bool, capfd: pytest.CaptureFixture[str]) -> None:
+def test_unexpected_exception_is_reported_without_a_traceback_unless_verbose(
+    is_verbose: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
     def fail(_: object) -> None:
         raise subprocess.TimeoutExpired("model-gate", 300)
 
@@ -232,7 +234,10 @@ def test_missing_package_is_an_error_that_names_the_extra(
 
 
 def _environment_without(missing: tuple[str, ...], directory: Path) -> Path:
-    """Make a virtual environment with the packages of this one, except those with these prefixes; return its Python."""
+    """Make a virtual environment without the packages whose names start with a prefix in `missing`.
+
+    It has all other packages of this environment. Return the path of its Python.
+    """
     venv.create(directory, symlinks=True)
     site_packages = Path(sysconfig.get_path("purelib", vars={"base": str(directory)}))
     for package in Path(sysconfig.get_path("purelib")).iterdir():
@@ -258,7 +263,7 @@ def test_directory_with_a_question_mark_is_rejected(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == []
 
 
-def test_prepare_replaces_only_files_of_the_demo(tmp_path: Path) -> None:
+def test_demo_replaces_only_its_own_files(tmp_path: Path) -> None:
     layout = Layout(tmp_path / "demo")
     layout.prepare()
     other = layout.directory / "other.txt"
@@ -293,7 +298,7 @@ def test_signal_ends_the_demo_and_its_child_processes(tmp_path: Path) -> None:
 
 
 def _children(pid: int) -> list[psutil.Process]:
-    """Wait for child processes, and return them."""
+    """Wait until a process has child processes, and return them."""
     parent = psutil.Process(pid)
     while parent.is_running():
         if children := parent.children(recursive=True):
@@ -301,7 +306,7 @@ def _children(pid: int) -> list[psutil.Process]:
     raise AssertionError("the process ended without child processes")
 
 
-def test_program_is_found_by_its_shortest_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_shortest_command_that_runs_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     script = Path(sys.executable).parent / "model-gate"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", os.defpath)

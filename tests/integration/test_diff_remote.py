@@ -1,4 +1,4 @@
-"""The diff command compares models by URI, on tracking servers and on disk."""
+"""The command `diff` compares models on tracking servers and on disk."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_left_and_right_can_have_different_servers(tmp_path: Path, servers: Serv
     assert [difference["path"] for difference in result.report["comparison"]["differences"]] == ["model.pkl"]
 
 
-def test_run_uri_and_logged_model_uri_are_one_location(tmp_path: Path, servers: Servers) -> None:
+def test_run_uri_and_logged_model_uri_resolve_to_one_location(tmp_path: Path, servers: Servers) -> None:
     environment = {"MLFLOW_TRACKING_URI": servers.staging.host}
     uris = (f"runs:/{servers.seeds['run_id']}/wine", f"models:/{servers.seeds['model_id']}")
     result = run(tmp_path, "diff", *uris, environment=environment)

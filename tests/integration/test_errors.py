@@ -29,7 +29,7 @@ def test_wrong_password_is_an_access_error(tmp_path: Path, servers: Servers) -> 
     result.require_error("AccessError", servers.staging.url, "does not accept the credentials", "Check the user name")
 
 
-def test_missing_permission_error_names_the_permission(tmp_path: Path, servers: Servers) -> None:
+def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, servers: Servers) -> None:
     host = servers.staging.url.replace("://", "://guest:guest-pass-word-1@")
     result = compare(tmp_path, version(host, "Wine"), version(servers.production, "Wine Imported"))
     result.require_error("AccessError", servers.staging.url, "forbids", "READ permission")
@@ -97,7 +97,7 @@ _OPERATIONS: dict[str, Callable[[TrackingServerClient], object]] = {
 
 @pytest.mark.parametrize("operation", _OPERATIONS)
 @pytest.mark.parametrize("response", _RESPONSES)
-def test_server_error_is_described_in_the_message(
+def test_error_message_describes_the_servers_error(
     faulty: FaultyServer, client: TrackingServerClient, response: str, operation: str
 ) -> None:
     fault, kind, text = _RESPONSES[response]
@@ -110,7 +110,7 @@ def test_server_error_is_described_in_the_message(
 
 
 def test_unresponsive_server_is_an_error_within_a_minute(tmp_path: Path) -> None:
-    """Use the default timeouts, and run all cases at once because each takes several seconds."""
+    """Run all cases in parallel, because each waits several seconds for the default timeouts."""
     with (
         FaultyServer(faults={"registered-models/get": never_respond}) as silent,
         FaultyServer(faults={"artifacts?": never_respond}) as silent_listing,
@@ -146,7 +146,7 @@ def _timed(directory: Path, host: str) -> tuple[GateResult, float]:
 
 @pytest.fixture
 def large(tmp_path: Path) -> FaultyServer:
-    """A version with two separate models that each have a file of one megabyte."""
+    """Return a server with one version. Its two models are at two locations, and each has a file of one megabyte."""
     server = FaultyServer()
     server.add("Wine", MODEL | {"weights.bin": bytes(1_000_000)})
     server.add("copies", MODEL | {"weights.bin": bytes(1_000_000)})
@@ -202,7 +202,7 @@ def test_unwritable_report_path_is_an_error_before_any_request(tmp_path: Path) -
     assert completed.stderr.startswith(f"error: Cannot write the report {locked}/report.json: Permission denied.\n")
 
 
-def test_report_directory_is_created(tmp_path: Path) -> None:
+def test_missing_directory_of_the_report_is_created(tmp_path: Path) -> None:
     with FaultyServer() as server:
         completed = commandline.run(
             *("check", "--host", server.url, "--model", "Wine", "--version-or-stage", "1"),

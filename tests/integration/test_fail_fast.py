@@ -1,4 +1,4 @@
-"""With --fail-fast a gate stops at the first difference that decides, and reports what it did not compare."""
+"""With --fail-fast a gate stops at the first difference that fails the requirement, and reports uncompared files."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_no_file_is_compared_after_the_first_difference(directory: Path) -> None:
+def test_no_file_is_compared_after_the_first_difference_with_fail_fast(directory: Path) -> None:
     comparison = diff(directory, "--fail-fast")["comparison"]
     assert (comparison["differences_count"], comparison["compared"], comparison["not_compared"]) == (1, 1, 5)
     assert comparison["equals"] is False
@@ -59,7 +59,7 @@ def test_equal_models_are_compared_completely(directory: Path) -> None:
     assert report["status"] == "equal"
 
 
-def test_few_files_are_fetched_after_the_first_difference(tmp_path: Path) -> None:
+def test_few_files_are_fetched_after_the_first_difference_with_fail_fast(tmp_path: Path) -> None:
     many = {f"part-{number:03}": b"x" * 1_000_000 for number in range(100)}
     with FaultyServer() as server:
         server.add("Wine", MODEL | many | {"large": b"x" * 2_000_000})

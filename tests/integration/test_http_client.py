@@ -25,7 +25,7 @@ from tests.support.gates import check
 
 
 def broken_json(call: Call) -> None:
-    """Send half of a listing with a matching Content-Length."""
+    """Send the first half of a listing with the Content-Length of this half."""
     call.send(b'{"files": [{"path": "part-0", "is_dir": false, "file_s')
 
 
@@ -43,13 +43,13 @@ def file_requests(server: FaultyServer) -> list[Request]:
 
 
 def is_direct(request: Request) -> bool:
-    """Whether `HttpClient` sent the request: MLflow's own requests accept compressed responses."""
+    """Return whether `HttpClient` sent the request. Requests of MLflow itself accept compressed responses."""
     return request.headers["Accept-Encoding"] == "identity"
 
 
 @pytest.fixture
 def tls_server(tmp_path: Path) -> Iterator[tuple[FaultyServer, Path]]:
-    """A server with TLS, and the file of its certificate authority."""
+    """Run a server with TLS. Return it and the path of its certificate authority's certificate."""
     authority, identity = certificates(tmp_path, ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
@@ -102,11 +102,11 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
         )
     assert ran.status == "equal", ran
     assert len(file_requests(proxy)) == 2 * len(MODEL)
-    # Behind a proxy, MLflow sends all requests.
+    # If there is a proxy, MLflow sends all requests.
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_redirect_to_another_host_carries_no_login(tmp_path: Path) -> None:
+def test_redirected_request_to_another_host_has_no_login(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
@@ -117,7 +117,7 @@ def test_redirect_to_another_host_carries_no_login(tmp_path: Path) -> None:
     assert store.authorizations == {None}
 
 
-def test_connection_closed_by_the_server_is_replaced(tmp_path: Path) -> None:
+def test_connection_that_the_server_closed_is_replaced(tmp_path: Path) -> None:
     def send_and_close(call: Call) -> None:
         call.send(call.file)
         call.close()
@@ -144,19 +144,19 @@ def listing_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_listings_are_direct_after_the_first_listing_by_mlflow(tmp_path: Path) -> None:
+def test_only_the_first_listing_of_a_location_is_requested_by_mlflow(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")
     assert ran.status == "equal", ran
-    # Each location has its own client, which copies the first request to that location.
+    # Each location has its own HTTP client, which copies the headers of MLflow's first request to that location.
     are_direct = {request.query["path"][0]: is_direct(request) for request in listing_requests(server)}
     assert are_direct == {"Wine/1": False, "Wine/1/data": True, "copies/1": False, "copies/1/data": True}
     assert len(listing_requests(server)) == 4
 
 
 @pytest.mark.parametrize("fault", [hang_up, login_page, status(500), broken_json], ids=lambda fault: fault.__name__)
-def test_failed_direct_listing_is_repeated_by_mlflow(tmp_path: Path, fault: Fault) -> None:
+def test_failed_listing_request_is_repeated_by_mlflow(tmp_path: Path, fault: Fault) -> None:
     def fail_if_direct(call: Call) -> None:
         if is_direct(call.request):
             fault(call)

@@ -1,4 +1,4 @@
-"""Properties that hold for generated trees, compare files, secrets and names."""
+"""Properties that hold for random directory trees, compare files, secrets and names."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ MANY = settings(SOME, max_examples=300)
 FEW = settings(SOME, max_examples=8)
 
 Tree = dict[bytes, bytes]
-# Few names and few contents, so that both trees often share them.
+# There are few names and contents, so that two random trees often have some in common.
 NAMES = st.sampled_from([b"MLmodel", b"a", b"A", b"a.b", b"b", b".git", b"tags", b"\xff", "é".encode(), b"-r", b"x\ny"])
 PATHS = st.lists(NAMES, min_size=1, max_size=4).map(b"/".join)
 CONTENTS = st.one_of(
@@ -54,7 +54,7 @@ def trees(draw: st.DrawFn) -> Tree:
 
 @st.composite
 def edited(draw: st.DrawFn) -> tuple[Tree, Tree]:
-    """Return a tree before and after some edits, which may cancel each other."""
+    """Return a tree before and after random edits. The trees can be equal, if later edits undo earlier ones."""
     tree = draw(trees())
     after = dict(tree)
     for edit in draw(st.lists(st.sampled_from(EDITS), max_size=3)):
@@ -63,7 +63,7 @@ def edited(draw: st.DrawFn) -> tuple[Tree, Tree]:
 
 
 def _put(tree: Tree, path: bytes, content: bytes) -> None:
-    """Put a file into a tree, and remove the files and directories in its place."""
+    """Add a file to a tree, and remove the files and directories that are in the way."""
     for existing in list(tree):
         if path.startswith(existing + b"/") or existing.startswith(path + b"/"):
             del tree[existing]
@@ -134,7 +134,7 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def diff_report(left: Path, right: Path, download_dir: Path | None = None) -> Json:
-    """Diff two directories in this process, and return the report."""
+    """Run `diff` on two directories in this process, and return the report."""
     request = DiffRequest(str(left), str(right), options=GateOptions(download_dir=download_dir))
     report = build_report(CommandName.DIFF, gate.run(request, {}, NoProgress()), {}, Redactor(), system_facts())
     require_valid(report)
@@ -142,7 +142,7 @@ def diff_report(left: Path, right: Path, download_dir: Path | None = None) -> Js
 
 
 def require_correct(report: Json, left: Path, right: Path) -> None:
-    """Assert that a report agrees with the oracle."""
+    """Assert that a report has the verdict and the differences that the oracle finds in the two directories."""
     truth = truth_of(left, right)
     assert report["status"] == truth.status, report
     if truth.status != "error":
@@ -151,14 +151,14 @@ def require_correct(report: Json, left: Path, right: Path) -> None:
 
 @given(trees(), trees())
 @SOME
-def test_any_two_trees_get_the_correct_verdict(left: Tree, right: Tree) -> None:
+def test_verdict_of_two_random_trees_is_correct(left: Tree, right: Tree) -> None:
     with directories_of(left, right) as (left_root, right_root):
         require_correct(diff_report(left_root, right_root), left_root, right_root)
 
 
 @given(edited())
 @SOME
-def test_tree_and_its_edited_copy_get_the_correct_verdict(pair: tuple[Tree, Tree]) -> None:
+def test_verdict_of_a_random_tree_and_its_edited_copy_is_correct(pair: tuple[Tree, Tree]) -> None:
     before, after = pair
     with directories_of(before, after) as (left, right):
         report = diff_report(left, right)
@@ -173,7 +173,7 @@ def test_download_directory_does_not_change_the_verdict(pair: tuple[Tree, Tree])
         kept = left.parent / "kept"
         report = diff_report(left, right, kept)
         require_correct(report, left, right)
-        # A directory in place of a file is not copied.
+        # A directory that is a file in the other model is not copied.
         if report["status"] != "error" and all(
             entry["kind"] != "type" for entry in report["comparison"]["differences"]
         ):
@@ -223,7 +223,7 @@ def test_times_modes_and_empty_directories_do_not_change_the_verdict(pair: tuple
     ),
 )
 @SOME
-def test_trees_with_links_get_the_correct_verdict(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
+def test_verdict_of_trees_with_links_is_correct(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
     with directories_of(tree, tree) as (left, right):
         for path, target in links:
             link = left / os.fsdecode(path)
@@ -298,7 +298,7 @@ def test_random_yaml_tokens_are_a_compare_file_or_a_config_error(text: str) -> N
 def test_any_value_in_a_compare_file_is_accepted_or_a_config_error(key: str, value: object) -> None:
     server = {"host": "http://example.com", "model": "M", "version_or_stage": 1}
     config = {"tracking_server_1": {**server, key: value}, "tracking_server_2": server}
-    # Every JSON document is a YAML document.
+    # YAML includes JSON.
     _require_config_or_error(lambda: parse_config(json.dumps(config), "compare.yaml", {}))
 
 
@@ -328,7 +328,7 @@ def test_command_line_reports_a_config_error_for_random_compare_files(content: b
         assert "Traceback" not in process.stdout + process.stderr
 
 
-# Long enough to be masked, and without the character of the mask.
+# The secrets do not contain `*`, because the mask consists of it.
 SECRETS = st.text(st.characters(exclude_categories=["Cs", "Cc"], exclude_characters="*"), min_size=8, max_size=24)
 
 

@@ -88,7 +88,7 @@ def test_large_file_is_downloaded_in_ranges_bound_to_one_etag(
     assert fetch(server, client, tmp_path) == LARGE
     headers = [request.headers.get("Range") for request in file_requests(server)]
     assert sorted(map(str, headers)) == sorted(byte_range.header for byte_range in split_into_ranges(len(LARGE)))
-    # The first response has the ETag, which the other requests require.
+    # The first request has no If-Range header. The others have the ETag of its response.
     assert [request.headers.get("If-Range") for request in file_requests(server)] == [None, '"1"', '"1"']
 
 
@@ -108,7 +108,7 @@ def test_small_file_is_requested_without_a_range(
     assert "Range" not in request.headers
 
 
-def test_broken_range_is_resumed_where_it_broke_off(
+def test_broken_range_request_is_resumed_at_the_first_missing_byte(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     broken: list[str] = []
@@ -144,7 +144,7 @@ def test_file_replaced_between_two_ranges_is_downloaded_again(
     assert fetch(server, client, tmp_path) == changed
 
 
-def test_file_replaced_before_the_first_range_is_resumed_is_not_mixed(
+def test_file_replaced_before_a_range_is_resumed_is_downloaded_completely_again(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     changed = bytes(byte ^ 255 for byte in LARGE)
@@ -181,7 +181,7 @@ def test_file_replaced_before_the_first_range_is_resumed_is_not_mixed(
     ],
     ids=str,
 )
-def test_range_response_without_proof_of_identity_is_discarded(
+def test_range_response_with_wrong_range_or_etag_is_discarded(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path, headers: dict[str, str]
 ) -> None:
     def send_wrong_headers(call: Call) -> None:
@@ -196,7 +196,7 @@ def test_range_response_without_proof_of_identity_is_discarded(
     assert [request.headers.get("Range") for request in file_requests(server)] == ["bytes=0-8388607", None]
 
 
-def test_server_without_ranges_gets_one_request(
+def test_server_without_range_support_gets_one_request(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     server.faults["/model.bin"] = lambda call: call.send(call.file)
@@ -239,7 +239,7 @@ def test_repeatedly_broken_download_is_an_error(
     assert raised.value.remedy
 
 
-def test_different_last_byte_of_the_last_range_is_found(tmp_path: Path, server: FaultyServer) -> None:
+def test_changed_last_byte_of_a_large_file_is_a_difference(tmp_path: Path, server: FaultyServer) -> None:
     changed = LARGE[:-1] + bytes([LARGE[-1] ^ 1])
     server.add("Copy", {"MLmodel": b"flavors: {}\n", "model.bin": changed})
     server.downloads["Large", "1"] = server.sources["Copy", "1"]
@@ -251,7 +251,7 @@ def test_different_last_byte_of_the_last_range_is_found(tmp_path: Path, server: 
     assert check(tmp_path, server.url, "Large", "1").status == "equal"
 
 
-def test_server_that_ignores_if_range_cannot_mix_two_files(
+def test_server_that_ignores_if_range_causes_no_mix_of_two_files(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     changed = bytes(byte ^ 255 for byte in LARGE)

@@ -28,7 +28,7 @@ pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]  # the 
 
 README = Page(ROOT / "README.md")
 PAGES = [Page(path) for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])]
-# The directory that the README's examples show.
+# The working directory in the README's examples.
 _SHOWN_CWD = "/home/you/model-gate"
 _RUN, _SHOWN = ("bash", "console"), ("mermaid", "yaml")
 
@@ -50,13 +50,13 @@ def test_readme_commands_print_the_shown_output(block: Block, demo: Demo, tmp_pa
     ids: dict[str, str] = {}
     for command in commands(block):
         actual = _run_and_match(command, demo, tmp_path)
-        # An id that the page repeats is the same id in every output.
+        # An id that the page shows twice must also be one id in the real outputs.
         assert actual == {**actual, **{shown: real for shown, real in ids.items() if shown in actual}}, command.text
         ids |= actual
 
 
 def _run_and_match(command: Command, demo: Demo, tmp_path: Path) -> dict[str, str]:
-    """Run a command and return the actual ids and hashes by the shown ones."""
+    """Run a command of the page. Return its ids and hashes, each by the id or hash that the page shows."""
     result = _run(command.text, demo, tmp_path)
     assert result.returncode == command.exit_code, (command.text, result.stdout)
     if command.output is None:
@@ -71,10 +71,10 @@ def _run(command: str, demo: Demo, tmp_path: Path) -> subprocess.CompletedProces
     words = shlex.split(command, comments=True)
     cwd, argv = demo.cwd, ["bash", "-c", command]
     if words[0] == "make":
-        # The targets would run these tests again.
+        # The targets of make are not run, because they would run these tests again.
         cwd, argv = ROOT, ["make", "--dry-run", *words[1:]]
     elif words[:2] == ["pip", "install"]:
-        # No download, and no change to this environment.
+        # With these options, pip downloads nothing and does not change this environment.
         offline = ["--no-index", "--no-deps", "--no-build-isolation", "--target", str(tmp_path / "installed")]
         cwd, argv = ROOT, [sys.executable, "-m", "pip", *words[1:2], *offline, *words[2:]]
     result = subprocess.run(
@@ -94,7 +94,7 @@ def _run(command: str, demo: Demo, tmp_path: Path) -> subprocess.CompletedProces
 
 
 def _with_jq(directory: Path) -> Path:
-    """Return a directory with `jq`, because not every machine has it."""
+    """Return a directory with a `jq` program, because not every machine has `jq`."""
     program = directory / "bin" / "jq"
     program.parent.mkdir(exist_ok=True)
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SUPPORT}/jq_program.py" "$@"\n')
@@ -106,13 +106,13 @@ def _with_jq(directory: Path) -> Path:
     "printed",
     ["EQUAL\n", "models: equal\nDIFFERENT\n", "models: equal\nEQUAL\nReport: a\n", "models: equal \nEQUAL\n", ""],
 )
-def test_excerpt_of_another_output_does_not_match(printed: str) -> None:
+def test_excerpt_does_not_match_another_output(printed: str) -> None:
     shown = "models: equal\nEQUAL\n"
     assert matched(shown, shown) == {}
     assert matched(shown, printed) is None
 
 
-def test_excerpt_with_other_ids_and_sizes_or_omitted_text_matches() -> None:
+def test_excerpt_matches_output_with_other_ids_and_sizes() -> None:
     shown = "run 0ef27019, commit 170fb6fa: 3,001 bytes in version 1, sha256 27cd70be…\n…\nEQUAL\n"
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 1, sha256 bbbbbbbb0123…\na\nb\nEQUAL\n") == {
         "0ef27019": "aaaaaaaa",
@@ -131,7 +131,7 @@ def test_every_command_block_is_run() -> None:
             assert block.language not in _RUN, (page.path, block.line)
 
 
-def test_inline_commands_are_run_in_a_block() -> None:
+def test_inline_command_is_also_in_a_tested_block() -> None:
     run = {
         re.sub(r"\s+#.*", "", command.text)
         for block in README.blocks
@@ -245,7 +245,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("page, link", LINKS)
-def test_link_has_a_target(page: Page, link: str) -> None:
+def test_target_of_each_link_exists(page: Page, link: str) -> None:
     target, _, anchor = link.partition("#")
     path = (page.path.parent / target).resolve() if target else page.path
     assert path.exists(), link

@@ -59,7 +59,7 @@ def test_latest_is_the_highest_version_number(server: TrackingServerClient, serv
         ("Wine", "@Champion", "no version, stage or alias '@Champion'", "aliases @champion (1)"),
     ],
 )
-def test_missing_version_error_lists_existing_ones(
+def test_error_for_a_missing_version_lists_existing_versions(
     server: TrackingServerClient, model: str, version_or_stage: str, message: str, remedy: str
 ) -> None:
     with pytest.raises(NotFoundError) as raised:
@@ -97,7 +97,7 @@ def test_uris_of_one_model_resolve_to_one_location(servers: Servers, tmp_path: P
         ("Empty", "latest", ["'Empty' has no version at all", "register one first"]),
     ],
 )
-def test_check_of_missing_version_lists_existing_ones(
+def test_check_of_a_missing_version_prints_existing_versions(
     tmp_path: Path, servers: Servers, model: str, version_or_stage: str, texts: list[str]
 ) -> None:
     result = check(tmp_path, servers.staging, model, version_or_stage)

@@ -29,14 +29,14 @@ def directories_in_memory(pid: int) -> list[Path]:
 
 @dataclass(frozen=True)
 class RunningGate:
-    """A gate that waits for a server response."""
+    """A running gate that waits for a response of its server."""
 
     process: subprocess.Popen[str]
     workers: list[psutil.Process]
     directory: Path
 
     def wait(self) -> tuple[int, str, str, Json]:
-        """Wait until the gate exits. Returns exit code, stdout, stderr and report."""
+        """Wait until the gate exits, and return its exit code, stdout, stderr and report."""
         stdout, stderr = self.process.communicate(timeout=20)
         report: Json = json.loads((self.directory / "report.json").read_text())
         require_valid(report)
@@ -56,7 +56,7 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 @contextmanager
 def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
-    """Start a check that waits for the response to `operation`."""
+    """Start a check on a server that does not respond to the requests of `operation`."""
     (directory / "scratch").mkdir()
     with FaultyServer(faults={operation: stall if operation == "/model.pkl" else never_respond}) as server:
         server.add("Wine", MODEL)
@@ -83,7 +83,7 @@ def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
         finally:
             process.kill()
             process.communicate()
-            # A killed gate cannot remove its directories.
+            # A gate that was killed cannot remove its directories in memory.
             for memory_directory in directories_in_memory(process.pid):
                 remove_tree(memory_directory)
 

@@ -69,7 +69,7 @@ def test_command_line_process_never_imports_mlflow(arguments: list[str], exit_co
 
 
 def _seconds_to_import(modules: str) -> float:
-    """Return the time of an interpreter that only imports these modules."""
+    """Return the seconds that a Python process takes to import these modules."""
     started = time.perf_counter()
     subprocess.run([sys.executable, "-I", "-c", f"import {modules}"], env=clean_environment(), check=True)
     return time.perf_counter() - started
@@ -90,8 +90,8 @@ def _seconds_to_import(modules: str) -> float:
 def test_invalid_input_is_reported_quickly(arguments: list[str], directory: Path) -> None:
     attempts = []
     for _ in range(8):
-        # The limit is half a second. A slow machine gets 2.5 times the current import time of the command's libraries,
-        # and a busy machine 4 times, because the worker imports MLflow at the same time.
+        # The limit is half a second. If the machine is slow, it is 2.5 times the time that the command's libraries now
+        # take to import; if the machine is busy, 4 times, because the worker imports MLflow meanwhile.
         is_busy = os.getloadavg()[0] > (os.cpu_count() or 1) / 2
         limit = max(0.5, (4 if is_busy else 2.5) * _seconds_to_import("typer._adapters, yaml, jsonschema"))
         started = time.perf_counter()
@@ -143,7 +143,7 @@ def test_historical_commands_accept_historical_options(program: str, options: li
     assert read_report(tmp_path / "model-gate-report.json", rejected.returncode)["error"]["type"] == "InputError"
 
 
-# Prints whether the command line starts a worker early, with a fake worker process.
+# Replaces the worker process, and prints whether the command line starts one early.
 EARLY_START = """
 import sys
 from model_gate import __main__
@@ -176,7 +176,9 @@ getattr(__main__, sys.argv[0])()
         (["check_model_version", "--help"], False),
     ],
 )
-def test_worker_starts_before_the_command_line_is_parsed(arguments: list[str], is_early: bool, directory: Path) -> None:
+def test_worker_process_starts_before_the_command_line_is_parsed(
+    arguments: list[str], is_early: bool, directory: Path
+) -> None:
     completed = _python("-c", EARLY_START, *arguments, cwd=directory, seconds=60)
     lines = completed.stdout.splitlines()
     assert lines.count("started before typer: True") == int(is_early), completed.stderr

@@ -36,7 +36,7 @@ def models(tmp_path: Path) -> Path:
 
 
 def shell(redirection: str, *arguments: object, cwd: Path, **variables: str) -> int:
-    """Run `model-gate` in bash with redirections; return its exit code, also in a pipeline."""
+    """Run `model-gate` in bash with redirections or a pipe, and return the exit code of `model-gate`."""
     script = f'"$@" {redirection}; exit "${{PIPESTATUS[0]}}"'
     process = subprocess.run(
         ["bash", "-c", script, "bash", str(BIN / "model-gate"), *map(str, arguments)],
@@ -53,14 +53,14 @@ def shell(redirection: str, *arguments: object, cwd: Path, **variables: str) -> 
 
 @pytest.mark.parametrize("right", VERDICTS)
 @pytest.mark.parametrize("redirection", REDIRECTIONS)
-def test_exit_code_and_report_agree(redirection: str, right: str, models: Path) -> None:
+def test_closed_or_full_streams_do_not_change_verdict_and_exit_code(redirection: str, right: str, models: Path) -> None:
     code = shell(redirection, "diff", "left", right, cwd=models)
     report = read_report(models / "model-gate-report.json", code)
     assert (code, report["status"]) == VERDICTS[right]
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "<&- >&- 2>&-"])
-def test_worker_runs_with_closed_streams(redirection: str, tmp_path: Path) -> None:
+def test_check_of_a_server_works_with_closed_streams(redirection: str, tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         options = ("--model", "Wine", "--version-or-stage", "1")
@@ -69,7 +69,7 @@ def test_worker_runs_with_closed_streams(redirection: str, tmp_path: Path) -> No
     assert (code, report["status"]) == (0, "equal"), report
 
 
-def test_unread_pipe_that_ends_does_not_change_the_exit_code(models: Path) -> None:
+def test_closed_pipe_does_not_change_the_exit_code(models: Path) -> None:
     reader, writer = os.pipe()
     process = subprocess.Popen(
         [BIN / "model-gate", "diff", "left", "other"],
@@ -86,7 +86,7 @@ def test_unread_pipe_that_ends_does_not_change_the_exit_code(models: Path) -> No
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("check", "--help"), ("diff",)])
-def test_text_output_to_a_full_disk_ends_without_a_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_help_on_a_full_disk_prints_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
             [BIN / "model-gate", *arguments],

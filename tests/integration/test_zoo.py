@@ -1,4 +1,7 @@
-"""Verdicts of the command line on every pair of the zoo, compared with the zoo and the oracle."""
+"""The verdicts of `diff` on all pairs of the zoo, which is a collection of directory pairs with known verdicts.
+
+The oracle, an independent comparison of two directories, must agree.
+"""
 
 from __future__ import annotations
 
@@ -41,14 +44,14 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["rm", "-rf", "--", directory], check=True)
 
 
-def test_zoo_has_distinct_names_and_pairs_of_every_verdict() -> None:
+def test_pairs_of_the_zoo_have_distinct_names_and_every_verdict() -> None:
     assert len({pair.name for pair in PAIRS}) == len(PAIRS) >= 100
     for status in EXIT_CODES:
         assert len([pair for pair in PAIRS if pair.status == status]) >= 20, status
 
 
 @pytest.mark.parametrize("pair", READABLE, ids=lambda pair: pair.name)
-def test_pair_gets_the_correct_verdict_and_report(pair: Pair, directory: Path) -> None:
+def test_verdict_and_report_of_each_zoo_pair_are_correct(pair: Pair, directory: Path) -> None:
     left, right = pair.make(directory)
     truth = truth_of(left, right)
     assert truth.status == pair.status, "the zoo and the oracle disagree"
@@ -87,7 +90,7 @@ def test_unreadable_file_is_an_error(pair: Pair, directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["run-id", "registered-model-meta", "run-id-of-a-flavor", "loader-module"])
-def test_rewrites_pass_only_if_equivalent_is_required(name: str, directory: Path) -> None:
+def test_equivalent_pair_passes_only_if_equivalent_is_required(name: str, directory: Path) -> None:
     (pair,) = (pair for pair in PAIRS if pair.name == f"different-{name}")
     left, right = pair.make(directory)
     for require, is_enough in (("identical", False), ("equivalent", pair.is_equivalent)):
@@ -153,7 +156,7 @@ def _require_correct_differences(
 def _require_reproducible_hashes(comparison: Json, left: Path, right: Path) -> None:
     command = re.search(r"`(find .*)`", digest.__doc__ or "")
     assert command, "the command that reproduces a tree's hash is not documented"
-    # A directory in place of a file is not read, so the model has no hash.
+    # A directory that is a file in the other model is not read, so its model has no hash.
     is_complete = all(entry["kind"] != "type" for entry in comparison["differences"])
     for name, path in (("left", left), ("right", right)):
         expected = tree_hash(path, command[1]) if is_complete else None

@@ -52,7 +52,7 @@ def difference(path: str, **more: object) -> Difference:
 
 
 def explained(path: str, text: str) -> Difference:
-    """Return a difference whose explanation has the text in every field."""
+    """Return a difference whose explanation has `text` in each of its text fields."""
     fields = (FieldChange(text, text, text, meaning=text), FieldChange(text, text, None, rewrite_reason=text))
     explanation = Explanation(text, text, fields, lines=(text, "+```", text), is_cut=True, note=text)
     return difference(path, explanation=explanation)

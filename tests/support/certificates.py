@@ -15,7 +15,8 @@ def certificates(directory: Path, hosts: list[str]) -> tuple[Path, Path]:
     """Create a certificate authority and a server certificate for `hosts`.
 
     Returns:
-        The authority's certificate file, and a file with the server's private key and certificate (both PEM).
+        The path of the authority's certificate, and the path of a file with the server's private key and certificate.
+        Both files are PEM.
     """
     authority_key, key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
     issuer = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test certificate authority")])

@@ -52,7 +52,7 @@ def run(
 
 
 def await_idle(pid: int) -> None:
-    """Wait until a process uses no CPU time, so that it has registered every child it started."""
+    """Wait until a process uses no CPU time. It has then registered every child process that it started."""
     process = psutil.Process(pid)
     cpu_times: tuple[float, ...] = ()
     while cpu_times != (cpu_times := process.cpu_times()[:2]):

@@ -11,7 +11,7 @@ from tempfile import mkdtemp
 
 from tests.support.commandline import run
 
-# These variables would redirect MLflow if they reached it.
+# These variables would redirect MLflow to other servers if the demo passed them on.
 _TRAPS = {
     "MLFLOW_TRACKING_URI": "http://127.0.0.1:9",
     "MLFLOW_REGISTRY_URI": "http://127.0.0.1:9",
@@ -30,7 +30,7 @@ class Demo:
         exit_code: Its exit code.
         stdout: Its standard output.
         stderr: Its standard error.
-        left: The names in `cwd` and in `home` after the run.
+        left: The names of the files in `cwd` and in `home` after the run.
     """
 
     cwd: Path
@@ -42,12 +42,12 @@ class Demo:
 
     @property
     def directory(self) -> Path:
-        """The directory that the demo made."""
+        """The directory with the registries and the reports."""
         return self.cwd / "model-gate-demo"
 
     @property
     def commands(self) -> list[list[str]]:
-        """The printed commands, as lists of arguments."""
+        """The commands that the demo printed, each as a list of arguments."""
         return [shlex.split(line.removeprefix("$ ")) for line in self.stdout.splitlines() if line.startswith("$ ")]
 
     def report(self, name: str) -> Path:

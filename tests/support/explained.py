@@ -22,7 +22,7 @@ _SCHEMA = SCHEMAS / "report.schema.json"
 
 
 def explain(directory: Path, name: str, left: bytes, right: bytes) -> Explanation:
-    """Explain the difference between two contents of a file with this name."""
+    """Return the explanation of the difference between two contents of a file with this name."""
     for half, content in (("left", left), ("right", right)):
         (directory / half).write_bytes(content)
     return Explainer().explain(name, str(directory / "left"), str(directory / "right"))
@@ -51,7 +51,7 @@ class CommandResult:
 
     @property
     def comparison(self) -> dict[str, Any]:
-        """Comparison of a diff, as in the report."""
+        """The comparison in the report of a `diff`."""
         comparison: dict[str, Any] = self.report["comparison"]
         return comparison
 
@@ -63,7 +63,7 @@ class CommandResult:
 
     @property
     def verdict(self) -> str:
-        """Verdict: equal, equivalent, different or error."""
+        """The verdict: `equal`, `equivalent`, `different` or `error`."""
         return "equivalent" if self.report["equivalent"] and not self.report["equals"] else self.report["status"]
 
 
@@ -99,7 +99,7 @@ def zipped(
 def safetensors(
     tensors: Mapping[str, tuple[str, list[int], bytes]], metadata: Mapping[str, str] | None = None
 ) -> bytes:
-    """Return a safetensors file. Each tensor has a type, a shape and bytes."""
+    """Return the content of a safetensors file. Each tensor is given as its type, its shape and its bytes."""
     header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
     data = b""
     for name, (kind, shape, content) in tensors.items():

@@ -1,4 +1,4 @@
-"""A tracking server with faults on request.
+"""A tracking server that can respond with faults.
 
 The server implements the part of MLflow's protocol that a gate uses, over a real socket, and records all requests.
 """
@@ -26,7 +26,7 @@ MODEL = {
 
 @dataclass(frozen=True)
 class Request:
-    """A request to the server. The path is decoded."""
+    """A request that the server received. The path is percent-decoded."""
 
     path: str
     query: Mapping[str, list[str]]
@@ -36,7 +36,7 @@ class Request:
 
 @dataclass
 class Call:
-    """A request in progress, and its connection."""
+    """A request that the server has not answered yet, and its connection."""
 
     server: FaultyServer
     handler: BaseHTTPRequestHandler
@@ -75,9 +75,9 @@ class FaultyServer:
 
     Attributes:
         files: Content by path in the artifact store.
-        sources: Source by registered model and version.
-        downloads: Download URI by registered model and version, if it differs from the source.
-        faults: Replacement for the normal response, by a part of the request's path or query.
+        sources: Source URI by registered model and version.
+        downloads: Download URI by registered model and version, for versions whose download URI is not the source.
+        faults: Function that replaces the normal response, by a text that the request's path or query contains.
         requests: All requests so far.
         tls: TLS settings; None for plain HTTP.
     """
@@ -96,7 +96,7 @@ class FaultyServer:
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
-            # Buffer the response: with head and body in separate packets, each response would wait for an ACK.
+            # The response is buffered. If head and body were separate packets, each response would wait for an ACK.
             wbufsize = 65536
 
             def do_GET(self) -> None:
@@ -193,7 +193,7 @@ class _Http(ThreadingHTTPServer):
 
 
 def serve_range(call: Call, tag: str = '"1"', *, until: int | None = None) -> None:
-    """Send the requested range of the file, as MLflow's server does; break off after `until` bytes of it."""
+    """Send the requested range of the file, as MLflow's server does. Close the connection after `until` bytes of it."""
     header = call.request.headers.get("Range", "")
     if not header or call.request.headers.get("If-Range", tag) != tag:
         call.send(call.file, etag=tag)
@@ -218,13 +218,13 @@ def hang_up(call: Call) -> None:
 
 
 def break_off(call: Call) -> None:
-    """Send half of the file with the Content-Length of the whole file, and close."""
+    """Send half of the file with the Content-Length of the whole file, and close the connection."""
     call.send(call.file[: len(call.file) // 2], content_length=str(len(call.file)))
     call.close()
 
 
 def truncate(call: Call) -> None:
-    """Send half of the file with a matching Content-Length."""
+    """Send half of the file with the Content-Length of this half."""
     call.send(call.file[: len(call.file) // 2])
 
 
@@ -235,7 +235,7 @@ def truncate_without_length(call: Call) -> None:
 
 
 def drop_last_chunk(call: Call) -> None:
-    """Send half of the file in one chunk, and omit the last chunk."""
+    """Send half of the file as one chunk, without the final chunk that marks the end."""
     half = call.file[: len(call.file) // 2]
     call.send(b"%x\r\n%s\r\n" % (len(half), half), content_length="", transfer_encoding="chunked")
     call.close()
@@ -253,10 +253,10 @@ def login_page(call: Call) -> None:
 
 
 def status(code: int, **headers: str) -> Fault:
-    """Respond with this status and an error page, like a proxy."""
+    """Return a fault that responds with this status and an error page, as a proxy does."""
     return lambda call: call.send(b"<h1>Sorry</h1>", code, content_type="text/html", **headers)
 
 
 def listing(*files: Mapping[str, object]) -> Fault:
-    """Return these entries for every directory."""
+    """Return a fault that responds with these entries to the listing of every directory."""
     return lambda call: call.send_json({"files": files})

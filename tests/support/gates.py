@@ -1,4 +1,4 @@
-"""Run a gate against tracking servers and check what must hold after every run (report, scratch files, secrets)."""
+"""Run a gate against tracking servers, and verify its report, its scratch files and its output after every run."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PASSWORDS = ("staging-pass-word-1", "p@ss/w:rd#100%-&? +2", "p%40ss%2Fw", "gues
 
 @dataclass(frozen=True)
 class GateResult:
-    """Outcome of one gate run."""
+    """The result of a gate."""
 
     exit_code: int
     stdout: str
@@ -70,7 +70,7 @@ def check(
     *options: str | Path,
     **settings: Any,
 ) -> GateResult:
-    """Run `check` on a version. The host is passed in the environment because it may contain a password."""
+    """Run `check` on a version. The host may contain a password, so it is passed as an environment variable."""
     command = () if settings.get("program") else ("check",)
     environment = {"MLFLOW_TRACKING_URI": host_of(server)} | settings.pop("environment", {})
     selection = ("--model", model, "--version-or-stage", version_or_stage)

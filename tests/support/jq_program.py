@@ -1,4 +1,4 @@
-"""Offer the `jq` command line that the README uses, based on the jq library, for machines without jq."""
+"""A `jq` program for machines without jq. It uses the jq library and has the options that the README uses."""
 
 from __future__ import annotations
 

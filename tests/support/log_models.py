@@ -40,7 +40,7 @@ mlflow.models.set_model(Rule())
 
 
 def estimator(seed: int) -> Any:
-    """Train an estimator. Each seed selects another sample of the data, and equal seeds give equal estimators."""
+    """Return a trained estimator. The seed selects a sample of the data, so equal seeds give equal estimators."""
     features, classes = load_wine(return_X_y=True, as_frame=True)
     part = features.sample(frac=0.8, random_state=seed)
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=20, random_state=seed))
@@ -48,7 +48,7 @@ def estimator(seed: int) -> Any:
 
 
 def sklearn_model(destination: dict[str, str], seed: int, **options: Any) -> Any:
-    """Log the estimator of a seed."""
+    """Log the estimator that `estimator` returns for a seed."""
     # Without requirements, MLflow would load the model to infer them, which takes long.
     packages = [f"scikit-learn=={sklearn.__version__}"]
     return mlflow.sklearn.log_model(estimator(seed), **destination, pip_requirements=packages, **options)
@@ -95,7 +95,7 @@ def main() -> None:
         directories[name] = location.removeprefix("file://")
     sys.stdout.write("\n" + json.dumps({"host": uri, "models": directories}) + "\n")
     sys.stdout.flush()
-    # Exits without waiting for MLflow's background threads.
+    # A normal exit would wait for MLflow's background threads.
     os._exit(0)
 
 

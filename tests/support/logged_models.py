@@ -21,7 +21,7 @@ _MLFLOW_2 = ROOT / ".venv-mlflow2" / "bin" / "python"
 
 @dataclass(frozen=True)
 class Logged:
-    """The models of one logging process.
+    """The models that one process logged.
 
     Attributes:
         host: URI of its tracking server, a database.
@@ -37,7 +37,7 @@ class Logged:
 
 @dataclass(frozen=True)
 class LoggedModels:
-    """The same models, logged by several processes with MLflow 3 and MLflow 2."""
+    """The same models, logged by two processes with MLflow 3 and by two processes with MLflow 2."""
 
     first: Logged
     second: Logged
@@ -46,7 +46,7 @@ class LoggedModels:
 
 
 def shared(scratch: Path) -> LoggedModels:
-    """Return the models of this test run. The first caller logs them, and callers in other processes wait.
+    """Return the models of this test run. The first caller logs them, while callers in other processes wait.
 
     Args:
         scratch: Base temporary directory of this pytest process.
@@ -76,7 +76,7 @@ def shared(scratch: Path) -> LoggedModels:
 
 
 def _log_all(directory: Path) -> dict[str, Any]:
-    """Log the models in two processes for each MLflow, since memory addresses differ only between processes."""
+    """Log the models in two processes for each version of MLflow, so that memory addresses in the files differ."""
     common = ("default", "cloudpickle", "rule")
     jobs = {
         "first": (sys.executable, (*common, "retrained", "retrained_cloudpickle", "changed_rule")),

@@ -103,17 +103,17 @@ def _console(text: str) -> Iterator[Command]:
             yield Command(line, output or None, int(following[2]) if following[0] == "echo $?" else 0)
 
 
-# These values differ between runs: ids, hashes, sizes, offsets, and the commit, which only a clone has.
+# Values that differ between runs: ids, hashes, sizes, offsets, and the commit, which is only known in a Git clone.
 _VARIABLE = re.compile(r"…|, commit [0-9a-f]{8}|\b[0-9a-f]{8,}\b|(?<=byte )[\d,]+|\b\d[\d,]{2,}\b")
 
 
 def matched(shown: str, output: str) -> dict[str, str] | None:
-    """Match a page's excerpt with the output of a command.
+    """Compare the output that a page shows with the real output of a command.
 
-    In the excerpt, `…` matches any text within a line; a line of only `…` matches any lines.
+    In the shown output, `…` stands for any text within a line. A line that is only `…` stands for any lines.
 
     Returns:
-        The output's ids and hashes by those of the excerpt; None if the output does not match.
+        The ids and hashes of the real output, by those of the shown output; None if the outputs do not match.
     """
     lines = (r"(?:.*\n)*?" if line == "…" else _pattern(line) + "\n" for line in shown.splitlines())
     match = re.fullmatch("".join(lines), output)

@@ -1,6 +1,6 @@
-"""An independent comparison of two directories, by `find` and by reading whole files.
+"""The oracle of the tests: an independent comparison of two directories with `find` and by reading whole files.
 
-Tests compare Model Gate with it, so this module imports nothing of Model Gate.
+Tests compare the results of Model Gate with it, so this module imports nothing of Model Gate.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ class Truth:
     """The correct result for two directories.
 
     Attributes:
-        status: Verdict, or `error`.
+        status: The verdict `equal` or `different`, or `error`.
         differences: Path, kind and offset of each difference. The offset is None unless the kind is `content`.
     """
 
@@ -25,7 +25,7 @@ class Truth:
 
 
 def truth_of(left: Path, right: Path) -> Truth:
-    """Compare two directories."""
+    """Return the correct result of comparing two directories."""
     try:
         left_files, right_files = _files(left), _files(right)
     except (OSError, NotAModelError):
@@ -52,7 +52,7 @@ def tree_hash(directory: Path, command: str) -> str:
 
 
 class NotAModelError(Exception):
-    """The directory is missing, empty, unreadable, or has entries that are no files."""
+    """The directory is missing, empty or unreadable, or has an entry that is neither a file nor a directory."""
 
 
 def _files(root: Path) -> dict[bytes, bytes]:

@@ -1,4 +1,4 @@
-"""Outcomes of the three commands, made by hand."""
+"""Outcomes of the three commands for tests, made without running a gate."""
 
 from __future__ import annotations
 

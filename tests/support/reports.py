@@ -27,7 +27,7 @@ def read_report(path: Path, exit_code: int) -> Json:
 
 
 def require_valid(report: Json) -> None:
-    """Validate a report against its schema."""
+    """Assert that a report matches its schema."""
     Draft202012Validator(_SCHEMA, format_checker=FormatChecker()).validate(report)
 
 
@@ -50,7 +50,10 @@ _MIRRORED_KINDS = {"only_left": "only_right", "only_right": "only_left"}
 
 
 def mirrored(comparison: Json) -> list[Json]:
-    """Return the differences expected when left and right are swapped, without explanations and rewrite reasons."""
+    """Return the differences that a comparison would have if left and right were swapped.
+
+    Explanations and rewrite reasons are left out.
+    """
     return [
         {
             **{name: value for name, value in difference.items() if name not in {"explanation", "identity"}},

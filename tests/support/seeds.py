@@ -54,12 +54,12 @@ ODD_NAMES = (
     "tags/__pycache__/.git",
     "zero",
 )
-# Files that differ in version 2. Each has a similar name beside it that must not be confused with it.
+# Files that differ in version 2. Each must not be confused with another file, which has a similar name.
 ODD_CHANGED = ("a?b", "deep/same/same", "gro\u0308ße", "same/same")
 
 
 class Forest(PythonModel):
-    """A model with artifacts. It is saved but never loaded."""
+    """A pyfunc model that tests save and compare but never load."""
 
     def predict(self, context, model_input, params=None):  # type: ignore[no-untyped-def]  # MLflow inspects the signature
         return model_input
@@ -72,7 +72,7 @@ class Seeder:
         self.host = server["url"]
         self.directory = Path(server["directory"])
         self.artifacts = self.directory / "artifacts"
-        # Environment variables, because one process talks to several servers.
+        # The login is set as environment variables for each server in turn, because one process uses several servers.
         self._login = {
             "MLFLOW_TRACKING_USERNAME": server["username"] or "-",
             "MLFLOW_TRACKING_PASSWORD": server["password"] or "-",
@@ -82,7 +82,7 @@ class Seeder:
 
     @property
     def client(self) -> MlflowClient:
-        """The MLflow client; selects this server's credentials until another seeder is used."""
+        """The MLflow client. Reading this property also selects the credentials of this server for all clients."""
         os.environ.update(self._login)
         return self._client
 
@@ -95,7 +95,7 @@ class Seeder:
         return str(self.client.create_model_version(name, source, run_id).version)
 
     def upload(self, name: str, directory: Path, tags: dict[str, str] | None = None) -> str:
-        """Log a directory as a run artifact, register it as MLflow 2 and export tools do, and return the source."""
+        """Log a directory as a run artifact and register it, as MLflow 2 and export tools do. Return the source URI."""
         run = self.run(**(tags or {}))
         self.client.log_artifacts(run.info.run_id, str(directory), "model")
         source = f"{run.info.artifact_uri}/model"
@@ -103,7 +103,7 @@ class Seeder:
         return source
 
     def place(self, name: str, directory: Path) -> str:
-        """Like `upload`, but copy into the artifact store directly: the MLflow client cannot upload every name."""
+        """Register a directory like `upload`, but copy its files, because MLflow cannot upload files of every name."""
         run = self.run()
         source = f"{run.info.artifact_uri}/model"
         shutil.copytree(directory, self.artifacts / source.partition(":")[2].strip("/"))
@@ -111,7 +111,7 @@ class Seeder:
         return source
 
     def log(self, model: Any, **register: str) -> Any:
-        """Log a model as MLflow 3 does: as a logged model outside the run."""
+        """Log a model as MLflow 3 does, that is, as a logged model outside the run."""
         os.environ.update(self._login)
         mlflow.set_tracking_uri(self.host)
         mlflow.set_registry_uri(self.host)
@@ -177,7 +177,7 @@ def main() -> None:
     _create_guest(servers["staging"])
     sys.stdout.write("\n" + json.dumps(seeds) + "\n")
     sys.stdout.flush()
-    # Exit without waiting for MLflow's background threads.
+    # A normal exit would wait for MLflow's background threads.
     os._exit(0)
 
 

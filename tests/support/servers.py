@@ -103,7 +103,7 @@ def free_port(address: str = "127.0.0.1") -> int:
 
 
 def environment(**more: str) -> dict[str, str]:
-    """Return os.environ without variables that configure MLflow or Databricks, plus `more`."""
+    """Return os.environ without variables that configure MLflow or Databricks, and with the variables in `more`."""
     misleading = ("MLFLOW_", "DATABRICKS_", "PYTHONDONTWRITEBYTECODE")
     return {name: value for name, value in os.environ.items() if not name.startswith(misleading)} | {
         "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -163,7 +163,7 @@ def _seed(servers: Mapping[str, Server], directory: Path) -> Any:
     server_data = json.dumps({name: asdict(server) for name, server in servers.items()})
     completed = subprocess.run(
         [sys.executable, str(SUPPORT / "seeds.py"), str(directory)],
-        # Standard input, because the data contains passwords.
+        # The data is passed on standard input, because it contains passwords.
         input=server_data.encode(),
         env=environment(),
         cwd=directory,

@@ -1,4 +1,4 @@
-"""Run a command that obeys file permission bits even when it runs as root: `unprivileged.py COMMAND…`."""
+"""Run a command that respects file permissions even if the user is root: `unprivileged.py COMMAND…`."""
 
 from __future__ import annotations
 

@@ -10,5 +10,5 @@ from tests.support.logged_models import LoggedModels
 
 @pytest.fixture(scope="session")
 def logged(tmp_path_factory: pytest.TempPathFactory) -> LoggedModels:
-    """Models that MLflow logged, shared by all tests of the run. Tests must not change them."""
+    """Models that MLflow logged, which all tests of a run share. Tests must not change them."""
     return logged_models.shared(tmp_path_factory.getbasetemp())

@@ -1,4 +1,4 @@
-"""Markdown files have lines that fit into a diff: at most 120 columns."""
+"""Lines of Markdown files have at most 120 columns, so that a diff stays readable."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 _COLUMNS = 120
-# A console block shows commands and output exactly as they are; `make bench` writes the table of this page.
+# Lines of console blocks cannot be wrapped, because they show real output. `make bench` writes the long table rows.
 _VERBATIM_BLOCK = "```console"
 _GENERATED_TABLE = Path("docs/performance.md")
 

@@ -1,4 +1,4 @@
-"""Commands from a request to an exit code: every failure ends as an error on the terminal and in the report."""
+"""Every failure of a command is an error on the terminal, in the report and in the exit code."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.reports import read_report
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    """A directory with two equal models, `left` and `right`."""
+    """Return a directory with two equal models, `left` and `right`."""
     for name in ("left", "right"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "f").write_bytes(b"1")
@@ -49,7 +49,7 @@ def test_unexpected_exception_is_an_error_and_never_a_verdict(
     assert ("Traceback" in errors) is is_verbose
 
 
-def test_report_that_does_not_fit_its_schema_is_not_published(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_report_that_breaks_its_schema_is_not_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run_gate(request: Request, environment: Mapping[str, str], progress: Progress, *arguments: Any) -> Outcome:
         outcome = gate.run(request, environment, progress, *arguments)
         invalid = {
@@ -63,7 +63,7 @@ def test_report_that_does_not_fit_its_schema_is_not_published(models: Path, capf
     assert "does not fit its own schema" in capfd.readouterr().err
 
 
-def test_verdict_without_a_report_is_an_error(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_failure_to_write_the_report_is_an_error(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run_gate(request: Request, environment: Mapping[str, str], progress: Progress, *arguments: Any) -> Outcome:
         outcome = gate.run(request, environment, progress, *arguments)
         (models / "report.json").mkdir()

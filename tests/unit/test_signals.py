@@ -1,4 +1,4 @@
-"""Signals: deferred outside a gate, an error inside a gate, and never a lost report."""
+"""A signal is deferred before a gate, is an error during a gate, and never prevents the report."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ except signals.Interrupted as interrupted:
     print(interrupted.name, interrupted.exit_code)
 """
 
-# A gate that receives a signal at one moment of its run.
+# Runs a gate that receives a signal at a given moment.
 GATE = """
 import os, sys
 from pathlib import Path
@@ -99,12 +99,12 @@ def test_signal_before_a_gate_is_deferred_until_the_gate_starts(number: signal.S
 
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
-def test_signal_during_acquisition_is_raised_after_it(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_while_a_resource_is_acquired_is_raised_afterwards(number: signal.Signals, tmp_path: Path) -> None:
     process = run(UNINTERRUPTED, int(number), cwd=tmp_path)
     assert process.stdout == f"acquired\n{number.name} {EXIT_CODES[number]}\n", process.stderr
 
 
-def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
+def test_signal_that_the_parent_process_ignores_stays_ignored(tmp_path: Path) -> None:
     script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + DEFERRED.replace("signal.SIGTERM", "0")
     process = run(script, int(signal.SIGHUP), cwd=tmp_path)
     assert process.stdout == "continued\nentered\n", process.stderr
@@ -112,7 +112,7 @@ def test_ignored_signal_stays_ignored(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
 @pytest.mark.parametrize("moment", ["start-up", "before the gate", "after the last comparison"])
-def test_signal_before_the_report_is_an_error_with_a_report(
+def test_signal_before_the_report_is_written_is_reported_as_an_error(
     moment: str, number: signal.Signals, tmp_path: Path
 ) -> None:
     _make_models(tmp_path)

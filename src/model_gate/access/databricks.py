@@ -1,7 +1,7 @@
 """Databricks workspaces: their names, their profiles, and the login that a worker receives.
 
-A worker receives the fields of its own login in one variable. In a file or in `DATABRICKS_*` variables, MLflow and the
-Databricks SDK would mix them with other logins.
+A worker receives the fields of its own login in one environment variable. If they were in a file or in `DATABRICKS_*`
+variables, MLflow and the Databricks SDK would mix them with the fields of other logins.
 
 >>> parse_workspace_name("databricks-uc://prod")
 WorkspaceName(profile='prod', registry=<RegistryKind.UNITY_CATALOG: 'unity-catalog'>)
@@ -25,11 +25,11 @@ _SCHEMES = ("databricks", "databricks-uc")
 _FORMS = "Name it like databricks://PROFILE, databricks-uc://PROFILE, databricks or databricks-uc."
 _REQUEST_URL, _REQUEST_TOKEN = "ACTIONS_ID_TOKEN_REQUEST_URL", "ACTIONS_ID_TOKEN_REQUEST_TOKEN"
 _OIDC_VARIABLE = "DATABRICKS_OIDC_TOKEN"
-# The worker's variable for the ID token, whatever the user's variable is called.
+# The environment variable in which a worker receives the ID token. The user's variable can have another name.
 _ID_TOKEN = "MODEL_GATE_ID_TOKEN"  # noqa: S105  # a name
 _DEFAULT = "DEFAULT"
 
-# The fields of a login, and the variables that hold them for the workspace without a profile.
+# The fields of a login. Each has the environment variable that holds it if no profile is named.
 _FIELDS = {
     "host": "DATABRICKS_HOST",
     "token": "DATABRICKS_TOKEN",
@@ -63,8 +63,8 @@ class WorkspaceName:
     """A workspace as users name it: `databricks[-uc][://PROFILE]`.
 
     Attributes:
-        profile: The profile; "" for the login in the environment, or the default profile.
-        registry: Unity Catalog for `databricks-uc`; None if the model's name decides.
+        profile: The profile's name; "" for the login in environment variables or, without one, the default profile.
+        registry: Unity Catalog for `databricks-uc`; None if the model's name selects the registry.
     """
 
     profile: str = ""
@@ -72,7 +72,7 @@ class WorkspaceName:
 
 
 def is_databricks(text: str) -> bool:
-    """Return whether a text names a workspace, even if its form is wrong."""
+    """Return whether a text has the scheme of a workspace's name. The rest of the text can be malformed."""
     return text.partition(":")[0] in _SCHEMES
 
 
@@ -95,10 +95,11 @@ def parse_workspace_name(text: str) -> WorkspaceName:
 
 
 def find_login(workspace: WorkspaceName, environment: Mapping[str, str]) -> WorkspaceLogin:
-    """Return the login to a workspace, from its profile in the config file or from the environment.
+    """Return the login to a workspace, from its profile in the config file or from environment variables.
 
     Raises:
-        InputError: There is no such profile, or its login is incomplete or ambiguous. The message contains no value.
+        InputError: There is no such profile, or its login is incomplete or ambiguous. The message contains no value of
+            a field.
     """
     login = _profile(workspace.profile, environment) if workspace.profile else _default_login(environment)
     url = _url(login)
@@ -127,7 +128,10 @@ def _secrets_in(fields: Mapping[str, str], variables: Mapping[str, str]) -> tupl
 
 
 def login_environment(login: WorkspaceLogin) -> dict[str, str]:
-    """Return the login variables of a workspace's worker, which removes them from its environment once read."""
+    """Return the environment variables that pass a login to the worker of its workspace.
+
+    The worker removes these variables from its environment after it has read them.
+    """
     is_catalog = login.registry is RegistryKind.UNITY_CATALOG
     return {
         **dict(login.variables),
@@ -143,7 +147,7 @@ def login_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _only(auth_type: str, fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields without those of other auth_types, which the SDK could prefer."""
+    """Return the fields without those that only other auth_types require, because the SDK could prefer them."""
     foreign = {name for names in _REQUIRED.values() for name in names} - set(_REQUIRED[auth_type])
     return {name: value for name, value in fields.items() if name not in foreign}
 
@@ -175,7 +179,7 @@ def _profile(name: str, environment: Mapping[str, str]) -> Login:
         )
     login = profiles[name]
     for field, value in login.fields.items():
-        # Most likely the indented line was meant as the next field.
+        # Most likely, the user wanted the indented line to be the next field.
         if field in _FIELDS and "\n" in value:
             raise InputError(
                 f"{login.at(field)} has a {field} that continues on an indented line.",
@@ -252,7 +256,7 @@ def _oidc_variable(login: Login) -> str:
 
 
 def _variables(login: Login, auth_type: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables of the environment that the login needs besides its fields."""
+    """Return the environment variables that the login needs besides its fields."""
     names: tuple[str, ...] = ()
     remedy = ""
     if auth_type == "github-oidc":

@@ -13,19 +13,19 @@ from pathlib import Path
 
 from model_gate.errors import InputError
 
-# A section with settings of the Databricks command line.
+# This section is not a profile: it has settings of the Databricks command line.
 _SETTINGS = "__settings__"
 
 
 @dataclass(frozen=True)
 class Login:
-    """A login as its source gives it, and how error messages name its parts.
+    """A login from a profile or from environment variables before it is validated, with names for error messages.
 
     Attributes:
-        name: As in "The profile 'x' in ~/.databrickscfg".
-        fields: The values, unchecked, by the names that the Databricks SDK uses.
-        lines: The line of each field, and of the profile itself at ""; empty for a login without a file.
-        spelling: The names of fields in this source, where they differ from the SDK's.
+        name: Name of the login, as in "The profile 'x' in ~/.databrickscfg".
+        fields: Value of each field, by the name that the Databricks SDK uses.
+        lines: Line number of each field by its name, and of the profile by ""; empty for environment variables.
+        spelling: Name of a field in this source by its SDK name, for fields whose two names differ.
     """
 
     name: str
@@ -34,13 +34,16 @@ class Login:
     spelling: Mapping[str, str] = field(default_factory=dict)
 
     def at(self, name: str = "") -> str:
-        """Return the login and the line of a field, as the subject of an error message."""
+        """Return the name of the login and the line of a field, as the subject of an error message.
+
+        Without a field, or if the field has no line, the line is that of the profile.
+        """
         line = self.lines.get(name, self.lines.get("", 0))
         return f"{self.name}, line {line}," if line else self.name
 
 
 def config_file(environment: Mapping[str, str]) -> Path:
-    """Return the path of the `.databrickscfg` file that applies in an environment."""
+    """Return the path of the `.databrickscfg` file that the environment variables select."""
     named = environment.get("DATABRICKS_CONFIG_FILE", "").strip()
     home = environment.get("HOME", "").rstrip("/") or os.path.expanduser("~")
     if not named:
@@ -49,7 +52,7 @@ def config_file(environment: Mapping[str, str]) -> Path:
 
 
 def read_profiles(path: Path) -> dict[str, Login]:
-    """Return the profiles of a config file by name; none if the file does not exist.
+    """Return the profiles of a config file by name; an empty dict if the file does not exist.
 
     Raises:
         InputError: The file cannot be read or parsed.
@@ -66,12 +69,13 @@ def read_profiles(path: Path) -> dict[str, Login]:
 
 
 def parse_profiles(text: str, path: str) -> dict[str, Login]:
-    """Return the profiles in the text of a `.databrickscfg` by name; `path` names the text in errors.
+    """Return the profiles in the text of a `.databrickscfg` by name. `path` is the text's name in error messages.
 
     An indented line continues the value above it, so a value can have several lines.
 
     Raises:
-        InputError: A line is not a section, a field or a comment, or repeats one. The message contains no value.
+        InputError: A line is not a section, a field or a comment, or a section or field occurs twice. The message
+            contains no value of a field.
     """
     # Late imports: only a command that uses a profile needs them.
     import configparser
@@ -81,7 +85,7 @@ def parse_profiles(text: str, path: str) -> dict[str, Login]:
     parser = LineRecordingParser()
     try:
         parser.read_text(text)
-    # `from None`: the messages of configparser repeat the lines.
+    # `from None` drops configparser's errors, because their messages quote lines of the text.
     except configparser.DuplicateSectionError as error:
         first = parser.lines()[error.section][""]
         raise _bad_line(

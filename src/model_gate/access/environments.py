@@ -1,7 +1,8 @@
 """Environments of worker processes.
 
-An environment is an allow-list, because MLflow prefers variables to profiles, and `~/.netrc` to user-info: a credential
-gets into it only if it is declared for that server.
+Each environment has only variables from an allow-list, and only credentials that the user declared for the worker's
+server. Otherwise MLflow would use other credentials: it prefers environment variables to profiles, and `~/.netrc` to
+the user-info of a URL.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ _ENVIRONMENT = frozenset(
     }
 )
 
-# Credentials of object stores sign requests to the store, whichever tracking server named the file.
+# Prefixes of the object stores' credentials. Every worker gets them, because they do not belong to a tracking server.
 _STORE_PREFIXES = ("AWS_", "AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_", "GOOGLE_", "BOTO_")
 
 # Credentials for the server in MLFLOW_TRACKING_URI only.
@@ -73,12 +74,13 @@ _SECRET_VARIABLES = (
     "AZURE_STORAGE_CONNECTION_STRING",
 )
 
-# Two retries and ten seconds per request: a dead server is an error after half a minute. MLflow's defaults take four.
+# With two retries and ten seconds for each request, a dead server is an error after half a minute. With MLflow's
+# defaults, it takes four minutes.
 _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # The header may ask for an hour.
+    # With this header, a server could make the gate wait for an hour.
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 
@@ -95,15 +97,16 @@ _SETTINGS = {
 
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker before its host is known: it has no credentials."""
+    """Return the environment of a worker whose host is not known yet. It has no credentials."""
     allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
     return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
 
 
 def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> dict[str, str]:
-    """Return the whole environment of the worker for `host`.
+    """Return the complete environment of the worker for `host`.
 
-    `home` is an empty directory, to hide `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` from MLflow.
+    `home` is an empty directory that becomes the worker's home directory. It hides the user's `~/.netrc`,
+    `~/.mlflow/credentials` and `~/.databrickscfg` from MLflow.
     """
     result = base_environment(environment) | {"HOME": str(home)}
     result |= {name: value for name, value in environment.items() if name.startswith(_STORE_PREFIXES)}
@@ -115,7 +118,10 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
 
 
 def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the paths of the object stores' credential files, which a worker's own HOME would hide."""
+    """Return variables with the paths of the object stores' credential files.
+
+    Without these variables, a worker would not find the files, because it has another home directory.
+    """
     home = Path(environment.get("HOME", "/nonexistent"))
     files = {
         "AWS_SHARED_CREDENTIALS_FILE": home / ".aws" / "credentials",
@@ -129,7 +135,7 @@ def _credentials_for(host: Host, environment: Mapping[str, str]) -> dict[str, st
     if host.kind is not HostKind.HTTP:
         return {}
     if host.username:
-        # As variables, not in the URI, since MLflow's exceptions repeat the URI.
+        # The credentials are not in the URI, because MLflow's exceptions quote the URI.
         return {"MLFLOW_TRACKING_USERNAME": host.username, "MLFLOW_TRACKING_PASSWORD": host.password}
     default = _parsed_default(environment)
     if default is None or default.address != host.address:
@@ -148,7 +154,7 @@ def _parsed_default(environment: Mapping[str, str]) -> Host | None:
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret values that this process's own environment gives access to."""
+    """Return the secret values in environment variables, and those of the default tracking server."""
     values = [environment.get(name, "") for name in _SECRET_VARIABLES]
     values += login_secrets(environment)
     with suppress(InputError):

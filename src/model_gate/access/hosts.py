@@ -1,4 +1,4 @@
-"""Tracking servers as users name them: `parse_host` reads the text, `find_host` also looks at the disk.
+"""Finds the tracking server that a text names. `parse_host` only parses the text, `find_host` also reads the disk.
 
 >>> parse_host("https://ann:secret@MLflow.example.com:443/").address
 'https://mlflow.example.com'
@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -17,6 +18,9 @@ from model_gate.errors import InputError
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+_KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
+# A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
+_SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
 _FORMS = (
     "Name it like https://mlflow.example.com, http://user:password@host:5000, databricks://PROFILE"
     " or sqlite:///mlflow.db."
@@ -24,11 +28,11 @@ _FORMS = (
 
 
 def find_host(text: str, environment: Mapping[str, str], label: str = "host") -> Host:
-    """Return the tracking server that a text names, after looking up its profile, database file or directory.
+    """Return the tracking server that a text names, with its login or the absolute path of its database or directory.
 
     Args:
-        text: As a user wrote it.
-        environment: Where Databricks profiles are, and the login to a workspace without a profile.
+        text: The host as the user wrote it.
+        environment: The environment variables that select the file of Databricks profiles, or contain a login.
         label: The name of the input in error messages.
 
     Raises:
@@ -49,9 +53,9 @@ def find_host(text: str, environment: Mapping[str, str], label: str = "host") ->
 
 
 def parse_host(text: str, label: str = "host") -> Host:
-    """Parse the name of a tracking server without looking at the disk.
+    """Return the tracking server that a text names, without reading the disk.
 
-    `find_host` adds what the disk knows: the absolute path of a database or directory, the login to a workspace.
+    The result has no login to a Databricks workspace, and keeps a relative path; see `find_host`.
 
     Raises:
         InputError: The text is not the URI of a tracking server.
@@ -69,11 +73,11 @@ def parse_host(text: str, label: str = "host") -> Host:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        # The message does not repeat a text that cannot be parsed: any part of it may be a password.
+        # The message does not quote a text that cannot be parsed, because any part of it may be a password.
         raise InputError(f"{label} is not a valid URI: its host or port is malformed.", _FORMS) from error
     if parts.scheme in _DEFAULT_PORTS:
         return _http_host(text, label, port)
-    if parts.scheme.partition("+")[0] in _DATABASES:
+    if parts.scheme.partition("+")[0] in _DATABASES and "://" in text:
         return Host(
             HostKind.DATABASE,
             _without_user_info(text),
@@ -103,7 +107,7 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     if parts.query or parts.fragment:
         raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)
     if "@" in parts.path:
-        # A password with a slash ends up in the path, which messages show.
+        # The path may contain a part of a password that has a slash, and messages show the path.
         raise InputError(
             f"{label} has an '@' after its first slash.",
             "Percent-encode special characters in a user name or password: '/' is %2F.",
@@ -126,14 +130,14 @@ def _find_directory(host: Host, label: str) -> Host:
 
 
 def _find_sqlite(host: Host, label: str) -> Host:
-    # SQLAlchemy: three slashes, then a relative path; a fourth begins an absolute one.
+    # In the URIs of SQLAlchemy, a path follows three slashes. An absolute path starts with a fourth slash.
     path = Path(urlsplit(host.uri).path[1:])
     _require_sqlite(path, label)
     return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", host.uri)
 
 
 def _require_sqlite(path: Path, label: str) -> None:
-    # MLflow would create a missing database, and then find no model in it.
+    # Without this check, MLflow would create a missing database and then find no model in it.
     try:
         with path.open("rb") as file:
             magic = file.read(16)
@@ -147,12 +151,32 @@ def _require_sqlite(path: Path, label: str) -> None:
 
 
 def _without_user_info(text: str) -> str:
-    parts = urlsplit(text)
-    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()
+    """Return the text of a host without what may be a credential: user-info, query and fragment."""
+    _, rest = _split_scheme(text)
+    prefix = text[: len(text) - len(rest)]
+    host = re.split("[?#]", rest, maxsplit=1)[0]
+    # A password may contain a question mark, a number sign or a slash that is not percent-encoded.
+    is_login = bool(secrets_in(text)) or "@" in host.partition("/")[0]
+    return prefix + (re.split("[?#]", rest.rpartition("@")[2], maxsplit=1)[0] if is_login else host)
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Return the user-info and the password in the text of a host, even of one that cannot be parsed."""
-    user_info = text.partition("://")[2].rpartition("@")[0]
+    """Return the texts in the name of a host that may be credentials, even if the name cannot be parsed.
+
+    >>> secrets_in("http:/ann:s3cret@example.com")
+    ('ann:s3cret', 's3cret')
+    """
+    scheme, rest = _split_scheme(text)
+    user_info, at, _ = rest.rpartition("@")
     password = user_info.partition(":")[2]
-    return (user_info, password) if password else ()
+    if password:
+        return user_info, password
+    # In models:/NAME@ALIAS and databricks://PROFILE the text before the sign is a name.
+    return (user_info,) if at and user_info and scheme.partition("+")[0] in {*_DEFAULT_PORTS, *_DATABASES} else ()
+
+
+def _split_scheme(text: str) -> tuple[str, str]:
+    """Split the text of a host into its scheme and the rest, also with a missing colon or slash."""
+    text = text.strip()
+    match = _SCHEME.match(text)
+    return ((match[1] or match[2]).lower(), text[match.end() :]) if match else ("", text)

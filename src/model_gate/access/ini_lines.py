@@ -1,6 +1,6 @@
 """A `configparser` parser that records line numbers.
 
-A module of its own, so that a command without a profile does not import `configparser`.
+The module is separate, so that commands without a profile do not import `configparser`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from collections.abc import Iterator
 class LineRecordingParser(configparser.ConfigParser):
     """A parser in the dialect of the Databricks SDK that records the lines of sections and fields.
 
-    `configparser` itself gives lines only in errors. It calls `dict_type` once for each section and `optionxform` once
-    for each field, both in the order of the text, so the last line read is the line of that section or field.
+    `configparser` names lines only in its errors. It calls `dict_type` once for each section and `optionxform` once for
+    each field, in the order of the text. At each call, the last line that was read is the line of the section or field.
     """
 
     def __init__(self) -> None:
@@ -24,15 +24,15 @@ class LineRecordingParser(configparser.ConfigParser):
         super().__init__(interpolation=None, default_section="", dict_type=self._new_section)  # type: ignore[call-overload]
 
     def read_text(self, text: str) -> None:
-        """Parse a text once.
+        """Parse a text. Call this method only once.
 
         Raises:
-            configparser.Error: The text is not in the format; its message repeats lines of the text.
+            configparser.Error: The text is not in the format. The error's message quotes lines of the text.
         """
         self.read_file(self._lines(text))
 
     def lines(self) -> dict[str, dict[str, int]]:
-        """Return the line of each section and field parsed so far; a section's own line has the key ""."""
+        """Return the line numbers of the fields by section and field name. The section's own line has the name ""."""
         starts = iter(self._starts)
         return {
             section: {"": next(starts)} | {name: next(starts) for name in self.options(section)}

@@ -13,8 +13,8 @@ from model_gate.errors import storage_error
 class PrivateFile:
     """A file that only this user can read. Use it as a context manager.
 
-    On Linux the file is in memory and has no name: it ends with the process, even after SIGKILL. Elsewhere it is a
-    temporary file, which the end of the context removes.
+    On Linux the file is in memory and has no name, so it disappears with the process, even after SIGKILL. On other
+    systems it is a temporary file that is removed at the end of the context.
 
     Raises:
         StorageError: The file cannot be created or written.

@@ -1,4 +1,4 @@
-"""Removes credentials from texts for people and files.
+"""Replaces credentials in texts before they are printed or written.
 
 >>> Redactor(["s3cret"]).text("s3cret at https://ann:pw@mlflow.example.com")
 '*** at https://***@mlflow.example.com'
@@ -13,16 +13,23 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from model_gate.domain.host import CREDENTIAL_QUERY_KEY
+
 MASK = "***"
-# user:password@ in any URI, even if nobody declared it: a version's source or an exception may have one.
+# The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
-# The signature of a presigned URL, which lets anyone fetch the file.
-_SIGNATURE = re.compile(
-    r"(?i)(?<=[?&])(sig|signature|x-amz-(?:signature|security-token|credential)|x-goog-(?:signature|credential))"
-    r"=[^&\s'\"<>]+"
+_QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
+# A shorter secret may be part of many words. It is masked only as a word of its own.
+_SHORT = 6
+_WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
+# Fields of the report that hold paths and URIs, in which a short secret is a coincidence.
+_PATHS = frozenset(
+    {"path", "uri", "download_uri", "source", "field", "native_model", "report_file", "download_dir", "config_file"}
 )
-# Fields of the report with fixed values, which a short password must not break.
+# Words that messages use for verdicts. A short secret that equals one of them stays.
+_VERDICT_WORDS = frozenset({"equal", "error", "check", "diff", "same", "true", "false"})
+# Fields of the report with fixed values, which a password must not break.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
 )
@@ -32,26 +39,42 @@ class Redactor:
     """Replaces the known secrets in their usual encodings, the user-info of URIs, and the signatures of URLs."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
-        # Longest first: one secret may begin with another.
-        ordered = sorted(forms, key=len, reverse=True)
-        self._secrets = re.compile("|".join(map(re.escape, ordered))) if ordered else None
+        given = {secret for secret in secrets if secret}
+        self._long = _any_of({form for secret in given if len(secret) >= _SHORT for form in _forms(secret)}, "{}")
+        short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
+        self._short = _any_of({form for secret in short for form in _forms(secret)}, _WORD)
 
     def text(self, text: str) -> str:
-        """Return the text with its secrets replaced."""
-        if self._secrets is not None:
-            text = self._secrets.sub(MASK, text)
-        return _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
+        """Return the text with its secrets replaced; short secrets are replaced only as words of their own."""
+        text = self._path(text)
+        return text if self._short is None else self._short.sub(MASK, text)
 
     def data(self, value: Any) -> Any:
-        """Return a JSON value with its texts redacted; keys and fixed values of the report stay."""
+        """Return a JSON value with redacted texts. Keys and the report's fields with fixed values do not change."""
         if isinstance(value, str):
             return self.text(value)
         if isinstance(value, dict):
-            return {key: item if key in _VOCABULARY else self.data(item) for key, item in value.items()}
+            return {key: self._field(key, item) for key, item in value.items()}
         if isinstance(value, list | tuple):
             return [self.data(item) for item in value]
         return value
+
+    def _field(self, key: str, value: Any) -> Any:
+        if key in _VOCABULARY:
+            return value
+        return self._path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
+
+    def _path(self, text: str) -> str:
+        """Return a path or URI with its secrets replaced, except short ones."""
+        # User-info comes first: it is replaced whole, even if a part of it is a known secret.
+        text = _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
+        return text if self._long is None else self._long.sub(MASK, text)
+
+
+def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:
+    # Longest first: one secret may begin with another.
+    ordered = sorted(forms, key=len, reverse=True)
+    return re.compile(pattern.format("|".join(map(re.escape, ordered)))) if ordered else None
 
 
 def _forms(secret: str) -> set[str]:

@@ -23,7 +23,7 @@ _TITLE = "Model Gate"
 
 
 class AnnotationLevel(StrEnum):
-    """The severity of an annotation: the name of its workflow command."""
+    """The severity of an annotation. Its value is also the name of the workflow command."""
 
     ERROR = "error"
     WARNING = "warning"
@@ -59,7 +59,13 @@ def _property(value: str) -> str:
 
 
 def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:
-    """Return the annotations of a finished step. They point to `config_file`, the compare file, "" for none."""
+    """Return the annotations of a finished step.
+
+    Args:
+        outcome: The result of the gate.
+        config_file: The path of the compare file that an error or a difference points to; "" for none.
+        fails_on_difference: Whether a difference is an error annotation. Otherwise it is a warning.
+    """
     if outcome.error is not None:
         message = " ".join(filter(None, (outcome.error.message, with_input_names(outcome.error.remedy))))
         return [Annotation(AnnotationLevel.ERROR, message, config_file, _line_of(message, config_file))]
@@ -71,7 +77,7 @@ def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: 
 
 
 def _line_of(message: str, config_file: str) -> int:
-    """Return the line number at the start of an error of the compare file, 0 for none."""
+    """Return the line number in a message that starts with `config_file` and a line number; 0 for other messages."""
     match = re.match(rf"{re.escape(config_file)}, line (\d+)", message) if config_file else None
     return int(match[1]) if match else 0
 

@@ -18,10 +18,10 @@ _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
 _MAX_LINE = 200
 _MAX_EXPLANATION_BYTES = 128 * 1024
-# Reserved in the list of all differences for its title, the table's head and the closing sentence.
+# Bytes that the list of all differences needs besides its rows: the title, the table's head and the closing sentence.
 _LIST_OVERHEAD_BYTES = 1_000
 
-# The head of the first column of an explanation's table, by the explanation's kind.
+# The title of the first column in an explanation's table, by the explanation's kind.
 _PART_NAMES = {
     MLMODEL: "Field",
     "packages": "Package",
@@ -35,10 +35,10 @@ _OTHER_CONTENT = "other content: trained, saved or edited anew"
 
 @dataclass(frozen=True)
 class LabeledDifference:
-    """A difference and the models that it is in.
+    """A difference, and the names of the compared models that it belongs to.
 
     Attributes:
-        models: The compared models, such as `Run models and Registry models`.
+        models: Names of the compared models, such as `Run models and Registry models`.
         difference: The difference.
     """
 
@@ -47,12 +47,15 @@ class LabeledDifference:
 
 
 def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
-    """Sort like the annotations: decisive differences first, rewritten files last."""
+    """Return the differences sorted by importance, as in the annotations. Rewritten files come last.
+
+    A rewritten file differs only in what MLflow or its format changes when it saves the same model again.
+    """
     return sorted(differences, key=lambda labeled: rank(labeled.difference))
 
 
 def first_differences(differences: Sequence[LabeledDifference], markdown: Markdown) -> list[str]:
-    """Return a table of the first sorted differences and their explanations, as sections."""
+    """Return Markdown sections about the first 8 of the sorted differences: a table, then each explanation."""
     if not differences:
         return []
     shown = differences[:MAX_SHOWN]
@@ -63,9 +66,9 @@ def first_differences(differences: Sequence[LabeledDifference], markdown: Markdo
 
 
 def all_differences(differences: Sequence[LabeledDifference], markdown: Markdown, max_bytes: int) -> list[str]:
-    """Return one row for each sorted difference, in at most `max_bytes`.
+    """Return Markdown sections with a table of the first 500 of the sorted differences, in at most `max_bytes`.
 
-    The list is empty if `first_differences` already shows every difference.
+    The result is empty if `first_differences` already shows every difference.
     """
     if len(differences) <= MAX_SHOWN:
         return []
@@ -133,7 +136,7 @@ def _explained_meaning(explanation: Explanation) -> str:
 
 
 def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown) -> Iterator[str]:
-    """Yield a collapsible section for each explained difference, up to a limit in bytes."""
+    """Yield a collapsible section for each difference that has an explanation, up to 128 KiB in total."""
     remaining = _MAX_EXPLANATION_BYTES
     for labeled in differences:
         section = _explanation(labeled, markdown)
@@ -178,7 +181,7 @@ def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markd
 
 
 def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdown) -> str:
-    """Return a table of the fields. It has a column for their meanings if any field has one."""
+    """Return a table of at most 15 fields. It has a column for meanings if any field has a meaning."""
     if not fields:
         return ""
     has_meanings = any(field.meaning for field in fields)
@@ -199,7 +202,10 @@ def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdow
 
 
 def _rewritten_fields(part: str, fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown) -> str:
-    """Return a table of the fields; collapsible unless these are all the fields that differ."""
+    """Return a table of at most 15 rewritten fields. The table is collapsible unless only rewritten fields differ.
+
+    MLflow or a file format changes a rewritten field whenever the same model is saved again.
+    """
     if not fields:
         return ""
     head = (part, "First model", "Second model", "Rewritten anyway")

@@ -10,7 +10,7 @@ import re
 
 _MAX_LOG_LINE = 4_000
 # Any character outside this set can have a meaning in Markdown or HTML, so it becomes a numeric character reference.
-# So does the dot after "www", which GitHub turns into a link.
+# The dot after "www" becomes one too, because GitHub would turn the text into a link.
 _HTML = re.compile(r"[^0-9A-Za-z ,.'()/\u00a1-\ud7ff\ue000-\U0010ffff-]|(?<=www)\.", re.IGNORECASE)
 _MERMAID = re.compile(r"[^0-9A-Za-z ,/\u00a1-\ud7ff\ue000-\U0010ffff]")
 
@@ -50,7 +50,7 @@ def command_property(text: str) -> str:
 
 
 def html_text(text: str) -> str:
-    """Escape text for HTML inside Markdown: no character keeps a meaning in either."""
+    """Escape text so that none of its characters has a special meaning in Markdown or HTML."""
     return _HTML.sub(lambda match: f"&#{ord(match[0])};", one_line(text))
 
 
@@ -68,7 +68,7 @@ def fenced(lines: list[str], language: str = "") -> str:
 
 
 def truncate_middle(text: str, max_length: int) -> str:
-    """Shorten the text to `max_length` characters by an ellipsis in its middle, since both ends of a path matter.
+    """Return the text with at most `max_length` characters. "…" replaces the middle, since both ends of a path matter.
 
     >>> truncate_middle("models/wine/model.pkl", 11)
     'model…l.pkl'

@@ -1,4 +1,4 @@
-"""The step's inputs: their names, their validation and the request that they make."""
+"""The step's inputs: their names, their validation and their conversion to a request."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ INPUTS = (
     Input("report-file"),
     Input("verbose"),
 )
-# Not among the report's options: a secret, and values that the report has elsewhere.
+# Inputs that the report does not list as options: one is a secret, and the report has the others elsewhere.
 _NOT_REPORTED = frozenset({"command", "config", "databricks-profiles", "fail-on-difference", "verbose"})
 _NOT_FOR_COMPARE = "In a comparison, the config sets this for each tracking server."
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -96,24 +96,24 @@ class Inputs:
 
     @property
     def command(self) -> str:
-        """The command: the input of this name, otherwise derived from the other inputs."""
+        """The input `command`. If it is unset: `compare` if a compare file is given, otherwise `check`."""
         if self["command"]:
             return self["command"]
         return "compare" if self["config"] or self["config-file"] else "check"
 
     @property
     def is_verbose(self) -> bool:
-        """Whether to log the details of an error; also true for an invalid value."""
+        """Whether to log the details of an error. An invalid value counts as true."""
         return self["verbose"] not in {"", *_FALSE}
 
     @property
     def fails_on_difference(self) -> bool:
-        """Whether a difference fails the step; also true for an invalid value."""
+        """Whether a difference fails the step. An invalid value counts as true."""
         return self["fail-on-difference"] not in _FALSE
 
     @property
     def report_file(self) -> Path:
-        """The path of the report: the default if the input is unset or outside the workspace."""
+        """The path of the report. It is the default path if the input is unset or outside the workspace."""
         try:
             return self._workspace_path("report-file") or Path(DEFAULT_REPORT)
         except InputError:
@@ -125,12 +125,12 @@ class Inputs:
         return Path(self["config-file"]) if self["config-file"] else None
 
     def options(self) -> dict[str, object]:
-        """Return the options for the report, under their names on the command line."""
+        """Return the report's options: values by the names that the command line has for them, None if unset."""
         names = (item.name for item in INPUTS if item.command in {"", self.command} and item.name not in _NOT_REPORTED)
         return {name.replace("-", "_"): self[name] or None for name in names}
 
     def request(self) -> Request:
-        """Return the request.
+        """Return the request that the inputs describe.
 
         Raises:
             InputError: An input is unknown, missing, malformed or contradicts another.
@@ -217,14 +217,21 @@ class Inputs:
             raise InputError(f"The input {name!r} is {self[name]!r}.", f"Set it to {' or '.join(choices)}.") from error
 
     def _boolean(self, name: str) -> bool | None:
-        """Read a boolean by YAML 1.2, like the Actions toolkit: `yes` and `1` are errors. None for an unset input."""
+        """Return the value of a boolean input, None if it is unset.
+
+        The valid spellings are those of the Actions toolkit, which follows YAML 1.2: `yes` and `1` are errors.
+        """
         value = self[name]
         if value and value not in _TRUE | _FALSE:
             raise InputError(f"The input {name!r} is {value!r}, which is not a boolean.", "Set it to true or false.")
         return value in _TRUE if value else None
 
     def _workspace_path(self, name: str) -> Path | None:
-        """Read a path, and reject one outside the workspace and `RUNNER_TEMP`, since the job could not reach it."""
+        """Return the path in an input, None if it is unset.
+
+        Raises:
+            InputError: The path is outside the workspace and `RUNNER_TEMP`, where other steps could not reach it.
+        """
         if not self[name]:
             return None
         path = Path(self[name])
@@ -242,7 +249,7 @@ _OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(item.name for item in INPUTS
 
 
 def with_input_names(text: str) -> str:
-    """Replace the options in a message of the command line by inputs.
+    """Return a message in which the names of command-line options are replaced by the names of inputs.
 
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'

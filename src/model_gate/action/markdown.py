@@ -23,15 +23,15 @@ class Markdown:
     redactor: Redactor
 
     def text(self, text: str, max_length: int = _MAX_TEXT) -> str:
-        """Format a sentence."""
+        """Return the text as Markdown, shortened to `max_length` characters before it is escaped."""
         return html_text(truncate_middle(self.redactor.text(text), max_length))
 
     def cell(self, text: str) -> str:
-        """Format text for a table cell."""
+        """Return the text as the content of a table cell, shortened to 160 characters."""
         return self.text(text, _MAX_CELL)
 
     def code(self, text: str, max_length: int = _MAX_CELL) -> str:
-        """Format a name, path or value in a code font; "" for no text."""
+        """Return a name, path or value in a code font; "" if `text` is empty."""
         return f"<code>{self.text(text, max_length)}</code>" if text else ""
 
 
@@ -51,7 +51,7 @@ def collapsible(title: str, sections: Iterable[str]) -> str:
 
 
 def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str) -> str:
-    """Return a table; `alignment` has one letter for each column, `l` or `r`."""
+    """Return a Markdown table. `alignment` has a letter for each column: `l` for left or `r` for right."""
     ruler = ("--:" if letter == "r" else "---" for letter in alignment)
     return "\n".join([table_row(head), table_row(tuple(ruler)), *(table_row(cells) for cells in rows)])
 

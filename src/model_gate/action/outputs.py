@@ -22,7 +22,8 @@ OUTPUTS = (
     "report-file",
 )
 
-# Written first, so that a killed step has not passed. The runner takes the last value of each output.
+# Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
+# output.
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 

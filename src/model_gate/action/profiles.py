@@ -1,4 +1,4 @@
-"""The text of a `.databrickscfg` in the input `databricks-profiles`: its secret values."""
+"""Validates the input `databricks-profiles`, the text of a `.databrickscfg`, and finds its secret values."""
 
 from __future__ import annotations
 
@@ -39,7 +39,10 @@ _INPUT = "The input 'databricks-profiles'"
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Return the values that nobody may see, each line on its own; of a text that cannot be parsed, every line."""
+    """Return every line of every secret value in the text of a `.databrickscfg`.
+
+    If the text cannot be parsed, every line counts as a secret.
+    """
     try:
         profiles = parse_profiles(text, _INPUT)
     except InputError:
@@ -53,13 +56,13 @@ def _lines(texts: Iterable[str]) -> tuple[str, ...]:
 
 
 def _value_in(line: str) -> str:
-    """Return what may be the value in a line of a text that cannot be parsed, "" if its name is public."""
+    """Return the part of a line after the first `=` or `:`, "" if the name before it is the name of a public field."""
     name, *value = re.split("[=:]", line, maxsplit=1)
     return "" if name.strip().lower() in _PUBLIC_KEYS else "".join(value)
 
 
 def require_profiles(text: str) -> None:
-    """Require that a text can be used as a `.databrickscfg`.
+    """Raise an error if a text cannot be used as a `.databrickscfg`.
 
     Raises:
         InputError: The text cannot be parsed, or has no profile. The message contains no value.

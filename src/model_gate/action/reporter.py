@@ -30,7 +30,7 @@ _MAX_PATH = 500
 
 
 class WorkflowReporter:
-    """Presents progress and the result to a workflow. All text in the log passes through `log_text`."""
+    """Presents progress and the result to a workflow. `log_text` escapes all text in the log."""
 
     def __init__(self, inputs: Inputs, environment: Mapping[str, str]) -> None:
         self._inputs = inputs
@@ -39,7 +39,7 @@ class WorkflowReporter:
         self._masked: set[str] = set()
 
     def begin(self) -> None:
-        """Write the outputs of an error, which stay in force if the step is killed.
+        """Write the outputs of a step that failed. They remain in effect if the step is killed.
 
         Raises:
             StorageError: The outputs cannot be written.
@@ -52,7 +52,7 @@ class WorkflowReporter:
         yield LogProgress()
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
-        """Mask the secrets in this step and all later ones."""
+        """Make the runner mask the secrets in the logs of this step and of all later steps."""
         for secret in secrets:
             # The runner masks a multi-line secret as a whole and line by line.
             if secret.strip() and secret not in self._masked:
@@ -62,7 +62,7 @@ class WorkflowReporter:
     def show_result(self, result: CommandResult) -> None:
         """Write outputs, log, annotations and summary.
 
-        The outputs are first, since later steps rely on them.
+        The outputs are written first, because later steps rely on them.
 
         Raises:
             StorageError: The outputs or the summary cannot be written.

@@ -21,10 +21,10 @@ from model_gate.sources.worker_process import WorkerProcess
 
 
 def run_step(process: WorkerProcess | None = None) -> int:
-    """Run the command that the step's inputs describe; return the exit code.
+    """Run the command that the step's inputs describe, and return the exit code.
 
     Args:
-        process: A worker process that was started in advance.
+        process: A worker process that was started in advance; None to start one when the gate needs it.
     """
     inputs = Inputs(os.environ)
     reporter = WorkflowReporter(inputs, os.environ)

@@ -129,7 +129,10 @@ def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: M
 
 
 def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
-    """Return each comparison once, with its names: two if the run models are also the registry models."""
+    """Return each comparison once, with all its names.
+
+    A comparison has two names if the run models are also the registry models.
+    """
     groups: dict[int, tuple[list[str], Comparison]] = {}
     for name, comparison in outcome.comparisons.items():
         groups.setdefault(id(comparison), ([], comparison))[0].append(name)
@@ -148,7 +151,10 @@ def _differences(outcome: Outcome) -> list[LabeledDifference]:
 
 
 def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
-    """Return a table of the paths that the compare file ignores, equal ones too; different ones first."""
+    """Return Markdown sections with a table of at most 8 ignored paths; an empty list if no path is ignored.
+
+    Paths that differ come before paths that are equal or were not compared.
+    """
     words = {True: "equal", False: "different", None: "not compared"}
     rows = [
         (markdown.code(printable(ignored.path)), words[ignored.equals], markdown.code(ignored.pattern))

@@ -1,6 +1,6 @@
-r"""SHA-256 of files and of trees, for people. Digests never decide whether models are equal.
+r"""Computes the SHA-256 of files and of directory trees for the report. The verdict does not depend on these digests.
 
-This command of coreutils computes the digest of a tree:
+This shell command prints the digest of the tree in the current directory:
 `find -L . -type f -printf '%P\0' | xargs -0 sha256sum -- | LC_ALL=C sort | sha256sum`
 """
 
@@ -11,7 +11,7 @@ import os
 from collections.abc import Mapping
 
 _FIRST_BYTES = 32 * 1024
-# sha256sum escapes these characters in file names, so that each file has one line.
+# sha256sum escapes these characters in file names, so that its output has one line for each file.
 _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
 
 
@@ -21,7 +21,7 @@ def file_digest(path: str) -> str:
     Raises:
         OSError: The file cannot be read.
     """
-    # Most files of a large tree are small, and creating a file object takes longer than hashing them.
+    # Creating a file object takes longer than hashing a small file, and most files of a large tree are small.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         content = os.read(descriptor, _FIRST_BYTES)
@@ -36,13 +36,15 @@ def file_digest(path: str) -> str:
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:
-    """Return the SHA-256, in hex, over the sorted `sha256sum` lines of files.
+    """Return the SHA-256 of a directory tree, in hex.
+
+    The digest covers the sorted lines that `sha256sum` prints for the files of the tree.
 
     Args:
-        digests: Digest in hex by path relative to the tree.
+        digests: SHA-256 of each file in hex, by path relative to the root of the tree.
     """
     lines = [_line(path, digest) for path, digest in digests.items()]
-    # `sort` compares lines without their newline, which would sort after a tab in a file name.
+    # The newline is added after sorting, because `sort` ignores it. With it, a tab in a file name would come first.
     lines.sort()
     return hashlib.sha256(b"".join([line + b"\n" for line in lines])).hexdigest()
 

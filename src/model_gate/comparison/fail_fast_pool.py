@@ -10,15 +10,21 @@ _T = TypeVar("_T")
 
 
 class FailFastPool(ThreadPoolExecutor):
-    """An executor whose `with` block ends at once after an error: pending tasks are cancelled, running ones left."""
+    """A thread pool whose `with` block ends at once after an error.
+
+    Pending tasks are then cancelled. Running tasks continue in their threads.
+    """
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        # Running tasks end when the clients are closed. Waiting for them here could mean waiting for a dead host.
+        # A running task may wait for a host that does not respond. It ends when its client is closed.
         self.shutdown(wait=kind is None, cancel_futures=kind is not None)
 
 
 def results_of(futures: Iterable[Future[_T]]) -> list[_T]:
-    """Return all results in order, or raise the first exception without waiting for the other futures."""
+    """Return the results in the order of the futures.
+
+    If a future fails, its exception is raised at once, without waiting for the other futures.
+    """
     futures = list(futures)
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
     for future in done:

@@ -1,4 +1,7 @@
-"""Decides which files are fetched, which of them together, and in what order. This module does no I/O."""
+"""Plans a comparison: which files are fetched, which files are fetched together, and in what order.
+
+This module does no I/O.
+"""
 
 from __future__ import annotations
 
@@ -12,23 +15,29 @@ from model_gate.domain.pairing import Pair, Pairing
 from model_gate.explanation import is_worth_fetching
 from model_gate.sources.model_source import ModelSource
 
-# Smaller jobs are batched if all servers are near: their per-request overhead exceeds their transfer time. On a distant
-# server a batch would only delay its first file until its last file has arrived.
+# Smaller jobs are merged into batches if all servers have a low latency: the overhead of a request then exceeds the
+# transfer time of a small file. On a distant server, a batch only delays the comparison of its first file until its
+# last file has arrived.
 _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_JOBS = 16
-# Limit for files of one pair of models that are fetched only to explain their differences.
+# Maximum total size of the files that are fetched only to explain a difference, for one pair of models.
 _MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
 
 
 class SourceFile(NamedTuple):
-    """One file of one source."""
+    """A file of a model.
+
+    Attributes:
+        source: The source of the model.
+        path: Path relative to the model's root.
+    """
 
     source: ModelSource
     path: str
 
 
 class PendingPair(NamedTuple):
-    """A pair of files still to be compared, and the pair of models that it belongs to."""
+    """A pair of files that is not compared yet, with its pair of models."""
 
     model_pair: ModelPair
     pair: Pair
@@ -46,13 +55,13 @@ class PendingPair(NamedTuple):
 
 @dataclass(frozen=True)
 class Job:
-    """Pairs whose files are fetched together: pairs that share a file, so that it is fetched once, or small pairs.
+    """Pairs of files that are fetched together, because they share a file or because their files are small.
 
     Attributes:
-        pairs: The pairs.
-        size: Bytes to fetch.
-        is_local: Whether no file needs a transfer.
-        paths: Number of distinct paths of the pairs: how far progress advances when the job is done.
+        pairs: The pairs of files. They may belong to several pairs of models.
+        size: Total size of the files in bytes. A file that several pairs share counts once.
+        is_local: Whether all files can be read without a transfer.
+        paths: Number of distinct paths among the pairs. Progress advances by this number when the job is done.
     """
 
     pairs: list[PendingPair]
@@ -61,24 +70,24 @@ class Job:
     paths: int = 1
 
     def file_sizes(self) -> dict[SourceFile, int]:
-        """Return the size in bytes of every file that the pairs need, each file once."""
+        """Return the listed size in bytes of each file of the pairs."""
         return _file_sizes(self.pairs)
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens to each pair of files.
+    """The pairs of files to fetch, and the pairs of files to compare without a fetch.
 
     Attributes:
-        jobs: Pairs to fetch and compare, the largest job first, so that the last jobs to finish are small.
-        unfetched: Pairs that are compared by their listed sizes only.
+        jobs: Jobs for the pairs to fetch. The largest job comes first, so that the last jobs take little time.
+        unfetched: Pairs that are compared only by their listed sizes.
     """
 
     jobs: list[Job]
     unfetched: list[PendingPair]
 
     def bytes_by_model(self) -> dict[str, int]:
-        """Return the bytes to transfer, by the name of the model. Local models are absent."""
+        """Return the number of bytes to transfer by the name of the model. Local models have no entry."""
         sizes: dict[str, int] = defaultdict(int)
         for job in self.jobs:
             if job.is_local:
@@ -90,10 +99,10 @@ class Plan:
 
 
 def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
-    """Decide which pairs of files are fetched.
+    """Return the plan for comparing pairs of models.
 
-    If the listings prove that two models differ, only files that explain the difference are fetched. Local files are
-    always compared.
+    If the listings prove that two models differ, only files that can explain the difference are fetched. If both
+    models are local, all their files are compared.
     """
     fetched: dict[str, list[PendingPair]] = defaultdict(list)
     unfetched: list[PendingPair] = []
@@ -111,7 +120,10 @@ def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
 
 
 def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Merge small jobs, a fixed number at a time. Other jobs stay as they are and keep their order."""
+    """Merge jobs of less than 128 KiB, 16 jobs at a time.
+
+    Larger jobs are returned unchanged and in the same order.
+    """
     small: list[Job] = []
     for job in jobs:
         if job.size >= _BATCHED_BELOW_BYTES:
@@ -126,7 +138,10 @@ def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
 
 
 def _explained_pairs(pairing: Pairing) -> set[Pair]:
-    """Return the pairs that are fetched for their explanation although the listings prove a difference."""
+    """Return the pairs of files to fetch only to explain a difference that the listings prove already.
+
+    The total size of their files is at most 64 MiB.
+    """
     chosen: set[Pair] = set()
     size = 0
     for pair in pairing.pairs:
@@ -144,7 +159,7 @@ def _job(pairs: list[PendingPair]) -> Job:
     if len(pairs) == 1:
         model_pair, pair = pairs[0]
         if model_pair.left.source is not model_pair.right.source:
-            # Most jobs are of this kind, and adding two sizes is the fastest way.
+            # Most jobs have one pair of files. Adding the two sizes is faster than calling `_file_sizes`.
             return Job(pairs, (pair.left_size or 0) + (pair.right_size or 0), model_pair.is_local)
     return Job(pairs, sum(_file_sizes(pairs).values()), all(pending.model_pair.is_local for pending in pairs))
 

@@ -7,23 +7,26 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Receives the progress of a gate. Every method may be called from any thread."""
+    """Receives the progress of a comparison. Its methods may be called from any thread."""
 
     def listing(self, name: str, files: int) -> None:
-        """Report the number of files of a model found so far."""
+        """Report that `files` files of the model `name` have been listed so far."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Report the number of pairs of files to compare, and the bytes to fetch by name of the model."""
+        """Report the number of files to compare, and the number of bytes to fetch by the name of the model.
+
+        A path that occurs in several pairs of models counts once.
+        """
 
     def received(self, name: str, size: int) -> None:
-        """Report that `size` more bytes of a model have arrived."""
+        """Report that `size` more bytes of the model `name` have arrived."""
 
     def advance(self, files: int) -> None:
-        """Report that `files` more pairs of files are compared."""
+        """Report that `files` more files have been compared, counted as in `begin`."""
 
 
 class NoProgress:
-    """Discards all progress."""
+    """An implementation of `Progress` that ignores all reports."""
 
     def listing(self, name: str, files: int) -> None:
         """Do nothing."""

@@ -1,4 +1,8 @@
-"""Fetches files, limits what is in progress at once, and compares each pair as soon as both halves have arrived."""
+"""Fetches and compares the files of pairs of models.
+
+Each pair of files is compared as soon as both files have arrived. The number and the total size of the files in
+progress are limited.
+"""
 
 from __future__ import annotations
 
@@ -21,15 +25,16 @@ from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.explanation import Explainer
 from model_gate.sources.model_source import ModelSource
 
-# Disk in use stays below MAX_LARGE_PAIRS times the largest pair, and below MAX_BYTES_IN_PROGRESS unless one pair alone
-# is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files keep the connections busy.
+# The files in progress take at most MAX_LARGE_PAIRS times the size of the largest job on the disk, and at most
+# MAX_BYTES_IN_PROGRESS unless one job alone is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files
+# keep the connections busy.
 MAX_LARGE_PAIRS = 8
 MAX_BYTES_IN_PROGRESS = 2 * 1024**3
 _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
 _MAX_PAIRS_IN_PROGRESS = 64
-# Comparing and hashing release the interpreter lock, reading small files does not.
+# Threads compare and hash in parallel, because both release the interpreter lock. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
-# Comparing a smaller local pair takes less time than handing it to another thread.
+# Handing a smaller local job to another thread takes longer than comparing its files.
 _LOCAL_SMALL_BYTES = 1024 * 1024
 
 ComparerFactory = Callable[[Sequence[SmallPair | None]], SmallFileComparer]
@@ -41,17 +46,20 @@ def compare_files(
     is_enough: Callable[[FileComparison], bool] = lambda _: False,
     start_comparer: ComparerFactory = start_comparer,
 ) -> dict[ModelPair, list[FileComparison]]:
-    """Return the file comparisons of every pair of models, in no particular order.
+    """Compare the files of each pair of models.
 
-    If the listings prove that two models differ, their files are fetched only to explain the difference, unless they
-    are local.
+    If the listings prove that two models differ, files are fetched only to explain the difference. If both models are
+    local, all their files are compared.
 
     Args:
         model_pairs: The pairs of models.
-        progress: Receives what is fetched and compared.
-        is_enough: Whether a file comparison settles the verdict of its models. Their pairs that have not been started
-            are then compared by their listed sizes only.
-        start_comparer: Starts the comparer of small local files.
+        progress: Receives the progress of the fetches and comparisons.
+        is_enough: Returns whether a file comparison settles the verdict of its pair of models. Pairs of files of these
+            models that have not been started are then compared only by their listed sizes.
+        start_comparer: Returns the comparer for the small files of local models.
+
+    Returns:
+        The file comparisons of each pair of models, in no particular order.
 
     Raises:
         ModelGateError: A transfer failed, or a file could not be read.
@@ -68,7 +76,7 @@ def compare_files(
 
 
 class _ComparedPair(NamedTuple):
-    """A file comparison, and the pair of models that it belongs to."""
+    """A file comparison with its pair of models."""
 
     model_pair: ModelPair
     comparison: FileComparison
@@ -76,7 +84,7 @@ class _ComparedPair(NamedTuple):
 
 @dataclass(frozen=True)
 class _FinishedJob:
-    """A job whose pairs are compared, or whose transfer failed."""
+    """A finished job. `result` holds the comparisons of its pairs, or the error of a failed transfer."""
 
     job: Job
     result: Future[list[_ComparedPair]]
@@ -84,22 +92,22 @@ class _FinishedJob:
 
 @dataclass
 class _Countdown:
-    """Counts the fetches of a job that have not finished. Threads of several clients count."""
+    """The number of unfinished fetches of a job. Threads of several clients count it down."""
 
     remaining: int
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def is_last(self) -> bool:
-        """Count one finished fetch, and return whether it was the last."""
+        """Count a finished fetch, and return whether it was the last fetch of the job."""
         with self.lock:
             self.remaining -= 1
             return not self.remaining
 
 
 class _JobRunner:
-    """Runs jobs: fetches their files, compares their pairs and releases the files.
+    """Runs jobs: fetches their files, compares the pairs of files and releases the files.
 
-    Only the thread that calls `run` changes the state. Other threads report finished jobs through a queue.
+    Only the thread that calls `run` changes the attributes. Other threads put finished jobs into a queue.
     """
 
     def __init__(
@@ -113,7 +121,7 @@ class _JobRunner:
         self._finished: SimpleQueue[_FinishedJob] = SimpleQueue()
 
     def run(self, jobs: Iterable[Job], batches_small_jobs: bool) -> list[_ComparedPair]:
-        """Run all jobs and return the comparisons of all their pairs."""
+        """Run all jobs and return the comparisons of all pairs of files."""
         small: list[Job] = []
         other: list[Job] = []
         for job in jobs:
@@ -126,7 +134,11 @@ class _JobRunner:
         return compared
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
-        """Run jobs in order. A comparer finds equal pairs many at a time, and most pairs are equal."""
+        """Run small local jobs in order.
+
+        The comparer finds equal pairs many at a time, which saves time because most pairs are equal. Other pairs are
+        compared one at a time.
+        """
         compared: list[_ComparedPair] = []
         small_pairs = [_small_pair(job) for job in jobs]
         with self._start_comparer(small_pairs) as comparer:
@@ -160,7 +172,7 @@ class _JobRunner:
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
-        """Note which pairs of models are settled, and return the comparisons."""
+        """Return the comparisons, and record the pairs of models whose verdict they settle."""
         for model_pair, comparison in compared:
             if self._is_enough(comparison):
                 self._settled.add(model_pair)
@@ -174,13 +186,13 @@ class _JobRunner:
         return [_ComparedPair(model_pair, compare_sizes(pair)) for model_pair, pair in job.pairs]
 
     def _start(self, job: Job, pool: ThreadPoolExecutor) -> None:
-        """Begin to fetch the files of a job; the pool compares its pairs when all files have arrived."""
+        """Begin to fetch the files of a job. The pool compares the pairs after all files of the job have arrived."""
         fetches = self._begin_fetches(job)
         countdown = _Countdown(len(fetches))
 
         def on_fetched(fetch: Future[dict[str, str]]) -> None:
             if error := fetch.exception():
-                # One file that fails is enough: no pair of the job is compared.
+                # One failed fetch fails the whole job: none of its pairs is compared.
                 failed: Future[list[_ComparedPair]] = Future()
                 failed.set_exception(error)
                 self._finished.put(_FinishedJob(job, failed))
@@ -196,7 +208,7 @@ class _JobRunner:
             fetch.add_done_callback(on_fetched)
 
     def _begin_fetches(self, job: Job) -> dict[ModelSource, Future[dict[str, str]]]:
-        """Begin to fetch all files of a job, with one request for each source."""
+        """Begin to fetch all files of a job, with one request to each source. Return one future for each source."""
         sizes_by_source: dict[ModelSource, dict[str, int]] = {}
         for (source, path), size in job.file_sizes().items():
             sizes_by_source.setdefault(source, {})[path] = size
@@ -213,12 +225,12 @@ class _JobRunner:
             self._progress.received(source.name, count)
 
         fetch = source.begin_fetch(sizes, on_bytes)
-        # Some stores do not report progress, so the rest is reported at the end.
+        # Some artifact stores report no progress, so the remaining bytes are reported at the end.
         fetch.add_done_callback(lambda _: self._progress.received(source.name, sum(sizes.values()) - reported))
         return fetch
 
     def _compare(self, job: Job, files: Mapping[SourceFile, str]) -> list[_ComparedPair]:
-        """Compare the pairs of a job by their local files, then release these."""
+        """Compare the pairs of a job, then release the local files. `files` holds the local path of each file."""
         compared: list[_ComparedPair] = []
         for pending in job.pairs:
             left = None if pending.left is None else files[pending.left]
@@ -232,7 +244,10 @@ class _JobRunner:
 
 
 def _small_pair(job: Job) -> SmallPair | None:
-    """Return the files of a job if they may be equal, None if they need another comparison."""
+    """Return the local paths and the size of a job's two files, None if the small-file comparer cannot compare them.
+
+    The comparer needs a job of exactly one pair, with two local files of the same listed size.
+    """
     model_pair, pair = job.pairs[0]
     if len(job.pairs) > 1 or pair.left is None or pair.right is None or pair.left_size != pair.right_size:
         return None
@@ -242,12 +257,12 @@ def _small_pair(job: Job) -> SmallPair | None:
 
 
 def _max_bytes_in_progress(largest: int) -> int:
-    """Return the limit for bytes in progress if the largest job has `largest` bytes."""
+    """Return the maximum number of bytes in progress for jobs of at most `largest` bytes."""
     return max(largest, min(MAX_BYTES_IN_PROGRESS, max(MAX_LARGE_PAIRS * largest, _MIN_BYTES_IN_PROGRESS)))
 
 
 def _local_files(fetches: Mapping[ModelSource, Future[dict[str, str]]]) -> dict[SourceFile, str]:
-    """Return the local files of fetches that have finished."""
+    """Return the local path of each file of finished fetches, or raise the error of a failed fetch."""
     return {
         SourceFile(source, path): file for source, fetch in fetches.items() for path, file in fetch.result().items()
     }

@@ -26,7 +26,7 @@ Print = Callable[[str], None]
 
 
 def run_demo(directory: Path, print_line: Print) -> None:
-    """Make two registries in `directory` and run a check and three compares on them.
+    """Make two registries in `directory`, run a check and three compares on them, and verify the verdicts.
 
     Raises:
         InputError: A package is not installed, or the directory holds files that no demo made.
@@ -45,7 +45,7 @@ def run_demo(directory: Path, print_line: Print) -> None:
 
 
 def require_packages() -> None:
-    """Require the packages of the extra `demo`.
+    """Raise an error if a package of the extra `demo` is missing.
 
     Raises:
         InputError: A package is not installed.
@@ -61,7 +61,7 @@ def require_packages() -> None:
 
 
 def make_registries(layout: Layout) -> Path:
-    """Make the registries and compare files; return the path of the file with a changed byte.
+    """Make the registries and the compare files. Return the path of the model file in which one byte was changed.
 
     A child process makes the registries, since this process never imports mlflow.
 
@@ -99,10 +99,10 @@ def _relative_to_cwd(path: Path) -> Path:
 
 
 def run_steps(steps: Sequence[Step], program: Program, print_line: Print) -> None:
-    """Print and run the command of each step.
+    """Print and run the command of each step, and compare its verdict with the expected one.
 
     Raises:
-        InternalError: A gate ended with an unexpected verdict.
+        InternalError: At least one gate ended with an unexpected verdict.
     """
     mismatches = []
     for number, step in enumerate(steps, start=1):

@@ -10,7 +10,7 @@ from model_gate.sources.storage import remove_tree
 
 MODEL = "Sklearn_Wine"
 ALIAS = "champion"
-# The versions of the model in production. Staging has only version 1.
+# Numbers of the model's versions in production. Staging has only version 1.
 PROMOTED, TAMPERED, LOGGED_AGAIN = "1", "2", "3"
 
 # This file marks a directory as the demo's, so that a directory of the user is never overwritten.
@@ -38,7 +38,7 @@ class DemoRegistry:
 
 @dataclass(frozen=True)
 class Layout:
-    """The layout of the demo's directory. With a relative directory, all paths are relative and commands stay short.
+    """Paths in the demo's directory. If the directory is relative, so are all paths, which keeps the commands short.
 
     Attributes:
         directory: The demo's directory.
@@ -70,10 +70,10 @@ class Layout:
         return self.directory / f"{name}.yaml"
 
     def prepare(self) -> None:
-        """Make the directory, and remove an earlier demo from it.
+        """Make the directory, and remove the files of an earlier demo from it.
 
         Raises:
-            InputError: The directory holds files that no demo made, or its path cannot be part of a database's URI.
+            InputError: The directory has files that no demo made, or its path cannot be part of a database URI.
             StorageError: The directory cannot be written.
         """
         if set("?#") & set(str(self.directory)):

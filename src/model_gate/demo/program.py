@@ -25,7 +25,7 @@ class Program:
 
     @classmethod
     def find(cls) -> Program:
-        """Find the shortest command for this interpreter's `model-gate` in the working directory."""
+        """Return the program with the shortest prefix that runs this interpreter's `model-gate` in this directory."""
         script = Path(sys.executable).parent / "model-gate"
         if not script.exists():
             return cls((sys.executable, "-m", "model_gate"))
@@ -41,7 +41,7 @@ class Program:
         return shlex.join((*self.prefix, *arguments))
 
     def run(self, arguments: Sequence[str]) -> int:
-        """Run the command with this process's standard streams; return its exit code."""
+        """Run the command with this process's standard streams, and return its exit code."""
         process = subprocess.Popen((*self.prefix, *arguments))
         try:
             return process.wait(_TIMEOUT_SECONDS)

@@ -1,4 +1,4 @@
-"""Makes the demo's two registries. A separate program, since it imports mlflow.
+"""Makes the demo's two registries. This is a separate program, because the demo's own process never imports mlflow.
 
 `python -m model_gate.demo.registries STAGING_DB STAGING_ARTIFACTS PRODUCTION_DB PRODUCTION_ARTIFACTS`
 """
@@ -39,7 +39,7 @@ class _TrackingServer:
 
 
 def main(staging_db: Path, staging_artifacts: Path, production_db: Path, production_artifacts: Path) -> Path:
-    """Make both registries; return the path of the file in production with a changed byte."""
+    """Make both registries. Return the path of the model file in production in which one byte was changed."""
     _make_databases(staging_db, production_db)
     staging = _open(staging_db, staging_artifacts)
     production = _open(production_db, production_artifacts)
@@ -96,7 +96,7 @@ def _exported_files(server: _TrackingServer) -> Iterator[Path]:
 
 
 def _import(server: _TrackingServer, files: Path) -> Path:
-    """Upload the files to a new run and register them as the next version; return their directory."""
+    """Upload the files to a new run and register them as the next version. Return the directory of the new version."""
     run = server.client.create_run(server.experiment_id, run_name="promote")
     server.client.log_artifacts(run.info.run_id, str(files), _ARTIFACT)
     server.client.set_terminated(run.info.run_id)

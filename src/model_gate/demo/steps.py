@@ -31,7 +31,7 @@ class Expected:
     same_location: bool = False
 
     def mismatch(self, exit_code: int, report: Mapping[str, Any]) -> str:
-        """Describe how the report differs from the expected verdict; "" if it does not."""
+        """Return how the exit code and the report differ from the expected verdict, "" if they do not differ."""
         comparisons = [report[name] for name in ComparisonName if name in report]
         differences = {tuple(entry["path"] for entry in comparison["differences"]) for comparison in comparisons}
         values = {
@@ -56,7 +56,7 @@ class Step:
 
     Attributes:
         title: The question that the gate answers.
-        description: The history of the models, in lines.
+        description: Lines of text that describe how the compared models were made.
         arguments: The arguments of `model-gate`.
         report: Path of the report.
         expected: The expected verdict.
@@ -70,7 +70,7 @@ class Step:
 
 
 def steps_at(layout: Layout, tampered: Path) -> tuple[Step, ...]:
-    """Return the four steps. `tampered` is the path of the file with a changed byte."""
+    """Return the four steps. `tampered` is the path of the model file in which one byte was changed."""
     return (
         Step(
             "A check: is the registry's own copy what the run logged?",

@@ -1,4 +1,4 @@
-"""One difference between two models: plain data."""
+"""A difference between two models, as plain data."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class DifferenceKind(StrEnum):
 
 
 class FileType(StrEnum):
-    """Type of a path that is a file in one model and a directory in the other."""
+    """Type of a path in one model. Used for a path that is a file in one model and a directory in the other."""
 
     FILE = "file"
     DIRECTORY = "directory"
@@ -30,8 +30,8 @@ class FieldChange:
         field: Path or name of the part, as in `flavors.sklearn.sklearn_version`.
         left: The left value as short text, None if the left file does not have the part.
         right: The right value as short text, None if the right file does not have the part.
-        rewrite_reason: Why the part changes whenever the same model is saved again, "" if it does not.
-        meaning: What the change means, "" if the values are clear.
+        rewrite_reason: Why the part changes whenever the same model is saved again, "" if saving does not change it.
+        meaning: What the change means for the model, "" if the two values are clear without an explanation.
     """
 
     field: str
@@ -43,16 +43,18 @@ class FieldChange:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Explanation of a difference in content.
+    """Explanation of the different contents of two files.
+
+    A rewrite is a change that MLflow or a file format makes when the same model is saved again.
 
     Attributes:
         kind: How the files were read: `MLmodel`, `packages`, `JSON`, `text`, `pickle`, `bytes`, …
         summary: The difference in one phrase.
-        fields: The first parts that differ.
-        lines: For text, a unified diff without its header.
-        is_cut: Whether parts or lines were left out.
-        note: Why the files could not be read as their own kind, "" if they could.
-        rewrite_reason: Why the whole difference comes from saving the same model again, "" if it does not or may not.
+        fields: The parts that differ, at most 40 of them.
+        lines: For text, at most 20 lines of a unified diff without its header.
+        is_cut: Whether some of the parts or lines are missing here.
+        note: Why the files could not be read as the kind that their name suggests, "" if they could.
+        rewrite_reason: Why the whole difference is a rewrite, "" if it is not known to be one.
     """
 
     kind: str = "bytes"
@@ -68,19 +70,21 @@ class Explanation:
 class Difference:
     """A path at which two models differ.
 
+    A rewrite is a change that MLflow or a file format makes when the same model is saved again. A native model is the
+    file or directory inside the MLflow model that the user compares instead of the whole model.
+
     Attributes:
         path: Path relative to the model's root; bytes that are not UTF-8 are surrogates.
         kind: How the path differs.
         left_size: Bytes of the left file, None if there is no left file.
         right_size: Bytes of the right file, None if there is no right file.
-        left_type: For kind `type` only.
-        right_type: For kind `type` only.
+        left_type: For kind `type`, what the path is in the left model; otherwise None.
+        right_type: For kind `type`, what the path is in the right model; otherwise None.
         offset: For kind `content`, the first byte that differs, counted from 0; None if the sizes differ and the files
             were not fetched.
-        rewrite_reason: Why the difference comes from saving the same model again, "" if it does not or may not.
-        explanation: For kind `content`, if both files were fetched.
-        is_native: Whether the path belongs to the compared model; False for the rest of the MLflow model, beside a
-            native model.
+        rewrite_reason: Why the difference is a rewrite, "" if it is not known to be one.
+        explanation: The explanation of the contents, for kind `content` if both files were fetched; otherwise None.
+        is_native: False if a native model is compared and the path is outside of it; otherwise True.
         ignored_by: The `ignore` glob that matches the path, "" if none does.
     """
 
@@ -98,5 +102,5 @@ class Difference:
 
     @property
     def decides(self) -> bool:
-        """Whether the difference makes the models differ."""
+        """Whether the difference affects the verdict."""
         return self.is_native and not self.ignored_by

@@ -1,12 +1,13 @@
-"""Tracking servers as values: address, login and identity."""
+"""Tracking servers as plain data: kind of access, address and login."""
 
 from __future__ import annotations
 
 import base64
+import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gate.errors import InputError
 
@@ -42,14 +43,14 @@ class Host:
 
     @property
     def secrets(self) -> tuple[str, ...]:
-        """Texts that must not be printed or written."""
+        """Texts of the login that must not be printed or written, such as the password."""
         if self.workspace is not None:
             return self.workspace.secrets
-        if not self.password:
-            return ()
-        user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
-        basic = base64.b64encode(user_info).decode()
-        return (self.password, basic)
+        found = [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
+        if self.password:
+            user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
+            found += [self.password, base64.b64encode(user_info).decode()]
+        return tuple(found)
 
     @property
     def is_local(self) -> bool:
@@ -78,14 +79,15 @@ class Host:
         return self if self.local_path is None else replace(self, uri="")
 
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
-        """Return this server with its registry set to the registry of a model.
+        """Return a copy of this server with the registry that holds a model; the server itself if it has one registry.
 
         Args:
-            model: The registered model's name, which selects the registry.
-            registry: A registry that overrides the selection.
+            model: The registered model's name.
+            registry: The registry that the user named; None to select it by the model's name (`registry_of`).
 
         Raises:
-            InputError: The name does not fit the registry, or the server has only one registry.
+            InputError: The model's name does not fit the registry, or `registry` is set although the server has only
+                one registry.
         """
         if self.workspace is None:
             if registry is not None:
@@ -95,9 +97,10 @@ class Host:
         return replace(self, workspace=replace(self.workspace, registry=kind))
 
     def authority(self, uri: str) -> str:
-        """Return the scope in which `uri` is unique, for a URI that only this server can read.
+        """Return a text that identifies, together with `uri`, one location among all servers.
 
-        The scope is equal for two spellings of one server.
+        Another server may use an equal URI for another location. The text does not depend on how the user spells the
+        server's address.
         """
         if self.workspace is None:
             return self.address
@@ -106,6 +109,10 @@ class Host:
         return self.workspace.url
 
 
+# Keys of a URI's query whose values are credentials: passwords of databases, tokens, signatures of presigned URLs.
+CREDENTIAL_QUERY_KEY = (
+    r"(?i:[\w.-]*(?:passw(?:or)?d|pwd|passphrase|secret|token|signature|credential|api[-_]?key)[\w.-]*|\bsig\b)"
+)
 # SQLAlchemy: an absolute path follows, with its own slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
@@ -123,9 +130,9 @@ class WorkspaceLogin:
     """A Databricks workspace and its login.
 
     Attributes:
-        url: The workspace's address: equal for two profiles of one workspace.
-        fields: The login, under the field names of the Databricks SDK.
-        variables: Environment variables that the login also needs.
+        url: The workspace's address. All profiles of one workspace have the same address.
+        fields: Name and value of each field of the login. The names are those of the Databricks SDK.
+        variables: Name and value of each environment variable that the login also needs.
         secrets: Texts that must not be printed or written.
         registry: The selected registry; None until the model is known.
     """
@@ -138,7 +145,10 @@ class WorkspaceLogin:
 
 
 def registry_of(model: str, host_registry: RegistryKind | None, override: RegistryKind | None) -> RegistryKind:
-    """Return the registry that holds a model: the override, else the host's registry, else by the model's name.
+    """Return the Databricks registry that holds a model.
+
+    `override` has priority over `host_registry`. If both are None, a name of three levels (`catalog.schema.model`) is
+    in Unity Catalog, and any other name is in the workspace's registry.
 
     Raises:
         InputError: The registry is Unity Catalog, and the name does not have three levels.

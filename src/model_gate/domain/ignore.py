@@ -1,27 +1,23 @@
-"""Globs for paths that do not decide a verdict, relative to the MLflow model's root.
+"""Globs for paths that do not affect the verdict. A glob is relative to the MLflow model's root.
 
-The globs are this module's own, since libraries read `**` within a name and backslashes differently (`wcmatch`), or
-match at every depth (`pathspec`).
+This module matches the globs itself, because the available libraries have other rules: `wcmatch` treats backslashes
+and `**` within a name differently, and `pathspec` matches a glob at every depth.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 from model_gate.domain.model import MLMODEL
 from model_gate.errors import InputError
-
-# `**/` matches directories or nothing, `**` any text, `*` and `?` text without a slash.
-_PARTS = re.compile(r"\*\*/|\*\*|\*|\?|\[!?\]?[^\]]*\]|.", re.DOTALL)
-_WILDCARDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+from model_gate.formats.glob import Glob
 
 
 @dataclass(frozen=True)
 class Ignore:
-    """Globs for paths that do not decide. Their files are still fetched, compared and reported.
+    """Globs for paths that do not affect the verdict. The files at these paths are still compared and reported.
 
     >>> Ignore(("*.md", "notes/**")).pattern_for("notes/2024/plan.txt")
     'notes/**'
@@ -31,23 +27,22 @@ class Ignore:
 
     def pattern_for(self, *paths: str | None) -> str:
         """Return the first glob that matches one of the paths, "" if none does."""
-        for pattern, matches in self._matchers:
-            for path in paths:
-                if path is not None and matches(path):
-                    return pattern
+        for pattern, glob in self._globs:
+            # Both halves of a pair usually have the same path.
+            if any(path is not None and glob.matches(path) for path in dict.fromkeys(paths)):
+                return pattern
         return ""
 
     @cached_property
-    def _matchers(self) -> tuple[tuple[str, Callable[[str], object]], ...]:
-        """The globs, each with the match function of its regular expression: a model may have many files."""
-        return tuple((pattern, _expression(pattern).fullmatch) for pattern in self.patterns)
+    def _globs(self) -> tuple[tuple[str, Glob], ...]:
+        return tuple((pattern, Glob(pattern)) for pattern in self.patterns)
 
 
 NOTHING = Ignore()
 
 
 def checked_ignore(patterns: Iterable[str]) -> Ignore:
-    """Return globs as an `Ignore`, without duplicates.
+    """Validate globs, and return them as an `Ignore` without duplicates.
 
     Raises:
         InputError: A glob is not a relative path, or matches MLmodel.
@@ -60,22 +55,15 @@ def checked_ignore(patterns: Iterable[str]) -> Ignore:
                 f"The pattern {pattern!r} is not a path inside the MLflow model.",
                 "Give a glob relative to the model's root: README.md, notes/**, **/*.log.",
             )
-        if _expression(pattern).fullmatch(MLMODEL):
+        try:
+            glob = Glob(pattern)
+        except ValueError as error:
+            raise InputError(
+                f"The pattern {pattern!r} is not a glob: {error}.", "Write a class such as [0-9] or [!a-z]."
+            ) from error
+        if glob.matches(MLMODEL):
             raise InputError(
                 f"The pattern {pattern!r} would ignore {MLMODEL}, which says what the model is.",
                 "Name the files to ignore. What MLflow rewrites in MLmodel is allowed by `require: equivalent`.",
             )
     return ignore
-
-
-def _expression(pattern: str) -> re.Pattern[str]:
-    parts = []
-    for part in _PARTS.findall(pattern):
-        if part in _WILDCARDS:
-            parts.append(_WILDCARDS[part])
-        elif part.startswith("[") and len(part) > 2:
-            inside = part[1:-1].replace("\\", "\\\\").replace("[", "\\[")
-            parts.append(f"(?!/)[{'^' + inside[1:] if inside.startswith('!') else inside.replace('^', chr(92) + '^')}]")
-        else:
-            parts.append(re.escape(part))
-    return re.compile("".join(parts), re.DOTALL)

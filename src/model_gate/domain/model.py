@@ -9,7 +9,7 @@ from model_gate.domain.wording import first_names
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
-# More files mean a loop of links or a hostile listing, not a model.
+# A listing with more files comes from a loop of links or from a hostile server.
 MAX_FILES = 2_000_000
 
 
@@ -20,7 +20,7 @@ class Listing:
     Attributes:
         files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
             that are not UTF-8.
-        is_near: Whether the server answers with low latency.
+        is_near: Whether the server has a low latency.
     """
 
     files: Mapping[str, int]
@@ -56,10 +56,10 @@ class FileRequest:
 
 
 def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
-    """Reject a listing that is not a model. Otherwise two empty directories would be equal models.
+    """Raise an error if a listing is not a model. Without this check, two empty directories would be equal models.
 
     Args:
-        listing: The listing.
+        listing: The files at the URI.
         uri: The model's URI, for the message.
         mlmodel: Whether an MLmodel file is required at the root.
 
@@ -79,10 +79,10 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
 
 
 def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
-    """Reject a native model that does not exist.
+    """Raise an error if the native model does not exist. It is a file or directory inside the MLflow model.
 
     Raises:
-        ModelError: The model has no file or directory with that path; the remedy lists the existing ones.
+        ModelError: The model has no file or directory with that path. The remedy lists the paths at its top level.
     """
     if next(listing.native_files(native_model), None) is None:
         top = {path.partition("/")[0] + ("/" if "/" in path else "") for path in listing.files}

@@ -1,4 +1,4 @@
-"""Pairs the files of two listings: a pure decision about which file is compared with which."""
+"""Pairs the files of two listings: selects which left file is compared with which right file. No I/O."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Pair:
         right: The path in the right model, None if there is no right file.
         left_size: Bytes of the left file, None if there is no left file.
         right_size: Bytes of the right file, None if there is no right file.
-        is_native: Whether the file belongs to the compared model; False for the rest of the MLflow model, beside a
-            native model.
+        is_native: False if a native model (a part of the MLflow model) is compared and the file is outside of it;
+            otherwise True.
         ignored_by: An `ignore` glob that matches the file, "" if the file is not ignored.
     """
 
@@ -38,7 +38,7 @@ class Pair:
 
     @property
     def decides(self) -> bool:
-        """Whether a difference of this pair makes the models differ."""
+        """Whether a difference of this pair affects the verdict."""
         return self.is_native and not self.ignored_by
 
 
@@ -57,7 +57,7 @@ class TypeMismatch:
 
 @dataclass(frozen=True)
 class Pairing:
-    """All pairs of two listings.
+    """The files of two listings in pairs, and the paths that have different types.
 
     Attributes:
         pairs: Every file of either model exactly once, except the files of type mismatches.
@@ -74,14 +74,17 @@ class Pairing:
 
     @property
     def is_decided(self) -> bool:
-        """Whether the listings alone show a difference that is not a rewrite, regardless of the contents."""
+        """Whether paths, types and sizes alone prove that the models are not equivalent.
+
+        A file that MLflow or a file format may rewrite when it saves the same model again proves nothing.
+        """
         return any(difference.decides for difference in self.type_differences) or any(
             pair.left_size != pair.right_size and pair.decides and not _may_be_rewritten(pair) for pair in self.pairs
         )
 
     @property
     def decides(self) -> bool:
-        """Whether anything decides; False if everything is ignored."""
+        """Whether any path affects the verdict. False if all of them are ignored."""
         return any(pair.decides for pair in self.pairs) or any(
             difference.decides for difference in self.type_differences
         )
@@ -124,7 +127,10 @@ def _may_be_rewritten(pair: Pair) -> bool:
 
 
 def pair_files(left: Listing, right: Listing, left_native: str = "", right_native: str = "") -> Pairing:
-    """Pair the files of two listings by path. Native models are paired with each other even if their paths differ.
+    """Return the pairs of files with equal paths in two listings.
+
+    A native model is a file or directory inside an MLflow model. The files of two native models are paired by their
+    paths below the native model, so the native models can have different names.
 
     Args:
         left: The left listing.
@@ -142,7 +148,7 @@ def pair_files(left: Listing, right: Listing, left_native: str = "", right_nativ
     return Pairing(native.pairs + rest.pairs, native.type_mismatches + rest.type_mismatches)
 
 
-# Sizes by the path that pairs two files: for a native model, the path after the native model's own path.
+# Size of each file in bytes, by the path that pairs it. For a native model, the path is relative to it.
 _Sizes = dict[str, int]
 
 
@@ -156,7 +162,10 @@ def _below(listing: Listing, paths: set[str], native_model: str) -> _Sizes:
 
 
 def _pair(left: _Sizes, right: _Sizes, prefixes: tuple[str, str] = ("", ""), *, is_native: bool = True) -> Pairing:
-    """Pair equal paths, and remove type mismatches from the arguments. `prefixes` are the native models' paths."""
+    """Return the pairs and type mismatches of two sets of files. Type mismatches are removed from the arguments.
+
+    `prefixes` are the paths of the left and the right native model, which the keys of the arguments omit.
+    """
     left_prefix, right_prefix = prefixes
     mismatches = _take_type_mismatches(left, right, prefixes, is_native=is_native)
     pairs = []
@@ -171,7 +180,10 @@ def _pair(left: _Sizes, right: _Sizes, prefixes: tuple[str, str] = ("", ""), *, 
 def _take_type_mismatches(
     left: _Sizes, right: _Sizes, prefixes: tuple[str, str], *, is_native: bool
 ) -> list[TypeMismatch]:
-    """Return the paths that are a file in one model and a directory in the other, and remove their files."""
+    """Remove all files at or below a path that is a file in one model and a directory in the other.
+
+    Return one type mismatch for each such path.
+    """
     left_prefix, right_prefix = prefixes
     mismatches = []
     for files, others, is_left_file in ((left, right, True), (right, left, False)):

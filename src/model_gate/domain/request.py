@@ -1,4 +1,4 @@
-"""Requests of the three commands, after the inputs were read and checked: plain data."""
+"""Requests of the three commands as plain data, made from validated inputs."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class GateOptions:
     """Options that every command has.
 
     Attributes:
-        require: What must hold for the gate to pass.
+        require: The requirement for the gate to pass.
         download_dir: Directory that keeps the downloads; None for a temporary directory, which is removed.
-        ignore: Paths that do not decide.
-        fail_fast: Whether to start no further file once the requirement cannot be met any more.
+        ignore: Globs for paths that do not affect the verdict.
+        fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
     """
 
     require: Require = Require.IDENTICAL
@@ -50,7 +50,7 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class GateRequest(ABC):
-    """Base of the three requests."""
+    """Base class of the three requests."""
 
     command: ClassVar[CommandName]
     options: GateOptions = field(default_factory=GateOptions, kw_only=True)
@@ -67,7 +67,7 @@ class GateRequest(ABC):
 
     @abstractmethod
     def model_names(self, comparison: str) -> ModelNames:
-        """Return the names of the two models of a comparison (a `ComparisonName`)."""
+        """Return the names of the two models of a comparison. `comparison` is a `ComparisonName`."""
 
     @property
     def secrets(self) -> tuple[str, ...]:
@@ -75,20 +75,20 @@ class GateRequest(ABC):
         return tuple(secret for host in self.hosts for secret in host.secrets)
 
     def with_fail_fast(self, fail_fast: bool) -> Self:
-        """Return a copy of the request with this value of `fail_fast`."""
+        """Return a copy of the request in which the option `fail_fast` has this value."""
         return replace(self, options=replace(self.options, fail_fast=fail_fast))
 
 
 @dataclass(frozen=True)
 class CheckRequest(GateRequest):
-    """Compare the run model and the registry model of one version."""
+    """Request to compare the run model and the registry model of one version."""
 
     command = CommandName.CHECK
     version: VersionRequest
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """The version."""
+        """The version, under its role."""
         return {VersionRole.MODEL_VERSION: self.version}
 
     @property
@@ -103,7 +103,7 @@ class CheckRequest(GateRequest):
 
 @dataclass(frozen=True)
 class CompareRequest(GateRequest):
-    """Compare two versions: their run models with each other, and their registry models with each other."""
+    """Request to compare two versions: their run models with each other, and their registry models with each other."""
 
     command = CommandName.COMPARE
     tracking_server_1: VersionRequest
@@ -125,14 +125,14 @@ class CompareRequest(GateRequest):
         return (self.tracking_server_1.host, self.tracking_server_2.host)
 
     def model_names(self, comparison: str) -> ModelNames:
-        """Return twice the name of the models that this comparison compares."""
+        """Return "run model" for both models of the comparison of run models, otherwise "registry model" for both."""
         role = ModelRole.RUN_MODEL if comparison == ComparisonName.RUN_MODELS else ModelRole.REG_MODEL
         return ModelNames(role.noun, role.noun)
 
 
 @dataclass(frozen=True)
 class DiffRequest(GateRequest):
-    """Compare two artifact URIs or local directories.
+    """Request to compare the models at two artifact URIs or in two local directories.
 
     Attributes:
         left: The left URI or directory.
@@ -149,7 +149,7 @@ class DiffRequest(GateRequest):
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """Always empty: the two models are named by location."""
+        """Always empty: a diff names its models by location and not by version."""
         return {}
 
     @property
@@ -158,7 +158,7 @@ class DiffRequest(GateRequest):
         return tuple(host for host in (self.left_host, self.right_host) if host is not None)
 
     def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a diff has one comparison
-        """Return the default names."""
+        """Return "model" for both models."""
         return ModelNames()
 
 

@@ -1,4 +1,4 @@
-"""Results of a gate: plain data, for the reports."""
+"""Results of a gate, as plain data."""
 
 from __future__ import annotations
 
@@ -38,11 +38,11 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class RestOfModel:
-    """Comparison of the files beside the native model. Does not decide.
+    """Comparison of the files outside the native model, which do not affect the verdict.
 
     Attributes:
-        equals: Whether they are equal; None if not all were compared, because the native models already differ.
-        differences: The differences found, sorted by path.
+        equals: Whether these files are equal; None if not all were compared, because the native models already differ.
+        differences: The differences of these files, sorted by path.
     """
 
     equals: bool | None
@@ -51,7 +51,7 @@ class RestOfModel:
 
 @dataclass(frozen=True)
 class IgnoredPath:
-    """A path that does not decide, because an `ignore` glob matches it.
+    """A path that does not affect the verdict, because an `ignore` glob matches it.
 
     Attributes:
         path: Path relative to the model's root.
@@ -71,16 +71,17 @@ class Comparison:
     Attributes:
         left: The left model.
         right: The right model.
-        equals: Whether both have the same files with the same bytes.
-        equivalent: Whether they are equal, or differ only in what MLflow or a format rewrites.
-        same_location: Whether both have the same location key, so that nothing was fetched.
-        differences: The differences that decide, sorted by path.
+        equals: Whether both models have the same files with the same bytes.
+        equivalent: Whether the models are equal, or differ only in what MLflow or a file format changes when it saves
+            the same model again.
+        same_location: Whether both models are at the same location, so that nothing was fetched.
+        differences: The differences that affect the verdict, sorted by path.
         compared: Number of compared paths.
-        not_compared: Number of files of equal size that were not fetched, because the listings already decided.
+        not_compared: Number of files of equal size that were not fetched, because other files already differ.
         native_model: Path of the native model in the left model, "" if whole models were compared.
-        rest: With a native model, the comparison of the other files.
-        ignored: The ignored paths, sorted.
-        ignore: The `ignore` globs.
+        rest: The comparison of the files outside the native model; None if whole models were compared.
+        ignored: The paths that an `ignore` glob matches, sorted.
+        ignore: All `ignore` globs of the gate.
     """
 
     left: ComparedModel
@@ -105,7 +106,7 @@ class Outcome:
         request: The request; None if the inputs are not valid.
         versions: The resolved versions by `VersionRole`; after an error, possibly not all.
         comparisons: The comparisons by `ComparisonName`; empty after an error.
-        error: Why the gate could not decide; None if it could.
+        error: The error that prevented a verdict; None if there is a verdict.
     """
 
     request: Request | None
@@ -119,12 +120,12 @@ class Outcome:
         return {} if self.request is None else self.request.versions
 
     def model_names(self, comparison: str) -> ModelNames:
-        """Return the names of the two models of a comparison (a `ComparisonName`)."""
+        """Return the names of the two models of a comparison. `comparison` is a `ComparisonName`."""
         return ModelNames() if self.request is None else self.request.model_names(comparison)
 
     @property
     def status(self) -> Status:
-        """The verdict about the bytes."""
+        """The verdict: whether the models have equal bytes, or an error. The requirement does not change it."""
         if self.error is not None or not self.comparisons:
             return Status.ERROR
         is_equal = all(comparison.equals for comparison in self.comparisons.values())
@@ -156,8 +157,8 @@ class Outcome:
 
     @property
     def difference_count(self) -> int:
-        """Number of differences in all distinct comparisons."""
-        # A registry model that is also the run model is one comparison under two names.
+        """Number of differences in all comparisons. A pair of models that has two names is counted once."""
+        # If the registry models are also the run models, both names have the same comparison.
         counts = {
             (comparison.left.location.key, comparison.right.location.key): len(comparison.differences)
             for comparison in self.comparisons.values()

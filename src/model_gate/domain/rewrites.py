@@ -19,11 +19,11 @@ from model_gate.domain.model import MLMODEL
 
 @dataclass(frozen=True)
 class Rewrite:
-    """One entry of the list.
+    """A change that MLflow or a file format makes when it saves the same model again.
 
     Attributes:
-        reason: Why a difference does not concern the model, for the report.
-        versions: Versions of the software that rewrite it.
+        reason: Text for the report: why the difference says nothing about the model.
+        versions: Versions of the software that make this change.
     """
 
     reason: str
@@ -46,7 +46,7 @@ REWRITTEN_FIELDS = {
     ),
 }
 
-# Fields of any flavor in MLmodel that hold a path of which MLflow uses only the last part, by name.
+# Fields that any flavor in MLmodel can have, by name. Each holds a path of which MLflow uses only the last part.
 PATH_FIELDS = {
     "model_code_path": Rewrite(
         "where the program lay when it was logged; MLflow loads the model's own file of that name, which is compared",
@@ -54,7 +54,8 @@ PATH_FIELDS = {
     ),
 }
 
-# Files at the root of the model, by name. A file counts as rewritten only if it has no other keys than these.
+# Files at the root of the model, by name. A difference in such a file is a rewrite only if the file has no other keys
+# than REWRITTEN_FILE_KEYS.
 REWRITTEN_FILE_KEYS = frozenset({"model_name", "model_version"})
 REWRITTEN_FILES = {
     "registered_model_meta": Rewrite(
@@ -71,8 +72,8 @@ class MemberRewrite:
         member: Name of the member.
         address: Key whose value is an object's address in memory, "" if there is none. The addresses are arbitrary,
             but equal addresses stand for one shared object.
-        beside: Key that marks the mappings in which `address` and `file` apply.
-        file: Key whose value names the member with an object's data, "" if names of members are fixed.
+        beside: Key that a mapping must have for `address` and `file` to be rewrites in it.
+        file: Key whose value names the member with an object's data, "" if the format never renames members.
         dates: Top-level keys that hold the time of saving.
     """
 
@@ -85,7 +86,10 @@ class MemberRewrite:
 
 @dataclass(frozen=True)
 class ArchiveFormat:
-    """A file format based on zip. The members are the model; their times, order and compression are rewritten.
+    """A file format based on zip.
+
+    Only the contents of the members belong to the model. The times, the order and the compression of the members may
+    change when the same model is saved again.
 
     Attributes:
         format: Name for the report.
@@ -122,11 +126,14 @@ ARCHIVES = (
 
 
 def archive_format(path: str) -> ArchiveFormat | None:
-    """Return the zip-based format that the suffix of a path stands for, or None."""
+    """Return the zip-based format of a path, selected by its suffix; None if no format has this suffix."""
     suffix = PurePosixPath(path).suffix.lower()
     return next((archive for archive in ARCHIVES if suffix in archive.suffixes), None)
 
 
 def may_be_rewritten(path: str) -> bool:
-    """Return whether a difference at this path can be only a rewrite, even if the sizes differ."""
+    """Return whether a difference at this path can be a mere rewrite, even if the two files have different sizes.
+
+    A rewrite is a change that MLflow or a file format makes when it saves the same model again.
+    """
     return path == MLMODEL or path in REWRITTEN_FILES or archive_format(path) is not None

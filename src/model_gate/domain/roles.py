@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class CommandName(StrEnum):
-    """The commands that decide and write a report."""
+    """The commands that compare models and write a report."""
 
     CHECK = "check"
     COMPARE = "compare"
@@ -30,7 +30,7 @@ class ModelRole(StrEnum):
 
     @property
     def noun(self) -> str:
-        """The role as people write it, as in `run model`."""
+        """The role's name in messages: `run model` or `registry model`."""
         return "run model" if self is ModelRole.RUN_MODEL else "registry model"
 
 
@@ -44,7 +44,7 @@ class ComparisonName(StrEnum):
 
 @dataclass(frozen=True)
 class ModelNames:
-    """Names of the two models of a comparison, for people.
+    """Names of the two models of a comparison, for messages and summaries.
 
     Attributes:
         left: The left model, as in `run model`.

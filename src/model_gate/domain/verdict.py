@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Verdict of a gate about the bytes, regardless of the requirement."""
+    """Verdict of a gate: whether the models have equal bytes. The requirement does not change it."""
 
     EQUAL = "equal"
     DIFFERENT = "different"
@@ -31,7 +31,7 @@ def passes(*, equals: bool, equivalent: bool, require: Require) -> bool:
 
 
 def exit_code(status: Status, *, passed: bool) -> int:
-    """Return the exit code of a command."""
+    """Return the exit code of a command: 0 if the requirement is met, 1 if it is not met, 2 after an error."""
     if status is Status.ERROR:
         return EXIT_ERROR
     return EXIT_PASSED if passed else EXIT_DIFFERENT

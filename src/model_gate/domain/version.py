@@ -8,10 +8,10 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Lineage:
-    """The run that created a version. Texts that the run does not have are "".
+    """The run that created a version. A text that the run does not have is "".
 
     Attributes:
-        reachable: Whether the run could be read; if not, all texts except `reason` are "".
+        reachable: Whether the run could be read. If it could not, all texts except `reason` are "".
         run_id: ID of the run.
         run_name: Name of the run.
         experiment_id: ID of the run's experiment.
@@ -22,7 +22,7 @@ class Lineage:
         source_name: Script or notebook (tag `mlflow.source.name`).
         notebook_path: Path of the Databricks notebook (tag `mlflow.databricks.notebookPath`).
         notebook_revision: Revision of the notebook (tag `mlflow.databricks.notebookRevisionID`).
-        reason: Why the run could not be read.
+        reason: Why the run could not be read, "" if it could.
     """
 
     reachable: bool
@@ -52,9 +52,9 @@ class ModelVersion:
         source: URI that the version was registered from, as the registry stores it.
         download_uri: URI of the registry's own copy, as the registry returns it.
         run_model_uri: Physical URI of the run model, "" if it could not be resolved.
-        run_model_reason: Why the run model's URI could not be resolved.
+        run_model_reason: Why the run model's URI could not be resolved, "" if it could.
         reg_model_uri: Physical URI of the registry model, "" if it could not be resolved.
-        reg_model_reason: Why the registry model's URI could not be resolved.
+        reg_model_reason: Why the registry model's URI could not be resolved, "" if it could.
         created: Creation time in milliseconds since the epoch.
         lineage: The run that created the version.
     """
@@ -75,6 +75,6 @@ class ModelVersion:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ModelVersion:
-        """Return the version from the JSON of its `dataclasses.asdict`."""
+        """Return the version whose `dataclasses.asdict` was sent as JSON and parsed to `data`."""
         lineage = Lineage(**data["lineage"])
         return cls(**{**data, "aliases": tuple(data["aliases"]), "lineage": lineage})

@@ -29,7 +29,7 @@ def byte_count(size: int) -> str:
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return the beginning of a text, at most `limit` characters long including the final "…" of a truncated text.
+    """Return a text shortened to at most `limit` characters. A shortened text ends with "…", which counts too.
 
     >>> truncate("scikit-learn", 8), truncate("numpy", 8)
     ('scikit-…', 'numpy')
@@ -38,7 +38,7 @@ def truncate(text: str, limit: int) -> str:
 
 
 def first_names(names: Mapping[str, object] | set[str] | list[str], limit: int = 10) -> str:
-    """Return the first names, sorted, and how many more there are, as in `a, b and 3 more`."""
+    """Return the first `limit` of the sorted names and the number of the other names, as in `a, b and 3 more`."""
     ordered = sorted_paths(names)
     text = ", ".join(printable(name) for name in ordered[:limit])
     return text if len(ordered) <= limit else f"{text} and {len(ordered) - limit} more"

@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Violation:
-    """A value that breaks a schema: its path, and the problem."""
+    """The path of a value that breaks a schema, and a message that describes the problem."""
 
     path: tuple[str, ...]
     message: str
@@ -19,18 +19,18 @@ class Violation:
 
 @cache
 def load_schema(name: str) -> dict[str, Any]:
-    """Return the schema in a file of `model_gate/schemas`."""
+    """Return the schema in the file `name` of `model_gate/schemas`."""
     schema: dict[str, Any] = json.loads((files("model_gate") / "schemas" / name).read_text("utf-8"))
     return schema
 
 
 def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
-    """Return the violation that best explains why data breaks a schema; None if it does not.
+    """Return the violation that best explains why data breaks a schema; None if the data is valid.
 
     >>> first_violation({"a": 1}, {"properties": {"a": {"type": "string"}}})
     Violation(path=('a',), message='it is of a wrong kind')
     """
-    # A late import, so that errors found earlier appear at once.
+    # Importing jsonschema is slow, so errors that are found without it appear faster.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 

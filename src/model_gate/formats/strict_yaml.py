@@ -30,7 +30,7 @@ class DuplicateKeyError(ValueError):
 def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
     """Return the node tree of one document, with its line numbers; None for an empty document.
 
-    `max_nodes` limits the nodes after the expansion of aliases.
+    `max_nodes` is the maximum number of nodes. The nodes that an alias stands for count each time it is used.
 
     Raises:
         yaml.YAMLError: The text is not YAML, or has more than one document.
@@ -57,7 +57,7 @@ def _require_shallow(text: str) -> None:
 
 
 def _nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
-    """Yield every node as often as it is used, so that an alias counts as the node it stands for."""
+    """Yield every node of the tree. A node that aliases refer to is yielded again for each alias."""
     pending = [(root, 0)] if root is not None else []
     count = 0
     while pending:
@@ -91,7 +91,7 @@ def line_of(node: yaml.Node) -> int:
 
 
 def plain(node: yaml.Node | None) -> Any:
-    """Return a tree as dicts, lists, booleans, None and texts. A number stays a text: `010` does not become 8."""
+    """Return a node tree as dicts, lists, booleans, None and texts. A number stays a text: `010` does not become 8."""
     if isinstance(node, yaml.MappingNode):
         return {str(key.value): plain(value) for key, value in node.value}
     if isinstance(node, yaml.SequenceNode):

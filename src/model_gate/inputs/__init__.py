@@ -1,1 +1,1 @@
-"""What users write, command-line options and compare files, and its conversion to requests."""
+"""Converts the input of users, that is, command-line options and compare files, to requests."""

@@ -1,4 +1,4 @@
-"""The compare file: YAML, validated against `schemas/config.schema.json`. Every error has its line."""
+"""Reads the compare file: YAML, validated against `schemas/config.schema.json`. Errors name the line of the file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
 
 _SCHEMA = "config.schema.json"
-# Historical names of keys, and their names in a request and a report.
+# Historical names of keys, each with its current name.
 _SYNONYMS = {
     "tracking_server_01": VersionRole.TRACKING_SERVER_1.value,
     "tracking_server_02": VersionRole.TRACKING_SERVER_2.value,
@@ -33,7 +33,7 @@ _REMEDY = "See the example in the README, or point your editor at schemas/config
 
 @dataclass(frozen=True)
 class CompareConfig:
-    """The content of a compare file; None for a key that is not set."""
+    """The content of a compare file. An optional key that is not set is None."""
 
     tracking_server_1: VersionRequest
     tracking_server_2: VersionRequest
@@ -44,7 +44,7 @@ class CompareConfig:
 
 
 def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
-    """Read a compare file. Hosts may use Databricks profiles and logins from the environment.
+    """Read and validate a compare file. `environment` contains or locates the Databricks logins of its hosts.
 
     Raises:
         ConfigError: The file cannot be read, or breaks the schema.
@@ -68,10 +68,10 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
 
 
 def parse_config(text: str, name: str, environment: Mapping[str, str]) -> CompareConfig:
-    """Return the content of a compare file; `name` names the file in errors.
+    """Return the content of a compare file, parsed from its text. `name` is the file's name in error messages.
 
     Raises:
-        ConfigError: The text breaks the schema. The message has the line, the key and a remedy.
+        ConfigError: The text breaks the schema. The message names the line and the key.
     """
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
@@ -125,7 +125,7 @@ def _duplicate_remedy(key: str) -> str:
 
 
 def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
-    """Return the error for a server under its present and its historical name."""
+    """Return the error for a file that names one server twice, under its current and its historical name."""
     keys: dict[str, yaml.Node] = {}
     for key, _ in node.value:
         canonical = _SYNONYMS.get(key.value, str(key.value))
@@ -140,7 +140,7 @@ def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the line of every key, by its path."""
+    """Yield the path and the line number of every key."""
     yield path, strict_yaml.line_of(node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
@@ -151,19 +151,19 @@ def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
 
 @dataclass(frozen=True)
 class _Source:
-    """A compare file in error messages: its name, and the line of every key by its path."""
+    """The name of a compare file and the line of every key by the key's path, for error messages."""
 
     name: str
     lines: Mapping[tuple[str, ...], int]
 
     def where(self, *path: str) -> str:
-        """Return the name of the file, the line of the nearest key, and the path of the key."""
+        """Return the file's name, the line of a key, and the key's path. A missing key has the line of its parent."""
         line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 1)
         return f"{self.name}, line {line}" + (f", {printable('.'.join(path))}" if path else "")
 
     @contextmanager
     def errors_at(self, *path: str) -> Iterator[None]:
-        """Turn an InputError into a ConfigError at this key."""
+        """Convert an InputError inside the block to a ConfigError that names the line of this key."""
         try:
             yield
         except InputError as error:

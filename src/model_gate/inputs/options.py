@@ -1,4 +1,4 @@
-"""Turns options into requests, and reports options that are missing, malformed or contradictory."""
+"""Converts options to requests, and rejects options that are missing, malformed or contradictory."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from model_gate.inputs.compare_file import CompareConfig, checked_native_model, 
 
 @dataclass(frozen=True)
 class VersionOptions:
-    """The options that name one version; "" and None if not given."""
+    """The options that name one version. An option that is not given is "" or None."""
 
     model: str
     version_or_stage: str
@@ -30,7 +30,7 @@ class VersionOptions:
 
 @dataclass(frozen=True)
 class CompareOptions:
-    """The options of `compare` alone; None if not given."""
+    """The options that only `compare` has. An option that is not given is None."""
 
     compare_run_models: bool | None = None
     compare_reg_models: bool | None = None
@@ -38,7 +38,7 @@ class CompareOptions:
 
 @dataclass(frozen=True)
 class DiffOptions:
-    """The arguments and options of `diff` alone; "" if not given."""
+    """The arguments and options that only `diff` has. An option that is not given is ""."""
 
     left: str
     right: str
@@ -48,7 +48,7 @@ class DiffOptions:
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """The options of all gates; None if not given."""
+    """The options that `check`, `compare` and `diff` share. `require` and `download_dir` are None if not given."""
 
     require: Require | None = None
     download_dir: Path | None = None
@@ -79,8 +79,8 @@ def compare_request(
     """Return the request of a `compare`. Options override the compare file.
 
     Raises:
-        InputError: The compare file is not named, or no models are left to compare.
-        ConfigError: The compare file cannot be used.
+        InputError: No compare file is named, or both comparisons are switched off.
+        ConfigError: The compare file cannot be read, or breaks its schema.
     """
     if config_file is None:
         raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
@@ -91,7 +91,7 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
     """Return the request of a `compare` whose compare file is already read. Options override the compare file.
 
     Raises:
-        InputError: No models are left to compare.
+        InputError: Both comparisons are switched off.
     """
     run_models = _first(models.compare_run_models, config.compare_run_models, default=True)
     reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
@@ -113,7 +113,7 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
     """Return the request of a `diff`.
 
     Raises:
-        InputError: An argument is empty, or the tracking server of a URI is not known.
+        InputError: An argument is empty, or a URI has no tracking server.
     """
     left_host = _host_of("left", models.left, models.left_host, environment)
     right_host = _host_of("right", models.right, models.right_host, environment)
@@ -130,7 +130,10 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
 
 
 def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> Host | None:
-    """Return the server of an artifact URI: its option's, or the profile's of `models://PROFILE@databricks/…`."""
+    """Return the tracking server of an artifact URI; None for a local directory.
+
+    `host` has priority over the profile of a URI such as `models://PROFILE@databricks/…`.
+    """
     if not uri.strip():
         raise InputError(f"The argument {half.upper()} is empty.", "Name a local directory or an artifact URI.")
     if machine := other_machine(uri):
@@ -143,7 +146,7 @@ def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> 
     scheme, profile, path = split_profile(uri)
     server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", environment)
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    # A logged model's id is not the name of a registered model.
+    # After `models:/`, a text that starts with `m-` is the id of a logged model and names no registered model.
     return server.for_model("" if model.startswith("m-") else model)
 
 

@@ -13,7 +13,7 @@ _OTHER_RANK = 2
 
 
 def describe(difference: Difference) -> str:
-    """Describe one difference in a phrase, without its path.
+    """Return a phrase that describes a difference, without the path.
 
     >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000))
     'only in the first model (2,000 bytes)'
@@ -34,9 +34,9 @@ def describe(difference: Difference) -> str:
 
 
 def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
-    """Describe the first differences in one printable line, the most important first.
+    """Return one printable line that describes the `limit` most important differences and counts the others.
 
-    As in `requirements.txt: pandas 2.3 → 3.1; model.pkl: 4 of 48 bytes differ`.
+    For example: `requirements.txt: pandas 2.3 → 3.1; model.pkl: 4 of 48 bytes differ; and 2 more`.
     """
     ordered = in_order(differences)
     parts = [
@@ -48,11 +48,14 @@ def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
-    """Sort differences by importance: packages before code and weights, rewritten files last."""
+    """Return the differences sorted by importance: packages, MLmodel, other files, and rewritten files last.
+
+    A rewritten file differs only in what MLflow or its format changes when it saves the same model again.
+    """
     return sorted(differences, key=rank)
 
 
 def rank(difference: Difference) -> tuple[bool, int]:
-    """Return the sort key of a difference: the most important has the lowest."""
+    """Return the sort key of a difference. More important differences have lower keys."""
     kind = difference.explanation.kind if difference.explanation else ""
     return bool(difference.rewrite_reason), _KIND_RANKS.get(kind, _OTHER_RANK)

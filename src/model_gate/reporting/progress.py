@@ -35,12 +35,12 @@ class ProgressCounts:
         self._lock = threading.Lock()
 
     def add_received(self, name: str, size: int) -> None:
-        """Count bytes of a model as fetched."""
+        """Add `size` to the fetched bytes of the model `name`."""
         with self._lock:
             self.received[name] += size
 
     def add_compared(self, files: int) -> None:
-        """Count pairs as compared."""
+        """Add `files` to the number of compared pairs."""
         with self._lock:
             self.compared += files
 
@@ -48,7 +48,8 @@ class ProgressCounts:
 class TerminalProgress:
     """Progress lines on standard error: one for each listing, then a bar for each model's bytes and one for the files.
 
-    Use as a context manager, which removes the lines when it exits. Silent if standard error is not a terminal.
+    Use it as a context manager, which removes the lines at its end. It shows nothing if standard error is not a
+    terminal.
     """
 
     def __init__(self) -> None:
@@ -125,9 +126,9 @@ class TerminalProgress:
 
 
 def progress_text(counts: ProgressCounts, seconds: float) -> str:
-    """Return totals, rates and remaining time in one line, for counts that took `seconds` so far.
+    """Return the progress, transfer rates and remaining time in one line, `seconds` after the first file was started.
 
-    As in `3 of 10 files compared; run_model/server_1: 5.0 of 10.0 MB at 1.0 MB/s, 5 s left`.
+    For example: `3 of 10 files compared; run_model/server_1: 5.0 of 10.0 MB at 1.0 MB/s, 5 s left`.
     """
     parts = [f"{counts.compared:,} of {counts.files:,} files compared"]
     for name, total in counts.sizes.items():

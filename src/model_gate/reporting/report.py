@@ -1,4 +1,4 @@
-"""Builds the report: an outcome as JSON. `schemas/report.schema.json` describes it."""
+"""Builds the report of an outcome as JSON. `schemas/report.schema.json` describes its fields."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from model_gate.reporting.system import SystemFacts
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_FILE = "report.schema.json"
-# Length limit of each list of paths. `differences_count` is the complete count.
+# Maximum length of each list of paths in the report. `differences_count` also counts the paths beyond this limit.
 MAX_DIFFERENCES = 1_000
 
 Json = dict[str, Any]
@@ -60,7 +60,7 @@ def validate_report(report: Json) -> None:
     """Validate a report against its schema.
 
     Raises:
-        InternalError: The report is not valid and must not be published.
+        InternalError: The report breaks the schema, so it must not be published.
     """
     violation = first_violation(report, load_schema(SCHEMA_FILE))
     if violation is not None:

@@ -1,4 +1,4 @@
-"""The report file: never a link, never a file that the gate reads, and written completely or not at all."""
+"""Writes the report file completely or not at all, and never over a link or a file that the gate reads."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pathlib import Path
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.report import Json
 
-# SQLite keeps a transaction in files beside the database.
+# SQLite stores parts of a database in files beside it, whose names end with these suffixes.
 _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 # A report starts with its schema version, see reporting/report.py.
 _REPORT_START = b'{\n  "schema_version": "'
 
 
 class ReportFile:
-    """The place of a report.
+    """The path of a report, with checks that writing there is possible and safe.
 
-    The constructor only inspects paths: nothing is created, removed or opened for writing before the gate knows what
-    it reads.
+    The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
+    yet which files it will read.
 
     Raises:
-        StorageError: A report cannot be written there.
+        StorageError: A report cannot be written to this path.
     """
 
     def __init__(self, path: Path) -> None:
@@ -55,9 +55,9 @@ class ReportFile:
                 raise self._conflict
 
     def remove_old(self) -> None:
-        """Remove the report of an earlier command, which could be mistaken for the report of this one.
+        """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
 
-        Any other file stays until the new report replaces it.
+        A file at the path that is not a report stays until `write` replaces it.
 
         Raises:
             StorageError: The old report cannot be removed.
@@ -77,7 +77,7 @@ class ReportFile:
                 raise storage_error(error, f"replace the report {self.path}") from error
 
     def write(self, report: Json) -> None:
-        """Write a report to a temporary file beside its place, then move it there.
+        """Write a report to a temporary file in the same directory, then rename the file to the report's path.
 
         Raises:
             StorageError: The report cannot be written, or would change an input.
@@ -103,7 +103,10 @@ class ReportFile:
             raise storage_error(error, f"write the report {self.path}") from error
 
     def _require_replaceable(self) -> None:
-        """Refuse anything but a regular file: writing replaces the path, and root can replace even /dev/null."""
+        """Raise StorageError if the path exists and is not a regular file.
+
+        `write` would replace any file at the path. As root it would replace even /dev/null.
+        """
         try:
             mode = os.lstat(self._real_path).st_mode
         except FileNotFoundError:
@@ -127,7 +130,7 @@ class ReportFile:
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
 
     def _is_same_file(self, path: Path) -> bool:
-        """Whether both paths are one file, also through a hard link."""
+        """Return whether `path` and the report's path are the same file, also through a hard link."""
         try:
             return os.path.samestat(os.lstat(self._real_path), os.stat(path))
         except OSError:

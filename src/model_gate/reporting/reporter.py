@@ -1,4 +1,4 @@
-"""Presents progress and the result of a command: the interface, and its implementation for the terminal."""
+"""Reporters present progress and the result of a command: the interface, and its implementation for the terminal."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class CommandResult:
 
     Attributes:
         outcome: The verdict or the error.
-        report_file: The report; None if it could not be written.
+        report_file: The path of the report; None if it could not be written.
         redactor: Removes every secret of this command. Every text must pass through it before it is printed or written.
         is_verbose: Whether to show the details of an error.
     """
@@ -38,7 +38,7 @@ class Reporter(Protocol):
     """Presents the progress and the result of a command to people."""
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """Return a context that presents progress while the gate works."""
+        """Return a context manager for the run of a gate. It yields the object that receives and presents progress."""
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Prevent later output, by this or other programs, from showing these secrets."""
@@ -55,14 +55,14 @@ class TerminalReporter:
     """Prints the verdict to standard output and an error to standard error."""
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """Return progress bars, which are silent without a terminal."""
+        """Return a context manager with progress bars, which are invisible if standard error is not a terminal."""
         return TerminalProgress()
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Do nothing: the redactor covers all output of this reporter."""
 
     def show_result(self, result: CommandResult) -> None:
-        """Print the result on at most one screen."""
+        """Print the verdict on one screen, or the error with its remedy."""
         error = result.outcome.error
         if error is None:
             print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))

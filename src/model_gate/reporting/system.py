@@ -18,7 +18,7 @@ class SystemFacts:
         model_gate_version: Version of Model Gate.
         mlflow_version: Version of the MLflow client; None if it is not installed.
         python_version: Version of Python.
-        utc_time: When the report is written: UTC in ISO 8601, to the second.
+        utc_time: Time of the report in UTC, as ISO 8601 with seconds.
     """
 
     model_gate_version: str
@@ -28,7 +28,7 @@ class SystemFacts:
 
 
 def system_facts() -> SystemFacts:
-    """Return the facts of this process at this moment."""
+    """Return the versions that this process uses, and the current time."""
     return SystemFacts(
         __version__, _mlflow_version(), platform.python_version(), datetime.now(UTC).isoformat(timespec="seconds")
     )

@@ -14,8 +14,8 @@ from model_gate.domain.wording import plural, printable
 from model_gate.errors import ModelGateError
 from model_gate.reporting.phrases import describe, in_order
 
-# Lines for differences and details in each comparison, by the number of comparisons that differ: the text has at most
-# 24 lines.
+# Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
+# keep the whole text within 24 lines.
 _LINES_PER_COMPARISON = {1: 14, 2: 6}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
@@ -25,9 +25,9 @@ _MAX_PATH = 100
 
 
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
-    """Return the compared models, the first differences, the verdict and the path of the report."""
+    """Return the compared models, at most 6 differences of each comparison, the verdict and the path of the report."""
     lines = [*_request_lines(outcome), ""]
-    # A registry model that is also the run model is one comparison under two names, and is described once.
+    # If the registry models are also the run models, both names have the same comparison, which is described once.
     titles: dict[int, str] = {}
     different = {id(comparison) for comparison in outcome.comparisons.values() if not comparison.equals}
     room = _LINES_PER_COMPARISON.get(len(different), 0)
@@ -54,13 +54,13 @@ def error_text(error: ModelGateError) -> str:
 def _request_lines(outcome: Outcome) -> Iterator[str]:
     if outcome.request is None:
         return
-    # A check has one subject, the other commands have two.
+    # A check has one line, since it is about one version. The other commands have two lines.
     for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
         yield f"{word:<9}{subject}"
 
 
 def _subjects(outcome: Outcome) -> list[str]:
-    """Return the versions or, if the request has none, the two locations."""
+    """Return a text for each requested version or, for a diff, the location of each of the two models."""
     versions = outcome.requested_versions
     if versions:
         return [_version(request, outcome.versions.get(role)) for role, request in versions.items()]
@@ -133,7 +133,7 @@ def _difference_line(difference: Difference) -> str:
 
 
 def _first_byte(difference: Difference) -> str:
-    """Return the offset of the first difference, for kinds whose summary says nothing about the position."""
+    """Return ", first at byte N" if the explanation does not contain the position of the difference, otherwise ""."""
     explanation = difference.explanation
     if explanation is None or explanation.kind not in {"bytes", "pickle"}:
         return ""
@@ -149,7 +149,10 @@ def _short_path(path: str) -> str:
 
 
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
-    """Yield what the explanation adds to the phrase, but nothing that MLflow or a format rewrites."""
+    """Yield at most 4 lines of the explanation that the difference's phrase does not contain.
+
+    Fields that MLflow or a file format changes when it saves the same model again are left out.
+    """
     explanation = difference.explanation
     if explanation is None or (difference.rewrite_reason and explanation.rewrite_reason):
         return
@@ -159,7 +162,7 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     details = [*filter(None, [explanation.note]), *details]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:
-        # The last line shows that there are more.
+        # The last line shows that some details are missing.
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
         yield f"      {printable(detail)[:_MAX_WIDTH]}"
@@ -191,7 +194,7 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
 
 
 def _ignored_count(outcome: Outcome) -> str:
-    """Return the number of ignored paths, as a suffix of the verdict."""
+    """Return the number of ignored paths as a suffix of the verdict, "" if there are none."""
     paths = {ignored.path: ignored for comparison in outcome.comparisons.values() for ignored in comparison.ignored}
     if not paths:
         return ""

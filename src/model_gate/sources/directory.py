@@ -1,4 +1,7 @@
-"""Lists the files of a model in a directory on this machine. Symbolic links are followed if they stay inside it."""
+"""Lists the files of a model in a directory on this machine.
+
+Symbolic links are followed. A link that leads out of the directory is an error.
+"""
 
 from __future__ import annotations
 
@@ -20,19 +23,19 @@ _SPECIAL_FILES = (
     (stat.S_ISBLK, "a device"),
 )
 _LINK_REMEDY = "Replace the link by the file or directory that the model needs: a model must contain its own files."
-# Links to directories full of links multiply: twenty levels of two links each are a million directories.
+# Links to directories that contain links multiply: twenty levels of two links each lead to a million directories.
 _MAX_LINKED_DIRECTORIES = 50_000
 
 
 @dataclass(frozen=True)
 class _Directory:
-    """A directory still to be read.
+    """A directory that is not read yet.
 
     Attributes:
-        path: Relative to the model's root, "" or ending in `/`.
-        real_path: Its real path.
-        entered_from: The real paths of the directories whose links led here. A link to an ancestor of one of them is a
-            loop.
+        path: Path relative to the model's root, with a `/` at the end. The path of the root is "".
+        real_path: Absolute path without symbolic links.
+        entered_from: Real paths of the directories that contain the links on the way here. A link to one of these
+            directories, or to a directory above one of them, is a loop.
     """
 
     path: str
@@ -41,11 +44,11 @@ class _Directory:
 
 
 def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
-    """Return the files below `root` with their sizes. Empty directories are not part of a model.
+    """Return the path and the size in bytes of each file below `root`. Empty directories are not listed.
 
     Raises:
-        ModelError: `root` is not a directory, or has more than `max_files` files; a link dangles, loops or leaves the
-            model; a file is a FIFO, a socket or a device.
+        ModelError: `root` is not a directory or contains more than `max_files` files. Or a link points to nothing,
+            leads in a loop or leaves the model. Or a file is a FIFO, a socket or a device.
         StorageError: A directory cannot be read.
     """
     real_root = _real_root(root)
@@ -78,7 +81,7 @@ def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
 
 
 def _real_root(root: Path) -> str:
-    """Return the real path of the model's directory.
+    """Return the absolute path of the model's directory, without symbolic links.
 
     Raises:
         ModelError: `root` is not a directory.
@@ -110,7 +113,7 @@ def _linked_directory(entry: os.DirEntry[str], path: str, directory: _Directory,
     """Return the directory that a link leads to, None if the link leads to a file inside the model.
 
     Raises:
-        ModelError: The link dangles, loops or leaves the model.
+        ModelError: The link points to nothing, leads in a loop or leaves the model.
     """
     link = f"The symbolic link {printable(path)} in {printable(real_root)}"
     try:
@@ -144,9 +147,9 @@ def _regular_file_size(entry: os.DirEntry[str], path: str) -> int:
 
 
 def local_path(uri: str) -> Path:
-    """Return the real path of a `file:` URI or a plain path."""
+    """Return the absolute path, without symbolic links, that a `file:` URI or a plain path names."""
     if uri.startswith("file:"):
         path = uri.removeprefix("file:")
-        # file:///path, file:/path and file://localhost/path are all in use.
+        # The forms file:///path, file:/path and file://localhost/path are all in use.
         uri = unquote("/" + path.removeprefix("//").partition("/")[2] if path.startswith("//") else path)
     return Path(os.path.realpath(uri))

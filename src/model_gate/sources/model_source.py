@@ -1,4 +1,4 @@
-"""The sources of a model's files in the parent process: a directory on this machine, or a tracking server."""
+"""The classes through which the gate reads a model's files: from a directory, or from a tracking server."""
 
 from __future__ import annotations
 
@@ -36,35 +36,36 @@ class ModelSource(Protocol):
 
     @property
     def is_near(self) -> bool:
-        """Whether per-request overhead exceeds the transfer time of a small file. Valid after `list`."""
+        """Whether the server has a low latency, so that batches of small files save time. Known after `list`."""
 
     @property
     def is_kept(self) -> bool:
-        """Whether the files still exist after the gate."""
+        """Whether the compared files stay after the gate has ended."""
 
     @property
     def directory(self) -> Path:
-        """The directory of the files while they are compared."""
+        """The directory that holds the files during the comparison."""
 
     def list(self, on_progress: ProgressCallback) -> Listing:
-        """Return all files with their sizes; `on_progress` receives the number of `files` found so far."""
+        """Return all files with their sizes in bytes. `on_progress` receives the number of files listed so far."""
 
     def local_file(self, path: str) -> str:
-        """Return the file if it need not be fetched, "" otherwise. Its size is not checked."""
+        """Return the path of the file on this machine, or "" if it must be fetched first. Its size is not checked."""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
         """Begin to fetch files.
 
         Args:
             sizes: Listed size in bytes of each file, by path relative to the model's root.
-            on_bytes: Receives the number of further bytes that have arrived, from any thread.
+            on_bytes: Receives the number of bytes that have arrived since its last call, from any thread.
 
         Returns:
-            The local files by path. They are text, because a Path object costs as much time as a small file.
+            A future of the local path of each file, by path relative to the model's root. Local paths are text, because
+            making a Path object takes as long as fetching a small file.
         """
 
     def release(self, file: str) -> None:
-        """Dispose of a fetched file after its comparison."""
+        """Delete a fetched file after its comparison, unless it is kept."""
 
 
 class DirectorySource:
@@ -88,19 +89,19 @@ class DirectorySource:
 
     @property
     def is_kept(self) -> bool:
-        """Always true: the model itself and the user's copy both stay."""
+        """Always true: the gate deletes neither the model nor the user's copy."""
         return True
 
     @property
     def directory(self) -> Path:
-        """The user's copy if there is one, otherwise the model itself."""
+        """The directory of the user's copy if the user keeps the downloads, otherwise the directory of the model."""
         return self._storage.directory(self.name) if self._storage.keeps else Path(self._root)
 
     def list(self, on_progress: ProgressCallback) -> Listing:
-        """Return all files with their sizes.
+        """Return all files with their sizes in bytes.
 
         Raises:
-            ModelError: The directory cannot be a model.
+            ModelError: The directory cannot be a model, for example because a link leaves it.
             StorageError: A directory cannot be read.
         """
         listing = list_directory(Path(self._root))
@@ -108,7 +109,7 @@ class DirectorySource:
         return listing
 
     def fetch(self, path: str, size: int) -> str:
-        """Return the file itself, or make the user's copy and return that.
+        """Return the path of the file, or copy it to the download directory and return the path of the copy.
 
         Raises:
             StorageError: The file cannot be read or copied.
@@ -125,7 +126,7 @@ class DirectorySource:
         return _check_size(original, path, size, self.location)
 
     def local_file(self, path: str) -> str:
-        """Return the file itself, "" if the user wants a copy."""
+        """Return the path of the file, or "" if it must be copied to the download directory first."""
         return "" if self._storage.keeps else f"{self._root}/{path}"
 
     def begin_fetch(
@@ -133,7 +134,7 @@ class DirectorySource:
         sizes: Mapping[str, int],
         on_bytes: Callable[[int], None],  # noqa: ARG002  # no bytes are transferred
     ) -> Future[dict[str, str]]:
-        """Fetch the files before returning."""
+        """Return a finished future of the local path of each file. Missing copies are made before the return."""
         future: Future[dict[str, str]] = Future()
         try:
             future.set_result({path: self.fetch(path, size) for path, size in sizes.items()})
@@ -142,17 +143,17 @@ class DirectorySource:
         return future
 
     def release(self, file: str) -> None:
-        """Do nothing: the model and the user's copy both stay."""
+        """Do nothing: neither the model nor the user's copy is deleted."""
 
 
 @dataclass(frozen=True)
 class AccessContext:
-    """What an error adds about a model that cannot be accessed.
+    """Texts that are added to the error if a model cannot be accessed.
 
     Attributes:
-        model: "The run model of 'wine' version 7 on …", "" for a model without a name.
-        reason: Further information about the cause.
-        alternative: What the user can do without the model.
+        model: The model, for example "The run model of 'wine' version 7 on …". If it is "", no text is added.
+        reason: Sentence about the cause, added to the message.
+        alternative: Sentence about what the user can do without the model, added to the remedy.
     """
 
     model: str = ""
@@ -160,7 +161,7 @@ class AccessContext:
     alternative: str = ""
 
     def add_to(self, error: ModelGateError) -> ModelGateError:
-        """Return the error with the name of the model, the reason and the alternative."""
+        """Return a copy of the error with the texts, or the error itself if `model` is ""."""
         if not self.model:
             return error
         message = f"{self.model} is out of reach: {error.message} {self.reason}".rstrip()
@@ -201,7 +202,7 @@ class ServerSource:
         return self._storage.directory(self.name)
 
     def list(self, on_progress: ProgressCallback) -> Listing:
-        """Return all files with the sizes that the server reports.
+        """Return all files with the sizes in bytes that the server reports.
 
         Raises:
             ModelGateError: The server cannot list the files.
@@ -214,11 +215,11 @@ class ServerSource:
         return listing
 
     def local_file(self, path: str) -> str:  # noqa: ARG002  # no file is local
-        """Always empty: files must be downloaded."""
+        """Always "": files must be downloaded."""
         return ""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
-        """Begin to download files. A file that does not have its listed size is a TransferError."""
+        """Begin to download files. The future fails with a TransferError if a file does not have its listed size."""
         fetch: Future[dict[str, str]] = Future()
         try:
             files = [
@@ -248,7 +249,9 @@ class ServerSource:
 
 
 def _check_size(file: str, path: str, size: int, location: Location) -> str:
-    """Return the file if it has the listed size, because MLflow accepts truncated responses.
+    """Return `file`, the local path of a model's file, if the file has the listed size.
+
+    The size is checked because MLflow accepts truncated responses.
 
     Raises:
         StorageError: The file cannot be read.

@@ -1,4 +1,4 @@
-"""Keeps fetched files: in a scratch directory that is removed, or in the user's download directory."""
+"""Stores fetched files in a temporary scratch directory, or in the user's download directory."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ _SMALL_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class MemoryDirectory:
-    """Where a storage makes its directory for small files.
+    """Settings of the in-memory directory for small files.
 
     Attributes:
-        parent: A directory of an in-memory file system. It need not exist.
-        min_free_bytes: The directory is made only if this much space is free. Containers have 64 MiB, and the small
-            files in progress at once take at most 8 MiB.
+        parent: Directory of an in-memory file system, in which the in-memory directory is made. It may be missing.
+        min_free_bytes: Free space in bytes without which no in-memory directory is made. /dev/shm of a container has
+            64 MiB by default, and the small files in progress at once take at most 8 MiB.
     """
 
     parent: Path = SHARED_MEMORY
     min_free_bytes: int = 32 * 1024 * 1024
 
     def make(self) -> Path | None:
-        """Make a private directory, and return None if its file system is missing or too full."""
+        """Make a private directory and return its path, or None if `parent` is missing or has too little free space."""
         with contextlib.suppress(OSError):
             status = os.statvfs(self.parent)
             if status.f_bavail * status.f_frsize >= self.min_free_bytes:
@@ -47,17 +47,18 @@ _DEFAULT_MEMORY = MemoryDirectory()
 
 
 class Storage:
-    """The fetched files of the compared models, at `run_model/…`, `reg_model/…`, and so on.
+    """The directories for the fetched files of the compared models.
 
-    Small files that are not kept are in memory if possible. Use it as a context manager: at the end everything is
-    removed except the user's download directory.
+    Each model has a directory with the name of its role, such as `run_model/server_1`. Without a download directory,
+    files of up to 64 KiB are stored in memory if possible. Use the storage as a context manager: its exit removes
+    everything except the user's download directory.
 
     Args:
-        download_dir: The user's download directory, None for a scratch directory.
-        memory: Where small files are kept.
+        download_dir: The user's download directory, None to store files in the scratch directory.
+        memory: Settings of the in-memory directory for small files.
 
     Raises:
-        StorageError: The download directory cannot be made, or is not empty.
+        StorageError: A directory cannot be made, or the download directory is not empty.
     """
 
     def __init__(self, download_dir: Path | None, memory: MemoryDirectory = _DEFAULT_MEMORY) -> None:
@@ -66,11 +67,11 @@ class Storage:
         self._lock = threading.Lock()
         self._is_open = True
         try:
-            # mkdtemp gives access to this user only.
+            # mkdtemp makes a directory that only this user can access.
             self._scratch = Path(tempfile.mkdtemp(prefix="model-gate-"))
         except OSError as error:
             raise storage_error(error, "make a scratch directory") from error
-        # The directory in memory is made for the first small file. None if there can be none.
+        # The in-memory directory is made for the first small file. None if it has been tried already or is not used.
         self._unmade_memory = None if self.keeps else memory
         self._memory: Path | None = None
         self._numbers = itertools.count()
@@ -91,7 +92,7 @@ class Storage:
         self.remove()
 
     def remove(self) -> None:
-        """Remove the scratch directories. Later calls of `reserve` fail."""
+        """Remove the scratch directory and the in-memory directory. Later calls of `reserve` fail."""
         with self._lock:
             self._is_open = False
         for directory in (self._scratch, self._memory):
@@ -99,24 +100,25 @@ class Storage:
                 remove_tree(directory)
 
     def directory(self, role: str) -> Path:
-        """Return the directory of the model with this role, such as `run_model/server_1`."""
+        """Return the directory for the files of the model with a role such as `run_model/server_1`."""
         return self._root / role
 
     def reserve(self, role: str, path: str, size: int | None = None) -> Path:
-        """Make a new, empty file for the file at `path` of a model.
+        """Make an empty file that receives the content of a model's file, and return its path.
 
         Args:
             role: The role of the model, such as `run_model/server_1`.
-            path: Relative to the model's root.
-            size: Bytes the file will have, None if unknown.
+            path: Path of the model's file relative to the model's root.
+            size: Size of the model's file in bytes, None if unknown.
 
         Raises:
-            StorageError: The file cannot be made, or the file system takes two paths for one.
+            StorageError: The file cannot be made in the download directory. For example, its file system treats the
+                path like the path of another file.
         """
         if size is not None and size <= _SMALL_BYTES and (memory := self._memory_directory()):
             with contextlib.suppress(OSError):
                 return _make_file(f"{memory}/{next(self._numbers)}")
-        # Joining Path objects takes as long as fetching a small file.
+        # The path is text, because joining Path objects takes as long as fetching a small file.
         destination = f"{self._root}/{role}/{path}"
         try:
             self._make_directory(os.path.dirname(destination))
@@ -124,16 +126,16 @@ class Storage:
         except OSError as error:
             if self.keeps:
                 raise _download_dir_error(error, path) from error
-            # The file system does not allow this name, or confuses it with another. Scratch files may have any name.
+            # The file system rejects this name or confuses it with another name. A scratch file may have any name.
             return _make_file(os.path.join(tempfile.mkdtemp(dir=self._scratch), "file"))
 
     def release(self, path: Path) -> None:
-        """Remove a compared file, unless the user keeps the downloads."""
+        """Remove a file after its comparison, unless the user keeps the downloads."""
         if not self.keeps:
             path.unlink(missing_ok=True)
 
     def _memory_directory(self) -> Path | None:
-        """Return the directory in memory, None if there can be none."""
+        """Return the in-memory directory for small files, None if there is none."""
         with self._lock:
             if self._unmade_memory is not None and self._is_open:
                 self._memory = self._unmade_memory.make()
@@ -150,13 +152,13 @@ class Storage:
                 missing.append(directory)
                 directory = os.path.dirname(directory)
             for path in reversed(missing):
-                # `exist_ok` accepts a directory only, so a file that blocks the directory is an error.
+                # `exist_ok` accepts only an existing directory. A file with this name is still an error.
                 Path(path).mkdir(exist_ok=True)
                 self._made.add(path)
 
 
 def memory_prefix(process: int) -> str:
-    """Return the prefix of a process's directory in memory."""
+    """Return the name prefix of the in-memory directory of the process with the ID `process`."""
     return f"model-gate-{process}-"
 
 
@@ -175,7 +177,7 @@ def _download_dir_error(error: OSError, path: str) -> StorageError:
 
 
 def _empty_directory(directory: Path) -> Path:
-    """Make the download directory if necessary, and return its real path.
+    """Make the download directory if it is missing, and return its absolute path without symbolic links.
 
     Raises:
         StorageError: The directory cannot be made, or is not empty.
@@ -193,9 +195,9 @@ def _empty_directory(directory: Path) -> Path:
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a directory of any depth. Files that cannot be removed are left without an error.
+    """Remove a directory of any depth. A file that cannot be removed stays, and no error is raised.
 
-    Before Python 3.13, shutil.rmtree recurses and fails on a thousand levels.
+    shutil.rmtree is not enough: before Python 3.13, it recurses and fails on a thousand levels.
     """
     directories = [str(root)]
     for directory in directories:

@@ -1,8 +1,8 @@
 """Starts the worker process, which serves one tracking server, or two after a fork.
 
-Importing MLflow takes a second or two, so the process starts before the request is known. A process that has imported
-MLflow can fork in a few milliseconds, which saves the second import of a compare. The process holds no credential
-before the fork. Afterwards, each worker receives its own environment through its own pipe.
+Importing MLflow takes one or two seconds, so the process starts before the gate knows the tracking servers. A process
+that has imported MLflow forks in a few milliseconds, so that two workers need only one import. The process holds no
+credential before the fork. After the fork, each worker receives its own environment through its own pipe.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
 
-# The system libraries of other platforms do not support a fork after their first use.
+# On other platforms, a process cannot safely fork after it has used the system libraries.
 _CAN_FORK = sys.platform == "linux"
 _EXIT_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
 class Pipes:
-    """The parent's ends of the standard streams of a worker."""
+    """The parent's ends of the pipes to the standard streams of a worker."""
 
     stdin: IO[bytes]
     stdout: IO[bytes]
     stderr: IO[bytes]
 
     def close_input(self) -> None:
-        """Close standard input, so that the worker ends."""
+        """Close the standard input of the worker, which then ends."""
         with contextlib.suppress(OSError):
             self.stdin.close()
 
@@ -45,10 +45,11 @@ class Pipes:
 class WorkerProcess:
     """A process that imports MLflow and later becomes the worker of one tracking server, or forks into two workers.
 
-    Use it as a context manager, which ends all workers.
+    Use it as a context manager: its exit kills all workers.
 
     Args:
-        environment: The environment until each worker receives its own. It must hold no credential.
+        environment: The environment of the process until each worker receives its own environment. It must hold no
+            credential.
         can_fork: Whether the process may fork.
 
     Raises:
@@ -68,7 +69,7 @@ class WorkerProcess:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 pass_fds=fork_descriptors,
-                # Only the parent handles Ctrl-C, and then ends its workers.
+                # In its own session, the process does not receive Ctrl-C. The parent handles it and ends its workers.
                 start_new_session=True,
             )
         finally:
@@ -90,9 +91,10 @@ class WorkerProcess:
         return self._fork_pipes is not None
 
     def open(self, count: int) -> list[Pipes]:
-        """Turn the process into one or two workers and return their pipes. Call it once.
+        """Turn the process into `count` workers, one or two, and return the pipes of each worker.
 
-        The first message to each worker must be its environment. Two workers need `can_fork`.
+        Call this method only once. The first message to each worker must be its environment. If `can_fork` is false,
+        there is only one worker.
         """
         stdin, stdout, stderr = self._process.stdin, self._process.stdout, self._process.stderr
         if stdin is None or stdout is None or stderr is None:
@@ -106,7 +108,7 @@ class WorkerProcess:
         return pipes
 
     def exit_code(self) -> int | None:
-        """Return the exit code, None if the process does not end within seconds."""
+        """Wait for the end of the process and return its exit code, None if it is still running after 5 seconds."""
         with contextlib.suppress(subprocess.TimeoutExpired):
             return self._process.wait(timeout=_EXIT_SECONDS)
         return None
@@ -128,7 +130,11 @@ class WorkerProcess:
 
 
 def _open_fork_pipes() -> tuple[Pipes, tuple[int, int, int]]:
-    """Return the parent's pipes to the forked worker, and the descriptors of its standard streams."""
+    """Open the pipes between the parent and the second worker.
+
+    Returns:
+        The parent's ends, and the descriptors of the worker's standard input, output and error output.
+    """
     (worker_stdin, stdin), (stdout, worker_stdout), (stderr, worker_stderr) = os.pipe(), os.pipe(), os.pipe()
     pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb"))
     return pipes, (worker_stdin, worker_stdout, worker_stderr)

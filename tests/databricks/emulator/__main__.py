@@ -11,7 +11,7 @@ from tests.databricks.emulator.server import serve
 
 
 def main() -> None:
-    """Read the content, print the URL and serve."""
+    """Read the content of the workspace, print its URL and serve it."""
     parser = argparse.ArgumentParser(prog="python -m tests.databricks.emulator", description=__doc__)
     parser.add_argument("content", type=Path, help="directory with a workspace.json")
     parser.add_argument("--port", type=int, default=0, help="port to listen on; 0 selects a free one")

@@ -58,11 +58,11 @@ class RegisteredModel:
 
 @dataclass(frozen=True)
 class Settings:
-    """Behavior of the workspace.
+    """Settings that change the behavior of the workspace.
 
     Attributes:
-        files_api: Files API for run artifacts and logged models: `on`, `plain` (no presigned URLs), `forbidden` (403)
-            or `missing` (404).
+        files_api: How the Files API serves run artifacts and logged models: `on`, `plain` (no presigned URLs),
+            `forbidden` (status 403) or `missing` (status 404).
         registry_aliases: Whether the workspace registry supports the alias endpoint.
         uc_storage: How Unity Catalog serves files: `files-api` (SDK), `default-storage` (presigned URLs), or vended
             credentials for `s3`, `azure` or `gcp`.
@@ -103,15 +103,15 @@ class Fault:
     Attributes:
         request: Regular expression for a request in the form `GET /signed/…?signature=… bytes=0-9`: method, path,
             query and range.
-        after: Number of matching requests to answer correctly first.
-        times: Number of matching requests to disturb after that; 0 for all.
+        after: Number of matching requests that get a correct response before the fault.
+        times: Number of matching requests that get the fault after that; 0 for all.
         status: Status to answer with; 0 for the normal response.
         headers: Headers to add or replace; an empty value removes one.
         body: Body to answer with; None for the normal body.
         seconds: Delay before the response.
         trickle: Delay before each byte of the body.
-        cut: Length to truncate the body to; -1 for the whole body.
-        honest: Whether Content-Length is the truncated length.
+        cut: Number of bytes of the body to send; -1 for the whole body.
+        honest: Whether Content-Length is the number of sent bytes. Otherwise it is the length of the whole body.
         ignored: Request headers to ignore, in lower case.
         expires: Whether this request expires its presigned URL.
         replacement: File to move over the requested file first, relative to its directory.

@@ -9,7 +9,7 @@ from tests.databricks.emulator.messages import Request, Response, Workspace, jso
 
 
 def infos(root: Path, path: str) -> list[dict[str, Any]]:
-    """Return an MLflow listing: paths relative to `root`. A file lists itself."""
+    """Return the MLflow listing of a directory, with paths relative to `root`. The listing of a file is the file."""
     target = root / path
     if target.is_file():
         return [_info(target, root)]
@@ -24,7 +24,7 @@ def _info(entry: Path, root: Path) -> dict[str, Any]:
 
 
 def directory(workspace: Workspace, request: Request, root: Path, address: str, path: str) -> Response:
-    """List a directory with the Files API (`HEAD` and `GET fs/directories/…`)."""
+    """Return the response of the Files API to the listing of a directory (`HEAD` and `GET fs/directories/…`)."""
     target = root / path
     if not target.is_dir():
         raise not_found(f"The directory {address}/{path}")
@@ -43,7 +43,7 @@ def directory(workspace: Workspace, request: Request, root: Path, address: str, 
 
 
 def contents(root: Path, path: str) -> Response:
-    """Return a file's bytes (`GET fs/files/…`)."""
+    """Return the response of the Files API with the bytes of a file (`GET fs/files/…`)."""
     target = root / path
     if not target.is_file():
         raise not_found(f"The file {path}")
@@ -51,7 +51,7 @@ def contents(root: Path, path: str) -> Response:
 
 
 def download_url(workspace: Workspace, root: Path, path: str) -> Response:
-    """Return a presigned URL (`POST fs/create-download-url`)."""
+    """Return the response of the Files API with a presigned URL of a file (`POST fs/create-download-url`)."""
     if not (root / path).is_file():
         raise not_found(f"The file {path}")
     url, headers = workspace.sign(str(root / path))

@@ -22,7 +22,7 @@ class Request:
 
     @property
     def parameters(self) -> dict[str, Any]:
-        """Parameters of the query and of a JSON body."""
+        """The parameters in the query and in the JSON body of the request."""
         data = json.loads(self.body) if self.body.startswith(b"{") else {}
         return {**self.query, **data}
 
@@ -37,7 +37,7 @@ class Response:
 
 
 class Workspace(Protocol):
-    """Interface of the server for routes."""
+    """The part of the server that route handlers use."""
 
     content: Content
     address: str
@@ -54,7 +54,7 @@ class Workspace(Protocol):
 
 
 Route = Callable[[Workspace, Request, tuple[str, ...]], Response]
-# Method, regular expression of the full path, whether a token is required, and the handler.
+# Each route has a method, a regular expression for the full path, whether it requires a token, and a handler.
 Routes = list[tuple[str, str, bool, Route]]
 
 
@@ -86,7 +86,7 @@ def permission_denied(message: str) -> ApiError:
 
 
 def page(entries: list[Any], name: str, token: str, size: int) -> dict[str, Any]:
-    """Return one page of a listing with the token of the next page."""
+    """Return the page of a listing that starts at `token`, with `size` entries and the token of the next page."""
     start = int(token or 0)
     data: dict[str, Any] = {name: entries[start : start + size]}
     if start + size < len(entries):

@@ -39,7 +39,7 @@ class AccessTokens:
         return token
 
     def is_valid(self, token: str) -> bool:
-        """Whether a token was issued here, has not expired and has requests left. Counts one request."""
+        """Return whether a token was issued here, has not expired and has requests left. Count this request."""
         with self._lock:
             if token not in self._tokens:
                 return False
@@ -87,7 +87,7 @@ def entra_token(key: str, client_id: str, resource: str) -> str:
 
 
 def is_entra_token(workspace: Workspace, token: str) -> bool:
-    """Whether a token is for Databricks and belongs to a service principal of this workspace."""
+    """Return whether a token is for Databricks and belongs to a service principal of this workspace."""
     key = workspace.content.entra_key
     if not key or not token.startswith(_ENTRA):
         return False

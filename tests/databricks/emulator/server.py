@@ -68,7 +68,7 @@ class WorkspaceServer(ThreadingHTTPServer):
             return error.response
 
     def fault_for(self, request: Request) -> Fault | None:
-        """Return the fault that applies to a request, if any."""
+        """Return the fault that applies to a request, None if there is none."""
         query, byte_range = unquote(urlencode(request.query)), request.headers.get("range", "")
         text = f"{request.method} {request.path}?{query} {byte_range}"
         with self._lock:
@@ -81,7 +81,7 @@ class WorkspaceServer(ThreadingHTTPServer):
         return None
 
     def prepare(self, request: Request, fault: Fault) -> Request:
-        """Apply the effects of a fault before the response. Returns the request without ignored headers."""
+        """Apply the effects that a fault has before the response. Return the request without the ignored headers."""
         path = _signed_path(request)
         if path is not None and fault.expires:
             self._store.expire(request)
@@ -91,7 +91,7 @@ class WorkspaceServer(ThreadingHTTPServer):
         return replace(request, headers=headers)
 
     def log_request(self, request: Request, status: int, client: int) -> None:
-        """Append a request to the log with its credential and the client's port."""
+        """Append a request to the log, with its credential and the port of the client."""
         if self._requests is None:
             return
         entry = {

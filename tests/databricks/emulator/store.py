@@ -18,7 +18,7 @@ from tests.databricks.emulator.content import Settings
 from tests.databricks.emulator.messages import ApiError, Request, Response, not_found
 
 _SECONDS = 900
-# A presigned URL can require extra headers. Every URL of this store requires this one.
+# A header that every request to a presigned URL of this store must have.
 _HEADER = ("x-emulator-signed", "yes")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
@@ -41,7 +41,7 @@ class Store:
         return url, [{"name": name, "value": value} for name, value in headers]
 
     def expire(self, request: Request) -> None:
-        """Reject this request's URL from now on."""
+        """Reject all later requests to the URL of this request."""
         self._expired.add(request.query.get("signature", ""))
 
     def respond(self, path: str, request: Request) -> Response:
@@ -67,7 +67,7 @@ class Store:
 
 
 def range_response(content: bytes, headers: Mapping[str, str]) -> Response:
-    """Return the response to a GET request with these headers."""
+    """Return the response to a GET request of `content` whose request headers are `headers`."""
     tag = f'"{hashlib.md5(content, usedforsecurity=False).hexdigest()}"'
     metadata = {"Content-Type": "application/octet-stream", "ETag": tag, "Accept-Ranges": "bytes"}
     match = _RANGE.fullmatch(headers.get("range", ""))

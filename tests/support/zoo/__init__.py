@@ -1,4 +1,4 @@
-"""Pairs of directories with their correct verdicts."""
+"""The zoo: pairs of directories, each with the correct verdict of their comparison."""
 
 from tests.support.zoo.pairs import ExpectedDifference, Pair, pairs
 

@@ -24,7 +24,7 @@ from tests.support.zoo.tree import (
 
 @dataclass(frozen=True)
 class ExpectedDifference:
-    """A difference that the comparison must find. The offset is None unless the kind is `content`."""
+    """A difference that Model Gate must find. The offset is None unless the kind is `content`."""
 
     path: str | bytes
     kind: str
@@ -37,12 +37,12 @@ class Pair:
 
     Attributes:
         name: Test id: the status and the property.
-        left: A tree, bytes for a file in its place, or None if nothing is there.
-        right: The same for the right half.
-        status: Verdict, or `error`.
-        differences: All differences, or None if only the oracle lists them.
-        is_equivalent: Whether the trees differ only in what MLflow rewrites.
-        is_unreadable: Whether the error occurs only in a process without the right to read every file.
+        left: The left tree; bytes for a file instead of a directory, None for a path that does not exist.
+        right: The right tree, in the same form.
+        status: The verdict `equal` or `different`, or `error`.
+        differences: All differences, or None if the test takes them from the oracle.
+        is_equivalent: Whether the trees differ only in what MLflow changes when it saves the same model again.
+        is_unreadable: Whether the error occurs only in a process that cannot read every file. Root can read every file.
     """
 
     name: str
@@ -108,7 +108,7 @@ TENSORFLOW: Tree = {
 }
 # A path of 1,000 levels: short enough for Linux, too deep for recursive Python code.
 DEEP = "d/" * 1_000
-# Larger than any chunk size in use.
+# A content that is larger than every chunk size of Model Gate.
 MANY_CHUNKS = bytes(range(251)) * 12_800
 YEAR_2020 = 1_577_836_800_000_000_000
 # Names that filecmp.dircmp ignores by default.

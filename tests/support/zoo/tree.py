@@ -28,7 +28,7 @@ class FileWithMode:
 
 @dataclass(frozen=True)
 class Sparse:
-    """A sparse file: zeros are holes, except for the contents given by offset."""
+    """A sparse file. It has the given contents at their offsets, and holes elsewhere."""
 
     size: int
     content: Mapping[int, bytes] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class HardLink:
 
 @dataclass(frozen=True)
 class Link:
-    """A symbolic link. `@` at the start of the target stands for the absolute path of the tree."""
+    """A symbolic link. An `@` at the start of its target stands for the absolute path of the tree."""
 
     target: str | bytes
 
@@ -80,7 +80,7 @@ def make_tree(root: Path, tree: Tree) -> None:
 
 
 def _open_directory(root: Path, parents: list[bytes]) -> int:
-    # Opened level by level, since the whole path may be longer than the system allows.
+    # The directories are opened level by level, because the whole path may be longer than the system allows.
     directory = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
     for name in parents:
         with contextlib.suppress(FileExistsError):

@@ -1,4 +1,4 @@
-"""Names of tracking servers, and the environments of their workers."""
+"""Tests of `parse_host` and `find_host`, and of the environment variables that workers get."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
 SECRET = "s3cret-w0rd"
-# Variables of a runner, most of which no worker may see.
+# Environment variables of a GitHub runner. Workers must not get most of them.
 RUNNER = {
     "PATH": "/bin",
     "HOME": "/home/runner",
@@ -48,7 +48,7 @@ UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"
 
 
 def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
-    """The environment of this host's worker, on a runner that also has these variables."""
+    """Return the environment of the host's worker. The gate's environment is RUNNER with the variables in `more`."""
     parsed = parse_host(host) if isinstance(host, str) else host
     return environment_for(parsed, RUNNER | more, home)
 
@@ -73,7 +73,7 @@ def test_spellings_of_one_server_have_one_address(text: str, address: str) -> No
     assert (host.address, host.uri, host.kind) == (address, address, HostKind.HTTP)
 
 
-def test_user_info_is_decoded_and_hidden() -> None:
+def test_user_info_is_decoded_and_removed_from_the_address() -> None:
     host = parse_host("https://ann%40x:p%2Fw%3A1@example.com")
     assert (host.username, host.password) == ("ann@x", "p/w:1")
     assert "p/w" not in repr(host)
@@ -128,7 +128,7 @@ def test_text_that_names_no_tracking_server_is_rejected(text: str, problem: str,
         f"http://[ann:{SECRET}@example.com",
     ],
 )
-def test_error_never_repeats_a_possible_password(text: str) -> None:
+def test_error_for_a_malformed_host_does_not_contain_its_password(text: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_host(text)
     assert SECRET not in caught.value.message + caught.value.remedy + caught.value.detail
@@ -144,7 +144,7 @@ def test_address_of_sqlite_file_is_absolute(tmp_path: Path, monkeypatch: pytest.
     assert (relative.kind, relative.is_local) == (HostKind.DATABASE, True)
 
 
-def test_file_that_is_not_sqlite_is_rejected_and_none_is_created(tmp_path: Path) -> None:
+def test_missing_or_invalid_sqlite_file_is_rejected_and_not_created(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("no database at all")
     with pytest.raises(InputError, match="is not an SQLite database"):
         find_host(f"sqlite:///{tmp_path}/text.db", {})
@@ -153,7 +153,7 @@ def test_file_that_is_not_sqlite_is_rejected_and_none_is_created(tmp_path: Path)
     assert os.listdir(tmp_path) == ["text.db"]
 
 
-def test_parsing_does_not_look_at_the_disk() -> None:
+def test_parsing_a_host_does_not_read_the_disk() -> None:
     assert parse_host("sqlite:///nothing.db").kind is HostKind.DATABASE
     assert parse_host("file:///nothing/here").kind is HostKind.FILES
     assert parse_host("databricks://nobody").workspace is None
@@ -182,7 +182,7 @@ def test_server_with_another_name_is_not_local(text: str) -> None:
     assert not parse_host(text).is_local
 
 
-def test_worker_sees_only_allowed_variables(tmp_path: Path) -> None:
+def test_worker_gets_only_allowed_environment_variables(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, **CREDENTIALS)
     assert not UNWANTED & variables.keys()
     assert "t" not in variables.values()
@@ -190,7 +190,7 @@ def test_worker_sees_only_allowed_variables(tmp_path: Path) -> None:
     assert variables["LANG"] == "C.UTF-8"
 
 
-def test_worker_has_its_own_server_and_home_and_no_netrc(tmp_path: Path) -> None:
+def test_worker_environment_sets_its_server_and_home_and_disables_netrc(tmp_path: Path) -> None:
     variables = environment("http://example.com/x/", tmp_path)
     assert variables["MLFLOW_TRACKING_URI"] == variables["MLFLOW_REGISTRY_URI"] == "http://example.com/x"
     assert variables["HOME"] == str(tmp_path)
@@ -198,7 +198,7 @@ def test_worker_has_its_own_server_and_home_and_no_netrc(tmp_path: Path) -> None
     assert variables["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_user_info_reaches_only_its_own_server_as_variables(tmp_path: Path) -> None:
+def test_user_info_is_passed_only_to_the_worker_of_its_server(tmp_path: Path) -> None:
     variables = environment(f"http://ann:{SECRET}@example.com", tmp_path)
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
     assert SECRET not in variables["MLFLOW_TRACKING_URI"]
@@ -208,14 +208,14 @@ def test_user_info_reaches_only_its_own_server_as_variables(tmp_path: Path) -> N
 @pytest.mark.parametrize(
     "default", ["", "http://example.org", "https://example.com", "http://example.com:5000", "no uri"]
 )
-def test_credentials_in_environment_do_not_reach_another_server(default: str, tmp_path: Path) -> None:
+def test_credentials_in_environment_are_not_passed_to_another_server(default: str, tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
     assert not CREDENTIALS.keys() & variables.keys()
     assert not {SECRET, "t0ken"} & set(variables.values())
 
 
 @pytest.mark.parametrize("default", ["http://example.com", "http://EXAMPLE.com:80/", " http://example.com "])
-def test_credentials_in_environment_reach_the_default_server(default: str, tmp_path: Path) -> None:
+def test_credentials_in_environment_are_passed_to_the_default_server(default: str, tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
     assert CREDENTIALS.items() <= variables.items()
     assert variables["MLFLOW_TRACKING_URI"] == "http://example.com"
@@ -228,7 +228,7 @@ def test_user_info_overrides_credentials_in_environment(tmp_path: Path) -> None:
     assert "MLFLOW_TRACKING_TOKEN" not in variables
 
 
-def test_user_info_of_default_server_applies_to_its_plain_address(tmp_path: Path) -> None:
+def test_default_servers_user_info_is_used_for_its_address_without_user_info(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
 
@@ -241,7 +241,7 @@ def test_worker_gets_credentials_of_object_stores(tmp_path: Path) -> None:
     assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
 
 
-def test_waits_are_bounded_unless_the_user_sets_limits(tmp_path: Path) -> None:
+def test_user_settings_override_the_default_request_timeout(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path)
     assert (variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")
     assert (
@@ -250,7 +250,7 @@ def test_waits_are_bounded_unless_the_user_sets_limits(tmp_path: Path) -> None:
     )
 
 
-def test_secrets_in_environment_are_found() -> None:
+def test_secrets_in_environment_variables_are_found() -> None:
     secrets = secrets_of(
         CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://bob:an0ther@example.com", "AWS_SECRET_ACCESS_KEY": "k"}
     )
@@ -262,3 +262,39 @@ def test_secrets_in_environment_are_found() -> None:
 def test_password_is_found_in_the_text_of_a_host(password: str) -> None:
     assert password in secrets_in(f"https://ann:{password}@example.com")
     assert secrets_in("https://example.com") == ()
+
+
+MALFORMED = [
+    "user:s3cret-pw@h:5000",
+    "http:/user:s3cret-pw@h",
+    "http:user:s3cret-pw@h",
+    "https//user:s3cret-pw@h",
+    "https:///user:s3cret-pw@h",
+    "HTTP:/user:s3cret-pw@h/x",
+    "postgresql:/user:s3cret-pw@h/db",
+    "ftp://user:s3cret-pw@h/x",
+    "http://user:s3cret-pw?x@h",
+    "http://user:s3cret-pw#x@h",
+    "user:s3cret-pw/x@h",
+    "https:/s3cret-pw@h",
+]
+
+
+@pytest.mark.parametrize("text", MALFORMED)
+def test_password_of_a_malformed_host_is_known_and_not_repeated(text: str) -> None:
+    assert any("s3cret-pw" in secret for secret in secrets_in(text))
+    with pytest.raises(InputError) as caught:
+        find_host(text, {})
+    assert "s3cret" not in caught.value.message + caught.value.remedy
+
+
+@pytest.mark.parametrize("text", ["models:/Wine@champion", "models://prod@databricks/Wine/1", "databricks://prod", "h"])
+def test_names_with_an_at_sign_are_no_credentials(text: str) -> None:
+    assert secrets_in(text) == ()
+
+
+@pytest.mark.parametrize("key", ["password", "passwd", "pwd", "sslpassword", "token", "api_key"])
+def test_password_in_a_database_query_is_a_secret(key: str) -> None:
+    host = find_host(f"postgresql://h/db?user=u&{key}=s3cret-pw&sslmode=require", {})
+    assert "s3cret-pw" in host.secrets
+    assert "s3cret" not in host.address

@@ -1,4 +1,4 @@
-"""Secrets and user-info are masked in every encoding; fixed values of the report stay."""
+"""Secrets are masked in every encoding, and fixed values of the report are not changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_secret_is_masked_in_every_encoding(secret: str) -> None:
 
 
 def test_longer_of_two_overlapping_secrets_is_masked_whole() -> None:
-    assert Redactor(["word", "wordier"]).text("wordier word") == f"{MASK} {MASK}"
+    assert Redactor(["keyword", "keywordier"]).text("keywordier keyword") == f"{MASK} {MASK}"
 
 
 @pytest.mark.parametrize(
@@ -48,7 +48,7 @@ def test_longer_of_two_overlapping_secrets_is_masked_whole() -> None:
         ("HTTPConnectionPool(host='x'): 'http://a:b@x/'", "HTTPConnectionPool(host='x'): 'http://***@x/'"),
     ],
 )
-def test_undeclared_user_info_is_masked(text: str, masked: str) -> None:
+def test_user_info_of_any_uri_is_masked(text: str, masked: str) -> None:
     assert Redactor().text(text) == masked
 
 
@@ -63,13 +63,46 @@ def test_undeclared_user_info_is_masked(text: str, masked: str) -> None:
         "",
     ],
 )
-def test_text_without_secrets_stays(text: str) -> None:
+def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert Redactor().text(text) == text
 
 
 def test_texts_in_data_are_masked_and_keys_and_numbers_stay() -> None:
-    data = {"pass": ["pass", {"x": "a pass"}, 1, None, True], "y": ("pass",)}
-    assert Redactor(["pass"]).data(data) == {"pass": [MASK, {"x": f"a {MASK}"}, 1, None, True], "y": [MASK]}
+    data = {"passphrase": ["passphrase", {"x": "a passphrase"}, 1, None, True], "y": ("passphrase",)}
+    masked = {"passphrase": [MASK, {"x": f"a {MASK}"}, 1, None, True], "y": [MASK]}
+    assert Redactor(["passphrase"]).data(data) == masked
+
+
+@pytest.mark.parametrize("secret", ["test", "s", "pw", "la", "1"])
+@pytest.mark.parametrize(
+    "text", ["latest-large.txt", "tests/la/x1.py", "a.test.b", "/srv/test/1/s", "pws", "sha256-1-la-s", "test/la"]
+)
+def test_short_secret_inside_a_word_or_path_stays(secret: str, text: str) -> None:
+    assert Redactor([secret]).text(text) == text
+
+
+@pytest.mark.parametrize("text", ["password {}", "'{}'", "({})", "{}.", "user:{},", "{}", 'a="{}"'])
+def test_short_secret_that_is_a_word_is_masked(text: str) -> None:
+    assert Redactor(["pw"]).text(text.format("pw")) == text.format(MASK)
+
+
+def test_short_secret_does_not_change_paths_and_verdicts_of_a_report() -> None:
+    data = {"path": "test", "uri": "test", "status": "error", "error": {"message": "test equal"}, "field": "test"}
+    redacted = {**data, "error": {"message": f"{MASK} equal"}}
+    assert Redactor(["test", "equal"]).data(data) == redacted
+
+
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("postgresql://h/db?user=u&password=pw&x=1", "postgresql://h/db?user=u&password=***&x=1"),
+        ("https://b/x?X-Amz-Signature=ab12&X-Amz-Date=1", "https://b/x?X-Amz-Signature=***&X-Amz-Date=1"),
+        ("https://b/x?sv=1&sig=a%2Fb", "https://b/x?sv=1&sig=***"),
+        ("https://b/x?design=1&tokens=2", "https://b/x?design=1&tokens=***"),
+    ],
+)
+def test_credential_in_a_query_is_masked(text: str, masked: str) -> None:
+    assert Redactor().text(text) == masked
 
 
 @pytest.mark.parametrize("word", ["equal", "error", "content", "file", "directory", "identical", "check", "diff", "a1"])
@@ -79,5 +112,5 @@ def test_password_equal_to_a_fixed_value_does_not_change_the_report(word: str) -
     assert Redactor([word]).data(data) == data
 
 
-def test_nothing_is_masked_without_secrets() -> None:
+def test_empty_secret_masks_nothing() -> None:
     assert Redactor(["", ""]).text("text") == "text"

@@ -28,7 +28,7 @@ def changed(**fields: object) -> bytes:
 
 
 def real_difference(directory: Path, path: str, left: bytes, right: bytes) -> Difference:
-    """Return the difference of two files with these contents, with its real explanation."""
+    """Return the difference of two files with these contents, and with the explanation that Model Gate gives it."""
     explanation = explain(directory, path, left, right)
     offset = next((at for at, pair in enumerate(zip(left, right, strict=False)) if len(set(pair)) > 1), len(left))
     more = {"left_size": len(left), "right_size": len(right), "offset": offset}
@@ -42,7 +42,7 @@ def summary_of(*differences: Difference) -> str:
 
 
 def section(markdown: str, title: str) -> str:
-    """Return the text of the collapsible section whose title starts with `title`, with bars between table cells."""
+    """Return the text of the collapsible section whose title starts with `title`. Table cells are separated by `|`."""
     html = MARKDOWN.render(markdown)
     start = html.index(f"<details><summary>{title}")
     depth, position = 0, start
@@ -153,7 +153,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
 
 
 @pytest.mark.parametrize("kind", CASES)
-def test_collapsible_section_of_each_kind_has_its_explanation(kind: str, tmp_path: Path) -> None:
+def test_collapsible_section_of_each_file_kind_shows_the_explanation(kind: str, tmp_path: Path) -> None:
     path, left, right, expected = CASES[kind]
     markdown = summary_of(real_difference(tmp_path, path, left, right))
     shown = section(markdown, f"<code>{path}</code>")
@@ -162,7 +162,7 @@ def test_collapsible_section_of_each_kind_has_its_explanation(kind: str, tmp_pat
     assert f"| <code>{path}</code> | run model and registry model | " in markdown
 
 
-def test_decisive_files_are_first_and_rewritten_files_last(tmp_path: Path) -> None:
+def test_rewritten_files_come_after_all_other_differences(tmp_path: Path) -> None:
     skops = zipped({"a": b"1"}), zipped({"a": b"1"}, year=2026)
     markdown = summary_of(
         real_difference(tmp_path, "data/model.pth", *skops),
@@ -178,7 +178,7 @@ def test_decisive_files_are_first_and_rewritten_files_last(tmp_path: Path) -> No
     assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
 
 
-def test_rewritten_file_is_labeled_as_saying_nothing_about_the_model(tmp_path: Path) -> None:
+def test_label_of_a_rewritten_file_says_nothing_about_the_model(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
     shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
@@ -187,7 +187,7 @@ def test_rewritten_file_is_labeled_as_saying_nothing_about_the_model(tmp_path: P
     assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
 
 
-def test_rewritten_fields_of_a_decisive_file_have_their_own_section(tmp_path: Path) -> None:
+def test_rewritten_fields_of_a_changed_file_have_a_separate_section(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
     outer, nested = section(markdown, "<code>MLmodel</code>"), section(markdown, "What is rewritten anyway: <code>run")
     assert "run_id | 1 | 2" in nested
@@ -195,7 +195,7 @@ def test_rewritten_fields_of_a_decisive_file_have_their_own_section(tmp_path: Pa
     assert "mlflow_version" not in nested
 
 
-def test_file_of_one_model_only_has_no_collapsible_section() -> None:
+def test_file_that_only_one_model_has_gets_no_collapsible_section() -> None:
     markdown = summary_of(
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
@@ -214,7 +214,7 @@ def test_number_of_omitted_fields_is_shown(tmp_path: Path) -> None:
     assert len(re.findall(r"p\d+ \| 1 \| 2", shown)) == 15
 
 
-def test_summary_of_long_explanations_is_within_the_size_limit_and_says_that_there_is_more() -> None:
+def test_long_explanations_are_cut_at_the_size_limit_of_the_summary() -> None:
     text = "\u202e|" * 4_000
     markdown = summary_of(*(explained(f"{number}{text}", text) for number in range(2_000)))
     assert len(markdown.encode()) <= MAX_BYTES

@@ -1,4 +1,4 @@
-"""The step's inputs: how values become a request, and that all lists of names agree."""
+"""The step's inputs are converted to a request, and are the same in the manifest, the code and the documentation."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def manifest() -> dict[str, Any]:
 
 
 def documented(heading: str) -> list[str]:
-    """Return the names in the first column of a table in docs/action.md, by the heading above it."""
+    """Return the names in the first column of the table that follows a heading in docs/action.md."""
     text = (ROOT / "docs/action.md").read_text()
     section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
     return re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
@@ -64,12 +64,12 @@ def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     step = next(step for step in workflow["jobs"]["gate"]["steps"] if step.get("id") == "gate")
     assert set(step["with"]) <= {item.name for item in INPUTS}
     workflow_inputs = set(workflow[True]["workflow_call"]["inputs"])
-    # `host` becomes MLFLOW_TRACKING_URI, so that the secrets belong to that server.
+    # The workflow passes `host` as MLFLOW_TRACKING_URI, so that its secrets are used for that server only.
     assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
-def test_defaults_in_the_manifest_are_the_defaults_of_the_code() -> None:
+def test_manifest_and_code_have_the_same_defaults() -> None:
     defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
     named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})
     unset = inputs()
@@ -89,7 +89,7 @@ def test_white_space_around_inputs_of_a_check_is_removed() -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
-def test_booleans_have_three_spellings_like_in_the_actions_toolkit(value: str) -> None:
+def test_boolean_input_accepts_three_spellings(value: str) -> None:
     request = inputs(config=CONFIG, compare_run_models=value, compare_reg_models="False").request()
     assert isinstance(request, CompareRequest)
     assert (request.compare_run_models, request.compare_reg_models) == (True, False)
@@ -102,12 +102,12 @@ def test_invalid_boolean_is_an_error_that_names_the_input(name: str, value: str)
         inputs(config=CONFIG, **{name: value}).request()
 
 
-def test_step_with_an_invalid_fail_on_difference_fails_on_difference() -> None:
+def test_invalid_value_of_fail_on_difference_counts_as_true() -> None:
     assert inputs(fail_on_difference="nope").fails_on_difference
     assert not inputs(fail_on_difference="false").fails_on_difference
 
 
-def test_config_file_and_inline_config_make_the_same_request(workspace: Path) -> None:
+def test_config_file_and_inline_config_give_equal_requests(workspace: Path) -> None:
     (workspace / "promotion.yaml").write_text(CONFIG)
     from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
     inline = inputs(config=CONFIG, require="equivalent").request()
@@ -138,7 +138,7 @@ def test_config_file_and_inline_config_make_the_same_request(workspace: Path) ->
         ({"config": CONFIG, "compare_run_models": "false", "compare_reg_models": "false"}, "nothing to compare"),
     ],
 )
-def test_contradictory_or_invalid_input_is_named_in_the_error(values: dict[str, str], message: str) -> None:
+def test_error_names_the_contradictory_or_invalid_input(values: dict[str, str], message: str) -> None:
     with pytest.raises(InputError) as caught:
         inputs(**values).request()
     assert message in caught.value.message
@@ -163,7 +163,9 @@ def test_error_in_an_inline_config_names_the_line() -> None:
     assert caught.value.message.startswith("The input 'config', line 2")
 
 
-def test_link_out_of_the_workspace_is_rejected(workspace: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_symlink_to_a_path_outside_the_workspace_is_rejected(
+    workspace: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     outside = tmp_path_factory.mktemp("outside")
     (workspace / "link").symlink_to(outside)
     with pytest.raises(InputError, match="outside the workspace"):
@@ -206,12 +208,12 @@ anything = four
 """
 
 
-def test_every_line_of_a_secret_in_profiles_is_found() -> None:
+def test_every_line_of_a_secret_field_is_a_secret() -> None:
     assert secrets_in(PROFILES) == ("dapi-one", "two=2", "and more", "three", "four")
     require_profiles(PROFILES)
 
 
-def test_every_line_of_invalid_profiles_is_a_secret() -> None:
+def test_every_line_of_profiles_that_cannot_be_parsed_is_a_secret() -> None:
     assert secrets_in("dapi-just-a-token\nand another") == ("dapi-just-a-token", "and another")
 
 

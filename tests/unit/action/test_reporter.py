@@ -1,4 +1,4 @@
-"""Outputs, annotations, summary and log: safe for hostile names, within the runner's limits, without secrets."""
+"""Outputs, annotations, summary and log escape hostile names, stay within the runner's limits and have no secrets."""
 
 from __future__ import annotations
 
@@ -36,26 +36,26 @@ MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
 def is_command(line: str) -> bool:
-    """Return whether the runner reads the line as a command; its Trim() removes any Unicode white space."""
+    """Return whether the runner reads the line as a command. The runner ignores Unicode white space around a line."""
     return line.strip().startswith("::") or "##[" in line
 
 
 @given(st.text())
 @pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}"])
-def test_no_text_in_the_log_is_a_workflow_command(around: str, text: str) -> None:
+def test_log_text_is_never_a_workflow_command(around: str, text: str) -> None:
     log = log_text(around.format(text, text))
     assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", log) if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_names_in_the_log_are_not_workflow_commands(text: str) -> None:
+def test_hostile_file_name_in_the_log_is_not_a_workflow_command(text: str) -> None:
     outcome = compare(comparison(explained(text, text)), comparison(), name=text)
     log = log_text(verdict_text(outcome, None))
     assert [line for line in log.splitlines() if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_annotation_is_one_command_with_title_and_file_only(text: str) -> None:
+def test_hostile_annotation_is_one_command_with_only_title_and_file(text: str) -> None:
     outcome = check(comparison(difference(text)), name=text)
     for annotation in annotations_for(outcome, config_file=text, fails_on_difference=True):
         command = annotation.command(REDACTOR)
@@ -65,13 +65,13 @@ def test_annotation_is_one_command_with_title_and_file_only(text: str) -> None:
         assert [part.partition("=")[0] for part in properties.split(",")] == ["title", "file"]
 
 
-def test_command_data_and_properties_have_the_escapes_of_the_runner() -> None:
+def test_message_and_properties_of_a_command_are_escaped() -> None:
     assert command_data("a%0A\r\n:,") == "a%250A%0D%0A:,"
     assert command_property("a%0A\r\n:,") == "a%250A%0D%0A%3A%2C"
 
 
 def rendered(markdown: str) -> tuple[set[str], str]:
-    """Return the names of the HTML elements in the rendered Markdown, and the HTML."""
+    """Render Markdown, and return the names of its HTML elements and the HTML itself."""
     html = MARKDOWN.render(markdown)
     return set(re.findall(r"<([a-z0-9]+)[ >/]", html)), html
 
@@ -129,7 +129,7 @@ def test_mermaid_label_has_only_harmless_characters(text: str) -> None:
     )
 
 
-def test_summary_of_many_differences_is_within_the_size_limit() -> None:
+def test_summary_of_many_differences_stays_within_the_size_limit() -> None:
     names = ["|" * 200 + str(number) for number in range(3_000)]
     many = comparison(*(explained(name, name * 3) for name in names))
     markdown = summary(compare(many, many, name=names[0] * 50), "report.json", REDACTOR)
@@ -139,7 +139,7 @@ def test_summary_of_many_differences_is_within_the_size_limit() -> None:
     assert markdown.count("<details>") == markdown.count("</details>")
 
 
-def test_summary_and_annotation_of_a_long_error_are_within_the_limits() -> None:
+def test_long_error_stays_within_the_limits_of_summary_and_annotation() -> None:
     outcome = Outcome(None, error=NotFoundError("|" * 2_000_000, "<" * 2_000_000))
     assert len(summary(outcome, "report.json", REDACTOR).encode()) <= MAX_BYTES
     (error,) = annotations_for(outcome, config_file="", fails_on_difference=True)
@@ -204,13 +204,13 @@ def test_diagram_has_two_servers_and_one_edge_for_each_comparison() -> None:
     assert sum("subgraph" in line for line in lines) == 2
 
 
-def test_annotation_of_a_config_error_is_on_its_line() -> None:
+def test_annotation_of_a_config_error_points_to_the_line() -> None:
     outcome = Outcome(None, error=ConfigError("promotion.yaml, line 3, host: wrong.", "Mend it."))
     (error,) = annotations_for(outcome, config_file="promotion.yaml", fails_on_difference=False)
     assert error.command(REDACTOR).startswith("::error title=Model Gate,file=promotion.yaml,line=3::")
 
 
-def test_difference_that_does_not_fail_the_step_is_a_warning() -> None:
+def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> None:
     (warning,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=False)
     assert warning.level == "warning"
 

@@ -1,4 +1,4 @@
-"""Two files are equal exactly if their bytes are, and a difference has the offset of its first byte."""
+"""Two files are equal exactly if their bytes are equal. A difference has the offset of the first differing byte."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def pair_of(left: bytes, right: bytes) -> Pair:
 
 
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS, 1024 * 1024 + 1])
-def test_equal_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
+def test_files_with_equal_bytes_have_no_difference(size: int, tmp_path: Path) -> None:
     content = bytes(size)
     comparison = compare_pair(pair_of(content, content), *two_files(tmp_path, content, content))
     assert comparison.difference is None
@@ -29,7 +29,7 @@ def test_equal_bytes_are_no_difference(size: int, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("offset", [0, 1, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1)), 2_000_000])
-def test_offset_is_that_of_the_first_differing_byte(offset: int, tmp_path: Path) -> None:
+def test_difference_has_the_offset_of_the_first_differing_byte(offset: int, tmp_path: Path) -> None:
     left = bytes(2_000_002)
     right = left[:offset] + b"1" + left[offset + 1 : -1] + b"1"
     paths = two_files(tmp_path, left, right)
@@ -42,7 +42,7 @@ def test_offset_is_that_of_the_first_differing_byte(offset: int, tmp_path: Path)
 
 @pytest.mark.parametrize("size", [0, 1, *CHUNKS])
 @pytest.mark.parametrize("more", [1, 1024 * 1024])
-def test_prefix_differs_at_its_end(size: int, more: int, tmp_path: Path) -> None:
+def test_file_and_its_prefix_differ_at_the_end_of_the_prefix(size: int, more: int, tmp_path: Path) -> None:
     assert first_difference(*two_files(tmp_path, bytes(size), bytes(size + more))) == size
 
 
@@ -50,7 +50,7 @@ def test_equal_files_have_no_first_difference(tmp_path: Path) -> None:
     assert first_difference(*two_files(tmp_path, b"12", b"12")) is None
 
 
-def test_stale_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
+def test_old_result_in_the_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert filecmp.cmp(left, right, shallow=False)
     Path(right).write_bytes(b"2")

@@ -1,4 +1,4 @@
-"""The scheduler limits the bytes and files in progress, and starts no file after the verdict is settled."""
+"""The scheduler limits the bytes and files in progress, and starts no fetch after the verdict is settled."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MIB = 1024 * 1024
 
 @dataclass
 class Disk:
-    """Counts the bytes in use. The sizes are simulated: each file has one byte."""
+    """Counts the simulated bytes in use. The real files have one byte each."""
 
     used: int = 0
     peak: int = 0
@@ -37,7 +37,7 @@ class Disk:
 
 
 class RemoteSource:
-    """A source whose files must be fetched. File `changed` has other bytes, and file `broken` cannot be fetched."""
+    """A source whose files must be fetched. The file `changed` has other bytes. The file `broken` cannot be fetched."""
 
     is_local = False
     is_kept = False
@@ -59,7 +59,7 @@ class RemoteSource:
 
     @property
     def requested(self) -> list[str]:
-        """The requested files in order."""
+        """The paths of the requested files, in the order of the requests."""
         return [path for request in self.requests for path in request]
 
     def list(self, on_progress: Callable[[dict[str, object]], None]) -> Listing:
@@ -91,7 +91,7 @@ class RemoteSource:
 
 @dataclass
 class Ran:
-    """A scheduler that has compared all files of two models."""
+    """The result of comparing two models, with the sources and the disk for checks."""
 
     disk: Disk
     left: RemoteSource
@@ -108,7 +108,7 @@ def compare(
     is_enough: Callable[[FileComparison], bool] = lambda _: False,
     is_near: bool = True,
 ) -> Ran:
-    """Compare two models with the same listing, whose right one has a changed or broken file."""
+    """Compare two models with the same listing. `changed` and `broken` name a file of the right model."""
     disk = Disk()
     left = RemoteSource("left", directory, disk, sizes)
     right = RemoteSource("right", directory, disk, sizes, changed, broken)
@@ -127,7 +127,7 @@ def compare(
         (2000, 4096, 64 * 2 * 4096),
     ],
 )
-def test_disk_in_use_is_bounded_by_the_largest_pair(tmp_path: Path, count: int, size: int, bound: int) -> None:
+def test_disk_use_stays_below_the_limit_for_the_largest_pair(tmp_path: Path, count: int, size: int, bound: int) -> None:
     ran = compare(tmp_path, {f"{number:04}": size for number in range(count)})
     assert len(ran.files) == count
     assert all(file.difference is None and file.is_compared for file in ran.files)
@@ -137,7 +137,7 @@ def test_disk_in_use_is_bounded_by_the_largest_pair(tmp_path: Path, count: int, 
     assert ran.disk.peak > 2 * size or bound == 2 * size
 
 
-def test_peak_disk_use_is_below_the_size_of_the_models(tmp_path: Path) -> None:
+def test_peak_disk_use_is_below_a_fifth_of_both_models(tmp_path: Path) -> None:
     sizes = {f"{number:03}": 10 * MIB for number in range(100)}
     ran = compare(tmp_path, sizes)
     assert ran.disk.peak < 2 * sum(sizes.values()) / 5
@@ -157,7 +157,7 @@ def test_no_file_is_fetched_after_the_verdict_is_settled(tmp_path: Path) -> None
     assert not not_compared & set(ran.left.requested)
 
 
-def test_all_files_are_compared_if_no_difference_is_enough(tmp_path: Path) -> None:
+def test_all_files_are_compared_if_no_difference_settles_the_verdict(tmp_path: Path) -> None:
     ran = compare(tmp_path, {f"{number:04}": 500 * MIB for number in range(30)}, changed="0000")
     assert all(file.is_compared for file in ran.files)
 
@@ -167,7 +167,7 @@ def test_failed_fetch_is_an_error(tmp_path: Path) -> None:
         compare(tmp_path, {f"{number:04}": MIB for number in range(300)}, broken="0123")
 
 
-def test_small_files_are_fetched_in_batches_and_large_files_alone(tmp_path: Path) -> None:
+def test_small_files_are_fetched_in_batches_and_large_files_separately(tmp_path: Path) -> None:
     sizes = {f"small-{number:03}": 4096 for number in range(100)} | {"large": MIB, "larger": 2 * MIB}
     ran = compare(tmp_path, sizes)
     assert len(ran.files) == len(sizes)
@@ -182,7 +182,7 @@ def test_changed_file_is_the_only_difference_in_its_batch(tmp_path: Path) -> Non
     assert [file.pair.path for file in ran.files if file.difference] == ["0007"]
 
 
-def test_small_files_are_fetched_alone_if_one_server_is_distant(tmp_path: Path) -> None:
+def test_small_files_are_fetched_separately_if_one_server_is_distant(tmp_path: Path) -> None:
     sizes = {f"small-{number:03}": 4096 for number in range(100)}
     ran = compare(tmp_path, sizes, is_near=False)
     assert len(ran.files) == len(sizes)

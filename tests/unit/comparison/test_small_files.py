@@ -1,4 +1,4 @@
-"""Pairs of small files in several comparison processes: a faulty process never makes different files equal."""
+"""Comparison processes find equal pairs of small files. A faulty process never makes different files equal."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from tests.support.commandline import await_idle, clean_environment
 from tests.support.reports import Json, read_report
 from tests.support.twins import two_files
 
-# More pairs than are needed to start comparison processes.
+# Comparison processes are started for this number of pairs.
 MANY = 4100
 BATCH = BATCH_PAIRS
 CHUNKS = (8 * 1024, 64 * 1024, 512 * 1024)
@@ -46,7 +46,7 @@ def open_descriptors() -> list[str]:
 
 
 @pytest.mark.parametrize("size", [0, 1, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1))])
-def test_equal_files_have_the_digest_of_their_bytes(size: int, tmp_path: Path) -> None:
+def test_digest_of_equal_files_is_the_sha256_of_their_bytes(size: int, tmp_path: Path) -> None:
     left, right = two_files(tmp_path, os.urandom(size), b"")
     Path(right).write_bytes(Path(left).read_bytes())
     before = open_descriptors()
@@ -66,7 +66,9 @@ def test_pair_that_differs_in_one_byte_has_no_digest(offset: int, tmp_path: Path
 @pytest.mark.parametrize(
     "left, right, listed", [(b"same", b"same", 3), (b"same", b"same", 5), (b"same", b"samer", 4), (b"same", b"sam", 4)]
 )
-def test_pair_with_an_unlisted_size_has_no_digest(left: bytes, right: bytes, listed: int, tmp_path: Path) -> None:
+def test_pair_that_differs_from_its_listed_size_has_no_digest(
+    left: bytes, right: bytes, listed: int, tmp_path: Path
+) -> None:
     paths = two_files(tmp_path, left, right)
     before = open_descriptors()
     assert digest_if_equal(*paths, listed) is None
@@ -83,7 +85,7 @@ def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -
     assert open_descriptors() == before
 
 
-def test_stale_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
+def test_old_result_in_the_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
@@ -92,7 +94,7 @@ def test_stale_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
 
 
 def pairs_of(directory: Path, *contents: tuple[bytes, bytes, int]) -> list[SmallPair]:
-    """Make pairs of files from left content, right content and listed size."""
+    """Make a pair of files for each tuple of left content, right content and listed size."""
     pairs: list[SmallPair] = []
     for number, (left, right, size) in enumerate(contents):
         (directory / str(number)).mkdir()
@@ -120,7 +122,7 @@ LARGER = b"x" * 20_000
         ([], []),
     ],
 )
-def test_batch_has_the_digests_of_its_equal_pairs_only(
+def test_only_equal_pairs_of_a_batch_have_a_digest(
     contents: list[tuple[bytes, bytes, int]], are_equal: list[bool], tmp_path: Path
 ) -> None:
     pairs = pairs_of(tmp_path, *contents)
@@ -131,7 +133,7 @@ def test_batch_has_the_digests_of_its_equal_pairs_only(
     assert [digest is not None for digest in digests] == are_equal
 
 
-def test_placeholder_in_a_batch_has_no_digest(tmp_path: Path) -> None:
+def test_none_in_place_of_a_pair_has_no_digest(tmp_path: Path) -> None:
     first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     digests = digests_if_equal([None, first, None, second])
     assert [digest is not None for digest in digests] == [False, True, False, True]
@@ -146,7 +148,7 @@ def test_missing_file_in_a_batch_does_not_affect_other_pairs(tmp_path: Path) -> 
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other platforms compare one pair at a time")
-def test_filecmp_is_called_once_for_a_batch_and_decides_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_call_of_filecmp_compares_a_whole_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs = pairs_of(tmp_path, *[(b"%d" % number, b"%d" % number, 1) for number in range(10)])
     calls: list[bool] = []
     may_be_equal = True
@@ -177,7 +179,7 @@ def trees(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def pairs_in(trees: Path) -> list[SmallPair]:
-    """The pairs of files of both trees."""
+    """Return the pair of files at each path of the two trees."""
     files = sorted(list_directory(trees / "left").files.items())
     return [(f"{trees}/left/{path}", f"{trees}/right/{path}", size) for path, size in files]
 
@@ -193,13 +195,13 @@ def digests_of(
 
 
 def unequal(digests: Sequence[str | None]) -> list[int]:
-    """The indexes of pairs without a digest."""
+    """Return the indexes of the pairs without a digest."""
     return [number for number, digest in enumerate(digests) if digest is None]
 
 
 @contextmanager
 def changed(pair: SmallPair) -> Iterator[None]:
-    """Change one byte of the right file, and restore it afterwards."""
+    """Change one byte of the right file, and restore the file afterwards."""
     file = Path(pair[1])
     content = file.read_bytes()
     assert content
@@ -218,14 +220,14 @@ def test_digests_do_not_depend_on_the_number_of_processes(trees: Path) -> None:
 
 
 @pytest.mark.parametrize("position", [1, BATCH - 1, BATCH + 1, 2 * BATCH + 2, 1500, MANY - 1])
-def test_one_changed_byte_is_found_at_any_position(trees: Path, position: int) -> None:
+def test_changed_file_is_found_at_any_position(trees: Path, position: int) -> None:
     pairs = pairs_in(trees)
     with changed(pairs[position]):
         digests = digests_of(pairs, 2)
     assert unequal(digests) == [position]
 
 
-def test_placeholders_are_not_compared_and_do_not_end_a_process(trees: Path) -> None:
+def test_none_in_place_of_a_pair_does_not_end_the_process(trees: Path) -> None:
     def refuse(left: str, right: str, size: int) -> str | None:
         raise AssertionError(f"{left} was compared in this process")
 
@@ -233,7 +235,7 @@ def test_placeholders_are_not_compared_and_do_not_end_a_process(trees: Path) -> 
     assert [digest is None for digest in digests_of(pairs, 2, compare=refuse)] == [pair is None for pair in pairs]
 
 
-def test_pairs_may_be_left_out(trees: Path) -> None:
+def test_digests_are_correct_if_indexes_are_skipped(trees: Path) -> None:
     pairs = pairs_in(trees)
     numbers = [0, 5, BATCH, 3 * BATCH + 1, 12 * BATCH, MANY - 1]
     with SmallFileComparer(pairs, 2) as comparer:
@@ -282,8 +284,8 @@ def test_malformed_response_is_rejected(trees: Path, response: str) -> None:
     assert unequal(digests) == [333]
 
 
-def test_well_formed_response_is_accepted(trees: Path) -> None:
-    # This proves that the previous test fails if responses are not checked.
+def test_well_formed_response_with_wrong_digests_is_accepted(trees: Path) -> None:
+    # This proves that the test of malformed responses would fail if responses were not checked.
     program = faulty_program("print(json.dumps([number, digests]))")
     assert set(digests_of(pairs_in(trees), 2, program)) == {"0" * 64}
 
@@ -306,7 +308,7 @@ def test_killed_process_does_not_change_the_digests(trees: Path, victims: int) -
     assert expected[2000] is None
 
 
-def test_processes_end_with_the_comparer(trees: Path) -> None:
+def test_exit_of_the_comparer_ends_its_processes(trees: Path) -> None:
     pairs = pairs_in(trees)
     with SmallFileComparer(pairs, 3) as comparer:
         assert comparer.digest(0)
@@ -319,7 +321,7 @@ def test_processes_end_with_the_comparer(trees: Path) -> None:
     assert not any(child.is_running() for child in started)
 
 
-def test_pairs_are_compared_if_no_process_can_be_started(trees: Path) -> None:
+def test_all_pairs_are_compared_if_no_process_can_be_started(trees: Path) -> None:
     assert None not in digests_of(pairs_in(trees), 2, [str(trees / "missing")])
 
 
@@ -348,7 +350,7 @@ def compare_trees(
     listings: tuple[Listing, Listing] | None = None,
     settled_by: str = "",
 ) -> dict[str, FileComparison]:
-    """Compare both trees, and return the file comparisons by path. The file `settled_by` settles the verdict."""
+    """Compare both trees, and return the file comparisons by path. The file `settled_by` settles the verdict alone."""
     with Storage(None) as storage:
         left, right = (
             ListedModel(DirectorySource(trees / name, Location(name, local_path=trees / name), name, storage), listing)
@@ -361,7 +363,7 @@ def compare_trees(
 
 @pytest.fixture(params=[2, 0], ids=["two processes", "no process"])
 def fixed_comparer(request: pytest.FixtureRequest) -> ComparerFactory:
-    """Starts comparers with a fixed number of comparison processes."""
+    """A function that returns a comparer with two comparison processes, or with none."""
     return lambda pairs: SmallFileComparer(pairs, request.param)
 
 
@@ -398,7 +400,7 @@ def test_no_file_is_compared_after_the_verdict_is_settled(trees: Path, fixed_com
     assert [files[path].is_compared for path in order] == [number <= last for number in range(MANY)]
 
 
-# The command line on a simulated number of processors, which is its first argument.
+# A program that runs the command line of Model Gate on a simulated number of processors, its first argument.
 ON_PROCESSORS = """
 import os, sys
 count = int(sys.argv.pop(1))
@@ -409,7 +411,7 @@ main()
 
 
 def start_diff(trees: Path, directory: Path, *options: str, processors: int) -> subprocess.Popen[str]:
-    """Start a diff of both trees, which writes its report into the directory."""
+    """Start a diff of both trees, which writes `report.json` into `directory`."""
     arguments: list[str | Path] = ["diff", trees / "left", trees / "right", "--report-file", "report.json", *options]
     return subprocess.Popen(
         [sys.executable, "-c", ON_PROCESSORS, str(processors), *arguments],
@@ -424,7 +426,7 @@ def start_diff(trees: Path, directory: Path, *options: str, processors: int) -> 
 
 
 def diff(trees: Path, directory: Path, *options: str, processors: int) -> Json:
-    """Return the report of a diff without the fields that differ in each run."""
+    """Run a diff of both trees, and return its report without the fields that differ in each run."""
     directory.mkdir()
     process = start_diff(trees, directory, *options, processors=processors)
     process.communicate(timeout=60)
@@ -446,14 +448,14 @@ def test_report_does_not_depend_on_the_number_of_processors(trees: Path, tmp_pat
 
 @contextmanager
 def paused_diff(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen[str], list[psutil.Process]]]:
-    """A diff of both trees that waits for its two comparison processes, which are suspended."""
+    """Start a diff of both trees, suspend its two comparison processes, and yield the diff and these processes."""
     gate = start_diff(trees, directory, processors=2)
     suspended: list[psutil.Process] = []
     try:
         while len(suspended) < 2:
             assert gate.poll() is None
             for process in psutil.Process(gate.pid).children():
-                # Before it executes the program, a child has the command line of the gate, which waits for it.
+                # A child that still has the gate's command line must run: the gate waits for its start.
                 if process not in suspended and process.cmdline()[1:] == list(PROGRAM[1:]):
                     process.suspend()
                     suspended.append(process)
@@ -468,9 +470,11 @@ def paused_diff(trees: Path, directory: Path) -> Iterator[tuple[subprocess.Popen
 
 
 @pytest.mark.parametrize("number, exit_code", [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_stopped_gate_leaves_no_process(trees: Path, tmp_path: Path, number: signal.Signals, exit_code: int) -> None:
+def test_interrupted_gate_leaves_no_comparison_process(
+    trees: Path, tmp_path: Path, number: signal.Signals, exit_code: int
+) -> None:
     with paused_diff(trees, tmp_path) as (gate, suspended):
-        # A terminal signals the whole process group.
+        # On Ctrl-C, a terminal sends the signal to the whole process group.
         os.killpg(gate.pid, number)
         stopped = time.monotonic()
         gate.communicate(timeout=20)
@@ -480,7 +484,7 @@ def test_stopped_gate_leaves_no_process(trees: Path, tmp_path: Path, number: sig
     assert json.loads((tmp_path / "report.json").read_text())["status"] == "error"
 
 
-def test_processes_end_if_their_gate_is_killed(trees: Path, tmp_path: Path) -> None:
+def test_comparison_processes_end_if_their_gate_is_killed(trees: Path, tmp_path: Path) -> None:
     with paused_diff(trees, tmp_path) as (gate, suspended):
         gate.kill()
         gate.wait()
@@ -489,19 +493,19 @@ def test_processes_end_if_their_gate_is_killed(trees: Path, tmp_path: Path) -> N
         assert psutil.wait_procs(suspended, timeout=5)[1] == []
 
 
-def test_process_receives_no_credential(trees: Path, tmp_path: Path) -> None:
+def test_comparison_process_receives_no_credential(trees: Path, tmp_path: Path) -> None:
     with paused_diff(trees, tmp_path) as (gate, suspended):
         assert "secret" in str(psutil.Process(gate.pid).environ())
         assert not any("secret" in str(process.environ()) for process in suspended)
 
 
-def test_process_has_its_own_session(trees: Path, tmp_path: Path) -> None:
+def test_comparison_process_has_its_own_session(trees: Path, tmp_path: Path) -> None:
     with paused_diff(trees, tmp_path) as (_, suspended):
         assert [os.getsid(process.pid) for process in suspended] == [process.pid for process in suspended]
 
 
 @pytest.mark.parametrize("times", [0, 50], ids=["idle", "busy"])
-def test_process_ends_with_its_standard_input(trees: Path, times: int) -> None:
+def test_comparison_process_ends_when_its_standard_input_ends(trees: Path, times: int) -> None:
     with subprocess.Popen(PROGRAM, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None
         try:
@@ -513,7 +517,7 @@ def test_process_ends_with_its_standard_input(trees: Path, times: int) -> None:
             process.kill()
 
 
-def test_processes_are_started_for_many_files_only(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_comparison_processes_are_started_only_for_many_files(trees: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 

@@ -1,4 +1,4 @@
-"""Paths that a compare file ignores: they do not decide, and every output lists them."""
+"""Paths that a compare file ignores do not affect the verdict, and every output lists them."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_glob_that_matches_mlmodel_is_rejected(pattern: str) -> None:
 
 
 @pytest.mark.parametrize("ignore, problem", [("'*'", "would ignore MLmodel"), ("7", "it is text")])
-def test_error_in_a_pattern_has_its_line(ignore: str, problem: str) -> None:
+def test_error_for_an_invalid_glob_names_its_line(ignore: str, problem: str) -> None:
     server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
     with pytest.raises(ConfigError) as raised:
         parse_config(
@@ -77,7 +77,7 @@ BASE = {"MLmodel": "run_id: 1\n", "model.bin": "weights", "README.md": "read", "
 
 
 def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_model: str = "") -> Comparison:
-    """Compare the base model with a copy in which these files are added or replaced."""
+    """Return the comparison of the base model with a copy to which the files in `changed` are written."""
     with Storage(None) as storage:
         models = []
         for name, files in (("left", BASE), ("right", BASE | changed)):
@@ -90,14 +90,14 @@ def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_
         return compare_models([SelectedPair(models[0], models[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
-def test_paths_that_are_not_ignored_decide(tmp_path: Path) -> None:
+def test_difference_that_no_glob_matches_changes_the_verdict(tmp_path: Path) -> None:
     comparison = compare(tmp_path, {"README.md": "written", "model.bin": "WEIGHTS"}, ["*.md"])
     assert (comparison.equals, comparison.equivalent) == (False, False)
     assert [difference.path for difference in comparison.differences] == ["model.bin"]
     assert [(ignored.path, ignored.equals) for ignored in comparison.ignored] == [("README.md", False)]
 
 
-def test_ignored_difference_in_size_does_not_decide(tmp_path: Path) -> None:
+def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) -> None:
     left, right = (Listing({"MLmodel": 1, "a.md": size, "model.bin": 9}) for size in (1, 2))
     pairing = pair_files(left, right)
     assert pairing.is_decided
@@ -238,7 +238,7 @@ def test_report_and_terminal_list_ignored_paths_and_whether_they_differ(logged: 
         assert line in result.text
 
 
-def test_output_without_patterns_does_not_mention_ignored_paths(tmp_path: Path) -> None:
+def test_output_does_not_mention_ignored_paths_if_there_are_no_globs(tmp_path: Path) -> None:
     for name in ("left", "right"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "MLmodel").write_text("run_id: 1\n")

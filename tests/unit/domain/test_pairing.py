@@ -1,4 +1,4 @@
-"""Pairing of files: by path, or as native models with different paths."""
+"""Files are paired by path, or by the path below native models that have different names."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.zoo.tree import Tree, make_tree
 
 
 def compared(left: Path, right: Path, left_native: str, right_native: str) -> Comparison:
-    """Return the comparison of two models by their native models."""
+    """Return the comparison of two MLflow models whose native models have these paths."""
     with Storage(None) as storage:
         models = [
             SelectedModel(DirectorySource(path, Location(str(path), local_path=path), name, storage), native)
@@ -60,7 +60,7 @@ def test_every_file_of_either_model_is_in_exactly_one_pair() -> None:
         ({"a": 1, "code/MLmodel": 1}, {"a": 1, "code/MLmodel": 2}, True),
     ],
 )
-def test_listings_decide_unless_the_difference_may_be_a_rewrite(
+def test_listings_prove_a_difference_unless_mlflow_may_rewrite_the_file(
     left: dict[str, int], right: dict[str, int], is_decided: bool
 ) -> None:
     assert pair_files(Listing(left), Listing(right)).is_decided is is_decided
@@ -120,7 +120,7 @@ def test_native_file_and_native_directory_differ_in_type(swapped: bool, tmp_path
     assert [(difference.path, str(difference.kind)) for difference in comparison.differences] == [(natives[0], "type")]
 
 
-def test_rest_of_the_model_is_reported_but_does_not_decide(tmp_path: Path) -> None:
+def test_difference_outside_the_native_model_is_reported_but_does_not_change_the_verdict(tmp_path: Path) -> None:
     left, right = make_models(
         tmp_path,
         {"model.pkl": b"1", "conda.yaml": b"a", "model.pkl.txt": b"left"},
@@ -138,7 +138,7 @@ def test_rest_of_the_model_is_reported_but_does_not_decide(tmp_path: Path) -> No
     }
 
 
-def test_different_native_models_differ_even_if_the_rest_is_equal(tmp_path: Path) -> None:
+def test_changed_native_model_is_different_even_if_all_other_files_are_equal(tmp_path: Path) -> None:
     left, right = make_models(tmp_path, {"model.pkl": b"1", "x": b"1"}, {"model.pkl": b"2", "x": b"1"})
     comparison = compared(left, right, "model.pkl", "model.pkl")
     assert not comparison.equals
@@ -163,7 +163,7 @@ def test_model_without_mlmodel_file_is_an_error(incomplete: str, tmp_path: Path)
     assert caught.value.remedy
 
 
-def test_two_native_models_at_one_location_are_compared(tmp_path: Path) -> None:
+def test_different_native_models_of_one_mlflow_model_are_compared(tmp_path: Path) -> None:
     left, _ = make_models(tmp_path, {"a.pkl": b"1", "b.pkl": b"2"}, {})
     comparison = compared(left, left, "a.pkl", "b.pkl")
     assert (comparison.same_location, comparison.equals) == (False, False)

@@ -1,4 +1,4 @@
-"""The compare file: its accepted forms, and the errors for all others."""
+"""Valid compare files are accepted, and all others are rejected with an error that names the problem."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SCHEMA = json.loads((SCHEMAS / "config.schema.json").read_text("utf-8"))
 
 
 def rejection(text: str) -> ConfigError:
-    """The error for a compare file with this text."""
+    """Return the error for a compare file with this text."""
     with pytest.raises(ConfigError) as caught:
         parse_config(text, "compare.yaml", {})
     return caught.value
@@ -80,7 +80,7 @@ def test_historical_server_names_are_accepted() -> None:
 
 
 @pytest.mark.parametrize("version", ["010", "1_000", "0x1F", "7", "1e3", "2026-01-02", "12:30:45", ".5", "+1"])
-def test_version_keeps_its_spelling(version: str) -> None:
+def test_version_is_kept_as_the_user_wrote_it(version: str) -> None:
     config = parse_config(GOOD.replace("version_or_stage: 1", f"version_or_stage: {version}", 1), "c", {})
     assert config.tracking_server_1.version_or_stage == version
 
@@ -103,7 +103,7 @@ def test_directory_is_rejected(tmp_path: Path) -> None:
 
 
 def test_endless_file_is_rejected(tmp_path: Path) -> None:
-    # A memory limit protects the machine if the test fails.
+    # The memory limit protects the machine if Model Gate reads the whole file.
     limited = ("bash", "-c", 'ulimit -v 2000000; exec "$@"', "bash")
     done = run("compare", "--config-file", "/dev/zero", cwd=tmp_path, before=limited)
     error = read_report(tmp_path / "model-gate-report.json", done.returncode)["error"]
@@ -165,7 +165,7 @@ def test_historical_example_with_a_duplicate_server_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
-def test_both_names_of_one_server_are_rejected(number: str) -> None:
+def test_current_and_historical_name_of_one_server_are_rejected(number: str) -> None:
     error = rejection(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
     assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message
@@ -243,7 +243,7 @@ def test_error_for_an_unknown_requirement_lists_the_known_ones() -> None:
 
 
 @pytest.mark.parametrize("native", ["null", "''", ".", "./"])
-def test_spellings_of_no_native_model_are_equal(native: str) -> None:
+def test_null_empty_and_missing_native_model_are_equal(native: str) -> None:
     text = GOOD.replace("version_or_stage: 1", f"version_or_stage: 1, native_model: {native}", 1)
     assert parse_config(text, "c", {}) == parse_config(GOOD, "c", {})
 
@@ -304,7 +304,7 @@ def test_unusable_host_is_an_error_with_its_line(host: str, problem: str) -> Non
     "host, model, field",
     [("databricks-uc", "Wine", "model"), ("http://example.com", "Wine", "registry"), ("ftp://x", "Wine", "host")],
 )
-def test_error_names_the_field_it_is_about(host: str, model: str, field: str) -> None:
+def test_error_names_the_invalid_field(host: str, model: str, field: str) -> None:
     login = {"DATABRICKS_HOST": "https://w.example.com", "DATABRICKS_TOKEN": "dapi"}
     server = f"{{host: '{host}', model: {model}, version_or_stage: 1, registry: unity-catalog}}"
     with pytest.raises(ConfigError, match=f"^c, line 1, tracking_server_1.{field}: "):
@@ -317,7 +317,7 @@ def test_error_does_not_repeat_a_password_in_a_malformed_host() -> None:
 
 
 def _chain(levels: int) -> str:
-    """Nested lists without nested brackets."""
+    """Return YAML whose lists are nested this deep by aliases, so that no brackets are nested."""
     return "\n".join(["a0: &a0 [x]", *(f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, levels))])
 
 

@@ -1,4 +1,4 @@
-"""Options and arguments: errors for missing or contradictory ones, defaults for those not given."""
+"""Options that are not given have defaults, and missing or contradictory options are errors."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def test_error_names_a_missing_option(model: str, version_or_stage: str, option:
     assert caught.value.remedy
 
 
-def test_default_host_is_in_the_environment() -> None:
+def test_host_defaults_to_the_tracking_uri_in_the_environment() -> None:
     with pytest.raises(InputError, match="--host is missing, and MLFLOW_TRACKING_URI is not set"):
         check("M", "1")
     default = "http://ann:pw@example.org/"
@@ -98,7 +98,7 @@ def test_native_model_outside_the_model_is_rejected() -> None:
         ("ml.prod.wine", RegistryKind.UNITY_CATALOG, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_registry_is_the_option_or_else_follows_from_the_model_name(
+def test_registry_option_overrides_the_model_name(
     model: str, option: RegistryKind | None, registry: RegistryKind
 ) -> None:
     workspace = version(model, "1", "databricks", option).host.workspace
@@ -112,7 +112,7 @@ def test_registry_option_is_rejected_without_databricks() -> None:
     assert caught.value.remedy == "Leave it out."
 
 
-def test_requirement_is_the_option_or_else_the_compare_files_or_else_identical(tmp_path: Path) -> None:
+def test_require_option_overrides_the_compare_file_and_the_default(tmp_path: Path) -> None:
     assert check("M", "1", HOST).options.require is Require.IDENTICAL
     assert check("M", "1", HOST, require=Require.EQUIVALENT).options.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
@@ -151,24 +151,26 @@ def test_options_override_the_config_file(
         ((None, None), "compare_run_models: false\ncompare_reg_models: false\n"),
     ],
 )
-def test_nothing_to_compare_is_an_error(options: tuple[bool | None, bool | None], more: str, tmp_path: Path) -> None:
+def test_switching_off_both_comparisons_is_an_error(
+    options: tuple[bool | None, bool | None], more: str, tmp_path: Path
+) -> None:
     with pytest.raises(InputError, match="nothing to compare") as caught:
         compare(config(tmp_path, more), *options)
     assert "--compare-run-models" in caught.value.remedy
 
 
-def test_missing_config_file_is_an_error(tmp_path: Path) -> None:
+def test_config_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read"):
         compare(tmp_path / "nothing")
 
 
 @pytest.mark.parametrize("left, right, argument", [("", "b", "LEFT"), ("a", " ", "RIGHT")])
-def test_empty_argument_is_named(left: str, right: str, argument: str) -> None:
+def test_error_names_the_empty_argument(left: str, right: str, argument: str) -> None:
     with pytest.raises(InputError, match=f"The argument {argument} is empty"):
         diff(left, right)
 
 
-def test_uri_requires_a_host_and_directory_does_not() -> None:
+def test_only_an_artifact_uri_requires_a_host() -> None:
     with pytest.raises(InputError, match="--right-host is missing"):
         diff("a", "models:/M/1")
     request = diff("a", "models:/M/1", right_host=HOST)
@@ -202,7 +204,7 @@ def test_local_path_is_distinguished_from_uri(text: str, expected: bool) -> None
 @pytest.mark.parametrize(
     "form", ["{}", "file://{}", "file:{}", "file://localhost{}", "{}/", "{}/../my model", "file://{}/"]
 )
-def test_spellings_of_one_directory_have_one_path(form: str, tmp_path: Path) -> None:
+def test_different_spellings_of_a_directory_give_one_path(form: str, tmp_path: Path) -> None:
     directory = tmp_path / "my model"
     directory.mkdir()
     name = str(directory).replace(" ", "%20") if form.startswith("file:") else str(directory)

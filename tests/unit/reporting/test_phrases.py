@@ -1,4 +1,4 @@
-"""Phrases for differences, as in annotations."""
+"""Phrases that describe differences."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def test_important_differences_come_first(tmp_path: Path) -> None:
     )
 
 
-def test_description_of_hostile_names_is_one_short_line() -> None:
+def test_hostile_names_are_described_in_one_short_line() -> None:
     differences = [
         content(f"{number}\n::error::" + "x" * 9_000, Explanation("text", "a\nb" * 9_000)) for number in range(50)
     ]

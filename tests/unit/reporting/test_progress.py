@@ -1,4 +1,4 @@
-"""Progress: shown on a terminal only."""
+"""Progress is shown only on a terminal."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def _read_all(descriptor: int) -> bytes:
             while chunk := terminal.read(65536):
                 content += chunk
         except OSError:
-            # Linux raises an error when the other end is closed.
+            # On Linux, reading fails when the other end of the terminal is closed.
             pass
     return content
 

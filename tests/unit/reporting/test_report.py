@@ -1,4 +1,4 @@
-"""Reports: every outcome becomes a valid report without secrets."""
+"""The report of every outcome is valid and has no secrets."""
 
 from __future__ import annotations
 
@@ -100,13 +100,13 @@ def test_compare_report_without_registry_models_has_no_section_for_them() -> Non
     assert "reg_model_comparison" not in report
 
 
-def test_error_is_neither_equal_nor_different() -> None:
+def test_report_of_an_error_has_null_for_equals_and_equivalent() -> None:
     report = valid_report(CommandName.DIFF, Outcome(None, error=ModelError("It is empty.", "Fill it.")))
     assert report["error"] == {"type": "ModelError", "message": "It is empty.", "remedy": "Fill it."}
     assert (report["status"], report["equals"], report["equivalent"], report["passed"]) == ("error", None, None, False)
 
 
-def test_equivalent_models_pass_only_if_equivalent_is_enough() -> None:
+def test_equivalent_models_pass_only_if_equivalent_is_required() -> None:
     strict = valid_report(CommandName.DIFF, diff_outcome(IDENTITY))
     lenient = valid_report(CommandName.DIFF, diff_outcome(IDENTITY, Require.EQUIVALENT))
     for report in (strict, lenient):
@@ -114,7 +114,7 @@ def test_equivalent_models_pass_only_if_equivalent_is_enough() -> None:
     assert (strict["passed"], lenient["passed"]) == (False, True)
 
 
-def test_long_list_of_differences_is_cut_but_their_count_is_complete() -> None:
+def test_report_cuts_a_long_list_of_differences_but_counts_all() -> None:
     many = tuple(Difference(f"{n:05}", DifferenceKind.ONLY_LEFT, 1, None) for n in range(MAX_DIFFERENCES + 1))
     section = valid_report(CommandName.DIFF, diff_outcome(many))["comparison"]
     assert section["differences_count"] == MAX_DIFFERENCES + 1
@@ -122,7 +122,7 @@ def test_long_list_of_differences_is_cut_but_their_count_is_complete() -> None:
 
 
 @pytest.mark.parametrize("path", [b"\xff\xfe", b"a\nb", b"\x1b[31m", "\u202e".encode(), b"plain", "é".encode()])
-def test_path_in_a_report_is_exact_and_printable(path: bytes) -> None:
+def test_report_has_each_path_as_printable_text_and_as_exact_bytes(path: bytes) -> None:
     difference = Difference(os.fsdecode(path), DifferenceKind.ONLY_LEFT, 1, None)
     (entry,) = valid_report(CommandName.DIFF, diff_outcome((difference,)))["comparison"]["differences"]
     assert exact_path(entry) == path

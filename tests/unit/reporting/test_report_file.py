@@ -1,4 +1,4 @@
-"""Report files: written completely or not at all, and never over an input."""
+"""A report is written completely or not at all, and never replaces an input."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def test_old_report_is_removed_before_any_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "old", '{"schema_version": "1.0"}', "SQLite format 3\0"])
-def test_file_that_is_not_a_report_stays_until_it_is_replaced(content: str, tmp_path: Path) -> None:
+def test_other_file_at_the_reports_path_stays_until_it_is_replaced(content: str, tmp_path: Path) -> None:
     (tmp_path / "r").write_text(content)
     report_file = ReportFile(tmp_path / "r")
     report_file.remove_old()
@@ -80,7 +80,7 @@ def test_symbolic_link_is_rejected_and_unchanged(target: str, tmp_path: Path) ->
     assert (tmp_path / "there").read_text() == "mine"
 
 
-def test_link_that_appears_during_the_gate_is_not_followed(tmp_path: Path) -> None:
+def test_symlink_created_during_the_gate_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     report_file = ReportFile(tmp_path / "r")
     (tmp_path / "r").symlink_to("victim")
@@ -104,7 +104,7 @@ def test_path_that_is_not_a_regular_file_is_rejected_and_unchanged(name: str, me
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/dev/null"])
-def test_standard_stream_is_not_a_report_file(name: str, tmp_path: Path) -> None:
+def test_device_or_standard_stream_is_rejected_as_report_file(name: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}")
     with (tmp_path / "output").open("wb") as output:
         process = subprocess.run(
@@ -139,7 +139,7 @@ def test_report_inside_a_compared_model_is_rejected(report: str, tmp_path: Path)
     for name in ("left", "right"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "MLmodel").write_text("1")
-    # If this file were removed as an old report, the two models would be equal.
+    # If Model Gate removed this file as an old report, the two models would be equal.
     (tmp_path / "left" / "f").write_text("only left")
     process = run("diff", "left", "right", "--report-file", report, cwd=tmp_path)
     assert process.returncode == 2
@@ -160,7 +160,7 @@ def test_command_that_fails_replaces_the_old_report(tmp_path: Path) -> None:
     assert read_report(report, process.returncode)["status"] == "error"
 
 
-def test_unusable_report_file_is_an_error_before_any_work(tmp_path: Path) -> None:
+def test_unusable_report_path_is_an_error_before_the_gate_runs(tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     process = run("diff", tmp_path, tmp_path, "--report-file", "d", cwd=tmp_path)
     assert (process.returncode, process.stdout) == (2, "")

@@ -1,4 +1,4 @@
-"""Terminal text: the verdict on one screen, and errors with a remedy."""
+"""The terminal shows the verdict on one screen, and errors with a remedy."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_verdict_fits_on_one_screen(differences: tuple[Difference, ...]) -> None
         assert all(len(line) <= 200 for line in lines)
 
 
-def test_three_differences_are_all_listed_with_details_of_the_first() -> None:
+def test_text_lists_three_differences_with_details() -> None:
     text = text_of(diff_outcome(THREE))
     for difference in THREE:
         assert f"{difference.path}: content differs (10 → 20 bytes, first at byte 5)" in text
@@ -106,14 +106,14 @@ def test_verdict_and_report_file_are_the_last_lines(outcome: Outcome, verdict: s
     assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
 
 
-def test_check_starts_with_the_resolved_version() -> None:
+def test_text_of_a_check_starts_with_the_resolved_version() -> None:
     first = text_of(check_outcome()).splitlines()[0]
     assert first == (
         "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffeec0"
     )
 
 
-def test_compare_names_both_versions_and_both_comparisons() -> None:
+def test_text_of_a_compare_names_both_versions_and_both_comparisons() -> None:
     text = text_of(compare_outcome(comparison(), comparison(THREE)))
     assert "compare  Wine version 7" in text
     assert "with     Wine_Imported version 7" in text
@@ -125,7 +125,7 @@ def test_password_in_a_host_is_not_shown() -> None:
     assert "s3cret" not in text_of(compare_outcome(comparison(), comparison()))
 
 
-def test_models_at_the_same_location_are_reported_as_such() -> None:
+def test_text_says_that_both_models_are_at_one_location() -> None:
     same = replace(comparison(), same_location=True)
     assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
 
@@ -138,7 +138,7 @@ def test_models_at_the_same_location_are_reported_as_such() -> None:
         (RestOfModel(False, THREE), "different in MLmodel, conda.yaml, requirements.txt"),
     ],
 )
-def test_rest_of_the_model_is_reported_beside_a_native_model(rest: RestOfModel, words: str) -> None:
+def test_text_says_whether_files_outside_the_native_model_are_equal(rest: RestOfModel, words: str) -> None:
     run_models = replace(comparison(native_model="model.pkl"), rest=rest)
     text = text_of(compare_outcome(run_models, comparison()))
     assert "run models (model.pkl only): equal" in text

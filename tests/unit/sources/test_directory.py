@@ -1,4 +1,4 @@
-"""Listing a directory follows links inside the model only, and accepts only files and directories."""
+"""A listing follows only links that stay inside the model, and rejects FIFOs, sockets and devices."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_empty_directories_are_not_listed(tmp_path: Path) -> None:
     assert list_tree(tmp_path, {"f": b"1", "e/e": EmptyDirectory()}) == {"f": 1}
 
 
-def test_names_keep_their_bytes(tmp_path: Path) -> None:
+def test_listed_names_have_the_same_bytes_as_the_file_names(tmp_path: Path) -> None:
     names = [b"\xff", "é".encode(), "e\u0301".encode(), b"a\nb", b"-", b" "]
     files = list_tree(tmp_path, dict.fromkeys(names, b"1"))
     assert sorted(map(os.fsencode, files)) == sorted(names)
@@ -56,7 +56,7 @@ def test_links_inside_the_model_are_followed(tmp_path: Path) -> None:
     }
 
 
-def test_root_may_be_a_link(tmp_path: Path) -> None:
+def test_model_directory_may_be_a_symbolic_link(tmp_path: Path) -> None:
     make_tree(tmp_path / "model", {"f": b"1", "l": Link("f")})
     (tmp_path / "name").symlink_to("model")
     assert dict(list_directory(tmp_path / "name").files) == {"f": 1, "l": 1}
@@ -79,14 +79,14 @@ def test_root_may_be_a_link(tmp_path: Path) -> None:
         ({"s": Socket(), "l": Link("s")}, "is a socket"),
     ],
 )
-def test_invalid_links_and_special_files_are_errors_that_name_them(tree: Tree, message: str, tmp_path: Path) -> None:
+def test_error_names_the_invalid_link_or_special_file(tree: Tree, message: str, tmp_path: Path) -> None:
     make_tree(tmp_path / "outside", {"f": b"1"})
     make_tree(tmp_path / "model-2", {"f": b"1"})
     root = tmp_path / "model"
     assert message.format(root=root) in error_for(root, {"f": b"1", **tree})
 
 
-def test_error_shows_control_characters_escaped_on_one_line(tmp_path: Path) -> None:
+def test_control_characters_in_a_name_are_escaped_in_the_error(tmp_path: Path) -> None:
     message = error_for(tmp_path / "model", {"::error::\n\x1b[31m": Link("nothing")})
     assert "\n" not in message
     assert "\x1b" not in message
@@ -97,20 +97,20 @@ def test_missing_directory_is_an_error(tmp_path: Path) -> None:
         list_directory(tmp_path / "nothing")
 
 
-def test_file_instead_of_a_directory_is_an_error(tmp_path: Path) -> None:
+def test_file_as_model_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     with pytest.raises(ModelError, match="is not a directory"):
         list_directory(tmp_path / "f")
 
 
-def test_a_thousand_levels_are_listed(tmp_path: Path) -> None:
+def test_file_below_a_thousand_directories_is_listed(tmp_path: Path) -> None:
     try:
         assert list_tree(tmp_path / "model", {"d/" * 1_000 + "f": b"1"}) == {"d/" * 1_000 + "f": 1}
     finally:
         remove_tree(tmp_path / "model")
 
 
-def test_too_long_path_is_a_short_error(tmp_path: Path) -> None:
+def test_too_long_path_is_shortened_in_the_error(tmp_path: Path) -> None:
     message = error_for(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
     remove_tree(tmp_path / "model")
     assert "longer than this system can open" in message
@@ -131,8 +131,8 @@ def test_too_many_files_are_an_error(tmp_path: Path) -> None:
     assert len(list_directory(tmp_path, max_files=4).files) == 4
 
 
-def test_unreadable_directory_is_an_error_that_names_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # The integration tests use a real unreadable directory, in a process without root's rights.
+def test_error_names_the_unreadable_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # The integration tests use a real unreadable directory, in a process without the rights of root.
     def refuse(path: str) -> object:
         raise OSError(errno.EACCES, os.strerror(errno.EACCES), path)
 

@@ -1,4 +1,4 @@
-"""A directory source reads files in place or copies them, and rejects files without their listed size."""
+"""A directory source reads files in place or copies them, and rejects a file that does not have its listed size."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ def model(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("keeps", [False, True])
 @pytest.mark.parametrize("content", [b"1234", b"", b"123456"])
-def test_file_without_its_listed_size_is_an_error(keeps: bool, content: bytes, model: Path, tmp_path: Path) -> None:
+def test_file_that_differs_from_its_listed_size_is_an_error(
+    keeps: bool, content: bytes, model: Path, tmp_path: Path
+) -> None:
     with Storage(tmp_path / "kept" if keeps else None) as storage:
         source = source_of(model, storage)
         ((path, size),) = source.list(lambda _: None).files.items()
@@ -43,7 +45,7 @@ def test_file_removed_after_the_listing_is_an_error(model: Path) -> None:
             source.fetch("data/f", 5)
 
 
-def test_local_model_is_read_in_place(model: Path) -> None:
+def test_local_model_is_read_in_place_without_a_download_directory(model: Path) -> None:
     with Storage(None) as storage:
         source = source_of(model, storage)
         file = source.fetch("data/f", 5)

@@ -1,4 +1,4 @@
-"""Scratch files are private and removed; the download directory is the user's and must be empty."""
+"""Scratch files are private and are removed at the end. The download directory must be empty, and its files stay."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from model_gate.sources.storage import SHARED_MEMORY, MemoryDirectory, Storage, 
 
 @pytest.fixture
 def scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """The parent of all scratch directories of a test."""
+    """The directory in which all scratch directories of a test are made."""
     scratch = tmp_path / "scratch"
     scratch.mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(scratch))
@@ -59,7 +59,7 @@ def test_deep_scratch_directory_is_removed(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_reserving_after_removal_is_an_error(scratch: Path) -> None:
+def test_removed_storage_cannot_reserve_a_file(scratch: Path) -> None:
     storage = Storage(None)
     storage.remove()
     with pytest.raises(FileNotFoundError):
@@ -67,12 +67,12 @@ def test_reserving_after_removal_is_an_error(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_home_of_a_worker_is_empty(scratch: Path) -> None:
+def test_home_directory_of_a_worker_is_empty(scratch: Path) -> None:
     with Storage(None) as storage:
         assert list(storage.home.iterdir()) == []
 
 
-def test_names_that_the_file_system_rejects_are_replaced_in_scratch(scratch: Path) -> None:
+def test_rejected_file_name_is_replaced_in_the_scratch_directory(scratch: Path) -> None:
     with Storage(None) as storage:
         first = storage.reserve("run_model", "f")
         colliding = storage.reserve("run_model", "f")
@@ -120,7 +120,7 @@ def test_file_as_download_directory_is_rejected(scratch: Path, tmp_path: Path) -
         Storage(tmp_path / "f" / "below")
 
 
-def test_names_that_the_file_system_rejects_are_an_error_in_a_download_directory(scratch: Path, tmp_path: Path) -> None:
+def test_rejected_file_name_is_an_error_in_the_download_directory(scratch: Path, tmp_path: Path) -> None:
     with Storage(tmp_path / "kept") as storage:
         storage.reserve("run_model", "f")
         with pytest.raises(StorageError, match="nearly the same name"):
@@ -138,7 +138,7 @@ def test_missing_temporary_directory_is_an_error(tmp_path: Path, monkeypatch: py
         Storage(None)
 
 
-def test_removing_a_tree_keeps_the_targets_of_its_links(tmp_path: Path) -> None:
+def test_removing_a_directory_keeps_the_targets_of_its_links(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "f").write_bytes(b"1")
     root = tmp_path / "root"
@@ -151,11 +151,11 @@ def test_removing_a_tree_keeps_the_targets_of_its_links(tmp_path: Path) -> None:
     assert (tmp_path / "outside" / "f").read_bytes() == b"1"
 
 
-def test_removing_a_missing_tree_is_allowed(tmp_path: Path) -> None:
+def test_removing_a_missing_directory_is_no_error(tmp_path: Path) -> None:
     remove_tree(tmp_path / "nothing")
 
 
-def test_small_files_are_in_memory_private_and_at_unique_paths(scratch: Path) -> None:
+def test_small_files_in_memory_are_private_and_have_unique_paths(scratch: Path) -> None:
     with Storage(None) as storage:
         first, second = (storage.reserve("run_model", "data/f", size) for size in (0, 64 * 1024))
         for file in (first, second):
@@ -172,18 +172,18 @@ def test_small_files_are_in_memory_private_and_at_unique_paths(scratch: Path) ->
 
 
 @pytest.mark.parametrize("size", [None, 64 * 1024 + 1])
-def test_files_that_are_large_or_of_unknown_size_are_not_in_memory(size: int | None, scratch: Path) -> None:
+def test_file_of_large_or_unknown_size_is_not_stored_in_memory(size: int | None, scratch: Path) -> None:
     with Storage(None) as storage:
         assert scratch in storage.reserve("run_model", "data/f", size).parents
 
 
-def test_download_directory_keeps_small_files_too(scratch: Path, tmp_path: Path) -> None:
+def test_small_file_is_stored_in_the_download_directory(scratch: Path, tmp_path: Path) -> None:
     with Storage(tmp_path / "kept") as storage:
         assert storage.reserve("run_model", "f", 1) == tmp_path / "kept" / "run_model" / "f"
 
 
 @pytest.mark.parametrize("parent", ["nothing", "file"])
-def test_small_files_are_in_scratch_without_an_in_memory_file_system(
+def test_small_file_is_stored_on_disk_without_an_in_memory_file_system(
     parent: str, scratch: Path, tmp_path: Path
 ) -> None:
     (tmp_path / "file").touch()
@@ -191,12 +191,12 @@ def test_small_files_are_in_scratch_without_an_in_memory_file_system(
         assert scratch in storage.reserve("run_model", "f", 1).parents
 
 
-def test_small_files_are_in_scratch_if_memory_is_full(scratch: Path) -> None:
+def test_small_file_is_stored_on_disk_if_memory_is_full(scratch: Path) -> None:
     with Storage(None, MemoryDirectory(min_free_bytes=1 << 60)) as storage:
         assert scratch in storage.reserve("run_model", "f", 1).parents
 
 
-def test_small_file_is_in_scratch_if_it_cannot_be_made_in_memory(scratch: Path) -> None:
+def test_small_file_is_stored_on_disk_if_it_cannot_be_made_in_memory(scratch: Path) -> None:
     with Storage(None) as storage:
         remove_tree(storage.reserve("run_model", "f", 1).parent)
         file = storage.reserve("run_model", "f", 1)

@@ -1,8 +1,9 @@
-"""A comparison process: reads pairs of files from standard input and writes the digests of equal pairs.
+"""A comparison process: reads pairs of files from standard input, and writes the digests of equal pairs to its output.
 
-A request is one line of JSON, `[number, [[left path, right path, size] or null, …]]`. Its response is one line,
-`[number, [digest or null, …]]`, with null for each pair that the parent must compare itself. The process ends when its
-standard input ends, even in the middle of a line.
+A request is one line of JSON, `[number, [[left path, right path, size] or null, …]]`. The number identifies the
+request. Null stands for a pair that is not compared here. The response is one line, `[number, [digest or null, …]]`,
+with null for each pair that the parent must compare itself. The process ends when its standard input ends, even if it
+has not responded to every request.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from model_gate.comparison.small_files.equality import digests_if_equal
 def main() -> None:
     """Respond to requests until standard input ends."""
     requests: SimpleQueue[bytes] = SimpleQueue()
-    # A thread reads all the time, so that both pipes are never full at once.
+    # A thread reads the requests, so that this process and its parent never wait for each other with full pipes.
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
         number, pairs = json.loads(requests.get())
@@ -31,7 +32,7 @@ def main() -> None:
 def _read_requests(requests: SimpleQueue[bytes]) -> None:
     for line in sys.stdin.buffer:
         requests.put(line)
-    # The parent has ended, so nothing reads further responses.
+    # The parent has closed the pipe or has ended, so it reads no further response.
     os._exit(0)
 
 

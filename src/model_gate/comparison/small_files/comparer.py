@@ -1,6 +1,6 @@
-"""Finds the equal pairs among many small files, in one comparison process for each processor if that saves time.
+"""Finds the equal pairs among many pairs of small files, in several comparison processes if that saves time.
 
-Comparing a small file takes more interpreter time than disk time, and one interpreter uses one processor.
+Comparing small files takes more interpreter time than disk time, and one interpreter uses only one processor.
 """
 
 from __future__ import annotations
@@ -14,17 +14,22 @@ from types import TracebackType
 from model_gate.comparison.small_files.equality import SmallPair, digest_if_equal
 from model_gate.comparison.small_files.process import PROGRAM, ComparisonProcess, Digests
 
-# With two processes, the start of the processes is paid off at 2,500 pairs, and a fifth of the time is saved at 4,000.
+# Measured with two processes: at 2,500 pairs, they save as much time as their start takes. At 4,000 pairs, they save a
+# fifth of the total time.
 _MIN_PAIRS = 4000
-# Sending and receiving takes the gate's process a tenth of the time of the comparisons.
+# The gate's process needs a tenth of the comparison time for sending and receiving, so it keeps only a few processes
+# busy.
 _MAX_PROCESSES = 8
 BATCH_PAIRS = 200
-# Batches sent to each process in advance: it never waits, and little work is lost if the gate stops early.
+# Batches sent to each process in advance. The process never waits, and little work is lost if the gate stops early.
 _BATCHES_AHEAD = 3
 
 
 def process_count(pairs: Sequence[SmallPair | None], min_pairs: int = _MIN_PAIRS) -> int:
-    """Return the number of comparison processes that save time, 0 for fewer than `min_pairs` pairs."""
+    """Return the number of comparison processes to start, 0 if this process compares all pairs itself.
+
+    Processes save time only for at least `min_pairs` pairs and on more than one processor. None is not a pair.
+    """
     if sum(pair is not None for pair in pairs) < min_pairs:
         return 0
     if sys.getfilesystemencoding() != "utf-8":
@@ -35,16 +40,17 @@ def process_count(pairs: Sequence[SmallPair | None], min_pairs: int = _MIN_PAIRS
 
 
 class SmallFileComparer:
-    """Returns the digests of equal pairs.
+    """Compares pairs of small files, in comparison processes or in this process.
 
-    Every response of a comparison process is checked. A pair without a valid response is compared in this process, so a
-    broken process costs time and never changes a verdict. Use it as a context manager, which ends the processes.
+    The form of every response of a comparison process is checked. A pair without a well-formed response is compared in
+    this process, so a process that fails costs time but does not change the verdict. Use the comparer as a context
+    manager: its exit kills the comparison processes.
 
     Args:
-        pairs: The pairs to compare. None stands for a pair that needs another comparison.
+        pairs: The pairs to compare. None stands for a pair that the caller compares in another way.
         processes: Number of comparison processes to start.
         program: Command line of a comparison process.
-        compare: Compares a pair in this process.
+        compare: Compares a pair in this process, as `digest_if_equal` does.
     """
 
     def __init__(
@@ -64,7 +70,7 @@ class SmallFileComparer:
 
     def __enter__(self) -> SmallFileComparer:
         try:
-            # If the system allows fewer processes, or none, these are enough.
+            # If the system refuses to start a process, the processes started so far are used, even if there are none.
             with contextlib.suppress(OSError):
                 for _ in range(self._count):
                     self._processes.append(ComparisonProcess(self._program))
@@ -86,9 +92,10 @@ class SmallFileComparer:
             process.close()
 
     def digest(self, number: int) -> str | None:
-        """Return the SHA-256, in hex, of an equal pair, None if the pair needs another comparison.
+        """Return the SHA-256 of two equal files in hex, None if the caller must compare the pair in another way.
 
-        Calls must be in ascending order of `number`, the index of the pair. Numbers may be left out.
+        Args:
+            number: Index of the pair. Each call needs a larger index than the call before. Indexes may be skipped.
         """
         pair = self._pairs[number]
         if pair is None:
@@ -116,5 +123,5 @@ class SmallFileComparer:
 
 
 def start_comparer(pairs: Sequence[SmallPair | None]) -> SmallFileComparer:
-    """Return a comparer with as many comparison processes as save time."""
+    """Return a comparer with the number of comparison processes that `process_count` returns."""
     return SmallFileComparer(pairs, process_count(pairs))

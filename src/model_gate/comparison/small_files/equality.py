@@ -17,29 +17,32 @@ from collections.abc import Sequence
 SmallPair = tuple[str, str, int]
 
 _FLAGS = os.O_RDONLY | os.O_CLOEXEC
-# Reading a larger file takes longer than calling `filecmp` for it.
+# Larger files are not concatenated: reading them takes longer than calling `filecmp`.
 _CONCATENATED_BYTES = 16 * 1024
 
 
 def digests_if_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]:
-    """Return what `digest_if_equal` returns for each pair, with one call of `filecmp` if all pairs are equal."""
+    """Return the result of `digest_if_equal` for each pair, and None for each None.
+
+    If all pairs are equal, one call of `filecmp` compares all files of up to 16 KiB.
+    """
     if (digests := _digests_if_all_equal(pairs)) is not None:
         return digests
     return [pair and digest_if_equal(*pair) for pair in pairs]
 
 
 def digest_if_equal(left: str, right: str, size: int) -> str | None:
-    """Return the SHA-256, in hex, of two files with the same bytes.
+    """Return the SHA-256 of two files in hex if their bytes are equal, None otherwise.
 
-    Returns None if the files differ, do not have `size` bytes or cannot be read: another comparison must tell these
-    cases apart. The left file is held in memory.
+    None can also mean that a file cannot be read or does not have `size` bytes. The caller must find out which case
+    applies. The whole left file is held in memory.
     """
     descriptors: list[int] = []
     try:
         descriptors.append(os.open(left, _FLAGS))
         descriptors.append(os.open(right, _FLAGS))
         content = os.pread(descriptors[0], size + 1, 0)
-        # `filecmp` opens, and so closes, files of the same size only.
+        # `filecmp` opens and closes only files of the same size. So descriptors of other files stay with this function.
         if len(content) != size or not _is_regular_file(descriptors[1], size):
             return None
         left_descriptor, right_descriptor, descriptors = *descriptors, []
@@ -54,8 +57,8 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
 
 
 def _are_equal(left: int, right: int) -> bool:
-    """Compare two open files of the same size with `filecmp`, which closes them."""
-    # The cache holds stale results for a file that was rewritten with the same size and time.
+    """Return whether two open files of the same size have the same bytes. `filecmp` closes both descriptors."""
+    # The cache of `filecmp` has an old result for a file that was overwritten with the same size and modification time.
     filecmp.clear_cache()
     # `filecmp` accepts descriptors as well as paths, and descriptors are faster.
     return filecmp.cmp(left, right, shallow=False)  # type: ignore[arg-type]  # open() and stat() accept both
@@ -67,11 +70,11 @@ def _is_regular_file(descriptor: int, size: int) -> bool:
 
 
 def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None] | None:
-    """Return the digest of each pair, or None if a pair needs another comparison.
+    """Return the result of `digest_if_equal` for each pair, or None if the pairs must be compared one at a time.
 
-    The overhead of `filecmp` exceeds the time to read a small file. So all left files are concatenated, and all right
-    files, and `filecmp` compares the two results. Each file has its listed size, so these are equal exactly if each
-    pair is. Larger files are compared by themselves; the digest of a missing or unequal one is None.
+    A call of `filecmp` takes longer than reading a small file. So the contents of all left files are concatenated, the
+    contents of all right files too, and `filecmp` compares the two results once. Every file has its listed size, so the
+    results are equal exactly if the files of each pair are equal. Pairs of more than 16 KiB are compared separately.
     """
     if sys.platform != "linux":
         return None
@@ -95,7 +98,7 @@ def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]
 
 
 def _content(path: str, size: int) -> bytes:
-    """Return the first `size` bytes of a file, and one more if there is one."""
+    """Return at most `size` + 1 bytes of a file. The additional byte shows that the file is longer than listed."""
     descriptor = os.open(path, _FLAGS)
     try:
         return os.read(descriptor, size + 1)

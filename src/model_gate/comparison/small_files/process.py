@@ -1,4 +1,4 @@
-"""A handle of one comparison process, which checks every response."""
+"""The handle of one comparison process in the gate's process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Digests = list[str | None]
 
 
 class ComparisonProcess:
-    """One comparison process. It is ended at its first malformed or missing response.
+    """A comparison process. After its first malformed or missing response, it is killed and no longer used.
 
     Raises:
         OSError: The process cannot be started.
@@ -27,18 +27,18 @@ class ComparisonProcess:
     def __init__(self, program: Sequence[str]) -> None:
         self._process = subprocess.Popen(  # no user text among the arguments
             program,
-            # An empty environment holds no credential.
+            # An empty environment passes no credential to the process.
             env={},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            # Only the parent handles Ctrl-C.
+            # In its own session, the process does not receive Ctrl-C. Only the parent handles it.
             start_new_session=True,
         )
         self._is_closed = False
 
     def send(self, number: int, pairs: Sequence[SmallPair | None]) -> None:
-        """Send a batch of pairs. An ended process is ignored: `receive` then returns None."""
+        """Send the batch `number` of pairs. If the process has ended, nothing is sent and `receive` returns None."""
         stdin = self._process.stdin
         if stdin is None or self._is_closed:
             return
@@ -47,7 +47,10 @@ class ComparisonProcess:
             stdin.flush()
 
     def receive(self, number: int, count: int) -> Digests | None:
-        """Return the digests of a batch of `count` pairs, None if the response is malformed or missing."""
+        """Return the digest or None of each of the `count` pairs in the batch `number`.
+
+        Returns None if the response is malformed or missing. The caller must then compare the whole batch itself.
+        """
         stdout = self._process.stdout
         if stdout is None or self._is_closed:
             return None
@@ -57,7 +60,7 @@ class ComparisonProcess:
         return digests
 
     def close(self) -> None:
-        """Kill the process."""
+        """Kill the process and close its pipes."""
         self._is_closed = True
         self._process.kill()
         self._process.wait()
@@ -68,7 +71,7 @@ class ComparisonProcess:
 
 
 def _parse_response(line: bytes, number: int, count: int) -> Digests | None:
-    """Return the digests in a response, None if it is not a well-formed response to that batch."""
+    """Return the digests in the response to the batch `number`, None if the response is malformed."""
     try:
         received, digests = json.loads(line)
     except (ValueError, TypeError, RecursionError):

@@ -1,1 +1,1 @@
-"""The parts of a worker that talk to a Databricks workspace."""
+"""The parts of a worker that send requests to a Databricks workspace."""

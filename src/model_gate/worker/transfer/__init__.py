@@ -1,1 +1,1 @@
-"""Downloads: HTTP clients, byte ranges, presigned URLs, and the concurrency limit of one server."""
+"""Downloads files from one server: HTTP clients, byte ranges, presigned URLs and the limit for concurrent requests."""

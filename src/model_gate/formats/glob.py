@@ -1,0 +1,165 @@
+"""Globs for relative paths, matched in time that is linear in the length of the path.
+
+A regular expression for `*a*a*a*b` can take seconds for one name. A glob is therefore run as an automaton, whose
+states are computed when a path first needs them.
+
+>>> Glob("notes/**").matches("notes/2024/plan.txt")
+True
+>>> Glob("*.log").matches("a/b.log")
+False
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# More cached transitions than a set of real paths needs. Afterwards the cache starts anew.
+_MAX_CACHED = 20_000
+
+
+@dataclass(frozen=True)
+class _Character:
+    """One character: any except a slash, or any of some ranges.
+
+    Attributes:
+        ranges: First and last character of each range; None for any character except a slash.
+        is_negated: Whether the character must be outside of all ranges.
+    """
+
+    ranges: tuple[tuple[str, str], ...] | None
+    is_negated: bool = False
+
+    def accepts(self, character: str) -> bool:
+        if self.ranges is None:
+            return character != "/"
+        is_inside = any(first <= character <= last for first, last in self.ranges)
+        # A negated class never matches the separator of directories.
+        return is_inside if not self.is_negated else not is_inside and character != "/"
+
+
+@dataclass(frozen=True)
+class _Star:
+    """Any text: without a slash, or with slashes."""
+
+    crosses_directories: bool
+
+
+@dataclass(frozen=True)
+class _Directories:
+    """`**/`: nothing, or text that ends with a slash. The two tokens after this one spell the text."""
+
+
+_Token = _Character | _Star | _Directories
+
+
+class Glob:
+    """A glob: `**/` matches directories or nothing, `**` any text, `*` and `?` text and a character without a slash.
+
+    `[a-z]` and `[!a-z]` match one character except a slash. Every other character stands for itself.
+
+    Raises:
+        ValueError: A character class is empty, or a range is in the wrong order.
+    """
+
+    def __init__(self, pattern: str) -> None:
+        self._tokens = _parse(pattern)
+        self._start = self._closure({0})
+        self._cache: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+
+    def matches(self, path: str) -> bool:
+        """Return whether the glob matches the whole path."""
+        states = self._start
+        for character in path:
+            key = states, character
+            following = self._cache.get(key)
+            if following is None:
+                following = self._follow(states, character)
+                if len(self._cache) >= _MAX_CACHED:
+                    self._cache.clear()
+                self._cache[key] = following
+            if not following:
+                return False
+            states = following
+        return len(self._tokens) in states
+
+    def _follow(self, states: frozenset[int], character: str) -> frozenset[int]:
+        """Return the states after one more character."""
+        following = set()
+        for state in states:
+            token = self._tokens[state] if state < len(self._tokens) else None
+            if isinstance(token, _Star) and (token.crosses_directories or character != "/"):
+                following.add(state)
+            elif isinstance(token, _Character) and token.accepts(character):
+                following.add(state + 1)
+        return self._closure(following)
+
+    def _closure(self, states: set[int]) -> frozenset[int]:
+        """Return the states with all that follow without a character."""
+        pending = list(states)
+        reached = set(states)
+        while pending:
+            state = pending.pop()
+            token = self._tokens[state] if state < len(self._tokens) else None
+            following: tuple[int, ...] = ()
+            if isinstance(token, _Star):
+                following = (state + 1,)
+            elif isinstance(token, _Directories):
+                following = (state + 1, state + 3)
+            pending += [each for each in following if each not in reached]
+            reached.update(following)
+        return frozenset(reached)
+
+
+def _parse(pattern: str) -> tuple[_Token, ...]:
+    tokens: list[_Token] = []
+    position = 0
+    while position < len(pattern):
+        if pattern.startswith("**/", position):
+            tokens += [_Directories(), _Star(crosses_directories=True), _literal("/")]
+            position += 3
+        elif pattern.startswith("**", position):
+            tokens.append(_Star(crosses_directories=True))
+            position += 2
+        elif pattern[position] == "*":
+            tokens.append(_Star(crosses_directories=False))
+            position += 1
+        elif pattern[position] == "?":
+            tokens.append(_Character(None))
+            position += 1
+        elif pattern[position] == "[":
+            token, position = _parse_class(pattern, position)
+            tokens.append(token)
+        else:
+            tokens.append(_literal(pattern[position]))
+            position += 1
+    return tuple(tokens)
+
+
+def _literal(character: str) -> _Character:
+    return _Character(((character, character),))
+
+
+def _parse_class(pattern: str, start: int) -> tuple[_Character, int]:
+    """Return the character class at a position and the position behind it. An unclosed bracket is a literal."""
+    position = start + 1
+    is_negated = pattern.startswith("!", position)
+    position += is_negated
+    # A bracket that comes first belongs to the class.
+    end = pattern.find("]", position + 1)
+    if end < 0:
+        if pattern.startswith("]", position):
+            raise ValueError(f"the character class {pattern[start : position + 1]!r} is empty")
+        return _literal("["), start + 1
+    text = pattern[position:end]
+    ranges = []
+    index = 0
+    while index < len(text):
+        first = last = text[index]
+        index += 1
+        if text[index : index + 1] == "-" and index + 1 < len(text):
+            last = text[index + 1]
+            index += 2
+        if first > last:
+            raise ValueError(f"the range {first}-{last} is in the wrong order")
+        ranges.append((first, last))
+    return _Character(tuple(ranges), is_negated), end + 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -14,12 +15,13 @@ from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
 from model_gate.domain.host import Host
-from model_gate.domain.location import Location, is_local_uri
+from model_gate.domain.location import Location, is_local_uri, other_machine, path_in_uri
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, Request, VersionRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import ModelVersion
+from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, ModelGateError
 from model_gate.signals import uninterrupted
 from model_gate.sources.directory import local_path
@@ -98,6 +100,7 @@ class _Clients:
         self._storage = storage
         self._process = process
         self._stack = ExitStack()
+        self._readers: list[Host] = []
 
     def __enter__(self) -> _Clients:
         return self
@@ -110,6 +113,7 @@ class _Clients:
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
         """Start the clients of these hosts and return them in the same order. Call this method only once."""
         distinct = list(dict.fromkeys(hosts))
+        self._readers = list(dict.fromkeys(host.reader for host in distinct))
         if not distinct:
             return []
         with uninterrupted():
@@ -119,6 +123,10 @@ class _Clients:
             for client in clients:
                 self._stack.enter_context(client)
         return [clients[distinct.index(host)] for host in hosts]
+
+    def reader(self, host: Host) -> str:
+        """Return the name of a started host as a reader of locations. It contains no credentials."""
+        return f"server {self._readers.index(host.reader) + 1}"
 
 
 @dataclass(frozen=True)
@@ -248,17 +256,46 @@ class _Selection:
         Raises:
             ModelError: The URI is a path on another machine.
         """
+        host, reader = client.host, self._clients.reader(client.host)
         if is_local_uri(uri):
-            if not client.host.is_local:
-                raise ModelError(
-                    f"The tracking server {client.host.address} says that the model is at {uri}, on its own machine.",
-                    "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that is"
-                    " accessible from here.",
-                )
-            path = local_path(uri)
-            return DirectorySource(path, Location(uri, local_path=path), name, self._storage)
-        authority = client.host.authority(uri) if uri.partition(":")[0] in _SERVER_SCHEMES else ""
-        return ServerSource(client, Location(uri, authority), name, self._storage, access_context)
+            path = _path_on_server(uri, host)
+            return DirectorySource(path, Location(uri, reader, local_path=path), name, self._storage)
+        authority = host.authority(uri) if uri.partition(":")[0] in _SERVER_SCHEMES else ""
+        return ServerSource(client, Location(uri, reader, authority), name, self._storage, access_context)
+
+
+def _path_on_server(uri: str, host: Host) -> Path:
+    """Return the real path of a local URI that a tracking server returned.
+
+    A relative path is relative to the directory that contains the server's database or file store.
+
+    Raises:
+        ModelError: The path is on another machine, or relative to an unknown directory.
+    """
+    machine = other_machine(uri)
+    if machine or not host.is_local:
+        raise ModelError(
+            f"The tracking server {host.address} says that the model is at {printable(uri)}, on"
+            f" {f'the machine {printable(machine)}' if machine else 'its own machine'}.",
+            "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that is"
+            " accessible from here.",
+        )
+    path = Path(path_in_uri(uri))
+    if "\0" in str(path):
+        raise ModelError(
+            f"The tracking server {host.address} says that the model is at {printable(uri)}, which is not a path.",
+            "Register the version again from a run that exists.",
+        )
+    if not path.is_absolute():
+        if host.local_path is None:
+            raise ModelError(
+                f"The tracking server {host.address} says that the model is at {printable(uri)}, relative to its"
+                " own working directory, which is unknown here.",
+                "Give the server an absolute artifact root, or let it proxy its artifacts, and register the version"
+                " again.",
+            )
+        path = host.local_path.parent / path
+    return Path(os.path.realpath(path))
 
 
 def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerClient]) -> list[_ResolvedVersion]:

@@ -45,7 +45,7 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
         differences=differences,
-        compared=len(deciding) - not_compared + len(pairing.type_differences),
+        compared=len(deciding) - not_compared + len(pairing.type_mismatches),
         not_compared=not_compared,
         native_model=native_model,
         rest=_rest_of_model(files, rest_differences) if native_model else None,

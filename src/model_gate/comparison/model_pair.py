@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
 
+from model_gate.domain.location import LocationKey
 from model_gate.domain.model import Listing
 from model_gate.domain.pairing import Pairing
 from model_gate.sources.model_source import ModelSource
@@ -19,7 +20,7 @@ class ModelKey(NamedTuple):
         native_model: The native model's path, "" for the whole model.
     """
 
-    location: str
+    location: LocationKey
     native_model: str
 
 

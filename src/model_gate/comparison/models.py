@@ -15,6 +15,7 @@ from model_gate.comparison.model_pair import ListedModel, ModelKey, ModelPair, S
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.scheduler import compare_files
 from model_gate.domain.ignore import NOTHING, Ignore
+from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pairing, pair_files
 from model_gate.domain.result import Comparison
@@ -52,9 +53,9 @@ def compare_models(
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
 
 
-def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict[str, ListedModel]:
+def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict[LocationKey, ListedModel]:
     """List each location once, and return its whole model by location key."""
-    sources: dict[str, ModelSource] = {}
+    sources: dict[LocationKey, ModelSource] = {}
     for model in models:
         sources.setdefault(model.key.location, model.source)
 
@@ -75,7 +76,7 @@ def _list_source(source: ModelSource, progress: Progress) -> ListedModel:
     return ListedModel(source, source.list(lambda note: progress.listing(source.name, int(note["files"]))))
 
 
-def _listed(model: SelectedModel, locations: dict[str, ListedModel]) -> ListedModel:
+def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> ListedModel:
     """Return the selected model with its listing.
 
     Raises:

@@ -68,6 +68,16 @@ class Host:
             return Path(self.address.removeprefix(_SQLITE))
         return None
 
+    @property
+    def reader(self) -> Host:
+        """Value that is equal for two hosts only if they are one server with one login, whatever their spelling.
+
+        The two registries of a workspace have one reader; `authority` tells them apart.
+        """
+        if self.workspace is not None:
+            return replace(self, address="", uri="", workspace=replace(self.workspace, registry=None))
+        return self if self.local_path is None else replace(self, uri="")
+
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
         """Return a copy of this server with the registry that holds a model; the server itself if it has one registry.
 

@@ -5,28 +5,45 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+# How file: URIs name this machine.
+_THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
+
+
+class LocationKey(NamedTuple):
+    """Equal only for locations that are one and the same: see `Location`."""
+
+    reader: str
+    server: str
+    uri: str
+    is_local: bool
 
 
 @dataclass(frozen=True)
 class Location:
-    """Location of an MLflow model.
+    """Location of an MLflow model: a physical URI, and who reads it.
+
+    One URI can mean different bytes for two tracking servers, two logins or two machines.
 
     Attributes:
         uri: Physical URI, without credentials.
-        server: Address of the tracking server that serves the URI, "" if the URI is valid without a server.
-        local_path: The model's directory if it is on this machine, otherwise None.
+        reader: Opaque name of the server and login that read the URI, without credentials; "" for this machine.
+        server: The part of the server in which the URI is unique, "" if the reader decides alone.
+        local_path: The real path of the directory, if the model is on this machine.
     """
 
     uri: str
+    reader: str = ""
     server: str = ""
     local_path: Path | None = None
 
     @property
-    def key(self) -> str:
-        """Key of the location. Two keys are equal exactly if both locations are the same place."""
-        if self.local_path is not None:
-            return str(self.local_path)
-        return f"{self.server} {self.uri.rstrip('/')}"
+    def key(self) -> LocationKey:
+        """Key that is equal only if two locations are one and the same. URIs are compared as text."""
+        uri = self.uri if self.local_path is None else str(self.local_path)
+        return LocationKey(self.reader, self.server, uri, self.local_path is not None)
 
 
 def is_local_uri(uri: str) -> bool:
@@ -36,6 +53,27 @@ def is_local_uri(uri: str) -> bool:
     (True, True, False)
     """
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
+
+
+def other_machine(uri: str) -> str:
+    """Return the machine that a `file:` URI names, "" if the URI does not name another machine.
+
+    >>> other_machine("file://nas/model"), other_machine("file:///model"), other_machine("/model")
+    ('nas', '', '')
+    """
+    machine = uri.removeprefix("file://").partition("/")[0] if uri.startswith("file://") else ""
+    return "" if machine in _THIS_MACHINE else machine
+
+
+def path_in_uri(uri: str) -> str:
+    """Return the path that MLflow reads for a local URI in a registry. It may be relative.
+
+    Like MLflow, percent-decode plain paths too. The URI must not name another machine.
+
+    >>> path_in_uri("file:./a%20b"), path_in_uri("a%20b"), path_in_uri("file:///a?b")
+    ('./a b', 'a b', '/a')
+    """
+    return unquote(urlsplit(uri).path if uri.startswith("file:") else uri)
 
 
 def split_profile(uri: str) -> tuple[str, str, str]:

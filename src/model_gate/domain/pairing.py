@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Set
 from dataclasses import dataclass, replace
 
 from model_gate.domain.difference import Difference, DifferenceKind, FileType
@@ -24,7 +25,7 @@ class Pair:
         right_size: Bytes of the right file, None if there is no right file.
         is_native: False if a native model (a part of the MLflow model) is compared and the file is outside of it;
             otherwise True.
-        ignored_by: The `ignore` glob that matches the file, "" if none does.
+        ignored_by: An `ignore` glob that matches the file, "" if the file is not ignored.
     """
 
     path: str
@@ -42,16 +43,34 @@ class Pair:
 
 
 @dataclass(frozen=True)
+class TypeMismatch:
+    """A path that is a file in one model and a directory in the other.
+
+    Attributes:
+        difference: The difference.
+        paths: The file and every file below the directory, each by its path in its own model.
+    """
+
+    difference: Difference
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class Pairing:
     """The files of two listings in pairs, and the paths that have different types.
 
     Attributes:
-        pairs: Every file of either model in exactly one pair, except files at or below a path in `type_differences`.
-        type_differences: Paths that are a file in one model and a directory in the other.
+        pairs: Every file of either model exactly once, except the files of type mismatches.
+        type_mismatches: The paths that are a file in one model and a directory in the other.
     """
 
     pairs: tuple[Pair, ...]
-    type_differences: tuple[Difference, ...]
+    type_mismatches: tuple[TypeMismatch, ...]
+
+    @property
+    def type_differences(self) -> list[Difference]:
+        """The differences of the type mismatches."""
+        return [mismatch.difference for mismatch in self.type_mismatches]
 
     @property
     def is_decided(self) -> bool:
@@ -71,16 +90,35 @@ class Pairing:
         )
 
     def ignoring(self, ignore: Ignore) -> Pairing:
-        """Return a copy in which `ignored_by` names the glob for every path that `ignore` matches."""
+        """Return the pairing with `ignored_by` set wherever `ignore` matches every file of a pair or type mismatch."""
         if not ignore.patterns:
             return self
         return Pairing(
-            tuple(replace(pair, ignored_by=ignore.pattern_for(pair.left, pair.right)) for pair in self.pairs),
+            tuple(replace(pair, ignored_by=_ignored_by(ignore, _paths_of(pair))) for pair in self.pairs),
             tuple(
-                replace(difference, ignored_by=ignore.pattern_for(difference.path))
-                for difference in self.type_differences
+                replace(
+                    mismatch,
+                    difference=replace(mismatch.difference, ignored_by=_ignored_by(ignore, mismatch.paths)),
+                )
+                for mismatch in self.type_mismatches
             ),
         )
+
+
+def _paths_of(pair: Pair) -> list[str]:
+    """Return the paths of a pair's files: two for native models with different paths."""
+    return list(dict.fromkeys(path for path in (pair.left, pair.right) if path is not None))
+
+
+def _ignored_by(ignore: Ignore, paths: Iterable[str]) -> str:
+    """Return the glob that matches the first path if each path is matched by a glob, "" otherwise."""
+    first = ""
+    for path in paths:
+        pattern = ignore.pattern_for(path)
+        if not pattern:
+            return ""
+        first = first or pattern
+    return first
 
 
 def _may_be_rewritten(pair: Pair) -> bool:
@@ -107,7 +145,7 @@ def pair_files(left: Listing, right: Listing, left_native: str = "", right_nativ
         _below(left, left_paths, left_native), _below(right, right_paths, right_native), (left_native, right_native)
     )
     rest = _pair(_without(left, left_paths), _without(right, right_paths), is_native=False)
-    return Pairing(native.pairs + rest.pairs, native.type_differences + rest.type_differences)
+    return Pairing(native.pairs + rest.pairs, native.type_mismatches + rest.type_mismatches)
 
 
 # Size of each file in bytes, by the path that pairs it. For a native model, the path is relative to it.
@@ -124,49 +162,60 @@ def _below(listing: Listing, paths: set[str], native_model: str) -> _Sizes:
 
 
 def _pair(left: _Sizes, right: _Sizes, prefixes: tuple[str, str] = ("", ""), *, is_native: bool = True) -> Pairing:
-    """Return the pairs and type differences of two sets of files. Type differences are removed from the arguments.
+    """Return the pairs and type mismatches of two sets of files. Type mismatches are removed from the arguments.
 
     `prefixes` are the paths of the left and the right native model, which the keys of the arguments omit.
     """
     left_prefix, right_prefix = prefixes
-    type_differences = _take_type_differences(left, right, left_prefix, is_native=is_native)
+    mismatches = _take_type_mismatches(left, right, prefixes, is_native=is_native)
     pairs = []
     for path in sorted_paths(left.keys() | right.keys()):
         left_size, right_size = left.get(path), right.get(path)
         left_path = None if left_size is None else left_prefix + path
         right_path = None if right_size is None else right_prefix + path
         pairs.append(Pair(left_path or right_path or path, left_path, right_path, left_size, right_size, is_native))
-    return Pairing(tuple(pairs), tuple(type_differences))
+    return Pairing(tuple(pairs), tuple(mismatches))
 
 
-def _take_type_differences(left: _Sizes, right: _Sizes, prefix: str, *, is_native: bool) -> list[Difference]:
+def _take_type_mismatches(
+    left: _Sizes, right: _Sizes, prefixes: tuple[str, str], *, is_native: bool
+) -> list[TypeMismatch]:
     """Remove all files at or below a path that is a file in one model and a directory in the other.
 
-    Return one difference for each such path.
+    Return one type mismatch for each such path.
     """
-    differences = []
+    left_prefix, right_prefix = prefixes
+    mismatches = []
     for files, others, is_left_file in ((left, right, True), (right, left, False)):
-        for path in sorted_paths(_files_that_are_directories(files, others)):
+        file_prefix, directory_prefix = prefixes if is_left_file else (right_prefix, left_prefix)
+        files_below = _files_below(files.keys() - others.keys(), others)
+        for path in sorted_paths(files_below):
             size = files.pop(path)
-            differences.append(
-                Difference(
-                    path=prefix + path,
-                    kind=DifferenceKind.TYPE,
-                    left_type=FileType.FILE if is_left_file else FileType.DIRECTORY,
-                    right_type=FileType.DIRECTORY if is_left_file else FileType.FILE,
-                    left_size=size if is_left_file else None,
-                    right_size=None if is_left_file else size,
-                    is_native=is_native,
-                )
+            difference = Difference(
+                path=left_prefix + path,
+                kind=DifferenceKind.TYPE,
+                left_type=FileType.FILE if is_left_file else FileType.DIRECTORY,
+                right_type=FileType.DIRECTORY if is_left_file else FileType.FILE,
+                left_size=size if is_left_file else None,
+                right_size=None if is_left_file else size,
+                is_native=is_native,
             )
-            for below in [other for other in others if other.startswith(path + "/")]:
-                del others[below]
-    return differences
+            below = [directory_prefix + other for other in files_below[path]]
+            mismatches.append(TypeMismatch(difference, (file_prefix + path, *below)))
+            for other in files_below[path]:
+                # A hostile listing can have a file below another file, so that a file is below two of them.
+                others.pop(other, None)
+    return mismatches
 
 
-def _files_that_are_directories(files: _Sizes, others: _Sizes) -> set[str]:
-    unpaired = files.keys() - others.keys()
-    return unpaired & {parent for path in others for parent in _parents(path)} if unpaired else set()
+def _files_below(paths: Set[str], files: _Sizes) -> dict[str, list[str]]:
+    """Return the files below each path that is a directory in `files`."""
+    below: dict[str, list[str]] = defaultdict(list)
+    for file in files if paths else ():
+        for parent in _parents(file):
+            if parent in paths:
+                below[parent].append(file)
+    return below
 
 
 def _parents(path: str) -> Iterator[str]:

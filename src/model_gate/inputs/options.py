@@ -10,7 +10,7 @@ from pathlib import Path
 from model_gate.access.hosts import find_host
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
-from model_gate.domain.location import is_local_uri, split_profile
+from model_gate.domain.location import is_local_uri, other_machine, split_profile
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
@@ -136,6 +136,11 @@ def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> 
     """
     if not uri.strip():
         raise InputError(f"The argument {half.upper()} is empty.", "Name a local directory or an artifact URI.")
+    if machine := other_machine(uri):
+        raise InputError(
+            f"The argument {half.upper()} names a directory on the machine {machine}, which cannot be read here.",
+            "Name a directory on this machine, such as file:///srv/model.",
+        )
     if is_local_uri(uri):
         return None
     scheme, profile, path = split_profile(uri)

@@ -104,10 +104,84 @@ def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) 
     assert not pairing.ignoring(checked_ignore(["*.md"])).is_decided
 
 
-def test_directory_replacing_an_ignored_file_does_not_change_the_verdict(tmp_path: Path) -> None:
-    left, right = Listing({"MLmodel": 1, "extra": 1}), Listing({"MLmodel": 1, "extra/a": 1})
-    assert pair_files(left, right).is_decided
-    assert not pair_files(left, right).ignoring(checked_ignore(["extra"])).is_decided
+FILE = {"MLmodel": 1, "train.log": 1}
+DIRECTORY = {"MLmodel": 1, "train.log/evil.py": 1}
+NESTED = {"MLmodel": 1, "train.log/a.log": 1, "train.log/b/evil.py": 1}
+
+
+@pytest.mark.parametrize(
+    "file, directory, ignore",
+    [
+        (FILE, DIRECTORY, ["*.log"]),
+        (FILE, DIRECTORY, ["train.log"]),
+        (FILE, DIRECTORY, ["train.log/**"]),
+        (FILE, DIRECTORY, ["**/*.log", "*.py"]),
+        (FILE, NESTED, ["**/*.log"]),
+        (FILE, NESTED, ["train.log", "train.log/*"]),
+        ({"MLmodel": 1, "a/x.log": 1}, {"MLmodel": 1, "a/x.log/b/evil.py": 1}, ["**/*.log"]),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_directory_in_place_of_an_ignored_file_decides_unless_all_its_files_are_ignored(
+    file: dict[str, int], directory: dict[str, int], ignore: list[str], is_reversed: bool
+) -> None:
+    left, right = (directory, file) if is_reversed else (file, directory)
+    pairing = pair_files(Listing(left), Listing(right)).ignoring(checked_ignore(ignore))
+    assert pairing.is_decided
+    assert [difference.ignored_by for difference in pairing.type_differences] == [""]
+
+
+@pytest.mark.parametrize(
+    "file, directory, ignore",
+    [
+        (FILE, DIRECTORY, ["train.log", "train.log/**"]),
+        (FILE, DIRECTORY, ["**.log", "**/*.py"]),
+        (FILE, DIRECTORY, ["train**"]),
+        (FILE, NESTED, ["train.log**"]),
+        (FILE, NESTED, ["**/*.log", "train.log/b/**"]),
+    ],
+)
+@pytest.mark.parametrize("is_reversed", [False, True])
+def test_directory_in_place_of_a_file_does_not_decide_if_all_their_files_are_ignored(
+    file: dict[str, int], directory: dict[str, int], ignore: list[str], is_reversed: bool
+) -> None:
+    left, right = (directory, file) if is_reversed else (file, directory)
+    pairing = pair_files(Listing(left), Listing(right))
+    assert pairing.is_decided
+    assert not pairing.ignoring(checked_ignore(ignore)).is_decided
+
+
+@pytest.mark.parametrize("is_reversed", [False, True])
+@pytest.mark.parametrize("ignore", [["*.log"], ["*.log", "data/x"], ["data/**"], ["data/**", "*.bin"]])
+def test_directory_in_place_of_an_ignored_native_model_decides(ignore: list[str], is_reversed: bool) -> None:
+    models = [(Listing({"MLmodel": 1, "model.log": 1}), "model.log"), (Listing({"MLmodel": 1, "data/y": 1}), "data")]
+    (left, left_native), (right, right_native) = reversed(models) if is_reversed else models
+    pairing = pair_files(left, right, left_native, right_native).ignoring(checked_ignore(ignore))
+    assert [difference.ignored_by for difference in pairing.type_differences] == [""]
+    assert pairing.decides
+
+
+@pytest.mark.parametrize("ignore, decides", [(["*.log"], True), (["*.bin"], True), (["*.bin", "*.log"], False)])
+def test_native_models_of_different_names_are_ignored_only_together(ignore: list[str], decides: bool) -> None:
+    left, right = Listing({"MLmodel": 1, "model.log": 1}), Listing({"MLmodel": 1, "model.bin": 1})
+    assert pair_files(left, right, "model.log", "model.bin").ignoring(checked_ignore(ignore)).decides is decides
+
+
+def test_file_below_a_directory_in_place_of_an_ignored_file_makes_the_models_different(tmp_path: Path) -> None:
+    for name, path in (("left", "train.log"), ("right", "train.log/evil.py")):
+        (tmp_path / name / path).parent.mkdir(parents=True)
+        (tmp_path / name / path).write_text("x")
+        (tmp_path / name / "MLmodel").write_text("run_id: 1\n")
+    with Storage(None) as storage:
+        models = [
+            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), root.name, storage))
+            for root in (tmp_path / "left", tmp_path / "right")
+        ]
+        pair = SelectedPair(models[0], models[1])
+        (comparison,) = compare_models([pair], NoProgress(), checked_ignore(["*.log"]))
+    assert not comparison.equals
+    assert [difference.path for difference in comparison.differences] == ["train.log"]
+    assert comparison.ignored == ()
 
 
 def test_glob_that_matches_the_whole_native_model_is_an_error(tmp_path: Path) -> None:

@@ -1,0 +1,191 @@
+"""Two models are one and the same location only for one reader: one server with one login, or this machine."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from mlflow import MlflowClient
+
+from tests.support.faulty_server import MODEL, Call, FaultyServer
+from tests.support.gates import GateResult, check, compare, run, version
+from tests.support.zoo.tree import Tree, make_tree
+
+CHANGED = MODEL | {"model.pkl": MODEL["model.pkl"][:-1] + b"?"}
+
+
+def make_model(directory: Path, files: Mapping[str, bytes] = MODEL) -> None:
+    """Write a model to a new directory."""
+    tree: Tree = dict(files.items())
+    make_tree(directory, tree)
+
+
+def require_compared(result: GateResult, status: str, comparison: str = "run_model_comparison") -> None:
+    """Assert the verdict, and that it is based on the bytes of all files."""
+    assert result.status == status, result
+    compared = result.report[comparison]
+    assert compared["same_location"] is False
+    assert (compared["compared"], compared["not_compared"]) == (len(MODEL), 0)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database whose model `Wine` has one version for each source of SOURCES."""
+    file = tmp_path_factory.mktemp("database") / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{file}")
+    client.create_registered_model("Wine")
+    for source in SOURCES:
+        client.create_model_version("Wine", source)
+    return file
+
+
+SOURCES = ("./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model", "mlruns/../mlruns/mod%65l")
+
+
+def make_host(directory: Path, database: Path, model: Mapping[str, bytes]) -> str:
+    """Copy the database into a directory with this model at its relative sources, and return the URI of the copy."""
+    make_model(directory / "mlruns" / "model", model)
+    shutil.copy(database, directory / "mlflow.db")
+    return f"sqlite:///{directory}/mlflow.db"
+
+
+@pytest.mark.parametrize("number", range(1, len(SOURCES) + 1))
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_relative_source_is_relative_to_its_own_database(
+    tmp_path: Path, database: Path, number: int, is_changed: bool
+) -> None:
+    left = make_host(tmp_path / "left", database, MODEL)
+    right = make_host(tmp_path / "right", database, CHANGED if is_changed else MODEL)
+    # The same text relative to the working directory is another model.
+    make_tree(tmp_path / "mlruns" / "model", {"MLmodel": b"run_id: 1\n"})
+    result = compare(tmp_path, version(left, "Wine", str(number)), version(right, "Wine", str(number)))
+    require_compared(result, "different" if is_changed else "equal")
+    for name, half in (("left", "tracking_server_1"), ("right", "tracking_server_2")):
+        assert result.report["run_model_comparison"][half]["path"] == str(tmp_path / name / "mlruns/model")
+
+
+def test_two_spellings_of_a_relative_source_are_one_location(tmp_path: Path, database: Path) -> None:
+    host = make_host(tmp_path / "host", database, MODEL)
+    result = compare(tmp_path, version(host, "Wine", "1"), version(host, "Wine", "5"))
+    assert result.status == "equal", result
+    assert result.report["run_model_comparison"]["same_location"] is True
+
+
+def test_two_spellings_of_one_database_are_one_reader(tmp_path: Path, database: Path) -> None:
+    host = make_host(tmp_path / "host", database, MODEL)
+    result = compare(tmp_path, version(host, "Wine"), version("sqlite:///host/mlflow.db", "Wine"))
+    assert result.status == "equal", result
+    assert result.report["run_model_comparison"]["same_location"] is True
+
+
+def test_relative_source_in_a_file_store_is_relative_to_its_parent(tmp_path: Path) -> None:
+    make_model(tmp_path / "host" / "mlruns" / "model")
+    versions: Tree = {
+        "mlruns/models/Wine/meta.yaml": b"name: Wine\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n",
+        "mlruns/models/Wine/version-1/meta.yaml": (
+            b"name: Wine\nversion: 1\ncurrent_stage: None\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n"
+            b"source: ./mlruns/model\nstatus: READY\nrun_id: ''\nrun_link: ''\nuser_id: ''\ndescription: ''\n"
+            b"status_message: ''\nstorage_location: ./mlruns/model\n"
+        ),
+    }
+    make_tree(tmp_path / "host", versions)
+    environment = {"MLFLOW_ALLOW_FILE_STORE": "true"}
+    result = check(tmp_path, f"file://{tmp_path}/host/mlruns", "Wine", environment=environment)
+    assert result.status == "equal", result
+    assert result.report["comparison"]["run_model"]["local_path"]["path"] == str(tmp_path / "host/mlruns/model")
+
+
+@pytest.mark.parametrize("source", ["./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model"])
+def test_relative_source_of_an_http_server_is_an_error(tmp_path: Path, source: str) -> None:
+    make_model(tmp_path / "mlruns" / "model")
+    with FaultyServer() as server:
+        server.sources["Wine", "1"] = source
+        result = check(tmp_path, server.url, "Wine")
+    result.require_error("ModelError", source, "working directory", "absolute artifact root")
+
+
+@pytest.mark.parametrize("machines", [("nas", "nas"), ("nas", "other")])
+def test_file_uri_of_another_machine_is_an_error(tmp_path: Path, machines: tuple[str, str]) -> None:
+    make_model(tmp_path / "model")
+    with FaultyServer() as server:
+        server.sources["Wine", "1"], server.downloads["Wine", "1"] = (
+            f"file://{machine}{tmp_path}/model" for machine in machines
+        )
+        result = check(tmp_path, server.url, "Wine")
+    result.require_error("ModelError", "on the machine nas")
+    result = run(tmp_path, "diff", f"file://nas{tmp_path}/model", tmp_path / "model")
+    result.require_error("InputError", "LEFT", "the machine nas")
+
+
+def test_local_path_with_a_null_byte_is_an_error(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.sources["Wine", "1"] = "/srv/model%00"
+        result = check(tmp_path, server.url, "Wine")
+    result.require_error("ModelError", "is not a path")
+
+
+@pytest.mark.parametrize("prefix", ["", "file://", "file:"])
+def test_local_path_on_two_loopback_servers_is_compared(tmp_path: Path, prefix: str) -> None:
+    make_model(tmp_path / "model")
+    with FaultyServer() as left, FaultyServer() as right:
+        left.sources["Wine", "1"] = right.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
+        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        require_compared(result, "equal")
+        result = check(tmp_path, left.url, "Wine")
+    assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
+
+
+def test_local_path_of_a_server_and_of_the_user_are_compared(tmp_path: Path) -> None:
+    make_model(tmp_path / "model")
+    with FaultyServer() as server:
+        server.sources["Wine", "1"] = str(tmp_path / "model")
+        environment = {"MLFLOW_TRACKING_URI": server.url}
+        result = run(tmp_path, "diff", tmp_path / "model", "models:/Wine/1", environment=environment)
+    require_compared(result, "equal", "comparison")
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_two_logins_behind_one_address_are_compared(tmp_path: Path, is_changed: bool) -> None:
+    def fetch(call: Call) -> None:
+        is_bob = call.request.authorization != call.server.requests[0].authorization
+        call.send(CHANGED["model.pkl"] if is_bob and is_changed else MODEL["model.pkl"])
+
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.faults["/model.pkl"] = fetch
+        hosts = [server.url.replace("://", f"://{user}:{quote('guest-pass-word-1')}@") for user in ("ada", "bob")]
+        result = compare(tmp_path, version(hosts[0], "Wine"), version(hosts[1], "Wine"))
+        require_compared(result, "different" if is_changed else "equal")
+        assert sorted(set(server.fetched)) == sorted(f"Wine/1/{path}" for path in MODEL)
+        assert len(server.fetched) == 2 * len(MODEL)
+
+
+def test_two_addresses_of_one_server_are_compared(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        other = server.url.replace("127.0.0.1", "localhost")
+        result = compare(tmp_path, version(server.url, "Wine"), version(other, "Wine"))
+        require_compared(result, "equal")
+
+
+def test_version_compared_with_itself_is_one_location(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        result = compare(tmp_path, version(server.url, "Wine"), version(f"{server.url}/", "Wine"))
+        assert result.status == "equal", result
+        assert result.report["run_model_comparison"]["same_location"] is True
+        assert result.report["reg_model_comparison"]["same_location"] is True
+        assert server.fetched == []
+
+
+def test_run_and_registry_models_at_one_location_are_fetched_once(tmp_path: Path) -> None:
+    with FaultyServer() as left, FaultyServer() as right:
+        left.add("Wine", MODEL)
+        right.add("Wine", CHANGED)
+        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        assert result.report["comparison_summary"] == {"run_model": False, "reg_model": False}
+        for server in (left, right):
+            assert sorted(server.fetched) == sorted(f"Wine/1/{path}" for path in MODEL)

@@ -1,0 +1,109 @@
+"""Keys of locations, and readers of tracking servers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from model_gate.access.hosts import parse_host
+from model_gate.domain.host import Host, HostKind, RegistryKind, WorkspaceLogin
+from model_gate.domain.location import Location, other_machine, path_in_uri
+
+S3 = Location("s3://bucket/model", "server 1")
+LOCAL = Location("file:./model", "server 1", local_path=Path("/srv/model"))
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        (S3, Location("s3://bucket/model", "server 2")),
+        (S3, Location("s3://bucket/model/", "server 1")),
+        (S3, Location("s3://bucket/Model", "server 1")),
+        (Location("models:/m/1", "server 1", "workspace"), Location("models:/m/1", "server 1", "unity-catalog")),
+        (LOCAL, replace(LOCAL, reader="server 2")),
+        (LOCAL, replace(LOCAL, reader="")),
+        (LOCAL, replace(LOCAL, local_path=Path("/srv/other"))),
+        (LOCAL, Location("/srv/model", "server 1")),
+    ],
+)
+def test_locations_with_another_reader_or_uri_have_different_keys(left: Location, right: Location) -> None:
+    assert left.key != right.key
+
+
+@pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
+def test_one_uri_of_one_reader_has_one_key(left: Location, right: Location) -> None:
+    assert left.key == right.key
+
+
+WORKSPACE = Host(
+    HostKind.DATABRICKS, "databricks://test", "databricks", workspace=WorkspaceLogin("https://x", (("token", "a"),))
+)
+
+
+def with_login(host: Host, registry: RegistryKind | None = None, **fields: str) -> Host:
+    assert host.workspace is not None
+    login = tuple(fields.items()) or host.workspace.fields
+    return replace(host, workspace=replace(host.workspace, registry=registry, fields=login))
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        (parse_host("http://ann:a@example.com"), parse_host("http://bob:a@example.com")),
+        (parse_host("http://ann:a@example.com"), parse_host("http://ann:b@example.com")),
+        (parse_host("http://ann:a@example.com"), parse_host("http://example.com")),
+        (parse_host("http://example.com"), parse_host("https://example.com")),
+        (parse_host("http://example.com/a"), parse_host("http://example.com/b")),
+        (parse_host("postgresql://ann:a@h/db"), parse_host("postgresql://bob:a@h/db")),
+        (WORKSPACE, with_login(WORKSPACE, token="b")),
+    ],
+)
+def test_another_server_or_login_is_another_reader(left: Host, right: Host) -> None:
+    assert left.reader != right.reader
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        (parse_host("http://ann:a@example.com"), parse_host("http://ann:a@EXAMPLE.com:80/")),
+        (
+            Host(HostKind.DATABASE, "sqlite:////srv/a.db", "sqlite:///a.db"),
+            Host(HostKind.DATABASE, "sqlite:////srv/a.db", "sqlite:////srv/a.db"),
+        ),
+        (WORKSPACE, with_login(WORKSPACE, RegistryKind.UNITY_CATALOG)),
+        (WORKSPACE, replace(with_login(WORKSPACE, RegistryKind.WORKSPACE), address="databricks-uc://test")),
+    ],
+)
+def test_spellings_of_one_server_and_login_are_one_reader(left: Host, right: Host) -> None:
+    assert left.reader == right.reader
+
+
+@pytest.mark.parametrize(
+    "uri, machine",
+    [
+        ("file://nas/model", "nas"),
+        ("file://nas:80", "nas:80"),
+        ("file://[x/model", "[x"),
+        ("file:///model", ""),
+        ("file:/model", ""),
+        ("file:model", ""),
+        ("file://localhost/model", ""),
+        ("file://./model", ""),
+        ("/model", ""),
+        ("//nas/model", ""),
+        ("s3://bucket/model", ""),
+    ],
+)
+def test_machine_of_a_file_uri_is_found(uri: str, machine: str) -> None:
+    assert other_machine(uri) == machine
+
+
+@pytest.mark.parametrize(
+    "uri",
+    ["/srv/model", "srv/a%20b", "./a", "file:///srv/a%20b", "file:/srv/a", "file:a?b", "file:///a#b", "file://./a"],
+)
+def test_path_of_a_uri_is_the_path_that_mlflow_reads(uri: str) -> None:
+    assert path_in_uri(uri) == local_file_uri_to_path(uri)  # type: ignore[no-untyped-call]  # MLflow has no types here

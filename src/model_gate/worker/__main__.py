@@ -24,7 +24,7 @@ from model_gate.access.redaction import Redactor
 if TYPE_CHECKING:
     from model_gate.worker.session import Session
 
-# The parent sends at most 64 download requests at once. The other threads are for its other requests.
+# Enough threads for the downloads that the parent requests at once, and for its other requests.
 _THREADS = 80
 # Optional dependencies of MLflow for loading and logging models. A worker does neither, so their import is blocked.
 _BLOCKED_PACKAGES = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")

@@ -18,7 +18,7 @@ _GRANT_REMEDIES = {
         "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog."
     ),
 }
-# The SDK's exception type for each error code. MLflow raises the same exception type for all codes, so its code counts.
+# The SDK's exception type for each error code. MLflow raises one and the same exception type for all codes.
 _ERROR_TYPES: dict[str, type[Exception]] = {
     "UNAUTHENTICATED": sdk.Unauthenticated,
     "CUSTOMER_UNAUTHORIZED": sdk.PermissionDenied,

@@ -1,4 +1,4 @@
-"""Fixtures of the container tests: images, registry and workflow runner, made once for a session."""
+"""Fixtures of the container tests: the images, the tracking server and the workflow runner of a test session."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 @pytest.fixture(scope="session")
 def gateway(image: str) -> str:
-    """The address of this machine for containers in a Docker network: their default gateway."""
+    """The IP address at which containers in a Docker network reach this machine: their default gateway."""
     completed = docker("run", "--rm", "--entrypoint", "cat", image, "/proc/net/route")
     routes = [line.split() for line in completed.stdout.splitlines()[1:]]
     number = next(int(route[2], 16) for route in routes if route[1] == "00000000")

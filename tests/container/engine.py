@@ -1,4 +1,4 @@
-"""Runs Docker commands, and workflows with `act` as the runner."""
+"""Runs Docker commands, and runs GitHub workflows on this machine with the program `act`."""
 
 from __future__ import annotations
 
@@ -19,12 +19,16 @@ from tests.support.paths import ROOT
 WORKFLOWS = Path(__file__).parent / "workflows"
 IMAGE = "model-gate:test"
 RUNNER = "model-gate-runner:test"
-# How a workflow of another repository refers to the action.
+# The `uses:` value with which a workflow of another repository names the action.
 REPOSITORY = "model-gate/model-gate@v1"
 
 
 def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run a docker command."""
+    """Run `docker` with `arguments` and return the completed process.
+
+    Raises:
+        AssertionError: The exit code is not 0, and `check` is true.
+    """
     completed = subprocess.run(["docker", *arguments], capture_output=True, text=True, check=False)
     if check and completed.returncode != 0:
         raise AssertionError(f"docker {arguments[0]} failed:\n{completed.stdout[-4000:]}\n{completed.stderr[-4000:]}")
@@ -32,13 +36,13 @@ def docker(*arguments: str, check: bool = True) -> subprocess.CompletedProcess[s
 
 
 def build(image: str, directory: Path, dockerfile: str = "Dockerfile") -> str:
-    """Build an image; return its name."""
+    """Build `image` from a Dockerfile in `directory`, and return the name of the image."""
     docker("build", "--quiet", "--tag", image, "--file", str(directory / dockerfile), str(directory))
     return image
 
 
 def saved_files(image: str) -> Iterator[bytes]:
-    """Yield the uncompressed files of `docker save`: layers, manifest and configuration."""
+    """Yield the content of each file that `docker save` writes for an image: its layers, manifest and configuration."""
     with tempfile.TemporaryFile() as archive:
         subprocess.run(["docker", "save", image], stdout=archive, check=True)
         archive.seek(0)
@@ -51,7 +55,7 @@ def saved_files(image: str) -> Iterator[bytes]:
 
 
 def export(destination: Path) -> Path:
-    """Copy the project without files that git ignores; return the destination."""
+    """Copy the project to `destination`, without the files that git ignores. Return `destination`."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -68,7 +72,10 @@ def export(destination: Path) -> Path:
 
 
 def release(action: Path, image: str) -> Path:
-    """Make the action of a checkout use an image, as a release does, instead of the Dockerfile."""
+    """Edit `action.yml` in the directory `action`, so that the action uses `image` and not the Dockerfile.
+
+    A release of the project makes the same edit. Return `action`.
+    """
     manifest = action / "action.yml"
     text = manifest.read_text()
     assert text.count("image: Dockerfile\n") == 1
@@ -78,14 +85,14 @@ def release(action: Path, image: str) -> Path:
 
 @dataclass(frozen=True)
 class Message:
-    """A line of a workflow's log, or a workflow command that the runner recognized.
+    """A line in the log of a workflow. The line may be a workflow command, such as `::error::text`.
 
     Attributes:
-        step: Name of the step.
-        text: The text in the log.
-        command: Name of the workflow command, such as `error`; "" for a line.
-        data: Message of the command.
-        properties: Properties of the command.
+        step: Name of the step that printed the line.
+        text: The line as `act` shows it in the log.
+        command: Name of the workflow command, such as `error`. "" if `act` recognized no command in the line.
+        data: Message of the workflow command.
+        properties: Properties of the workflow command, such as `title` and `file`.
     """
 
     step: str
@@ -97,13 +104,13 @@ class Message:
 
 @dataclass(frozen=True)
 class Run:
-    """A completed workflow.
+    """A completed run of a workflow.
 
     Attributes:
         code: Exit code of `act`.
-        messages: The lines and commands of the log.
+        messages: The lines of the log.
         workspace: The directory in which the workflow ran.
-        output: All output of `act`.
+        output: Standard output and standard error of `act`.
     """
 
     code: int
@@ -113,25 +120,25 @@ class Run:
 
     @property
     def log(self) -> str:
-        """The text of the log."""
+        """The log of all steps as one text."""
         return "\n".join(message.text for message in self.messages)
 
     def log_of(self, step: str) -> str:
-        """Return the log of a step."""
+        """Return the log of the step with the name `step` as one text."""
         return "\n".join(message.text for message in self.messages if message.step == step)
 
     def commands(self, step: str, *names: str) -> list[Message]:
-        """Return the workflow commands with these names that the runner recognized in a step."""
+        """Return the messages of a step that are workflow commands with one of `names`."""
         return [message for message in self.messages if message.step == step and message.command in names]
 
 
 @dataclass(frozen=True)
 class Act:
-    """Runs workflows of a user's repository that use the action from another repository.
+    """Runs workflows with `act`, each in the repository of a user of the action.
 
     Attributes:
-        action: Directory of the action's repository.
-        directory: Directory of the workspaces.
+        action: Directory with the repository of the action.
+        directory: Directory in which each workflow gets its workspace.
     """
 
     action: Path
@@ -146,14 +153,14 @@ class Act:
         files: Mapping[str, str],
         masks: bool = True,
     ) -> Run:
-        """Run `workflows/<workflow>.yml` in a new workspace.
+        """Run `workflows/<workflow>.yml` in a new workspace, and wait for its end.
 
         Args:
-            workflow: Name of the workflow.
-            variables: Variables of the repository.
-            secrets: Secrets of the repository.
-            files: Content of the repository's other files, by path.
-            masks: Whether the runner masks secrets. Without masks, a secret in the log is visible to the test.
+            workflow: Name of the workflow file without its suffix.
+            variables: Variables of the user's repository.
+            secrets: Secrets of the user's repository.
+            files: Other files of the user's repository: the content for each path.
+            masks: Whether `act` replaces secrets in the log by `***`. If false, a test can find a secret in the log.
         """
         workspace = self.directory / workflow
         workspace.mkdir()
@@ -172,9 +179,9 @@ class Act:
         secrets: Mapping[str, str],
         options: Sequence[str] = (),
     ) -> Run:
-        """Run a workflow that is already in the workspace."""
+        """Run a workflow whose file is already in `workspace`, and wait for its end."""
         _commit(workspace)
-        # Secrets are passed in a file, since other processes can read arguments.
+        # Secrets are passed in a file, because other processes can read the command line.
         settings = self.directory / f"{workflow} settings"
         settings.mkdir()
         for name, values in (("secrets", secrets), ("variables", variables)):
@@ -211,7 +218,10 @@ class Act:
 
 
 def _upload_artifact(action: Path) -> str:
-    """Return the pinned reference of actions/upload-artifact in the reusable workflow, which the tests replace."""
+    """Return the `uses:` value of actions/upload-artifact in the reusable workflow `gate.yml`.
+
+    The tests replace this action by a local one.
+    """
     lines = (action / ".github/workflows/gate.yml").read_text().splitlines()
     return next(line.split("uses: ")[1].split()[0] for line in lines if "uses: actions/upload-artifact@" in line)
 

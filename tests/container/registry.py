@@ -1,4 +1,7 @@
-"""A real `mlflow server` with authentication for the container tests. It listens on all addresses of this machine."""
+"""Runs a real `mlflow server` with authentication and registered models for the container tests.
+
+The server listens on all addresses of this machine, so that containers can reach it.
+"""
 
 from __future__ import annotations
 
@@ -20,12 +23,13 @@ from pathlib import Path
 from typing import Any
 
 USERNAME = "ada"
-# These characters have a meaning in URLs, shells and regular expressions.
+# The password has characters with a special meaning in URLs, shells and regular expressions.
 PASSWORD = "S3cret/pass:word+100%"
 _START_SECONDS = 120
 
-# A registered model and its files, each different between version 1 and version 2. Line breaks and # are missing
-# because the MLflow server and client reject them in file names.
+# Names of a registered model and of its files that could be taken for workflow commands, Markdown or HTML. The content
+# of each file differs between version 1 and version 2. No file name has a line break or #, because the MLflow server
+# or client would reject it.
 HOSTILE_MODEL = "Hostile ##[error]owned | ` <details> %0A"
 HOSTILE_NAMES = (
     "::error::owned",
@@ -43,8 +47,8 @@ class Registry:
     """A running tracking server.
 
     Attributes:
-        port: Its port.
-        directory: Its files.
+        port: TCP port on which the server listens.
+        directory: Directory of its database, its artifacts and its log.
     """
 
     port: int
@@ -52,13 +56,13 @@ class Registry:
 
     @property
     def local(self) -> str:
-        """The URL for this machine."""
+        """The URL of the server for programs on this machine."""
         return f"http://127.0.0.1:{self.port}"
 
 
 @contextmanager
 def registry(directory: Path) -> Iterator[Registry]:
-    """Run a tracking server with registered models."""
+    """Run a tracking server with registered models, whose files are in `directory`. Stop it at the exit."""
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = int(listener.getsockname()[1])
     process = _start(directory, port)
@@ -69,13 +73,13 @@ def registry(directory: Path) -> Iterator[Registry]:
         _seed(server)
         yield server
     finally:
-        # The server has several processes, so the whole process group is killed.
+        # The server is a group of several processes. All of them are killed.
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
 
 def environment() -> dict[str, str]:
-    """Return the environment without variables for MLflow and Databricks."""
+    """Return the environment variables of this process, without those of MLflow and Databricks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
     return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
@@ -86,7 +90,7 @@ def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
         "database_uri": f"sqlite:///{directory}/auth.db",
         "admin_username": USERNAME,
         "admin_password": PASSWORD.replace("%", "%%"),
-        # Hashing the password takes longer than a request.
+        # The cache avoids a hash of the password for each request, which takes longer than the rest of the request.
         "auth_cache_ttl_seconds": "3600",
     }
     lines = ["[mlflow]", *(f"{key} = {value}" for key, value in settings.items())]
@@ -138,7 +142,7 @@ def _seed(server: Registry) -> None:
     ):
         run = api.post("runs/create", experiment_id=experiment, start_time=0)["run"]["info"]
         source = f"{run['artifact_uri']}/model"
-        # Copied into the store, since MLflow's client cannot upload every name.
+        # The files are copied into the store, because MLflow's client cannot upload all of these file names.
         store = server.directory / "artifacts" / source.partition(":")[2].strip("/")
         shutil.copytree(models / directory, store)
         api.register(name, source, run["run_id"])
@@ -172,12 +176,12 @@ def _make_models(models: Path) -> None:
         for name in HOSTILE_NAMES:
             file = hostile / name
             file.parent.mkdir(parents=True, exist_ok=True)
-            # Both versions have the same size, so that the gate must compare the content.
+            # The file has the same size in both versions, so that the gate must compare the content.
             file.write_text(number)
 
 
 class _Api:
-    """A client of MLflow's REST API."""
+    """A client of the REST API of a tracking server, with the login of its administrator."""
 
     def __init__(self, server: Registry) -> None:
         login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()

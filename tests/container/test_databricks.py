@@ -1,6 +1,6 @@
-"""The action with two emulated Databricks workspaces, whose logins are one secret.
+"""Tests of the action with two emulated Databricks workspaces. One secret has the logins of both.
 
-A job in `act` shares this machine's network, so the gate reaches the workspaces on the loopback interface.
+`act` runs jobs in the network of this machine, so the gate reaches the workspaces on the loopback interface.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pytest
 from tests.container.engine import Act, Run, docker, saved_files
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, changed
 
-# The first test builds the images.
+# The long timeout is for the first test, which builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 OLD, NEW, TRAP, REVOKED = (f"dapi-{name}-0123456789abcdef" for name in ("old", "new", "trap", "revoked"))
@@ -42,7 +42,10 @@ def new_workspace(directory: Path, token: str, files: dict[str, bytes]) -> Bluep
 
 
 def trap_workspace(directory: Path) -> Blueprint:
-    """A workspace with the same names and another model: a gate that reads it has another verdict."""
+    """Return a workspace that the gate must not read. Its models have the same names but other files.
+
+    A gate that reads this workspace has another verdict.
+    """
     blueprint = new_workspace(directory, TRAP, {"MLmodel": b"trap"})
     source = blueprint.run(RUN, {"MLmodel": b"trap"})
     blueprint.version("registry", "wine", "7", {"MLmodel": b"trap"}, source=source, run_id=RUN)
@@ -51,7 +54,7 @@ def trap_workspace(directory: Path) -> Blueprint:
 
 @dataclass(frozen=True)
 class Migration:
-    """The completed workflow, its workspaces, and the secret with their logins."""
+    """The completed workflow run, the emulated workspaces, and the secret with their logins."""
 
     run: Run
     old: EmulatedWorkspace
@@ -97,7 +100,7 @@ def migration(act: Act, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mi
         yield Migration(run, old, new, trap, secret, act.directory)
 
 
-def test_migrated_version_is_equal_in_both_workspaces(migration: Migration) -> None:
+def test_version_migrated_to_another_workspace_is_equal(migration: Migration) -> None:
     step = migration.steps["migrated"]
     assert step["outcome"] == "success", migration.run.log_of("migrated")
     assert step["outputs"] == {
@@ -122,7 +125,7 @@ def test_migrated_version_is_equal_in_both_workspaces(migration: Migration) -> N
         assert {file.relative_to(kept / name).as_posix(): file.read_bytes() for file in files} == WINE
 
 
-def test_changed_byte_in_the_migrated_copy_fails_the_step(migration: Migration) -> None:
+def test_changed_byte_in_the_migrated_version_fails_the_step(migration: Migration) -> None:
     step = migration.steps["tampered"]
     assert step["outcome"] == "failure"
     outputs = step["outputs"]
@@ -132,12 +135,12 @@ def test_changed_byte_in_the_migrated_copy_fails_the_step(migration: Migration) 
     assert [difference["path"] for difference in differences] == ["model.pkl"]
 
 
-def test_check_in_unity_catalog_uses_its_profile(migration: Migration) -> None:
+def test_check_reads_unity_catalog_with_the_login_of_its_profile(migration: Migration) -> None:
     assert migration.steps["check"]["outputs"]["status"] == "equal", migration.run.log_of("check")
     assert migration.report("check")["model_version"]["resolved"]["version"] == "7"
 
 
-def test_revoked_token_is_an_access_error(migration: Migration) -> None:
+def test_revoked_token_fails_the_step_with_an_access_error(migration: Migration) -> None:
     step = migration.steps["revoked"]
     assert (step["outcome"], step["outputs"]["status"]) == ("failure", "error")
     assert migration.report("revoked")["error"]["type"] == "AccessError"
@@ -159,12 +162,15 @@ def test_each_workspace_receives_only_its_own_token(migration: Migration) -> Non
 
 
 def secrets(migration: Migration) -> list[str]:
-    """Return the whole secret, its lines and its tokens, but not the names of profiles, which the workflow has too."""
+    """Return the texts that must not leak: the whole secret, its lines and its tokens.
+
+    The names of the profiles are not secret, because the workflow has them too.
+    """
     lines = [line for line in migration.secret.splitlines() if line and not line.startswith("[")]
     return [migration.secret, json.dumps(migration.secret)[1:-1], *lines, OLD, NEW, REVOKED]
 
 
-def test_log_without_masks_has_no_secret(migration: Migration) -> None:
+def test_unmasked_log_has_no_secret(migration: Migration) -> None:
     run = migration.run
     masked = {command.data for command in run.commands("migrated", "add-mask")}
     assert {OLD, NEW, REVOKED} <= masked
@@ -175,8 +181,8 @@ def test_log_without_masks_has_no_secret(migration: Migration) -> None:
         assert secret not in run.log
 
 
-def test_remaining_files_have_no_secret(migration: Migration) -> None:
-    # The test passes the secret to the runner in a file of this directory.
+def test_files_left_by_the_workflow_have_no_secret(migration: Migration) -> None:
+    # This directory has the file in which the test passes the secret to `act`.
     settings = migration.directory / "databricks settings"
     files = [file for file in migration.directory.rglob("*") if file.is_file() and settings not in file.parents]
     assert {"migrated.json", "steps.json", "MLmodel"} <= {file.name for file in files}
@@ -186,8 +192,8 @@ def test_remaining_files_have_no_secret(migration: Migration) -> None:
             assert secret.encode() not in content, file
 
 
-def test_containers_volumes_and_image_have_no_secret(migration: Migration, image: str) -> None:
-    # act puts the name of the workflow into the names of containers and volumes.
+def test_workflow_leaves_no_container_no_volume_and_no_secret_in_the_image(migration: Migration, image: str) -> None:
+    # The names of act's containers and volumes include the name of the workflow.
     assert not docker("ps", "--all", "--quiet", "--filter", "name=act-Databricks").stdout
     volumes = docker("volume", "ls", "--quiet", "--filter", "name=act-Databricks").stdout
     assert not volumes

@@ -1,4 +1,4 @@
-"""The image as a command line, and as the runner starts it."""
+"""Tests of the Docker image: as a command line, and as GitHub's runner starts it for the action."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ import pytest
 from tests.container.engine import docker
 from tests.container.registry import PASSWORD, USERNAME, Registry
 
-# The first test builds the images.
+# The long timeout is for the first test, which builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
-# No user of the image has this id. The gate must run as the owner of the output file.
+# User id of the runner, which owns the output file. The gate must run with this id, which no user of the image has.
 RUNNER_USER = 41001
 TOKEN = "dapi0123456789-token-of-a-profile"
 LOGIN = {"MLFLOW_TRACKING_USERNAME": USERNAME, "MLFLOW_TRACKING_PASSWORD": PASSWORD}
 
 
 class Step:
-    """A step of the action, started like by the runner: its files, mounts and environment."""
+    """A step of the action, with the files, mounts and environment variables that GitHub's runner gives to it."""
 
     def __init__(self, directory: Path, image: str) -> None:
         self.image = image
@@ -43,7 +43,11 @@ class Step:
         directory.chmod(0o755)
 
     def arguments(self, **environment: str) -> list[str]:
-        """Return the `docker run` command. It passes variables by name, like the runner, and sets their values."""
+        """Return the `docker run` command of the step, without the image.
+
+        Like the runner's command, it has only the names of the environment variables. Their values are in
+        `self.environment`, which this method sets for the caller.
+        """
         names = {
             "GITHUB_OUTPUT": "/github/file_commands/output",
             "GITHUB_STEP_SUMMARY": "/github/file_commands/summary",
@@ -69,7 +73,7 @@ class Step:
 
     @property
     def outputs(self) -> dict[str, str]:
-        """The outputs, read like by the runner: the last value of each counts."""
+        """The outputs of the step by name. If an output was written twice, the last value counts, as for the runner."""
         outputs: dict[str, str] = {}
         lines = iter((self.commands / "output").read_text().split("\n"))
         for line in lines:
@@ -121,7 +125,9 @@ def await_text(container: str, command: list[str]) -> str:
         time.sleep(0.1)
 
 
-def test_image_runs_as_a_command_line(image: str, server: Registry, tmp_path: Path) -> None:
+def test_image_check_writes_a_report_that_belongs_to_the_directory_owner(
+    image: str, server: Registry, tmp_path: Path
+) -> None:
     tmp_path.chmod(0o755)
     os.chown(tmp_path, RUNNER_USER, RUNNER_USER)
     completed = subprocess.run(
@@ -146,12 +152,12 @@ def test_gate_without_a_mounted_directory_runs_as_nobody(image: str) -> None:
     assert docker("run", "--rm", "--entrypoint", "stat", image, "--format", "%U", "/work").stdout.strip() == "nobody"
 
 
-def test_image_runs_as_another_user(image: str) -> None:
+def test_image_runs_as_an_unknown_user_id(image: str) -> None:
     completed = docker("run", "--rm", "--user", "1234:1234", image, "--version")
     assert completed.stdout.startswith("model-gate ")
 
 
-def test_step_runs_as_the_owner_of_its_output_file(step: Step, server: Registry) -> None:
+def test_files_of_a_step_belong_to_the_owner_of_its_output_file(step: Step, server: Registry) -> None:
     completed = step.run(
         **LOGIN,
         **{
@@ -172,7 +178,7 @@ def test_step_runs_as_the_owner_of_its_output_file(step: Step, server: Registry)
     assert PASSWORD not in "".join(line for line in completed.stdout.splitlines() if "::add-mask::" not in line)
 
 
-def test_unknown_input_is_an_error_in_outputs_and_summary(step: Step) -> None:
+def test_unknown_input_is_an_error_in_the_outputs_and_the_summary(step: Step) -> None:
     completed = step.run(INPUT_VERSION_OR_STAGE="1", INPUT_MODEL="Wine")
     assert completed.returncode == 2
     assert step.outputs["status"] == "error"
@@ -180,7 +186,7 @@ def test_unknown_input_is_an_error_in_outputs_and_summary(step: Step) -> None:
     assert "version-or-stage" in step.summary
 
 
-def test_variables_of_earlier_steps_do_not_reach_the_gate(step: Step, server: Registry) -> None:
+def test_gate_ignores_environment_variables_of_earlier_steps(step: Step, server: Registry) -> None:
     # A program that loads this invalid library fails at once.
     (step.workspace / "lib").mkdir()
     (step.workspace / "lib/libssl.so.3").write_text("not a library")
@@ -201,14 +207,15 @@ def test_variables_of_earlier_steps_do_not_reach_the_gate(step: Step, server: Re
             "INPUT_VERSION-OR-STAGE": "1",
         },
     )
-    # The credentials belong to the server in MLFLOW_TRACKING_URI, not to the one in `host`.
+    # The gate fails, because it must not send the credentials of the server in MLFLOW_TRACKING_URI to the server in
+    # the input `host`.
     assert completed.returncode == 2, completed.stdout + completed.stderr
     assert "leaked" not in completed.stdout + completed.stderr
     assert step.outputs["status"] == "error"
     assert json.loads((step.workspace / "model-gate-report.json").read_text())["error"]["type"] == "AccessError"
 
 
-def test_stopped_step_is_an_error_and_removes_its_private_files(step: Step) -> None:
+def test_stopped_step_reports_an_error_and_removes_its_private_files(step: Step) -> None:
     with silent_server() as port:
         profiles = f"[test]\nhost = https://databricks.example.com\ntoken = {TOKEN}\n"
         command = step.arguments(
@@ -230,7 +237,7 @@ def test_stopped_step_is_an_error_and_removes_its_private_files(step: Step) -> N
         try:
             listing = await_text(container, ["sh", "-c", "stat --format '%a %u' /dev/shm/model-gate-*"])
             assert listing.split() == ["600", str(RUNNER_USER)]
-            # The outputs of an error are written first, since the step can be killed.
+            # The gate first writes the outputs of an error, because the step may be killed before it can report one.
             assert step.outputs["status"] == "error"
             arguments = docker("inspect", container, "--format", "{{json .Path}} {{json .Args}}").stdout
             assert TOKEN not in arguments
@@ -252,7 +259,7 @@ def test_stopped_step_is_an_error_and_removes_its_private_files(step: Step) -> N
     assert TOKEN not in step.summary + (step.workspace / "model-gate-report.json").read_text()
 
 
-def test_killed_gate_is_an_error_and_leaves_no_files(step: Step) -> None:
+def test_killed_gate_reports_an_error_and_leaves_no_files(step: Step) -> None:
     with silent_server() as port:
         command = step.arguments(
             **{"INPUT_HOST": f"http://127.0.0.1:{port}", "INPUT_MODEL": "Wine", "INPUT_VERSION-OR-STAGE": "1"}
@@ -299,12 +306,12 @@ def test_image_has_title_and_license(image: str) -> None:
 
 
 @pytest.mark.parametrize("module", ["boto3", "azure.storage.blob", "azure.identity", "google.cloud.storage"])
-def test_image_has_the_clients_of_artifact_stores(image: str, module: str) -> None:
+def test_image_can_import_the_client_of_each_object_store(image: str, module: str) -> None:
     python = "/opt/model-gate/bin/python"
     docker("run", "--rm", "--entrypoint", python, image, "-I", "-W", "error::SyntaxWarning", "-c", f"import {module}")
 
 
-def test_image_has_the_services_of_an_s3_login(image: str) -> None:
+def test_image_can_create_the_aws_clients_of_an_s3_login(image: str) -> None:
     script = (
         "import boto3; [boto3.client(name, region_name='us-east-1', aws_access_key_id='a', aws_secret_access_key='b')"
         " for name in ('s3', 'sts', 'sso', 'sso-oidc', 'signin')]"
@@ -312,7 +319,7 @@ def test_image_has_the_services_of_an_s3_login(image: str) -> None:
     docker("run", "--rm", "--entrypoint", "/opt/model-gate/bin/python", image, "-I", "-c", script)
 
 
-def test_every_module_in_the_image_is_compiled(image: str) -> None:
+def test_every_python_module_in_the_image_is_compiled(image: str) -> None:
     script = (
         "import compileall, importlib.util, pathlib, sys; "
         "files = pathlib.Path('/opt/model-gate/lib').rglob('*.py'); "

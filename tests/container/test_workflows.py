@@ -1,4 +1,4 @@
-"""The action in workflows, with `act` as the runner and a real registry."""
+"""Tests of the action in workflows, which `act` runs against a real tracking server."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from tests.container.engine import WORKFLOWS, Act, Run, export
 from tests.container.registry import HOSTILE_MODEL, HOSTILE_NAMES, PASSWORD, USERNAME, Registry
 
-# The first test builds the images.
+# The long timeout is for the first test, which builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
 
 SECRETS = {"USERNAME": USERNAME, "PASSWORD": PASSWORD}
@@ -53,7 +53,7 @@ def steps(verdicts: Run) -> dict[str, Any]:
 
 
 def annotations_of(run: Run, step: str) -> list[tuple[str, str, str]]:
-    """Return level, file and message of each annotation of a step."""
+    """Return the level, the file and the message of each annotation that a step printed."""
     annotations = run.commands(step, "error", "warning", "notice")
     assert {annotation.properties["title"] for annotation in annotations} <= {"Model Gate"}
     return [(annotation.command, annotation.properties.get("file", ""), annotation.data) for annotation in annotations]
@@ -64,7 +64,7 @@ def summary_of(run: Run, step: str) -> str:
     return summary.data
 
 
-def test_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_models_at_the_same_location_are_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["same"]["outcome"] == "success"
     assert steps["same"]["outputs"] == {
         "status": "equal",
@@ -82,7 +82,7 @@ def test_same_location_is_equal_with_a_notice(verdicts: Run, steps: dict[str, An
     assert "one and the same location" in message
 
 
-def test_equal_models_pass_with_variables_of_earlier_steps(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_equal_models_pass_despite_environment_variables_of_earlier_steps(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["equal"]["outcome"] == "success", verdicts.log_of("equal")
     outputs = steps["equal"]["outputs"]
     assert outputs["status"] == "equal"
@@ -93,7 +93,7 @@ def test_equal_models_pass_with_variables_of_earlier_steps(verdicts: Run, steps:
     assert (kept / "MLmodel").exists()
 
 
-def test_different_models_fail_the_step_with_the_differences(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_different_models_fail_the_step_with_an_annotation(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["different"]["outcome"] == "failure"
     outputs = steps["different"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("different", "false", "false")
@@ -106,7 +106,7 @@ def test_different_models_fail_the_step_with_the_differences(verdicts: Run, step
     assert "mlflow.other" in summary_of(verdicts, "different")
 
 
-def test_difference_is_a_warning_without_fail_on_difference(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_difference_is_only_a_warning_if_fail_on_difference_is_false(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["warning"]["outcome"] == "success"
     assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
     ((level, file, message),) = annotations_of(verdicts, "warning")
@@ -115,7 +115,7 @@ def test_difference_is_a_warning_without_fail_on_difference(verdicts: Run, steps
     assert "; model.pkl: 1 of " in message
 
 
-def test_equivalent_models_pass_with_require_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_equivalent_models_pass_if_require_is_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["equivalent"]["outcome"] == "success"
     outputs = steps["equivalent"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["equivalent"]) == ("different", "false", "true")
@@ -150,13 +150,13 @@ def test_token_of_a_profile_is_masked_and_not_logged(verdicts: Run, steps: dict[
     assert TOKEN not in verdicts.log
 
 
-def test_hostile_names_are_not_workflow_commands(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_hostile_file_names_do_not_become_workflow_commands_or_html(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["hostile"]["outcome"] == "failure"
     outputs = steps["hostile"]["outputs"]
-    # The model also has two text files that differ.
+    # The text files MLmodel and notes.txt differ too.
     assert outputs["differences"] == str(len(HOSTILE_NAMES) + 2)
     ((level, file, _),) = annotations_of(verdicts, "hostile")
-    # Properties end at the last `::` for act, and at the first for the runner.
+    # In a workflow command, act reads the properties up to the last `::`, but GitHub's runner up to the first.
     assert (level, file.partition("::")[0]) == ("error", "hostile.yaml")
     assert "##[" not in verdicts.log_of("hostile")
     summary = summary_of(verdicts, "hostile")
@@ -164,7 +164,7 @@ def test_hostile_names_are_not_workflow_commands(verdicts: Run, steps: dict[str,
     assert "&#60;img src&#61;x&#62;" in summary
 
 
-def test_reports_are_the_only_new_files_and_have_no_secret(verdicts: Run) -> None:
+def test_gate_leaves_only_reports_without_secrets(verdicts: Run) -> None:
     output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
     assert PASSWORD not in output
     assert TOKEN not in output
@@ -186,7 +186,7 @@ def test_reports_are_the_only_new_files_and_have_no_secret(verdicts: Run) -> Non
         assert TOKEN not in text
 
 
-def test_action_of_a_checkout_reaches_a_service_by_name(
+def test_action_from_a_checkout_reaches_a_service_container_by_name(
     act: Act, server: Registry, gateway: str, tmp_path: Path
 ) -> None:
     workspace = export(tmp_path / "checkout")

@@ -1,5 +1,5 @@
-"""The worker: the process that talks to one tracking server. Only the worker and the demo import mlflow.
+"""The worker: a process that sends requests to one tracking server for the parent process.
 
-The parent starts a worker with an environment that holds the credentials of this server only
-(`model_gate.access.environments.environment_for`). The worker resolves versions, lists files and downloads them.
+The worker resolves model versions, lists their files and downloads them. Its environment has the credentials of its own
+server only (`model_gate.access.environments.environment_for`). Only the worker and the demo import mlflow.
 """

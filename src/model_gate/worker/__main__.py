@@ -1,6 +1,7 @@
-"""Entry point of a worker process: imports MLflow, forks if there are two servers, and answers the parent's requests.
+"""Entry point of a worker process, which answers the requests of the parent process.
 
-Requests and responses are JSON objects, one a line.
+The process imports MLflow. If the parent needs two workers, the process forks, which saves a second import. Each
+request and each response is a JSON object on a line of its own.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from model_gate.access.redaction import Redactor
 if TYPE_CHECKING:
     from model_gate.worker.session import Session
 
-# The parent's maximum of concurrent downloads, plus room for other requests.
+# Enough threads for the downloads that the parent requests at once, and for its other requests.
 _THREADS = 80
 # Optional dependencies of MLflow for loading and logging models. A worker does neither, so their import is blocked.
 _BLOCKED_PACKAGES = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
-# MLflow imports these modules at start, but only a database as tracking server needs them, and imports them later. The
-# import of the first is optional for MLflow, the import of the second needs a placeholder. Together with the blocked
-# packages, they take over half of MLflow's import time.
+# MLflow imports these modules at start. A worker needs them only if its tracking server is a database, and then imports
+# them later. MLflow starts without `mlflow.gateway` (None), but needs a placeholder for `mlflow.genai`. These modules
+# and the blocked packages take over half of MLflow's import time.
 _DEFERRED_MODULES = {"mlflow.gateway": None, "mlflow.genai": ModuleType("mlflow.genai")}
 
 
 class _ResponseWriter:
-    """Writes responses to a stream, one a line. Thread-safe."""
+    """Writes each response to a stream, on a line of its own. Thread-safe."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
@@ -48,9 +49,9 @@ class _ResponseWriter:
 
 
 def main() -> None:
-    """Serve until the parent closes the pipe or dies."""
+    """Answer requests until the parent closes the pipe or ends."""
     open_session = _import_mlflow()
-    # The number of workers, one digit. The end of the stream means that the parent needs no worker.
+    # The parent sends the number of workers as one digit. It closes the stream instead if it needs no worker.
     count = os.read(0, 1)
     if count == b"2":
         _fork()
@@ -59,7 +60,7 @@ def main() -> None:
 
 
 def _import_mlflow() -> Callable[[], Session]:
-    """Import MLflow and return `open_session`. After a failed import, `open_session` raises the error."""
+    """Import MLflow and return `open_session`. If the import fails, return a function that raises the import error."""
     # Imported modules are never freed, so collecting garbage during the import wastes 7 % of its time.
     gc.disable()
     try:
@@ -88,7 +89,7 @@ def _import_without(blocked: Mapping[str, ModuleType | None]) -> Callable[[], Se
 
 
 def _unload_mlflow() -> None:
-    """Unblock all modules, and make the next import of MLflow start again."""
+    """Unblock all modules and remove MLflow from `sys.modules`, so that the next import starts anew."""
     for name in list(sys.modules):
         if name in {"mlflow", *_BLOCKED_PACKAGES} or name.startswith(("mlflow.", "model_gate.worker.")):
             del sys.modules[name]
@@ -102,7 +103,7 @@ def _raiser(error: Exception) -> Callable[[], Session]:
 
 
 def _fork() -> None:
-    """Become two processes, each with standard streams of its own."""
+    """Fork this process. The child takes the pipes in MODEL_GATE_FORK_PIPES as its standard streams."""
     streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_FORK_PIPES"].split()]
     if os.fork() == 0:
         for standard, descriptor in enumerate(streams):
@@ -112,16 +113,16 @@ def _fork() -> None:
 
 
 def _serve(open_session: Callable[[], Session]) -> None:
-    # Output of MLflow or a plugin must not mix with the responses, so standard output becomes standard error.
+    # MLflow and plugins may print to standard output. Their output goes to standard error, apart from the responses.
     writer = _ResponseWriter(os.fdopen(os.dup(1), "w", encoding="ascii"))
     os.dup2(2, 1)
     with os.fdopen(os.dup(0), "rb") as requests:
         _replace_environment(json.loads(requests.readline() or "{}"))
-        # The parent's time limit for the server starts here, so that it excludes the import of MLflow.
+        # The parent starts its time limit for the server at this message, so the import of MLflow does not count.
         writer.send({"ready": True})
         session = _session_or_error(open_session)
         with ThreadPoolExecutor(_THREADS) as pool:
-            # A parent that is killed leaves an incomplete line.
+            # The last line is incomplete if the parent was killed while it wrote.
             with contextlib.suppress(ValueError):
                 for line in requests:
                     pool.submit(_handle, session, json.loads(line), writer)
@@ -130,7 +131,7 @@ def _serve(open_session: Callable[[], Session]) -> None:
 
 
 def _replace_environment(environment: dict[str, str]) -> None:
-    """Replace os.environ."""
+    """Replace `os.environ` and apply its time zone."""
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()
@@ -160,7 +161,7 @@ def _error_data(error: Exception) -> dict[str, str]:
 
     model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"])
     detail = "".join(traceback.format_exception(error))
-    # Only this process knows an access token that it obtained itself, so only this process can redact it.
+    # The worker may have obtained an access token that the parent does not know, so the worker must redact it.
     redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))
     texts = {"message": model_gate_error.message, "remedy": model_gate_error.remedy, "detail": detail}
     return {"type": model_gate_error.type} | {name: redactor.text(text) for name, text in texts.items()}

@@ -1,8 +1,8 @@
-"""Lists and downloads the files of a model at a physical URI.
+"""Lists and downloads the files of a model at a storage location, such as `s3://bucket/path`.
 
-Files are downloaded one by one: with the fast client where a tracking server proxies them, otherwise with the
-repository's `_download_file`. MLflow's public functions list the parent directory again for each file, and resolve
-`models:/` and `runs:/` URIs on the process's global server.
+If a tracking server proxies the files, `ProxiedFiles` downloads them. Otherwise `StoreFiles` calls `_download_file` of
+MLflow's artifact repository. MLflow's public functions are not used: they list the parent directory again for each
+file, and they resolve `models:/` and `runs:/` URIs on the global tracking server of the process.
 """
 
 from __future__ import annotations
@@ -28,15 +28,17 @@ from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
-# Allow-list of the schemes that a tracking server may name. It excludes local paths, which only the parent reads and
-# only for a local server, and `models:/` and `runs:/`, which MLflow would resolve on a server of its choice.
+# Allow-list of the URI schemes that a tracking server may name as a location. Local paths are excluded, because only
+# the parent may read them, and only if the server is local. `models:/` and `runs:/` are excluded, because MLflow may
+# resolve them on another server.
 SCHEMES = frozenset(
     {"mlflow-artifacts", "http", "https", "s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss", "hdfs", "viewfs"}
 )
 _LISTING_THREADS = 8
 _MAX_PATH_CHARACTERS = 16_384
 
-# A proxying server reads a whole file from its store before it sends the first byte.
+# A server that proxies artifacts reads a whole file from its store before it sends the first byte. The time limit for
+# the first byte is 18 s, plus the time to read the largest listed file at 20 MB/s.
 _FIRST_BYTE_SECONDS = 18
 _STORE_BYTES_PER_SECOND = 20_000_000
 
@@ -45,17 +47,20 @@ class ModelFiles(Protocol):
     """The files of one model. Paths are relative to the model."""
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root. A size is None if the server omits it."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model.
+
+        The size of a file is None if the server does not report it.
+        """
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
         """Write one file of `size` bytes to `destination`, which must exist.
 
-        `on_progress` may be called with the number of further `bytes` received.
+        `on_progress` may be called with the number of `bytes` received since its last call.
         """
 
 
 class ArtifactReader:
-    """Lists and downloads artifacts behind one tracking server.
+    """Lists and downloads the model files that one tracking server names.
 
     Args:
         tracking_uri: URI of the tracking server.
@@ -71,16 +76,17 @@ class ArtifactReader:
 
     @property
     def is_near(self) -> bool:
-        """Whether the server is near: the round trip of its fastest listing is below 15 ms."""
+        """Whether the server is near, that is whether its fastest listing took less than 15 ms."""
         return self._limiter.is_near
 
     def list(self, uri: str, on_progress: ProgressCallback) -> dict[str, int]:
-        """Return the sizes in bytes of all files below `uri`, by path.
+        """Return a dict from the path of each file below `uri` to its size in bytes. Paths are relative to `uri`.
 
         `on_progress` is called with the number of `files` found so far.
 
         Raises:
-            ModelError: The location is not allowed, or the listing does not describe a directory tree.
+            ModelError: `uri` is not allowed, or the listing does not describe a directory tree.
+            TransferError: The server does not report the size of a file.
         """
         model: ModelFiles = self._open_cached(uri)
         files: dict[str, int] = {}
@@ -99,9 +105,12 @@ class ArtifactReader:
         return files
 
     def fetch(self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback) -> None:
-        """Write files to their destinations; `on_progress` may be called with the number of further `bytes` received.
+        """Download files below `uri`, each to its own destination.
 
-        A file that is large enough for range requests must be requested alone: each range needs its own slot.
+        A file that is large enough for range requests must be the only file of the call. In a call with several files,
+        each thread has one slot (permission to send a request), but each range needs its own.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
         """
         model: ModelFiles = self._open_cached(uri)
 
@@ -122,7 +131,8 @@ class ArtifactReader:
 
     @staticmethod
     def _extend_timeout(largest_file: int) -> None:
-        # The server responded to the listing, so a long wait no longer means a dead host. A limit of the user stays.
+        # The server has answered the listing, so it is alive and may take longer to send a file. The variable is true
+        # if the user has set no timeout.
         if os.environ.get("MODEL_GATE_OWN_TIMEOUT") == "true":
             seconds = _FIRST_BYTE_SECONDS + largest_file // _STORE_BYTES_PER_SECOND
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(seconds)
@@ -137,17 +147,19 @@ class StoreFiles:
         self._limiter = limiter
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
         return self._repository.list_artifacts(path)
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
-        """Write one file of `size` bytes to `destination`."""
+        """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 def require_readable(uri: str, tracking_uri: str) -> None:
-    """Reject a location that a malicious or misconfigured server could use against the runner.
+    """Check that the worker may read the location `uri`, which comes from the tracking server.
+
+    A malicious server could otherwise make the worker read local files or send its credentials to another host.
 
     Raises:
         ModelError: The location is not allowed.
@@ -179,7 +191,10 @@ def _walk(
     pool: ThreadPoolExecutor,
     on_progress: ProgressCallback,
 ) -> set[str]:
-    """Add all files below `uri` to `files`, except those without a size. Return the paths of those."""
+    """Add the paths and sizes of the files below `uri` to `files`.
+
+    Files whose size the server does not report are not added: their paths are returned.
+    """
     unsized: set[str] = set()
     pending = {pool.submit(model.list_artifacts, None): ""}
     while pending:
@@ -211,7 +226,7 @@ def _require_empty(model: ModelFiles, path: str) -> str:
 
 
 def _is_entry_of(path: str, parent: str) -> bool:
-    """Whether a path is a direct child of the directory `parent`."""
+    """Whether `path` is a valid name directly in the directory `parent`."""
     above, _, name = path.rpartition("/")
     return above == parent and name not in {"", ".", ".."} and "\0" not in name
 

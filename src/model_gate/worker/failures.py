@@ -29,7 +29,7 @@ _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
 
-# Reasons by pattern of the error text. The first match wins.
+# Pairs of a regular expression for the error text and the reason to show. The first matching expression counts.
 _REASONS: tuple[tuple[str, str], ...] = (
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
     (
@@ -53,7 +53,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
 )
 _MAX_CHAIN_LENGTH = 10
 _BROKEN_TRANSFER = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
-# Extras of Model Gate by imported package.
+# For each importable package, the extra of Model Gate that installs it.
 _EXTRAS = {
     "boto3": "aws",
     "botocore": "aws",
@@ -68,7 +68,7 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
     """Return the error to show to the user.
 
     Args:
-        error: Any exception.
+        error: The exception of the failed operation.
         address: Address of the tracking server, without credentials.
     """
     if isinstance(error, ModelGateError):
@@ -103,8 +103,8 @@ def _missing_package(error: ImportError) -> ModelGateError:
 
 
 def exception_chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an exception and its causes."""
-    # A chain of causes can be a cycle.
+    """Yield `error`, its cause, the cause of its cause and so on: at most 10 exceptions."""
+    # Two exceptions can be the cause of each other.
     seen: list[BaseException] = []
     while error is not None and error not in seen and len(seen) < _MAX_CHAIN_LENGTH:
         yield error
@@ -117,7 +117,7 @@ def _chain_text(error: BaseException) -> str:
 
 
 def _is_network_error(error: OSError) -> bool:
-    # Exceptions of `requests` are OSErrors too, but their errno is not about a file.
+    # Exceptions of `requests` are OSErrors too, but their errno is a network error and not a file error.
     return type(error).__module__.startswith(("requests", "urllib3")) or isinstance(
         error, ConnectionError | TimeoutError
     )

@@ -1,4 +1,4 @@
-"""Progress messages that a worker sends before the response: files found so far, bytes received."""
+"""Progress messages that a worker sends to the parent during an operation."""
 
 from __future__ import annotations
 
@@ -6,26 +6,26 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-# Called with `{"files": N}` (total so far) or `{"bytes": N}` (increment).
+# Called with `{"files": N}`, where N is the total so far, or with `{"bytes": N}`, where N counts from the last message.
 ProgressCallback = Callable[[dict[str, Any]], None]
 
-# Minimum increment that is worth a message.
+# A message is sent for every 4 MiB, because a message for each received piece would take too long.
 _REPORT_BYTES = 4 * 1024 * 1024
 
 
 class TransferProgress:
-    """Collects the received bytes of one file, and reports them in large increments. Thread-safe."""
+    """Counts the received bytes of one file, and sends a progress message for every 4 MiB. Thread-safe."""
 
     def __init__(self, on_progress: ProgressCallback) -> None:
         self._on_progress = on_progress
         self._unreported = 0
         self._received = 0
-        # Bytes that arrive again after a restart, and were counted before.
+        # Number of bytes still to ignore: after a restart, the bytes that were counted before arrive again.
         self._repeated = 0
         self._lock = threading.Lock()
 
     def add(self, count: int) -> None:
-        """Add `count` received bytes."""
+        """Count `count` more received bytes."""
         with self._lock:
             repeated = min(count, self._repeated)
             self._repeated -= repeated
@@ -37,6 +37,6 @@ class TransferProgress:
         self._on_progress({"bytes": increment})
 
     def restart(self) -> None:
-        """Start the file again. Bytes that were counted before are not counted twice."""
+        """Prepare for a download of the same file from its start. Bytes counted before are not counted again."""
         with self._lock:
             self._repeated = self._received

@@ -1,4 +1,4 @@
-"""Opens the session of a worker process: with a Databricks workspace or with another tracking server."""
+"""Opens the session of a worker process with its tracking server, which may be a Databricks workspace."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
 
 def prepare() -> None:
-    """Import what MLflow would only import at the first request."""
+    """Do the slow preparations that need no server: import MLflow's request plugins and enable TCP quick ACK."""
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
 

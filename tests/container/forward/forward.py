@@ -1,4 +1,4 @@
-"""Forwards connections to port 5000 to the address in TARGET."""
+"""Accepts connections on port 5000, and forwards each to the address in the variable TARGET."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import threading
 
 
 def forward(source: socket.socket, sink: socket.socket) -> None:
-    """Forward bytes until the source ends."""
+    """Copy bytes from `source` to `sink` until `source` ends or a connection breaks."""
     try:
         while chunk := source.recv(65536):
             sink.sendall(chunk)
         sink.shutdown(socket.SHUT_WR)
     except OSError:
-        # The peer closed its connection, so this one ends too.
+        # One of the peers has closed its connection, so nothing is left to forward.
         return
 
 
 def main() -> None:
-    """Forward connections until the process ends."""
+    """Accept and forward connections until the process is killed."""
     host, _, port = os.environ["TARGET"].rpartition(":")
     with socket.create_server(("0.0.0.0", 5000)) as listener:
         while True:

@@ -1,1 +1,1 @@
-"""The parts of a worker that send requests to a Databricks workspace."""
+"""Login, registry client, artifact reader and errors of a worker whose server is a Databricks workspace."""

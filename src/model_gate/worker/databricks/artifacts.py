@@ -1,10 +1,11 @@
 """Lists and downloads models in a Databricks workspace, byte for byte.
 
-MLflow's own downloads are unsuitable:
+MLflow's own downloads are unsuitable for a comparison:
 
-- DBFS by REST: an empty file becomes `{}`, and a rejected listing becomes an empty directory.
-- Runs: each file may come from another API, and a missing file becomes an empty directory.
-- All: the directory is listed again for each file, or presigned URLs appear on command lines of other processes.
+- From DBFS by REST, an empty file arrives as `{}`, and a rejected listing appears as an empty directory.
+- From runs, two files may come from two APIs, and a missing file appears as an empty directory.
+- From any location, MLflow lists the parent directory again for each file, or starts processes that have presigned URLs
+  on their command lines.
 """
 
 from __future__ import annotations
@@ -35,12 +36,12 @@ from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 
 _CHUNK_BYTES = 1024 * 1024
-# Locations that MLflow reads with the Files API or with temporary credentials; all others are plain DBFS.
+# DBFS locations that MLflow reads with the Files API or presigned URLs. All other DBFS locations are read by REST.
 _MANAGED_LOCATIONS = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
 
 
 class DatabricksArtifactReader(ArtifactReader):
-    """Lists and downloads artifacts of one workspace."""
+    """Lists and downloads the model files that one workspace names."""
 
     def __init__(self, kind: RegistryKind) -> None:
         super().__init__("databricks")
@@ -48,7 +49,7 @@ class DatabricksArtifactReader(ArtifactReader):
         self._store = PresignedStore(self._limiter)
 
     def clear_cache(self) -> None:
-        """Discard all clients, because they hold the previous access token."""
+        """Discard all cached clients, because they hold the previous access token."""
         self._open_cached.cache_clear()
 
     def _open(self, uri: str) -> ModelFiles:
@@ -67,9 +68,10 @@ class DatabricksArtifactReader(ArtifactReader):
         return _RepositoryFiles(self._limiter, repository)
 
     def _catalog_files(self, uri: str) -> ModelFiles:
-        """Return the files of a model in Unity Catalog.
+        """Return the files of the model version at `uri` in Unity Catalog.
 
-        The catalog decides between the Files API, presigned URLs and temporary credentials of the store.
+        The catalog's response selects the way to download: the Files API, presigned URLs, or temporary credentials for
+        the object store.
         """
         repository = UnityCatalogModelsArtifactRepository(  # type: ignore[abstract]
             uri, registry_uri="databricks-uc", tracking_uri="databricks"
@@ -80,7 +82,10 @@ class DatabricksArtifactReader(ArtifactReader):
         return _RepositoryFiles(self._limiter, store)
 
     def _run_files(self, repository: DatabricksTrackingArtifactRepository, uri: str) -> ModelFiles:
-        """Return the files of a run or a logged model, all through one API: the Files API if it lists the location."""
+        """Return the files of a run or a logged model.
+
+        All files come from the Files API if it lists `uri`, and otherwise all from presigned URLs.
+        """
         try:
             root = repository.databricks_sdk_repo.list_artifacts(None)
         except Unauthenticated:
@@ -99,14 +104,14 @@ class DatabricksArtifactReader(ArtifactReader):
 
 
 class _WorkspaceRegistryFiles:
-    """A model version in the workspace registry, by the registry's listing and presigned URLs."""
+    """The files of a model version in the workspace registry, which lists them and issues presigned URLs for them."""
 
     def __init__(self, store: PresignedStore, name: str, number: str) -> None:
         self._store = store
         self._parameters = {"name": name, "version": number}
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
         parameters = {**self._parameters, "path": path or ""}
         infos: list[FileInfo] = []
         while True:
@@ -117,7 +122,10 @@ class _WorkspaceRegistryFiles:
             parameters["page_token"] = page["next_page_token"]
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
-        """Write one file of `size` bytes; `on_progress` receives the number of further `bytes`."""
+        """Write one file of `size` bytes to `destination`.
+
+        `on_progress` is called with the number of `bytes` received since its last call.
+        """
 
         def request_url() -> PresignedUrl:
             data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._parameters, "path": path})
@@ -128,9 +136,9 @@ class _WorkspaceRegistryFiles:
 
 
 class _PresignedFiles:
-    """A model in a store for which the workspace issues presigned URLs.
+    """The files of a model in an object store for which the workspace issues presigned URLs.
 
-    `root` is the listing of the root, if the caller has it already.
+    `root` is the listing of the model's root directory, if the caller already has it.
     """
 
     def __init__(
@@ -141,13 +149,16 @@ class _PresignedFiles:
         self._root = root
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
         if self._root is not None and path is None:
             return self._root
         return self._repository.list_artifacts(path or "")
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
-        """Write one file of `size` bytes; `on_progress` receives the number of further `bytes`."""
+        """Write one file of `size` bytes to `destination`.
+
+        `on_progress` is called with the number of `bytes` received since its last call.
+        """
 
         def request_url() -> PresignedUrl:
             (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
@@ -157,9 +168,9 @@ class _PresignedFiles:
 
 
 class _RepositoryFiles:
-    """A model that an artifact repository of MLflow reads: in an object store, or behind the Files API.
+    """The files of a model that an artifact repository of MLflow downloads, from an object store or from the Files API.
 
-    `root` is the listing of the root, if the caller has it already.
+    `root` is the listing of the model's root directory, if the caller already has it.
     """
 
     def __init__(
@@ -170,13 +181,14 @@ class _RepositoryFiles:
         self._root = root
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
         infos = self._root if self._root is not None and path is None else self._repository.list_artifacts(path)
-        # JSON may omit a size of zero. A wrong default size is caught after the download.
+        # The JSON of a listing may omit a size of zero, so a missing size becomes 0. If the file is not empty, the size
+        # check after the download fails.
         return [info if info.is_dir else FileInfo(info.path, False, info.file_size or 0) for info in infos]
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
-        """Write one file of `size` bytes."""
+        """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size):
             if isinstance(self._repository, CloudArtifactRepository):
                 # `_download_file` would list the parent directory again.
@@ -186,20 +198,20 @@ class _RepositoryFiles:
 
 
 class _DbfsFiles:
-    """A model on DBFS, by REST: checks each status, and writes each body unchanged."""
+    """The files of a model on DBFS, read by REST. Each status is checked, and each body is written unchanged."""
 
     def __init__(self, limiter: ConcurrencyLimiter, uri: str) -> None:
         self._limiter = limiter
         self._root = "/" + uri.removeprefix("dbfs:").strip("/")
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root."""
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
         directory = f"{self._root}/{path}" if path else self._root
         entries = get_json("/api/2.0/dbfs/list", {"path": directory}).get("files", ())
         return [_file_info({**entry, "path": entry["path"].removeprefix(self._root + "/")}) for entry in entries]
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
-        """Write one file of `size` bytes."""
+        """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         endpoint = f"/dbfs{quote(self._root)}/{quote(path)}"
         with self._limiter.request(size), get(endpoint, stream=True) as response, open(destination, "wb") as file:
             require_success(response)

@@ -1,4 +1,4 @@
-"""Converts errors of a Databricks workspace to Model Gate's errors, with the missing permission."""
+"""Converts errors of a Databricks workspace to Model Gate's errors, whose remedies name the missing permission."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _GRANT_REMEDIES = {
         "Grant the login EXECUTE on the model, USE SCHEMA on its schema and USE CATALOG on its catalog."
     ),
 }
-# Exception types of the SDK by error code: MLflow raises the same exception type for all codes.
+# The SDK's exception type for each error code. MLflow raises one and the same exception type for all codes.
 _ERROR_TYPES: dict[str, type[Exception]] = {
     "UNAUTHENTICATED": sdk.Unauthenticated,
     "CUSTOMER_UNAUTHORIZED": sdk.PermissionDenied,
@@ -35,10 +35,10 @@ def to_model_gate_error(error: Exception, address: str, kind: RegistryKind, uri:
     """Return the error to show to the user.
 
     Args:
-        error: Any exception.
+        error: The exception of the failed operation.
         address: Address of the workspace.
-        kind: Which registry of the workspace.
-        uri: Location of the files that were requested; "" for a request to the registry.
+        kind: The registry of the workspace that the session uses.
+        uri: Location of the requested files, or "" if the operation has no location.
     """
     for cause in failures.exception_chain(error):
         if isinstance(cause, ModelGateError):
@@ -53,7 +53,7 @@ def _workspace_error(error: BaseException, address: str, kind: RegistryKind, uri
     if not isinstance(error, DatabricksError | MlflowException):
         return None
     error_type = _ERROR_TYPES.get(getattr(error, "error_code", "") or "", type(error))
-    # The SDK appends its whole configuration to the message.
+    # The SDK appends its whole configuration to its messages. The user does not need it.
     text = str(getattr(error, "message", "") or error).partition(" Config: ")[0].rstrip(".")
     if issubclass(error_type, sdk.Unauthenticated):
         return AccessError(f"The workspace {address} does not accept the login: {text}.", _LOGIN_REMEDY)

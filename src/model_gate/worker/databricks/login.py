@@ -1,8 +1,10 @@
 """Connects this process to one Databricks workspace: logs in, renews the access token, and limits all waits.
 
-MLflow and the Databricks SDK create many clients, and each client logs in with the configuration that it finds. So this
-module logs in once, and leaves the clients only the workspace's address and an access token to find. With the default
-timeouts of MLflow and the SDK, a dead host takes 22 minutes to fail.
+MLflow and the Databricks SDK create many clients. Each client looks for a configuration and logs in with it. To control
+the login, this module logs in once and writes a configuration that has only the workspace's address. The clients take
+the access token from the environment.
+
+The timeouts are shorter than the defaults of MLflow and the SDK, with which a dead host takes 22 minutes to fail.
 """
 
 from __future__ import annotations
@@ -27,11 +29,11 @@ from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.worker.failures import exception_chain
 
-# Limits for a response, for all attempts of a request, and for the wait that a server may demand before a retry.
+# Maximum seconds without data from the server, for all attempts of a request, and for a Retry-After of the server.
 _RESPONSE_SECONDS, _RETRY_SECONDS, _MAX_WAIT_SECONDS = 20, 12, 20
-# Limit for each request of a login. Shorter, because a login sends several requests in sequence.
+# Maximum seconds without data during a login. It is shorter, because a login sends several requests in sequence.
 _LOGIN_SECONDS = 15
-# An access token is renewed this long before it expires, or after half of its lifetime if the lifetime is short.
+# An access token is renewed 60 s before it expires. If it lives less than 120 s, it is renewed after half of its life.
 _RENEWAL_MARGIN_SECONDS = 60.0
 _PROFILE = "model-gate"
 
@@ -39,7 +41,7 @@ _T = TypeVar("_T")
 
 
 class WorkspaceConnection:
-    """The connection to the one workspace of this process, with a valid access token. Thread-safe.
+    """Keeps a valid access token for the only workspace of this process. Thread-safe.
 
     Raises:
         UnreachableError: The workspace does not respond.
@@ -59,11 +61,14 @@ class WorkspaceConnection:
         self._renew()
 
     def on_renewal(self, callback: Callable[[], None]) -> None:
-        """Call `callback` after each renewal, to discard clients that hold the previous token."""
+        """Register a function to call after each renewal of the access token.
+
+        The function discards the clients that hold the previous token.
+        """
         self._renewal_callbacks.append(callback)
 
     def perform(self, call: Callable[[], _T]) -> _T:
-        """Return the result of `call`. If the workspace rejects the token, renew it and call again once."""
+        """Return the result of `call`. If the workspace rejects the access token, renew it and call once more."""
         token = self._valid_token()
         try:
             return call()
@@ -102,7 +107,7 @@ class WorkspaceConnection:
         """Exchange the login for an OAuth access token."""
         kind = self._login["auth_type"]
         try:
-            # The login has an auth_type, so the SDK ignores the token that the environment holds for MLflow.
+            # The environment may have an earlier access token. The SDK ignores it, because the login has an auth_type.
             config = sdk_config.Config(
                 **self._login,
                 http_timeout_seconds=_RESPONSE_SECONDS,
@@ -136,13 +141,13 @@ _REJECTED_TOKEN = ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token",
 
 
 def _is_token_rejected(error: Exception) -> bool:
-    """Whether the workspace rejects the token itself, as opposed to a missing permission."""
+    """Whether the workspace rejects the access token. A missing permission is another error."""
     texts = (f"{type(cause).__name__} {getattr(cause, 'error_code', '')} {cause}" for cause in exception_chain(error))
     return any(pattern in text for text in texts for pattern in _REJECTED_TOKEN)
 
 
 def _limit_waits() -> None:
-    """Limit the waits of the SDK in this process."""
+    """Lower the timeouts and the maximum pause of the SDK for all clients in this process."""
 
     def sleep(_: clock.RealClock, seconds: float) -> None:
         if seconds > _MAX_WAIT_SECONDS:
@@ -152,7 +157,7 @@ def _limit_waits() -> None:
             )
         time.sleep(seconds)
 
-    setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK obeys a Retry-After header of any length
+    setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK itself has no limit for a Retry-After
     sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _RESPONSE_SECONDS
     sdk_config.Config.experimental_files_ext_cloud_api_max_retries = 2
     client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
@@ -162,7 +167,7 @@ def _limit_waits() -> None:
 
 
 def _limit_requests() -> None:
-    """Add a timeout to each request without one: the SDK sends such requests at login."""
+    """Set the timeout of each request that has none. The SDK sends requests without a timeout during a login."""
     send = HTTPAdapter.send
 
     @functools.wraps(send)
@@ -173,10 +178,10 @@ def _limit_requests() -> None:
 
 
 def _fetch_metadata(host: str) -> None:
-    """Fetch the host metadata once, and make all clients of this process use it.
+    """Fetch the workspace's OAuth metadata once, so that no client of this process fetches them again.
 
     Raises:
-        ModelGateError: The workspace demands too long a wait.
+        ModelGateError: The workspace demands a wait of more than 20 s.
         TimeoutError: The workspace does not respond.
     """
     client = _BaseClient(http_timeout_seconds=_RESPONSE_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
@@ -185,7 +190,7 @@ def _fetch_metadata(host: str) -> None:
     try:
         metadata = oauth.get_host_metadata(host, client=client)
     except ValueError as error:
-        # An older workspace responds without metadata, so only a missing response is a failure.
+        # An older workspace responds, but without metadata. This is no failure, but a missing response is.
         if isinstance(error.__cause__, ModelGateError | TimeoutError):
             failure = error.__cause__
     if failure is not None:
@@ -198,7 +203,10 @@ def _fetch_metadata(host: str) -> None:
 
 
 def _write_config(host: str) -> None:
-    """Make the workspace the only one that clients find: a profile, because only a profile can also set timeouts."""
+    """Write a configuration file whose only profile is the workspace, and make all clients of this process use it.
+
+    Environment variables alone would not do, because the timeouts can be set in a profile only.
+    """
     path = Path(os.environ["HOME"]) / f"databricks-{os.getpid()}.cfg"
     timeouts = f"http_timeout_seconds = {_RESPONSE_SECONDS}\nretry_timeout_seconds = {_RETRY_SECONDS}\n"
     path.write_text(f"[{_PROFILE}]\nhost = {host}\n{timeouts}", "utf-8")

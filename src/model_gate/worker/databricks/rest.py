@@ -1,4 +1,7 @@
-"""Calls of a workspace's REST API that MLflow's client lacks, or whose responses it does not check."""
+"""GET requests to the REST API of a workspace.
+
+They replace MLflow's client where it lacks an operation or does not check the response.
+"""
 
 from __future__ import annotations
 
@@ -13,14 +16,17 @@ from requests import Response
 
 
 def get(endpoint: str, parameters: Mapping[str, str] | None = None, *, stream: bool = False) -> Response:
-    """Send a GET and return the response with any status."""
+    """Send a GET request and return the response, whatever its status.
+
+    With `stream`, the body is not read yet.
+    """
     creds = get_databricks_host_creds("databricks")  # type: ignore[no-untyped-call]
     response: Response = http_request(creds, endpoint, "GET", params=parameters, stream=stream)  # type: ignore[no-untyped-call]
     return response
 
 
 def get_json(endpoint: str, parameters: Mapping[str, str]) -> dict[str, Any]:
-    """Send a GET and return the JSON of the response.
+    """Send a GET request and return the JSON object in the response body.
 
     Raises:
         MlflowException: The status is not 200, or the body is not JSON.
@@ -38,7 +44,7 @@ def require_success(response: Response) -> None:
     """Check that the status of a response is 200.
 
     Raises:
-        RestException: The error in the response.
+        RestException: The status is not 200. The exception has the error code and message of the response.
     """
     if response.status_code == 200:
         return

@@ -1,4 +1,7 @@
-"""The session with a Databricks workspace: renews the login, and names the missing permission in errors."""
+"""The session of a worker with a Databricks workspace.
+
+It renews an expired access token, and its errors name the missing permission.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATAL
 
 
 class DatabricksSession(Session):
-    """Operations on one workspace and one of its two registries."""
+    """The operations of a worker on one workspace, and on one of its registries: workspace or Unity Catalog."""
 
     def __init__(self, workspace: WorkspaceConnection, address: str, kind: RegistryKind) -> None:
         clients = {
@@ -37,21 +40,21 @@ class DatabricksSession(Session):
         """Return the result of an operation as JSON data; `on_progress` is called during the operation.
 
         Raises:
-            ModelGateError: Any error of the operation.
+            ModelGateError: The operation failed, for any reason.
         """
         try:
             return self._workspace.perform(
                 lambda: super(DatabricksSession, self).perform(operation, arguments, on_progress)
             )
         except ModelGateError:
-            # Raising the error from itself would lose its cause.
+            # `raise error from error` would replace the cause of the error with the error itself.
             raise
         except Exception as error:
             raise to_model_gate_error(error, self._address, self._kind, arguments.get("uri", "")) from error
 
 
 def open_databricks_session(address: str, kind: RegistryKind) -> DatabricksSession:
-    """Return a session with the workspace whose login is in this process's environment.
+    """Log in to the workspace at `address` with the login in the environment, and return the session.
 
     Raises:
         ModelGateError: The workspace does not respond, or rejects the login.

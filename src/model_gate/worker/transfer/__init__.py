@@ -1,1 +1,1 @@
-"""Downloads files from one server: HTTP clients, byte ranges, presigned URLs and the limit for concurrent requests."""
+"""Downloads of files from one server: HTTP clients, range requests, presigned URLs and the concurrency limit."""

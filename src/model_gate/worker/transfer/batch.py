@@ -1,4 +1,4 @@
-"""A batch of small files, downloaded by as many threads as the concurrency limiter has free slots."""
+"""Downloads a batch of small files with several threads, each in a slot of the concurrency limiter."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 
 
 class Batch:
-    """Files that are downloaded together, by the calling thread and by threads of `pool`.
+    """Files that the calling thread and threads of `pool` download together, each file once.
 
-    A thread keeps its slot from file to file, because handing a slot to another thread takes as long as a small file.
+    A thread downloads all its files in one slot, because passing a slot to another thread takes as long as the download
+    of a small file.
     """
 
     def __init__(self, files: Sequence[FileRequest], limiter: ConcurrencyLimiter, pool: ThreadPoolExecutor) -> None:
@@ -23,15 +24,15 @@ class Batch:
         self._futures: list[Future[None]] = []
 
     def fetch(self, fetch: Callable[[FileRequest], None]) -> None:
-        """Call `fetch` for each file. After the first failure, no further file is started.
+        """Call `fetch` once for each file, in several threads. After the first failure, start no further file.
 
         Raises:
-            Exception: What `fetch` raised.
+            Exception: The exception that a call of `fetch` raised.
         """
         try:
             self._fetch_pending(fetch, blocking=True)
         finally:
-            # A thread adds the next future before its own future ends, so the list misses none.
+            # A thread adds its futures before its own future ends, so the loop waits for all of them.
             while self._futures:
                 self._futures.pop().result()
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-# Large enough to be worth a request, small enough to repeat after a broken connection.
+# Size of a range. A smaller range would not be worth a request, a larger range would take too long to download again.
 _MIN_BYTES, _MAX_BYTES = 8 * 1024 * 1024, 64 * 1024 * 1024
 _PREFERRED_COUNT = 32
 _CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
@@ -26,26 +26,29 @@ class ByteRange:
 
     @property
     def size(self) -> int:
-        """Number of bytes."""
+        """Number of bytes in the range."""
         return self.stop - self.start
 
     @property
     def header(self) -> str:
-        """Value of the Range header, which includes the last byte."""
+        """Value of the HTTP header Range. Unlike `stop`, its second number is the position of the last byte."""
         return f"bytes={self.start}-{self.stop - 1}"
 
     def after(self, count: int) -> ByteRange:
-        """Return the rest of the range after its first `count` bytes."""
+        """Return the part of the range that follows its first `count` bytes."""
         return ByteRange(self.start + count, self.stop)
 
     def matches(self, headers: Mapping[str, str], total: int) -> bool:
-        """Whether the headers of a 206 response describe this range of a file of `total` bytes."""
+        """Whether the Content-Range in `headers` is this range of a file of `total` bytes."""
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return match is not None and tuple(map(int, match.groups())) == (self.start, self.stop - 1, total)
 
 
 def split_into_ranges(size: int) -> tuple[ByteRange, ...]:
-    """Return the ranges in which to download a file of `size` bytes: a single range for a small file."""
+    """Split a file of `size` bytes into ranges of 8 to 64 MiB, of which the last may be smaller.
+
+    A file below 16 MiB has a single range.
+    """
     length = min(max(-(-size // _PREFERRED_COUNT), _MIN_BYTES), _MAX_BYTES)
     if size < 2 * _MIN_BYTES:
         return (ByteRange(0, size),)
@@ -53,6 +56,9 @@ def split_into_ranges(size: int) -> tuple[ByteRange, ...]:
 
 
 def strong_etag(headers: Mapping[str, str]) -> str:
-    """Return the strong ETag, or "" without one. Only a strong ETag proves that two ranges belong to the same file."""
+    """Return the ETag in `headers`, or "" if it is missing or weak.
+
+    Only a strong ETag proves that two responses are ranges of the same content.
+    """
     tag = headers.get("ETag", "").strip()
     return "" if tag.startswith("W/") else tag

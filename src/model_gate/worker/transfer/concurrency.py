@@ -1,4 +1,4 @@
-"""Adaptive concurrency limit for the requests to one server.
+"""Limit for the number of concurrent requests to one server, which adapts to the server.
 
 The limit grows while more concurrent requests raise the throughput, and shrinks when the server throttles.
 """
@@ -11,40 +11,50 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 
 MIN_CONCURRENCY, MAX_CONCURRENCY = 1, 64
-# Initial limits: while the latency is unknown, for a near server, and for a far server.
+# Initial limits for a server of unknown latency, for a near server and for a far server.
 INITIAL, INITIAL_NEAR, INITIAL_FAR = 16, 1, 32
-# A round trip below this is mostly processing time of the server. Concurrent requests would only compete for its
-# processors, and each would take longer.
+# A server is near if a small request takes less than 15 ms. Most of that is processing time of the server, so
+# concurrent requests would compete for its processors and each would take longer.
 _NEAR_SECONDS = 0.015
-# A near server that needs this long for a small file is waiting, for example for its store.
+# If a near server takes over 0.5 s for a file of at most 1 MiB, it is waiting for something, such as its store. More
+# concurrent requests then help.
 _SLOW_SECONDS, _SMALL_BYTES = 0.5, 1024 * 1024
-# The server requests a lower rate.
+# HTTP statuses with which a server demands fewer requests.
 THROTTLING_STATUSES = frozenset({429, 503})
-# Fixed cost of a request, in bytes: small files count by number, large files by size.
+# A request takes as long as the transfer of this many bytes, in addition to the transfer of its response.
 _REQUEST_BYTES = 256 * 1024
-# Minimum gain from doubling; otherwise revert, then skip this many samples. The threshold is above one third, which is
-# what two servers on the same processors would each gain at the expense of the other.
+# A doubled limit must raise the throughput by 40 %. Otherwise it is reverted, and the next 20 samples are ignored. A
+# smaller gain may be no real gain: a server that shares its processors with another server can gain one third at the
+# other's expense.
 _MIN_GAIN = 1.4
 _SAMPLES_TO_SKIP = 20
 _SAMPLE_SECONDS = 0.3
 
 
 def retry_after_seconds(headers: Mapping[str, str], default: float) -> float:
-    """Return the delay in seconds of a Retry-After header, or `default` if the header has no number."""
+    """Return the delay in seconds that the Retry-After header demands.
+
+    Return `default` if the header is missing or is not a number.
+    """
     text = headers.get("Retry-After", "")
     return float(text) if text.isdigit() else default
 
 
 class ConcurrencyLimit:
-    """The maximum number of concurrent requests, computed from the completed requests. Pure arithmetic.
+    """Computes the maximum number of concurrent requests from the sizes and times of the completed requests.
 
-    The limit doubles while the throughput grows with it. If the throughput stops growing, the limit returns to the
-    previous value and doubles again later. A throttled request (429, 503) halves the limit at once.
+    The limit doubles while this raises the throughput. If a doubling does not raise the throughput, the limit returns
+    to its previous value and is doubled again later. A throttled request (429, 503) halves the limit at once.
+
+    The class does no I/O and reads no clock.
+
+    Attributes:
+        allowed: The current maximum number of concurrent requests.
     """
 
     def __init__(self, initial: int = INITIAL) -> None:
         self.allowed = initial
-        # The limit and the rate before the last doubling, until that doubling is evaluated.
+        # The limit and the throughput before the last doubling. None if no doubling waits for its evaluation.
         self._previous: tuple[int, float] | None = None
         self._samples_to_skip = 0
         self._is_saturated = True
@@ -55,7 +65,7 @@ class ConcurrencyLimit:
 
         Args:
             size: Size of the response in bytes.
-            now: Time of completion in seconds.
+            now: Time of completion in seconds, on a clock of the caller's choice.
             has_waiters: Whether other requests were waiting for a slot.
         """
         if not self._sample_start:
@@ -66,7 +76,7 @@ class ConcurrencyLimit:
         self._is_saturated = self._is_saturated and has_waiters
         elapsed = now - self._sample_start
         if elapsed >= _SAMPLE_SECONDS and self._count >= 2 * self.allowed:
-            # Without waiters, the rate shows the demand and not what the server can do.
+            # If no request waited for a slot, the server could have answered more requests than it received.
             if self._is_saturated:
                 self._adjust(self._work / elapsed)
             self._start_sample(now)
@@ -101,10 +111,11 @@ class ConcurrencyLimit:
 
 
 class ConcurrencyLimiter:
-    """Grants slots: permissions to send a request. Thread-safe.
+    """Grants slots, each a permission to send a request to one server. Thread-safe.
 
     Attributes:
-        is_near: Whether the server is near: its round trip is below 15 ms, as far as measured.
+        is_near: Whether the server is near, that is whether its fastest small request took less than 15 ms. Also
+            false before the first measurement, and after the server throttled a request or was slow with a small file.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -120,11 +131,14 @@ class ConcurrencyLimiter:
 
     @property
     def has_free_slot(self) -> bool:
-        """Whether a request could start now."""
+        """Whether fewer slots are in use than the limit allows."""
         return self._active < self._limit.allowed
 
     def record_latency(self, seconds: float) -> None:
-        """Record the duration of a small request. Latencies before the first slot select the initial limit."""
+        """Record the duration of a small request in seconds.
+
+        The lowest duration before the first slot selects the initial limit. Later calls do not change the limit.
+        """
         with self._condition:
             self._lowest_latency = seconds if self._lowest_latency is None else min(self._lowest_latency, seconds)
             if not self._has_started:
@@ -133,10 +147,12 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def slot(self, *, blocking: bool = True) -> Iterator[bool]:
-        """Hold a slot for any number of consecutive requests of this thread.
+        """Hold a slot, in which this thread may send any number of requests, one after the other.
+
+        If `blocking`, wait until a slot is free.
 
         Yields:
-            Whether this thread has the slot: always true if `blocking`, otherwise false if no slot is free.
+            Whether this thread has a slot. False only if `blocking` is false and no slot is free.
         """
         if not self._acquire_slot(blocking):
             yield False
@@ -152,7 +168,10 @@ class ConcurrencyLimiter:
 
     @contextmanager
     def request(self, size: int) -> Iterator[None]:
-        """Measure a request for `size` bytes, in the slot of this thread or else in a new slot."""
+        """Hold a slot during a request whose response has `size` bytes, and record its duration.
+
+        If this thread already has a slot, the request uses that slot. Otherwise it waits for a new slot.
+        """
         with nullcontext() if getattr(self._thread, "has_slot", False) else self.slot():
             start = self._clock()
             try:
@@ -172,7 +191,7 @@ class ConcurrencyLimiter:
                 self._condition.notify(self._limit.allowed - allowed)
 
     def throttled(self) -> None:
-        """Lower the limit, because the server throttled a request."""
+        """Halve the limit, because the server throttled a request."""
         with self._condition:
             self.is_near = False
             self._limit.throttled(self._clock())

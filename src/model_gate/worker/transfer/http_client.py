@@ -1,9 +1,11 @@
-"""Fast GET requests for files on kept-alive connections, modelled on a request that MLflow sent.
+"""Fast GET requests for files. They use kept-alive connections, and copy the headers of an earlier MLflow request.
 
-MLflow prepares each request anew (plugins, proxies, retries). For a small file this takes four times the processor time
-of the request itself. `HttpClient` copies a successful request of MLflow instead: same credentials, same certificates,
-another path. `HttpClient` handles no errors: on any error, the caller lets MLflow download the file, with MLflow's
-retries and error messages.
+MLflow prepares each request anew (plugins, proxies, retries). For a small file, the preparation takes four times the
+processor time of the request itself. `HttpClient` instead copies a successful request of MLflow with its credentials
+and certificates, and changes only the path.
+
+`HttpClient` does not handle errors. After an error, the caller downloads the file with MLflow, which has retries and
+better error messages.
 """
 
 from __future__ import annotations
@@ -27,33 +29,33 @@ from model_gate.worker.transfer.quick_ack import set_quick_ack
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
 _CONNECT_SECONDS = 10.0
-# Reading this much of an unread body is cheaper than a new connection.
+# If at most 64 KiB of a body are unread, reading them is faster than opening a new connection.
 _MAX_DRAINED_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
 
 
 class _Response:
-    """A response with an unread body. Connection errors are raised as urllib3's HTTPError."""
+    """An HTTP response whose body is not read yet. Connection errors are raised as urllib3's HTTPError."""
 
     def __init__(self, response: HTTPResponse, pool: HTTPConnectionPool, target: str) -> None:
         self.status = response.status
-        # The declared type lacks Mapping's methods, but the object has them.
+        # The type stub of the headers lacks the methods of Mapping, but the object has them.
         self.headers = cast("Mapping[str, str]", response.headers)
         self._response = response
         self._pool = pool
         self._target = target
 
     def read1(self, amount: int) -> bytes:
-        """Return up to `amount` bytes of the body as soon as some are available; b"" at the end."""
+        """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         with _as_urllib3_errors(self._pool, self._target):
             return self._response.read1(amount)
 
     def read(self) -> bytes:
-        """Return the rest of the body. The body may be shorter than its Content-Length."""
+        """Return the rest of the body. A body that is shorter than its Content-Length is not an error here."""
         return b"".join(iter(lambda: self.read1(_MAX_DRAINED_BYTES), b""))
 
     def drain(self) -> bool:
-        """Discard the rest of a short body. Return whether the connection can be reused."""
+        """Read and discard the rest of the body, up to 64 KiB. Return whether the connection can be reused."""
         if not self._response.isclosed():
             remaining = self._response.length
             if remaining is None or remaining > _MAX_DRAINED_BYTES:
@@ -66,10 +68,10 @@ class _Response:
 
 
 class HttpClient:
-    """Kept-alive connections to one server.
+    """Sends GET requests to one server on kept-alive connections.
 
     urllib3 opens the connections, because it handles certificates. The standard library sends the requests, because
-    urllib3's own requests and responses take twice as long.
+    urllib3 takes twice as long to send a request and read the response.
     """
 
     def __init__(self, pool: HTTPConnectionPool, headers: Mapping[str, str]) -> None:
@@ -79,9 +81,12 @@ class HttpClient:
 
     @classmethod
     def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
-        """Return a client that sends requests like a successful `request`; None if `request` uses a proxy.
+        """Return a client whose requests have the headers of `request`. Return None if `request` uses a proxy.
 
-        `verify` and `cert` are the arguments that MLflow gave to `requests` with it.
+        Args:
+            request: A successful request of MLflow.
+            verify: The `verify` argument with which MLflow sent the request.
+            cert: The `cert` argument with which MLflow sent the request.
         """
         with requests.Session() as session:
             settings = session.merge_environment_settings(str(request.url), {}, True, verify, cert)
@@ -94,12 +99,12 @@ class HttpClient:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Response]:
-        """Send a GET and yield the response with an unread body. Redirects are not followed.
+        """Send a GET request and yield the response, whose body is not read yet. Redirects are not followed.
 
-        The connection is kept if the body was read to its end.
+        The connection is kept for later requests if at most 64 KiB of the body remain unread.
 
         Raises:
-            HTTPError: urllib3's. A new connection failed, or any connection timed out.
+            HTTPError: A new connection failed, or any connection timed out. This is the base class of urllib3's errors.
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -116,8 +121,11 @@ class HttpClient:
                 connection.close()
 
     def _send(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
-        """Send a GET on an idle or a new connection. The caller has exclusive use of the returned connection."""
-        # A server may close an idle connection at the moment of its reuse.
+        """Send a GET request on an idle or a new connection. Return the connection and the response.
+
+        No other thread uses the connection until the caller adds it to the idle connections.
+        """
+        # The server may close an idle connection while the request is sent. The next connection is then tried.
         while (connection := self._take_idle_connection()) is not None:
             try:
                 return connection, self._send_on(connection, target, headers)
@@ -132,8 +140,8 @@ class HttpClient:
     def _send_on(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
         try:
             with _as_urllib3_errors(self._pool, target):
-                # Set for each request: the limit grows for large files, which a proxying server reads before it
-                # responds.
+                # The timeout is set for each request, because the artifact reader raises it after the listing if the
+                # model has large files.
                 connection.sock.settimeout(_read_seconds())
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
@@ -143,7 +151,7 @@ class HttpClient:
             raise
 
     def _take_idle_connection(self) -> HTTPConnection | None:
-        """Return an idle connection that the server has not closed, or None."""
+        """Return an idle connection that is still open, or None if there is none."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
@@ -155,7 +163,7 @@ class HttpClient:
 
 @contextmanager
 def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
-    """Convert connection errors of the standard library to those of urllib3."""
+    """Convert connection errors of the standard library to urllib3's ReadTimeoutError or ProtocolError."""
     try:
         yield
     except TimeoutError as error:
@@ -165,10 +173,10 @@ def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
 
 
 class _PoolFactory(HTTPAdapter):
-    """Makes connection pools with the certificate settings of `requests`."""
+    """Makes urllib3 connection pools with the certificate settings of `requests`."""
 
     def pool_for(self, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HTTPConnectionPool:
-        """Return the pool for the host of a request."""
+        """Return a connection pool for the host of `request`."""
         pool = self.get_connection_with_tls_context(request, verify, {}, cert)
         if not isinstance(pool, HTTPConnectionPool):
             raise TypeError("requests did not return a connection pool of urllib3")

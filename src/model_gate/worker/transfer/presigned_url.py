@@ -1,7 +1,7 @@
-"""Downloads by presigned URLs.
+"""Downloads files by presigned URLs, that is by URLs whose signature grants access to one file.
 
-No credential is sent, every wait has a limit, and a URL that failed is replaced by a new one. A large file is
-downloaded in concurrent ranges, if the store supports ranges and sends a strong ETag.
+Requests have no other credentials, and all waits have a time limit. After a failed request, the next request uses a new
+URL. A large file is downloaded in concurrent byte ranges, if the store supports ranges and sends a strong ETag.
 """
 
 from __future__ import annotations
@@ -34,10 +34,11 @@ from model_gate.worker.transfer.range_download import RangeDownload, Unsupported
 
 _MAX_ATTEMPTS = 4
 _CHUNK_BYTES = 1024 * 1024
-# Statuses with which stores reject an expired URL.
+# HTTP statuses with which object stores reject an expired URL.
 _EXPIRED_STATUSES = frozenset({400, 401, 403})
 _BUSY_STATUSES = THROTTLING_STATUSES | {408, 500, 502, 504}
-# A URL signed with one of these headers is valid for that range only. `x-ms-range` is Azure's `Range`.
+# If the signature of a URL covers one of these headers, the URL is valid for one byte range only. Azure uses
+# `x-ms-range` as its `Range` header.
 _RANGE_HEADERS = frozenset({"range", "x-ms-range", "if-range"})
 _URL_OR_PATH = re.compile(r"\S*[/?]\S*")
 
@@ -46,14 +47,15 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Limits for one request to a store, in seconds.
+    """Time limits in seconds for requests to a store.
 
-    The duration of a whole body has no limit here: the parent limits it, because the parent knows the size.
+    The download of a whole file has no time limit here. The parent process limits it, because the limit depends on the
+    size.
 
     Attributes:
-        connect: For a new connection.
-        read: For the first byte, and between two pieces of the body.
-        retry: For all attempts together.
+        connect: Limit for opening a connection.
+        read: Limit for a wait without data from the store.
+        retry: Limit for all attempts of one request together. No attempt starts later.
     """
 
     connect: float = 10
@@ -63,23 +65,23 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """A URL that grants access by itself, and the headers that must be sent with it."""
+    """A presigned URL, and the headers that each request to it must have."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     @property
     def host(self) -> str:
-        """Host and port, without the secret parts of the URL."""
+        """Host and port of the URL. They are not secret, unlike the rest of the URL."""
         return urlsplit(self.url).netloc.rpartition("@")[2]
 
 
-# Requests a new presigned URL for a file.
+# Function that requests a new presigned URL for one file from the workspace.
 RequestUrl = Callable[[], PresignedUrl]
 
 
 class PresignedStore:
-    """Client for the stores behind presigned URLs."""
+    """Downloads files from any object store, each by presigned URLs."""
 
     def __init__(self, limiter: ConcurrencyLimiter, timeouts: Timeouts | None = None) -> None:
         self._limiter = limiter
@@ -92,16 +94,16 @@ class PresignedStore:
         """Write a file of `size` bytes to `destination`, which must exist.
 
         Args:
-            request_url: Requests a new presigned URL for the file.
-            path: Path of the file in its model, for errors.
+            request_url: Function that requests a new presigned URL for the file.
+            path: Path of the file in its model, for error messages.
             size: Size of the file in bytes.
-            destination: Where to write the file.
-            on_progress: Called with the number of further `bytes` received.
+            destination: Local path of the file to write.
+            on_progress: May be called with the number of `bytes` received since its last call.
 
         Raises:
-            AccessError: The store rejects a fresh URL too.
+            AccessError: The store rejects even new URLs.
             NotFoundError: The store does not have the file.
-            UnreachableError: The store does not respond, or demands too long a wait.
+            UnreachableError: The store does not respond in time, or demands a wait beyond the time limit.
             TransferError: The body is incomplete.
         """
         progress = TransferProgress(on_progress)
@@ -117,7 +119,7 @@ class PresignedStore:
             client.write_to(destination, progress)
 
     def _fetch_ranges(self, client: _PresignedClient, size: int, destination: str, progress: TransferProgress) -> bool:
-        """Return whether range requests work. If not, a request for the whole file succeeds or raises the error."""
+        """Download the file in ranges. Return false if the caller must request the whole file instead."""
         try:
             RangeDownload(client, self._limiter, self._range_pool, "", size, progress.add).write_to(destination)
         except (HTTPError, UnsupportedDownloadError, AccessError):
@@ -126,9 +128,10 @@ class PresignedStore:
 
 
 class _PresignedClient:
-    """Client for one file, with up to `connections` kept-alive connections. Use it as a context manager.
+    """Sends requests for one file, on up to `connections` kept-alive connections. Use it as a context manager.
 
-    After the final failure of one request, no other request is sent or retried.
+    Threads share the client and its current URL. If a request of one thread fails for good, no thread sends or retries
+    another request.
     """
 
     def __init__(
@@ -142,7 +145,7 @@ class _PresignedClient:
         self._failure: Exception | None = None
         self._failed = threading.Event()
         self._lock = threading.Lock()
-        # The session applies the proxies and certificates of the environment.
+        # The session uses the proxies and certificates that the environment variables name.
         self._session = requests.Session()
         adapter = HTTPAdapter(pool_maxsize=connections)
         for scheme in ("https://", "http://"):
@@ -156,11 +159,13 @@ class _PresignedClient:
 
     @contextmanager
     def get(self, url: str, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:  # noqa: ARG002  # presigned
-        """Send a GET with these `headers`, with retries, and yield the response with an unread body.
+        """Send a GET request with retries, and yield the response with an unread body.
+
+        `headers` are sent in addition to those of the presigned URL. `url` is ignored: the presigned URL is used.
 
         Raises:
-            UnsupportedDownloadError: The URL is valid for one range only.
-            ModelGateError: The same errors as `PresignedStore.fetch`.
+            UnsupportedDownloadError: The signature of the presigned URL covers a byte range.
+            ModelGateError: One of the errors of `PresignedStore.fetch`.
         """
         try:
             with self._with_retries(lambda presigned: self._send(presigned, headers)) as response:
@@ -170,15 +175,18 @@ class _PresignedClient:
             raise
 
     def write_to(self, destination: str, progress: TransferProgress) -> None:
-        """Write the file with a single request, with retries.
+        """Download the whole file in a single request, with retries, and write it to `destination`.
 
         Raises:
-            ModelGateError: The same errors as `PresignedStore.fetch`.
+            ModelGateError: One of the errors of `PresignedStore.fetch`.
         """
         self._with_retries(lambda presigned: self._write(presigned, destination, progress))
 
     def _with_retries(self, call: Callable[[PresignedUrl], _T]) -> _T:
-        """Return the result of `call`. After a failed attempt, wait and call it with a new URL."""
+        """Return the result of `call` with the current URL. If a request fails, wait, then call it with a new URL.
+
+        There are at most four attempts.
+        """
         deadline = time.monotonic() + self._timeouts.retry
         failures = 0
         while True:
@@ -194,7 +202,13 @@ class _PresignedClient:
             self._failed.wait(pause)
 
     def _send(self, presigned: PresignedUrl, headers: Mapping[str, str]) -> requests.Response:
-        """Return a successful response, or a 416 response to a range request."""
+        """Send a GET request and return the response. Its status is a success, or 416 if `headers` request a range.
+
+        Raises:
+            RequestException: The request failed, and may be tried again with a new URL.
+            NotFoundError: The store does not have the file.
+            UnsupportedDownloadError: The signature of the presigned URL covers a byte range.
+        """
         if headers and not _RANGE_HEADERS.isdisjoint(name.lower() for name in presigned.headers):
             raise UnsupportedDownloadError("The presigned URL is valid for one range only.")
         response = self._session.get(
@@ -222,7 +236,7 @@ class _PresignedClient:
             raise NotFoundError(
                 f"{self._path} does not exist in the store at {presigned.host} (404).", "Check whether it was deleted."
             )
-        # 416 is a valid response to a range request: the file was replaced and is shorter now.
+        # A range request gets 416 if the file in the store became shorter after the listing. The caller handles it.
         if not (is_range and status == 416):
             response.raise_for_status()
 
@@ -234,7 +248,7 @@ class _PresignedClient:
                 progress.add(len(data))
 
     def _current_url(self) -> PresignedUrl:
-        """Return the URL for the next request, which all threads share."""
+        """Return the URL that all threads use now. Request a new URL if there is none."""
         with self._lock:
             if self._failure is not None:
                 raise self._failure
@@ -243,7 +257,7 @@ class _PresignedClient:
             return self._presigned
 
     def _discard_url(self, presigned: PresignedUrl) -> None:
-        """Discard a failed URL, unless another thread has already replaced it."""
+        """Discard the current URL if it is `presigned`. Otherwise another thread has already replaced `presigned`."""
         with self._lock:
             if self._presigned is presigned:
                 self._presigned = None
@@ -255,11 +269,11 @@ class _PresignedClient:
 
 
 class _RefusedError(requests.RequestException):
-    """The store rejects the URL, as it does after the URL has expired."""
+    """The store rejects the URL, for example because it has expired."""
 
 
 class _BusyError(requests.RequestException):
-    """The store demands a wait of `seconds` before the next attempt."""
+    """The store is busy. The next attempt must wait for `seconds`."""
 
     def __init__(self, response: requests.Response) -> None:
         super().__init__(response.status_code)
@@ -283,7 +297,10 @@ def _final_error(presigned: PresignedUrl, path: str, failure: requests.RequestEx
 
 
 def _without_url(failure: requests.RequestException) -> requests.RequestException:
-    """Return a failure for --verbose without the URL, which grants access to the file."""
+    """Return a copy of an exception with "…" in place of URLs and paths.
+
+    The traceback of --verbose shows the copy. The URL is secret, because it grants access to the file.
+    """
     reason = failure.args[0] if failure.args else None
     reason = getattr(reason, "reason", None) or reason
     return requests.RequestException(_URL_OR_PATH.sub("…", f"{type(failure).__name__}: {reason!r}"))

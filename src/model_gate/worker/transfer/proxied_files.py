@@ -1,8 +1,10 @@
 """Files of a model behind a tracking server that proxies its artifacts.
 
-MLflow's `list_artifacts` is unsafe for a comparison. If the only file of a directory has the directory's name, it
-returns an empty listing; and it decodes `%41` in names, which then name nothing or other files. An unlisted file is not
-compared, so different models would appear equal. MLflow's `_download_file` is safe but slow, so it is the fallback.
+MLflow's `list_artifacts` is unsafe for a comparison. It returns an empty listing if the only file of a directory has
+the name of the directory. It also decodes `%41` in file names, and the decoded names belong to no file or to other
+files. An unlisted file is not compared, so different models would appear equal.
+
+MLflow's `_download_file` is safe but slow. It is used only if `HttpClient` fails.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
 class ProxiedFiles:
-    """The files at one location behind the server. Paths are relative to the location."""
+    """The files at one location that the tracking server proxies. Paths are relative to the location."""
 
     def __init__(self, repository: HttpArtifactRepository, limiter: ConcurrencyLimiter) -> None:
         self._repository = repository
@@ -42,10 +44,12 @@ class ProxiedFiles:
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the entries of one directory, None for the root. A size is None if the server omits it.
+        """Return the files and directories directly in the directory `path`; None is the root of the location.
+
+        The size of a file is None if the server does not report it.
 
         Raises:
-            ModelError: The listing is malformed, or the server does not serve a file under its name.
+            ModelError: The listing is malformed, or has a file name that the server would decode to another name.
         """
         directory = path or ""
         base, endpoint, root = self._repository.artifact_uri.partition(_ENDPOINT)
@@ -66,7 +70,9 @@ class ProxiedFiles:
             ) from error
 
     def _list_directly(self, base: str, path: str) -> Any:
-        """Return the listing of one directory as `HttpClient` receives it; None on any error but a timeout.
+        """Return the JSON listing of one directory, requested with `HttpClient`.
+
+        Return None if there is no client yet or on any error but a timeout; the caller then uses MLflow.
 
         Raises:
             Urllib3TimeoutError: The server does not respond in time.
@@ -84,7 +90,7 @@ class ProxiedFiles:
             return None
 
     def _list_with_mlflow(self, base: str, path: str) -> Any:
-        """Return the listing of one directory as MLflow receives it. The first request configures `HttpClient`."""
+        """Return the JSON listing of one directory, requested with MLflow. The first call also makes the client."""
         with _get(base, _ENDPOINT, params={"path": path}) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
             listing = response.json()
@@ -92,7 +98,7 @@ class ProxiedFiles:
         return listing
 
     def require_empty(self, path: str) -> None:
-        """Check that a file without a listed size is empty: MLflow omits a size of zero.
+        """Check that a file without a listed size is empty. MLflow omits the size of an empty file from its listing.
 
         Raises:
             TransferError: The file has content, so its size is unknown.
@@ -106,8 +112,12 @@ class ProxiedFiles:
                 )
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
-        """Write one file of `size` bytes to `destination`; `on_progress` receives the number of further `bytes`."""
-        # MLflow does not quote the path in the URL: for `a#b` it would fetch `a`, and compare `a` with itself.
+        """Write one file of `size` bytes to `destination`.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+        # MLflow does not quote the path in the URL. For `a#b`, it would download `a` from both servers, which may be
+        # equal although `a#b` differs.
         remote_path = quote(path)
         if self._client is not None and self._fetch_directly(self._client, remote_path, size, destination, on_progress):
             return
@@ -117,10 +127,10 @@ class ProxiedFiles:
     def _fetch_directly(
         self, client: HttpClient, remote_path: str, size: int, destination: str, on_progress: ProgressCallback
     ) -> bool:
-        """Download one file with `client`. Return false on any error but a timeout.
+        """Download one file with `client`. Return false on any error but a timeout; the caller then uses MLflow.
 
         Raises:
-            Urllib3TimeoutError: The server does not respond in time. MLflow would only repeat the wait.
+            Urllib3TimeoutError: The server does not respond in time. A second try with MLflow would wait as long again.
         """
         url = f"{self._repository.artifact_uri.rstrip('/')}/{remote_path}"
         progress = TransferProgress(on_progress)
@@ -136,7 +146,7 @@ class ProxiedFiles:
 def _client_from_response(base: str, response: Response) -> HttpClient | None:
     credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
     if credentials.aws_sigv4 or credentials.auth:
-        # Each request has its own signature, so a copied request would be rejected.
+        # With these kinds of authentication, each request needs its own signature. A copied request would be rejected.
         return None
     return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
 
@@ -144,7 +154,7 @@ def _client_from_response(base: str, response: Response) -> HttpClient | None:
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
     name = str(entry["path"])
     path = f"{directory}/{name}" if directory else name
-    # The server decodes a name repeatedly, even if the request quotes it.
+    # The server decodes a name twice or more, so quoting the name in the request would not help.
     if unquote(name) != name or "#" in name or not name.isprintable():
         raise ModelError(
             f"The server does not serve {printable(path)} under that name, because it interprets %xx, # and"

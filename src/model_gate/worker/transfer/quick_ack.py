@@ -1,8 +1,10 @@
-"""TCP quick ACK for the connections of this process, so that small files do not wait for the delayed-ACK timer.
+"""TCP quick ACK: makes the kernel acknowledge received packets at once, so that small files arrive without a delay.
 
-A server that sends the head and the body of a response separately, without TCP_NODELAY, holds the body until the client
-acknowledges the head. The client's kernel delays that ACK by 40 ms on a reused connection. MLflow's server does so with
-more than one worker process: each small file then takes 43 ms instead of 2 ms.
+Some servers send the head and the body of a response separately, without TCP_NODELAY. Such a server holds the body
+until the client acknowledges the head. The client's kernel delays that acknowledgement by 40 ms on a reused connection.
+
+An MLflow server with more than one worker process is such a server. Without quick ACK, each small file takes 43 ms
+instead of 2 ms.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ _HAS_QUICK_ACK = hasattr(socket, "TCP_QUICKACK")
 
 
 def enable_quick_ack() -> None:
-    """Make all future urllib3 connections of this process use quick ACK, if the system supports it."""
+    """Make all later urllib3 connections of this process use quick ACK. Do nothing on a system without quick ACK."""
     if _HAS_QUICK_ACK:
         HTTPConnectionPool.ConnectionCls = _QuickAckConnection
         HTTPSConnectionPool.ConnectionCls = _QuickAckSecureConnection

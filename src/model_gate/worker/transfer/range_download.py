@@ -1,6 +1,6 @@
-"""Download of one file: a single request for a small file, concurrent range requests for a large file.
+"""Downloads one file: a small file in a single request, a large file in concurrent range requests.
 
-A range that breaks off is resumed where it broke off.
+If the connection breaks during a range, the next request asks for the missing rest of the range only.
 """
 
 from __future__ import annotations
@@ -17,45 +17,49 @@ from urllib3.exceptions import HTTPError
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
 
-# Read buffer of each connection. Received bytes are written at once: filling a chunk first would copy them once more,
-# which is half of the cost of a large file.
+# Maximum size of one read from a connection. Received bytes are written at once. To collect them in a full chunk first
+# would copy them once more, which is half of the processor time of a large file.
 _CHUNK_BYTES = 256 * 1024
 _MAX_ATTEMPTS = 4
 _MAX_PAUSE_SECONDS = 10.0
 
 
 class UnsupportedDownloadError(Exception):
-    """The file cannot be downloaded in this way: a response does not match its request, or the connection breaks."""
+    """The download failed, because a response does not match its request or because the connection keeps breaking.
+
+    The caller must download the file in another way.
+    """
 
 
 class Response(Protocol):
-    """A response with an unread body."""
+    """An HTTP response whose body is not read yet."""
 
     @property
     def status(self) -> int:
-        """HTTP status."""
+        """HTTP status code."""
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Headers by name, case-insensitive."""
+        """Headers by name. A lookup ignores the case of the name."""
 
     def read1(self, amount: int, /) -> bytes:
-        """Return up to `amount` bytes of the body as soon as some are available; b"" at the end."""
+        """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
 
 
 class Client(Protocol):
-    """Sends requests for a file. Thread-safe."""
+    """Sends HTTP requests for one file. Thread-safe."""
 
     def get(self, url: str, headers: Mapping[str, str]) -> AbstractContextManager[Response]:
-        """Send a GET and return the response with an unread body."""
+        """Send a GET request. The context manager yields the response, whose body is not read yet."""
 
 
 class RangeDownload:
-    """Download of the file of `size` bytes at `url`.
+    """A single download of the file at `url`, which has `size` bytes.
 
-    Range requests need a server that supports ranges and sends a strong ETag, which proves that all ranges belong to
-    the same file. Each response must name the requested range. `on_bytes` is called with the size of each written
-    piece.
+    Range requests need a server that supports them and sends a strong ETag. An equal ETag in all responses proves that
+    all ranges belong to the same content. Each response must also name the requested range in Content-Range.
+
+    Whenever bytes are written to the file, `on_bytes` is called with their number.
     """
 
     def __init__(
@@ -81,12 +85,12 @@ class RangeDownload:
         """Write the file to `destination`, which must exist.
 
         Raises:
-            UnsupportedDownloadError: The file cannot be downloaded in this way.
-            HTTPError: urllib3's, with the same meaning.
+            UnsupportedDownloadError: A response does not match its request, or the connection keeps breaking.
+            HTTPError: A request failed. This is the base class of urllib3's errors.
             OSError: The file cannot be written.
         """
         descriptor = os.open(destination, os.O_WRONLY)
-        # Not O_TRUNC: ext4 flushes a file on close if it was truncated, even if it was empty.
+        # O_TRUNC would be slow: on close, ext4 writes a truncated file to the disk, even if it was empty before.
         if os.fstat(descriptor).st_size:
             os.ftruncate(descriptor, 0)
         remaining: list[Future[None]] = []
@@ -105,7 +109,7 @@ class RangeDownload:
             self._stopped.set()
             for future in remaining:
                 future.cancel()
-            # No thread may write after the close: the descriptor's number may then belong to another file.
+            # No thread may write after the close, because another file may then have the same descriptor number.
             wait(remaining)
             os.close(descriptor)
 
@@ -123,7 +127,8 @@ class RangeDownload:
                     self._limiter.throttled()
                     pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
                 elif response.status == 200 and not self._etag:
-                    # A small file, or a server without ranges. Once the ETag is known, a 200 response is another file.
+                    # The file is small, or the server ignores Range. After the first range, status 200 would mean that
+                    # the file has changed.
                     self._write_whole_file(descriptor, response)
                     return
                 else:
@@ -144,7 +149,7 @@ class RangeDownload:
         return {"Range": byte_range.header} | ({"If-Range": self._etag} if self._etag else {})
 
     def _check_response(self, byte_range: ByteRange, response: Response) -> None:
-        """Check that a response has the requested range of the same file as the ranges before it."""
+        """Check that a response has the requested range, and the same ETag as the earlier ranges."""
         etag = strong_etag(response.headers)
         is_match = response.status == 206 and byte_range.matches(response.headers, self._size)
         if not is_match or not etag or etag != (self._etag or etag) or _is_encoded(response):
@@ -154,7 +159,7 @@ class RangeDownload:
         self._etag = etag
 
     def _write_range(self, descriptor: int, byte_range: ByteRange, response: Response) -> ByteRange:
-        """Write the body to the file. Return the missing rest of the range, if the connection breaks."""
+        """Write the body to the file. Return the missing rest of the range: empty, unless the connection broke."""
         missing = byte_range
         try:
             while missing.size and (data := response.read1(min(_CHUNK_BYTES, missing.size))):

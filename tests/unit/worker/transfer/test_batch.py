@@ -1,4 +1,4 @@
-"""A batch fetches each file once, within the concurrency limit, and stops after a failure."""
+"""Tests of `Batch`: it fetches each file once, respects the concurrency limit, and stops after a failure."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ def pool() -> Iterator[ThreadPoolExecutor]:
 
 
 def near_limiter() -> ConcurrencyLimiter:
-    """Return a limiter with 1 slot."""
+    """Return a limiter with one slot, as for a near server."""
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.001)
     return limiter
 
 
 def default_limiter() -> ConcurrencyLimiter:
-    """Return a limiter with 16 slots."""
+    """Return a limiter with 16 slots, as for a server of unknown latency."""
     return ConcurrencyLimiter()
 
 
 class Recorder:
-    """Records the fetched files, their threads and the maximum concurrency.
+    """Records the paths of the fetched files, the fetching threads and the maximum number of concurrent fetches.
 
-    All calls of `fetch` block until `barrier` calls are active at the same time.
+    Each call of `fetch` blocks until `barrier` calls have been active at the same time.
     """
 
     def __init__(self, limiter: ConcurrencyLimiter, barrier: int = 1) -> None:
@@ -63,7 +63,7 @@ class Recorder:
                 self._active -= 1
 
 
-def test_single_slot_fetches_files_in_order_on_the_calling_thread(pool: ThreadPoolExecutor) -> None:
+def test_calling_thread_fetches_all_files_in_order_if_there_is_one_slot(pool: ThreadPoolExecutor) -> None:
     limiter = near_limiter()
     recorder = Recorder(limiter)
     Batch(FILES, limiter, pool).fetch(recorder.fetch)
@@ -72,7 +72,7 @@ def test_single_slot_fetches_files_in_order_on_the_calling_thread(pool: ThreadPo
     assert recorder.max_active == INITIAL_NEAR == 1
 
 
-def test_all_slots_are_used_and_each_file_is_fetched_once(pool: ThreadPoolExecutor) -> None:
+def test_batch_uses_all_slots_and_fetches_each_file_once(pool: ThreadPoolExecutor) -> None:
     limiter = default_limiter()
     recorder = Recorder(limiter, barrier=INITIAL)
     Batch(FILES, limiter, pool).fetch(recorder.fetch)
@@ -80,7 +80,7 @@ def test_all_slots_are_used_and_each_file_is_fetched_once(pool: ThreadPoolExecut
     assert recorder.max_active == INITIAL
 
 
-def test_two_batches_share_the_slots(pool: ThreadPoolExecutor) -> None:
+def test_two_batches_together_stay_within_the_limit(pool: ThreadPoolExecutor) -> None:
     limiter = near_limiter()
     recorder = Recorder(limiter)
     with ThreadPoolExecutor(2) as callers:
@@ -96,7 +96,7 @@ def test_two_batches_share_the_slots(pool: ThreadPoolExecutor) -> None:
 @pytest.mark.parametrize(
     "make_limiter, failing_path", [(near_limiter, "000"), (default_limiter, "000"), (default_limiter, "003")]
 )
-def test_no_file_is_started_after_a_failure(
+def test_batch_starts_no_further_file_after_a_failure(
     pool: ThreadPoolExecutor, make_limiter: Callable[[], ConcurrencyLimiter], failing_path: str
 ) -> None:
     limiter = make_limiter()

@@ -1,4 +1,4 @@
-"""The concurrency limit follows the throughput of the server, and falls when the server throttles."""
+"""Tests of the concurrency limit: it grows with the throughput of the server, and falls when the server throttles."""
 
 from __future__ import annotations
 
@@ -26,7 +26,11 @@ KIB = 1024
 def simulate(
     limit: ConcurrencyLimit, rate: Callable[[int], float], seconds: float, start: float = 0.0, size: int = 4 * KIB
 ) -> float:
-    """Record requests at a rate that depends on the limit. Return the time of the last request."""
+    """Record completed requests in `limit` for some simulated `seconds`.
+
+    `rate` returns the requests a second that the server completes at a limit. Return the simulated time of the last
+    request.
+    """
     now = start
     while now < start + seconds:
         now += 1 / rate(limit.allowed)
@@ -34,13 +38,13 @@ def simulate(
     return now
 
 
-def test_limit_reaches_maximum_if_latency_dominates() -> None:
+def test_limit_reaches_the_maximum_if_throughput_grows_with_it() -> None:
     limit = ConcurrencyLimit()
     simulate(limit, lambda allowed: allowed / 0.05, seconds=5)
     assert limit.allowed == MAX_CONCURRENCY
 
 
-def test_limit_reverts_if_throughput_does_not_grow() -> None:
+def test_doubled_limit_reverts_if_throughput_does_not_grow() -> None:
     limit = ConcurrencyLimit()
     limits: set[int] = set()
 
@@ -54,7 +58,7 @@ def test_limit_reverts_if_throughput_does_not_grow() -> None:
     assert limits == {INITIAL, 2 * INITIAL}
 
 
-def test_limit_is_doubled_again_after_a_while() -> None:
+def test_reverted_limit_is_doubled_again_later() -> None:
     limit = ConcurrencyLimit()
     now = simulate(limit, lambda _: 200.0, seconds=8)
     simulate(limit, lambda allowed: allowed / 0.05, seconds=30, start=now)
@@ -68,7 +72,7 @@ def test_throttling_halves_the_limit_down_to_the_minimum() -> None:
         assert limit.allowed == expected
 
 
-def test_limit_is_constant_if_no_request_waits() -> None:
+def test_limit_does_not_change_if_no_request_waits_for_a_slot() -> None:
     limit = ConcurrencyLimit()
     now = 0.0
     for _ in range(10_000):
@@ -77,7 +81,7 @@ def test_limit_is_constant_if_no_request_waits() -> None:
     assert limit.allowed == INITIAL
 
 
-def test_active_requests_never_exceed_the_limit() -> None:
+def test_number_of_active_requests_never_exceeds_the_limit() -> None:
     limiter = ConcurrencyLimiter(clock=lambda: 1.0)
     lock = threading.Lock()
     active = max_active = 0
@@ -113,7 +117,7 @@ def test_failed_request_releases_its_slot() -> None:
 
 
 def free_slots(limiter: ConcurrencyLimiter) -> int:
-    """Return the number of free slots."""
+    """Return the number of slots that this thread can still get without waiting."""
     with ExitStack() as stack:
         count = 0
         while stack.enter_context(limiter.slot(blocking=False)):
@@ -125,14 +129,14 @@ def free_slots(limiter: ConcurrencyLimiter) -> int:
     "latencies, slots",
     [([], INITIAL), ([0.003], INITIAL_NEAR), ([0.06], INITIAL_FAR), ([0.06, 0.003, 0.2], INITIAL_NEAR)],
 )
-def test_initial_limit_depends_on_lowest_latency(latencies: list[float], slots: int) -> None:
+def test_lowest_latency_selects_the_initial_limit(latencies: list[float], slots: int) -> None:
     limiter = ConcurrencyLimiter()
     for seconds in latencies:
         limiter.record_latency(seconds)
     assert free_slots(limiter) == slots
 
 
-def test_latency_after_first_slot_does_not_change_the_limit() -> None:
+def test_latency_after_the_first_slot_does_not_change_the_limit() -> None:
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.003)
     with limiter.request(1):
@@ -142,17 +146,18 @@ def test_latency_after_first_slot_does_not_change_the_limit() -> None:
     assert free_slots(limiter) == INITIAL_NEAR
 
 
-def test_limit_of_near_server_grows_with_its_parallelism_only() -> None:
+def test_limit_of_a_near_server_grows_only_while_throughput_grows() -> None:
     parallel = ConcurrencyLimit(INITIAL_NEAR)
     simulate(parallel, lambda allowed: 400.0 * min(allowed, 8), seconds=10)
     assert parallel.allowed == 8
     shared = ConcurrencyLimit(INITIAL_NEAR)
-    # Another server uses the same processors, with one active request.
+    # Another server with one active request shares the processors, so a higher limit raises the throughput at its
+    # expense only.
     simulate(shared, lambda allowed: 800.0 * allowed / (allowed + 1), seconds=5)
     assert shared.allowed == INITIAL_NEAR
 
 
-def test_slot_covers_consecutive_requests_of_its_thread() -> None:
+def test_thread_sends_all_requests_in_the_slot_that_it_holds() -> None:
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.003)
     with limiter.slot() as has_slot:
@@ -165,7 +170,7 @@ def test_slot_covers_consecutive_requests_of_its_thread() -> None:
     assert limiter.has_free_slot
 
 
-def test_nonblocking_slot_is_denied_if_no_slot_is_free() -> None:
+def test_thread_gets_no_slot_without_blocking_if_none_is_free() -> None:
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.003)
     with limiter.slot(), ThreadPoolExecutor(1) as other:
@@ -183,7 +188,7 @@ def test_slow_small_file_raises_the_limit_of_a_near_server(size: int, seconds: f
     assert free_slots(limiter) == slots
 
 
-def test_slow_small_file_after_throttling_does_not_raise_the_limit() -> None:
+def test_slow_small_file_does_not_raise_the_limit_after_throttling() -> None:
     now = 0.0
     limiter = ConcurrencyLimiter(clock=lambda: now)
     limiter.record_latency(0.003)

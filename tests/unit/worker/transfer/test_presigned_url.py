@@ -1,4 +1,4 @@
-"""Requests to a store behind presigned URLs: ranges, fresh URLs, retries, time limits, and errors without the URL."""
+"""Tests of downloads by presigned URLs: ranges, new URLs after failures, retries, time limits, and secret URLs."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def server() -> Iterator[FaultyServer]:
 
 
 class RecordingLimiter(ConcurrencyLimiter):
-    """Records the sizes of the requests, and the number of throttled requests."""
+    """A limiter that records the expected size of each request, and counts the throttled requests."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class RecordingLimiter(ConcurrencyLimiter):
 
 
 class Download:
-    """A download of one file by presigned URLs, each with its number in the query."""
+    """A download of one file by presigned URLs. The query of each URL has its number: 1 for the first URL."""
 
     def __init__(
         self, url: str, directory: Path, headers: Mapping[str, str] | None = None, timeouts: Timeouts | None = None
@@ -87,7 +87,7 @@ def range_headers(requests: list[Request]) -> list[str]:
 
 
 def fail_first_request(call: Call, statuses: Mapping[str, int], **headers: str) -> None:
-    """Answer the first request for each range in `statuses` with its status, and all other requests normally."""
+    """Answer the first request for each Range header in `statuses` with its status, and all others with the range."""
     header = call.request.headers.get("Range", "")
     is_first = range_headers(call.server.requests).count(header) == 1
     if is_first and header in statuses:
@@ -96,7 +96,7 @@ def fail_first_request(call: Call, statuses: Mapping[str, int], **headers: str) 
         serve_range(call)
 
 
-def test_headers_of_the_url_are_sent_with_each_range(server: FaultyServer, tmp_path: Path) -> None:
+def test_each_range_request_has_the_headers_of_the_presigned_url(server: FaultyServer, tmp_path: Path) -> None:
     assert Download(server.url, tmp_path, {"x-signed": "yes"}).fetch() == LARGE
     assert sorted(range_headers(server.requests)) == sorted(RANGES)
     assert {request.headers["x-signed"] for request in server.requests} == {"yes"}
@@ -105,7 +105,7 @@ def test_headers_of_the_url_are_sent_with_each_range(server: FaultyServer, tmp_p
 
 
 @pytest.mark.parametrize("name", ["Range", "range", "x-ms-range", "If-Range"])
-def test_url_signed_for_a_range_is_requested_whole(server: FaultyServer, tmp_path: Path, name: str) -> None:
+def test_url_signed_with_a_range_header_gets_one_request(server: FaultyServer, tmp_path: Path, name: str) -> None:
     server.faults["/model.bin"] = lambda call: call.send(call.file)
     assert Download(server.url, tmp_path, {name: "bytes=0-"}).fetch() == LARGE
     (request,) = server.requests
@@ -113,17 +113,17 @@ def test_url_signed_for_a_range_is_requested_whole(server: FaultyServer, tmp_pat
 
 
 @pytest.mark.parametrize("listed_size", [MIB, 2 * MIB])
-def test_small_file_is_requested_once_even_if_its_size_is_wrong(
+def test_small_file_of_wrong_size_is_requested_only_once(
     server: FaultyServer, download: Download, listed_size: int
 ) -> None:
     server.files["model.bin"] = LARGE[:MIB]
-    # The caller compares the size with the listing.
+    # The download accepts any size, because its caller checks the size.
     assert download.fetch(listed_size) == LARGE[:MIB]
     assert range_headers(server.requests) == [""]
     assert (download.url_count, download.limiter.sizes) == (1, [listed_size])
 
 
-def test_ranges_with_an_expired_url_share_one_new_url(server: FaultyServer, download: Download) -> None:
+def test_two_ranges_with_an_expired_url_request_one_new_url(server: FaultyServer, download: Download) -> None:
     last_received, new_url_used = threading.Event(), threading.Event()
 
     def expire(call: Call) -> None:
@@ -135,7 +135,7 @@ def test_ranges_with_an_expired_url_share_one_new_url(server: FaultyServer, down
             call.send(b"", 403)
             return
         elif header == LAST:
-            # Rejected when the middle range has a new URL already.
+            # The last range is rejected after the middle range has started to use a new URL.
             last_received.set()
             new_url_used.wait(10)
             call.send(b"", 403)
@@ -148,13 +148,13 @@ def test_ranges_with_an_expired_url_share_one_new_url(server: FaultyServer, down
     assert sorted(range_headers(server.requests)) == sorted([*RANGES, MIDDLE, LAST])
 
 
-def test_empty_range_response_falls_back_to_the_whole_file(server: FaultyServer, download: Download) -> None:
+def test_whole_file_is_requested_after_empty_range_responses(server: FaultyServer, download: Download) -> None:
     server.faults["/model.bin"] = lambda call: serve_range(call, until=0 if "Range" in call.request.headers else None)
     assert download.fetch() == LARGE
     assert range_headers(server.requests)[-1] == ""
 
 
-def test_restarted_transfer_reports_bytes_once() -> None:
+def test_progress_counts_each_byte_once_despite_restarts() -> None:
     messages: list[dict[str, int]] = []
     progress = TransferProgress(messages.append)
     for mebibytes in (5, 8, 10):
@@ -163,24 +163,24 @@ def test_restarted_transfer_reports_bytes_once() -> None:
     assert sum(message["bytes"] for message in messages) == 10 * MIB
 
 
-def test_unsatisfiable_range_is_not_retried(server: FaultyServer, download: Download) -> None:
+def test_whole_file_is_requested_after_an_unsatisfiable_range(server: FaultyServer, download: Download) -> None:
     server.faults["/model.bin"] = lambda call: fail_first_request(call, {FIRST: 416})
     assert download.fetch() == LARGE
     assert range_headers(server.requests) == [FIRST, ""]
 
 
 @pytest.mark.parametrize("code, throttled_count", [(429, 1), (503, 1), (500, 0)])
-def test_throttling_status_lowers_the_concurrency(
+def test_only_a_throttling_status_lowers_the_concurrency_limit(
     server: FaultyServer, download: Download, code: int, throttled_count: int
 ) -> None:
     server.faults["/model.bin"] = lambda call: fail_first_request(call, {FIRST: code}, retry_after="0")
     assert download.fetch() == LARGE
     assert download.limiter.throttled_count == throttled_count
-    # The failed request is retried once.
+    # The first range is requested twice.
     assert sorted(range_headers(server.requests)) == sorted([FIRST, *RANGES])
 
 
-def test_too_long_retry_after_fails_at_once(server: FaultyServer, download: Download) -> None:
+def test_retry_after_beyond_the_time_limit_fails_at_once(server: FaultyServer, download: Download) -> None:
     server.faults["/model.bin"] = status(503, retry_after="3600")
     started = time.monotonic()
     with pytest.raises(UnreachableError, match="it is busy"):
@@ -190,7 +190,7 @@ def test_too_long_retry_after_fails_at_once(server: FaultyServer, download: Down
 
 
 @pytest.mark.parametrize("size", [MIB, len(LARGE)])
-def test_busy_store_gets_four_requests(server: FaultyServer, download: Download, size: int) -> None:
+def test_request_to_a_busy_store_is_tried_four_times(server: FaultyServer, download: Download, size: int) -> None:
     server.faults["/model.bin"] = status(503, retry_after="0")
     with pytest.raises(UnreachableError, match="it is busy"):
         download.fetch(size)
@@ -204,7 +204,7 @@ def test_unresponsive_store_gets_no_request_for_the_whole_file(server: FaultySer
     assert set(range_headers(server.requests)) == {FIRST}
 
 
-def test_final_failure_of_one_range_ends_the_waits_of_others(server: FaultyServer, download: Download) -> None:
+def test_missing_file_ends_the_retry_wait_of_another_range(server: FaultyServer, download: Download) -> None:
     statuses = {MIDDLE: 503, LAST: 404}
     server.faults["/model.bin"] = lambda call: fail_first_request(call, statuses, retry_after="15")
     started = time.monotonic()
@@ -216,7 +216,7 @@ def test_final_failure_of_one_range_ends_the_waits_of_others(server: FaultyServe
 
 @pytest.mark.parametrize("size", [MIB, len(LARGE)])
 @pytest.mark.parametrize("code", [410, 416, 503, 403])
-def test_error_and_its_causes_do_not_contain_the_url(
+def test_traceback_of_a_failed_request_does_not_contain_the_url(
     server: FaultyServer, tmp_path: Path, code: int, size: int
 ) -> None:
     server.faults["/model.bin"] = status(code)
@@ -225,7 +225,7 @@ def test_error_and_its_causes_do_not_contain_the_url(
 
 
 @pytest.mark.parametrize("size", [MIB, len(LARGE)])
-def test_error_of_unreachable_store_contains_the_reason_but_not_the_url(tmp_path: Path, size: int) -> None:
+def test_traceback_of_an_unreachable_store_has_the_reason_without_the_url(tmp_path: Path, size: int) -> None:
     with socket.socket() as bound:
         bound.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{bound.getsockname()[1]}"
@@ -234,7 +234,7 @@ def test_error_of_unreachable_store_contains_the_reason_but_not_the_url(tmp_path
 
 
 def traceback_of_failure(download: Download, size: int) -> str:
-    """Return the traceback of a failed download. It must not contain any part of the presigned URL's path or query."""
+    """Return the traceback of a failed download, and check that it has no part of the presigned URL's path or query."""
     with pytest.raises(ModelGateError) as caught:
         download.fetch(size)
     assert "data/model.bin" in caught.value.message

@@ -37,7 +37,7 @@ def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
     _require_shallow(text)
     node = yaml.compose(text, Loader=_LOADER)
-    for each in _nodes(node, max_nodes):
+    for each in expanded_nodes(node, max_nodes):
         if isinstance(each, yaml.MappingNode):
             _require_unique_keys(each)
     return node
@@ -52,8 +52,12 @@ def _require_shallow(text: str) -> None:
             raise ValueError("it is nested too deeply")
 
 
-def _nodes(root: yaml.Node | None, most: int) -> Iterator[yaml.Node]:
-    """Every node as often as it is used: an alias bomb is counted as what it would become."""
+def expanded_nodes(root: yaml.Node | None, most: int) -> Iterator[yaml.Node]:
+    """Yield every node as often as it is used: an alias counts as all the nodes that it refers to.
+
+    Raises:
+        ValueError: There are more than `most` nodes, or they are nested too deeply.
+    """
     pending = [(root, 0)] if root is not None else []
     count = 0
     while pending:

@@ -115,7 +115,9 @@ class _Canonicalizer:
         is_object = bool(self._rule.beside) and self._rule.beside <= tree.keys()
         result = {}
         for key, value in tree.items():
-            if self._rule.address and key == self._rule.address and not isinstance(value, dict):
+            # A dictionary may have such a key. Then its value is an object, which no reader takes for an address.
+            is_data = not is_object and isinstance(value, dict)
+            if self._rule.address and key == self._rule.address and not is_data:
                 if not is_object:
                     raise UnexplainedError(f"it has a {key} outside an object")
                 result[key] = self._canonical_address(key, value)

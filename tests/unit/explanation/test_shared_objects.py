@@ -77,7 +77,7 @@ def test_skops_address_that_equals_another_one_is_not_equivalent(
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason == ""
 
 
-@pytest.mark.parametrize("address", ["5", None, [5], 0, -1, 10**30], ids=repr)
+@pytest.mark.parametrize("address", ["5", None, [5], {"a": 1}, 0, -1, 10**30], ids=repr)
 def test_skops_address_that_is_no_memory_address_is_not_equivalent(address: object, tmp_path: Path) -> None:
     def replace(nodes: Node) -> None:
         nodes["third"]["__id__"] = address

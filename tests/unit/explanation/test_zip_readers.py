@@ -6,7 +6,6 @@ import io
 import zipfile
 from collections.abc import Sequence
 from dataclasses import replace
-from itertools import permutations
 from pathlib import Path
 
 import numpy as np
@@ -84,10 +83,9 @@ def test_descriptor_that_is_not_announced_is_not_equivalent(descriptor: Descript
         replace(PLAIN, is_announced=True),
         replace(PLAIN, is_announced=True, slack=b"hidden" * 4),
         replace(PLAIN, is_announced=True, slack=b"PK\7\x08" + b"hidden" * 2),
-        *(
-            replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=wrong)
-            for wrong in permutations((1, 0, 0))
-        ),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(1, 0, 0)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(0, 1, 0)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(0, 0, 1)),
         replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT_UNSIGNED, wrong=(1, 0, 0)),
         replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, slack=b"12345678"),
         replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT_UNSIGNED, slack=b"1234"),

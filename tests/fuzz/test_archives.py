@@ -202,13 +202,28 @@ def pairs(draw: st.DrawFn, members: st.SearchStrategy[tuple[Members, Members]]) 
 
 def shown_by_zipfile(data: bytes) -> Members:
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
-        assert archive.testzip() is None
-        return [(name, archive.read(name)) for name in archive.namelist()]
+        return [(name, _read_unchecked(archive, name)) for name in archive.namelist()]
 
 
-def shown_by_numpy(data: bytes) -> list[tuple[str, str]]:
-    with np.load(io.BytesIO(data)) as arrays:
-        return [(name, repr(value)) for name, value in arrays.items()]
+def _read_unchecked(archive: zipfile.ZipFile, name: str) -> bytes:
+    """Return a member, even if it is stored and has a wrong checksum, which PyTorch does not look at."""
+    with archive.open(name) as stream:
+        if archive.getinfo(name).compress_type == STORED:
+            stream._expected_crc = None  # type: ignore[attr-defined]  # zipfile has no other way
+        return stream.read()
+
+
+def has_wrong_checksum(data: bytes) -> bool:
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.testzip() is not None
+
+
+def shown_by_numpy(data: bytes) -> object:
+    try:
+        with np.load(io.BytesIO(data)) as arrays:
+            return [(name, repr(value)) for name, value in arrays.items()]
+    except (ValueError, zipfile.BadZipFile) as error:
+        return type(error)
 
 
 def shown_by_skops(data: bytes) -> object:
@@ -262,7 +277,9 @@ def unpacked(data: bytes) -> dict[str, bytes]:
 
 def check_zip_readers(left: bytes, right: bytes) -> None:
     for data in (left, right):
-        assert sorted(read_sequentially(data)) == sorted(shown_by_zipfile(data))
+        if not has_wrong_checksum(data):
+            assert sorted(read_sequentially(data)) == sorted(shown_by_zipfile(data))
+    assert has_wrong_checksum(left) == has_wrong_checksum(right)
 
 
 def check_same_members(left: bytes, right: bytes) -> None:

@@ -192,9 +192,10 @@ class _ArchiveComparison:
     def _change_despite_checksum(self, name: str) -> list[FieldChange]:
         halves = (self._left, self._right)
         if _compression(self._left, name) == _compression(self._right, name):
-            # Members with equal compressed bytes are equal, and comparing those is faster than decompressing.
+            # Members with equal stored bytes are equal, and comparing those is faster than decompressing both.
             packed_left, packed_right = (half.archive.compressed(half.names[name]) for half in halves)
             if first_differing_byte(packed_left, packed_right) is None:
+                self._left.archive.check_compression(self._left.names[name])
                 return []
         for half in halves:
             half.archive.check_compression(half.names[name])

@@ -64,13 +64,14 @@ class Archive:
         return self._content.slice(self._starts[name], self.members[name].compress_size)
 
     def check_compression(self, name: str) -> None:
-        """Require that the stored bytes of a member end with its data.
+        """Require that the compressed bytes of a member are intact, and end with its data.
 
         `zipfile` takes no notice of bytes after the end of the compressed data, nor of data after the declared size.
-        Readers that expect the next header there could find another member.
+        Readers that expect the next header there could find another member. A member that is not compressed has no
+        such bytes.
 
         Raises:
-            UnexplainedError: The member has more bytes or data, or is compressed in an unusual way.
+            UnexplainedError: The member is damaged, has more bytes or data, or is compressed in an unusual way.
         """
         info = self.members[name]
         if info.compress_type == zipfile.ZIP_STORED:
@@ -78,15 +79,17 @@ class Archive:
         if info.compress_type != zipfile.ZIP_DEFLATED:
             raise UnexplainedError("its members are compressed in a way that not every reader knows")
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-        size = 0
+        size = checksum = 0
         with self.compressed(name).open() as stream:
             while not inflater.eof and size <= info.file_size:
                 data = inflater.unconsumed_tail or stream.read(CHUNK_BYTES)
                 if not data:
                     break
-                size += len(inflater.decompress(data, CHUNK_BYTES))
+                inflated = inflater.decompress(data, CHUNK_BYTES)
+                size += len(inflated)
+                checksum = zlib.crc32(inflated, checksum)
             is_exact = inflater.eof and not inflater.unused_data and not stream.read(1)
-        if size != info.file_size or not is_exact:
+        if (size, checksum) != (info.file_size, info.CRC) or not is_exact:
             raise UnexplainedError("its members do not end with their data")
 
 

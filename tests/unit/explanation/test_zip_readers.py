@@ -136,10 +136,30 @@ def test_bytes_after_the_compressed_data_of_a_member_are_not_equivalent(trailing
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED, trailing=trailing))
 
 
+def test_damage_to_the_compressed_data_of_both_members_is_not_equivalent(tmp_path: Path) -> None:
+    left, right = (bytearray(write_zip([replace(PLAIN, method=DEFLATED)], comment=comment)) for comment in (b"a", b"b"))
+    assert reason(tmp_path, bytes(left), bytes(right))
+    start = 30 + len(PLAIN.name)
+    for position in (start, start + 3, start + 8):
+        damaged = []
+        for data in (left, right):
+            copy = bytearray(data)
+            copy[position] ^= 0x10
+            damaged.append(bytes(copy))
+        assert not reason(tmp_path, damaged[0], damaged[1]), position
+
+
+def test_equal_bytes_after_the_compressed_data_of_both_members_are_not_equivalent(tmp_path: Path) -> None:
+    member = replace(PLAIN, method=DEFLATED, trailing=b"hidden")
+    assert not reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
+
+
 def test_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
     members = {"model/data/0": DATA}
     assert reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_DEFLATED))
-    assert not reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_LZMA))
+    lzma = zipped(members, method=zipfile.ZIP_LZMA)
+    assert not reason(tmp_path, zipped(members), lzma)
+    assert not reason(tmp_path, lzma, zipped(members, method=zipfile.ZIP_LZMA, comment=b"other"))
 
 
 def test_member_on_another_disk_is_not_equivalent(tmp_path: Path) -> None:
@@ -208,11 +228,26 @@ def test_first_pytorch_member_outside_a_directory_is_not_equivalent(tmp_path: Pa
     assert not reason(tmp_path, zipped(left), zipped(right))
 
 
-@pytest.mark.parametrize("second", ["assets//a", "assets/./a", "/assets/a", "assets/../a"])
-def test_keras_members_that_unpack_to_one_file_are_not_equivalent(second: str, tmp_path: Path) -> None:
-    members = {"config.json": b"{}", "assets/a": b"1", second: b"2"}
-    if ".." in second:
-        members["a"] = members.pop("assets/a")
-        members["assets/a"] = b"3"
-    others = dict(reversed(members.items()))
-    assert not reason(tmp_path, zipped(members), zipped(others), "model.keras")
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("assets/a", "assets//a"),
+        ("assets/a", "assets/./a"),
+        ("assets/a", "/assets/a"),
+        ("a", "../a"),
+        ("d/a", "d/../a"),
+    ],
+)
+def test_keras_members_that_unpack_to_one_file_are_not_equivalent(first: str, second: str, tmp_path: Path) -> None:
+    left, right = (
+        {"config.json": b"{}", **{name: name.encode() for name in names}}
+        for names in ((first, second), (second, first))
+    )
+    unpacked = []
+    for data in (zipped(left), zipped(right)):
+        directory = tmp_path / f"unpacked-{len(unpacked)}"
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(directory)
+        unpacked.append([file.read_bytes() for file in directory.rglob("a")])
+    assert unpacked[0] != unpacked[1]
+    assert not reason(tmp_path, zipped(left), zipped(right), "model.keras")

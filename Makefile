@@ -2,6 +2,8 @@
 PYTHON ?= python3
 WORKERS ?= 2
 RUNS ?= 3
+EXAMPLES ?= 2000
+SEED ?= $(shell date +%s)
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -17,7 +19,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-container bench lint format lock clean
+.PHONY: help setup demo test test-container fuzz bench lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -28,10 +30,15 @@ demo: .venv/.installed ## Build two small registries and run a check and three c
 	@$(BIN)/model-gate demo
 
 test: .venv/.installed .venv-mlflow2/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz' $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+
+fuzz: .venv/.installed ## Search for pairs that are wrongly equivalent; EXAMPLES=2000 and SEED=… choose
+	@echo "Seed $(SEED), $(EXAMPLES) pairs for each test. To repeat: make fuzz SEED=$(SEED) EXAMPLES=$(EXAMPLES)"
+	MODEL_GATE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(SEED) -n $(WORKERS) \
+		$(PYTEST_ARGS)
 
 bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
 	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)

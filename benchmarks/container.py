@@ -1,4 +1,4 @@
-"""Measure the size of the container image and the time of a gate in it: `.venv/bin/python benchmarks/container.py IMAGE`.
+"""Measure the size of the image, and the time of a gate in it: `.venv/bin/python benchmarks/container.py IMAGE`.
 
 The size is the sum of the image's layers, each compressed with gzip as a registry stores it. The times are medians of
 several `docker run` commands after a warm-up: a check against a local server, and `import mlflow` alone.

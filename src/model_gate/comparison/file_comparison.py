@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import filecmp
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.small_files.equality import digest_if_equal
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.pairing import Pair
+from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explainer
@@ -126,6 +127,9 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
             "Run the gate again when nothing writes to the model.",
         )
     explanation = explainer.explain(pair.path, left, right)
+    if not may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
+        # The explanation knows only one of the names.
+        explanation = replace(explanation, rewrite_reason="")
     return Difference(
         pair.path,
         DifferenceKind.CONTENT,

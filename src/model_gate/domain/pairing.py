@@ -122,8 +122,9 @@ def _ignored_by(ignore: Ignore, paths: Iterable[str]) -> str:
 
 
 def _may_be_rewritten(pair: Pair) -> bool:
-    is_in_both = pair.left is not None and pair.right is not None
-    return may_be_rewritten(pair.path) if is_in_both else pair.path in REWRITTEN_FILES
+    if pair.left is None or pair.right is None:
+        return pair.path in REWRITTEN_FILES
+    return may_be_rewritten(pair.left, pair.right)
 
 
 def pair_files(left: Listing, right: Listing, left_native: str = "", right_native: str = "") -> Pairing:

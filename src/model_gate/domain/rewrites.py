@@ -5,7 +5,7 @@ of the software for which the source code or an observation confirmed it.
 
 >>> REWRITTEN_FIELDS["utc_time_created"].reason
 'when it was logged'
->>> may_be_rewritten("model.skops"), may_be_rewritten("model.pkl")
+>>> may_be_rewritten("model.skops", "model.skops"), may_be_rewritten("model.pkl", "model.pkl")
 (True, False)
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from types import NoneType
 
 from model_gate.domain.model import MLMODEL
 
@@ -30,33 +31,64 @@ class Rewrite:
     versions: str
 
 
+@dataclass(frozen=True)
+class FieldRewrite(Rewrite):
+    """A field whose value is rewritten.
+
+    Attributes:
+        types: Types of the values that MLflow writes. A value of another type does not count as rewritten.
+    """
+
+    types: tuple[type, ...]
+
+
+@dataclass(frozen=True)
+class PathRewrite(Rewrite):
+    """A field that holds a path of which MLflow uses only the last part.
+
+    Attributes:
+        flavors: Flavors under which MLflow writes the field.
+    """
+
+    flavors: frozenset[str]
+
+
 # Top-level fields of MLmodel, by name.
 REWRITTEN_FIELDS = {
-    "run_id": Rewrite("the run that logged it; another after logging, export and import", "MLflow 1.0 and later"),
-    "model_uuid": Rewrite("drawn anew each time a model is logged", "MLflow 1.23 and later"),
-    "model_id": Rewrite(
-        "MLflow 3's name of the logged model; another after logging, export and import", "MLflow 3.0 and later"
+    "run_id": FieldRewrite(
+        "the run that logged it; another after logging, export and import", "MLflow 1.0 and later", (str, NoneType)
     ),
-    "utc_time_created": Rewrite("when it was logged", "MLflow 1.0 and later"),
-    "artifact_path": Rewrite(
-        "where it was logged: the name in MLflow 2, the location in MLflow 3", "MLflow 1.0 and later"
+    "model_uuid": FieldRewrite("drawn anew each time a model is logged", "MLflow 1.23 and later", (str, NoneType)),
+    "model_id": FieldRewrite(
+        "MLflow 3's name of the logged model; another after logging, export and import",
+        "MLflow 3.0 and later",
+        (str, NoneType),
     ),
-    "model_size_bytes": Rewrite(
-        "the sum of the other files' sizes, and those files are compared themselves", "MLflow 2.8 and later"
+    "utc_time_created": FieldRewrite("when it was logged", "MLflow 1.0 and later", (str,)),
+    "artifact_path": FieldRewrite(
+        "where it was logged: the name in MLflow 2, the location in MLflow 3", "MLflow 1.0 and later", (str, NoneType)
+    ),
+    "model_size_bytes": FieldRewrite(
+        "the sum of the other files' sizes, and those files are compared themselves",
+        "MLflow 2.8 and later",
+        (int, NoneType),
     ),
 }
 
-# Fields that any flavor in MLmodel can have, by name. Each holds a path of which MLflow uses only the last part.
+# Fields of flavors in MLmodel that hold a path, by name. `mlflow.pyfunc.add_to_model` writes the path for every flavor
+# that supports models from code. Early releases of the LangChain flavor wrote it under that flavor, and it is still
+# read there.
 PATH_FIELDS = {
-    "model_code_path": Rewrite(
+    "model_code_path": PathRewrite(
         "where the program lay when it was logged; MLflow loads the model's own file of that name, which is compared",
         "MLflow 2.12 and later, models from code",
+        frozenset({"python_function", "langchain"}),
     ),
 }
 
-# Files at the root of the model, by name. A difference in such a file is a rewrite only if the file has no other keys
-# than REWRITTEN_FILE_KEYS.
-REWRITTEN_FILE_KEYS = frozenset({"model_name", "model_version"})
+# Files at the root of the model, by name. A file counts as rewritten only if it has no other keys than these, and only
+# values of these types.
+REWRITTEN_FILE_KEYS = {"model_name": (str,), "model_version": (str, int)}
 REWRITTEN_FILES = {
     "registered_model_meta": Rewrite(
         "name and version, written into a download by MLflow", "MLflow 2.8 to 3.17, in downloads by models:/ URI"
@@ -72,14 +104,14 @@ class MemberRewrite:
         member: Name of the member.
         address: Key whose value is an object's address in memory, "" if there is none. The addresses are arbitrary,
             but equal addresses stand for one shared object.
-        beside: Key that a mapping must have for `address` and `file` to be rewrites in it.
+        beside: Keys that a mapping must all have for `address` and `file` to be rewrites in it.
         file: Key whose value names the member with an object's data, "" if the format never renames members.
-        dates: Top-level keys that hold the time of saving.
+        dates: Top-level keys that hold the time of saving, as text.
     """
 
     member: str
     address: str = ""
-    beside: str = ""
+    beside: frozenset[str] = frozenset()
     file: str = ""
     dates: frozenset[str] = frozenset()
 
@@ -96,12 +128,18 @@ class ArchiveFormat:
         suffixes: Suffixes of its files, in lower case.
         versions: Versions of the software that write it this way.
         members: Members that the format rewrites.
+        ignores_case: Whether its reader finds members without regard to case.
+        is_unpacked: Whether its reader unpacks members to disk, where several names can stand for one file.
+        is_order_visible: Whether its reader shows the order of members.
     """
 
     format: str
     suffixes: tuple[str, ...]
     versions: str
     members: tuple[MemberRewrite, ...] = ()
+    ignores_case: bool = False
+    is_unpacked: bool = False
+    is_order_visible: bool = False
 
 
 ARCHIVES = (
@@ -109,19 +147,20 @@ ARCHIVES = (
         "skops",
         (".skops",),
         "skops 0.16, MLflow's default for scikit-learn since 3.17",
-        (MemberRewrite("schema.json", address="__id__", beside="__loader__", file="file"),),
+        (MemberRewrite("schema.json", address="__id__", beside=frozenset({"__loader__"}), file="file"),),
     ),
     ArchiveFormat(
         "Keras",
         (".keras",),
         "Keras 3",
         (
-            MemberRewrite("config.json", address="shared_object_id", beside="class_name"),
+            MemberRewrite("config.json", address="shared_object_id", beside=frozenset({"class_name", "config"})),
             MemberRewrite("metadata.json", dates=frozenset({"date_saved"})),
         ),
+        is_unpacked=True,
     ),
-    ArchiveFormat("PyTorch", (".pt", ".pth", ".pt2"), "PyTorch 1.6 and later"),
-    ArchiveFormat("NumPy", (".npz",), "every NumPy"),
+    ArchiveFormat("PyTorch", (".pt", ".pth", ".pt2"), "PyTorch 1.6 and later", ignores_case=True),
+    ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
 )
 
 
@@ -131,9 +170,22 @@ def archive_format(path: str) -> ArchiveFormat | None:
     return next((archive for archive in ARCHIVES if suffix in archive.suffixes), None)
 
 
-def may_be_rewritten(path: str) -> bool:
-    """Return whether a difference at this path can be a mere rewrite, even if the two files have different sizes.
+def may_be_rewritten(left: str, right: str) -> bool:
+    """Return whether a difference between two files can be only a rewrite, even if the sizes differ.
 
     A rewrite is a change that MLflow or a file format makes when it saves the same model again.
+    Native models can have different names. Then both names must stand for the same rewrites.
+
+    Args:
+        left: Path of the left file.
+        right: Path of the right file.
     """
-    return path == MLMODEL or path in REWRITTEN_FILES or archive_format(path) is not None
+    return _rewriter(left) == _rewriter(right) != ""
+
+
+def _rewriter(path: str) -> str:
+    """Return a name for what rewrites the file at a path, or "" if nothing does."""
+    if path == MLMODEL or path in REWRITTEN_FILES:
+        return path
+    known_format = archive_format(path)
+    return known_format.format if known_format else ""

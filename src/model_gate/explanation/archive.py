@@ -63,6 +63,7 @@ class _Half:
 
 
 def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
+    _require_distinct_names(archive, known_format)
     half = _Half(archive, {name: name for name in archive.members})
     for rule in known_format.members if known_format else ():
         if rule.member not in archive.members:
@@ -76,6 +77,20 @@ def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
             del half.names[name]
             half.names[canonical] = name
     return half
+
+
+def _require_distinct_names(archive: Archive, known_format: ArchiveFormat | None) -> None:
+    """Refuse an archive in which the format's reader can take one member for another."""
+    if known_format is None:
+        return
+    names = list(archive.members)
+    if known_format.ignores_case:
+        names = [name.casefold() for name in names]
+    if known_format.is_unpacked:
+        # How `zipfile` makes the path of a file from the name of a member.
+        names = ["/".join(part for part in name.split("/") if part not in {"", ".", ".."}) for name in names]
+    if len(set(names)) < len(names):
+        raise UnexplainedError(f"two of its members have the same name for {known_format.format}")
 
 
 class _ArchiveComparison:
@@ -94,6 +109,7 @@ class _ArchiveComparison:
         Checksums only order the work: no member counts as equal before all its bytes are compared.
         """
         changes = self._unpaired_members() + self._first_directory_change()
+        changes = changes or self._order_change()
         suspects, same_checksum = self._partition_by_checksum()
         for name in suspects:
             changes += self._member_change(name, explain_member)
@@ -121,12 +137,21 @@ class _ArchiveComparison:
         ]
 
     def _first_directory_change(self) -> list[FieldChange]:
-        # PyTorch loads the directory of the first member. Apart from that, order does not matter.
-        left, right = (next(iter(half.archive.members), "").rpartition("/")[0] for half in (self._left, self._right))
-        left, right = left.partition("/")[0], right.partition("/")[0]
+        # PyTorch loads the directory of the first member, and nothing if that member is in no directory.
+        firsts = [next(iter(half.archive.members), "").partition("/") for half in (self._left, self._right)]
+        left, right = (directory + slash if slash else "" for directory, slash, _ in firsts)
         meaning = "the directory of the first member, which is the one that PyTorch loads"
-        change = FieldChange("(first directory)", shorten(left), shorten(right), meaning=meaning)
+        change = FieldChange(
+            "(first directory)", shorten(left.removesuffix("/")), shorten(right.removesuffix("/")), meaning=meaning
+        )
         return [change] if left != right else []
+
+    def _order_change(self) -> list[FieldChange]:
+        left, right = list(self._left.names), list(self._right.names)
+        if self._format is None or not self._format.is_order_visible or left == right:
+            return []
+        meaning = f"the order of members, which {self._format.format} shows"
+        return [FieldChange("(order)", shorten(", ".join(left)), shorten(", ".join(right)), meaning=meaning)]
 
     def _partition_by_checksum(self) -> tuple[list[str], list[str]]:
         """Return the common members whose size or checksum differs, and the others."""
@@ -167,10 +192,13 @@ class _ArchiveComparison:
     def _change_despite_checksum(self, name: str) -> list[FieldChange]:
         halves = (self._left, self._right)
         if _compression(self._left, name) == _compression(self._right, name):
-            # Members with equal compressed bytes are equal, and comparing those is faster than decompressing.
+            # Members with equal stored bytes are equal, and comparing those is faster than decompressing both.
             packed_left, packed_right = (half.archive.compressed(half.names[name]) for half in halves)
             if first_differing_byte(packed_left, packed_right) is None:
+                self._left.archive.check_compression(self._left.names[name])
                 return []
+        for half in halves:
+            half.archive.check_compression(half.names[name])
         left, right = (half.archive.content(half.names[name]) for half in halves)
         if first_differing_byte(left, right) is None:
             return []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import PurePosixPath
@@ -22,7 +23,7 @@ class CanonicalDocument:
     """A JSON member in a form that does not depend on when and in which process it was written.
 
     Attributes:
-        tree: Document without dates, in which addresses are numbered in order of appearance.
+        tree: Document with blank dates, in which addresses are numbered in order of appearance.
         names: Name in the archive of each member that holds an object's data, by canonical name.
         object_paths: Path of that object in the document, by canonical name.
     """
@@ -60,9 +61,9 @@ def _is_in_same_order(left: Tree, right: Tree) -> bool:
     return True
 
 
-def _is_integer(leaf: Leaf) -> bool:
-    # 5.0 equals the address 5 but has another text, so it is left as it is.
-    return leaf.type == "number" and leaf.text.isdecimal()
+def _is_memory_address(leaf: Leaf) -> bool:
+    # skops shares no objects with the address 0.
+    return leaf.type == "number" and re.fullmatch("[1-9][0-9]{0,19}", leaf.text) is not None
 
 
 def _is_address(tree: Tree) -> bool:
@@ -77,6 +78,7 @@ def read_document(archive: Archive, rule: MemberRewrite) -> CanonicalDocument:
     """
     if rule.member not in archive.members:
         raise UnexplainedError(f"it has no {rule.member}")
+    archive.check_compression(rule.member)
     with archive.content(rule.member).open() as stream:
         text = stream.read(_MAX_MEMBER_BYTES + 1)
     if len(text) > _MAX_MEMBER_BYTES:
@@ -97,26 +99,46 @@ class _Canonicalizer:
     def document(self, tree: Tree) -> CanonicalDocument:
         """Return the canonical form of a document."""
         if isinstance(tree, dict):
-            tree = {key: value for key, value in tree.items() if key not in self._rule.dates}
+            tree = {key: self._without_date(key, value) for key, value in tree.items()}
         self._result.tree = self._canonical(tree, ())
         return self._result
+
+    def _without_date(self, key: str, value: Tree) -> Tree:
+        is_date = key in self._rule.dates and isinstance(value, Leaf) and value.type == "text"
+        return Leaf("date", "") if is_date else value
 
     def _canonical(self, tree: Tree, path: tuple[str | int, ...]) -> Tree:
         if isinstance(tree, list):
             return [self._canonical(value, (*path, index)) for index, value in enumerate(tree)]
         if not isinstance(tree, dict):
             return tree
-        has_address = bool(self._rule.address) and self._rule.beside in tree
+        is_object = bool(self._rule.beside) and self._rule.beside <= tree.keys()
         result = {}
         for key, value in tree.items():
-            if has_address and key == self._rule.address and isinstance(value, Leaf) and _is_integer(value):
-                number = self._numbers.setdefault(value.text, str(len(self._numbers)))
-                result[key] = Leaf("address", number)
-            elif has_address and key == self._rule.file and isinstance(value, Leaf) and value.text in self._members:
+            # A dictionary may have such a key. Then its value is an object, which no reader takes for an address.
+            is_data = not is_object and isinstance(value, dict)
+            if self._rule.address and key == self._rule.address and not is_data:
+                if not is_object:
+                    raise UnexplainedError(f"it has a {key} outside an object")
+                result[key] = self._canonical_address(key, value)
+            elif is_object and self._rule.file and key == self._rule.file and self._is_member(value):
                 result[key] = Leaf("member", self._canonical_name(value.text, path))
             else:
                 result[key] = self._canonical(value, path if key in _WRAPPERS else (*path, key))
         return result
+
+    def _is_member(self, value: Tree) -> bool:
+        return isinstance(value, Leaf) and value.type == "text" and value.text in self._members
+
+    def _canonical_address(self, key: str, value: Tree) -> Leaf:
+        """Return an address as a number.
+
+        Readers look addresses up in a dict, in which 5, 5.0 and true can be one key. Only if all addresses are plain
+        integers, other addresses in the same places stand for the same sharing of objects.
+        """
+        if not isinstance(value, Leaf) or not _is_memory_address(value):
+            raise UnexplainedError(f"it has a {key} that is no memory address")
+        return Leaf("address", self._numbers.setdefault(value.text, str(len(self._numbers))))
 
     def _canonical_name(self, name: str, path: tuple[str | int, ...]) -> str:
         if name not in self._canonical_names:

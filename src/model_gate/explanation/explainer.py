@@ -37,7 +37,7 @@ class Explainer:
             right: Right file on disk.
         """
         with self._lock:
-            if self._remaining_seconds <= 0 and not may_be_rewritten(path):
+            if self._remaining_seconds <= 0 and not may_be_rewritten(path, path):
                 return Explanation("bytes", "content differs", note="too much time went into other files")
             started = self._clock()
             try:

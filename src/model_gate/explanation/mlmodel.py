@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.rewrites import PATH_FIELDS, REWRITTEN_FIELDS
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError, read_text
 from model_gate.explanation.json_tree import parse_json
+from model_gate.explanation.loaded_yaml import is_same, load_yaml
 from model_gate.explanation.text import MAX_TEXT_BYTES
 from model_gate.explanation.trees import (
     MAX_FIELDS,
@@ -59,7 +62,21 @@ def matches(pair: ContentPair) -> bool:
 
 def explain(pair: ContentPair) -> Explanation | None:
     """Return the fields that changed. If MLflow rewrites all of them, the explanation has a rewrite reason."""
-    left, right = _read_fields(pair.left), _read_fields(pair.right)
+    left_text, right_text = _read(pair.left), _read(pair.right)
+    explanation = _explain_fields(_parse_fields(left_text), _parse_fields(right_text))
+    if not explanation.rewrite_reason:
+        return explanation
+    try:
+        difference = _loaded_difference(_load_fields(left_text), _load_fields(right_text))
+    except UnexplainedError as error:
+        difference = str(error)
+    if not difference:
+        return explanation
+    fields = tuple(replace(change, rewrite_reason="") for change in explanation.fields)
+    return replace(explanation, fields=fields, rewrite_reason="", note=difference)
+
+
+def _explain_fields(left: dict[str, Tree], right: dict[str, Tree]) -> Explanation:
     changes = [field for change in find_changes(left, right) for field in _field_changes(change)]
     decisive = [change for change in changes if not change.rewrite_reason]
     fields = tuple((decisive + [change for change in changes if change.rewrite_reason])[:MAX_FIELDS])
@@ -73,14 +90,55 @@ def explain(pair: ContentPair) -> Explanation | None:
     return Explanation(MLMODEL, _summary(decisive), fields, is_cut=len(changes) > MAX_FIELDS)
 
 
-def _read_fields(content: Content) -> dict[str, Tree]:
+def _read(content: Content) -> str:
     text = read_text(content, MAX_TEXT_BYTES)
     if text is None:
         raise UnexplainedError("it is not UTF-8 text")
+    return text
+
+
+def _parse_fields(text: str) -> dict[str, Tree]:
     tree = parse_yaml(text)
     if not isinstance(tree, dict):
         raise UnexplainedError("it is not a mapping of fields")
     return tree
+
+
+def _load_fields(text: str) -> dict[str, Any]:
+    """Return the fields as MLflow loads them, which then become arguments of a function."""
+    fields = load_yaml(text)
+    if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields) or "self" in fields:
+        raise UnexplainedError("MLflow cannot load it: it is not a mapping of fields")
+    return fields
+
+
+def _loaded_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
+    """Return why MLflow would load different models from two files whose parsed fields differ only in rewrites."""
+    for fields in (left, right):
+        for name, rewrite in REWRITTEN_FIELDS.items():
+            if name in fields and type(fields[name]) not in rewrite.types:
+                return f"MLflow does not write such a {name}"
+    left, right = _without_rewrites(left), _without_rewrites(right)
+    return "" if is_same(left, right) else "MLflow loads other values from the two files"
+
+
+def _without_rewrites(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return loaded fields without rewritten fields, and with the file name alone of rewritten paths."""
+    result = {name: value for name, value in fields.items() if name not in REWRITTEN_FIELDS}
+    if isinstance(flavors := result.get("flavors"), dict):
+        result["flavors"] = {flavor: _with_file_names(flavor, values) for flavor, values in flavors.items()}
+    return result
+
+
+def _with_file_names(flavor: Any, fields: Any) -> Any:
+    if not isinstance(fields, dict):
+        return fields
+    return {
+        name: (value.rpartition("/")[2] or value)
+        if isinstance(value, str) and name in PATH_FIELDS and flavor in PATH_FIELDS[name].flavors
+        else value
+        for name, value in fields.items()
+    }
 
 
 def _field_changes(change: Change) -> Iterator[FieldChange]:
@@ -102,7 +160,11 @@ def _rewrite_reason(change: Change) -> str:
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)
         ):
             return REWRITTEN_FIELDS[field].reason
-        case ("flavors", _, str(field)) if field in PATH_FIELDS and _is_same_file_name(change.left, change.right):
+        case ("flavors", str(flavor), str(field)) if (
+            field in PATH_FIELDS
+            and flavor in PATH_FIELDS[field].flavors
+            and _is_same_file_name(change.left, change.right)
+        ):
             return PATH_FIELDS[field].reason
     return ""
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import REWRITTEN_FILE_KEYS, REWRITTEN_FILES
 from model_gate.explanation.content import Content, UnexplainedError, read_text
+from model_gate.explanation.loaded_yaml import load_yaml
 from model_gate.explanation.text import MAX_TEXT_BYTES
-from model_gate.explanation.trees import Leaf
-from model_gate.explanation.yaml_tree import parse_yaml
 
 
 def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
@@ -22,13 +21,15 @@ def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
     # A native model can pair files with different names.
     if rewrite is None or {pair.left, pair.right} - {None, pair.path}:
         return ""
-    return rewrite.reason if all(_has_keys(file, REWRITTEN_FILE_KEYS) for file in files if file is not None) else ""
+    return rewrite.reason if all(_is_rewritten(file) for file in files if file is not None) else ""
 
 
-def _has_keys(file: str, keys: frozenset[str]) -> bool:
+def _is_rewritten(file: str) -> bool:
     try:
         text = read_text(Content.of_file(file), MAX_TEXT_BYTES)
-        tree = None if text is None else parse_yaml(text)
+        fields = None if text is None else load_yaml(text)
     except UnexplainedError:
         return False
-    return isinstance(tree, dict) and tree.keys() <= keys and all(isinstance(value, Leaf) for value in tree.values())
+    return isinstance(fields, dict) and all(
+        type(value) in REWRITTEN_FILE_KEYS.get(key, ()) for key, value in fields.items()
+    )

@@ -41,7 +41,7 @@ def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
         raise ValueError(f"it is larger than {MAX_BYTES:,} bytes")
     _require_shallow(text)
     node = yaml.compose(text, Loader=_LOADER)
-    for descendant in _nodes(node, max_nodes):
+    for descendant in expanded_nodes(node, max_nodes):
         if isinstance(descendant, yaml.MappingNode):
             _require_unique_keys(descendant)
     return node
@@ -56,8 +56,12 @@ def _require_shallow(text: str) -> None:
             raise ValueError("it is nested too deeply")
 
 
-def _nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
-    """Yield every node of the tree. A node that aliases refer to is yielded again for each alias."""
+def expanded_nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
+    """Yield every node as often as it is used: an alias counts as all the nodes that it refers to.
+
+    Raises:
+        ValueError: There are more than `max_nodes` nodes, or they are nested too deeply.
+    """
     pending = [(root, 0)] if root is not None else []
     count = 0
     while pending:

@@ -17,6 +17,7 @@ from model_gate.domain.result import Comparison
 from model_gate.errors import ModelError
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
+from tests.support.explained import zipped
 from tests.support.zoo.pairs import MLMODEL, SPARKML
 from tests.support.zoo.tree import Tree, make_tree
 
@@ -167,3 +168,46 @@ def test_different_native_models_of_one_mlflow_model_are_compared(tmp_path: Path
     left, _ = make_models(tmp_path, {"a.pkl": b"1", "b.pkl": b"2"}, {})
     comparison = compared(left, left, "a.pkl", "b.pkl")
     assert (comparison.same_location, comparison.equals) == (False, False)
+
+
+def archives(left_name: str, right_name: str, tmp_path: Path) -> tuple[Path, Path]:
+    """Return two models with native models of the same members, saved at different times."""
+    members = {"a.npy": b"1", "b.npy": b"2"}
+    return make_models(
+        tmp_path, {left_name: zipped(members)}, {right_name: zipped(members, year=2026, comment=b"longer")}
+    )
+
+
+@pytest.mark.parametrize("left_name, right_name", [("m.npz", "n.npz"), ("m.pt", "deep/m.pth"), ("m.npz", "m.NPZ")])
+def test_native_models_of_one_format_can_be_equivalent(left_name: str, right_name: str, tmp_path: Path) -> None:
+    left, right = archives(left_name, right_name, tmp_path)
+    comparison = compared(left, right, left_name, right_name)
+    assert (comparison.equals, comparison.equivalent) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "left_name, right_name", [("m.npz", "m.bin"), ("m.npz", "m.pt"), ("m.skops", "m"), ("m.zip", "n.zip")]
+)
+def test_native_models_of_different_formats_are_never_equivalent(
+    left_name: str, right_name: str, tmp_path: Path
+) -> None:
+    left, right = archives(left_name, right_name, tmp_path)
+    for comparison in (
+        compared(left, right, left_name, right_name),
+        compared(right, left, right_name, left_name),
+    ):
+        assert (comparison.equals, comparison.equivalent) == (False, False)
+    listings = Listing({left_name: 1}), Listing({right_name: 2})
+    assert pair_files(*listings, left_name, right_name).is_decided
+    assert pair_files(*listings[::-1], right_name, left_name).is_decided
+
+
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_native_mlmodel_and_another_file_are_never_equivalent(is_swapped: bool, tmp_path: Path) -> None:
+    left, right = make_models(tmp_path, {}, {"info.yaml": MLMODEL + b"\nrun_id: '1'\n"})
+    models, names = [left, right], ["MLmodel", "info.yaml"]
+    if is_swapped:
+        models.reverse()
+        names.reverse()
+    comparison = compared(models[0], models[1], names[0], names[1])
+    assert (comparison.equals, comparison.equivalent) == (False, False)

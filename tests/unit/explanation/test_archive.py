@@ -21,16 +21,20 @@ REORDERED = dict(reversed(MEMBERS.items()))
 CHANGED = {**MEMBERS, "model/data/0": bytes(range(199)) + b"\0"}
 
 
+@pytest.mark.parametrize("name", ["model.pt", "data/model.pth", "model.PT", "model.keras"])
+def test_archives_with_members_in_another_order_are_equivalent(name: str, tmp_path: Path) -> None:
+    assert explain(tmp_path, name, zipped(MEMBERS), zipped(REORDERED)).rewrite_reason
+
+
 @pytest.mark.parametrize("name", ["model.pt", "data/model.pth", "model.npz", "model.PT"])
 @pytest.mark.parametrize(
     "other",
     [
         zipped(MEMBERS, year=2026),
-        zipped(REORDERED),
         zipped(MEMBERS, method=zipfile.ZIP_DEFLATED),
         zipped(MEMBERS, comment=b"made today"),
     ],
-    ids=["times", "order", "compression", "comment"],
+    ids=["times", "compression", "comment"],
 )
 def test_archives_with_equal_members_are_equivalent(name: str, other: bytes, tmp_path: Path) -> None:
     explanation = explain(tmp_path, name, zipped(MEMBERS), other)
@@ -128,7 +132,7 @@ def test_changed_array_in_npz_is_named(tmp_path: Path) -> None:
 
 KERAS_CONFIG = {
     "class_name": "Sequential",
-    "config": {"layers": [{"class_name": "Dense", "units": 3, "shared_object_id": 139896289479312}] * 2},
+    "config": {"layers": [{"class_name": "Dense", "config": {"units": 3}, "shared_object_id": 139896289479312}] * 2},
 }
 
 

@@ -1,0 +1,253 @@
+"""Archives that readers of zip files, or readers of a format, would read differently are not equivalent."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.support.explained import explain, field_of, zipped
+from tests.support.zip_writer import DEFLATED, PLACEHOLDER, STORED, Descriptor, ZipMember, write_zip, zip64_field
+
+DATA = b"weights " * 20
+PLAIN = ZipMember(b"model/data/0", DATA)
+LAST = ZipMember(b"model/version", b"3\n")
+
+
+def reason(tmp_path: Path, left: bytes, right: bytes, name: str = "model.pt") -> str:
+    return explain(tmp_path, name, left, right).rewrite_reason
+
+
+def is_equivalent_to_plain(tmp_path: Path, member: ZipMember) -> bool:
+    """Return whether an archive with this member first is equivalent to one with the plain member, in any order."""
+    plain, other = write_zip([PLAIN, LAST]), write_zip([member, LAST])
+    with zipfile.ZipFile(io.BytesIO(other)) as archive:
+        assert archive.read("model/data/0") == DATA, "zipfile sees no difference"
+    reasons = {bool(reason(tmp_path, plain, other)), bool(reason(tmp_path, other, plain))}
+    # The last member is followed by the directory instead of a header.
+    reasons |= {bool(reason(tmp_path, write_zip([LAST, PLAIN]), write_zip([LAST, member])))}
+    assert len(reasons) == 1
+    return reasons.pop()
+
+
+@pytest.mark.parametrize("method", [STORED, DEFLATED])
+@pytest.mark.parametrize("has_zeros", [False, True])
+@pytest.mark.parametrize("descriptor", [Descriptor.SHORT, Descriptor.SHORT_UNSIGNED])
+def test_announced_descriptor_is_read(descriptor: Descriptor, has_zeros: bool, method: int, tmp_path: Path) -> None:
+    assert is_equivalent_to_plain(
+        tmp_path, replace(PLAIN, method=method, is_announced=True, descriptor=descriptor, has_zeros=has_zeros)
+    )
+
+
+@pytest.mark.parametrize("descriptor", [Descriptor.LONG, Descriptor.LONG_UNSIGNED])
+def test_announced_64_bit_descriptor_is_read(descriptor: Descriptor, tmp_path: Path) -> None:
+    for sizes, field in (((PLACEHOLDER, PLACEHOLDER), (0, 0)), ((0, 0), (len(DATA), len(DATA)))):
+        member = replace(PLAIN, is_announced=True, descriptor=descriptor, local_extra=zip64_field(*field))
+        assert is_equivalent_to_plain(tmp_path, replace(member, local_sizes=sizes))
+
+
+def test_archive_written_to_a_pipe_is_equivalent(tmp_path: Path) -> None:
+    class Pipe(io.BytesIO):
+        def seekable(self) -> bool:
+            return False
+
+        def tell(self) -> int:
+            raise OSError
+
+    pipe = Pipe()
+    with zipfile.ZipFile(pipe, "w") as archive:
+        for member in (PLAIN, LAST):
+            with archive.open(member.name.decode(), "w", force_zip64=member is LAST) as stream:
+                stream.write(member.data)
+    assert reason(tmp_path, write_zip([PLAIN, LAST]), pipe.getvalue())
+
+
+@pytest.mark.parametrize("size", [1, 12, 16, 20, 24, 25])
+def test_bytes_after_a_member_without_announced_descriptor_are_not_equivalent(size: int, tmp_path: Path) -> None:
+    assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, slack=(b"hidden" * 5)[:size]))
+
+
+@pytest.mark.parametrize("descriptor", list(Descriptor)[1:])
+def test_descriptor_that_is_not_announced_is_not_equivalent(descriptor: Descriptor, tmp_path: Path) -> None:
+    assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, descriptor=descriptor))
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        replace(PLAIN, is_announced=True),
+        replace(PLAIN, is_announced=True, slack=b"hidden" * 4),
+        replace(PLAIN, is_announced=True, slack=b"PK\7\x08" + b"hidden" * 2),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(1, 0, 0)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(0, 1, 0)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, wrong=(0, 0, 1)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT_UNSIGNED, wrong=(1, 0, 0)),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT, slack=b"12345678"),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.SHORT_UNSIGNED, slack=b"1234"),
+        replace(PLAIN, is_announced=True, descriptor=Descriptor.LONG),
+        replace(
+            PLAIN,
+            is_announced=True,
+            descriptor=Descriptor.SHORT,
+            local_sizes=(PLACEHOLDER, PLACEHOLDER),
+            local_extra=zip64_field(0, 0),
+        ),
+    ],
+)
+def test_wrong_descriptor_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+    assert not is_equivalent_to_plain(tmp_path, member)
+
+
+@pytest.mark.parametrize(
+    "member",
+    [
+        replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER)),
+        replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=zip64_field(3, 3)),
+        replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=zip64_field(0, 0)),
+        replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=zip64_field(len(DATA))),
+        replace(PLAIN, local_extra=zip64_field(3, 3)),
+        replace(PLAIN, local_extra=zip64_field(len(DATA), len(DATA)) * 2),
+        replace(PLAIN, extra=zip64_field(3, 3)),
+        replace(PLAIN, extra=zip64_field(len(DATA), len(DATA))),
+        replace(PLAIN, local_extra=b"FB\x09\x00Z"),
+        replace(PLAIN, local_extra=b"FB"),
+    ],
+)
+def test_second_size_in_an_extra_field_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+    assert not is_equivalent_to_plain(tmp_path, member)
+
+
+def test_64_bit_sizes_and_padding_in_a_header_are_equivalent(tmp_path: Path) -> None:
+    field = zip64_field(len(DATA), len(DATA))
+    for extra in (field, field + b"FB\x02\x00ZZ"):
+        member = replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=extra)
+        assert is_equivalent_to_plain(tmp_path, member)
+    assert is_equivalent_to_plain(tmp_path, replace(PLAIN, local_extra=b"FB\x02\x00ZZ"))
+
+
+@pytest.mark.parametrize("trailing", [b"\0", b"PK\7\x08", write_zip([LAST])], ids=["byte", "signature", "archive"])
+def test_bytes_after_the_compressed_data_of_a_member_are_not_equivalent(trailing: bytes, tmp_path: Path) -> None:
+    assert is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED))
+    assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED, trailing=trailing))
+
+
+def test_damage_to_the_compressed_data_of_both_members_is_not_equivalent(tmp_path: Path) -> None:
+    left, right = (bytearray(write_zip([replace(PLAIN, method=DEFLATED)], comment=comment)) for comment in (b"a", b"b"))
+    assert reason(tmp_path, bytes(left), bytes(right))
+    start = 30 + len(PLAIN.name)
+    for position in (start, start + 3, start + 8):
+        damaged = []
+        for data in (left, right):
+            copy = bytearray(data)
+            copy[position] ^= 0x10
+            damaged.append(bytes(copy))
+        assert not reason(tmp_path, damaged[0], damaged[1]), position
+
+
+def test_equal_bytes_after_the_compressed_data_of_both_members_are_not_equivalent(tmp_path: Path) -> None:
+    member = replace(PLAIN, method=DEFLATED, trailing=b"hidden")
+    assert not reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
+
+
+def test_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
+    members = {"model/data/0": DATA}
+    assert reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_DEFLATED))
+    lzma = zipped(members, method=zipfile.ZIP_LZMA)
+    assert not reason(tmp_path, zipped(members), lzma)
+    assert not reason(tmp_path, lzma, zipped(members, method=zipfile.ZIP_LZMA, comment=b"other"))
+
+
+def test_member_on_another_disk_is_not_equivalent(tmp_path: Path) -> None:
+    assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, disk=1))
+
+
+def test_directory_whose_last_entry_is_cut_off_is_not_equivalent(tmp_path: Path) -> None:
+    data = write_zip([PLAIN])
+    start = data.index(b"PK\1\2")
+    # zipfile shortens the extra fields of the entry to the bytes that are there.
+    cut = data[: start + 30] + (4).to_bytes(2, "little") + data[start + 32 :]
+    with zipfile.ZipFile(io.BytesIO(cut)) as archive:
+        assert archive.read("model/data/0") == DATA
+    assert not reason(tmp_path, data, cut)
+
+
+@pytest.mark.parametrize("first, second", [("data/A", "data/a"), ("Data/a", "data/a"), ("data/ß", "data/SS")])
+@pytest.mark.parametrize("suffix", ["pt", "pth", "pt2"])
+def test_pytorch_members_that_differ_in_case_are_not_equivalent(
+    first: str, second: str, suffix: str, tmp_path: Path
+) -> None:
+    members = {"model/data.pkl": b"N.", f"model/{first}": b"1", f"model/{second}": b"2"}
+    others = dict(sorted(members.items(), reverse=True))
+    assert not reason(tmp_path, zipped(members), zipped(others), f"model.{suffix}")
+    assert not reason(tmp_path, zipped(members), zipped(members, year=2026), f"model.{suffix}")
+
+
+def test_numpy_arrays_whose_names_differ_in_case_are_equivalent(tmp_path: Path) -> None:
+    members = {"A.npy": b"1", "a.npy": b"2"}
+    assert reason(tmp_path, zipped(members), zipped(members, year=2026), "model.npz")
+
+
+def npz(names: Sequence[str]) -> bytes:
+    target = io.BytesIO()
+    np.savez(target, allow_pickle=False, **{name: np.array([float(ord(name))]) for name in names})
+    return target.getvalue()
+
+
+@pytest.mark.parametrize("left, right", [("ab", "ba"), ("abc", "acb"), ("abc", "cab")])
+def test_order_of_numpy_arrays_counts(left: str, right: str, tmp_path: Path) -> None:
+    values = []
+    for data in (npz(left), npz(right)):
+        with np.load(io.BytesIO(data)) as arrays:
+            values.append([float(value[0]) for value in arrays.values()])
+    assert values[0] != values[1]
+    explanation = explain(tmp_path, "model.npz", npz(left), npz(right))
+    assert explanation.rewrite_reason == ""
+    assert "which NumPy shows" in field_of(explanation, "(order)").meaning
+
+
+def test_order_of_long_names_of_numpy_arrays_counts(tmp_path: Path) -> None:
+    names = ["x" * 300 + last for last in "ab"]
+    left, right = (dict.fromkeys(order, b"1") for order in (names, names[::-1]))
+    assert not reason(tmp_path, zipped(left), zipped(right), "model.npz")
+    assert reason(tmp_path, zipped(left), zipped(left, year=2026), "model.npz")
+
+
+def test_order_in_the_directory_alone_counts_for_numpy(tmp_path: Path) -> None:
+    members = [ZipMember(b"a", b"1"), ZipMember(b"b", b"2")]
+    assert not reason(tmp_path, write_zip(members), write_zip(members, order=[1, 0]), "model.npz")
+    assert reason(tmp_path, write_zip(members), write_zip(members[::-1], order=[1, 0]), "model.npz")
+
+
+def test_first_pytorch_member_outside_a_directory_is_not_equivalent(tmp_path: Path) -> None:
+    left, right = {"a": b"1", "/data.pkl": b"2"}, {"/data.pkl": b"2", "a": b"1"}
+    assert not reason(tmp_path, zipped(left), zipped(right))
+
+
+@pytest.mark.parametrize(
+    "first, second",
+    [
+        ("assets/a", "assets//a"),
+        ("assets/a", "assets/./a"),
+        ("assets/a", "/assets/a"),
+        ("a", "../a"),
+        ("d/a", "d/../a"),
+    ],
+)
+def test_keras_members_that_unpack_to_one_file_are_not_equivalent(first: str, second: str, tmp_path: Path) -> None:
+    left, right = (
+        {"config.json": b"{}", **{name: name.encode() for name in names}}
+        for names in ((first, second), (second, first))
+    )
+    unpacked: list[list[bytes]] = []
+    for data in (zipped(left), zipped(right)):
+        directory = tmp_path / f"unpacked-{len(unpacked)}"
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            archive.extractall(directory)
+        unpacked.append([file.read_bytes() for file in directory.rglob("a")])
+    assert unpacked[0] != unpacked[1]
+    assert not reason(tmp_path, zipped(left), zipped(right), "model.keras")

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from model_gate.access.databrickscfg import Login, config_file, read_profiles
+from model_gate.access.databrickscfg import LOGIN_FIELDS, Login, config_file, read_profiles
 from model_gate.domain.host import LOOPBACK, RegistryKind, WorkspaceLogin
 from model_gate.errors import InputError
 
@@ -29,25 +29,8 @@ _OIDC_VARIABLE = "DATABRICKS_OIDC_TOKEN"
 _ID_TOKEN = "MODEL_GATE_ID_TOKEN"  # noqa: S105  # a name
 _DEFAULT = "DEFAULT"
 
-# The fields of a login. Each has the environment variable that holds it if no profile is named.
-_FIELDS = {
-    "host": "DATABRICKS_HOST",
-    "token": "DATABRICKS_TOKEN",
-    "client_id": "DATABRICKS_CLIENT_ID",
-    "client_secret": "DATABRICKS_CLIENT_SECRET",
-    "auth_type": "DATABRICKS_AUTH_TYPE",
-    "account_id": "DATABRICKS_ACCOUNT_ID",
-    "workspace_id": "DATABRICKS_WORKSPACE_ID",
-    "token_audience": "DATABRICKS_TOKEN_AUDIENCE",
-    "oidc_token_env": "DATABRICKS_OIDC_TOKEN_ENV",
-    "azure_client_id": "ARM_CLIENT_ID",
-    "azure_client_secret": "ARM_CLIENT_SECRET",
-    "azure_tenant_id": "ARM_TENANT_ID",
-    "azure_environment": "ARM_ENVIRONMENT",
-    "azure_workspace_resource_id": "DATABRICKS_AZURE_RESOURCE_ID",
-}
 _SECRET_FIELDS = frozenset({"token", "client_secret", "azure_client_secret"})
-_SECRET_VARIABLES = (*(_FIELDS[name] for name in sorted(_SECRET_FIELDS)), _REQUEST_TOKEN, _OIDC_VARIABLE)
+_SECRET_VARIABLES = (*(LOGIN_FIELDS[name] for name in sorted(_SECRET_FIELDS)), _REQUEST_TOKEN, _OIDC_VARIABLE)
 # The fields that each auth_type requires.
 _REQUIRED = {
     "pat": ("token",),
@@ -107,7 +90,7 @@ def find_login(workspace: WorkspaceName, environment: Mapping[str, str]) -> Work
     for name in _REQUIRED[auth_type]:
         if not login.fields.get(name):
             raise _missing(login, name, f", which {auth_type} needs")
-    fields = {name: value for name, value in login.fields.items() if name in _FIELDS and value}
+    fields = {name: value for name, value in login.fields.items() if name in LOGIN_FIELDS and value}
     fields |= {"host": url, "auth_type": auth_type}
     if auth_type == "env-oidc":
         fields["oidc_token_env"] = _ID_TOKEN
@@ -153,9 +136,11 @@ def _only(auth_type: str, fields: Mapping[str, str]) -> dict[str, str]:
 
 
 def _default_login(environment: Mapping[str, str]) -> Login:
-    fields = {name: environment[variable].strip() for name, variable in _FIELDS.items() if environment.get(variable)}
+    fields = {
+        name: environment[variable].strip() for name, variable in LOGIN_FIELDS.items() if environment.get(variable)
+    }
     if "host" in fields:
-        return Login("The login in the DATABRICKS_* variables", fields, {}, _FIELDS)
+        return Login("The login in the DATABRICKS_* variables", fields, {}, LOGIN_FIELDS)
     profile = environment.get("DATABRICKS_CONFIG_PROFILE", "").strip() or _DEFAULT
     path = config_file(environment)
     if profile == _DEFAULT and _DEFAULT not in read_profiles(path):
@@ -180,7 +165,7 @@ def _profile(name: str, environment: Mapping[str, str]) -> Login:
     login = profiles[name]
     for field, value in login.fields.items():
         # Most likely, the user wanted the indented line to be the next field.
-        if field in _FIELDS and "\n" in value:
+        if field in LOGIN_FIELDS and "\n" in value:
             raise InputError(
                 f"{login.at(field)} has a {field} that continues on an indented line.",
                 "Write each field on one line that is not indented.",
@@ -189,7 +174,8 @@ def _profile(name: str, environment: Mapping[str, str]) -> Login:
 
 
 def _known_profiles(profiles: Iterable[str]) -> str:
-    names = sorted(profiles)
+    # Quotes show the blanks of a name such as " prod ".
+    names = sorted(name if name == name.strip() else repr(name) for name in profiles)
     if not names:
         return "Write the profile into ~/.databrickscfg, or set DATABRICKS_CONFIG_FILE to the file that has it."
     return f"Known profiles: {', '.join(names)}."

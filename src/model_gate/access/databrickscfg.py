@@ -7,12 +7,32 @@ r"""Reads `.databrickscfg` files, in the dialect of the Databricks SDK: `configp
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gate.errors import InputError
 
+# The fields of a login. Each has the environment variable that holds it if no profile is named.
+LOGIN_FIELDS = {
+    "host": "DATABRICKS_HOST",
+    "token": "DATABRICKS_TOKEN",
+    "client_id": "DATABRICKS_CLIENT_ID",
+    "client_secret": "DATABRICKS_CLIENT_SECRET",
+    "auth_type": "DATABRICKS_AUTH_TYPE",
+    "account_id": "DATABRICKS_ACCOUNT_ID",
+    "workspace_id": "DATABRICKS_WORKSPACE_ID",
+    "token_audience": "DATABRICKS_TOKEN_AUDIENCE",
+    "oidc_token_env": "DATABRICKS_OIDC_TOKEN_ENV",
+    "azure_client_id": "ARM_CLIENT_ID",
+    "azure_client_secret": "ARM_CLIENT_SECRET",
+    "azure_tenant_id": "ARM_TENANT_ID",
+    "azure_environment": "ARM_ENVIRONMENT",
+    "azure_workspace_resource_id": "DATABRICKS_AZURE_RESOURCE_ID",
+}
+# Characters that some readers take for the end of a line. A secret behind one would be part of another value.
+_LINE_SEPARATORS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
 # This section is not a profile: it has settings of the Databricks command line.
 _SETTINGS = "__settings__"
 
@@ -82,6 +102,9 @@ def parse_profiles(text: str, path: str) -> dict[str, Login]:
 
     from model_gate.access.ini_lines import LineRecordingParser
 
+    if match := _LINE_SEPARATORS.search(text):
+        number = text.count("\n", 0, match.start()) + 1
+        raise _bad_line(path, number, "a control character separates parts of the line")
     parser = LineRecordingParser()
     try:
         parser.read_text(text)
@@ -93,7 +116,9 @@ def parse_profiles(text: str, path: str) -> dict[str, Login]:
         ) from None
     except configparser.DuplicateOptionError as error:
         first = parser.lines()[error.section][error.option]
-        raise _bad_line(path, error.lineno, f"{error.option!r} is given twice, first on line {first}") from None
+        # Any other name may be a secret that stands on a line of its own.
+        name = repr(error.option) if error.option in LOGIN_FIELDS else "a field"
+        raise _bad_line(path, error.lineno, f"{name} is given twice, first on line {first}") from None
     except configparser.MissingSectionHeaderError as error:
         raise _unknown_line(path, error.lineno) from None
     except configparser.ParsingError as error:
@@ -111,4 +136,7 @@ def _unknown_line(path: str, number: int) -> InputError:
 
 
 def _bad_line(path: str, number: int | None, problem: str) -> InputError:
-    return InputError(f"{path}, line {number}: {problem}.", "Write [profile], then host = …, token = … and so on.")
+    return InputError(
+        f"{path}, line {number}: {problem}.",
+        "Write a line [name] for each profile, then one line for each field: host = …, token = … and so on.",
+    )

@@ -60,6 +60,8 @@ def parse_host(text: str, label: str = "host") -> Host:
     text = text.strip()
     if not text:
         raise InputError(f"{label} is empty.", _FORMS)
+    if "\0" in text:
+        raise InputError(f"{label} has a null character.", _FORMS)
     if is_databricks(text):
         try:
             parse_workspace_name(text)

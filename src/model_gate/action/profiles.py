@@ -43,12 +43,16 @@ def secrets_in(text: str) -> tuple[str, ...]:
 
     If the text cannot be parsed, every line counts as a secret.
     """
+    lines = [line for line in text.splitlines() if line.strip()[:1] not in {"", "[", "#", ";"}]
+    # Sections that are not profiles have secrets too.
+    values = [_value_in(line) for line in lines]
     try:
         profiles = parse_profiles(text, _INPUT)
     except InputError:
-        return _lines(part for line in text.splitlines() for part in (line, _value_in(line)))
-    fields = (item for profile in profiles.values() for item in profile.fields.items())
-    return _lines(line for name, value in fields if name not in _PUBLIC_KEYS for line in value.splitlines())
+        return _lines((*text.splitlines(), *values))
+    fields = [item for profile in profiles.values() for item in profile.fields.items()]
+    parsed = [line for name, value in fields if name not in _PUBLIC_KEYS for line in value.splitlines()]
+    return _lines((*parsed, *values))
 
 
 def _lines(texts: Iterable[str]) -> tuple[str, ...]:

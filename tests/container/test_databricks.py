@@ -135,12 +135,12 @@ def test_changed_byte_in_the_migrated_version_fails_the_step(migration: Migratio
     assert [difference["path"] for difference in differences] == ["model.pkl"]
 
 
-def test_check_reads_unity_catalog_with_the_login_of_its_profile(migration: Migration) -> None:
+def test_check_of_a_unity_catalog_model_uses_the_login_of_its_profile(migration: Migration) -> None:
     assert migration.steps["check"]["outputs"]["status"] == "equal", migration.run.log_of("check")
     assert migration.report("check")["model_version"]["resolved"]["version"] == "7"
 
 
-def test_revoked_token_fails_the_step_with_an_access_error(migration: Migration) -> None:
+def test_step_with_a_revoked_token_fails_with_an_access_error(migration: Migration) -> None:
     step = migration.steps["revoked"]
     assert (step["outcome"], step["outputs"]["status"]) == ("failure", "error")
     assert migration.report("revoked")["error"]["type"] == "AccessError"
@@ -170,7 +170,7 @@ def secrets(migration: Migration) -> list[str]:
     return [migration.secret, json.dumps(migration.secret)[1:-1], *lines, OLD, NEW, REVOKED]
 
 
-def test_unmasked_log_has_no_secret(migration: Migration) -> None:
+def test_log_contains_no_secret_outside_mask_commands(migration: Migration) -> None:
     run = migration.run
     masked = {command.data for command in run.commands("migrated", "add-mask")}
     assert {OLD, NEW, REVOKED} <= masked
@@ -181,7 +181,7 @@ def test_unmasked_log_has_no_secret(migration: Migration) -> None:
         assert secret not in run.log
 
 
-def test_files_left_by_the_workflow_have_no_secret(migration: Migration) -> None:
+def test_files_that_the_workflow_leaves_contain_no_secret(migration: Migration) -> None:
     # This directory has the file in which the test passes the secret to `act`.
     settings = migration.directory / "databricks settings"
     files = [file for file in migration.directory.rglob("*") if file.is_file() and settings not in file.parents]

@@ -125,7 +125,7 @@ def await_text(container: str, command: list[str]) -> str:
         time.sleep(0.1)
 
 
-def test_image_check_writes_a_report_that_belongs_to_the_directory_owner(
+def test_check_in_the_image_writes_a_report_that_belongs_to_the_directory_owner(
     image: str, server: Registry, tmp_path: Path
 ) -> None:
     tmp_path.chmod(0o755)
@@ -152,7 +152,7 @@ def test_gate_without_a_mounted_directory_runs_as_nobody(image: str) -> None:
     assert docker("run", "--rm", "--entrypoint", "stat", image, "--format", "%U", "/work").stdout.strip() == "nobody"
 
 
-def test_image_runs_as_an_unknown_user_id(image: str) -> None:
+def test_image_runs_under_a_user_id_without_an_account(image: str) -> None:
     completed = docker("run", "--rm", "--user", "1234:1234", image, "--version")
     assert completed.stdout.startswith("model-gate ")
 
@@ -259,7 +259,7 @@ def test_stopped_step_reports_an_error_and_removes_its_private_files(step: Step)
     assert TOKEN not in step.summary + (step.workspace / "model-gate-report.json").read_text()
 
 
-def test_killed_gate_reports_an_error_and_leaves_no_files(step: Step) -> None:
+def test_killed_gate_process_reports_an_error_and_leaves_no_files(step: Step) -> None:
     with silent_server() as port:
         command = step.arguments(
             **{"INPUT_HOST": f"http://127.0.0.1:{port}", "INPUT_MODEL": "Wine", "INPUT_VERSION-OR-STAGE": "1"}

@@ -64,7 +64,7 @@ def summary_of(run: Run, step: str) -> str:
     return summary.data
 
 
-def test_models_at_the_same_location_are_equal_with_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_models_at_one_location_are_equal_and_cause_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["same"]["outcome"] == "success"
     assert steps["same"]["outputs"] == {
         "status": "equal",
@@ -93,7 +93,7 @@ def test_equal_models_pass_despite_environment_variables_of_earlier_steps(verdic
     assert (kept / "MLmodel").exists()
 
 
-def test_different_models_fail_the_step_with_an_annotation(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_step_with_different_models_fails_and_writes_an_annotation(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["different"]["outcome"] == "failure"
     outputs = steps["different"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("different", "false", "false")
@@ -106,7 +106,7 @@ def test_different_models_fail_the_step_with_an_annotation(verdicts: Run, steps:
     assert "mlflow.other" in summary_of(verdicts, "different")
 
 
-def test_difference_is_only_a_warning_if_fail_on_difference_is_false(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_difference_is_a_warning_if_the_input_fail_on_difference_is_false(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["warning"]["outcome"] == "success"
     assert (steps["warning"]["outputs"]["status"], steps["warning"]["outputs"]["passed"]) == ("different", "false")
     ((level, file, message),) = annotations_of(verdicts, "warning")
@@ -115,7 +115,7 @@ def test_difference_is_only_a_warning_if_fail_on_difference_is_false(verdicts: R
     assert "; model.pkl: 1 of " in message
 
 
-def test_equivalent_models_pass_if_require_is_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_equivalent_models_pass_if_the_input_require_is_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["equivalent"]["outcome"] == "success"
     outputs = steps["equivalent"]["outputs"]
     assert (outputs["status"], outputs["equals"], outputs["equivalent"]) == ("different", "false", "true")
@@ -143,7 +143,7 @@ def test_contradictory_inputs_are_an_error(verdicts: Run, steps: dict[str, Any])
     assert "command: compare" in message
 
 
-def test_token_of_a_profile_is_masked_and_not_logged(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_token_of_a_profile_is_masked_and_absent_from_the_log(verdicts: Run, steps: dict[str, Any]) -> None:
     assert steps["profiles"]["outcome"] == "failure"
     assert steps["profiles"]["outputs"]["status"] == "error"
     assert TOKEN in {command.data for command in verdicts.commands("profiles", "add-mask")}
@@ -164,7 +164,7 @@ def test_hostile_file_names_do_not_become_workflow_commands_or_html(verdicts: Ru
     assert "&#60;img src&#61;x&#62;" in summary
 
 
-def test_gate_leaves_only_reports_without_secrets(verdicts: Run) -> None:
+def test_workflow_leaves_no_files_except_reports_and_no_secrets(verdicts: Run) -> None:
     output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
     assert PASSWORD not in output
     assert TOKEN not in output
@@ -186,7 +186,7 @@ def test_gate_leaves_only_reports_without_secrets(verdicts: Run) -> None:
         assert TOKEN not in text
 
 
-def test_action_from_a_checkout_reaches_a_service_container_by_name(
+def test_action_run_from_a_checkout_can_connect_to_a_service_container_by_name(
     act: Act, server: Registry, gateway: str, tmp_path: Path
 ) -> None:
     workspace = export(tmp_path / "checkout")

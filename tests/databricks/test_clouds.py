@@ -89,7 +89,7 @@ def require_no_secret(result: Result) -> None:
         assert secret not in text
 
 
-def test_entra_service_principal_logs_in_at_the_cloud_of_its_workspace(
+def test_entra_login_request_goes_to_the_cloud_of_its_workspace(
     workspaces: Workspaces, proxy: HttpsProxy, environment: dict[str, str]
 ) -> None:
     version = {"model": "wine", "version_or_stage": "1"}

@@ -63,7 +63,7 @@ def test_profile_works_without_tokens_in_the_environment(workspaces: Workspaces)
     assert not result.requests["trap"]
 
 
-def test_host_without_profile_uses_host_and_token_variables(workspaces: Workspaces) -> None:
+def test_host_without_a_profile_uses_the_host_and_token_environment_variables(workspaces: Workspaces) -> None:
     two = workspaces["two"]
     environment = {
         **{
@@ -117,7 +117,7 @@ def test_netrc_file_is_ignored(workspaces: Workspaces, tmp_path: Path) -> None:
     assert sent == {f"Bearer {workspaces['one'].token}", ""}
 
 
-def test_diff_reads_the_profile_from_the_uri(workspaces: Workspaces) -> None:
+def test_diff_command_uses_the_profile_in_a_model_uri(workspaces: Workspaces) -> None:
     result = workspaces.run("diff", "models://one@databricks/wine/1", "models://two@databricks/ml.prod.wine/1")
     assert result.report["status"] == "different", result.output
     assert result.paths("one", "list-artifacts")

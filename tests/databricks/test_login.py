@@ -76,7 +76,7 @@ def require_no_secret(result: Result) -> None:
         assert secret not in text
 
 
-def test_client_secret_is_exchanged_once(workspaces: Workspaces) -> None:
+def test_client_secret_is_exchanged_for_a_token_only_once(workspaces: Workspaces) -> None:
     result = workspaces.check("databricks://normal", "wine", "1")
     assert result.report["status"] == "equal", result.output
     assert len(result.paths("normal", "/oidc/v1/token")) == 1
@@ -84,7 +84,7 @@ def test_client_secret_is_exchanged_once(workspaces: Workspaces) -> None:
     require_no_secret(result)
 
 
-def test_github_job_token_is_exchanged_once_per_workspace(workspaces: Workspaces) -> None:
+def test_github_job_token_is_exchanged_for_one_access_token_per_workspace(workspaces: Workspaces) -> None:
     version = {"model": "wine", "version_or_stage": "1"}
     result = workspaces.compare(
         {"host": "databricks://normal_github", **version},
@@ -103,7 +103,7 @@ def test_github_job_token_is_exchanged_once_per_workspace(workspaces: Workspaces
     require_no_secret(result)
 
 
-def test_id_token_from_a_variable_is_exchanged_once_at_its_workspace(workspaces: Workspaces) -> None:
+def test_id_token_from_a_variable_is_sent_once_to_its_own_workspace(workspaces: Workspaces) -> None:
     audience = f"{workspaces['normal'].url}/oidc/v1/token"
     token = id_token(KEY, {"iss": "https://ci.example.com", "aud": audience, "exp": time.time() + 300})
     environment = {**workspaces.environment, "DATABRICKS_OIDC_TOKEN": token}

@@ -92,13 +92,13 @@ def test_compare_lists_differences_between_two_workspaces(
         assert not result.paths(workspace, "/dbfs")
 
 
-def test_file_missing_in_the_left_model_is_only_in_the_right_model(workspaces: Workspaces) -> None:
+def test_file_missing_in_the_left_model_is_reported_as_only_right(workspaces: Workspaces) -> None:
     result = workspaces.compare(version("catalog", "prod_env", "missing"), version("workspace", "test_env", "equal"))
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": False}
     assert [each["kind"] for each in result.report["reg_model_comparison"]["differences"]] == ["only_right"]
 
 
-def test_number_of_levels_in_the_model_name_selects_the_registry(workspaces: Workspaces) -> None:
+def test_number_of_parts_in_the_model_name_selects_the_registry(workspaces: Workspaces) -> None:
     workspace, catalog = version("workspace", "test_env", "equal"), version("catalog", "test_env", "equal")
     result = workspaces.compare(workspace, {**catalog, "host": "databricks://test_env"})
     assert result.report["status"] == "equal", result.output

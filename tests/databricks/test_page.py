@@ -46,7 +46,7 @@ def test_compare_file_on_the_page_is_valid(text: str, profiles: None) -> None:
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 
 
-def test_emulator_example_ends_as_different(tmp_path: Path) -> None:
+def test_emulator_example_on_the_page_reports_different_models(tmp_path: Path) -> None:
     setup, check = [text for text in blocks("sh") if "dapi-try" in text]
     content, emulate = setup.rsplit("\n.venv/", 1)
     assert emulate.startswith("bin/python -m tests.databricks.emulator /tmp/ws ")

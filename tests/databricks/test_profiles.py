@@ -101,7 +101,7 @@ def rejection(host: str, environment: dict[str, str]) -> str:
     return text
 
 
-def test_login_comes_from_its_own_profile_only(environment: dict[str, str]) -> None:
+def test_login_uses_no_fields_of_other_profiles(environment: dict[str, str]) -> None:
     hostile = {**environment, "DATABRICKS_HOST": "https://evil.example.com", "DATABRICKS_TOKEN": "evil", **JOB}
     assert login("databricks://pat", hostile) == {
         "host": "https://pat.example.com",
@@ -123,7 +123,7 @@ def test_login_comes_from_its_own_profile_only(environment: dict[str, str]) -> N
     }
 
 
-def test_job_token_reaches_only_a_profile_that_uses_it(environment: dict[str, str]) -> None:
+def test_job_token_is_given_only_to_a_profile_that_uses_it(environment: dict[str, str]) -> None:
     job = {**environment, **JOB}
     host = find_host("databricks://oidc", job)
     variables = environment_for(host, job, Path("/nowhere"))
@@ -140,7 +140,9 @@ def test_client_id_without_secret_logs_in_with_an_id_token(environment: dict[str
     assert "an-id-token" in secrets_of(by_variable)
 
 
-def test_host_without_a_profile_prefers_variables_to_the_config_file(environment: dict[str, str]) -> None:
+def test_environment_variables_override_the_config_file_for_a_host_without_a_profile(
+    environment: dict[str, str],
+) -> None:
     pair = {**environment, "DATABRICKS_HOST": "https://env.example.com", "DATABRICKS_TOKEN": "dapi-env-secret"}
     assert login("databricks", {**pair, "DATABRICKS_CONFIG_PROFILE": "pat"})["token"] == "dapi-env-secret"
     assert login("databricks-uc", environment)["host"] == "https://default.example.com"
@@ -149,7 +151,7 @@ def test_host_without_a_profile_prefers_variables_to_the_config_file(environment
     assert "dapi-env-secret" in secrets_of(pair)
 
 
-def test_default_config_file_is_in_the_home_directory(tmp_path: Path) -> None:
+def test_databricks_config_file_defaults_to_one_in_the_home_directory(tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text(FILE, "utf-8")
     assert login("databricks://pat", {"HOME": str(tmp_path)})["host"] == "https://pat.example.com"
 
@@ -193,7 +195,7 @@ def test_error_for_a_missing_login_names_the_variable_or_file(tmp_path: Path) ->
         ("[a]\ntoken = dapi-first\ntoken = dapi-second\n", "line 3: 'token' is given twice, first on line 2"),
     ],
 )
-def test_error_in_the_config_file_has_its_line_and_no_value(tmp_path: Path, text: str, message: str) -> None:
+def test_error_in_the_config_file_shows_the_line_number_but_no_value(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
     rejected = rejection("databricks://a", {"HOME": str(tmp_path)})
     assert message in rejected
@@ -209,7 +211,7 @@ def test_error_in_the_config_file_has_its_line_and_no_value(tmp_path: Path, text
         "[a] ; comment\n\tempty =\n[ b ]\n[__settings__]\ndefault_profile = a\n",
     ],
 )
-def test_profiles_are_read_like_the_databricks_sdk_reads_them(text: str) -> None:
+def test_profile_parser_agrees_with_the_databricks_sdk(text: str) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(text)
     # Like the SDK, use this attribute: the public methods would add the fields of [DEFAULT] to every section.
@@ -219,7 +221,7 @@ def test_profiles_are_read_like_the_databricks_sdk_reads_them(text: str) -> None
     assert {name: profile.fields for name, profile in parse_profiles(text, "text").items()} == profiles
 
 
-def test_indented_line_in_a_login_is_an_error_with_its_line(tmp_path: Path) -> None:
+def test_error_for_an_indented_line_in_a_login_names_the_line(tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text("[a]\nhost = https://a.example.com\n  token = dapi-secret\n", "utf-8")
     rejected = rejection("databricks://a", {"HOME": str(tmp_path)})
     assert "line 2, has a host that continues on an indented line" in rejected
@@ -236,7 +238,7 @@ def test_indented_line_in_a_login_is_an_error_with_its_line(tmp_path: Path) -> N
         ("databricks-uc://pat", "a.b.c", None, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_explicit_registry_overrides_host_and_model_name(
+def test_explicit_registry_overrides_the_host_and_the_model_name(
     environment: dict[str, str], host: str, model: str, override: RegistryKind | None, registry: RegistryKind
 ) -> None:
     resolved = find_host(host, environment).for_model(model, override)
@@ -246,17 +248,17 @@ def test_explicit_registry_overrides_host_and_model_name(
     assert environment_for(resolved, environment, Path("/nowhere"))["MLFLOW_REGISTRY_URI"] == uri
 
 
-def test_unity_catalog_host_requires_a_name_of_three_levels(environment: dict[str, str]) -> None:
+def test_unity_catalog_host_requires_a_model_name_of_three_parts(environment: dict[str, str]) -> None:
     with pytest.raises(InputError, match="does not have three levels"):
         find_host("databricks-uc://pat", environment).for_model("wine")
 
 
-def test_registry_key_is_rejected_without_databricks() -> None:
+def test_registry_setting_is_rejected_for_a_host_other_than_databricks() -> None:
     with pytest.raises(InputError, match="only a Databricks host"):
         parse_host("https://mlflow.example.com").for_model("wine", RegistryKind.WORKSPACE)
 
 
-def test_two_profiles_of_one_workspace_share_their_locations(tmp_path: Path) -> None:
+def test_two_profiles_of_one_workspace_give_models_the_same_location(tmp_path: Path) -> None:
     text = "[a]\nhost = https://w.example.com\ntoken = x\n[b]\nhost = https://w.example.com/?o=1\ntoken = y\n"
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
     first, second = (find_host(f"databricks://{name}", {"HOME": str(tmp_path)}).for_model("wine") for name in "ab")

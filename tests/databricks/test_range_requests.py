@@ -214,7 +214,7 @@ def test_interrupted_range_is_resumed_where_it_stopped(
 
 
 @pytest.mark.parametrize("name", ["expired", "lapsed"])
-def test_new_presigned_url_does_not_cause_a_second_download_of_a_range(
+def test_range_is_not_downloaded_twice_after_a_new_presigned_url(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     downloaded = download_version(workspaces, client, name, tmp_path)
@@ -229,7 +229,7 @@ def test_new_presigned_url_does_not_cause_a_second_download_of_a_range(
 
 
 @pytest.mark.parametrize("name, seconds", [("busy", 2), ("throttled", 2), ("failing", 1)])
-def test_busy_store_is_retried_after_the_requested_delay(
+def test_request_to_a_busy_store_is_repeated_after_the_requested_delay(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str, seconds: float
 ) -> None:
     downloaded = download_version(workspaces, client, name, tmp_path)
@@ -240,7 +240,7 @@ def test_busy_store_is_retried_after_the_requested_delay(
     assert retried["time"] - rejected["time"] >= seconds
 
 
-def test_store_without_range_support_sends_the_file_once(
+def test_file_is_downloaded_once_from_a_store_without_range_support(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     downloaded = download_version(workspaces, client, "rangeless", tmp_path)
@@ -249,7 +249,7 @@ def test_store_without_range_support_sends_the_file_once(
 
 
 @pytest.mark.parametrize("name", ["tagless", "weak", "misplaced", "unplaced", "other_size", "encoded"])
-def test_range_response_that_may_be_of_another_file_version_is_discarded(
+def test_range_response_that_may_belong_to_another_file_version_is_discarded(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     downloaded = download_version(workspaces, client, name, tmp_path)
@@ -282,7 +282,7 @@ def test_file_with_changed_size_is_an_error(workspaces: Workspaces, name: str) -
     assert f"was listed with {len(LARGE)}" in result.error.replace(",", "")
 
 
-def test_presigned_url_for_a_fixed_range_is_requested_once_without_changes(
+def test_presigned_url_for_a_fixed_range_gets_one_request_with_that_range(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     downloaded = download_version(workspaces, client, "fixed", tmp_path)
@@ -318,7 +318,7 @@ def test_download_error_does_not_show_the_presigned_url(
 
 
 @pytest.mark.parametrize("name", ["plain", "rangeless", "begun_anew", "medium"])
-def test_progress_counts_each_byte_once(
+def test_reported_progress_never_exceeds_the_file_size(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, name: str
 ) -> None:
     size = 10 * MIB if name == "medium" else len(LARGE)

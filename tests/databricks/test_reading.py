@@ -98,7 +98,7 @@ def _fill(endpoint: str) -> None:
 
 @pytest.mark.parametrize("mode", FILES_API_MODES)
 @pytest.mark.parametrize("kind", ["run", "logged"])
-def test_download_of_a_run_or_logged_model_lists_each_directory_once(
+def test_each_directory_of_a_run_or_logged_model_is_listed_once(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, kind: str, mode: str
 ) -> None:
     digit = FILES_API_MODES[mode]
@@ -114,7 +114,7 @@ def test_download_of_a_run_or_logged_model_lists_each_directory_once(
     assert bool(plain) is (mode == "plain")
 
 
-def test_dbfs_files_keep_their_bytes(client: TrackingServerClient, tmp_path: Path) -> None:
+def test_files_downloaded_from_dbfs_have_their_original_bytes(client: TrackingServerClient, tmp_path: Path) -> None:
     assert read_files(client, "dbfs:/experiments/1/model", tmp_path / "model") == BLANK
 
 
@@ -146,7 +146,7 @@ def test_catalog_model_is_downloaded_from_its_store(
     assert len(vended) == 1
 
 
-def test_physical_uri_of_a_catalog_model_is_its_registry_uri(
+def test_catalog_version_has_a_store_uri_and_a_registry_uri(
     catalog: TrackingServerClient,
 ) -> None:
     version = catalog.resolve("ml.prod.vended", "1")
@@ -169,7 +169,7 @@ def test_listing_with_path_outside_the_model_is_rejected(client: TrackingServerC
 
 
 @pytest.mark.parametrize("model", ["wine", "traversal"])
-def test_local_source_is_rejected(workspaces: Workspaces, model: str) -> None:
+def test_model_version_stored_on_the_servers_own_machine_is_rejected(workspaces: Workspaces, model: str) -> None:
     result = workspaces.check("databricks://ways", model, "1")
     assert result.report["error"]["type"] == "ModelError"
     assert "on its own machine" in result.error

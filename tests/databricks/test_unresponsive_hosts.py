@@ -68,7 +68,7 @@ def failure(kind: type[ModelGateError], call: Callable[[], object]) -> str:
 
 
 @pytest.mark.parametrize("name", ["throttled", "unavailable"])
-def test_short_retry_after_of_workspace_is_respected(
+def test_request_is_repeated_after_a_short_wait_that_the_workspace_asks_for(
     client: TrackingServerClient, workspaces: Workspaces, name: str
 ) -> None:
     assert client.resolve(name, "1").version == "1"
@@ -81,7 +81,7 @@ def test_short_retry_after_of_workspace_is_respected(
     assert requests[-1]["time"] - requests[0]["time"] >= len(requests) - 1
 
 
-def test_long_retry_after_of_workspace_is_an_error_at_once(client: TrackingServerClient) -> None:
+def test_workspace_that_asks_for_a_long_wait_is_an_error_at_once(client: TrackingServerClient) -> None:
     started = time.monotonic()
     assert "asks to wait 36" in failure(UnreachableError, lambda: client.resolve("patience", "1"))
     assert time.monotonic() - started < 20
@@ -121,7 +121,7 @@ def test_unresponsive_store_is_an_error(client: TrackingServerClient, tmp_path: 
     assert "does not answer in time" in message
 
 
-def test_web_page_instead_of_listing_is_an_error(client: TrackingServerClient) -> None:
+def test_web_page_in_place_of_a_directory_listing_is_an_error(client: TrackingServerClient) -> None:
     message = failure(UnreachableError, lambda: client.list("models:/web/1", ignore_progress))
     assert "web page" in message
 
@@ -131,7 +131,7 @@ def test_forbidden_directory_listing_is_an_error(client: TrackingServerClient) -
 
 
 @pytest.mark.parametrize("name", ["short", "long"])
-def test_body_with_another_size_than_listed_is_an_error(workspaces: Workspaces, name: str) -> None:
+def test_download_whose_size_differs_from_the_listing_is_an_error(workspaces: Workspaces, name: str) -> None:
     result = workspaces.check("databricks://faulty", name, "1")
     assert result.report["error"]["type"] == TransferError.__name__, result.output
     assert "was listed with 840" in result.error

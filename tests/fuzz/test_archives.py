@@ -305,7 +305,7 @@ def run(
     answers.check()
 
 
-def test_numpy_shows_the_same_arrays_of_equivalent_archives() -> None:
+def test_numpy_loads_the_same_arrays_from_equivalent_archives() -> None:
     def check(left: bytes, right: bytes) -> None:
         check_same_members(left, right)
         assert shown_by_numpy(left) == shown_by_numpy(right)

@@ -47,7 +47,7 @@ def _without_table(page: str) -> str:
 
 
 @pytest.mark.timeout(600)  # about a minute without other load
-def test_quick_run_writes_table_plot_and_data(tmp_path: Path) -> None:
+def test_quick_benchmark_run_writes_a_table_a_plot_and_data(tmp_path: Path) -> None:
     (tmp_path / "docs").mkdir()
     (tmp_path / "models").mkdir()
     page = tmp_path / "docs" / "performance.md"
@@ -78,7 +78,7 @@ def test_quick_run_writes_table_plot_and_data(tmp_path: Path) -> None:
     assert ">local files of 1 KiB, by their number<" in plot
 
 
-def test_error_for_an_unknown_row_lists_the_known_rows() -> None:
+def test_error_for_an_unknown_benchmark_row_lists_the_valid_rows() -> None:
     completed = _run_benchmarks("one-fil")
     assert completed.returncode == 2
     assert all(row in completed.stderr for row in ROWS)
@@ -88,7 +88,7 @@ def _result(**more: object) -> Result:
     return Result("one-file", "work", "curl", "≤ 1.15 ×", "s", [1.0, 9.0, 2.0], [2.0], **more)  # type: ignore[arg-type]  # checked at run time
 
 
-def test_goal_is_met_if_the_median_is_within_the_limit() -> None:
+def test_benchmark_goal_is_met_if_the_median_is_within_the_limit() -> None:
     met, missed = _result(limit=2.0), _result(limit=1.99)
     assert (met.is_met, missed.is_met, _result().is_met) == (True, False, None)
     assert met.ratio == 1.0
@@ -105,7 +105,7 @@ def test_measuring_a_failed_command_is_an_error(tmp_path: Path) -> None:
             measure(failing)
 
 
-def test_peak_memory_and_disk_include_all_processes(tmp_path: Path) -> None:
+def test_measured_peak_memory_and_disk_use_include_all_processes(tmp_path: Path) -> None:
     code = "import time; kept = bytearray(b'x') * (48 * 1024**2); open('a', 'wb').write(kept); time.sleep(1)"
     process = f'"{sys.executable}" -c "{code}"'
     both = Command(
@@ -117,7 +117,7 @@ def test_peak_memory_and_disk_include_all_processes(tmp_path: Path) -> None:
     assert peaks.seconds >= 1
 
 
-def test_processor_time_includes_servers_and_detached_processes(tmp_path: Path) -> None:
+def test_measured_processor_time_includes_servers_and_detached_processes(tmp_path: Path) -> None:
     spin = "import time; time.sleep(0.3)\nwhile time.process_time() < 0.6: pass\ntime.sleep({})"
     with subprocess.Popen(["sh", "-c", '"$0" -c "$1"; true', sys.executable, spin.format(60)]) as server:
         detached = ["sh", "-c", 'setsid "$0" -c "$1" & sleep 3', sys.executable, spin.format(0)]
@@ -162,7 +162,7 @@ def _connect(url: str) -> socket.socket:
     return socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2])))
 
 
-def test_slow_link_has_configured_latency_and_rate(echo: str) -> None:
+def test_slow_link_has_the_configured_latency_and_transfer_rate(echo: str) -> None:
     with link_to(echo, Shape(latency=0.05, rate=20e6)) as link, _connect(link.url) as connection:
         assert _request_bytes(connection, 1) >= 0.1  # one round trip to connect, one for the request
         # Other load can only add to the latency, so the minimum of ten requests is measured.
@@ -172,7 +172,7 @@ def test_slow_link_has_configured_latency_and_rate(echo: str) -> None:
         assert link.received() == 0
 
 
-def test_counting_link_adds_no_delay(echo: str) -> None:
+def test_link_that_only_counts_bytes_adds_no_delay(echo: str) -> None:
     with link_to(echo) as link, _connect(link.url) as connection:
         assert min(_request_bytes(connection, 1) for _ in range(5)) < 0.02
         assert link.received() == 5

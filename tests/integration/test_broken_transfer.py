@@ -57,7 +57,7 @@ def _empty(call: Call) -> None:
         (status(404), "NotFoundError"),
     ],
 )
-def test_same_transfer_fault_in_both_files_is_an_error(
+def test_transfer_fault_that_affects_both_files_alike_is_an_error(
     tmp_path: Path, server: FaultyServer, fault: Fault, kind: str
 ) -> None:
     server.faults["/model.pkl"] = fault
@@ -125,7 +125,9 @@ _LISTINGS: dict[str, tuple[Fault, str]] = {
 
 
 @pytest.mark.parametrize("name", _LISTINGS)
-def test_invalid_listing_is_rejected(listing_server: FaultyServer, client: TrackingServerClient, name: str) -> None:
+def test_invalid_artifact_listing_is_rejected(
+    listing_server: FaultyServer, client: TrackingServerClient, name: str
+) -> None:
     fault, text = _LISTINGS[name]
     listing_server.faults = {"mlflow-artifacts": fault}
     with pytest.raises(ModelGateError) as raised:
@@ -134,7 +136,7 @@ def test_invalid_listing_is_rejected(listing_server: FaultyServer, client: Track
     assert raised.value.remedy
 
 
-def test_file_without_a_size_in_the_listing_counts_as_empty(
+def test_file_without_a_size_in_the_listing_gets_size_zero(
     listing_server: FaultyServer, client: TrackingServerClient
 ) -> None:
     listing_server.add("Sized", {"MLmodel": b"x", "_SUCCESS": b"", "deep/_SUCCESS": b""})
@@ -206,7 +208,7 @@ _SOURCES: dict[str, tuple[str, _Locate, str]] = {
 
 
 @pytest.mark.parametrize("name", _SOURCES)
-def test_source_that_the_server_does_not_serve_is_rejected(tmp_path: Path, name: str) -> None:
+def test_model_version_whose_source_is_outside_its_server_is_rejected(tmp_path: Path, name: str) -> None:
     address, locate, text = _SOURCES[name]
     with FaultyServer(address) as server, FaultyServer() as other:
         other.add("Wine", MODEL)
@@ -232,7 +234,7 @@ def test_source_that_the_server_does_not_serve_is_rejected(tmp_path: Path, name:
         ("{own}/Wine/1", "where no tracking server serves artifacts"),
     ],
 )
-def test_location_outside_the_server_is_rejected(
+def test_artifact_location_that_the_server_does_not_serve_is_rejected(
     listing_server: FaultyServer, client: TrackingServerClient, uri: str, text: str
 ) -> None:
     listing_server.faults = {}

@@ -40,7 +40,7 @@ def test_copied_version_resolves_to_the_original_location(
     assert result.report["model_version"]["resolved"]["run"]["run_id"] == servers.seeds["run_id"]
 
 
-def test_version_on_an_mlflow_2_server_without_login_is_checked(tmp_path: Path, servers: Servers) -> None:
+def test_version_on_an_mlflow_2_server_that_needs_no_login_is_checked(tmp_path: Path, servers: Servers) -> None:
     result = run(tmp_path, "check", "--host", servers.old.host, "--model", "Wine", "--version-or-stage", "STAGING")
     assert (result.exit_code, result.status) == (0, "equal"), result
     assert result.report["model_version"]["resolved"]["version"] == "1"

@@ -20,7 +20,7 @@ _LINEAGE = {
 }
 
 
-def test_report_of_an_exported_model_is_equal_and_describes_both_versions(tmp_path: Path, servers: Servers) -> None:
+def test_report_of_an_exported_model_has_verdict_equal_and_both_versions(tmp_path: Path, servers: Servers) -> None:
     (tmp_path / "promotion.yaml").write_text(
         f"tracking_server_1: {{host: {servers.staging.host}, model: Wine, version_or_stage: staging}}\n"
         f"tracking_server_2: {{host: {servers.production.host}, model: Wine Imported, version_or_stage: Staging}}\n"
@@ -88,7 +88,7 @@ def test_model_logged_again_is_different_but_equivalent(tmp_path: Path, servers:
     assert changed == {"artifact_path", "model_id", "model_uuid", "run_id", "utc_time_created"}
 
 
-def test_only_the_native_model_affects_the_verdict(tmp_path: Path, servers: Servers) -> None:
+def test_files_outside_the_native_model_do_not_affect_the_verdict(tmp_path: Path, servers: Servers) -> None:
     first = version(servers.staging, "Wine", "1", native_model="model.pkl")
     result = compare(tmp_path, first, version(servers.production, "Wine Imported", "3", native_model="./model.pkl"))
     assert (result.exit_code, result.status) == (0, "equal"), result
@@ -103,7 +103,7 @@ def test_only_the_native_model_affects_the_verdict(tmp_path: Path, servers: Serv
     assert result.report["run_model_comparison"]["rest_of_model"]["equals"] is True
 
 
-def test_native_model_can_be_a_directory(tmp_path: Path, servers: Servers) -> None:
+def test_native_model_that_is_a_directory_is_compared(tmp_path: Path, servers: Servers) -> None:
     result = compare(
         tmp_path,
         version(servers.staging, "Forest", "1", native_model="artifacts"),
@@ -119,7 +119,7 @@ def test_native_model_can_be_a_directory(tmp_path: Path, servers: Servers) -> No
     assert [each["path"] for each in comparison["rest_of_model"]["differences"]] == ["code/trees.py"]
 
 
-def test_historical_command_can_select_the_models_to_compare(tmp_path: Path, servers: Servers) -> None:
+def test_options_of_the_historical_command_select_the_models_to_compare(tmp_path: Path, servers: Servers) -> None:
     # The source of this version was deleted, so its run model is missing.
     versions = version(servers.staging, "Orphan", "1"), version(servers.production, "Wine Imported", "1")
     program = "compare-model-versions"
@@ -138,7 +138,7 @@ def test_historical_command_can_select_the_models_to_compare(tmp_path: Path, ser
     result.require_error("ModelError", "run model of 'Orphan' version 1", "models:/Original/1", "dangles")
 
 
-def test_two_copies_of_one_version_are_not_downloaded(tmp_path: Path, servers: Servers) -> None:
+def test_copies_of_a_version_that_share_its_files_are_not_downloaded(tmp_path: Path, servers: Servers) -> None:
     result = compare(
         tmp_path,
         version(servers.staging, "Wine Copy Of Copy", "latest"),
@@ -165,7 +165,7 @@ def test_versions_on_mlflow_2_and_mlflow_3_are_compared(
     assert result.report["model_versions"]["tracking_server_1"]["resolved"]["run"]["reachable"] is True
 
 
-def test_deleted_run_is_reported_as_not_reachable(tmp_path: Path, servers: Servers) -> None:
+def test_run_model_of_a_deleted_run_is_reported_as_not_reachable(tmp_path: Path, servers: Servers) -> None:
     result = compare(tmp_path, version(servers.staging, "Lost Run"), version(servers.production, "Wine Imported", "1"))
     assert (result.exit_code, result.status) == (0, "equal"), result
     run = result.report["model_versions"]["tracking_server_1"]["resolved"]["run"]

@@ -23,7 +23,9 @@ def _basic(username: str, password: str) -> str:
     return "Basic " + base64.b64encode(f"{username}:{password}".encode()).decode()
 
 
-def test_declared_credentials_override_environment_and_credential_files(tmp_path: Path, servers: Servers) -> None:
+def test_credentials_in_the_compare_file_override_environment_variables_and_credential_files(
+    tmp_path: Path, servers: Servers
+) -> None:
     home = tmp_path / "home"
     (home / ".mlflow").mkdir(parents=True)
     (home / ".netrc").write_text("machine 127.0.0.1 login eve password wrong\ndefault login eve password wrong\n")

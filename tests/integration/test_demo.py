@@ -53,7 +53,7 @@ def _both(report: Json) -> tuple[dict[str, bytes], dict[str, bytes]]:
     return _files(left["run_model_uri"]), _files(right["run_model_uri"])
 
 
-def test_demo_succeeds_with_misleading_mlflow_variables_and_prints_no_mlflow_logs(demo: Demo) -> None:
+def test_demo_ignores_mlflow_environment_variables_and_prints_no_mlflow_logs(demo: Demo) -> None:
     assert (demo.exit_code, demo.stderr) == (0, "")
     assert not {"INFO", "WARNING", "FutureWarning:"} & set(demo.stdout.split()), demo.stdout
 
@@ -69,7 +69,7 @@ def test_each_command_is_printed_before_its_outcome(demo: Demo) -> None:
     assert [line.startswith("$ ") for line in shown] == [True, False, False] * 4
 
 
-def test_demo_leaves_only_its_directory(demo: Demo) -> None:
+def test_demo_leaves_no_files_outside_its_directory(demo: Demo) -> None:
     assert demo.left == (["model-gate-demo"], [])
     assert "The reports are in model-gate-demo/reports" in demo.stdout
     assert sorted(os.listdir(demo.directory / "reports")) == sorted(f"{name}.json" for name in EXITS)
@@ -120,7 +120,7 @@ def test_model_logged_again_is_equivalent_and_passes(demo: Demo) -> None:
 
 
 @pytest.mark.parametrize("name", EXITS)
-def test_printed_command_can_be_run_again(demo: Demo, name: str) -> None:
+def test_command_printed_by_the_demo_can_be_run_again(demo: Demo, name: str) -> None:
     [line] = [line for line in demo.stdout.splitlines() if line.startswith("$ ") and f"/{name}.json" in line]
     before = json.loads(demo.report(name).read_bytes())
     demo.report(name).unlink()
@@ -143,7 +143,7 @@ def _steps(demo: Demo, tampered: str = "") -> dict[str, Step]:
 
 @pytest.mark.parametrize("name", EXITS)
 @pytest.mark.parametrize("wrong", ["exit_code", "status", "equivalent", "passed", "differences", "same_location"])
-def test_each_wrong_value_in_a_report_is_a_mismatch(demo: Demo, name: str, wrong: str) -> None:
+def test_demo_detects_each_wrong_value_in_a_report(demo: Demo, name: str, wrong: str) -> None:
     expected = _steps(demo)[name].expected
     report = json.loads(demo.report(name).read_bytes())
     exit_code = EXITS[name]
@@ -246,7 +246,7 @@ def _environment_without(missing: tuple[str, ...], directory: Path) -> Path:
     return directory / "bin" / "python"
 
 
-def test_directory_with_other_files_is_rejected_and_unchanged(tmp_path: Path) -> None:
+def test_demo_directory_with_other_files_is_rejected_and_unchanged(tmp_path: Path) -> None:
     kept = tmp_path / "staging" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("mine")
@@ -256,7 +256,7 @@ def test_directory_with_other_files_is_rejected_and_unchanged(tmp_path: Path) ->
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == [kept]
 
 
-def test_directory_with_a_question_mark_is_rejected(tmp_path: Path) -> None:
+def test_demo_directory_with_a_question_mark_in_its_path_is_rejected(tmp_path: Path) -> None:
     completed = run("demo", "--directory", "what?", cwd=tmp_path)
     assert completed.returncode == 2
     assert "has a ? or a # in its path" in completed.stderr
@@ -306,7 +306,9 @@ def _children(pid: int) -> list[psutil.Process]:
     raise AssertionError("the process ended without child processes")
 
 
-def test_shortest_command_that_runs_the_program_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_demo_prints_the_shortest_command_that_runs_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     script = Path(sys.executable).parent / "model-gate"
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", os.defpath)

@@ -97,7 +97,7 @@ _OPERATIONS: dict[str, Callable[[TrackingServerClient], object]] = {
 
 @pytest.mark.parametrize("operation", _OPERATIONS)
 @pytest.mark.parametrize("response", _RESPONSES)
-def test_error_message_describes_the_servers_error(
+def test_error_message_describes_the_error_response_of_the_server(
     faulty: FaultyServer, client: TrackingServerClient, response: str, operation: str
 ) -> None:
     fault, kind, text = _RESPONSES[response]
@@ -154,7 +154,7 @@ def large(tmp_path: Path) -> FaultyServer:
     return server
 
 
-def test_full_disk_is_a_storage_error(tmp_path: Path, large: FaultyServer) -> None:
+def test_download_to_a_full_disk_is_a_storage_error(tmp_path: Path, large: FaultyServer) -> None:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = 'mount -t tmpfs -o size=512k none "$0" && exec "$@"'
@@ -168,7 +168,7 @@ def test_full_disk_is_a_storage_error(tmp_path: Path, large: FaultyServer) -> No
     result.require_error("StorageError", "No space left on device", "Free some disk space")
 
 
-def test_file_size_limit_is_a_storage_error(tmp_path: Path, large: FaultyServer) -> None:
+def test_exceeded_file_size_limit_is_a_storage_error(tmp_path: Path, large: FaultyServer) -> None:
     with large as server:
         result = check(tmp_path, server.url, "Wine", "1", before=("prlimit", "--fsize=500000"))
     result.require_error("StorageError", "File too large", "ulimit -f")

@@ -27,14 +27,14 @@ def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_no_file_is_compared_after_the_first_difference_with_fail_fast(directory: Path) -> None:
+def test_option_fail_fast_stops_comparing_files_after_the_first_difference(directory: Path) -> None:
     comparison = diff(directory, "--fail-fast")["comparison"]
     assert (comparison["differences_count"], comparison["compared"], comparison["not_compared"]) == (1, 1, 5)
     assert comparison["equals"] is False
     assert comparison["equivalent"] is False
 
 
-def test_every_difference_is_reported_without_fail_fast(directory: Path) -> None:
+def test_every_difference_is_reported_without_the_option_fail_fast(directory: Path) -> None:
     comparison = diff(directory)["comparison"]
     assert (comparison["differences_count"], comparison["not_compared"]) == (6, 0)
 
@@ -53,13 +53,13 @@ def test_equivalent_file_does_not_stop_a_gate_that_requires_equivalence(director
     assert [difference["path"] for difference in report["comparison"]["differences"]] == ["part-3"]
 
 
-def test_equal_models_are_compared_completely(directory: Path) -> None:
+def test_option_fail_fast_does_not_stop_the_comparison_of_equal_models(directory: Path) -> None:
     done = commandline.run("diff", "left", "left", "--fail-fast", cwd=directory)
     report = read_report(directory / "model-gate-report.json", done.returncode)
     assert report["status"] == "equal"
 
 
-def test_few_files_are_fetched_after_the_first_difference_with_fail_fast(tmp_path: Path) -> None:
+def test_option_fail_fast_stops_fetching_files_soon_after_the_first_difference(tmp_path: Path) -> None:
     many = {f"part-{number:03}": b"x" * 1_000_000 for number in range(100)}
     with FaultyServer() as server:
         server.add("Wine", MODEL | many | {"large": b"x" * 2_000_000})

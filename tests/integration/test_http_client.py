@@ -59,7 +59,7 @@ def tls_server(tmp_path: Path) -> Iterator[tuple[FaultyServer, Path]]:
 
 
 @pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_SERVER_CERT_PATH"])
-def test_certificate_authority_of_mlflow_is_trusted(
+def test_certificate_authority_configured_for_mlflow_is_trusted(
     tmp_path: Path, tls_server: tuple[FaultyServer, Path], name: str
 ) -> None:
     server, authority = tls_server
@@ -106,7 +106,7 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_redirected_request_to_another_host_has_no_login(tmp_path: Path) -> None:
+def test_request_redirected_to_another_host_carries_no_login(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
@@ -131,7 +131,7 @@ def test_connection_that_the_server_closed_is_replaced(tmp_path: Path) -> None:
     assert all(is_direct(request) for request in file_requests(server))
 
 
-def test_unread_body_is_not_part_of_the_next_response(tmp_path: Path) -> None:
+def test_unread_response_body_is_not_part_of_the_next_response(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         # The client rejects the response by its head, so the body stays unread on the connection.
@@ -144,7 +144,7 @@ def listing_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_only_the_first_listing_of_a_location_is_requested_by_mlflow(tmp_path: Path) -> None:
+def test_first_listing_of_a_location_comes_from_mlflow_and_later_ones_do_not(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")

@@ -151,14 +151,14 @@ def require_correct(report: Json, left: Path, right: Path) -> None:
 
 @given(trees(), trees())
 @SOME
-def test_verdict_of_two_random_trees_is_correct(left: Tree, right: Tree) -> None:
+def test_verdict_of_two_random_directory_trees_is_correct(left: Tree, right: Tree) -> None:
     with directories_of(left, right) as (left_root, right_root):
         require_correct(diff_report(left_root, right_root), left_root, right_root)
 
 
 @given(edited())
 @SOME
-def test_verdict_of_a_random_tree_and_its_edited_copy_is_correct(pair: tuple[Tree, Tree]) -> None:
+def test_verdict_of_a_random_directory_tree_and_its_edited_copy_is_correct(pair: tuple[Tree, Tree]) -> None:
     before, after = pair
     with directories_of(before, after) as (left, right):
         report = diff_report(left, right)
@@ -168,7 +168,7 @@ def test_verdict_of_a_random_tree_and_its_edited_copy_is_correct(pair: tuple[Tre
 
 @given(edited())
 @SOME
-def test_download_directory_does_not_change_the_verdict(pair: tuple[Tree, Tree]) -> None:
+def test_option_download_directory_does_not_change_the_verdict(pair: tuple[Tree, Tree]) -> None:
     with directories_of(*pair) as (left, right):
         kept = left.parent / "kept"
         report = diff_report(left, right, kept)
@@ -199,7 +199,9 @@ def test_changed_file_with_the_same_size_and_time_is_different(tree: Tree, data:
 
 @given(edited(), st.integers(0, 2**33))
 @SOME
-def test_times_modes_and_empty_directories_do_not_change_the_verdict(pair: tuple[Tree, Tree], time: int) -> None:
+def test_file_times_permissions_and_empty_directories_do_not_change_the_verdict(
+    pair: tuple[Tree, Tree], time: int
+) -> None:
     with directories_of(*pair) as (left, right):
         before = diff_report(left, right)
         for file in right.rglob("*"):
@@ -223,7 +225,7 @@ def test_times_modes_and_empty_directories_do_not_change_the_verdict(pair: tuple
     ),
 )
 @SOME
-def test_verdict_of_trees_with_links_is_correct(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
+def test_verdict_of_directory_trees_with_links_is_correct(tree: Tree, links: list[tuple[bytes, list[bytes]]]) -> None:
     with directories_of(tree, tree) as (left, right):
         for path, target in links:
             link = left / os.fsdecode(path)
@@ -243,7 +245,7 @@ def test_verdict_of_trees_with_links_is_correct(tree: Tree, links: list[tuple[by
 
 @given(st.binary(max_size=400))
 @MANY
-def test_random_bytes_are_a_compare_file_or_a_config_error(content: bytes) -> None:
+def test_compare_file_of_random_bytes_is_accepted_or_a_config_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
@@ -289,7 +291,7 @@ VALUES = st.recursive(
 @example("tracking_server_1: &a {host: *a}\n")
 @example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
-def test_random_yaml_tokens_are_a_compare_file_or_a_config_error(text: str) -> None:
+def test_compare_file_of_random_yaml_tokens_is_accepted_or_a_config_error(text: str) -> None:
     _require_config_or_error(lambda: parse_config(text, "compare.yaml", {}))
 
 

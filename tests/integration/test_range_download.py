@@ -45,13 +45,13 @@ def test_ranges_cover_the_file_without_overlap(size: int) -> None:
         ("", False),
     ],
 )
-def test_content_range_must_match_the_requested_range(content_range: str, is_match: bool) -> None:
+def test_response_is_accepted_only_if_its_content_range_matches_the_request(content_range: str, is_match: bool) -> None:
     assert ByteRange(10, 20).header == "bytes=10-19"
     assert ByteRange(10, 20).matches({"Content-Range": content_range}, 100) is is_match
 
 
 @pytest.mark.parametrize("etag, expected", [('"a"', '"a"'), ('W/"a"', ""), ("", "")])
-def test_weak_etag_is_ignored(etag: str, expected: str) -> None:
+def test_only_a_strong_etag_identifies_a_file_version(etag: str, expected: str) -> None:
     assert strong_etag({"ETag": etag}) == expected
 
 
@@ -144,7 +144,7 @@ def test_file_replaced_between_two_ranges_is_downloaded_again(
     assert fetch(server, client, tmp_path) == changed
 
 
-def test_file_replaced_before_a_range_is_resumed_is_downloaded_completely_again(
+def test_file_replaced_during_an_interrupted_range_download_is_downloaded_again_completely(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     changed = bytes(byte ^ 255 for byte in LARGE)
@@ -213,7 +213,9 @@ def test_encoded_file_is_downloaded_and_decoded_by_mlflow(
     assert fetch(server, client, tmp_path, len(small)) == small
 
 
-def test_throttled_request_is_retried(server: FaultyServer, client: TrackingServerClient, tmp_path: Path) -> None:
+def test_throttled_range_request_is_repeated(
+    server: FaultyServer, client: TrackingServerClient, tmp_path: Path
+) -> None:
     throttled: list[str] = []
 
     def throttle(call: Call) -> None:
@@ -251,7 +253,7 @@ def test_changed_last_byte_of_a_large_file_is_a_difference(tmp_path: Path, serve
     assert check(tmp_path, server.url, "Large", "1").status == "equal"
 
 
-def test_server_that_ignores_if_range_causes_no_mix_of_two_files(
+def test_server_that_ignores_if_range_headers_does_not_mix_two_file_versions(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     changed = bytes(byte ^ 255 for byte in LARGE)

@@ -106,13 +106,13 @@ def _with_jq(directory: Path) -> Path:
     "printed",
     ["EQUAL\n", "models: equal\nDIFFERENT\n", "models: equal\nEQUAL\nReport: a\n", "models: equal \nEQUAL\n", ""],
 )
-def test_excerpt_does_not_match_another_output(printed: str) -> None:
+def test_readme_excerpt_does_not_match_the_output_of_another_command(printed: str) -> None:
     shown = "models: equal\nEQUAL\n"
     assert matched(shown, shown) == {}
     assert matched(shown, printed) is None
 
 
-def test_excerpt_matches_output_with_other_ids_and_sizes() -> None:
+def test_readme_excerpt_matches_output_that_has_other_ids_and_sizes() -> None:
     shown = "run 0ef27019, commit 170fb6fa: 3,001 bytes in version 1, sha256 27cd70be…\n…\nEQUAL\n"
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 1, sha256 bbbbbbbb0123…\na\nb\nEQUAL\n") == {
         "0ef27019": "aaaaaaaa",
@@ -121,7 +121,7 @@ def test_excerpt_matches_output_with_other_ids_and_sizes() -> None:
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 2, sha256 bbbbbbbb…\nEQUAL\n") is None
 
 
-def test_every_command_block_is_run() -> None:
+def test_every_command_block_on_the_pages_is_run() -> None:
     assert {block.language for block in README.blocks} == {*_RUN, *_SHOWN}
     assert README.text.count("```") == 2 * len(README.blocks)
     assert all(commands(block) for block in README.blocks if block.language in _RUN)
@@ -151,13 +151,13 @@ def test_readme_compare_file_is_valid(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", STEPS)
-def test_readme_step_sets_known_inputs(block: Block) -> None:
+def test_workflow_step_in_the_readme_sets_only_existing_inputs(block: Block) -> None:
     [step] = yaml.safe_load(block.text)
     inputs = yaml.safe_load((ROOT / "action.yml").read_text("utf-8"))["inputs"]
     assert step["with"].keys() <= inputs.keys()
 
 
-def test_modeline_names_the_compare_file_schema() -> None:
+def test_editor_comment_in_the_readme_refers_to_the_compare_file_schema() -> None:
     [schema] = re.findall(r"^# yaml-language-server: \$schema=(\S+)$", README.text, re.MULTILINE)
     assert json.loads((ROOT / schema).read_bytes())["title"] == "Model Gate compare file"
 
@@ -180,7 +180,7 @@ def test_readme_options_match_the_commands() -> None:
     assert _options("check", "compare", "diff") <= mentioned, _options("check", "compare", "diff") - mentioned
 
 
-def test_readme_extras_match_the_package() -> None:
+def test_package_extras_in_the_readme_match_the_package() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     listed = re.findall(r"^\| `(\w+)` \|", README.section("Install"), re.MULTILINE)
     assert listed == [extra for extra in project["optional-dependencies"] if extra != "dev"]
@@ -215,7 +215,7 @@ def test_report_page_lists_all_fields_and_errors() -> None:
     assert set(_names_in_table(page, "Errors")) == kinds
 
 
-def test_modules_named_on_pages_exist() -> None:
+def test_modules_that_the_pages_mention_exist() -> None:
     design = Page(ROOT / "docs" / "design.md")
     cells = re.findall(r"^\|([^|]+)\|", design.section("The pipeline"), re.MULTILINE)
     modules = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
@@ -228,7 +228,7 @@ def test_modules_named_on_pages_exist() -> None:
         assert path.is_dir() or path.with_suffix(".py").is_file(), name
 
 
-def test_design_lists_every_folder_and_module() -> None:
+def test_design_page_lists_every_folder_and_module() -> None:
     cells = re.findall(r"^\|([^|]+)\|", Page(ROOT / "docs" / "design.md").section("The pipeline"), re.MULTILINE)
     package = ROOT / "src" / "model_gate"
     present = {init.parent.name for init in package.glob("*/__init__.py")}

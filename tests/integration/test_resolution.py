@@ -43,7 +43,7 @@ def test_version_is_resolved_by_number_stage_or_alias(
     assert server.resolve("Wine", version_or_stage).version == number
 
 
-def test_latest_is_the_highest_version_number(server: TrackingServerClient, servers: Servers) -> None:
+def test_version_latest_resolves_to_the_highest_version_number(server: TrackingServerClient, servers: Servers) -> None:
     expected = "4" if server.host.address == servers.staging.url else "2"
     assert server.resolve("Wine", "latest").version == expected
     assert server.resolve("Wine", "LATEST").version == expected

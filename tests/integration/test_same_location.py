@@ -54,7 +54,7 @@ def make_host(directory: Path, database: Path, model: Mapping[str, bytes]) -> st
 
 @pytest.mark.parametrize("number", range(1, len(SOURCES) + 1))
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_relative_source_is_relative_to_its_own_database(
+def test_relative_model_source_is_resolved_against_the_directory_of_its_database(
     tmp_path: Path, database: Path, number: int, is_changed: bool
 ) -> None:
     left = make_host(tmp_path / "left", database, MODEL)
@@ -67,21 +67,21 @@ def test_relative_source_is_relative_to_its_own_database(
         assert result.report["run_model_comparison"][half]["path"] == str(tmp_path / name / "mlruns/model")
 
 
-def test_two_spellings_of_a_relative_source_are_one_location(tmp_path: Path, database: Path) -> None:
+def test_two_spellings_of_a_relative_model_source_are_one_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine", "1"), version(host, "Wine", "5"))
     assert result.status == "equal", result
     assert result.report["run_model_comparison"]["same_location"] is True
 
 
-def test_two_spellings_of_one_database_are_one_reader(tmp_path: Path, database: Path) -> None:
+def test_models_in_two_spellings_of_one_database_share_a_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine"), version("sqlite:///host/mlflow.db", "Wine"))
     assert result.status == "equal", result
     assert result.report["run_model_comparison"]["same_location"] is True
 
 
-def test_relative_source_in_a_file_store_is_relative_to_its_parent(tmp_path: Path) -> None:
+def test_relative_model_source_in_a_file_store_is_resolved_against_the_stores_parent(tmp_path: Path) -> None:
     make_model(tmp_path / "host" / "mlruns" / "model")
     versions: Tree = {
         "mlruns/models/Wine/meta.yaml": b"name: Wine\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n",
@@ -99,7 +99,7 @@ def test_relative_source_in_a_file_store_is_relative_to_its_parent(tmp_path: Pat
 
 
 @pytest.mark.parametrize("source", ["./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model"])
-def test_relative_source_of_an_http_server_is_an_error(tmp_path: Path, source: str) -> None:
+def test_relative_model_source_on_an_http_server_is_an_error(tmp_path: Path, source: str) -> None:
     make_model(tmp_path / "mlruns" / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = source
@@ -128,7 +128,7 @@ def test_local_path_with_a_null_byte_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "file:"])
-def test_local_path_on_two_loopback_servers_is_compared(tmp_path: Path, prefix: str) -> None:
+def test_models_with_one_local_path_on_two_loopback_servers_are_compared(tmp_path: Path, prefix: str) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as left, FaultyServer() as right:
         left.sources["Wine", "1"] = right.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
@@ -138,7 +138,7 @@ def test_local_path_on_two_loopback_servers_is_compared(tmp_path: Path, prefix: 
     assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
 
 
-def test_local_path_of_a_server_and_of_the_user_are_compared(tmp_path: Path) -> None:
+def test_model_at_a_servers_local_path_and_the_users_model_are_compared(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = str(tmp_path / "model")
@@ -148,7 +148,7 @@ def test_local_path_of_a_server_and_of_the_user_are_compared(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_two_logins_behind_one_address_are_compared(tmp_path: Path, is_changed: bool) -> None:
+def test_models_read_with_two_logins_at_one_address_are_compared(tmp_path: Path, is_changed: bool) -> None:
     def fetch(call: Call) -> None:
         is_bob = call.request.authorization != call.server.requests[0].authorization
         call.send(CHANGED["model.pkl"] if is_bob and is_changed else MODEL["model.pkl"])
@@ -163,7 +163,7 @@ def test_two_logins_behind_one_address_are_compared(tmp_path: Path, is_changed: 
         assert len(server.fetched) == 2 * len(MODEL)
 
 
-def test_two_addresses_of_one_server_are_compared(tmp_path: Path) -> None:
+def test_models_at_two_addresses_of_one_server_are_compared(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         other = server.url.replace("127.0.0.1", "localhost")
@@ -171,7 +171,7 @@ def test_two_addresses_of_one_server_are_compared(tmp_path: Path) -> None:
         require_compared(result, "equal")
 
 
-def test_version_compared_with_itself_is_one_location(tmp_path: Path) -> None:
+def test_version_compared_with_itself_is_at_one_location(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         result = compare(tmp_path, version(server.url, "Wine"), version(f"{server.url}/", "Wine"))

@@ -109,7 +109,7 @@ def test_invalid_input_is_reported_quickly(arguments: list[str], directory: Path
 
 
 @pytest.mark.parametrize("command", ["", "check", "compare", "diff"])
-def test_help_lists_options_and_shows_an_example(command: str, tmp_path: Path) -> None:
+def test_help_text_lists_options_and_shows_an_example(command: str, tmp_path: Path) -> None:
     completed = run(*filter(None, [command]), "--help", cwd=tmp_path, environment={"COLUMNS": "200"})
     assert completed.returncode == 0
     if command:
@@ -210,7 +210,7 @@ print(hasattr(mlflow.genai, "evaluate"), isinstance(mlflow.MlflowClient, type), 
         (["mlflow.store"], ["fastapi mlflow.genai numpy pandas", "True True True"]),
     ],
 )
-def test_worker_skips_unneeded_mlflow_modules(excluded: list[str], output: list[str], tmp_path: Path) -> None:
+def test_worker_imports_no_unneeded_mlflow_modules(excluded: list[str], output: list[str], tmp_path: Path) -> None:
     completed = _python("-I", "-c", WORKER_IMPORTS, *excluded, cwd=tmp_path)
     assert completed.returncode == 0, completed.stderr
     assert completed.stdout.splitlines() == ["model_gate.worker.startup open_session", *output]

@@ -60,7 +60,7 @@ def test_closed_or_full_streams_do_not_change_verdict_and_exit_code(redirection:
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "<&- >&- 2>&-"])
-def test_check_of_a_server_works_with_closed_streams(redirection: str, tmp_path: Path) -> None:
+def test_check_command_on_a_server_works_with_closed_streams(redirection: str, tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         options = ("--model", "Wine", "--version-or-stage", "1")
@@ -86,7 +86,7 @@ def test_closed_pipe_does_not_change_the_exit_code(models: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("check", "--help"), ("diff",)])
-def test_help_on_a_full_disk_prints_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
+def test_help_written_to_a_full_disk_prints_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
     with open("/dev/full", "wb") as full:
         process = subprocess.run(
             [BIN / "model-gate", *arguments],

@@ -44,7 +44,7 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["rm", "-rf", "--", directory], check=True)
 
 
-def test_pairs_of_the_zoo_have_distinct_names_and_every_verdict() -> None:
+def test_zoo_pairs_have_distinct_names_and_cover_every_verdict() -> None:
     assert len({pair.name for pair in PAIRS}) == len(PAIRS) >= 100
     for status in EXIT_CODES:
         assert len([pair for pair in PAIRS if pair.status == status]) >= 20, status
@@ -99,7 +99,7 @@ def test_equivalent_pair_passes_only_if_equivalent_is_required(name: str, direct
         assert (report["status"], report["passed"]) == ("different", is_enough), process.stdout
 
 
-def test_two_names_of_one_directory_are_one_location(directory: Path) -> None:
+def test_different_paths_to_one_directory_are_one_location(directory: Path) -> None:
     left, _ = PAIRS[0].make(directory)
     (directory / "name").symlink_to(left)
     for other in (left, directory / "name", Path(f"{left}/../left/"), Path(f"file://{left}")):
@@ -114,7 +114,7 @@ def test_empty_directory_compared_with_itself_is_an_error(directory: Path) -> No
     assert read_report(directory / "report.json", process.returncode)["status"] == "error"
 
 
-def test_directory_of_any_name_is_compared(directory: Path) -> None:
+def test_directory_with_an_unusual_name_is_compared(directory: Path) -> None:
     names = [b"-r", b"with blank", b"new\nline", b"not utf-8 \xff", b"a:", "modèle ✓".encode()]
     for name in names:
         path = directory / os.fsdecode(name)

@@ -49,7 +49,7 @@ def test_unexpected_exception_is_an_error_and_never_a_verdict(
     assert ("Traceback" in errors) is is_verbose
 
 
-def test_report_that_breaks_its_schema_is_not_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_report_that_violates_its_schema_is_not_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:
     def run_gate(request: Request, environment: Mapping[str, str], progress: Progress, *arguments: Any) -> Outcome:
         outcome = gate.run(request, environment, progress, *arguments)
         invalid = {

@@ -93,18 +93,22 @@ def run(script: str, *arguments: object, cwd: Path) -> subprocess.CompletedProce
 
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
-def test_signal_before_a_gate_is_deferred_until_the_gate_starts(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_received_before_a_gate_is_deferred_until_the_gate_starts(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     process = run(DEFERRED, int(number), cwd=tmp_path)
     assert process.stdout == f"continued\n{number.name} {EXIT_CODES[number]}\n", process.stderr
 
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
-def test_signal_while_a_resource_is_acquired_is_raised_afterwards(number: signal.Signals, tmp_path: Path) -> None:
+def test_signal_received_while_a_resource_is_acquired_is_raised_afterwards(
+    number: signal.Signals, tmp_path: Path
+) -> None:
     process = run(UNINTERRUPTED, int(number), cwd=tmp_path)
     assert process.stdout == f"acquired\n{number.name} {EXIT_CODES[number]}\n", process.stderr
 
 
-def test_signal_that_the_parent_process_ignores_stays_ignored(tmp_path: Path) -> None:
+def test_signal_that_the_parent_process_ignores_is_ignored_by_the_gate(tmp_path: Path) -> None:
     script = "import signal; signal.signal(signal.SIGHUP, signal.SIG_IGN)\n" + DEFERRED.replace("signal.SIGTERM", "0")
     process = run(script, int(signal.SIGHUP), cwd=tmp_path)
     assert process.stdout == "continued\nentered\n", process.stderr

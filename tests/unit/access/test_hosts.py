@@ -106,7 +106,7 @@ def test_user_info_is_decoded_and_removed_from_the_address() -> None:
         ("sqlite:///nothing.db", "cannot be read: No such file"),
     ],
 )
-def test_text_that_names_no_tracking_server_is_rejected(text: str, problem: str, tmp_path: Path) -> None:
+def test_host_that_is_no_tracking_server_is_rejected(text: str, problem: str, tmp_path: Path) -> None:
     with pytest.raises(InputError, match=problem) as caught:
         find_host(text, {"HOME": str(tmp_path)}, "--host")
     assert caught.value.message.startswith("--host")
@@ -166,19 +166,19 @@ def test_password_of_a_database_is_a_secret() -> None:
     assert SECRET not in repr(host)
 
 
-def test_directory_is_a_file_store(tmp_path: Path) -> None:
+def test_host_that_is_a_directory_is_a_file_store(tmp_path: Path) -> None:
     host = find_host(str(tmp_path), {})
     assert (host.kind, host.address, host.is_local) == (HostKind.FILES, tmp_path.resolve().as_uri(), True)
     assert find_host(tmp_path.as_uri(), {}) == host
 
 
 @pytest.mark.parametrize("text", ["http://localhost:5000", "http://127.0.0.1", "http://[::1]:1"])
-def test_loopback_server_is_local(text: str) -> None:
+def test_loopback_server_is_treated_as_local(text: str) -> None:
     assert parse_host(text).is_local
 
 
 @pytest.mark.parametrize("text", ["http://example.com", "http://localhost.example.com", "http://127.0.0.1.example.com"])
-def test_server_with_another_name_is_not_local(text: str) -> None:
+def test_server_whose_name_only_contains_a_loopback_name_is_not_local(text: str) -> None:
     assert not parse_host(text).is_local
 
 
@@ -228,7 +228,7 @@ def test_user_info_overrides_credentials_in_environment(tmp_path: Path) -> None:
     assert "MLFLOW_TRACKING_TOKEN" not in variables
 
 
-def test_default_servers_user_info_is_used_for_its_address_without_user_info(tmp_path: Path) -> None:
+def test_login_in_the_default_server_url_applies_to_the_same_url_without_login(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
 
@@ -241,7 +241,7 @@ def test_worker_gets_credentials_of_object_stores(tmp_path: Path) -> None:
     assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
 
 
-def test_user_settings_override_the_default_request_timeout(tmp_path: Path) -> None:
+def test_request_timeout_set_by_the_user_overrides_the_default(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path)
     assert (variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")
     assert (
@@ -250,7 +250,7 @@ def test_user_settings_override_the_default_request_timeout(tmp_path: Path) -> N
     )
 
 
-def test_secrets_in_environment_variables_are_found() -> None:
+def test_secrets_in_environment_variables_are_detected() -> None:
     secrets = secrets_of(
         CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://bob:an0ther@example.com", "AWS_SECRET_ACCESS_KEY": "k"}
     )
@@ -259,7 +259,7 @@ def test_secrets_in_environment_variables_are_found() -> None:
 
 
 @pytest.mark.parametrize("password", ["pw", "p/w", "p@w", "p?w#", "1/2", "p w"])
-def test_password_is_found_in_the_text_of_a_host(password: str) -> None:
+def test_password_in_the_text_of_a_host_is_detected(password: str) -> None:
     assert password in secrets_in(f"https://ann:{password}@example.com")
     assert secrets_in("https://example.com") == ()
 
@@ -281,7 +281,7 @@ MALFORMED = [
 
 
 @pytest.mark.parametrize("text", MALFORMED)
-def test_password_of_a_malformed_host_is_known_and_not_repeated(text: str) -> None:
+def test_password_of_a_malformed_host_is_masked_and_absent_from_the_error(text: str) -> None:
     assert any("s3cret-pw" in secret for secret in secrets_in(text))
     with pytest.raises(InputError) as caught:
         find_host(text, {})
@@ -289,7 +289,7 @@ def test_password_of_a_malformed_host_is_known_and_not_repeated(text: str) -> No
 
 
 @pytest.mark.parametrize("text", ["models:/Wine@champion", "models://prod@databricks/Wine/1", "databricks://prod", "h"])
-def test_names_with_an_at_sign_are_no_credentials(text: str) -> None:
+def test_host_without_a_password_contains_no_secret_despite_an_at_sign(text: str) -> None:
     assert secrets_in(text) == ()
 
 

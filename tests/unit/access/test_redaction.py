@@ -27,7 +27,7 @@ def forms(secret: str) -> list[str]:
 
 
 @pytest.mark.parametrize("secret", SECRETS)
-def test_secret_is_masked_in_every_encoding(secret: str) -> None:
+def test_secret_is_masked_in_each_of_its_encodings(secret: str) -> None:
     redactor = Redactor([secret])
     for form in forms(secret):
         assert redactor.text(f"before{form}after") == f"before{MASK}after"
@@ -67,7 +67,7 @@ def test_text_without_secrets_is_unchanged(text: str) -> None:
     assert Redactor().text(text) == text
 
 
-def test_texts_in_data_are_masked_and_keys_and_numbers_stay() -> None:
+def test_masking_of_report_data_changes_strings_but_not_keys_or_numbers() -> None:
     data = {"passphrase": ["passphrase", {"x": "a passphrase"}, 1, None, True], "y": ("passphrase",)}
     masked = {"passphrase": [MASK, {"x": f"a {MASK}"}, 1, None, True], "y": [MASK]}
     assert Redactor(["passphrase"]).data(data) == masked
@@ -77,12 +77,12 @@ def test_texts_in_data_are_masked_and_keys_and_numbers_stay() -> None:
 @pytest.mark.parametrize(
     "text", ["latest-large.txt", "tests/la/x1.py", "a.test.b", "/srv/test/1/s", "pws", "sha256-1-la-s", "test/la"]
 )
-def test_short_secret_inside_a_word_or_path_stays(secret: str, text: str) -> None:
+def test_short_secret_inside_a_word_or_path_is_not_masked(secret: str, text: str) -> None:
     assert Redactor([secret]).text(text) == text
 
 
 @pytest.mark.parametrize("text", ["password {}", "'{}'", "({})", "{}.", "user:{},", "{}", 'a="{}"'])
-def test_short_secret_that_is_a_word_is_masked(text: str) -> None:
+def test_short_secret_that_is_a_whole_word_is_masked(text: str) -> None:
     assert Redactor(["pw"]).text(text.format("pw")) == text.format(MASK)
 
 
@@ -101,16 +101,16 @@ def test_short_secret_does_not_change_paths_and_verdicts_of_a_report() -> None:
         ("https://b/x?design=1&tokens=2", "https://b/x?design=1&tokens=***"),
     ],
 )
-def test_credential_in_a_query_is_masked(text: str, masked: str) -> None:
+def test_credential_in_a_url_query_is_masked(text: str, masked: str) -> None:
     assert Redactor().text(text) == masked
 
 
 @pytest.mark.parametrize("word", ["equal", "error", "content", "file", "directory", "identical", "check", "diff", "a1"])
-def test_password_equal_to_a_fixed_value_does_not_change_the_report(word: str) -> None:
+def test_password_that_equals_a_fixed_report_value_does_not_change_the_report(word: str) -> None:
     data = {"status": "equal", "kind": "content", "left_type": "file", "right_type": "directory", "hash": "a1" * 32}
     data |= {"command": "check", "require": "identical", "type": "error"}
     assert Redactor([word]).data(data) == data
 
 
-def test_empty_secret_masks_nothing() -> None:
+def test_empty_secret_does_not_change_the_text() -> None:
     assert Redactor(["", ""]).text("text") == "text"

@@ -178,7 +178,7 @@ def test_rewritten_files_come_after_all_other_differences(tmp_path: Path) -> Non
     assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
 
 
-def test_label_of_a_rewritten_file_says_nothing_about_the_model(tmp_path: Path) -> None:
+def test_section_of_a_rewritten_mlmodel_says_that_the_model_is_unaffected(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
     shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
@@ -187,7 +187,7 @@ def test_label_of_a_rewritten_file_says_nothing_about_the_model(tmp_path: Path) 
     assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
 
 
-def test_rewritten_fields_of_a_changed_file_have_a_separate_section(tmp_path: Path) -> None:
+def test_rewritten_fields_of_a_changed_file_are_in_a_separate_section(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
     outer, nested = section(markdown, "<code>MLmodel</code>"), section(markdown, "What is rewritten anyway: <code>run")
     assert "run_id | 1 | 2" in nested
@@ -195,7 +195,7 @@ def test_rewritten_fields_of_a_changed_file_have_a_separate_section(tmp_path: Pa
     assert "mlflow_version" not in nested
 
 
-def test_file_that_only_one_model_has_gets_no_collapsible_section() -> None:
+def test_file_without_a_counterpart_file_gets_no_collapsible_section() -> None:
     markdown = summary_of(
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
@@ -205,7 +205,7 @@ def test_file_that_only_one_model_has_gets_no_collapsible_section() -> None:
     assert "<details><summary><code>" not in markdown
 
 
-def test_number_of_omitted_fields_is_shown(tmp_path: Path) -> None:
+def test_summary_shows_the_number_of_omitted_fields(tmp_path: Path) -> None:
     left, right = ("".join(f"p{number}=={version}\n" for number in range(30)).encode() for version in (1, 2))
     shown = section(
         summary_of(real_difference(tmp_path, "requirements.txt", left, right)), "<code>requirements.txt</code>"

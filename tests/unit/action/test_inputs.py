@@ -48,13 +48,13 @@ def documented(heading: str) -> list[str]:
     return re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
 
 
-def test_manifest_code_and_documentation_have_the_same_inputs() -> None:
+def test_action_manifest_code_and_documentation_list_the_same_inputs() -> None:
     names = [item.name for item in INPUTS]
     assert list(manifest()["inputs"]) == names
     assert documented("Inputs") == names
 
 
-def test_manifest_code_and_documentation_have_the_same_outputs() -> None:
+def test_action_manifest_code_and_documentation_list_the_same_outputs() -> None:
     assert list(manifest()["outputs"]) == list(OUTPUTS)
     assert documented("Outputs") == list(OUTPUTS)
 
@@ -69,7 +69,7 @@ def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
-def test_manifest_and_code_have_the_same_defaults() -> None:
+def test_action_manifest_and_code_have_the_same_default_values() -> None:
     defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
     named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})
     unset = inputs()
@@ -89,7 +89,7 @@ def test_white_space_around_inputs_of_a_check_is_removed() -> None:
 
 
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])
-def test_boolean_input_accepts_three_spellings(value: str) -> None:
+def test_boolean_input_accepts_three_spellings_of_true(value: str) -> None:
     request = inputs(config=CONFIG, compare_run_models=value, compare_reg_models="False").request()
     assert isinstance(request, CompareRequest)
     assert (request.compare_run_models, request.compare_reg_models) == (True, False)
@@ -102,12 +102,12 @@ def test_invalid_boolean_is_an_error_that_names_the_input(name: str, value: str)
         inputs(config=CONFIG, **{name: value}).request()
 
 
-def test_invalid_value_of_fail_on_difference_counts_as_true() -> None:
+def test_invalid_value_of_the_input_fail_on_difference_means_true() -> None:
     assert inputs(fail_on_difference="nope").fails_on_difference
     assert not inputs(fail_on_difference="false").fails_on_difference
 
 
-def test_config_file_and_inline_config_give_equal_requests(workspace: Path) -> None:
+def test_config_file_and_equal_inline_config_give_equal_requests(workspace: Path) -> None:
     (workspace / "promotion.yaml").write_text(CONFIG)
     from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
     inline = inputs(config=CONFIG, require="equivalent").request()
@@ -153,7 +153,7 @@ def test_unknown_input_is_an_error_that_suggests_the_similar_one() -> None:
     assert "version-or-stage" in caught.value.remedy
 
 
-def test_inputs_of_the_runner_are_accepted() -> None:
+def test_inputs_that_the_runner_adds_are_accepted() -> None:
     assert isinstance(inputs(config=CONFIG, args="action", entrypoint="x").request(), CompareRequest)
 
 
@@ -189,7 +189,7 @@ def test_path_in_the_temporary_directory_of_the_runner_is_accepted(tmp_path_fact
         ("a--host and mlflow server --serve-artifacts", "a--host and mlflow server --serve-artifacts"),
     ],
 )
-def test_options_in_messages_are_replaced_by_input_names(text: str, expected: str) -> None:
+def test_command_line_options_in_messages_become_names_of_action_inputs(text: str, expected: str) -> None:
     assert with_input_names(text) == expected
 
 
@@ -208,12 +208,12 @@ anything = four
 """
 
 
-def test_every_line_of_a_secret_field_is_a_secret() -> None:
+def test_every_line_of_a_multi_line_profile_secret_is_masked() -> None:
     assert secrets_in(PROFILES) == ("dapi-one", "two=2", "and more", "three", "four")
     require_profiles(PROFILES)
 
 
-def test_every_line_of_profiles_that_cannot_be_parsed_is_a_secret() -> None:
+def test_every_line_of_unparsable_profiles_is_masked() -> None:
     assert secrets_in("dapi-just-a-token\nand another") == ("dapi-just-a-token", "and another")
 
 

@@ -42,20 +42,20 @@ def is_command(line: str) -> bool:
 
 @given(st.text())
 @pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}"])
-def test_log_text_is_never_a_workflow_command(around: str, text: str) -> None:
+def test_text_in_the_log_never_becomes_a_workflow_command(around: str, text: str) -> None:
     log = log_text(around.format(text, text))
     assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", log) if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_file_name_in_the_log_is_not_a_workflow_command(text: str) -> None:
+def test_hostile_file_name_in_the_log_does_not_become_a_workflow_command(text: str) -> None:
     outcome = compare(comparison(explained(text, text)), comparison(), name=text)
     log = log_text(verdict_text(outcome, None))
     assert [line for line in log.splitlines() if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_hostile_annotation_is_one_command_with_only_title_and_file(text: str) -> None:
+def test_annotation_of_hostile_text_sets_only_title_and_file(text: str) -> None:
     outcome = check(comparison(difference(text)), name=text)
     for annotation in annotations_for(outcome, config_file=text, fails_on_difference=True):
         command = annotation.command(REDACTOR)
@@ -177,7 +177,7 @@ def test_summary_starts_with_the_verdict(outcome: Outcome, headline: str) -> Non
     assert summary(outcome, "report.json", REDACTOR).startswith(headline)
 
 
-def test_rewritten_files_are_last_in_summary_and_annotation() -> None:
+def test_rewritten_files_come_last_in_the_summary_and_the_annotation() -> None:
     result = comparison(difference("MLmodel", rewrite_reason="only run_id differ"), difference("model.pkl"))
     markdown = summary(check(result), "report.json", REDACTOR)
     assert markdown.index("<code>model.pkl</code>") < markdown.index("<code>MLmodel</code>")
@@ -185,7 +185,7 @@ def test_rewritten_files_are_last_in_summary_and_annotation() -> None:
     assert "differ: model.pkl: content differs" in annotation.message
 
 
-def test_summary_lists_ignored_paths_and_different_ones_first() -> None:
+def test_summary_lists_different_ignored_paths_before_equal_ignored_paths() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
     markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
     assert "### Ignored" in markdown
@@ -215,7 +215,7 @@ def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> N
     assert warning.level == "warning"
 
 
-def test_outputs_match_the_verdict() -> None:
+def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
     assert outputs_of(different, "r.json") == {
         "status": "different",
@@ -234,7 +234,7 @@ def test_outputs_match_the_verdict() -> None:
 
 
 @given(st.text(), st.integers(1, 50))
-def test_truncated_text_keeps_both_ends(text: str, max_length: int) -> None:
+def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max_length: int) -> None:
     shortened = truncate_middle(text, max_length)
     assert len(shortened) <= max_length
     assert shortened == text or (shortened[0] in {text[0], "…"} and shortened[-1] in {text[-1], "…"})

@@ -127,7 +127,9 @@ def compare(
         (2000, 4096, 64 * 2 * 4096),
     ],
 )
-def test_disk_use_stays_below_the_limit_for_the_largest_pair(tmp_path: Path, count: int, size: int, bound: int) -> None:
+def test_disk_use_never_exceeds_the_limit_for_the_largest_pair(
+    tmp_path: Path, count: int, size: int, bound: int
+) -> None:
     ran = compare(tmp_path, {f"{number:04}": size for number in range(count)})
     assert len(ran.files) == count
     assert all(file.difference is None and file.is_compared for file in ran.files)
@@ -148,7 +150,7 @@ def test_largest_files_are_fetched_first(tmp_path: Path) -> None:
     assert ran.left.requested == ["large", "middle", "small"]
 
 
-def test_no_file_is_fetched_after_the_verdict_is_settled(tmp_path: Path) -> None:
+def test_no_file_is_fetched_after_the_verdict_is_final(tmp_path: Path) -> None:
     sizes = {f"{number:04}": 500 * MIB for number in range(300)}
     ran = compare(tmp_path, sizes, is_enough=lambda file: file.pair.path == "0000")
     assert len(ran.files) == 300
@@ -157,7 +159,7 @@ def test_no_file_is_fetched_after_the_verdict_is_settled(tmp_path: Path) -> None
     assert not not_compared & set(ran.left.requested)
 
 
-def test_all_files_are_compared_if_no_difference_settles_the_verdict(tmp_path: Path) -> None:
+def test_all_files_are_compared_if_no_difference_makes_the_verdict_final(tmp_path: Path) -> None:
     ran = compare(tmp_path, {f"{number:04}": 500 * MIB for number in range(30)}, changed="0000")
     assert all(file.is_compared for file in ran.files)
 

@@ -85,7 +85,7 @@ def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -
     assert open_descriptors() == before
 
 
-def test_old_result_in_the_cache_of_filecmp_is_ignored(tmp_path: Path) -> None:
+def test_outdated_result_in_the_filecmp_cache_is_ignored(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
@@ -122,7 +122,7 @@ LARGER = b"x" * 20_000
         ([], []),
     ],
 )
-def test_only_equal_pairs_of_a_batch_have_a_digest(
+def test_unequal_pairs_of_a_batch_have_no_digest(
     contents: list[tuple[bytes, bytes, int]], are_equal: list[bool], tmp_path: Path
 ) -> None:
     pairs = pairs_of(tmp_path, *contents)
@@ -133,7 +133,7 @@ def test_only_equal_pairs_of_a_batch_have_a_digest(
     assert [digest is not None for digest in digests] == are_equal
 
 
-def test_none_in_place_of_a_pair_has_no_digest(tmp_path: Path) -> None:
+def test_missing_pair_in_a_batch_gets_no_digest(tmp_path: Path) -> None:
     first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     digests = digests_if_equal([None, first, None, second])
     assert [digest is not None for digest in digests] == [False, True, False, True]
@@ -220,14 +220,14 @@ def test_digests_do_not_depend_on_the_number_of_processes(trees: Path) -> None:
 
 
 @pytest.mark.parametrize("position", [1, BATCH - 1, BATCH + 1, 2 * BATCH + 2, 1500, MANY - 1])
-def test_changed_file_is_found_at_any_position(trees: Path, position: int) -> None:
+def test_changed_file_is_found_at_any_position_in_the_list(trees: Path, position: int) -> None:
     pairs = pairs_in(trees)
     with changed(pairs[position]):
         digests = digests_of(pairs, 2)
     assert unequal(digests) == [position]
 
 
-def test_none_in_place_of_a_pair_does_not_end_the_process(trees: Path) -> None:
+def test_missing_pair_in_a_batch_does_not_end_the_process(trees: Path) -> None:
     def refuse(left: str, right: str, size: int) -> str | None:
         raise AssertionError(f"{left} was compared in this process")
 
@@ -235,7 +235,7 @@ def test_none_in_place_of_a_pair_does_not_end_the_process(trees: Path) -> None:
     assert [digest is None for digest in digests_of(pairs, 2, compare=refuse)] == [pair is None for pair in pairs]
 
 
-def test_digests_are_correct_if_indexes_are_skipped(trees: Path) -> None:
+def test_digests_of_some_pairs_are_correct_if_other_pairs_are_skipped(trees: Path) -> None:
     pairs = pairs_in(trees)
     numbers = [0, 5, BATCH, 3 * BATCH + 1, 12 * BATCH, MANY - 1]
     with SmallFileComparer(pairs, 2) as comparer:
@@ -276,7 +276,7 @@ def faulty_program(response: str) -> list[str]:
 
 
 @pytest.mark.parametrize("response", RESPONSES.values(), ids=list(RESPONSES))
-def test_malformed_response_is_rejected(trees: Path, response: str) -> None:
+def test_malformed_response_of_a_comparison_process_is_rejected(trees: Path, response: str) -> None:
     pairs = pairs_in(trees)[: 5 * BATCH]
     with changed(pairs[333]):
         digests = digests_of(pairs, 2, faulty_program(response))
@@ -284,7 +284,7 @@ def test_malformed_response_is_rejected(trees: Path, response: str) -> None:
     assert unequal(digests) == [333]
 
 
-def test_well_formed_response_with_wrong_digests_is_accepted(trees: Path) -> None:
+def test_well_formed_response_is_accepted_even_if_its_digests_are_wrong(trees: Path) -> None:
     # This proves that the test of malformed responses would fail if responses were not checked.
     program = faulty_program("print(json.dumps([number, digests]))")
     assert set(digests_of(pairs_in(trees), 2, program)) == {"0" * 64}
@@ -295,7 +295,7 @@ def children() -> list[psutil.Process]:
 
 
 @pytest.mark.parametrize("victims", [1, 2])
-def test_killed_process_does_not_change_the_digests(trees: Path, victims: int) -> None:
+def test_killed_comparison_process_does_not_change_the_digests(trees: Path, victims: int) -> None:
     pairs = pairs_in(trees)
     with changed(pairs[2000]), SmallFileComparer(pairs, 2) as comparer:
         digests = [comparer.digest(number) for number in range(2 * BATCH)]
@@ -308,7 +308,7 @@ def test_killed_process_does_not_change_the_digests(trees: Path, victims: int) -
     assert expected[2000] is None
 
 
-def test_exit_of_the_comparer_ends_its_processes(trees: Path) -> None:
+def test_comparer_ends_its_processes_on_exit(trees: Path) -> None:
     pairs = pairs_in(trees)
     with SmallFileComparer(pairs, 3) as comparer:
         assert comparer.digest(0)
@@ -325,7 +325,9 @@ def test_all_pairs_are_compared_if_no_process_can_be_started(trees: Path) -> Non
     assert None not in digests_of(pairs_in(trees), 2, [str(trees / "missing")])
 
 
-def test_process_count_depends_on_pairs_processors_and_encoding(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_process_count_depends_on_pair_count_processor_count_and_filename_encoding(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     pair = ("left", "right", 1)
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert process_count([pair] * 100_000) == 2
@@ -393,7 +395,7 @@ def test_file_whose_size_has_changed_is_an_error(
         file.write_bytes(content)
 
 
-def test_no_file_is_compared_after_the_verdict_is_settled(trees: Path, fixed_comparer: ComparerFactory) -> None:
+def test_no_file_is_compared_after_the_verdict_is_final(trees: Path, fixed_comparer: ComparerFactory) -> None:
     files = compare_trees(trees, fixed_comparer, settled_by="01504")
     order = sorted(files, key=lambda path: (-(files[path].pair.left_size or 0), os.fsencode(path)))
     last = order.index("01504")
@@ -499,7 +501,7 @@ def test_comparison_process_receives_no_credential(trees: Path, tmp_path: Path) 
         assert not any("secret" in str(process.environ()) for process in suspended)
 
 
-def test_comparison_process_has_its_own_session(trees: Path, tmp_path: Path) -> None:
+def test_comparison_process_has_its_own_process_session(trees: Path, tmp_path: Path) -> None:
     with paused_diff(trees, tmp_path) as (_, suspended):
         assert [os.getsid(process.pid) for process in suspended] == [process.pid for process in suspended]
 

@@ -43,19 +43,19 @@ from tests.support.logged_models import LoggedModels
         ("a\\b", ["a\\b"], ["ab"]),
     ],
 )
-def test_glob_matches_whole_paths(pattern: str, paths: list[str], others: list[str]) -> None:
+def test_ignore_glob_must_match_a_whole_path(pattern: str, paths: list[str], others: list[str]) -> None:
     ignore = checked_ignore([pattern])
     assert [path for path in (*paths, *others) if ignore.pattern_for(path)] == paths
 
 
 @pytest.mark.parametrize("pattern", ["", "/a", "../a", "a/../b", "a/", "./a", "a//b"])
-def test_glob_outside_the_model_is_rejected(pattern: str) -> None:
+def test_ignore_glob_for_paths_outside_the_model_is_rejected(pattern: str) -> None:
     with pytest.raises(InputError, match="is not a path inside"):
         checked_ignore([pattern])
 
 
 @pytest.mark.parametrize("pattern", ["MLmodel", "*", "**", "ML*", "**/MLmodel", "[A-Z]Lmodel"])
-def test_glob_that_matches_mlmodel_is_rejected(pattern: str) -> None:
+def test_ignore_glob_that_matches_the_mlmodel_file_is_rejected(pattern: str) -> None:
     with pytest.raises(InputError, match="would ignore MLmodel"):
         checked_ignore([pattern])
 
@@ -90,7 +90,7 @@ def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_
         return compare_models([SelectedPair(models[0], models[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
-def test_difference_that_no_glob_matches_changes_the_verdict(tmp_path: Path) -> None:
+def test_difference_that_matches_no_ignore_glob_makes_the_models_different(tmp_path: Path) -> None:
     comparison = compare(tmp_path, {"README.md": "written", "model.bin": "WEIGHTS"}, ["*.md"])
     assert (comparison.equals, comparison.equivalent) == (False, False)
     assert [difference.path for difference in comparison.differences] == ["model.bin"]
@@ -122,7 +122,7 @@ NESTED = {"MLmodel": 1, "train.log/a.log": 1, "train.log/b/evil.py": 1}
     ],
 )
 @pytest.mark.parametrize("is_reversed", [False, True])
-def test_directory_in_place_of_an_ignored_file_decides_unless_all_its_files_are_ignored(
+def test_directory_replacing_an_ignored_file_is_a_difference_if_it_has_unignored_files(
     file: dict[str, int], directory: dict[str, int], ignore: list[str], is_reversed: bool
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
@@ -142,7 +142,7 @@ def test_directory_in_place_of_an_ignored_file_decides_unless_all_its_files_are_
     ],
 )
 @pytest.mark.parametrize("is_reversed", [False, True])
-def test_directory_in_place_of_a_file_does_not_decide_if_all_their_files_are_ignored(
+def test_directory_replacing_a_file_is_no_difference_if_all_files_are_ignored(
     file: dict[str, int], directory: dict[str, int], ignore: list[str], is_reversed: bool
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
@@ -153,7 +153,7 @@ def test_directory_in_place_of_a_file_does_not_decide_if_all_their_files_are_ign
 
 @pytest.mark.parametrize("is_reversed", [False, True])
 @pytest.mark.parametrize("ignore", [["*.log"], ["*.log", "data/x"], ["data/**"], ["data/**", "*.bin"]])
-def test_directory_in_place_of_an_ignored_native_model_decides(ignore: list[str], is_reversed: bool) -> None:
+def test_directory_replacing_an_ignored_native_model_is_a_difference(ignore: list[str], is_reversed: bool) -> None:
     models = [(Listing({"MLmodel": 1, "model.log": 1}), "model.log"), (Listing({"MLmodel": 1, "data/y": 1}), "data")]
     (left, left_native), (right, right_native) = reversed(models) if is_reversed else models
     pairing = pair_files(left, right, left_native, right_native).ignoring(checked_ignore(ignore))
@@ -162,12 +162,14 @@ def test_directory_in_place_of_an_ignored_native_model_decides(ignore: list[str]
 
 
 @pytest.mark.parametrize("ignore, decides", [(["*.log"], True), (["*.bin"], True), (["*.bin", "*.log"], False)])
-def test_native_models_of_different_names_are_ignored_only_together(ignore: list[str], decides: bool) -> None:
+def test_native_models_with_different_names_are_ignored_only_if_both_names_match(
+    ignore: list[str], decides: bool
+) -> None:
     left, right = Listing({"MLmodel": 1, "model.log": 1}), Listing({"MLmodel": 1, "model.bin": 1})
     assert pair_files(left, right, "model.log", "model.bin").ignoring(checked_ignore(ignore)).decides is decides
 
 
-def test_file_below_a_directory_in_place_of_an_ignored_file_makes_the_models_different(tmp_path: Path) -> None:
+def test_unignored_file_in_a_directory_replacing_an_ignored_file_is_a_difference(tmp_path: Path) -> None:
     for name, path in (("left", "train.log"), ("right", "train.log/evil.py")):
         (tmp_path / name / path).parent.mkdir(parents=True)
         (tmp_path / name / path).write_text("x")
@@ -184,12 +186,12 @@ def test_file_below_a_directory_in_place_of_an_ignored_file_makes_the_models_dif
     assert comparison.ignored == ()
 
 
-def test_glob_that_matches_the_whole_native_model_is_an_error(tmp_path: Path) -> None:
+def test_ignoring_the_whole_native_model_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="there is nothing to compare"):
         compare(tmp_path, {}, ["*.bin"], native_model="model.bin")
 
 
-def test_ignored_paths_outside_the_native_model_are_listed(tmp_path: Path) -> None:
+def test_ignored_paths_outside_the_native_model_are_listed_as_ignored(tmp_path: Path) -> None:
     comparison = compare(tmp_path, {"README.md": "written"}, ["*.md"], native_model="model.bin")
     assert comparison.rest is not None
     assert (comparison.equals, comparison.rest.equals, comparison.rest.differences) == (True, True, ())

@@ -29,12 +29,12 @@ LOCAL = Location("file:./model", "server 1", local_path=Path("/srv/model"))
         (LOCAL, Location("/srv/model", "server 1")),
     ],
 )
-def test_locations_with_another_reader_or_uri_have_different_keys(left: Location, right: Location) -> None:
+def test_locations_that_differ_in_reader_or_uri_have_different_keys(left: Location, right: Location) -> None:
     assert left.key != right.key
 
 
 @pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
-def test_one_uri_of_one_reader_has_one_key(left: Location, right: Location) -> None:
+def test_locations_with_the_same_reader_and_uri_have_the_same_key(left: Location, right: Location) -> None:
     assert left.key == right.key
 
 
@@ -61,7 +61,7 @@ def with_login(host: Host, registry: RegistryKind | None = None, **fields: str) 
         (WORKSPACE, with_login(WORKSPACE, token="b")),
     ],
 )
-def test_another_server_or_login_is_another_reader(left: Host, right: Host) -> None:
+def test_hosts_with_different_servers_or_logins_have_different_readers(left: Host, right: Host) -> None:
     assert left.reader != right.reader
 
 
@@ -77,7 +77,7 @@ def test_another_server_or_login_is_another_reader(left: Host, right: Host) -> N
         (WORKSPACE, replace(with_login(WORKSPACE, RegistryKind.WORKSPACE), address="databricks-uc://test")),
     ],
 )
-def test_spellings_of_one_server_and_login_are_one_reader(left: Host, right: Host) -> None:
+def test_two_spellings_of_a_host_with_one_login_have_one_reader(left: Host, right: Host) -> None:
     assert left.reader == right.reader
 
 
@@ -97,7 +97,7 @@ def test_spellings_of_one_server_and_login_are_one_reader(left: Host, right: Hos
         ("s3://bucket/model", ""),
     ],
 )
-def test_machine_of_a_file_uri_is_found(uri: str, machine: str) -> None:
+def test_file_uri_of_another_machine_gives_the_machine_name(uri: str, machine: str) -> None:
     assert other_machine(uri) == machine
 
 
@@ -105,5 +105,5 @@ def test_machine_of_a_file_uri_is_found(uri: str, machine: str) -> None:
     "uri",
     ["/srv/model", "srv/a%20b", "./a", "file:///srv/a%20b", "file:/srv/a", "file:a?b", "file:///a#b", "file://./a"],
 )
-def test_path_of_a_uri_is_the_path_that_mlflow_reads(uri: str) -> None:
+def test_local_path_of_a_uri_equals_the_path_that_mlflow_reads(uri: str) -> None:
     assert path_in_uri(uri) == local_file_uri_to_path(uri)  # type: ignore[no-untyped-call]  # MLflow has no types here

@@ -61,14 +61,14 @@ def test_every_file_of_either_model_is_in_exactly_one_pair() -> None:
         ({"a": 1, "code/MLmodel": 1}, {"a": 1, "code/MLmodel": 2}, True),
     ],
 )
-def test_listings_prove_a_difference_unless_mlflow_may_rewrite_the_file(
+def test_different_listings_prove_a_difference_unless_mlflow_may_rewrite_the_file(
     left: dict[str, int], right: dict[str, int], is_decided: bool
 ) -> None:
     assert pair_files(Listing(left), Listing(right)).is_decided is is_decided
     assert pair_files(Listing(right), Listing(left)).is_decided is is_decided
 
 
-def test_native_files_with_different_names_are_one_pair(tmp_path: Path) -> None:
+def test_native_model_files_with_different_names_form_one_pair(tmp_path: Path) -> None:
     left, right = make_models(
         tmp_path, {"model.pkl": b"1", "conda.yaml": b"a"}, {"deep/wine.pkl": b"1", "conda.yaml": b"a"}
     )
@@ -203,7 +203,7 @@ def test_native_models_of_different_formats_are_never_equivalent(
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])
-def test_native_mlmodel_and_another_file_are_never_equivalent(is_swapped: bool, tmp_path: Path) -> None:
+def test_mlmodel_and_another_file_as_native_models_are_never_equivalent(is_swapped: bool, tmp_path: Path) -> None:
     left, right = make_models(tmp_path, {}, {"info.yaml": MLMODEL + b"\nrun_id: '1'\n"})
     models, names = [left, right], ["MLmodel", "info.yaml"]
     if is_swapped:

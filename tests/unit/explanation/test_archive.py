@@ -41,14 +41,14 @@ def test_archives_with_equal_members_are_equivalent(name: str, other: bytes, tmp
     assert explanation.rewrite_reason == explanation.summary == "same members, different archive metadata"
 
 
-def test_differing_member_is_named(tmp_path: Path) -> None:
+def test_explanation_names_the_archive_member_that_differs(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.pt", zipped(MEMBERS), zipped(CHANGED, year=2026))
     assert explanation.rewrite_reason == ""
     assert [change.field for change in explanation.fields] == ["model/data/0"]
     assert explanation.summary == "model/data/0: 1 of 200 bytes differ"
 
 
-def test_added_and_removed_members_are_named(tmp_path: Path) -> None:
+def test_explanation_names_added_and_removed_archive_members(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.pt", zipped({"a": b"1", "b": b"2"}), zipped({"a": b"1", "c": b"2"}))
     assert [(change.field, change.left, change.right) for change in explanation.fields] == [
         ("b", "1 byte", None),
@@ -57,7 +57,7 @@ def test_added_and_removed_members_are_named(tmp_path: Path) -> None:
     assert explanation.rewrite_reason == ""
 
 
-def test_forged_checksum_does_not_make_members_equal(tmp_path: Path) -> None:
+def test_archive_members_with_a_forged_equal_checksum_are_not_equal(tmp_path: Path) -> None:
     left, right = zipped({"a": b"left"}), bytearray(zipped({"a": b"rite"}))
     checksum = struct.pack("<I", zipfile.ZipFile(io.BytesIO(left)).getinfo("a").CRC)
     original = struct.pack("<I", zipfile.ZipFile(io.BytesIO(bytes(right))).getinfo("a").CRC)
@@ -80,7 +80,7 @@ def test_archive_with_extra_or_missing_bytes_is_not_equivalent(change: object, r
     assert explanation.rewrite_reason == ""
 
 
-def test_bytes_between_members_are_not_equivalent(tmp_path: Path) -> None:
+def test_archive_with_bytes_between_its_members_is_not_equivalent(tmp_path: Path) -> None:
     data = zipped({"a": b"1"})
     start = data.index(b"PK\x01\x02")
     hidden = b"hidden" * 10
@@ -114,13 +114,13 @@ def test_archive_with_duplicate_member_is_not_equivalent(tmp_path: Path) -> None
     assert "the same name" in explanation.note
 
 
-def test_archive_of_unknown_format_is_explained_but_not_equivalent(tmp_path: Path) -> None:
+def test_archive_of_an_unsupported_format_is_explained_but_not_equivalent(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
     assert explanation.summary == "same members, different archive metadata"
     assert explanation.rewrite_reason == ""
 
 
-def test_changed_array_in_npz_is_named(tmp_path: Path) -> None:
+def test_explanation_of_an_npz_file_names_the_changed_array(tmp_path: Path) -> None:
     def npz(value: float) -> bytes:
         target = io.BytesIO()
         np.savez(target, weights=np.array([1.0, 2.0, value]), bias=np.zeros(2))
@@ -166,14 +166,14 @@ def test_keras_model_with_changed_configuration_is_not_equivalent(old: str, new:
     assert field_of(explanation, "config.json").meaning
 
 
-def test_keras_model_with_object_no_longer_shared_is_not_equivalent(tmp_path: Path) -> None:
+def test_keras_models_that_share_different_objects_are_not_equivalent(tmp_path: Path) -> None:
     other = json.loads(json.dumps(KERAS_CONFIG))
     other["config"]["layers"][1]["shared_object_id"] += 1
     explanation = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "a"))
     assert explanation.rewrite_reason == ""
 
 
-def test_skops_file_with_other_memory_addresses_is_equivalent(tmp_path: Path) -> None:
+def test_skops_files_that_differ_only_in_memory_addresses_are_equivalent(tmp_path: Path) -> None:
     left, right = ({"a": np.arange(4.0), "b": np.arange(3)} for _ in range(2))
     explanation = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(right))
     assert "what skops writes anew" in explanation.rewrite_reason, explanation
@@ -189,14 +189,14 @@ def test_skops_file_with_other_memory_addresses_is_equivalent(tmp_path: Path) ->
     ],
     ids=["changed", "swapped", "removed", "added"],
 )
-def test_skops_file_with_other_content_is_not_equivalent(other: dict[str, object], tmp_path: Path) -> None:
+def test_skops_files_with_different_content_are_not_equivalent(other: dict[str, object], tmp_path: Path) -> None:
     left = {"a": np.arange(4.0), "b": np.arange(3)}
     explanation = explain(tmp_path, "model.skops", skops.io.dumps(left), skops.io.dumps(other))
     assert explanation.rewrite_reason == "", explanation
     assert explanation.fields
 
 
-def test_archives_of_different_size_can_be_equivalent(tmp_path: Path) -> None:
+def test_archives_of_different_sizes_can_be_equivalent(tmp_path: Path) -> None:
     for name, content in (
         ("left", zipped(MEMBERS)),
         ("right", zipped(MEMBERS, comment=b"longer")),
@@ -209,7 +209,7 @@ def test_archives_of_different_size_can_be_equivalent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["model.skops", "data/model.pth", "model.keras", "arrays.npz"])
-def test_different_archive_sizes_do_not_decide_the_verdict(name: str) -> None:
+def test_different_archive_sizes_do_not_prove_a_difference(name: str) -> None:
     left, right = (Listing({"MLmodel": 10, name: size}) for size in (100, 101))
     assert not pair_files(left, right).is_decided
     assert pair_files(left, Listing({"MLmodel": 10})).is_decided

@@ -14,7 +14,7 @@ BENCHMARK = ROOT / "benchmarks" / "explain.py"
 
 
 @pytest.mark.parametrize("kind", ["sparse", "noise", "one weight", "all weights", "archive", "pickle"])
-def test_peak_memory_is_far_below_the_file_size(kind: str) -> None:
+def test_explanation_needs_far_less_memory_than_the_file_size(kind: str) -> None:
     process = subprocess.run(
         [sys.executable, BENCHMARK, "--gib", "0.125", "--only", kind], check=True, capture_output=True, text=True
     )

@@ -205,7 +205,7 @@ def _name(value: object) -> str:
 
 
 @pytest.mark.parametrize("name, make", HOSTILE, ids=_name)
-def test_hostile_file_gets_a_note_and_is_different(
+def test_hostile_file_is_different_and_its_explanation_has_a_note(
     name: str, make: Callable[[int], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -231,7 +231,7 @@ def test_expensive_file_is_explained_in_bounded_time(
     assert not (tmp_path / "executed").exists()
 
 
-def test_function_that_a_pickle_would_call_is_named(tmp_path: Path) -> None:
+def test_explanation_names_the_function_that_a_pickle_would_call(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.pkl", pickle.dumps([1]), exploit(1))
     assert "posix.system" in explanation.summary
 
@@ -316,7 +316,7 @@ def test_models_with_hostile_files_get_a_verdict_and_a_report(tmp_path: Path) ->
     assert "could not be explained" in result.text
 
 
-def test_kind_that_raises_is_skipped_with_a_note() -> None:
+def test_failed_explanation_by_file_kind_is_noted_and_the_next_kind_used() -> None:
     def fail(pair: ContentPair) -> None:
         raise MemoryError(pair.path)
 
@@ -327,12 +327,12 @@ def test_kind_that_raises_is_skipped_with_a_note() -> None:
     assert explanation.kind == "text"
 
 
-def test_missing_files_get_a_note(tmp_path: Path) -> None:
+def test_explanation_of_missing_files_has_a_note(tmp_path: Path) -> None:
     explanation = Explainer().explain("a.txt", str(tmp_path / "missing"), str(tmp_path / "missing too"))
     assert explanation.note == "could not be explained: FileNotFoundError"
 
 
-def test_after_the_time_budget_only_files_that_may_be_rewritten_are_explained(tmp_path: Path) -> None:
+def test_exhausted_time_budget_limits_explanations_to_files_that_mlflow_may_rewrite(tmp_path: Path) -> None:
     paths = two_files(tmp_path, b"run_id: left\n", b"run_id: right\n")
     explainer = Explainer(seconds=0)
     assert explainer.explain("a.yaml", *paths).note == "too much time went into other files"

@@ -73,7 +73,7 @@ def changed(**fields: object) -> bytes:
         (changed(metadata={"owner": "ann"}), "metadata", "its author's own notes", "metadata added ({1 key})"),
     ],
 )
-def test_changed_mlmodel_field_has_a_meaning(
+def test_explanation_states_the_meaning_of_a_changed_mlmodel_field(
     other: bytes, field: str, meaning: str, summary: str, tmp_path: Path
 ) -> None:
     explanation = explain(tmp_path, "MLmodel", changed(), other)
@@ -94,11 +94,13 @@ def test_changed_mlmodel_field_has_a_meaning(
         (changed(mlflow_version=3.17), ""),
     ],
 )
-def test_mlmodel_is_rewritten_only_if_all_changed_fields_are(other: bytes, rewrite_reason: str, tmp_path: Path) -> None:
+def test_mlmodel_change_is_a_rewrite_only_if_each_changed_field_is_one(
+    other: bytes, rewrite_reason: str, tmp_path: Path
+) -> None:
     assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == rewrite_reason
 
 
-def test_changed_type_in_mlmodel_is_a_difference(tmp_path: Path) -> None:
+def test_changed_type_of_an_mlmodel_value_is_a_difference(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", b"a: 1\n", b"a: '1'\n")
     assert explanation.rewrite_reason == ""
     assert explanation.fields
@@ -164,7 +166,7 @@ def test_documents_are_explained_path_by_path(
     assert explanation.rewrite_reason == ""
 
 
-def test_documents_with_equal_values_differ_only_in_layout(tmp_path: Path) -> None:
+def test_documents_with_equal_values_are_explained_as_a_change_of_layout(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "a.json", b'{"a": 1, "b": 2}', b'{"b": 2,\n "a": 1}')
     assert explanation.summary == "only its layout or the order of its keys differs"
 
@@ -175,11 +177,11 @@ def test_text_is_explained_line_by_line(tmp_path: Path) -> None:
     assert explanation.summary == "2 lines added, 1 line removed"
 
 
-def test_text_without_a_suffix_is_text(tmp_path: Path) -> None:
+def test_text_file_without_a_suffix_is_explained_as_text(tmp_path: Path) -> None:
     assert explain(tmp_path, "LICENSE", b"a\n", b"b\n").kind == "text"
 
 
-def test_different_line_ends_are_named(tmp_path: Path) -> None:
+def test_explanation_says_that_only_line_ends_differ(tmp_path: Path) -> None:
     assert explain(tmp_path, "a.py", b"a\nb\n", b"a\r\nb\r\n").summary == "only its line ends differ"
 
 
@@ -187,7 +189,7 @@ def floats(*values: float) -> bytes:
     return struct.pack(f"<{len(values)}f", *values)
 
 
-def test_one_changed_weight_is_counted(tmp_path: Path) -> None:
+def test_explanation_counts_one_changed_weight(tmp_path: Path) -> None:
     other = {"bias": ("F32", [1], floats(0))}
     left = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3, 4)), **other})
     right = safetensors({"w": ("F32", [2, 2], floats(1, 2, 3.5, 4)), **other})
@@ -205,7 +207,7 @@ def test_one_changed_weight_is_counted(tmp_path: Path) -> None:
         ({"w": ("F32", [2, 2], bytes(16)), "v": ("F32", [1], bytes(4))}, "v: added (float32 1)"),
     ],
 )
-def test_added_removed_and_reshaped_tensors_are_named(
+def test_explanation_names_added_removed_and_reshaped_tensors(
     right: dict[str, tuple[str, list[int], bytes]], summary: str, tmp_path: Path
 ) -> None:
     left = safetensors({"w": ("F32", [2, 2], bytes(16))})
@@ -227,7 +229,7 @@ def test_added_removed_and_reshaped_tensors_are_named(
         ("F4", b"\0", b"\1", ""),
     ],
 )
-def test_largest_difference_is_computed_by_element_type(
+def test_largest_difference_of_a_tensor_depends_on_its_element_type(
     kind: str, left: bytes, right: bytes, largest: str, tmp_path: Path
 ) -> None:
     explanation = explain(
@@ -236,14 +238,14 @@ def test_largest_difference_is_computed_by_element_type(
     assert explanation.summary == f"w: 1 of 1 elements changed{largest}"
 
 
-def test_reordered_tensors_are_the_same_but_not_a_rewrite(tmp_path: Path) -> None:
+def test_reordered_tensors_are_explained_as_the_same_but_are_no_rewrite(tmp_path: Path) -> None:
     tensors = {"a": ("F32", [1], floats(1)), "b": ("F32", [1], floats(2))}
     explanation = explain(tmp_path, "m.safetensors", safetensors(tensors), safetensors(dict(reversed(tensors.items()))))
     assert explanation.summary == "the same tensors, only their order in the file differs"
     assert explanation.rewrite_reason == ""
 
 
-def test_distant_changes_are_all_counted(tmp_path: Path) -> None:
+def test_explanation_counts_changed_weights_that_are_far_apart(tmp_path: Path) -> None:
     left = np.zeros(1_000_000, dtype="<f4")
     right = left.copy()
     right[[0, 123_456, 999_999]] = [1.0, -2.0, 0.25]
@@ -260,7 +262,7 @@ def npy(array: Any) -> bytes:
 
 
 @pytest.mark.parametrize("dtype", ["<f8", ">f8", "<f2", "<i4", ">i2", "|u1"])
-def test_changed_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
+def test_explanation_counts_the_changed_elements_of_an_npy_file(dtype: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "a.npy", npy(np.array([1, 2, 3], dtype)), npy(np.array([1, 2, 7], dtype)))
     assert explanation.summary == "1 of 3 elements changed, largest difference 4"
 
@@ -275,7 +277,9 @@ def test_changed_npy_elements_are_counted(dtype: str, tmp_path: Path) -> None:
         (np.array([1j]), np.array([2j]), "1 of 1 elements changed"),
     ],
 )
-def test_npy_types_and_shapes_are_named(left: object, right: object, summary: str, tmp_path: Path) -> None:
+def test_explanation_names_differing_types_and_shapes_of_npy_files(
+    left: object, right: object, summary: str, tmp_path: Path
+) -> None:
     assert explain(tmp_path, "a.npy", npy(left), npy(right)).summary == summary
 
 
@@ -300,7 +304,7 @@ def test_objects_in_npy_are_never_unpickled(tmp_path: Path) -> None:
     assert "bytes differ" in explanation.summary
 
 
-def test_first_differing_opcode_of_a_pickle_is_named(tmp_path: Path) -> None:
+def test_explanation_names_the_first_differing_opcode_of_a_pickle(tmp_path: Path) -> None:
     left, right = (pickle.dumps({"rate": rate, "rest": list(range(100))}) for rate in (0.1, 0.2))
     explanation = explain(tmp_path, "model.pkl", left, right)
     change = field_of(explanation, "first differing opcode")
@@ -317,7 +321,7 @@ def test_first_differing_opcode_of_a_pickle_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
-def test_global_in_only_one_pickle_is_named(protocol: int, tmp_path: Path) -> None:
+def test_explanation_names_a_class_that_only_one_pickle_refers_to(protocol: int, tmp_path: Path) -> None:
     left, right = (pickle.dumps([value], protocol) for value in (io.BytesIO, struct.Struct))
     explanation = explain(tmp_path, "model.pkl", left, right)
     changes = {(change.left, change.right) for change in explanation.fields if change.field == "global"}
@@ -325,14 +329,14 @@ def test_global_in_only_one_pickle_is_named(protocol: int, tmp_path: Path) -> No
     assert "globals +_struct.Struct, −_io.BytesIO" in explanation.summary
 
 
-def test_global_whose_name_is_in_the_memo_is_resolved(tmp_path: Path) -> None:
+def test_class_reference_through_the_memo_of_a_pickle_is_resolved(tmp_path: Path) -> None:
     # Both classes are in one module, so the pickle loads the second module name from the memo.
     left, right = pickle.dumps([io.BytesIO, io.StringIO], 4), pickle.dumps([io.BytesIO, io.BytesIO, 1], 4)
     explanation = explain(tmp_path, "model.pkl", left, right)
     assert [change.left for change in explanation.fields if change.field == "global"] == ["_io.StringIO"]
 
 
-def test_changed_pickle_protocol_is_named(tmp_path: Path) -> None:
+def test_explanation_names_both_protocols_of_two_pickles(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.pkl", pickle.dumps([1], 4), pickle.dumps([1], 2))
     assert (field_of(explanation, "protocol").left, field_of(explanation, "protocol").right) == ("4", "2")
 
@@ -352,14 +356,14 @@ def test_pickle_with_long_values_is_scanned_to_its_end(tmp_path: Path) -> None:
         (bytes(100), b"1" * 100, "100 of 100 bytes differ (100 %)"),
     ],
 )
-def test_file_of_unknown_kind_is_explained_by_its_bytes(
+def test_file_of_an_unsupported_kind_is_explained_by_its_bytes(
     left: bytes, right: bytes, summary: str, tmp_path: Path
 ) -> None:
     explanation = explain(tmp_path, "weights.bin", left, right)
     assert (explanation.kind, explanation.summary, explanation.note) == ("bytes", summary, "")
 
 
-def test_every_kind_is_documented_and_registered_once() -> None:
+def test_every_file_kind_is_documented_and_registered_once() -> None:
     kinds = [kind.kind for kind in FILE_KINDS]
     assert len(set(kinds)) == len(kinds)
     assert kinds[-1] == "bytes", "the kind that explains any pair comes last"

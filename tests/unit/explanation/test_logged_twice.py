@@ -75,7 +75,9 @@ def test_model_imported_as_another_logged_model_is_equivalent(logged: LoggedMode
     assert fields == {"run_id", "model_id", "model_uuid", "artifact_path"}
 
 
-def test_retrained_skops_model_is_different_and_its_changes_are_named(logged: LoggedModels, tmp_path: Path) -> None:
+def test_retrained_skops_model_is_different_and_the_explanation_names_its_changes(
+    logged: LoggedModels, tmp_path: Path
+) -> None:
     result = diff(tmp_path, logged.first["default"], logged.first["retrained"], "--require", "equivalent")
     assert (result.exit_code, result.verdict) == (1, "different"), result.text
     changed = {field["field"]: field["meaning"] for field in result.difference("model.skops")["explanation"]["fields"]}
@@ -86,7 +88,7 @@ def test_retrained_skops_model_is_different_and_its_changes_are_named(logged: Lo
     assert "model.skops: schema.json: steps[1][1].random_state 1 → 2" in result.text
 
 
-def test_retrained_cloudpickle_model_is_different_and_its_first_opcode_is_named(
+def test_retrained_cloudpickle_model_is_different_and_the_explanation_names_the_differing_opcode(
     logged: LoggedModels, tmp_path: Path
 ) -> None:
     result = diff(tmp_path, logged.first["cloudpickle"], logged.first["retrained_cloudpickle"])
@@ -100,7 +102,7 @@ def test_retrained_cloudpickle_model_is_different_and_its_first_opcode_is_named(
     assert not [field for field in explanation["fields"] if field["field"] == "global"], "both use the same classes"
 
 
-def test_changed_versions_of_mlflow_and_scikit_learn_are_named(logged: LoggedModels, tmp_path: Path) -> None:
+def test_explanation_names_changed_versions_of_mlflow_and_scikit_learn(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.first["cloudpickle"])
     assert result.verdict == "different", result.text
     summary = result.difference("requirements.txt")["explanation"]["summary"]
@@ -113,7 +115,7 @@ def test_changed_versions_of_mlflow_and_scikit_learn_are_named(logged: LoggedMod
     assert result.text.index("requirements.txt: ") < result.text.index("model.pkl: ")
 
 
-def test_changed_code_of_a_pyfunc_model_is_shown(logged: LoggedModels, tmp_path: Path) -> None:
+def test_explanation_shows_changed_code_of_a_pyfunc_model(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.first["rule"], logged.first["changed_rule"])
     assert result.verdict == "different", result.text
     explanation = result.difference("code/rule.py")["explanation"]

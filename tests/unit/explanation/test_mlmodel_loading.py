@@ -54,7 +54,9 @@ def test_model_of_another_run_is_equivalent(value: str, tmp_path: Path) -> None:
         ("{a: {1: a, 0x1: b}}", "{a: {0x1: b, 1: a}}"),
     ],
 )
-def test_files_that_mlflow_may_load_differently_are_not_equivalent(left: str, right: str, tmp_path: Path) -> None:
+def test_mlmodel_files_that_mlflow_may_load_differently_are_not_equivalent(
+    left: str, right: str, tmp_path: Path
+) -> None:
     assert reason(tmp_path, left, right) == ""
     assert reason(tmp_path, right, left) == ""
 
@@ -80,7 +82,7 @@ def test_files_that_mlflow_may_load_differently_are_not_equivalent(left: str, ri
         "{? [a] : b}",
     ],
 )
-def test_file_that_mlflow_cannot_load_is_not_equivalent(value: str, tmp_path: Path) -> None:
+def test_mlmodel_file_that_mlflow_cannot_load_is_not_equivalent(value: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(TEXT.format("a", value))
     with pytest.raises(Exception):  # noqa: B017, PT011  # each constructor raises its own type
         Model.load(str(tmp_path))
@@ -88,7 +90,7 @@ def test_file_that_mlflow_cannot_load_is_not_equivalent(value: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize("text", ["1: a\n", "true: a\n", "self: a\n"])
-def test_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tmp_path: Path) -> None:
+def test_mlmodel_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(text)
     with pytest.raises(TypeError):
         Model.load(str(tmp_path))
@@ -113,7 +115,7 @@ def test_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tmp_path: 
         ("model_size_bytes", "1.0"),
     ],
 )
-def test_rewritten_field_of_a_type_that_mlflow_does_not_write_is_not_equivalent(
+def test_rewritten_mlmodel_field_with_an_unusual_value_type_is_not_equivalent(
     field: str, value: str, tmp_path: Path
 ) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
@@ -125,25 +127,25 @@ def test_rewritten_field_of_a_type_that_mlflow_does_not_write_is_not_equivalent(
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_id", "model_uuid", "artifact_path", "model_size_bytes"])
-def test_rewritten_field_can_be_null_or_missing(field: str, tmp_path: Path) -> None:
+def test_rewritten_mlmodel_field_may_become_null_or_missing(field: str, tmp_path: Path) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
     for text in (f"{field}: null\n", "{}\n"):
         assert explain(tmp_path, "MLmodel", f"{field}: {usual}\n".encode(), text.encode()).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["python_function", "langchain"])
-def test_code_path_of_a_flavor_for_which_mlflow_writes_it_is_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_changed_code_path_of_a_flavor_that_records_one_is_a_rewrite(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     assert explain(tmp_path, "MLmodel", left, right).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["sklearn", "llama_index", "mine", "Python_Function", "'python_function '", "1"])
-def test_code_path_of_another_flavor_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_changed_code_path_of_any_other_flavor_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     assert explain(tmp_path, "MLmodel", left, right).rewrite_reason == ""
 
 
-def test_code_path_that_is_no_text_is_not_a_rewrite(tmp_path: Path) -> None:
+def test_changed_code_path_that_is_not_text_is_not_a_rewrite(tmp_path: Path) -> None:
     left, right = (
         f"flavors: {{python_function: {{model_code_path: !!binary {path}/YQ==}}}}\n".encode()
         for path in ("aaaa", "bbbb")
@@ -162,7 +164,7 @@ def test_code_path_that_is_no_text_is_not_a_rewrite(tmp_path: Path) -> None:
     ],
     ids=["base 60", "deep", "long", "aliases", "merges"],
 )
-def test_time_to_load_a_hostile_file_is_bounded(value: str, tmp_path: Path) -> None:
+def test_hostile_mlmodel_file_is_loaded_in_bounded_time(value: str, tmp_path: Path) -> None:
     started = time.monotonic()
     assert reason(tmp_path, value, value) == ""
     # Far more than needed, since other tests run at the same time.

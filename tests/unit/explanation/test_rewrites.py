@@ -18,7 +18,7 @@ FLAVORS = "flavors: {{python_function: {{loader_module: mlflow.sklearn}}}}\nmeta
 
 
 @pytest.mark.parametrize("other", ["/databricks/other/program.py", "program.py", "/home/ann/my project/program.py"])
-def test_code_path_with_the_same_file_name_is_a_rewrite(other: str, tmp_path: Path) -> None:
+def test_changed_directory_of_a_code_path_is_a_rewrite(other: str, tmp_path: Path) -> None:
     left, right = (CODE.format(path).encode() for path in ("/home/ann/program.py", other))
     explanation = explain(tmp_path, "MLmodel", left, right)
     assert explanation.rewrite_reason == "only flavors.python_function.model_code_path differs"
@@ -38,18 +38,20 @@ def test_code_path_with_the_same_file_name_is_a_rewrite(other: str, tmp_path: Pa
         ("a/program.py", "a/Program.py"),
     ],
 )
-def test_code_path_with_another_file_name_is_not_a_rewrite(left: str, right: str, tmp_path: Path) -> None:
+def test_code_paths_with_unusual_or_different_file_names_are_not_a_rewrite(
+    left: str, right: str, tmp_path: Path
+) -> None:
     explanation = explain(tmp_path, "MLmodel", CODE.format(left).encode(), CODE.format(right).encode())
     assert explanation.rewrite_reason == ""
 
 
-def test_model_code_path_outside_a_flavor_is_not_a_rewrite(tmp_path: Path) -> None:
+def test_changed_code_path_outside_a_flavor_is_not_a_rewrite(tmp_path: Path) -> None:
     for text in ("metadata: {{model_code_path: {}/p.py}}\n", "model_code_path: {}/p.py\n"):
         explanation = explain(tmp_path, "MLmodel", text.format("/a").encode(), text.format("/b").encode())
         assert explanation.rewrite_reason == ""
 
 
-def test_code_of_models_from_code_is_compared(tmp_path: Path) -> None:
+def test_changed_program_of_a_model_from_code_makes_models_different(tmp_path: Path) -> None:
     for name, limit in (("left", 3), ("right", 4), ("same", 3)):
         (tmp_path / name).mkdir()
         (tmp_path / name / "MLmodel").write_text(CODE.format(f"/{name}/program.py"))
@@ -89,7 +91,7 @@ def test_code_of_models_from_code_is_compared(tmp_path: Path) -> None:
         ("a\n--- {}", "a\n--- {b: 1}"),
     ],
 )
-def test_similar_values_of_other_types_are_not_equivalent(left: str, right: str, tmp_path: Path) -> None:
+def test_similar_mlmodel_values_of_different_types_are_not_equivalent(left: str, right: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", FLAVORS.format(left).encode(), FLAVORS.format(right).encode())
     assert explanation.rewrite_reason == "", explanation
 
@@ -97,13 +99,15 @@ def test_similar_values_of_other_types_are_not_equivalent(left: str, right: str,
 @pytest.mark.parametrize(
     "left, right", [("{a: &x [1], b: *x}", "{a: [1], b: [1]}"), ("'a'", '"a"'), ("{a: 1, b: 2}", "{b: 2, a: 1}")]
 )
-def test_other_notation_of_the_same_values_is_layout(left: str, right: str, tmp_path: Path) -> None:
+def test_different_notation_of_the_same_mlmodel_values_is_a_layout_change(
+    left: str, right: str, tmp_path: Path
+) -> None:
     explanation = explain(tmp_path, "MLmodel", FLAVORS.format(left).encode(), FLAVORS.format(right).encode())
     assert explanation.rewrite_reason == "only its layout differs"
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_size_bytes", "artifact_path"])
-def test_rewritten_field_with_a_mapping_is_not_a_rewrite(field: str, tmp_path: Path) -> None:
+def test_rewritten_mlmodel_field_with_a_mapping_as_value_is_not_equivalent(field: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", f"{field}: a\n".encode(), f"{field}: {{loader_module: a}}\n".encode())
     assert explanation.rewrite_reason == ""
     explanation = explain(tmp_path, "MLmodel", f"{field}: {{a: 1}}\n".encode(), f"{field}: {{a: 2}}\n".encode())
@@ -142,7 +146,7 @@ def model(directory: Path, files: dict[str, str]) -> Path:
         ({"data/registered_model_meta": META.format(1)}, {}, "different"),
     ],
 )
-def test_registered_model_meta_is_a_rewrite_only_with_its_own_keys(
+def test_registered_model_meta_file_with_other_keys_makes_models_different(
     left: dict[str, str], right: dict[str, str], verdict: str, tmp_path: Path
 ) -> None:
     result = diff(tmp_path, model(tmp_path / "left", left), model(tmp_path / "right", right))
@@ -268,7 +272,9 @@ FORGED = [
 
 
 @pytest.mark.parametrize("forge", FORGED, ids=lambda forge: forge.__name__)
-def test_ambiguous_archive_is_not_equivalent(forge: Callable[[bytes], bytes], tmp_path: Path) -> None:
+def test_archive_that_readers_interpret_differently_is_not_equivalent(
+    forge: Callable[[bytes], bytes], tmp_path: Path
+) -> None:
     data = zipped(MEMBERS)
     forged = forge(data)
     assert forged != data
@@ -277,13 +283,13 @@ def test_ambiguous_archive_is_not_equivalent(forge: Callable[[bytes], bytes], tm
     assert explain(tmp_path, "model.pt", forged, forge(zipped(MEMBERS, year=2026))).rewrite_reason == ""
 
 
-def test_honest_zip64_archive_is_read(tmp_path: Path) -> None:
+def test_valid_zip64_archive_can_be_equivalent(tmp_path: Path) -> None:
     data = zipped(MEMBERS)
     assert zipfile.ZipFile(io.BytesIO(with_honest_zip64_end(data))).namelist() == list(MEMBERS)
     assert explain(tmp_path, "model.pt", data, with_honest_zip64_end(data)).rewrite_reason
 
 
-def test_changed_first_directory_is_not_equivalent(tmp_path: Path) -> None:
+def test_archives_whose_first_directories_differ_are_not_equivalent(tmp_path: Path) -> None:
     members = {"a/data.pkl": b"1", "b/data.pkl": b"2"}
     explanation = explain(tmp_path, "model.pt", zipped(members), zipped(dict(reversed(members.items()))))
     assert explanation.rewrite_reason == ""
@@ -308,7 +314,7 @@ def node(address: float, **content: object) -> dict[str, object]:
     ],
     ids=["key order", "float address", "shared object"],
 )
-def test_skops_file_that_loads_differently_is_not_equivalent(left: object, right: object, tmp_path: Path) -> None:
+def test_skops_files_that_load_different_values_are_not_equivalent(left: object, right: object, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.skops", skops({"a": left}), skops({"a": right}))
     assert explanation.rewrite_reason == "", explanation
     assert explain(tmp_path, "model.skops", skops({"a": right}), skops({"a": right}) + b"").rewrite_reason

@@ -43,14 +43,14 @@ def loaded(data: bytes) -> dict[str, list[float]]:
     return {name: list(value) for name, value in skops.io.loads(data).items()}
 
 
-def test_skops_file_with_other_plain_addresses_is_equivalent(tmp_path: Path) -> None:
+def test_skops_files_with_exchanged_memory_addresses_are_equivalent(tmp_path: Path) -> None:
     left, right = skops_file(5, 7), skops_file(7, 5)
     assert loaded(left) == loaded(right)
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason
 
 
 @pytest.mark.parametrize("address", [5, 5.0, "5", None, -5], ids=repr)
-def test_skops_reference_without_loader_is_not_equivalent(address: object, tmp_path: Path) -> None:
+def test_skops_node_with_an_address_but_no_loader_is_not_equivalent(address: object, tmp_path: Path) -> None:
     def refer(nodes: Node) -> None:
         nodes["third"] = {"__id__": address}
 
@@ -62,7 +62,7 @@ def test_skops_reference_without_loader_is_not_equivalent(address: object, tmp_p
 
 
 @pytest.mark.parametrize("first, second, address", [(5, 7, 5.0), (1, 2, True), (10, 7, 1e1)])
-def test_skops_address_that_equals_another_one_is_not_equivalent(
+def test_skops_address_equal_to_that_of_another_object_is_not_equivalent(
     first: int, second: int, address: object, tmp_path: Path
 ) -> None:
     def collide(nodes: Node) -> None:
@@ -75,7 +75,7 @@ def test_skops_address_that_equals_another_one_is_not_equivalent(
 
 
 @pytest.mark.parametrize("address", ["5", None, [5], {"a": 1}, 0, -1, 10**30], ids=repr)
-def test_skops_address_that_is_no_memory_address_is_not_equivalent(address: object, tmp_path: Path) -> None:
+def test_skops_address_that_cannot_be_a_memory_address_is_not_equivalent(address: object, tmp_path: Path) -> None:
     def replace(nodes: Node) -> None:
         nodes["third"]["__id__"] = address
 
@@ -84,7 +84,7 @@ def test_skops_address_that_is_no_memory_address_is_not_equivalent(address: obje
     assert "no memory address" in explanation.note
 
 
-def test_skops_objects_at_address_zero_are_not_taken_for_shared_ones(tmp_path: Path) -> None:
+def test_skops_files_with_separate_and_with_shared_objects_are_not_equivalent(tmp_path: Path) -> None:
     def share(address: int) -> Callable[[Node], None]:
         def edit(nodes: Node) -> None:
             for name in ("first", "second"):
@@ -97,7 +97,7 @@ def test_skops_objects_at_address_zero_are_not_taken_for_shared_ones(tmp_path: P
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason == ""
 
 
-def test_skops_member_name_of_another_type_is_not_equivalent(tmp_path: Path) -> None:
+def test_skops_member_name_that_is_a_number_is_not_equivalent(tmp_path: Path) -> None:
     def file_as(value: object) -> bytes:
         members = members_of(skops_file(5, 7))
         members["9999999"] = members.pop("999.npy")
@@ -137,7 +137,7 @@ def layer(address: object) -> Node:
     return {"module": "keras.layers", "class_name": "Dropout", "config": {}, "shared_object_id": address}
 
 
-def test_keras_file_with_other_plain_addresses_is_equivalent(tmp_path: Path) -> None:
+def test_keras_files_with_exchanged_memory_addresses_are_equivalent(tmp_path: Path) -> None:
     left, right = keras_file(5, 7, layer(5)), keras_file(7, 5, layer(7))
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason
 
@@ -155,18 +155,18 @@ def test_keras_file_with_other_plain_addresses_is_equivalent(tmp_path: Path) -> 
     ],
     ids=["float", "true", "text", "null", "without config", "without class", "alone"],
 )
-def test_keras_address_of_another_type_or_place_is_not_equivalent(third: object, tmp_path: Path) -> None:
+def test_keras_address_of_unusual_type_or_position_is_not_equivalent(third: object, tmp_path: Path) -> None:
     left, right = keras_file(5, 7, third), keras_file(7, 5, third)
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""
 
 
-def test_number_beside_a_class_name_alone_is_no_keras_address(tmp_path: Path) -> None:
+def test_shared_object_id_in_a_plain_keras_dictionary_is_compared(tmp_path: Path) -> None:
     # Keras takes a mapping without `config` for a plain dictionary, in which the number is data.
     left, right = (keras_file(5, 7, {"class_name": "x", "shared_object_id": number}) for number in (8, 9))
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""
 
 
 @pytest.mark.parametrize("date", [{"loader": 1}, None, 5], ids=["mapping", "null", "number"])
-def test_keras_date_that_is_no_text_is_not_equivalent(date: object, tmp_path: Path) -> None:
+def test_keras_file_whose_date_is_not_text_is_not_equivalent(date: object, tmp_path: Path) -> None:
     left, right = keras_file(5, 7, layer(5)), keras_file(5, 7, layer(5), date)
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""

@@ -35,7 +35,7 @@ def test_repacked_pytorch_weights_are_equivalent(method: int, tmp_path: Path) ->
     assert explain(tmp_path, "data/model.pth", left, right).rewrite_reason == "same members, different archive metadata"
 
 
-def test_changed_pytorch_weight_is_different_and_named(tmp_path: Path) -> None:
+def test_changed_pytorch_weight_is_a_difference_and_the_explanation_names_it(tmp_path: Path) -> None:
     left, right = saved("first", STATE), saved("changed", STATE)
     assert len(left) == len(right)
     for other in (right, repacked(right)):
@@ -51,7 +51,7 @@ def test_pytorch_weights_with_invalid_checksums_are_not_equivalent(tmp_path: Pat
     assert "Bad CRC-32" in explanation.note
 
 
-def test_changed_safetensors_weight_is_different_and_named(tmp_path: Path) -> None:
+def test_changed_safetensors_weight_is_a_difference_and_the_explanation_names_it(tmp_path: Path) -> None:
     explanation = explain(tmp_path, TENSORS, saved("first", TENSORS), saved("changed", TENSORS))
     assert explanation.rewrite_reason == ""
     assert explanation.summary == "2.weight: 1 of 6 elements changed, largest difference 0.5"

@@ -38,14 +38,16 @@ def is_equivalent_to_plain(tmp_path: Path, member: ZipMember) -> bool:
 @pytest.mark.parametrize("method", [STORED, DEFLATED])
 @pytest.mark.parametrize("has_zeros", [False, True])
 @pytest.mark.parametrize("descriptor", [Descriptor.SHORT, Descriptor.SHORT_UNSIGNED])
-def test_announced_descriptor_is_read(descriptor: Descriptor, has_zeros: bool, method: int, tmp_path: Path) -> None:
+def test_zip_member_with_an_announced_data_descriptor_is_equivalent(
+    descriptor: Descriptor, has_zeros: bool, method: int, tmp_path: Path
+) -> None:
     assert is_equivalent_to_plain(
         tmp_path, replace(PLAIN, method=method, is_announced=True, descriptor=descriptor, has_zeros=has_zeros)
     )
 
 
 @pytest.mark.parametrize("descriptor", [Descriptor.LONG, Descriptor.LONG_UNSIGNED])
-def test_announced_64_bit_descriptor_is_read(descriptor: Descriptor, tmp_path: Path) -> None:
+def test_zip_member_with_an_announced_64_bit_descriptor_is_equivalent(descriptor: Descriptor, tmp_path: Path) -> None:
     for sizes, field in (((PLACEHOLDER, PLACEHOLDER), (0, 0)), ((0, 0), (len(DATA), len(DATA)))):
         member = replace(PLAIN, is_announced=True, descriptor=descriptor, local_extra=zip64_field(*field))
         assert is_equivalent_to_plain(tmp_path, replace(member, local_sizes=sizes))
@@ -68,12 +70,14 @@ def test_archive_written_to_a_pipe_is_equivalent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 12, 16, 20, 24, 25])
-def test_bytes_after_a_member_without_announced_descriptor_are_not_equivalent(size: int, tmp_path: Path) -> None:
+def test_zip_member_followed_by_unannounced_bytes_is_not_equivalent(size: int, tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, slack=(b"hidden" * 5)[:size]))
 
 
 @pytest.mark.parametrize("descriptor", list(Descriptor)[1:])
-def test_descriptor_that_is_not_announced_is_not_equivalent(descriptor: Descriptor, tmp_path: Path) -> None:
+def test_zip_member_with_an_unannounced_data_descriptor_is_not_equivalent(
+    descriptor: Descriptor, tmp_path: Path
+) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, descriptor=descriptor))
 
 
@@ -99,7 +103,7 @@ def test_descriptor_that_is_not_announced_is_not_equivalent(descriptor: Descript
         ),
     ],
 )
-def test_wrong_descriptor_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+def test_zip_member_with_a_wrong_data_descriptor_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, member)
 
 
@@ -118,11 +122,11 @@ def test_wrong_descriptor_is_not_equivalent(member: ZipMember, tmp_path: Path) -
         replace(PLAIN, local_extra=b"FB"),
     ],
 )
-def test_second_size_in_an_extra_field_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+def test_zip_member_with_a_second_size_in_an_extra_field_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, member)
 
 
-def test_64_bit_sizes_and_padding_in_a_header_are_equivalent(tmp_path: Path) -> None:
+def test_zip_header_with_64_bit_sizes_or_padding_is_equivalent(tmp_path: Path) -> None:
     field = zip64_field(len(DATA), len(DATA))
     for extra in (field, field + b"FB\x02\x00ZZ"):
         member = replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=extra)
@@ -131,12 +135,12 @@ def test_64_bit_sizes_and_padding_in_a_header_are_equivalent(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("trailing", [b"\0", b"PK\7\x08", write_zip([LAST])], ids=["byte", "signature", "archive"])
-def test_bytes_after_the_compressed_data_of_a_member_are_not_equivalent(trailing: bytes, tmp_path: Path) -> None:
+def test_zip_member_with_bytes_after_its_compressed_data_is_not_equivalent(trailing: bytes, tmp_path: Path) -> None:
     assert is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED))
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED, trailing=trailing))
 
 
-def test_damage_to_the_compressed_data_of_both_members_is_not_equivalent(tmp_path: Path) -> None:
+def test_archives_with_the_same_damaged_compressed_data_are_not_equivalent(tmp_path: Path) -> None:
     left, right = (bytearray(write_zip([replace(PLAIN, method=DEFLATED)], comment=comment)) for comment in (b"a", b"b"))
     assert reason(tmp_path, bytes(left), bytes(right))
     start = 30 + len(PLAIN.name)
@@ -149,12 +153,12 @@ def test_damage_to_the_compressed_data_of_both_members_is_not_equivalent(tmp_pat
         assert not reason(tmp_path, damaged[0], damaged[1]), position
 
 
-def test_equal_bytes_after_the_compressed_data_of_both_members_are_not_equivalent(tmp_path: Path) -> None:
+def test_archives_with_equal_bytes_after_compressed_data_are_not_equivalent(tmp_path: Path) -> None:
     member = replace(PLAIN, method=DEFLATED, trailing=b"hidden")
     assert not reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
 
 
-def test_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
+def test_zip_member_with_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
     members = {"model/data/0": DATA}
     assert reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_DEFLATED))
     lzma = zipped(members, method=zipfile.ZIP_LZMA)
@@ -162,11 +166,11 @@ def test_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
     assert not reason(tmp_path, lzma, zipped(members, method=zipfile.ZIP_LZMA, comment=b"other"))
 
 
-def test_member_on_another_disk_is_not_equivalent(tmp_path: Path) -> None:
+def test_zip_member_that_claims_another_disk_is_not_equivalent(tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, disk=1))
 
 
-def test_directory_whose_last_entry_is_cut_off_is_not_equivalent(tmp_path: Path) -> None:
+def test_archive_with_a_truncated_central_directory_is_not_equivalent(tmp_path: Path) -> None:
     data = write_zip([PLAIN])
     start = data.index(b"PK\1\2")
     # zipfile shortens the extra fields of the entry to the bytes that are there.
@@ -199,7 +203,7 @@ def npz(names: Sequence[str]) -> bytes:
 
 
 @pytest.mark.parametrize("left, right", [("ab", "ba"), ("abc", "acb"), ("abc", "cab")])
-def test_order_of_numpy_arrays_counts(left: str, right: str, tmp_path: Path) -> None:
+def test_npz_files_with_arrays_in_different_order_are_not_equivalent(left: str, right: str, tmp_path: Path) -> None:
     values = []
     for data in (npz(left), npz(right)):
         with np.load(io.BytesIO(data)) as arrays:
@@ -210,20 +214,20 @@ def test_order_of_numpy_arrays_counts(left: str, right: str, tmp_path: Path) -> 
     assert "which NumPy shows" in field_of(explanation, "(order)").meaning
 
 
-def test_order_of_long_names_of_numpy_arrays_counts(tmp_path: Path) -> None:
+def test_npz_files_with_reordered_long_array_names_are_not_equivalent(tmp_path: Path) -> None:
     names = ["x" * 300 + last for last in "ab"]
     left, right = (dict.fromkeys(order, b"1") for order in (names, names[::-1]))
     assert not reason(tmp_path, zipped(left), zipped(right), "model.npz")
     assert reason(tmp_path, zipped(left), zipped(left, year=2026), "model.npz")
 
 
-def test_order_in_the_directory_alone_counts_for_numpy(tmp_path: Path) -> None:
+def test_member_order_in_the_central_directory_makes_npz_files_different(tmp_path: Path) -> None:
     members = [ZipMember(b"a", b"1"), ZipMember(b"b", b"2")]
     assert not reason(tmp_path, write_zip(members), write_zip(members, order=[1, 0]), "model.npz")
     assert reason(tmp_path, write_zip(members), write_zip(members[::-1], order=[1, 0]), "model.npz")
 
 
-def test_first_pytorch_member_outside_a_directory_is_not_equivalent(tmp_path: Path) -> None:
+def test_pytorch_archive_whose_first_member_has_no_directory_is_not_equivalent(tmp_path: Path) -> None:
     left, right = {"a": b"1", "/data.pkl": b"2"}, {"/data.pkl": b"2", "a": b"1"}
     assert not reason(tmp_path, zipped(left), zipped(right))
 
@@ -238,7 +242,9 @@ def test_first_pytorch_member_outside_a_directory_is_not_equivalent(tmp_path: Pa
         ("d/a", "d/../a"),
     ],
 )
-def test_keras_members_that_unpack_to_one_file_are_not_equivalent(first: str, second: str, tmp_path: Path) -> None:
+def test_keras_archive_whose_members_unpack_to_one_file_is_not_equivalent(
+    first: str, second: str, tmp_path: Path
+) -> None:
     left, right = (
         {"config.json": b"{}", **{name: name.encode() for name in names}}
         for names in ((first, second), (second, first))

@@ -21,7 +21,7 @@ def regular_expression(pattern: str) -> re.Pattern[str]:
 
 
 @given(st.text("a/*?b", max_size=8), st.text("ab/", max_size=8))
-def test_glob_matches_the_same_paths_as_its_regular_expression(pattern: str, path: str) -> None:
+def test_glob_pattern_matches_the_same_paths_as_its_regular_expression(pattern: str, path: str) -> None:
     assert Glob(pattern).matches(path) == bool(regular_expression(pattern).fullmatch(path))
 
 
@@ -35,7 +35,7 @@ def test_glob_matches_the_same_paths_as_its_regular_expression(pattern: str, pat
     ],
     ids=["stars", "double stars", "directories", "mixed"],
 )
-def test_repeated_wildcards_take_linear_time(pattern: str, path: str) -> None:
+def test_glob_with_repeated_wildcards_matches_in_linear_time(pattern: str, path: str) -> None:
     started = time.process_time()
     assert not Glob(pattern).matches(path)
     assert time.process_time() - started < 1
@@ -54,12 +54,12 @@ def test_repeated_wildcards_take_linear_time(pattern: str, path: str) -> None:
         ("[\\]", ["\\"], ["]"]),
     ],
 )
-def test_character_class_matches_one_character(pattern: str, paths: list[str], others: list[str]) -> None:
+def test_glob_character_class_matches_exactly_one_character(pattern: str, paths: list[str], others: list[str]) -> None:
     glob = Glob(pattern)
     assert [path for path in (*paths, *others) if glob.matches(path)] == paths
 
 
 @pytest.mark.parametrize("pattern", ["[z-a]", "[!z-a]", "a[9-0]b", "[!]", "[]", "x[!]y"])
-def test_empty_or_reversed_character_class_is_rejected(pattern: str) -> None:
+def test_glob_with_an_empty_or_reversed_character_class_is_rejected(pattern: str) -> None:
     with pytest.raises(ValueError, match=r"is empty|wrong order"):
         Glob(pattern)

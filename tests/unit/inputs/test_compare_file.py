@@ -37,7 +37,7 @@ def file_rejection(path: Path) -> ConfigError:
     return caught.value
 
 
-def test_every_key_is_read() -> None:
+def test_every_key_of_the_compare_file_is_read() -> None:
     config = parse_config(
         """
         tracking_server_1:
@@ -69,40 +69,40 @@ def test_every_key_is_read() -> None:
     assert config.require is Require.EQUIVALENT
 
 
-def test_missing_optional_keys_are_none() -> None:
+def test_missing_optional_keys_of_the_compare_file_are_none() -> None:
     config = parse_config(GOOD, "compare.yaml", {})
     assert (config.compare_run_models, config.compare_reg_models, config.require) == (None, None, None)
     assert config.tracking_server_1.native_model == ""
 
 
-def test_historical_server_names_are_accepted() -> None:
+def test_historical_key_names_of_the_servers_are_accepted() -> None:
     assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c", {}) == parse_config(GOOD, "c", {})
 
 
 @pytest.mark.parametrize("version", ["010", "1_000", "0x1F", "7", "1e3", "2026-01-02", "12:30:45", ".5", "+1"])
-def test_version_is_kept_as_the_user_wrote_it(version: str) -> None:
+def test_version_in_the_compare_file_is_read_as_unchanged_text(version: str) -> None:
     config = parse_config(GOOD.replace("version_or_stage: 1", f"version_or_stage: {version}", 1), "c", {})
     assert config.tracking_server_1.version_or_stage == version
 
 
-def test_byte_order_mark_and_windows_line_ends_are_accepted(tmp_path: Path) -> None:
+def test_compare_file_with_byte_order_mark_and_windows_line_ends_is_accepted(tmp_path: Path) -> None:
     file = tmp_path / "compare.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert read_config(file, {}) == parse_config(GOOD, "c", {})
 
 
-def test_error_names_a_missing_file(tmp_path: Path) -> None:
+def test_error_for_a_missing_compare_file_contains_its_path(tmp_path: Path) -> None:
     error = file_rejection(tmp_path / "nothing.yaml")
     assert str(tmp_path / "nothing.yaml") in error.message
     assert "No such file" in error.message
     assert error.remedy
 
 
-def test_directory_is_rejected(tmp_path: Path) -> None:
+def test_directory_as_compare_file_is_rejected(tmp_path: Path) -> None:
     assert "directory" in file_rejection(tmp_path).message
 
 
-def test_endless_file_is_rejected(tmp_path: Path) -> None:
+def test_endless_compare_file_is_rejected(tmp_path: Path) -> None:
     # The memory limit protects the machine if Model Gate reads the whole file.
     limited = ("bash", "-c", 'ulimit -v 2000000; exec "$@"', "bash")
     done = run("compare", "--config-file", "/dev/zero", cwd=tmp_path, before=limited)
@@ -111,7 +111,7 @@ def test_endless_file_is_rejected(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# a comment only\n", "---\n"])
-def test_empty_file_is_rejected(text: str) -> None:
+def test_empty_compare_file_is_rejected(text: str) -> None:
     error = rejection(text)
     assert "is empty" in error.message or "is not a mapping" in error.message
     assert error.remedy
@@ -122,13 +122,13 @@ def test_document_that_is_not_a_mapping_is_rejected(text: str) -> None:
     assert "is not a mapping" in rejection(text).message
 
 
-def test_invalid_yaml_is_an_error_with_its_line() -> None:
+def test_error_for_invalid_yaml_has_the_line_number() -> None:
     error = rejection("tracking_server_1:\n  host: [http://example.com\n  model: Wine\n")
     assert "this is not YAML" in error.message
     assert "compare.yaml, line 3" in error.message
 
 
-def test_tab_is_an_error_with_its_line() -> None:
+def test_error_for_a_tab_has_the_line_number() -> None:
     assert "compare.yaml, line 2: this is not YAML" in rejection("tracking_server_1:\n\thost: x\n").message
 
 
@@ -136,7 +136,9 @@ def test_tab_is_an_error_with_its_line() -> None:
     "content, line",
     [(b"a: \xff\n", 1), (GOOD.encode() + b"# caf\xe9\n", 3), ("a: b\n".encode("utf-16"), 1)],
 )
-def test_file_that_is_not_utf8_is_an_error_with_its_line(content: bytes, line: int, tmp_path: Path) -> None:
+def test_error_for_a_compare_file_that_is_not_utf8_has_the_line_number(
+    content: bytes, line: int, tmp_path: Path
+) -> None:
     file = tmp_path / "compare.yaml"
     file.write_bytes(content)
     error = file_rejection(file)
@@ -144,11 +146,11 @@ def test_file_that_is_not_utf8_is_an_error_with_its_line(content: bytes, line: i
     assert "UTF-8" in error.remedy
 
 
-def test_control_characters_are_rejected() -> None:
+def test_control_characters_in_the_compare_file_are_rejected() -> None:
     assert "cannot be read as YAML" in rejection("a: \0\n").message
 
 
-def test_duplicate_key_is_an_error_with_both_lines() -> None:
+def test_error_for_a_duplicate_key_has_both_line_numbers() -> None:
     error = rejection(f"tracking_server_1:\n  host: a\n  model: b\n  host: c\ntracking_server_2: {SERVER}\n")
     assert "line 4: the key 'host' is given twice, first on line 2" in error.message
     assert "Remove one of them" in error.remedy
@@ -165,7 +167,7 @@ def test_historical_example_with_a_duplicate_server_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
-def test_current_and_historical_name_of_one_server_are_rejected(number: str) -> None:
+def test_compare_file_with_current_and_historical_name_of_one_server_is_rejected(number: str) -> None:
     error = rejection(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
     assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message
@@ -181,7 +183,7 @@ def test_current_and_historical_name_of_one_server_are_rejected(number: str) -> 
         (GOOD + "tracking_server_3: {}\n", "line 3, tracking_server_3", "'tracking_server_"),
     ],
 )
-def test_unknown_key_is_an_error_with_its_line_and_the_nearest_known_key(text: str, where: str, near: str) -> None:
+def test_error_for_a_misspelled_key_has_its_line_and_the_nearest_valid_key(text: str, where: str, near: str) -> None:
     error = rejection(text)
     assert where in error.message
     assert "is not known" in error.message
@@ -189,18 +191,18 @@ def test_unknown_key_is_an_error_with_its_line_and_the_nearest_known_key(text: s
     assert near in error.remedy
 
 
-def test_error_for_an_unfamiliar_key_lists_all_known_keys() -> None:
+def test_error_for_a_key_unlike_any_valid_key_lists_all_valid_keys() -> None:
     assert "host, model, version_or_stage, native_model" in rejection(GOOD.replace("{", "{zzz: 1, ", 1)).remedy
 
 
 @pytest.mark.parametrize("key", ["tracking_server_1", "tracking_server_2"])
-def test_error_names_a_missing_server(key: str) -> None:
+def test_error_for_a_missing_server_section_names_the_section(key: str) -> None:
     lines = [line for line in GOOD.splitlines() if not line.startswith(key)]
     assert f"the key {key!r} is missing" in rejection("\n".join(lines)).message
 
 
 @pytest.mark.parametrize("key", ["host", "model", "version_or_stage"])
-def test_error_names_a_missing_key_and_its_server(key: str) -> None:
+def test_error_for_a_missing_key_names_the_key_and_its_server(key: str) -> None:
     fields = {"host": "http://example.com", "model": "Wine", "version_or_stage": 1}
     del fields[key]
     error = rejection(GOOD.splitlines()[0] + "\n" + yaml.safe_dump({"tracking_server_2": fields}))
@@ -209,7 +211,7 @@ def test_error_names_a_missing_key_and_its_server(key: str) -> None:
 
 @pytest.mark.parametrize("key", ["host", "model", "version_or_stage"])
 @pytest.mark.parametrize("null", ["", "null", "~"])
-def test_key_without_a_value_is_an_error_with_its_line(key: str, null: str) -> None:
+def test_error_for_a_key_without_a_value_has_the_line_number(key: str, null: str) -> None:
     fields = {"host": "http://example.com", "model": "Wine", "version_or_stage": "1"} | {key: null}
     block = "".join(f"  {name}: {value}\n" for name, value in fields.items())
     error = rejection(f"tracking_server_1:\n{block}tracking_server_2: {SERVER}\n")
@@ -218,7 +220,7 @@ def test_key_without_a_value_is_an_error_with_its_line(key: str, null: str) -> N
 
 
 @pytest.mark.parametrize("key", ["host", "model", "version_or_stage"])
-def test_empty_text_is_rejected(key: str) -> None:
+def test_empty_text_as_a_value_is_rejected(key: str) -> None:
     fields = {"host": "http://example.com", "model": "Wine", "version_or_stage": "1"} | {key: ""}
     error = rejection(f"tracking_server_1: {json.dumps(fields)}\ntracking_server_2: {SERVER}\n")
     assert f"line 1, tracking_server_1.{key}: it is empty" in error.message
@@ -237,13 +239,13 @@ def test_server_that_is_not_a_mapping_is_rejected() -> None:
     assert "line 1, tracking_server_1: it is text" in rejection(GOOD.replace(SERVER, "http://example.com", 1)).message
 
 
-def test_error_for_an_unknown_requirement_lists_the_known_ones() -> None:
+def test_error_for_an_invalid_require_value_lists_the_valid_values() -> None:
     error = rejection(GOOD + "require: same\n")
     assert "line 3, require: 'same' is not one of identical, equivalent" in error.message
 
 
 @pytest.mark.parametrize("native", ["null", "''", ".", "./"])
-def test_null_empty_and_missing_native_model_are_equal(native: str) -> None:
+def test_null_or_empty_native_model_means_the_same_as_a_missing_one(native: str) -> None:
     text = GOOD.replace("version_or_stage: 1", f"version_or_stage: 1, native_model: {native}", 1)
     assert parse_config(text, "c", {}) == parse_config(GOOD, "c", {})
 
@@ -273,7 +275,7 @@ def test_native_model_outside_the_model_is_rejected(native: str) -> None:
 
 
 @pytest.mark.parametrize("path, plain", [("a/b", "a/b"), ("./a//b/", "a/b"), ("..a", "..a"), ("", ""), (".", "")])
-def test_native_model_path_is_shortened(path: str, plain: str) -> None:
+def test_native_model_path_is_normalized(path: str, plain: str) -> None:
     assert checked_native_model(path) == plain
 
 
@@ -293,7 +295,7 @@ def test_native_model_path_with_parent_directory_is_rejected() -> None:
         ("sqlite:///nothing-here.db", "cannot be read"),
     ],
 )
-def test_unusable_host_is_an_error_with_its_line(host: str, problem: str) -> None:
+def test_error_for_an_unusable_host_has_the_line_number(host: str, problem: str) -> None:
     error = rejection(GOOD.replace("http://example.com", f"'{host}'", 1))
     assert "line 1, tracking_server_1.host" in error.message
     assert problem in error.message
@@ -340,7 +342,7 @@ def _bomb(levels: int) -> str:
         "<<: &a {<<: *a}",
     ],
 )
-def test_alias_bomb_is_rejected_in_bounded_time(text: str) -> None:
+def test_yaml_alias_bomb_is_rejected_in_bounded_time(text: str) -> None:
     started = time.monotonic()
     error = rejection(text)
     assert time.monotonic() - started < 20
@@ -348,7 +350,7 @@ def test_alias_bomb_is_rejected_in_bounded_time(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000, "a: [" * 1_000])
-def test_deep_nesting_is_rejected(text: str) -> None:
+def test_deeply_nested_yaml_is_rejected(text: str) -> None:
     rejection(text)
 
 
@@ -356,17 +358,17 @@ def test_key_that_is_not_text_is_rejected() -> None:
     assert "line 2 is not plain text" in rejection("a: 1\n? [b, c]\n: 2\n").message
 
 
-def test_second_document_is_rejected() -> None:
+def test_second_yaml_document_in_the_compare_file_is_rejected() -> None:
     assert "not YAML" in rejection(f"{GOOD}---\n{GOOD}").message
 
 
-def test_tag_creates_no_object() -> None:
+def test_yaml_tag_in_the_compare_file_runs_no_code() -> None:
     marker = "/tmp/model-gate-was-tricked"  # noqa: S108  # it must never exist
     rejection(f"!!python/object/apply:os.system ['touch {marker}']")
     assert not os.path.exists(marker)
 
 
-def test_schema_is_valid_and_accepts_its_examples() -> None:
+def test_compare_file_schema_is_valid_and_accepts_its_examples() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in SCHEMA["examples"]:
         Draft202012Validator(SCHEMA).validate(example)
@@ -383,13 +385,13 @@ def test_every_key_of_the_schema_has_a_title_and_a_description() -> None:
 @pytest.mark.parametrize(
     "text", [GOOD, GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), GOOD + "require: equivalent"]
 )
-def test_schema_accepts_every_accepted_file(text: str) -> None:
+def test_schema_accepts_every_compare_file_that_the_parser_accepts(text: str) -> None:
     Draft202012Validator(SCHEMA).validate(yaml.safe_load(text))
 
 
 @pytest.mark.parametrize(
     "text", [GOOD + "x: 1", GOOD.splitlines()[0], GOOD.replace("model:", "m:"), GOOD + "tracking_server_01: {}"]
 )
-def test_schema_rejects_rejected_files(text: str) -> None:
+def test_schema_rejects_compare_files_that_the_parser_rejects(text: str) -> None:
     rejection(text)
     assert not Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))

@@ -64,7 +64,7 @@ def test_error_names_a_missing_option(model: str, version_or_stage: str, option:
     assert caught.value.remedy
 
 
-def test_host_defaults_to_the_tracking_uri_in_the_environment() -> None:
+def test_host_defaults_to_the_tracking_uri_variable_in_the_environment() -> None:
     with pytest.raises(InputError, match="--host is missing, and MLFLOW_TRACKING_URI is not set"):
         check("M", "1")
     default = "http://ann:pw@example.org/"
@@ -73,7 +73,7 @@ def test_host_defaults_to_the_tracking_uri_in_the_environment() -> None:
     assert version("M", "1", HOST, default_host=default).host.address == HOST
 
 
-def test_error_in_the_default_host_names_its_variable() -> None:
+def test_error_for_an_invalid_default_host_names_its_environment_variable() -> None:
     with pytest.raises(InputError, match=r"^MLFLOW_TRACKING_URI 'ftp://example\.org' is not the URI"):
         check("M", "1", default_host="ftp://example.org")
 
@@ -106,13 +106,13 @@ def test_registry_option_overrides_the_model_name(
     assert workspace.registry is registry
 
 
-def test_registry_option_is_rejected_without_databricks() -> None:
+def test_registry_option_is_rejected_for_a_host_other_than_databricks() -> None:
     with pytest.raises(InputError, match="only a Databricks host") as caught:
         check("M", "1", HOST, RegistryKind.WORKSPACE)
     assert caught.value.remedy == "Leave it out."
 
 
-def test_require_option_overrides_the_compare_file_and_the_default(tmp_path: Path) -> None:
+def test_option_require_overrides_the_compare_file_and_the_default(tmp_path: Path) -> None:
     assert check("M", "1", HOST).options.require is Require.IDENTICAL
     assert check("M", "1", HOST, require=Require.EQUIVALENT).options.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
@@ -120,7 +120,7 @@ def test_require_option_overrides_the_compare_file_and_the_default(tmp_path: Pat
     assert compare(file, require=Require.IDENTICAL).options.require is Require.IDENTICAL
 
 
-def test_compare_requires_a_config_file() -> None:
+def test_compare_command_requires_a_config_file() -> None:
     with pytest.raises(InputError, match="--config-file is missing"):
         compare(None)
 
@@ -136,7 +136,7 @@ def test_compare_requires_a_config_file() -> None:
         ((None, True), "compare_reg_models: no\n", (True, True)),
     ],
 )
-def test_options_override_the_config_file(
+def test_command_line_options_override_the_config_file(
     options: tuple[bool | None, bool | None], more: str, expected: tuple[bool, bool], tmp_path: Path
 ) -> None:
     request = compare(config(tmp_path, more), *options)
@@ -151,7 +151,7 @@ def test_options_override_the_config_file(
         ((None, None), "compare_run_models: false\ncompare_reg_models: false\n"),
     ],
 )
-def test_switching_off_both_comparisons_is_an_error(
+def test_disabling_both_comparisons_is_an_error(
     options: tuple[bool | None, bool | None], more: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match="nothing to compare") as caught:
@@ -165,12 +165,12 @@ def test_config_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("left, right, argument", [("", "b", "LEFT"), ("a", " ", "RIGHT")])
-def test_error_names_the_empty_argument(left: str, right: str, argument: str) -> None:
+def test_error_for_an_empty_argument_names_the_argument(left: str, right: str, argument: str) -> None:
     with pytest.raises(InputError, match=f"The argument {argument} is empty"):
         diff(left, right)
 
 
-def test_only_an_artifact_uri_requires_a_host() -> None:
+def test_host_is_required_for_an_artifact_uri_but_not_for_a_path() -> None:
     with pytest.raises(InputError, match="--right-host is missing"):
         diff("a", "models:/M/1")
     request = diff("a", "models:/M/1", right_host=HOST)

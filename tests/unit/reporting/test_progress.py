@@ -20,7 +20,7 @@ def server_with_registry_copy() -> FaultyServer:
     return server
 
 
-def test_terminal_shows_listing_and_comparison(tmp_path: Path) -> None:
+def test_terminal_shows_progress_of_listing_and_comparison(tmp_path: Path) -> None:
     reading_end, writing_end = pty.openpty()
     with server_with_registry_copy() as server:
         process = subprocess.run(
@@ -52,7 +52,7 @@ def _read_all(descriptor: int) -> bytes:
     return content
 
 
-def test_progress_is_silent_without_a_terminal(tmp_path: Path) -> None:
+def test_progress_writes_nothing_if_the_output_is_no_terminal(tmp_path: Path) -> None:
     with server_with_registry_copy() as server:
         result = check(tmp_path, server.url, "Wine", "1")
     assert (result.status, result.stderr) == ("equal", "")

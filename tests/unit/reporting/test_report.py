@@ -114,7 +114,7 @@ def test_equivalent_models_pass_only_if_equivalent_is_required() -> None:
     assert (strict["passed"], lenient["passed"]) == (False, True)
 
 
-def test_report_cuts_a_long_list_of_differences_but_counts_all() -> None:
+def test_report_truncates_a_long_list_of_differences_but_has_the_full_count() -> None:
     many = tuple(Difference(f"{n:05}", DifferenceKind.ONLY_LEFT, 1, None) for n in range(MAX_DIFFERENCES + 1))
     section = valid_report(CommandName.DIFF, diff_outcome(many))["comparison"]
     assert section["differences_count"] == MAX_DIFFERENCES + 1

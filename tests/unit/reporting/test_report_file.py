@@ -33,7 +33,7 @@ def test_text_that_is_not_valid_unicode_is_written(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "r").read_bytes()) == {"a": "\udcff"}
 
 
-def test_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_write_of_the_report_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(28, os.strerror(28))
 
@@ -44,14 +44,14 @@ def test_failed_write_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert os.listdir(tmp_path) == []
 
 
-def test_missing_directories_are_created(tmp_path: Path) -> None:
+def test_missing_directories_of_the_report_path_are_created(tmp_path: Path) -> None:
     report_file = ReportFile(tmp_path / "a" / "b" / "r")
     assert os.listdir(tmp_path) == []
     report_file.write({})
     assert os.listdir(tmp_path / "a" / "b") == ["r"]
 
 
-def test_old_report_is_removed_before_any_file_is_read(tmp_path: Path) -> None:
+def test_old_report_is_removed_before_any_model_file_is_read(tmp_path: Path) -> None:
     report_file = ReportFile(tmp_path / "r")
     report_file.write({"schema_version": "1.0"})
     report_file.remove_old()
@@ -59,7 +59,7 @@ def test_old_report_is_removed_before_any_file_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["", "old", '{"schema_version": "1.0"}', "SQLite format 3\0"])
-def test_other_file_at_the_reports_path_stays_until_it_is_replaced(content: str, tmp_path: Path) -> None:
+def test_file_not_written_by_model_gate_remains_until_the_report_replaces_it(content: str, tmp_path: Path) -> None:
     (tmp_path / "r").write_text(content)
     report_file = ReportFile(tmp_path / "r")
     report_file.remove_old()
@@ -69,7 +69,7 @@ def test_other_file_at_the_reports_path_stays_until_it_is_replaced(content: str,
 
 
 @pytest.mark.parametrize("target", ["there", "nothing", "link", "/dev/null"])
-def test_symbolic_link_is_rejected_and_unchanged(target: str, tmp_path: Path) -> None:
+def test_symbolic_link_as_report_path_is_rejected_and_unchanged(target: str, tmp_path: Path) -> None:
     (tmp_path / "there").write_text("mine")
     (tmp_path / "link").symlink_to(target)
     with pytest.raises(StorageError, match="is a symbolic link") as caught:
@@ -93,7 +93,7 @@ def test_symlink_created_during_the_gate_is_not_followed(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     "name, message", [("d", "is a directory"), ("fifo", "not a regular file"), ("f/r", "f/r")], ids=str
 )
-def test_path_that_is_not_a_regular_file_is_rejected_and_unchanged(name: str, message: str, tmp_path: Path) -> None:
+def test_report_path_that_is_no_regular_file_is_rejected_and_unchanged(name: str, message: str, tmp_path: Path) -> None:
     (tmp_path / "d").mkdir()
     (tmp_path / "f").write_text("1")
     os.mkfifo(tmp_path / "fifo")
@@ -121,7 +121,7 @@ def test_device_or_standard_stream_is_rejected_as_report_file(name: str, tmp_pat
 
 
 @pytest.mark.parametrize("name", ["compare.yaml", "../{}/compare.yaml", "hard-link", "compare.yaml-wal"])
-def test_report_does_not_overwrite_an_input(name: str, tmp_path: Path) -> None:
+def test_report_path_that_would_overwrite_an_input_file_is_rejected(name: str, tmp_path: Path) -> None:
     config = tmp_path / "compare.yaml"
     config.write_text("x")
     os.link(config, tmp_path / "hard-link")
@@ -153,7 +153,7 @@ def test_command_creates_the_directory_of_its_report(tmp_path: Path) -> None:
     assert read_report(tmp_path / "new" / "sub" / "r.json", process.returncode)["status"] == "error"
 
 
-def test_command_that_fails_replaces_the_old_report(tmp_path: Path) -> None:
+def test_command_that_fails_replaces_the_old_report_with_an_error_report(tmp_path: Path) -> None:
     report = tmp_path / "r.json"
     report.write_text('{"status": "equal"}')
     process = run("check", "--report-file", report, cwd=tmp_path)

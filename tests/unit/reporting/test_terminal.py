@@ -39,7 +39,7 @@ def text_of(outcome: Outcome) -> str:
     [THREE, ONE_OF_EACH, TWELVE, THREE[:1], IDENTITY],
     ids=["three", "one of each", "twelve", "one", "identity"],
 )
-def test_verdict_fits_on_one_screen(differences: tuple[Difference, ...]) -> None:
+def test_terminal_output_fits_on_one_screen(differences: tuple[Difference, ...]) -> None:
     outcomes = [
         diff_outcome(differences),
         check_outcome(differences, native_model="model.pkl"),
@@ -57,7 +57,7 @@ def test_verdict_fits_on_one_screen(differences: tuple[Difference, ...]) -> None
         assert all(len(line) <= 200 for line in lines)
 
 
-def test_text_lists_three_differences_with_details() -> None:
+def test_terminal_output_lists_three_differences_with_details() -> None:
     text = text_of(diff_outcome(THREE))
     for difference in THREE:
         assert f"{difference.path}: content differs (10 → 20 bytes, first at byte 5)" in text
@@ -66,14 +66,14 @@ def test_text_lists_three_differences_with_details() -> None:
     assert "more, in the report" not in text
 
 
-def test_differences_that_do_not_fit_are_counted() -> None:
+def test_terminal_output_shows_how_many_differences_it_omits() -> None:
     text = text_of(diff_outcome(TWELVE))
     assert "12 differences" in text
     assert "data/00.txt" in text
     assert "… and 6 more, in the report" in text
 
 
-def test_each_kind_of_difference_has_a_phrase() -> None:
+def test_terminal_output_describes_each_kind_of_difference() -> None:
     text = text_of(diff_outcome(ONE_OF_EACH))
     assert "a: only in the first model (1 byte)" in text
     assert "b: only in the second model (2,000 bytes)" in text
@@ -81,7 +81,7 @@ def test_each_kind_of_difference_has_a_phrase() -> None:
     assert "d: content differs (10 bytes)" in text
 
 
-def test_rewritten_files_come_last() -> None:
+def test_rewritten_files_come_last_in_the_terminal_output() -> None:
     text = text_of(diff_outcome((*IDENTITY, Difference("z", DifferenceKind.ONLY_LEFT, 1, None))))
     assert text.index("  z: ") < text.index("  MLmodel: ")
 
@@ -102,18 +102,18 @@ def test_rewritten_files_come_last() -> None:
         ),
     ],
 )
-def test_verdict_and_report_file_are_the_last_lines(outcome: Outcome, verdict: str) -> None:
+def test_terminal_output_ends_with_the_verdict_and_the_report_path(outcome: Outcome, verdict: str) -> None:
     assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
 
 
-def test_text_of_a_check_starts_with_the_resolved_version() -> None:
+def test_terminal_output_of_check_starts_with_the_resolved_version() -> None:
     first = text_of(check_outcome()).splitlines()[0]
     assert first == (
         "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffeec0"
     )
 
 
-def test_text_of_a_compare_names_both_versions_and_both_comparisons() -> None:
+def test_terminal_output_of_compare_shows_both_versions_and_both_comparisons() -> None:
     text = text_of(compare_outcome(comparison(), comparison(THREE)))
     assert "compare  Wine version 7" in text
     assert "with     Wine_Imported version 7" in text
@@ -125,7 +125,7 @@ def test_password_in_a_host_is_not_shown() -> None:
     assert "s3cret" not in text_of(compare_outcome(comparison(), comparison()))
 
 
-def test_text_says_that_both_models_are_at_one_location() -> None:
+def test_terminal_output_says_that_both_models_are_at_one_location() -> None:
     same = replace(comparison(), same_location=True)
     assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
 
@@ -138,14 +138,14 @@ def test_text_says_that_both_models_are_at_one_location() -> None:
         (RestOfModel(False, THREE), "different in MLmodel, conda.yaml, requirements.txt"),
     ],
 )
-def test_text_says_whether_files_outside_the_native_model_are_equal(rest: RestOfModel, words: str) -> None:
+def test_terminal_output_says_whether_files_outside_the_native_model_are_equal(rest: RestOfModel, words: str) -> None:
     run_models = replace(comparison(native_model="model.pkl"), rest=rest)
     text = text_of(compare_outcome(run_models, comparison()))
     assert "run models (model.pkl only): equal" in text
     assert f"  the rest of the MLflow model: {words}" in text
 
 
-def test_hostile_paths_are_escaped_and_long_ones_are_cut() -> None:
+def test_hostile_paths_are_escaped_and_long_paths_are_truncated() -> None:
     names = ["a\n::error::b", "\x1b[2J", "\udcff", "d/" * 1_000 + "f"]
     text = text_of(diff_outcome(tuple(Difference(name, DifferenceKind.ONLY_LEFT, 1, None) for name in names)))
     assert "\x1b" not in text

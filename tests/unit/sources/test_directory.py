@@ -86,7 +86,7 @@ def test_error_names_the_invalid_link_or_special_file(tree: Tree, message: str, 
     assert message.format(root=root) in error_for(root, {"f": b"1", **tree})
 
 
-def test_control_characters_in_a_name_are_escaped_in_the_error(tmp_path: Path) -> None:
+def test_error_escapes_control_characters_in_a_file_name(tmp_path: Path) -> None:
     message = error_for(tmp_path / "model", {"::error::\n\x1b[31m": Link("nothing")})
     assert "\n" not in message
     assert "\x1b" not in message
@@ -97,7 +97,7 @@ def test_missing_directory_is_an_error(tmp_path: Path) -> None:
         list_directory(tmp_path / "nothing")
 
 
-def test_file_as_model_directory_is_an_error(tmp_path: Path) -> None:
+def test_regular_file_in_place_of_the_model_directory_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     with pytest.raises(ModelError, match="is not a directory"):
         list_directory(tmp_path / "f")
@@ -110,14 +110,14 @@ def test_file_below_a_thousand_directories_is_listed(tmp_path: Path) -> None:
         remove_tree(tmp_path / "model")
 
 
-def test_too_long_path_is_shortened_in_the_error(tmp_path: Path) -> None:
+def test_error_for_a_too_long_path_shortens_the_path(tmp_path: Path) -> None:
     message = error_for(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
     remove_tree(tmp_path / "model")
     assert "longer than this system can open" in message
     assert len(message) < 400
 
 
-def test_multiplying_links_are_rejected_in_bounded_time(tmp_path: Path) -> None:
+def test_links_that_multiply_the_number_of_paths_are_rejected_in_bounded_time(tmp_path: Path) -> None:
     tree: Tree = {f"d{level}/{name}": Link(f"../d{level + 1}") for level in range(40) for name in "ab"}
     started = time.monotonic()
     assert "lead to more than" in error_for(tmp_path / "model", {"f": b"1", "d40/e": EmptyDirectory(), **tree})

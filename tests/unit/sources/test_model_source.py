@@ -56,7 +56,7 @@ def test_local_model_is_read_in_place_without_a_download_directory(model: Path) 
         assert source.is_kept
 
 
-def test_download_directory_keeps_a_copy_of_a_local_model(model: Path, tmp_path: Path) -> None:
+def test_local_model_is_copied_to_the_download_directory(model: Path, tmp_path: Path) -> None:
     with Storage(tmp_path / "kept") as storage:
         source = source_of(model, storage)
         source.release(source.fetch("data/f", 5))

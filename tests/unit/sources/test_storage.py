@@ -53,13 +53,13 @@ def test_scratch_directory_is_removed_if_the_download_directory_is_rejected(scra
     assert list(scratch.iterdir()) == []
 
 
-def test_deep_scratch_directory_is_removed(scratch: Path) -> None:
+def test_deeply_nested_scratch_directory_is_removed(scratch: Path) -> None:
     with Storage(None) as storage:
         storage.reserve("run_model", "d/" * 1_000 + "f").write_bytes(b"1")
     assert list(scratch.iterdir()) == []
 
 
-def test_removed_storage_cannot_reserve_a_file(scratch: Path) -> None:
+def test_reserving_a_file_in_a_removed_storage_is_an_error(scratch: Path) -> None:
     storage = Storage(None)
     storage.remove()
     with pytest.raises(FileNotFoundError):
@@ -72,7 +72,7 @@ def test_home_directory_of_a_worker_is_empty(scratch: Path) -> None:
         assert list(storage.home.iterdir()) == []
 
 
-def test_rejected_file_name_is_replaced_in_the_scratch_directory(scratch: Path) -> None:
+def test_scratch_directory_replaces_a_file_name_that_the_filesystem_rejects(scratch: Path) -> None:
     with Storage(None) as storage:
         first = storage.reserve("run_model", "f")
         colliding = storage.reserve("run_model", "f")
@@ -92,7 +92,7 @@ def test_released_scratch_file_is_removed(scratch: Path) -> None:
         assert not file.exists()
 
 
-def test_download_directory_keeps_released_files(scratch: Path, tmp_path: Path) -> None:
+def test_released_files_are_not_removed_from_the_download_directory(scratch: Path, tmp_path: Path) -> None:
     kept = tmp_path / "new" / "kept"
     with Storage(kept) as storage:
         file = storage.reserve("run_model/server_1", "data/f")
@@ -112,7 +112,7 @@ def test_nonempty_download_directory_is_rejected_and_unchanged(old: str, scratch
     assert [path.name for path in kept.iterdir()] == [old]
 
 
-def test_file_as_download_directory_is_rejected(scratch: Path, tmp_path: Path) -> None:
+def test_regular_file_as_download_directory_is_rejected(scratch: Path, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     with pytest.raises(StorageError, match="use the download directory"):
         Storage(tmp_path / "f")
@@ -120,7 +120,7 @@ def test_file_as_download_directory_is_rejected(scratch: Path, tmp_path: Path) -
         Storage(tmp_path / "f" / "below")
 
 
-def test_rejected_file_name_is_an_error_in_the_download_directory(scratch: Path, tmp_path: Path) -> None:
+def test_file_name_that_the_download_directory_rejects_is_an_error(scratch: Path, tmp_path: Path) -> None:
     with Storage(tmp_path / "kept") as storage:
         storage.reserve("run_model", "f")
         with pytest.raises(StorageError, match="nearly the same name"):
@@ -138,7 +138,7 @@ def test_missing_temporary_directory_is_an_error(tmp_path: Path, monkeypatch: py
         Storage(None)
 
 
-def test_removing_a_directory_keeps_the_targets_of_its_links(tmp_path: Path) -> None:
+def test_removing_a_directory_does_not_remove_the_targets_of_its_links(tmp_path: Path) -> None:
     (tmp_path / "outside").mkdir()
     (tmp_path / "outside" / "f").write_bytes(b"1")
     root = tmp_path / "root"

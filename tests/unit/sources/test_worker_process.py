@@ -78,14 +78,14 @@ def _worker_processes() -> list[psutil.Process]:
     ]
 
 
-def test_each_of_two_workers_sends_its_own_login_only(two: TwoWorkers) -> None:
+def test_each_of_two_workers_sends_only_its_own_login(two: TwoWorkers) -> None:
     two.resolve_all()
     assert len(_worker_processes()) == 2
     assert len(two.first_server.authorizations) == len(two.second_server.authorizations) == 1
     assert two.first_server.authorizations != two.second_server.authorizations
 
 
-def test_process_is_started_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_worker_process_is_started_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in SECRETS.items():
         monkeypatch.setenv(name, value)
     with WorkerProcess(base_environment(os.environ)):
@@ -95,7 +95,7 @@ def test_process_is_started_without_credentials(monkeypatch: pytest.MonkeyPatch)
     assert "MLFLOW_TRACKING_URI" not in visible
 
 
-def test_unused_process_ends(tmp_path: Path) -> None:
+def test_unused_worker_process_ends_when_it_is_closed(tmp_path: Path) -> None:
     done = commandline.run("compare", "--config-file", "nothing.yaml", cwd=tmp_path)
     assert done.returncode == 2
     with WorkerProcess(base_environment(os.environ)) as process:
@@ -104,7 +104,7 @@ def test_unused_process_ends(tmp_path: Path) -> None:
     assert not psutil.pid_exists(running.pid)
 
 
-def test_forked_worker_that_dies_is_an_error_and_the_other_continues(two: TwoWorkers) -> None:
+def test_death_of_one_forked_worker_is_an_error_and_the_other_continues(two: TwoWorkers) -> None:
     two.resolve_all()
     client, forked_client = two.clients
     parent, fork = sorted(_worker_processes(), key=lambda process: len(process.parents()))
@@ -115,7 +115,7 @@ def test_forked_worker_that_dies_is_an_error_and_the_other_continues(two: TwoWor
     assert client.resolve("Wine", "1").version == "1"
 
 
-def test_closing_the_process_ends_both_workers(two: TwoWorkers) -> None:
+def test_closing_the_worker_process_ends_both_workers(two: TwoWorkers) -> None:
     two.resolve_all()
     processes = _worker_processes()
     assert len(processes) == 2
@@ -124,7 +124,7 @@ def test_closing_the_process_ends_both_workers(two: TwoWorkers) -> None:
     assert not alive, gone
 
 
-def test_each_server_has_its_own_process_without_fork(tmp_path: Path) -> None:
+def test_each_server_gets_its_own_process_if_forking_is_disabled(tmp_path: Path) -> None:
     with started_workers(WorkerProcess(base_environment(os.environ), can_fork=False), tmp_path) as two:
         two.resolve_all()
         assert {process.ppid() for process in _worker_processes()} == {os.getpid()}
@@ -133,7 +133,7 @@ def test_each_server_has_its_own_process_without_fork(tmp_path: Path) -> None:
     assert two.first_server.authorizations != two.second_server.authorizations
 
 
-def test_worker_has_only_the_environment_that_it_receives() -> None:
+def test_worker_has_no_environment_variables_except_those_that_it_receives() -> None:
     program = (
         "import os; from model_gate.worker.__main__ import _replace_environment;"
         " _replace_environment({'TOLD': '1'}); print(sorted(os.environ.items()))"

@@ -63,7 +63,7 @@ class Recorder:
                 self._active -= 1
 
 
-def test_calling_thread_fetches_all_files_in_order_if_there_is_one_slot(pool: ThreadPoolExecutor) -> None:
+def test_batch_with_one_slot_fetches_all_files_in_order_in_the_calling_thread(pool: ThreadPoolExecutor) -> None:
     limiter = near_limiter()
     recorder = Recorder(limiter)
     Batch(FILES, limiter, pool).fetch(recorder.fetch)
@@ -80,7 +80,7 @@ def test_batch_uses_all_slots_and_fetches_each_file_once(pool: ThreadPoolExecuto
     assert recorder.max_active == INITIAL
 
 
-def test_two_batches_together_stay_within_the_limit(pool: ThreadPoolExecutor) -> None:
+def test_two_batches_together_do_not_exceed_the_concurrency_limit(pool: ThreadPoolExecutor) -> None:
     limiter = near_limiter()
     recorder = Recorder(limiter)
     with ThreadPoolExecutor(2) as callers:

@@ -38,13 +38,13 @@ def simulate(
     return now
 
 
-def test_limit_reaches_the_maximum_if_throughput_grows_with_it() -> None:
+def test_concurrency_limit_reaches_its_maximum_if_throughput_grows() -> None:
     limit = ConcurrencyLimit()
     simulate(limit, lambda allowed: allowed / 0.05, seconds=5)
     assert limit.allowed == MAX_CONCURRENCY
 
 
-def test_doubled_limit_reverts_if_throughput_does_not_grow() -> None:
+def test_doubled_concurrency_limit_is_reverted_if_throughput_does_not_grow() -> None:
     limit = ConcurrencyLimit()
     limits: set[int] = set()
 
@@ -58,21 +58,21 @@ def test_doubled_limit_reverts_if_throughput_does_not_grow() -> None:
     assert limits == {INITIAL, 2 * INITIAL}
 
 
-def test_reverted_limit_is_doubled_again_later() -> None:
+def test_reverted_concurrency_limit_is_doubled_again_later() -> None:
     limit = ConcurrencyLimit()
     now = simulate(limit, lambda _: 200.0, seconds=8)
     simulate(limit, lambda allowed: allowed / 0.05, seconds=30, start=now)
     assert limit.allowed == MAX_CONCURRENCY
 
 
-def test_throttling_halves_the_limit_down_to_the_minimum() -> None:
+def test_throttling_halves_the_concurrency_limit_down_to_its_minimum() -> None:
     limit = ConcurrencyLimit()
     for expected in (INITIAL // 2, INITIAL // 4, INITIAL // 8, MIN_CONCURRENCY, MIN_CONCURRENCY):
         limit.throttled(1.0)
         assert limit.allowed == expected
 
 
-def test_limit_does_not_change_if_no_request_waits_for_a_slot() -> None:
+def test_concurrency_limit_does_not_change_if_no_request_waits_for_a_slot() -> None:
     limit = ConcurrencyLimit()
     now = 0.0
     for _ in range(10_000):
@@ -129,14 +129,14 @@ def free_slots(limiter: ConcurrencyLimiter) -> int:
     "latencies, slots",
     [([], INITIAL), ([0.003], INITIAL_NEAR), ([0.06], INITIAL_FAR), ([0.06, 0.003, 0.2], INITIAL_NEAR)],
 )
-def test_lowest_latency_selects_the_initial_limit(latencies: list[float], slots: int) -> None:
+def test_lowest_latency_selects_the_initial_concurrency_limit(latencies: list[float], slots: int) -> None:
     limiter = ConcurrencyLimiter()
     for seconds in latencies:
         limiter.record_latency(seconds)
     assert free_slots(limiter) == slots
 
 
-def test_latency_after_the_first_slot_does_not_change_the_limit() -> None:
+def test_latency_measured_after_the_first_request_does_not_change_the_concurrency_limit() -> None:
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.003)
     with limiter.request(1):
@@ -146,7 +146,7 @@ def test_latency_after_the_first_slot_does_not_change_the_limit() -> None:
     assert free_slots(limiter) == INITIAL_NEAR
 
 
-def test_limit_of_a_near_server_grows_only_while_throughput_grows() -> None:
+def test_concurrency_limit_of_a_near_server_grows_only_while_throughput_grows() -> None:
     parallel = ConcurrencyLimit(INITIAL_NEAR)
     simulate(parallel, lambda allowed: 400.0 * min(allowed, 8), seconds=10)
     assert parallel.allowed == 8
@@ -170,7 +170,7 @@ def test_thread_sends_all_requests_in_the_slot_that_it_holds() -> None:
     assert limiter.has_free_slot
 
 
-def test_thread_gets_no_slot_without_blocking_if_none_is_free() -> None:
+def test_thread_that_does_not_wait_gets_no_slot_if_none_is_free() -> None:
     limiter = ConcurrencyLimiter()
     limiter.record_latency(0.003)
     with limiter.slot(), ThreadPoolExecutor(1) as other:
@@ -179,7 +179,7 @@ def test_thread_gets_no_slot_without_blocking_if_none_is_free() -> None:
 
 
 @pytest.mark.parametrize("size, seconds, slots", [(4 * KIB, 0.6, INITIAL), (4 * KIB, 0.4, 1), (8 * KIB * KIB, 0.6, 1)])
-def test_slow_small_file_raises_the_limit_of_a_near_server(size: int, seconds: float, slots: int) -> None:
+def test_slow_small_file_raises_the_concurrency_limit_of_a_near_server(size: int, seconds: float, slots: int) -> None:
     now = 0.0
     limiter = ConcurrencyLimiter(clock=lambda: now)
     limiter.record_latency(0.003)
@@ -188,7 +188,7 @@ def test_slow_small_file_raises_the_limit_of_a_near_server(size: int, seconds: f
     assert free_slots(limiter) == slots
 
 
-def test_slow_small_file_does_not_raise_the_limit_after_throttling() -> None:
+def test_slow_small_file_does_not_raise_the_concurrency_limit_after_throttling() -> None:
     now = 0.0
     limiter = ConcurrencyLimiter(clock=lambda: now)
     limiter.record_latency(0.003)

@@ -105,7 +105,9 @@ def test_each_range_request_has_the_headers_of_the_presigned_url(server: FaultyS
 
 
 @pytest.mark.parametrize("name", ["Range", "range", "x-ms-range", "If-Range"])
-def test_url_signed_with_a_range_header_gets_one_request(server: FaultyServer, tmp_path: Path, name: str) -> None:
+def test_presigned_url_that_includes_a_range_header_gets_one_request(
+    server: FaultyServer, tmp_path: Path, name: str
+) -> None:
     server.faults["/model.bin"] = lambda call: call.send(call.file)
     assert Download(server.url, tmp_path, {name: "bytes=0-"}).fetch() == LARGE
     (request,) = server.requests
@@ -113,7 +115,7 @@ def test_url_signed_with_a_range_header_gets_one_request(server: FaultyServer, t
 
 
 @pytest.mark.parametrize("listed_size", [MIB, 2 * MIB])
-def test_small_file_of_wrong_size_is_requested_only_once(
+def test_small_file_that_differs_from_its_listed_size_is_requested_once(
     server: FaultyServer, download: Download, listed_size: int
 ) -> None:
     server.files["model.bin"] = LARGE[:MIB]
@@ -123,7 +125,7 @@ def test_small_file_of_wrong_size_is_requested_only_once(
     assert (download.url_count, download.limiter.sizes) == (1, [listed_size])
 
 
-def test_two_ranges_with_an_expired_url_request_one_new_url(server: FaultyServer, download: Download) -> None:
+def test_two_ranges_rejected_for_an_expired_url_share_one_new_url(server: FaultyServer, download: Download) -> None:
     last_received, new_url_used = threading.Event(), threading.Event()
 
     def expire(call: Call) -> None:
@@ -154,7 +156,7 @@ def test_whole_file_is_requested_after_empty_range_responses(server: FaultyServe
     assert range_headers(server.requests)[-1] == ""
 
 
-def test_progress_counts_each_byte_once_despite_restarts() -> None:
+def test_reported_progress_counts_no_byte_twice_after_a_restart() -> None:
     messages: list[dict[str, int]] = []
     progress = TransferProgress(messages.append)
     for mebibytes in (5, 8, 10):
@@ -180,7 +182,7 @@ def test_only_a_throttling_status_lowers_the_concurrency_limit(
     assert sorted(range_headers(server.requests)) == sorted([FIRST, *RANGES])
 
 
-def test_retry_after_beyond_the_time_limit_fails_at_once(server: FaultyServer, download: Download) -> None:
+def test_store_that_asks_for_a_too_long_wait_is_an_error_at_once(server: FaultyServer, download: Download) -> None:
     server.faults["/model.bin"] = status(503, retry_after="3600")
     started = time.monotonic()
     with pytest.raises(UnreachableError, match="it is busy"):
@@ -204,7 +206,9 @@ def test_unresponsive_store_gets_no_request_for_the_whole_file(server: FaultySer
     assert set(range_headers(server.requests)) == {FIRST}
 
 
-def test_missing_file_ends_the_retry_wait_of_another_range(server: FaultyServer, download: Download) -> None:
+def test_missing_file_error_in_one_range_ends_the_wait_of_another_range(
+    server: FaultyServer, download: Download
+) -> None:
     statuses = {MIDDLE: 503, LAST: 404}
     server.faults["/model.bin"] = lambda call: fail_first_request(call, statuses, retry_after="15")
     started = time.monotonic()

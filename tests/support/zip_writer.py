@@ -38,6 +38,7 @@ class ZipMember:
         slack: Bytes that follow the member and its descriptor.
         wrong: Number added to the checksum and the sizes in the descriptor.
         local_name: Name in the header, None for the same name.
+        is_local_utf_8: Whether the header has the flag of UTF-8 if the directory has it.
         local_extra: Extra fields in the header.
         local_sizes: Both sizes in the header, None for the real ones.
         extra: Extra fields in the directory.
@@ -54,6 +55,7 @@ class ZipMember:
     slack: bytes = b""
     wrong: tuple[int, int, int] = (0, 0, 0)
     local_name: bytes | None = None
+    is_local_utf_8: bool = True
     local_extra: bytes = b""
     local_sizes: tuple[int, int] | None = None
     extra: bytes = b""
@@ -98,7 +100,8 @@ def _records(member: ZipMember, offset: int) -> tuple[bytes, bytes]:
         local = (local[0], *member.local_sizes)
     name = member.name if member.local_name is None else member.local_name
     common = (20, flags, member.method, 0, 33)
-    header = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", *common, *local, len(name), len(member.local_extra))
+    local_common = (20, flags if member.is_local_utf_8 else flags & ~_IS_UTF_8, *common[2:])
+    header = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", *local_common, *local, len(name), len(member.local_extra))
     entry = struct.pack(
         "<4sHHHHHHIIIHHHHHII",
         b"PK\1\2",

@@ -62,6 +62,15 @@ def test_mlmodel_files_that_mlflow_may_load_differently_are_not_equivalent(
 
 
 @pytest.mark.parametrize(
+    "value", ["{1: a, 0x1: b}", "{yes: a, true: b}", "[{a: {1: a, 1.0: b}}]", "{<<: {1: a}, 2: b, 0x2: c}"]
+)
+def test_file_with_keys_that_mlflow_merges_is_not_equivalent(value: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "MLmodel", TEXT.format("a", value).encode(), TEXT.format("b", value).encode())
+    assert explanation.rewrite_reason == ""
+    assert explanation.note == "it has two keys of which MLflow would load one"
+
+
+@pytest.mark.parametrize(
     "value",
     [
         "!!python/name:os.system ''",
@@ -142,7 +151,10 @@ def test_changed_code_path_of_a_flavor_that_records_one_is_a_rewrite(flavor: str
 @pytest.mark.parametrize("flavor", ["sklearn", "llama_index", "mine", "Python_Function", "'python_function '", "1"])
 def test_changed_code_path_of_any_other_flavor_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
-    assert explain(tmp_path, "MLmodel", left, right).rewrite_reason == ""
+    explanation = explain(tmp_path, "MLmodel", left, right)
+    assert explanation.rewrite_reason == ""
+    assert explanation.fields[0].meaning == "logged from a program at another path"
+    assert explanation.note == ""
 
 
 def test_changed_code_path_that_is_not_text_is_not_a_rewrite(tmp_path: Path) -> None:

@@ -158,6 +158,19 @@ def test_archives_with_equal_bytes_after_compressed_data_are_not_equivalent(tmp_
     assert not reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
 
 
+def test_bytes_after_the_compressed_schema_of_a_skops_file_are_not_equivalent(tmp_path: Path) -> None:
+    schemas = [ZipMember(b"schema.json", b'{"__loader__": "DictNode", "__id__": %d}' % address) for address in (1, 2)]
+    left, right = (replace(schema, method=DEFLATED) for schema in schemas)
+    assert reason(tmp_path, write_zip([left]), write_zip([right]), "model.skops")
+    assert not reason(tmp_path, write_zip([left]), write_zip([replace(right, trailing=b"hidden")]), "model.skops")
+
+
+def test_name_whose_encoding_only_the_directory_declares_is_not_equivalent(tmp_path: Path) -> None:
+    member = ZipMember("model/é".encode(), DATA)
+    assert reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
+    assert not reason(tmp_path, write_zip([member]), write_zip([replace(member, is_local_utf_8=False)]))
+
+
 def test_zip_member_with_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
     members = {"model/data/0": DATA}
     assert reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_DEFLATED))

@@ -52,7 +52,7 @@ class Explanation:
         summary: The difference in one phrase.
         fields: The parts that differ, at most 40 of them.
         lines: For text, at most 20 lines of a unified diff without its header.
-        is_cut: Whether some of the parts or lines are missing here.
+        is_cut: Whether `fields` leaves out a part that differs, or `lines` leaves out a line of the diff.
         note: Why the files could not be read as the kind that their name suggests, "" if they could.
         rewrite_reason: Why the whole difference is a rewrite, "" if it is not known to be one.
     """

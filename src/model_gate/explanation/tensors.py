@@ -20,7 +20,7 @@ MAX_DIMENSIONS = 64
 
 @dataclass(frozen=True)
 class ElementType:
-    """How an element is stored.
+    """Type of a tensor's elements, and how an element is stored.
 
     Attributes:
         name: Name in the report.

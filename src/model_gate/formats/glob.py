@@ -39,7 +39,7 @@ class _Character:
 
 @dataclass(frozen=True)
 class _Star:
-    """Any text: without a slash, or with slashes."""
+    """`*` or `**`: any text, without a slash or with slashes."""
 
     crosses_directories: bool
 
@@ -94,7 +94,7 @@ class Glob:
         return self._closure(following)
 
     def _closure(self, states: set[int]) -> frozenset[int]:
-        """Return the states with all that follow without a character."""
+        """Return the states, and all states that they reach without reading a character."""
         pending = list(states)
         reached = set(states)
         while pending:

@@ -100,7 +100,7 @@ class Storage:
                 remove_tree(directory)
 
     def directory(self, role: str) -> Path:
-        """Return the directory for the files of the model with a role such as `run_model/server_1`."""
+        """Return the directory for the files of one model. `role` identifies the model, as in `run_model/server_1`."""
         return self._root / role
 
     def reserve(self, role: str, path: str, size: int | None = None) -> Path:

@@ -74,7 +74,7 @@ _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
 class Inputs:
-    """The inputs of a step, without surrounding white space. An empty input counts as unset.
+    """The inputs of a step, without surrounding white space. An empty input is treated as unset.
 
     >>> Inputs({"INPUT_MODEL": " Wine "})["model"]
     'Wine'
@@ -103,12 +103,12 @@ class Inputs:
 
     @property
     def is_verbose(self) -> bool:
-        """Whether to log the details of an error. An invalid value counts as true."""
+        """Whether to log the details of an error. An invalid value is treated as true."""
         return self["verbose"] not in {"", *_FALSE}
 
     @property
     def fails_on_difference(self) -> bool:
-        """Whether a difference fails the step. An invalid value counts as true."""
+        """Whether a difference fails the step. An invalid value is treated as true."""
         return self["fail-on-difference"] not in _FALSE
 
     @property

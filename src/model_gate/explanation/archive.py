@@ -106,7 +106,7 @@ class _ArchiveComparison:
     def explain(self, explain_member: ExplainMember) -> Explanation:
         """Return an explanation with the members that differ.
 
-        Checksums only order the work: no member counts as equal before all its bytes are compared.
+        Checksums only select which members are compared first. Members with equal checksums are compared byte by byte.
         """
         changes = self._unpaired_members() + self._first_directory_change()
         changes = changes or self._order_change()
@@ -176,7 +176,7 @@ class _ArchiveComparison:
         return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
 
     def _describe_member(self, name: str, explain_member: ExplainMember) -> str:
-        """Return how a member differs as a phrase, or "" if that would take too long."""
+        """Return a phrase for the difference of a member, "" if the size limit or the number of members is exceeded."""
         sizes = [half.archive.members[half.names[name]].file_size for half in (self._left, self._right)]
         if self._explained_count >= _MAX_EXPLAINED_MEMBERS or max(sizes) > _MAX_EXPLAINED_BYTES:
             self._is_cut = True

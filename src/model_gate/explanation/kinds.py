@@ -16,7 +16,7 @@ class FileKind:
     """A kind of file, with the functions that recognize it and explain its differences.
 
     Attributes:
-        kind: Name in notes and in `docs/explanations.md`.
+        kind: Name of the kind in notes and in `docs/explanations.md`.
         matches: Returns whether a pair may be of this kind. Reads no more than the first bytes.
         explain: Returns the explanation, or None if the pair turns out to be of another kind. Raises UnexplainedError
             if the pair is of this kind but too large, damaged or hostile.

@@ -160,7 +160,7 @@ def _field_changes(change: Change) -> Iterator[FieldChange]:
 
 
 def _rewrite_reason(change: Change) -> str:
-    """Return why MLflow rewrites the field, or "" if the change may matter. Only scalar values count as rewritten."""
+    """Return why MLflow rewrites the field, or "" if the change may matter. Only scalars can be rewritten."""
     match change.path:
         case (str(field),) if field in REWRITTEN_FIELDS and all(
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)

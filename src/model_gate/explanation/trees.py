@@ -112,7 +112,7 @@ def shorten(text: str, limit: int = _MAX_VALUE) -> str:
 
 
 def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> str:
-    """Return the first two changes and the number of the others as one phrase.
+    """Return a phrase with the first two changes and the number of the other changes.
 
     Args:
         fields: At least the first two changes.

@@ -46,7 +46,10 @@ class _Star:
 
 @dataclass(frozen=True)
 class _Directories:
-    """`**/`: nothing, or text that ends with a slash. The two tokens after this one spell the text."""
+    """`**/`: nothing, or any text that ends with a slash.
+
+    The parser adds two tokens after this one, for the text and its slash. The automaton can skip both.
+    """
 
 
 _Token = _Character | _Star | _Directories

@@ -195,7 +195,7 @@ def _empty_directory(directory: Path) -> Path:
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a directory of any depth. A file that cannot be removed stays, and no error is raised.
+    """Remove a directory of any depth. If a file cannot be removed, no error is raised.
 
     shutil.rmtree is not enough: before Python 3.13, it recurses and fails on a thousand levels.
     """

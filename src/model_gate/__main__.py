@@ -1,4 +1,4 @@
-"""Entry points: `model-gate`, and the historical names of two of its commands.
+"""Entry points: `model-gate`, and the older names of the commands `check` and `compare`.
 
 Only two small modules are imported at the top, so that signals and closed standard streams are handled before other
 modules are imported.
@@ -29,12 +29,12 @@ def main() -> None:
 
 
 def check_model_version() -> None:
-    """Run `check-model-version`."""
+    """Run `model-gate check` under its older name `check-model-version`."""
     _run("check_model_version", "check-model-version", needs_worker=True)
 
 
 def compare_model_versions() -> None:
-    """Run `compare-model-versions`."""
+    """Run `model-gate compare` under its older name `compare-model-versions`."""
     _run("compare_model_versions", "compare-model-versions", needs_worker=True)
 
 

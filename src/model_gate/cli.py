@@ -156,7 +156,7 @@ def _main(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """Options of all commands."""
+    """Handle the options that come before the command, such as --version."""
 
 
 def check(

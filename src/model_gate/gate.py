@@ -125,7 +125,7 @@ class _Clients:
         return [clients[distinct.index(host)] for host in hosts]
 
     def reader(self, host: Host) -> str:
-        """Return the name of a started host as a reader of locations. It contains no credentials."""
+        """Return a name, without credentials, that identifies the server and login of a host with a started client."""
         return f"server {self._readers.index(host.reader) + 1}"
 
 
@@ -140,7 +140,7 @@ class _ResolvedVersion:
 
 @dataclass(frozen=True)
 class _ModelLocation:
-    """Where a version says that one of its models is.
+    """Location of the run model or the registry model of a version, as its registry returns it.
 
     Attributes:
         uri: The physical URI, "" if it could not be resolved.

@@ -201,7 +201,7 @@ def _internal_error(error: Exception) -> InternalError:
 
 
 def _initial_secrets(command: Command) -> tuple[str, ...]:
-    """Return the secrets that are known before the request is valid."""
+    """Return the secrets in the environment and in the options of a command whose request is not validated yet."""
     hosts = (
         value
         for name, value in command.options.items()

@@ -55,7 +55,7 @@ class WorkspaceName:
 
 
 def is_databricks(text: str) -> bool:
-    """Return whether a text has the scheme of a workspace's name. The rest of the text can be malformed."""
+    """Return whether a text has the scheme `databricks` or `databricks-uc`. The rest of the text can be malformed."""
     return text.partition(":")[0] in _SCHEMES
 
 

@@ -44,8 +44,10 @@ class Login:
     Attributes:
         name: Name of the login, as in "The profile 'x' in ~/.databrickscfg".
         fields: Value of each field, by the name that the Databricks SDK uses.
-        lines: Line number of each field by its name, and of the profile by ""; empty for environment variables.
-        spelling: Name of a field in this source by its SDK name, for fields whose two names differ.
+        lines: Line number of each field by its name. The key "" has the line of the profile's header. Empty for
+            environment variables.
+        spelling: Name of a field in the profile or environment, by the field's SDK name. Has only fields for which
+            these names differ.
     """
 
     name: str
@@ -56,7 +58,7 @@ class Login:
     def at(self, name: str = "") -> str:
         """Return the name of the login and the line of a field, as the subject of an error message.
 
-        Without a field, or if the field has no line, the line is that of the profile.
+        If no field is given or the field has no line, the text has the line of the profile.
         """
         line = self.lines.get(name, self.lines.get("", 0))
         return f"{self.name}, line {line}," if line else self.name

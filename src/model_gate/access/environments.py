@@ -97,7 +97,7 @@ _SETTINGS = {
 
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker whose host is not known yet. It has no credentials."""
+    """Return an environment without credentials, for a worker that starts before its tracking server is known."""
     allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
     return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
 
@@ -154,7 +154,7 @@ def _parsed_default(environment: Mapping[str, str]) -> Host | None:
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret values in environment variables, and those of the default tracking server."""
+    """Return the secret values in environment variables, and the secrets of the server in `MLFLOW_TRACKING_URI`."""
     values = [environment.get(name, "") for name in _SECRET_VARIABLES]
     values += login_secrets(environment)
     with suppress(InputError):

@@ -36,7 +36,7 @@ _VOCABULARY = frozenset(
 
 
 class Redactor:
-    """Replaces the known secrets in their usual encodings, the user-info of URIs, and the signatures of URLs."""
+    """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         given = {secret for secret in secrets if secret}
@@ -45,7 +45,7 @@ class Redactor:
         self._short = _any_of({form for secret in short for form in _forms(secret)}, _WORD)
 
     def text(self, text: str) -> str:
-        """Return the text with its secrets replaced; short secrets are replaced only as words of their own."""
+        """Return the text with its secrets replaced. A short secret is replaced only where it is a whole word."""
         text = self._path(text)
         return text if self._short is None else self._short.sub(MASK, text)
 
@@ -65,7 +65,7 @@ class Redactor:
         return self._path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
 
     def _path(self, text: str) -> str:
-        """Return a path or URI with its secrets replaced, except short ones."""
+        """Return a path or URI with its secrets replaced. Short secrets are not replaced."""
         # User-info comes first: it is replaced whole, even if a part of it is a known secret.
         text = _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
         return text if self._long is None else self._long.sub(MASK, text)

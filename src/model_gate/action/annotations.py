@@ -32,10 +32,10 @@ class AnnotationLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """An annotation.
+    """A message that GitHub shows on the page of the workflow run, and beside a line of a file if it names one.
 
     Attributes:
-        level: Its severity.
+        level: The severity.
         message: One or two sentences.
         file: The file of the repository to annotate, "" for none.
         line: The line of the file, counted from 1; 0 for none.

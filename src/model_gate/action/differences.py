@@ -47,7 +47,7 @@ class LabeledDifference:
 
 
 def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
-    """Return the differences sorted by importance, as in the annotations. Rewritten files come last.
+    """Return the differences sorted by importance, in the same order as the annotations. Rewritten files come last.
 
     A rewritten file differs only in what MLflow or its format changes when it saves the same model again.
     """
@@ -101,7 +101,7 @@ def _row(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, ...]:
 
 
 def meaning(difference: Difference) -> str:
-    """Return what a difference means for the reader, as a phrase."""
+    """Return a phrase for the meaning of a difference, such as `it is run with other packages`."""
     explanation = difference.explanation
     if difference.rewrite_reason:
         return f"nothing about the model: {difference.rewrite_reason}"
@@ -181,7 +181,7 @@ def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markd
 
 
 def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdown) -> str:
-    """Return a table of at most 15 fields. It has a column for meanings if any field has a meaning."""
+    """Return a table of the first 15 of the fields that are not rewritten. Meanings, if any, have a column."""
     if not fields:
         return ""
     has_meanings = any(field.meaning for field in fields)

@@ -40,7 +40,7 @@ class Input:
 
     Attributes:
         name: Its name in action.yml.
-        command: The only command that has this input, "" for both.
+        command: The only command that has this input, "" if both `check` and `compare` have it.
     """
 
     name: str
@@ -74,7 +74,7 @@ _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
 class Inputs:
-    """The inputs of a step, without surrounding white space. An empty input counts as unset.
+    """The inputs of a step, without surrounding white space. An empty input is treated as unset.
 
     >>> Inputs({"INPUT_MODEL": " Wine "})["model"]
     'Wine'
@@ -103,12 +103,12 @@ class Inputs:
 
     @property
     def is_verbose(self) -> bool:
-        """Whether to log the details of an error. An invalid value counts as true."""
+        """Whether to log the details of an error. An invalid value is treated as true."""
         return self["verbose"] not in {"", *_FALSE}
 
     @property
     def fails_on_difference(self) -> bool:
-        """Whether a difference fails the step. An invalid value counts as true."""
+        """Whether a difference fails the step. An invalid value is treated as true."""
         return self["fail-on-difference"] not in _FALSE
 
     @property
@@ -125,7 +125,7 @@ class Inputs:
         return Path(self["config-file"]) if self["config-file"] else None
 
     def options(self) -> dict[str, object]:
-        """Return the report's options: values by the names that the command line has for them, None if unset."""
+        """Return the options for the report: each value by the name of its command-line option, None if unset."""
         names = (item.name for item in INPUTS if item.command in {"", self.command} and item.name not in _NOT_REPORTED)
         return {name.replace("-", "_"): self[name] or None for name in names}
 
@@ -230,7 +230,7 @@ class Inputs:
         """Return the path in an input, None if it is unset.
 
         Raises:
-            InputError: The path is outside the workspace and `RUNNER_TEMP`, where other steps could not reach it.
+            InputError: The path is neither in the workspace nor in `RUNNER_TEMP`, so other steps could not reach it.
         """
         if not self[name]:
             return None

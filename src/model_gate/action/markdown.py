@@ -41,7 +41,7 @@ def join_sections(sections: Iterable[str]) -> str:
 
 
 def size_in_bytes(sections: Iterable[str]) -> int:
-    """Return the size of the joined sections in UTF-8."""
+    """Return the number of bytes of the joined sections in UTF-8."""
     return len(join_sections(sections).encode())
 
 
@@ -57,5 +57,5 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str
 
 
 def table_row(cells: tuple[str, ...]) -> str:
-    """Return one line of a table."""
+    """Return the line of a Markdown table that has these cells."""
     return f"| {' | '.join(cells)} |"

@@ -28,7 +28,7 @@ UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed":
 
 
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
-    """Return the outputs of a finished step; "" for a value that does not apply."""
+    """Return the outputs of a finished step by name. A value that does not apply is ""."""
     is_decided = outcome.status is not Status.ERROR
     return {
         "status": str(outcome.status),
@@ -52,7 +52,7 @@ def _truth(value: bool | None) -> str:
 
 
 def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
-    """Append the outputs to the runner's file.
+    """Append the outputs to the file that the runner reads after the step.
 
     Raises:
         StorageError: The file cannot be written.

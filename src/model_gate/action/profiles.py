@@ -41,7 +41,7 @@ _INPUT = "The input 'databricks-profiles'"
 def secrets_in(text: str) -> tuple[str, ...]:
     """Return every line of every secret value in the text of a `.databrickscfg`.
 
-    If the text cannot be parsed, every line counts as a secret.
+    If the text cannot be parsed, every line is treated as a secret.
     """
     lines = [line for line in text.splitlines() if line.strip()[:1] not in {"", "[", "#", ";"}]
     # Sections that are not profiles have secrets too.

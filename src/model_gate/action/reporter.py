@@ -39,7 +39,7 @@ class WorkflowReporter:
         self._masked: set[str] = set()
 
     def begin(self) -> None:
-        """Write the outputs of a step that failed. They remain in effect if the step is killed.
+        """Write the outputs of a failed step in advance. They remain in effect if the step is killed.
 
         Raises:
             StorageError: The outputs cannot be written.
@@ -122,7 +122,7 @@ def _difference_line(difference: Difference) -> str:
 
 
 class LogProgress:
-    """Logs the amount of work when it is known, then the progress every 15 seconds."""
+    """Logs the numbers of files to compare and bytes to fetch, then the progress every 15 seconds."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -133,7 +133,7 @@ class LogProgress:
         """Log nothing, since listings are quick."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Log the amount of work."""
+        """Log the numbers of files to compare and bytes to fetch."""
         self._counts = ProgressCounts(files, sizes)
         self._started = self._last_logged = time.monotonic()
         print_line(f"Comparing {files:,} pairs of files; {sum(sizes.values()):,} bytes to fetch.")

@@ -129,9 +129,9 @@ def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: M
 
 
 def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
-    """Return each comparison once, with all its names.
+    """Return each comparison of the outcome only once, with all the names that it has in the outcome.
 
-    A comparison has two names if the run models are also the registry models.
+    A comparison has two names if the run models and the registry models are at the same locations.
     """
     groups: dict[int, tuple[list[str], Comparison]] = {}
     for name, comparison in outcome.comparisons.items():

@@ -29,11 +29,11 @@ class FileComparison:
     """The result of one pair of files.
 
     Attributes:
-        pair: The pair.
+        pair: The pair of files.
         difference: None if both files exist with the same bytes, or if their bytes were not compared.
         left_digest: SHA-256 of the left file in hex, None if the file does not exist or was not fetched.
         right_digest: SHA-256 of the right file in hex, None if the file does not exist or was not fetched.
-        is_compared: Whether the bytes were compared, or a difference is known without them.
+        is_compared: Whether the pair has a result: from its bytes, or from a missing file or different sizes.
     """
 
     pair: Pair
@@ -47,10 +47,10 @@ def compare_pair(pair: Pair, left: str | None, right: str | None, explainer: Exp
     """Read both files of a pair and compare their bytes.
 
     Args:
-        pair: The pair.
+        pair: The pair of files.
         left: The left file on this machine, None if the left model does not have it.
         right: The right file on this machine, None if the right model does not have it.
-        explainer: Explains a difference in content.
+        explainer: Explains a difference in content; None for no explanation.
 
     Raises:
         StorageError: A file cannot be read.
@@ -71,7 +71,7 @@ def compare_pair(pair: Pair, left: str | None, right: str | None, explainer: Exp
 
 
 def compare_sizes(pair: Pair) -> FileComparison:
-    """Compare a pair by its listed sizes only. Files of equal size count as not compared."""
+    """Compare a pair by its listed sizes only. If the sizes are equal, `is_compared` of the result is false."""
     if pair.left is None or pair.right is None:
         return _compare_one_sided(pair, None, None)
     if pair.left_size == pair.right_size:

@@ -59,7 +59,7 @@ class Job:
 
     Attributes:
         pairs: The pairs of files. They may belong to several pairs of models.
-        size: Total size of the files in bytes. A file that several pairs share counts once.
+        size: Total size of the files in bytes. A file that several pairs share is counted once.
         is_local: Whether all files can be read without a transfer.
         paths: Number of distinct paths among the pairs. Progress advances by this number when the job is done.
     """

@@ -96,7 +96,7 @@ def _compared_model(model: ListedModel, digest: str | None) -> ComparedModel:
 
 
 def _model_digest(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:
-    """Return the digest of the file or of the tree, None if a file was not fetched."""
+    """Return the SHA-256 of a model, which is one file or a directory tree; None if any file has no digest."""
     start = len(model.native_model)
     # A native model of one file has the key "".
     known_digests = {

@@ -1,4 +1,4 @@
-"""The models of a comparison: first selected, then listed, then paired file by file."""
+"""The models of a comparison in three stages: selected, listed, and paired file by file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from model_gate.sources.model_source import ModelSource
 
 
 class ModelKey(NamedTuple):
-    """Equal for two models exactly if they are the same files of one location.
+    """Key of a model. Two keys are equal exactly if their models are the same files of one location.
 
     Attributes:
-        location: The location key.
+        location: The key of the model's location.
         native_model: The native model's path, "" for the whole model.
     """
 
@@ -40,7 +40,7 @@ class SelectedModel:
 
     @property
     def key(self) -> ModelKey:
-        """The location and the native model."""
+        """Key that is equal for two models exactly if they are the same files of one location."""
         return ModelKey(self.source.location.key, self.native_model)
 
 
@@ -68,17 +68,17 @@ class ListedModel:
 
     @property
     def key(self) -> ModelKey:
-        """The location and the native model."""
+        """Key that is equal for two models exactly if they are the same files of one location."""
         return ModelKey(self.source.location.key, self.native_model)
 
     @cached_property
     def paths(self) -> list[str]:
-        """The files that decide: those of the native model, or all."""
+        """Paths of the files that affect the verdict: those of the native model, or all for a whole model."""
         return list(self.listing.native_files(self.native_model) if self.native_model else self.listing.files)
 
     @property
     def size(self) -> int:
-        """Bytes of the files that decide."""
+        """Total size in bytes of the files that affect the verdict."""
         return sum(self.listing.files[path] for path in self.paths)
 
 

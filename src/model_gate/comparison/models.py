@@ -33,9 +33,10 @@ def compare_models(
 
     Args:
         selected_pairs: The models to compare.
-        progress: Receives what is listed, fetched and compared.
-        ignore: Paths that do not decide.
-        is_enough: Whether a file comparison settles the verdict, so that no further file of its models is fetched.
+        progress: Receives the numbers of listed files, fetched bytes and compared files.
+        ignore: Globs for paths that do not affect the verdict.
+        is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
+            these models is fetched.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -54,7 +55,7 @@ def compare_models(
 
 
 def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict[LocationKey, ListedModel]:
-    """List each location once, and return its whole model by location key."""
+    """List each location once. Return the whole model at each location, by location key."""
     sources: dict[LocationKey, ModelSource] = {}
     for model in models:
         sources.setdefault(model.key.location, model.source)

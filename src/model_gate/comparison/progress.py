@@ -15,7 +15,7 @@ class Progress(Protocol):
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
         """Report the number of files to compare, and the number of bytes to fetch by the name of the model.
 
-        A path that occurs in several pairs of models counts once.
+        A path that occurs in several pairs of models is counted once.
         """
 
     def received(self, name: str, size: int) -> None:

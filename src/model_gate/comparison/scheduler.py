@@ -172,7 +172,7 @@ class _JobRunner:
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
-        """Return the comparisons, and record the pairs of models whose verdict they settle."""
+        """Record each pair of models whose verdict one of the comparisons settles. Return the comparisons unchanged."""
         for model_pair, comparison in compared:
             if self._is_enough(comparison):
                 self._settled.add(model_pair)
@@ -257,7 +257,7 @@ def _small_pair(job: Job) -> SmallPair | None:
 
 
 def _max_bytes_in_progress(largest: int) -> int:
-    """Return the maximum number of bytes in progress for jobs of at most `largest` bytes."""
+    """Return how many bytes may be in progress at once, if the largest job has `largest` bytes."""
     return max(largest, min(MAX_BYTES_IN_PROGRESS, max(MAX_LARGE_PAIRS * largest, _MIN_BYTES_IN_PROGRESS)))
 
 

@@ -62,11 +62,11 @@ class Layout:
         return self.directory / "reports"
 
     def report(self, name: str) -> Path:
-        """Return the path of a report."""
+        """Return the path of the JSON report `name` that a gate of the demo writes."""
         return self.reports / f"{name}.json"
 
     def compare_file(self, name: str) -> Path:
-        """Return the path of a compare file."""
+        """Return the path of the YAML file `name`, which names the two versions of a comparison."""
         return self.directory / f"{name}.yaml"
 
     def prepare(self) -> None:

@@ -17,11 +17,11 @@ class Expected:
     """The expected verdict of a gate.
 
     Attributes:
-        exit_code: Exit code of the command.
-        status: `status` of the report.
-        equivalent: `equivalent` of the report.
-        differences: The paths that differ, the same in all comparisons.
-        same_location: `same_location` of each comparison.
+        exit_code: Expected exit code of the command.
+        status: Expected value of the report's field `status`.
+        equivalent: Expected value of the report's field `equivalent`.
+        differences: Paths expected to differ, the same paths in each comparison.
+        same_location: Expected value of the field `same_location` of each comparison.
     """
 
     exit_code: int

@@ -52,9 +52,9 @@ class Explanation:
         summary: The difference in one phrase.
         fields: The parts that differ, at most 40 of them.
         lines: For text, at most 20 lines of a unified diff without its header.
-        is_cut: Whether some of the parts or lines are missing here.
+        is_cut: Whether `fields` leaves out a part that differs, or `lines` leaves out a line of the diff.
         note: Why the files could not be read as the kind that their name suggests, "" if they could.
-        rewrite_reason: Why the whole difference is a rewrite, "" if it is not known to be one.
+        rewrite_reason: Why the whole difference is a rewrite, "" if it may be another change.
     """
 
     kind: str = "bytes"
@@ -82,7 +82,7 @@ class Difference:
         right_type: For kind `type`, what the path is in the right model; otherwise None.
         offset: For kind `content`, the first byte that differs, counted from 0; None if the sizes differ and the files
             were not fetched.
-        rewrite_reason: Why the difference is a rewrite, "" if it is not known to be one.
+        rewrite_reason: Why the difference is a rewrite, "" if it may be another change.
         explanation: The explanation of the contents, for kind `content` if both files were fetched; otherwise None.
         is_native: False if a native model is compared and the path is outside of it; otherwise True.
         ignored_by: The `ignore` glob that matches the path, "" if none does.

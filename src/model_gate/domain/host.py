@@ -70,9 +70,10 @@ class Host:
 
     @property
     def reader(self) -> Host:
-        """Value that is equal for two hosts only if they are one server with one login, whatever their spelling.
+        """Copy of the host that identifies its server and login, however the user spells the server's address.
 
-        The two registries of a workspace have one reader; `authority` tells them apart.
+        Two hosts have equal readers only if they are one server with one login. The two registries of a workspace have
+        equal readers; `authority` distinguishes them.
         """
         if self.workspace is not None:
             return replace(self, address="", uri="", workspace=replace(self.workspace, registry=None))

@@ -13,7 +13,7 @@ _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
 
 
 class LocationKey(NamedTuple):
-    """Equal only for locations that are one and the same: see `Location`."""
+    """Key of a location. Two keys are equal only if their locations are one and the same."""
 
     reader: str
     server: str
@@ -23,14 +23,14 @@ class LocationKey(NamedTuple):
 
 @dataclass(frozen=True)
 class Location:
-    """Location of an MLflow model: a physical URI, and who reads it.
+    """Location of an MLflow model: a physical URI, and the server and login that read it.
 
     One URI can mean different bytes for two tracking servers, two logins or two machines.
 
     Attributes:
         uri: Physical URI, without credentials.
         reader: Opaque name of the server and login that read the URI, without credentials; "" for this machine.
-        server: The part of the server in which the URI is unique, "" if the reader decides alone.
+        server: The server, or its registry, in which the URI is unique; "" if the URI is unique for the reader.
         local_path: The real path of the directory, if the model is on this machine.
     """
 

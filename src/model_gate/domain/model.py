@@ -20,7 +20,7 @@ class Listing:
     Attributes:
         files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
             that are not UTF-8.
-        is_near: Whether the server has a low latency.
+        is_near: Whether the server responds to small requests in less than 15 ms.
     """
 
     files: Mapping[str, int]
@@ -28,7 +28,7 @@ class Listing:
 
     @property
     def size(self) -> int:
-        """Total bytes."""
+        """Total size of the files in bytes."""
         return sum(self.files.values())
 
     def native_files(self, native_model: str) -> Iterator[str]:

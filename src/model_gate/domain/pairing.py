@@ -47,7 +47,7 @@ class TypeMismatch:
     """A path that is a file in one model and a directory in the other.
 
     Attributes:
-        difference: The difference.
+        difference: The difference of kind `type` at this path.
         paths: The file and every file below the directory, each by its path in its own model.
     """
 

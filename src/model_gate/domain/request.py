@@ -50,7 +50,7 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class GateRequest(ABC):
-    """Base class of the three requests."""
+    """Base class of the requests of `check`, `compare` and `diff`."""
 
     command: ClassVar[CommandName]
     options: GateOptions = field(default_factory=GateOptions, kw_only=True)
@@ -88,7 +88,7 @@ class CheckRequest(GateRequest):
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """The version, under its role."""
+        """The requested version by its role."""
         return {VersionRole.MODEL_VERSION: self.version}
 
     @property
@@ -113,7 +113,7 @@ class CompareRequest(GateRequest):
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """The two versions, left before right."""
+        """The two requested versions by role, left before right."""
         return {
             VersionRole.TRACKING_SERVER_1: self.tracking_server_1,
             VersionRole.TRACKING_SERVER_2: self.tracking_server_2,

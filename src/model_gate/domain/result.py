@@ -38,7 +38,9 @@ class ComparedModel:
 
 @dataclass(frozen=True)
 class RestOfModel:
-    """Comparison of the files outside the native model, which do not affect the verdict.
+    """Comparison of the files outside the native model. These files do not affect the verdict.
+
+    A native model is the file or directory inside the MLflow model that the user compares instead of the whole model.
 
     Attributes:
         equals: Whether these files are equal; None if not all were compared, because the native models already differ.
@@ -157,7 +159,7 @@ class Outcome:
 
     @property
     def difference_count(self) -> int:
-        """Number of differences in all comparisons. A pair of models that has two names is counted once."""
+        """Number of differences in all comparisons. If two comparisons have the same pair of models, one is counted."""
         # If the registry models are also the run models, both names have the same comparison.
         counts = {
             (comparison.left.location.key, comparison.right.location.key): len(comparison.differences)

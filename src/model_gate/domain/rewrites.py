@@ -33,7 +33,7 @@ class Rewrite:
 
 @dataclass(frozen=True)
 class FieldRewrite(Rewrite):
-    """A field whose value is rewritten.
+    """A field of `MLmodel` whose value MLflow changes when it saves the same model again.
 
     Attributes:
         types: Types of the values that MLflow writes. A value of another type does not count as rewritten.
@@ -104,7 +104,8 @@ class MemberRewrite:
         member: Name of the member.
         address: Key whose value is an object's address in memory, "" if there is none. The addresses are arbitrary,
             but equal addresses stand for one shared object.
-        beside: Keys that a mapping must all have for `address` and `file` to be rewrites in it.
+        beside: Keys that mark the mapping of an object. Only in a mapping with all these keys, the values of `address`
+            and `file` are rewritten.
         file: Key whose value names the member with an object's data, "" if the format never renames members.
         dates: Top-level keys that hold the time of saving, as text.
     """
@@ -124,13 +125,14 @@ class ArchiveFormat:
     change when the same model is saved again.
 
     Attributes:
-        format: Name for the report.
+        format: Name of the format in the report.
         suffixes: Suffixes of its files, in lower case.
         versions: Versions of the software that write it this way.
         members: Members that the format rewrites.
-        ignores_case: Whether its reader finds members without regard to case.
-        is_unpacked: Whether its reader unpacks members to disk, where several names can stand for one file.
-        is_order_visible: Whether its reader shows the order of members.
+        ignores_case: Whether programs that read the format ignore the case of the members' names.
+        is_unpacked: Whether programs that read the format unpack the members to disk, where several names can stand for
+            one file.
+        is_order_visible: Whether programs that read the format return the members in the order of the archive.
     """
 
     format: str
@@ -184,7 +186,7 @@ def may_be_rewritten(left: str, right: str) -> bool:
 
 
 def _rewriter(path: str) -> str:
-    """Return a name for what rewrites the file at a path, or "" if nothing does."""
+    """Return the path of a file that MLflow rewrites, or the name of a format that rewrites its files; otherwise ""."""
     if path == MLMODEL or path in REWRITTEN_FILES:
         return path
     known_format = archive_format(path)

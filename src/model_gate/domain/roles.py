@@ -23,7 +23,7 @@ class VersionRole(StrEnum):
 
 
 class ModelRole(StrEnum):
-    """The two models of a model version."""
+    """The two models of a model version: the run's own model, and the registry's copy of it."""
 
     RUN_MODEL = "run_model"
     REG_MODEL = "reg_model"
@@ -47,8 +47,8 @@ class ModelNames:
     """Names of the two models of a comparison, for messages and summaries.
 
     Attributes:
-        left: The left model, as in `run model`.
-        right: The right model.
+        left: Name of the left model, such as `run model`.
+        right: Name of the right model.
     """
 
     left: str = "model"

@@ -75,6 +75,6 @@ class ModelVersion:
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ModelVersion:
-        """Return the version whose `dataclasses.asdict` was sent as JSON and parsed to `data`."""
+        """Return the version that `data` describes, which is the parsed JSON of its `dataclasses.asdict`."""
         lineage = Lineage(**data["lineage"])
         return cls(**{**data, "aliases": tuple(data["aliases"]), "lineage": lineage})

@@ -29,7 +29,7 @@ def byte_count(size: int) -> str:
 
 
 def truncate(text: str, limit: int) -> str:
-    """Return a text shortened to at most `limit` characters. A shortened text ends with "…", which counts too.
+    """Return a text shortened to at most `limit` characters, including the "…" at the end of a shortened text.
 
     >>> truncate("scikit-learn", 8), truncate("numpy", 8)
     ('scikit-…', 'numpy')

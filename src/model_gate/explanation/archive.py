@@ -23,7 +23,7 @@ ExplainMember = Callable[[ContentPair], Explanation]
 
 
 def matches(pair: ContentPair) -> bool:
-    """Return whether the path has the suffix of an archive, or the left file starts as one.
+    """Return whether the path has the suffix of an archive, or the left file starts like a zip archive.
 
     An archive inside an archive does not match.
     """
@@ -31,7 +31,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | None:
-    """Return the members that differ.
+    """Explain two archives by their members that differ.
 
     If no member differs and the format is known, the explanation has a rewrite reason.
 
@@ -47,12 +47,12 @@ def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | N
 
 @dataclass
 class _Half:
-    """One archive of a pair, its members under canonical names, which do not depend on memory addresses.
+    """One archive of a pair. The canonical name of a member does not depend on memory addresses.
 
     Attributes:
         archive: The archive.
-        names: Name in the archive, by canonical name.
-        documents: Members whose format rewrites them, by canonical name.
+        names: Name of each member in the archive, by canonical name.
+        documents: JSON members that the format rewrites, by canonical name.
         object_paths: Path of the object whose data a member holds, by canonical name.
     """
 
@@ -80,7 +80,7 @@ def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
 
 
 def _require_distinct_names(archive: Archive, known_format: ArchiveFormat | None) -> None:
-    """Refuse an archive in which the format's reader can take one member for another."""
+    """Raise UnexplainedError if two members have the same name for programs that read the format."""
     if known_format is None:
         return
     names = list(archive.members)
@@ -94,7 +94,7 @@ def _require_distinct_names(archive: Archive, known_format: ArchiveFormat | None
 
 
 class _ArchiveComparison:
-    """Compares the members of two archives. Used once."""
+    """Compares the members of two archives. Each instance is used for one comparison."""
 
     def __init__(self, left: Archive, right: Archive, known_format: ArchiveFormat | None) -> None:
         self._left, self._right = _read_half(left, known_format), _read_half(right, known_format)
@@ -104,9 +104,9 @@ class _ArchiveComparison:
         self._is_cut = False
 
     def explain(self, explain_member: ExplainMember) -> Explanation:
-        """Return the members that differ.
+        """Return an explanation with the members that differ.
 
-        Checksums only order the work: no member counts as equal before all its bytes are compared.
+        Checksums only select which members are compared first. Members with equal checksums are compared byte by byte.
         """
         changes = self._unpaired_members() + self._first_directory_change()
         changes = changes or self._order_change()
@@ -154,7 +154,7 @@ class _ArchiveComparison:
         return [FieldChange("(order)", shorten(", ".join(left)), shorten(", ".join(right)), meaning=meaning)]
 
     def _partition_by_checksum(self) -> tuple[list[str], list[str]]:
-        """Return the common members whose size or checksum differs, and the others."""
+        """Return the common members that differ in size or checksum, and the other common members."""
         suspects: list[str] = []
         same: list[str] = []
         for name in self._left.names:
@@ -176,7 +176,7 @@ class _ArchiveComparison:
         return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
 
     def _describe_member(self, name: str, explain_member: ExplainMember) -> str:
-        """Return how a member differs as a phrase, or "" if that would take too long."""
+        """Return a phrase for the difference of a member, "" if the size limit or the number of members is exceeded."""
         sizes = [half.archive.members[half.names[name]].file_size for half in (self._left, self._right)]
         if self._explained_count >= _MAX_EXPLAINED_MEMBERS or max(sizes) > _MAX_EXPLAINED_BYTES:
             self._is_cut = True

@@ -1,4 +1,7 @@
-"""JSON members of archives without what their format rewrites: memory addresses, dates and names made of addresses."""
+"""Reads JSON members of archives, and leaves out memory addresses, dates and names made of addresses.
+
+The format rewrites these values when the same model is saved again.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ class CanonicalDocument:
     Attributes:
         tree: Document with blank dates, in which addresses are numbered in order of appearance.
         names: Name in the archive of each member that holds an object's data, by canonical name.
-        object_paths: Path of that object in the document, by canonical name.
+        object_paths: Path in the document of the object whose data a member holds, by the member's canonical name.
     """
 
     tree: Tree = None
@@ -34,7 +37,7 @@ class CanonicalDocument:
 
 
 def document_changes(left: CanonicalDocument, right: CanonicalDocument) -> list[Change]:
-    """Return the differences between two documents, without wrapper keys in their paths."""
+    """Return the differences between two documents. Their paths omit keys that only wrap an object."""
     changes = [
         replace(change, path=tuple(part for part in change.path if part not in _WRAPPERS))
         for change in find_changes(left.tree, right.tree)
@@ -87,7 +90,7 @@ def read_document(archive: Archive, rule: MemberRewrite) -> CanonicalDocument:
 
 
 class _Canonicalizer:
-    """Replaces addresses and names of members by numbers, in order of appearance. Used once."""
+    """Replaces addresses and names of members by numbers, in order of appearance. Each instance reads one document."""
 
     def __init__(self, rule: MemberRewrite, members: Mapping[str, object]) -> None:
         self._rule = rule
@@ -131,10 +134,10 @@ class _Canonicalizer:
         return isinstance(value, Leaf) and value.type == "text" and value.text in self._members
 
     def _canonical_address(self, key: str, value: Tree) -> Leaf:
-        """Return an address as a number.
+        """Return the number that replaces an address. Equal addresses have the same number.
 
-        Readers look addresses up in a dict, in which 5, 5.0 and true can be one key. Only if all addresses are plain
-        integers, other addresses in the same places stand for the same sharing of objects.
+        Only plain integers are accepted. Programs look up addresses in a dict, where 5 and 5.0 are the same key. With
+        other values, objects with different numbers could be the same object for a program.
         """
         if not isinstance(value, Leaf) or not _is_memory_address(value):
             raise UnexplainedError(f"it has a {key} that is no memory address")

@@ -35,11 +35,11 @@ class Content:
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Content:
-        """Return a content in memory."""
+        """Return the content with these bytes, which stay in memory."""
         return cls(len(data), lambda: BytesIO(data))
 
     def slice(self, start: int, size: int) -> Content:
-        """Return the content of a byte range, which must exist."""
+        """Return the content of `size` bytes from the offset `start`. The range must exist."""
         return Content(size, lambda: _Slice(self.open(), start, size))
 
     def head(self, size: int) -> bytes:

@@ -13,10 +13,10 @@ from model_gate.explanation.content import ContentPair, UnexplainedError
 
 @dataclass(frozen=True)
 class FileKind:
-    """One kind of file.
+    """A kind of file, with the functions that recognize it and explain its differences.
 
     Attributes:
-        kind: Name in notes and in `docs/explanations.md`.
+        kind: Name of the kind in notes and in `docs/explanations.md`.
         matches: Returns whether a pair may be of this kind. Reads no more than the first bytes.
         explain: Returns the explanation, or None if the pair turns out to be of another kind. Raises UnexplainedError
             if the pair is of this kind but too large, damaged or hostile.
@@ -46,7 +46,7 @@ FILE_KINDS = (
 
 
 def explain_pair(pair: ContentPair, kinds: Sequence[FileKind] = FILE_KINDS) -> Explanation:
-    """Explain a pair as the first kind that can.
+    """Return the explanation of the first kind that matches a pair and can explain it.
 
     A kind that fails is skipped. The first failure becomes the note of the explanation.
 

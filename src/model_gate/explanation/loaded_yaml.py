@@ -92,7 +92,7 @@ def _check_node(node: yaml.Node, loader: _BoundedLoader) -> None:
 
 
 def is_same(left: Any, right: Any) -> bool:
-    """Return whether two loaded values have the same types and values. The order of keys does not count."""
+    """Return whether two loaded values have the same types and values. The order of keys is ignored."""
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):

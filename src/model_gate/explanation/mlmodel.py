@@ -61,7 +61,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the fields that changed. If MLflow rewrites all of them, the explanation has a rewrite reason."""
+    """Return an explanation with the fields that changed. It has a rewrite reason if MLflow rewrites all of them."""
     left_text, right_text = _read(pair.left), _read(pair.right)
     explanation = _explain_fields(_parse_fields(left_text), _parse_fields(right_text))
     if not explanation.rewrite_reason:
@@ -105,7 +105,13 @@ def _parse_fields(text: str) -> dict[str, Tree]:
 
 
 def _load_fields(text: str) -> dict[str, Any]:
-    """Return the fields as MLflow loads them, which then become arguments of a function."""
+    """Return the fields of an `MLmodel` text with the values that MLflow loads.
+
+    MLflow passes the fields as arguments to a function.
+
+    Raises:
+        UnexplainedError: MLflow could not load the text.
+    """
     fields = load_yaml(text)
     if not isinstance(fields, dict) or not all(isinstance(name, str) for name in fields) or "self" in fields:
         raise UnexplainedError("MLflow cannot load it: it is not a mapping of fields")
@@ -113,7 +119,7 @@ def _load_fields(text: str) -> dict[str, Any]:
 
 
 def _loaded_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
-    """Return why MLflow would load different models from two files whose parsed fields differ only in rewrites."""
+    """Return why MLflow would load different models from two files, "" if the loaded fields differ only in rewrites."""
     for fields in (left, right):
         for name, rewrite in REWRITTEN_FIELDS.items():
             if name in fields and type(fields[name]) not in rewrite.types:
@@ -123,7 +129,7 @@ def _loaded_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
 
 
 def _without_rewrites(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return loaded fields without rewritten fields, and with the file name alone of rewritten paths."""
+    """Return loaded fields without the rewritten fields, and with only the file name of each rewritten path."""
     result = {name: value for name, value in fields.items() if name not in REWRITTEN_FIELDS}
     if isinstance(flavors := result.get("flavors"), dict):
         result["flavors"] = {flavor: _with_file_names(flavor, values) for flavor, values in flavors.items()}
@@ -154,7 +160,7 @@ def _field_changes(change: Change) -> Iterator[FieldChange]:
 
 
 def _rewrite_reason(change: Change) -> str:
-    """Return why MLflow rewrites the field, or "" if the change may matter. Only scalar values count as rewritten."""
+    """Return why MLflow rewrites the field, or "" if the change may matter. Only scalars can be rewritten."""
     match change.path:
         case (str(field),) if field in REWRITTEN_FIELDS and all(
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)

@@ -40,7 +40,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """Return the change of the array."""
+    """Return an explanation with the changed type, shape or elements of the array."""
     left, right = _read_array(pair.left), _read_array(pair.right)
     result = compare_tensors("array", (pair.left, left), (pair.right, right), ElementBudget())
     if result is None:

@@ -28,7 +28,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the packages that changed, or None if one of the files is binary."""
+    """Return an explanation with the packages that changed, or None if one of the files is binary."""
     left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:
         return None
@@ -66,7 +66,10 @@ def _requirements(text: str) -> Iterator[tuple[str, str]]:
 
 
 def _requirement(line: str) -> tuple[str, str]:
-    """Return the name and the constraint of a package. A line that names no package, such as an option, is a name."""
+    """Return the name and the constraint of a package.
+
+    For a line that names no package, such as an option, return the whole line and the word `listed`.
+    """
     if len(line) > _MAX_LINE:
         raise UnexplainedError(f"a line has more than {_MAX_LINE:,} characters")
     plain, _, hashes = line.partition(" --hash")

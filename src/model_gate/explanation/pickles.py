@@ -33,7 +33,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the protocol, the first differing opcode and the globals that changed.
+    """Return an explanation with the protocol, the first differing opcode and the classes and functions that changed.
 
     Returns:
         The explanation, or None unless both files start as pickles of protocol 2 or later.
@@ -59,9 +59,9 @@ class _Scan:
     """Facts about one pickle.
 
     Attributes:
-        protocol: Highest protocol that it declares.
-        differing: Opcode at the first differing byte, "" if the scan ended before it.
-        globals: Classes and functions to which it refers.
+        protocol: Highest protocol that the pickle declares.
+        differing: Opcode at the first differing byte, "" if the scan ended before this byte.
+        globals: Classes and functions to which the pickle refers.
         is_cut: Whether the scan ended before the pickle did.
     """
 
@@ -138,7 +138,10 @@ def _format_opcode(name: str, argument: object, position: int) -> str:
 
 
 class _GlobalTracker:
-    """Collects the globals of a pickle. Follows the top of the stack and the memo to resolve STACK_GLOBAL."""
+    """Collects the classes and functions to which a pickle refers.
+
+    It follows the top of the stack and the memo to resolve STACK_GLOBAL.
+    """
 
     def __init__(self) -> None:
         self.globals: set[str] = set()
@@ -184,7 +187,7 @@ class _SkippedBytes(bytes):
 
 
 class _SkippingReader:
-    """The file interface that `genops` needs. Reads short values and skips long ones."""
+    """The file interface that `pickletools.genops` needs. Reads short values and skips long ones."""
 
     def __init__(self, stream: IO[bytes], size: int) -> None:
         self._stream = stream
@@ -195,7 +198,7 @@ class _SkippingReader:
         return self._stream.tell()
 
     def read(self, size: int) -> bytes:
-        """Return the next bytes, or a placeholder if there are many."""
+        """Return the next `size` bytes, or a placeholder if `size` is large."""
         if size <= _LONG_BYTES:
             return self._stream.read(size)
         position = self._stream.tell()
@@ -205,5 +208,5 @@ class _SkippingReader:
         return _SkippedBytes.of(size)
 
     def readline(self) -> bytes:
-        """Return the next line, or the start of a long one."""
+        """Return the next line, or only the start of a long line."""
         return self._stream.readline(_LONG_BYTES)

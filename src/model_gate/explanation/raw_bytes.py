@@ -20,13 +20,13 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """Return the sizes, or the number of bytes that differ."""
+    """Return an explanation with both sizes or, if the sizes are equal, the number of bytes that differ."""
     summary, is_cut = summarize(pair)
     return Explanation(KIND, summary, is_cut=is_cut)
 
 
 def summarize(pair: ContentPair) -> tuple[str, bool]:
-    """Return the sizes or the number of differing bytes as a phrase, and whether counting stopped early."""
+    """Return both sizes or the number of differing bytes as a phrase, and whether counting stopped early."""
     left, right = pair.left.size, pair.right.size
     if left != right:
         return f"{left:,} → {right:,} bytes", False

@@ -1,4 +1,4 @@
-"""Detection of whole files that MLflow writes itself and that are no part of the model."""
+"""Recognizes files that MLflow itself adds to a model, such as `registered_model_meta` in a download."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from model_gate.explanation.text import MAX_TEXT_BYTES
 
 
 def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
-    """Return why MLflow rewrites the file of a pair, or "" if the file may be part of the model.
+    """Return why MLflow rewrites the file of a pair, or "" if a difference in the file may be a change of the model.
 
     Args:
         pair: The pair of files.
-        files: The left and the right file on disk. A file that was not fetched is None and counts as rewritten, since
-            files stay unfetched only if another difference has decided the verdict.
+        files: The left and the right file on disk. None is a missing file or a file that was not fetched. It is taken
+            as rewritten, because a file is left out only if another difference already determines the verdict.
     """
     rewrite = REWRITTEN_FILES.get(pair.path)
     # A native model can pair files with different names.

@@ -46,7 +46,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """Return the changes, tensor by tensor."""
+    """Return an explanation with the tensors that changed."""
     left, right = _read_header(pair.left), _read_header(pair.right)
     changes = list(field_changes(list(find_changes(left.metadata, right.metadata, (_METADATA,)))))
     budget, is_cut = ElementBudget(), False
@@ -73,7 +73,7 @@ def _summary(changes: list[FieldChange]) -> str:
 
 @dataclass(frozen=True)
 class _Header:
-    """Metadata and tensors of a file."""
+    """Metadata and tensors of a safetensors file."""
 
     metadata: Tree
     tensors: dict[str, Tensor]

@@ -1,4 +1,4 @@
-"""The decision which files are fetched only to explain them, after the listings have decided the verdict."""
+"""Selects files to fetch only for an explanation, if the listings already prove that the models differ."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ _BINARY_SUFFIXES = frozenset(
 def is_worth_fetching(path: str, left_size: int, right_size: int) -> bool:
     """Return whether a pair of files is worth fetching although it cannot change the verdict.
 
-    Text can differ at the same size, so small text files are always fetched. Binary files of a known kind are fetched
-    only if their sizes differ, as these surely differ.
+    Text can differ at the same size, so small text files are always fetched. Binary files that can be explained are
+    fetched only if their sizes differ, because then their contents differ too.
 
     Args:
         path: Path in the model.

@@ -20,7 +20,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the paths whose values changed, or None if one of the files is binary."""
+    """Return an explanation with the paths whose values changed, or None if one of the files is binary."""
     kind, parse = _PARSERS[PurePosixPath(pair.path).suffix.lower()]
     left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:

@@ -20,7 +20,7 @@ MAX_DIMENSIONS = 64
 
 @dataclass(frozen=True)
 class ElementType:
-    """How an element is stored.
+    """Type of a tensor's elements, and how an element is stored.
 
     Attributes:
         name: Name in the report.
@@ -105,7 +105,7 @@ def _changed_properties(left: Tensor, right: Tensor) -> str:
 
 
 def summarize_tensors(changes: Sequence[FieldChange]) -> str:
-    """Return the first changed tensor and the number of the others as one phrase."""
+    """Return a phrase with the first changed tensor and the number of the other changed tensors."""
     first = changes[0]
     how = first.meaning or "changed"
     if first.left is None or first.right is None:

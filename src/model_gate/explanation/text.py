@@ -29,7 +29,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return the first lines that differ, or None if one of the files is binary."""
+    """Return an explanation with the first lines that differ, or None if one of the files is binary."""
     left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:
         return None
@@ -50,7 +50,7 @@ def explain(pair: ContentPair) -> Explanation | None:
 
 
 def line_diff(left: str, right: str) -> tuple[str, ...] | None:
-    """Return a unified diff without header and with shortened lines, or None if the texts have too many lines."""
+    """Return the lines of a unified diff, shortened and without header, or None if the texts have too many lines."""
     left_lines, right_lines = left.split("\n"), right.split("\n")
     if len(left_lines) + len(right_lines) > _MAX_DIFF_LINES:
         return None

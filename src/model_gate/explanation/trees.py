@@ -39,7 +39,7 @@ Tree = Any
 
 @dataclass(frozen=True)
 class Change:
-    """A path at which two trees differ. A value is None if it is absent."""
+    """A path at which two trees differ. `left` or `right` is None if that tree has no value at the path."""
 
     path: tuple[str | int, ...]
     left: Tree
@@ -52,7 +52,7 @@ def find_changes(left: Tree, right: Tree, path: tuple[str | int, ...] = ()) -> I
     Args:
         left: Left tree.
         right: Right tree.
-        path: Path of the two trees themselves.
+        path: Path of both trees in their documents, with which every yielded path starts.
     """
     pending: list[Change] = [Change(path, left, right)]
     while pending:
@@ -81,7 +81,7 @@ def _item(values: Sequence[Tree], index: int) -> Tree:
 
 
 def field_changes(changes: Sequence[Change]) -> tuple[FieldChange, ...]:
-    """Return the first changes in the form of the report."""
+    """Return the first 40 changes as fields of an explanation; the others are left out."""
     return tuple(
         FieldChange(format_path(change.path), format_tree(change.left), format_tree(change.right))
         for change in changes[:MAX_FIELDS]
@@ -112,7 +112,7 @@ def shorten(text: str, limit: int = _MAX_VALUE) -> str:
 
 
 def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> str:
-    """Return the first two changes and the number of the others as one phrase.
+    """Return a phrase with the first two changes and the number of the other changes.
 
     Args:
         fields: At least the first two changes.

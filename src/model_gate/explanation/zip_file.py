@@ -34,7 +34,7 @@ _ERRORS = (
 
 
 def is_zip(content: Content) -> bool:
-    """Return whether a content starts as a zip archive."""
+    """Return whether a content starts like a zip archive."""
     return content.head(4) in {b"PK\x03\x04", b"PK\x05\x06"}
 
 
@@ -42,7 +42,7 @@ class Archive:
     """An open zip archive.
 
     Attributes:
-        members: Members by name, in the order of the archive's directory.
+        members: Members by name, in the order of the archive's central directory.
     """
 
     def __init__(self, file: zipfile.ZipFile, content: Content, starts: dict[str, int]) -> None:

@@ -33,7 +33,7 @@ _UNICODE_PATH_FIELD = 0x7075
 
 @dataclass(frozen=True)
 class Directory:
-    """Position of an archive's directory.
+    """Position of an archive's central directory.
 
     Attributes:
         start: Offset of the directory.
@@ -49,8 +49,8 @@ class Directory:
 def locate_directory(stream: IO[bytes], size: int) -> Directory:
     """Return the position of the central directory.
 
-    Readers search for the directory and the end records in different ways. To make all of them find the same ones, the
-    directory must end where the end records start, and these must end with the archive. The check runs before
+    Readers search for the directory and the end records in different ways. To make all of them find the same records,
+    the directory must end where the end records start, and these must end with the archive. The check runs before
     `zipfile`, which would read a directory of any size.
 
     Raises:
@@ -133,7 +133,7 @@ def check_directory(stream: IO[bytes], directory: Directory) -> None:
 
 
 def _extra_fields(extra: bytes) -> dict[int, bytes]:
-    """Return the extra fields of a member by identifier. Refuses fields that give it a second name or size."""
+    """Return the extra fields of a member by identifier. Raise BadZipFile for a second name or size of the member."""
     fields: dict[int, bytes] = {}
     position = 0
     while position < len(extra):

@@ -39,14 +39,17 @@ class _Character:
 
 @dataclass(frozen=True)
 class _Star:
-    """Any text: without a slash, or with slashes."""
+    """`*` or `**`: any text, without a slash or with slashes."""
 
     crosses_directories: bool
 
 
 @dataclass(frozen=True)
 class _Directories:
-    """`**/`: nothing, or text that ends with a slash. The two tokens after this one spell the text."""
+    """`**/`: nothing, or any text that ends with a slash.
+
+    The parser adds two tokens after this one, for the text and its slash. The automaton can skip both.
+    """
 
 
 _Token = _Character | _Star | _Directories
@@ -94,7 +97,7 @@ class Glob:
         return self._closure(following)
 
     def _closure(self, states: set[int]) -> frozenset[int]:
-        """Return the states with all that follow without a character."""
+        """Return the states, and all states that they reach without reading a character."""
         pending = list(states)
         reached = set(states)
         while pending:

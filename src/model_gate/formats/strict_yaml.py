@@ -18,7 +18,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class DuplicateKeyError(ValueError):
-    """A mapping has a key twice. Lines count from 1."""
+    """A mapping has a key twice. Line numbers start at 1."""
 
     def __init__(self, key: str, first: int, second: int) -> None:
         super().__init__(f"the key {key!r} is given twice, on lines {first} and {second}")
@@ -30,7 +30,7 @@ class DuplicateKeyError(ValueError):
 def compose(text: str, max_nodes: int = MAX_NODES) -> yaml.Node | None:
     """Return the node tree of one document, with its line numbers; None for an empty document.
 
-    `max_nodes` is the maximum number of nodes. The nodes that an alias stands for count each time it is used.
+    `max_nodes` is the maximum number of nodes. The nodes to which an alias refers are counted at each use.
 
     Raises:
         yaml.YAMLError: The text is not YAML, or has more than one document.
@@ -57,7 +57,7 @@ def _require_shallow(text: str) -> None:
 
 
 def expanded_nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
-    """Yield every node as often as it is used: an alias counts as all the nodes that it refers to.
+    """Yield every node as often as it is used. For each alias, yield the nodes to which the alias refers again.
 
     Raises:
         ValueError: There are more than `max_nodes` nodes, or they are nested too deeply.

@@ -21,8 +21,8 @@ class ProgressCounts:
     """Thread-safe counts of files and bytes.
 
     Attributes:
-        files: Pairs of files to compare.
-        compared: Pairs compared so far.
+        files: Number of pairs of files to compare.
+        compared: Number of pairs compared so far.
         sizes: Bytes to fetch, by model.
         received: Bytes fetched so far, by model.
     """

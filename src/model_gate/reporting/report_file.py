@@ -57,7 +57,7 @@ class ReportFile:
     def remove_old(self) -> None:
         """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
 
-        A file at the path that is not a report stays until `write` replaces it.
+        A file at the path that is not a report is not removed. `write` replaces it.
 
         Raises:
             StorageError: The old report cannot be removed.

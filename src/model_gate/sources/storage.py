@@ -100,7 +100,7 @@ class Storage:
                 remove_tree(directory)
 
     def directory(self, role: str) -> Path:
-        """Return the directory for the files of the model with a role such as `run_model/server_1`."""
+        """Return the directory for the files of one model. `role` identifies the model, as in `run_model/server_1`."""
         return self._root / role
 
     def reserve(self, role: str, path: str, size: int | None = None) -> Path:
@@ -195,7 +195,7 @@ def _empty_directory(directory: Path) -> Path:
 
 
 def remove_tree(root: Path) -> None:
-    """Remove a directory of any depth. A file that cannot be removed stays, and no error is raised.
+    """Remove a directory of any depth. If a file cannot be removed, no error is raised.
 
     shutil.rmtree is not enough: before Python 3.13, it recurses and fails on a thousand levels.
     """

@@ -44,10 +44,10 @@ class _PendingRequest:
 
     Attributes:
         on_progress: Receives the progress notes of the worker.
-        files: Names the requested files, "" for a request of another kind.
+        files: Text for error messages that names the requested files, "" for a request of another kind.
         size: Bytes of the files.
-        timeout: Seconds until the request fails. They count from when it was sent, and start again with every message
-            of the worker unless files are requested.
+        timeout: Seconds until the request fails. For a request of files, the time starts when the request is sent. For
+            other requests, it also starts again with every message of the worker.
         sent_at: When it was sent, by the monotonic clock.
         response: The result, or the error.
     """
@@ -65,7 +65,7 @@ def start_clients(
 ) -> list[TrackingServerClient]:
     """Return the clients of one or two tracking servers, the first of which uses `process`.
 
-    The second one uses its fork, or a new process if it cannot fork. The caller closes `process`.
+    The second client uses a fork of `process`, or a new process if `process` cannot fork. The caller closes `process`.
     """
     first, *others = process.open(len(hosts) if process.can_fork else 1)
     channels = [WorkerChannel(first, process), *(WorkerChannel(pipes, None) for pipes in others)]

@@ -89,7 +89,7 @@ def _import_without(blocked: Mapping[str, ModuleType | None]) -> Callable[[], Se
 
 
 def _unload_mlflow() -> None:
-    """Unblock all modules and remove MLflow from `sys.modules`, so that the next import starts anew."""
+    """Remove MLflow and the blocked packages from `sys.modules`, so that the next import starts anew."""
     for name in list(sys.modules):
         if name in {"mlflow", *_BLOCKED_PACKAGES} or name.startswith(("mlflow.", "model_gate.worker.")):
             del sys.modules[name]

@@ -1,4 +1,4 @@
-"""The operations of a worker."""
+"""The operations of a worker: resolve a version, locate a model, list its files and download them."""
 
 from __future__ import annotations
 

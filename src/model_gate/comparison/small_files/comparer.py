@@ -28,7 +28,8 @@ _BATCHES_AHEAD = 3
 def process_count(pairs: Sequence[SmallPair | None], min_pairs: int = _MIN_PAIRS) -> int:
     """Return the number of comparison processes to start, 0 if this process compares all pairs itself.
 
-    Processes save time only for at least `min_pairs` pairs and on more than one processor. None is not a pair.
+    Processes save time only for at least `min_pairs` pairs and on more than one processor. An entry of None is not
+    counted as a pair.
     """
     if sum(pair is not None for pair in pairs) < min_pairs:
         return 0

@@ -41,7 +41,7 @@ _MANAGED_LOCATIONS = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
 
 
 class DatabricksArtifactReader(ArtifactReader):
-    """Lists and downloads the model files that one workspace names."""
+    """Lists and downloads the model files of one workspace."""
 
     def __init__(self, kind: RegistryKind) -> None:
         super().__init__("databricks")

@@ -205,7 +205,7 @@ def _fetch_metadata(host: str) -> None:
 def _write_config(host: str) -> None:
     """Write a configuration file whose only profile is the workspace, and make all clients of this process use it.
 
-    Environment variables alone would not do, because the timeouts can be set in a profile only.
+    Environment variables are not enough, because only a profile can set the timeouts.
     """
     path = Path(os.environ["HOME"]) / f"databricks-{os.getpid()}.cfg"
     timeouts = f"http_timeout_seconds = {_RESPONSE_SECONDS}\nretry_timeout_seconds = {_RETRY_SECONDS}\n"

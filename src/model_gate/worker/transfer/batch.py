@@ -13,8 +13,8 @@ from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 class Batch:
     """Files that the calling thread and threads of `pool` download together, each file once.
 
-    A thread downloads all its files in one slot, because passing a slot to another thread takes as long as the download
-    of a small file.
+    A slot is a permission to send requests. A thread downloads all its files in one slot, because passing a slot to
+    another thread takes as long as the download of a small file.
     """
 
     def __init__(self, files: Sequence[FileRequest], limiter: ConcurrencyLimiter, pool: ThreadPoolExecutor) -> None:

@@ -137,7 +137,8 @@ class ConcurrencyLimiter:
     def record_latency(self, seconds: float) -> None:
         """Record the duration of a small request in seconds.
 
-        The lowest duration before the first slot selects the initial limit. Later calls do not change the limit.
+        The shortest duration recorded before the first slot is granted decides how many requests may run at once in the
+        beginning. Later calls do not change the limit.
         """
         with self._condition:
             self._lowest_latency = seconds if self._lowest_latency is None else min(self._lowest_latency, seconds)

@@ -90,7 +90,7 @@ class ProxiedFiles:
             return None
 
     def _list_with_mlflow(self, base: str, path: str) -> Any:
-        """Return the JSON listing of one directory, requested with MLflow. The first call also makes the client."""
+        """Return the JSON listing of one directory, requested with MLflow. The first call makes the `HttpClient`."""
         with _get(base, _ENDPOINT, params={"path": path}) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
             listing = response.json()

@@ -113,7 +113,7 @@ def _secrets_in(fields: Mapping[str, str], variables: Mapping[str, str]) -> tupl
 def login_environment(login: WorkspaceLogin) -> dict[str, str]:
     """Return the environment variables that pass a login to the worker of its workspace.
 
-    The worker removes these variables from its environment after it has read them.
+    The worker removes these variables from its environment after reading their values.
     """
     is_catalog = login.registry is RegistryKind.UNITY_CATALOG
     return {

@@ -120,7 +120,8 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
 def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
     """Return variables with the paths of the object stores' credential files.
 
-    Without these variables, a worker would not find the files, because it has another home directory.
+    Without these variables, a worker would not find the files, because the worker's home directory is not the
+    user's.
     """
     home = Path(environment.get("HOME", "/nonexistent"))
     files = {

@@ -32,7 +32,7 @@ class AnnotationLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """A message that GitHub shows on the page of the workflow run, and beside a line of a file if it names one.
+    """A message that GitHub shows on the page of the workflow run, and beside the line of the file in `file`, if any.
 
     Attributes:
         level: The severity.

@@ -35,7 +35,7 @@ _OTHER_CONTENT = "other content: trained, saved or edited anew"
 
 @dataclass(frozen=True)
 class LabeledDifference:
-    """A difference, and the names of the compared models that it belongs to.
+    """A difference, and the names of the compared models that differ in this way.
 
     Attributes:
         models: Names of the compared models, such as `Run models and Registry models`.

@@ -39,7 +39,7 @@ class Input:
     """An input of the action.
 
     Attributes:
-        name: Its name in action.yml.
+        name: Name of the input in action.yml.
         command: The only command that has this input, "" if both `check` and `compare` have it.
     """
 
@@ -113,7 +113,7 @@ class Inputs:
 
     @property
     def report_file(self) -> Path:
-        """The path of the report. It is the default path if the input is unset or outside the workspace."""
+        """The path of the report: the default path if the input is unset or outside the workspace."""
         try:
             return self._workspace_path("report-file") or Path(DEFAULT_REPORT)
         except InputError:

@@ -129,7 +129,7 @@ def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: M
 
 
 def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
-    """Return each comparison of the outcome only once, with all the names that it has in the outcome.
+    """Return each comparison of the outcome only once, with all names of the comparison in the outcome.
 
     A comparison has two names if the run models and the registry models are at the same locations.
     """

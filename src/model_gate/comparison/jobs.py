@@ -37,7 +37,7 @@ class SourceFile(NamedTuple):
 
 
 class PendingPair(NamedTuple):
-    """A pair of files that is not compared yet, with its pair of models."""
+    """A pair of files that is not compared yet, with the pair of models to which the files belong."""
 
     model_pair: ModelPair
     pair: Pair

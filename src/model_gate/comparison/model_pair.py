@@ -13,7 +13,7 @@ from model_gate.sources.model_source import ModelSource
 
 
 class ModelKey(NamedTuple):
-    """Key of a model. Two keys are equal exactly if their models are the same files of one location.
+    """Key of a model. Two keys are equal exactly if their models are the same files of the same location.
 
     Attributes:
         location: The key of the model's location.
@@ -100,5 +100,5 @@ class ModelPair:
 
     @property
     def is_same_location(self) -> bool:
-        """Whether both models are the same files of one location, and so equal by definition."""
+        """Whether both models are the same files of the same location, and so equal to each other."""
         return self.left.key == self.right.key

@@ -92,7 +92,7 @@ class _FinishedJob:
 
 @dataclass
 class _Countdown:
-    """The number of unfinished fetches of a job. Threads of several clients count it down."""
+    """The number of unfinished fetches of a job. Threads of several clients reduce this number."""
 
     remaining: int
     lock: threading.Lock = field(default_factory=threading.Lock)

@@ -72,8 +72,8 @@ class Host:
     def reader(self) -> Host:
         """Copy of the host that identifies its server and login, however the user spells the server's address.
 
-        Two hosts have equal readers only if they are one server with one login. The two registries of a workspace have
-        equal readers; `authority` distinguishes them.
+        Two hosts have equal values only if they are the same server with the same login. The two registries of a
+        workspace have equal values; `authority` distinguishes them.
         """
         if self.workspace is not None:
             return replace(self, address="", uri="", workspace=replace(self.workspace, registry=None))

@@ -13,7 +13,7 @@ _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
 
 
 class LocationKey(NamedTuple):
-    """Key of a location. Two keys are equal only if their locations are one and the same."""
+    """Key of a location. Two keys are equal only if their locations are the same."""
 
     reader: str
     server: str
@@ -25,7 +25,7 @@ class LocationKey(NamedTuple):
 class Location:
     """Location of an MLflow model: a physical URI, and the server and login that read it.
 
-    One URI can mean different bytes for two tracking servers, two logins or two machines.
+    The same URI can mean different bytes for another tracking server, login or machine.
 
     Attributes:
         uri: Physical URI, without credentials.
@@ -41,7 +41,7 @@ class Location:
 
     @property
     def key(self) -> LocationKey:
-        """Key that is equal only if two locations are one and the same. URIs are compared as text."""
+        """Key that is equal for two locations only if they are the same. URIs are compared as text."""
         uri = self.uri if self.local_path is None else str(self.local_path)
         return LocationKey(self.reader, self.server, uri, self.local_path is not None)
 

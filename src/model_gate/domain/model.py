@@ -79,7 +79,7 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
 
 
 def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
-    """Raise an error if the native model does not exist. It is a file or directory inside the MLflow model.
+    """Raise an error if the native model, a file or directory inside the MLflow model, does not exist.
 
     Raises:
         ModelError: The model has no file or directory with that path. The remedy lists the paths at its top level.

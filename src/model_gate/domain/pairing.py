@@ -76,7 +76,7 @@ class Pairing:
     def is_decided(self) -> bool:
         """Whether paths, types and sizes alone prove that the models are not equivalent.
 
-        A file that MLflow or a file format may rewrite when it saves the same model again proves nothing.
+        Files that MLflow or a file format may change when the same model is saved again are not taken as proof.
         """
         return any(difference.decides for difference in self.type_differences) or any(
             pair.left_size != pair.right_size and pair.decides and not _may_be_rewritten(pair) for pair in self.pairs

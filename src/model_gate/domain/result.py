@@ -43,7 +43,8 @@ class RestOfModel:
     A native model is the file or directory inside the MLflow model that the user compares instead of the whole model.
 
     Attributes:
-        equals: Whether these files are equal; None if not all were compared, because the native models already differ.
+        equals: Whether these files are equal in both models; None if the native models already differ, so that some of
+            these files were not compared.
         differences: The differences of these files, sorted by path.
     """
 
@@ -127,7 +128,7 @@ class Outcome:
 
     @property
     def status(self) -> Status:
-        """The verdict: whether the models have equal bytes, or an error. The requirement does not change it."""
+        """The verdict: whether the models have equal bytes, or an error, regardless of the requirement."""
         if self.error is not None or not self.comparisons:
             return Status.ERROR
         is_equal = all(comparison.equals for comparison in self.comparisons.values())
@@ -135,12 +136,12 @@ class Outcome:
 
     @property
     def equals(self) -> bool | None:
-        """Whether every pair of models is equal; None after an error."""
+        """Whether the two models of every comparison are equal; None after an error."""
         return None if self.status is Status.ERROR else self.status is Status.EQUAL
 
     @property
     def equivalent(self) -> bool | None:
-        """Whether every pair of models is equal or equivalent; None after an error."""
+        """Whether the two models of every comparison are equal or equivalent; None after an error."""
         if self.status is Status.ERROR:
             return None
         return all(comparison.equivalent for comparison in self.comparisons.values())

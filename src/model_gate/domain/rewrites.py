@@ -127,7 +127,7 @@ class ArchiveFormat:
     Attributes:
         format: Name of the format in the report.
         suffixes: Suffixes of its files, in lower case.
-        versions: Versions of the software that write it this way.
+        versions: Versions of the software that write archives of this format in this way.
         members: Members that the format rewrites.
         ignores_case: Whether programs that read the format ignore the case of the members' names.
         is_unpacked: Whether programs that read the format unpack the members to disk, where several names can stand for
@@ -176,7 +176,7 @@ def may_be_rewritten(left: str, right: str) -> bool:
     """Return whether a difference between two files can be only a rewrite, even if the sizes differ.
 
     A rewrite is a change that MLflow or a file format makes when it saves the same model again.
-    Native models can have different names. Then both names must stand for the same rewrites.
+    Native models can have different names. Then the result is true only if the same rewrites apply to both files.
 
     Args:
         left: Path of the left file.

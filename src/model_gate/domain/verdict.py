@@ -6,7 +6,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Verdict of a gate: whether the models have equal bytes. The requirement does not change it."""
+    """Verdict of a gate: whether the models have equal bytes. The requirement does not change the verdict."""
 
     EQUAL = "equal"
     DIFFERENT = "different"

@@ -61,7 +61,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return an explanation with the fields that changed. It has a rewrite reason if MLflow rewrites all of them."""
+    """Return an explanation with the changed fields, and with a rewrite reason if MLflow rewrites all these fields."""
     left_text, right_text = _read(pair.left), _read(pair.right)
     explanation = _explain_fields(_parse_fields(left_text), _parse_fields(right_text))
     if not explanation.rewrite_reason:

@@ -140,7 +140,7 @@ def _format_opcode(name: str, argument: object, position: int) -> str:
 class _GlobalTracker:
     """Collects the classes and functions to which a pickle refers.
 
-    It follows the top of the stack and the memo to resolve STACK_GLOBAL.
+    The tracker follows the top of the stack and the memo to resolve STACK_GLOBAL.
     """
 
     def __init__(self) -> None:

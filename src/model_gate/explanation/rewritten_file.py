@@ -14,8 +14,9 @@ def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
 
     Args:
         pair: The pair of files.
-        files: The left and the right file on disk. None is a missing file or a file that was not fetched. It is taken
-            as rewritten, because a file is left out only if another difference already determines the verdict.
+        files: The left and the right file on disk. None stands for a file that is missing or was not fetched. Such a
+            file does not prevent a reason. A file is left unfetched only if another difference already determines
+            the verdict.
     """
     rewrite = REWRITTEN_FILES.get(pair.path)
     # A native model can pair files with different names.

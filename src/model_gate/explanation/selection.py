@@ -27,7 +27,7 @@ _BINARY_SUFFIXES = frozenset(
 
 
 def is_worth_fetching(path: str, left_size: int, right_size: int) -> bool:
-    """Return whether a pair of files is worth fetching although it cannot change the verdict.
+    """Return whether a pair of files is worth fetching although the pair cannot change the verdict.
 
     Text can differ at the same size, so small text files are always fetched. Binary files that can be explained are
     fetched only if their sizes differ, because then their contents differ too.

@@ -1,4 +1,4 @@
-"""Strict access to the members of zip archives. Archives that two readers could read differently are refused."""
+"""Strict access to the members of zip archives. Archives that two programs could read differently are refused."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Archive:
         """Require that the compressed bytes of a member are intact, and end with its data.
 
         `zipfile` takes no notice of bytes after the end of the compressed data, nor of data after the declared size.
-        Readers that expect the next header there could find another member. A member that is not compressed has no
+        Programs that expect the next header there could find another member. A member that is not compressed has no
         such bytes.
 
         Raises:
@@ -95,7 +95,7 @@ class Archive:
 
 @contextmanager
 def open_archive(content: Content) -> Iterator[Archive]:
-    """Open an archive that every reader reads in the same way.
+    """Open an archive that every program reads in the same way.
 
     Raises:
         UnexplainedError: The content is ambiguous, no archive, too large, encrypted or damaged.

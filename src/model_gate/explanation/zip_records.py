@@ -49,12 +49,12 @@ class Directory:
 def locate_directory(stream: IO[bytes], size: int) -> Directory:
     """Return the position of the central directory.
 
-    Readers search for the directory and the end records in different ways. To make all of them find the same records,
+    Programs search for the directory and the end records in different ways. To make all of them find the same records,
     the directory must end where the end records start, and these must end with the archive. The check runs before
     `zipfile`, which would read a directory of any size.
 
     Raises:
-        zipfile.BadZipFile: Another reader could find another directory, or it is too large.
+        zipfile.BadZipFile: Another program could find another directory, or the directory is too large.
     """
     stream.seek(max(0, size - _END.size - 0xFFFF))
     tail = stream.read()
@@ -112,7 +112,7 @@ def check_directory(stream: IO[bytes], directory: Directory) -> None:
     `zipfile` shortens the last entry if it is cut off, and takes no notice of 64-bit sizes that contradict the entry.
 
     Raises:
-        zipfile.BadZipFile: Another reader could read another directory.
+        zipfile.BadZipFile: Another program could read another directory.
     """
     stream.seek(directory.start)
     data = stream.read(directory.size)
@@ -177,7 +177,7 @@ def locate_members(stream: IO[bytes], infos: list[zipfile.ZipInfo], directory: D
     """Return the positions of all members, in the order of their offsets.
 
     Nothing lies between a member and the next header, or between the last member and the directory, except an announced
-    descriptor. Other readers may find members in other bytes.
+    descriptor. Other programs may find members in other bytes.
 
     Raises:
         zipfile.BadZipFile: There are other bytes, or a header or a descriptor contradicts the directory.
@@ -193,7 +193,7 @@ def locate_members(stream: IO[bytes], infos: list[zipfile.ZipInfo], directory: D
 
 
 def _read_header(stream: IO[bytes], info: zipfile.ZipInfo) -> Member:
-    """Read a member's header. Some readers use it instead of the directory, so both must agree."""
+    """Read a member's header. Some programs use the header instead of the directory, so both must agree."""
     stream.seek(info.header_offset)
     header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
     signature, _, flags, method, _, _, checksum, compressed_size, size, name_length, extra_length = header

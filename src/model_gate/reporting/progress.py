@@ -48,7 +48,7 @@ class ProgressCounts:
 class TerminalProgress:
     """Progress lines on standard error: one for each listing, then a bar for each model's bytes and one for the files.
 
-    Use it as a context manager, which removes the lines at its end. It shows nothing if standard error is not a
+    Use it as a context manager, which removes the lines at its end. Nothing is shown if standard error is not a
     terminal.
     """
 

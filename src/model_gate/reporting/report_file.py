@@ -105,7 +105,7 @@ class ReportFile:
     def _require_replaceable(self) -> None:
         """Raise StorageError if the path exists and is not a regular file.
 
-        `write` would replace any file at the path. As root it would replace even /dev/null.
+        `write` would replace any file at the path. As root, `write` would replace even /dev/null.
         """
         try:
             mode = os.lstat(self._real_path).st_mode

@@ -16,7 +16,7 @@ class SystemFacts:
 
     Attributes:
         model_gate_version: Version of Model Gate.
-        mlflow_version: Version of the MLflow client; None if it is not installed.
+        mlflow_version: Version of the installed MLflow; None if MLflow is not installed.
         python_version: Version of Python.
         utc_time: Time of the report in UTC, as ISO 8601 with seconds.
     """

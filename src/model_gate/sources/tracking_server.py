@@ -45,10 +45,10 @@ class _PendingRequest:
     Attributes:
         on_progress: Receives the progress notes of the worker.
         files: Text for error messages that names the requested files, "" for a request of another kind.
-        size: Bytes of the files.
+        size: Total bytes of the requested files.
         timeout: Seconds until the request fails. For a request of files, the time starts when the request is sent. For
-            other requests, it also starts again with every message of the worker.
-        sent_at: When it was sent, by the monotonic clock.
+            other requests, the time also starts again with every message of the worker.
+        sent_at: When the request was sent, by the monotonic clock.
         response: The result, or the error.
     """
 
@@ -63,7 +63,7 @@ class _PendingRequest:
 def start_clients(
     hosts: list[Host], environment: Mapping[str, str], home: Path, process: WorkerProcess
 ) -> list[TrackingServerClient]:
-    """Return the clients of one or two tracking servers, the first of which uses `process`.
+    """Return one client for each of one or two tracking servers. The first client uses `process`.
 
     The second client uses a fork of `process`, or a new process if `process` cannot fork. The caller closes `process`.
     """
@@ -88,7 +88,7 @@ class WorkerChannel:
 class TrackingServerClient:
     """The client of one tracking server. Its worker has the credentials of this server only.
 
-    Use it as a context manager, which ends the worker. Without a `channel` it starts a process of its own.
+    Use it as a context manager, which ends the worker. Without a `channel`, the client starts a process of its own.
     """
 
     def __init__(

@@ -178,7 +178,7 @@ def _limit_requests() -> None:
 
 
 def _fetch_metadata(host: str) -> None:
-    """Fetch the workspace's OAuth metadata once, so that no client of this process fetches them again.
+    """Request the workspace's OAuth metadata once, so that no SDK client of this process requests them again.
 
     Raises:
         ModelGateError: The workspace demands a wait of more than 20 s.

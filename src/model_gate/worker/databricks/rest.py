@@ -1,6 +1,6 @@
 """GET requests to the REST API of a workspace.
 
-They replace MLflow's client where it lacks an operation or does not check the response.
+These requests replace MLflow's functions that lack an operation or do not check the response.
 """
 
 from __future__ import annotations

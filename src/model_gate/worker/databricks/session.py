@@ -1,6 +1,6 @@
 """The session of a worker with a Databricks workspace.
 
-It renews an expired access token, and its errors name the missing permission.
+The session renews an expired access token, and its errors name the missing permission.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def split_into_ranges(size: int) -> tuple[ByteRange, ...]:
 def strong_etag(headers: Mapping[str, str]) -> str:
     """Return the ETag in `headers`, or "" if it is missing or weak.
 
-    Only a strong ETag proves that two responses are ranges of the same content.
+    Only equal strong ETags prove that two responses are ranges of the same content.
     """
     tag = headers.get("ETag", "").strip()
     return "" if tag.startswith("W/") else tag

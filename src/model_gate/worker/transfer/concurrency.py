@@ -114,8 +114,8 @@ class ConcurrencyLimiter:
     """Grants slots, each a permission to send a request to one server. Thread-safe.
 
     Attributes:
-        is_near: Whether the server is near, that is whether its fastest small request took less than 15 ms. Also
-            false before the first measurement, and after the server throttled a request or was slow with a small file.
+        is_near: Whether the server is near, that is whether its fastest small request took less than 15 ms.
+            False before the first measurement, and after the server throttled a request or was slow with a small file.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:

@@ -1,4 +1,4 @@
-"""Fast GET requests for files. They use kept-alive connections, and copy the headers of an earlier MLflow request.
+"""Fast GET requests for files. The requests use kept-alive connections, with the headers of an earlier MLflow request.
 
 MLflow prepares each request anew (plugins, proxies, retries). For a small file, the preparation takes four times the
 processor time of the request itself. `HttpClient` instead copies a successful request of MLflow with its credentials

@@ -65,7 +65,7 @@ class Timeouts:
 
 @dataclass(frozen=True)
 class PresignedUrl:
-    """A presigned URL, and the headers that each request to it must have."""
+    """A presigned URL, and the headers that each request to this URL must have."""
 
     url: str = field(repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -72,7 +72,7 @@ class ProxiedFiles:
     def _list_directly(self, base: str, path: str) -> Any:
         """Return the JSON listing of one directory, requested with `HttpClient`.
 
-        Return None if there is no client yet or on any error but a timeout; the caller then uses MLflow.
+        Return None if there is no `HttpClient` yet or on any error but a timeout; the caller then uses MLflow.
 
         Raises:
             Urllib3TimeoutError: The server does not respond in time.

@@ -1,7 +1,8 @@
 """TCP quick ACK: makes the kernel acknowledge received packets at once, so that small files arrive without a delay.
 
 Some servers send the head and the body of a response separately, without TCP_NODELAY. Such a server holds the body
-until the client acknowledges the head. The client's kernel delays that acknowledgement by 40 ms on a reused connection.
+until the receiver acknowledges the head. The receiver's kernel delays that acknowledgement by 40 ms on a reused
+connection.
 
 An MLflow server with more than one worker process is such a server. Without quick ACK, each small file takes 43 ms
 instead of 2 ms.

@@ -100,7 +100,7 @@ def migration(act: Act, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mi
         yield Migration(run, old, new, trap, secret, act.directory)
 
 
-def test_version_migrated_to_another_workspace_is_equal(migration: Migration) -> None:
+def test_version_migrated_to_another_workspace_is_equal_to_its_original(migration: Migration) -> None:
     step = migration.steps["migrated"]
     assert step["outcome"] == "success", migration.run.log_of("migrated")
     assert step["outputs"] == {
@@ -192,7 +192,9 @@ def test_files_that_the_workflow_leaves_contain_no_secret(migration: Migration) 
             assert secret.encode() not in content, file
 
 
-def test_workflow_leaves_no_container_no_volume_and_no_secret_in_the_image(migration: Migration, image: str) -> None:
+def test_workflow_leaves_no_container_or_volume_and_its_image_contains_no_secret(
+    migration: Migration, image: str
+) -> None:
     # The names of act's containers and volumes include the name of the workflow.
     assert not docker("ps", "--all", "--quiet", "--filter", "name=act-Databricks").stdout
     volumes = docker("volume", "ls", "--quiet", "--filter", "name=act-Databricks").stdout

@@ -64,7 +64,9 @@ def summary_of(run: Run, step: str) -> str:
     return summary.data
 
 
-def test_models_at_one_location_are_equal_and_cause_a_notice(verdicts: Run, steps: dict[str, Any]) -> None:
+def test_check_of_models_at_the_same_location_is_equal_and_writes_a_notice(
+    verdicts: Run, steps: dict[str, Any]
+) -> None:
     assert steps["same"]["outcome"] == "success"
     assert steps["same"]["outputs"] == {
         "status": "equal",

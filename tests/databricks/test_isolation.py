@@ -84,7 +84,7 @@ def test_host_without_a_profile_uses_the_host_and_token_environment_variables(wo
     assert not result.requests["trap"]
 
 
-def test_two_empty_models_are_an_error(workspaces: Workspaces) -> None:
+def test_comparing_two_empty_models_is_an_error(workspaces: Workspaces) -> None:
     result = workspaces.compare(version("one", "empty"), version("two", "empty"))
     assert result.code == 2
     assert result.report["error"]["type"] == "ModelError"

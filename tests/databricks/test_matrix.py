@@ -110,7 +110,9 @@ def test_number_of_parts_in_the_model_name_selects_the_registry(workspaces: Work
     assert not [path for path in downloaded if "/runs/" in path]
 
 
-def test_registry_key_in_the_compare_file_overrides_the_model_name(workspaces: Workspaces) -> None:
+def test_registry_key_in_a_compare_file_overrides_the_registry_implied_by_the_model_name(
+    workspaces: Workspaces,
+) -> None:
     catalog = version("catalog", "test_env", "equal")
     overridden = {**catalog, "host": "databricks://test_env", "registry": "workspace"}
     result = workspaces.compare(catalog, overridden)
@@ -119,7 +121,7 @@ def test_registry_key_in_the_compare_file_overrides_the_model_name(workspaces: W
     assert result.paths("test_env", "/api/2.0/mlflow/registered-models/get")
 
 
-def test_registry_option_overrides_the_model_name(workspaces: Workspaces) -> None:
+def test_registry_option_overrides_the_registry_implied_by_the_model_name(workspaces: Workspaces) -> None:
     name = "ml.prod.wine_run_equal"
     result = workspaces.run("check", "--host", "databricks://test_env", "--model", name, "--version-or-stage", "7")
     assert result.report["status"] == "equal", result.output
@@ -132,7 +134,7 @@ def test_registry_option_overrides_the_model_name(workspaces: Workspaces) -> Non
     assert not result.paths("test_env", "/unity-catalog/")
 
 
-def test_same_run_id_in_two_workspaces_is_two_locations(workspaces: Workspaces) -> None:
+def test_runs_with_the_same_id_in_two_workspaces_have_different_locations(workspaces: Workspaces) -> None:
     result = workspaces.compare(version("workspace", "test_env", "equal"), version("workspace", "prod_env", "equal"))
     assert result.report["run_model_comparison"]["same_location"] is False
     for workspace in ("test_env", "prod_env"):

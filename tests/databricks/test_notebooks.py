@@ -101,7 +101,7 @@ def test_check_notebook_uses_its_own_login(
     assert workspaces["here"].token not in output
 
 
-def test_compare_notebook_reads_the_other_workspace_with_a_profile_from_a_secret(
+def test_compare_notebook_reads_the_second_workspace_with_a_profile_from_a_secret(
     workspaces: Workspaces, capsys: pytest.CaptureFixture[str]
 ) -> None:
     filled = {"1 model": "wine", "2 model": "wine", "2 host": "databricks://prod", "3 profiles": "ci/profiles"}

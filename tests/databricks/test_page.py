@@ -34,19 +34,19 @@ def profiles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ACTIONS_ID_TOKEN_REQUEST_TOKEN", "x")
 
 
-def test_profiles_on_the_page_are_valid() -> None:
+def test_example_profiles_in_the_databricks_page_are_valid() -> None:
     (text,) = blocks("ini")
     assert list(parse_profiles(text, "page")) == ["test_env", "prod_env", "old_env", "azure_env"]
 
 
 @pytest.mark.parametrize("text", blocks("yaml"))
-def test_compare_file_on_the_page_is_valid(text: str, profiles: None) -> None:
+def test_compare_file_example_in_the_databricks_page_is_valid(text: str, profiles: None) -> None:
     config = parse_config(text, "page", os.environ)
     first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 
 
-def test_emulator_example_on_the_page_reports_different_models(tmp_path: Path) -> None:
+def test_emulator_example_in_the_databricks_page_reports_different_models(tmp_path: Path) -> None:
     setup, check = [text for text in blocks("sh") if "dapi-try" in text]
     content, emulate = setup.rsplit("\n.venv/", 1)
     assert emulate.startswith("bin/python -m tests.databricks.emulator /tmp/ws ")

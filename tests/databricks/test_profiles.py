@@ -101,7 +101,7 @@ def rejection(host: str, environment: dict[str, str]) -> str:
     return text
 
 
-def test_login_uses_no_fields_of_other_profiles(environment: dict[str, str]) -> None:
+def test_login_with_a_profile_uses_no_field_of_another_profile(environment: dict[str, str]) -> None:
     hostile = {**environment, "DATABRICKS_HOST": "https://evil.example.com", "DATABRICKS_TOKEN": "evil", **JOB}
     assert login("databricks://pat", hostile) == {
         "host": "https://pat.example.com",
@@ -258,7 +258,7 @@ def test_registry_setting_is_rejected_for_a_host_other_than_databricks() -> None
         parse_host("https://mlflow.example.com").for_model("wine", RegistryKind.WORKSPACE)
 
 
-def test_two_profiles_of_one_workspace_give_models_the_same_location(tmp_path: Path) -> None:
+def test_model_has_the_same_location_with_either_of_two_profiles_of_its_workspace(tmp_path: Path) -> None:
     text = "[a]\nhost = https://w.example.com\ntoken = x\n[b]\nhost = https://w.example.com/?o=1\ntoken = y\n"
     (tmp_path / ".databrickscfg").write_text(text, "utf-8")
     first, second = (find_host(f"databricks://{name}", {"HOME": str(tmp_path)}).for_model("wine") for name in "ab")

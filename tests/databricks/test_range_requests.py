@@ -166,7 +166,7 @@ def download_version(
     ],
     ids=["registry", "run", "catalog"],
 )
-def test_large_file_is_downloaded_in_ranges_of_one_file_version(
+def test_all_ranges_of_a_large_file_are_of_the_same_file_version(
     workspaces: Workspaces, tmp_path: Path, host: str, uri: str
 ) -> None:
     with workspaces.client(host, "ml.prod.large" if "ml.prod" in uri else "plain") as client:

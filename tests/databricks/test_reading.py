@@ -98,7 +98,7 @@ def _fill(endpoint: str) -> None:
 
 @pytest.mark.parametrize("mode", FILES_API_MODES)
 @pytest.mark.parametrize("kind", ["run", "logged"])
-def test_each_directory_of_a_run_or_logged_model_is_listed_once(
+def test_each_directory_of_a_run_model_is_listed_once(
     workspaces: Workspaces, client: TrackingServerClient, tmp_path: Path, kind: str, mode: str
 ) -> None:
     digit = FILES_API_MODES[mode]

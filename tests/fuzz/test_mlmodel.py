@@ -219,7 +219,7 @@ def loaded(text: bytes) -> Any:
     return typed(model)
 
 
-def test_mlflow_loads_the_same_model_from_equivalent_files() -> None:
+def test_mlflow_loads_the_same_model_from_two_equivalent_mlmodel_files() -> None:
     answers = Answers()
 
     @settings(settings.get_profile("fuzz"))

@@ -57,7 +57,7 @@ def _empty(call: Call) -> None:
         (status(404), "NotFoundError"),
     ],
 )
-def test_transfer_fault_that_affects_both_files_alike_is_an_error(
+def test_transfer_fault_in_both_files_of_a_pair_is_an_error(
     tmp_path: Path, server: FaultyServer, fault: Fault, kind: str
 ) -> None:
     server.faults["/model.pkl"] = fault
@@ -150,7 +150,7 @@ def test_file_without_a_size_in_the_listing_gets_size_zero(
     assert files == {"MLmodel": 1, "_SUCCESS": 0, "deep/_SUCCESS": 0}
 
 
-def test_models_without_files_are_an_error(tmp_path: Path) -> None:
+def test_comparing_two_models_without_files_is_an_error(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.sources["Wine", "1"] = "mlflow-artifacts:/Wine/1"
         server.sources["Wine", "2"] = "mlflow-artifacts:/Wine/2"
@@ -158,7 +158,7 @@ def test_models_without_files_are_an_error(tmp_path: Path) -> None:
     ran.require_error("ModelError", "There are no files", "empty or missing")
 
 
-def test_large_files_are_not_fetched_if_sizes_of_other_files_differ(tmp_path: Path) -> None:
+def test_large_files_are_not_fetched_if_two_small_files_differ_in_size(tmp_path: Path) -> None:
     files = MODEL | {"weights.bin": LARGE}
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
@@ -178,7 +178,7 @@ def test_large_files_are_not_fetched_if_sizes_of_other_files_differ(tmp_path: Pa
 
 
 @pytest.mark.parametrize("is_copied", [False, True])
-def test_each_location_is_listed_once_and_each_file_fetched_once(tmp_path: Path, is_copied: bool) -> None:
+def test_no_location_is_listed_twice_and_no_file_is_fetched_twice(tmp_path: Path, is_copied: bool) -> None:
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", MODEL)
         right.add("Wine", MODEL)

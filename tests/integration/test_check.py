@@ -12,7 +12,7 @@ from tests.support.servers import Servers
 
 
 @pytest.mark.parametrize("program", ["model-gate", "check-model-version"])
-def test_run_model_and_registry_model_of_open_source_mlflow_share_one_location(
+def test_run_model_and_registry_model_in_open_source_mlflow_have_the_same_location(
     tmp_path: Path, servers: Servers, program: str
 ) -> None:
     settings = {} if program == "model-gate" else {"program": program}
@@ -31,7 +31,7 @@ def test_run_model_and_registry_model_of_open_source_mlflow_share_one_location(
 
 
 @pytest.mark.parametrize("model, number", [("Wine Copy Of Copy", "1"), ("Wine", "3")])
-def test_copied_version_resolves_to_the_original_location(
+def test_copied_version_has_the_location_of_the_original_version(
     tmp_path: Path, servers: Servers, model: str, number: str
 ) -> None:
     result = check(tmp_path, servers.staging, model, number)
@@ -46,7 +46,7 @@ def test_version_on_an_mlflow_2_server_that_needs_no_login_is_checked(tmp_path: 
     assert result.report["model_version"]["resolved"]["version"] == "1"
 
 
-def test_models_at_one_location_are_not_downloaded(tmp_path: Path) -> None:
+def test_run_model_and_registry_model_at_the_same_location_are_not_downloaded(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         result = check(tmp_path, server.url, "Wine", "1")

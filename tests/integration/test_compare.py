@@ -20,7 +20,9 @@ _LINEAGE = {
 }
 
 
-def test_report_of_an_exported_model_has_verdict_equal_and_both_versions(tmp_path: Path, servers: Servers) -> None:
+def test_report_on_an_exported_and_imported_model_has_verdict_equal_and_both_versions(
+    tmp_path: Path, servers: Servers
+) -> None:
     (tmp_path / "promotion.yaml").write_text(
         f"tracking_server_1: {{host: {servers.staging.host}, model: Wine, version_or_stage: staging}}\n"
         f"tracking_server_2: {{host: {servers.production.host}, model: Wine Imported, version_or_stage: Staging}}\n"
@@ -77,7 +79,9 @@ def test_one_changed_byte_is_a_difference(tmp_path: Path, servers: Servers) -> N
 
 
 @pytest.mark.parametrize("require", ["identical", "equivalent"])
-def test_model_logged_again_is_different_but_equivalent(tmp_path: Path, servers: Servers, require: str) -> None:
+def test_model_logged_again_is_not_equal_but_equivalent_to_the_first_model(
+    tmp_path: Path, servers: Servers, require: str
+) -> None:
     versions = version(servers.staging, "Wine", "1"), version(servers.production, "Wine Imported", "3")
     result = compare(tmp_path, *versions, "--require", require)
     assert result.exit_code == (0 if require == "equivalent" else 1), result
@@ -155,7 +159,7 @@ def test_copies_of_a_version_that_share_its_files_are_not_downloaded(tmp_path: P
 
 
 @pytest.mark.parametrize("number, status", [("1", "equal"), ("2", "different")])
-def test_versions_on_mlflow_2_and_mlflow_3_are_compared(
+def test_version_on_an_mlflow_2_server_is_compared_with_a_version_on_an_mlflow_3_server(
     tmp_path: Path, servers: Servers, number: str, status: str
 ) -> None:
     result = compare(

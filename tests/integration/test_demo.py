@@ -75,7 +75,7 @@ def test_demo_leaves_no_files_outside_its_directory(demo: Demo) -> None:
     assert sorted(os.listdir(demo.directory / "reports")) == sorted(f"{name}.json" for name in EXITS)
 
 
-def test_demo_checks_two_models_at_one_location(demo: Demo) -> None:
+def test_demo_checks_a_version_whose_two_models_are_at_the_same_location(demo: Demo) -> None:
     report = read_report(demo.report("check"), 0)
     assert (report["command"], report["status"]) == ("check", "equal")
     assert report["comparison"]["same_location"] is True
@@ -83,7 +83,7 @@ def test_demo_checks_two_models_at_one_location(demo: Demo) -> None:
     assert report["model_version"]["resolved"]["run"]["reachable"] is True
 
 
-def test_promoted_model_is_equal_at_another_location(demo: Demo) -> None:
+def test_promoted_model_is_equal_to_the_staging_model_and_has_its_own_location(demo: Demo) -> None:
     report = read_report(demo.report("promoted"), 0)
     staging, production = _both(report)
     assert staging == production
@@ -95,7 +95,7 @@ def test_promoted_model_is_equal_at_another_location(demo: Demo) -> None:
         assert comparison["compared"] == len(staging)
 
 
-def test_tampered_model_differs_in_the_changed_byte(demo: Demo) -> None:
+def test_tampered_model_differs_from_the_staging_model_in_the_changed_byte(demo: Demo) -> None:
     report = read_report(demo.report("tampered"), 1)
     staging, production = _both(report)
     pairs = zip(staging["model.pkl"], production["model.pkl"], strict=True)
@@ -107,7 +107,7 @@ def test_tampered_model_differs_in_the_changed_byte(demo: Demo) -> None:
         assert (difference["path"], difference["kind"], difference["offset"]) == ("model.pkl", "content", changed)
 
 
-def test_model_logged_again_is_equivalent_and_passes(demo: Demo) -> None:
+def test_model_logged_again_is_equivalent_to_the_first_model_and_passes_the_gate(demo: Demo) -> None:
     report = read_report(demo.report("logged-again"), 0)
     staging, production = _both(report)
     assert {name for name in staging | production if staging.get(name) != production.get(name)} == {"MLmodel"}
@@ -246,7 +246,7 @@ def _environment_without(missing: tuple[str, ...], directory: Path) -> Path:
     return directory / "bin" / "python"
 
 
-def test_demo_directory_with_other_files_is_rejected_and_unchanged(tmp_path: Path) -> None:
+def test_demo_directory_with_files_of_the_user_is_rejected_and_unchanged(tmp_path: Path) -> None:
     kept = tmp_path / "staging" / "kept.txt"
     kept.parent.mkdir()
     kept.write_text("mine")

@@ -8,7 +8,7 @@ from tests.support.gates import run
 from tests.support.servers import Servers
 
 
-def test_directory_is_compared_with_registered_version(tmp_path: Path, servers: Servers) -> None:
+def test_local_directory_is_compared_with_a_registered_model_version(tmp_path: Path, servers: Servers) -> None:
     environment = {"MLFLOW_TRACKING_URI": servers.staging.host}
     result = run(tmp_path, "diff", servers.seeds["wine"], "models:/Wine@champion", environment=environment)
     assert (result.exit_code, result.status) == (0, "equal"), result
@@ -18,7 +18,7 @@ def test_directory_is_compared_with_registered_version(tmp_path: Path, servers: 
     assert comparison["left"]["local_path"]["hash"] == comparison["right"]["local_path"]["hash"]
 
 
-def test_left_and_right_can_have_different_servers(tmp_path: Path, servers: Servers) -> None:
+def test_left_and_right_model_can_be_on_different_servers(tmp_path: Path, servers: Servers) -> None:
     environment = {"MLFLOW_TRACKING_URI": servers.staging.host}
     uris = ("models:/Wine/1", "models:/Wine/2")
     result = run(tmp_path, "diff", *uris, "--right-host", servers.old.host, environment=environment)
@@ -27,7 +27,7 @@ def test_left_and_right_can_have_different_servers(tmp_path: Path, servers: Serv
     assert [difference["path"] for difference in result.report["comparison"]["differences"]] == ["model.pkl"]
 
 
-def test_run_uri_and_logged_model_uri_resolve_to_one_location(tmp_path: Path, servers: Servers) -> None:
+def test_run_uri_and_logged_model_uri_of_a_model_have_the_same_location(tmp_path: Path, servers: Servers) -> None:
     environment = {"MLFLOW_TRACKING_URI": servers.staging.host}
     uris = (f"runs:/{servers.seeds['run_id']}/wine", f"models:/{servers.seeds['model_id']}")
     result = run(tmp_path, "diff", *uris, environment=environment)

@@ -39,7 +39,7 @@ def test_every_difference_is_reported_without_the_option_fail_fast(directory: Pa
     assert (comparison["differences_count"], comparison["not_compared"]) == (6, 0)
 
 
-def test_equivalent_file_does_not_stop_a_gate_that_requires_equivalence(directory: Path) -> None:
+def test_pair_of_equivalent_files_does_not_stop_a_gate_that_requires_equivalence(directory: Path) -> None:
     for number in range(5):
         (directory / "right" / f"part-{number}").write_bytes(b"l" * 1000)
     report = diff(directory, "--fail-fast", "--require", "equivalent")
@@ -72,7 +72,7 @@ def test_option_fail_fast_stops_fetching_files_soon_after_the_first_difference(t
     assert len(server.fetched) < 2 * len(many)
 
 
-def test_equivalent_large_file_does_not_stop_a_gate_that_requires_equivalence(directory: Path) -> None:
+def test_pair_of_equivalent_large_files_does_not_stop_a_gate_that_requires_equivalence(directory: Path) -> None:
     for name in ("left", "right"):
         (directory / name / "MLmodel").write_text(f"run_id: {name}\nmetadata: {'x' * 2000}\n")
         for number in range(5):

@@ -106,7 +106,7 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_request_redirected_to_another_host_carries_no_login(tmp_path: Path) -> None:
+def test_request_redirected_to_a_host_other_than_the_tracking_server_carries_no_login(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
@@ -117,7 +117,7 @@ def test_request_redirected_to_another_host_carries_no_login(tmp_path: Path) -> 
     assert store.authorizations == {None}
 
 
-def test_connection_that_the_server_closed_is_replaced(tmp_path: Path) -> None:
+def test_client_opens_a_new_connection_after_the_server_closed_the_old_one(tmp_path: Path) -> None:
     def send_and_close(call: Call) -> None:
         call.send(call.file)
         call.close()
@@ -144,7 +144,7 @@ def listing_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_first_listing_of_a_location_comes_from_mlflow_and_later_ones_do_not(tmp_path: Path) -> None:
+def test_only_the_first_listing_request_for_a_location_is_sent_by_mlflow(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")

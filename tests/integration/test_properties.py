@@ -182,7 +182,7 @@ def test_option_download_directory_does_not_change_the_verdict(pair: tuple[Tree,
 
 @given(trees(), st.data())
 @SOME
-def test_changed_file_with_the_same_size_and_time_is_different(tree: Tree, data: st.DataObject) -> None:
+def test_changed_file_with_unchanged_size_and_time_makes_the_models_different(tree: Tree, data: st.DataObject) -> None:
     tree = {path: content for path, content in tree.items() if content} or {b"a": b"1"}
     path = data.draw(st.sampled_from(sorted(tree)))
     with directories_of(tree, tree) as (left, right):
@@ -245,7 +245,7 @@ def test_verdict_of_directory_trees_with_links_is_correct(tree: Tree, links: lis
 
 @given(st.binary(max_size=400))
 @MANY
-def test_compare_file_of_random_bytes_is_accepted_or_a_config_error(content: bytes) -> None:
+def test_random_bytes_as_compare_file_are_accepted_or_a_config_error(content: bytes) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         file = Path(scratch) / "compare.yaml"
         file.write_bytes(content)
@@ -291,7 +291,7 @@ VALUES = st.recursive(
 @example("tracking_server_1: &a {host: *a}\n")
 @example("? tracking_server_1\n\n  tracking_server_1")
 @MANY
-def test_compare_file_of_random_yaml_tokens_is_accepted_or_a_config_error(text: str) -> None:
+def test_random_yaml_tokens_as_compare_file_are_accepted_or_a_config_error(text: str) -> None:
     _require_config_or_error(lambda: parse_config(text, "compare.yaml", {}))
 
 

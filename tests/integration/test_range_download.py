@@ -82,7 +82,7 @@ def file_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path.endswith("/model.bin")]
 
 
-def test_large_file_is_downloaded_in_ranges_bound_to_one_etag(
+def test_all_range_requests_for_a_large_file_require_the_same_etag(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     assert fetch(server, client, tmp_path) == LARGE
@@ -196,7 +196,7 @@ def test_range_response_with_wrong_range_or_etag_is_discarded(
     assert [request.headers.get("Range") for request in file_requests(server)] == ["bytes=0-8388607", None]
 
 
-def test_server_without_range_support_gets_one_request(
+def test_server_without_range_support_gets_only_one_request_for_a_file(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     server.faults["/model.bin"] = lambda call: call.send(call.file)

@@ -106,13 +106,13 @@ def _with_jq(directory: Path) -> Path:
     "printed",
     ["EQUAL\n", "models: equal\nDIFFERENT\n", "models: equal\nEQUAL\nReport: a\n", "models: equal \nEQUAL\n", ""],
 )
-def test_readme_excerpt_does_not_match_the_output_of_another_command(printed: str) -> None:
+def test_readme_excerpt_does_not_match_the_output_of_a_different_command(printed: str) -> None:
     shown = "models: equal\nEQUAL\n"
     assert matched(shown, shown) == {}
     assert matched(shown, printed) is None
 
 
-def test_readme_excerpt_matches_output_that_has_other_ids_and_sizes() -> None:
+def test_readme_excerpt_matches_output_that_differs_only_in_ids_and_sizes() -> None:
     shown = "run 0ef27019, commit 170fb6fa: 3,001 bytes in version 1, sha256 27cd70be…\n…\nEQUAL\n"
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 1, sha256 bbbbbbbb0123…\na\nb\nEQUAL\n") == {
         "0ef27019": "aaaaaaaa",
@@ -121,7 +121,7 @@ def test_readme_excerpt_matches_output_that_has_other_ids_and_sizes() -> None:
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 2, sha256 bbbbbbbb…\nEQUAL\n") is None
 
 
-def test_every_command_block_on_the_pages_is_run() -> None:
+def test_every_command_block_in_the_documentation_is_run() -> None:
     assert {block.language for block in README.blocks} == {*_RUN, *_SHOWN}
     assert README.text.count("```") == 2 * len(README.blocks)
     assert all(commands(block) for block in README.blocks if block.language in _RUN)
@@ -131,7 +131,7 @@ def test_every_command_block_on_the_pages_is_run() -> None:
             assert block.language not in _RUN, (page.path, block.line)
 
 
-def test_inline_command_is_also_in_a_tested_block() -> None:
+def test_inline_command_in_the_readme_is_also_in_a_tested_command_block() -> None:
     run = {
         re.sub(r"\s+#.*", "", command.text)
         for block in README.blocks
@@ -145,7 +145,7 @@ def test_inline_command_is_also_in_a_tested_block() -> None:
 
 
 @pytest.mark.parametrize("block", COMPARE_FILES)
-def test_readme_compare_file_is_valid(block: Block) -> None:
+def test_compare_file_example_in_the_readme_is_valid(block: Block) -> None:
     config = parse_config(block.text, "README.md", os.environ)
     assert config.tracking_server_1.host != config.tracking_server_2.host
 
@@ -180,7 +180,7 @@ def test_readme_options_match_the_commands() -> None:
     assert _options("check", "compare", "diff") <= mentioned, _options("check", "compare", "diff") - mentioned
 
 
-def test_package_extras_in_the_readme_match_the_package() -> None:
+def test_package_extras_in_the_readme_match_the_pyproject_file() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
     listed = re.findall(r"^\| `(\w+)` \|", README.section("Install"), re.MULTILINE)
     assert listed == [extra for extra in project["optional-dependencies"] if extra != "dev"]
@@ -215,7 +215,7 @@ def test_report_page_lists_all_fields_and_errors() -> None:
     assert set(_names_in_table(page, "Errors")) == kinds
 
 
-def test_modules_that_the_pages_mention_exist() -> None:
+def test_modules_that_the_documentation_mentions_exist() -> None:
     design = Page(ROOT / "docs" / "design.md")
     cells = re.findall(r"^\|([^|]+)\|", design.section("The pipeline"), re.MULTILINE)
     modules = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
@@ -245,7 +245,7 @@ LINKS = [
 
 
 @pytest.mark.parametrize("page, link", LINKS)
-def test_target_of_each_link_exists(page: Page, link: str) -> None:
+def test_target_of_each_link_in_the_documentation_exists(page: Page, link: str) -> None:
     target, _, anchor = link.partition("#")
     path = (page.path.parent / target).resolve() if target else page.path
     assert path.exists(), link
@@ -254,6 +254,6 @@ def test_target_of_each_link_exists(page: Page, link: str) -> None:
         assert anchor in Page(path).anchors, link
 
 
-def test_readme_links_to_every_page() -> None:
+def test_readme_links_to_every_documentation_page() -> None:
     linked = {(README.path.parent / link).resolve() for link in README.links if not link.startswith("https://")}
     assert {page.path for page in PAGES} - {README.path} <= linked

@@ -68,7 +68,7 @@ def test_error_for_a_missing_version_lists_existing_versions(
     assert remedy in raised.value.remedy
 
 
-def test_uris_of_one_model_resolve_to_one_location(servers: Servers, tmp_path: Path) -> None:
+def test_different_uris_of_the_same_model_resolve_to_the_same_location(servers: Servers, tmp_path: Path) -> None:
     location, seeds = servers.seeds["location"], servers.seeds
     with TrackingServerClient(parse_host(servers.staging.host), os.environ, tmp_path) as server:
         for uri in (

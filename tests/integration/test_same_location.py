@@ -67,14 +67,14 @@ def test_relative_model_source_is_resolved_against_the_directory_of_its_database
         assert result.report["run_model_comparison"][half]["path"] == str(tmp_path / name / "mlruns/model")
 
 
-def test_two_spellings_of_a_relative_model_source_are_one_location(tmp_path: Path, database: Path) -> None:
+def test_two_spellings_of_a_relative_model_source_have_the_same_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine", "1"), version(host, "Wine", "5"))
     assert result.status == "equal", result
     assert result.report["run_model_comparison"]["same_location"] is True
 
 
-def test_models_in_two_spellings_of_one_database_share_a_location(tmp_path: Path, database: Path) -> None:
+def test_model_has_the_same_location_under_two_spellings_of_its_database(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine"), version("sqlite:///host/mlflow.db", "Wine"))
     assert result.status == "equal", result
@@ -108,7 +108,7 @@ def test_relative_model_source_on_an_http_server_is_an_error(tmp_path: Path, sou
 
 
 @pytest.mark.parametrize("machines", [("nas", "nas"), ("nas", "other")])
-def test_file_uri_of_another_machine_is_an_error(tmp_path: Path, machines: tuple[str, str]) -> None:
+def test_file_uri_that_names_a_remote_machine_is_an_error(tmp_path: Path, machines: tuple[str, str]) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"], server.downloads["Wine", "1"] = (
@@ -128,7 +128,7 @@ def test_local_path_with_a_null_byte_is_an_error(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("prefix", ["", "file://", "file:"])
-def test_models_with_one_local_path_on_two_loopback_servers_are_compared(tmp_path: Path, prefix: str) -> None:
+def test_same_local_path_on_two_servers_is_not_one_location(tmp_path: Path, prefix: str) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as left, FaultyServer() as right:
         left.sources["Wine", "1"] = right.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
@@ -138,7 +138,7 @@ def test_models_with_one_local_path_on_two_loopback_servers_are_compared(tmp_pat
     assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
 
 
-def test_model_at_a_servers_local_path_and_the_users_model_are_compared(tmp_path: Path) -> None:
+def test_same_local_path_on_a_server_and_of_the_user_is_not_one_location(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = str(tmp_path / "model")
@@ -148,7 +148,9 @@ def test_model_at_a_servers_local_path_and_the_users_model_are_compared(tmp_path
 
 
 @pytest.mark.parametrize("is_changed", [False, True])
-def test_models_read_with_two_logins_at_one_address_are_compared(tmp_path: Path, is_changed: bool) -> None:
+def test_models_on_the_same_server_with_different_logins_have_different_locations(
+    tmp_path: Path, is_changed: bool
+) -> None:
     def fetch(call: Call) -> None:
         is_bob = call.request.authorization != call.server.requests[0].authorization
         call.send(CHANGED["model.pkl"] if is_bob and is_changed else MODEL["model.pkl"])
@@ -163,7 +165,7 @@ def test_models_read_with_two_logins_at_one_address_are_compared(tmp_path: Path,
         assert len(server.fetched) == 2 * len(MODEL)
 
 
-def test_models_at_two_addresses_of_one_server_are_compared(tmp_path: Path) -> None:
+def test_models_at_two_addresses_of_the_same_server_have_different_locations(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         other = server.url.replace("127.0.0.1", "localhost")
@@ -171,7 +173,7 @@ def test_models_at_two_addresses_of_one_server_are_compared(tmp_path: Path) -> N
         require_compared(result, "equal")
 
 
-def test_version_compared_with_itself_is_at_one_location(tmp_path: Path) -> None:
+def test_version_compared_with_itself_has_the_same_location_on_both_sides(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         result = compare(tmp_path, version(server.url, "Wine"), version(f"{server.url}/", "Wine"))
@@ -181,7 +183,7 @@ def test_version_compared_with_itself_is_at_one_location(tmp_path: Path) -> None
         assert server.fetched == []
 
 
-def test_run_and_registry_models_at_one_location_are_fetched_once(tmp_path: Path) -> None:
+def test_model_is_fetched_once_if_run_and_registry_model_have_the_same_location(tmp_path: Path) -> None:
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", MODEL)
         right.add("Wine", CHANGED)

@@ -90,7 +90,7 @@ def test_unreadable_file_is_an_error(pair: Pair, directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["run-id", "registered-model-meta", "run-id-of-a-flavor", "loader-module"])
-def test_equivalent_pair_passes_only_if_equivalent_is_required(name: str, directory: Path) -> None:
+def test_pair_of_equivalent_models_passes_only_if_the_requirement_is_equivalent(name: str, directory: Path) -> None:
     (pair,) = (pair for pair in PAIRS if pair.name == f"different-{name}")
     left, right = pair.make(directory)
     for require, is_enough in (("identical", False), ("equivalent", pair.is_equivalent)):
@@ -99,7 +99,7 @@ def test_equivalent_pair_passes_only_if_equivalent_is_required(name: str, direct
         assert (report["status"], report["passed"]) == ("different", is_enough), process.stdout
 
 
-def test_different_paths_to_one_directory_are_one_location(directory: Path) -> None:
+def test_different_paths_to_the_same_directory_have_the_same_location(directory: Path) -> None:
     left, _ = PAIRS[0].make(directory)
     (directory / "name").symlink_to(left)
     for other in (left, directory / "name", Path(f"{left}/../left/"), Path(f"file://{left}")):

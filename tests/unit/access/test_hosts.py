@@ -68,7 +68,7 @@ def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
         ("  http://example.com\n", "http://example.com"),
     ],
 )
-def test_spellings_of_one_server_have_one_address(text: str, address: str) -> None:
+def test_different_spellings_of_a_server_have_the_same_address(text: str, address: str) -> None:
     host = parse_host(text)
     assert (host.address, host.uri, host.kind) == (address, address, HostKind.HTTP)
 
@@ -208,7 +208,9 @@ def test_user_info_is_passed_only_to_the_worker_of_its_server(tmp_path: Path) ->
 @pytest.mark.parametrize(
     "default", ["", "http://example.org", "https://example.com", "http://example.com:5000", "no uri"]
 )
-def test_credentials_in_environment_are_not_passed_to_another_server(default: str, tmp_path: Path) -> None:
+def test_environment_credentials_are_not_passed_to_a_server_other_than_the_default(
+    default: str, tmp_path: Path
+) -> None:
     variables = environment("http://example.com", tmp_path, **CREDENTIALS, MLFLOW_TRACKING_URI=default)
     assert not CREDENTIALS.keys() & variables.keys()
     assert not {SECRET, "t0ken"} & set(variables.values())

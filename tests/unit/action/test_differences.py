@@ -162,7 +162,7 @@ def test_collapsible_section_of_each_file_kind_shows_the_explanation(kind: str, 
     assert f"| <code>{path}</code> | run model and registry model | " in markdown
 
 
-def test_rewritten_files_come_after_all_other_differences(tmp_path: Path) -> None:
+def test_rewritten_files_come_after_all_differences_that_are_no_rewrites(tmp_path: Path) -> None:
     skops = zipped({"a": b"1"}), zipped({"a": b"1"}, year=2026)
     markdown = summary_of(
         real_difference(tmp_path, "data/model.pth", *skops),

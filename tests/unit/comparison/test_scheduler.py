@@ -184,7 +184,7 @@ def test_changed_file_is_the_only_difference_in_its_batch(tmp_path: Path) -> Non
     assert [file.pair.path for file in ran.files if file.difference] == ["0007"]
 
 
-def test_small_files_are_fetched_separately_if_one_server_is_distant(tmp_path: Path) -> None:
+def test_small_files_are_fetched_separately_if_a_server_is_distant(tmp_path: Path) -> None:
     sizes = {f"small-{number:03}": 4096 for number in range(100)}
     ran = compare(tmp_path, sizes, is_near=False)
     assert len(ran.files) == len(sizes)

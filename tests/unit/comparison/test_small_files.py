@@ -85,7 +85,7 @@ def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -
     assert open_descriptors() == before
 
 
-def test_outdated_result_in_the_filecmp_cache_is_ignored(tmp_path: Path) -> None:
+def test_outdated_filecmp_result_does_not_give_unequal_files_a_digest(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
@@ -139,7 +139,7 @@ def test_missing_pair_in_a_batch_gets_no_digest(tmp_path: Path) -> None:
     assert [digest is not None for digest in digests] == [False, True, False, True]
 
 
-def test_missing_file_in_a_batch_does_not_affect_other_pairs(tmp_path: Path) -> None:
+def test_missing_file_in_a_batch_does_not_affect_the_digests_of_complete_pairs(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     Path(pairs[0][1]).unlink()
     before = open_descriptors()
@@ -227,7 +227,7 @@ def test_changed_file_is_found_at_any_position_in_the_list(trees: Path, position
     assert unequal(digests) == [position]
 
 
-def test_missing_pair_in_a_batch_does_not_end_the_process(trees: Path) -> None:
+def test_missing_pair_in_a_batch_does_not_end_the_comparison_process(trees: Path) -> None:
     def refuse(left: str, right: str, size: int) -> str | None:
         raise AssertionError(f"{left} was compared in this process")
 
@@ -235,7 +235,7 @@ def test_missing_pair_in_a_batch_does_not_end_the_process(trees: Path) -> None:
     assert [digest is None for digest in digests_of(pairs, 2, compare=refuse)] == [pair is None for pair in pairs]
 
 
-def test_digests_of_some_pairs_are_correct_if_other_pairs_are_skipped(trees: Path) -> None:
+def test_digests_of_some_pairs_are_correct_if_the_remaining_pairs_are_skipped(trees: Path) -> None:
     pairs = pairs_in(trees)
     numbers = [0, 5, BATCH, 3 * BATCH + 1, 12 * BATCH, MANY - 1]
     with SmallFileComparer(pairs, 2) as comparer:

@@ -29,12 +29,12 @@ LOCAL = Location("file:./model", "server 1", local_path=Path("/srv/model"))
         (LOCAL, Location("/srv/model", "server 1")),
     ],
 )
-def test_locations_that_differ_in_reader_or_uri_have_different_keys(left: Location, right: Location) -> None:
+def test_locations_that_differ_in_reader_or_uri_have_different_location_keys(left: Location, right: Location) -> None:
     assert left.key != right.key
 
 
 @pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
-def test_locations_with_the_same_reader_and_uri_have_the_same_key(left: Location, right: Location) -> None:
+def test_locations_with_the_same_reader_and_uri_have_the_same_location_key(left: Location, right: Location) -> None:
     assert left.key == right.key
 
 
@@ -77,7 +77,7 @@ def test_hosts_with_different_servers_or_logins_have_different_readers(left: Hos
         (WORKSPACE, replace(with_login(WORKSPACE, RegistryKind.WORKSPACE), address="databricks-uc://test")),
     ],
 )
-def test_two_spellings_of_a_host_with_one_login_have_one_reader(left: Host, right: Host) -> None:
+def test_two_spellings_of_a_host_with_the_same_login_have_the_same_reader(left: Host, right: Host) -> None:
     assert left.reader == right.reader
 
 
@@ -97,7 +97,7 @@ def test_two_spellings_of_a_host_with_one_login_have_one_reader(left: Host, righ
         ("s3://bucket/model", ""),
     ],
 )
-def test_file_uri_of_another_machine_gives_the_machine_name(uri: str, machine: str) -> None:
+def test_machine_name_is_read_from_a_file_uri_of_a_remote_machine(uri: str, machine: str) -> None:
     assert other_machine(uri) == machine
 
 

@@ -80,7 +80,7 @@ def test_native_model_files_with_different_names_form_one_pair(tmp_path: Path) -
     assert comparison.rest.equals is True
 
 
-def test_native_files_with_different_bytes_differ(tmp_path: Path) -> None:
+def test_native_model_files_with_different_bytes_make_models_different(tmp_path: Path) -> None:
     left, right = make_models(tmp_path, {"model.pkl": b"1"}, {"wine.pkl": b"2"})
     comparison = compared(left, right, "model.pkl", "wine.pkl")
     assert not comparison.equals
@@ -109,7 +109,7 @@ def test_native_directories_with_different_names_are_paired_by_relative_path(tmp
 
 
 @pytest.mark.parametrize("swapped", [False, True])
-def test_native_file_and_native_directory_differ_in_type(swapped: bool, tmp_path: Path) -> None:
+def test_native_model_file_and_native_model_directory_differ_in_type(swapped: bool, tmp_path: Path) -> None:
     trees: list[Tree] = [{"model": b"1"}, {"data/model": b"1", "data/more": b"2"}]
     natives = ["model", "data"]
     if swapped:
@@ -164,7 +164,7 @@ def test_model_without_mlmodel_file_is_an_error(incomplete: str, tmp_path: Path)
     assert caught.value.remedy
 
 
-def test_different_native_models_of_one_mlflow_model_are_compared(tmp_path: Path) -> None:
+def test_two_native_models_in_the_same_mlflow_model_are_compared(tmp_path: Path) -> None:
     left, _ = make_models(tmp_path, {"a.pkl": b"1", "b.pkl": b"2"}, {})
     comparison = compared(left, left, "a.pkl", "b.pkl")
     assert (comparison.same_location, comparison.equals) == (False, False)
@@ -179,7 +179,7 @@ def archives(left_name: str, right_name: str, tmp_path: Path) -> tuple[Path, Pat
 
 
 @pytest.mark.parametrize("left_name, right_name", [("m.npz", "n.npz"), ("m.pt", "deep/m.pth"), ("m.npz", "m.NPZ")])
-def test_native_models_of_one_format_can_be_equivalent(left_name: str, right_name: str, tmp_path: Path) -> None:
+def test_native_models_of_the_same_format_can_be_equivalent(left_name: str, right_name: str, tmp_path: Path) -> None:
     left, right = archives(left_name, right_name, tmp_path)
     comparison = compared(left, right, left_name, right_name)
     assert (comparison.equals, comparison.equivalent) == (False, True)
@@ -203,7 +203,9 @@ def test_native_models_of_different_formats_are_never_equivalent(
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])
-def test_mlmodel_and_another_file_as_native_models_are_never_equivalent(is_swapped: bool, tmp_path: Path) -> None:
+def test_mlmodel_file_is_never_equivalent_to_a_native_model_with_a_different_name(
+    is_swapped: bool, tmp_path: Path
+) -> None:
     left, right = make_models(tmp_path, {}, {"info.yaml": MLMODEL + b"\nrun_id: '1'\n"})
     models, names = [left, right], ["MLmodel", "info.yaml"]
     if is_swapped:

@@ -22,7 +22,7 @@ CHANGED = {**MEMBERS, "model/data/0": bytes(range(199)) + b"\0"}
 
 
 @pytest.mark.parametrize("name", ["model.pt", "data/model.pth", "model.PT", "model.keras"])
-def test_archives_with_members_in_another_order_are_equivalent(name: str, tmp_path: Path) -> None:
+def test_archives_that_differ_only_in_member_order_are_equivalent(name: str, tmp_path: Path) -> None:
     assert explain(tmp_path, name, zipped(MEMBERS), zipped(REORDERED)).rewrite_reason
 
 
@@ -74,13 +74,15 @@ def test_archive_members_with_a_forged_equal_checksum_are_not_equal(tmp_path: Pa
     ],
     ids=["bytes before", "bytes after", "truncated"],
 )
-def test_archive_with_extra_or_missing_bytes_is_not_equivalent(change: object, reason: str, tmp_path: Path) -> None:
+def test_archive_with_extra_or_missing_bytes_is_not_equivalent_to_the_intact_archive(
+    change: object, reason: str, tmp_path: Path
+) -> None:
     data = zipped(MEMBERS)
     explanation = explain(tmp_path, "model.pt", data, change(data))  # type: ignore[operator]
     assert explanation.rewrite_reason == ""
 
 
-def test_archive_with_bytes_between_its_members_is_not_equivalent(tmp_path: Path) -> None:
+def test_archive_with_bytes_between_members_is_not_equivalent_to_one_without_them(tmp_path: Path) -> None:
     data = zipped({"a": b"1"})
     start = data.index(b"PK\x01\x02")
     hidden = b"hidden" * 10
@@ -101,7 +103,7 @@ def test_archive_with_bytes_between_its_members_is_not_equivalent(tmp_path: Path
 
 
 @pytest.mark.filterwarnings("ignore:Duplicate name")
-def test_archive_with_duplicate_member_is_not_equivalent(tmp_path: Path) -> None:
+def test_archives_with_duplicate_members_are_not_equivalent(tmp_path: Path) -> None:
     def duplicate(first: bytes, second: bytes) -> bytes:
         target = io.BytesIO()
         with zipfile.ZipFile(target, "w") as archive:
@@ -114,7 +116,7 @@ def test_archive_with_duplicate_member_is_not_equivalent(tmp_path: Path) -> None
     assert "the same name" in explanation.note
 
 
-def test_archive_of_an_unsupported_format_is_explained_but_not_equivalent(tmp_path: Path) -> None:
+def test_archives_of_an_unsupported_format_are_explained_but_not_equivalent(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
     assert explanation.summary == "same members, different archive metadata"
     assert explanation.rewrite_reason == ""
@@ -148,7 +150,7 @@ def keras(config: object, date: str, weights: bytes = b"weights") -> bytes:
     )
 
 
-def test_keras_model_saved_again_is_equivalent(tmp_path: Path) -> None:
+def test_keras_model_saved_again_is_equivalent_to_the_first_file(tmp_path: Path) -> None:
     again = json.loads(json.dumps(KERAS_CONFIG).replace("139896289479312", "139859625101392"))
     explanation = explain(
         tmp_path, "model.keras", keras(KERAS_CONFIG, "2026-01-01@12:00:00"), keras(again, "2026-01-02@09:00:00")
@@ -159,7 +161,9 @@ def test_keras_model_saved_again_is_equivalent(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "old, new", [('"units": 3', '"units": 4'), ('"units": 3', '"units": 3.0'), ('"shared_object_id"', '"id"')]
 )
-def test_keras_model_with_changed_configuration_is_not_equivalent(old: str, new: str, tmp_path: Path) -> None:
+def test_keras_model_with_changed_configuration_is_not_equivalent_to_the_original(
+    old: str, new: str, tmp_path: Path
+) -> None:
     other = json.loads(json.dumps(KERAS_CONFIG).replace(old, new))
     explanation = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "b"))
     assert explanation.rewrite_reason == ""

@@ -205,7 +205,7 @@ def _name(value: object) -> str:
 
 
 @pytest.mark.parametrize("name, make", HOSTILE, ids=_name)
-def test_hostile_file_is_different_and_its_explanation_has_a_note(
+def test_pair_of_hostile_files_is_different_and_its_explanation_has_a_note(
     name: str, make: Callable[[int], bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

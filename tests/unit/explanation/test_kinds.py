@@ -94,7 +94,7 @@ def test_explanation_states_the_meaning_of_a_changed_mlmodel_field(
         (changed(mlflow_version=3.17), ""),
     ],
 )
-def test_mlmodel_change_is_a_rewrite_only_if_each_changed_field_is_one(
+def test_mlmodel_change_is_a_rewrite_only_if_each_field_change_is_a_rewrite(
     other: bytes, rewrite_reason: str, tmp_path: Path
 ) -> None:
     assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == rewrite_reason

@@ -17,7 +17,7 @@ from tests.support.logged_models import LoggedModels
 pytestmark = pytest.mark.xdist_group("logged_models")
 
 
-def test_skops_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+def test_skops_model_logged_again_is_equivalent_to_the_first_model(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.first["default"], logged.second["default"], "--require", "equivalent")
     assert (result.exit_code, result.verdict) == (0, "equivalent"), result.text
     difference = result.difference("model.skops")
@@ -26,7 +26,7 @@ def test_skops_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: 
     assert {entry["path"] for entry in result.comparison["differences"]} == {"MLmodel", "model.skops"}
 
 
-def test_cloudpickle_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+def test_cloudpickle_model_logged_again_is_equivalent_to_the_first_model(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.first["cloudpickle"], logged.second["cloudpickle"])
     assert (result.exit_code, result.verdict) == (1, "equivalent"), result.text
     fields = {field["field"]: field["identity"] for field in result.difference("MLmodel")["explanation"]["fields"]}
@@ -34,13 +34,13 @@ def test_cloudpickle_model_logged_again_is_equivalent(logged: LoggedModels, tmp_
     assert all(fields.values())
 
 
-def test_mlflow_2_model_logged_again_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+def test_mlflow_2_model_logged_again_is_equivalent_to_the_first_model(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.mlflow_2["cloudpickle"], logged.mlflow_2_again["cloudpickle"])
     assert result.verdict == "equivalent", result.text
     assert result.difference("MLmodel")["identity"] == "only model_uuid, run_id, utc_time_created differ"
 
 
-def test_model_copied_to_another_server_is_equal(logged: LoggedModels, tmp_path: Path) -> None:
+def test_copy_of_a_model_on_a_second_server_is_equal_to_the_original(logged: LoggedModels, tmp_path: Path) -> None:
     model = logged.first["default"]
     other_server = MlflowClient(logged.second.host)
     experiment = other_server.create_experiment("copies", artifact_location=str(tmp_path / "copies"))
@@ -61,7 +61,7 @@ def test_model_copied_to_another_server_is_equal(logged: LoggedModels, tmp_path:
     assert (result.exit_code, result.report["status"]) == (0, "equal"), result.text
 
 
-def test_model_imported_as_another_logged_model_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+def test_imported_model_with_new_ids_is_equivalent_to_the_exported_model(logged: LoggedModels, tmp_path: Path) -> None:
     # An import gives the model another run and another id, and writes them into MLmodel.
     imported = tmp_path / "imported"
     shutil.copytree(logged.first["default"], imported)
@@ -124,7 +124,7 @@ def test_explanation_shows_changed_code_of_a_pyfunc_model(logged: LoggedModels, 
     assert {entry["path"] for entry in result.comparison["differences"]} == {"code/rule.py", "MLmodel"}
 
 
-def test_pyfunc_model_logged_from_another_directory_is_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
+def test_pyfunc_models_logged_from_different_directories_are_equivalent(logged: LoggedModels, tmp_path: Path) -> None:
     result = diff(tmp_path, logged.first["rule"], logged.second["rule"])
     assert result.verdict == "equivalent", result.text
     (difference,) = result.comparison["differences"]

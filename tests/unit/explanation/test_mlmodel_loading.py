@@ -36,7 +36,7 @@ def reason(tmp_path: Path, left: str, right: str) -> str:
         "é",
     ],
 )
-def test_model_of_another_run_is_equivalent(value: str, tmp_path: Path) -> None:
+def test_mlmodel_files_that_differ_only_in_run_id_are_equivalent(value: str, tmp_path: Path) -> None:
     assert isinstance(yaml.safe_load(TEXT.format("a", value)), dict)
     assert reason(tmp_path, value, value) == "only run_id differs"
 
@@ -64,7 +64,7 @@ def test_mlmodel_files_that_mlflow_may_load_differently_are_not_equivalent(
 @pytest.mark.parametrize(
     "value", ["{1: a, 0x1: b}", "{yes: a, true: b}", "[{a: {1: a, 1.0: b}}]", "{<<: {1: a}, 2: b, 0x2: c}"]
 )
-def test_file_with_keys_that_mlflow_merges_is_not_equivalent(value: str, tmp_path: Path) -> None:
+def test_mlmodel_files_with_keys_that_mlflow_merges_are_not_equivalent(value: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", TEXT.format("a", value).encode(), TEXT.format("b", value).encode())
     assert explanation.rewrite_reason == ""
     assert explanation.note == "it has two keys of which MLflow would load one"
@@ -91,7 +91,7 @@ def test_file_with_keys_that_mlflow_merges_is_not_equivalent(value: str, tmp_pat
         "{? [a] : b}",
     ],
 )
-def test_mlmodel_file_that_mlflow_cannot_load_is_not_equivalent(value: str, tmp_path: Path) -> None:
+def test_mlmodel_files_that_mlflow_cannot_load_are_not_equivalent(value: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(TEXT.format("a", value))
     with pytest.raises(Exception):  # noqa: B017, PT011  # each constructor raises its own type
         Model.load(str(tmp_path))
@@ -99,7 +99,7 @@ def test_mlmodel_file_that_mlflow_cannot_load_is_not_equivalent(value: str, tmp_
 
 
 @pytest.mark.parametrize("text", ["1: a\n", "true: a\n", "self: a\n"])
-def test_mlmodel_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tmp_path: Path) -> None:
+def test_mlmodel_files_with_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text(text)
     with pytest.raises(TypeError):
         Model.load(str(tmp_path))
@@ -124,9 +124,7 @@ def test_mlmodel_fields_that_mlflow_cannot_load_are_not_equivalent(text: str, tm
         ("model_size_bytes", "1.0"),
     ],
 )
-def test_rewritten_mlmodel_field_with_an_unusual_value_type_is_not_equivalent(
-    field: str, value: str, tmp_path: Path
-) -> None:
+def test_mlmodel_field_change_to_an_unusual_value_type_is_not_a_rewrite(field: str, value: str, tmp_path: Path) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
     for left, right in ((usual, value), (value, usual)):
         explanation = explain(tmp_path, "MLmodel", f"{field}: {left}\n".encode(), f"{field}: {right}\n".encode())
@@ -136,20 +134,20 @@ def test_rewritten_mlmodel_field_with_an_unusual_value_type_is_not_equivalent(
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_id", "model_uuid", "artifact_path", "model_size_bytes"])
-def test_rewritten_mlmodel_field_may_become_null_or_missing(field: str, tmp_path: Path) -> None:
+def test_mlmodel_field_change_to_null_or_to_a_missing_field_is_a_rewrite(field: str, tmp_path: Path) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
     for text in (f"{field}: null\n", "{}\n"):
         assert explain(tmp_path, "MLmodel", f"{field}: {usual}\n".encode(), text.encode()).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["python_function", "langchain"])
-def test_changed_code_path_of_a_flavor_that_records_one_is_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_changed_code_path_of_a_flavor_that_records_code_paths_is_a_rewrite(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     assert explain(tmp_path, "MLmodel", left, right).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["sklearn", "llama_index", "mine", "Python_Function", "'python_function '", "1"])
-def test_changed_code_path_of_any_other_flavor_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_changed_code_path_of_a_flavor_that_records_none_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     explanation = explain(tmp_path, "MLmodel", left, right)
     assert explanation.rewrite_reason == ""

@@ -107,14 +107,14 @@ def test_different_notation_of_the_same_mlmodel_values_is_a_layout_change(
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_size_bytes", "artifact_path"])
-def test_rewritten_mlmodel_field_with_a_mapping_as_value_is_not_equivalent(field: str, tmp_path: Path) -> None:
+def test_mlmodel_field_change_to_a_mapping_is_not_a_rewrite(field: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", f"{field}: a\n".encode(), f"{field}: {{loader_module: a}}\n".encode())
     assert explanation.rewrite_reason == ""
     explanation = explain(tmp_path, "MLmodel", f"{field}: {{a: 1}}\n".encode(), f"{field}: {{a: 2}}\n".encode())
     assert explanation.rewrite_reason == ""
 
 
-def test_mlmodel_that_is_not_utf_8_is_not_equivalent(tmp_path: Path) -> None:
+def test_mlmodel_files_that_are_not_utf_8_are_not_equivalent(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", b"run_id: '\xff'\n", b"run_id: '\xfe'\n")
     assert explanation.rewrite_reason == ""
 
@@ -146,7 +146,7 @@ def model(directory: Path, files: dict[str, str]) -> Path:
         ({"data/registered_model_meta": META.format(1)}, {}, "different"),
     ],
 )
-def test_registered_model_meta_file_with_other_keys_makes_models_different(
+def test_registered_model_meta_file_is_a_rewrite_only_if_it_has_the_usual_keys(
     left: dict[str, str], right: dict[str, str], verdict: str, tmp_path: Path
 ) -> None:
     result = diff(tmp_path, model(tmp_path / "left", left), model(tmp_path / "right", right))
@@ -272,7 +272,7 @@ FORGED = [
 
 
 @pytest.mark.parametrize("forge", FORGED, ids=lambda forge: forge.__name__)
-def test_archive_that_readers_interpret_differently_is_not_equivalent(
+def test_archives_that_zip_libraries_interpret_differently_are_not_equivalent(
     forge: Callable[[bytes], bytes], tmp_path: Path
 ) -> None:
     data = zipped(MEMBERS)

@@ -50,7 +50,9 @@ def test_skops_files_with_exchanged_memory_addresses_are_equivalent(tmp_path: Pa
 
 
 @pytest.mark.parametrize("address", [5, 5.0, "5", None, -5], ids=repr)
-def test_skops_node_with_an_address_but_no_loader_is_not_equivalent(address: object, tmp_path: Path) -> None:
+def test_skops_files_with_an_address_but_no_loader_in_a_node_are_not_equivalent(
+    address: object, tmp_path: Path
+) -> None:
     def refer(nodes: Node) -> None:
         nodes["third"] = {"__id__": address}
 
@@ -62,7 +64,7 @@ def test_skops_node_with_an_address_but_no_loader_is_not_equivalent(address: obj
 
 
 @pytest.mark.parametrize("first, second, address", [(5, 7, 5.0), (1, 2, True), (10, 7, 1e1)])
-def test_skops_address_equal_to_that_of_another_object_is_not_equivalent(
+def test_skops_files_in_which_two_objects_have_equal_addresses_are_not_equivalent(
     first: int, second: int, address: object, tmp_path: Path
 ) -> None:
     def collide(nodes: Node) -> None:
@@ -75,7 +77,7 @@ def test_skops_address_equal_to_that_of_another_object_is_not_equivalent(
 
 
 @pytest.mark.parametrize("address", ["5", None, [5], {"a": 1}, 0, -1, 10**30], ids=repr)
-def test_skops_address_that_cannot_be_a_memory_address_is_not_equivalent(address: object, tmp_path: Path) -> None:
+def test_skops_files_with_an_impossible_memory_address_are_not_equivalent(address: object, tmp_path: Path) -> None:
     def replace(nodes: Node) -> None:
         nodes["third"]["__id__"] = address
 
@@ -84,7 +86,7 @@ def test_skops_address_that_cannot_be_a_memory_address_is_not_equivalent(address
     assert "no memory address" in explanation.note
 
 
-def test_skops_files_with_separate_and_with_shared_objects_are_not_equivalent(tmp_path: Path) -> None:
+def test_skops_file_with_shared_objects_is_not_equivalent_to_one_with_separate_objects(tmp_path: Path) -> None:
     def share(address: int) -> Callable[[Node], None]:
         def edit(nodes: Node) -> None:
             for name in ("first", "second"):
@@ -97,7 +99,7 @@ def test_skops_files_with_separate_and_with_shared_objects_are_not_equivalent(tm
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason == ""
 
 
-def test_skops_member_name_that_is_a_number_is_not_equivalent(tmp_path: Path) -> None:
+def test_skops_member_name_as_number_is_not_equivalent_to_the_name_as_text(tmp_path: Path) -> None:
     def file_as(value: object) -> bytes:
         members = members_of(skops_file(5, 7))
         members["9999999"] = members.pop("999.npy")
@@ -112,7 +114,7 @@ def test_skops_member_name_that_is_a_number_is_not_equivalent(tmp_path: Path) ->
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason == ""
 
 
-def test_dictionary_with_a_key_like_an_address_is_equivalent(tmp_path: Path) -> None:
+def test_skops_files_of_equal_dictionaries_with_an_address_key_are_equivalent(tmp_path: Path) -> None:
     left, right = (skops.io.dumps({"__id__": np.arange(3), "file": [np.arange(2)]}) for _ in range(2))
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason
 
@@ -155,18 +157,20 @@ def test_keras_files_with_exchanged_memory_addresses_are_equivalent(tmp_path: Pa
     ],
     ids=["float", "true", "text", "null", "without config", "without class", "alone"],
 )
-def test_keras_address_of_unusual_type_or_position_is_not_equivalent(third: object, tmp_path: Path) -> None:
+def test_keras_files_with_an_address_of_unusual_type_or_position_are_not_equivalent(
+    third: object, tmp_path: Path
+) -> None:
     left, right = keras_file(5, 7, third), keras_file(7, 5, third)
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""
 
 
-def test_shared_object_id_in_a_plain_keras_dictionary_is_compared(tmp_path: Path) -> None:
+def test_different_shared_object_ids_in_plain_keras_dictionaries_are_not_equivalent(tmp_path: Path) -> None:
     # Keras takes a mapping without `config` for a plain dictionary, in which the number is data.
     left, right = (keras_file(5, 7, {"class_name": "x", "shared_object_id": number}) for number in (8, 9))
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""
 
 
 @pytest.mark.parametrize("date", [{"loader": 1}, None, 5], ids=["mapping", "null", "number"])
-def test_keras_file_whose_date_is_not_text_is_not_equivalent(date: object, tmp_path: Path) -> None:
+def test_keras_files_whose_date_is_not_text_are_not_equivalent(date: object, tmp_path: Path) -> None:
     left, right = keras_file(5, 7, layer(5)), keras_file(5, 7, layer(5), date)
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""

@@ -28,7 +28,7 @@ def repacked(data: bytes, method: int = zipfile.ZIP_STORED) -> bytes:
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED], ids=["stored", "deflated"])
-def test_repacked_pytorch_weights_are_equivalent(method: int, tmp_path: Path) -> None:
+def test_repacked_pytorch_weights_are_equivalent_to_the_original_file(method: int, tmp_path: Path) -> None:
     left = saved("first", STATE)
     right = repacked(left, method)
     assert left != right
@@ -45,7 +45,7 @@ def test_changed_pytorch_weight_is_a_difference_and_the_explanation_names_it(tmp
         assert {change.field for change in explanation.fields} == {"model/data/2", "model/.data/serialization_id"}
 
 
-def test_pytorch_weights_with_invalid_checksums_are_not_equivalent(tmp_path: Path) -> None:
+def test_pytorch_file_with_invalid_checksums_is_not_equivalent_to_one_with_valid_checksums(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "data/model.pth", saved("first", STATE), saved("without_checksums", STATE))
     assert explanation.rewrite_reason == ""
     assert "Bad CRC-32" in explanation.note
@@ -58,7 +58,7 @@ def test_changed_safetensors_weight_is_a_difference_and_the_explanation_names_it
     assert field_of(explanation, "2.weight").left == "float32 2 × 3"
 
 
-def test_repacked_weights_are_equivalent_and_changed_weights_are_different(tmp_path: Path) -> None:
+def test_verdict_distinguishes_repacked_from_changed_pytorch_weights(tmp_path: Path) -> None:
     contents = {
         "first": {STATE: saved("first", STATE)},
         "repacked": {STATE: repacked(saved("first", STATE))},

@@ -38,7 +38,7 @@ def is_equivalent_to_plain(tmp_path: Path, member: ZipMember) -> bool:
 @pytest.mark.parametrize("method", [STORED, DEFLATED])
 @pytest.mark.parametrize("has_zeros", [False, True])
 @pytest.mark.parametrize("descriptor", [Descriptor.SHORT, Descriptor.SHORT_UNSIGNED])
-def test_zip_member_with_an_announced_data_descriptor_is_equivalent(
+def test_zip_member_with_announced_data_descriptor_is_equivalent_to_a_plain_member(
     descriptor: Descriptor, has_zeros: bool, method: int, tmp_path: Path
 ) -> None:
     assert is_equivalent_to_plain(
@@ -47,13 +47,15 @@ def test_zip_member_with_an_announced_data_descriptor_is_equivalent(
 
 
 @pytest.mark.parametrize("descriptor", [Descriptor.LONG, Descriptor.LONG_UNSIGNED])
-def test_zip_member_with_an_announced_64_bit_descriptor_is_equivalent(descriptor: Descriptor, tmp_path: Path) -> None:
+def test_zip_member_with_announced_64_bit_descriptor_is_equivalent_to_a_plain_member(
+    descriptor: Descriptor, tmp_path: Path
+) -> None:
     for sizes, field in (((PLACEHOLDER, PLACEHOLDER), (0, 0)), ((0, 0), (len(DATA), len(DATA)))):
         member = replace(PLAIN, is_announced=True, descriptor=descriptor, local_extra=zip64_field(*field))
         assert is_equivalent_to_plain(tmp_path, replace(member, local_sizes=sizes))
 
 
-def test_archive_written_to_a_pipe_is_equivalent(tmp_path: Path) -> None:
+def test_archive_written_to_a_pipe_is_equivalent_to_one_written_to_a_file(tmp_path: Path) -> None:
     class Pipe(io.BytesIO):
         def seekable(self) -> bool:
             return False
@@ -70,12 +72,14 @@ def test_archive_written_to_a_pipe_is_equivalent(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 12, 16, 20, 24, 25])
-def test_zip_member_followed_by_unannounced_bytes_is_not_equivalent(size: int, tmp_path: Path) -> None:
+def test_zip_member_followed_by_unannounced_bytes_is_not_equivalent_to_a_plain_member(
+    size: int, tmp_path: Path
+) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, slack=(b"hidden" * 5)[:size]))
 
 
 @pytest.mark.parametrize("descriptor", list(Descriptor)[1:])
-def test_zip_member_with_an_unannounced_data_descriptor_is_not_equivalent(
+def test_zip_member_with_unannounced_data_descriptor_is_not_equivalent_to_a_plain_member(
     descriptor: Descriptor, tmp_path: Path
 ) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, descriptor=descriptor))
@@ -103,7 +107,9 @@ def test_zip_member_with_an_unannounced_data_descriptor_is_not_equivalent(
         ),
     ],
 )
-def test_zip_member_with_a_wrong_data_descriptor_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+def test_zip_member_with_wrong_data_descriptor_is_not_equivalent_to_a_plain_member(
+    member: ZipMember, tmp_path: Path
+) -> None:
     assert not is_equivalent_to_plain(tmp_path, member)
 
 
@@ -122,11 +128,11 @@ def test_zip_member_with_a_wrong_data_descriptor_is_not_equivalent(member: ZipMe
         replace(PLAIN, local_extra=b"FB"),
     ],
 )
-def test_zip_member_with_a_second_size_in_an_extra_field_is_not_equivalent(member: ZipMember, tmp_path: Path) -> None:
+def test_zip_member_with_a_second_size_is_not_equivalent_to_a_plain_member(member: ZipMember, tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, member)
 
 
-def test_zip_header_with_64_bit_sizes_or_padding_is_equivalent(tmp_path: Path) -> None:
+def test_zip_member_with_64_bit_sizes_or_padding_is_equivalent_to_a_plain_member(tmp_path: Path) -> None:
     field = zip64_field(len(DATA), len(DATA))
     for extra in (field, field + b"FB\x02\x00ZZ"):
         member = replace(PLAIN, local_sizes=(PLACEHOLDER, PLACEHOLDER), local_extra=extra)
@@ -135,7 +141,7 @@ def test_zip_header_with_64_bit_sizes_or_padding_is_equivalent(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("trailing", [b"\0", b"PK\7\x08", write_zip([LAST])], ids=["byte", "signature", "archive"])
-def test_zip_member_with_bytes_after_its_compressed_data_is_not_equivalent(trailing: bytes, tmp_path: Path) -> None:
+def test_zip_member_with_trailing_bytes_is_not_equivalent_to_a_plain_member(trailing: bytes, tmp_path: Path) -> None:
     assert is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED))
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, method=DEFLATED, trailing=trailing))
 
@@ -158,20 +164,20 @@ def test_archives_with_equal_bytes_after_compressed_data_are_not_equivalent(tmp_
     assert not reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
 
 
-def test_bytes_after_the_compressed_schema_of_a_skops_file_are_not_equivalent(tmp_path: Path) -> None:
+def test_skops_file_with_bytes_after_its_schema_is_not_equivalent_to_one_without(tmp_path: Path) -> None:
     schemas = [ZipMember(b"schema.json", b'{"__loader__": "DictNode", "__id__": %d}' % address) for address in (1, 2)]
     left, right = (replace(schema, method=DEFLATED) for schema in schemas)
     assert reason(tmp_path, write_zip([left]), write_zip([right]), "model.skops")
     assert not reason(tmp_path, write_zip([left]), write_zip([replace(right, trailing=b"hidden")]), "model.skops")
 
 
-def test_name_whose_encoding_only_the_directory_declares_is_not_equivalent(tmp_path: Path) -> None:
+def test_zip_members_that_declare_the_encoding_of_their_name_differently_are_not_equivalent(tmp_path: Path) -> None:
     member = ZipMember("model/é".encode(), DATA)
     assert reason(tmp_path, write_zip([member]), write_zip([member], comment=b"other"))
     assert not reason(tmp_path, write_zip([member]), write_zip([replace(member, is_local_utf_8=False)]))
 
 
-def test_zip_member_with_unusual_compression_is_not_equivalent(tmp_path: Path) -> None:
+def test_archives_with_lzma_compression_are_never_equivalent(tmp_path: Path) -> None:
     members = {"model/data/0": DATA}
     assert reason(tmp_path, zipped(members), zipped(members, method=zipfile.ZIP_DEFLATED))
     lzma = zipped(members, method=zipfile.ZIP_LZMA)
@@ -179,11 +185,11 @@ def test_zip_member_with_unusual_compression_is_not_equivalent(tmp_path: Path) -
     assert not reason(tmp_path, lzma, zipped(members, method=zipfile.ZIP_LZMA, comment=b"other"))
 
 
-def test_zip_member_that_claims_another_disk_is_not_equivalent(tmp_path: Path) -> None:
+def test_zip_member_with_a_wrong_disk_number_is_not_equivalent_to_a_plain_member(tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, disk=1))
 
 
-def test_archive_with_a_truncated_central_directory_is_not_equivalent(tmp_path: Path) -> None:
+def test_archive_with_truncated_central_directory_is_not_equivalent_to_the_intact_archive(tmp_path: Path) -> None:
     data = write_zip([PLAIN])
     start = data.index(b"PK\1\2")
     # zipfile shortens the extra fields of the entry to the bytes that are there.
@@ -195,7 +201,7 @@ def test_archive_with_a_truncated_central_directory_is_not_equivalent(tmp_path: 
 
 @pytest.mark.parametrize("first, second", [("data/A", "data/a"), ("Data/a", "data/a"), ("data/ß", "data/SS")])
 @pytest.mark.parametrize("suffix", ["pt", "pth", "pt2"])
-def test_pytorch_members_that_differ_in_case_are_not_equivalent(
+def test_pytorch_archives_with_member_names_that_differ_only_in_case_are_not_equivalent(
     first: str, second: str, suffix: str, tmp_path: Path
 ) -> None:
     members = {"model/data.pkl": b"N.", f"model/{first}": b"1", f"model/{second}": b"2"}
@@ -204,7 +210,7 @@ def test_pytorch_members_that_differ_in_case_are_not_equivalent(
     assert not reason(tmp_path, zipped(members), zipped(members, year=2026), f"model.{suffix}")
 
 
-def test_numpy_arrays_whose_names_differ_in_case_are_equivalent(tmp_path: Path) -> None:
+def test_npz_files_may_be_equivalent_if_array_names_differ_only_in_case(tmp_path: Path) -> None:
     members = {"A.npy": b"1", "a.npy": b"2"}
     assert reason(tmp_path, zipped(members), zipped(members, year=2026), "model.npz")
 
@@ -240,7 +246,7 @@ def test_member_order_in_the_central_directory_makes_npz_files_different(tmp_pat
     assert reason(tmp_path, write_zip(members), write_zip(members[::-1], order=[1, 0]), "model.npz")
 
 
-def test_pytorch_archive_whose_first_member_has_no_directory_is_not_equivalent(tmp_path: Path) -> None:
+def test_pytorch_archives_whose_first_member_has_no_directory_are_not_equivalent(tmp_path: Path) -> None:
     left, right = {"a": b"1", "/data.pkl": b"2"}, {"/data.pkl": b"2", "a": b"1"}
     assert not reason(tmp_path, zipped(left), zipped(right))
 
@@ -255,7 +261,7 @@ def test_pytorch_archive_whose_first_member_has_no_directory_is_not_equivalent(t
         ("d/a", "d/../a"),
     ],
 )
-def test_keras_archive_whose_members_unpack_to_one_file_is_not_equivalent(
+def test_keras_archives_with_two_members_for_the_same_unpacked_file_are_not_equivalent(
     first: str, second: str, tmp_path: Path
 ) -> None:
     left, right = (

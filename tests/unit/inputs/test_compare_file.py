@@ -85,7 +85,7 @@ def test_version_in_the_compare_file_is_read_as_unchanged_text(version: str) -> 
     assert config.tracking_server_1.version_or_stage == version
 
 
-def test_compare_file_with_byte_order_mark_and_windows_line_ends_is_accepted(tmp_path: Path) -> None:
+def test_byte_order_mark_and_windows_line_ends_in_a_compare_file_are_accepted(tmp_path: Path) -> None:
     file = tmp_path / "compare.yaml"
     file.write_bytes(b"\xef\xbb\xbf" + GOOD.replace("\n", "\r\n").encode())
     assert read_config(file, {}) == parse_config(GOOD, "c", {})
@@ -118,7 +118,7 @@ def test_empty_compare_file_is_rejected(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["just text", "- a list", "7", "[1, 2]", "null"])
-def test_document_that_is_not_a_mapping_is_rejected(text: str) -> None:
+def test_yaml_document_that_is_not_a_mapping_is_rejected(text: str) -> None:
     assert "is not a mapping" in rejection(text).message
 
 
@@ -156,7 +156,7 @@ def test_error_for_a_duplicate_key_has_both_line_numbers() -> None:
     assert "Remove one of them" in error.remedy
 
 
-def test_duplicate_key_in_one_line_is_rejected() -> None:
+def test_duplicate_key_in_a_single_line_is_rejected() -> None:
     assert "given twice" in rejection(GOOD.replace("model: Wine", "model: Wine, model: Beer", 1)).message
 
 
@@ -167,7 +167,7 @@ def test_historical_example_with_a_duplicate_server_is_rejected() -> None:
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
-def test_compare_file_with_current_and_historical_name_of_one_server_is_rejected(number: str) -> None:
+def test_current_and_historical_key_for_the_same_server_are_rejected(number: str) -> None:
     error = rejection(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
     assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message
@@ -245,7 +245,7 @@ def test_error_for_an_invalid_require_value_lists_the_valid_values() -> None:
 
 
 @pytest.mark.parametrize("native", ["null", "''", ".", "./"])
-def test_null_or_empty_native_model_means_the_same_as_a_missing_one(native: str) -> None:
+def test_null_or_empty_native_model_key_has_the_effect_of_a_missing_key(native: str) -> None:
     text = GOOD.replace("version_or_stage: 1", f"version_or_stage: 1, native_model: {native}", 1)
     assert parse_config(text, "c", {}) == parse_config(GOOD, "c", {})
 

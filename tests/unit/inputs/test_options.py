@@ -98,7 +98,7 @@ def test_native_model_outside_the_model_is_rejected() -> None:
         ("ml.prod.wine", RegistryKind.UNITY_CATALOG, RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_registry_option_overrides_the_model_name(
+def test_registry_option_overrides_the_registry_implied_by_the_model_name(
     model: str, option: RegistryKind | None, registry: RegistryKind
 ) -> None:
     workspace = version(model, "1", "databricks", option).host.workspace
@@ -204,7 +204,7 @@ def test_local_path_is_distinguished_from_uri(text: str, expected: bool) -> None
 @pytest.mark.parametrize(
     "form", ["{}", "file://{}", "file:{}", "file://localhost{}", "{}/", "{}/../my model", "file://{}/"]
 )
-def test_different_spellings_of_a_directory_give_one_path(form: str, tmp_path: Path) -> None:
+def test_different_spellings_of_a_directory_give_the_same_path(form: str, tmp_path: Path) -> None:
     directory = tmp_path / "my model"
     directory.mkdir()
     name = str(directory).replace(" ", "%20") if form.startswith("file:") else str(directory)

@@ -52,7 +52,7 @@ def _read_all(descriptor: int) -> bytes:
     return content
 
 
-def test_progress_writes_nothing_if_the_output_is_no_terminal(tmp_path: Path) -> None:
+def test_no_progress_is_written_if_the_output_is_no_terminal(tmp_path: Path) -> None:
     with server_with_registry_copy() as server:
         result = check(tmp_path, server.url, "Wine", "1")
     assert (result.status, result.stderr) == ("equal", "")

@@ -80,7 +80,7 @@ def test_symbolic_link_as_report_path_is_rejected_and_unchanged(target: str, tmp
     assert (tmp_path / "there").read_text() == "mine"
 
 
-def test_symlink_created_during_the_gate_is_not_followed(tmp_path: Path) -> None:
+def test_symlink_created_at_the_report_path_during_the_gate_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "victim").write_text("mine")
     report_file = ReportFile(tmp_path / "r")
     (tmp_path / "r").symlink_to("victim")
@@ -104,7 +104,7 @@ def test_report_path_that_is_no_regular_file_is_rejected_and_unchanged(name: str
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/stderr", "/proc/self/fd/1", "/dev/null"])
-def test_device_or_standard_stream_is_rejected_as_report_file(name: str, tmp_path: Path) -> None:
+def test_device_or_standard_stream_as_report_path_is_rejected(name: str, tmp_path: Path) -> None:
     (tmp_path / "MLmodel").write_text("flavors: {}")
     with (tmp_path / "output").open("wb") as output:
         process = subprocess.run(

@@ -125,7 +125,7 @@ def test_password_in_a_host_is_not_shown() -> None:
     assert "s3cret" not in text_of(compare_outcome(comparison(), comparison()))
 
 
-def test_terminal_output_says_that_both_models_are_at_one_location() -> None:
+def test_terminal_output_says_that_both_models_have_the_same_location() -> None:
     same = replace(comparison(), same_location=True)
     assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
 

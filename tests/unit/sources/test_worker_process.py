@@ -104,7 +104,7 @@ def test_unused_worker_process_ends_when_it_is_closed(tmp_path: Path) -> None:
     assert not psutil.pid_exists(running.pid)
 
 
-def test_death_of_one_forked_worker_is_an_error_and_the_other_continues(two: TwoWorkers) -> None:
+def test_first_worker_continues_after_the_death_of_its_forked_worker(two: TwoWorkers) -> None:
     two.resolve_all()
     client, forked_client = two.clients
     parent, fork = sorted(_worker_processes(), key=lambda process: len(process.parents()))

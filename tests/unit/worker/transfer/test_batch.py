@@ -63,7 +63,7 @@ class Recorder:
                 self._active -= 1
 
 
-def test_batch_with_one_slot_fetches_all_files_in_order_in_the_calling_thread(pool: ThreadPoolExecutor) -> None:
+def test_batch_with_a_single_slot_fetches_all_files_in_order_in_the_calling_thread(pool: ThreadPoolExecutor) -> None:
     limiter = near_limiter()
     recorder = Recorder(limiter)
     Batch(FILES, limiter, pool).fetch(recorder.fetch)

@@ -206,7 +206,7 @@ def test_unresponsive_store_gets_no_request_for_the_whole_file(server: FaultySer
     assert set(range_headers(server.requests)) == {FIRST}
 
 
-def test_missing_file_error_in_one_range_ends_the_wait_of_another_range(
+def test_missing_file_error_in_a_range_request_ends_the_waits_of_parallel_range_requests(
     server: FaultyServer, download: Download
 ) -> None:
     statuses = {MIDDLE: 503, LAST: 404}

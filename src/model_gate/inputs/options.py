@@ -9,7 +9,7 @@ from pathlib import Path
 
 from model_gate.access.hosts import parse_host
 from model_gate.domain.host import Host, RegistryKind
-from model_gate.domain.location import is_local_uri, split_profile
+from model_gate.domain.location import is_local_uri, is_logged_model, split_profile
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
@@ -33,14 +33,15 @@ def check_request(asked: VersionOptions, require: Require | None, download_dir: 
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    name = _given(asked.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    # A name in a registry or a model may begin or end with a blank: without it, it would name another one.
+    name = _require(asked.model, "--model", "Name the registered model: --model Sklearn_Wine.")
     version = VersionRequest(
         host=_host(asked.host, "--host").for_model(name, asked.registry),
         model=name,
-        version_or_stage=_given(
+        version_or_stage=_require(
             asked.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
-        ),
-        native_model=checked_native_model(asked.native_model.strip()),
+        ).strip(),
+        native_model=checked_native_model(asked.native_model),
     )
     return CheckRequest(version, options=GateOptions(require or Require.IDENTICAL, download_dir))
 
@@ -114,13 +115,13 @@ def _host_of(uri: str, host: str, option: str) -> Host:
     scheme, profile, path = split_profile(uri)
     named = _host(host or (f"databricks://{profile}" if profile else ""), option)
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    return named.for_model("" if model.startswith("m-") else model)
+    return named.for_model("" if is_logged_model(path.strip("/")) else model)
 
 
-def _given(text: str, option: str, remedy: str) -> str:
+def _require(text: str, option: str, remedy: str) -> str:
     if not text.strip():
         raise InputError(f"{option} is missing.", remedy)
-    return text.strip()
+    return text
 
 
 def _host(text: str, option: str) -> Host:

@@ -53,10 +53,16 @@ def test_a_bad_default_server_is_named_as_what_it_is(monkeypatch: pytest.MonkeyP
         check_request(VersionOptions("M", "1"), None, None)
 
 
-def test_blanks_around_options_do_not_count() -> None:
-    request = check_request(VersionOptions(" M ", " Staging ", f" {HOST} ", None, " ./model.pkl "), None, None).version
+def test_blanks_around_host_and_version_are_removed() -> None:
+    request = check_request(VersionOptions("M", " Staging ", f" {HOST} ", None, "./model.pkl"), None, None).version
     assert (request.model, request.version_or_stage, request.native_model) == ("M", "Staging", "model.pkl")
     assert request.host.address == HOST
+
+
+@pytest.mark.parametrize("name", ["M ", " M", "M\t", "M\n", "\u00a0M"])
+def test_blanks_in_names_are_kept(name: str) -> None:
+    request = check_request(VersionOptions(name, "1", HOST, None, f"data/{name}"), None, None).version
+    assert (request.model, request.native_model) == (name, f"data/{name}")
 
 
 def test_a_native_model_that_leaves_the_model_is_refused() -> None:
@@ -81,6 +87,25 @@ def test_a_check_takes_the_registry_that_is_asked_for_and_else_the_one_that_the_
     workspace = check_request(VersionOptions(model, "1", "databricks", asked), None, None).version.host.workspace
     assert workspace is not None
     assert workspace.registry is kind
+
+
+@pytest.mark.parametrize(
+    "uri, kind",
+    [
+        ("models:/m-0a1b", RegistryKind.WORKSPACE),
+        ("models:/m-wine.prod.model/1", RegistryKind.UNITY_CATALOG),
+        ("models:/m-wine.prod.model@champion", RegistryKind.UNITY_CATALOG),
+    ],
+)
+def test_registered_model_whose_name_looks_like_a_logged_model_selects_the_registry(
+    monkeypatch: pytest.MonkeyPatch, uri: str, kind: RegistryKind
+) -> None:
+    monkeypatch.setenv("DATABRICKS_HOST", "https://w.example.com")
+    monkeypatch.setenv("DATABRICKS_TOKEN", "dapi")
+    host = diff_request(uri, "directory", "databricks", "", None, None).left_host
+    assert host is not None
+    assert host.workspace is not None
+    assert host.workspace.registry is kind
 
 
 def test_a_registry_is_for_databricks_only() -> None:

@@ -28,6 +28,10 @@ from model_gate.sources.worker_process import WorkerProcess
 _SERVED_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 
 _UNNAMED = AccessContext()
+_DANGLING = (
+    "The version's source dangles, or this login may not read it: register the version again from a run that exists, or"
+    " have the permission given."
+)
 
 
 def run(
@@ -184,18 +188,17 @@ def _version_side(role: str, name: str, found: _Found, storage: Storage, otherwi
     """
     server, version = found.server, found.version
     is_run = role == "run_model"
-    uri, source, reason = (
-        (version.run_model_uri, version.source, version.run_model_reason)
+    uri, source, reason, remedy = (
+        (version.run_model_uri, version.source, version.run_model_reason, version.run_model_remedy)
         if is_run
-        else (version.reg_model_uri, version.download_uri, version.reg_model_reason)
+        else (version.reg_model_uri, version.download_uri, version.reg_model_reason, version.reg_model_remedy)
     )
     what = "run model" if is_run else "registry model"
     model = f"The {what} of {version.name!r} version {version.version} on {server.host.address}"
     if not uri:
         raise ModelError(
             f"{model} should be at {source or 'an unknown place'}, but is not: {reason}",
-            "The version's source dangles, or this login may not read it: register the version again from a run that"
-            f" exists, or have the permission given. {otherwise}".rstrip(),
+            f"{remedy or _DANGLING} {otherwise}".rstrip(),
         )
     reach = AccessContext(model, version.lineage.reason if is_run else "", otherwise)
     return SelectedModel(name, _artifacts(name, uri, server, storage, reach), found.native_model)

@@ -110,8 +110,8 @@ class ArtifactReader:
         """
         if is_local_uri(uri):
             return self._has_local_entry(uri, name)
-        model: ModelFiles = self._open_cached(uri)
         try:
+            model: ModelFiles = self._open_cached(uri)
             return any(info.path == name for info in model.list_artifacts(None))
         except Exception as error:
             if is_not_found(error):

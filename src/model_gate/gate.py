@@ -35,7 +35,10 @@ _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "model
 _MODEL_NAMES = {ModelRole.RUN_MODEL: "run model", ModelRole.REG_MODEL: "registry model"}
 _NO_CONTEXT = AccessContext()
 
-
+_DANGLING = (
+    "The version's source dangles, or this login may not read it: register the version again from a run that exists, or"
+    " give the login permission."
+)
 BeforeReading = Callable[[Iterable[Path]], None]
 
 
@@ -146,11 +149,13 @@ class _ModelLocation:
         uri: The physical URI, "" if it could not be resolved.
         source: The URI as the registry stores it.
         reason: Why `source` could not be resolved to a physical URI, "" if it could.
+        remedy: What the user can do about it, "" if that is not known.
     """
 
     uri: str
     source: str
     reason: str
+    remedy: str
 
 
 class _Selection:
@@ -232,8 +237,7 @@ class _Selection:
         if not location.uri:
             raise ModelError(
                 f"{model} should be at {location.source or 'an unknown place'}, but is not: {location.reason}",
-                "The version's source dangles, or this login may not read it: register the version again from a run"
-                f" that exists, or give the login permission. {alternative}".rstrip(),
+                f"{location.remedy or _DANGLING} {alternative}".rstrip(),
             )
         reason = version.lineage.reason if role is ModelRole.RUN_MODEL else ""
         source = self._server_source(name, location.uri, client, AccessContext(model, reason, alternative))
@@ -318,6 +322,10 @@ def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerC
 def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:
     match role:
         case ModelRole.RUN_MODEL:
-            return _ModelLocation(version.run_model_uri, version.source, version.run_model_reason)
+            return _ModelLocation(
+                version.run_model_uri, version.source, version.run_model_reason, version.run_model_remedy
+            )
         case ModelRole.REG_MODEL:
-            return _ModelLocation(version.reg_model_uri, version.download_uri, version.reg_model_reason)
+            return _ModelLocation(
+                version.reg_model_uri, version.download_uri, version.reg_model_reason, version.reg_model_remedy
+            )

@@ -86,8 +86,10 @@ class Blueprint:
         }
         return f"dbfs:/databricks/mlflow-tracking/77/{run_id}/artifacts/model"
 
-    def logged_model(self, model_id: str, files: Mapping[str, bytes], run_id: str = "", files_api: str = "") -> str:
-        """Add a logged model and return its `models:/` URI."""
+    def logged_model(
+        self, model_id: str, files: Mapping[str, bytes], run_id: str = "", files_api: str = "", **more: str
+    ) -> str:
+        """Add a logged model, by default named `model`, and return its `models:/` URI."""
         directory = self.files(f"logged/{model_id}", files)
         self.data.setdefault("logged_models", {})[model_id] = {
             "experiment_id": "77",
@@ -95,6 +97,7 @@ class Blueprint:
             "directory": directory,
             "run_id": run_id,
             "files_api": files_api,
+            **more,
         }
         return f"models:/{model_id}"
 

@@ -202,8 +202,10 @@ def test_report_page_lists_all_fields_and_errors() -> None:
     assert _names_in_table(page, "Fields") == list(schema["properties"])
     version = definitions["resolved_version"]["properties"]
     run = version["run"]["properties"]
-    assert _names_in_table(page, "A resolved version") == [*version, *run]
+    hop = definitions["hop"]["properties"]
+    assert _names_in_table(page, "A resolved version") == [*version, *run, *hop]
     assert _names_in_table(page, "The run") == list(run)
+    assert _names_in_table(page, "Hops") == list(hop)
     compared, difference = (definitions[name]["properties"] for name in ("server_model", "difference"))
     comparison = definitions["versions_comparison"]["properties"]
     explanation = definitions["explanation"]["properties"]

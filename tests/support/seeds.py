@@ -27,6 +27,8 @@ from mlflow.pyfunc.model import PythonModel  # noqa: E402
 from sklearn.datasets import load_wine  # noqa: E402
 from sklearn.linear_model import LogisticRegression  # noqa: E402
 
+from tests.support import run_models  # noqa: E402
+
 LINEAGE = {
     "mlflow.source.git.commit": "3f1c5a9be0d24c6789ab0123456789abcdef0123",
     "mlflow.source.git.repoURL": "https://git.example.com/wine.git",
@@ -171,6 +173,8 @@ def main() -> None:
         "odd_files": len(ODD_NAMES) + 1,
         "odd_changed": ODD_CHANGED,
         **_upload_invalid_versions(staging, wine),
+        "run_models": _log_run_models(staging, work / "run_models"),
+        "old_run": old.upload("Run", wine).split("/")[-3],
     }
     _upload_forest(work / "forest", staging, production)
     _upload_odd_names(work, staging, production)
@@ -179,6 +183,17 @@ def main() -> None:
     sys.stdout.flush()
     # A normal exit would wait for MLflow's background threads.
     os._exit(0)
+
+
+def _log_run_models(staging: Seeder, directory: Path) -> dict[str, Any]:
+    """Log the models of `run_models.py` to a server."""
+    client = staging.client
+    mlflow.set_tracking_uri(staging.host)
+    database = staging.directory / "mlflow.db"
+    logger = run_models.Logger(client, client.create_experiment("runs"), directory, database)
+    runs = run_models.log_runs(logger)
+    run_models.register_versions(logger, runs)
+    return {**runs, "loaded": run_models.loaded_by_mlflow(runs["uris"], directory / "loaded")}
 
 
 def _changed_copy(original: Path, copy: Path, file: str) -> Path:

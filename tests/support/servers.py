@@ -22,7 +22,7 @@ from types import FrameType
 from typing import Any
 from urllib.parse import quote
 
-from tests.support.paths import ROOT, SUPPORT
+from tests.support.paths import ROOT
 
 MANIFEST = "servers.json"
 STOPPED = "stopped"
@@ -162,10 +162,10 @@ def _await_health(process: subprocess.Popen[bytes], server: Server) -> None:
 def _seed(servers: Mapping[str, Server], directory: Path) -> Any:
     server_data = json.dumps({name: asdict(server) for name, server in servers.items()})
     completed = subprocess.run(
-        [sys.executable, str(SUPPORT / "seeds.py"), str(directory)],
-        # The data is passed on standard input, because it contains passwords.
+        [sys.executable, "-m", "tests.support.seeds", str(directory)],
+        # Standard input, because the data contains passwords.
         input=server_data.encode(),
-        env=environment(),
+        env=environment(PYTHONPATH=str(ROOT)),
         cwd=directory,
         stdout=subprocess.PIPE,
         check=True,

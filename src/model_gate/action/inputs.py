@@ -30,6 +30,8 @@ DEFAULT_REPORT = "model-gate-report.json"
 _PREFIX = "INPUT_"
 # The runner consumes `with: entrypoint` and `with: args`, but passes them to the container too.
 _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
+# A name in a registry or a model may begin or end with a blank: without it, it would name another one.
+_EXACT_INPUTS = frozenset({"model", "native-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 
@@ -74,20 +76,21 @@ _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
 class Inputs:
-    """The inputs of a step, without surrounding white space. An empty input is treated as unset.
+    """The inputs of a step, without surrounding white space except in names. A blank input is treated as unset.
 
-    >>> Inputs({"INPUT_MODEL": " Wine "})["model"]
-    'Wine'
+    >>> Inputs({"INPUT_COMMAND": " check ", "INPUT_MODEL": "Wine "})["command"]
+    'check'
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
-        self._values = {
-            # The runner converts names to upper case and keeps hyphens.
-            name.removeprefix(_PREFIX).lower(): value.strip()
+        # The runner converts names to upper case and keeps hyphens.
+        values = {
+            name.removeprefix(_PREFIX).lower(): value
             for name, value in environment.items()
             if name.startswith(_PREFIX) and value.strip()
         }
         self._environment = environment
+        self._values = {name: value if name in _EXACT_INPUTS else value.strip() for name, value in values.items()}
         self._workspace = Path(environment.get("GITHUB_WORKSPACE") or os.getcwd())
         self._temporary = environment.get("RUNNER_TEMP", "")
 

@@ -87,3 +87,12 @@ def split_profile(uri: str) -> tuple[str, str, str]:
         return match.group(1), match.group(2) or "", match.group(3)
     scheme, _, path = uri.partition(":")
     return scheme, "", path.lstrip("/")
+
+
+def is_logged_model(path: str) -> bool:
+    """Return whether the path of a `models:/` URI is the ID of a logged model, not a version of a registered model.
+
+    >>> is_logged_model("m-0123"), is_logged_model("m-wine/1"), is_logged_model("m-wine@champion")
+    (True, False, False)
+    """
+    return path.startswith("m-") and "/" not in path and "@" not in path

@@ -22,6 +22,7 @@ class Lineage:
         source_name: Script or notebook (tag `mlflow.source.name`).
         notebook_path: Path of the Databricks notebook (tag `mlflow.databricks.notebookPath`).
         notebook_revision: Revision of the notebook (tag `mlflow.databricks.notebookRevisionID`).
+        lifecycle_stage: `active` or `deleted`. MLflow still loads the models of a deleted run.
         reason: Why the run could not be read, "" if it could.
     """
 
@@ -37,6 +38,30 @@ class Lineage:
     notebook_path: str = ""
     notebook_revision: str = ""
     reason: str = ""
+    lifecycle_stage: str = ""
+
+
+@dataclass(frozen=True)
+class Hop:
+    """A name on the way from a URI to the files: a model version, a logged model or a run. Other texts are "".
+
+    Attributes:
+        uri: The URI with the name, as the registry or the user wrote it.
+        name: Name of the registered model.
+        version: Number of the version that the URI named when it was resolved.
+        status: Status of the version or of the logged model.
+        model_id: ID of the logged model.
+        run_id: ID of the run.
+        lifecycle_stage: Lifecycle stage of the run.
+    """
+
+    uri: str
+    name: str = ""
+    version: str = ""
+    status: str = ""
+    model_id: str = ""
+    run_id: str = ""
+    lifecycle_stage: str = ""
 
 
 @dataclass(frozen=True)
@@ -53,8 +78,12 @@ class ModelVersion:
         download_uri: URI of the registry's own copy, as the registry returns it.
         run_model_uri: Physical URI of the run model, "" if it could not be resolved.
         run_model_reason: Why the run model's URI could not be resolved, "" if it could.
+        run_model_remedy: What the user can do about it; "" if the reason does not show it.
+        run_model_hops: The names between `source` and the run model's physical URI, in order.
         reg_model_uri: Physical URI of the registry model, "" if it could not be resolved.
         reg_model_reason: Why the registry model's URI could not be resolved, "" if it could.
+        reg_model_remedy: Like `run_model_remedy`.
+        reg_model_hops: The names between `download_uri` and the registry model's physical URI, in order.
         created: Creation time in milliseconds since the epoch.
         lineage: The run that created the version.
     """
@@ -72,9 +101,14 @@ class ModelVersion:
     lineage: Lineage
     run_model_reason: str = ""
     reg_model_reason: str = ""
+    run_model_remedy: str = ""
+    reg_model_remedy: str = ""
+    run_model_hops: tuple[Hop, ...] = ()
+    reg_model_hops: tuple[Hop, ...] = ()
 
     @classmethod
     def from_data(cls, data: dict[str, Any]) -> ModelVersion:
         """Return the version that `data` describes, which is the parsed JSON of its `dataclasses.asdict`."""
         lineage = Lineage(**data["lineage"])
-        return cls(**{**data, "aliases": tuple(data["aliases"]), "lineage": lineage})
+        hops = {name: tuple(Hop(**hop) for hop in data[name]) for name in ("run_model_hops", "reg_model_hops")}
+        return cls(**{**data, **hops, "aliases": tuple(data["aliases"]), "lineage": lineage})

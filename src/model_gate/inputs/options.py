@@ -10,7 +10,7 @@ from pathlib import Path
 from model_gate.access.hosts import find_host
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
-from model_gate.domain.location import is_local_uri, other_machine, split_profile
+from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
@@ -61,14 +61,15 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     Raises:
         InputError: An option is missing or cannot be used.
     """
+    # A name may begin or end with a blank: without the blank, the name would be another one.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
     request = VersionRequest(
         host=_host(version.host, "--host", environment).for_model(model, version.registry),
         model=model,
         version_or_stage=_required(
             version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
-        ),
-        native_model=checked_native_model(version.native_model.strip()),
+        ).strip(),
+        native_model=checked_native_model(version.native_model),
     )
     return CheckRequest(request, options=_gate_options(common))
 
@@ -146,14 +147,14 @@ def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> 
     scheme, profile, path = split_profile(uri)
     server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", environment)
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    # After `models:/`, a text that starts with `m-` is the id of a logged model and names no registered model.
-    return server.for_model("" if model.startswith("m-") else model)
+    # After `models:/`, the id of a logged model names no registered model.
+    return server.for_model("" if is_logged_model(path.strip("/")) else model)
 
 
 def _required(text: str, option: str, remedy: str) -> str:
     if not text.strip():
         raise InputError(f"{option} is missing.", remedy)
-    return text.strip()
+    return text
 
 
 def _host(text: str, option: str, environment: Mapping[str, str]) -> Host:

@@ -13,7 +13,7 @@ from model_gate.domain.paths import path_key
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.roles import CommandName, VersionRole
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError
 from model_gate.formats.json_schema import first_violation, load_schema
@@ -93,10 +93,16 @@ def _resolved_version(version: ModelVersion) -> Json:
     data = asdict(version)
     lineage = data.pop("lineage")
     return {
-        **{name: value for name, value in data.items() if not name.endswith("_reason")},
+        **{name: value for name, value in data.items() if not name.endswith(("_reason", "_remedy"))},
         "aliases": list(version.aliases),
+        "run_model_hops": [_hop(hop) for hop in version.run_model_hops],
+        "reg_model_hops": [_hop(hop) for hop in version.reg_model_hops],
         "run": {name: value for name, value in lineage.items() if value not in ("", None)},
     }
+
+
+def _hop(hop: Hop) -> Json:
+    return {name: value for name, value in asdict(hop).items() if value}
 
 
 def _check(comparison: Comparison, outcome: Outcome) -> Json:

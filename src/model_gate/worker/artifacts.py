@@ -19,10 +19,14 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.utils.file_utils import local_file_uri_to_path
 
+from model_gate.domain.host import LOOPBACK
+from model_gate.domain.location import is_local_uri
 from model_gate.domain.model import MAX_FILES, FileRequest
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
+from model_gate.worker.failures import is_not_found
 from model_gate.worker.progress import ProgressCallback
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
@@ -103,6 +107,31 @@ class ArtifactReader:
             self._largest_file = max(self._largest_file, *files.values(), 0)
             self._extend_timeout(self._largest_file)
         return files
+
+    def has_entry(self, uri: str, name: str) -> bool:
+        """Return whether the directory at `uri` has a file or directory with this name; False without the directory.
+
+        Raises:
+            ModelError: The location is not allowed.
+        """
+        if is_local_uri(uri):
+            return self._has_local_entry(uri, name)
+        try:
+            model: ModelFiles = self._open_cached(uri)
+            return any(info.path == name for info in model.list_artifacts(None))
+        except Exception as error:
+            if is_not_found(error):
+                return False
+            raise
+
+    def _has_local_entry(self, uri: str, name: str) -> bool:
+        server = urlsplit(self._tracking_uri)
+        if server.scheme in {"http", "https"} and server.hostname not in LOOPBACK:
+            raise ModelError(
+                f"The tracking server stores the artifacts of the run at {uri}, on its own machine.",
+                "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
+            )
+        return os.path.lexists(os.path.join(local_file_uri_to_path(uri), name))  # type: ignore[no-untyped-call]
 
     def fetch(self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback) -> None:
         """Download files below `uri`, each to its own destination.

@@ -19,6 +19,9 @@ from model_gate.errors import (
     storage_error,
 )
 
+# Codes of MLflow's errors for names that do not exist, or that are malformed so that they cannot exist.
+NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+
 _REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
 _REMEDY_LOGIN = (
     "Check the user name, password or token: in the host's user-info, or in the MLFLOW_TRACKING_* variables."
@@ -100,6 +103,15 @@ def _missing_package(error: ImportError) -> ModelGateError:
     if extra:
         remedy = f"Install the extra: pip install 'model-gate[{extra}]', or pip install '.[{extra}]' in a checkout."
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
+
+
+def is_not_found(error: Exception) -> bool:
+    """Return whether an error means that the requested path does not exist."""
+    if isinstance(error, NotFoundError | FileNotFoundError):
+        return True
+    if isinstance(error, MlflowException):
+        return error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
+    return getattr(getattr(error, "response", None), "status_code", None) == 404
 
 
 def exception_chain(error: BaseException | None) -> Iterator[BaseException]:

@@ -1,20 +1,25 @@
 """Resolves a model version to the physical locations of its two models.
 
-Only this module resolves names. MLflow's own downloads of `models:/` and `runs:/` URIs resolve them on the process's
-global server, even if the URI belongs to another server.
+Only this module and `worker.runs` resolve names. MLflow's own downloads of `models:/` and `runs:/` URIs resolve them on
+the process's global server, even if the URI belongs to another server.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from mlflow.exceptions import MlflowException
 
-from model_gate.domain.version import Lineage, ModelVersion
-from model_gate.errors import ModelError, ModelGateError, NotFoundError
+from model_gate.domain.location import is_logged_model
+from model_gate.domain.version import Hop, Lineage, ModelVersion
+from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
+from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.failures import NOT_FOUND_CODES
+from model_gate.worker.runs import ModelFilter, RunResolver, filter_by_run, require_ready_model
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -23,16 +28,38 @@ if TYPE_CHECKING:
 
 STAGES = ("Staging", "Production", "Archived")
 _LATEST = "latest"
-# A version can be a copy of a copy. A longer chain is taken for a loop.
+_NO_STAGE = "none"
+# A version can be a copy of a copy. A longer chain is an error, even if it is no loop.
 _MAX_HOPS = 16
-NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+# MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
+_MAX_VERSION = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class ModelLocation:
+    """Location of one of a version's two models.
+
+    Attributes:
+        uri: Physical URI, "" if it could not be resolved.
+        hops: The names that were resolved on the way.
+        reason: Why the URI could not be resolved.
+        remedy: What the user can do about it; "" if the reason does not show it.
+    """
+
+    uri: str
+    hops: tuple[Hop, ...] = ()
+    reason: str = ""
+    remedy: str = ""
 
 
 class RegistryClient:
     """Resolves model versions in the model registry of one tracking server."""
 
-    def __init__(self, client: MlflowClient) -> None:
+    def __init__(
+        self, client: MlflowClient, artifacts: ArtifactReader, model_filter: ModelFilter = filter_by_run
+    ) -> None:
         self._client = client
+        self._runs = RunResolver(client, artifacts, model_filter)
 
     def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
         """Return the version, its lineage and the physical URIs of its run model and registry model.
@@ -42,6 +69,7 @@ class RegistryClient:
             version_or_stage: Number, stage, alias or `latest`.
 
         Raises:
+            InputError: `version_or_stage` cannot name a version.
             NotFoundError: The model, version, stage or alias does not exist. The remedy lists those that exist.
             ModelError: The version is not ready.
             MlflowException: Any other error of the server.
@@ -49,18 +77,14 @@ class RegistryClient:
         registered = self._registered_model(model)
         number = self._resolve_number(registered, version_or_stage.strip())
         version = self._get_version(registered, number)
-        if version.status not in (None, "READY"):
-            raise ModelError(
-                f"Version {number} of {model!r} is not ready: its status is {version.status}.",
-                "Wait until its registration is finished, or register it again.",
-            )
+        require_ready(version)
         # The three are independent, and each takes one or two round trips.
         with ThreadPoolExecutor(3) as pool:
             run_model = pool.submit(self._location_or_reason, version.source or "")
-            registry_model = pool.submit(self._registry_model, version.name, number)
+            registry_model = pool.submit(self._registry_model, version, run_model)
             lineage = pool.submit(self._lineage, version)
-        run_model_uri, run_model_reason = run_model.result()
-        download_uri, reg_model_uri, reg_model_reason = registry_model.result()
+        download_uri, reg_location = registry_model.result()
+        run_location = run_model.result()
         return ModelVersion(
             name=version.name,
             version=number,
@@ -69,10 +93,14 @@ class RegistryClient:
             status=version.status or "",
             source=version.source or "",
             download_uri=download_uri,
-            run_model_uri=run_model_uri,
-            run_model_reason=run_model_reason,
-            reg_model_uri=reg_model_uri,
-            reg_model_reason=reg_model_reason,
+            run_model_uri=run_location.uri,
+            run_model_reason=run_location.reason,
+            run_model_remedy=run_location.remedy,
+            run_model_hops=run_location.hops,
+            reg_model_uri=reg_location.uri,
+            reg_model_reason=reg_location.reason,
+            reg_model_remedy=reg_location.remedy,
+            reg_model_hops=reg_location.hops,
             created=int(version.creation_timestamp or 0),
             lineage=lineage.result(),
         )
@@ -81,63 +109,98 @@ class RegistryClient:
         """Return the physical URI for a `models:/`, `runs:/` or physical URI.
 
         Raises:
+            InputError: The URI cannot name a version.
             NotFoundError: The model, version or run does not exist.
-            ModelError: The version's sources form a loop.
+            ModelError: A version on the way is not ready, the sources form a loop, or the URI is ambiguous.
         """
-        return self._follow_sources(uri)
+        location, hops = self._follow_sources(uri)
+        if hops and hops[0].version:
+            self._require_one_location(uri, hops[0], location)
+        return location
 
-    def _follow_sources(self, uri: str) -> str:
-        """Return the physical URI at the end of a chain of copied versions."""
-        for _ in range(_MAX_HOPS):
-            scheme, _, rest = uri.partition(":/")
-            if scheme == "models":
-                uri = self._model_location(uri, rest.strip("/"))
-            elif scheme == "runs":
-                uri = self._run_location(rest.strip("/"))
-            else:
-                return uri
-        raise ModelError(f"The sources of {uri} form a loop.", "Register the version from a run again.")
+    def _require_one_location(self, uri: str, hop: Hop, run_model: str) -> None:
+        """Check that the registry model of a version is at the location of its run model: MLflow loads the former."""
+        download_uri = self._client.get_model_version_download_uri(hop.name, hop.version)
+        registry_model, _ = self._follow_sources(download_uri)
+        if registry_model.rstrip("/") != run_model.rstrip("/"):
+            raise ModelError(
+                f"{uri} is ambiguous: the source of version {hop.version} of {hop.name!r} is at {run_model}, and its"
+                f" registry model is at {registry_model}.",
+                "Name one of the two locations.",
+            )
 
-    def _model_location(self, uri: str, rest: str) -> str:
-        if "/" not in rest and rest.startswith("m-"):
-            try:
-                return str(self._client.get_logged_model(rest).artifact_location)
-            except MlflowException as error:
-                raise _not_found(error, f"There is no logged model {rest}, which {uri} points to.") from error
-        return self.source(*parse_version_uri(uri, rest))
-
-    def source(self, name: str, version_or_stage: str) -> str:
-        """Return the URI that a version was registered from."""
+    def version_of(self, name: str, version_or_stage: str) -> MlflowVersion:
+        """Return a version of a registered model, by number, stage, alias or `latest`."""
         registered = self._registered_model(name)
-        return str(self._get_version(registered, self._resolve_number(registered, version_or_stage)).source)
+        return self._get_version(registered, self._resolve_number(registered, version_or_stage))
 
-    def _run_location(self, rest: str) -> str:
-        run_id, _, path = rest.partition("/")
+    def _follow_sources(self, uri: str) -> tuple[str, tuple[Hop, ...]]:
+        """Return the physical URI at the end of a chain of names, and the names. Each name is resolved once."""
+        first = uri
+        hops: list[Hop] = []
+        while (scheme := uri.partition(":/")[0]) in {"models", "runs"}:
+            path = _path_of(uri)
+            if scheme == "runs":
+                uri, hop = self._runs.resolve(uri, path)
+            elif is_logged_model(path):
+                uri, hop = self._logged_model(uri, path)
+            else:
+                uri, hop = self._version_source(uri, path)
+            if hop.version and any((hop.name, hop.version) == (seen.name, seen.version) for seen in hops):
+                raise ModelError(
+                    f"The sources of {first} form a loop at version {hop.version} of {hop.name!r}.",
+                    "Register the version from a run again.",
+                )
+            hops.append(hop)
+            if len(hops) > _MAX_HOPS:
+                raise ModelError(
+                    f"{first} leads through more than {_MAX_HOPS} sources.", "Register the version from a run again."
+                )
+        return uri, tuple(hops)
+
+    def _logged_model(self, uri: str, model_id: str) -> tuple[str, Hop]:
         try:
-            run = self._client.get_run(run_id)
+            model = self._client.get_logged_model(model_id)
         except MlflowException as error:
-            raise _not_found(error, f"There is no run {run_id}.") from error
-        for output in getattr(run.outputs, "model_outputs", None) or ():
-            # In MLflow 3 the models of a run are not among its artifacts, but `runs:/ID/NAME` still names them.
-            logged = self._client.get_logged_model(output.model_id)
-            if logged.name == path:
-                return str(logged.artifact_location)
-        return "/".join(part for part in (run.info.artifact_uri.rstrip("/"), path) if part)
+            if error.error_code not in NOT_FOUND_CODES:
+                raise
+            raise NotFoundError(
+                f"There is no logged model {model_id}, which {uri} points to.",
+                "It may have been deleted. Register the version again from an existing model.",
+            ) from error
+        require_ready_model(model, uri)
+        return str(model.artifact_location), Hop(uri, model_id=model_id, status=str(model.status))
 
-    def _registry_model(self, name: str, number: str) -> tuple[str, str, str]:
-        """Return the download URI of the registry model, its physical URI, and the reason if it has no physical URI."""
-        download_uri = self._client.get_model_version_download_uri(name, number)
-        return download_uri, *self._location_or_reason(download_uri)
+    def _version_source(self, uri: str, path: str) -> tuple[str, Hop]:
+        version = self.version_of(*parse_version_uri(uri, path))
+        require_ready(version, uri)
+        if not version.source:
+            raise ModelError(
+                f"Version {version.version} of {version.name!r}, which {uri} names, has no source.",
+                "Register the version from a run again.",
+            )
+        hop = Hop(uri, name=version.name, version=str(version.version), status=version.status or "")
+        return str(version.source), hop
 
-    def _location_or_reason(self, uri: str) -> tuple[str, str]:
-        """Return the physical URI, or the reason if there is none."""
+    def _registry_model(self, version: MlflowVersion, run_model: Future[ModelLocation]) -> tuple[str, ModelLocation]:
+        """Return the download URI of the registry model, and its location."""
+        download_uri = self._client.get_model_version_download_uri(version.name, str(version.version))
+        if download_uri == version.source:
+            # `latest` must not be resolved twice: it could become two versions.
+            return download_uri, run_model.result()
+        return download_uri, self._location_or_reason(download_uri)
+
+    def _location_or_reason(self, uri: str) -> ModelLocation:
+        """Return the location, or the reason if there is none."""
         # The error is not raised here, because the gate may only need the other model.
         if not uri:
-            return "", "The registry names no location for it."
+            return ModelLocation("", reason="The registry names no location for it.")
         try:
-            return self._follow_sources(uri), ""
+            return ModelLocation(*self._follow_sources(uri))
+        except ModelError as error:
+            return ModelLocation("", reason=error.message, remedy=error.remedy)
         except ModelGateError as error:
-            return "", error.message
+            return ModelLocation("", reason=error.message)
 
     def _registered_model(self, name: str) -> RegisteredModel:
         try:
@@ -148,6 +211,8 @@ class RegistryClient:
             names = self._model_names()
             similar = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
             remedy = f"There is: {_quoted(similar)}." if similar else "The registry has no models yet."
+            if name != name.strip():
+                remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
 
     def _model_names(self) -> list[str]:
@@ -166,7 +231,25 @@ class RegistryClient:
     def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
         """Return the version number for a number, stage, alias or `latest`."""
         if version_or_stage.isascii() and version_or_stage.isdigit():
-            return str(int(version_or_stage))
+            number = version_or_stage.lstrip("0") or "0"
+            if len(number) > len(str(_MAX_VERSION)) or int(number) > _MAX_VERSION:
+                message = f"There is no version {_shortened(number)} of {registered.name!r}."
+                raise NotFoundError(message, self._available_versions(registered))
+            return number
+        if not version_or_stage.removeprefix("@"):
+            message = f"{version_or_stage!r} names no version of {registered.name!r}."
+            raise InputError(message, self._available_versions(registered))
+        if version_or_stage.lower() == _NO_STAGE:
+            raise InputError(
+                f"{version_or_stage!r} names no version of {registered.name!r}: it is the stage of all versions without"
+                " a stage.",
+                f"Name a number, a stage or latest; write @{version_or_stage} for an alias of that name. "
+                + self._available_versions(registered),
+            )
+        return self._resolve_name(registered, version_or_stage)
+
+    def _resolve_name(self, registered: RegisteredModel, version_or_stage: str) -> str:
+        """Return the version number for a stage, alias or `latest`."""
         latest = registered.latest_versions or []
         stage = next((stage for stage in STAGES if stage.lower() == version_or_stage.lower()), None)
         if stage or version_or_stage.lower() == _LATEST:
@@ -225,6 +308,7 @@ class RegistryClient:
             source_name=tags.get("mlflow.source.name", ""),
             notebook_path=tags.get("mlflow.databricks.notebookPath", ""),
             notebook_revision=tags.get("mlflow.databricks.notebookRevisionID", ""),
+            lifecycle_stage=run.info.lifecycle_stage or "",
         )
 
 
@@ -244,11 +328,44 @@ def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:
     """
     name, _, version_or_stage = rest.rpartition("/")
     if not name:
-        name, at, alias = rest.partition("@")
+        # A name may contain "@", an alias may not.
+        name, at, alias = rest.rpartition("@")
         version_or_stage = at + alias
     if not name or not version_or_stage:
         raise NotFoundError(f"{uri} names no model version.", "Write models:/NAME/VERSION or models:/NAME@ALIAS.")
     return name, version_or_stage
+
+
+def _path_of(uri: str) -> str:
+    """Return the path of a `models:/` or `runs:/` URI, without leading and trailing slashes.
+
+    Raises:
+        NotFoundError: The URI has a host, so it belongs to another server.
+    """
+    scheme, _, rest = uri.partition(":/")
+    if rest.startswith("/") and not rest.startswith("//"):
+        form = "models:/NAME/VERSION or models:/NAME@ALIAS" if scheme == "models" else "runs:/RUN/NAME"
+        raise NotFoundError(f"{uri} names a host, where this server has no models.", f"Write {form}.")
+    return rest.strip("/")
+
+
+def require_ready(version: MlflowVersion, uri: str = "") -> None:
+    """Check that the registration of a version is finished; `uri` is the source that names the version, if any.
+
+    Raises:
+        ModelError: The status is another.
+    """
+    if version.status not in (None, "READY"):
+        via = f", which {uri} names," if uri else ""
+        raise ModelError(
+            f"Version {version.version} of {version.name!r}{via} is not ready: its status is {version.status}.",
+            "Wait until its registration is finished, or register it again.",
+        )
+
+
+def _shortened(number: str) -> str:
+    """Return a number for a message, with at most 40 digits."""
+    return number if len(number) <= 40 else f"{number[:20]}… ({len(number):,} digits)"
 
 
 def _stage_of(version: MlflowVersion) -> str:
@@ -262,12 +379,6 @@ def _alias_numbers(registered: RegisteredModel) -> dict[str, str]:
 
 def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
     return (alias for alias, aliased in _alias_numbers(registered).items() if aliased == number)
-
-
-def _not_found(error: MlflowException, message: str) -> Exception:
-    if error.error_code not in NOT_FOUND_CODES:
-        return error
-    return NotFoundError(message, "It may have been deleted. Register the version again from an existing model.")
 
 
 def _quoted(names: list[Any]) -> str:

@@ -34,4 +34,5 @@ def open_session() -> Session:
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
         return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
     uri = os.environ["MLFLOW_TRACKING_URI"]
-    return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri)), ArtifactReader(uri))
+    artifacts = ArtifactReader(uri)
+    return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts), artifacts)

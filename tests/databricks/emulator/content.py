@@ -30,6 +30,7 @@ class LoggedModel:
     directory: Path
     run_id: str = ""
     files_api: str = ""
+    status: str = "LOGGED_MODEL_READY"
 
 
 @dataclass(frozen=True)
@@ -67,8 +68,8 @@ class Settings:
         uc_storage: How Unity Catalog serves files: `files-api` (SDK), `default-storage` (presigned URLs), or vended
             credentials for `s3`, `azure` or `gcp`.
         page_size: Entries per page of every listing.
-        denied: Objects that the caller may not read: `run:ID`, `logged-model:ID`, `model:NAME`, `download:NAME`,
-            `EXECUTE:NAME`, `USE CATALOG:NAME`, `USE SCHEMA:NAME`.
+        denied: Objects that the caller may not read: `run:ID`, `logged-model:ID`, `logged-models` (the search),
+            `model:NAME`, `download:NAME`, `EXECUTE:NAME`, `USE CATALOG:NAME`, `USE SCHEMA:NAME`.
         oauth_seconds: Lifetime of access tokens in seconds.
         oauth_requests: Number of requests after which an access token is rejected before it expires; 0 for no limit.
         audience: Required audience of ID tokens; empty for the token endpoint.

@@ -86,7 +86,10 @@ def _get_experiment(workspace: Workspace, request: Request, _: tuple[str, ...]) 
 
 
 def _get_logged_model(workspace: Workspace, request: Request, parts: tuple[str, ...]) -> Response:
-    model = logged_model_of(workspace, parts[0])
+    return json_response({"model": _logged_model_data(logged_model_of(workspace, parts[0]))})
+
+
+def _logged_model_data(model: LoggedModel) -> dict[str, Any]:
     info = {
         "model_id": model.model_id,
         "experiment_id": model.experiment_id,
@@ -94,10 +97,25 @@ def _get_logged_model(workspace: Workspace, request: Request, parts: tuple[str, 
         "creation_timestamp_ms": 1,
         "last_updated_timestamp_ms": 1,
         "artifact_uri": logged_model_location(model),
-        "status": "LOGGED_MODEL_READY",
+        "status": model.status,
         "source_run_id": model.run_id,
     }
-    return json_response({"model": {"info": info, "data": {}}})
+    return {"info": info, "data": {}}
+
+
+def _search_logged_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    parameters = request.parameters
+    if "logged-models" in workspace.settings.denied:
+        raise permission_denied("User does not have permission to 'View' experiment with id 77.")
+    match = re.fullmatch("(?:name = '([^']*)')?", parameters.get("filter", ""))
+    if match is None:
+        raise ApiError(400, "INVALID_PARAMETER_VALUE", f"Invalid filter: {parameters['filter']}")
+    models = [
+        _logged_model_data(model)
+        for model in workspace.content.logged_models.values()
+        if model.experiment_id in parameters["experiment_ids"] and match.group(1) in (None, model.name)
+    ]
+    return json_response(page(models, "models", parameters.get("page_token", ""), workspace.settings.page_size))
 
 
 def _list_run(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
@@ -214,6 +232,7 @@ ROUTES: Routes = [
     ("GET", f"{_MLFLOW}/artifacts/list", True, _list_run),
     ("POST", f"{_MLFLOW}/artifacts/credentials-for-read", True, _run_credentials),
     ("GET", f"{_MLFLOW}/logged-models/([^/]+)", True, _get_logged_model),
+    ("POST", f"{_MLFLOW}/logged-models/search", True, _search_logged_models),
     ("GET", f"{_MLFLOW}/logged-models/([^/]+)/artifacts/directories", True, _list_logged_model),
     ("POST", f"{_MLFLOW}/logged-models/([^/]+)/artifacts/credentials-for-download", True, _logged_model_credentials),
     ("GET", "/api/2.0/fs/directories(/.*)", True, _directory),

@@ -80,12 +80,24 @@ def test_action_manifest_and_code_have_the_same_default_values() -> None:
 
 def test_white_space_around_inputs_of_a_check_is_removed() -> None:
     request = inputs(
-        model=" Wine ", version_or_stage="\t@champion\n", host=f" {HOST} ", native_model="model.pkl"
+        model="Wine", version_or_stage="\t@champion\n", host=f" {HOST} ", native_model="model.pkl"
     ).request()
     assert isinstance(request, CheckRequest)
     assert (request.version.model, request.version.version_or_stage) == ("Wine", "@champion")
     assert request.version.native_model == "model.pkl"
     assert request.version.host.address == HOST
+
+
+@pytest.mark.parametrize("name", ["Wine ", " Wine", "Wine\n"])
+def test_white_space_around_names_is_kept(name: str) -> None:
+    request = inputs(model=name, version_or_stage="1", host=HOST, native_model=name).request()
+    assert isinstance(request, CheckRequest)
+    assert (request.version.model, request.version.native_model) == (name, name)
+
+
+def test_blank_model_is_not_set() -> None:
+    with pytest.raises(InputError, match="'model' is not set"):
+        inputs(model=" \n", version_or_stage="1", host=HOST).request()
 
 
 @pytest.mark.parametrize("value", ["true", "True", "TRUE"])

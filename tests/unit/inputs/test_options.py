@@ -78,10 +78,16 @@ def test_error_for_an_invalid_default_host_names_its_environment_variable() -> N
         check("M", "1", default_host="ftp://example.org")
 
 
-def test_blanks_around_options_are_ignored() -> None:
-    request = version(" M ", " Staging ", f" {HOST} ", None, " ./model.pkl ")
+def test_blanks_around_host_and_version_are_removed() -> None:
+    request = version("M", " Staging ", f" {HOST} ", None, "./model.pkl")
     assert (request.model, request.version_or_stage, request.native_model) == ("M", "Staging", "model.pkl")
     assert request.host.address == HOST
+
+
+@pytest.mark.parametrize("name", ["M ", " M", "M\t", "M\n", "\u00a0M"])
+def test_blanks_in_the_names_of_models_are_kept(name: str) -> None:
+    request = version(name, "1", HOST, None, f"data/{name}")
+    assert (request.model, request.native_model) == (name, f"data/{name}")
 
 
 def test_native_model_outside_the_model_is_rejected() -> None:
@@ -104,6 +110,24 @@ def test_registry_option_overrides_the_registry_implied_by_the_model_name(
     workspace = version(model, "1", "databricks", option).host.workspace
     assert workspace is not None
     assert workspace.registry is registry
+
+
+@pytest.mark.parametrize(
+    "uri, kind",
+    [
+        ("models:/m-0a1b", RegistryKind.WORKSPACE),
+        ("models:/m-wine.prod.model/1", RegistryKind.UNITY_CATALOG),
+        ("models:/m-wine.prod.model@champion", RegistryKind.UNITY_CATALOG),
+    ],
+)
+def test_registered_model_whose_name_looks_like_a_logged_model_selects_the_registry(
+    uri: str, kind: RegistryKind
+) -> None:
+    login = {"DATABRICKS_HOST": "https://w.example.com", "DATABRICKS_TOKEN": "dapi"}
+    host = diff_request(DiffOptions(uri, "directory", "databricks", ""), CommonOptions(), login).left_host
+    assert host is not None
+    assert host.workspace is not None
+    assert host.workspace.registry is kind
 
 
 def test_registry_option_is_rejected_for_a_host_other_than_databricks() -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from mlflow.exceptions import MlflowException
 
 from model_gate.domain.host import RegistryKind, registry_of
-from model_gate.domain.location import split_profile
+from model_gate.domain.location import is_logged_model, split_profile
 from model_gate.domain.version import Lineage
 from model_gate.errors import InputError, NotFoundError
+from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.databricks.rest import get, require_success
-from model_gate.worker.registry import NOT_FOUND_CODES, STAGES, RegistryClient, parse_version_uri
+from model_gate.worker.failures import NOT_FOUND_CODES
+from model_gate.worker.registry import STAGES, ModelLocation, RegistryClient, parse_version_uri, require_ready
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,47 +29,55 @@ _ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"
 class DatabricksRegistryClient(RegistryClient):
     """Resolves model versions in one of the workspace's two registries."""
 
-    def __init__(self, clients: Mapping[RegistryKind, MlflowClient], kind: RegistryKind) -> None:
-        super().__init__(clients[kind])
+    def __init__(
+        self, clients: Mapping[RegistryKind, MlflowClient], kind: RegistryKind, artifacts: ArtifactReader
+    ) -> None:
+        super().__init__(clients[kind], artifacts, _filter_by_name)
         self._clients = clients
         self._kind = kind
+        self._artifacts = artifacts
 
     def locate(self, uri: str) -> str:
         """Return the physical URI; for a model version, a numbered `models:/` URI, since only the registry can read it.
 
         Raises:
+            InputError: The URI cannot name a version.
             NotFoundError: The model, version or run does not exist.
+            ModelError: A version is not ready, the sources form a loop, or a name is ambiguous.
         """
         scheme, profile, path = split_profile(uri)
         if profile or "://" in uri:
             uri = f"{scheme}:/{path}" if scheme in {"models", "runs", "dbfs"} else uri
-        if scheme == "models" and not path.startswith("m-"):
-            name, version_or_stage = parse_version_uri(uri, path.strip("/"))
-            return f"models:/{name}/{self._resolve_number(self._registered_model(name), version_or_stage)}"
-        return self._follow_sources(uri)
+        path = path.strip("/")
+        if scheme == "models" and not is_logged_model(path):
+            version = super().version_of(*parse_version_uri(uri, path))
+            require_ready(version)
+            return f"models:/{version.name}/{version.version}"
+        return self._follow_sources(uri)[0]
 
-    def _registry_model(self, name: str, number: str) -> tuple[str, str, str]:
+    def _registry_model(self, version: MlflowVersion, _: Future[ModelLocation]) -> tuple[str, ModelLocation]:
+        name, number = version.name, str(version.version)
         try:
             download_uri = self._client.get_model_version_download_uri(name, number)
         except MlflowException as error:
-            return "", "", error.message
+            return "", ModelLocation("", reason=error.message)
         # The download URI is unusable: in the workspace registry it is on DBFS, which corrupts small files, and in
         # Unity Catalog it is in a store that only the registry has credentials for.
-        return download_uri, f"models:/{name}/{number}", ""
+        return download_uri, ModelLocation(f"models:/{name}/{number}")
 
-    def _location_or_reason(self, uri: str) -> tuple[str, str]:
+    def _location_or_reason(self, uri: str) -> ModelLocation:
         try:
             return super()._location_or_reason(uri)
         except MlflowException as error:
-            return "", error.message
+            return ModelLocation("", reason=error.message)
 
-    def source(self, name: str, version_or_stage: str) -> str:
-        """Return the URI that a version was registered from."""
+    def version_of(self, name: str, version_or_stage: str) -> MlflowVersion:
+        """Return a version of a registered model in either registry, by number, stage, alias or `latest`."""
         kind = registry_of(name, None, None)
         if kind is self._kind:
-            return super().source(name, version_or_stage)
+            return super().version_of(name, version_or_stage)
         # The other registry: for example, a version in Unity Catalog can be a copy from the workspace registry.
-        return DatabricksRegistryClient(self._clients, kind).source(name, version_or_stage)
+        return DatabricksRegistryClient(self._clients, kind, self._artifacts).version_of(name, version_or_stage)
 
     def _model_names(self) -> list[str]:
         try:
@@ -83,10 +94,8 @@ class DatabricksRegistryClient(RegistryClient):
         query = f"name={quote}{name}{quote}"
         return list(_all_entries(lambda token: self._client.search_model_versions(query, page_token=token)))
 
-    def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
+    def _resolve_name(self, registered: RegisteredModel, version_or_stage: str) -> str:
         name = registered.name
-        if version_or_stage.isascii() and version_or_stage.isdigit():
-            return str(int(version_or_stage))
         if version_or_stage.lower() == "latest":
             numbers = [int(version.version) for version in self._list_versions(name)]
             if not numbers:
@@ -99,9 +108,9 @@ class DatabricksRegistryClient(RegistryClient):
                     f"{name!r} is in Unity Catalog, which has no stages: {version_or_stage!r} names no version.",
                     f"Name the version by an alias or a number. {self._available_versions(registered)}",
                 )
-            return super()._resolve_number(registered, version_or_stage)
+            return super()._resolve_name(registered, version_or_stage)
         if is_stage:
-            return super()._resolve_number(registered, version_or_stage)
+            return super()._resolve_name(registered, version_or_stage)
         return self._resolve_workspace_alias(registered, version_or_stage.removeprefix("@"))
 
     def _resolve_workspace_alias(self, registered: RegisteredModel, alias: str) -> str:
@@ -128,6 +137,14 @@ class DatabricksRegistryClient(RegistryClient):
         return Lineage(
             reachable=False, run_id=lineage.run_id, reason=f"The run is in another workspace: {link.partition('#')[0]}"
         )
+
+
+def _filter_by_name(run_id: str, name: str) -> str | None:  # noqa: ARG001  # the signature of a ModelFilter
+    """Return the filter that MLflow uses: Databricks may not support a filter by run.
+
+    None for a name with a quote or a backslash, since it is not known how to escape them.
+    """
+    return None if set(name) & set("'\"\\") else f"name = '{name}'"
 
 
 _T = TypeVar("_T")

@@ -30,7 +30,7 @@ class DatabricksSession(Session):
             for registry, uri in _REGISTRY_URIS.items()
         }
         artifacts = DatabricksArtifactReader(kind)
-        super().__init__(DatabricksRegistryClient(clients, kind), artifacts)
+        super().__init__(DatabricksRegistryClient(clients, kind, artifacts), artifacts)
         workspace.on_renewal(artifacts.clear_cache)
         self._workspace = workspace
         self._address = address

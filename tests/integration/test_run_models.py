@@ -1,0 +1,290 @@
+"""A URI that names models by run or by version is read as MLflow reads it, or is an error that says why not."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_gate.access.hosts import parse_host
+from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.gates import GateResult, check, compare, run, version
+from tests.support.paths import SUPPORT
+from tests.support.servers import Server, Servers, environment
+
+
+@dataclass(frozen=True)
+class Place:
+    """A tracking server with the models of `run_models.py`.
+
+    Attributes:
+        host: URI of the tracking server.
+        server: The server; None for a database.
+        seeds: What `run_models.py` printed.
+        client: Client of the tracking server's worker.
+    """
+
+    host: str
+    server: Server | None
+    seeds: dict[str, Any]
+    client: TrackingServerClient
+
+    def uri(self, name: str) -> str:
+        return str(self.seeds["uris"][name])
+
+    def logged_model(self, name: str) -> str:
+        return f"models:/{self.seeds['ids'][name]}"
+
+    def content(self, uri: str) -> str:
+        """Return the MLmodel file at a physical URI."""
+        directory = Path(uri) if self.server is None else self.server.stored(uri)
+        return (directory / "MLmodel").read_text()
+
+    def diff(self, directory: Path, left: str, right: str) -> GateResult:
+        return run(directory, "diff", left, right, environment={"MLFLOW_TRACKING_URI": self.host})
+
+    def failure(self, kind: type[ModelGateError], uri: str) -> str:
+        """Return message and remedy of the error for a URI."""
+        with pytest.raises(kind) as caught:
+            self.client.locate(uri)
+        assert type(caught.value) is kind
+        return f"{caught.value.message} {caught.value.remedy}"
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    directory = tmp_path_factory.mktemp("runs")
+    completed = subprocess.run(
+        [sys.executable, str(SUPPORT / "run_models.py"), str(directory)],
+        env=environment(),
+        stdout=subprocess.PIPE,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(completed.stdout.splitlines()[-1])
+    return result
+
+
+@pytest.fixture(scope="module", params=["database", "server"])
+def place(
+    request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Place]:
+    if request.param == "server":
+        host, server, seeds = servers.staging.host, servers.staging, servers.seeds["run_models"]
+    else:
+        seeds = request.getfixturevalue("database")
+        host, server = seeds["host"], None
+    with TrackingServerClient(parse_host(host), os.environ, tmp_path_factory.mktemp("home")) as client:
+        yield Place(host, server, seeds, client)
+
+
+NAMES = ["one", "one/", "one/inner", "artifacts", "artifacts/inner", "blank", "deleted", "linked"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_run_uri_is_read_as_mlflow_reads_it(place: Place, name: str) -> None:
+    assert place.seeds["loaded"][name] != ""
+    assert place.content(place.client.locate(place.uri(name))) == place.seeds["loaded"][name]
+
+
+@pytest.mark.parametrize("model", ["first", "second"])
+@pytest.mark.parametrize("name", ["two", "two/inner"])
+def test_name_of_two_logged_models_is_ambiguous(tmp_path: Path, place: Place, name: str, model: str) -> None:
+    result = place.diff(tmp_path, place.uri(name), place.logged_model(model))
+    candidates = [place.logged_model("first"), place.logged_model("second")]
+    result.require_error("ModelError", f"{place.uri(name)} is ambiguous", "2 logged models named 'model'", *candidates)
+    assert f"Name one of them by its ID, as in {candidates[0]}." in result.stderr
+    assert len(re.findall(r"\(ready, created 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\)", result.stderr)) == 2
+    # MLflow loads one of them without a warning.
+    assert place.seeds["loaded"]["two"] == "second: {}\n"
+
+
+@pytest.mark.parametrize("name, model", [("both", "both"), ("both/inner", "both"), ("file", "file")])
+def test_name_of_a_logged_model_and_run_artifacts_is_ambiguous(place: Place, name: str, model: str) -> None:
+    message = place.failure(ModelError, place.uri(name))
+    assert "is ambiguous: the run has both a logged model 'model'" in message
+    assert f"Name one of them: {place.logged_model(model)}" in message
+
+
+@pytest.mark.parametrize("name", ["pending", "failed"])
+def test_logged_model_that_is_not_ready_is_an_error(place: Place, name: str) -> None:
+    assert f"is not ready: its status is {name.upper()}" in place.failure(ModelError, place.uri(name))
+
+
+@pytest.mark.parametrize("suffix", ["#old", "?version=1", "/../model", "/./inner", "//inner"])
+def test_path_that_mlflow_would_change_is_an_error(place: Place, suffix: str) -> None:
+    assert "runs:/" in place.failure(ModelError, place.uri("one") + suffix)
+
+
+@pytest.mark.parametrize("name", ["it's", "x' OR name = 'model", '"', "%6dodel", "MODEL", "model "])
+def test_other_name_is_not_the_logged_model(place: Place, name: str) -> None:
+    uri = place.uri("one").removesuffix("model") + name
+    # Without a logged model of this name, the run's artifacts remain.
+    assert place.client.locate(uri).endswith(f"/artifacts/{name}")
+
+
+def test_all_pages_of_logged_models_are_searched(database: dict[str, Any], tmp_path: Path) -> None:
+    crowded = database["crowded"]
+    with (
+        TrackingServerClient(parse_host(database["host"]), os.environ, tmp_path) as client,
+        pytest.raises(ModelError) as caught,
+    ):
+        client.locate(crowded["uri"])
+    assert all(model_id in caught.value.message for model_id in crowded["ids"])
+
+
+def test_server_without_logged_models_has_run_artifacts_only(tmp_path: Path, servers: Servers) -> None:
+    uri = f"runs:/{servers.seeds['old_run']}/model"
+    result = run(tmp_path, "diff", servers.seeds["wine"], uri, environment={"MLFLOW_TRACKING_URI": servers.old.host})
+    assert (result.exit_code, result.status) == (0, "equal"), result
+
+
+def test_host_in_a_run_uri_is_an_error(place: Place) -> None:
+    uri = place.uri("one").replace("runs:/", "runs://")
+    assert "names a host" in place.failure(NotFoundError, uri)
+
+
+def test_version_of_an_ambiguous_run_uri_lists_the_candidates(tmp_path: Path, place: Place) -> None:
+    result = check(tmp_path, place.host, "Two Models")
+    candidates = [place.logged_model("first"), place.logged_model("second")]
+    result.require_error("ModelError", place.uri("two"), "2 logged models named 'model'", *candidates)
+    assert f"Name one of them by its ID, as in {candidates[0]}." in result.report["error"]["remedy"]
+
+
+def test_registry_models_are_compared_although_a_run_uri_is_ambiguous(tmp_path: Path, place: Place) -> None:
+    entries = version(place.host, "Two Models"), version(place.host, "Fresh")
+    result = compare(tmp_path, *entries, "--no-compare-run-models")
+    assert (result.exit_code, result.status) == (0, "equal"), result
+
+
+@pytest.mark.parametrize(
+    "name, hops",
+    [
+        ("Behind Ready", [("models:/Hop/1", "Hop", "1")]),
+        ("Behind Slash", [("models:/Hop/1/", "Hop", "1")]),
+        ("Behind Latest", [("models:/Fresh/latest", "Fresh", "2")]),
+        ("Behind Alias", [("models:/Fresh@best", "Fresh", "1")]),
+    ],
+)
+def test_each_hop_is_reported_with_the_version_that_it_was_resolved_to(
+    tmp_path: Path, place: Place, name: str, hops: list[tuple[str, str, str]]
+) -> None:
+    result = check(tmp_path, place.host, name)
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    resolved = result.report["model_version"]["resolved"]
+    *versions, logged_model = resolved["run_model_hops"]
+    assert versions == [{"uri": uri, "name": model, "version": n, "status": "READY"} for uri, model, n in hops]
+    expected = place.logged_model("first" if name == "Behind Alias" else "one")
+    model_id = expected.removeprefix("models:/")
+    assert logged_model == {"uri": expected, "model_id": model_id, "status": "READY"}
+    assert resolved["reg_model_hops"] == resolved["run_model_hops"]
+    content = "first: {}\n" if name == "Behind Alias" else "one: {}\n"
+    assert place.content(resolved["run_model_uri"]) == content
+    assert result.report["comparison"]["run_model"]["uri"] == resolved["run_model_uri"]
+
+
+def test_hop_through_a_run_names_run_and_logged_model(tmp_path: Path, place: Place) -> None:
+    result = check(tmp_path, place.host, "Behind Run")
+    run_id, model_id = place.uri("one").split("/")[1], place.seeds["ids"]["one"]
+    hop = {"uri": place.uri("one/inner"), "status": "READY", "model_id": model_id, "run_id": run_id}
+    assert result.report["model_version"]["resolved"]["run_model_hops"] == [{**hop, "lifecycle_stage": "active"}]
+    assert place.content(result.report["model_version"]["resolved"]["run_model_uri"]) == "one inner: {}\n"
+
+
+def test_deleted_run_is_read_and_reported(tmp_path: Path, place: Place) -> None:
+    result = compare(
+        tmp_path, version(place.host, "Deleted Run"), version(place.host, "Hop"), "--no-compare-reg-models"
+    )
+    assert result.status == "different", result
+    resolved = result.report["model_versions"]["tracking_server_1"]["resolved"]
+    assert [hop["lifecycle_stage"] for hop in resolved["run_model_hops"]] == ["deleted"]
+    assert resolved["run"]["lifecycle_stage"] == "active"
+    assert place.content(resolved["run_model_uri"]) == "deleted: {}\n"
+
+
+@pytest.mark.parametrize(
+    "name, texts",
+    [
+        ("Behind Failed", ["Version 2 of 'Hop', which models:/Hop/2 names,", "FAILED_REGISTRATION"]),
+        ("Behind Pending", ["Version 3 of 'Hop', which models:/Hop/3 names,", "PENDING_REGISTRATION"]),
+        ("Twice Behind Failed", ["Version 2 of 'Hop', which models:/Hop/2 names,", "FAILED_REGISTRATION"]),
+        ("Behind Missing", ["There is no version 9 of 'Fresh'"]),
+        ("Behind Encoded", ["There is no registered model 'Behind%20Ready'"]),
+        ("Behind None", ["'None' names no version of 'Fresh'"]),
+        ("Behind Host", ["models://Fresh/1 names a host"]),
+        ("Own Source", ["form a loop at version 1 of 'Own Source'"]),
+        ("Loop A", ["form a loop at version 1 of 'Loop "]),
+    ],
+)
+def test_version_behind_an_unusable_hop_is_an_error(tmp_path: Path, place: Place, name: str, texts: list[str]) -> None:
+    result = check(tmp_path, place.host, name)
+    result.require_error("ModelError", f"The run model of '{name}' version 1", *texts)
+    with pytest.raises(ModelGateError) as caught:
+        place.client.locate(f"models:/{name}/1")
+    assert all(text in caught.value.message for text in texts)
+
+
+def test_version_with_two_locations_is_ambiguous_in_a_diff(place: Place) -> None:
+    message = place.failure(ModelError, "models:/Split/1")
+    assert "is ambiguous: the source of version 1 of 'Split' is at" in message
+
+
+@pytest.mark.parametrize(
+    "uri", ["models:/At@Sign@best", "models:/At@Sign/1", "models:/m-wine/1", "models:/m-wine@best"]
+)
+def test_names_like_aliases_and_logged_models_are_registered_models(place: Place, uri: str) -> None:
+    assert place.content(place.client.locate(uri)) == "one: {}\n"
+
+
+def test_blank_at_the_end_of_a_model_name_counts(tmp_path: Path, place: Place) -> None:
+    entries = version(place.host, "Blank"), version(place.host, "Blank ")
+    assert compare(tmp_path, *entries).status == "different"
+    result = check(tmp_path, place.host, "Blank ")
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["model_version"]["resolved"]["name"] == "Blank "
+    result = check(tmp_path, place.host, "Hop ")
+    result.require_error("NotFoundError", "no registered model 'Hop '", "Blanks at the ends of a name count", "'Hop'")
+    assert place.content(place.client.locate("models:/Blank /1")) == "first: {}\n"
+
+
+HUGE = {
+    "ten digits": ("2147483648", "There is no version 2147483648 of 'Hop'"),
+    "20 digits": ("9" * 20, f"There is no version {'9' * 20} of 'Hop'"),
+    "5,000 digits": ("7" * 5_000, "There is no version 77777777777777777777… (5,000 digits) of 'Hop'"),
+    "zeros first": ("0" * 5_000 + "4", "There is no version 4 of 'Hop'"),
+    "zero": ("000", "There is no version 0 of 'Hop'"),
+}
+
+
+@pytest.mark.parametrize("case", HUGE)
+def test_version_number_beyond_all_versions_is_not_found(tmp_path: Path, place: Place, case: str) -> None:
+    number, message = HUGE[case]
+    result = check(tmp_path, place.host, "Hop", number)
+    result.require_error("NotFoundError", message, "There is: versions 3, 2, 1")
+    assert message in place.failure(NotFoundError, f"models:/Hop/{number}")
+    result = compare(tmp_path, version(place.host, "Hop"), version(place.host, "Hop", number))
+    result.require_error("NotFoundError", message, "There is: versions 3, 2, 1")
+
+
+def test_number_with_zeros_in_front_is_the_version(place: Place) -> None:
+    assert place.client.resolve("Hop", "0" * 5_000 + "1").version == "1"
+
+
+@pytest.mark.parametrize("stage", ["None", "none", " NONE "])
+def test_none_is_no_stage_to_select_by(tmp_path: Path, place: Place, stage: str) -> None:
+    result = check(tmp_path, place.host, "Fresh", stage)
+    result.require_error("InputError", f"{stage.strip()!r} names no version of 'Fresh'", "versions 2, 1", "@best (1)")
+
+
+@pytest.mark.parametrize("text", ["@", " @ "])
+def test_empty_alias_names_no_version(place: Place, text: str) -> None:
+    with pytest.raises(InputError, match="'@' names no version of 'Fresh'"):
+        place.client.resolve("Fresh", text)

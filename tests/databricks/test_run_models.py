@@ -56,13 +56,26 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
     body = '{"error_code": "PERMISSION_DENIED", "message": "User does not have permission."}'
     for listing in (f"/fs/directories/.*{BOTH}", "/mlflow/artifacts/list"):
         listing_denied.fault(listing, status=403, times=0, body=body)
+    endless = fill(Blueprint(directory / "endless", "dapi-endless-0123456789"))
+    endless.fault("/logged-models/search", times=0, body='{"models": [], "next_page_token": "9"}')
+    old = fill(Blueprint(directory / "old", "dapi-old-0123456789"))
+    body = '{"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found."}'
+    old.fault("/logged-models/search", status=404, times=0, body=body)
     with (
         EmulatedWorkspace(fill(Blueprint(directory / "test", "dapi-test-0123456789"))) as test,
         EmulatedWorkspace(denied) as denied_workspace,
         EmulatedWorkspace(listing_denied) as listing_workspace,
+        EmulatedWorkspace(endless) as endless_workspace,
+        EmulatedWorkspace(old) as old_workspace,
         EmulatedWorkspace(Blueprint(directory / "trap", "dapi-trap-0123456789")) as trap,
     ):
-        running = {"test": test, "denied": denied_workspace, "listing": listing_workspace}
+        running = {
+            "test": test,
+            "denied": denied_workspace,
+            "listing": listing_workspace,
+            "endless": endless_workspace,
+            "old": old_workspace,
+        }
         yield Workspaces(directory, running, trap)
 
 
@@ -137,6 +150,17 @@ def test_search_without_permission_is_not_taken_for_no_logged_models(workspaces:
 def test_listing_without_permission_is_not_taken_for_no_run_artifacts(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://listing", "wine") as client:
         assert "does not have permission" in failure(AccessError, client, f"runs:/{BOTH}/model")
+
+
+def test_search_that_does_not_end_is_an_error(workspaces: Workspaces) -> None:
+    with workspaces.client("databricks://endless", "wine") as client:
+        assert "does not end" in failure(ModelError, client, f"runs:/{ONE}/model")
+
+
+def test_missing_search_means_no_logged_models_only_if_the_run_has_none(workspaces: Workspaces) -> None:
+    with workspaces.client("databricks://old", "wine") as client:
+        assert client.locate(f"runs:/{PLAIN}/model") == RUN.format(PLAIN) + "/model"
+        assert "No API found" in failure(ModelGateError, client, f"runs:/{ONE}/model")
 
 
 @pytest.mark.parametrize("host, prefix", [("databricks://test", ""), ("databricks-uc://test", "ml.prod.")])

@@ -17,6 +17,7 @@ import pytest
 from model_gate.access.hosts import parse_host
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.faulty_server import MODEL, FaultyServer
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.paths import SUPPORT
 from tests.support.servers import Server, Servers, environment
@@ -147,6 +148,23 @@ def test_server_without_logged_models_has_run_artifacts_only(tmp_path: Path, ser
     assert (result.exit_code, result.status) == (0, "equal"), result
 
 
+@pytest.mark.parametrize("name", ["passwd", "no-such-file"])
+def test_local_artifacts_of_another_machine_are_not_looked_up(tmp_path: Path, name: str) -> None:
+    run_info = {"run_id": "1", "experiment_id": "1", "artifact_uri": "file:///etc", "lifecycle_stage": "active"}
+    model = {"model_id": "m-1", "name": name, "source_run_id": "1", "artifact_uri": "mlflow-artifacts:/1/m-1"}
+    server = FaultyServer(
+        address="127.0.0.2",
+        faults={
+            "runs/get": lambda call: call.send_json({"run": {"info": run_info, "data": {}}}),
+            "logged-models/search": lambda call: call.send_json({"models": [{"info": model, "data": {}}]}),
+        },
+    )
+    reason = "at file:///etc, on its own machine"
+    with server, TrackingServerClient(parse_host(server.url), os.environ, tmp_path) as client:  # noqa: SIM117
+        with pytest.raises(ModelError, match=reason):
+            client.locate(f"runs:/1/{name}")
+
+
 def test_host_in_a_run_uri_is_an_error(place: Place) -> None:
     uri = place.uri("one").replace("runs:/", "runs://")
     assert "names a host" in place.failure(NotFoundError, uri)
@@ -230,6 +248,25 @@ def test_version_behind_an_unusable_hop_is_an_error(tmp_path: Path, place: Place
     with pytest.raises(ModelGateError) as caught:
         place.client.locate(f"models:/{name}/1")
     assert all(text in caught.value.message for text in texts)
+
+
+def test_long_chain_of_sources_is_an_error(tmp_path: Path) -> None:
+    sources = {("Chain", str(number)): f"models:/Chain/{number + 1}" for number in range(1, 18)}
+    with FaultyServer(sources=sources) as server:
+        server.add("Chain", MODEL, "18")
+        with TrackingServerClient(parse_host(server.url), os.environ, tmp_path) as client:
+            assert len(client.resolve("Chain", "2").run_model_hops) == 16
+            assert client.resolve("Chain", "2").run_model_uri == "mlflow-artifacts:/Chain/18"
+            longest = client.resolve("Chain", "1")
+    assert "leads through more than 16 sources" in longest.run_model_reason
+    assert longest.run_model_uri == ""
+
+
+def test_hop_to_a_version_without_a_source_is_an_error(tmp_path: Path) -> None:
+    sources = {("Copy", "1"): "models:/Bare/1", ("Bare", "1"): ""}
+    with FaultyServer(sources=sources) as server:
+        result = check(tmp_path, server.url, "Copy")
+    result.require_error("ModelError", "Version 1 of 'Bare', which models:/Bare/1 names, has no source")
 
 
 def test_version_with_two_locations_is_ambiguous_in_a_diff(place: Place) -> None:

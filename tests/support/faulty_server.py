@@ -102,6 +102,10 @@ class FaultyServer:
             def do_GET(self) -> None:
                 server.answer(self)
 
+            def do_POST(self) -> None:
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                server.answer(self)
+
             def log_message(self, *_: object) -> None:
                 """Do not log: the requests are in `requests`."""
 

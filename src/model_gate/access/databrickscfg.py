@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gate.errors import InputError
+from model_gate.regular_files import open_regular
 
 # The fields of a login. Each has the environment variable that holds it if no profile is named.
 LOGIN_FIELDS = {
@@ -80,7 +81,8 @@ def read_profiles(path: Path) -> dict[str, Login]:
         InputError: The file cannot be read or parsed.
     """
     try:
-        text = path.read_text("utf-8-sig")
+        with open(path, encoding="utf-8-sig", opener=open_regular) as file:
+            text = file.read()
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except UnicodeDecodeError as error:

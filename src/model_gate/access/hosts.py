@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,8 +16,11 @@ from urllib.parse import unquote, urlsplit
 from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
+from model_gate.regular_files import open_regular
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
+# Paths such as /proc/self/fd/3 mean another file in each process.
+_DEVICE_DIRECTORIES = ("/proc/", "/dev/fd/", "/dev/std")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
@@ -137,8 +141,13 @@ def _find_sqlite(host: Host, label: str) -> Host:
 
 def _require_sqlite(path: Path, label: str) -> None:
     # Without this check, MLflow would create a missing database and then find no model in it.
+    if os.path.abspath(path).startswith(_DEVICE_DIRECTORIES):
+        raise InputError(
+            f"{label}: the database {path} may be another file, or none, in the process that reads it.",
+            "Name the database by its path in a directory on a disk.",
+        )
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=open_regular) as file:
             magic = file.read(16)
     except OSError as error:
         raise InputError(

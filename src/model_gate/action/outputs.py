@@ -10,6 +10,7 @@ from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Status
 from model_gate.errors import storage_error
+from model_gate.regular_files import open_for_output
 
 OUTPUTS = (
     "status",
@@ -59,7 +60,7 @@ def write_outputs(outputs: Mapping[str, str], file: Path) -> None:
     """
     text = "".join(_entry(name, value) for name, value in outputs.items())
     try:
-        with file.open("a", encoding="utf-8", errors="backslashreplace") as stream:
+        with open(file, "a", encoding="utf-8", errors="backslashreplace", opener=open_for_output) as stream:
             stream.write(text)
     except OSError as error:
         raise storage_error(error, f"write the step's outputs to {file}") from error

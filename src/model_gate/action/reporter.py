@@ -18,6 +18,7 @@ from model_gate.domain.difference import Difference
 from model_gate.domain.result import Outcome
 from model_gate.domain.wording import printable
 from model_gate.errors import storage_error
+from model_gate.regular_files import open_for_output
 from model_gate.reporting.output import print_line
 from model_gate.reporting.phrases import describe
 from model_gate.reporting.progress import ProgressCounts, progress_text
@@ -102,7 +103,9 @@ class WorkflowReporter:
         if not self._summary_file:
             return
         try:
-            with open(self._summary_file, "a", encoding="utf-8", errors="backslashreplace") as stream:
+            with open(
+                self._summary_file, "a", encoding="utf-8", errors="backslashreplace", opener=open_for_output
+            ) as stream:
                 stream.write(text)
         except OSError as error:
             raise storage_error(error, f"write the step's summary to {self._summary_file}") from error

@@ -10,6 +10,8 @@ import hashlib
 import os
 from collections.abc import Mapping
 
+from model_gate.regular_files import open_regular
+
 _FIRST_BYTES = 32 * 1024
 # sha256sum escapes these characters in file names, so that its output has one line for each file.
 _ESCAPES = ((b"\\", b"\\\\"), (b"\n", b"\\n"), (b"\r", b"\\r"))
@@ -19,20 +21,21 @@ def file_digest(path: str) -> str:
     """Return the SHA-256 of a file, in hex.
 
     Raises:
-        OSError: The file cannot be read.
+        OSError: The file cannot be read, or is not a regular file.
     """
     # Creating a file object takes longer than hashing a small file, and most files of a large tree are small.
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = open_regular(path)
     try:
         content = os.read(descriptor, _FIRST_BYTES)
         while len(content) < _FIRST_BYTES and (more := os.read(descriptor, _FIRST_BYTES)):
             content += more
         if len(content) < _FIRST_BYTES:
             return hashlib.sha256(content).hexdigest()
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        with open(descriptor, "rb", buffering=0, closefd=False) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
     finally:
         os.close(descriptor)
-    with open(path, "rb", buffering=0) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def tree_digest(digests: Mapping[str, str]) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import filecmp
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 from model_gate.comparison.digest import file_digest
-from model_gate.comparison.small_files.equality import digest_if_equal
+from model_gate.comparison.small_files.equality import digest_if_equal, have_same_bytes
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
@@ -17,6 +17,7 @@ from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
+from model_gate.regular_files import open_regular
 
 # A smaller left file is read once, for the comparison and for its digest.
 _SMALL_BYTES = 64 * 1024
@@ -99,9 +100,13 @@ def _are_equal(left: str, right: str, size: int) -> tuple[bool, str]:
 
 
 def _have_same_bytes(left: str, right: str) -> bool:
-    # The cache holds stale results for a file that was rewritten with the same size and time.
-    filecmp.clear_cache()
-    return filecmp.cmp(left, right, shallow=False)
+    left_descriptor = open_regular(left)
+    try:
+        right_descriptor = open_regular(right)
+    except OSError:
+        os.close(left_descriptor)
+        raise
+    return have_same_bytes(left_descriptor, right_descriptor)
 
 
 def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileComparison:

@@ -41,6 +41,7 @@ def compare_models(
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
         InputError: All files are ignored.
+        TransferError: A local model changed during the comparison.
         ModelGateError: A listing or a transfer failed.
     """
     locations = _list_locations((model for pair in selected_pairs for model in (pair.left, pair.right)), progress)
@@ -50,8 +51,20 @@ def compare_models(
         if (left.key, right.key) not in model_pairs:
             model_pairs[left.key, right.key] = _pair(left, right, ignore)
     files = compare_files(list(model_pairs.values()), progress, is_enough)
+    _require_unchanged(model_pairs.values())
     comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
+
+
+def _require_unchanged(model_pairs: Iterable[ModelPair]) -> None:
+    """Verify that the compared models on this machine are still the listed ones.
+
+    Raises:
+        TransferError: A model changed.
+    """
+    compared = [pair for pair in model_pairs if not pair.is_same_location]
+    for source in dict.fromkeys(model.source for pair in compared for model in (pair.left, pair.right)):
+        source.require_unchanged()
 
 
 def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict[LocationKey, ListedModel]:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import IO
 
+from model_gate.regular_files import open_regular
+
 CHUNK_BYTES = 256 * 1024
 
 
@@ -31,7 +33,7 @@ class Content:
     @classmethod
     def of_file(cls, path: str | os.PathLike[str]) -> Content:
         """Return the content of a file."""
-        return cls(os.stat(path).st_size, lambda: open(path, "rb"))
+        return cls(os.stat(path).st_size, lambda: open(path, "rb", opener=open_regular))
 
     @classmethod
     def of_bytes(cls, data: bytes) -> Content:

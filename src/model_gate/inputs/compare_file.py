@@ -21,6 +21,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.regular_files import open_regular
 
 _SCHEMA = "config.schema.json"
 # Historical names of keys, each with its current name.
@@ -50,8 +51,8 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
         ConfigError: The file cannot be read, or breaks the schema.
     """
     try:
-        with path.open("rb") as file:
-            # The path may lead to an endless file such as /dev/zero.
+        with open(path, "rb", opener=open_regular) as file:
+            # The path may lead to a file that needs more memory than there is.
             content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         raise ConfigError(

@@ -8,13 +8,16 @@ from __future__ import annotations
 import errno
 import os
 import stat
-from dataclasses import dataclass
+import time
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
 from model_gate.domain.model import MAX_FILES, Listing
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelError, storage_error
+from model_gate.errors import ModelError, TransferError, storage_error
 
 _SPECIAL_FILES = (
     (stat.S_ISFIFO, "a FIFO"),
@@ -22,6 +25,8 @@ _SPECIAL_FILES = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+# Linux takes the times of changes from a clock that ticks at least a hundred times a second.
+_CLOCK_TICK_NANOSECONDS = 20_000_000
 _LINK_REMEDY = "Replace the link by the file or directory that the model needs: a model must contain its own files."
 # Links to directories that contain links multiply: twenty levels of two links each lead to a million directories.
 _MAX_LINKED_DIRECTORIES = 50_000
@@ -43,8 +48,92 @@ class _Directory:
     entered_from: tuple[str, ...] = ()
 
 
-def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
+class _States:
+    """States of files or directories, in the order in which they were added.
+
+    A state is the modification time, the change time, the inode and the device. Programs cannot set a change time.
+    """
+
+    def __init__(self) -> None:
+        # A tuple for each of many files would take several times the memory.
+        self._numbers = array("Q")
+        self._append = self._numbers.append
+
+    def add(self, status: os.stat_result) -> None:
+        """Add a state."""
+        # Without `_state_of`, the listing of many files takes a tenth less time.
+        append = self._append
+        append(status.st_mtime_ns & _64_BITS)
+        append(status.st_ctime_ns & _64_BITS)
+        append(status.st_ino)
+        append(status.st_dev)
+
+    def __iter__(self) -> Iterator[_State]:
+        """Iterate over the states."""
+        numbers = iter(self._numbers)
+        return zip(numbers, numbers, numbers, numbers, strict=True)
+
+    @property
+    def latest_change(self) -> int:
+        """The latest change time in nanoseconds, 0 without states."""
+        return max(self._numbers[1::4], default=0)
+
+
+_State = tuple[int, int, int, int]
+# Times can be negative.
+_64_BITS = 2**64 - 1
+
+
+def _state_of(status: os.stat_result) -> _State:
+    return (status.st_mtime_ns & _64_BITS, status.st_ctime_ns & _64_BITS, status.st_ino, status.st_dev)
+
+
+@dataclass(frozen=True, eq=False)
+class DirectoryListing(Listing):
+    """The files of a model on this machine, and what shows later that they have changed.
+
+    Attributes:
+        root: The model's directory, by the path that its files are read by.
+        directories: Paths of the directories relative to `root`.
+        file_states: States of the files.
+        directory_states: States of the directories. Adding or removing a file changes the state of its directory.
+    """
+
+    root: str = ""
+    directories: Sequence[str] = ()
+    file_states: _States = field(default_factory=_States)
+    directory_states: _States = field(default_factory=_States)
+
+    def require_unchanged(self) -> None:
+        """Verify that no file was changed, added or removed since the listing.
+
+        Raises:
+            TransferError: The model changed.
+        """
+        stat_file, prefix = os.stat, self.root + "/"
+        path = ""
+        try:
+            for (path, size), state in zip(self.files.items(), self.file_states, strict=True):
+                status = stat_file(prefix + path)
+                if status.st_size != size or _state_of(status) != state:
+                    raise self._changed(path)
+            for path, state in zip(self.directories, self.directory_states, strict=True):
+                if _state_of(stat_file(prefix + path)) != state:
+                    raise self._changed(path or ".")
+        except OSError as error:
+            raise self._changed(path or ".") from error
+
+    def _changed(self, path: str) -> TransferError:
+        return TransferError(
+            f"{printable(path)} of {printable(self.root)} changed while it was compared.",
+            "Run the gate again when nothing writes to the model.",
+        )
+
+
+def list_directory(root: Path, max_files: int = MAX_FILES) -> DirectoryListing:
     """Return the path and the size in bytes of each file below `root`. Empty directories are not listed.
+
+    A change of a file after the return is visible in its state.
 
     Raises:
         ModelError: `root` is not a directory or contains more than `max_files` files. Or a link points to nothing,
@@ -53,6 +142,8 @@ def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
     """
     real_root = _real_root(root)
     files: dict[str, int] = {}
+    directories: list[str] = []
+    file_states, directory_states = _States(), _States()
     pending = [_Directory("", real_root)]
     linked = 0
     while pending:
@@ -63,7 +154,10 @@ def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
                 f"Symbolic links in {printable(real_root)} lead to more than {_MAX_LINKED_DIRECTORIES:,} directories.",
                 _LINK_REMEDY,
             )
-        for entry in _entries(directory):
+        status, entries = _entries(directory)
+        directories.append(directory.path)
+        directory_states.add(status)
+        for entry in entries:
             path = directory.path + entry.name
             subdirectory = None
             if entry.is_symlink():
@@ -74,10 +168,27 @@ def list_directory(root: Path, max_files: int = MAX_FILES) -> Listing:
             if subdirectory is not None:
                 pending.append(subdirectory)
                 continue
-            files[path] = _regular_file_size(entry, path)
+            status = _regular_file_status(entry, path)
+            files[path] = status.st_size
+            file_states.add(status)
             if len(files) > max_files:
                 raise ModelError(f"There are more than {max_files:,} files in {root}.", "Check that it is a model.")
-    return Listing(files)
+    _await_clock_tick(max(file_states.latest_change, directory_states.latest_change))
+    return DirectoryListing(
+        files,
+        root=str(root),
+        directories=directories,
+        file_states=file_states,
+        directory_states=directory_states,
+    )
+
+
+def _await_clock_tick(latest_change: int) -> None:
+    """Wait until the time of a further change differs from the latest change time, in nanoseconds."""
+    remaining = latest_change + _CLOCK_TICK_NANOSECONDS - time.time_ns()
+    # A later time comes from the clock of another machine, and may be far ahead.
+    if 0 < remaining <= _CLOCK_TICK_NANOSECONDS:
+        time.sleep(remaining / 1e9)
 
 
 def _real_root(root: Path) -> str:
@@ -98,10 +209,12 @@ def _real_root(root: Path) -> str:
     return real_root
 
 
-def _entries(directory: _Directory) -> list[os.DirEntry[str]]:
+def _entries(directory: _Directory) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
+    """Return the status and the entries of a directory. The status comes first, so that any later entry changes it."""
     try:
+        status = os.stat(directory.real_path)
         with os.scandir(directory.real_path) as entries:
-            return list(entries)
+            return status, list(entries)
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = printable(directory.path)[:200]
@@ -135,13 +248,13 @@ def _is_within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def _regular_file_size(entry: os.DirEntry[str], path: str) -> int:
+def _regular_file_status(entry: os.DirEntry[str], path: str) -> os.stat_result:
     try:
         status = entry.stat(follow_symlinks=True)
     except OSError as error:
         raise storage_error(error, f"read {printable(path)}") from error
     if stat.S_ISREG(status.st_mode):
-        return status.st_size
+        return status
     kind = next((name for is_kind, name in _SPECIAL_FILES if is_kind(status.st_mode)), "not a regular file")
     raise ModelError(f"{printable(path)} is {kind}: a model can contain only files.", "Remove it from the model.")
 

@@ -14,9 +14,12 @@ from model_gate.domain.location import Location
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, storage_error
-from model_gate.sources.directory import list_directory
+from model_gate.regular_files import open_regular
+from model_gate.sources.directory import DirectoryListing, list_directory
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import ProgressCallback, TrackingServerClient
+
+_COPY_BYTES = 1024 * 1024
 
 
 class ModelSource(Protocol):
@@ -67,6 +70,9 @@ class ModelSource(Protocol):
     def release(self, file: str) -> None:
         """Delete a fetched file after its comparison, unless it is kept."""
 
+    def require_unchanged(self) -> None:
+        """Raise a TransferError if files that were read in place or copied have changed since `list`."""
+
 
 class DirectorySource:
     """A model on this machine. Its files are compared in place, or copied first if the user keeps the downloads."""
@@ -76,6 +82,7 @@ class DirectorySource:
         self.name = name
         self._root = str(root)
         self._storage = storage
+        self._listing: DirectoryListing | None = None
 
     @property
     def is_local(self) -> bool:
@@ -104,9 +111,9 @@ class DirectorySource:
             ModelError: The directory cannot be a model, for example because a link leaves it.
             StorageError: A directory cannot be read.
         """
-        listing = list_directory(Path(self._root))
-        on_progress({"files": len(listing.files)})
-        return listing
+        self._listing = list_directory(Path(self._root))
+        on_progress({"files": len(self._listing.files)})
+        return self._listing
 
     def fetch(self, path: str, size: int) -> str:
         """Return the path of the file, or copy it to the download directory and return the path of the copy.
@@ -119,7 +126,8 @@ class DirectorySource:
         if self._storage.keeps:
             copy = str(self._storage.reserve(self.name, path))
             try:
-                shutil.copyfile(original, copy)
+                with open(original, "rb", opener=open_regular) as source, open(copy, "wb") as destination:
+                    shutil.copyfileobj(source, destination, _COPY_BYTES)
             except OSError as error:
                 raise storage_error(error, f"copy {printable(path)} from {self._root}") from error
             return _check_size(copy, path, size, self.location)
@@ -144,6 +152,15 @@ class DirectorySource:
 
     def release(self, file: str) -> None:
         """Do nothing: neither the model nor the user's copy is deleted."""
+
+    def require_unchanged(self) -> None:
+        """Verify that no file was changed, added or removed since the listing.
+
+        Raises:
+            TransferError: The model changed.
+        """
+        if self._listing is not None:
+            self._listing.require_unchanged()
 
 
 @dataclass(frozen=True)
@@ -246,6 +263,9 @@ class ServerSource:
     def release(self, file: str) -> None:
         """Delete the file, unless the user keeps the downloads."""
         self._storage.release(Path(file))
+
+    def require_unchanged(self) -> None:
+        """Do nothing: downloaded files belong to the gate."""
 
 
 def _check_size(file: str, path: str, size: int, location: Location) -> str:

@@ -102,12 +102,27 @@ def test_directory_as_compare_file_is_rejected(tmp_path: Path) -> None:
     assert "directory" in file_rejection(tmp_path).message
 
 
-def test_endless_compare_file_is_rejected(tmp_path: Path) -> None:
-    # The memory limit protects the machine if Model Gate reads the whole file.
-    limited = ("bash", "-c", 'ulimit -v 2000000; exec "$@"', "bash")
-    done = run("compare", "--config-file", "/dev/zero", cwd=tmp_path, before=limited)
+# A memory limit protects the machine if Model Gate reads a whole file.
+LIMITED = ("bash", "-c", 'ulimit -v 2000000; exec "$@"', "bash")
+
+
+def test_compare_file_above_the_size_limit_is_rejected(tmp_path: Path) -> None:
+    with (tmp_path / "large.yaml").open("wb") as file:
+        file.truncate(2**40)
+    done = run("compare", "--config-file", tmp_path / "large.yaml", cwd=tmp_path, before=LIMITED)
     error = read_report(tmp_path / "model-gate-report.json", done.returncode)["error"]
     assert (error["type"], f"{MAX_BYTES:,}" in error["message"]) == ("ConfigError", True)
+
+
+def test_endless_compare_file_is_rejected(tmp_path: Path) -> None:
+    done = run("compare", "--config-file", "/dev/zero", cwd=tmp_path, before=LIMITED)
+    error = read_report(tmp_path / "model-gate-report.json", done.returncode)["error"]
+    assert (error["type"], "Not a regular file" in error["message"]) == ("ConfigError", True)
+
+
+def test_fifo_as_compare_file_is_rejected(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    assert "Not a regular file" in file_rejection(tmp_path / "fifo").message
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# a comment only\n", "---\n"])

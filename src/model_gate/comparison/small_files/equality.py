@@ -8,15 +8,15 @@ from __future__ import annotations
 import filecmp
 import hashlib
 import os
-import stat
 import sys
 from collections.abc import Sequence
+
+from model_gate.regular_files import open_regular
 
 # Left path, right path, and the size in bytes that both files have in the listings. A named tuple would need
 # `typing`, whose import delays the start of a comparison process.
 SmallPair = tuple[str, str, int]
 
-_FLAGS = os.O_RDONLY | os.O_CLOEXEC
 # Larger files are not concatenated: reading them takes longer than calling `filecmp`.
 _CONCATENATED_BYTES = 16 * 1024
 
@@ -39,14 +39,13 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
     """
     descriptors: list[int] = []
     try:
-        descriptors.append(os.open(left, _FLAGS))
-        descriptors.append(os.open(right, _FLAGS))
+        descriptors.append(open_regular(left))
+        descriptors.append(open_regular(right))
         content = os.pread(descriptors[0], size + 1, 0)
-        # `filecmp` opens and closes only files of the same size. So descriptors of other files stay with this function.
-        if len(content) != size or not _is_regular_file(descriptors[1], size):
+        if len(content) != size:
             return None
         left_descriptor, right_descriptor, descriptors = *descriptors, []
-        if _are_equal(left_descriptor, right_descriptor):
+        if have_same_bytes(left_descriptor, right_descriptor):
             return hashlib.sha256(content).hexdigest()
     except OSError:
         pass
@@ -56,17 +55,33 @@ def digest_if_equal(left: str, right: str, size: int) -> str | None:
     return None
 
 
-def _are_equal(left: int, right: int) -> bool:
-    """Return whether two open files of the same size have the same bytes. `filecmp` closes both descriptors."""
-    # The cache of `filecmp` has an old result for a file that was overwritten with the same size and modification time.
+class _CacheKey(int):
+    """A descriptor that is equal only to itself.
+
+    `filecmp` caches results by its arguments, and adds the result after it has closed the files. Another thread can
+    already have opened other files under the same numbers, with the same sizes and times.
+    """
+
+    __slots__ = ()
+    __eq__ = object.__eq__
+    __hash__ = object.__hash__
+
+
+def have_same_bytes(left: int, right: int) -> bool:
+    """Return whether two open regular files have the same bytes, and close both descriptors.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    # `filecmp` opens and closes only files of the same size.
+    if os.fstat(left).st_size != os.fstat(right).st_size:
+        os.close(left)
+        os.close(right)
+        return False
+    # The cache of `filecmp` is never used, so it only takes memory.
     filecmp.clear_cache()
-    # `filecmp` accepts descriptors as well as paths, and descriptors are faster.
-    return filecmp.cmp(left, right, shallow=False)  # type: ignore[arg-type]  # open() and stat() accept both
-
-
-def _is_regular_file(descriptor: int, size: int) -> bool:
-    status = os.fstat(descriptor)
-    return status.st_size == size and stat.S_ISREG(status.st_mode)
+    # `filecmp` accepts descriptors as well as paths, and a descriptor stays the file that was checked.
+    return filecmp.cmp(_CacheKey(left), _CacheKey(right), shallow=False)  # type: ignore[arg-type]  # as open() does
 
 
 def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None] | None:
@@ -92,14 +107,14 @@ def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]
             if not len(left_contents[-1]) == len(right_contents[-1]) == size:
                 return None
             digests.append(hashlib.sha256(left_contents[-1]).hexdigest())
-        return digests if _are_equal(_memory_file(left_contents), _memory_file(right_contents)) else None
+        return digests if have_same_bytes(_memory_file(left_contents), _memory_file(right_contents)) else None
     except OSError:
         return None
 
 
 def _content(path: str, size: int) -> bytes:
     """Return at most `size` + 1 bytes of a file. The additional byte shows that the file is longer than listed."""
-    descriptor = os.open(path, _FLAGS)
+    descriptor = open_regular(path)
     try:
         return os.read(descriptor, size + 1)
     finally:

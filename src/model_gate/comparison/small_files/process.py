@@ -7,24 +7,35 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 
 from model_gate.comparison.small_files.equality import SmallPair
 
 PROGRAM = (sys.executable, "-I", "-X", "utf8", "-m", "model_gate.comparison.small_files")
 _DIGEST = re.compile("[0-9a-f]{64}")
 
+# Most batches take less than a second. After a timeout, the gate compares the batch itself.
+RESPONSE_SECONDS = 60.0
+# A killed process ends later if the system waits for its disk.
+_KILLED_SECONDS = 5.0
+
 Digests = list[str | None]
 
 
 class ComparisonProcess:
-    """A comparison process. After its first malformed or missing response, it is killed and no longer used.
+    """A comparison process. After its first malformed, late or missing response, it is killed and no longer used.
+
+    Args:
+        program: Command line of the process.
+        timeout: Seconds until a request or a response is late.
 
     Raises:
         OSError: The process cannot be started.
     """
 
-    def __init__(self, program: Sequence[str]) -> None:
+    def __init__(self, program: Sequence[str], timeout: float = RESPONSE_SECONDS) -> None:
+        self._timeout = timeout
         self._process = subprocess.Popen(  # no user text among the arguments
             program,
             # An empty environment passes no credential to the process.
@@ -42,7 +53,7 @@ class ComparisonProcess:
         stdin = self._process.stdin
         if stdin is None or self._is_closed:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), self._killed_after_timeout():
             stdin.write(json.dumps([number, pairs]).encode() + b"\n")
             stdin.flush()
 
@@ -54,7 +65,9 @@ class ComparisonProcess:
         stdout = self._process.stdout
         if stdout is None or self._is_closed:
             return None
-        digests = _parse_response(stdout.readline(), number, count)
+        with self._killed_after_timeout():
+            line = stdout.readline()
+        digests = _parse_response(line, number, count)
         if digests is None:
             self.close()
         return digests
@@ -63,11 +76,23 @@ class ComparisonProcess:
         """Kill the process and close its pipes."""
         self._is_closed = True
         self._process.kill()
-        self._process.wait()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_KILLED_SECONDS)
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:
                     pipe.close()
+
+    @contextlib.contextmanager
+    def _killed_after_timeout(self) -> Iterator[None]:
+        """Kill the process if the block does not end in time. The end of the process ends a read or a write."""
+        timer = threading.Timer(self._timeout, self._process.kill)
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
 
 def _parse_response(line: bytes, number: int, count: int) -> Digests | None:

@@ -59,6 +59,11 @@ def swap(path: Path, replacement: bytes) -> None:
     path.with_name("original").rename(path)
 
 
+def replace_with_directory(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
 def replace_with_fifo(file: Path) -> None:
     file.unlink()
     os.mkfifo(file)
@@ -76,7 +81,7 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "file replaced by a copy": lambda model: replace_with_copy(model / "data/part-0"),
     "file replaced and put back": lambda model: swap(model / "data/part-0", b"text some"),
     "file replaced by a FIFO": lambda model: replace_with_fifo(model / "data/part-0"),
-    "file replaced by a directory": lambda model: ((model / "MLmodel").unlink(), (model / "MLmodel").mkdir()),
+    "file replaced by a directory": lambda model: replace_with_directory(model / "MLmodel"),
     "directory replaced by a copy": lambda model: replace_with_copy(model / "data/deep"),
     "link leads to another file": lambda model: retarget(model / "link", "data/deep/part-1"),
     "link leads to another directory": lambda model: retarget(model / "linked", "data/deep"),
@@ -154,15 +159,15 @@ def test_model_that_changes_before_it_is_read_is_an_error(
 def test_different_model_that_changes_is_an_error(models: Path) -> None:
     (models / "left" / "MLmodel").write_text("run_id: 2\n")
     with pytest.raises(TransferError, match="changed while it was compared"):
-        compare(models, ChangeAtEnd(lambda: (models / "right" / "evil.py").touch()))
+        compare(models, ChangeAtEnd((models / "right" / "evil.py").touch))
 
 
 def test_unchanged_models_are_equal(models: Path) -> None:
-    assert compare(models, ChangeAtEnd(lambda: (models / "beside").touch())).equals
+    assert compare(models, ChangeAtEnd((models / "beside").touch)).equals
 
 
 def test_model_at_one_location_is_not_read_and_may_change(models: Path) -> None:
-    progress = ChangeAtBegin(lambda: (models / "left" / "evil.py").touch())
+    progress = ChangeAtBegin((models / "left" / "evil.py").touch)
     comparison = compare(models, progress, right="left")
     assert (comparison.equals, comparison.same_location) == (True, True)
 

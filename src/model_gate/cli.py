@@ -284,7 +284,7 @@ app.command()(diff)
 app.command()(action)
 app.command()(demo)
 
-# The historical names of check and compare are separate programs.
+# The earlier names of check and compare are separate programs.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
 check_model_version.command()(check)
 compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")

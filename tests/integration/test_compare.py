@@ -123,7 +123,7 @@ def test_native_model_that_is_a_directory_is_compared(tmp_path: Path, servers: S
     assert [each["path"] for each in comparison["rest_of_model"]["differences"]] == ["code/trees.py"]
 
 
-def test_options_of_the_historical_command_select_the_models_to_compare(tmp_path: Path, servers: Servers) -> None:
+def test_options_of_the_earlier_compare_command_select_the_models(tmp_path: Path, servers: Servers) -> None:
     # The source of this version was deleted, so its run model is missing.
     versions = version(servers.staging, "Orphan", "1"), version(servers.production, "Wine Imported", "1")
     program = "compare-model-versions"

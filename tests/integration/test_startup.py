@@ -135,7 +135,9 @@ def test_help_text_lists_options_and_shows_an_example(command: str, tmp_path: Pa
         ),
     ],
 )
-def test_historical_commands_accept_historical_options(program: str, options: list[str], tmp_path: Path) -> None:
+def test_commands_with_earlier_names_accept_their_earlier_options(
+    program: str, options: list[str], tmp_path: Path
+) -> None:
     completed = run("--help", program=program, cwd=tmp_path, environment={"COLUMNS": "200"})
     assert completed.returncode == 0
     assert all(option in completed.stdout for option in options)

@@ -65,7 +65,10 @@ class Redactor:
         return self._path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
 
     def _path(self, text: str) -> str:
-        """Return a path or URI with its secrets replaced. Short secrets are not replaced."""
+        """Return a path or URI with its secrets replaced, except secrets of a few characters.
+
+        A path can contain the same few characters by chance.
+        """
         # User-info comes first: it is replaced whole, even if a part of it is a known secret.
         text = _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
         return text if self._long is None else self._long.sub(MASK, text)

@@ -134,10 +134,10 @@ class _JobRunner:
         return compared
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
-        """Run small local jobs in order.
+        """Compare small local files, and return the results in the order of the jobs.
 
-        The comparer finds equal pairs many at a time, which saves time because most pairs are equal. Other pairs are
-        compared one at a time.
+        Most pairs are equal. Reading many pairs at once finds the equal pairs quickly. Then each other pair is compared
+        alone.
         """
         compared: list[_ComparedPair] = []
         small_pairs = [_small_pair(job) for job in jobs]

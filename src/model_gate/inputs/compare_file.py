@@ -24,7 +24,7 @@ from model_gate.formats.json_schema import first_violation, load_schema
 from model_gate.regular_files import open_regular
 
 _SCHEMA = "config.schema.json"
-# Historical names of keys, each with its current name.
+# Earlier names of keys, each with its current name.
 _SYNONYMS = {
     "tracking_server_01": VersionRole.TRACKING_SERVER_1.value,
     "tracking_server_02": VersionRole.TRACKING_SERVER_2.value,
@@ -126,7 +126,7 @@ def _duplicate_remedy(key: str) -> str:
 
 
 def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
-    """Return the error for a file that names one server twice, under its current and its historical name."""
+    """Return the error for a file that names one server twice, under its current and its earlier name."""
     keys: dict[str, yaml.Node] = {}
     for key, _ in node.value:
         canonical = _SYNONYMS.get(key.value, str(key.value))

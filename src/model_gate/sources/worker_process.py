@@ -1,8 +1,9 @@
-"""Starts the worker process, which serves one tracking server, or two after a fork.
+"""Starts the worker process of each tracking server.
 
-Importing MLflow takes one or two seconds, so the process starts before the gate knows the tracking servers. A process
-that has imported MLflow forks in a few milliseconds, so that two workers need only one import. The process holds no
-credential before the fork. After the fork, each worker receives its own environment through its own pipe.
+Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. For a
+second server, the first process forks, which takes a few milliseconds: two workers need only one import. The first
+process holds no credential before the fork. After the fork, each worker receives its own environment through its own
+pipe.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def test_missing_optional_keys_of_the_compare_file_are_none() -> None:
     assert config.tracking_server_1.native_model == ""
 
 
-def test_historical_key_names_of_the_servers_are_accepted() -> None:
+def test_earlier_key_names_of_the_servers_are_accepted() -> None:
     assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c", {}) == parse_config(GOOD, "c", {})
 
 
@@ -175,14 +175,14 @@ def test_duplicate_key_in_a_single_line_is_rejected() -> None:
     assert "given twice" in rejection(GOOD.replace("model: Wine", "model: Wine, model: Beer", 1)).message
 
 
-def test_historical_example_with_a_duplicate_server_is_rejected() -> None:
+def test_earlier_key_that_is_given_twice_is_rejected() -> None:
     error = rejection(f"tracking_server_01: {SERVER}\n\ntracking_server_01: {SERVER}\n")
     assert "line 3: the key 'tracking_server_01' is given twice, first on line 1" in error.message
     assert "tracking_server_1 and tracking_server_2" in error.remedy
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
-def test_current_and_historical_key_for_the_same_server_are_rejected(number: str) -> None:
+def test_current_and_earlier_key_for_the_same_server_are_rejected(number: str) -> None:
     error = rejection(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
     assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message

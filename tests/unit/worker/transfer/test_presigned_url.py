@@ -206,7 +206,7 @@ def test_unresponsive_store_gets_no_request_for_the_whole_file(server: FaultySer
     assert set(range_headers(server.requests)) == {FIRST}
 
 
-def test_missing_file_error_in_a_range_request_ends_the_waits_of_parallel_range_requests(
+def test_missing_file_error_ends_parallel_range_requests_that_wait_for_a_retry(
     server: FaultyServer, download: Download
 ) -> None:
     statuses = {MIDDLE: 503, LAST: 404}

@@ -70,11 +70,6 @@ def replace_with_fifo(file: Path) -> None:
     os.mkfifo(file)
 
 
-def replace_with_directory(file: Path) -> None:
-    file.unlink()
-    file.mkdir()
-
-
 CHANGES: dict[str, Callable[[Path], object]] = {
     "file added": lambda model: (model / "evil.py").write_bytes(b""),
     "file added in a directory": lambda model: (model / "data/deep/evil.py").write_bytes(b"1"),

@@ -149,6 +149,7 @@ def test_commands_with_earlier_names_accept_their_earlier_options(
 EARLY_START = """
 import sys
 from model_gate import __main__
+from model_gate.sources import worker_process
 
 class Process:
     def __init__(self, environment):
@@ -159,7 +160,7 @@ class Process:
         print("closed")
     __exit__ = close
 
-__main__.WorkerProcess = Process
+worker_process.WorkerProcess = Process
 del sys.argv[0]
 getattr(__main__, sys.argv[0])()
 """

@@ -17,6 +17,7 @@ from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
 from model_gate.inputs.options import (
+    DEFAULT_REPORT,
     CommonOptions,
     CompareOptions,
     DiffOptions,
@@ -29,7 +30,6 @@ from model_gate.runner import Command, run_command, run_without_report
 from model_gate.sources.directory import local_path
 from model_gate.sources.worker_process import WorkerProcess
 
-DEFAULT_REPORT = Path("model-gate-report.json")
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 
 app = typer.Typer(

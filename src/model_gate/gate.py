@@ -32,7 +32,6 @@ from model_gate.sources.worker_process import WorkerProcess
 
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
-_MODEL_NAMES = {ModelRole.RUN_MODEL: "run model", ModelRole.REG_MODEL: "registry model"}
 _NO_CONTEXT = AccessContext()
 
 _DANGLING = (
@@ -233,7 +232,7 @@ class _Selection:
         """
         client, version = resolved.client, resolved.version
         location = _location_of(version, role)
-        model = f"The {_MODEL_NAMES[role]} of {version.name!r} version {version.version} on {client.host.address}"
+        model = f"The {role.noun} of {version.name!r} version {version.version} on {client.host.address}"
         if not location.uri:
             raise ModelError(
                 f"{model} should be at {location.source or 'an unknown place'}, but is not: {location.reason}",

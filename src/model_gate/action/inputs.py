@@ -18,14 +18,13 @@ from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
 from model_gate.inputs.options import (
+    DEFAULT_REPORT,
     CommonOptions,
     CompareOptions,
     VersionOptions,
     check_request,
     compare_config_request,
 )
-
-DEFAULT_REPORT = "model-gate-report.json"
 
 _PREFIX = "INPUT_"
 # The runner consumes `with: entrypoint` and `with: args`, but passes them to the container too.
@@ -118,9 +117,9 @@ class Inputs:
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
         try:
-            return self._workspace_path("report-file") or Path(DEFAULT_REPORT)
+            return self._workspace_path("report-file") or DEFAULT_REPORT
         except InputError:
-            return Path(DEFAULT_REPORT)
+            return DEFAULT_REPORT
 
     @property
     def config_file(self) -> Path | None:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import NOTHING, Ignore
@@ -73,10 +73,6 @@ class GateRequest(ABC):
     def secrets(self) -> tuple[str, ...]:
         """Texts of the request that must not be printed or written."""
         return tuple(secret for host in self.hosts for secret in host.secrets)
-
-    def with_fail_fast(self, fail_fast: bool) -> Self:
-        """Return a copy of the request in which the option `fail_fast` has this value."""
-        return replace(self, options=replace(self.options, fail_fast=fail_fast))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import difflib
 from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation
+from model_gate.domain.wording import plural
 from model_gate.explanation.content import ContentPair, read_text
 from model_gate.explanation.trees import shorten
 
@@ -42,9 +43,7 @@ def explain(pair: ContentPair) -> Explanation | None:
         )
     added, removed = (sum(line.startswith(sign) for line in diff) for sign in "+-")
     summary = ", ".join(
-        f"{count:,} line{'' if count == 1 else 's'} {word}"
-        for count, word in ((added, "added"), (removed, "removed"))
-        if count
+        f"{plural(count, 'line')} {word}" for count, word in ((added, "added"), (removed, "removed")) if count
     )
     return Explanation(KIND, summary, lines=diff[:MAX_LINES], is_cut=len(diff) > MAX_LINES)
 

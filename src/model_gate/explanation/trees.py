@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from model_gate.domain.difference import FieldChange
+from model_gate.domain.wording import plural
 
 MAX_FIELDS = 40
 _MAX_VALUE = 200
@@ -103,7 +104,7 @@ def format_tree(tree: Tree) -> str | None:
     if isinstance(tree, Leaf):
         return shorten(tree.text, _MAX_VALUE)
     brackets, noun = ("{}", "key") if isinstance(tree, dict) else ("[]", "item")
-    return f"{brackets[0]}{len(tree):,} {noun}{'' if len(tree) == 1 else 's'}{brackets[1]}"
+    return f"{brackets[0]}{plural(len(tree), noun)}{brackets[1]}"
 
 
 def shorten(text: str, limit: int = _MAX_VALUE) -> str:
@@ -123,7 +124,7 @@ def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> st
     if any(len(phrase) > 80 for phrase in phrases):
         phrases = [f"{shorten(field.field, 60)} changed" for field in fields[:2]]
     rest = count - len(phrases)
-    more = f" and {rest:,} more {noun}{'' if rest == 1 else 's'}" if rest else ""
+    more = f" and {plural(rest, f'more {noun}')}" if rest else ""
     return ", ".join(phrases) + more
 
 

@@ -16,6 +16,8 @@ from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
 
+DEFAULT_REPORT = Path("model-gate-report.json")
+
 
 @dataclass(frozen=True)
 class VersionOptions:

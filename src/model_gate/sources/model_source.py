@@ -12,12 +12,13 @@ from typing import Protocol
 
 from model_gate.domain.location import Location
 from model_gate.domain.model import FileRequest, Listing
+from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, storage_error
 from model_gate.regular_files import open_regular
 from model_gate.sources.directory import DirectoryListing, list_directory
 from model_gate.sources.storage import Storage
-from model_gate.sources.tracking_server import ProgressCallback, TrackingServerClient
+from model_gate.sources.tracking_server import TrackingServerClient
 
 _COPY_BYTES = 1024 * 1024
 

@@ -19,6 +19,7 @@ from typing import Any
 from model_gate.access.environments import base_environment, environment_for
 from model_gate.domain.host import Host
 from model_gate.domain.model import FileRequest, Listing
+from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, UnreachableError, error_from_name
@@ -30,8 +31,6 @@ SILENCE_SECONDS = 45.0
 _MIN_BYTES_PER_SECOND = 100_000
 _WATCH_SECONDS = 0.5
 _STDERR_LINES = 200
-
-ProgressCallback = Callable[[dict[str, Any]], None]
 
 
 def _ignore_progress(_: dict[str, Any]) -> None:

@@ -24,10 +24,10 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from model_gate.domain.host import LOOPBACK
 from model_gate.domain.location import is_local_uri
 from model_gate.domain.model import MAX_FILES, FileRequest
+from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import is_not_found
-from model_gate.worker.progress import ProgressCallback
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles

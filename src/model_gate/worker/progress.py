@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from typing import Any
 
-# Called with `{"files": N}`, where N is the total so far, or with `{"bytes": N}`, where N counts from the last message.
-ProgressCallback = Callable[[dict[str, Any]], None]
+from model_gate.domain.progress import ProgressCallback
 
 # A message is sent for every 4 MiB, because a message for each received piece would take too long.
 _REPORT_BYTES = 4 * 1024 * 1024

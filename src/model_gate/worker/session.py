@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from model_gate.domain.model import FileRequest
+from model_gate.domain.progress import ProgressCallback
 from model_gate.worker.artifacts import ArtifactReader
-from model_gate.worker.progress import ProgressCallback
 from model_gate.worker.registry import RegistryClient
 
 

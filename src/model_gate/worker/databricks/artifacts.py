@@ -28,10 +28,10 @@ from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifa
 from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalogModelsArtifactRepository
 
 from model_gate.domain.host import RegistryKind
+from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import NotFoundError
 from model_gate.worker.artifacts import ArtifactReader, ModelFiles, require_readable
 from model_gate.worker.databricks.rest import get, get_json, require_success
-from model_gate.worker.progress import ProgressCallback
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 

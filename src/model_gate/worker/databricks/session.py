@@ -10,12 +10,12 @@ from typing import Any
 import mlflow
 
 from model_gate.domain.host import RegistryKind
+from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import ModelGateError
 from model_gate.worker.databricks.artifacts import DatabricksArtifactReader
 from model_gate.worker.databricks.failures import to_model_gate_error
 from model_gate.worker.databricks.login import WorkspaceConnection
 from model_gate.worker.databricks.registry import DatabricksRegistryClient
-from model_gate.worker.progress import ProgressCallback
 from model_gate.worker.session import Session
 
 _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATALOG: "databricks-uc"}

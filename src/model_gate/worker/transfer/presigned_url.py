@@ -21,8 +21,9 @@ from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
+from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import AccessError, NotFoundError, TransferError, UnreachableError
-from model_gate.worker.progress import ProgressCallback, TransferProgress
+from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import split_into_ranges
 from model_gate.worker.transfer.concurrency import (
     MAX_CONCURRENCY,

@@ -24,9 +24,10 @@ from requests import Response
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
+from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
-from model_gate.worker.progress import ProgressCallback, TransferProgress
+from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError

@@ -114,11 +114,11 @@ def silent_server() -> Iterator[int]:
             connection.close()
 
 
-def await_text(container: str, command: list[str]) -> str:
+def await_text(container: str, command: list[str], user: str = "0") -> str:
     """Repeat a command in the container until it prints something; return its output."""
     deadline = time.monotonic() + 60
     while True:
-        completed = docker("exec", container, *command, check=False)
+        completed = docker("exec", "--user", user, container, *command, check=False)
         if completed.returncode == 0 and completed.stdout.strip():
             return completed.stdout
         assert time.monotonic() < deadline, (completed, docker("logs", container, check=False))
@@ -236,8 +236,9 @@ def test_stopped_step_reports_an_error_and_removes_its_private_files(step: Step)
         container = started.stdout.strip()
         try:
             # The profiles are in a file in memory that has no name, which ends with the process.
-            await_text(container, ["sh", "-c", "ls -l /proc/[0-9]*/fd | grep memfd:model-gate"])
-            files = docker("exec", container, "grep", "-rl", TOKEN, "/dev/shm", "/tmp", "/work", check=False).stdout  # noqa: S108  # in the container
+            await_text(container, ["sh", "-c", "ls -l /proc/[0-9]*/fd | grep memfd:model-gate"], user=str(RUNNER_USER))
+            directories = ("/dev/shm", "/tmp", "/work", "/github")  # noqa: S108  # in the container
+            files = docker("exec", container, "grep", "-rl", TOKEN, *directories, check=False).stdout
             assert files == ""
             # The gate first writes the outputs of an error, because the step may be killed before it can report one.
             assert step.outputs["status"] == "error"

@@ -106,6 +106,33 @@ FailFastOption = Annotated[
     bool,
     typer.Option("--fail-fast", help="Stop at the first file that fails the requirement. The others are not compared."),
 ]
+FailOnSameLocationOption = Annotated[
+    bool,
+    typer.Option(
+        "--fail-on-same-location", help="End with an error if both models are one location, so nothing is compared."
+    ),
+]
+AllowLocalArtifactsOption = Annotated[
+    bool,
+    typer.Option("--allow-local-artifacts", help="Read models at local paths that an HTTP tracking server names."),
+]
+DeclaredHostsOnlyOption = Annotated[
+    bool,
+    typer.Option(
+        "--declared-hosts-only",
+        help="End with an error if a file names a server that neither an option nor the environment declares.",
+    ),
+]
+AllowHostsOption = Annotated[
+    str,
+    typer.Option(
+        help="Servers that a file may name besides the declared ones, separated by commas; * stands for one label.",
+        show_default=False,
+    ),
+]
+TimeoutOption = Annotated[
+    float | None, typer.Option(help="End with an error after this many seconds.", min=1, show_default="no limit")
+]
 VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the details of an error.")]
 
 
@@ -117,11 +144,25 @@ class _Shared:
     report_file: Path
     require: Require | None
     fail_fast: bool
+    fail_on_same_location: bool
+    allow_local_artifacts: bool
+    declared_hosts_only: bool
+    allow_hosts: str
+    timeout: float | None
     verbose: bool
 
     @property
     def common(self) -> CommonOptions:
-        return CommonOptions(self.require, self.download_dir, self.fail_fast)
+        return CommonOptions(
+            self.require,
+            self.download_dir,
+            self.fail_fast,
+            self.fail_on_same_location,
+            self.allow_local_artifacts,
+            self.declared_hosts_only,
+            self.allow_hosts,
+            self.timeout,
+        )
 
 
 def _run(
@@ -139,6 +180,11 @@ def _run(
         "report_file": shared.report_file,
         "require": shared.require,
         "fail_fast": shared.fail_fast,
+        "fail_on_same_location": shared.fail_on_same_location,
+        "allow_local_artifacts": shared.allow_local_artifacts,
+        "declared_hosts_only": shared.declared_hosts_only,
+        "allow_hosts": shared.allow_hosts or None,
+        "timeout": shared.timeout,
     }
     command = Command(name, reported, request, shared.report_file, inputs, shared.verbose)
     raise typer.Exit(run_command(command, process=process))
@@ -170,13 +216,29 @@ def check(
     report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    declared_hosts_only: DeclaredHostsOnlyOption = False,
+    allow_hosts: AllowHostsOption = "",
+    timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?
 
     Example: `model-gate check --host https://mlflow.example.com --model Sklearn_Wine --version-or-stage production`
     """
-    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    shared = _Shared(
+        download_dir,
+        report_file,
+        require,
+        fail_fast,
+        fail_on_same_location,
+        allow_local_artifacts,
+        declared_hosts_only,
+        allow_hosts,
+        timeout,
+        verbose,
+    )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
     options = {
         "model": model,
@@ -203,13 +265,29 @@ def compare(
     report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    declared_hosts_only: DeclaredHostsOnlyOption = False,
+    allow_hosts: AllowHostsOption = "",
+    timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise.
 
     Example: `model-gate compare --config-file promotion.yaml --report-file report.json`
     """
-    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    shared = _Shared(
+        download_dir,
+        report_file,
+        require,
+        fail_fast,
+        fail_on_same_location,
+        allow_local_artifacts,
+        declared_hosts_only,
+        allow_hosts,
+        timeout,
+        verbose,
+    )
     models = CompareOptions(compare_run_models, compare_reg_models)
     options = {
         "config_file": config_file,
@@ -235,13 +313,29 @@ def diff(
     report_file: ReportFileOption = DEFAULT_REPORT,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    declared_hosts_only: DeclaredHostsOnlyOption = False,
+    allow_hosts: AllowHostsOption = "",
+    timeout: TimeoutOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare any two models: local directories or artifact URIs.
 
     Example: `model-gate diff ./model models:/Sklearn_Wine/7`
     """
-    shared = _Shared(download_dir, report_file, require, fail_fast, verbose)
+    shared = _Shared(
+        download_dir,
+        report_file,
+        require,
+        fail_fast,
+        fail_on_same_location,
+        allow_local_artifacts,
+        declared_hosts_only,
+        allow_hosts,
+        timeout,
+        verbose,
+    )
     models = DiffOptions(left, right, left_host, right_host)
     options = {"left": left, "right": right, "left_host": left_host or None, "right_host": right_host or None}
     _run(

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -62,13 +64,18 @@ INPUTS = (
     Input("require"),
     Input("fail-on-difference"),
     Input("fail-fast"),
+    Input("fail-on-same-location"),
+    Input("allow-local-artifacts"),
+    Input("allow-hosts"),
+    Input("timeout"),
+    Input("credentials"),
     Input("databricks-profiles"),
     Input("download-dir"),
     Input("report-file"),
     Input("verbose"),
 )
 # Inputs that the report does not list as options: one is a secret, and the report has the others elsewhere.
-_NOT_REPORTED = frozenset({"command", "config", "databricks-profiles", "fail-on-difference", "verbose"})
+_NOT_REPORTED = frozenset({"command", "config", "credentials", "databricks-profiles", "fail-on-difference", "verbose"})
 _NOT_FOR_COMPARE = "In a compare, set this for each tracking server in the compare file."
 _Choice = TypeVar("_Choice", bound=StrEnum)
 _NOT_FOR_CHECK = "Leave it out, or set command: compare."
@@ -140,13 +147,12 @@ class Inputs:
         """
         self._reject_unknown()
         self._reject_contradictory()
-        for name in ("verbose", "fail-on-difference"):
+        for name in ("verbose", "fail-on-difference", "fail-fast", "fail-on-same-location", "allow-local-artifacts"):
             self._boolean(name)
-        fail_fast = self._boolean("fail-fast") or False
         for name in ("report-file", "download-dir"):
             self._workspace_path(name)
         try:
-            return self._check(fail_fast) if self.command == "check" else self._compare(fail_fast)
+            return self._check() if self.command == "check" else self._compare()
         except ModelGateError as error:
             message, remedy = with_input_names(error.message), with_input_names(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error
@@ -170,7 +176,7 @@ class Inputs:
         if self["config"] and self["config-file"]:
             raise InputError("The inputs 'config' and 'config-file' are both set.", "Leave one of them out.")
 
-    def _check(self, fail_fast: bool) -> Request:
+    def _check(self) -> Request:
         self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
@@ -187,9 +193,9 @@ class Inputs:
             self._choice("registry", RegistryKind),
             self["native-model"],
         )
-        return check_request(version, self._common(fail_fast), self._environment)
+        return check_request(version, self._common(), self._environment)
 
-    def _compare(self, fail_fast: bool) -> Request:
+    def _compare(self) -> Request:
         config_file = self._workspace_path("config-file")
         if self["config"]:
             config = parse_config(self["config"], "The input 'config'", self._environment)
@@ -201,10 +207,19 @@ class Inputs:
                 "Name a YAML file of the repository in config-file, or write the same YAML into config.",
             )
         models = CompareOptions(self._boolean("compare-run-models"), self._boolean("compare-reg-models"))
-        return compare_config_request(config, models, self._common(fail_fast))
+        return compare_config_request(config, models, self._common())
 
-    def _common(self, fail_fast: bool) -> CommonOptions:
-        return CommonOptions(self._choice("require", Require), self._workspace_path("download-dir"), fail_fast)
+    def _common(self) -> CommonOptions:
+        return CommonOptions(
+            self._choice("require", Require),
+            self._workspace_path("download-dir"),
+            self._boolean("fail-fast") or False,
+            self._boolean("fail-on-same-location") or False,
+            self._boolean("allow-local-artifacts") or False,
+            declared_hosts_only=True,
+            allow_hosts=self["allow-hosts"],
+            timeout=self._seconds("timeout"),
+        )
 
     def _require(self, name: str, remedy: str) -> None:
         if not self[name]:
@@ -227,6 +242,19 @@ class Inputs:
         if value and value not in _TRUE | _FALSE:
             raise InputError(f"The input {name!r} is {value!r}, which is not a boolean.", "Set it to true or false.")
         return value in _TRUE if value else None
+
+    def _seconds(self, name: str) -> float | None:
+        """Return the number of seconds in an input, None if it is unset."""
+        if not self[name]:
+            return None
+        with suppress(ValueError):
+            seconds = float(self[name])
+            if seconds >= 1 and math.isfinite(seconds):
+                return seconds
+        raise InputError(
+            f"The input {name!r} is {self[name]!r}, which is not a number of seconds.",
+            "Set it to 1 or more, as in 600.",
+        )
 
     def _workspace_path(self, name: str) -> Path | None:
         """Return the path in an input, None if it is unset.

@@ -40,12 +40,18 @@ class GateOptions:
         download_dir: Directory that keeps the downloads; None for a temporary directory, which is removed.
         ignore: Globs for paths that do not affect the verdict.
         fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
+        fail_on_same_location: Whether two models at one and the same location are an error.
+        allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
+        timeout: Seconds after which the whole gate is an error; None for no limit.
     """
 
     require: Require = Require.IDENTICAL
     download_dir: Path | None = None
     ignore: Ignore = NOTHING
     fail_fast: bool = False
+    fail_on_same_location: bool = False
+    allow_local_artifacts: bool = False
+    timeout: float | None = None
 
 
 @dataclass(frozen=True)

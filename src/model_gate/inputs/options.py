@@ -50,11 +50,27 @@ class DiffOptions:
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """The options that `check`, `compare` and `diff` share. `require` and `download_dir` are None if not given."""
+    """The options that `check`, `compare` and `diff` share.
+
+    Attributes:
+        require: The requirement, None if not given.
+        download_dir: The directory for downloads, None if not given.
+        fail_fast: See `GateOptions`.
+        fail_on_same_location: See `GateOptions`.
+        allow_local_artifacts: See `GateOptions`.
+        declared_hosts_only: Whether a tracking server that only a file names is an error.
+        allow_hosts: Servers that a file may name besides the declared ones, separated by commas, blanks or lines.
+        timeout: See `GateOptions`.
+    """
 
     require: Require | None = None
     download_dir: Path | None = None
     fail_fast: bool = False
+    fail_on_same_location: bool = False
+    allow_local_artifacts: bool = False
+    declared_hosts_only: bool = False
+    allow_hosts: str = ""
+    timeout: float | None = None
 
 
 def check_request(version: VersionOptions, common: CommonOptions, environment: Mapping[str, str]) -> CheckRequest:
@@ -129,6 +145,9 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         options.download_dir,
         ignore=ignore,
         fail_fast=options.fail_fast,
+        fail_on_same_location=options.fail_on_same_location,
+        allow_local_artifacts=options.allow_local_artifacts,
+        timeout=options.timeout,
     )
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.access.declared import Declarations
 from model_gate.access.environments import environment_for, secrets_of
 from model_gate.access.hosts import find_host, parse_host, secrets_in
 from model_gate.domain.host import Host, HostKind
@@ -49,8 +50,9 @@ UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"
 
 def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
     """Return the environment of the host's worker. The gate's environment is RUNNER with the variables in `more`."""
-    parsed = parse_host(host) if isinstance(host, str) else host
-    return environment_for(parsed, RUNNER | more, home)
+    variables = RUNNER | more
+    found = Declarations(variables).find(host) if isinstance(host, str) else host
+    return environment_for(found, variables, home)
 
 
 @pytest.mark.parametrize(

@@ -239,7 +239,8 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
             server = prefix.removesuffix("_").lower()
             yield name, replaced if server == host.server else f"it belongs to the server {server}"
         elif name in HTTP_VARIABLES:
-            yield name, replaced if name in dict(host.variables) else _unprefixed_reason(environment)
+            is_own = not host.server and name in dict(host.variables)
+            yield name, replaced if is_own else _unprefixed_reason(environment)
         elif store_family(name):
             family = store_family(name)
             is_own = host.is_declared and family in own_families

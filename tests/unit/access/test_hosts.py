@@ -237,14 +237,6 @@ def test_login_in_the_default_server_url_applies_to_the_same_url_without_login(t
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
 
 
-def test_worker_gets_credentials_of_object_stores(tmp_path: Path) -> None:
-    store = {"AWS_ACCESS_KEY_ID": "a", "AZURE_STORAGE_CONNECTION_STRING": "b", "GOOGLE_APPLICATION_CREDENTIALS": "/c"}
-    variables = environment("http://example.com", tmp_path, **store)
-    assert store.items() <= variables.items()
-    assert variables["AWS_SHARED_CREDENTIALS_FILE"] == "/home/runner/.aws/credentials"
-    assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
-
-
 def test_request_timeout_set_by_the_user_overrides_the_default(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path)
     assert (variables["MLFLOW_HTTP_REQUEST_MAX_RETRIES"], variables["MLFLOW_HTTP_REQUEST_TIMEOUT"]) == ("2", "10")

@@ -79,9 +79,7 @@ def test_variable_that_cannot_be_passed_is_an_error(names: str, problem: str) ->
     assert problem in rejection(**PROD, PROD_MODEL_GATE_PASS=names, LD_PRELOAD="x", PYTHONPATH="x").message
 
 
-@pytest.mark.parametrize(
-    "prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC"]
-)
+@pytest.mark.parametrize("prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC"])
 def test_name_whose_variables_have_another_meaning_is_an_error(prefix: str) -> None:
     error = rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": f"https://u:{SECRET}@example.com"})
     assert error.message.startswith(f"{prefix}_MLFLOW_TRACKING_URI cannot declare a server")

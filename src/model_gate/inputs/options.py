@@ -134,24 +134,26 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
 
 
 def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
-    """Return a notice for each server in a compare file that is neither declared nor allowed.
+    """Return a notice for each remote server in a compare file that is neither declared nor allowed.
 
     Raises:
         InputError: There is such a server, and only declared servers may be named.
     """
     allowed = AllowedHosts(common.allow_hosts)
     hosts = [host for host in hosts if not host.is_declared and not allowed.allows(host)]
-    addresses = list(dict.fromkeys(host.address for host in hosts))
-    if addresses and common.declared_hosts_only:
+    if hosts and common.declared_hosts_only:
+        address = hosts[0].address
         raise InputError(
-            f"The compare file names the tracking server {addresses[0]}, which is not declared.",
-            "Declare it with its credentials, as in PROD_MLFLOW_TRACKING_URI, or allow it without credentials:"
-            f" --allow-hosts {addresses[0]}",
+            f"The compare file names the tracking server {address}, which is not declared.",
+            f"Declare it with its credentials, as in PROD_{TRACKING_URI}, or allow it without credentials:"
+            f" --allow-hosts {address}",
         )
+    # A database or a directory on this machine gets no credentials anyway.
+    remote = dict.fromkeys(host.address for host in hosts if host.local_path is None)
     return tuple(
         f"The compare file names {address}, which is not declared, so no credentials are sent to it."
         f" Declare it (PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
-        for address in addresses
+        for address in remote
     )
 
 

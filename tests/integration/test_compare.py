@@ -30,7 +30,7 @@ def test_report_on_an_exported_and_imported_model_has_verdict_equal_and_both_ver
     result = run(tmp_path, "compare", "--config-file", "promotion.yaml", "--download-dir", "kept")
     assert (result.exit_code, result.status) == (0, "equal"), result
     assert "EQUAL" in result.stdout
-    assert result.stderr == ""
+    assert result.errors == ""
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": True}
     comparison = result.report["run_model_comparison"]
     for number, server in ((1, servers.staging), (2, servers.production)):

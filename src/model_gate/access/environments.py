@@ -7,17 +7,34 @@ the user-info of a URL.
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import Mapping
+import re
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from model_gate.access.databricks import login_environment, login_secrets
-from model_gate.access.hosts import find_host, parse_host
+from model_gate.access.declared import Ownership, declared_prefix, declared_secrets
+from model_gate.access.endpoints import origin, store_endpoints
 from model_gate.domain.host import Host, HostKind
-from model_gate.errors import InputError
+from model_gate.domain.host import login_secrets as basic_secrets
+from model_gate.domain.variables import (
+    HTTP_VARIABLES,
+    LOGIN_VARIABLES,
+    REGISTRY_URI,
+    STORE_ENDPOINTS,
+    TRACKING_URI,
+    is_credential,
+    is_secret,
+    store_family,
+)
+from model_gate.errors import StorageError, storage_error
 
-_TRACKING_URI = "MLFLOW_TRACKING_URI"
+NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+SENT_VARIABLE = "MODEL_GATE_SENT"
 
 # Variables that every worker gets: search path, locale, certificates, proxies, and MLflow's request settings.
 _ENVIRONMENT = frozenset(
@@ -43,35 +60,7 @@ _ENVIRONMENT = frozenset(
         "MLFLOW_HTTP_REQUEST_TIMEOUT",
         "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
         "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR",
-        "MLFLOW_WORKSPACE",
-        "MLFLOW_S3_ENDPOINT_URL",
-        "MLFLOW_S3_IGNORE_TLS",
     }
-)
-
-# Prefixes of the object stores' credentials. Every worker gets them, because they do not belong to a tracking server.
-_STORE_PREFIXES = ("AWS_", "AZURE_STORAGE_", "AZURE_CLIENT_", "AZURE_TENANT_", "GOOGLE_", "BOTO_")
-
-# Credentials for the server in MLFLOW_TRACKING_URI only.
-_TRACKING_CREDENTIALS = (
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_AUTH",
-    "MLFLOW_TRACKING_AWS_SIGV4",
-    "MLFLOW_TRACKING_INSECURE_TLS",
-    "MLFLOW_TRACKING_SERVER_CERT_PATH",
-    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
-)
-
-_SECRET_VARIABLES = (
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-    "AWS_SECRET_ACCESS_KEY",
-    "AWS_SESSION_TOKEN",
-    "AZURE_CLIENT_SECRET",
-    "AZURE_STORAGE_ACCESS_KEY",
-    "AZURE_STORAGE_CONNECTION_STRING",
 )
 
 # With two retries and ten seconds for each request, a dead server is an error after half a minute. With MLflow's
@@ -96,6 +85,19 @@ _SETTINGS = {
 }
 
 
+# A worker without store credentials must not get those of this machine from the cloud's metadata service either.
+_NO_STORE_LOGIN = {
+    "AWS_EC2_METADATA_DISABLED": "true",
+    "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+    "AWS_CONFIG_FILE": os.devnull,
+    "NO_GCE_CHECK": "true",
+}
+# Caches of logins below the home directory, of which the worker gets a copy.
+_LOGIN_CACHES = (".aws/sso/cache", ".aws/cli/cache")
+_MAX_CACHE_FILES = 200
+_MAX_CACHE_FILE_BYTES = 64 * 1024
+
+
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without credentials, for a worker that starts before its tracking server is known."""
     allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
@@ -105,59 +107,177 @@ def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
 def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return the complete environment of the worker for `host`.
 
-    `home` is an empty directory that becomes the worker's home directory. It hides the user's `~/.netrc`,
-    `~/.mlflow/credentials` and `~/.databrickscfg` from MLflow.
+    Credentials of object stores go to declared servers only. `home` becomes the worker's home directory. It hides the
+    user's `~/.netrc`, `~/.mlflow/credentials` and `~/.databrickscfg` from MLflow; see `make_home`.
     """
-    result = base_environment(environment) | {"HOME": str(home)}
-    result |= {name: value for name, value in environment.items() if name.startswith(_STORE_PREFIXES)}
-    result |= _store_files(environment)
-    result["MLFLOW_TRACKING_URI"] = result["MLFLOW_REGISTRY_URI"] = host.uri
+    own = _own_variables(host)
+    result = base_environment(environment) | _workspace(host, environment)
+    shared: dict[str, str] = {}
+    if host.is_declared:
+        shared = _shared_store_variables(own, environment)
+        result |= _store_files(environment) | shared
+    else:
+        result |= _NO_STORE_LOGIN
+    result |= own | _SETTINGS | {"HOME": str(home)}
+    result |= {TRACKING_URI: host.uri, REGISTRY_URI: own.get(REGISTRY_URI, host.uri)}
+    result |= _endpoints(result, host)
+    result |= _account(host, environment, own, shared)
     if host.workspace is not None:
         return result | login_environment(host.workspace)
-    return result | _credentials_for(host, environment)
+    if host.username and host.kind is HostKind.HTTP:
+        # The credentials are not in the URI, because MLflow's exceptions quote the URI.
+        result |= {"MLFLOW_TRACKING_USERNAME": host.username, "MLFLOW_TRACKING_PASSWORD": host.password}
+    return result
+
+
+def make_home(parent: Path, host: Host, environment: Mapping[str, str]) -> Path:
+    """Make the home directory of the worker for `host` in `parent`, and return its path.
+
+    The home of a declared server has copies of the user's cached AWS logins, so that profiles with single sign-on work.
+
+    Raises:
+        StorageError: The directory cannot be made.
+    """
+    try:
+        parent.mkdir(parents=True, exist_ok=True)
+        home = Path(tempfile.mkdtemp(dir=parent))
+    except OSError as error:
+        raise storage_error(error, "make the home directory of a worker") from error
+    if host.is_declared and environment.get("HOME"):
+        for cache in _LOGIN_CACHES:
+            # A login that cannot be copied is missing, which the store's error says.
+            with suppress(OSError, StorageError):
+                _copy_cache(Path(environment["HOME"], cache), home / cache)
+    return home
+
+
+def _copy_cache(source: Path, destination: Path) -> None:
+    for file in sorted(source.glob("*.json"))[:_MAX_CACHE_FILES]:
+        if file.is_file() and file.stat().st_size <= _MAX_CACHE_FILE_BYTES:
+            destination.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(file, destination / file.name)
+            (destination / file.name).chmod(0o600)
+
+
+def _own_variables(host: Host) -> dict[str, str]:
+    """Return the host's variables, without those that its user-info replaces."""
+    replaced = LOGIN_VARIABLES if host.username else frozenset[str]()
+    return {name: value for name, value in host.variables if name not in replaced}
+
+
+def _workspace(host: Host, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the workspace for a server that has no variables of its own, if it cannot be another server's."""
+    name = "MLFLOW_WORKSPACE"
+    if host.server or host.kind is HostKind.DATABRICKS or environment.get(TRACKING_URI, "").strip():
+        return {}
+    return {name: environment[name]} if environment.get(name) else {}
+
+
+def _shared_store_variables(own: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the unprefixed variables of object stores, without the families of which the server has its own."""
+    own_families = {store_family(name) for name in own}
+    return {
+        name: value
+        for name, value in Ownership.of(environment).unprefixed.items()
+        if store_family(name) and store_family(name) not in own_families
+    }
 
 
 def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
     """Return variables with the paths of the object stores' credential files.
 
     Without these variables, a worker would not find the files, because the worker's home directory is not the
-    user's.
+    user's. Variables of the user override them.
     """
-    home = Path(environment.get("HOME", "/nonexistent"))
+    home = Path(environment.get("HOME") or "/nonexistent")
     files = {
         "AWS_SHARED_CREDENTIALS_FILE": home / ".aws" / "credentials",
         "AWS_CONFIG_FILE": home / ".aws" / "config",
         "CLOUDSDK_CONFIG": home / ".config" / "gcloud",
     }
+    if (home / ".azure").is_dir():
+        # The Azure command line would make this directory.
+        files["AZURE_CONFIG_DIR"] = home / ".azure"
     return {name: environment.get(name) or str(path) for name, path in files.items()}
 
 
-def _credentials_for(host: Host, environment: Mapping[str, str]) -> dict[str, str]:
-    if host.kind is not HostKind.HTTP:
-        return {}
-    if host.username:
-        # The credentials are not in the URI, because MLflow's exceptions quote the URI.
-        return {"MLFLOW_TRACKING_USERNAME": host.username, "MLFLOW_TRACKING_PASSWORD": host.password}
-    default = _parsed_default(environment)
-    if default is None or default.address != host.address:
-        return {}
-    result = {name: environment[name] for name in _TRACKING_CREDENTIALS if environment.get(name)}
-    if default.username:
-        result |= {"MLFLOW_TRACKING_USERNAME": default.username, "MLFLOW_TRACKING_PASSWORD": default.password}
-    return result
+def _endpoints(variables: Mapping[str, str], host: Host) -> dict[str, str]:
+    """Return the variable with the origins of the stores and of the registry that the environment declares."""
+    registry = variables[REGISTRY_URI]
+    other = origin(registry) if host.workspace is None and registry != host.uri else ""
+    return {STORE_ENDPOINTS: ",".join(filter(None, (*store_endpoints(variables), other)))}
 
 
-def _parsed_default(environment: Mapping[str, str]) -> Host | None:
-    try:
-        return parse_host(environment.get(_TRACKING_URI, ""))
-    except InputError:
-        return None
+def _account(
+    host: Host, environment: Mapping[str, str], own: Mapping[str, str], shared: Mapping[str, str]
+) -> dict[str, str]:
+    """Return the variables that name the credentials that a worker gets, and those that are set here but not sent.
+
+    Args:
+        host: The worker's server.
+        environment: The environment of the gate.
+        own: The variables of the server.
+        shared: The unprefixed variables that the worker gets too.
+    """
+    prefix = declared_prefix(environment, host.server)
+    names = [prefix + name if environment.get(prefix + name) == value else name for name, value in own.items()]
+    sent = [name for name in (*names, *shared) if is_credential(name)]
+    not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in sent]
+    return {SENT_VARIABLE: json.dumps(sorted(sent)), NOT_SENT_VARIABLE: json.dumps(not_sent)}
+
+
+def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield the name of each credential in the environment, and why it would not be sent to a host."""
+    ownership = Ownership.of(environment)
+    own_families = {store_family(name) for name in own}
+    replaced = "the address of the server has a login of its own"
+    for name in sorted(environment):
+        prefix = ownership.prefix(name)
+        if not environment[name] or not is_credential(name.removeprefix(prefix)):
+            continue
+        if prefix:
+            server = prefix.removesuffix("_").lower()
+            yield name, replaced if server == host.server else f"it belongs to the server {server}"
+        elif name in HTTP_VARIABLES:
+            is_own = not host.server and name in dict(host.variables)
+            yield name, replaced if is_own else _unprefixed_reason(environment)
+        elif store_family(name):
+            family = store_family(name)
+            is_own = host.is_declared and family in own_families
+            yield name, f"this server has {family} variables of its own" if is_own else "this server is not declared"
+
+
+def _unprefixed_reason(environment: Mapping[str, str]) -> str:
+    if environment.get(TRACKING_URI, "").strip():
+        return f"it belongs to the server in {TRACKING_URI}, and this is another"
+    return f"no server is declared for it: {TRACKING_URI} is not set"
 
 
 def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the secret values in environment variables, and the secrets of the server in `MLFLOW_TRACKING_URI`."""
-    values = [environment.get(name, "") for name in _SECRET_VARIABLES]
+    """Return the secret values in environment variables: of declared servers, of object stores and of Databricks."""
+    ownership = Ownership.of(environment)
+    values: list[str] = []
+    for prefix in ("", *ownership.prefixes):
+        variables = ownership.prefixed(prefix) if prefix else _unprefixed_credentials(ownership)
+        values += [value for name, value in variables.items() if is_secret(name)]
+        username, password = (variables.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
+        values += basic_secrets(username, password)
+        values += _endpoint_secrets(variables.get(STORE_ENDPOINTS, ""))
+    values += declared_secrets(environment)
     values += login_secrets(environment)
-    with suppress(InputError):
-        values += find_host(environment.get(_TRACKING_URI, ""), environment).secrets
-    return tuple(value for value in values if value)
+    return tuple(dict.fromkeys(filter(None, values)))
+
+
+def _unprefixed_credentials(ownership: Ownership) -> dict[str, str]:
+    passed = {name for prefix in ("", *ownership.prefixes) for name in ownership.passed_names(prefix)}
+    return {
+        name: value
+        for name, value in ownership.unprefixed.items()
+        if name in HTTP_VARIABLES or store_family(name) or name in passed
+    }
+
+
+def _endpoint_secrets(text: str) -> list[str]:
+    """Return the user-info, and the password in it, of each address in a text."""
+    found = [match for match in re.findall(r"://([^\s,/?#]+)@", text) if match]
+    return [*found, *(text.partition(":")[2] for text in found)]

@@ -45,7 +45,8 @@ def find_host(text: str, environment: Mapping[str, str], label: str = "host") ->
             workspace = find_login(parse_workspace_name(text.strip()), environment)
         except InputError as error:
             raise InputError(f"{label}: {error.message}", error.remedy) from error
-        return replace(host, workspace=workspace)
+        # The login comes from the user's own profile or variables.
+        return replace(host, workspace=workspace, is_declared=True)
     if host.kind is HostKind.FILES:
         return _find_directory(host, label)
     if host.address.startswith("sqlite"):

@@ -13,7 +13,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeVar
 
-from model_gate.access.hosts import find_host
+from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import Request
 from model_gate.domain.verdict import Require
@@ -180,7 +180,7 @@ class Inputs:
         self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
-            find_host(self["host"], self._environment, "The input 'host'")
+            Declarations(self._environment).option(self["host"], "The input 'host'")
         elif not self._environment.get("MLFLOW_TRACKING_URI", "").strip():
             raise InputError(
                 "The input 'host' is not set, and neither is MLFLOW_TRACKING_URI.",
@@ -198,7 +198,7 @@ class Inputs:
     def _compare(self) -> Request:
         config_file = self._workspace_path("config-file")
         if self["config"]:
-            config = parse_config(self["config"], "The input 'config'", self._environment)
+            config = parse_config(self["config"], "The input 'config'", self._environment, is_declaration=True)
         elif config_file is not None:
             config = read_config(config_file, self._environment)
         else:

@@ -7,9 +7,9 @@ from contextlib import ExitStack
 
 from model_gate.access.private_file import PrivateFile
 from model_gate.access.redaction import Redactor
+from model_gate.action import credentials, profiles
 from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.inputs import Inputs
-from model_gate.action.profiles import VARIABLE, require_profiles, secrets_in
 from model_gate.action.reporter import WorkflowReporter
 from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
@@ -38,9 +38,7 @@ def run_step(process: WorkerProcess | None = None) -> int:
     except ModelGateError as error:
         # The outputs or the summary could not be written. Later steps rely on them, so this is an error.
         print_line(
-            Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(
-                Redactor(secrets_in(_profiles(inputs)))
-            )
+            Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(Redactor(_secrets(inputs)))
         )
         return EXIT_ERROR
     return EXIT_PASSED if code == EXIT_DIFFERENT and not inputs.fails_on_difference else code
@@ -50,10 +48,11 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
     config_file = inputs.config_file
 
     def request() -> Request:
-        if _profiles(inputs):
-            require_profiles(_profiles(inputs))
-            profiles = stack.enter_context(PrivateFile(_profiles(inputs)))
-            os.environ[VARIABLE] = str(profiles.path)
+        os.environ.update(credentials.parse_credentials(inputs["credentials"]))
+        if text := inputs["databricks-profiles"]:
+            profiles.require_profiles(text)
+            file = stack.enter_context(PrivateFile(text))
+            os.environ[profiles.VARIABLE] = str(file.path)
         return inputs.request()
 
     return Command(
@@ -64,9 +63,9 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
         inputs.report_file,
         inputs=() if config_file is None else (config_file,),
         is_verbose=inputs.is_verbose,
-        secrets=secrets_in(_profiles(inputs)),
+        secrets=_secrets(inputs),
     )
 
 
-def _profiles(inputs: Inputs) -> str:
-    return inputs["databricks-profiles"]
+def _secrets(inputs: Inputs) -> tuple[str, ...]:
+    return (*profiles.secrets_in(inputs["databricks-profiles"]), *credentials.secrets_in(inputs["credentials"]))

@@ -9,6 +9,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from model_gate.domain.variables import is_secret
 from model_gate.errors import InputError
 
 
@@ -32,6 +33,10 @@ class Host:
         username: User name from the user-info, "" if there is none.
         password: Password from the user-info, "" if there is none.
         workspace: The Databricks workspace; None for other servers.
+        server: The name under which the environment declares the server, "" if it has none.
+        is_declared: Whether the workflow or the user names the server, rather than only a file. A server that is not
+            declared gets no credentials.
+        variables: Name and value of each environment variable that belongs to this server, without the server's prefix.
     """
 
     kind: HostKind
@@ -40,17 +45,22 @@ class Host:
     username: str = field(default="", repr=False)
     password: str = field(default="", repr=False)
     workspace: WorkspaceLogin | None = None
+    server: str = ""
+    is_declared: bool = False
+    variables: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     @property
     def secrets(self) -> tuple[str, ...]:
         """Texts of the login that must not be printed or written, such as the password."""
+        variables = dict(self.variables)
+        found = [value for name, value in self.variables if is_secret(name)]
+        found += login_secrets(
+            variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", "")
+        )
         if self.workspace is not None:
-            return self.workspace.secrets
-        found = [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
-        if self.password:
-            user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
-            found += [self.password, base64.b64encode(user_info).decode()]
-        return tuple(found)
+            return (*self.workspace.secrets, *found)
+        found += [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
+        return (*found, *login_secrets(self.username, self.password))
 
     @property
     def is_local(self) -> bool:
@@ -76,8 +86,8 @@ class Host:
         workspace have equal values; `authority` distinguishes them.
         """
         if self.workspace is not None:
-            return replace(self, address="", uri="", workspace=replace(self.workspace, registry=None))
-        return self if self.local_path is None else replace(self, uri="")
+            return replace(self, address="", uri="", server="", workspace=replace(self.workspace, registry=None))
+        return replace(self, server="") if self.local_path is None else replace(self, uri="", server="")
 
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
         """Return a copy of this server with the registry that holds a model; the server itself if it has one registry.
@@ -117,6 +127,14 @@ CREDENTIAL_QUERY_KEY = (
 # SQLAlchemy: an absolute path follows, with its own slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def login_secrets(username: str, password: str) -> tuple[str, ...]:
+    """Return the password and its basic authentication header, which a server can echo; empty without a password."""
+    if not password:
+        return ()
+    user_info = f"{username}:{password}".encode("utf-8", "surrogateescape")
+    return password, base64.b64encode(user_info).decode()
 
 
 class RegistryKind(StrEnum):

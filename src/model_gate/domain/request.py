@@ -56,10 +56,17 @@ class GateOptions:
 
 @dataclass(frozen=True)
 class GateRequest(ABC):
-    """Base class of the requests of `check`, `compare` and `diff`."""
+    """Base class of the requests of `check`, `compare` and `diff`.
+
+    Attributes:
+        command: The command's name.
+        options: Options that every command has.
+        notices: What the user should know although it is no error, each in one line.
+    """
 
     command: ClassVar[CommandName]
     options: GateOptions = field(default_factory=GateOptions, kw_only=True)
+    notices: tuple[str, ...] = field(default=(), kw_only=True)
 
     @property
     @abstractmethod

@@ -5,13 +5,13 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from model_gate.access.hosts import find_host
+from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.domain.request import VersionRequest
@@ -45,7 +45,7 @@ class CompareConfig:
 
 
 def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
-    """Read and validate a compare file. `environment` contains or locates the Databricks logins of its hosts.
+    """Read and validate a compare file. `environment` declares servers, and has or locates Databricks logins.
 
     Raises:
         ConfigError: The file cannot be read, or breaks the schema.
@@ -68,11 +68,20 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
     return parse_config(text, str(path), environment)
 
 
-def parse_config(text: str, name: str, environment: Mapping[str, str]) -> CompareConfig:
-    """Return the content of a compare file, parsed from its text. `name` is the file's name in error messages.
+def parse_config(
+    text: str, name: str, environment: Mapping[str, str], *, is_declaration: bool = False
+) -> CompareConfig:
+    """Return the content of a compare file, parsed from its text.
+
+    Args:
+        text: The text.
+        name: The file's name in error messages.
+        environment: Declares servers, and has or locates Databricks logins.
+        is_declaration: Whether the hosts in the text are declared, because the workflow's author wrote the text.
 
     Raises:
         ConfigError: The text breaks the schema. The message names the line and the key.
+        InputError: A variable declares no usable server.
     """
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):
@@ -87,10 +96,17 @@ def parse_config(text: str, name: str, environment: Mapping[str, str]) -> Compar
     for key in _SYNONYMS.values():
         if key not in data:
             raise ConfigError(f"{name}: the key {key!r} is missing.", _REMEDY)
+    for key in _SYNONYMS.values():
+        _require_one_server(key, data[key], source)
     violation = first_violation(data, schema)
     if violation is not None:
         raise ConfigError(f"{source.where(*violation.path)}: {violation.message}.", _REMEDY)
-    servers = {key: _version_request(key, data[key], source, environment) for key in _SYNONYMS.values()}
+    declarations = Declarations(environment)
+    servers = {key: _version_request(key, data[key], source, declarations) for key in _SYNONYMS.values()}
+    if is_declaration:
+        servers = {
+            key: replace(version, host=replace(version.host, is_declared=True)) for key, version in servers.items()
+        }
     _require_both_native(servers, source)
     with source.errors_at("ignore"):
         ignore = checked_ignore(data.get("ignore", []))
@@ -188,12 +204,29 @@ def _require_known(data: Mapping[str, Any], known: list[str], path: tuple[str, .
             raise ConfigError(f"{source.where(*path, key)}: the key {key!r} is not known.", remedy)
 
 
-def _version_request(
-    key: str, data: Mapping[str, str], source: _Source, environment: Mapping[str, str]
-) -> VersionRequest:
+def _require_one_server(key: str, data: object, source: _Source) -> None:
+    """Require that a server is named either by its address or by its name, if the entry is a mapping."""
+    if not isinstance(data, dict):
+        return
+    if "host" in data and "server" in data:
+        raise ConfigError(
+            f"{source.where(key, 'server')}: the server is named twice, by host and by server.", "Remove one of them."
+        )
+    if "host" not in data and "server" not in data:
+        raise ConfigError(
+            f"{source.where(key)}: the key 'host' is missing.",
+            "Name the server by its address (host: https://mlflow.example.com) or by its name (server: prod).",
+        )
+
+
+def _version_request(key: str, data: Mapping[str, str], source: _Source, declarations: Declarations) -> VersionRequest:
     registry = RegistryKind(data["registry"]) if data.get("registry") else None
-    with source.errors_at(key, "host"):
-        host = find_host(data["host"], environment)
+    if "server" in data:
+        with source.errors_at(key, "server"):
+            host = declarations.named(data["server"])
+    else:
+        with source.errors_at(key, "host"):
+            host = declarations.find(data["host"])
     with source.errors_at(key, "model" if host.workspace else "registry"):
         host = host.for_model(data["model"], registry)
     with source.errors_at(key, "native_model"):

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model_gate.access.hosts import find_host
+from model_gate.access.allowed import AllowedHosts
+from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
+from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
@@ -81,8 +83,10 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     """
     # A name may begin or end with a blank: without the blank, the name would be another one.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    declarations = Declarations(environment)
+    host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
     request = VersionRequest(
-        host=_host(version.host, "--host", environment).for_model(model, version.registry),
+        host=host.for_model(model, version.registry),
         model=model,
         version_or_stage=_required(
             version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
@@ -110,7 +114,7 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
     """Return the request of a `compare` whose compare file is already read. Options override the compare file.
 
     Raises:
-        InputError: Both comparisons are switched off.
+        InputError: Both comparisons are switched off, or a server is neither declared nor allowed.
     """
     run_models = _first(models.compare_run_models, config.compare_run_models, default=True)
     reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
@@ -119,12 +123,37 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
             "There is nothing to compare: run models and registry models are both switched off.",
             "Switch one of them on: --compare-run-models or --compare-reg-models.",
         )
-    return CompareRequest(
+    request = CompareRequest(
         config.tracking_server_1,
         config.tracking_server_2,
         run_models,
         reg_models,
         options=_gate_options(common, config.require, config.ignore),
+    )
+    return replace(request, notices=_notices(request.hosts, common))
+
+
+def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
+    """Return a notice for each remote server in a compare file that is neither declared nor allowed.
+
+    Raises:
+        InputError: There is such a server, and only declared servers may be named.
+    """
+    allowed = AllowedHosts(common.allow_hosts)
+    hosts = [host for host in hosts if not host.is_declared and not allowed.allows(host)]
+    if hosts and common.declared_hosts_only:
+        address = hosts[0].address
+        raise InputError(
+            f"The compare file names the tracking server {address}, which is not declared.",
+            f"Declare it with its credentials, as in PROD_{TRACKING_URI}, or allow it without credentials:"
+            f" --allow-hosts {address}",
+        )
+    # A database or a directory on this machine gets no credentials anyway.
+    remote = dict.fromkeys(host.address for host in hosts if host.local_path is None)
+    return tuple(
+        f"The compare file names {address}, which is not declared, so no credentials are sent to it."
+        f" Declare it (PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
+        for address in remote
     )
 
 
@@ -134,12 +163,18 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
     Raises:
         InputError: An argument is empty, or a URI has no tracking server.
     """
-    left_host = _host_of("left", models.left, models.left_host, environment)
-    right_host = _host_of("right", models.right, models.right_host, environment)
+    declarations = Declarations(environment)
+    left_host, right_host = declarations.with_unprefixed_if_single(
+        (
+            _host_of("left", models.left, models.left_host, declarations),
+            _host_of("right", models.right, models.right_host, declarations),
+        )
+    )
     return DiffRequest(models.left, models.right, left_host, right_host, options=_gate_options(common))
 
 
 def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
+    AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
     return GateOptions(
         options.require or require or Require.IDENTICAL,
         options.download_dir,
@@ -151,7 +186,7 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
     )
 
 
-def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> Host | None:
+def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host | None:
     """Return the tracking server of an artifact URI; None for a local directory.
 
     `host` has priority over the profile of a URI such as `models://PROFILE@databricks/…`.
@@ -166,7 +201,7 @@ def _host_of(half: str, uri: str, host: str, environment: Mapping[str, str]) -> 
     if is_local_uri(uri):
         return None
     scheme, profile, path = split_profile(uri)
-    server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", environment)
+    server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", declarations)
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
     # After `models:/`, the id of a logged model names no registered model.
     return server.for_model("" if is_logged_model(path.strip("/")) else model)
@@ -178,15 +213,15 @@ def _required(text: str, option: str, remedy: str) -> str:
     return text
 
 
-def _host(text: str, option: str, environment: Mapping[str, str]) -> Host:
+def _host(text: str, option: str, declarations: Declarations) -> Host:
     if text.strip():
-        return find_host(text, environment, option)
-    default = environment.get("MLFLOW_TRACKING_URI", "")
-    if default.strip():
-        return find_host(default, environment, "MLFLOW_TRACKING_URI")
+        return declarations.option(text, option)
+    if declarations.has_default:
+        return declarations.default()
+    named = f" or {option} server:{declarations.names[0]}" if declarations.names else ""
     raise InputError(
         f"No tracking server is named: {option} is missing, and MLFLOW_TRACKING_URI is not set.",
-        f"Name it: {option} https://mlflow.example.com.",
+        f"Name it: {option} https://mlflow.example.com{named}.",
     )
 
 

@@ -84,6 +84,7 @@ def _versions(outcome: Outcome) -> Json:
 def _version(request: VersionRequest, version: ModelVersion | None) -> Json:
     return {
         "host": request.host.address,
+        **({"server": request.host.server} if request.host.server else {}),
         "requested": {"model": request.model, "version_or_stage": request.version_or_stage},
         "resolved": None if version is None else _resolved_version(version),
     }

@@ -62,8 +62,11 @@ class TerminalReporter:
         """Do nothing: the redactor covers all output of this reporter."""
 
     def show_result(self, result: CommandResult) -> None:
-        """Print the verdict on one screen, or the error with its remedy."""
+        """Print the notices, and the verdict on one screen or the error with its remedy."""
         error = result.outcome.error
+        request = result.outcome.request
+        for notice in () if request is None else request.notices:
+            print_line(result.redactor.text(f"warning: {notice}"), sys.stderr.fileno())
         if error is None:
             print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))
             return

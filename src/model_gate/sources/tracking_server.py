@@ -16,7 +16,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from model_gate.access.environments import base_environment, environment_for
+from model_gate.access.environments import base_environment, environment_for, make_home
 from model_gate.domain.host import Host
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.progress import ProgressCallback
@@ -94,6 +94,7 @@ class TrackingServerClient:
         self, host: Host, environment: Mapping[str, str], home: Path, channel: WorkerChannel | None = None
     ) -> None:
         self.host = host
+        worker_environment = environment_for(host, environment, make_home(home, host, environment))
         self._stack = ExitStack()
         if channel is None:
             process = self._stack.enter_context(WorkerProcess(base_environment(environment)))
@@ -107,7 +108,7 @@ class TrackingServerClient:
         self._received_at = time.monotonic()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
-        self._send_environment(environment_for(host, environment, home), environment)
+        self._send_environment(worker_environment, environment)
         self._stderr_reader = _start_thread(self._read_stderr)
         self._response_reader = _start_thread(self._read_responses)
         self._watcher = _start_thread(self._watch)
@@ -162,7 +163,8 @@ class TrackingServerClient:
 
     def _send_environment(self, worker_environment: Mapping[str, str], environment: Mapping[str, str]) -> None:
         """Send the worker's environment. No lock is needed before the first request."""
-        own_timeout = "false" if environment.get("MLFLOW_HTTP_REQUEST_TIMEOUT") else "true"
+        variables = {**environment, **dict(self.host.variables)}
+        own_timeout = "false" if variables.get("MLFLOW_HTTP_REQUEST_TIMEOUT") else "true"
         message = {
             **worker_environment,
             "MODEL_GATE_ADDRESS": self.host.address,

@@ -34,5 +34,6 @@ def open_session() -> Session:
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
         return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
     uri = os.environ["MLFLOW_TRACKING_URI"]
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=os.environ["MLFLOW_REGISTRY_URI"])
     artifacts = ArtifactReader(uri)
-    return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts), artifacts)
+    return Session(RegistryClient(client, artifacts), artifacts)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.access.declared import Declarations
 from model_gate.access.environments import environment_for, secrets_of
 from model_gate.access.hosts import find_host, parse_host, secrets_in
 from model_gate.domain.host import Host, HostKind
@@ -49,8 +50,9 @@ UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"
 
 def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
     """Return the environment of the host's worker. The gate's environment is RUNNER with the variables in `more`."""
-    parsed = parse_host(host) if isinstance(host, str) else host
-    return environment_for(parsed, RUNNER | more, home)
+    variables = RUNNER | more
+    found = Declarations(variables).find(host) if isinstance(host, str) else host
+    return environment_for(found, variables, home)
 
 
 @pytest.mark.parametrize(
@@ -233,14 +235,6 @@ def test_user_info_overrides_credentials_in_environment(tmp_path: Path) -> None:
 def test_login_in_the_default_server_url_applies_to_the_same_url_without_login(tmp_path: Path) -> None:
     variables = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
-
-
-def test_worker_gets_credentials_of_object_stores(tmp_path: Path) -> None:
-    store = {"AWS_ACCESS_KEY_ID": "a", "AZURE_STORAGE_CONNECTION_STRING": "b", "GOOGLE_APPLICATION_CREDENTIALS": "/c"}
-    variables = environment("http://example.com", tmp_path, **store)
-    assert store.items() <= variables.items()
-    assert variables["AWS_SHARED_CREDENTIALS_FILE"] == "/home/runner/.aws/credentials"
-    assert environment("http://example.com", tmp_path, AWS_CONFIG_FILE="/x")["AWS_CONFIG_FILE"] == "/x"
 
 
 def test_request_timeout_set_by_the_user_overrides_the_default(tmp_path: Path) -> None:

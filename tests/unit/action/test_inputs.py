@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -33,7 +34,8 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def inputs(**values: str) -> Inputs:
     named = {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in values.items()}
-    return Inputs({**named, "GITHUB_WORKSPACE": str(Path.cwd())})
+    declared = {name: value for name, value in os.environ.items() if name.endswith("MLFLOW_TRACKING_URI")}
+    return Inputs({**named, **declared, "GITHUB_WORKSPACE": str(Path.cwd())})
 
 
 def manifest() -> dict[str, Any]:
@@ -65,7 +67,7 @@ def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     assert set(step["with"]) <= {item.name for item in INPUTS}
     workflow_inputs = set(workflow[True]["workflow_call"]["inputs"])
     # The workflow passes `host` as MLFLOW_TRACKING_URI, so that its secrets are used for that server only.
-    assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
+    assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles", "credentials"}
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
@@ -119,7 +121,11 @@ def test_invalid_value_of_the_input_fail_on_difference_means_true() -> None:
     assert not inputs(fail_on_difference="false").fails_on_difference
 
 
-def test_config_file_and_equal_inline_config_give_equal_requests(workspace: Path) -> None:
+def test_config_file_and_equal_inline_config_give_equal_requests(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # An inline config declares its hosts; the hosts of a file must be declared.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", HOST)
     (workspace / "promotion.yaml").write_text(CONFIG)
     from_file = inputs(config_file="promotion.yaml", require="equivalent").request()
     inline = inputs(config=CONFIG, require="equivalent").request()
@@ -156,6 +162,35 @@ def test_error_names_the_contradictory_or_invalid_input(values: dict[str, str], 
     assert message in caught.value.message
     assert caught.value.remedy
     assert "--" not in caught.value.message + caught.value.remedy
+
+
+def test_file_that_names_an_undeclared_server_is_an_error_that_names_the_server_and_allow_hosts(
+    workspace: Path,
+) -> None:
+    (workspace / "promotion.yaml").write_text(CONFIG)
+    with pytest.raises(InputError) as caught:
+        inputs(config_file="promotion.yaml").request()
+    assert f"names the tracking server {HOST}, which is not declared" in caught.value.message
+    assert f"allow-hosts {HOST}" in caught.value.remedy
+    assert "--" not in caught.value.message + caught.value.remedy
+
+
+def test_allowed_server_of_a_file_is_accepted_and_not_declared(workspace: Path) -> None:
+    (workspace / "promotion.yaml").write_text(CONFIG)
+    request = inputs(config_file="promotion.yaml", allow_hosts="https://*.example.com").request()
+    assert [host.is_declared for host in request.hosts] == [False, False]
+    assert request.notices == ()
+
+
+def test_host_of_an_inline_config_and_of_the_input_host_are_declared() -> None:
+    assert all(host.is_declared for host in inputs(config=CONFIG).request().hosts)
+    assert all(host.is_declared for host in inputs(model="Wine", version_or_stage="1", host=HOST).request().hosts)
+
+
+def test_input_host_can_name_a_declared_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROD_MLFLOW_TRACKING_URI", HOST)
+    (host,) = inputs(model="Wine", version_or_stage="1", host="server:prod").request().hosts
+    assert (host.server, host.address) == ("prod", HOST)
 
 
 def test_unknown_input_is_an_error_that_suggests_the_similar_one() -> None:

@@ -21,6 +21,11 @@ from tests.support.reports import read_report
 
 SERVER = "{host: http://example.com, model: Wine, version_or_stage: 1}"
 GOOD = f"tracking_server_1: {SERVER}\ntracking_server_2: {SERVER}\n"
+DECLARED = {
+    "STAGING_MLFLOW_TRACKING_URI": "https://staging.example.com",
+    "PROD_MLFLOW_TRACKING_URI": "https://production.example.com",
+    "PROD_MLFLOW_TRACKING_TOKEN": "s3cret",
+}
 SCHEMA = json.loads((SCHEMAS / "config.schema.json").read_text("utf-8"))
 
 
@@ -387,7 +392,7 @@ def test_compare_file_schema_is_valid_and_accepts_its_examples() -> None:
     Draft202012Validator.check_schema(SCHEMA)
     for example in SCHEMA["examples"]:
         Draft202012Validator(SCHEMA).validate(example)
-        parse_config(json.dumps(example), "example", {})
+        parse_config(json.dumps(example), "example", DECLARED)
 
 
 def test_every_key_of_the_schema_has_a_title_and_a_description() -> None:
@@ -410,3 +415,47 @@ def test_schema_accepts_every_compare_file_that_the_parser_accepts(text: str) ->
 def test_schema_rejects_compare_files_that_the_parser_rejects(text: str) -> None:
     rejection(text)
     assert not Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
+
+
+def test_server_of_the_compare_file_is_the_declared_one() -> None:
+    text = GOOD.replace("host: http://example.com", "server: PROD", 1)
+    first = parse_config(text, "c", DECLARED).tracking_server_1.host
+    assert (first.server, first.address) == ("prod", "https://production.example.com")
+    assert dict(first.variables) == {"MLFLOW_TRACKING_TOKEN": "s3cret"}
+
+
+def test_unknown_server_is_an_error_that_lists_the_declared_ones_and_names_the_variable() -> None:
+    with pytest.raises(ConfigError) as caught:
+        parse_config(GOOD.replace("host: http://example.com", "server: prd", 1), "c", DECLARED)
+    assert caught.value.message == (
+        "c, line 1, tracking_server_1.server: There is no server 'prd': no variable declares it."
+    )
+    assert caught.value.remedy == (
+        "Did you mean 'prod'? Declared are: prod, staging. To declare it, set PRD_MLFLOW_TRACKING_URI to its address."
+    )
+
+
+def test_server_whose_variable_is_empty_is_an_error_that_says_so() -> None:
+    with pytest.raises(ConfigError, match="PROD_MLFLOW_TRACKING_URI is empty"):
+        parse_config(GOOD.replace("host: http://example.com", "server: prod", 1), "c", {"PROD_MLFLOW_TRACKING_URI": ""})
+
+
+def test_server_named_by_host_and_by_name_or_by_neither_is_an_error() -> None:
+    both = rejection(GOOD.replace("{", "{server: prod, ", 1))
+    assert both.message == (
+        "compare.yaml, line 1, tracking_server_1.server: the server is named twice, by host and by server."
+    )
+    neither = rejection(GOOD.replace("host: http://example.com, ", "", 1))
+    assert "line 1, tracking_server_1: the key 'host' is missing" in neither.message
+    assert "server: prod" in neither.remedy
+    for text in (GOOD.replace("{", "{server: prod, ", 1), GOOD.replace("host: http://example.com, ", "", 1)):
+        assert not Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
+
+
+def test_host_at_the_address_of_two_servers_is_an_error_that_names_both() -> None:
+    declared = DECLARED | {"QA_MLFLOW_TRACKING_URI": "https://PRODUCTION.example.com:443/"}
+    with pytest.raises(ConfigError) as caught:
+        parse_config(GOOD.replace("http://example.com", "https://production.example.com", 1), "c", declared)
+    assert "the server 'prod'" in caught.value.message
+    assert "the server 'qa'" in caught.value.message
+    assert "server: " in caught.value.remedy

@@ -1,0 +1,97 @@
+"""The list of servers that a file may name although nothing declares them. They get no credentials.
+
+>>> AllowedHosts("https://*.example.com").allows(parse_host("https://mlflow.example.com"))
+True
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from model_gate.access.hosts import find_host, parse_host
+from model_gate.domain.host import Host, HostKind
+from model_gate.errors import InputError
+
+_REMEDY = (
+    "Separate servers by commas, blanks or lines, as in https://mlflow.example.com, https://*.example.com:8443 or"
+    " databricks://profile. An asterisk stands for one whole label."
+)
+_ANY_LABEL = "*"
+_LABEL = re.compile(r"[a-z0-9_-]+")
+
+
+@dataclass(frozen=True)
+class _Pattern:
+    """An entry of the list. In the host's labels, `*` stands for one label; everything else must be equal."""
+
+    scheme: str
+    labels: tuple[str, ...]
+    port: int | None
+    path: str
+
+    def allows(self, host: Host) -> bool:
+        parts = urlsplit(host.address)
+        labels = _labels(parts.hostname or "")
+        return (
+            (parts.scheme, parts.port, parts.path) == (self.scheme, self.port, self.path)
+            and len(labels) == len(self.labels)
+            and all(own in {_ANY_LABEL, label} for own, label in zip(self.labels, labels, strict=True))
+        )
+
+
+class AllowedHosts:
+    """Servers that a user allows, parsed from a text.
+
+    A host without a scheme means https.
+
+    Args:
+        text: Addresses, separated by commas, blanks or lines.
+        label: Name of the option in error messages.
+
+    Raises:
+        InputError: An entry is malformed. The message quotes it only if it cannot contain a password.
+    """
+
+    def __init__(self, text: str, label: str = "--allow-hosts") -> None:
+        self._patterns: list[_Pattern] = []
+        self._others: list[str] = []
+        for entry in re.split(r"[\s,]+", text.strip(" \t\r\n,")):
+            if entry:
+                self._add(entry, label)
+
+    def allows(self, host: Host) -> bool:
+        """Return whether the list has this server."""
+        if host.kind is HostKind.HTTP:
+            return any(pattern.allows(host) for pattern in self._patterns)
+        return host.address in self._others
+
+    def _add(self, entry: str, label: str) -> None:
+        if "@" in entry:
+            raise InputError(f"{label} has an entry with an '@': a login cannot be part of it.", _REMEDY)
+        if entry.startswith(("databricks", "sqlite:", "file:", "postgresql", "mysql", "mssql")) and ":" in entry:
+            is_local = entry.startswith(("sqlite:", "file:"))
+            self._others.append((find_host(entry, {}, label) if is_local else parse_host(entry, label)).address)
+            return
+        self._patterns.append(_pattern(entry, label))
+
+
+def _pattern(entry: str, label: str) -> _Pattern:
+    # The asterisk is a valid character for the parser of hosts, which normalizes the port and the path.
+    host = parse_host(entry if "://" in entry else f"https://{entry}", label)
+    parts = urlsplit(host.address)
+    name = parts.hostname or ""
+    labels = _labels(name)
+    if host.kind is not HostKind.HTTP or not all(part == _ANY_LABEL or _is_label(part) for part in labels):
+        raise InputError(f"{label} has an entry that is no server: {entry!r}.", _REMEDY)
+    return _Pattern(parts.scheme, labels, parts.port, parts.path)
+
+
+def _labels(name: str) -> tuple[str, ...]:
+    return (name,) if ":" in name else tuple(name.split("."))
+
+
+def _is_label(text: str) -> bool:
+    # An address of IPv6 is one label. A label of another script is a word too.
+    return ":" in text or bool(_LABEL.fullmatch(text)) or (not text.isascii() and _ANY_LABEL not in text)

@@ -1,0 +1,356 @@
+"""Servers that environment variables declare, and the variables that belong to each of them.
+
+`MLFLOW_TRACKING_URI` declares the server without a name. `NAME_MLFLOW_TRACKING_URI` declares the server `name`, and
+each variable `NAME_X` is that server's variable `X`.
+
+>>> servers = Declarations({"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com", "PROD_MLFLOW_WORKSPACE": "wine"})
+>>> servers.named("prod").variables
+(('MLFLOW_WORKSPACE', 'wine'),)
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from urllib.parse import urlsplit
+
+from model_gate.access.databrickscfg import LOGIN_FIELDS
+from model_gate.access.endpoints import require_endpoints
+from model_gate.access.hosts import find_host, parse_host, secrets_in
+from model_gate.domain.host import LOOPBACK, Host, HostKind
+from model_gate.domain.variables import HTTP_VARIABLES, REGISTRY_URI, STORE_ENDPOINTS, STORE_FAMILIES, TRACKING_URI
+from model_gate.errors import InputError
+
+PASS = "MODEL_GATE_PASS"  # noqa: S105  # a name
+# How an option names a declared server instead of an address.
+_BY_NAME = "server:"
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+# Variables that no worker gets: they change how Python and the system's loader start, or are Model Gate's own.
+_FORBIDDEN = re.compile(r"(?i)PYTHON|LD_|DYLD_|MODEL_GATE_(?!STORE_ENDPOINTS$)")
+# Prefixes of variables that have a meaning of their own, so a server's variables could not be told from them.
+_RESERVED = (
+    *(prefix for prefixes in STORE_FAMILIES.values() for prefix in prefixes),
+    *HTTP_VARIABLES,
+    *("DATABRICKS_", "ARM_", "GITHUB_", "ACTIONS_", "RUNNER_", "INPUT_", "PYTHON", "LD_", "DYLD_", "MODEL_GATE_"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY", "SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"),
+    "LC_ALL",
+)
+
+
+@dataclass(frozen=True)
+class DeclaredServer:
+    """A server that the environment declares.
+
+    Attributes:
+        name: The server's name in lower case, "" for the server in MLFLOW_TRACKING_URI.
+        prefix: Prefix of the server's variables, "" for the server in MLFLOW_TRACKING_URI.
+        uri: Value of its MLFLOW_TRACKING_URI.
+    """
+
+    name: str
+    prefix: str
+    uri: str = field(repr=False)
+
+    @property
+    def variable(self) -> str:
+        """Name of the variable that declares the server."""
+        return self.prefix + TRACKING_URI
+
+    @property
+    def title(self) -> str:
+        """The server as error messages name it."""
+        return f"the server {self.name!r}" if self.name else f"the server in {TRACKING_URI}"
+
+
+@dataclass(frozen=True)
+class Ownership:
+    """Which variables belong to which server, without any check of their values.
+
+    Attributes:
+        environment: The environment variables.
+        prefixes: Prefix of the variables of each declared server that has a name, the longest first.
+    """
+
+    environment: Mapping[str, str] = field(repr=False)
+    prefixes: tuple[str, ...]
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str]) -> Ownership:
+        """Return the ownership of the variables in an environment."""
+        prefixes = {
+            name.removesuffix(TRACKING_URI)
+            for name, value in environment.items()
+            if name.endswith(f"_{TRACKING_URI}") and len(name) > len(TRACKING_URI) + 1 and value.strip()
+        }
+        return cls(environment, tuple(sorted(prefixes, key=lambda prefix: (-len(prefix), prefix))))
+
+    def prefix(self, name: str) -> str:
+        """Return the prefix of the server that a variable belongs to, "" for an unprefixed variable."""
+        return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), "")
+
+    @property
+    def unprefixed(self) -> dict[str, str]:
+        """The variables with a value that belong to no named server."""
+        return {name: value for name, value in self.environment.items() if value and not self.prefix(name)}
+
+    def prefixed(self, prefix: str) -> dict[str, str]:
+        """Return the variables with a value of a named server, without the prefix."""
+        return {
+            name.removeprefix(prefix): value
+            for name, value in self.environment.items()
+            if value and self.prefix(name) == prefix
+        }
+
+    def passed_names(self, prefix: str) -> tuple[str, ...]:
+        """Return the names of the variables that MODEL_GATE_PASS hands to a server. `prefix` is the server's."""
+        return tuple(re.split(r"[\s,]+", self.environment.get(prefix + PASS, "").strip(" \t\r\n,")))
+
+
+def declared_prefix(environment: Mapping[str, str], server: str) -> str:
+    """Return the prefix of a declared server's variables, "" if the server has no name."""
+    prefixes = Ownership.of(environment).prefixes
+    return next((prefix for prefix in prefixes if server and _name_of(prefix) == server), "")
+
+
+class Declarations:
+    """The servers that an environment declares.
+
+    Args:
+        environment: The environment variables.
+
+    Raises:
+        InputError: A declaration is invalid, or two declare one name. The message contains no value.
+    """
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        self._environment = environment
+        self._ownership = Ownership.of(environment)
+        self._servers: dict[str, DeclaredServer] = {}
+        for prefix in self._ownership.prefixes:
+            self._declare(prefix)
+        if environment.get(TRACKING_URI, "").strip():
+            self._servers[""] = _declared_server("", environment)
+
+    def _declare(self, prefix: str) -> None:
+        server = _declared_server(prefix, self._environment)
+        if server.name in self._servers:
+            other = self._servers[server.name].variable
+            raise InputError(
+                f"{other} and {server.variable} both declare the server {server.name!r}.", "Rename one of them."
+            )
+        self._servers[server.name] = server
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the declared servers, sorted, without the server in MLFLOW_TRACKING_URI."""
+        return tuple(sorted(filter(None, self._servers)))
+
+    @property
+    def has_default(self) -> bool:
+        """Whether MLFLOW_TRACKING_URI declares a server."""
+        return "" in self._servers
+
+    def default(self) -> Host:
+        """Return the server in MLFLOW_TRACKING_URI. Call this method only if there is one."""
+        return self._host(self._servers[""])
+
+    def named(self, name: str) -> Host:
+        """Return the server with a name.
+
+        Raises:
+            InputError: No server has this name, or its declaration cannot be used.
+        """
+        server = self._servers.get(name.strip().lower()) if name.strip() else None
+        if server is not None:
+            return self._host(server)
+        names = self.names
+        near = difflib.get_close_matches(name.strip().lower(), names, n=1)
+        hint = f"Did you mean {near[0]!r}? " if near else ""
+        known = f"Declared are: {', '.join(names)}." if names else "No server is declared by a name."
+        variable = f"{re.sub('[^A-Z0-9_]', '_', name.strip().upper()) or 'NAME'}_{TRACKING_URI}"
+        is_empty = variable in self._environment
+        problem = f"{variable} is empty" if is_empty else "no variable declares it"
+        raise InputError(
+            f"There is no server {name.strip()!r}: {problem}.",
+            f"{hint}{known} To declare it, set {variable} to its address.",
+        )
+
+    def find(self, text: str, label: str = "host") -> Host:
+        """Return the server at an address: the declared one, or else one without variables that is not declared.
+
+        User-info in the address takes the place of the declared server's login.
+
+        Raises:
+            InputError: The text names no server, or several declared servers with different variables have the address.
+        """
+        host = find_host(text, self._environment, label)
+        servers = [server for server in self._servers.values() if self._is_at(server, host)]
+        if not servers:
+            return host
+        declared = [self._host(server) for server in servers]
+        if len({found.reader for found in declared}) > 1:
+            titles = " and ".join(server.title for server in servers)
+            example = next(server.name for server in servers if server.name)
+            raise InputError(
+                f"{label}: {host.address} is the address of {titles}, which have different variables.",
+                f"Name the server instead, as in server: {example}.",
+            )
+        if host.username:
+            return replace(declared[0], username=host.username, password=host.password)
+        return declared[0]
+
+    def option(self, text: str, label: str) -> Host:
+        """Return the server that an option names, by its address or as `server:NAME`. An option is a declaration.
+
+        Raises:
+            InputError: See `find` and `named`.
+        """
+        if text.strip().startswith(_BY_NAME):
+            return self.named(text.strip().removeprefix(_BY_NAME))
+        return replace(self.find(text, label), is_declared=True)
+
+    def with_unprefixed(self, host: Host) -> Host:
+        """Return the server of an option with the unprefixed variables, unless they belong to another server.
+
+        Raises:
+            InputError: One of the variables is invalid.
+        """
+        if host.server or self.has_default:
+            return host
+        return replace(host, variables=self._variables(DeclaredServer("", "", host.uri), host))
+
+    def with_unprefixed_if_single(self, hosts: Iterable[Host | None]) -> tuple[Host | None, ...]:
+        """Return the servers of two options. If only one HTTP server is without a name, it has unprefixed variables.
+
+        Raises:
+            InputError: One of the variables is invalid.
+        """
+        given = tuple(hosts)
+        owners = [host for host in given if host is not None and host.kind is HostKind.HTTP and not host.server]
+        if len({_address_key(host) for host in owners}) != 1:
+            return given
+        return tuple(self.with_unprefixed(host) if host is not None and host in owners else host for host in given)
+
+    def _host(self, server: DeclaredServer) -> Host:
+        host = find_host(server.uri, self._environment_of(server), server.variable)
+        return replace(host, server=server.name, is_declared=True, variables=self._variables(server, host))
+
+    def _environment_of(self, server: DeclaredServer) -> Mapping[str, str]:
+        """Return the environment in which the server's Databricks login is found, if it is a workspace."""
+        if not server.prefix:
+            return self._environment
+        own = self._ownership.prefixed(server.prefix)
+        if own.keys().isdisjoint(LOGIN_FIELDS.values()):
+            return {**self._environment, **own}
+        fields = set(LOGIN_FIELDS.values())
+        return {name: value for name, value in self._environment.items() if name not in fields} | own
+
+    def _variables(self, server: DeclaredServer, host: Host) -> tuple[tuple[str, str], ...]:
+        """Return the variables of a server, sorted by name."""
+        if server.prefix:
+            own = self._ownership.prefixed(server.prefix)
+            variables = {name: value for name, value in own.items() if not _FORBIDDEN.match(name)}
+        else:
+            own = self._ownership.unprefixed
+            variables = {name: own[name] for name in (*HTTP_VARIABLES, REGISTRY_URI) if name in own}
+        variables.pop(TRACKING_URI, None)
+        variables |= self._passed(server)
+        variables = {name: value for name, value in variables.items() if not _is_foreign(name, host.kind)}
+        registry = self._registry(variables.pop(REGISTRY_URI, "").strip(), server, host)
+        if registry:
+            variables[REGISTRY_URI] = registry
+        require_endpoints(self._environment.get(server.prefix + STORE_ENDPOINTS, ""), server.prefix + STORE_ENDPOINTS)
+        return tuple(sorted(variables.items()))
+
+    def _passed(self, server: DeclaredServer) -> dict[str, str]:
+        """Return the variables that MODEL_GATE_PASS hands to a server."""
+        label, passed = server.prefix + PASS, {}
+        for name in filter(None, self._ownership.passed_names(server.prefix)):
+            if not _NAME.fullmatch(name) or _FORBIDDEN.match(name):
+                raise InputError(
+                    f"{label} names {name!r}, which cannot be passed on.",
+                    "Name variables, separated by commas; none of PYTHON…, LD_… or MODEL_GATE_….",
+                )
+            if name not in self._environment:
+                raise InputError(f"{label} names {name}, which is not set.", f"Set {name}, or remove it from {label}.")
+            if self._environment[name]:
+                passed[name] = self._environment[name]
+        return passed
+
+    def _registry(self, text: str, server: DeclaredServer, host: Host) -> str:
+        """Return the URI of the model registry, "" if it is the tracking server's own."""
+        # The host's name or the key `registry` selects the registry of a Databricks workspace.
+        if not text or host.kind is HostKind.DATABRICKS:
+            return ""
+        label = server.prefix + REGISTRY_URI
+        registry = find_host(text, self._environment, label)
+        if registry.kind is HostKind.DATABRICKS:
+            raise InputError(
+                f"{label} names a Databricks workspace, but the tracking server is none.",
+                f"Unset {label}, and name the workspace as the host.",
+            )
+        if _address_key(registry) == _address_key(host):
+            return ""
+        return text if registry.username else registry.uri
+
+    def _is_at(self, server: DeclaredServer, host: Host) -> bool:
+        declared = parse_host(server.uri, server.variable)
+        if declared.kind is not host.kind:
+            return False
+        if declared.kind is HostKind.DATABASE or declared.kind is HostKind.FILES:
+            # Only a search on the disk makes a path absolute. A server that is not there is at no address.
+            with suppress(InputError):
+                return find_host(server.uri, self._environment, server.variable).address == host.address
+            return False
+        return _address_key(declared) == _address_key(host)
+
+
+def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the logins in the addresses that an environment declares, even if a declaration is invalid."""
+    names = [
+        prefix + name for prefix in ("", *Ownership.of(environment).prefixes) for name in (TRACKING_URI, REGISTRY_URI)
+    ]
+    return tuple(secret for name in names for secret in secrets_in(environment.get(name, "")))
+
+
+def _declared_server(prefix: str, environment: Mapping[str, str]) -> DeclaredServer:
+    server = DeclaredServer(_name_of(prefix), prefix, environment[prefix + TRACKING_URI])
+    if prefix and not _NAME.fullmatch(prefix.removesuffix("_")):
+        raise InputError(
+            f"{server.variable} declares no server: {prefix.removesuffix('_')!r} is not a name.",
+            "Begin the name with a letter, and use letters, digits and underscores only.",
+        )
+    if any(reserved.startswith(prefix.upper()) for reserved in _RESERVED if prefix):
+        raise InputError(
+            f"{server.variable} cannot declare a server: variables {prefix}… have another meaning.",
+            f"Choose another name, such as MY_{server.variable}.",
+        )
+    parse_host(server.uri, server.variable)
+    return server
+
+
+def _name_of(prefix: str) -> str:
+    return prefix.removesuffix("_").lower()
+
+
+def _is_foreign(name: str, kind: HostKind) -> bool:
+    """Return whether a variable is a login that the worker of this kind of server must not get."""
+    # The login to a workspace has its own way to the worker.
+    if name.startswith(("DATABRICKS_", "ARM_")):
+        return True
+    return kind is not HostKind.HTTP and name in HTTP_VARIABLES and name != "MLFLOW_WORKSPACE"
+
+
+def _address_key(host: Host) -> str:
+    """Return a text that is equal for two spellings of one address.
+
+    The names of this machine count as one: a credential for one of them stays on this machine.
+    """
+    if host.kind is not HostKind.HTTP:
+        return host.address
+    parts = urlsplit(host.address)
+    name = "localhost" if parts.hostname in LOOPBACK else parts.hostname
+    return f"{parts.scheme}://{name}:{parts.port}{parts.path}"

@@ -1,0 +1,79 @@
+"""Names of environment variables: those of tracking servers and of object stores, and those with secret values."""
+
+from __future__ import annotations
+
+import re
+
+TRACKING_URI = "MLFLOW_TRACKING_URI"
+REGISTRY_URI = "MLFLOW_REGISTRY_URI"
+STORE_ENDPOINTS = "MODEL_GATE_STORE_ENDPOINTS"
+
+# Variables with a login to a tracking server. User-info in the server's address replaces them.
+LOGIN_VARIABLES = frozenset(
+    {
+        "MLFLOW_TRACKING_USERNAME",
+        "MLFLOW_TRACKING_PASSWORD",
+        "MLFLOW_TRACKING_TOKEN",
+        "MLFLOW_TRACKING_AUTH",
+        "MLFLOW_TRACKING_AWS_SIGV4",
+    }
+)
+# Variables that belong to one tracking server over HTTP.
+HTTP_VARIABLES = LOGIN_VARIABLES | {
+    "MLFLOW_TRACKING_INSECURE_TLS",
+    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    "MLFLOW_TRACKING_CLIENT_CERT_PATH",
+    "MLFLOW_WORKSPACE",
+}
+# Prefixes of each object store's variables. A server that has any variable of a family gets no unprefixed ones of it.
+STORE_FAMILIES = {
+    "AWS": ("AWS_", "MLFLOW_S3", "MLFLOW_BOTO"),
+    "Azure": ("AZURE_", "IDENTITY_", "MSI_"),
+    "Google": ("GOOGLE_", "CLOUDSDK", "STORAGE_EMULATOR_HOST"),
+    "boto": ("BOTO_",),
+    "endpoint": (STORE_ENDPOINTS,),
+}
+_SECRET = re.compile(
+    r"PASSW|PWD|PASSPHRASE|TOKEN|SECRET|KEY|CREDENTIAL|CONNECTION_STRING|SAS|AUTH|HEADER|COOKIE|BEARER|JWT"
+)
+# Names and paths: MLflow's authentication plugin, whether to sign requests, files, addresses.
+_NOT_SECRET = re.compile(
+    r"(?:MLFLOW_TRACKING_AUTH|_AWS_SIGV4|_FILE|_PATH|_DIR|_URI|_URL|_HOST|_ENDPOINT|_ENDPOINTS|_EXPIRATION"
+    r"|AZURE_AUTHORITY|GOOGLE_APPLICATION_CREDENTIALS)$"
+)
+_CREDENTIAL = re.compile(r"PROFILE|ROLE_ARN|CLIENT_ID|CERT_PATH|CONFIG|_FILE$|IDENTITY_|MSI_|_AUTH$|SIGV4|USERNAME")
+_PUBLIC = re.compile(
+    rf"(?:{TRACKING_URI}|{REGISTRY_URI}|MLFLOW_WORKSPACE|_INSECURE_TLS|_IGNORE_TLS|_SIGV4|MLFLOW_TRACKING_AUTH|_REGION"
+    r"|_PROFILE|_CERT_PATH|_FILE|_DIR|_ENDPOINT_URL|_ENDPOINT_URL_S3|_ADDRESSING_STYLE|STORAGE_EMULATOR_HOST"
+    r"|AUTHORITY_HOST|CONFIG_PROFILE|DATABRICKS_HOST|MODEL_GATE_PASS|_MAX_RETRIES|_BACKOFF_FACTOR|_REQUEST_TIMEOUT)$"
+)
+
+
+def store_family(name: str) -> str:
+    """Return the family of object stores that a variable belongs to, "" if it belongs to none.
+
+    >>> store_family("AWS_PROFILE"), store_family("MLFLOW_S3_ENDPOINT_URL"), store_family("MLFLOW_WORKSPACE")
+    ('AWS', 'AWS', '')
+    """
+    return next((family for family, prefixes in STORE_FAMILIES.items() if name.startswith(prefixes)), "")
+
+
+def is_secret(name: str) -> bool:
+    """Return whether the value of a variable with this name must not be printed or written.
+
+    >>> is_secret("PROD_MLFLOW_TRACKING_TOKEN"), is_secret("AWS_WEB_IDENTITY_TOKEN_FILE"), is_secret("AWS_REGION")
+    (True, False, False)
+    """
+    return bool(_SECRET.search(name.upper())) and not _NOT_SECRET.search(name.upper())
+
+
+def is_credential(name: str) -> bool:
+    """Return whether a variable with this name has a login, a part of one, or the place of one."""
+    if name.endswith((TRACKING_URI, STORE_ENDPOINTS)):
+        return False
+    return is_secret(name) or bool(_CREDENTIAL.search(name.upper()))
+
+
+def is_public(name: str) -> bool:
+    """Return whether the value of a variable with this name is no secret for certain, such as a region."""
+    return bool(_PUBLIC.search(name.upper()))

@@ -1,0 +1,218 @@
+"""Each declared server gets its own login. A server that nothing declares gets none, and no connection in a step."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from tests.support import commandline
+from tests.support.faulty_server import ARTIFACTS, MODEL, FaultyServer
+from tests.support.gates import check, compare, run, version
+from tests.support.reports import read_report
+from tests.support.servers import Server, Servers
+
+SECRET = "secret-of-the-test"
+WINE = {"server": "staging", "model": "Wine", "version_or_stage": "1"}
+IMPORTED = {"server": "prod", "model": "Wine Imported", "version_or_stage": "1"}
+
+
+def declaration(name: str, server: Server, login: Server | None = None) -> dict[str, str]:
+    """Return the variables that declare a server with its own login, or with that of another server."""
+    login = login or server
+    return {
+        f"{name}_MLFLOW_TRACKING_URI": server.url,
+        f"{name}_MLFLOW_TRACKING_USERNAME": login.username,
+        f"{name}_MLFLOW_TRACKING_PASSWORD": login.password,
+    }
+
+
+@pytest.mark.parametrize("by", ["server", "host"])
+def test_two_servers_with_a_password_each_are_compared(tmp_path: Path, servers: Servers, by: str) -> None:
+    first, second = WINE, IMPORTED
+    if by == "host":
+        first, second = version(servers.staging.url, "Wine"), version(servers.production.url, "Wine Imported")
+    environment = declaration("STAGING", servers.staging) | declaration("PROD", servers.production)
+    result = compare(tmp_path, first, second, "--declared-hosts-only", environment=environment)
+    assert (result.exit_code, result.status, result.stderr) == (0, "equal", ""), result
+    entries = result.report["model_versions"].values()
+    assert [entry["server"] for entry in entries] == ["staging", "prod"]
+    assert [entry["host"] for entry in entries] == [servers.staging.url, servers.production.url]
+
+
+def test_swapped_logins_of_two_servers_are_rejected(tmp_path: Path, servers: Servers) -> None:
+    environment = declaration("STAGING", servers.staging, servers.production)
+    environment |= declaration("PROD", servers.production, servers.staging)
+    compare(tmp_path, WINE, IMPORTED, environment=environment).require_error("AccessError")
+
+
+def test_one_server_with_two_users_is_read_by_each_of_them(tmp_path: Path, servers: Servers) -> None:
+    guest = Server(servers.staging.url, "guest", "guest-pass-word-1", "")
+    environment = declaration("STAGING", servers.staging) | declaration("GUEST", servers.staging, guest)
+    second = WINE | {"server": "guest"}
+    # The guest may read nothing, so a comparison that reads both models with the first login would be equal.
+    result = compare(tmp_path, WINE, second, environment=environment)
+    assert result.status == "error", result
+    by_host = compare(tmp_path, version(servers.staging.url, "Wine"), second, environment=environment)
+    by_host.require_error("ConfigError", "the server 'guest'", "the server 'staging'", "server: ")
+
+
+def test_unprefixed_login_belongs_to_the_host_option(tmp_path: Path, servers: Servers) -> None:
+    environment = {
+        "MLFLOW_TRACKING_USERNAME": servers.staging.username,
+        "MLFLOW_TRACKING_PASSWORD": servers.staging.password,
+    }
+    result = run(
+        tmp_path,
+        *("check", "--host", servers.staging.url, "--model", "Wine", "--version-or-stage", "1"),
+        environment=environment,
+    )
+    assert result.status == "equal", result
+    left, right = "models:/Wine/1", "models:/Wine/2"
+    hosts = ("--left-host", servers.staging.url, "--right-host", servers.staging.url)
+    assert run(tmp_path, "diff", left, right, *hosts, environment=environment).status != "error"
+
+
+def test_workspaces_of_one_server_are_two_readers_and_each_request_names_its_own(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.faults["server-info"] = lambda call: call.send_json(
+            {"workspaces_enabled": True, "store_type": "SqlStore"}
+        )
+        environment = {f"{name}_MLFLOW_TRACKING_URI": server.url for name in ("A", "B")}
+        environment |= {f"{name}_MLFLOW_WORKSPACE": f"workspace-{name}" for name in ("A", "B")}
+        first, second = ({"server": name, "model": "Wine", "version_or_stage": "1"} for name in ("a", "b"))
+        result = compare(tmp_path, first, second, environment=environment)
+        assert result.status == "equal", result
+        assert result.report["run_model_comparison"]["same_location"] is False
+        names = {
+            value
+            for request in server.requests
+            for name, value in request.headers.items()
+            if "workspace" in name.lower()
+        }
+    assert names == {"workspace-A", "workspace-B"}
+
+
+def test_registry_at_another_address_resolves_versions(tmp_path: Path) -> None:
+    with FaultyServer() as tracking, FaultyServer() as registry:
+        tracking.add("Wine", MODEL)
+        registry.sources = dict(tracking.sources)
+        registry.sources["Copy", "1"] = "mlflow-artifacts:/Copy/1"
+        tracking.files |= {f"Copy/1/{path}": content for path, content in MODEL.items()}
+        environment = {"PROD_MLFLOW_TRACKING_URI": tracking.url, "PROD_MLFLOW_REGISTRY_URI": registry.url}
+        first, second = ({"server": "prod", "model": model, "version_or_stage": "1"} for model in ("Wine", "Copy"))
+        result = compare(tmp_path, first, second, environment=environment)
+        assert result.status == "equal", result
+        assert {request.path.rpartition("/")[2] for request in registry.requests} >= {"get"}
+        assert all(request.path.startswith(ARTIFACTS) for request in tracking.requests if "Wine" in request.path)
+        assert not [request for request in tracking.requests if "model-versions" in request.path]
+
+
+def test_passed_variable_reaches_only_the_server_that_it_is_passed_to(tmp_path: Path) -> None:
+    with FaultyServer() as left, FaultyServer() as right:
+        for server in (left, right):
+            server.add("Wine", MODEL)
+        environment = {
+            "A_MLFLOW_TRACKING_URI": left.url,
+            "B_MLFLOW_TRACKING_URI": right.url,
+            "A_MODEL_GATE_PASS": "MLFLOW_TRACKING_TOKEN",
+            "MLFLOW_TRACKING_TOKEN": SECRET,
+        }
+        first, second = ({"server": name, "model": "Wine", "version_or_stage": "1"} for name in ("a", "b"))
+        assert compare(tmp_path, first, second, environment=environment).status == "equal"
+        assert left.authorizations == {f"Bearer {SECRET}"}
+        assert right.authorizations == {None}
+
+
+def test_undeclared_server_of_a_file_is_a_warning_and_with_an_option_an_error_without_a_connection(
+    tmp_path: Path,
+) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        entries = version(server.url, "Wine"), version(server.url, "Wine")
+        warned = compare(tmp_path, *entries, environment={"MLFLOW_TRACKING_TOKEN": SECRET})
+        assert (warned.status, server.authorizations) == ("equal", {None})
+        assert warned.stderr.count("\n") == 1
+        assert warned.stderr.startswith(f"warning: The compare file names {server.url}, which is not declared")
+        assert compare(tmp_path, *entries, "--allow-hosts", server.url).stderr == ""
+        server.requests.clear()
+        result = compare(tmp_path, *entries, "--declared-hosts-only")
+        result.require_error("InputError", server.url, "--allow-hosts")
+        assert server.requests == []
+
+
+def test_local_database_of_a_file_must_be_declared_too(tmp_path: Path) -> None:
+    (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00")
+    entries = version("sqlite:///a.db", "Wine"), version("sqlite:///a.db", "Wine")
+    result = compare(tmp_path, *entries, "--declared-hosts-only")
+    result.require_error("InputError", f"sqlite:///{tmp_path.resolve()}/a.db", "--allow-hosts")
+
+
+def step(directory: Path, environment: dict[str, str]) -> tuple[int, str, dict[str, object]]:
+    """Run the action's command with these variables. Return its exit code, its log and its report."""
+    completed = commandline.run(
+        "action", cwd=directory, environment={"GITHUB_WORKSPACE": str(directory), **environment}
+    )
+    report = read_report(directory / "model-gate-report.json", completed.returncode)
+    return completed.returncode, completed.stdout + completed.stderr, report
+
+
+def write_config(directory: Path, first: dict[str, str], second: dict[str, str]) -> None:
+    text = json.dumps({"tracking_server_1": first, "tracking_server_2": second})
+    (directory / "promotion.yaml").write_text(text, "utf-8")
+
+
+@pytest.mark.parametrize("number, status", [("1", "equal"), ("2", "different")])
+def test_step_reads_two_logins_from_the_input_credentials_and_masks_them(
+    tmp_path: Path, servers: Servers, number: str, status: str
+) -> None:
+    write_config(tmp_path, WINE, IMPORTED | {"version_or_stage": number})
+    variables = declaration("STAGING", servers.staging) | declaration("PROD", servers.production)
+    lines = "\n".join(["# two servers", *(f"{name}={value}" for name, value in variables.items())])
+    code, log, report = step(tmp_path, {"INPUT_CONFIG-FILE": "promotion.yaml", "INPUT_CREDENTIALS": lines})
+    assert (code, report["status"]) == (int(status != "equal"), status), log
+    masks = [line for line in log.splitlines() if line.startswith("::add-mask::")]
+    for server in (servers.staging, servers.production):
+        assert any(server.password.replace("%", "%25") == line.removeprefix("::add-mask::") for line in masks)
+        others = [line for line in log.splitlines() if line not in masks]
+        assert server.password not in "\n".join(others) + json.dumps(report)
+        assert f"::add-mask::{server.url}" not in masks
+
+
+def test_step_does_not_connect_to_an_undeclared_server(tmp_path: Path) -> None:
+    with FaultyServer() as declared, FaultyServer() as other:
+        for server in (declared, other):
+            server.add("Wine", MODEL)
+        write_config(tmp_path, version(declared.url, "Wine"), version(other.url, "Wine"))
+        environment = {
+            "INPUT_CONFIG-FILE": "promotion.yaml",
+            "MLFLOW_TRACKING_URI": declared.url,
+            "MLFLOW_TRACKING_TOKEN": SECRET,
+        }
+        code, log, report = step(tmp_path, environment)
+        assert (code, report["status"]) == (2, "error")
+        assert f"names the tracking server {other.url}, which is not declared" in log
+        assert f"allow-hosts {other.url}" in log
+        assert other.requests == []
+        assert declared.requests == []
+        code, log, _ = step(tmp_path, environment | {"INPUT_ALLOW-HOSTS": f"http://{urlsplit(other.url).netloc}"})
+        assert code == 0, log
+        assert (declared.authorizations, other.authorizations) == ({f"Bearer {SECRET}"}, {None})
+
+
+def test_malformed_credentials_of_a_step_are_an_error_and_not_in_the_log(tmp_path: Path) -> None:
+    write_config(tmp_path, WINE, IMPORTED)
+    lines = f"PROD_MLFLOW_TRACKING_URI=https://prod.example.com\n{SECRET}"
+    code, log, report = step(tmp_path, {"INPUT_CONFIG-FILE": "promotion.yaml", "INPUT_CREDENTIALS": lines})
+    assert (code, report["status"]) == (2, "error")
+    assert "The input 'credentials', line 2: this is not NAME=VALUE" in log
+    assert SECRET not in log.replace(f"::add-mask::{SECRET}", "") + json.dumps(report)
+
+
+def test_check_of_a_named_server(tmp_path: Path, servers: Servers) -> None:
+    environment = declaration("PROD", servers.production) | {"MLFLOW_TRACKING_URI": ""}
+    result = check(tmp_path, "", "Wine Imported", "1", "--host", "server:prod", environment=environment)
+    assert (result.status, result.report["model_version"]["server"]) == ("equal", "prod"), result

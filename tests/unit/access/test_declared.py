@@ -1,0 +1,234 @@
+"""Environment variables declare servers, and each variable belongs to exactly one of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_gate.access.declared import Declarations
+from model_gate.domain.host import Host
+from model_gate.errors import InputError
+
+SECRET = "s3cret-w0rd"
+PROD = {"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com/mlflow/", "PROD_MLFLOW_TRACKING_TOKEN": SECRET}
+LOGIN = {"MLFLOW_TRACKING_USERNAME": "ann", "MLFLOW_TRACKING_PASSWORD": SECRET}
+
+
+def rejection(**variables: str) -> InputError:
+    with pytest.raises(InputError) as caught:
+        Declarations(variables).named("prod")
+    assert caught.value.remedy
+    assert SECRET not in caught.value.message + caught.value.remedy
+    return caught.value
+
+
+def variables_of(name: str, **variables: str) -> dict[str, str]:
+    return dict(Declarations(variables).named(name).variables)
+
+
+def test_prefixed_variables_belong_to_their_server_without_prefix() -> None:
+    host = Declarations(PROD | {"PROD_ANY_PLUGIN": "x", "OTHER": "y", "PROD_EMPTY": ""}).named("prod")
+    assert (host.server, host.address, host.is_declared) == ("prod", "https://prod.example.com/mlflow", True)
+    assert dict(host.variables) == {"MLFLOW_TRACKING_TOKEN": SECRET, "ANY_PLUGIN": "x"}
+    assert SECRET not in repr(host)
+    assert SECRET in host.secrets
+
+
+def test_name_of_a_server_is_found_in_any_case() -> None:
+    assert Declarations(PROD).named(" Prod ").server == "prod"
+
+
+def test_variable_belongs_to_the_server_with_the_longest_prefix() -> None:
+    variables = {
+        "A_MLFLOW_TRACKING_URI": "https://a.example.com",
+        "A_B_MLFLOW_TRACKING_URI": "https://b.example.com",
+        "A_TOKEN": "a",
+        "A_B_TOKEN": "b",
+    }
+    assert variables_of("a", **variables) == {"TOKEN": "a"}
+    assert variables_of("a_b", **variables) == {"TOKEN": "b"}
+
+
+@pytest.mark.parametrize(
+    "name", ["PYTHONPATH", "PYTHON_X", "LD_PRELOAD", "MODEL_GATE_ADDRESS", "MODEL_GATE_NOT_SENT", "MODEL_GATE_PASS"]
+)
+def test_variable_that_changes_the_worker_itself_is_no_variable_of_a_server(name: str) -> None:
+    assert name not in variables_of("prod", **PROD, **{f"PROD_{name}": "", name: "x"})
+    assert name not in variables_of("prod", **PROD, OTHER="x", **{f"PROD_{name}": "OTHER"})
+
+
+def test_pass_hands_variables_to_a_server_by_name() -> None:
+    passed = {"PROD_MODEL_GATE_PASS": "X_AUTH, Y\nZ", "X_AUTH": "x", "Y": "y", "Z": "", "W": "w"}
+    assert variables_of("prod", **PROD, **passed) == {"MLFLOW_TRACKING_TOKEN": SECRET, "X_AUTH": "x", "Y": "y"}
+    unnamed = Declarations({"MLFLOW_TRACKING_URI": "http://x", "MODEL_GATE_PASS": "X_AUTH", "X_AUTH": "x"}).default()
+    assert dict(unnamed.variables) == {"X_AUTH": "x"}
+
+
+@pytest.mark.parametrize(
+    "names, problem",
+    [
+        ("X_AUTH", "names X_AUTH, which is not set"),
+        ("LD_PRELOAD", "cannot be passed on"),
+        ("PYTHONPATH", "cannot be passed on"),
+        ("MODEL_GATE_ADDRESS", "cannot be passed on"),
+        ("X-AUTH", "cannot be passed on"),
+    ],
+)
+def test_variable_that_cannot_be_passed_is_an_error(names: str, problem: str) -> None:
+    assert problem in rejection(**PROD, PROD_MODEL_GATE_PASS=names, LD_PRELOAD="x", PYTHONPATH="x").message
+
+
+@pytest.mark.parametrize("prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC"])
+def test_name_whose_variables_have_another_meaning_is_an_error(prefix: str) -> None:
+    error = rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": f"https://u:{SECRET}@example.com"})
+    assert error.message.startswith(f"{prefix}_MLFLOW_TRACKING_URI cannot declare a server")
+
+
+def test_name_that_only_begins_like_another_variable_is_accepted() -> None:
+    assert Declarations({"AWS_PROD_MLFLOW_TRACKING_URI": "http://x"}).names == ("aws_prod",)
+
+
+@pytest.mark.parametrize("prefix", ["1A", "A-B", "_", "Ä"])
+def test_prefix_that_is_no_name_is_an_error(prefix: str) -> None:
+    assert "is not a name" in rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": "https://example.com"}).message
+
+
+def test_two_declarations_of_one_name_are_an_error() -> None:
+    error = rejection(**PROD, Prod_MLFLOW_TRACKING_URI="https://other.example.com")
+    assert error.message == ("PROD_MLFLOW_TRACKING_URI and Prod_MLFLOW_TRACKING_URI both declare the server 'prod'.")
+
+
+def test_malformed_address_of_a_server_is_an_error_that_names_the_variable() -> None:
+    error = rejection(PROD_MLFLOW_TRACKING_URI=f"ftp://ann:{SECRET}@example.com")
+    assert error.message.startswith("PROD_MLFLOW_TRACKING_URI")
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "_MLFLOW_TRACKING_URI", "XMLFLOW_TRACKING_URI"])
+def test_variable_without_a_name_before_it_declares_no_named_server(name: str) -> None:
+    assert Declarations({name: "https://example.com"}).names == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["https://prod.example.com/mlflow", "HTTPS://PROD.example.com:443/mlflow/", " https://prod.example.com/mlflow"],
+)
+def test_host_at_the_address_of_a_server_has_its_variables(text: str) -> None:
+    assert Declarations(PROD).find(text) == Declarations(PROD).named("prod")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "http://prod.example.com/mlflow",
+        "https://prod.example.com:8443/mlflow",
+        "https://prod.example.com",
+        "https://prod.example.com/mlflow/x",
+        "https://prod.example.com./mlflow",
+        "https://evil.example.com/mlflow",
+        "https://prod.example.com.evil.example/mlflow",
+    ],
+)
+def test_host_at_another_address_is_not_declared_and_has_no_variables(text: str) -> None:
+    host = Declarations(PROD | LOGIN | {"MLFLOW_TRACKING_URI": "https://default.example.com"}).find(text)
+    assert (host.is_declared, host.server, host.variables) == (False, "", ())
+
+
+@pytest.mark.parametrize("declared", ["localhost", "127.0.0.1", "[::1]"])
+@pytest.mark.parametrize("named", ["localhost", "127.0.0.1", "[::1]"])
+def test_names_of_this_machine_are_one_address_and_the_declared_one_is_used(declared: str, named: str) -> None:
+    host = Declarations(LOGIN | {"MLFLOW_TRACKING_URI": f"http://{declared}:5000"}).find(f"http://{named}:5000")
+    assert (host.address, dict(host.variables)) == (f"http://{declared}:5000", LOGIN)
+
+
+def test_user_info_of_a_host_replaces_the_login_of_the_declared_server() -> None:
+    host = Declarations(PROD).find("https://bob:other@prod.example.com/mlflow")
+    assert (host.server, host.username, host.password) == ("prod", "bob", "other")
+
+
+def test_database_is_declared_by_any_of_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00")
+    declarations = Declarations({"PROD_MLFLOW_TRACKING_URI": "sqlite:///a.db"})
+    assert declarations.find(f"sqlite:///{tmp_path}/a.db").server == "prod"
+
+
+def test_two_servers_at_one_address_with_equal_variables_are_one() -> None:
+    variables = {"A_MLFLOW_TRACKING_URI": "https://x.example.com", "B_MLFLOW_TRACKING_URI": "https://x.example.com"}
+    assert Declarations(variables).find("https://x.example.com").is_declared
+
+
+def test_two_servers_at_one_address_are_ambiguous_for_an_option_but_not_by_name() -> None:
+    declarations = Declarations(PROD | {"QA_MLFLOW_TRACKING_URI": PROD["PROD_MLFLOW_TRACKING_URI"]})
+    with pytest.raises(InputError, match=r"--host: .* is the address of the server 'prod' and the server 'qa'"):
+        declarations.option("https://prod.example.com/mlflow", "--host")
+    assert declarations.option("server:qa", "--host").server == "qa"
+    # Two logins at one address are two readers, so their models are never one location.
+    assert declarations.named("qa").reader != declarations.named("prod").reader
+
+
+def option(text: str, **variables: str) -> Host:
+    declarations = Declarations(variables)
+    return declarations.with_unprefixed(declarations.option(text, "--host"))
+
+
+def test_unprefixed_variables_belong_to_the_host_option_without_default_server() -> None:
+    assert dict(option("http://x", **LOGIN).variables) == LOGIN
+    assert option("http://x", **LOGIN, MLFLOW_TRACKING_URI="http://y").variables == ()
+    assert dict(option("http://x", **LOGIN, MLFLOW_TRACKING_URI="http://x").variables) == LOGIN
+    assert dict(option("https://prod.example.com/mlflow", **LOGIN, **PROD).variables) == {
+        "MLFLOW_TRACKING_TOKEN": SECRET
+    }
+
+
+@pytest.mark.parametrize(
+    "left, right, owners",
+    [
+        ("http://x", None, (True,)),
+        ("http://x", "http://X:80/", (True, True)),
+        ("http://x", "http://y", (False, False)),
+        ("http://x", "https://prod.example.com/mlflow", (True, False)),
+        ("http://x", "postgresql://db/y", (True, False)),
+    ],
+)
+def test_unprefixed_variables_belong_to_the_only_http_server_of_a_diff(
+    left: str, right: str | None, owners: tuple[bool, ...]
+) -> None:
+    declarations = Declarations(LOGIN | PROD)
+    hosts = [declarations.option(text, "--left-host") for text in (left, right) if text is not None]
+    found = declarations.with_unprefixed_if_single(hosts)
+    assert tuple(host is not None and LOGIN.items() <= dict(host.variables).items() for host in found) == owners
+
+
+def test_registry_at_another_address_is_a_variable_and_at_the_same_address_is_none() -> None:
+    other = variables_of("prod", **PROD, PROD_MLFLOW_REGISTRY_URI="https://registry.example.com/")
+    assert other["MLFLOW_REGISTRY_URI"] == "https://registry.example.com"
+    same = variables_of("prod", **PROD, PROD_MLFLOW_REGISTRY_URI="https://prod.example.com:443/mlflow")
+    assert "MLFLOW_REGISTRY_URI" not in same
+
+
+@pytest.mark.parametrize("uri", ["databricks-uc", f"ftp://ann:{SECRET}@example.com"])
+def test_registry_that_cannot_be_used_is_an_error_that_names_the_variable(uri: str) -> None:
+    login = {"DATABRICKS_HOST": "https://dbc.example.com", "DATABRICKS_TOKEN": "t"}
+    assert "PROD_MLFLOW_REGISTRY_URI" in rejection(**PROD, **login, PROD_MLFLOW_REGISTRY_URI=uri).message
+
+
+def test_malformed_store_endpoint_is_an_error_without_its_password() -> None:
+    error = rejection(**PROD, PROD_MODEL_GATE_STORE_ENDPOINTS=f"https://a.example.com, ftp://u:{SECRET}@b")
+    assert error.message.startswith("Entry 2 of PROD_MODEL_GATE_STORE_ENDPOINTS")
+
+
+def test_workspace_login_of_a_named_server_comes_from_its_own_variables() -> None:
+    variables = {
+        "PROD_MLFLOW_TRACKING_URI": "databricks",
+        "PROD_DATABRICKS_HOST": "https://prod.example.com",
+        "PROD_DATABRICKS_TOKEN": SECRET,
+        "DATABRICKS_HOST": "https://other.example.com",
+        "DATABRICKS_TOKEN": "other",
+        "DATABRICKS_CLIENT_SECRET": "other",
+    }
+    host = Declarations(variables).named("prod")
+    assert host.workspace is not None
+    assert host.workspace.url == "https://prod.example.com"
+    assert dict(host.workspace.fields)["token"] == SECRET
+    assert host.variables == ()

@@ -15,6 +15,7 @@ from pathlib import Path
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.hosts import find_host, parse_host
 from model_gate.domain.host import Host, HostKind
+from model_gate.domain.origin import STORE_ENDPOINTS_VARIABLE, parse_store_endpoints
 from model_gate.errors import InputError
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
@@ -46,6 +47,7 @@ _ENVIRONMENT = frozenset(
         "MLFLOW_WORKSPACE",
         "MLFLOW_S3_ENDPOINT_URL",
         "MLFLOW_S3_IGNORE_TLS",
+        STORE_ENDPOINTS_VARIABLE,
     }
 )
 
@@ -160,4 +162,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     values += login_secrets(environment)
     with suppress(InputError):
         values += find_host(environment.get(_TRACKING_URI, ""), environment).secrets
+    with suppress(InputError):
+        endpoints = parse_store_endpoints(environment.get(STORE_ENDPOINTS_VARIABLE, ""))
+        values += [endpoint.password for endpoint in endpoints]
     return tuple(value for value in values if value)

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from model_gate.domain.origin import STORE_ENDPOINTS_VARIABLE, Origin, StoreEndpoint, find_endpoint, origin_of
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelError
+from model_gate.errors import AccessError, ModelError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"[^:]*:(?://([^/?#]*))?(.*)", re.DOTALL)
@@ -22,7 +22,9 @@ _AUTHORITY = re.compile(r"[^:]*:(?://([^/?#]*))?(.*)", re.DOTALL)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _AZURE_CLOUDS = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de)"
-_AZURE_HOST = rf"[a-z0-9]{{3,24}}\.(?:{{service}}\.{_AZURE_CLOUDS}|z[0-9]{{1,2}}\.{{service}}\.storage\.azure\.net)"
+_AZURE_ACCOUNT = r"[a-z0-9]{3,24}"
+_AZURE_HOST = rf"{_AZURE_ACCOUNT}\.(?:%s\.{_AZURE_CLOUDS}|z[0-9]{{1,2}}\.%s\.storage\.azure\.net)"
+_AZURE_BLOB, _AZURE_LAKE, _AZURE_ANY = (_AZURE_HOST.replace("%s", each) for each in ("blob", "dfs", "(?:blob|dfs)"))
 _CONTAINER = r"\$?[a-z0-9][a-z0-9-]{0,62}"
 _R2_HOST = r"[a-z0-9]{1,63}(?:\.eu|\.fedramp)?\.r2\.cloudflarestorage\.com"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
@@ -32,10 +34,10 @@ _AUTHORITIES = {
     "s3": re.compile(_BUCKET, re.ASCII),
     "gs": re.compile(_BUCKET, re.ASCII),
     "r2": re.compile(rf"{_BUCKET}@{_R2_HOST}", re.ASCII),
-    "wasb": re.compile(f"{_CONTAINER}@{_AZURE_HOST.format(service='blob')}", re.ASCII),
-    "wasbs": re.compile(f"{_CONTAINER}@{_AZURE_HOST.format(service='blob')}", re.ASCII),
-    "abfs": re.compile(f"{_CONTAINER}@{_AZURE_HOST.format(service='dfs')}", re.ASCII),
-    "abfss": re.compile(f"{_CONTAINER}@{_AZURE_HOST.format(service='dfs')}", re.ASCII),
+    "wasb": re.compile(f"{_CONTAINER}@{_AZURE_BLOB}", re.ASCII),
+    "wasbs": re.compile(f"{_CONTAINER}@{_AZURE_BLOB}", re.ASCII),
+    "abfs": re.compile(f"{_CONTAINER}@{_AZURE_LAKE}", re.ASCII),
+    "abfss": re.compile(f"{_CONTAINER}@{_AZURE_LAKE}", re.ASCII),
 }
 _BEFORE_HOST = re.compile(rf"(?:{_BUCKET}|{_CONTAINER})@", re.ASCII)
 _FORMS = {
@@ -56,11 +58,17 @@ _STORE_HOST = re.compile(
     "|".join(
         (
             rf"(?:{_BUCKET}\.)?s3(?:-[a-z0-9-]+)?(?:\.dualstack)?(?:\.[a-z0-9-]+)?(?:\.vpce)?\.amazonaws\.com(?:\.cn)?",
-            _AZURE_HOST.format(service="(?:blob|dfs)"),
+            _AZURE_ANY,
             rf"(?:{_BUCKET}\.)?storage\.googleapis\.com",
             rf"(?:{_BUCKET}\.)?{_R2_HOST}",
         )
     ),
+    re.ASCII,
+)
+# Servers that issue the access tokens of an account of Databricks.
+_ACCOUNT_HOST = re.compile(
+    r"accounts\.(?:(?:cloud|gcp)\.databricks\.com|cloud\.databricks\.(?:us|mil)|azuredatabricks\.net"
+    r"|databricks\.azure\.(?:us|cn))",
     re.ASCII,
 )
 # Names that only mean something on this machine or in its network.
@@ -235,6 +243,23 @@ def require_presigned(url: str, headers: Iterable[str], endpoints: Iterable[Stor
     if not _may_be_public(origin.host):
         raise _bad_presigned(f"at {origin} is not on the internet", origin)
     return True
+
+
+def require_login_server(workspace: str, token_url: str) -> None:
+    """Check that a workspace's login may be sent to the URL that the workspace names for it.
+
+    Raises:
+        AccessError: The URL is neither on the workspace nor on an account server of Databricks.
+    """
+    origin = origin_of(token_url)
+    if origin is not None and origin == origin_of(workspace):
+        return
+    if origin is None or origin.scheme != "https" or not _ACCOUNT_HOST.fullmatch(origin.host) or origin.port != 443:
+        raise AccessError(
+            f"The workspace {workspace} sends logins to {origin or 'a host that is not plain'}, which is neither the"
+            " workspace nor an account server of Databricks.",
+            "Check the host of the profile.",
+        )
 
 
 def is_public(address: str) -> bool:

@@ -229,6 +229,8 @@ class Workspaces:
             "MLFLOW_TRACKING_URI": "databricks://trap",
             "MLFLOW_REGISTRY_URI": "databricks://trap",
             "MLFLOW_TRACKING_TOKEN": self.trap.token,
+            # The emulator is a store too. It has neither https nor a public address.
+            "MODEL_GATE_STORE_ENDPOINTS": ",".join(each.url for each in (*self._workspaces.values(), self.trap)),
         }
 
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 100) -> Result:

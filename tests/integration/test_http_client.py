@@ -106,15 +106,14 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_request_redirected_to_a_host_other_than_the_tracking_server_carries_no_login(tmp_path: Path) -> None:
+def test_redirect_to_a_host_other_than_the_tracking_server_is_an_error_without_a_request(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
         server.faults["/model.pkl"] = lambda call: call.send(b"", 302, location=store.url + call.request.path)
         ran = check(tmp_path, server.url.replace("://", "://ada:secret-of-the-test@"), "Wine")
-    assert ran.status == "equal", ran
-    assert len(file_requests(store)) == 2
-    assert store.authorizations == {None}
+    ran.require_error("UnreachableError", server.url, store.url, "not followed")
+    assert store.requests == []
 
 
 def test_client_opens_a_new_connection_after_the_server_closed_the_old_one(tmp_path: Path) -> None:

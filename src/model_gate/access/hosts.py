@@ -25,6 +25,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
+# Tracking servers that only a plugin can reach, by the start of their URIs.
+_VENDORS = {"arn:": "Amazon SageMaker", "azureml:": "Azure Machine Learning"}
 _FORMS = "Name it like https://mlflow.example.com, http://localhost:5000, databricks://PROFILE or sqlite:///mlflow.db."
 
 
@@ -95,6 +97,12 @@ def parse_host(text: str, label: str = "host") -> Host:
 
 
 def _not_a_server(text: str, label: str) -> InputError:
+    vendor = next((name for scheme, name in _VENDORS.items() if text.lower().startswith(scheme)), "")
+    if vendor:
+        return InputError(
+            f"{label} {_without_user_info(text)!r} needs the MLflow plugin of {vendor}. Model Gate does not have it.",
+            "Download both models with the vendor's tools, and compare the directories with model-gate diff.",
+        )
     return InputError(f"{label} {_without_user_info(text)!r} is not the URI of a tracking server.", _FORMS)
 
 

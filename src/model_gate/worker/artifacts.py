@@ -28,16 +28,13 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import is_not_found
+from model_gate.worker.network import declared_endpoints, guard_azure_redirects
+from model_gate.worker.origins import LocationPolicy, server_uri
+from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
-# Allow-list of the URI schemes that a tracking server may name as a location. Local paths are excluded, because only
-# the parent may read them, and only if the server is local. `models:/` and `runs:/` are excluded, because MLflow may
-# resolve them on another server.
-SCHEMES = frozenset(
-    {"mlflow-artifacts", "http", "https", "s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss", "hdfs", "viewfs"}
-)
 _LISTING_THREADS = 8
 _MAX_PATH_CHARACTERS = 16_384
 
@@ -72,6 +69,8 @@ class ArtifactReader:
 
     def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
+        self._endpoints = declared_endpoints()
+        self._policy = LocationPolicy(tracking_uri, self._endpoints)
         self._limiter = ConcurrencyLimiter()
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
@@ -152,11 +151,23 @@ class ArtifactReader:
             Batch(files, self._limiter, self._batch_pool).fetch(fetch)
 
     def _open(self, uri: str) -> Any:
-        require_readable(uri, self._tracking_uri)
+        declared = self._open_declared(uri)
+        if declared is not None:
+            return declared
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
         if isinstance(repository, HttpArtifactRepository):
-            return ProxiedFiles(repository, self._limiter)
+            return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
         return StoreFiles(repository, self._limiter)
+
+    def _open_declared(self, uri: str) -> ProxiedFiles | None:
+        """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
+
+        Raises:
+            ModelError: The location is not allowed.
+        """
+        endpoint = self._policy.require_readable(uri)
+        guard_azure_redirects(uri)
+        return ProxiedFiles(DeclaredServer(endpoint), server_uri(uri, endpoint), self._limiter) if endpoint else None
 
     @staticmethod
     def _extend_timeout(largest_file: int) -> None:
@@ -183,34 +194,6 @@ class StoreFiles:
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
-
-
-def require_readable(uri: str, tracking_uri: str) -> None:
-    """Check that the worker may read the location `uri`, which comes from the tracking server.
-
-    A malicious server could otherwise make the worker read local files or send its credentials to another host.
-
-    Raises:
-        ModelError: The location is not allowed.
-    """
-    location = urlsplit(uri)
-    server = urlsplit(tracking_uri)
-    if location.scheme == "mlflow-artifacts" and server.scheme not in {"http", "https"}:
-        raise ModelError(
-            f"The location of the model is {uri}, which only a running tracking server can read, not its database.",
-            "Start the server, and name its http address as the host.",
-        )
-    if location.scheme not in SCHEMES:
-        raise ModelError(
-            f"The location of the model is {uri}, which cannot be read from here.",
-            "Let the server proxy its artifacts: mlflow server --serve-artifacts.",
-        )
-    if location.scheme in {"mlflow-artifacts", "http", "https"} and location.netloc not in {"", server.netloc}:
-        # MLflow would send this server's credentials to the other host.
-        raise ModelError(
-            f"The location of the model is {uri}, which is on another host than the tracking server.",
-            "Name the tracking server that serves the artifacts as the host.",
-        )
 
 
 def _walk(

@@ -74,8 +74,10 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
         error: The exception of the failed operation.
         address: Address of the tracking server, without credentials.
     """
-    if isinstance(error, ModelGateError):
-        return error
+    # MLflow wraps an error of the network door, such as a redirect to another origin, in its own exception.
+    own_error = next((cause for cause in exception_chain(error) if isinstance(cause, ModelGateError)), None)
+    if own_error is not None:
+        return own_error
     if isinstance(error, ImportError):
         return _missing_package(error)
     text = _chain_text(error)

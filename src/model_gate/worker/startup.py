@@ -10,13 +10,15 @@ from mlflow.tracking.request_header.registry import resolve_request_headers
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.domain.host import RegistryKind
 from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.network import guard_redirects
 from model_gate.worker.registry import RegistryClient
 from model_gate.worker.session import Session
 from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
 
 def prepare() -> None:
-    """Do the slow preparations that need no server: import MLflow's request plugins and enable TCP quick ACK."""
+    """Do the slow preparations that need no server: import MLflow's request plugins, and adapt the HTTP clients."""
+    guard_redirects()
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
 

@@ -19,7 +19,7 @@ from tests.databricks.emulator.messages import ApiError, Request, Response, not_
 
 _SECONDS = 900
 # A header that every request to a presigned URL of this store must have.
-_HEADER = ("x-emulator-signed", "yes")
+_HEADER = ("x-amz-emulator-signed", "yes")
 _RANGE = re.compile(r"bytes=(\d*)-(\d*)")
 
 

@@ -30,8 +30,10 @@ from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalo
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import NotFoundError
-from model_gate.worker.artifacts import ArtifactReader, ModelFiles, require_readable
+from model_gate.worker.artifacts import ArtifactReader, ModelFiles
 from model_gate.worker.databricks.rest import get, get_json, require_success
+from model_gate.worker.network import guard_azure_redirects
+from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 
@@ -46,7 +48,7 @@ class DatabricksArtifactReader(ArtifactReader):
     def __init__(self, kind: RegistryKind) -> None:
         super().__init__("databricks")
         self._kind = kind
-        self._store = PresignedStore(self._limiter)
+        self._store = PresignedStore(self._limiter, self._endpoints)
 
     def clear_cache(self) -> None:
         """Discard all cached clients, because they hold the previous access token."""
@@ -59,7 +61,9 @@ class DatabricksArtifactReader(ArtifactReader):
                 return self._catalog_files(uri)
             return _WorkspaceRegistryFiles(self._store, name, number)
         if not uri.startswith("dbfs:/"):
-            require_readable(uri, self._tracking_uri)
+            declared = self._open_declared(uri)
+            if declared is not None:
+                return declared
         elif not uri.startswith(_MANAGED_LOCATIONS):
             return _DbfsFiles(self._limiter, uri)
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
@@ -73,9 +77,7 @@ class DatabricksArtifactReader(ArtifactReader):
         The catalog's response selects the way to download: the Files API, presigned URLs, or temporary credentials for
         the object store.
         """
-        repository = UnityCatalogModelsArtifactRepository(  # type: ignore[abstract]
-            uri, registry_uri="databricks-uc", tracking_uri="databricks"
-        )
+        repository = _CatalogRepository(uri, self._policy)  # type: ignore[abstract]
         store = repository._get_artifact_repo()  # type: ignore[no-untyped-call]  # noqa: SLF001
         if isinstance(store, PresignedUrlArtifactRepository):
             return _PresignedFiles(self._store, store)
@@ -101,6 +103,21 @@ class DatabricksArtifactReader(ArtifactReader):
                 "The run or its artifacts may have been deleted, or belong to another workspace.",
             )
         return _PresignedFiles(self._store, repository.databricks_artifact_repo, root)
+
+
+class _CatalogRepository(UnityCatalogModelsArtifactRepository):
+    """The artifact repository of a model version in Unity Catalog, in a store that the worker may read."""
+
+    def __init__(self, uri: str, policy: LocationPolicy) -> None:
+        super().__init__(uri, registry_uri="databricks-uc", tracking_uri="databricks")
+        self._policy = policy
+
+    def _get_blob_storage_path(self) -> str:
+        # MLflow sends requests to the store as soon as it has the location.
+        location = str(super()._get_blob_storage_path())  # type: ignore[no-untyped-call]
+        self._policy.require_readable(location)
+        guard_azure_redirects(location)
+        return location
 
 
 class _WorkspaceRegistryFiles:

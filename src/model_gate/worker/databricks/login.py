@@ -22,12 +22,15 @@ import requests
 from databricks.sdk import clock, oauth
 from databricks.sdk import config as sdk_config
 from databricks.sdk._base_client import _BaseClient
+from databricks.sdk.mixins.files import FilesExt
 from mlflow.utils.rest_utils import get_workspace_client
 from requests.adapters import HTTPAdapter
 
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.worker.failures import exception_chain
+from model_gate.worker.network import PresignedAdapter, declared_endpoints
+from model_gate.worker.origins import require_login_server
 
 # Maximum seconds without data from the server, for all attempts of a request, and for a Retry-After of the server.
 _RESPONSE_SECONDS, _RETRY_SECONDS, _MAX_WAIT_SECONDS = 20, 12, 20
@@ -56,6 +59,8 @@ class WorkspaceConnection:
         self._token = ""
         self._renew_at = float("inf")
         _limit_waits()
+        _guard_login(self._login["host"])
+        _guard_presigned_urls()
         _fetch_metadata(self._login["host"])
         _write_config(self._login["host"])
         self._renew()
@@ -160,9 +165,6 @@ def _limit_waits() -> None:
     setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK itself has no limit for a Retry-After
     sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _RESPONSE_SECONDS
     sdk_config.Config.experimental_files_ext_cloud_api_max_retries = 2
-    client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
-    endpoints = functools.partial(oauth.get_endpoints_from_url, client=client)
-    setattr(sdk_config, "get_endpoints_from_url", endpoints)  # noqa: B010
     _limit_requests()
 
 
@@ -175,6 +177,35 @@ def _limit_requests() -> None:
         return send(adapter, request, **{**options, "timeout": options.get("timeout") or _LOGIN_SECONDS})
 
     setattr(HTTPAdapter, "send", send_with_timeout)  # noqa: B010
+
+
+def _guard_login(host: str) -> None:
+    """Check the login server that the workspace names, before the SDK sends the login's secret to it."""
+    client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
+
+    def endpoints(url: str) -> oauth.OidcEndpoints:
+        result = oauth.get_endpoints_from_url(url, client=client)
+        require_login_server(host, str(result.token_endpoint))
+        return result
+
+    setattr(sdk_config, "get_endpoints_from_url", endpoints)  # noqa: B010
+
+
+def _guard_presigned_urls() -> None:
+    """Make the Files API client of the SDK send its requests to presigned URLs with a `PresignedAdapter`."""
+    open_session = FilesExt._cloud_provider_session  # noqa: SLF001
+    endpoints = declared_endpoints()
+
+    @functools.wraps(open_session)
+    def open_guarded_session(self: FilesExt) -> requests.Session:
+        session = open_session(self)
+        if not isinstance(session.adapters["https://"], PresignedAdapter):
+            adapter = PresignedAdapter(endpoints, pool_connections=20, pool_maxsize=20, pool_block=True)
+            for scheme in ("https://", "http://"):
+                session.mount(scheme, adapter)
+        return session
+
+    setattr(FilesExt, "_cloud_provider_session", open_guarded_session)  # noqa: B010
 
 
 def _fetch_metadata(host: str) -> None:

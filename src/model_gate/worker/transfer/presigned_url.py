@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,12 +17,13 @@ from typing import TypeVar
 from urllib.parse import urlsplit
 
 import requests
-from requests.adapters import HTTPAdapter
 from urllib3 import BaseHTTPResponse
 from urllib3.exceptions import HTTPError
 
+from model_gate.domain.origin import StoreEndpoint
 from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import AccessError, NotFoundError, TransferError, UnreachableError
+from model_gate.worker.network import PresignedAdapter
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import split_into_ranges
 from model_gate.worker.transfer.concurrency import (
@@ -84,8 +85,11 @@ RequestUrl = Callable[[], PresignedUrl]
 class PresignedStore:
     """Downloads files from any object store, each by presigned URLs."""
 
-    def __init__(self, limiter: ConcurrencyLimiter, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self, limiter: ConcurrencyLimiter, endpoints: Sequence[StoreEndpoint] = (), timeouts: Timeouts | None = None
+    ) -> None:
         self._limiter = limiter
+        self._endpoints = endpoints
         self._timeouts = timeouts or Timeouts()
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 
@@ -102,6 +106,7 @@ class PresignedStore:
             on_progress: May be called with the number of `bytes` received since its last call.
 
         Raises:
+            ModelError: The URL or one of its headers is not allowed.
             AccessError: The store rejects even new URLs.
             NotFoundError: The store does not have the file.
             UnreachableError: The store does not respond in time, or demands a wait beyond the time limit.
@@ -110,14 +115,18 @@ class PresignedStore:
         progress = TransferProgress(on_progress)
         connections = min(len(split_into_ranges(size)), MAX_CONCURRENCY)
         if connections > 1:
-            with _PresignedClient(request_url, path, self._limiter, self._timeouts, connections) as client:
+            with self._client(request_url, path, connections) as client:
                 if self._fetch_ranges(client, size, destination, progress):
                     return
         with (
             self._limiter.request(size),
-            _PresignedClient(request_url, path, self._limiter, self._timeouts, 1) as client,
+            self._client(request_url, path, 1) as client,
         ):
             client.write_to(destination, progress)
+
+    def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
+        adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)
+        return _PresignedClient(request_url, path, self._limiter, self._timeouts, adapter)
 
     def _fetch_ranges(self, client: _PresignedClient, size: int, destination: str, progress: TransferProgress) -> bool:
         """Download the file in ranges. Return false if the caller must request the whole file instead."""
@@ -129,14 +138,19 @@ class PresignedStore:
 
 
 class _PresignedClient:
-    """Sends requests for one file, on up to `connections` kept-alive connections. Use it as a context manager.
+    """Sends requests for one file with `adapter`. Use it as a context manager.
 
     Threads share the client and its current URL. If a request of one thread fails for good, no thread sends or retries
     another request.
     """
 
     def __init__(
-        self, request_url: RequestUrl, path: str, limiter: ConcurrencyLimiter, timeouts: Timeouts, connections: int
+        self,
+        request_url: RequestUrl,
+        path: str,
+        limiter: ConcurrencyLimiter,
+        timeouts: Timeouts,
+        adapter: PresignedAdapter,
     ) -> None:
         self._request_url = request_url
         self._path = path
@@ -148,7 +162,6 @@ class _PresignedClient:
         self._lock = threading.Lock()
         # The session uses the proxies and certificates that the environment variables name.
         self._session = requests.Session()
-        adapter = HTTPAdapter(pool_maxsize=connections)
         for scheme in ("https://", "http://"):
             self._session.mount(scheme, adapter)
 

@@ -1,10 +1,10 @@
-"""Files of a model behind a tracking server that proxies its artifacts.
+"""Files of a model behind a server that proxies its artifacts.
 
 MLflow's `list_artifacts` is unsafe for a comparison. It returns an empty listing if the only file of a directory has
 the name of the directory. It also decodes `%41` in file names, and the decoded names belong to no file or to other
 files. An unlisted file is not compared, so different models would appear equal.
 
-MLflow's `_download_file` is safe but slow. It is used only if `HttpClient` fails.
+`ArtifactServer.download` is safe but slow. It is used only if `HttpClient` fails.
 """
 
 from __future__ import annotations
@@ -16,11 +16,6 @@ from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 from mlflow.entities import FileInfo
-from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
-from mlflow.utils.credentials import get_default_host_creds
-from mlflow.utils.request_utils import augmented_raise_for_status
-from mlflow.utils.rest_utils import http_request
-from requests import Response
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
@@ -28,6 +23,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
+from model_gate.worker.transfer.artifact_server import ArtifactServer
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
@@ -36,10 +32,11 @@ _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
 class ProxiedFiles:
-    """The files at one location that the tracking server proxies. Paths are relative to the location."""
+    """The files at one location that a server proxies. Paths are relative to the location."""
 
-    def __init__(self, repository: HttpArtifactRepository, limiter: ConcurrencyLimiter) -> None:
-        self._repository = repository
+    def __init__(self, server: ArtifactServer, uri: str, limiter: ConcurrencyLimiter) -> None:
+        self._server = server
+        self._uri = uri
         self._limiter = limiter
         self._client: HttpClient | None = None
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
@@ -53,15 +50,14 @@ class ProxiedFiles:
             ModelError: The listing is malformed, or has a file name that the server would decode to another name.
         """
         directory = path or ""
-        base, endpoint, root = self._repository.artifact_uri.partition(_ENDPOINT)
+        base, endpoint, root = self._uri.partition(_ENDPOINT)
         if not endpoint:
             raise ModelError(
-                f"The location of the model is {self._repository.artifact_uri}, where no tracking server serves"
-                " artifacts.",
+                f"The location of the model is {self._uri}, where no tracking server serves artifacts.",
                 "Check the version's source.",
             )
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
-        listing = self._list_directly(base, joined) or self._list_with_mlflow(base, joined)
+        listing = self._list_directly(base, joined) or self._list_without_client(base, joined)
         try:
             return [_file_info(entry, directory) for entry in listing.get("files", [])]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
@@ -73,7 +69,7 @@ class ProxiedFiles:
     def _list_directly(self, base: str, path: str) -> Any:
         """Return the JSON listing of one directory, requested with `HttpClient`.
 
-        Return None if there is no `HttpClient` yet or on any error but a timeout; the caller then uses MLflow.
+        Return None if there is no `HttpClient` yet or on any error but a timeout.
 
         Raises:
             Urllib3TimeoutError: The server does not respond in time.
@@ -90,12 +86,12 @@ class ProxiedFiles:
         except (HTTPError, ValueError):
             return None
 
-    def _list_with_mlflow(self, base: str, path: str) -> Any:
-        """Return the JSON listing of one directory, requested with MLflow. The first call makes the `HttpClient`."""
-        with _get(base, _ENDPOINT, params={"path": path}) as response:
+    def _list_without_client(self, base: str, path: str) -> Any:
+        """Return the JSON listing of one directory, without an `HttpClient`. The first call makes the client."""
+        with self._server.get(base, _ENDPOINT, params={"path": path}) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
             listing = response.json()
-            self._client = self._client or _client_from_response(base, response)
+            self._client = self._client or self._server.client(base, response)
         return listing
 
     def require_empty(self, path: str) -> None:
@@ -104,7 +100,7 @@ class ProxiedFiles:
         Raises:
             TransferError: The file has content, so its size is unknown.
         """
-        with _get(self._repository.artifact_uri, "/" + quote(path), stream=True) as response:
+        with self._server.get(self._uri, "/" + quote(path), stream=True) as response:
             if next(response.iter_content(1), b""):
                 raise TransferError(
                     f"The server does not report the size of {printable(path)}, so a truncated download would go"
@@ -123,17 +119,17 @@ class ProxiedFiles:
         if self._client is not None and self._fetch_directly(self._client, remote_path, size, destination, on_progress):
             return
         with self._limiter.request(size):
-            self._repository._download_file(remote_path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+            self._server.download(self._uri, remote_path, destination)
 
     def _fetch_directly(
         self, client: HttpClient, remote_path: str, size: int, destination: str, on_progress: ProgressCallback
     ) -> bool:
-        """Download one file with `client`. Return false on any error but a timeout; the caller then uses MLflow.
+        """Download one file with `client`. Return false on any error but a timeout.
 
         Raises:
             Urllib3TimeoutError: The server does not respond in time. A second try with MLflow would wait as long again.
         """
-        url = f"{self._repository.artifact_uri.rstrip('/')}/{remote_path}"
+        url = f"{self._uri.rstrip('/')}/{remote_path}"
         progress = TransferProgress(on_progress)
         try:
             RangeDownload(client, self._limiter, self._range_pool, url, size, progress.add).write_to(destination)
@@ -142,14 +138,6 @@ class ProxiedFiles:
         except (HTTPError, UnsupportedDownloadError):
             return False
         return True
-
-
-def _client_from_response(base: str, response: Response) -> HttpClient | None:
-    credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
-    if credentials.aws_sigv4 or credentials.auth:
-        # With these kinds of authentication, each request needs its own signature. A copied request would be rejected.
-        return None
-    return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
@@ -164,10 +152,3 @@ def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
         )
     size = entry.get("file_size")
     return FileInfo(path, bool(entry.get("is_dir")), None if size is None else int(size))
-
-
-def _get(host: str, endpoint: str, **options: object) -> Response:
-    credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
-    response: Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
-    augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
-    return response

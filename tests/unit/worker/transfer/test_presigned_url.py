@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.domain.origin import parse_store_endpoints
 from model_gate.errors import ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import split_into_ranges
@@ -64,7 +65,7 @@ class Download:
         self.url_count = 0
         self._url = f"{url}{ARTIFACTS}/model.bin{QUERY}"
         self._headers = headers or {}
-        self._store = PresignedStore(self.limiter, timeouts)
+        self._store = PresignedStore(self.limiter, parse_store_endpoints(url), timeouts)
         self._destination = directory / "fetched"
         self._destination.touch()
 
@@ -97,9 +98,9 @@ def fail_first_request(call: Call, statuses: Mapping[str, int], **headers: str) 
 
 
 def test_each_range_request_has_the_headers_of_the_presigned_url(server: FaultyServer, tmp_path: Path) -> None:
-    assert Download(server.url, tmp_path, {"x-signed": "yes"}).fetch() == LARGE
+    assert Download(server.url, tmp_path, {"x-amz-signed": "yes"}).fetch() == LARGE
     assert sorted(range_headers(server.requests)) == sorted(RANGES)
-    assert {request.headers["x-signed"] for request in server.requests} == {"yes"}
+    assert {request.headers["x-amz-signed"] for request in server.requests} == {"yes"}
     assert {request.headers["Accept-Encoding"] for request in server.requests} == {"identity"}
     assert server.authorizations == {None}
 

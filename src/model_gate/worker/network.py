@@ -1,0 +1,185 @@
+"""Limits where the HTTP clients of a worker may send requests.
+
+The clients of MLflow, Databricks, Azure and Google follow redirects to any host, some with their credentials. In a
+worker, they follow redirects within one origin only: scheme, host and port stay the same. The rules for locations and
+presigned URLs are in `worker.origins`.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import socket
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import urljoin
+
+import requests
+from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.sessions import SessionRedirectMixin
+from urllib3.connection import HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from model_gate.domain.origin import STORE_ENDPOINTS_VARIABLE, StoreEndpoint, origin_of, parse_store_endpoints
+from model_gate.errors import UnreachableError
+from model_gate.worker.origins import is_public, private_address, require_presigned
+
+_AZURE_SCHEMES = ("wasb:", "wasbs:", "abfs:", "abfss:")
+
+
+def declared_endpoints() -> tuple[StoreEndpoint, ...]:
+    """Return the stores and the servers of artifacts that the environment of this worker declares.
+
+    Raises:
+        InputError: The variable is malformed.
+    """
+    return parse_store_endpoints(os.environ.get(STORE_ENDPOINTS_VARIABLE, ""))
+
+
+def require_same_origin(url: str, location: str) -> None:
+    """Check that a redirect leads to the origin of the redirected request.
+
+    Args:
+        url: URL of the request.
+        location: Value of the response's Location header.
+
+    Raises:
+        UnreachableError: The redirect leads to another origin. The message has no path and no query.
+    """
+    source, target = origin_of(url), origin_of(urljoin(url, location))
+    if source is None or source != target:
+        raise UnreachableError(
+            f"{source or 'The server'} redirects a request to {target or 'a host that is not plain'}. Redirects to"
+            " another scheme, host or port are not followed, since credentials are declared for one only.",
+            "If the new address is right, name it instead of the old one. If not, check the server, and the proxy or"
+            " login page in front of it.",
+        )
+
+
+def guard_redirects() -> None:
+    """Make all `requests` sessions of this process follow redirects within one origin only."""
+    resolve = SessionRedirectMixin.resolve_redirects
+    if hasattr(resolve, "__wrapped__"):
+        return
+
+    @functools.wraps(resolve)
+    def resolve_within_origin(
+        self: SessionRedirectMixin, response: requests.Response, *arguments: Any, **options: Any
+    ) -> Iterator[requests.Response]:
+        if options.get("yield_requests"):
+            # The caller does not follow the redirect.
+            yield from resolve(self, response, *arguments, **options)
+            return
+        _require_allowed_redirect(self, response)
+        # A response arrives here before the generator sends the request that the response leads to.
+        for following in resolve(self, response, *arguments, **options):
+            _require_allowed_redirect(self, following)
+            yield following
+
+    setattr(SessionRedirectMixin, "resolve_redirects", resolve_within_origin)  # noqa: B010
+
+
+def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.Response) -> None:
+    location = session.get_redirect_target(response)
+    if location:
+        try:
+            require_same_origin(response.url, location)
+        except BaseException:
+            response.close()
+            raise
+
+
+def guard_azure_redirects(uri: str) -> None:
+    """Make Azure's clients follow redirects within one origin only, if the location `uri` is on Azure."""
+    if uri.lower().startswith(_AZURE_SCHEMES):
+        _guard_azure()
+
+
+@functools.cache
+def _guard_azure() -> None:
+    # The import takes long, and most workers do not need it.
+    from azure.core.pipeline.policies._redirect import RedirectPolicyBase
+
+    get_location = RedirectPolicyBase.get_redirect_location
+
+    @functools.wraps(get_location)
+    def get_location_within_origin(self: RedirectPolicyBase, response: Any) -> Any:
+        location = get_location(self, response)
+        if location and self.allow:
+            require_same_origin(response.http_request.url, location)
+        return location
+
+    setattr(RedirectPolicyBase, "get_redirect_location", get_location_within_origin)  # noqa: B010
+
+
+class PresignedAdapter(BaseAdapter):
+    """Sends the requests to presigned URLs, after checking their URL, headers and address. Thread-safe.
+
+    Args:
+        endpoints: The stores that the environment declares.
+        options: Options of `requests.adapters.HTTPAdapter`.
+    """
+
+    def __init__(self, endpoints: Sequence[StoreEndpoint], **options: Any) -> None:
+        super().__init__()
+        self._endpoints = endpoints
+        self._any_address = HTTPAdapter(**options)
+        self._public = _PublicAdapter(**options)
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """Send a request.
+
+        Raises:
+            ModelError: The URL, a header or the address of the host is not allowed. No byte was sent.
+        """
+        must_be_public = require_presigned(str(request.url), request.headers, self._endpoints)
+        adapter = self._public if must_be_public else self._any_address
+        return adapter.send(request, *arguments, **options)
+
+    def close(self) -> None:
+        """Close all connections."""
+        self._any_address.close()
+        self._public.close()
+
+
+class _PublicConnection(HTTPSConnection):
+    """A connection to a host with a public address."""
+
+    def _new_conn(self) -> socket.socket:
+        # The first check avoids a connection to a private address. The second one counts: the name may have another
+        # address by now. The connection is not encrypted yet, and no byte was sent.
+        for address in _addresses(self._dns_host, self.port):
+            self._require_public(address)
+        connection = super()._new_conn()
+        try:
+            self._require_public(connection.getpeername()[0])
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _require_public(self, address: str) -> None:
+        if not is_public(address):
+            raise private_address(self.host)
+
+
+class _PublicPool(HTTPSConnectionPool):
+    ConnectionCls = _PublicConnection
+
+
+class _PublicAdapter(HTTPAdapter):
+    """Sends https requests to hosts with public addresses. If a proxy opens the connection, it resolves the name."""
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Make the pool manager, whose connections check their address."""
+        super().init_poolmanager(*arguments, **options)
+        self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _PublicPool}
+
+
+def _addresses(host: str, port: int | None) -> list[str]:
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError):
+        # The connection fails for the same reason, with a better error.
+        return []
+    return [str(address[0]) for *_, address in found]

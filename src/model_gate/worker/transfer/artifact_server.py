@@ -1,0 +1,105 @@
+"""Requests to a server that proxies artifacts: the tracking server, or another one that the environment declares."""
+
+from __future__ import annotations
+
+import base64
+import os
+from typing import Protocol
+
+import requests
+from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.request_utils import augmented_raise_for_status
+from mlflow.utils.rest_utils import http_request
+from requests.adapters import HTTPAdapter
+from urllib3.util import Retry
+
+from model_gate.domain.origin import StoreEndpoint
+from model_gate.errors import AccessError
+from model_gate.worker.transfer.http_client import HttpClient
+
+_CHUNK_BYTES = 1024 * 1024
+_DEFAULT_SECONDS = 18.0
+_RETRIES = Retry(2, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
+
+
+class ArtifactServer(Protocol):
+    """Sends requests with the login of one server."""
+
+    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
+        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+
+    def client(self, base: str, response: requests.Response) -> HttpClient | None:
+        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+
+    def download(self, uri: str, path: str, destination: str) -> None:
+        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
+
+
+class TrackingServer:
+    """The tracking server, to which MLflow sends the requests with the login in the environment."""
+
+    def __init__(self, repository: HttpArtifactRepository) -> None:
+        self._repository = repository
+
+    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
+        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+        credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
+        response: requests.Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
+        augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
+        return response
+
+    def client(self, base: str, response: requests.Response) -> HttpClient | None:
+        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+        credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
+        if credentials.aws_sigv4 or credentials.auth:
+            # With these kinds of authentication, each request needs its own signature. A copied request would be
+            # rejected.
+            return None
+        return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
+
+    def download(self, uri: str, path: str, destination: str) -> None:  # noqa: ARG002  # the repository has the location
+        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
+        # `_download_file` of the repository itself would fetch the file from any URL that the server hands out.
+        HttpArtifactRepository._download_file(self._repository, path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+
+class DeclaredServer:
+    """A server that the environment declares, and that is not the tracking server.
+
+    MLflow would send the login of the tracking server, and the headers of its plugins, to this server too. Therefore
+    the requests do not go through MLflow. They have the login of this server, or none.
+    """
+
+    def __init__(self, endpoint: StoreEndpoint) -> None:
+        self._endpoint = endpoint
+        self._session = requests.Session()
+        for scheme in ("https://", "http://"):
+            self._session.mount(scheme, HTTPAdapter(max_retries=_RETRIES))
+        if endpoint.username:
+            login = base64.b64encode(f"{endpoint.username}:{endpoint.password}".encode()).decode()
+            self._session.headers["Authorization"] = f"Basic {login}"
+
+    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
+        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+        seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_SECONDS))
+        response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
+        if response.status_code in {401, 403}:
+            login = "the login that is declared for it" if self._endpoint.username else "requests without a login"
+            raise AccessError(
+                f"The server of the artifacts, {self._endpoint.origin}, does not accept {login}"
+                f" ({response.status_code}).",
+                "Declare its login in MODEL_GATE_STORE_ENDPOINTS: https://USER:PASSWORD@HOST:PORT. The login of the"
+                " tracking server is not sent to it.",
+            )
+        response.raise_for_status()
+        return response
+
+    def client(self, base: str, response: requests.Response) -> HttpClient | None:  # noqa: ARG002  # one server, one login
+        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+        return HttpClient.from_request(response.request, verify=True, cert=None)
+
+    def download(self, uri: str, path: str, destination: str) -> None:
+        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
+        with self.get(uri.rstrip("/"), f"/{path}", stream=True) as response, open(destination, "wb") as file:
+            file.writelines(response.iter_content(_CHUNK_BYTES))

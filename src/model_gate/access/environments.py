@@ -14,6 +14,7 @@ from pathlib import Path
 
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.hosts import find_host, parse_host
+from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
@@ -158,6 +159,9 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     """Return the secret values in environment variables, and the secrets of the server in `MLFLOW_TRACKING_URI`."""
     values = [environment.get(name, "") for name in _SECRET_VARIABLES]
     values += login_secrets(environment)
+    values += basic_auth_secrets(
+        environment.get("MLFLOW_TRACKING_USERNAME", ""), environment.get("MLFLOW_TRACKING_PASSWORD", "")
+    )
     with suppress(InputError):
         values += find_host(environment.get(_TRACKING_URI, ""), environment).secrets
     return tuple(value for value in values if value)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
+from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.errors import InputError
 
 
@@ -47,10 +47,7 @@ class Host:
         if self.workspace is not None:
             return self.workspace.secrets
         found = [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
-        if self.password:
-            user_info = f"{self.username}:{self.password}".encode("utf-8", "surrogateescape")
-            found += [self.password, base64.b64encode(user_info).decode()]
-        return tuple(found)
+        return (*found, *basic_auth_secrets(self.username, self.password))
 
     @property
     def is_local(self) -> bool:

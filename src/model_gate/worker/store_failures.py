@@ -207,7 +207,7 @@ def _status_of(error: BaseException) -> int:
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
-    status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    status: Any = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     if status is None and type(error).__module__.startswith("obstore"):
         match = _STATUS_IN_TEXT.search(str(error))
         status = match[1] if match else _OBSTORE_STATUSES.get(type(error).__name__)
@@ -221,8 +221,8 @@ def _code_of(error: BaseException) -> str:
         code = str(response.get("Error", {}).get("Code", ""))
         # A response to HEAD has no body. The client then repeats the status.
         return "" if code.isdigit() else code
-    if code := getattr(error, "error_code", None):
-        return str(getattr(code, "value", code))
+    if error_code := getattr(error, "error_code", None):
+        return str(getattr(error_code, "value", error_code))
     errors = getattr(error, "errors", None)
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return str(errors[0].get("reason", ""))

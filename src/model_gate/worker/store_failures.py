@@ -140,7 +140,7 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     status, code = _status_of(cause), _code_of(cause)
     if status:
         return _http_error(store, status, code, facts)
-    if _LOGIN_ERRORS.search(type(cause).__name__):
+    if _LOGIN_ERRORS.search(type(cause).__name__) or isinstance(cause, ValueError):
         return AccessError(
             _message(f"There is no valid login to the store {store}: {_first_line(cause)}", facts),
             _LOGIN_REMEDIES[store.family],
@@ -189,6 +189,9 @@ def _message(text: str, facts: CredentialFacts) -> str:
 
 
 def _is_of_client(error: BaseException) -> bool:
+    if isinstance(error, ValueError) and "onnection string" in str(error):
+        # The client of Azure rejects a malformed AZURE_STORAGE_CONNECTION_STRING so.
+        return True
     return type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES
 
 

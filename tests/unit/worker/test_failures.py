@@ -248,6 +248,16 @@ def test_missing_profile_of_a_store_is_an_access_error(
     assert "AWS_PROFILE" in error.remedy
 
 
+def test_malformed_connection_string_is_an_access_error(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "x")
+    error = read_error(AZURE, variables)
+    assert isinstance(error, AccessError)
+    assert "There is no valid login to the store account.blob.core.windows.net" in error.message
+    assert "AZURE_STORAGE_CONNECTION_STRING" in error.remedy
+
+
 def test_refusal_by_obstore_names_store_and_code(store: Store, variables: dict[str, str]) -> None:
     client = S3Store(
         "models",

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from model_gate import __version__
+from model_gate.access.environments import secrets_of
+from model_gate.access.redaction import Redactor
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri
 from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import plain_text, printable
 from model_gate.inputs.options import (
     DEFAULT_REPORT,
     CommonOptions,
@@ -32,7 +37,43 @@ from model_gate.sources.worker_process import WorkerProcess
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
 
+
+@contextmanager
+def _safe_usage_errors() -> Iterator[None]:
+    """Escape and redact the messages of usage errors, which quote the arguments."""
+    try:
+        yield
+    except Exception as error:
+        # Typer's usage errors have no public type: depending on its version, they are Click's or its own.
+        if hasattr(error, "format_message") and isinstance(message := getattr(error, "message", None), str):
+            redacted = Redactor(secrets_of(os.environ)).text(message)
+            error.message = plain_text(printable(redacted))  # type: ignore[attr-defined]
+        raise
+
+
+class _Command(TyperCommand):
+    """A command whose usage errors are safe to print."""
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        with _safe_usage_errors():
+            return super().make_context(*args, **settings)
+
+
+class _Group(TyperGroup):
+    """A group of commands whose usage errors are safe to print."""
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        with _safe_usage_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, *args: Any, **settings: Any) -> Any:
+        # The group looks up the name of the command here.
+        with _safe_usage_errors():
+            return super().invoke(*args, **settings)
+
+
 app = typer.Typer(
+    cls=_Group,
     help="Are these two MLflow models the same? "
     "Exit code 0: yes, or the requirement is met. 1: no. 2: an error prevented the comparison.",
     no_args_is_help=True,
@@ -372,14 +413,14 @@ def demo(
     raise typer.Exit(run_without_report(lambda say: run_demo(directory, say), is_verbose=verbose))
 
 
-app.command()(check)
-app.command()(compare)
-app.command()(diff)
-app.command()(action)
-app.command()(demo)
+app.command(cls=_Command)(check)
+app.command(cls=_Command)(compare)
+app.command(cls=_Command)(diff)
+app.command(cls=_Command)(action)
+app.command(cls=_Command)(demo)
 
 # The earlier names of check and compare are separate programs.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-check_model_version.command()(check)
+check_model_version.command(cls=_Command)(check)
 compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-compare_model_versions.command()(compare)
+compare_model_versions.command(cls=_Command)(compare)

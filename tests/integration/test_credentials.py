@@ -172,3 +172,41 @@ def test_password_in_default_server_url_is_redacted(tmp_path: Path) -> None:
     )
     assert completed.returncode == 2
     assert SECRET not in completed.stdout + completed.stderr + (tmp_path / "report.json").read_text()
+
+
+def _echo_header_in_many_forms(call: Call) -> None:
+    header = (call.request.authorization or "").removeprefix("Basic ")
+    plain = base64.b64decode(header).decode()
+    escapes = "".join(f"%{byte:02x}" for byte in plain.encode())
+    lines = f"{header[:10]}\n{header[10:]}"
+    url_header = base64.urlsafe_b64encode(plain.encode()).decode().rstrip("=")
+    message = f"<{header}> <{lines}> <{escapes}> <{json.dumps(plain)}> <{url_header}>"
+    call.send_json({"error_code": "BAD_REQUEST", "message": message}, 400)
+
+
+def test_basic_credentials_in_variables_are_masked_in_the_action(tmp_path: Path) -> None:
+    password = f"{SECRET}/+é%'\""
+    header = base64.b64encode(f"ada:{password}".encode()).decode()
+    with FaultyServer(faults={"registered-models/get": _echo_header_in_many_forms}) as server:
+        variables = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": password}
+        inputs = {
+            "INPUT_COMMAND": "check",
+            "INPUT_MODEL": "Wine",
+            "INPUT_VERSION-OR-STAGE": "1",
+            "INPUT_VERBOSE": "true",
+        }
+        files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
+        environment = {"MLFLOW_TRACKING_URI": server.url, **variables, **files}
+        environment |= {f"INPUT_{name.upper()}": value for name, value in inputs.items()}
+        completed = commandline.run("action", cwd=tmp_path, environment=environment)
+        assert server.authorizations == {f"Basic {header}"}
+    masks = [line for line in completed.stdout.splitlines() if line.startswith("::add-mask::")]
+    assert f"::add-mask::{header}" in masks
+    # The runner reads the masks and does not log them.
+    texts = [line for line in completed.stdout.splitlines() if line not in masks] + [completed.stderr]
+    texts += [file.read_text("utf-8") for file in tmp_path.iterdir() if file.is_file()]
+    text = "\n".join(texts)
+    assert "<***>" in text
+    forms = (SECRET, quote(SECRET), header, header[:10], header[10:], header.rstrip("=").replace("/", "_"))
+    assert [form for form in forms if form in text] == []
+    assert f"%{ord(SECRET[0]):02x}%{ord(SECRET[1]):02x}" not in text

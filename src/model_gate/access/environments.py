@@ -19,8 +19,8 @@ from pathlib import Path
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.declared import Ownership, declared_prefix, declared_secrets
 from model_gate.access.endpoints import origin, store_endpoints
+from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.host import login_secrets as basic_secrets
 from model_gate.domain.variables import (
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
@@ -261,7 +261,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
         variables = ownership.prefixed(prefix) if prefix else _unprefixed_credentials(ownership)
         values += [value for name, value in variables.items() if is_secret(name)]
         username, password = (variables.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
-        values += basic_secrets(username, password)
+        values += basic_auth_secrets(username, password)
         values += _endpoint_secrets(variables.get(STORE_ENDPOINTS, ""))
     values += declared_secrets(environment)
     values += login_secrets(environment)

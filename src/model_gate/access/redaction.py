@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from model_gate.access.decoding import decodings, joined_lines
 from model_gate.domain.host import CREDENTIAL_QUERY_KEY
 
 MASK = "***"
@@ -22,6 +23,8 @@ _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 _QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
 # A shorter secret may be part of many words. It is masked only as a word of its own.
 _SHORT = 6
+# A secret of this length is also masked where a text splits it over several lines.
+_MIN_SPLIT = 16
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report that hold paths and URIs, in which a short secret is a coincidence.
 _PATHS = frozenset(
@@ -36,11 +39,16 @@ _VOCABULARY = frozenset(
 
 
 class Redactor:
-    """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs."""
+    """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs.
+
+    A secret is found in JSON, in URLs, in base64, and split over several lines.
+    """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         given = {secret for secret in secrets if secret}
-        self._long = _any_of({form for secret in given if len(secret) >= _SHORT for form in _forms(secret)}, "{}")
+        forms = {form for secret in given if len(secret) >= _SHORT for form in _forms(secret)}
+        self._long = _any_of(forms, "{}")
+        self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
         self._short = _any_of({form for secret in short for form in _forms(secret)}, _WORD)
 
@@ -71,7 +79,20 @@ class Redactor:
         """
         # User-info comes first: it is replaced whole, even if a part of it is a known secret.
         text = _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
-        return text if self._long is None else self._long.sub(MASK, text)
+        return text if self._long is None else self._mask(text)
+
+    def _mask(self, text: str) -> str:
+        spans = []
+        for decoded in decodings(text):
+            pattern = self._split if decoded.is_joined else self._long
+            if pattern is not None:
+                spans += [decoded.span(match) for match in pattern.finditer(decoded.text)]
+        pieces, end = [], 0
+        for start, stop in sorted(spans):
+            if start >= end:
+                pieces += [text[end:start], MASK]
+            end = max(end, stop)
+        return "".join(pieces) + text[end:]
 
 
 def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:
@@ -83,13 +104,16 @@ def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:
 def _forms(secret: str) -> set[str]:
     # An environment variable may hold bytes that are not UTF-8.
     raw = secret.encode("utf-8", "surrogateescape")
+    encoded = {base64.b64encode(raw).decode(), base64.urlsafe_b64encode(raw).decode()}
     return {
         secret,
+        secret.replace(" ", "+"),
         quote(raw),
         quote(raw, safe=""),
         quote_plus(raw),
         repr(secret)[1:-1],
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
-        base64.b64encode(raw).decode(),
+        *encoded,
+        *(form.rstrip("=") for form in encoded),
     }

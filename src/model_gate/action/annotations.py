@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from model_gate.access.redaction import Redactor
-from model_gate.action import escape
-from model_gate.action.escape import command_data, command_property, log_text, truncate_middle
+from model_gate.action.escape import command_data, command_property
 from model_gate.action.inputs import with_input_names
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
+from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.reporting.phrases import describe_all
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
@@ -50,12 +50,12 @@ class Annotation:
         """Return the workflow command that creates the annotation."""
         properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
         encoded = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
-        message = truncate_middle(log_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
+        message = truncate_middle(plain_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
         return f"::{self.level} {encoded}::{command_data(message)}"
 
 
 def _property(value: str) -> str:
-    return command_property(log_text(escape.one_line(value)))
+    return command_property(plain_text(printable(value)))
 
 
 def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: bool) -> list[Annotation]:

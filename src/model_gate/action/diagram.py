@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from model_gate.access.redaction import Redactor
-from model_gate.action.escape import mermaid_text, truncate_middle
+from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
+from model_gate.domain.wording import truncate_middle
 
 _MAX_LABEL = 60
 _MODELS: Mapping[str, tuple[str, str]] = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from model_gate.action.escape import fenced, truncate_middle
+from model_gate.action.escape import fenced
 from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import printable, truncate_middle
 from model_gate.reporting.phrases import describe, rank
 
 MAX_SHOWN = 8

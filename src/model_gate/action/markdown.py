@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
-from model_gate.action.escape import html_text, truncate_middle
+from model_gate.action.escape import html_text
+from model_gate.domain.wording import truncate_middle
 
 _MAX_CELL = 160
 _MAX_TEXT = 2_000

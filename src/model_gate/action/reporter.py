@@ -9,17 +9,17 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_gate.action.annotations import annotations_for
-from model_gate.action.escape import command_data, log_text, truncate_middle
+from model_gate.action.escape import command_data
 from model_gate.action.inputs import Inputs, with_input_names
 from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Outcome
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
-from model_gate.reporting.output import print_line
+from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.phrases import describe
 from model_gate.reporting.progress import ProgressCounts, progress_text
 from model_gate.reporting.reporter import CommandResult
@@ -31,7 +31,7 @@ _MAX_PATH = 500
 
 
 class WorkflowReporter:
-    """Presents progress and the result to a workflow. `log_text` escapes all text in the log."""
+    """Presents progress and the result to a workflow."""
 
     def __init__(self, inputs: Inputs, environment: Mapping[str, str]) -> None:
         self._inputs = inputs
@@ -58,7 +58,7 @@ class WorkflowReporter:
             # The runner masks a multi-line secret as a whole and line by line.
             if secret.strip() and secret not in self._masked:
                 self._masked.add(secret)
-                print_line(f"::add-mask::{command_data(secret)}")
+                print_command(f"::add-mask::{command_data(secret)}")
 
     def show_result(self, result: CommandResult) -> None:
         """Write outputs, log, annotations and summary.
@@ -77,23 +77,25 @@ class WorkflowReporter:
             config_file=self._inputs["config-file"],
             fails_on_difference=self._inputs.fails_on_difference,
         ):
-            print_line(annotation.command(redactor))
+            print_command(annotation.command(redactor))
         self._write_summary(summary(outcome, report_file, redactor))
 
     def _log(self, result: CommandResult) -> None:
         outcome, redactor = result.outcome, result.redactor
         if outcome.error is None:
             text = verdict_text(outcome, result.report_file)
-            print_line(log_text(redactor.text(with_input_names(text))))
+            print_line(redactor.text(with_input_names(text)))
             self._group("All differences", redactor.text("\n".join(_difference_lines(outcome))))
             return
-        print_line(log_text(redactor.text(with_input_names(error_text(outcome.error)))))
+        print_line(redactor.text(with_input_names(error_text(outcome.error))))
         if result.is_verbose:
             self._group("Error details", redactor.text(outcome.error.detail))
 
     def _group(self, title: str, text: str) -> None:
         if text:
-            print_line(f"::group::{title}\n{log_text(text)}\n::endgroup::")
+            print_command(f"::group::{title}")
+            print_line(text)
+            print_command("::endgroup::")
 
     def _write_outputs(self, outputs: Mapping[str, str]) -> None:
         if self._output_file:
@@ -157,4 +159,4 @@ class LogProgress:
             if now - self._last_logged < _LOG_INTERVAL_SECONDS:
                 return
             self._last_logged = now
-        print_line(log_text(progress_text(self._counts, now - self._started)) + ".")
+        print_line(progress_text(self._counts, now - self._started) + ".")

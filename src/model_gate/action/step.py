@@ -15,7 +15,7 @@ from model_gate.domain.request import Request
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
 from model_gate.errors import ModelGateError
-from model_gate.reporting.output import print_line
+from model_gate.reporting.output import print_command
 from model_gate.runner import Command, run_command
 from model_gate.sources.worker_process import WorkerProcess
 
@@ -37,7 +37,7 @@ def run_step(process: WorkerProcess | None = None) -> int:
             code = run_command(_command(inputs, stack), reporter, process)
     except ModelGateError as error:
         # The outputs or the summary could not be written. Later steps rely on them, so this is an error.
-        print_line(
+        print_command(
             Annotation(AnnotationLevel.ERROR, f"{error.message} {error.remedy}").command(Redactor(_secrets(inputs)))
         )
         return EXIT_ERROR

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -10,6 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from model_gate.domain.variables import is_secret
+from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.errors import InputError
 
 
@@ -54,13 +54,13 @@ class Host:
         """Texts of the login that must not be printed or written, such as the password."""
         variables = dict(self.variables)
         found = [value for name, value in self.variables if is_secret(name)]
-        found += login_secrets(
+        found += basic_auth_secrets(
             variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", "")
         )
         if self.workspace is not None:
             return (*self.workspace.secrets, *found)
         found += [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
-        return (*found, *login_secrets(self.username, self.password))
+        return (*found, *basic_auth_secrets(self.username, self.password))
 
     @property
     def is_local(self) -> bool:
@@ -127,14 +127,6 @@ CREDENTIAL_QUERY_KEY = (
 # SQLAlchemy: an absolute path follows, with its own slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
-
-
-def login_secrets(username: str, password: str) -> tuple[str, ...]:
-    """Return the password and its basic authentication header, which a server can echo; empty without a password."""
-    if not password:
-        return ()
-    user_info = f"{username}:{password}".encode("utf-8", "surrogateescape")
-    return password, base64.b64encode(user_info).decode()
 
 
 class RegistryKind(StrEnum):

@@ -1,17 +1,87 @@
-"""Small pieces of text for messages: printable paths, counts, sizes, lists and truncation."""
+"""Small pieces of text for messages: escapes of untrusted text, counts, sizes, lists and truncation."""
 
 from __future__ import annotations
 
-import os
+import re
 from collections.abc import Mapping
 
 from model_gate.domain.paths import sorted_paths
 
+# Characters that Python counts as printable but that have no width or no ink: fillers, joiners, variation selectors.
+# The selectors of text and emoji style (U+FE0E, U+FE0F) are common in names and stay.
+_INVISIBLE = frozenset(
+    map(
+        chr,
+        (
+            *(0x034F, 0x115F, 0x1160, 0x17B4, 0x17B5, 0x2800, 0x3164, 0xFFA0),
+            *range(0x180B, 0x1810),
+            *range(0xFE00, 0xFE0E),
+            *range(0xE0100, 0xE01F0),
+        ),
+    )
+)
+# os.fsdecode represents a byte that is not UTF-8 as 0xdc00 plus the byte.
+_BYTE_CODES = range(0xDC80, 0xDD00)
 
-def printable(path: str) -> str:
-    """Return a path as readable text on one line: control characters and bytes that are not UTF-8 are escaped."""
-    text = os.fsencode(path).decode("utf-8", "backslashreplace")
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+def printable(text: str) -> str:
+    r"""Return a name, path or message as visible text on one line.
+
+    Line breaks, terminal codes, bidirectional overrides, invisible characters and bytes that are not UTF-8 are escaped.
+
+    >>> printable("a\x1b[31m\nb\u202e\udcff")
+    'a\\x1b[31m\\nb\\u202e\\xff'
+    """
+    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+
+
+def _visible(char: str) -> str:
+    if char.isprintable() and char not in _INVISIBLE:
+        return char
+    if ord(char) in _BYTE_CODES:
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode()
+
+
+# A longer line is shortened in its middle.
+_MAX_LINE = 4_000
+# CI systems read these commands anywhere in a line: `##[error]` on GitHub, `##vso[task.setvariable]` on Azure,
+# `##teamcity[message]`.
+COMMAND_IN_LINE = re.compile(r"(##\w*)\[")
+
+
+def plain_text(text: str) -> str:
+    r"""Return a text of several lines without control characters but line breaks, and without commands to a CI system.
+
+    GitHub's runner reads `::command::` at the start of a line, after any white space, and `##[command]` anywhere in a
+    line. Programs without the runner's variables write to its log too, such as a container in a workflow, so commands
+    are always escaped.
+
+    >>> print(plain_text("::error::no\n a ##[error]no"))
+    \::error::no
+     a ##\[error]no
+    """
+    return "\n".join(map(_plain_line, text.split("\n")))
+
+
+def _plain_line(line: str) -> str:
+    line = COMMAND_IN_LINE.sub(r"\1\\[", truncate_middle(printable(line), _MAX_LINE))
+    stripped = line.lstrip(" ")
+    if stripped.startswith("::"):
+        return line[: len(line) - len(stripped)] + "\\" + stripped
+    return line
+
+
+def truncate_middle(text: str, max_length: int) -> str:
+    """Return the text with at most `max_length` characters. "…" replaces the middle, since both ends of a path matter.
+
+    >>> truncate_middle("models/wine/model.pkl", 11)
+    'model…l.pkl'
+    """
+    if len(text) <= max_length:
+        return text
+    head = (max_length - 1) // 2
+    return f"{text[:head]}…{text[len(text) - (max_length - 1 - head) :]}"
 
 
 def plural(count: int, noun: str) -> str:

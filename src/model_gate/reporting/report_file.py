@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.report import Json
 
@@ -84,7 +85,7 @@ class ReportFile:
         """
         if self._conflict is not None:
             raise self._conflict
-        text = json.dumps(report, indent=2, ensure_ascii=False) + "\n"
+        text = _json_text(report)
         try:
             self._require_replaceable()
             self._real_path.parent.mkdir(parents=True, exist_ok=True)
@@ -135,6 +136,16 @@ class ReportFile:
             return os.path.samestat(os.lstat(self._real_path), os.stat(path))
         except OSError:
             return False
+
+
+def _json_text(report: Json) -> str:
+    r"""Return the report as JSON without control characters, invisible characters and commands to a CI system.
+
+    All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
+    """
+    text = json.dumps(report, indent=2, ensure_ascii=False)
+    escaped = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
+    return COMMAND_IN_LINE.sub(r"\1\\u005b", escaped) + "\n"
 
 
 def _umask() -> int:

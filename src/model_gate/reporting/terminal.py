@@ -42,13 +42,14 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
-    return "\n".join(lines)
+    # A name with a line break must not look like a line of the verdict.
+    return "\n".join(map(printable, lines))
 
 
 def error_text(error: ModelGateError) -> str:
     """Return the message of an error, and its remedy on a second line."""
-    remedy = f"\n  {error.remedy}" if error.remedy else ""
-    return f"error: {error.message}{remedy}"
+    remedy = f"\n  {printable(error.remedy)}" if error.remedy else ""
+    return f"error: {printable(error.message)}{remedy}"
 
 
 def _request_lines(outcome: Outcome) -> Iterator[str]:

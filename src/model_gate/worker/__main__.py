@@ -157,9 +157,11 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
 
 
 def _error_data(error: Exception) -> dict[str, str]:
+    from model_gate.worker.credential_facts import CredentialFacts
     from model_gate.worker.failures import to_model_gate_error
 
-    model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"])
+    facts = CredentialFacts.from_environment(os.environ)
+    model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"], facts)
     detail = "".join(traceback.format_exception(error))
     # The worker may have obtained an access token that the parent does not know, so the worker must redact it.
     redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))

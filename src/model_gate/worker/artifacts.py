@@ -31,6 +31,7 @@ from model_gate.worker.failures import is_not_found
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
+from model_gate.worker.store_failures import store_errors
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
@@ -154,10 +155,11 @@ class ArtifactReader:
         declared = self._open_declared(uri)
         if declared is not None:
             return declared
-        repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
+        with store_errors(uri, os.environ):
+            repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
         if isinstance(repository, HttpArtifactRepository):
             return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
-        return StoreFiles(repository, self._limiter)
+        return StoreFiles(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
@@ -182,17 +184,19 @@ class ArtifactReader:
 class StoreFiles:
     """The files at one location in an object store."""
 
-    def __init__(self, repository: ArtifactRepository, limiter: ConcurrencyLimiter) -> None:
+    def __init__(self, repository: ArtifactRepository, limiter: ConcurrencyLimiter, uri: str) -> None:
         self._repository = repository
         self._limiter = limiter
+        self._uri = uri
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
         """Return the files and directories directly in the directory `path`; None is the root of the model."""
-        return self._repository.list_artifacts(path)
+        with store_errors(self._uri, os.environ):
+            return self._repository.list_artifacts(path)
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
-        with self._limiter.request(size):
+        with self._limiter.request(size), store_errors(self._uri, os.environ):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 

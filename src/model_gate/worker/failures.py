@@ -18,6 +18,7 @@ from model_gate.errors import (
     UnreachableError,
     storage_error,
 )
+from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, join_sentences
 
 # Codes of MLflow's errors for names that do not exist, or that are malformed so that they cannot exist.
 NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
@@ -32,8 +33,19 @@ _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
 
+_REMEDY_CERTIFICATE = (
+    "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE."
+    " MLFLOW_TRACKING_INSECURE_TLS=true skips the check, on a trusted network only."
+)
+_REMEDY_PLAIN_HTTP = "Name the server with http://, or name the port on which it speaks https."
+
 # Pairs of a regular expression for the error text and the reason to show. The first matching expression counts.
 _REASONS: tuple[tuple[str, str], ...] = (
+    # The first record of a plain text response has no TLS version.
+    (
+        r"WRONG_VERSION_NUMBER|wrong version number|record layer failure|packet length too long",
+        "it speaks plain http on this port, not https",
+    ),
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
     (
         r"NameResolutionError|Name or service not known|getaddrinfo|Temporary failure in name resolution",
@@ -54,8 +66,9 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "the response is not from an MLflow server (a web page instead of JSON)",
     ),
 )
+_CERTIFICATE_REASON = re.compile(r"certificate verify failed: ([^()\n]{1,200}?)\.? \(_ssl")
 _MAX_CHAIN_LENGTH = 10
-_BROKEN_TRANSFER = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
+BROKEN_TRANSFER = re.compile(r"IncompleteRead|ChunkedEncodingError|Connection broken|ContentDecodingError|prematurely")
 # For each importable package, the extra of Model Gate that installs it.
 _EXTRAS = {
     "boto3": "aws",
@@ -67,32 +80,33 @@ _EXTRAS = {
 }
 
 
-def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
+def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts = UNKNOWN) -> ModelGateError:
     """Return the error to show to the user.
 
     Args:
         error: The exception of the failed operation.
         address: Address of the tracking server, without credentials.
+        facts: The credentials that the worker has.
     """
     # MLflow wraps an error of the network door, such as a redirect to another origin, in its own exception.
     own_error = next((cause for cause in exception_chain(error) if isinstance(cause, ModelGateError)), None)
     if own_error is not None:
         return own_error
+    address = facts.describe_server(address)
     if isinstance(error, ImportError):
         return _missing_package(error)
-    text = _chain_text(error)
+    text = chain_text(error)
     if isinstance(error, OSError) and error.errno and not _is_network_error(error):
         return storage_error(error, "write a downloaded file")
-    if _BROKEN_TRANSFER.search(text):
+    if BROKEN_TRANSFER.search(text):
         return TransferError(f"A download from {address} broke off before its end.", "Run the gate again.")
     status = _http_status(error, text)
     if status is not None and status != 200:
-        return _http_error(status, error, address)
-    for pattern, reason in _REASONS:
-        if re.search(pattern, text):
-            return UnreachableError(f"The tracking server {address} gives no answer: {reason}.", _REMEDY_REACH)
+        return _http_error(status, error, address, facts.of_server())
+    if (reason := reason_in(text)) is not None:
+        return _no_answer(reason, address, facts.of_certificates())
     if isinstance(error, MlflowException):
-        return _mlflow_error(error, address)
+        return _mlflow_error(error, address, facts.of_server())
     return InternalError(
         f"Talking to {address} failed: {type(error).__name__}: {error}", "Run with --verbose for the traceback."
     )
@@ -105,6 +119,42 @@ def _missing_package(error: ImportError) -> ModelGateError:
     if extra:
         remedy = f"Install the extra: pip install 'model-gate[{extra}]', or pip install '.[{extra}]' in a checkout."
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
+
+
+def reason_in(text: str) -> str | None:
+    """Return why a server gives no answer, by the text of an exception; None if the text is of another kind."""
+    reason = next((reason for pattern, reason in _REASONS if re.search(pattern, text)), None)
+    if reason is not None and "certificate" in reason and (match := _CERTIFICATE_REASON.search(text)):
+        return f"{reason}: {match[1]}"
+    return reason
+
+
+def _no_answer(reason: str, address: str, certificates: CredentialFacts) -> ModelGateError:
+    message = f"The tracking server {address} gives no answer: {reason}."
+    if "plain http" in reason:
+        return UnreachableError(message, _REMEDY_PLAIN_HTTP)
+    if "certificate" in reason:
+        return UnreachableError(join_sentences(message, certificates.not_handed_over()), _REMEDY_CERTIFICATE)
+    return UnreachableError(message, _REMEDY_REACH)
+
+
+def _login_error(status: int | str, address: str, facts: CredentialFacts) -> AccessError:
+    if facts.sent == ():
+        message = f"The tracking server {address} requires a login ({status})."
+        return AccessError(join_sentences(message, facts.sent_to_server()), _login_remedy(facts))
+    message = f"The tracking server {address} does not accept the credentials ({status})."
+    return AccessError(join_sentences(message, facts.sent_to_server()), _REMEDY_LOGIN)
+
+
+def _login_remedy(facts: CredentialFacts) -> str:
+    """Return the remedy for a server that received no credential."""
+    if facts.server:
+        prefix = f"{facts.server.upper()}_MLFLOW_TRACKING_"
+        return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
+    return (
+        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for the server in"
+        " MLFLOW_TRACKING_URI; for another server, set NAME_MLFLOW_TRACKING_URI and the same variables after NAME_."
+    )
 
 
 def is_not_found(error: Exception) -> bool:
@@ -126,7 +176,8 @@ def exception_chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _chain_text(error: BaseException) -> str:
+def chain_text(error: BaseException) -> str:
+    """Return the types and texts of an exception and of its causes, one on each line."""
     return "\n".join(f"{type(cause).__name__}: {cause}" for cause in exception_chain(error))
 
 
@@ -145,11 +196,12 @@ def _http_status(error: Exception, text: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
-def _http_error(status: int, error: Exception, address: str) -> ModelGateError:
+def _http_error(status: int, error: Exception, address: str, facts: CredentialFacts) -> ModelGateError:
     if status == 401:
-        return AccessError(f"The tracking server {address} does not accept the credentials (401).", _REMEDY_LOGIN)
+        return _login_error(status, address, facts)
     if status == 403:
-        return AccessError(f"The tracking server {address} forbids this user to read the model (403).", _REMEDY_RIGHTS)
+        message = f"The tracking server {address} forbids this user to read the model (403)."
+        return _forbidden(message, facts)
     if status == 404:
         return NotFoundError(
             f"{_requested_path(error)} does not exist on {address} (404).",
@@ -165,17 +217,22 @@ def _http_error(status: int, error: Exception, address: str) -> ModelGateError:
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
 
 
+def _forbidden(message: str, facts: CredentialFacts) -> AccessError:
+    remedy = _login_remedy(facts) if facts.sent == () else _REMEDY_RIGHTS
+    return AccessError(join_sentences(message, facts.sent_to_server()), remedy)
+
+
 def _requested_path(error: Exception) -> str:
     url = getattr(getattr(error, "response", None), "url", None)
     return urlsplit(url).path.rpartition("/mlflow-artifacts/artifacts/")[2] if url else "The requested path"
 
 
-def _mlflow_error(error: MlflowException, address: str) -> ModelGateError:
+def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) -> ModelGateError:
     code, message = error.error_code, error.message.rstrip(".")
     if code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}:
-        return AccessError(f"The tracking server {address} forbids it: {message}.", _REMEDY_RIGHTS)
+        return _forbidden(f"The tracking server {address} forbids it: {message}.", facts)
     if code == "UNAUTHENTICATED":
-        return AccessError(f"The tracking server {address} does not accept the credentials: {message}.", _REMEDY_LOGIN)
+        return _login_error(message, address, facts)
     if code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
         return NotFoundError(f"The tracking server {address} says: {message}.", "Check the names.")
     if "out-of-date database schema" in message or "database schema" in message:

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
 from urllib.parse import quote, quote_plus
 
 import pytest
 
+from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import MASK, Redactor
+from model_gate.domain.credentials import basic_auth_secrets
+from tests.support.paths import ROOT
 
 SECRETS = ["s3cret-w0rd", "p/w:1@x y", "qu'ote\"d\\", "ünïcödé", "a+b=c&d", "%41%42", "\udcff\udcfe bytes"]
 
@@ -114,3 +120,82 @@ def test_password_that_equals_a_fixed_report_value_does_not_change_the_report(wo
 
 def test_empty_secret_does_not_change_the_text() -> None:
     assert Redactor(["", ""]).text("text") == "text"
+
+
+def _mixed_case(text: str) -> str:
+    """Return the text whose escapes of a URL are in upper and in lower case."""
+    parts = text.split("%")
+    escapes = [
+        part[:2].upper() + part[2:] if place % 2 else part[:2].lower() + part[2:] for place, part in enumerate(parts)
+    ]
+    return "%".join([parts[0], *escapes[1:]])
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda text: "".join(f"%{byte:02x}" for byte in text.encode("utf-8", "surrogateescape")),
+        lambda text: _mixed_case("".join(f"%{byte:02X}" for byte in text.encode("utf-8", "surrogateescape"))),
+        lambda text: quote(quote(text.encode("utf-8", "surrogateescape"), safe=""), safe=""),
+        lambda text: json.dumps(json.dumps(text)[1:-1])[1:-1],
+        lambda text: json.dumps(quote(text.encode("utf-8", "surrogateescape")))[1:-1],
+        lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+        lambda text: base64.urlsafe_b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("="),
+    ],
+    ids=["percent", "mixed percent", "percent twice", "JSON twice", "percent in JSON", "code points", "base64url"],
+)
+def test_secret_is_masked_however_a_server_writes_it(secret: str, write: Callable[[str], str]) -> None:
+    assert Redactor([secret]).text(f"before {write(secret)} after") == f"before {MASK} after"
+
+
+TOKEN = "eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhZGEifQ.c2lnbmF0dXJl"
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\r\n", "\n    ", "\\n", "%0A", "\\r\\n "])
+def test_token_that_is_split_over_lines_is_masked(line_break: str) -> None:
+    text = f"Bearer {TOKEN[:20]}{line_break}{TOKEN[20:40]}{line_break}{TOKEN[40:]}{line_break}end"
+    masked = Redactor([TOKEN]).text(text)
+    assert masked == f"Bearer {MASK}{line_break}end"
+
+
+def test_text_between_secrets_is_unchanged() -> None:
+    secret = "p%ss/word"
+    text = f"a %25 \\n b\n{secret} c%2fd {quote(secret, safe='')}\n\\u0041"
+    assert Redactor([secret]).text(text) == f"a %25 \\n b\n{MASK} c%2fd {MASK}\n\\u0041"
+
+
+@pytest.mark.parametrize("username, password", [("ada", "s3cret-w0rd"), ("ünï@x", "p:w d/é"), ("", "s3cret-w0rd")])
+def test_header_of_basic_authentication_is_masked(username: str, password: str) -> None:
+    redactor = Redactor(basic_auth_secrets(username, password))
+    for encoding in ("utf-8", "latin-1"):
+        header = base64.b64encode(f"{username}:{password}".encode(encoding)).decode()
+        assert redactor.text(f"Authorization: Basic {header}") == f"Authorization: Basic {MASK}"
+    assert redactor.text(f"{username}:{password}") == MASK
+
+
+def test_login_without_password_has_no_secrets() -> None:
+    assert basic_auth_secrets("ada", "") == ()
+
+
+def test_user_and_password_in_variables_are_masked_as_basic_authentication() -> None:
+    environment = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "s3cret-w0rd"}
+    header = base64.b64encode(b"ada:s3cret-w0rd").decode()
+    assert Redactor(secrets_of(environment)).text(header) == MASK
+    assert header in secrets_of(environment)
+
+
+def _texts_of(file: Path) -> Iterator[str]:
+    """Yield the texts of a module, without its docstrings."""
+    tree = ast.parse(file.read_text("utf-8"))
+    statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements:
+            yield node.value
+
+
+def test_no_message_has_an_example_that_would_be_masked() -> None:
+    files = sorted((ROOT / "src/model_gate").rglob("*.py"))
+    sentences = [text for file in files for text in _texts_of(file) if " " in text and "(?" not in text]
+    assert len(sentences) > 500
+    assert [text for text in sentences if Redactor().text(text) != text] == []

@@ -18,15 +18,13 @@ from model_gate.action.escape import (
     command_data,
     command_property,
     html_text,
-    log_text,
     mermaid_text,
-    one_line,
-    truncate_middle,
 )
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.result import IgnoredPath, Outcome
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.errors import ConfigError, NotFoundError
 from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
@@ -43,14 +41,14 @@ def is_command(line: str) -> bool:
 @given(st.text())
 @pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}"])
 def test_text_in_the_log_never_becomes_a_workflow_command(around: str, text: str) -> None:
-    log = log_text(around.format(text, text))
+    log = plain_text(around.format(text, text))
     assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", log) if is_command(line)] == []
 
 
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_file_name_in_the_log_does_not_become_a_workflow_command(text: str) -> None:
     outcome = compare(comparison(explained(text, text)), comparison(), name=text)
-    log = log_text(verdict_text(outcome, None))
+    log = plain_text(verdict_text(outcome, None))
     assert [line for line in log.splitlines() if is_command(line)] == []
 
 
@@ -118,7 +116,7 @@ def test_escaped_html_renders_as_the_original_text(text: str) -> None:
     assert "\n" not in html_text(text)
     shown = html.removeprefix("<p>a <code>").removesuffix("</code></p>\n")
     unescaped = shown.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", '"').replace("&amp;", "&")
-    assert unescaped == one_line(text)
+    assert unescaped == printable(text)
 
 
 @given(st.text(max_size=200))

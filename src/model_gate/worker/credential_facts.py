@@ -1,0 +1,141 @@
+"""Which credentials the worker has, by the names of their variables, as sentences for error messages.
+
+>>> facts = CredentialFacts(sent=(), not_sent=(("MLFLOW_TRACKING_TOKEN", "it is for https://mlflow.example.com"),))
+>>> facts.of_server().sent_to_server()
+'No credential was sent, because none is declared for it. MLFLOW_TRACKING_TOKEN is set here, but was not handed over: \
+it is for https://mlflow.example.com.'
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from typing import Any
+
+# The parent sets these variables of a worker. The lists are JSON.
+SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
+SENT_VARIABLE = "MODEL_GATE_SENT"
+NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+
+
+class StoreFamily(StrEnum):
+    """A kind of object store. The value is a part of the names of its variables."""
+
+    S3 = "AWS"
+    AZURE = "AZURE"
+    GCS = "GOOGLE"
+
+
+# A variable of a declared server has the server's name as a prefix, which may be the name of a store.
+_FAMILY_PARTS = {"AWS": StoreFamily.S3, "AZURE": StoreFamily.AZURE, "ARM": StoreFamily.AZURE} | dict.fromkeys(
+    ("GOOGLE", "CLOUDSDK"), StoreFamily.GCS
+)
+_FAMILY = re.compile(rf"(?:^|_)({'|'.join(_FAMILY_PARTS)})_")
+_TLS = re.compile(r"(?:SERVER_CERT_PATH|INSECURE_TLS|IGNORE_TLS|CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR)$")
+
+
+@dataclass(frozen=True)
+class CredentialFacts:
+    """The credentials that a worker has, and those that are set for its parent but that it does not have.
+
+    Attributes:
+        server: The name of the declared server, "" if it has none.
+        sent: Names of the variables with credentials; None if they are not known.
+        not_sent: Name of each variable that was not handed over, and the reason.
+    """
+
+    server: str = ""
+    sent: tuple[str, ...] | None = None
+    not_sent: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
+        """Return the facts in a worker's environment. A variable that is missing or malformed says nothing."""
+        sent = _list_in(environment.get(SENT_VARIABLE, ""))
+        not_sent = _list_in(environment.get(NOT_SENT_VARIABLE, "")) or []
+        return cls(
+            environment.get(SERVER_VARIABLE, ""),
+            None if sent is None else tuple(map(str, sent)),
+            tuple((str(item[0]), str(item[1])) for item in not_sent if isinstance(item, list) and len(item) == 2),
+        )
+
+    def describe_server(self, address: str) -> str:
+        """Return the server's declared name with its address, or the address alone."""
+        return f"{self.server} ({address})" if self.server else address
+
+    def of_server(self) -> CredentialFacts:
+        """Return the facts about the login to the tracking server."""
+        return self._only(lambda name: _family_of(name) is None and not _TLS.search(name))
+
+    def of_store(self, family: StoreFamily) -> CredentialFacts:
+        """Return the facts about the login to one kind of object store."""
+        return self._only(lambda name: _family_of(name) is family and not _TLS.search(name))
+
+    def of_certificates(self) -> CredentialFacts:
+        """Return the facts about the variables that decide which certificates are trusted."""
+        return self._only(lambda name: _TLS.search(name) is not None)
+
+    def sent_to_server(self) -> str:
+        """Return a sentence with the credentials that a server received, "" if they are not known."""
+        if self.sent is None:
+            return ""
+        if self.sent:
+            return join_sentences(f"It was sent the credentials in {_and(self.sent)}.", self.not_handed_over())
+        reason = "none is declared for it" if self.not_sent else "none is set for it here"
+        return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
+
+    def used_for_store(self) -> str:
+        """Return a sentence with the credentials for a store, "" if they are not known."""
+        if self.sent is None:
+            return ""
+        if self.sent:
+            return join_sentences(f"The credentials in {_and(self.sent)} are for it.", self.not_handed_over())
+        return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
+
+    def not_handed_over(self) -> str:
+        """Return a sentence for each reason why variables were not handed over, "" if there are none."""
+        by_reason: dict[str, list[str]] = {}
+        for name, reason in self.not_sent:
+            by_reason.setdefault(reason.rstrip("."), []).append(name)
+        return " ".join(
+            f"{_and(names)} {'is' if len(names) == 1 else 'are'} set here, but {'was' if len(names) == 1 else 'were'}"
+            f" not handed over: {reason}."
+            for reason, names in by_reason.items()
+        )
+
+    def _only(self, applies: Callable[[str], bool]) -> CredentialFacts:
+        sent = None if self.sent is None else tuple(name for name in self.sent if applies(name))
+        return replace(self, sent=sent, not_sent=tuple(item for item in self.not_sent if applies(item[0])))
+
+
+# Nothing is said about credentials.
+UNKNOWN = CredentialFacts()
+
+
+def _list_in(text: str) -> list[Any] | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, list) else None
+
+
+def _family_of(name: str) -> StoreFamily | None:
+    """Return the kind of store that a variable is for, None for a variable of the tracking server."""
+    if "MLFLOW_TRACKING_" in name:
+        return None
+    parts = _FAMILY.findall(name)
+    return _FAMILY_PARTS[parts[-1]] if parts else None
+
+
+def _and(names: Iterable[str]) -> str:
+    *others, last = names
+    return f"{', '.join(others)} and {last}" if others else last
+
+
+def join_sentences(*sentences: str) -> str:
+    """Return the sentences that are not empty, as one text."""
+    return " ".join(filter(None, sentences))

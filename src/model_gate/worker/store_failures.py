@@ -1,0 +1,237 @@
+"""Converts exceptions of the object stores' clients to Model Gate's errors, which name the store.
+
+The clients are optional packages, so their exceptions are recognized by their names and attributes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, UnreachableError
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
+from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
+
+_FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
+    ("wasb", "wasbs", "abfs", "abfss"), StoreFamily.AZURE
+)
+_ENDPOINT_VARIABLES = {
+    StoreFamily.S3: ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
+    StoreFamily.AZURE: (),
+}
+_DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
+_CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "obstore"})
+# Exceptions of the clients when they find no credentials, or cannot obtain a token with those they find.
+_LOGIN_ERRORS = re.compile(r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication")
+_OBSTORE_STATUSES = {"UnauthenticatedError": 401, "PermissionDeniedError": 403, "NotFoundError": 404}
+_STATUS_IN_TEXT = re.compile(r"status code: (\d{3})")
+_CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
+_MAX_REASON = 300
+
+_LOGIN_REMEDIES = {
+    StoreFamily.S3: (
+        "Check the login to the store: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the role. For"
+        " another store than Amazon's, check MLFLOW_S3_ENDPOINT_URL too."
+    ),
+    StoreFamily.AZURE: (
+        "Check the login to the store: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCESS_KEY, or the identity in"
+        " AZURE_CLIENT_ID."
+    ),
+    StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
+}
+_RIGHTS_REMEDIES = {
+    StoreFamily.S3: "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects.",
+    StoreFamily.AZURE: "Give this login the role Storage Blob Data Reader on the container.",
+    StoreFamily.GCS: "Give this login the role Storage Object Viewer on the bucket.",
+}
+_CERTIFICATE_REMEDIES = {
+    StoreFamily.S3: (
+        "Name the file of its certificate authority in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE. MLFLOW_S3_IGNORE_TLS=true"
+        " skips the check."
+    ),
+    StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+    StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
+}
+# Codes with which a store rejects the login itself. A store answers 403 for them too.
+_LOGIN_CODES = frozenset(
+    {
+        "AuthenticationFailed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidAuthenticationInfo",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+
+
+@dataclass(frozen=True)
+class Store:
+    """An object store.
+
+    Attributes:
+        family: The kind of store.
+        endpoint: Host and port.
+        container: The name of the bucket or container.
+    """
+
+    family: StoreFamily
+    endpoint: str
+    container: str
+
+    def __str__(self) -> str:
+        word = "container" if self.family is StoreFamily.AZURE else "bucket"
+        return f"{self.endpoint} ({word} {self.container})"
+
+
+def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
+    """Return the store of a location, None if the location is not in an object store.
+
+    >>> str(store_of("s3://models/wine", {}))
+    's3.amazonaws.com (bucket models)'
+    """
+    parts = urlsplit(uri)
+    family = _FAMILIES.get(parts.scheme)
+    if family is None:
+        return None
+    container, at, host = parts.netloc.rpartition("@")
+    if at:
+        return Store(family, host, container)
+    variables = (environment.get(name, "") for name in _ENDPOINT_VARIABLES[family])
+    endpoint = next((_host_in(value) for value in variables if value), _DEFAULT_ENDPOINTS.get(family, ""))
+    return Store(family, endpoint, host)
+
+
+def _host_in(url: str) -> str:
+    return urlsplit(url if "://" in url else f"//{url}").netloc.rpartition("@")[2]
+
+
+@contextmanager
+def store_errors(uri: str, environment: Mapping[str, str]) -> Iterator[None]:
+    """Convert an exception of a store's client.
+
+    Args:
+        uri: The location that is read.
+        environment: The worker's environment.
+    """
+    try:
+        yield
+    except Exception as error:
+        store_error = to_store_error(error, uri, environment)
+        if store_error is None:
+            raise
+        raise store_error from error
+
+
+def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -> ModelGateError | None:
+    """Return the error to show to the user, None if the exception is not of a store's client."""
+    store = store_of(uri, environment)
+    cause = next((cause for cause in exception_chain(error) if _is_of_client(cause)), None)
+    if store is None or cause is None or isinstance(error, ModelGateError):
+        return None
+    store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
+    facts = CredentialFacts.from_environment(environment).of_store(store.family)
+    status, code = _status_of(cause), _code_of(cause)
+    if status:
+        return _http_error(store, status, code, facts)
+    if _LOGIN_ERRORS.search(type(cause).__name__) or isinstance(cause, ValueError):
+        return AccessError(
+            _message(f"There is no valid login to the store {store}: {_first_line(cause)}", facts),
+            _LOGIN_REMEDIES[store.family],
+        )
+    text = chain_text(error)
+    if BROKEN_TRANSFER.search(text):
+        return TransferError(f"A download from the store {store} broke off before its end.", "Run the gate again.")
+    return _no_answer(store, cause, text)
+
+
+def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
+    reason = reason_in(text)
+    if reason is None:
+        return UnreachableError(
+            f"The store {store} cannot be read: {type(cause).__name__}: {_first_line(cause)}.",
+            "Check the location and the settings of the store.",
+        )
+    remedy = "Check the address of the store, and whether it can be reached from here."
+    if "certificate" in reason:
+        remedy = _CERTIFICATE_REMEDIES[store.family]
+    return UnreachableError(f"The store {store} gives no answer: {reason}.", remedy)
+
+
+def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
+    shown = f"{code}, {status}" if code else str(status)
+    if status == 401 or code in _LOGIN_CODES:
+        message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
+        return AccessError(message, _LOGIN_REMEDIES[store.family])
+    if status == 403:
+        remedy = _LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
+        return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
+    if status == 404:
+        return NotFoundError(
+            f"The store {store} does not have it ({shown}).",
+            "Check the version's source, and the address of the store.",
+        )
+    if status == 429 or status >= 500:
+        return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
+    return UnreachableError(
+        f"The store {store} refuses the request ({shown}).", "Check the address and the region of the store."
+    )
+
+
+def _message(text: str, facts: CredentialFacts) -> str:
+    return join_sentences(f"{text.rstrip('.')}.", facts.used_for_store())
+
+
+def _is_of_client(error: BaseException) -> bool:
+    if isinstance(error, ValueError) and "onnection string" in str(error):
+        # The client of Azure rejects a malformed AZURE_STORAGE_CONNECTION_STRING so.
+        return True
+    return type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES
+
+
+def _endpoint_of(error: BaseException) -> str:
+    """Return the host and port that the client contacted, "" if the exception does not contain them."""
+    fields = getattr(error, "kwargs", None)
+    url: object = fields.get("endpoint_url") if isinstance(fields, dict) else None
+    response: Any = getattr(error, "response", None)
+    if url is None and not isinstance(response, dict):
+        url = getattr(response, "url", None)
+    return _host_in(str(url)) if url else ""
+
+
+def _status_of(error: BaseException) -> int:
+    """Return the HTTP status of the store's response, 0 if there was no response."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
+    status: Any = getattr(error, "status_code", None) or getattr(response, "status_code", None)
+    if status is None and type(error).__module__.startswith("obstore"):
+        match = _STATUS_IN_TEXT.search(str(error))
+        status = match[1] if match else _OBSTORE_STATUSES.get(type(error).__name__)
+    return int(status or 0)
+
+
+def _code_of(error: BaseException) -> str:
+    """Return the store's own code of the error, such as `AccessDenied`, "" if there is none."""
+    response: Any = getattr(error, "response", None)
+    if isinstance(response, dict):
+        code = str(response.get("Error", {}).get("Code", ""))
+        # A response to HEAD has no body. The client then repeats the status.
+        return "" if code.isdigit() else code
+    if error_code := getattr(error, "error_code", None):
+        return str(getattr(error_code, "value", error_code))
+    errors = getattr(error, "errors", None)
+    if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
+        return str(errors[0].get("reason", ""))
+    match = _CODE_IN_TEXT.search(str(error))
+    return match[1] if match else ""
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_MAX_REASON].rstrip(".")

@@ -1,0 +1,87 @@
+"""Errors say which credentials a worker has and which it does not have, by the names of variables."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily
+
+SENT = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD", "PROD_AWS_PROFILE", "X_AUTH")
+NOT_SENT = (
+    ("MLFLOW_TRACKING_TOKEN", "it is for http://a"),
+    ("AZURE_CLIENT_SECRET", "the server has none of its own"),
+    ("AWS_MLFLOW_TRACKING_TOKEN", "it is for the server aws"),
+    ("MLFLOW_TRACKING_INSECURE_TLS", "it is for http://a"),
+)
+FACTS = CredentialFacts("prod", SENT, NOT_SENT)
+
+
+def test_facts_are_read_from_the_environment_of_the_worker() -> None:
+    environment = {
+        "MODEL_GATE_SERVER_NAME": "prod",
+        "MODEL_GATE_SENT": json.dumps(SENT),
+        "MODEL_GATE_NOT_SENT": json.dumps(NOT_SENT),
+    }
+    assert CredentialFacts.from_environment(environment) == FACTS
+
+
+@pytest.mark.parametrize("text", ["", "x", "{}", "1", "null"])
+def test_missing_or_malformed_facts_say_nothing(text: str) -> None:
+    facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": text, "MODEL_GATE_NOT_SENT": text})
+    assert facts == CredentialFacts()
+    assert facts.sent_to_server() == facts.used_for_store() == facts.not_handed_over() == ""
+
+
+def test_credentials_that_were_sent_are_named_by_their_variables() -> None:
+    text = FACTS.of_server().sent_to_server()
+    assert text.startswith(
+        "It was sent the credentials in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
+    )
+    assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for http://a." in text
+    assert "AWS_MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for the server aws." in text
+    assert "AZURE" not in text
+    assert "INSECURE_TLS" not in text
+
+
+def test_user_info_of_the_host_is_named() -> None:
+    facts = CredentialFacts(sent=("the user-info of the host",))
+    assert facts.of_server().sent_to_server() == "It was sent the credentials in the user-info of the host."
+
+
+def test_reason_is_given_if_no_credential_was_sent() -> None:
+    assert CredentialFacts(sent=()).sent_to_server() == "No credential was sent, because none is set for it here."
+    not_sent = (("A_TOKEN", "it is for http://a."), ("B_TOKEN", "it is for http://a"))
+    assert CredentialFacts(sent=(), not_sent=not_sent).sent_to_server() == (
+        "No credential was sent, because none is declared for it."
+        " A_TOKEN and B_TOKEN are set here, but were not handed over: it is for http://a."
+    )
+
+
+@pytest.mark.parametrize(
+    "family, text",
+    [
+        (StoreFamily.S3, "The credentials in PROD_AWS_PROFILE are for it."),
+        (
+            StoreFamily.AZURE,
+            (
+                "No variable with credentials for it was handed over. AZURE_CLIENT_SECRET is set here, but was not"
+                " handed over: the server has none of its own."
+            ),
+        ),
+        (StoreFamily.GCS, "No variable with credentials for it was handed over."),
+    ],
+)
+def test_store_errors_name_only_variables_of_the_same_kind_of_store(family: StoreFamily, text: str) -> None:
+    assert FACTS.of_store(family).used_for_store() == text
+
+
+def test_certificate_errors_name_only_variables_of_certificates() -> None:
+    text = FACTS.of_certificates().not_handed_over()
+    assert text == "MLFLOW_TRACKING_INSECURE_TLS is set here, but was not handed over: it is for http://a."
+
+
+def test_server_is_named_by_its_declared_name_and_address() -> None:
+    assert FACTS.describe_server("https://p") == "prod (https://p)"
+    assert CredentialFacts().describe_server("https://p") == "https://p"

@@ -1,0 +1,297 @@
+"""Errors of access name the server or the store and the credentials, for the real exceptions of the clients."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import mlflow
+import obstore
+import pytest
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
+from obstore.store import S3Store
+
+from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
+from model_gate.worker.credential_facts import CredentialFacts
+from model_gate.worker.failures import to_model_gate_error
+from model_gate.worker.store_failures import store_errors, store_of, to_store_error
+from tests.support.certificates import certificates
+from tests.support.faulty_server import FaultyServer, status
+
+USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
+NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
+
+
+@pytest.fixture(autouse=True)
+def _environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Let the clients fail quickly, without the credentials and the metadata service of this machine."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "5")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("AWS_PROFILE", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "GOOGLE_APPLICATION_CREDENTIALS"):
+        monkeypatch.delenv(name, raising=False)
+
+
+def error_of(action: Callable[[], object]) -> Exception:
+    """Return the exception that an action raises."""
+    with pytest.raises(Exception) as raised:  # noqa: PT011  # the clients have many types
+        action()
+    return raised.value
+
+
+def server_error(url: str, facts: CredentialFacts) -> ModelGateError:
+    client = mlflow.MlflowClient(tracking_uri=url, registry_uri=url)
+    return to_model_gate_error(error_of(lambda: client.get_registered_model("Wine")), url, facts)
+
+
+def test_rejected_login_names_server_and_variables() -> None:
+    with FaultyServer(faults={"registered-models/get": status(401)}) as server:
+        error = server_error(server.url, CredentialFacts("prod", USER))
+    assert isinstance(error, AccessError)
+    assert f"prod ({server.url}) does not accept the credentials (401)." in error.message
+    assert f"It was sent the credentials in {USER[0]} and {USER[1]}." in error.message
+
+
+@pytest.mark.parametrize("code", [401, 403])
+def test_missing_login_says_that_no_credential_was_sent_and_why(code: int) -> None:
+    with FaultyServer(faults={"registered-models/get": status(code)}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+        named = server_error(server.url, CredentialFacts("prod", ()))
+    assert isinstance(error, AccessError)
+    assert server.url in error.message
+    assert f"({code})" in error.message
+    assert "No credential was sent, because none is declared for it." in error.message
+    assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for https://other" in error.message
+    assert "NAME_MLFLOW_TRACKING_URI" in error.remedy
+    assert "PROD_MLFLOW_TRACKING_USERNAME" in named.remedy
+
+
+def test_untrusted_certificate_names_reason_and_variables(tmp_path: Path) -> None:
+    _, identity = certificates(tmp_path, ["localhost"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity)
+    facts = CredentialFacts("", (), (("MLFLOW_TRACKING_INSECURE_TLS", "it is for another server"),))
+    with FaultyServer(tls=context) as server:
+        error = server_error(server.url, facts)
+    assert isinstance(error, UnreachableError)
+    assert "its certificate is not trusted here: " in error.message
+    assert "certificate in certificate chain" in error.message or "issuer certificate" in error.message
+    assert "MLFLOW_TRACKING_INSECURE_TLS is set here, but was not handed over" in error.message
+    for name in ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_INSECURE_TLS"):
+        assert name in error.remedy
+
+
+def test_https_to_a_plain_http_port_says_so() -> None:
+    with FaultyServer() as server:
+        error = server_error(server.url.replace("http:", "https:"), NOTHING_SENT)
+    assert isinstance(error, UnreachableError)
+    assert "it speaks plain http on this port, not https" in error.message
+    assert "http://" in error.remedy
+
+
+@pytest.fixture
+def store() -> Iterator[Store]:
+    with Store() as started:
+        yield started
+
+
+class Store:
+    """An object store that answers each request with one error, in the formats of S3, Azure and Google."""
+
+    def __init__(self) -> None:
+        self.status, self.code = 403, "AccessDenied"
+
+    def __enter__(self) -> Store:
+        store = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self) -> None:
+                data = {"code": store.status, "message": "No", "errors": [{"reason": store.code}]}
+                xml = f"<?xml version='1.0'?><Error><Code>{store.code}</Code><Message>No</Message></Error>"
+                is_json = "storage/v1" in self.path
+                body = json.dumps({"error": data}).encode() if is_json else xml.encode()
+                self.send_response(store.status)
+                self.send_header("Content-Type", "application/json" if is_json else "application/xml")
+                self.send_header("Content-Length", str(len(body)))
+                self.send_header("x-ms-error-code", store.code)
+                self.end_headers()
+                if self.command == "GET":
+                    self.wfile.write(body)
+
+            def do_HEAD(self) -> None:
+                self.do_GET()
+
+            def log_message(self, *_: object) -> None:
+                """Do not log."""
+
+        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._http.shutdown()
+        self._http.server_close()
+
+    @property
+    def address(self) -> str:
+        return f"127.0.0.1:{self._http.server_address[1]}"
+
+
+S3 = "s3://models/wine"
+AZURE = "wasbs://models@account.blob.core.windows.net/wine"
+GCS = "gs://models/wine"
+ENVIRONMENT = {
+    "MODEL_GATE_SENT": json.dumps(["AWS_ACCESS_KEY_ID", "AZURE_STORAGE_CONNECTION_STRING", USER[0]]),
+    "MODEL_GATE_NOT_SENT": json.dumps([["GOOGLE_APPLICATION_CREDENTIALS", "the server is not declared"]]),
+}
+
+
+@pytest.fixture
+def variables(store: Store, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Set the variables with which the clients contact the store. Return the environment of the worker."""
+    _cached_get_s3_client.cache_clear()
+    connection = "DefaultEndpointsProtocol=http;AccountName=account;AccountKey=YWJj"
+    values = {
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{store.address}",
+        "AWS_ACCESS_KEY_ID": "key",
+        "AWS_SECRET_ACCESS_KEY": "secret",
+        "AZURE_STORAGE_CONNECTION_STRING": f"{connection};BlobEndpoint=http://{store.address}/account",
+        "STORAGE_EMULATOR_HOST": f"http://{store.address}",
+    }
+    for name, value in values.items():
+        monkeypatch.setenv(name, value)
+    return values | ENVIRONMENT
+
+
+def read_error(uri: str, environment: dict[str, str], *, downloads: bool = False) -> Exception:
+    """Return the error of listing a location, or of downloading a file."""
+
+    def read() -> None:
+        with store_errors(uri, environment):
+            repository = get_artifact_repository(uri)
+            if downloads:
+                repository._download_file("model.pkl", "/dev/null")  # type: ignore[no-untyped-call]
+            else:
+                repository.list_artifacts(None)
+
+    return error_of(read)
+
+
+@pytest.mark.parametrize("downloads", [False, True], ids=["list", "download"])
+@pytest.mark.parametrize(
+    "uri, container, credentials",
+    [
+        (S3, "bucket models", "The credentials in AWS_ACCESS_KEY_ID are for it."),
+        (AZURE, "container models", "The credentials in AZURE_STORAGE_CONNECTION_STRING are for it."),
+        (GCS, "bucket models", "GOOGLE_APPLICATION_CREDENTIALS is set here, but was not handed over"),
+    ],
+    ids=["S3", "Azure", "Google"],
+)
+def test_refusal_of_a_store_names_store_code_and_variables(
+    store: Store, variables: dict[str, str], uri: str, container: str, credentials: str, downloads: bool
+) -> None:
+    error = read_error(uri, variables, downloads=downloads)
+    assert isinstance(error, AccessError)
+    assert f"The store {store.address} ({container}) refuses to be read" in error.message
+    # A response to HEAD, with which boto3 begins a download, has no code.
+    code = "403" if downloads and uri == S3 else "AccessDenied, 403"
+    assert f"({code})" in error.message or (downloads and uri == GCS)
+    assert credentials in error.message
+    assert "MLFLOW_TRACKING" not in error.message + error.remedy
+    assert "tracking server" not in error.message + error.remedy
+
+
+@pytest.mark.parametrize(
+    "status_code, code, kind, text",
+    [
+        (403, "InvalidAccessKeyId", AccessError, "does not accept the credentials (InvalidAccessKeyId, 403)"),
+        (404, "NoSuchBucket", NotFoundError, "does not have it (NoSuchBucket, 404)"),
+        (503, "SlowDown", UnreachableError, "answers with an error (SlowDown, 503)"),
+        (400, "InvalidRequest", UnreachableError, "refuses the request (InvalidRequest, 400)"),
+    ],
+)
+def test_each_error_response_of_a_store_has_its_own_error(
+    store: Store, variables: dict[str, str], status_code: int, code: str, kind: type[ModelGateError], text: str
+) -> None:
+    store.status, store.code = status_code, code
+    error = read_error(S3, variables)
+    assert isinstance(error, kind)
+    assert store.address in error.message
+    assert text in error.message
+
+
+def test_store_that_refuses_connections_is_named(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")
+    error = read_error(S3, variables)
+    assert isinstance(error, UnreachableError)
+    assert error.message == "The store 127.0.0.1:1 (bucket models) gives no answer: it refuses connections."
+
+
+def test_missing_profile_of_a_store_is_an_access_error(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "missing")
+    error = read_error(S3, variables)
+    assert isinstance(error, AccessError)
+    assert "There is no valid login to the store" in error.message
+    assert "missing" in error.message
+    assert "AWS_PROFILE" in error.remedy
+
+
+def test_malformed_connection_string_is_an_access_error(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "x")
+    error = read_error(AZURE, variables)
+    assert isinstance(error, AccessError)
+    assert "There is no valid login to the store account.blob.core.windows.net" in error.message
+    assert "AZURE_STORAGE_CONNECTION_STRING" in error.remedy
+
+
+def test_refusal_by_obstore_names_store_and_code(store: Store, variables: dict[str, str]) -> None:
+    client = S3Store(
+        "models",
+        config={"endpoint": f"http://{store.address}", "access_key_id": "a", "secret_access_key": "b"},
+        client_options={"allow_http": True},
+        retry_config={"max_retries": 0},
+    )
+    for action in (lambda: obstore.get(client, "a"), lambda: list(obstore.list(client))):
+        error = to_store_error(error_of(action), S3, variables)
+        assert isinstance(error, AccessError)
+        assert f"The store {store.address} (bucket models) refuses to be read (AccessDenied, 403)" in error.message
+
+
+def test_error_that_is_not_of_a_store_is_unchanged() -> None:
+    original = OSError(28, "No space left on device")
+
+    def fail() -> None:
+        with store_errors(S3, {}):
+            raise original
+
+    assert error_of(fail) is original
+    assert to_store_error(RuntimeError("x"), "mlflow-artifacts:/1", {}) is None
+
+
+@pytest.mark.parametrize(
+    "uri, environment, text",
+    [
+        (S3, {}, "s3.amazonaws.com (bucket models)"),
+        (S3, {"AWS_ENDPOINT_URL": "https://key:s3cret@minio:9000/"}, "minio:9000 (bucket models)"),
+        ("r2://models@account.r2.cloudflarestorage.com/x", {}, "account.r2.cloudflarestorage.com (bucket models)"),
+        (AZURE, {}, "account.blob.core.windows.net (container models)"),
+        ("abfss://fs@account.dfs.core.windows.net/x", {}, "account.dfs.core.windows.net (container fs)"),
+        (GCS, {}, "storage.googleapis.com (bucket models)"),
+    ],
+)
+def test_store_is_described_by_endpoint_and_container(uri: str, environment: dict[str, str], text: str) -> None:
+    assert str(store_of(uri, environment)) == text

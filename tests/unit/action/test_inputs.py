@@ -65,7 +65,7 @@ def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     assert set(step["with"]) <= {item.name for item in INPUTS}
     workflow_inputs = set(workflow[True]["workflow_call"]["inputs"])
     # The workflow passes `host` as MLFLOW_TRACKING_URI, so that its secrets are used for that server only.
-    assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"databricks-profiles"}
+    assert workflow_inputs - {"artifact-name", "host"} == set(step["with"]) - {"credentials", "databricks-profiles"}
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
@@ -188,7 +188,7 @@ def test_symlink_to_a_path_outside_the_workspace_is_rejected(
 def test_path_in_the_temporary_directory_of_the_runner_is_accepted(tmp_path_factory: pytest.TempPathFactory) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
     values = Inputs({"INPUT_REPORT-FILE": f"{temporary}/report.json", "RUNNER_TEMP": str(temporary)})
-    assert values.report_file == temporary / "report.json"
+    assert values.report_file == temporary.resolve() / "report.json"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_link_out_of_the_workspace_is_an_error_of_the_input(name: str, link: str
         values.request()
 
 
-@pytest.mark.parametrize("target", ["../victim", "inside/victim", "../nothing", "/proc/self/environ", "/dev/null"])
+@pytest.mark.parametrize("target", ["../victim", "/proc/self/environ"])
 def test_checked_in_link_at_the_default_report_path_is_an_error_of_the_step(
     target: str, checkout: Path, tmp_path: Path
 ) -> None:

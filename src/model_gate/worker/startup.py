@@ -40,5 +40,5 @@ def open_session() -> Session:
         from model_gate.worker.databases import forbid_changes
 
         forbid_changes(os.environ["MODEL_GATE_ADDRESS"])
-    artifacts = ArtifactReader(uri)
+    artifacts = ArtifactReader(uri, allow_local=os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true")
     return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts), artifacts)

@@ -1,5 +1,8 @@
 # The image of the GitHub Action and the command line: Debian's Python, the locked dependencies, Model Gate.
-FROM debian:trixie-slim AS python
+# A release replaces this tag by the digest that it resolves, see .github/workflows/release.yml.
+ARG BASE=debian:trixie-slim
+
+FROM ${BASE} AS python
 # Debian deletes old package versions, so a pinned version would soon be missing. The digest of the image pins all packages.
 # hadolint ignore=DL3008
 RUN apt-get update \
@@ -36,6 +39,7 @@ RUN mkdir --parents /package/lib/python3.13/site-packages \
   && python3 -m compileall -q --invalidation-mode unchecked-hash -s /package -p /opt/model-gate /package/lib
 
 FROM python
+ARG BASE
 ARG VERSION=dev
 ARG REVISION=unknown
 ARG SOURCE=unknown
@@ -45,7 +49,7 @@ LABEL org.opencontainers.image.title="Model Gate" \
   org.opencontainers.image.version="${VERSION}" \
   org.opencontainers.image.revision="${REVISION}" \
   org.opencontainers.image.source="${SOURCE}" \
-  org.opencontainers.image.base.name="docker.io/library/debian:trixie-slim"
+  org.opencontainers.image.base.name="docker.io/library/${BASE}"
 COPY --from=dependencies /opt/model-gate /opt/model-gate
 COPY --from=package /package /opt/model-gate
 # Without a mounted working directory, the gate runs as the owner of this directory.

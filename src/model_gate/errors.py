@@ -107,6 +107,7 @@ _STORAGE_REMEDIES = {
     errno.ENOSPC: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
     errno.EROFS: "Name a writable place.",
     errno.ENAMETOOLONG: "Name a shorter path.",
+    errno.ELOOP: "Name the path without a symbolic link: links beneath the working directory are not followed.",
     errno.EMFILE: "Raise the limit on open files (ulimit -n).",
     errno.ENFILE: "Close other programs: this machine has no more open files to give.",
     errno.ENOMEM: "Give this machine or container more memory.",

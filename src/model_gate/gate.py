@@ -14,8 +14,8 @@ from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
-from model_gate.domain.host import Host
-from model_gate.domain.location import Location, is_local_uri, other_machine, path_in_uri
+from model_gate.domain.host import Host, HostKind
+from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, Request, VersionRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
@@ -64,7 +64,7 @@ def run(
         with ExitStack() as stack:
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
-                clients = stack.enter_context(_Clients(environment, storage, process))
+                clients = stack.enter_context(_Clients(environment, storage, process, request.options))
             pairs = _Selection(clients, storage, versions).select(request)
             before_reading(_local_directories(pairs.values()))
             is_enough = _enough_for(request.options)
@@ -97,7 +97,14 @@ def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
 class _Clients:
     """The clients of the tracking servers of a gate, one for each server."""
 
-    def __init__(self, environment: Mapping[str, str], storage: Storage, process: WorkerProcess | None) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        storage: Storage,
+        process: WorkerProcess | None,
+        options: GateOptions,
+    ) -> None:
+        self.allow_local_artifacts = options.allow_local_artifacts
         self._environment = environment
         self._storage = storage
         self._process = process
@@ -121,7 +128,13 @@ class _Clients:
         with uninterrupted():
             if self._process is None:
                 self._process = WorkerProcess(base_environment(self._environment))
-            clients = start_clients(distinct, self._environment, self._storage.home, self._process)
+            clients = start_clients(
+                distinct,
+                self._environment,
+                self._storage.home,
+                self._process,
+                allow_local_artifacts=self.allow_local_artifacts,
+            )
             for client in clients:
                 self._stack.enter_context(client)
         return [clients[distinct.index(host)] for host in hosts]
@@ -257,23 +270,25 @@ class _Selection:
         """Return the source of the files at a physical URI that a tracking server returned.
 
         Raises:
-            ModelError: The URI is a path on another machine.
+            ModelError: The URI is a path on another machine, or an HTTP server names a path on this machine that the
+                user does not allow.
         """
         host, reader = client.host, self._clients.reader(client.host)
         if is_local_uri(uri):
-            path = _path_on_server(uri, host)
+            path = _path_on_server(uri, host, allow_local_artifacts=self._clients.allow_local_artifacts)
             return DirectorySource(path, Location(uri, reader, local_path=path), name, self._storage)
         authority = host.authority(uri) if uri.partition(":")[0] in _SERVER_SCHEMES else ""
         return ServerSource(client, Location(uri, reader, authority), name, self._storage, access_context)
 
 
-def _path_on_server(uri: str, host: Host) -> Path:
+def _path_on_server(uri: str, host: Host, *, allow_local_artifacts: bool) -> Path:
     """Return the real path of a local URI that a tracking server returned.
 
     A relative path is relative to the directory that contains the server's database or file store.
 
     Raises:
-        ModelError: The path is on another machine, or relative to an unknown directory.
+        ModelError: The path is on another machine, or relative to an unknown directory, or an HTTP server names it and
+            the user does not allow it.
     """
     machine = other_machine(uri)
     if machine or not host.is_local:
@@ -282,6 +297,12 @@ def _path_on_server(uri: str, host: Host) -> Path:
             f" {f'the machine {printable(machine)}' if machine else 'its own machine'}.",
             "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that is"
             " accessible from here.",
+        )
+    if host.kind is HostKind.HTTP and not allow_local_artifacts:
+        # Whoever can register a version on the server would choose what is read on this machine.
+        raise ModelError(
+            f"The tracking server {host.address} says that the model is at {printable(uri)}, a path on this machine.",
+            LOCAL_REMEDY,
         )
     path = Path(path_in_uri(uri))
     if "\0" in str(path):

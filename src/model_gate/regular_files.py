@@ -16,15 +16,17 @@ import stat
 _READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def open_regular(path: str | os.PathLike[str], _: int = 0) -> int:
+def open_regular(path: str | os.PathLike[str], _: int = 0, *, dir_fd: int | None = None) -> int:
     """Open a regular file for reading, and return its descriptor.
 
-    The function can be the `opener` of `open`, which passes flags that are not needed.
+    The function can be the `opener` of `open`, which passes flags that are not needed. With `dir_fd`, the descriptor of
+    a directory, the path is relative to that directory, and its last part must not be a symbolic link.
 
     Raises:
         OSError: The file cannot be opened, or is not a regular file.
     """
-    descriptor = os.open(path, _READ_FLAGS)
+    flags = _READ_FLAGS if dir_fd is None else _READ_FLAGS | os.O_NOFOLLOW
+    descriptor = os.open(path, flags, dir_fd=dir_fd)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

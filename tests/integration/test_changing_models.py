@@ -75,5 +75,5 @@ def test_local_artifacts_of_a_server_that_change_are_an_error(tmp_path: Path) ->
         left.sources["Wine", "1"] = str(tmp_path / "model")
         right.add("Wine", MODEL)
         right.faults[f"1/{PATH}"] = change_and_send
-        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"), "--allow-local-artifacts")
     result.require_error("TransferError", str(tmp_path / "model"), "changed while it was compared", "nothing writes")

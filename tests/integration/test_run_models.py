@@ -148,20 +148,22 @@ def test_server_without_logged_models_has_run_artifacts_only(tmp_path: Path, ser
     assert (result.exit_code, result.status) == (0, "equal"), result
 
 
+@pytest.mark.parametrize("address, reason", [("127.0.0.2", "on its own machine"), ("127.0.0.1", "on this machine")])
 @pytest.mark.parametrize("name", ["passwd", "no-such-file"])
-def test_local_artifacts_of_another_machine_are_not_looked_up(tmp_path: Path, name: str) -> None:
+def test_local_artifacts_that_an_http_server_names_are_not_looked_up(
+    tmp_path: Path, name: str, address: str, reason: str
+) -> None:
     run_info = {"run_id": "1", "experiment_id": "1", "artifact_uri": "file:///etc", "lifecycle_stage": "active"}
     model = {"model_id": "m-1", "name": name, "source_run_id": "1", "artifact_uri": "mlflow-artifacts:/1/m-1"}
     server = FaultyServer(
-        address="127.0.0.2",
+        address=address,
         faults={
             "runs/get": lambda call: call.send_json({"run": {"info": run_info, "data": {}}}),
             "logged-models/search": lambda call: call.send_json({"models": [{"info": model, "data": {}}]}),
         },
     )
-    reason = "at file:///etc, on its own machine"
     with server, TrackingServerClient(parse_host(server.url), os.environ, tmp_path) as client:  # noqa: SIM117
-        with pytest.raises(ModelError, match=reason):
+        with pytest.raises(ModelError, match=f"at file:///etc, .*{reason}"):
             client.locate(f"runs:/1/{name}")
 
 

@@ -23,6 +23,9 @@ def make_model(directory: Path, files: Mapping[str, bytes] = MODEL) -> None:
     make_tree(directory, tree)
 
 
+ALLOW = "--allow-local-artifacts"
+
+
 def require_compared(result: GateResult, status: str, comparison: str = "run_model_comparison") -> None:
     """Assert the verdict, and that it is based on the bytes of all files."""
     assert result.status == status, result
@@ -98,12 +101,24 @@ def test_relative_model_source_in_a_file_store_is_resolved_against_the_stores_pa
     assert result.report["comparison"]["run_model"]["local_path"]["path"] == str(tmp_path / "host/mlruns/model")
 
 
+@pytest.mark.parametrize("prefix", ["", "file://", "file:"])
+def test_local_path_that_an_http_server_names_is_read_only_if_the_user_allows_it(tmp_path: Path, prefix: str) -> None:
+    make_model(tmp_path / "model")
+    with FaultyServer() as server:
+        server.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
+        # Both models are at one location, so nothing would be read. It is an error all the same.
+        refused = check(tmp_path, server.url, "Wine")
+        allowed = check(tmp_path, server.url, "Wine", "1", ALLOW)
+    refused.require_error("ModelError", f"{tmp_path}/model, a path on this machine", ALLOW)
+    assert allowed.status == "equal", allowed
+
+
 @pytest.mark.parametrize("source", ["./mlruns/model", "mlruns/model", "file:./mlruns/model", "file:mlruns/model"])
 def test_relative_model_source_on_an_http_server_is_an_error(tmp_path: Path, source: str) -> None:
     make_model(tmp_path / "mlruns" / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = source
-        result = check(tmp_path, server.url, "Wine")
+        result = check(tmp_path, server.url, "Wine", "1", ALLOW)
     result.require_error("ModelError", source, "working directory", "absolute artifact root")
 
 
@@ -123,7 +138,7 @@ def test_file_uri_that_names_a_remote_machine_is_an_error(tmp_path: Path, machin
 def test_local_path_with_a_null_byte_is_an_error(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.sources["Wine", "1"] = "/srv/model%00"
-        result = check(tmp_path, server.url, "Wine")
+        result = check(tmp_path, server.url, "Wine", "1", ALLOW)
     result.require_error("ModelError", "is not a path")
 
 
@@ -132,9 +147,9 @@ def test_same_local_path_on_two_servers_is_not_one_location(tmp_path: Path, pref
     make_model(tmp_path / "model")
     with FaultyServer() as left, FaultyServer() as right:
         left.sources["Wine", "1"] = right.sources["Wine", "1"] = f"{prefix}{tmp_path}/model"
-        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
+        result = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"), ALLOW)
         require_compared(result, "equal")
-        result = check(tmp_path, left.url, "Wine")
+        result = check(tmp_path, left.url, "Wine", "1", ALLOW)
     assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
 
 
@@ -143,7 +158,7 @@ def test_same_local_path_on_a_server_and_of_the_user_is_not_one_location(tmp_pat
     with FaultyServer() as server:
         server.sources["Wine", "1"] = str(tmp_path / "model")
         environment = {"MLFLOW_TRACKING_URI": server.url}
-        result = run(tmp_path, "diff", tmp_path / "model", "models:/Wine/1", environment=environment)
+        result = run(tmp_path, "diff", tmp_path / "model", "models:/Wine/1", ALLOW, environment=environment)
     require_compared(result, "equal", "comparison")
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -14,13 +13,11 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
+from model_gate.access.local_stores import read_only_uri, require_file_store
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
-from model_gate.regular_files import open_regular
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
-# Paths such as /proc/self/fd/3 mean another file in each process.
-_DEVICE_DIRECTORIES = ("/proc/", "/dev/fd/", "/dev/std")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
@@ -137,34 +134,20 @@ def _find_directory(host: Host, label: str) -> Host:
         if not parts.scheme:
             raise _not_a_server(host.uri, label)
         raise InputError(f"{label}: there is no directory {path.resolve()}.", _FORMS)
+    require_file_store(path, label)
     uri = path.resolve().as_uri()
     return Host(HostKind.FILES, uri, uri)
 
 
 def _find_sqlite(host: Host, label: str) -> Host:
-    # In the URIs of SQLAlchemy, a path follows three slashes. An absolute path starts with a fourth slash.
-    path = Path(urlsplit(host.uri).path[1:])
-    _require_sqlite(path, label)
-    return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", host.uri)
-
-
-def _require_sqlite(path: Path, label: str) -> None:
-    # Without this check, MLflow would create a missing database and then find no model in it.
-    if os.path.abspath(path).startswith(_DEVICE_DIRECTORIES):
-        raise InputError(
-            f"{label}: the database {path} may be another file, or none, in the process that reads it.",
-            "Name the database by its path in a directory on a disk.",
-        )
-    try:
-        with open(path, "rb", opener=open_regular) as file:
-            magic = file.read(16)
-    except OSError as error:
-        raise InputError(
-            f"{label}: the database {path} cannot be read: {error.strerror}.",
-            "Name the existing database file: sqlite:///relative.db or sqlite:////absolute/path.db.",
-        ) from error
-    if magic != b"SQLite format 3\x00":
-        raise InputError(f"{label}: {path} is not an SQLite database.", "Name the database file of a tracking server.")
+    # In the URIs of SQLAlchemy, a path follows three slashes. An absolute path starts with a fourth slash. The path is
+    # not percent-encoded.
+    location = host.uri.partition("://")[2].partition("?")[0]
+    if not location.startswith("/"):
+        raise _not_a_server(host.uri, label)
+    path = Path(location[1:])
+    uri = read_only_uri(path, label)
+    return Host(HostKind.DATABASE, f"sqlite:///{path.resolve()}", uri)
 
 
 def _without_user_info(text: str) -> str:

@@ -266,13 +266,15 @@ class Inputs:
             return None
         path = Path(self[name])
         real = Path(os.path.realpath(self._workspace / path))
-        roots = [self._workspace, *([Path(self._temporary)] if self._temporary else [])]
-        if not any(real.is_relative_to(os.path.realpath(root)) for root in roots):
-            raise InputError(
-                f"The input {name!r} names {self[name]}, which is outside the workspace.",
-                "Name a path in the workspace, as in reports/model-gate.json.",
-            )
-        return path
+        if real.is_relative_to(os.path.realpath(self._workspace)):
+            # The path may still have links: whoever opens it does not follow them, see model_gate.beneath.
+            return path
+        if self._temporary and real.is_relative_to(os.path.realpath(self._temporary)):
+            return real
+        raise InputError(
+            f"The input {name!r} names {self[name]}, which is outside the workspace.",
+            "Name a path in the workspace, as in reports/model-gate.json.",
+        )
 
 
 _OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(item.name for item in INPUTS)})\b( (?:identical|equivalent)\b)?")

@@ -10,6 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 # How file: URIs name this machine.
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
+# What a user can do if an HTTP server names a path on this machine.
+LOCAL_REMEDY = (
+    "Let the server proxy its artifacts (mlflow server --serve-artifacts), or allow it to name local paths:"
+    " --allow-local-artifacts."
+)
 
 
 class LocationKey(NamedTuple):

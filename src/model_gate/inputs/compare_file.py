@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -12,16 +13,16 @@ from typing import Any
 import yaml
 
 from model_gate.access.declared import Declarations
+from model_gate.beneath import open_input
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
-from model_gate.errors import ConfigError, InputError
+from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
-from model_gate.regular_files import open_regular
 
 _SCHEMA = "config.schema.json"
 # Earlier names of keys, each with its current name.
@@ -51,13 +52,14 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
         ConfigError: The file cannot be read, or breaks the schema.
     """
     try:
-        with open(path, "rb", opener=open_regular) as file:
+        with open(path, "rb", opener=open_input) as file:
             # The path may lead to a file that needs more memory than there is.
             content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
-        raise ConfigError(
-            f"The compare file {path} cannot be read: {error.strerror}.", "Check the path and its permissions."
-        ) from error
+        remedy = (
+            storage_error(error, "").remedy if error.errno == errno.ELOOP else "Check the path and its permissions."
+        )
+        raise ConfigError(f"The compare file {path} cannot be read: {error.strerror}.", remedy) from error
     if len(content) > strict_yaml.MAX_BYTES:
         raise ConfigError(f"The compare file {path} is larger than {strict_yaml.MAX_BYTES:,} bytes.", _REMEDY)
     try:

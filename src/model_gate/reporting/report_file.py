@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import stat
-import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
+from model_gate.beneath import PathBeneath
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.report import Json
@@ -34,9 +33,9 @@ class ReportFile:
         self.path = path
         self._conflict: StorageError | None = None
         try:
-            self._real_path = Path(os.path.realpath(path.parent), path.name)
+            self._target = PathBeneath.of_output(path)
             self._require_replaceable()
-            self._require_writable_directory()
+            self._target.require_writable()
         except OSError as error:
             raise storage_error(error, f"write the report {path}") from error
 
@@ -49,7 +48,8 @@ class ReportFile:
         for path in inputs:
             real_path = Path(os.path.realpath(path))
             beside = [real_path.with_name(real_path.name + suffix) for suffix in _DATABASE_SUFFIXES if real_path.name]
-            if self._real_path.is_relative_to(real_path) or self._real_path in beside or self._is_same_file(real_path):
+            target = self._target.path
+            if target.is_relative_to(real_path) or target in beside or self._is_same_file(real_path):
                 self._conflict = StorageError(
                     f"The report file {self.path} would change an input.", "Name another --report-file."
                 )
@@ -64,7 +64,7 @@ class ReportFile:
             StorageError: The old report cannot be removed.
         """
         try:
-            descriptor = os.open(self._real_path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+            descriptor = self._target.open_regular()
         except OSError:
             return
         try:
@@ -73,7 +73,7 @@ class ReportFile:
             os.close(descriptor)
         if is_report:
             try:
-                self._real_path.unlink(missing_ok=True)
+                self._target.unlink()
             except OSError as error:
                 raise storage_error(error, f"replace the report {self.path}") from error
 
@@ -88,18 +88,7 @@ class ReportFile:
         text = _json_text(report)
         try:
             self._require_replaceable()
-            self._real_path.parent.mkdir(parents=True, exist_ok=True)
-            descriptor, temporary = tempfile.mkstemp(dir=self._real_path.parent, prefix=f".{self._real_path.name}.")
-            try:
-                with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                    file.write(text)
-                    file.flush()
-                    os.fsync(file.fileno())
-                os.chmod(temporary, 0o666 & ~_umask())
-                os.replace(temporary, self._real_path)
-            except BaseException:
-                os.unlink(temporary)
-                raise
+            self._target.replace(text)
         except OSError as error:
             raise storage_error(error, f"write the report {self.path}") from error
 
@@ -108,12 +97,10 @@ class ReportFile:
 
         `write` would replace any file at the path. As root, `write` would replace even /dev/null.
         """
-        try:
-            mode = os.lstat(self._real_path).st_mode
-        except FileNotFoundError:
+        status = self._target.status()
+        if status is None or stat.S_ISREG(status.st_mode):
             return
-        if stat.S_ISREG(mode):
-            return
+        mode = status.st_mode
         kind = "not a regular file"
         if stat.S_ISLNK(mode):
             kind = "a symbolic link"
@@ -121,19 +108,11 @@ class ReportFile:
             kind = "a directory"
         raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file or a new one.")
 
-    def _require_writable_directory(self) -> None:
-        directory = self._real_path.parent
-        while not directory.exists():
-            directory = directory.parent
-        if not directory.is_dir():
-            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-        if not os.access(directory, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-
     def _is_same_file(self, path: Path) -> bool:
         """Return whether `path` and the report's path are the same file, also through a hard link."""
         try:
-            return os.path.samestat(os.lstat(self._real_path), os.stat(path))
+            status = self._target.status()
+            return status is not None and os.path.samestat(status, os.stat(path))
         except OSError:
             return False
 
@@ -144,12 +123,12 @@ def _json_text(report: Json) -> str:
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
     """
     text = json.dumps(report, indent=2, ensure_ascii=False)
-    escaped = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
+    escaped = "\n".join(map(_escaped_line, text.split("\n")))
     return COMMAND_IN_LINE.sub(r"\1\\u005b", escaped) + "\n"
 
 
-def _umask() -> int:
-    # The umask can be read only by setting it.
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _escaped_line(line: str) -> str:
+    # A report can have a million lines, nearly all of them plain.
+    if line.isascii() and line.isprintable():
+        return line
+    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
+from model_gate.beneath import PathBeneath
 from model_gate.domain.wording import printable
 from model_gate.errors import StorageError, storage_error
 
@@ -183,15 +184,16 @@ def _empty_directory(directory: Path) -> Path:
         StorageError: The directory cannot be made, or is not empty.
     """
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        if any(directory.iterdir()):
-            raise StorageError(
-                f"The download directory {directory} is not empty.",
-                "Empty it or name another one, so that old files are not taken for downloads.",
-            )
-        return directory.resolve()
+        target = PathBeneath.of_input(directory)
+        is_empty = not target.make_directory()
     except OSError as error:
         raise storage_error(error, f"use the download directory {directory}") from error
+    if not is_empty:
+        raise StorageError(
+            f"The download directory {directory} is not empty.",
+            "Empty it or name another one, so that old files are not taken for downloads.",
+        )
+    return target.path
 
 
 def remove_tree(root: Path) -> None:

@@ -60,7 +60,12 @@ class _PendingRequest:
 
 
 def start_clients(
-    hosts: list[Host], environment: Mapping[str, str], home: Path, process: WorkerProcess
+    hosts: list[Host],
+    environment: Mapping[str, str],
+    home: Path,
+    process: WorkerProcess,
+    *,
+    allow_local_artifacts: bool = False,
 ) -> list[TrackingServerClient]:
     """Return one client for each of one or two tracking servers. The first client uses `process`.
 
@@ -68,7 +73,10 @@ def start_clients(
     """
     first, *others = process.open(len(hosts) if process.can_fork else 1)
     channels = [WorkerChannel(first, process), *(WorkerChannel(pipes, None) for pipes in others)]
-    return [TrackingServerClient(host, environment, home, channel) for host, channel in zip_longest(hosts, channels)]
+    return [
+        TrackingServerClient(host, environment, home, channel, allow_local_artifacts=allow_local_artifacts)
+        for host, channel in zip_longest(hosts, channels)
+    ]
 
 
 @dataclass(frozen=True)
@@ -88,13 +96,21 @@ class TrackingServerClient:
     """The client of one tracking server. Its worker has the credentials of this server only.
 
     Use it as a context manager, which ends the worker. Without a `channel`, the client starts a process of its own.
+    `allow_local_artifacts` is the gate's option.
     """
 
     def __init__(
-        self, host: Host, environment: Mapping[str, str], home: Path, channel: WorkerChannel | None = None
+        self,
+        host: Host,
+        environment: Mapping[str, str],
+        home: Path,
+        channel: WorkerChannel | None = None,
+        *,
+        allow_local_artifacts: bool = False,
     ) -> None:
         self.host = host
         worker_environment = environment_for(host, environment, make_home(home, host, environment))
+        self._allow_local_artifacts = allow_local_artifacts
         self._stack = ExitStack()
         if channel is None:
             process = self._stack.enter_context(WorkerProcess(base_environment(environment)))
@@ -169,6 +185,7 @@ class TrackingServerClient:
             **worker_environment,
             "MODEL_GATE_ADDRESS": self.host.address,
             "MODEL_GATE_OWN_TIMEOUT": own_timeout,
+            "MODEL_GATE_LOCAL_ARTIFACTS": str(self._allow_local_artifacts).lower(),
         }
         # If the worker has died, the first request reports it.
         with contextlib.suppress(OSError):

@@ -22,7 +22,7 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from model_gate.domain.host import LOOPBACK
-from model_gate.domain.location import is_local_uri
+from model_gate.domain.location import LOCAL_REMEDY, is_local_uri
 from model_gate.domain.model import MAX_FILES, FileRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
@@ -66,12 +66,14 @@ class ArtifactReader:
 
     Args:
         tracking_uri: URI of the tracking server.
+        allow_local: Whether an HTTP tracking server on this machine may name local paths.
     """
 
-    def __init__(self, tracking_uri: str) -> None:
+    def __init__(self, tracking_uri: str, *, allow_local: bool = False) -> None:
         self._tracking_uri = tracking_uri
         self._endpoints = declared_endpoints()
         self._policy = LocationPolicy(tracking_uri, self._endpoints)
+        self._allow_local = allow_local
         self._limiter = ConcurrencyLimiter()
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
@@ -130,6 +132,10 @@ class ArtifactReader:
             raise ModelError(
                 f"The tracking server stores the artifacts of the run at {uri}, on its own machine.",
                 "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
+            )
+        if server.scheme in {"http", "https"} and not self._allow_local:
+            raise ModelError(
+                f"The tracking server stores the artifacts of the run at {uri}, a path on this machine.", LOCAL_REMEDY
             )
         return os.path.lexists(os.path.join(local_file_uri_to_path(uri), name))  # type: ignore[no-untyped-call]
 

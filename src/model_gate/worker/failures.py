@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import mlflow
 from mlflow.exceptions import MlflowException
 
 from model_gate.errors import (
@@ -236,11 +237,17 @@ def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) 
     if code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:
         return NotFoundError(f"The tracking server {address} says: {message}.", "Check the names.")
     if "out-of-date database schema" in message or "database schema" in message:
-        return InputError(
-            f"The database of {address} was made by another version of MLflow.",
-            "Run `mlflow db upgrade`, or name its server instead.",
-        )
+        return outdated_schema(address)
     return UnreachableError(
         f"The tracking server {address} answers with an error: {message} ({code}).",
         "Look at the server's log, or run with --verbose.",
+    )
+
+
+def outdated_schema(address: str) -> InputError:
+    """Return the error for a database whose schema is not that of the installed MLflow."""
+    return InputError(
+        f"The database {address} was made by another version of MLflow than {mlflow.__version__}, which reads it here.",
+        f"If the database is older, take a backup and run `mlflow db upgrade {address}`. Otherwise, name the address of"
+        " its tracking server as the host.",
     )

@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 
 import mlflow
+from mlflow.store.db.db_types import DATABASE_ENGINES
 from mlflow.tracking.request_header.registry import resolve_request_headers
+from mlflow.utils.uri import get_uri_scheme
 
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.domain.host import RegistryKind
@@ -36,6 +38,10 @@ def open_session() -> Session:
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
         return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
     uri = os.environ["MLFLOW_TRACKING_URI"]
+    if get_uri_scheme(uri) in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
+        from model_gate.worker.databases import forbid_changes
+
+        forbid_changes(os.environ["MODEL_GATE_ADDRESS"])
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=os.environ["MLFLOW_REGISTRY_URI"])
-    artifacts = ArtifactReader(uri)
+    artifacts = ArtifactReader(uri, allow_local=os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true")
     return Session(RegistryClient(client, artifacts), artifacts)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 from pathlib import Path
 
 import pytest
@@ -13,6 +12,7 @@ from model_gate.access.environments import environment_for, secrets_of
 from model_gate.access.hosts import find_host, parse_host, secrets_in
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
+from tests.support.databases import make_database
 
 SECRET = "s3cret-w0rd"
 # Environment variables of a GitHub runner. Workers must not get most of them.
@@ -137,9 +137,7 @@ def test_error_for_a_malformed_host_does_not_contain_its_password(text: str) -> 
 
 
 def test_address_of_sqlite_file_is_absolute(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with sqlite3.connect(tmp_path / "mlflow.db") as connection:
-        connection.execute("create table t (x)")
-    connection.close()
+    make_database(tmp_path / "mlflow.db")
     monkeypatch.chdir(tmp_path)
     relative, absolute = find_host("sqlite:///mlflow.db", {}), find_host(f"sqlite:///{tmp_path}/mlflow.db", {})
     assert relative.address == absolute.address == f"sqlite:///{tmp_path.resolve()}/mlflow.db"
@@ -169,6 +167,8 @@ def test_password_of_a_database_is_a_secret() -> None:
 
 
 def test_host_that_is_a_directory_is_a_file_store(tmp_path: Path) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "meta.yaml").write_text("experiment_id: '0'")
     host = find_host(str(tmp_path), {})
     assert (host.kind, host.address, host.is_local) == (HostKind.FILES, tmp_path.resolve().as_uri(), True)
     assert find_host(tmp_path.as_uri(), {}) == host

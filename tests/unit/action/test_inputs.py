@@ -223,7 +223,7 @@ def test_symlink_to_a_path_outside_the_workspace_is_rejected(
 def test_path_in_the_temporary_directory_of_the_runner_is_accepted(tmp_path_factory: pytest.TempPathFactory) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
     values = Inputs({"INPUT_REPORT-FILE": f"{temporary}/report.json", "RUNNER_TEMP": str(temporary)})
-    assert values.report_file == temporary / "report.json"
+    assert values.report_file == temporary.resolve() / "report.json"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,215 @@
+"""Opens files and directories beneath the working directory without following symbolic links.
+
+Whoever wrote a checked-out repository can put links into it. A path beneath the working directory must therefore have
+no link in any part. Any other path was written by the user, who may name links. Each part is opened relative to the
+directory before it, so a link that is created during the operation is not followed either.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gate.regular_files import open_regular
+
+# Linux opens a directory with O_PATH without permission to list it.
+_DIRECTORY_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class PathBeneath:
+    """A path as a root directory and the names below it, none of which may be a symbolic link.
+
+    Attributes:
+        root: The working directory, or `/` for a path outside the working directory.
+        names: The names below `root`, () for `root` itself.
+    """
+
+    root: str
+    names: tuple[str, ...]
+
+    @classmethod
+    def of_output(cls, path: str | os.PathLike[str]) -> PathBeneath:
+        """Return the path of a file that is written. Outside the working directory, it may be in a linked directory."""
+        head, tail = os.path.split(os.fspath(path))
+        is_name = tail not in {"", ".", ".."}
+        return cls._of(path, os.path.join(os.path.realpath(head), tail) if is_name else os.path.realpath(path))
+
+    @classmethod
+    def of_input(cls, path: str | os.PathLike[str]) -> PathBeneath:
+        """Return the path of a file that is read. Outside the working directory, it may be a link."""
+        return cls._of(path, os.path.realpath(path))
+
+    @classmethod
+    def _of(cls, path: str | os.PathLike[str], real_path: str) -> PathBeneath:
+        directory = os.getcwd()
+        # "a/../b" is "b" here, even if "a" is a link: the parts before ".." are not opened.
+        names = _names_below(directory, os.path.normpath(os.path.join(directory, path)))
+        if names is None or (directory == "/" and os.path.isabs(path)):
+            return cls("/", tuple(real_path.strip("/").split("/")))
+        return cls(directory, names)
+
+    @property
+    def path(self) -> Path:
+        """The absolute path."""
+        return Path(self.root, *self.names)
+
+    def status(self) -> os.stat_result | None:
+        """Return the status of the file, None if there is none.
+
+        Raises:
+            OSError: A directory on the way is a link or another file, or cannot be opened.
+        """
+        if not self.names:
+            return os.stat(self.root)
+        with suppress(FileNotFoundError), self.open_parent() as directory:
+            return os.stat(self.names[-1], dir_fd=directory, follow_symlinks=False)
+        return None
+
+    @contextmanager
+    def open_parent(self, *, makes: bool = False) -> Iterator[int]:
+        """Open the directory of the file. `makes`: make missing directories.
+
+        Raises:
+            OSError: A directory on the way is a link or another file, or cannot be opened or made.
+        """
+        with self._open_directory(self.names[:-1], makes=makes) as directory:
+            yield directory
+
+    def open_regular(self) -> int:
+        """Open a regular file for reading, and return its descriptor.
+
+        Raises:
+            OSError: The file cannot be opened, is not a regular file, or its path has a link.
+        """
+        if not self.names:
+            return open_regular(self.root)
+        with self.open_parent() as directory:
+            _require_no_link(self.names[-1], directory)
+            return open_regular(self.names[-1], dir_fd=directory)
+
+    def make_directory(self) -> list[str]:
+        """Make the directory and its missing parents, and return the names of its entries.
+
+        Raises:
+            OSError: A part of the path is a link or another file, or a directory cannot be made or read.
+        """
+        with self._open_directory(self.names, makes=True) as directory:
+            descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+            try:
+                return os.listdir(descriptor)
+            finally:
+                os.close(descriptor)
+
+    def require_writable(self) -> None:
+        """Verify that a file can be made at the path, as far as permissions tell.
+
+        Raises:
+            OSError: A directory on the way is a link or another file, or is not writable.
+        """
+        end = len(self.names) - 1
+        while True:
+            try:
+                with self._open_directory(self.names[:end]) as directory:
+                    if not os.access(".", os.W_OK | os.X_OK, dir_fd=directory):
+                        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+                    return
+            except FileNotFoundError:
+                if end <= 0:
+                    raise
+                end -= 1
+
+    def replace(self, text: str) -> None:
+        """Write a text completely or not at all: to a temporary file in the same directory, which is then renamed.
+
+        Raises:
+            OSError: The file cannot be written, or a directory on the way is a link.
+        """
+        name = self.names[-1]
+        with self.open_parent(makes=True) as directory:
+            temporary, descriptor = _temporary_file(name, directory)
+            try:
+                with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
+                    file.write(text)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    os.fchmod(file.fileno(), 0o666 & ~_umask())
+                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            except BaseException:
+                os.unlink(temporary, dir_fd=directory)
+                raise
+
+    def unlink(self) -> None:
+        """Remove the file, or the link in its place.
+
+        Raises:
+            OSError: The file cannot be removed, or a directory on the way is a link.
+        """
+        with suppress(FileNotFoundError), self.open_parent() as directory:
+            os.unlink(self.names[-1], dir_fd=directory)
+
+    @contextmanager
+    def _open_directory(self, names: tuple[str, ...], *, makes: bool = False) -> Iterator[int]:
+        descriptor = os.open(self.root, _DIRECTORY_FLAGS & ~os.O_NOFOLLOW)
+        try:
+            for name in names:
+                if makes:
+                    with suppress(FileExistsError):
+                        os.mkdir(name, dir_fd=descriptor)
+                below = _open_below(name, descriptor)
+                os.close(descriptor)
+                descriptor = below
+            yield descriptor
+        finally:
+            os.close(descriptor)
+
+
+def open_input(path: str, _: int) -> int:
+    """Open a regular file for reading, as `PathBeneath.of_input` allows. This function is an `opener` of `open`.
+
+    Raises:
+        OSError: The file cannot be opened, is not a regular file, or is beneath the working directory through a link.
+    """
+    return PathBeneath.of_input(path).open_regular()
+
+
+def _names_below(directory: str, path: str) -> tuple[str, ...] | None:
+    """Return the names between a directory and a normalized path, None if the path is not below the directory."""
+    prefix = directory.rstrip("/") + "/"
+    if path == directory:
+        return ()
+    return tuple(path.removeprefix(prefix).split("/")) if path.startswith(prefix) else None
+
+
+def _open_below(name: str, directory: int) -> int:
+    try:
+        return os.open(name, _DIRECTORY_FLAGS, dir_fd=directory)
+    except OSError:
+        _require_no_link(name, directory)
+        raise
+
+
+def _require_no_link(name: str, directory: int) -> None:
+    if stat.S_ISLNK(os.stat(name, dir_fd=directory, follow_symlinks=False).st_mode):
+        raise OSError(errno.ELOOP, f"{name} is a symbolic link", name)
+
+
+def _temporary_file(name: str, directory: int) -> tuple[str, int]:
+    """Make a file that only this user can access, and return its name and descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    # The name is short, since a long name may be the longest that the file system takes.
+    temporary = f".{name[:32]}.{secrets.token_hex(8)}"
+    return temporary, os.open(temporary, flags, 0o600, dir_fd=directory)
+
+
+def _umask() -> int:
+    # The umask can be read only by setting it.
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,30 @@
+"""Keeps MLflow from changing a database that it reads.
+
+MLflow creates missing tables in each database that it opens, and a missing default experiment.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+from mlflow.store.db import utils
+from mlflow.store.model_registry import sqlalchemy_store as registry_store
+from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+from model_gate.worker.failures import outdated_schema
+
+
+def forbid_changes(address: str) -> None:
+    """Replace the functions of MLflow that change a database when it is opened. `address` is the database's address."""
+
+    def refuse(*_: Any) -> NoReturn:
+        raise outdated_schema(address)
+
+    def do_nothing(*_: Any) -> None:
+        """Do not create the default experiment: nothing asks for it."""
+
+    # The registry's store has imported the first function by its name.
+    registry_store._initialize_tables = refuse  # type: ignore[attr-defined]  # noqa: SLF001
+    utils._initialize_tables = refuse  # noqa: SLF001
+    utils._upgrade_db = refuse  # noqa: SLF001
+    SqlAlchemyStore._create_default_experiment = do_nothing  # type: ignore[method-assign]  # noqa: SLF001

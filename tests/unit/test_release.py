@@ -1,0 +1,128 @@
+"""A released commit pins everything that runs, and only a tag on main is released."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.support.paths import ROOT
+
+IMAGE = f"ghcr.io/model-gate/model-gate@sha256:{'1' * 64}"
+BASE = f"debian:trixie-slim@sha256:{'2' * 64}"
+WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
+EXAMPLES = sorted((ROOT / "examples").glob("*.yml"))
+GATE = ".github/workflows/gate.yml"
+_COMMIT = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
+
+
+def git(repository: Path, *arguments: str) -> str:
+    command = ["git", "-c", "user.name=Test", "-c", "user.email=test@example.com", *arguments]
+    return subprocess.run(command, cwd=repository, check=True, capture_output=True, text=True).stdout.strip()
+
+
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with the files that a release changes."""
+    for name in ("action.yml", "Dockerfile", GATE):
+        file = tmp_path / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, file)
+    git(tmp_path, "init", "--quiet", "--initial-branch=main")
+    for name, value in (("name", "Test"), ("email", "test@example.com")):
+        git(tmp_path, "config", f"user.{name}", value)
+    git(tmp_path, "add", "--all")
+    git(tmp_path, "commit", "--quiet", "--message", "A commit")
+    return tmp_path
+
+
+def release(repository: Path, *arguments: str) -> int:
+    command = [str(ROOT / ".github/scripts/release-commits"), *arguments]
+    return subprocess.run(command, cwd=repository, check=False, capture_output=True).returncode
+
+
+def uses(workflow: str) -> list[str]:
+    return re.findall(r"uses: (\S+)", workflow)
+
+
+def test_released_tree_has_no_moving_tag(repository: Path) -> None:
+    assert release(repository, "v1.2.3", IMAGE, BASE) == 0
+    assert git(repository, "status", "--porcelain") == ""
+    assert yaml.safe_load((repository / "action.yml").read_text())["runs"]["image"] == f"docker://{IMAGE}"
+    bases = re.findall(r"^(?:ARG BASE=|FROM )(\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
+    assert set(bases) <= {BASE, "${BASE}", "python"}
+    names = uses((repository / GATE).read_text())
+    assert [name for name in names if not _COMMIT.fullmatch(name)] == []
+
+
+def test_reusable_workflow_of_a_release_calls_the_action_of_the_same_release(repository: Path) -> None:
+    release(repository, "v1.2.3", IMAGE, BASE)
+    (name,) = (name for name in uses((repository / GATE).read_text()) if name.startswith("model-gate/"))
+    commit = name.partition("@")[2]
+    assert commit == git(repository, "rev-parse", "HEAD~1")
+    assert git(repository, "show", f"{commit}:action.yml") == git(repository, "show", "HEAD:action.yml")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("v1", IMAGE, BASE),
+        ("v1.2.3", "ghcr.io/model-gate/model-gate:v1", BASE),
+        ("v1.2.3", IMAGE, "debian:trixie-slim"),
+    ],
+    ids=["a moving tag", "an image without a digest", "a base image without a digest"],
+)
+def test_release_without_a_version_or_a_digest_fails(repository: Path, arguments: tuple[str, ...]) -> None:
+    assert release(repository, *arguments) != 0
+    assert git(repository, "rev-list", "--count", "HEAD") == "1"
+
+
+@pytest.mark.parametrize("file", ["action.yml", "Dockerfile", GATE])
+def test_release_fails_if_a_line_that_it_replaces_is_missing(repository: Path, file: str) -> None:
+    (repository / file).write_text("changed: true\n")
+    git(repository, "commit", "--quiet", "--all", "--message", "Another commit")
+    assert release(repository, "v1.2.3", IMAGE, BASE) != 0
+
+
+def steps_of(workflow: Path) -> list[dict[str, Any]]:
+    jobs = yaml.safe_load(workflow.read_text()).get("jobs", {})
+    return [step for job in jobs.values() for step in job.get("steps", [])]
+
+
+def test_tag_that_is_not_on_main_is_not_released(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    steps = steps_of(ROOT / ".github/workflows/release.yml")
+    (check,) = (step for step in steps if "merge-base" in step.get("run", ""))
+    published = [number for number, step in enumerate(steps) if "login-action" in step.get("uses", "")]
+    assert steps.index(check) < min(published)
+    clone = tmp_path_factory.mktemp("clones") / "clone"
+    git(repository, "clone", "--quiet", str(repository), str(clone))
+    run = ["bash", "-e", "-c", check["run"]]
+    assert subprocess.run(run, cwd=clone, check=False).returncode == 0
+    git(clone, "commit", "--quiet", "--allow-empty", "--message", "A commit that is not on main")
+    assert subprocess.run(run, cwd=clone, check=False).returncode == 1
+
+
+@pytest.mark.parametrize("workflow", [*WORKFLOWS, *EXAMPLES], ids=lambda path: path.name)
+def test_checkout_does_not_keep_the_token(workflow: Path) -> None:
+    checkouts = [step for step in steps_of(workflow) if "actions/checkout@" in step.get("uses", "")]
+    assert [step for step in checkouts if step["with"]["persist-credentials"] is not False] == []
+
+
+@pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
+def test_workflow_calls_actions_of_others_by_commit(workflow: Path) -> None:
+    names = [name for name in uses(workflow.read_text()) if not name.startswith(("./", "model-gate/"))]
+    assert [name for name in names if not _COMMIT.fullmatch(name)] == []
+
+
+def test_dependencies_of_every_kind_are_updated() -> None:
+    updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
+    assert {(update["package-ecosystem"], update["directory"]) for update in updates} == {
+        ("github-actions", "/"),
+        ("docker", "/"),
+        ("pip", "/requirements"),
+    }

@@ -74,8 +74,8 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
         error: The exception of the failed operation.
         address: Address of the tracking server, without credentials.
     """
-    if isinstance(error, ModelGateError):
-        return error
+    if (limit_error := _limit_error(error, address)) is not None:
+        return limit_error
     if isinstance(error, ImportError):
         return _missing_package(error)
     text = _chain_text(error)
@@ -89,11 +89,27 @@ def to_model_gate_error(error: Exception, address: str) -> ModelGateError:
     for pattern, reason in _REASONS:
         if re.search(pattern, text):
             return UnreachableError(f"The tracking server {address} gives no answer: {reason}.", _REMEDY_REACH)
-    if isinstance(error, MlflowException):
-        return _mlflow_error(error, address)
+    return _mlflow_error(error, address) if isinstance(error, MlflowException) else _unknown_error(error, address)
+
+
+def _unknown_error(error: Exception, address: str) -> InternalError:
     return InternalError(
         f"Talking to {address} failed: {type(error).__name__}: {error}", "Run with --verbose for the traceback."
     )
+
+
+def _limit_error(error: Exception, address: str) -> ModelGateError | None:
+    """Return the error of Model Gate, or of a limit of this process, that caused `error`; None if there is none."""
+    for cause in exception_chain(error):
+        # MLflow converts the errors of `response_limits` to its own.
+        if isinstance(cause, ModelGateError):
+            return cause
+        if isinstance(cause, MemoryError):
+            return TransferError(
+                f"A response of {address} needs more memory than a worker may use.",
+                "Check the server: it sends more than an MLflow server would.",
+            )
+    return None
 
 
 def _missing_package(error: ImportError) -> ModelGateError:

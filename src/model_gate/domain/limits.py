@@ -26,6 +26,7 @@ class Limits:
         listing_files: Files of a model on a tracking server, and directories that are not listed yet.
         listing_characters: Characters of all paths of a listing. A character that is not ASCII counts six times,
             because it takes up to six bytes in a message.
+        listing_values: JSON values in all responses of a listing. An MLflow server sends four for each file.
         listing_pages: Pages of the listing of one directory.
         listing_depth: Levels of directories in a model.
         path_characters: Characters of a path.
@@ -54,8 +55,9 @@ class Limits:
     directory_files: int = 2_000_000
     listing_files: int = 500_000
     listing_characters: int = 48 * _MIB
+    listing_values: int = 4_000_000
     listing_pages: int = 10_000
-    listing_depth: int = 1_000
+    listing_depth: int = 250
     path_characters: int = 16_384
     listing_seconds: float = 90.0
     listing_seconds_per_file: float = 0.01

@@ -124,7 +124,7 @@ class ArtifactReader:
             if self._file_size_limit is not None:
                 self._file_size_limit.allow(file.size)
             try:
-                with downloading(file.size, self._limits):
+                with downloading(file.size, file.path, self._limits):
                     model.fetch(file.path, file.size, file.destination, on_progress)
             except OSError as error:
                 if self._file_size_limit is None or not self._file_size_limit.is_cause_of(error):

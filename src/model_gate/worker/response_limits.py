@@ -21,7 +21,7 @@ from typing import Any
 import urllib3.response
 
 from model_gate.domain.limits import LIMITS, Limits
-from model_gate.domain.wording import byte_count, plural
+from model_gate.domain.wording import byte_count, plural, printable
 from model_gate.errors import TransferError
 
 _REMEDY = "Check the server: it sends more than an MLflow server would."
@@ -42,10 +42,12 @@ class _Context(threading.local):
 
     Attributes:
         file_bytes: Maximum size of a response in bytes, None outside of `downloading`.
+        file: Text for error messages that names the file, "" outside of `downloading`.
         listing: The values that the listing in progress may still have, None outside of `listing`.
     """
 
     file_bytes: int | None = None
+    file: str = ""
     listing: _Allowance | None = None
 
 
@@ -72,24 +74,27 @@ _context = _Context()
 
 
 @contextmanager
-def downloading(size: int, limits: Limits = LIMITS) -> Iterator[None]:
+def downloading(size: int, path: str = "", limits: Limits = LIMITS) -> Iterator[None]:
     """Allow this thread's responses inside the block to be as large as a file of `size` bytes.
 
+    `path` is the path of the file for error messages, "" to keep the path of an outer block.
     Threads that a library starts keep the limit of other responses, which is enough for the parts that they request.
     """
-    before = _context.file_bytes
+    before = _context.file_bytes, _context.file
     _context.file_bytes = size + limits.file_slack
+    if path:
+        _context.file = f" for {printable(path)}, whose listed size is {byte_count(size)}"
     try:
         yield
     finally:
-        _context.file_bytes = before
+        _context.file_bytes, _context.file = before
 
 
 class ListingAllowance:
     """The number of JSON values that the responses of a whole listing may have, in all its threads together."""
 
     def __init__(self, limits: Limits = LIMITS) -> None:
-        self._allowance = _Allowance(4 * limits.listing_files)
+        self._allowance = _Allowance(limits.listing_values)
 
     @contextmanager
     def __call__(self) -> Iterator[None]:
@@ -255,10 +260,12 @@ def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[.
         # Each value follows one of these characters. Text that contains them is counted too.
         values = s.count(",") + s.count("[") + s.count("{")
         listing = _context.listing
+        if values > max_values:
+            raise TransferError(f"The server sends a response of {plural(values, 'JSON value')}.", _REMEDY)
         if listing is not None:
             listing.remaining -= values
-        if values > max_values or (listing is not None and listing.remaining < 0):
-            raise TransferError(f"The server sends a response of {plural(values, 'JSON value')}.", _REMEDY)
+            if listing.remaining < 0:
+                raise TransferError("The server sends a listing of too many JSON values.", _REMEDY)
         return original(self, s, *args, **options)
 
     return decode
@@ -266,4 +273,4 @@ def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[.
 
 def too_large(limit: int) -> TransferError:
     """Return the error for a response of more than `limit` bytes."""
-    return TransferError(f"The server sends a response of more than {byte_count(limit)}.", _REMEDY)
+    return TransferError(f"The server sends a response of more than {byte_count(limit)}{_context.file}.", _REMEDY)

@@ -51,7 +51,7 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
             getattr(cli, app)(prog_name=name, obj=process)
         except SystemExit as stop:
             streams.flush_standard_streams()
-            if isinstance(stop.code, int) and stop.code > signals.EXIT_BASE:
+            if isinstance(stop.code, int) and (stop.code > signals.EXIT_BASE or signals.was_interrupted()):
                 # Cleanup is done. A normal exit would wait for threads that still read large files.
                 os._exit(stop.code)
             raise

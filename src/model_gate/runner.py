@@ -23,7 +23,7 @@ from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.report_file import ReportFile
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
-from model_gate.signals import Interrupted, interruptible
+from model_gate.signals import Interrupted, interruptible, time_limit
 from model_gate.sources.worker_process import WorkerProcess
 
 RunGate = Callable[[Request, Mapping[str, str], Progress, WorkerProcess | None, gate.BeforeReading], Outcome]
@@ -154,8 +154,11 @@ def _decide(
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
             report_file.require_outside(path for host in request.hosts if (path := host.local_path))
-            return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
+            with time_limit(request.options.timeout):
+                return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
     except Interrupted as signal:
+        if signal.is_timeout and request is not None:
+            return _Decision(Outcome(request, error=_timeout_error(request.options.timeout or 0)), redactor)
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
@@ -190,6 +193,13 @@ def _publish(decision: _Decision, command: Command, report_file: ReportFile) -> 
 
 def _stopped_error(signal: Interrupted) -> StoppedError:
     return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
+
+
+def _timeout_error(seconds: float) -> StoppedError:
+    return StoppedError(
+        f"The gate did not end within {seconds:g} s.",
+        "Allow more time with --timeout, or check the servers and stores: one of them may be slow.",
+    )
 
 
 def _internal_error(error: Exception) -> InternalError:

@@ -9,17 +9,20 @@ reports an error.
 from __future__ import annotations
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# A century. The system rejects timers that are far longer.
+_MAX_SECONDS = 3.2e9
 # As in shells, the exit code of a program that a signal stopped is this number plus the number of the signal.
 EXIT_BASE = 128
 
 
 class Interrupted(BaseException):
-    """A signal requested that the program stops.
+    """A signal requested that the program stops, or the time limit of the program has passed (SIGALRM).
 
     The class is not a subclass of `Exception`, so that only the outermost handler of a command catches it.
     """
@@ -34,6 +37,11 @@ class Interrupted(BaseException):
         return signal.Signals(self.number).name
 
     @property
+    def is_timeout(self) -> bool:
+        """Whether the time limit has passed."""
+        return self.number == signal.SIGALRM
+
+    @property
     def exit_code(self) -> int:
         """Exit code of a program that this signal stopped."""
         return EXIT_BASE + self.number
@@ -43,6 +51,7 @@ class _State:
     """The recorded signal, and whether a new signal raises an exception."""
 
     def __init__(self) -> None:
+        self.started_at = time.monotonic()
         self.received: int | None = None
         self.raises = False
 
@@ -80,6 +89,31 @@ def interruptible() -> Iterator[None]:
         _state.raises = False
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+@contextmanager
+def time_limit(seconds: float | None) -> Iterator[None]:
+    """Raise `Interrupted` in the main thread if `seconds` pass before the end of the block; None for no limit.
+
+    The time starts when this module is imported, at the start of the program. Use the function inside `interruptible`.
+    """
+    if seconds is None:
+        yield
+        return
+    before = signal.signal(signal.SIGALRM, _state.handle)
+    remaining = _state.started_at + min(seconds, _MAX_SECONDS) - time.monotonic()
+    # A time of zero would stop the timer instead.
+    signal.setitimer(signal.ITIMER_REAL, max(remaining, 0.001))
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+
+def was_interrupted() -> bool:
+    """Whether a signal has arrived, or the time limit has passed."""
+    return _state.received is not None
 
 
 @contextmanager

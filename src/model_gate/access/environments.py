@@ -79,6 +79,8 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
     # MLflow would start processes with presigned URLs in their arguments.
     "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
+    # MLflow reads pieces of 100 MB of each file, which many downloads at once have no memory for.
+    "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(8 * 1024 * 1024),
     "PYTHONWARNINGS": "ignore",
     # `requests` would prefer ~/.netrc to the declared credentials.
     "NETRC": os.devnull,

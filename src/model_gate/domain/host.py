@@ -8,8 +8,8 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from model_gate.domain.variables import is_secret
 from model_gate.domain.credentials import basic_auth_secrets
+from model_gate.domain.variables import is_secret
 from model_gate.errors import InputError
 
 

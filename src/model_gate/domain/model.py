@@ -9,8 +9,6 @@ from model_gate.domain.wording import first_names
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
-# A listing with more files comes from a loop of links or from a hostile server.
-MAX_FILES = 2_000_000
 
 
 @dataclass(frozen=True)

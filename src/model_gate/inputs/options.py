@@ -175,6 +175,11 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
 
 def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
     AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
+    if options.timeout is not None and not options.timeout >= 1:
+        # The command line accepts "nan" as a number.
+        raise InputError(
+            f"--timeout is {options.timeout}, which is not a number of seconds.", "Set it to 1 or more, as in 600."
+        )
     return GateOptions(
         options.require or require or Require.IDENTICAL,
         options.download_dir,

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
 
-from model_gate.domain.model import MAX_FILES, Listing
+from model_gate.domain.limits import LIMITS
+from model_gate.domain.model import Listing
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError, storage_error
 
@@ -130,7 +131,7 @@ class DirectoryListing(Listing):
         )
 
 
-def list_directory(root: Path, max_files: int = MAX_FILES) -> DirectoryListing:
+def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> DirectoryListing:
     """Return the path and the size in bytes of each file below `root`. Empty directories are not listed.
 
     A change of a file after the return is visible in its state.

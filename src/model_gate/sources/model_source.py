@@ -251,6 +251,8 @@ class ServerSource:
         def on_downloaded(download: Future[None]) -> None:
             try:
                 download.result()
+                for file in files:
+                    self._storage.arrived(Path(file.destination))
                 fetch.set_result(
                     {file.path: _check_size(file.destination, file.path, file.size, self.location) for file in files}
                 )

@@ -9,17 +9,32 @@ import os
 import shutil
 import tempfile
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 from model_gate.beneath import PathBeneath
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import StorageError, storage_error
 
 # An in-memory file system of Linux. On a disk, creating and removing a small file takes longer than fetching it.
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the names of directories there cannot be guessed
 _SMALL_BYTES = 64 * 1024
+
+
+def _free_bytes(directory: Path) -> int:
+    status = os.statvfs(directory)
+    return status.f_bavail * status.f_frsize
+
+
+def _missing_bytes(file: Path, size: int) -> int:
+    """Return how many bytes of space a file of `size` bytes still needs."""
+    try:
+        # Ranges are written in any order, so the length of the file says nothing.
+        return max(0, size - os.stat(file).st_blocks * 512)
+    except FileNotFoundError:
+        return 0
 
 
 @dataclass(frozen=True)
@@ -38,8 +53,7 @@ class MemoryDirectory:
     def make(self) -> Path | None:
         """Make a private directory and return its path, or None if `parent` is missing or has too little free space."""
         with contextlib.suppress(OSError):
-            status = os.statvfs(self.parent)
-            if status.f_bavail * status.f_frsize >= self.min_free_bytes:
+            if _free_bytes(self.parent) >= self.min_free_bytes:
                 return Path(tempfile.mkdtemp(prefix=memory_prefix(os.getpid()), dir=self.parent))
         return None
 
@@ -57,12 +71,21 @@ class Storage:
     Args:
         download_dir: The user's download directory, None to store files in the scratch directory.
         memory: Settings of the in-memory directory for small files.
+        free_bytes: Returns the free space in bytes on the file system of a directory.
 
     Raises:
         StorageError: A directory cannot be made, or the download directory is not empty.
     """
 
-    def __init__(self, download_dir: Path | None, memory: MemoryDirectory = _DEFAULT_MEMORY) -> None:
+    def __init__(
+        self,
+        download_dir: Path | None,
+        memory: MemoryDirectory = _DEFAULT_MEMORY,
+        free_bytes: Callable[[Path], int] = _free_bytes,
+    ) -> None:
+        self._free_bytes = free_bytes
+        # Sizes of the larger files whose content has not arrived yet.
+        self._incoming: dict[Path, int] = {}
         self.keeps = download_dir is not None
         self._made: set[str] = set()
         self._lock = threading.Lock()
@@ -114,11 +137,45 @@ class Storage:
 
         Raises:
             StorageError: The file cannot be made in the download directory. For example, its file system treats the
-                path like the path of another file.
+                path like the path of another file. Or the file is larger than the free space.
         """
         if size is not None and size <= _SMALL_BYTES and (memory := self._memory_directory()):
             with contextlib.suppress(OSError):
                 return _make_file(f"{memory}/{next(self._numbers)}")
+        if size is None or size <= _SMALL_BYTES:
+            return self._make_model_file(role, path)
+        self._require_space(path, size)
+        file = self._make_model_file(role, path)
+        with self._lock:
+            self._incoming[file] = size
+        return file
+
+    def arrived(self, path: Path) -> None:
+        """Record that the content of a reserved file is complete."""
+        with self._lock:
+            self._incoming.pop(path, None)
+
+    def _require_space(self, path: str, size: int) -> None:
+        """Verify that a file of `size` bytes fits beside the files that are still arriving.
+
+        Raises:
+            StorageError: There is not enough free space.
+        """
+        directory = self._root if self.keeps else self._scratch
+        with self._lock:
+            incoming = dict(self._incoming)
+        if self._free_bytes(directory) - sum(incoming.values()) >= size:
+            return
+        # A part of the incoming files already takes some of the space.
+        free = self._free_bytes(directory) - sum(_missing_bytes(file, total) for file, total in incoming.items())
+        if free < size:
+            raise StorageError(
+                f"{printable(path)} has {byte_count(size)} in its listing, but {directory} has only"
+                f" {byte_count(max(0, free))} of free space.",
+                "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
+            )
+
+    def _make_model_file(self, role: str, path: str) -> Path:
         # The path is text, because joining Path objects takes as long as fetching a small file.
         destination = f"{self._root}/{role}/{path}"
         try:

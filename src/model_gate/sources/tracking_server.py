@@ -14,22 +14,30 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import zip_longest
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from model_gate.access.environments import base_environment, environment_for, make_home
 from model_gate.domain.host import Host
+from model_gate.domain.limits import LIMITS
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, UnreachableError, error_from_name
+from model_gate.errors import InternalError, UnreachableError
+from model_gate.sources.worker_message import (
+    MalformedMessageError,
+    WorkerMessage,
+    read_listing,
+    read_messages,
+    read_text,
+    read_version,
+)
 from model_gate.sources.worker_process import Pipes, WorkerProcess
 
 # A server that sends nothing for this long is unreachable, even if its connection is open.
-SILENCE_SECONDS = 45.0
-# A slower download is given up.
-_MIN_BYTES_PER_SECOND = 100_000
+SILENCE_SECONDS = LIMITS.silence_seconds
 _WATCH_SECONDS = 0.5
+_T = TypeVar("_T")
 _STDERR_LINES = 200
 
 
@@ -142,16 +150,17 @@ class TrackingServerClient:
             ModelGateError: The worker cannot resolve the version, or does not respond in time.
         """
         request = self._send("resolve", _PendingRequest(), model=model, version_or_stage=version_or_stage)
-        return ModelVersion.from_data(request.result())
+        return self._read(read_version, request.result())
 
     def locate(self, uri: str) -> str:
         """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical)."""
-        return str(self._send("locate", _PendingRequest(), uri=uri).result())
+        return self._read(
+            lambda data: read_text(data, "uri"), self._send("locate", _PendingRequest(), uri=uri).result()
+        )
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
         """Return the files at a physical URI; `on_progress` receives the number of `files` found so far."""
-        listing = self._send("list", _PendingRequest(on_progress), uri=uri).result()
-        return Listing(dict(listing["files"]), is_near=bool(listing["is_near"]))
+        return self._read(read_listing, self._send("list", _PendingRequest(on_progress), uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Download one file of `size` bytes to `destination`."""
@@ -164,9 +173,28 @@ class TrackingServerClient:
         size = sum(file.size for file in files)
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())
-        timeout = SILENCE_SECONDS + (pending_size + size) / _MIN_BYTES_PER_SECOND
+        timeout = SILENCE_SECONDS + (pending_size + size) / LIMITS.transfer_bytes_per_second
         request = _PendingRequest(on_progress, _describe_files(files), size, timeout)
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
+
+    def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
+        """Return the result of a worker, read by a function of `worker_message`.
+
+        Raises:
+            InternalError: The result is malformed.
+            TransferError: The result exceeds a limit.
+        """
+        try:
+            return read(data)
+        except MalformedMessageError as error:
+            raise self._malformed_error(error) from error
+
+    def _malformed_error(self, error: MalformedMessageError) -> InternalError:
+        return InternalError(
+            f"The process for {self.host.address} sent a malformed message: {error}.",
+            "Run with --verbose to see its last messages.",
+            detail="\n".join(self._stderr),
+        )
 
     def close(self) -> None:
         """End the worker without waiting for its requests."""
@@ -226,35 +254,37 @@ class TrackingServerClient:
         )
 
     def _read_responses(self) -> None:
+        malformed: InternalError | None = None
         try:
-            # A worker that is killed during a write leaves half a line.
+            # The stream may be closed in the meantime.
             with contextlib.suppress(ValueError):
-                for line in self._pipes.stdout:
-                    self._handle(json.loads(line))
+                for message in read_messages(self._pipes.stdout):
+                    self._handle(message)
+        except MalformedMessageError as error:
+            malformed = self._malformed_error(error)
         finally:
             # No further response can arrive, so nothing may wait for one.
             with self._lock:
-                self._fail_pending(self._worker_error())
+                self._fail_pending(malformed or self._worker_error())
+                # Later requests fail at once.
+                self._pipes.close_input()
 
-    def _handle(self, message: dict[str, Any]) -> None:
+    def _handle(self, message: WorkerMessage) -> None:
         self._received_at = time.monotonic()
-        if "ready" in message:
+        if message.identifier is None:
             return
-        identifier = message["id"]
         with self._lock:
-            request = self._pending.get(identifier) if "note" in message else self._pending.pop(identifier, None)
+            is_note = message.note is not None
+            request = (self._pending.get if is_note else self._pending.pop)(message.identifier, None)
         if request is None:
             # The request has failed already, because its response is late.
             return
-        if "note" in message:
-            request.on_progress(message["note"])
-        elif "error" in message:
-            error = message["error"]
-            request.response.set_exception(
-                error_from_name(error["type"], error["message"], error["remedy"], error["detail"])
-            )
+        if message.note is not None:
+            request.on_progress(message.note)
+        elif message.error is not None:
+            request.response.set_exception(message.error)
         else:
-            request.response.set_result(message["result"])
+            request.response.set_result(message.result)
 
     def _read_stderr(self) -> None:
         for line in self._pipes.stderr:

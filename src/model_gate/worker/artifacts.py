@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Collection, Sequence
-from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, as_completed, wait
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlsplit
 
 from mlflow.entities import FileInfo
@@ -22,43 +22,23 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils.file_utils import local_file_uri_to_path
 
 from model_gate.domain.host import LOOPBACK
+from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.location import LOCAL_REMEDY, is_local_uri
-from model_gate.domain.model import MAX_FILES, FileRequest
+from model_gate.domain.model import FileRequest
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import is_not_found
+from model_gate.worker.listing import ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
-from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
+from model_gate.worker.resource_limits import FileSizeLimit
+from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
+from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
-
-_LISTING_THREADS = 8
-_MAX_PATH_CHARACTERS = 16_384
-
-# A server that proxies artifacts reads a whole file from its store before it sends the first byte. The time limit for
-# the first byte is 18 s, plus the time to read the largest listed file at 20 MB/s.
-_FIRST_BYTE_SECONDS = 18
-_STORE_BYTES_PER_SECOND = 20_000_000
-
-
-class ModelFiles(Protocol):
-    """The files of one model. Paths are relative to the model."""
-
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the files and directories directly in the directory `path`; None is the root of the model.
-
-        The size of a file is None if the server does not report it.
-        """
-
-    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
-        """Write one file of `size` bytes to `destination`, which must exist.
-
-        `on_progress` may be called with the number of `bytes` received since its last call.
-        """
 
 
 class ArtifactReader:
@@ -66,14 +46,25 @@ class ArtifactReader:
 
     Args:
         tracking_uri: URI of the tracking server.
+        file_size_limit: The limit of this process that downloads must raise, None for no limit.
+        limits: The upper bounds of listings and downloads.
         allow_local: Whether an HTTP tracking server on this machine may name local paths.
     """
 
-    def __init__(self, tracking_uri: str, *, allow_local: bool = False) -> None:
+    def __init__(
+        self,
+        tracking_uri: str,
+        file_size_limit: FileSizeLimit | None = None,
+        limits: Limits = LIMITS,
+        *,
+        allow_local: bool = False,
+    ) -> None:
         self._tracking_uri = tracking_uri
         self._endpoints = declared_endpoints()
         self._policy = LocationPolicy(tracking_uri, self._endpoints)
         self._allow_local = allow_local
+        self._limits = limits
+        self._file_size_limit = file_size_limit
         self._limiter = ConcurrencyLimiter()
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
@@ -91,23 +82,13 @@ class ArtifactReader:
         `on_progress` is called with the number of `files` found so far.
 
         Raises:
-            ModelError: `uri` is not allowed, or the listing does not describe a directory tree.
-            TransferError: The server does not report the size of a file.
+            ModelError: `uri` is not allowed, or the listing does not describe a directory tree or exceeds a limit.
+            TransferError: The server does not report the size of a file, or sends too much or too slowly.
         """
-        model: ModelFiles = self._open_cached(uri)
-        files: dict[str, int] = {}
-        with ThreadPoolExecutor(_LISTING_THREADS) as pool:
-            try:
-                unsized = _walk(model, uri, files, pool, on_progress)
-                for done in as_completed([pool.submit(_require_empty, model, path) for path in unsized]):
-                    files[done.result()] = 0
-                    on_progress({"files": len(files)})
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        files = ModelListing(lambda: self._open_cached(uri), uri, on_progress, self._limits).read()
         with self._lock:
             self._largest_file = max(self._largest_file, *files.values(), 0)
-            self._extend_timeout(self._largest_file)
+            self._extend_timeout(self._largest_file, self._limits)
         return files
 
     def has_entry(self, uri: str, name: str) -> bool:
@@ -150,7 +131,19 @@ class ArtifactReader:
         model: ModelFiles = self._open_cached(uri)
 
         def fetch(file: FileRequest) -> None:
-            model.fetch(file.path, file.size, file.destination, on_progress)
+            if self._file_size_limit is not None:
+                self._file_size_limit.allow(file.size)
+            try:
+                with downloading(file.size, file.path, self._limits):
+                    model.fetch(file.path, file.size, file.destination, on_progress)
+            except OSError as error:
+                if self._file_size_limit is None or not self._file_size_limit.is_cause_of(error):
+                    raise
+                raise TransferError(
+                    f"The server sends more bytes of {printable(file.path)} than the {byte_count(file.size)} that it"
+                    " lists.",
+                    "Check the server, or run the gate again if the model has changed.",
+                ) from error
 
         if len(files) == 1:
             fetch(files[0])
@@ -178,12 +171,13 @@ class ArtifactReader:
         return ProxiedFiles(DeclaredServer(endpoint), server_uri(uri, endpoint), self._limiter) if endpoint else None
 
     @staticmethod
-    def _extend_timeout(largest_file: int) -> None:
+    def _extend_timeout(largest_file: int, limits: Limits) -> None:
         # The server has answered the listing, so it is alive and may take longer to send a file. The variable is true
         # if the user has set no timeout.
         if os.environ.get("MODEL_GATE_OWN_TIMEOUT") == "true":
-            seconds = _FIRST_BYTE_SECONDS + largest_file // _STORE_BYTES_PER_SECOND
-            os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(seconds)
+            # A server that proxies artifacts reads a whole file from its store before it sends the first byte.
+            seconds = limits.first_byte_seconds + largest_file // limits.store_bytes_per_second
+            os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, limits.first_byte_max_seconds))
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 
 
@@ -204,62 +198,3 @@ class StoreFiles:
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size), store_errors(self._uri, os.environ):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
-
-
-def _walk(
-    model: ModelFiles,
-    uri: str,
-    files: dict[str, int],
-    pool: ThreadPoolExecutor,
-    on_progress: ProgressCallback,
-) -> set[str]:
-    """Add the paths and sizes of the files below `uri` to `files`.
-
-    Files whose size the server does not report are not added: their paths are returned.
-    """
-    unsized: set[str] = set()
-    pending = {pool.submit(model.list_artifacts, None): ""}
-    while pending:
-        done, _ = wait(pending, return_when=FIRST_COMPLETED)
-        for future in done:
-            parent = pending.pop(future)
-            for info in future.result():
-                if info.path in files or info.path in unsized or not _is_entry_of(info.path, parent):
-                    raise _invalid_entry(info.path, parent)
-                if info.is_dir:
-                    pending[pool.submit(model.list_artifacts, info.path)] = info.path
-                elif info.file_size is None:
-                    unsized.add(info.path)
-                else:
-                    files[info.path] = int(info.file_size)
-        on_progress({"files": len(files)})
-        _require_bounded(len(files) + len(unsized), pending.values(), uri)
-    return unsized
-
-
-def _require_empty(model: ModelFiles, path: str) -> str:
-    if not isinstance(model, ProxiedFiles):
-        raise TransferError(
-            f"The store does not report the size of {printable(path)}, so a truncated download would go unnoticed.",
-            "Use an artifact store that lists sizes.",
-        )
-    model.require_empty(path)
-    return path
-
-
-def _is_entry_of(path: str, parent: str) -> bool:
-    """Whether `path` is a valid name directly in the directory `parent`."""
-    above, _, name = path.rpartition("/")
-    return above == parent and name not in {"", ".", ".."} and "\0" not in name
-
-
-def _invalid_entry(path: str, parent: str) -> ModelError:
-    return ModelError(
-        f"The server lists {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
-        "Check the tracking server: its listing does not describe a directory.",
-    )
-
-
-def _require_bounded(files: int, pending: Collection[str], uri: str) -> None:
-    if files + len(pending) > MAX_FILES or any(len(path) > _MAX_PATH_CHARACTERS for path in pending):
-        raise ModelError(f"The listing of {uri} does not end.", "Check the tracking server.")

@@ -89,11 +89,9 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
         address: Address of the tracking server, without credentials.
         facts: The credentials that the worker has.
     """
-    # MLflow wraps an error of the network door, such as a redirect to another origin, in its own exception.
-    own_error = next((cause for cause in exception_chain(error) if isinstance(cause, ModelGateError)), None)
-    if own_error is not None:
-        return own_error
     address = facts.describe_server(address)
+    if (limit_error := _limit_error(error, address)) is not None:
+        return limit_error
     if isinstance(error, ImportError):
         return _missing_package(error)
     text = chain_text(error)
@@ -108,9 +106,27 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
         return _no_answer(reason, address, facts.of_certificates())
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
+    return _unknown_error(error, address)
+
+
+def _unknown_error(error: Exception, address: str) -> InternalError:
     return InternalError(
         f"Talking to {address} failed: {type(error).__name__}: {error}", "Run with --verbose for the traceback."
     )
+
+
+def _limit_error(error: Exception, address: str) -> ModelGateError | None:
+    """Return the error of Model Gate, or of a limit of this process, that caused `error`; None if there is none."""
+    for cause in exception_chain(error):
+        # MLflow converts the errors of `response_limits` and `network` to its own.
+        if isinstance(cause, ModelGateError):
+            return cause
+        if isinstance(cause, MemoryError):
+            return TransferError(
+                f"A response of {address} needs more memory than a worker may use.",
+                "Check the server: it sends more than an MLflow server would.",
+            )
+    return None
 
 
 def _missing_package(error: ImportError) -> ModelGateError:

@@ -14,15 +14,22 @@ from model_gate.domain.host import RegistryKind
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.network import guard_redirects
 from model_gate.worker.registry import RegistryClient
+from model_gate.worker.resource_limits import FileSizeLimit, limit_memory
+from model_gate.worker.response_limits import ResponseLimits
 from model_gate.worker.session import Session
 from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
 
 def prepare() -> None:
-    """Do the slow preparations that need no server: import MLflow's request plugins, and adapt the HTTP clients."""
+    """Do the preparations that need no server.
+
+    Import MLflow's request plugins, enable TCP quick ACK, and limit redirects and responses.
+    """
     guard_redirects()
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
+    # If this function fails, it runs again in a new copy of the module, so the classes are replaced last.
+    ResponseLimits().install()
 
 
 def open_session() -> Session:
@@ -31,17 +38,21 @@ def open_session() -> Session:
     Raises:
         ModelGateError: The Databricks workspace does not respond, or rejects the login.
     """
+    limit_memory()
     if LOGIN_VARIABLE in os.environ:
         from model_gate.worker.databricks.session import open_databricks_session
 
         is_catalog = os.environ["MLFLOW_REGISTRY_URI"] == "databricks-uc"
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
-        return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
+        return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind, FileSizeLimit())
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if get_uri_scheme(uri) in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
         from model_gate.worker.databases import forbid_changes
 
         forbid_changes(os.environ["MODEL_GATE_ADDRESS"])
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=os.environ["MLFLOW_REGISTRY_URI"])
-    artifacts = ArtifactReader(uri, allow_local=os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true")
+    # A worker of a database may write to the database's shared memory file, which may be large.
+    file_size_limit = FileSizeLimit() if uri.startswith(("http:", "https:")) else None
+    allow_local = os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true"
+    artifacts = ArtifactReader(uri, file_size_limit, allow_local=allow_local)
     return Session(RegistryClient(client, artifacts), artifacts)

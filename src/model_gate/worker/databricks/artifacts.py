@@ -28,12 +28,16 @@ from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifa
 from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalogModelsArtifactRepository
 
 from model_gate.domain.host import RegistryKind
+from model_gate.domain.limits import LIMITS
 from model_gate.domain.progress import ProgressCallback
-from model_gate.errors import NotFoundError
-from model_gate.worker.artifacts import ArtifactReader, ModelFiles
+from model_gate.domain.wording import printable
+from model_gate.errors import ModelError, NotFoundError
+from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.databricks.rest import get, get_json, require_success
+from model_gate.worker.listing import ModelFiles
 from model_gate.worker.network import guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy
+from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 
@@ -45,8 +49,8 @@ _MANAGED_LOCATIONS = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
 class DatabricksArtifactReader(ArtifactReader):
     """Lists and downloads the model files of one workspace."""
 
-    def __init__(self, kind: RegistryKind) -> None:
-        super().__init__("databricks")
+    def __init__(self, kind: RegistryKind, file_size_limit: FileSizeLimit | None = None) -> None:
+        super().__init__("databricks", file_size_limit)
         self._kind = kind
         self._store = PresignedStore(self._limiter, self._endpoints)
 
@@ -131,12 +135,20 @@ class _WorkspaceRegistryFiles:
         """Return the files and directories directly in the directory `path`; None is the root of the model."""
         parameters = {**self._parameters, "path": path or ""}
         infos: list[FileInfo] = []
-        while True:
+        tokens: set[str] = set()
+        while len(tokens) < LIMITS.listing_pages and len(infos) <= LIMITS.listing_files:
             page = get_json(REGISTRY_LIST_ARTIFACTS_ENDPOINT, parameters)
             infos += [_file_info(entry) for entry in page.get("files", ())]
-            if not page.get("next_page_token"):
+            token = page.get("next_page_token")
+            if not token:
                 return infos
-            parameters["page_token"] = page["next_page_token"]
+            if token in tokens:
+                break
+            tokens.add(token)
+            parameters["page_token"] = token
+        raise ModelError(
+            f"The listing of {printable(path or 'the model')} does not end.", "Check the workspace, or try again later."
+        )
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
         """Write one file of `size` bytes to `destination`.

@@ -16,6 +16,7 @@ from model_gate.worker.databricks.artifacts import DatabricksArtifactReader
 from model_gate.worker.databricks.failures import to_model_gate_error
 from model_gate.worker.databricks.login import WorkspaceConnection
 from model_gate.worker.databricks.registry import DatabricksRegistryClient
+from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.session import Session
 
 _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATALOG: "databricks-uc"}
@@ -24,12 +25,18 @@ _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATAL
 class DatabricksSession(Session):
     """The operations of a worker on one workspace, and on one of its registries: workspace or Unity Catalog."""
 
-    def __init__(self, workspace: WorkspaceConnection, address: str, kind: RegistryKind) -> None:
+    def __init__(
+        self,
+        workspace: WorkspaceConnection,
+        address: str,
+        kind: RegistryKind,
+        file_size_limit: FileSizeLimit | None = None,
+    ) -> None:
         clients = {
             registry: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
             for registry, uri in _REGISTRY_URIS.items()
         }
-        artifacts = DatabricksArtifactReader(kind)
+        artifacts = DatabricksArtifactReader(kind, file_size_limit)
         super().__init__(DatabricksRegistryClient(clients, kind, artifacts), artifacts)
         workspace.on_renewal(artifacts.clear_cache)
         self._workspace = workspace
@@ -53,13 +60,15 @@ class DatabricksSession(Session):
             raise to_model_gate_error(error, self._address, self._kind, arguments.get("uri", "")) from error
 
 
-def open_databricks_session(address: str, kind: RegistryKind) -> DatabricksSession:
+def open_databricks_session(
+    address: str, kind: RegistryKind, file_size_limit: FileSizeLimit | None = None
+) -> DatabricksSession:
     """Log in to the workspace at `address` with the login in the environment, and return the session.
 
     Raises:
         ModelGateError: The workspace does not respond, or rejects the login.
     """
     try:
-        return DatabricksSession(WorkspaceConnection(address), address, kind)
+        return DatabricksSession(WorkspaceConnection(address), address, kind, file_size_limit)
     except Exception as error:
         raise to_model_gate_error(error, address, kind) from error

@@ -24,6 +24,8 @@ from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
+from model_gate.domain.limits import LIMITS
+from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
 
 # These headers belong to MLflow's JSON requests, not to downloads.
@@ -51,8 +53,19 @@ class _Response:
             return self._response.read1(amount)
 
     def read(self) -> bytes:
-        """Return the rest of the body. A body that is shorter than its Content-Length is not an error here."""
-        return b"".join(iter(lambda: self.read1(_MAX_DRAINED_BYTES), b""))
+        """Return the rest of the body. A body that is shorter than its Content-Length is not an error here.
+
+        Raises:
+            TransferError: The body is larger than the limit for responses.
+        """
+        pieces: list[bytes] = []
+        remaining = LIMITS.response_bytes
+        while data := self.read1(_MAX_DRAINED_BYTES):
+            remaining -= len(data)
+            if remaining < 0:
+                raise too_large(LIMITS.response_bytes)
+            pieces.append(data)
+        return b"".join(pieces)
 
     def drain(self) -> bool:
         """Read and discard the rest of the body, up to 64 KiB. Return whether the connection can be reused."""

@@ -14,6 +14,7 @@ from typing import Protocol
 
 from urllib3.exceptions import HTTPError
 
+from model_gate.worker.response_limits import downloading
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
 
@@ -115,6 +116,13 @@ class RangeDownload:
 
     def _download_range(
         self, descriptor: int, byte_range: ByteRange, start_remaining: Callable[[], None] | None = None
+    ) -> None:
+        # The thread is not always the thread that fetches the file.
+        with downloading(self._size):
+            self._download_range_with_retries(descriptor, byte_range, start_remaining)
+
+    def _download_range_with_retries(
+        self, descriptor: int, byte_range: ByteRange, start_remaining: Callable[[], None] | None
     ) -> None:
         missing = byte_range
         for attempt in range(_MAX_ATTEMPTS):

@@ -1,0 +1,76 @@
+"""Upper bounds on everything that a tracking server or a store sends: bytes, entries, characters and seconds.
+
+No server can make a gate take more memory, disk space or time than these bounds allow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+_MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Limits:
+    """The upper bounds of a gate.
+
+    Attributes:
+        response_bytes: Bytes of a response after decompression, unless the response is a file with a listed size. The
+            libraries of the object stores request files in parts of at most 32 MiB.
+        response_values: JSON values in a response. Parsed, a value takes about 100 times its shortest text.
+        file_slack: Bytes that a response may have beyond the listed size of its file.
+        message_bytes: Bytes of a message from a worker to the parent process.
+        text_characters: Characters of a text in a model version, such as its source.
+        version_items: Aliases of a model version, and names between its source and its files.
+        directory_files: Files of a model on this machine.
+        listing_files: Files of a model on a tracking server, and directories that are not listed yet.
+        listing_characters: Characters of all paths of a listing. A character that is not ASCII counts six times,
+            because it takes up to six bytes in a message.
+        listing_values: JSON values in all responses of a listing. An MLflow server sends four for each file.
+        listing_pages: Pages of the listing of one directory.
+        listing_depth: Levels of directories in a model.
+        path_characters: Characters of a path.
+        listing_seconds: Seconds of a listing.
+        listing_seconds_per_file: Seconds by which each listed file extends `listing_seconds`.
+        silence_seconds: Seconds without any message from a worker, after which its server is unreachable.
+        first_byte_seconds: Seconds until the first byte of a file that the server reads from its store at once.
+        first_byte_max_seconds: Largest number of seconds until the first byte of a file, whatever its size.
+        store_bytes_per_second: Bytes per second with which a server reads a file from its store. The time to read the
+            largest file is added to `first_byte_seconds`.
+        slow_seconds: Seconds after which a response is an error if all responses of the worker together have received
+            fewer than `slow_bytes_per_second`.
+        slow_bytes_per_second: See `slow_seconds`.
+        transfer_bytes_per_second: Bytes per second of all pending downloads of a worker. A slower download is an error.
+        worker_memory: Bytes of memory that a worker may allocate in addition to what it has after its start.
+        worker_file_bytes: Bytes of a file that a worker may write, in addition to the listed size of its largest file.
+        thread_stack: Bytes of the stack of a worker's thread.
+    """
+
+    response_bytes: int = 32 * _MIB
+    response_values: int = 1_500_000
+    file_slack: int = 1 * _MIB
+    message_bytes: int = 64 * _MIB
+    text_characters: int = 65_536
+    version_items: int = 10_000
+    directory_files: int = 2_000_000
+    listing_files: int = 500_000
+    listing_characters: int = 48 * _MIB
+    listing_values: int = 4_000_000
+    listing_pages: int = 10_000
+    listing_depth: int = 250
+    path_characters: int = 16_384
+    listing_seconds: float = 90.0
+    listing_seconds_per_file: float = 0.01
+    silence_seconds: float = 45.0
+    first_byte_seconds: int = 18
+    first_byte_max_seconds: int = 900
+    store_bytes_per_second: int = 20_000_000
+    slow_seconds: float = 60.0
+    slow_bytes_per_second: int = 10_000
+    transfer_bytes_per_second: int = 100_000
+    worker_memory: int = 1024 * _MIB
+    worker_file_bytes: int = 16 * _MIB
+    thread_stack: int = 1 * _MIB
+
+
+LIMITS = Limits()

@@ -1,0 +1,178 @@
+"""Lists the files of a model directory by directory, within the limits of depth, entries, characters and time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from typing import Protocol, TypeVar
+
+from mlflow.entities import FileInfo
+
+from model_gate.domain.limits import LIMITS, Limits
+from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.wording import plural, printable, truncate
+from model_gate.errors import ModelError, TransferError, UnreachableError
+from model_gate.worker.response_limits import ListingAllowance
+from model_gate.worker.transfer.proxied_files import ProxiedFiles
+
+_T = TypeVar("_T")
+_THREADS = 8
+_REMEDY = "Check the tracking server: its listing is larger than that of any model."
+
+
+class ModelFiles(Protocol):
+    """The files of one model. Paths are relative to the model."""
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """Return the files and directories directly in the directory `path`; None is the root of the model.
+
+        The size of a file is None if the server does not report it.
+        """
+
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
+        """Write one file of `size` bytes to `destination`, which must exist.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+
+
+class ModelListing:
+    """The listing of one model, which `read` reads once.
+
+    Args:
+        open_model: Returns the model. The first call may send requests.
+        uri: Its location, for error messages.
+        on_progress: Called with the number of `files` found so far.
+        limits: The upper bounds of the listing.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(
+        self,
+        open_model: Callable[[], ModelFiles],
+        uri: str,
+        on_progress: ProgressCallback,
+        limits: Limits = LIMITS,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._open_model = open_model
+        self._uri = uri
+        self._on_progress = on_progress
+        self._limits = limits
+        self._clock = clock
+        self._start = clock()
+        self._files: dict[str, int] = {}
+        self._unsized: set[str] = set()
+        self._pending: dict[Future[list[FileInfo]], str] = {}
+        self._characters = 0
+        self._allowance = ListingAllowance(limits)
+        self._pool = ThreadPoolExecutor(_THREADS)
+
+    def read(self) -> dict[str, int]:
+        """Return a dict from the path of each file to its size in bytes.
+
+        Raises:
+            ModelError: The listing does not describe a directory tree, or exceeds a limit.
+            TransferError: The server does not report the size of a file, or sends too much.
+            UnreachableError: The listing takes too long.
+        """
+        try:
+            self._walk()
+            self._require_unsized_empty()
+        finally:
+            # A thread may wait for a server that does not respond. The worker ends without it.
+            self._pool.shutdown(wait=False, cancel_futures=True)
+        return self._files
+
+    def _walk(self) -> None:
+        self._begin("")
+        while self._pending:
+            for future in self._wait(self._pending):
+                parent = self._pending.pop(future)
+                for info in future.result():
+                    self._add(info, parent)
+            self._on_progress({"files": len(self._files)})
+
+    def _begin(self, directory: str) -> None:
+        self._pending[self._pool.submit(self._list, directory or None)] = directory
+
+    def _list(self, directory: str | None) -> list[FileInfo]:
+        with self._allowance():
+            return self._open_model().list_artifacts(directory)
+
+    def _add(self, info: FileInfo, parent: str) -> None:
+        path = info.path
+        if path in self._files or path in self._unsized or not _is_entry_of(path, parent):
+            raise _invalid_entry(path, parent)
+        self._characters += len(path) if path.isascii() else 6 * len(path)
+        self._require_bounded(path)
+        if info.is_dir:
+            self._begin(path)
+        elif info.file_size is None:
+            self._unsized.add(path)
+        elif (size := int(info.file_size)) >= 0:
+            self._files[path] = size
+        else:
+            raise ModelError(
+                f"The server lists {printable(path)} with {size:,} bytes.",
+                "Check the tracking server.",
+            )
+
+    def _require_bounded(self, path: str) -> None:
+        limits = self._limits
+        entries = len(self._files) + len(self._unsized) + len(self._pending)
+        if (
+            entries >= limits.listing_files
+            or self._characters > limits.listing_characters
+            or len(path) > limits.path_characters
+            or path.count("/") >= limits.listing_depth
+        ):
+            raise ModelError(
+                f"The listing of {truncate(self._uri, 200)} does not end: it has more than {plural(entries, 'file')}.",
+                _REMEDY,
+            )
+
+    def _require_unsized_empty(self) -> None:
+        checks = {self._pool.submit(self._require_empty, path) for path in self._unsized}
+        while checks:
+            for done in self._wait(checks):
+                checks.remove(done)
+                self._files[done.result()] = 0
+            self._on_progress({"files": len(self._files)})
+
+    def _require_empty(self, path: str) -> str:
+        model = self._open_model()
+        if not isinstance(model, ProxiedFiles):
+            raise TransferError(
+                f"The store does not report the size of {printable(path)}, so a truncated download would go unnoticed.",
+                "Use an artifact store that lists sizes.",
+            )
+        model.require_empty(path)
+        return path
+
+    def _wait(self, futures: Iterable[Future[_T]]) -> set[Future[_T]]:
+        """Return the futures that are done, after waiting for at least one of them."""
+        found = len(self._files) + len(self._unsized)
+        limit = self._limits.listing_seconds + found * self._limits.listing_seconds_per_file
+        remaining = self._start + limit - self._clock()
+        done, _ = wait(futures, timeout=max(0, remaining), return_when=FIRST_COMPLETED)
+        if not done or remaining <= 0:
+            raise UnreachableError(
+                f"The listing of {truncate(self._uri, 200)} did not end within {limit:.0f} s.",
+                "Check whether the server is overloaded, and whether its listing ends.",
+            )
+        return done
+
+
+def _is_entry_of(path: str, parent: str) -> bool:
+    """Whether `path` is a valid name directly in the directory `parent`."""
+    above, _, name = path.rpartition("/")
+    return above == parent and name not in {"", ".", ".."} and "\0" not in name
+
+
+def _invalid_entry(path: str, parent: str) -> ModelError:
+    return ModelError(
+        f"The server lists {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
+        "Check the tracking server: its listing does not describe a directory.",
+    )

@@ -1,0 +1,276 @@
+"""Bounds the bytes and the time of every HTTP response in this process, below MLflow and the stores' libraries.
+
+All these libraries read responses with `http.client`, and most of them through urllib3. This module counts the bytes
+that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON texts. A response
+that exceeds a limit ends with a TransferError.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPResponse
+from typing import Any
+
+import urllib3.response
+
+from model_gate.domain.limits import LIMITS, Limits
+from model_gate.domain.wording import byte_count, plural, printable
+from model_gate.errors import TransferError
+
+_REMEDY = "Check the server: it sends more than an MLflow server would."
+# Bytes that are decompressed at once if the caller reads the whole body.
+_STEP_BYTES = 256 * 1024
+# Bytes on the wire besides the body: the head of the response, and the framing of its chunks, which can be as long as
+# their content.
+_HEAD_BYTES = 1024 * 1024
+_FRAMING_FACTOR = 2
+# A server may be silent this long twice in a response, before its head and before its body, while it reads a file from
+# its store. A longer silence than the timeout of the request is an error anyway.
+_PAUSE_SECONDS = 18.0
+_MAX_PAUSES = 2
+
+
+class _Context(threading.local):
+    """The limits of the responses that a thread requests.
+
+    Attributes:
+        file_bytes: Maximum size of a response in bytes, None outside of `downloading`.
+        file: Text for error messages that names the file, "" outside of `downloading`.
+        listing: The values that the listing in progress may still have, None outside of `listing`.
+    """
+
+    file_bytes: int | None = None
+    file: str = ""
+    listing: _Allowance | None = None
+
+
+@dataclass
+class _Allowance:
+    """A number that responses use up. Several threads may share it."""
+
+    remaining: int
+
+
+class _Meter:
+    """The number of bytes that the process has received."""
+
+    def __init__(self) -> None:
+        self.received = 0
+        self._lock = threading.Lock()
+
+    def add(self, count: int) -> None:
+        with self._lock:
+            self.received += count
+
+
+_context = _Context()
+
+
+@contextmanager
+def downloading(size: int, path: str = "", limits: Limits = LIMITS) -> Iterator[None]:
+    """Allow this thread's responses inside the block to be as large as a file of `size` bytes.
+
+    `path` is the path of the file for error messages, "" to keep the path of an outer block.
+    Threads that a library starts keep the limit of other responses, which is enough for the parts that they request.
+    """
+    before = _context.file_bytes, _context.file
+    _context.file_bytes = size + limits.file_slack
+    if path:
+        _context.file = f" for {printable(path)}, whose listed size is {byte_count(size)}"
+    try:
+        yield
+    finally:
+        _context.file_bytes, _context.file = before
+
+
+class ListingAllowance:
+    """The number of JSON values that the responses of a whole listing may have, in all its threads together."""
+
+    def __init__(self, limits: Limits = LIMITS) -> None:
+        self._allowance = _Allowance(limits.listing_values)
+
+    @contextmanager
+    def __call__(self) -> Iterator[None]:
+        """Count the JSON values that this thread parses inside the block."""
+        before = _context.listing
+        _context.listing = self._allowance
+        try:
+            yield
+        finally:
+            _context.listing = before
+
+
+class ResponseLimits:
+    """Replaces the response classes of `http.client` and urllib3 in this process, and the JSON decoder's entry point.
+
+    urllib3 looks its class up for each response, so connections of all libraries use the replacement. `install` is
+    called once, at the start of the worker; `remove` restores the classes for tests.
+    """
+
+    def __init__(self, limits: Limits = LIMITS, clock: Callable[[], float] = time.monotonic) -> None:
+        self._limits = limits
+        self._clock = clock
+        self._meter = _Meter()
+        self._originals = (HTTPConnection.response_class, urllib3.response.HTTPResponse, json.JSONDecoder.decode)
+
+    def install(self) -> None:
+        """Replace the classes."""
+        raw_class, decoded_class, decode = self._originals
+        HTTPConnection.response_class = _raw_response_class(raw_class, self._stream)
+        urllib3.response.HTTPResponse = _decoded_response_class(decoded_class, self._limit)  # type: ignore[misc]
+        json.JSONDecoder.decode = _limited_decode(decode, self._limits.response_values)  # type: ignore[method-assign]
+
+    def remove(self) -> None:
+        """Restore the original classes."""
+        HTTPConnection.response_class, urllib3.response.HTTPResponse, json.JSONDecoder.decode = self._originals  # type: ignore[misc,method-assign]
+
+    def _stream(self, stream: io.RawIOBase) -> io.RawIOBase:
+        max_bytes = self._limit() * _FRAMING_FACTOR + _HEAD_BYTES
+        return _CountedStream(stream, max_bytes, self._limits, self._meter, self._clock)
+
+    def _limit(self) -> int:
+        limit = _context.file_bytes
+        return self._limits.response_bytes if limit is None else limit
+
+
+class _CountedStream(io.RawIOBase):
+    """The bytes of one response, as they arrive from the socket."""
+
+    def __init__(
+        self, stream: io.RawIOBase, limit: int, limits: Limits, meter: _Meter, clock: Callable[[], float]
+    ) -> None:
+        self._stream = stream
+        self._limit = limit
+        self._remaining = limit
+        self._slow_seconds = limits.slow_seconds
+        self._slow_bytes = limits.slow_seconds * limits.slow_bytes_per_second
+        self._meter = meter
+        self._clock = clock
+        self._pauses = 0
+        # The time measurement starts with the first byte.
+        self._read_at = self._window_start = 0.0
+        self._window_received = 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`, and return the number of bytes; 0 is the end of the stream.
+
+        Raises:
+            TransferError: The response is too large or too slow.
+        """
+        count = self._stream.readinto(buffer) or 0
+        self._remaining -= count
+        if self._remaining < 0:
+            raise too_large(self._limit)
+        self._meter.add(count)
+        self._require_progress(self._clock())
+        return count
+
+    def _require_progress(self, now: float) -> None:
+        is_first = not self._read_at
+        pause, self._read_at = now - self._read_at, now
+        if not is_first and pause > _PAUSE_SECONDS:
+            self._pauses += 1
+        if is_first or (pause > _PAUSE_SECONDS and self._pauses <= _MAX_PAUSES):
+            self._window_start, self._window_received = now, self._meter.received
+        elif now - self._window_start >= self._slow_seconds:
+            received = self._meter.received - self._window_received
+            if received < self._slow_bytes:
+                raise TransferError(
+                    f"The server sends too slowly: {byte_count(received)} in {now - self._window_start:.0f} s.",
+                    "Check the network and the server, and run the gate again.",
+                )
+            self._window_start, self._window_received = now, self._meter.received
+
+    def fileno(self) -> int:
+        return self._stream.fileno()
+
+    def close(self) -> None:
+        self._stream.close()
+        super().close()
+
+
+def _raw_response_class(
+    original: type[HTTPResponse], counted: Callable[[io.RawIOBase], io.RawIOBase]
+) -> type[HTTPResponse]:
+    class CountedResponse(original):  # type: ignore[misc,valid-type]  # the class may be another library's
+        def __init__(self, *args: Any, **options: Any) -> None:
+            super().__init__(*args, **options)
+            self.fp: Any = io.BufferedReader(counted(self.fp.detach()))
+
+    return CountedResponse
+
+
+def _decoded_response_class(
+    original: type[urllib3.response.HTTPResponse], limit: Callable[[], int]
+) -> type[urllib3.response.HTTPResponse]:
+    class LimitedResponse(original):  # type: ignore[misc,valid-type]
+        """A response of urllib3 whose body is decompressed in steps and counted."""
+
+        def __init__(self, *args: Any, **options: Any) -> None:
+            self._limit = self._decoded_remaining = limit()
+            super().__init__(*args, **options)
+
+        def read(
+            self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False
+        ) -> bytes:
+            if amt is not None and amt >= 0:
+                return bytes(super().read(amt, decode_content, cache_content))
+            # urllib3 would decompress the whole body at once.
+            read = functools.partial(super().read, _STEP_BYTES, decode_content)
+            body = b"".join(iter(read, b""))
+            if cache_content:
+                self._body = body
+            return body
+
+        def stream(self, amt: int | None = _STEP_BYTES, decode_content: bool | None = None) -> Iterator[bytes]:
+            return super().stream(_STEP_BYTES if amt is None else amt, decode_content)  # type: ignore[no-any-return]
+
+        def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+            return bytes(super().read1(_STEP_BYTES if amt is None or amt < 0 else amt, decode_content))
+
+        def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
+            amt = _STEP_BYTES if amt is None or amt < 0 else amt
+            return super().read_chunked(amt, decode_content)  # type: ignore[no-any-return]
+
+        def _decode(self, *args: Any, **options: Any) -> bytes:
+            decoded: bytes = super()._decode(*args, **options)
+            self._decoded_remaining -= len(decoded)
+            if self._decoded_remaining < 0:
+                raise too_large(self._limit)
+            return decoded
+
+    return LimitedResponse
+
+
+def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[..., Any]:
+    """Return a replacement of `JSONDecoder.decode` that counts values before it makes them."""
+
+    @functools.wraps(original)
+    def decode(self: json.JSONDecoder, s: str, *args: Any, **options: Any) -> Any:
+        # Each value follows one of these characters. Text that contains them is counted too.
+        values = s.count(",") + s.count("[") + s.count("{")
+        listing = _context.listing
+        if values > max_values:
+            raise TransferError(f"The server sends a response of {plural(values, 'JSON value')}.", _REMEDY)
+        if listing is not None:
+            listing.remaining -= values
+            if listing.remaining < 0:
+                raise TransferError("The server sends a listing of too many JSON values.", _REMEDY)
+        return original(self, s, *args, **options)
+
+    return decode
+
+
+def too_large(limit: int) -> TransferError:
+    """Return the error for a response of more than `limit` bytes."""
+    return TransferError(f"The server sends a response of more than {byte_count(limit)}{_context.file}.", _REMEDY)

@@ -1,0 +1,112 @@
+"""A listing is bounded in time, depth, entries and characters."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+from mlflow.entities import FileInfo
+
+from model_gate.domain.limits import Limits
+from model_gate.domain.progress import ProgressCallback
+from model_gate.errors import ModelError, UnreachableError
+from model_gate.worker.listing import ModelListing
+
+List = Callable[[str | None], list[FileInfo]]
+
+
+class _Files:
+    def __init__(self, list_artifacts: List) -> None:
+        self.list_artifacts = list_artifacts
+
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
+        raise AssertionError
+
+
+def _read(list_artifacts: List, limits: Limits) -> dict[str, int]:
+    return ModelListing(lambda: _Files(list_artifacts), "s3://bucket/model", lambda _: None, limits).read()
+
+
+def _chain(path: str | None) -> list[FileInfo]:
+    return [FileInfo(f"{path}/d" if path else "d", True, None)]
+
+
+def _files(count: int, name: str = "{}") -> List:
+    return lambda _: [FileInfo(name.format(number), False, 1) for number in range(count)]
+
+
+def test_listing_ends_at_its_deadline() -> None:
+    limits = replace(Limits(), listing_seconds=0.5)
+
+    def slow_chain(path: str | None) -> list[FileInfo]:
+        time.sleep(0.1)
+        return _chain(path)
+
+    start = time.monotonic()
+    with pytest.raises(UnreachableError, match="did not end within"):
+        _read(slow_chain, limits)
+    assert time.monotonic() - start < 1.5
+
+
+@pytest.fixture
+def released() -> Iterator[threading.Event]:
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def test_listing_does_not_wait_for_a_silent_server_beyond_its_deadline(released: threading.Event) -> None:
+    def never_respond(_: str | None) -> list[FileInfo]:
+        released.wait(30)
+        return []
+
+    start = time.monotonic()
+    with pytest.raises(UnreachableError, match="did not end within"):
+        _read(never_respond, replace(Limits(), listing_seconds=0.2))
+    assert time.monotonic() - start < 1.5
+
+
+def test_each_file_extends_the_deadline() -> None:
+    limits = replace(Limits(), listing_seconds=0.2, listing_seconds_per_file=0.01)
+
+    def slow_directories(path: str | None) -> list[FileInfo]:
+        if path is None:
+            return [*_files(100)(None), FileInfo("d", True, None)]
+        time.sleep(0.4)
+        return []
+
+    assert len(_read(slow_directories, limits)) == 100
+
+
+@pytest.mark.parametrize(
+    "list_artifacts, limits",
+    [
+        (_chain, replace(Limits(), listing_depth=5)),
+        (_files(11), replace(Limits(), listing_files=10)),
+        (_files(10, "x" * 100 + "{}"), replace(Limits(), listing_characters=1_000)),
+        (_files(10, "é" * 20 + "{}"), replace(Limits(), listing_characters=1_000)),
+        (_files(1, "x" * 100), replace(Limits(), path_characters=99)),
+        (
+            lambda path: [FileInfo(f"{path}/{n}" if path else str(n), True, None) for n in range(5)],
+            replace(Limits(), listing_files=100),
+        ),
+    ],
+    ids=["depth", "files", "characters", "characters in messages", "path", "directories"],
+)
+def test_listing_beyond_a_limit_is_an_error(list_artifacts: List, limits: Limits) -> None:
+    with pytest.raises(ModelError, match="does not end"):
+        _read(list_artifacts, limits)
+
+
+def test_listing_at_its_limits_is_complete() -> None:
+    limits = replace(Limits(), listing_files=10, listing_characters=10)
+    assert _read(_files(10), limits) == {str(number): 1 for number in range(10)}
+
+
+@pytest.mark.parametrize("size", [-1, -(10**30)])
+def test_negative_size_is_an_error(size: int) -> None:
+    with pytest.raises(ModelError, match="lists a with"):
+        _read(lambda _: [FileInfo("a", False, size)], Limits())

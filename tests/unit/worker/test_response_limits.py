@@ -1,0 +1,181 @@
+"""Responses are bounded below the libraries that read them: bytes on the wire, decompressed bytes, values and time."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import botocore.awsrequest
+import botocore.httpsession
+import pytest
+import requests
+import urllib3
+
+from model_gate.domain.limits import Limits
+from model_gate.errors import TransferError
+from model_gate.worker.failures import exception_chain
+from model_gate.worker.response_limits import ListingAllowance, ResponseLimits, downloading
+from model_gate.worker.transfer.http_client import HttpClient
+from tests.support.faulty_server import Call, FaultyServer
+from tests.support.hostile import drip
+
+LIMITS = replace(
+    Limits(), response_bytes=100_000, file_slack=1_000, response_values=100, listing_values=150, slow_seconds=0.3
+)
+PATH = "/api/2.0/mlflow-artifacts/artifacts/file"
+
+
+@pytest.fixture(autouse=True)
+def _limited() -> Iterator[None]:
+    limits = ResponseLimits(LIMITS)
+    limits.install()
+    yield
+    limits.remove()
+
+
+@pytest.fixture
+def server() -> Iterator[FaultyServer]:
+    with FaultyServer(files={"file": b"x" * 100_000}) as started:
+        yield started
+
+
+def _with_requests(url: str) -> bytes:
+    return requests.get(url, timeout=5).content
+
+
+def _streamed_with_requests(url: str) -> bytes:
+    return b"".join(requests.get(url, timeout=5, stream=True).iter_content(None))
+
+
+def _raw_with_requests(url: str) -> bytes:
+    return requests.get(url, timeout=5, stream=True).raw.read(decode_content=True)
+
+
+def _with_urllib3(url: str) -> bytes:
+    return urllib3.PoolManager().request("GET", url, timeout=5).data
+
+
+def _read1_with_urllib3(url: str) -> bytes:
+    response = urllib3.PoolManager().request("GET", url, timeout=5, preload_content=False)
+    return b"".join(iter(response.read1, b""))
+
+
+def _with_botocore(url: str) -> bytes:
+    session = botocore.httpsession.URLLib3Session()
+    return bytes(session.send(botocore.awsrequest.AWSRequest("GET", url).prepare()).content)
+
+
+def _with_http_client(url: str) -> bytes:
+    request = requests.Request("GET", url).prepare()
+    client = HttpClient.from_request(request, False, None)
+    assert client is not None
+    with client.get(url, {}) as response:
+        return b"".join(iter(lambda: response.read1(65_536), b""))
+
+
+_DECODING: list[Callable[[str], bytes]] = [
+    _with_requests,
+    _streamed_with_requests,
+    _raw_with_requests,
+    _with_urllib3,
+    _read1_with_urllib3,
+    _with_botocore,
+]
+_ALL = [*_DECODING, _with_http_client]
+
+
+def _require_transfer_error(read: Callable[[str], bytes], url: str, text: str) -> None:
+    with pytest.raises(Exception) as raised:  # noqa: PT011  # the libraries wrap the error in their own
+        read(url)
+    causes = [cause for cause in exception_chain(raised.value) if isinstance(cause, TransferError)]
+    assert causes, raised.value
+    assert text in causes[0].message
+
+
+def _chunked(call: Call) -> None:
+    body = call.file
+    call.send(b"%x\r\n%s\r\n0\r\n\r\n" % (len(body), body), content_length="", transfer_encoding="chunked")
+
+
+def _compressed(call: Call) -> None:
+    call.send(gzip.compress(call.file), content_encoding="gzip")
+
+
+def _compressed_chunked(call: Call) -> None:
+    body = gzip.compress(call.file)
+    chunks = b"".join(b"%x\r\n%s\r\n" % (len(piece), piece) for piece in (body[:50], body[50:]))
+    call.send(chunks + b"0\r\n\r\n", content_length="", content_encoding="gzip", transfer_encoding="chunked")
+
+
+@pytest.mark.parametrize("fault", [None, _chunked, _compressed, _compressed_chunked])
+@pytest.mark.parametrize("read", _DECODING)
+def test_response_of_the_limit_is_unchanged(
+    server: FaultyServer, read: Callable[[str], bytes], fault: Callable[[Call], None] | None
+) -> None:
+    if fault is not None:
+        server.faults["/file"] = fault
+    assert read(server.url + PATH) == server.files["file"]
+
+
+@pytest.mark.parametrize("fault", [None, _chunked, _compressed, _compressed_chunked])
+@pytest.mark.parametrize("read", _DECODING)
+def test_response_above_the_limit_is_an_error(
+    server: FaultyServer, read: Callable[[str], bytes], fault: Callable[[Call], None] | None
+) -> None:
+    server.files["file"] += b"y"
+    if fault is not None:
+        server.faults["/file"] = fault
+    _require_transfer_error(read, server.url + PATH, "more than 100,000 bytes")
+
+
+@pytest.mark.parametrize("read", _ALL)
+def test_bytes_on_the_wire_are_limited(server: FaultyServer, read: Callable[[str], bytes]) -> None:
+    server.files["file"] = b"x" * 3_000_000
+    _require_transfer_error(read, server.url + PATH, "bytes")
+
+
+@pytest.mark.parametrize("read", _DECODING)
+def test_response_during_a_download_may_be_as_large_as_the_file(
+    server: FaultyServer, read: Callable[[str], bytes]
+) -> None:
+    server.files["file"] = b"x" * 200_000
+    with downloading(200_000, "model.pkl", LIMITS):
+        assert read(server.url + PATH) == server.files["file"]
+    with downloading(3, "model.pkl", LIMITS):
+        _require_transfer_error(read, server.url + PATH, "for model.pkl, whose listed size is 3 bytes")
+
+
+@pytest.mark.parametrize("read", _ALL)
+def test_slow_response_is_an_error(server: FaultyServer, read: Callable[[str], bytes]) -> None:
+    server.faults["/file"] = drip(0.05)
+    start = time.monotonic()
+    _require_transfer_error(read, server.url + PATH, "too slowly")
+    assert time.monotonic() - start < 3
+
+
+def test_slow_response_beside_a_fast_one_is_no_error(server: FaultyServer) -> None:
+    server.files |= {"slow": b"x" * 20, "fast": b"x" * 50_000}
+    server.faults["/slow"] = drip(0.05)
+    with requests.get(server.url + PATH.replace("file", "slow"), timeout=5, stream=True) as slow:
+        for number, _ in enumerate(slow.iter_content(1)):
+            if number % 4 == 0:
+                requests.get(server.url + PATH.replace("file", "fast"), timeout=5)
+
+
+def test_json_text_with_too_many_values_is_an_error() -> None:
+    assert json.loads("[" + "1," * 98 + "1]") == [1] * 99
+    with pytest.raises(TransferError, match="101 JSON values"):
+        json.loads("[" + "1," * 100 + "1]")
+
+
+def test_json_values_of_a_whole_listing_are_limited() -> None:
+    text = "[" + "1," * 98 + "1]"
+    counted = ListingAllowance(LIMITS)
+    with counted():
+        json.loads(text)
+    with counted(), pytest.raises(TransferError, match="too many JSON values"):
+        json.loads(text)
+    json.loads(text)

@@ -135,9 +135,9 @@ def test_malformed_listing_of_a_worker_is_an_error(tmp_path: Path, answer: bytes
     pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb"))
     os.close(worker_stderr)
     with (
+        TrackingServerClient(parse_host("http://localhost:1"), {}, tmp_path, WorkerChannel(pipes, None)) as client,
         os.fdopen(worker_stdout, "wb", buffering=0) as responses,
         os.fdopen(worker_stdin, "rb") as requests,
-        TrackingServerClient(parse_host("http://localhost:1"), {}, tmp_path, WorkerChannel(pipes, None)) as client,
     ):
 
         def respond() -> None:

@@ -42,6 +42,8 @@ def fill(blueprint: Blueprint) -> Blueprint:
         blueprint.version("registry", f"traversal{number}", "1", WINE, source="/etc")
         body = '{"files": [%s]}' % (entry % path)
         blueprint.fault(f"list-artifacts.*name=traversal{number}&", body=body, times=0)
+    blueprint.version("registry", "endless", "1", WINE, source="/etc")
+    blueprint.fault("list-artifacts.*name=endless&", body='{"files": [], "next_page_token": "again"}', times=0)
     blueprint.version("catalog", "ml.prod.presigned", "1", BLANK, source="", storage="default-storage")
     location = f"s3://{BUCKET}/models/1"
     blueprint.version("catalog", "ml.prod.vended", "1", {}, source="", storage="s3", storage_location=location)
@@ -180,3 +182,8 @@ def test_multipart_download_by_mlflow_is_disabled(workspaces: Workspaces, tmp_pa
     # MLflow passes presigned URLs on the command line of its multipart download processes.
     host = find_host("databricks://ways", workspaces.environment).for_model("wine")
     assert environment_for(host, workspaces.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"
+
+
+def test_pages_of_a_listing_that_repeat_are_an_error(client: TrackingServerClient) -> None:
+    with pytest.raises(ModelError, match="does not end"):
+        client.list("models:/endless/1", ignore_progress)

@@ -150,3 +150,42 @@ def _make_models(directory: Path) -> None:
     for name in ("left", "right"):
         (directory / name).mkdir()
         (directory / name / "MLmodel").write_text("flavors: {}\n")
+
+
+TIME_LIMIT = """
+import sys, time
+from model_gate import signals
+signals.install()
+time.sleep(float(sys.argv[1]))
+try:
+    with signals.interruptible(), signals.time_limit(float(sys.argv[2])):
+        time.sleep(float(sys.argv[3]))
+        print("ended")
+    time.sleep(0.3)
+    print(signals.was_interrupted())
+except signals.Interrupted as interrupted:
+    print(interrupted.name, interrupted.is_timeout, signals.was_interrupted())
+"""
+
+
+@pytest.mark.parametrize(
+    "before, limit, during, output",
+    [
+        (0, 0.3, 20, "SIGALRM True True"),
+        (0.5, 0.3, 20, "SIGALRM True True"),
+        (0, 0.3, 0, "ended\nFalse"),
+        (0, 1e300, 0, "ended\nFalse"),
+    ],
+)
+def test_time_limit_counts_from_the_start_of_the_program(
+    before: float, limit: float, during: float, output: str
+) -> None:
+    completed = subprocess.run(
+        [sys.executable, "-c", TIME_LIMIT, str(before), str(limit), str(during)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=True,
+    )
+    assert completed.stdout.strip() == output

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import shutil
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -25,7 +26,8 @@ _SMALL_BYTES = 64 * 1024
 
 def _free_bytes(directory: Path) -> int:
     status = os.statvfs(directory)
-    return status.f_bavail * status.f_frsize
+    # Some file systems do not report their size.
+    return status.f_bavail * status.f_frsize if status.f_blocks else sys.maxsize
 
 
 def _missing_bytes(file: Path, size: int) -> int:

@@ -12,7 +12,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -122,9 +122,10 @@ class ResponseLimits:
 
     def install(self) -> None:
         """Replace the classes."""
-        raw_class, decoded_class, decode = self._originals
+        raw_class, _, decode = self._originals
+        max_bytes = {"max_bytes": staticmethod(self._limit)}
         HTTPConnection.response_class = _raw_response_class(raw_class, self._stream)
-        urllib3.response.HTTPResponse = _decoded_response_class(decoded_class, self._limit)  # type: ignore[misc]
+        urllib3.response.HTTPResponse = type("LimitedResponse", (_LimitedResponse,), max_bytes)  # type: ignore[assignment,misc]
         json.JSONDecoder.decode = _limited_decode(decode, self._limits.response_values)  # type: ignore[method-assign]
 
     def remove(self) -> None:
@@ -210,46 +211,61 @@ def _raw_response_class(
     return CountedResponse
 
 
-def _decoded_response_class(
-    original: type[urllib3.response.HTTPResponse], limit: Callable[[], int]
-) -> type[urllib3.response.HTTPResponse]:
-    class LimitedResponse(original):  # type: ignore[misc,valid-type]
-        """A response of urllib3 whose body is decompressed in steps and counted."""
+class _LimitedResponse(urllib3.response.HTTPResponse):
+    """A response of urllib3 whose body is decompressed in steps and counted.
 
-        def __init__(self, *args: Any, **options: Any) -> None:
-            self._limit = self._decoded_remaining = limit()
-            super().__init__(*args, **options)
+    Attributes:
+        max_bytes: Returns the maximum size of a response in bytes. Subclasses set it.
+    """
 
-        def read(
-            self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False
-        ) -> bytes:
-            if amt is not None and amt >= 0:
-                return bytes(super().read(amt, decode_content, cache_content))
-            # urllib3 would decompress the whole body at once.
-            read = functools.partial(super().read, _STEP_BYTES, decode_content)
-            body = b"".join(iter(read, b""))
-            if cache_content:
-                self._body = body
-            return body
+    max_bytes: Callable[[], int]
 
-        def stream(self, amt: int | None = _STEP_BYTES, decode_content: bool | None = None) -> Iterator[bytes]:
-            return super().stream(_STEP_BYTES if amt is None else amt, decode_content)  # type: ignore[no-any-return]
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self._limit = self._decoded_remaining = self._raw_remaining = self.max_bytes()
+        super().__init__(*args, **options)
+        if "Content-Encoding" in self.headers:
+            # What cannot be compressed becomes a little larger.
+            self._raw_remaining += self._raw_remaining // 100 + _STEP_BYTES
 
-        def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
-            return bytes(super().read1(_STEP_BYTES if amt is None or amt < 0 else amt, decode_content))
+    def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:
+        if amt is not None and amt >= 0:
+            return bytes(super().read(amt, decode_content, cache_content))
+        # urllib3 would decompress the whole body at once.
+        read = functools.partial(super().read, _STEP_BYTES, decode_content)
+        body = b"".join(iter(read, b""))
+        if cache_content:
+            self._body = body
+        return body
 
-        def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Iterator[bytes]:
-            amt = _STEP_BYTES if amt is None or amt < 0 else amt
-            return super().read_chunked(amt, decode_content)  # type: ignore[no-any-return]
+    def stream(self, amt: int | None = _STEP_BYTES, decode_content: bool | None = None) -> Generator[bytes, None, None]:
+        return super().stream(_STEP_BYTES if amt is None else amt, decode_content)
 
-        def _decode(self, *args: Any, **options: Any) -> bytes:
-            decoded: bytes = super()._decode(*args, **options)
-            self._decoded_remaining -= len(decoded)
-            if self._decoded_remaining < 0:
-                raise too_large(self._limit)
-            return decoded
+    def read1(self, amt: int | None = None, decode_content: bool | None = None) -> bytes:
+        return bytes(super().read1(_STEP_BYTES if amt is None or amt < 0 else amt, decode_content))
 
-    return LimitedResponse
+    def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Generator[bytes, None, None]:
+        amt = _STEP_BYTES if amt is None or amt < 0 else amt
+        return super().read_chunked(amt, decode_content)
+
+    def _raw_read(self, *args: Any, **options: Any) -> bytes:
+        return self._counted(super()._raw_read(*args, **options))
+
+    def _handle_chunk(self, amt: int | None) -> bytes:
+        return self._counted(super()._handle_chunk(amt))
+
+    def _counted(self, data: bytes) -> bytes:
+        # A caller that does not decompress the body receives these bytes.
+        self._raw_remaining -= len(data or b"")
+        if self._raw_remaining < 0:
+            raise too_large(self._limit)
+        return data
+
+    def _decode(self, *args: Any, **options: Any) -> bytes:
+        decoded: bytes = super()._decode(*args, **options)
+        self._decoded_remaining -= len(decoded)
+        if self._decoded_remaining < 0:
+            raise too_large(self._limit)
+        return decoded
 
 
 def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[..., Any]:

@@ -202,3 +202,30 @@ def test_small_file_is_stored_on_disk_if_it_cannot_be_made_in_memory(scratch: Pa
         file = storage.reserve("run_model", "f", 1)
         assert scratch in file.parents
         assert file.read_bytes() == b""
+
+
+def _storage_with_space(directory: Path, free: int) -> Storage:
+    return Storage(directory / "kept", free_bytes=lambda _: free)
+
+
+def test_file_beyond_the_free_space_is_rejected_before_its_download(tmp_path: Path) -> None:
+    with _storage_with_space(tmp_path, 10_000_000) as storage:
+        storage.reserve("left", "fits", 10_000_000)
+        with pytest.raises(StorageError, match=r"10,000,001 bytes in its listing.* only 0 bytes of free space"):
+            storage.reserve("left", "large", 10_000_001)
+    assert not (tmp_path / "kept" / "left" / "large").exists()
+
+
+def test_files_that_are_still_arriving_reduce_the_free_space(tmp_path: Path) -> None:
+    with _storage_with_space(tmp_path, 10_000_000) as storage:
+        arriving = storage.reserve("left", "a", 6_000_000)
+        with pytest.raises(StorageError, match="only 4,000,000 bytes"):
+            storage.reserve("right", "a", 6_000_000)
+        storage.arrived(arriving)
+        storage.reserve("right", "a", 6_000_000)
+
+
+def test_arrived_part_of_a_file_counts_once(tmp_path: Path) -> None:
+    with _storage_with_space(tmp_path, 10_000_000) as storage:
+        storage.reserve("left", "a", 6_000_000).write_bytes(b"x" * 5_000_000)
+        storage.reserve("right", "a", 8_000_000)

@@ -1,0 +1,152 @@
+"""The parent process trusts no path, number or text that a worker sends."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_gate.access.hosts import parse_host
+from model_gate.domain.limits import Limits
+from model_gate.errors import InternalError, TransferError
+from model_gate.sources.tracking_server import TrackingServerClient, WorkerChannel
+from model_gate.sources.worker_message import (
+    MalformedMessageError,
+    read_listing,
+    read_messages,
+    read_version,
+)
+from model_gate.sources.worker_process import Pipes
+from tests.support.outcomes import model_version
+
+
+def _version(**changes: object) -> Any:
+    return json.loads(json.dumps(asdict(model_version()))) | changes
+
+
+def _listing(path: str = "MLmodel", size: object = 1) -> Any:
+    return {"files": {path: size}, "is_near": False}
+
+
+def test_valid_version_and_listing_are_unchanged() -> None:
+    assert read_version(_version()) == model_version()
+    assert read_listing(_listing("data/..a/b..c/...", 5)).files == {"data/..a/b..c/...": 5}
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["", "/etc/passwd", "..", "../a", "a/../b", "a/..", ".", "./a", "a//b", "a/", "a\0b", "a/..\0", "x" * 20_000],
+)
+def test_listed_path_that_is_not_inside_the_model_is_rejected(path: str) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_listing(_listing(path))
+
+
+@pytest.mark.parametrize("size", [-1, 1.5, "1", None, True, [], {}])
+def test_listed_size_that_is_no_count_is_rejected(size: object) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_listing(_listing(size=size))
+
+
+@pytest.mark.parametrize("data", [None, [], "", {"files": []}, {"files": {}}, {"files": {}, "is_near": 1}])
+def test_listing_of_another_form_is_rejected(data: object) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_listing(data)
+
+
+def test_listing_with_too_many_files_is_rejected() -> None:
+    files = {str(number): 1 for number in range(11)}
+    with pytest.raises(MalformedMessageError, match="11 files"):
+        read_listing({"files": files, "is_near": True}, replace(Limits(), listing_files=10))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"name": 1},
+        {"source": None},
+        {"created": "now"},
+        {"created": -1},
+        {"aliases": "best"},
+        {"aliases": [1]},
+        {"lineage": []},
+        {"lineage": {"reachable": True}},
+        {"run_model_hops": [{"uri": "models:/m-1"}]},
+        {"run_model_hops": {}},
+        {"unknown": ""},
+    ],
+)
+def test_version_of_another_form_is_rejected(changes: dict[str, object]) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_version(_version(**changes))
+
+
+@pytest.mark.parametrize("changes", [{"source": "x" * 65_537}, {"aliases": ["a"] * 10_001}])
+def test_version_beyond_a_limit_is_rejected(changes: dict[str, object]) -> None:
+    with pytest.raises(TransferError, match="describes the model version with"):
+        read_version(_version(**changes))
+
+
+def test_long_reason_is_cut() -> None:
+    assert len(read_version(_version(run_model_reason="x" * 100_000)).run_model_reason) == 65_536
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"[]\n",
+        b"null\n",
+        b"{}\n",
+        b"not JSON\n",
+        b"[" * 100_000 + b"\n",
+        b'{"id": "1", "result": null}\n',
+        b'{"id": 1}\n',
+        b'{"id": 1, "note": {"bytes": -1}}\n',
+        b'{"id": 1, "note": {"bytes": "1"}}\n',
+        b'{"id": 1, "error": {"type": "TransferError"}}\n',
+        b"x" * 200,
+    ],
+)
+def test_malformed_message_is_rejected(line: bytes) -> None:
+    with pytest.raises(MalformedMessageError):
+        list(read_messages(io.BytesIO(line), replace(Limits(), message_bytes=max(100, line.count(b"[")))))
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"id": 0, "result": {"files": {"../../victim": 3}, "is_near": true}}\n',
+        b'{"id": 0, "result": {"files": {"/etc/passwd": 3}, "is_near": true}}\n',
+        b'{"id": 0, "result": {"files": {"a": -3}, "is_near": true}}\n',
+        b'{"id": 0, "result": 5}\n',
+        b'{"id": 0, "note": 5}\n',
+        b'{"id": [], "result": 5}\n',
+        b"[1]\n",
+    ],
+)
+def test_malformed_listing_of_a_worker_is_an_error(tmp_path: Path, answer: bytes) -> None:
+    (worker_stdin, stdin), (stdout, worker_stdout), (stderr, worker_stderr) = os.pipe(), os.pipe(), os.pipe()
+    pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb"))
+    os.close(worker_stderr)
+    with (
+        TrackingServerClient(parse_host("http://localhost:1"), {}, tmp_path, WorkerChannel(pipes, None)) as client,
+        os.fdopen(worker_stdout, "wb", buffering=0) as responses,
+        os.fdopen(worker_stdin, "rb") as requests,
+    ):
+
+        def respond() -> None:
+            requests.readline()
+            requests.readline()
+            responses.write(answer)
+
+        thread = threading.Thread(target=respond)
+        thread.start()
+        with pytest.raises(InternalError, match="malformed message"):
+            client.list("s3://bucket/model", lambda _: None)
+        thread.join()

@@ -143,9 +143,16 @@ def _json_text(report: Json) -> str:
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
     """
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    escaped = "".join(char if char == "\n" or printable(char) == char else json.dumps(char)[1:-1] for char in text)
-    return COMMAND_IN_LINE.sub(r"\1\\u005b", escaped) + "\n"
+    lines = json.dumps(report, indent=2, ensure_ascii=False).split("\n")
+    text = "\n".join(line if printable(line) == line else _escaped(line) for line in lines)
+    return COMMAND_IN_LINE.sub(r"\1\\u005b", text) + "\n"
+
+
+def _escaped(line: str) -> str:
+    # JSON leaves one control character of ASCII as it is: DEL.
+    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line).replace(
+        "\x7f", "\\u007f"
+    )
 
 
 def _umask() -> int:

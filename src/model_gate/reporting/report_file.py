@@ -122,13 +122,13 @@ def _json_text(report: Json) -> str:
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
     """
-    text = json.dumps(report, indent=2, ensure_ascii=False)
-    escaped = "\n".join(map(_escaped_line, text.split("\n")))
-    return COMMAND_IN_LINE.sub(r"\1\\u005b", escaped) + "\n"
+    lines = json.dumps(report, indent=2, ensure_ascii=False).split("\n")
+    text = "\n".join(line if printable(line) == line else _escaped(line) for line in lines)
+    return COMMAND_IN_LINE.sub(r"\1\\u005b", text) + "\n"
 
 
-def _escaped_line(line: str) -> str:
-    # A report can have a million lines, nearly all of them plain.
-    if line.isascii() and line.isprintable():
-        return line
-    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line)
+def _escaped(line: str) -> str:
+    # JSON leaves one control character of ASCII as it is: DEL.
+    return "".join(char if printable(char) == char else json.dumps(char)[1:-1] for char in line).replace(
+        "\x7f", "\\u007f"
+    )

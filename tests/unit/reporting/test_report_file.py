@@ -165,3 +165,15 @@ def test_unusable_report_path_is_an_error_before_the_gate_runs(tmp_path: Path) -
     process = run("diff", tmp_path, tmp_path, "--report-file", "d", cwd=tmp_path)
     assert (process.returncode, process.stdout) == (2, "")
     assert process.stderr == "error: The report file d is a directory.\n  Name a regular file or a new one.\n"
+
+
+def test_report_has_no_control_character_and_no_command_to_a_ci_system(tmp_path: Path) -> None:
+    text = "a\x1b[31m\x7f\r\n\u202e\u200b\x9b\u2028\udcff ##[error]x ##vso[task.x]y 模型 \U000e0041"
+    file = ReportFile(tmp_path / "report.json")
+    file.write({"schema_version": "1", text: [text]})
+    written = (tmp_path / "report.json").read_text("utf-8")
+    assert json.loads(written) == {"schema_version": "1", text: [text]}
+    assert written.replace("\n", "").isprintable()
+    assert "模型" in written
+    assert "##[" not in written
+    assert "##vso[" not in written

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
-from model_gate.domain.wording import first_names
+from model_gate.domain.wording import first_names, printable
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
 # A listing with more files comes from a loop of links or from a hostile server.
 MAX_FILES = 2_000_000
+_WORKER = "Check the tracking server: it may have taken over the process that reads its responses."
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,21 @@ class Listing:
 
     files: Mapping[str, int]
     is_near: bool = False
+
+    @classmethod
+    def of_worker(cls, data: Mapping[str, Any]) -> Listing:
+        """Return the listing that a worker sent. The worker reads what a server sends, so the paths are checked again.
+
+        Raises:
+            ModelError: A path is not that of a file below a directory, or a size is not a number of bytes.
+        """
+        files = dict(data["files"])
+        for path, size in files.items():
+            if "\0" in path or not {"", ".", ".."}.isdisjoint(path.split("/")):
+                raise ModelError(f"The worker lists {printable(path)!r}, which is not a path inside a model.", _WORKER)
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise ModelError(f"The worker lists {printable(path)!r} with {size!r} bytes.", _WORKER)
+        return cls(files, is_near=bool(data["is_near"]))
 
     @property
     def size(self) -> int:

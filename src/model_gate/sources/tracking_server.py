@@ -148,9 +148,12 @@ class TrackingServerClient:
         return str(self._send("locate", _PendingRequest(), uri=uri).result())
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
-        """Return the files at a physical URI; `on_progress` receives the number of `files` found so far."""
-        listing = self._send("list", _PendingRequest(on_progress), uri=uri).result()
-        return Listing(dict(listing["files"]), is_near=bool(listing["is_near"]))
+        """Return the files at a physical URI; `on_progress` receives the number of `files` found so far.
+
+        Raises:
+            ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
+        """
+        return Listing.of_worker(self._send("list", _PendingRequest(on_progress), uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Download one file of `size` bytes to `destination`."""

@@ -37,8 +37,9 @@ def open_session() -> Session:
         return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind)
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if get_uri_scheme(uri) in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
-        from model_gate.worker.databases import forbid_changes
+        from model_gate.worker.databases import open_unchanged
 
-        forbid_changes(os.environ["MODEL_GATE_ADDRESS"])
+        uri = open_unchanged(uri, os.environ["MODEL_GATE_ADDRESS"])
+        os.environ["MLFLOW_TRACKING_URI"] = os.environ["MLFLOW_REGISTRY_URI"] = uri
     artifacts = ArtifactReader(uri, allow_local=os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true")
     return Session(RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=uri), artifacts), artifacts)

@@ -61,16 +61,25 @@ class Registry:
 
 
 @contextmanager
-def registry(directory: Path) -> Iterator[Registry]:
-    """Run a tracking server with registered models, whose files are in `directory`. Stop it at the exit."""
+def registry(directory: Path, password: str = PASSWORD, models: Path | None = None) -> Iterator[Registry]:
+    """Run a tracking server with registered models, whose files are in `directory`. Stop it at the exit.
+
+    Args:
+        directory: Directory for the database, the artifacts and the log of the server.
+        password: Password of the user `USERNAME`.
+        models: Directory with the models of another server, which are registered here too. None to make the models.
+    """
     with socket.create_server(("0.0.0.0", 0)) as listener:
         port = int(listener.getsockname()[1])
-    process = _start(directory, port)
+    process = _start(directory, port, password)
     try:
         server = Registry(port, directory)
-        _make_models(directory / "models")
+        if models is None:
+            _make_models(directory / "models")
+        else:
+            shutil.copytree(models, directory / "models")
         _await_health(process, server, directory / "server.log")
-        _seed(server)
+        _seed(server, password)
         yield server
     finally:
         # The server is a group of several processes. All of them are killed.
@@ -84,12 +93,12 @@ def environment() -> dict[str, str]:
     return kept | {"MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def _start(directory: Path, port: int) -> subprocess.Popen[bytes]:
+def _start(directory: Path, port: int, password: str) -> subprocess.Popen[bytes]:
     settings = {
         "default_permission": "NO_PERMISSIONS",
         "database_uri": f"sqlite:///{directory}/auth.db",
         "admin_username": USERNAME,
-        "admin_password": PASSWORD.replace("%", "%%"),
+        "admin_password": password.replace("%", "%%"),
         # The cache avoids a hash of the password for each request, which takes longer than the rest of the request.
         "auth_cache_ttl_seconds": "3600",
     }
@@ -128,9 +137,9 @@ def _await_health(process: subprocess.Popen[bytes], server: Registry, log: Path)
             time.sleep(0.1)
 
 
-def _seed(server: Registry) -> None:
+def _seed(server: Registry, password: str) -> None:
     models = server.directory / "models"
-    api = _Api(server)
+    api = _Api(server, password)
     experiment = api.post("experiments/create", name="wine")["experiment_id"]
     for name, directory in (
         ("Wine", "wine"),
@@ -183,8 +192,8 @@ def _make_models(models: Path) -> None:
 class _Api:
     """A client of the REST API of a tracking server, with the login of its administrator."""
 
-    def __init__(self, server: Registry) -> None:
-        login = base64.b64encode(f"{USERNAME}:{PASSWORD}".encode()).decode()
+    def __init__(self, server: Registry, password: str) -> None:
+        login = base64.b64encode(f"{USERNAME}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         self._base = f"{server.local}/api/2.0/mlflow"
         self._registered: set[str] = set()

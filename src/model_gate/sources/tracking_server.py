@@ -159,7 +159,11 @@ class TrackingServerClient:
         )
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
-        """Return the files at a physical URI; `on_progress` receives the number of `files` found so far."""
+        """Return the files at a physical URI; `on_progress` receives the number of `files` found so far.
+
+        Raises:
+            ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
+        """
         return self._read(read_listing, self._send("list", _PendingRequest(on_progress), uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:

@@ -6,15 +6,35 @@ MLflow creates missing tables in each database that it opens, and a missing defa
 from __future__ import annotations
 
 from typing import Any, NoReturn
+from urllib.parse import parse_qsl
 
 from mlflow.store.db import utils
 from mlflow.store.model_registry import sqlalchemy_store as registry_store
 from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+from sqlalchemy.engine import URL
 
 from model_gate.worker.failures import outdated_schema
 
 
-def forbid_changes(address: str) -> None:
+def open_unchanged(uri: str, address: str) -> str:
+    """Keep MLflow from changing a database, and return the URI to open it with.
+
+    Args:
+        uri: URI of the database. A `file:` URI inside is percent-encoded once.
+        address: Address of the database, for error messages.
+    """
+    _forbid_changes(address)
+    driver, separator, rest = uri.partition(":///file:")
+    if not separator:
+        return uri
+    path, _, query = rest.partition("?")
+    # SQLAlchemy 2.1 percent-decodes the path, 2.0 does not. SQLite decodes it once in any case. A path that is decoded
+    # twice could lose its options at a number sign, and SQLite would create a file.
+    url = URL.create(driver, database=f"file:{path}", query=dict(parse_qsl(query)))
+    return url.render_as_string(hide_password=False)
+
+
+def _forbid_changes(address: str) -> None:
     """Replace the functions of MLflow that change a database when it is opened. `address` is the database's address."""
 
     def refuse(*_: Any) -> NoReturn:

@@ -39,20 +39,29 @@ def open_session() -> Session:
         ModelGateError: The Databricks workspace does not respond, or rejects the login.
     """
     limit_memory()
+    address = os.environ["MODEL_GATE_ADDRESS"]
     if LOGIN_VARIABLE in os.environ:
         from model_gate.worker.databricks.session import open_databricks_session
 
         is_catalog = os.environ["MLFLOW_REGISTRY_URI"] == "databricks-uc"
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
-        return open_databricks_session(os.environ["MODEL_GATE_ADDRESS"], kind, FileSizeLimit())
+        return open_databricks_session(address, kind, FileSizeLimit())
     uri = os.environ["MLFLOW_TRACKING_URI"]
-    if get_uri_scheme(uri) in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
-        from model_gate.worker.databases import forbid_changes
-
-        forbid_changes(os.environ["MODEL_GATE_ADDRESS"])
-    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=os.environ["MLFLOW_REGISTRY_URI"])
-    # A worker of a database may write to the database's shared memory file, which may be large.
+    registry_uri = os.environ["MLFLOW_REGISTRY_URI"]
+    # Both URIs can be databases. The file of a database may be large, so its worker has no limit for files.
+    uri, registry_uri = (_opened(uri, address) for uri in (uri, registry_uri))
+    os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": registry_uri}
     file_size_limit = FileSizeLimit() if uri.startswith(("http:", "https:")) else None
     allow_local = os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true"
     artifacts = ArtifactReader(uri, file_size_limit, allow_local=allow_local)
+    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=registry_uri)
     return Session(RegistryClient(client, artifacts), artifacts)
+
+
+def _opened(uri: str, address: str) -> str:
+    """Return the URI with which a database is opened without changing it; another URI as it is."""
+    if get_uri_scheme(uri) not in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
+        return uri
+    from model_gate.worker.databases import open_unchanged
+
+    return open_unchanged(uri, address)

@@ -13,7 +13,7 @@ import os
 import stat
 
 # Opening a FIFO waits for its other end, unless the open is non-blocking. Regular files are read in the same way.
-_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_regular(path: str | os.PathLike[str], _: int = 0) -> int:
@@ -24,7 +24,7 @@ def open_regular(path: str | os.PathLike[str], _: int = 0) -> int:
     Raises:
         OSError: The file cannot be opened, or is not a regular file.
     """
-    descriptor = os.open(path, _READ_FLAGS)
+    descriptor = os.open(path, READ_FLAGS)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):
         return descriptor

@@ -66,12 +66,31 @@ def run(
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process))
             pairs = _Selection(clients, storage, versions).select(request)
+            if request.options.fail_on_same_location:
+                _require_two_locations(request, pairs)
             before_reading(_local_directories(pairs.values()))
             is_enough = _enough_for(request.options)
             comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)))
+
+
+def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) -> None:
+    """Verify that no comparison is of a model with itself.
+
+    Raises:
+        ModelError: The two models of a comparison are at the same location.
+    """
+    same = {name: pair for name, pair in pairs.items() if pair.is_same_location}
+    if not same:
+        return
+    models = " and ".join(request.model_names(name).title for name in same)
+    uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
+    raise ModelError(
+        f"The {models} are one and the same location, {uris}: there is nothing to compare.",
+        "Compare models that are stored apart, or leave out --fail-on-same-location.",
+    )
 
 
 def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:

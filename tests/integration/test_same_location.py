@@ -215,7 +215,7 @@ def test_fail_on_same_location_applies_if_only_the_registry_models_are_one_locat
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         server.add("Wine", CHANGED, "2")
-        server.downloads["Wine", "2"] = server.downloads["Wine", "1"]
+        server.downloads["Wine", "2"] = server.sources["Wine", "1"]
         versions = (version(server.url, "Wine", "1"), version(server.url, "Wine", "2"))
         result = compare(tmp_path, *versions, "--fail-on-same-location")
         result.require_error("ModelError", "The registry models are one and the same location")

@@ -12,7 +12,7 @@ from model_gate.domain.location import Location
 from model_gate.domain.request import Request, VersionRequest
 from model_gate.domain.roles import ModelNames, VersionRole
 from model_gate.domain.verdict import Require, Status, passes
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import Hop, ModelVersion
 from model_gate.errors import ModelGateError
 
 
@@ -123,12 +123,14 @@ class Outcome:
         versions: The resolved versions by `VersionRole`; after an error, possibly not all.
         comparisons: The comparisons by `ComparisonName`; empty after an error.
         error: The error that prevented a verdict; None if there is a verdict.
+        hops: For a diff, the names that were resolved to locate the model `left` or `right`, in order.
     """
 
     request: Request | None
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     error: ModelGateError | None = None
+    hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
 
     @property
     def requested_versions(self) -> Mapping[VersionRole, VersionRequest]:

@@ -20,7 +20,7 @@ from model_gate.access.environments import base_environment, environment_for
 from model_gate.domain.host import Host
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import Hop, ModelVersion, ResolvedUri
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, UnreachableError, error_from_name
 from model_gate.sources.worker_process import Pipes, WorkerProcess
@@ -127,9 +127,10 @@ class TrackingServerClient:
         request = self._send("resolve", _PendingRequest(), model=model, version_or_stage=version_or_stage)
         return ModelVersion.from_data(request.result())
 
-    def locate(self, uri: str) -> str:
-        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical)."""
-        return str(self._send("locate", _PendingRequest(), uri=uri).result())
+    def locate(self, uri: str) -> ResolvedUri:
+        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names on the way."""
+        resolved = self._send("locate", _PendingRequest(), uri=uri).result()
+        return ResolvedUri(str(resolved["uri"]), tuple(Hop(**hop) for hop in resolved["hops"]))
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
         """Return the files at a physical URI; `on_progress` receives the number of `files` found so far."""

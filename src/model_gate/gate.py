@@ -20,7 +20,7 @@ from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest,
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, ModelGateError
 from model_gate.signals import uninterrupted
@@ -60,18 +60,38 @@ def run(
             raises stops the gate.
     """
     versions: dict[str, ModelVersion] = {}
+    hops: dict[str, tuple[Hop, ...]] = {}
     try:
         with ExitStack() as stack:
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process, request.options))
-            pairs = _Selection(clients, storage, versions).select(request)
+            pairs = _Selection(clients, storage, versions, hops).select(request)
+            if request.options.fail_on_same_location:
+                _require_two_locations(request, pairs)
             before_reading(_local_directories(pairs.values()))
             is_enough = _enough_for(request.options)
             comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
-    return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)))
+    return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)), hops=hops)
+
+
+def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) -> None:
+    """Verify that no comparison is of a model with itself.
+
+    Raises:
+        ModelError: The two models of a comparison are at the same location.
+    """
+    same = {name: pair for name, pair in pairs.items() if pair.is_same_location}
+    if not same:
+        return
+    models = " and ".join(request.model_names(name).title for name in same)
+    uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
+    raise ModelError(
+        f"The {models} are one and the same location, {uris}: there is nothing to compare.",
+        "Compare models that are stored apart, or leave out --fail-on-same-location.",
+    )
 
 
 def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
@@ -173,13 +193,21 @@ class _ModelLocation:
 class _Selection:
     """Finds the models that a request compares.
 
-    Each version is added to `versions` as soon as it is resolved, so that the report of a later error has it.
+    Each version is added to `versions` as soon as it is resolved, so that the report of a later error has it. The names
+    that lead to each model of a diff are added to `hops`.
     """
 
-    def __init__(self, clients: _Clients, storage: Storage, versions: dict[str, ModelVersion]) -> None:
+    def __init__(
+        self,
+        clients: _Clients,
+        storage: Storage,
+        versions: dict[str, ModelVersion],
+        hops: dict[str, tuple[Hop, ...]],
+    ) -> None:
         self._clients = clients
         self._storage = storage
         self._versions = versions
+        self._hops = hops
 
     def select(self, request: Request) -> dict[str, SelectedPair]:
         """Return the pairs of models to compare, by the name of their comparison.
@@ -262,7 +290,8 @@ class _Selection:
             return DirectorySource(path, Location(str(path), local_path=path), name, self._storage)
         if client is None:
             raise AssertionError("a URI that is not local has a host")
-        return self._server_source(name, client.locate(uri), client, _NO_CONTEXT)
+        location, self._hops[name] = client.locate(uri)
+        return self._server_source(name, location, client, _NO_CONTEXT)
 
     def _server_source(
         self, name: str, uri: str, client: TrackingServerClient, access_context: AccessContext

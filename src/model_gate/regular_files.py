@@ -13,7 +13,7 @@ import os
 import stat
 
 # Opening a FIFO waits for its other end, unless the open is non-blocking. Regular files are read in the same way.
-_READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
+READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_regular(path: str | os.PathLike[str], _: int = 0, *, dir_fd: int | None = None) -> int:
@@ -25,7 +25,7 @@ def open_regular(path: str | os.PathLike[str], _: int = 0, *, dir_fd: int | None
     Raises:
         OSError: The file cannot be opened, or is not a regular file.
     """
-    flags = _READ_FLAGS if dir_fd is None else _READ_FLAGS | os.O_NOFOLLOW
+    flags = READ_FLAGS if dir_fd is None else READ_FLAGS | os.O_NOFOLLOW
     descriptor = os.open(path, flags, dir_fd=dir_fd)
     mode = os.fstat(descriptor).st_mode
     if stat.S_ISREG(mode):

@@ -110,6 +110,7 @@ def test_version_migrated_to_another_workspace_is_equal_to_its_original(migratio
         "passed": "true",
         "run-model-equals": "true",
         "reg-model-equals": "true",
+        "same-location": "false",
         "differences": "0",
         "report-file": "reports/migrated.json",
     }

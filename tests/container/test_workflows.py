@@ -64,7 +64,7 @@ def summary_of(run: Run, step: str) -> str:
     return summary.data
 
 
-def test_check_of_models_at_the_same_location_is_equal_and_writes_a_notice(
+def test_check_of_models_at_the_same_location_is_equal_and_writes_a_warning(
     verdicts: Run, steps: dict[str, Any]
 ) -> None:
     assert steps["same"]["outcome"] == "success"
@@ -75,13 +75,14 @@ def test_check_of_models_at_the_same_location_is_equal_and_writes_a_notice(
         "passed": "true",
         "run-model-equals": "",
         "reg-model-equals": "",
+        "same-location": "true",
         "differences": "0",
         "report-file": "reports/same.json",
     }
     assert json.loads((verdicts.workspace / "reports/same.json").read_text())["comparison"]["same_location"] is True
     ((level, _, message),) = annotations_of(verdicts, "same location")
-    assert level == "notice"
-    assert "one and the same location" in message
+    assert level == "warning"
+    assert message.startswith("EQUAL, nothing compared: one location.")
 
 
 def test_equal_models_pass_despite_environment_variables_of_earlier_steps(verdicts: Run, steps: dict[str, Any]) -> None:

@@ -113,7 +113,7 @@ def failure(kind: type[ModelGateError], client: TrackingServerClient, uri: str) 
 def test_uri_resolves_to_the_logged_model_or_the_run_artifacts(
     registry: TrackingServerClient, uri: str, location: str
 ) -> None:
-    assert registry.locate(uri) == location
+    assert registry.locate(uri).uri == location
 
 
 def test_name_of_two_logged_models_is_ambiguous(registry: TrackingServerClient) -> None:
@@ -159,7 +159,7 @@ def test_search_that_does_not_end_is_an_error(workspaces: Workspaces) -> None:
 
 def test_missing_search_means_no_logged_models_only_if_the_run_has_none(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://old", "wine") as client:
-        assert client.locate(f"runs:/{PLAIN}/model") == RUN.format(PLAIN) + "/model"
+        assert client.locate(f"runs:/{PLAIN}/model").uri == RUN.format(PLAIN) + "/model"
         assert "No API found" in failure(ModelGateError, client, f"runs:/{ONE}/model")
 
 

@@ -33,6 +33,9 @@ def test_run_uri_and_logged_model_uri_of_a_model_have_the_same_location(tmp_path
     result = run(tmp_path, "diff", *uris, environment=environment)
     assert (result.exit_code, result.status) == (0, "equal"), result
     assert result.report["comparison"]["same_location"] is True
+    run_model, logged_model = (result.report["comparison"][half]["hops"] for half in ("left", "right"))
+    assert [(hop["uri"], hop["run_id"]) for hop in run_model] == [(uris[0], servers.seeds["run_id"])]
+    assert [(hop["uri"], hop["model_id"]) for hop in logged_model] == [(uris[1], servers.seeds["model_id"])]
 
 
 def test_uri_of_missing_model_is_an_error(tmp_path: Path, servers: Servers) -> None:

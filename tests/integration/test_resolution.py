@@ -81,7 +81,7 @@ def test_different_uris_of_the_same_model_resolve_to_the_same_location(servers: 
             "models:/Wine Copy Of Copy/latest",
             f"runs:/{seeds['run_id']}/wine",
         ):
-            assert server.locate(uri) == location, uri
+            assert server.locate(uri).uri == location, uri
         for uri in (f"models:/m-{'0' * 32}", f"runs:/{'0' * 32}/wine", "models:/Nothing/1", "models:/Wine"):
             with pytest.raises(ModelGateError):
                 server.locate(uri)

@@ -93,7 +93,7 @@ NAMES = ["one", "one/", "one/inner", "artifacts", "artifacts/inner", "blank", "d
 @pytest.mark.parametrize("name", NAMES)
 def test_run_uri_is_read_as_mlflow_reads_it(place: Place, name: str) -> None:
     assert place.seeds["loaded"][name] != ""
-    assert place.content(place.client.locate(place.uri(name))) == place.seeds["loaded"][name]
+    assert place.content(place.client.locate(place.uri(name)).uri) == place.seeds["loaded"][name]
 
 
 @pytest.mark.parametrize("model", ["first", "second"])
@@ -129,7 +129,7 @@ def test_path_that_mlflow_would_change_is_an_error(place: Place, suffix: str) ->
 def test_other_name_is_not_the_logged_model(place: Place, name: str) -> None:
     uri = place.uri("one").removesuffix("model") + name
     # Without a logged model of this name, the run's artifacts remain.
-    assert place.client.locate(uri).endswith(f"/artifacts/{name}")
+    assert place.client.locate(uri).uri.endswith(f"/artifacts/{name}")
 
 
 def test_all_pages_of_logged_models_are_searched(database: dict[str, Any], tmp_path: Path) -> None:
@@ -280,7 +280,7 @@ def test_version_with_two_locations_is_ambiguous_in_a_diff(place: Place) -> None
     "uri", ["models:/At@Sign@best", "models:/At@Sign/1", "models:/m-wine/1", "models:/m-wine@best"]
 )
 def test_names_like_aliases_and_logged_models_are_registered_models(place: Place, uri: str) -> None:
-    assert place.content(place.client.locate(uri)) == "one: {}\n"
+    assert place.content(place.client.locate(uri).uri) == "one: {}\n"
 
 
 def test_blank_at_the_end_of_a_model_name_counts(tmp_path: Path, place: Place) -> None:
@@ -291,7 +291,7 @@ def test_blank_at_the_end_of_a_model_name_counts(tmp_path: Path, place: Place) -
     assert result.report["model_version"]["resolved"]["name"] == "Blank "
     result = check(tmp_path, place.host, "Hop ")
     result.require_error("NotFoundError", "no registered model 'Hop '", "Blanks at the ends of a name count", "'Hop'")
-    assert place.content(place.client.locate("models:/Blank /1")) == "first: {}\n"
+    assert place.content(place.client.locate("models:/Blank /1").uri) == "first: {}\n"
 
 
 HUGE = {

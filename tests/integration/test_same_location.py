@@ -198,6 +198,56 @@ def test_version_compared_with_itself_has_the_same_location_on_both_sides(tmp_pa
         assert server.fetched == []
 
 
+def test_verdict_says_that_nothing_was_compared_if_all_models_are_compared_with_themselves(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        result = compare(tmp_path, version(server.url, "Wine"), version(server.url, "Wine"))
+        assert (result.status, result.exit_code) == ("equal", 0), result
+        assert "\nEQUAL, nothing compared: one location\n" in result.stdout
+
+
+def test_fail_on_same_location_makes_a_comparison_of_a_model_with_itself_an_error(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.add("Wine", CHANGED, "2")
+        for result in (
+            check(tmp_path, server.url, "Wine", "1", "--fail-on-same-location"),
+            compare(tmp_path, version(server.url, "Wine"), version(server.url, "Wine"), "--fail-on-same-location"),
+        ):
+            result.require_error("ModelError", "one and the same location", "--fail-on-same-location")
+        assert server.fetched == []
+        assert result.report["model_versions"]["tracking_server_2"]["resolved"]["version"] == "1"
+
+
+def test_fail_on_same_location_makes_a_diff_of_a_directory_with_itself_an_error(tmp_path: Path) -> None:
+    make_model(tmp_path / "model")
+    (tmp_path / "link").symlink_to("model")
+    result = run(tmp_path, "diff", tmp_path / "model", tmp_path / "link", "--fail-on-same-location")
+    result.require_error("ModelError", "The models are one and the same location", "--fail-on-same-location")
+
+
+def test_fail_on_same_location_applies_if_only_the_registry_models_are_one_location(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.add("Wine", CHANGED, "2")
+        server.downloads["Wine", "2"] = server.sources["Wine", "1"]
+        versions = (version(server.url, "Wine", "1"), version(server.url, "Wine", "2"))
+        result = compare(tmp_path, *versions, "--fail-on-same-location")
+        result.require_error("ModelError", "The registry models are one and the same location")
+        result = compare(tmp_path, *versions, "--fail-on-same-location", "--no-compare-reg-models")
+        require_compared(result, "different")
+        result = compare(tmp_path, *versions)
+        assert result.report["reg_model_comparison"]["same_location"] is True
+        assert "nothing compared" not in result.stdout
+
+
+def test_fail_on_same_location_accepts_models_at_two_locations(tmp_path: Path) -> None:
+    make_model(tmp_path / "left")
+    make_model(tmp_path / "right")
+    result = run(tmp_path, "diff", tmp_path / "left", tmp_path / "right", "--fail-on-same-location")
+    require_compared(result, "equal", "comparison")
+
+
 def test_model_is_fetched_once_if_run_and_registry_model_have_the_same_location(tmp_path: Path) -> None:
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", MODEL)

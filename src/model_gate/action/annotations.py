@@ -1,9 +1,9 @@
-"""The workflow's annotations: at most one error or warning, and a few notices."""
+"""The workflow's annotations: at most one error, and a few warnings and notices."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -14,7 +14,7 @@ from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import plain_text, printable, truncate_middle
-from model_gate.reporting.phrases import describe_all
+from model_gate.reporting.phrases import NOTHING_COMPARED, describe_all
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
 _MAX_MESSAGE = 1_000
@@ -69,7 +69,7 @@ def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: 
     if outcome.error is not None:
         message = " ".join(filter(None, (outcome.error.message, with_input_names(outcome.error.remedy))))
         return [Annotation(AnnotationLevel.ERROR, message, config_file, _line_of(message, config_file))]
-    annotations = list(_notices(outcome))
+    annotations = list(_remarks(outcome))
     if not outcome.passed:
         level = AnnotationLevel.ERROR if fails_on_difference else AnnotationLevel.WARNING
         annotations.insert(0, Annotation(level, _difference_message(outcome), config_file))
@@ -83,19 +83,18 @@ def _line_of(message: str, config_file: str) -> int:
 
 
 def _difference_message(outcome: Outcome) -> str:
-    different = {name: comparison for name, comparison in outcome.comparisons.items() if not comparison.equals}
-    # If the run models are also the registry models, one comparison has both names.
-    names: dict[int, list[str]] = {}
-    for name, comparison in different.items():
-        names.setdefault(id(comparison), []).append(_subject(outcome.model_names(name)))
     parts = [
-        f"The {' and '.join(names.pop(id(comparison)))} {_differences(comparison)}"
-        for comparison in different.values()
-        if id(comparison) in names
+        f"The {_subjects(outcome, names)} {_differences(comparison)}"
+        for names, comparison in outcome.distinct_comparisons
+        if not comparison.equals
     ]
     if outcome.equivalent:
         parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
     return ". ".join(parts) + "."
+
+
+def _subjects(outcome: Outcome, names: Iterable[str]) -> str:
+    return " and ".join(_subject(outcome.model_names(name)) for name in names)
 
 
 def _subject(names: ModelNames) -> str:
@@ -106,13 +105,15 @@ def _differences(comparison: Comparison) -> str:
     return f"differ: {describe_all(comparison.differences, _MAX_PATHS)}"
 
 
-def _notices(outcome: Outcome) -> Iterator[Annotation]:
-    same = [outcome.model_names(name) for name, comparison in outcome.comparisons.items() if comparison.same_location]
+def _remarks(outcome: Outcome) -> Iterator[Annotation]:
+    """Yield a warning if models were not compared, and a notice if the gate passes although the models differ."""
+    same = [name for name, comparison in outcome.comparisons.items() if comparison.same_location]
     if same:
-        models = " and ".join(names.title if names.left == names.right else "models" for names in same)
+        verdict = f"{NOTHING_COMPARED}. " if outcome.is_nothing_compared else ""
+        subjects = _subjects(outcome, same)
         yield Annotation(
-            AnnotationLevel.NOTICE,
-            f"The {models} are one and the same location, so equal by definition: nothing was downloaded.",
+            AnnotationLevel.WARNING,
+            f"{verdict}The {subjects} are one and the same location, so equal by definition: nothing was downloaded.",
         )
     if outcome.status is Status.DIFFERENT and outcome.passed:
         yield Annotation(

@@ -19,6 +19,7 @@ OUTPUTS = (
     "passed",
     "run-model-equals",
     "reg-model-equals",
+    "same-location",
     "differences",
     "report-file",
 )
@@ -38,6 +39,7 @@ def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
         "passed": _truth(outcome.passed),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
+        "same-location": _truth(outcome.has_same_location) if is_decided else "",
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
     }

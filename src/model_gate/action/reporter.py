@@ -114,8 +114,9 @@ class WorkflowReporter:
 
 
 def _difference_lines(outcome: Outcome) -> Iterator[str]:
-    distinct = {id(comparison): comparison for comparison in outcome.comparisons.values()}
-    differences = [difference for comparison in distinct.values() for difference in comparison.differences]
+    differences = [
+        difference for _, comparison in outcome.distinct_comparisons for difference in comparison.differences
+    ]
     yield from (_difference_line(difference) for difference in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
         yield f"… and {len(differences) - _MAX_LOGGED:,} more, in the report"

@@ -22,6 +22,7 @@ from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import plural, printable
+from model_gate.reporting.phrases import NOTHING_COMPARED
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
@@ -50,6 +51,8 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
 def _headline(outcome: Outcome) -> str:
     if outcome.status is Status.ERROR:
         return "⛔ It could not be decided whether the models are the same"
+    if outcome.is_nothing_compared:
+        return f"⚠️ {NOTHING_COMPARED}"
     if outcome.status is Status.EQUAL:
         return "✅ The models are the same"
     if outcome.equivalent:
@@ -91,7 +94,7 @@ def _models_table(outcome: Outcome, markdown: Markdown) -> str:
 
 def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...]]:
     requests = list(outcome.requested_versions.items())
-    for names, comparison in _distinct(outcome):
+    for names, comparison in outcome.distinct_comparisons:
         for index, model in enumerate((comparison.left, comparison.right)):
             pairs = [outcome.model_names(name) for name in names]
             models = " and ".join((pair.left, pair.right)[index] for pair in pairs)
@@ -128,23 +131,12 @@ def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: M
     return f"{title}<br>on {markdown.code(request.host.address)}"
 
 
-def _distinct(outcome: Outcome) -> list[tuple[list[str], Comparison]]:
-    """Return each comparison of the outcome only once, with all names of the comparison in the outcome.
-
-    A comparison has two names if the run models and the registry models are at the same locations.
-    """
-    groups: dict[int, tuple[list[str], Comparison]] = {}
-    for name, comparison in outcome.comparisons.items():
-        groups.setdefault(id(comparison), ([], comparison))[0].append(name)
-    return list(groups.values())
-
-
 def _differences(outcome: Outcome) -> list[LabeledDifference]:
     """Return the differences of all comparisons, sorted for the summary."""
     return in_order(
         [
             LabeledDifference(" and ".join(_title(name, outcome) for name in names), difference)
-            for names, comparison in _distinct(outcome)
+            for names, comparison in outcome.distinct_comparisons
             for difference in comparison.differences
         ]
     )
@@ -158,7 +150,7 @@ def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
     words = {True: "equal", False: "different", None: "not compared"}
     rows = [
         (markdown.code(printable(ignored.path)), words[ignored.equals], markdown.code(ignored.pattern))
-        for _, comparison in _distinct(outcome)
+        for _, comparison in outcome.distinct_comparisons
         for ignored in sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
     ]
     if not rows:
@@ -172,7 +164,7 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
         remedy = with_input_names(outcome.error.remedy)
         return markdown.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
     if outcome.status is Status.EQUAL:
-        if any(comparison.same_location for comparison in outcome.comparisons.values()):
+        if outcome.has_same_location:
             return (
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import NamedTuple
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.small_files.equality import digest_if_equal, have_same_bytes
@@ -25,8 +26,7 @@ _SMALL_BYTES = 64 * 1024
 _LARGE_BYTES = 8 * 1024 * 1024
 
 
-@dataclass(frozen=True)
-class FileComparison:
+class FileComparison(NamedTuple):
     """The result of one pair of files.
 
     Attributes:

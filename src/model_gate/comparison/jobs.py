@@ -53,8 +53,7 @@ class PendingPair(NamedTuple):
         return None if self.pair.right is None else SourceFile(self.model_pair.right.source, self.pair.right)
 
 
-@dataclass(frozen=True)
-class Job:
+class Job(NamedTuple):
     """Pairs of files that are fetched together, because they share a file or because their files are small.
 
     Attributes:

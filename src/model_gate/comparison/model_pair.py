@@ -51,6 +51,11 @@ class SelectedPair:
     left: SelectedModel
     right: SelectedModel
 
+    @property
+    def is_same_location(self) -> bool:
+        """Whether both models are the same files of the same location."""
+        return self.left.key == self.right.key
+
 
 @dataclass(frozen=True, eq=False)
 class ListedModel:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from model_gate.domain.wording import first_names, printable
+from model_gate.domain.wording import first_names
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"

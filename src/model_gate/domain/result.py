@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import NamedTuple
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.location import Location
 from model_gate.domain.request import Request, VersionRequest
 from model_gate.domain.roles import ModelNames, VersionRole
 from model_gate.domain.verdict import Require, Status, passes
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import Hop, ModelVersion
 from model_gate.errors import ModelGateError
 
 
@@ -101,6 +102,18 @@ class Comparison:
     ignore: tuple[str, ...] = ()
 
 
+class NamedComparison(NamedTuple):
+    """A comparison with all its names.
+
+    Attributes:
+        names: The names of the comparison: two if run models and registry models are at the same locations.
+        comparison: The comparison.
+    """
+
+    names: tuple[str, ...]
+    comparison: Comparison
+
+
 @dataclass(frozen=True)
 class Outcome:
     """Result of a gate: comparisons or an error.
@@ -110,12 +123,14 @@ class Outcome:
         versions: The resolved versions by `VersionRole`; after an error, possibly not all.
         comparisons: The comparisons by `ComparisonName`; empty after an error.
         error: The error that prevented a verdict; None if there is a verdict.
+        hops: For a diff, the names that were resolved to locate the model `left` or `right`, in order.
     """
 
     request: Request | None
     versions: Mapping[str, ModelVersion] = field(default_factory=dict)
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     error: ModelGateError | None = None
+    hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
 
     @property
     def requested_versions(self) -> Mapping[VersionRole, VersionRequest]:
@@ -159,11 +174,25 @@ class Outcome:
         return passes(equals=self.equals, equivalent=self.equivalent, require=self.require)
 
     @property
+    def has_same_location(self) -> bool:
+        """Whether the two models of any comparison are at the same location, so that they were not compared."""
+        return any(comparison.same_location for comparison in self.comparisons.values())
+
+    @property
+    def is_nothing_compared(self) -> bool:
+        """Whether the two models of every comparison are at the same location; False after an error."""
+        return bool(self.comparisons) and all(comparison.same_location for comparison in self.comparisons.values())
+
+    @property
+    def distinct_comparisons(self) -> list[NamedComparison]:
+        """Each comparison once, with all its names."""
+        names: dict[int, tuple[str, ...]] = {}
+        for name, comparison in self.comparisons.items():
+            names[id(comparison)] = (*names.get(id(comparison), ()), name)
+        distinct = {id(comparison): comparison for comparison in self.comparisons.values()}
+        return [NamedComparison(names[key], comparison) for key, comparison in distinct.items()]
+
+    @property
     def difference_count(self) -> int:
-        """Number of differences in all comparisons. If two comparisons have the same pair of models, one is counted."""
-        # If the registry models are also the run models, both names have the same comparison.
-        counts = {
-            (comparison.left.location.key, comparison.right.location.key): len(comparison.differences)
-            for comparison in self.comparisons.values()
-        }
-        return sum(counts.values())
+        """Number of differences in all comparisons. A comparison with two names is counted once."""
+        return sum(len(comparison.differences) for _, comparison in self.distinct_comparisons)

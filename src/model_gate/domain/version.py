@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 
 @dataclass(frozen=True)
@@ -62,6 +62,18 @@ class Hop:
     model_id: str = ""
     run_id: str = ""
     lifecycle_stage: str = ""
+
+
+class ResolvedUri(NamedTuple):
+    """A URI with the names that were resolved to get it.
+
+    Attributes:
+        uri: The physical URI.
+        hops: The names between the original URI and the physical URI, in order.
+    """
+
+    uri: str
+    hops: tuple[Hop, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -194,7 +194,9 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
 def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host | None:
     """Return the tracking server of an artifact URI; None for a local directory.
 
-    `host` has priority over the profile of a URI such as `models://PROFILE@databricks/…`.
+    Raises:
+        InputError: The URI is empty or on another machine, or has no tracking server. Or the profile in a URI such as
+            `models://PROFILE@databricks/…` is not the tracking server `host`.
     """
     if not uri.strip():
         raise InputError(f"The argument {half.upper()} is empty.", "Name a local directory or an artifact URI.")
@@ -206,7 +208,13 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host
     if is_local_uri(uri):
         return None
     scheme, profile, path = split_profile(uri)
-    server = _host(host or (f"databricks://{profile}" if profile else ""), f"--{half}-host", declarations)
+    option, profile_host = f"--{half}-host", f"databricks://{profile}" if profile else ""
+    server = _host(host.strip() or profile_host, option, declarations)
+    if profile and server.reader != _host(profile_host, half.upper(), declarations).reader:
+        raise InputError(
+            f"The argument {half.upper()} names the server {profile_host}, but {option} names {server.address}.",
+            f"Leave out {option}, or name the same server twice.",
+        )
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
     # After `models:/`, the id of a logged model names no registered model.
     return server.for_model("" if is_logged_model(path.strip("/")) else model)

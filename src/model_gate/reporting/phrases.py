@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.wording import byte_count, printable, truncate
 
+# The verdict if the two models of every comparison are at the same location.
+NOTHING_COMPARED = "EQUAL, nothing compared: one location"
 _MAX_PHRASE = 160
 _KIND_RANKS = {"packages": 0, "MLmodel": 1}
 _OTHER_RANK = 2

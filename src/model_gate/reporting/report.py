@@ -125,12 +125,20 @@ def _compare(comparison: Comparison, _: Outcome) -> Json:
     }
 
 
-def _diff(comparison: Comparison, _: Outcome) -> Json:
+def _diff(comparison: Comparison, outcome: Outcome) -> Json:
     return {
         **_verdict(comparison),
-        "left": {"download_uri": comparison.left.location.uri, **_model_with_local_path(comparison.left)},
-        "right": {"download_uri": comparison.right.location.uri, **_model_with_local_path(comparison.right)},
+        "left": _located_model(comparison.left, outcome.hops.get("left", ())),
+        "right": _located_model(comparison.right, outcome.hops.get("right", ())),
         **_evidence(comparison),
+    }
+
+
+def _located_model(model: ComparedModel, hops: Sequence[Hop]) -> Json:
+    return {
+        "download_uri": model.location.uri,
+        **_model_with_local_path(model),
+        "hops": [_hop(hop) for hop in hops],
     }
 
 

@@ -12,7 +12,7 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import plural, printable
 from model_gate.errors import ModelGateError
-from model_gate.reporting.phrases import describe, in_order
+from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
@@ -27,18 +27,13 @@ _MAX_PATH = 100
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """Return the compared models, at most 6 differences of each comparison, the verdict and the path of the report."""
     lines = [*_request_lines(outcome), ""]
-    # If the registry models are also the run models, both names have the same comparison, which is described once.
-    titles: dict[int, str] = {}
-    different = {id(comparison) for comparison in outcome.comparisons.values() if not comparison.equals}
-    room = _LINES_PER_COMPARISON.get(len(different), 0)
-    for name, comparison in outcome.comparisons.items():
-        title = outcome.model_names(name).title
-        if id(comparison) in titles:
-            word = "equal" if comparison.equals else "different"
-            lines.append(f"{title}: {word} too, being at the same locations as the {titles[id(comparison)]}")
-            continue
-        titles[id(comparison)] = title
+    distinct = outcome.distinct_comparisons
+    room = _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in distinct), 0)
+    for names, comparison in distinct:
+        title, *other_titles = (outcome.model_names(name).title for name in names)
         lines += _comparison_lines(title, comparison, room)
+        word = "equal" if comparison.equals else "different"
+        lines += [f"{other}: {word} too, being at the same locations as the {title}" for other in other_titles]
     lines += ["", _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -206,6 +201,8 @@ def _ignored_count(outcome: Outcome) -> str:
 def _verdict(outcome: Outcome) -> str:
     status = outcome.status
     word = str(status).upper() + _ignored_count(outcome)
+    if outcome.is_nothing_compared:
+        return NOTHING_COMPARED
     if status is Status.EQUAL:
         return word
     if outcome.equivalent:

@@ -116,7 +116,13 @@ class DirectoryListing(Listing):
         try:
             for (path, size), state in zip(self.files.items(), self.file_states, strict=True):
                 status = stat_file(prefix + path)
-                if status.st_size != size or _state_of(status) != state:
+                # Without `_state_of`, the check of many files takes a tenth less time.
+                if status.st_size != size or state != (
+                    status.st_mtime_ns & _64_BITS,
+                    status.st_ctime_ns & _64_BITS,
+                    status.st_ino,
+                    status.st_dev,
+                ):
                     raise self._changed(path)
             for path, state in zip(self.directories, self.directory_states, strict=True):
                 if _state_of(stat_file(prefix + path)) != state:

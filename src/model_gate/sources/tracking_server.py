@@ -21,7 +21,7 @@ from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.version import ModelVersion
+from model_gate.domain.version import ModelVersion, ResolvedUri
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, UnreachableError
 from model_gate.sources.worker_message import (
@@ -29,7 +29,7 @@ from model_gate.sources.worker_message import (
     WorkerMessage,
     read_listing,
     read_messages,
-    read_text,
+    read_resolved_uri,
     read_version,
 )
 from model_gate.sources.worker_process import Pipes, WorkerProcess
@@ -152,11 +152,9 @@ class TrackingServerClient:
         request = self._send("resolve", _PendingRequest(), model=model, version_or_stage=version_or_stage)
         return self._read(read_version, request.result())
 
-    def locate(self, uri: str) -> str:
-        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical)."""
-        return self._read(
-            lambda data: read_text(data, "uri"), self._send("locate", _PendingRequest(), uri=uri).result()
-        )
+    def locate(self, uri: str) -> ResolvedUri:
+        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names on the way."""
+        return self._read(read_resolved_uri, self._send("locate", _PendingRequest(), uri=uri).result())
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
         """Return the files at a physical URI; `on_progress` receives the number of `files` found so far.

@@ -18,7 +18,7 @@ from typing import IO, Any
 
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import Listing
-from model_gate.domain.version import Hop, Lineage, ModelVersion
+from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
 from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelGateError, TransferError, error_from_name
 
@@ -133,6 +133,19 @@ def read_version(data: Any, limits: Limits = LIMITS) -> ModelVersion:
     return ModelVersion.from_data(
         {**_record(flat, ModelVersion, limits, {*lists, "lineage"}), **hops, "aliases": aliases, "lineage": lineage}
     )
+
+
+def read_resolved_uri(data: Any, limits: Limits = LIMITS) -> ResolvedUri:
+    """Return the physical URI in the result of a worker, with the names that lead to it.
+
+    Raises:
+        MalformedMessageError: A field is missing, unknown or of another type.
+        TransferError: A text is too long, or there are too many names.
+    """
+    data = _object(data, "the location")
+    hops = _list(data.get("hops"), "hops", limits.version_items)
+    uri = read_text(data.get("uri"), "uri", limits)
+    return ResolvedUri(uri, tuple(Hop(**_record(hop, Hop, limits)) for hop in hops))
 
 
 def read_text(value: Any, name: str, limits: Limits = LIMITS) -> str:

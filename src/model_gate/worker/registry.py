@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from mlflow.exceptions import MlflowException
 
 from model_gate.domain.location import is_logged_model
-from model_gate.domain.version import Hop, Lineage, ModelVersion
+from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES
@@ -105,22 +105,29 @@ class RegistryClient:
             lineage=lineage.result(),
         )
 
-    def locate(self, uri: str) -> str:
-        """Return the physical URI for a `models:/`, `runs:/` or physical URI.
+    def locate(self, uri: str) -> ResolvedUri:
+        """Return the physical URI for a `models:/`, `runs:/` or physical URI, with the names on the way.
 
         Raises:
             InputError: The URI cannot name a version.
             NotFoundError: The model, version or run does not exist.
             ModelError: A version on the way is not ready, the sources form a loop, or the URI is ambiguous.
         """
-        location, hops = self._follow_sources(uri)
-        if hops and hops[0].version:
-            self._require_one_location(uri, hops[0], location)
-        return location
+        resolved = self._follow_sources(uri)
+        if resolved.hops and resolved.hops[0].version:
+            self._require_one_location(uri, resolved)
+        return resolved
 
-    def _require_one_location(self, uri: str, hop: Hop, run_model: str) -> None:
-        """Check that the registry model of a version is at the location of its run model: MLflow loads the former."""
+    def _require_one_location(self, uri: str, resolved: ResolvedUri) -> None:
+        """Check that the registry model of a version is at the location of its run model: MLflow loads the former.
+
+        `uri` is the URI of the version, and `resolved` its run model.
+        """
+        run_model, (hop, *later_hops) = resolved
         download_uri = self._client.get_model_version_download_uri(hop.name, hop.version)
+        # A name such as `latest` must not be resolved twice: it could become two versions.
+        if download_uri in {run_model, *(later.uri for later in later_hops[:1])}:
+            return
         registry_model, _ = self._follow_sources(download_uri)
         if registry_model.rstrip("/") != run_model.rstrip("/"):
             raise ModelError(
@@ -134,7 +141,7 @@ class RegistryClient:
         registered = self._registered_model(name)
         return self._get_version(registered, self._resolve_number(registered, version_or_stage))
 
-    def _follow_sources(self, uri: str) -> tuple[str, tuple[Hop, ...]]:
+    def _follow_sources(self, uri: str) -> ResolvedUri:
         """Return the physical URI at the end of a chain of names, and the names. Each name is resolved once."""
         first = uri
         hops: list[Hop] = []
@@ -156,7 +163,7 @@ class RegistryClient:
                 raise ModelError(
                     f"{first} leads through more than {_MAX_HOPS} sources.", "Register the version from a run again."
                 )
-        return uri, tuple(hops)
+        return ResolvedUri(uri, tuple(hops))
 
     def _logged_model(self, uri: str, model_id: str) -> tuple[str, Hop]:
         try:

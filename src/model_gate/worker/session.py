@@ -32,8 +32,9 @@ class Session:
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"]))
 
-    def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> str:
-        return self._registry.locate(arguments["uri"])
+    def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
+        resolved = self._registry.locate(arguments["uri"])
+        return {"uri": resolved.uri, "hops": [asdict(hop) for hop in resolved.hops]}
 
     def _list(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> dict[str, Any]:
         files = self._artifacts.list(arguments["uri"], on_progress)

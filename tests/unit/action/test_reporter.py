@@ -213,6 +213,24 @@ def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> N
     assert warning.level == "warning"
 
 
+def test_models_that_are_all_compared_with_themselves_are_annotated_as_a_warning() -> None:
+    same = replace(comparison(), same_location=True)
+    (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
+    assert warning.level == "warning"
+    assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
+    assert outputs_of(check(same), "")["same-location"] == "true"
+    assert "## ⚠️ EQUAL, nothing compared: one location" in summary(check(same), "", REDACTOR)
+
+
+def test_annotation_names_the_only_models_that_are_compared_with_themselves() -> None:
+    outcome = compare(comparison(), replace(comparison(), same_location=True))
+    (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
+    assert warning.level == "warning"
+    assert warning.message.startswith("The registry models are one and the same location")
+    assert outputs_of(outcome, "")["same-location"] == "true"
+    assert "## ✅ The models are the same" in summary(outcome, "", REDACTOR)
+
+
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
     assert outputs_of(different, "r.json") == {
@@ -222,6 +240,7 @@ def test_action_outputs_match_the_verdict() -> None:
         "passed": "false",
         "run-model-equals": "true",
         "reg-model-equals": "false",
+        "same-location": "false",
         "differences": "2",
         "report-file": "r.json",
     }

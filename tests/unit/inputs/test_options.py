@@ -238,3 +238,32 @@ def test_different_spellings_of_a_directory_give_the_same_path(form: str, tmp_pa
 def test_link_to_a_directory_is_resolved(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path)
     assert local_path(str(tmp_path / "link")) == tmp_path.resolve()
+
+
+PROFILES = "\n".join(
+    f"[{name}]\nhost = https://{host}.example.com\ntoken = {host}"
+    for name, host in (("a", "a"), ("same", "a"), ("b", "b"))
+)
+
+
+@pytest.mark.parametrize("half", ["left", "right"])
+@pytest.mark.parametrize("host", ["databricks://b", "http://example.com"])
+@pytest.mark.parametrize("uri", ["models://a@databricks/wine/1", "runs://a@databricks/1/wine", "dbfs://a@databricks/x"])
+def test_host_that_contradicts_the_profile_of_its_uri_is_an_error(
+    uri: str, host: str, half: str, tmp_path: Path
+) -> None:
+    (tmp_path / ".databrickscfg").write_text(PROFILES)
+    models = DiffOptions(uri, "directory", host) if half == "left" else DiffOptions("directory", uri, "", host)
+    with pytest.raises(InputError) as caught:
+        diff_request(models, CommonOptions(), {"HOME": str(tmp_path)})
+    assert f"{half.upper()} names the server databricks://a, but --{half}-host names {host}." in caught.value.message
+
+
+@pytest.mark.parametrize("host", ["", "databricks://a", "databricks://same"])
+def test_host_that_repeats_the_profile_of_its_uri_is_accepted(host: str, tmp_path: Path) -> None:
+    (tmp_path / ".databrickscfg").write_text(PROFILES)
+    models = DiffOptions("models://a@databricks/wine/1", "directory", host)
+    request = diff_request(models, CommonOptions(), {"HOME": str(tmp_path)})
+    assert request.left_host is not None
+    assert request.left_host.workspace is not None
+    assert request.left_host.workspace.url == "https://a.example.com"

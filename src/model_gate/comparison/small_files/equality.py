@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from model_gate.regular_files import open_regular
+from model_gate.regular_files import READ_FLAGS, open_regular
 
 # Left path, right path, and the size in bytes that both files have in the listings. A named tuple would need
 # `typing`, whose import delays the start of a comparison process.
@@ -113,10 +113,16 @@ def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]
 
 
 def _content(path: str, size: int) -> bytes:
-    """Return at most `size` + 1 bytes of a file. The additional byte shows that the file is longer than listed."""
-    descriptor = open_regular(path)
+    """Return at most `size` + 1 bytes of a file. The additional byte shows that the file is longer than listed.
+
+    Raises:
+        OSError: The file cannot be read, or is not a regular file.
+    """
+    # The status of a file takes as long as its content. Only an empty file needs it: `pread` fails for a directory, a
+    # FIFO or a terminal, and other devices are empty, as /dev/null is, or longer than any file, as /dev/zero is.
+    descriptor = os.open(path, READ_FLAGS) if size else open_regular(path)
     try:
-        return os.read(descriptor, size + 1)
+        return os.pread(descriptor, size + 1, 0)
     finally:
         os.close(descriptor)
 

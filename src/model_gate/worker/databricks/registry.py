@@ -10,7 +10,7 @@ from mlflow.exceptions import MlflowException
 
 from model_gate.domain.host import RegistryKind, registry_of
 from model_gate.domain.location import is_logged_model, split_profile
-from model_gate.domain.version import Lineage
+from model_gate.domain.version import Hop, Lineage, ResolvedUri
 from model_gate.errors import InputError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.databricks.rest import get, require_success
@@ -37,7 +37,7 @@ class DatabricksRegistryClient(RegistryClient):
         self._kind = kind
         self._artifacts = artifacts
 
-    def locate(self, uri: str) -> str:
+    def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI; for a model version, a numbered `models:/` URI, since only the registry can read it.
 
         Raises:
@@ -52,8 +52,9 @@ class DatabricksRegistryClient(RegistryClient):
         if scheme == "models" and not is_logged_model(path):
             version = super().version_of(*parse_version_uri(uri, path))
             require_ready(version)
-            return f"models:/{version.name}/{version.version}"
-        return self._follow_sources(uri)[0]
+            hop = Hop(uri, name=version.name, version=str(version.version), status=version.status or "")
+            return ResolvedUri(f"models:/{version.name}/{version.version}", (hop,))
+        return self._follow_sources(uri)
 
     def _registry_model(self, version: MlflowVersion, _: Future[ModelLocation]) -> tuple[str, ModelLocation]:
         name, number = version.name, str(version.version)

@@ -11,7 +11,7 @@ import pytest
 
 from model_gate.access.hosts import parse_host
 from model_gate.domain.model import Listing
-from model_gate.errors import ModelError
+from model_gate.errors import InternalError
 from model_gate.sources.tracking_server import TrackingServerClient, WorkerChannel
 from model_gate.sources.worker_process import Pipes
 
@@ -40,13 +40,13 @@ def listing_from_worker(files: object, home: Path) -> Listing:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "a//b", "", ".", "a/.", "a/", "a\0b"])
 def test_path_of_a_worker_that_is_not_inside_the_model_is_an_error(path: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="not a path inside a model"):
+    with pytest.raises(InternalError, match="is not a path inside a model"):
         listing_from_worker({"MLmodel": 1, path: 1}, tmp_path)
 
 
 @pytest.mark.parametrize("size", [-1, "1", 1.5, None, True])
 def test_size_of_a_worker_that_is_no_number_of_bytes_is_an_error(size: object, tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="bytes"):
+    with pytest.raises(InternalError, match="is no count"):
         listing_from_worker({"MLmodel": size}, tmp_path)
 
 

@@ -25,6 +25,8 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
+# Schemes of services that only a plugin of MLflow can read.
+_PLUGIN_SERVICES = {"arn": "Amazon SageMaker", "azureml": "Azure Machine Learning"}
 _FORMS = "Name it like https://mlflow.example.com, http://localhost:5000, databricks://PROFILE or sqlite:///mlflow.db."
 
 
@@ -73,6 +75,12 @@ def parse_host(text: str, label: str = "host") -> Host:
         except InputError as error:
             raise InputError(f"{label}: {error.message}", error.remedy) from error
         return Host(HostKind.DATABRICKS, text.rstrip("/"), "databricks")
+    if service := _PLUGIN_SERVICES.get(text.partition(":")[0].lower()):
+        raise InputError(
+            f"{label} names {service}, which Model Gate does not read: MLflow reaches it only with a plugin that brings"
+            " its own login.",
+            "Download both models with that plugin, and compare the directories: model-gate diff LEFT RIGHT.",
+        )
     try:
         parts = urlsplit(text)
         port = parts.port

@@ -104,6 +104,11 @@ def test_user_info_is_decoded_and_removed_from_the_address() -> None:
         ("databricks", "Databricks"),
         ("databricks://profile", "Databricks"),
         ("databricks-uc://profile", "Databricks"),
+        (
+            "arn:aws:sagemaker:eu-central-1:1:mlflow-tracking-server/x",
+            "names Amazon SageMaker, which Model Gate does not",
+        ),
+        ("azureml://x.api.azureml.ms/mlflow/v1.0", "names Azure Machine Learning, which Model Gate does not read"),
         ("file:///nothing/here", "there is no directory"),
         ("sqlite:///nothing.db", "cannot be read: No such file"),
     ],

@@ -15,6 +15,7 @@ from model_gate.domain.location import is_local_uri, is_logged_model, other_mach
 from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
 from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
 
@@ -142,7 +143,7 @@ def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
     allowed = AllowedHosts(common.allow_hosts)
     hosts = [host for host in hosts if not host.is_declared and not allowed.allows(host)]
     if hosts and common.declared_hosts_only:
-        address = hosts[0].address
+        address = printable(hosts[0].address)
         raise InputError(
             f"The compare file names the tracking server {address}, which is not declared.",
             f"Declare it with its credentials, as in PROD_{TRACKING_URI}, or allow it without credentials:"
@@ -151,7 +152,7 @@ def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
     # A database or a directory on this machine gets no credentials anyway.
     remote = dict.fromkeys(host.address for host in hosts if host.local_path is None)
     return tuple(
-        f"The compare file names {address}, which is not declared, so no credentials are sent to it."
+        f"The compare file names {printable(address)}, which is not declared, so no credentials are sent to it."
         f" Declare it (PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
         for address in remote
     )
@@ -163,7 +164,9 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
     Raises:
         InputError: An argument is empty, or a URI has no tracking server.
     """
-    declarations = Declarations(environment)
+    # Two local directories need no server, so an invalid declaration is no error.
+    is_local = is_local_uri(models.left) and is_local_uri(models.right)
+    declarations = Declarations({} if is_local else environment)
     left_host, right_host = declarations.with_unprefixed_if_single(
         (
             _host_of("left", models.left, models.left_host, declarations),

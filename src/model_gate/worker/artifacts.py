@@ -69,8 +69,7 @@ class ArtifactReader:
 
     def __init__(self, tracking_uri: str) -> None:
         self._tracking_uri = tracking_uri
-        self._endpoints = declared_endpoints()
-        self._policy = LocationPolicy(tracking_uri, self._endpoints)
+        self._policy = LocationPolicy(tracking_uri, declared_endpoints())
         self._limiter = ConcurrencyLimiter()
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0

@@ -10,6 +10,7 @@ MLflow's own downloads are unsuitable for a comparison:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -28,6 +29,7 @@ from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifa
 from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalogModelsArtifactRepository
 
 from model_gate.domain.host import RegistryKind
+from model_gate.domain.origin import StoreEndpoint
 from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import NotFoundError
 from model_gate.worker.artifacts import ArtifactReader, ModelFiles
@@ -43,12 +45,15 @@ _MANAGED_LOCATIONS = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
 
 
 class DatabricksArtifactReader(ArtifactReader):
-    """Lists and downloads the model files of one workspace."""
+    """Lists and downloads the model files of one workspace.
 
-    def __init__(self, kind: RegistryKind) -> None:
+    `store_endpoints` are the origins that presigned URLs may lead to, besides the clouds' stores and the internet.
+    """
+
+    def __init__(self, kind: RegistryKind, store_endpoints: Sequence[StoreEndpoint]) -> None:
         super().__init__("databricks")
         self._kind = kind
-        self._store = PresignedStore(self._limiter, self._endpoints)
+        self._store = PresignedStore(self._limiter, store_endpoints)
 
     def clear_cache(self) -> None:
         """Discard all cached clients, because they hold the previous access token."""

@@ -29,7 +29,7 @@ class DatabricksSession(Session):
             registry: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
             for registry, uri in _REGISTRY_URIS.items()
         }
-        artifacts = DatabricksArtifactReader(kind)
+        artifacts = DatabricksArtifactReader(kind, workspace.store_endpoints)
         super().__init__(DatabricksRegistryClient(clients, kind, artifacts), artifacts)
         workspace.on_renewal(artifacts.clear_cache)
         self._workspace = workspace

@@ -60,8 +60,7 @@ class ArtifactReader:
         allow_local: bool = False,
     ) -> None:
         self._tracking_uri = tracking_uri
-        self._endpoints = declared_endpoints()
-        self._policy = LocationPolicy(tracking_uri, self._endpoints)
+        self._policy = LocationPolicy(tracking_uri, declared_endpoints())
         self._allow_local = allow_local
         self._limits = limits
         self._file_size_limit = file_size_limit

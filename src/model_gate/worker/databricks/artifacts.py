@@ -10,6 +10,7 @@ MLflow's own downloads are unsuitable for a comparison:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 from urllib.parse import quote
 
@@ -29,6 +30,7 @@ from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalo
 
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.limits import LIMITS
+from model_gate.domain.origin import StoreEndpoint
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, NotFoundError
@@ -47,12 +49,20 @@ _MANAGED_LOCATIONS = ("dbfs:/databricks/mlflow-tracking/", "dbfs:/Volumes/")
 
 
 class DatabricksArtifactReader(ArtifactReader):
-    """Lists and downloads the model files of one workspace."""
+    """Lists and downloads the model files of one workspace.
 
-    def __init__(self, kind: RegistryKind, file_size_limit: FileSizeLimit | None = None) -> None:
+    `store_endpoints` are the origins that presigned URLs may lead to, besides the clouds' stores and the internet.
+    """
+
+    def __init__(
+        self,
+        kind: RegistryKind,
+        store_endpoints: Sequence[StoreEndpoint],
+        file_size_limit: FileSizeLimit | None = None,
+    ) -> None:
         super().__init__("databricks", file_size_limit)
         self._kind = kind
-        self._store = PresignedStore(self._limiter, self._endpoints)
+        self._store = PresignedStore(self._limiter, store_endpoints)
 
     def clear_cache(self) -> None:
         """Discard all cached clients, because they hold the previous access token."""

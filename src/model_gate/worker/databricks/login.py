@@ -14,7 +14,7 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from mlflow.utils.rest_utils import get_workspace_client
 from requests.adapters import HTTPAdapter
 
 from model_gate.access.databricks import LOGIN_VARIABLE
+from model_gate.domain.origin import StoreEndpoint, origin_of
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.worker.failures import exception_chain
 from model_gate.worker.network import PresignedAdapter, declared_endpoints
@@ -46,6 +47,9 @@ _T = TypeVar("_T")
 class WorkspaceConnection:
     """Keeps a valid access token for the only workspace of this process. Thread-safe.
 
+    Attributes:
+        store_endpoints: The origins that presigned URLs may lead to, besides the clouds' stores and the internet.
+
     Raises:
         UnreachableError: The workspace does not respond.
         AccessError: The workspace rejects the login.
@@ -60,7 +64,11 @@ class WorkspaceConnection:
         self._renew_at = float("inf")
         _limit_waits()
         _guard_login(self._login["host"])
-        _guard_presigned_urls()
+        # The workspace itself may serve files by presigned URLs. They have no login, so nothing is sent but the URL.
+        origin = origin_of(self._login["host"])
+        own_store = () if origin is None else (StoreEndpoint(origin),)
+        self.store_endpoints = (*own_store, *declared_endpoints())
+        _guard_presigned_urls(self.store_endpoints)
         _fetch_metadata(self._login["host"])
         _write_config(self._login["host"])
         self._renew()
@@ -191,10 +199,9 @@ def _guard_login(host: str) -> None:
     setattr(sdk_config, "get_endpoints_from_url", endpoints)  # noqa: B010
 
 
-def _guard_presigned_urls() -> None:
+def _guard_presigned_urls(endpoints: Sequence[StoreEndpoint]) -> None:
     """Make the Files API client of the SDK send its requests to presigned URLs with a `PresignedAdapter`."""
     open_session = FilesExt._cloud_provider_session  # noqa: SLF001
-    endpoints = declared_endpoints()
 
     @functools.wraps(open_session)
     def open_guarded_session(self: FilesExt) -> requests.Session:

@@ -36,7 +36,7 @@ class DatabricksSession(Session):
             registry: mlflow.MlflowClient(tracking_uri="databricks", registry_uri=uri)
             for registry, uri in _REGISTRY_URIS.items()
         }
-        artifacts = DatabricksArtifactReader(kind, file_size_limit)
+        artifacts = DatabricksArtifactReader(kind, workspace.store_endpoints, file_size_limit)
         super().__init__(DatabricksRegistryClient(clients, kind, artifacts), artifacts)
         workspace.on_renewal(artifacts.clear_cache)
         self._workspace = workspace

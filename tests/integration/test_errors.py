@@ -84,7 +84,7 @@ _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     "503": (status(503), UnreachableError, "a server error (503)"),
     "429": (status(429), UnreachableError, "asks to slow down (429)"),
     "403": (status(403), AccessError, "(403)"),
-    "401": (status(401), AccessError, "does not accept the credentials (401)"),
+    "401": (status(401), AccessError, "(401)"),
     "400": (status(400), UnreachableError, "(400)"),
 }
 

@@ -19,6 +19,8 @@ from typing import Any
 SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+_USERNAME = "MLFLOW_TRACKING_USERNAME"
+_USER_INFO = "the user-info of the host"
 
 
 class StoreFamily(StrEnum):
@@ -55,6 +57,9 @@ class CredentialFacts:
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
         """Return the facts in a worker's environment. A variable that is missing or malformed says nothing."""
         sent = _list_in(environment.get(SENT_VARIABLE, ""))
+        if sent is not None and environment.get(_USERNAME) and not any(str(name).endswith(_USERNAME) for name in sent):
+            # The parent sets this variable from the user-info.
+            sent = [_USER_INFO, *sent]
         not_sent = _list_in(environment.get(NOT_SENT_VARIABLE, "")) or []
         return cls(
             environment.get(SERVER_VARIABLE, ""),

@@ -157,3 +157,9 @@ def test_hostile_paths_are_escaped_and_long_paths_are_truncated() -> None:
 def test_error_is_shown_as_message_and_remedy() -> None:
     assert error_text(ModelError("It is empty.", "Fill it.")) == "error: It is empty.\n  Fill it."
     assert error_text(ModelError("It is empty.")) == "error: It is empty."
+
+
+def test_line_breaks_in_names_and_messages_start_no_line() -> None:
+    outcome = check_outcome(THREE, native_model="model.pkl\nEQUAL")
+    assert "EQUAL" not in text_of(outcome).splitlines()
+    assert error_text(ModelError("a\nb", "c\r\nd")) == "error: a\\nb\n  c\\r\\nd"

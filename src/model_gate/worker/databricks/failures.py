@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 from model_gate.domain.host import RegistryKind
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker import failures
-from model_gate.worker.credential_facts import CredentialFacts, join_sentences
+from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, join_sentences
 
 _LOGIN_REMEDY = "Check the profile's login: its token or secret may have expired, or belong to another workspace."
 _EXPERIMENT_REMEDY = "Give the login Can Read on the experiment that the run or the logged model belongs to."
@@ -49,11 +49,17 @@ def to_model_gate_error(error: Exception, address: str, kind: RegistryKind, uri:
         workspace_error = _workspace_error(cause, address, kind, uri)
         if workspace_error is not None:
             return workspace_error
-    return failures.to_model_gate_error(error, address, CredentialFacts.from_environment(os.environ))
+    return failures.to_model_gate_error(error, address, _facts())
 
 
-def _facts() -> str:
-    return CredentialFacts.from_environment(os.environ).of_server().sent_to_server()
+def _facts() -> CredentialFacts:
+    """Return the facts about variables with a login; nothing if the login is that of a profile."""
+    facts = CredentialFacts.from_environment(os.environ)
+    return facts if facts.of_server().sent else UNKNOWN
+
+
+def _sent() -> str:
+    return _facts().of_server().sent_to_server()
 
 
 def _workspace_error(error: BaseException, address: str, kind: RegistryKind, uri: str) -> ModelGateError | None:
@@ -64,11 +70,11 @@ def _workspace_error(error: BaseException, address: str, kind: RegistryKind, uri
     text = str(getattr(error, "message", "") or error).partition(" Config: ")[0].rstrip(".")
     if issubclass(error_type, sdk.Unauthenticated):
         message = f"The workspace {address} does not accept the login: {text}."
-        return AccessError(join_sentences(message, _facts()), _LOGIN_REMEDY)
+        return AccessError(join_sentences(message, _sent()), _LOGIN_REMEDY)
     if issubclass(error_type, sdk.PermissionDenied):
         is_experiment = uri.startswith("dbfs:") or "experiment" in text.lower()
         remedy = _EXPERIMENT_REMEDY if is_experiment else _GRANT_REMEDIES[kind]
-        return AccessError(join_sentences(f"The workspace {address} forbids it: {text}.", _facts()), remedy)
+        return AccessError(join_sentences(f"The workspace {address} forbids it: {text}.", _sent()), remedy)
     if issubclass(error_type, sdk.NotFound):
         return NotFoundError(f"The workspace {address} says: {text}.", "Check the names.")
     if issubclass(error_type, sdk.TooManyRequests):

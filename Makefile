@@ -12,7 +12,7 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 	--custom-compile-command 'make lock'
 
 # These workflows are outside .github/workflows, so the linters need their paths.
-EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
+WORKFLOW_EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
 
 # Bytecode halves the time to import mlflow, which many test processes do.
 unexport PYTHONDONTWRITEBYTECODE
@@ -48,8 +48,8 @@ lint: .venv/.installed ## Check style, types, import layers, workflows and the D
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache --no-logo
-	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml $(EXAMPLES)
-	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(EXAMPLES) tests/container/workflows/*.yml
+	$(BIN)/zizmor --offline --quiet --no-progress .github/workflows action.yml $(WORKFLOW_EXAMPLES)
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml $(WORKFLOW_EXAMPLES) tests/container/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions action.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.gitlab-ci examples/gitlab-ci.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml

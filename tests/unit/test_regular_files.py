@@ -15,16 +15,22 @@ import pytest
 
 from model_gate.access.databrickscfg import read_profiles
 from model_gate.access.hosts import find_host
+from model_gate.access.redaction import Redactor
+from model_gate.action.inputs import Inputs
+from model_gate.action.outputs import UNDECIDED, write_outputs
+from model_gate.action.reporter import WorkflowReporter
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.file_comparison import compare_pair
 from model_gate.comparison.small_files.equality import digest_if_equal, digests_if_equal, have_same_bytes
 from model_gate.comparison.small_files.process import ComparisonProcess
 from model_gate.domain.location import Location
 from model_gate.domain.pairing import Pair
+from model_gate.domain.result import Outcome
 from model_gate.errors import InputError, StorageError
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
 from model_gate.regular_files import open_for_output, open_regular
+from model_gate.reporting.reporter import CommandResult
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 
@@ -94,6 +100,24 @@ def test_fifo_in_a_pair_is_an_error(tmp_path: Path, fifo: Path, size: int, is_le
     assert "could not be explained" in Explainer().explain("f.txt", *files).note
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="other platforms compare one pair at a time")
+def test_fifo_with_the_bytes_of_its_pair_has_no_digest(tmp_path: Path, fifo: Path) -> None:
+    (tmp_path / "f").write_bytes(b"12345")
+    pair = (str(fifo), str(tmp_path / "f"), 5)
+    writer = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
+    os.write(writer, b"12345" * 3)
+    assert digests_if_equal([pair, pair]) == [None, None]
+    os.close(writer)
+
+
+@pytest.mark.parametrize("size", [0, 1])
+@pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev"])
+def test_device_or_directory_in_a_batch_has_no_digest(path: str, size: int, tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(bytes(size))
+    assert digests_if_equal([(path, str(tmp_path / "f"), size)]) == [None]
+    assert digests_if_equal([(str(tmp_path / "f"), path, size)]) == [None]
+
+
 def test_fifo_is_not_copied_to_the_download_directory(tmp_path: Path, fifo: Path) -> None:
     location = Location(str(tmp_path), local_path=tmp_path)
     with Storage(tmp_path / "kept") as storage:
@@ -128,6 +152,18 @@ def test_database_at_a_descriptor_is_an_error(path: str) -> None:
 def test_output_to_a_fifo_that_nothing_reads_is_an_error(fifo: Path) -> None:
     with pytest.raises(OSError, match="No such device"):
         open_for_output(fifo, os.O_WRONLY)
+
+
+def test_step_output_to_a_fifo_that_nothing_reads_is_an_error(fifo: Path) -> None:
+    with pytest.raises(StorageError, match="write the step's outputs"):
+        write_outputs(UNDECIDED, fifo)
+
+
+def test_step_summary_to_a_fifo_that_nothing_reads_is_an_error(fifo: Path) -> None:
+    environment = {"GITHUB_STEP_SUMMARY": str(fifo)}
+    result = CommandResult(Outcome(None, error=InputError("Wrong.", "")), None, Redactor(()), False)
+    with pytest.raises(StorageError, match="write the step's summary"):
+        WorkflowReporter(Inputs(environment), environment).show_result(result)
 
 
 def test_output_to_a_fifo_that_is_read_is_complete(fifo: Path) -> None:

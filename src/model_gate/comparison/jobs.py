@@ -107,7 +107,7 @@ def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
     unfetched: list[PendingPair] = []
     for model_pair in model_pairs:
         pairing = model_pair.pairing
-        needs_all = model_pair.is_local or not pairing.is_decided
+        needs_all = model_pair.is_local or not pairing.is_proven_different
         explained = set() if needs_all else _explained_pairs(pairing)
         for pair in pairing.pairs:
             pending = PendingPair(model_pair, pair)

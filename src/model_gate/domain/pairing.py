@@ -74,7 +74,7 @@ class Pairing:
         return [mismatch.difference for mismatch in self.type_mismatches]
 
     @property
-    def is_decided(self) -> bool:
+    def is_proven_different(self) -> bool:
         """Whether paths, types and sizes alone prove that the models are not equivalent.
 
         Files that MLflow or a file format may change when the same model is saved again are not taken as proof.

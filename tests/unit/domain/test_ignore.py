@@ -100,8 +100,8 @@ def test_difference_that_matches_no_ignore_glob_makes_the_models_different(tmp_p
 def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) -> None:
     left, right = (Listing({"MLmodel": 1, "a.md": size, "model.bin": 9}) for size in (1, 2))
     pairing = pair_files(left, right)
-    assert pairing.is_decided
-    assert not pairing.ignoring(checked_ignore(["*.md"])).is_decided
+    assert pairing.is_proven_different
+    assert not pairing.ignoring(checked_ignore(["*.md"])).is_proven_different
 
 
 FILE = {"MLmodel": 1, "train.log": 1}
@@ -127,7 +127,7 @@ def test_directory_replacing_an_ignored_file_is_a_difference_if_it_has_unignored
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
     pairing = pair_files(Listing(left), Listing(right)).ignoring(checked_ignore(ignore))
-    assert pairing.is_decided
+    assert pairing.is_proven_different
     assert [difference.ignored_by for difference in pairing.type_differences] == [""]
 
 
@@ -147,8 +147,8 @@ def test_directory_replacing_a_file_is_no_difference_if_all_files_are_ignored(
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
     pairing = pair_files(Listing(left), Listing(right))
-    assert pairing.is_decided
-    assert not pairing.ignoring(checked_ignore(ignore)).is_decided
+    assert pairing.is_proven_different
+    assert not pairing.ignoring(checked_ignore(ignore)).is_proven_different
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])

@@ -68,6 +68,8 @@ class ComparisonProcess:
         with contextlib.suppress(OSError):
             while request and is_ready():
                 request = request[os.write(stdin.fileno(), request) :]
+        if request:
+            self.close()
 
     def receive(self, number: int, count: int) -> Digests | None:
         """Return the digest or None of each of the `count` pairs in the batch `number`.

@@ -174,6 +174,21 @@ class _WorkspaceRegistryFiles:
         self._store.fetch(request_url, path, size, destination, on_progress)
 
 
+class _RootListing:
+    """Lists directories with an artifact repository of MLflow, and does not list the model's root directory twice.
+
+    `root` is the listing of the root directory, if the caller already has it.
+    """
+
+    def __init__(self, repository: ArtifactRepository, root: list[FileInfo] | None) -> None:
+        self._repository = repository
+        self._root = root
+
+    def list_directory(self, path: str | None) -> list[FileInfo]:
+        """Return the files and directories directly in the directory `path`; None or "" is the root of the model."""
+        return self._root if self._root is not None and not path else self._repository.list_artifacts(path)
+
+
 class _PresignedFiles:
     """The files of a model in an object store for which the workspace issues presigned URLs.
 
@@ -185,13 +200,12 @@ class _PresignedFiles:
     ) -> None:
         self._store = store
         self._repository = repository
-        self._root = root
+        self._listing = _RootListing(repository, root)
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
         """Return the files and directories directly in the directory `path`; None is the root of the model."""
-        if self._root is not None and path is None:
-            return self._root
-        return self._repository.list_artifacts(path or "")
+        # A repository for presigned URLs does not accept None.
+        return self._listing.list_directory(path or "")
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
         """Write one file of `size` bytes to `destination`.
@@ -217,11 +231,11 @@ class _RepositoryFiles:
     ) -> None:
         self._limiter = limiter
         self._repository = repository
-        self._root = root
+        self._listing = _RootListing(repository, root)
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
         """Return the files and directories directly in the directory `path`; None is the root of the model."""
-        infos = self._root if self._root is not None and path is None else self._repository.list_artifacts(path)
+        infos = self._listing.list_directory(path)
         # The JSON of a listing may omit a size of zero, so a missing size becomes 0. If the file is not empty, the size
         # check after the download fails.
         return [info if info.is_dir else FileInfo(info.path, False, info.file_size or 0) for info in infos]

@@ -191,7 +191,7 @@ def test_version_behind_a_failed_one_is_an_error(workspaces: Workspaces, host: s
     assert f"which {hop} names, is not ready: its status is FAILED_REGISTRATION" in result.error
 
 
-def test_latest_as_source_is_reported_as_a_number(registry: TrackingServerClient) -> None:
+def test_hop_through_a_source_that_names_latest_reports_the_version_number(registry: TrackingServerClient) -> None:
     version = registry.resolve("latest", "1")
     named, logged = version.run_model_hops
     assert (named.uri, named.version, named.status) == ("models:/wine/latest", "3", "READY")

@@ -183,7 +183,7 @@ class RegistryClient:
         return str(version.source), hop
 
     def _registry_model(self, version: MlflowVersion, run_model: Future[ModelLocation]) -> tuple[str, ModelLocation]:
-        """Return the download URI of the registry model, and its location."""
+        """Return the registry model's download URI, and the physical location to which that URI leads."""
         download_uri = self._client.get_model_version_download_uri(version.name, str(version.version))
         if download_uri == version.source:
             # `latest` must not be resolved twice: it could become two versions.

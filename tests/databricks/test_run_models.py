@@ -209,8 +209,8 @@ def test_version_that_is_not_ready_cannot_be_named_in_a_diff(
 def test_version_number_beyond_all_versions_is_not_found(
     registry: TrackingServerClient, catalog: TrackingServerClient, number: str
 ) -> None:
-    assert "There is: versions 3, 2, 1" in failure(NotFoundError, registry, f"models:/wine/{number}")
-    assert "There is: versions 3, 2, 1" in failure(NotFoundError, catalog, f"models:/ml.prod.wine/{number}")
+    assert "Available: versions 3, 2, 1" in failure(NotFoundError, registry, f"models:/wine/{number}")
+    assert "Available: versions 3, 2, 1" in failure(NotFoundError, catalog, f"models:/ml.prod.wine/{number}")
 
 
 def test_none_is_no_stage_to_select_by(registry: TrackingServerClient, catalog: TrackingServerClient) -> None:

@@ -118,7 +118,9 @@ def test_archives_with_duplicate_members_are_not_equivalent(tmp_path: Path) -> N
 
 def test_archives_of_an_unsupported_format_are_explained_but_not_equivalent(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
-    assert explanation.summary == "same members, different archive metadata"
+    assert explanation.summary == (
+        "same members, different archive metadata; only .skops, .keras, .pt, .pth, .pt2, .npz files can be equivalent"
+    )
     assert explanation.rewrite_reason == ""
 
 

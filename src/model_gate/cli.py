@@ -139,7 +139,8 @@ ReportFileOption = Annotated[
 RequireOption = Annotated[
     Require | None,
     typer.Option(
-        help="What must hold to pass. 'equivalent' allows what MLflow itself rewrites, such as run_id in MLmodel.",
+        help="What must hold to pass. Equivalent models differ only in what MLflow or the file format rewrites when "
+        "the same model is saved again.",
         show_default="identical",
     ),
 ]

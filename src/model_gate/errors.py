@@ -6,6 +6,7 @@ The report's `error.type` is the class name, so class names are part of its cont
 from __future__ import annotations
 
 import errno
+from collections.abc import Mapping
 
 
 class ModelGateError(Exception):
@@ -67,6 +68,24 @@ class StoppedError(ModelGateError):
 
 class InternalError(ModelGateError):
     """A defect of Model Gate itself."""
+
+
+def error_about(name: str, address: str, error: ModelGateError) -> ModelGateError:
+    """Return a copy of an error with a prefix that names one of two servers. Addresses must have no credentials."""
+    # Many messages name the address already.
+    prefix = name if address in error.message else f"{name} ({address})"
+    return type(error)(f"{prefix}: {error.message}", error.remedy, detail=error.detail)
+
+
+def join_errors(errors: Mapping[str, ModelGateError]) -> ModelGateError:
+    """Return one error of the first error's class, with the messages and remedies of all. Keys name the remedies."""
+    first, *_ = errors.values()
+    remedies = {name: error.remedy for name, error in errors.items()}
+    remedy = first.remedy
+    if len(set(remedies.values())) > 1:
+        remedy = " ".join(f"{name}: {text}" for name, text in remedies.items() if text)
+    message = " ".join(error.message for error in errors.values())
+    return type(first)(message, remedy, detail="\n".join(filter(None, (error.detail for error in errors.values()))))
 
 
 _ERRORS: dict[str, type[ModelGateError]] = {

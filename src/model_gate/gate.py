@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelError, ModelGateError
+from model_gate.errors import ModelError, ModelGateError, error_about, join_errors
 from model_gate.signals import uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
@@ -33,6 +33,8 @@ from model_gate.sources.worker_process import WorkerProcess
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 _NO_CONTEXT = AccessContext()
+# After the error of one server, how long the gate waits for the error of the other one.
+_GRACE_SECONDS = 2.0
 
 _DANGLING = (
     "The version's source dangles, or this login may not read it: register the version again from a run that exists, or"
@@ -235,10 +237,8 @@ class _Selection:
         )
 
     def _compare(self, request: CompareRequest) -> dict[str, SelectedPair]:
-        requested = (request.tracking_server_1, request.tracking_server_2)
-        left, right = _resolve(requested, self._clients.start(*(version.host for version in requested)))
-        self._versions[VersionRole.TRACKING_SERVER_1] = left.version
-        self._versions[VersionRole.TRACKING_SERVER_2] = right.version
+        clients = self._clients.start(*(version.host for version in request.versions.values()))
+        left, right = _resolve(request.versions, clients, self._versions)
         pairs: dict[str, SelectedPair] = {}
         if request.compare_run_models:
             pairs[ComparisonName.RUN_MODELS] = self._version_models(ModelRole.RUN_MODEL, left, right)
@@ -290,7 +290,10 @@ class _Selection:
             return DirectorySource(path, Location(str(path), local_path=path), name, self._storage)
         if client is None:
             raise AssertionError("a URI that is not local has a host")
-        location, self._hops[name] = client.locate(uri)
+        try:
+            location, self._hops[name] = client.locate(uri)
+        except ModelGateError as error:
+            raise error_about(name, client.host.address, error) from error
         return self._server_source(name, location, client, _NO_CONTEXT)
 
     def _server_source(
@@ -351,21 +354,44 @@ def _path_on_server(uri: str, host: Host, *, allow_local_artifacts: bool) -> Pat
     return Path(os.path.realpath(path))
 
 
-def _resolve(requests: tuple[VersionRequest, ...], clients: list[TrackingServerClient]) -> list[_ResolvedVersion]:
-    """Resolve the requested versions in parallel, and return them in the order of the requests."""
+def _resolve(
+    requests: Mapping[VersionRole, VersionRequest],
+    clients: list[TrackingServerClient],
+    versions: dict[str, ModelVersion],
+) -> list[_ResolvedVersion]:
+    """Resolve the requested versions in parallel, and return them in the order of the requests.
+
+    Add each resolved version to `versions`, also if another one fails.
+
+    Raises:
+        ModelGateError: A version cannot be resolved. The message names each server that failed.
+    """
     pool = ThreadPoolExecutor(len(requests))
     try:
-        futures = [
-            pool.submit(client.resolve, request.model, request.version_or_stage)
-            for request, client in zip(requests, clients, strict=True)
-        ]
-        return [
-            _ResolvedVersion(client, future.result(), request.native_model)
-            for request, client, future in zip(requests, clients, futures, strict=True)
-        ]
+        futures = {
+            role: pool.submit(client.resolve, request.model, request.version_or_stage)
+            for (role, request), client in zip(requests.items(), clients, strict=True)
+        }
+        wait(futures.values(), return_when=FIRST_EXCEPTION)
+        # After an error, the gate does not wait long for the other server, which may be dead.
+        done, _ = wait(futures.values(), timeout=_GRACE_SECONDS)
     finally:
-        # After an error, the gate does not wait for the other server, which may be dead. Its worker ends with the gate.
+        # The worker of a server that does not respond ends with the gate.
         pool.shutdown(wait=False, cancel_futures=True)
+    errors: dict[str, ModelGateError] = {}
+    for role, future in futures.items():
+        if future not in done:
+            continue
+        try:
+            versions[role] = future.result()
+        except ModelGateError as error:
+            errors[role] = error_about(role, requests[role].host.address, error)
+    if errors:
+        raise join_errors(errors)
+    return [
+        _ResolvedVersion(client, versions[role], request.native_model)
+        for (role, request), client in zip(requests.items(), clients, strict=True)
+    ]
 
 
 def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:

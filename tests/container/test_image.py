@@ -157,7 +157,7 @@ def test_image_runs_under_a_user_id_without_an_account(image: str) -> None:
     assert completed.stdout.startswith("model-gate ")
 
 
-def test_files_of_a_step_belong_to_the_owner_of_its_output_file(step: Step, server: Registry) -> None:
+def test_files_that_a_step_writes_belong_to_the_owner_of_github_output(step: Step, server: Registry) -> None:
     completed = step.run(
         **LOGIN,
         **{

@@ -148,7 +148,7 @@ def test_catalog_model_is_downloaded_from_its_store(
     assert len(vended) == 1
 
 
-def test_catalog_version_has_a_store_uri_and_a_registry_uri(
+def test_download_uri_of_a_catalog_version_is_in_the_store_and_its_registry_model_is_read_by_name(
     catalog: TrackingServerClient,
 ) -> None:
     version = catalog.resolve("ml.prod.vended", "1")

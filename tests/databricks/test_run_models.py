@@ -191,7 +191,7 @@ def test_version_behind_a_failed_one_is_an_error(workspaces: Workspaces, host: s
     assert f"which {hop} names, is not ready: its status is FAILED_REGISTRATION" in result.error
 
 
-def test_latest_as_source_is_reported_as_a_number(registry: TrackingServerClient) -> None:
+def test_hop_through_a_source_that_names_latest_reports_the_version_number(registry: TrackingServerClient) -> None:
     version = registry.resolve("latest", "1")
     named, logged = version.run_model_hops
     assert (named.uri, named.version, named.status) == ("models:/wine/latest", "3", "READY")
@@ -209,8 +209,8 @@ def test_version_that_is_not_ready_cannot_be_named_in_a_diff(
 def test_version_number_beyond_all_versions_is_not_found(
     registry: TrackingServerClient, catalog: TrackingServerClient, number: str
 ) -> None:
-    assert "There is: versions 3, 2, 1" in failure(NotFoundError, registry, f"models:/wine/{number}")
-    assert "There is: versions 3, 2, 1" in failure(NotFoundError, catalog, f"models:/ml.prod.wine/{number}")
+    assert "Available: versions 3, 2, 1" in failure(NotFoundError, registry, f"models:/wine/{number}")
+    assert "Available: versions 3, 2, 1" in failure(NotFoundError, catalog, f"models:/ml.prod.wine/{number}")
 
 
 def test_none_is_no_stage_to_select_by(registry: TrackingServerClient, catalog: TrackingServerClient) -> None:

@@ -169,7 +169,7 @@ def test_version_on_an_mlflow_2_server_is_compared_with_a_version_on_an_mlflow_3
     assert result.report["model_versions"]["tracking_server_1"]["resolved"]["run"]["reachable"] is True
 
 
-def test_run_model_of_a_deleted_run_is_reported_as_not_reachable(tmp_path: Path, servers: Servers) -> None:
+def test_run_model_is_compared_although_its_run_is_deleted_and_not_reachable(tmp_path: Path, servers: Servers) -> None:
     result = compare(tmp_path, version(servers.staging, "Lost Run"), version(servers.production, "Wine Imported", "1"))
     assert (result.exit_code, result.status) == (0, "equal"), result
     run = result.report["model_versions"]["tracking_server_1"]["resolved"]["run"]

@@ -16,7 +16,7 @@ from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support import commandline
 from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never_respond, stall, status
-from tests.support.gates import GateResult, check, compare, version
+from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.paths import SUPPORT
 from tests.support.servers import Servers, free_port
 
@@ -35,6 +35,45 @@ def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, ser
     result.require_error("AccessError", servers.staging.url, "forbids", "READ permission")
     # The version of the failed server is reported as unresolved.
     assert result.report["model_versions"]["tracking_server_1"]["resolved"] is None
+
+
+def test_error_of_compare_names_the_server_without_the_version(tmp_path: Path) -> None:
+    with FaultyServer() as first, FaultyServer() as second:
+        first.add("Wine", MODEL)
+        host = second.url.replace("://", "://ada:secret-of-the-test@")
+        result = compare(tmp_path, version(first.url, "Wine"), version(host, "Wine"))
+    result.require_error("NotFoundError", f"error: tracking_server_2 ({second.url}): There is no registered model")
+    versions = result.report["model_versions"]
+    assert versions["tracking_server_1"]["resolved"]["version"] == "1"
+    assert versions["tracking_server_2"]["resolved"] is None
+
+
+def test_error_of_compare_names_both_servers_without_the_versions(tmp_path: Path) -> None:
+    with FaultyServer() as first, FaultyServer() as second:
+        result = compare(tmp_path, version(first.url, "Wine"), version(second.url, "Beer"))
+    message = (
+        f"tracking_server_1 ({first.url}): There is no registered model 'Wine'. "
+        f"tracking_server_2 ({second.url}): There is no registered model 'Beer'."
+    )
+    result.require_error("NotFoundError", message)
+
+
+def test_error_of_one_server_does_not_wait_for_a_server_that_does_not_respond(tmp_path: Path) -> None:
+    with FaultyServer(faults={"registered-models/get": never_respond}) as silent, FaultyServer() as empty:
+        started = time.monotonic()
+        result = compare(tmp_path, version(silent.url, "Wine"), version(empty.url, "Wine"))
+        assert time.monotonic() - started < LIMIT_SECONDS / 3
+    result.require_error("NotFoundError", f"error: tracking_server_2 ({empty.url}): There is no registered model")
+
+
+def test_empty_directory_is_an_error_that_asks_for_a_directory_with_a_model(tmp_path: Path) -> None:
+    for name in ("full", "empty"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "full" / "MLmodel").touch()
+    result = run(tmp_path, "diff", "full", "empty")
+    result.require_error(
+        "ModelError", f"There are no files at {tmp_path / 'empty'}", "Name a directory that holds a model."
+    )
 
 
 _INVALID_VERSIONS = {

@@ -53,6 +53,15 @@ def test_pair_of_equivalent_files_does_not_stop_a_gate_that_requires_equivalence
     assert [difference["path"] for difference in report["comparison"]["differences"]] == ["part-3"]
 
 
+def test_equivalence_is_not_claimed_if_fail_fast_stopped_at_a_rewrite(directory: Path) -> None:
+    for number in range(5):
+        (directory / "right" / f"part-{number}").write_bytes(b"l" * 1000)
+    done = commandline.run("diff", "left", "right", "--fail-fast", cwd=directory)
+    report = read_report(directory / "model-gate-report.json", done.returncode)
+    assert (report["equivalent"], report["comparison"]["not_compared"]) == (False, 5)
+    assert "only what MLflow itself rewrites is known to differ, but not all files were compared" in done.stdout
+
+
 def test_option_fail_fast_does_not_stop_the_comparison_of_equal_models(directory: Path) -> None:
     done = commandline.run("diff", "left", "left", "--fail-fast", cwd=directory)
     report = read_report(directory / "model-gate-report.json", done.returncode)

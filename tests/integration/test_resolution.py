@@ -53,10 +53,10 @@ def test_version_latest_resolves_to_the_highest_version_number(server: TrackingS
     "model, version_or_stage, message, remedy",
     [
         ("Wein", "1", "no registered model 'Wein'", "'Wine'"),
-        ("Wine", "99", "no version 99 of 'Wine'", "There is: versions "),
-        ("Wine", "archived", "no version in stage Archived", "stages "),
-        ("Wine", "challenger", "no version, stage or alias 'challenger'", "aliases @champion (1)"),
-        ("Wine", "@Champion", "no version, stage or alias '@Champion'", "aliases @champion (1)"),
+        ("Wine", "99", "no version 99 of 'Wine'", "Available: versions "),
+        ("Wine", "archived", "no version in stage Archived", "; stage"),
+        ("Wine", "challenger", "no version, stage or alias 'challenger'", "alias @champion (1)"),
+        ("Wine", "@Champion", "no version, stage or alias '@Champion'", "alias @champion (1)"),
     ],
 )
 def test_error_for_a_missing_version_lists_existing_versions(
@@ -93,7 +93,7 @@ def test_different_uris_of_the_same_model_resolve_to_the_same_location(servers: 
         ("wine", "1", ["There is no registered model 'wine'", "'Wine'"]),
         ("Wine", "77", ["There is no version 77 of 'Wine'", "versions 4, 3, 2, 1", "Staging (1)", "@champion (1)"]),
         ("Wine", "Archived", ["no version in stage Archived", "stages Production (2), Staging (1)"]),
-        ("Wine", "@gold", ["no version, stage or alias '@gold'", "aliases @champion (1)"]),
+        ("Wine", "@gold", ["no version, stage or alias '@gold'", "alias @champion (1)"]),
         ("Empty", "latest", ["'Empty' has no version at all", "register one first"]),
     ],
 )

@@ -307,10 +307,10 @@ HUGE = {
 def test_version_number_beyond_all_versions_is_not_found(tmp_path: Path, place: Place, case: str) -> None:
     number, message = HUGE[case]
     result = check(tmp_path, place.host, "Hop", number)
-    result.require_error("NotFoundError", message, "There is: versions 3, 2, 1")
+    result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
     assert message in place.failure(NotFoundError, f"models:/Hop/{number}")
     result = compare(tmp_path, version(place.host, "Hop"), version(place.host, "Hop", number))
-    result.require_error("NotFoundError", message, "There is: versions 3, 2, 1")
+    result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
 
 
 def test_number_with_zeros_in_front_is_the_version(place: Place) -> None:

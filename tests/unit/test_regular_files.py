@@ -144,7 +144,7 @@ def test_result_of_another_thread_in_the_cache_of_filecmp_is_not_used(
 
 
 @pytest.mark.parametrize("path", ["/proc/self/fd/0", "/proc/self/../self/fd/0", "/dev/fd/0", "/dev/stdin"])
-def test_database_at_a_descriptor_is_an_error(path: str) -> None:
+def test_database_path_that_names_a_file_descriptor_is_an_error(path: str) -> None:
     with pytest.raises(InputError, match="another file"):
         find_host(f"sqlite:///{path}", {})
 

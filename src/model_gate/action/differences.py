@@ -49,7 +49,7 @@ class LabeledDifference:
 def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
     """Return the differences sorted by importance, in the same order as the annotations. Rewritten files come last.
 
-    A rewritten file differs only in what MLflow or its format changes when it saves the same model again.
+    In a rewritten file, only what MLflow or the file format changes when it saves the same model again differs.
     """
     return sorted(differences, key=lambda labeled: rank(labeled.difference))
 

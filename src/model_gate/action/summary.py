@@ -109,7 +109,8 @@ def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...
 
 
 def _native(comparison: Comparison, markdown: Markdown) -> str:
-    return f", {markdown.code(comparison.native_model)} only" if comparison.native_model else ""
+    names = " and ".join(map(markdown.code, comparison.native_models))
+    return f", {names} only" if names else ""
 
 
 def _measures(model: ComparedModel) -> tuple[str, str, str]:

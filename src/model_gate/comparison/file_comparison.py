@@ -68,7 +68,8 @@ def compare_pair(pair: Pair, left: str | None, right: str | None, explainer: Exp
     except ModelGateError:
         raise
     except OSError as error:
-        raise storage_error(error, f"read {printable(pair.path)}") from error
+        # The path in the model does not show which of the two models has the file.
+        raise storage_error(error, f"read {printable(str(error.filename or pair.path))}") from error
 
 
 def compare_sizes(pair: Pair) -> FileComparison:
@@ -134,7 +135,10 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
     explanation = explainer.explain(pair.path, left, right)
     if not may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
         # The explanation knows only one of the names.
-        explanation = replace(explanation, rewrite_reason="")
+        summary = explanation.summary
+        if explanation.rewrite_reason:
+            summary = f"{summary}; not equivalent, because the two names stand for different formats"
+        explanation = replace(explanation, summary=summary, rewrite_reason="")
     return Difference(
         pair.path,
         DifferenceKind.CONTENT,

@@ -47,10 +47,15 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
         differences=differences,
         compared=len(deciding) - not_compared + len(pairing.type_mismatches),
         not_compared=not_compared,
+        compared_bytes=sum(file.pair.left_size or 0 for file in deciding),
         native_model=native_model,
+        right_native_model=models.right.native_model,
         rest=_rest_of_model(files, rest_differences) if native_model else None,
         ignored=_ignored_paths(files, pairing),
         ignore=ignore.patterns,
+        unmatched_ignore=ignore.without_match(models.left.listing.files.keys() | models.right.listing.files.keys())
+        if ignore.patterns
+        else (),
     )
 
 

@@ -97,8 +97,11 @@ def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> 
         ModelError: The model is empty or missing, has no MLmodel file or lacks the native model.
     """
     listed = replace(locations[model.key.location], native_model=model.native_model)
-    uri = model.source.location.uri
-    require_model(listed.listing, uri, mlmodel=model.is_mlflow_model)
+    location = model.source.location
+    uri = location.uri
+    # A server that names a local path is the reader of that path.
+    is_directory = location.local_path is not None and not location.reader
+    require_model(listed.listing, uri, mlmodel=model.is_mlflow_model, is_directory=is_directory)
     if model.native_model:
         require_native_model(listed.listing, model.native_model, uri)
     return listed

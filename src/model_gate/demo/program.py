@@ -15,7 +15,7 @@ _TIMEOUT_SECONDS = 300
 
 @dataclass(frozen=True)
 class Program:
-    """The `model-gate` program of this interpreter.
+    """Runs `model-gate` for the demo, and formats the command line that the demo shows.
 
     Attributes:
         prefix: The start of each command line, before the arguments of `model-gate`.

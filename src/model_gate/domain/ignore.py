@@ -6,7 +6,7 @@ and `**` within a name differently, and `pathspec` matches a glob at every depth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -32,6 +32,14 @@ class Ignore:
             if any(path is not None and glob.matches(path) for path in dict.fromkeys(paths)):
                 return pattern
         return ""
+
+    def without_match(self, paths: Collection[str]) -> tuple[str, ...]:
+        """Return the globs that match none of the paths.
+
+        >>> Ignore(("*.md", "READ*", "*.log")).without_match(["README.md"])
+        ('*.log',)
+        """
+        return tuple(pattern for pattern, glob in self._globs if not any(map(glob.matches, paths)))
 
     @cached_property
     def _globs(self) -> tuple[tuple[str, Glob], ...]:

@@ -53,13 +53,14 @@ class FileRequest:
     destination: str
 
 
-def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
+def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_directory: bool = False) -> None:
     """Raise an error if a listing is not a model. Without this check, two empty directories would be equal models.
 
     Args:
         listing: The files at the URI.
         uri: The model's URI, for the message.
         mlmodel: Whether an MLmodel file is required at the root.
+        is_directory: Whether the user named the model as a directory of this machine.
 
     Raises:
         ModelError: There are no files, or the MLmodel file is missing.
@@ -67,7 +68,9 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True) -> None:
     if not listing.files:
         raise ModelError(
             f"There are no files at {uri}: the model is empty or missing.",
-            "Check the version's source: the artifacts may have been deleted or never uploaded.",
+            "Name a directory that holds a model."
+            if is_directory
+            else "Check the version's source: the artifacts may have been deleted or never uploaded.",
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(

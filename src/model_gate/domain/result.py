@@ -82,10 +82,13 @@ class Comparison:
         differences: The differences that affect the verdict, sorted by path.
         compared: Number of compared paths.
         not_compared: Number of files of equal size that were not fetched, because other files already differ.
+        compared_bytes: Total size in the left model of the paths that affect the verdict.
         native_model: Path of the native model in the left model, "" if whole models were compared.
+        right_native_model: Path of the native model in the right model, "" if whole models were compared.
         rest: The comparison of the files outside the native model; None if whole models were compared.
         ignored: The paths that an `ignore` glob matches, sorted.
         ignore: All `ignore` globs of the gate.
+        unmatched_ignore: The `ignore` globs that match no path of either model.
     """
 
     left: ComparedModel
@@ -96,10 +99,18 @@ class Comparison:
     differences: tuple[Difference, ...]
     compared: int
     not_compared: int
+    compared_bytes: int = 0
     native_model: str = ""
+    right_native_model: str = ""
     rest: RestOfModel | None = None
     ignored: tuple[IgnoredPath, ...] = ()
     ignore: tuple[str, ...] = ()
+    unmatched_ignore: tuple[str, ...] = ()
+
+    @property
+    def native_models(self) -> tuple[str, ...]:
+        """The distinct paths of the native models, left before right; empty if whole models were compared."""
+        return tuple(dict.fromkeys(filter(None, (self.native_model, self.right_native_model))))
 
 
 class NamedComparison(NamedTuple):
@@ -160,6 +171,17 @@ class Outcome:
         if self.status is Status.ERROR:
             return None
         return all(comparison.equivalent for comparison in self.comparisons.values())
+
+    @property
+    def has_only_known_rewrites(self) -> bool:
+        """Whether the models are not known to be equivalent, although every known difference is a rewrite.
+
+        The option `fail_fast` can end a gate in this state.
+        """
+        comparisons = self.comparisons.values()
+        return self.equivalent is False and all(
+            difference.rewrite_reason for comparison in comparisons for difference in comparison.differences
+        )
 
     @property
     def require(self) -> Require:

@@ -165,6 +165,9 @@ ARCHIVES = (
     ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
 )
 
+# All suffixes of archives that can be equivalent.
+ARCHIVE_SUFFIXES = tuple(suffix for archive in ARCHIVES for suffix in archive.suffixes)
+
 
 def archive_format(path: str) -> ArchiveFormat | None:
     """Return the zip-based format of a path, selected by its suffix; None if no format has this suffix."""

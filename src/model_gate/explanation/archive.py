@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from model_gate.domain.difference import Explanation, FieldChange
-from model_gate.domain.rewrites import ArchiveFormat, archive_format
+from model_gate.domain.rewrites import ARCHIVE_SUFFIXES, ArchiveFormat, archive_format
 from model_gate.domain.wording import byte_count
 from model_gate.explanation.archive_members import CanonicalDocument, document_changes, read_document
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
@@ -119,13 +119,12 @@ class _ArchiveComparison:
         if changes:
             is_cut = self._is_cut or len(changes) > MAX_FIELDS
             return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut)
-        rewritten = (
-            f" and what {self._format.format} writes anew into {', '.join(sorted(self._rewritten))}"
-            if (self._format and self._rewritten)
-            else ""
-        )
-        summary = f"same members, different archive metadata{rewritten}"
-        return Explanation(KIND, summary, rewrite_reason=summary if self._format else "")
+        summary = "same members, different archive metadata"
+        if self._format is None:
+            return Explanation(KIND, f"{summary}; only {', '.join(ARCHIVE_SUFFIXES)} files can be equivalent")
+        if self._rewritten:
+            summary += f" and what {self._format.format} writes anew into {', '.join(sorted(self._rewritten))}"
+        return Explanation(KIND, summary, rewrite_reason=summary)
 
     def _unpaired_members(self) -> list[FieldChange]:
         left, right = self._left, self._right

@@ -90,7 +90,10 @@ def read_document(archive: Archive, rule: MemberRewrite) -> CanonicalDocument:
 
 
 class _Canonicalizer:
-    """Replaces addresses and names of members by numbers, in order of appearance. Each instance reads one document."""
+    """Replaces memory addresses of objects and names of members by numbers, in order of appearance.
+
+    Each instance reads one JSON document.
+    """
 
     def __init__(self, rule: MemberRewrite, members: Mapping[str, object]) -> None:
         self._rule = rule

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import errno
+import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -102,7 +104,9 @@ def parse_config(
         _require_one_server(key, data[key], source)
     violation = first_violation(data, schema)
     if violation is not None:
-        raise ConfigError(f"{source.where(*violation.path)}: {violation.message}.", _REMEDY)
+        raise ConfigError(
+            f"{source.where(*violation.path)}: {violation.message}.", _violation_remedy(data, violation.path)
+        )
     declarations = Declarations(environment)
     servers = {key: _version_request(key, data[key], source, declarations) for key in _SYNONYMS.values()}
     if is_declaration:
@@ -110,15 +114,26 @@ def parse_config(
             key: replace(version, host=replace(version.host, is_declared=True)) for key, version in servers.items()
         }
     _require_both_native(servers, source)
-    with source.errors_at("ignore"):
-        ignore = checked_ignore(data.get("ignore", []))
+    patterns = data.get("ignore", [])
+    for index, pattern in enumerate(patterns):
+        with source.errors_at("ignore", index=index):
+            checked_ignore([pattern])
     return CompareConfig(
         **servers,
         compare_run_models=data.get("compare_run_models"),
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
-        ignore=ignore,
+        ignore=checked_ignore(patterns),
     )
+
+
+def _violation_remedy(data: Mapping[str, Any], path: tuple[str, ...]) -> str:
+    if path == ("ignore",) and isinstance(data["ignore"], str):
+        pattern = data["ignore"]
+        # A pattern such as *.log must be quoted, because YAML would read it as an alias.
+        item = pattern if pattern[:1].isalnum() else json.dumps(pattern, ensure_ascii=False)
+        return f"Write a list, with one pattern on each line: - {printable(item)}"
+    return _REMEDY
 
 
 def _compose(text: str, name: str) -> yaml.Node | None:
@@ -131,10 +146,19 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{name}{line}: this is not YAML: {error.problem}.", _REMEDY) from error
+        raise ConfigError(f"{name}{line}: this is not YAML: {error.problem}.", _yaml_remedy(text, error)) from error
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{name} cannot be read as YAML: {reason}.", _REMEDY) from error
+
+
+def _yaml_remedy(text: str, error: yaml.MarkedYAMLError) -> str:
+    if error.problem_mark is not None:
+        lines = text.splitlines()[error.problem_mark.line :]
+        alias = re.match(r"@[\w.-]*", lines[0][error.problem_mark.column :]) if lines else None
+        if alias:
+            return f'Quote the alias: "{alias.group()}".'
+    return _REMEDY
 
 
 def _duplicate_remedy(key: str) -> str:
@@ -159,34 +183,41 @@ def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
 
 
 def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], int]]:
-    """Yield the path and the line number of every key."""
+    """Yield the path and the line number of every key and of every item of a list."""
     yield path, strict_yaml.line_of(node)
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
             below = (*path, _SYNONYMS.get(key.value, str(key.value)))
             yield from _lines(value, below)
             yield below, strict_yaml.line_of(key)
+    elif isinstance(node, yaml.SequenceNode):
+        for index, item in enumerate(node.value):
+            yield from _lines(item, (*path, str(index)))
 
 
 @dataclass(frozen=True)
 class _Source:
-    """The name of a compare file and the line of every key by the key's path, for error messages."""
+    """The name of a compare file, and the lines of its keys and items by their paths, for error messages."""
 
     name: str
     lines: Mapping[tuple[str, ...], int]
 
-    def where(self, *path: str) -> str:
-        """Return the file's name, the line of a key, and the key's path. A missing key has the line of its parent."""
-        line = next((self.lines[path[:end]] for end in range(len(path), -1, -1) if path[:end] in self.lines), 1)
+    def where(self, *path: str, index: int | None = None) -> str:
+        """Return the file's name, the line of a key, and the key's path. A missing key has the line of its parent.
+
+        With an `index`, the line is that of an item in the list of the key.
+        """
+        item = path if index is None else (*path, str(index))
+        line = next((self.lines[item[:end]] for end in range(len(item), -1, -1) if item[:end] in self.lines), 1)
         return f"{self.name}, line {line}" + (f", {printable('.'.join(path))}" if path else "")
 
     @contextmanager
-    def errors_at(self, *path: str) -> Iterator[None]:
-        """Convert an InputError inside the block to a ConfigError that names the line of this key."""
+    def errors_at(self, *path: str, index: int | None = None) -> Iterator[None]:
+        """Convert an InputError inside the block to a ConfigError that names the line of this key or item."""
         try:
             yield
         except InputError as error:
-            raise ConfigError(f"{self.where(*path)}: {error.message}", error.remedy) from error
+            raise ConfigError(f"{self.where(*path, index=index)}: {error.message}", error.remedy) from error
 
 
 def _require_known_keys(data: Mapping[str, Any], schema: Mapping[str, Any], source: _Source) -> None:

@@ -150,12 +150,15 @@ _COMPARISONS: Mapping[CommandName, Callable[[Comparison, Outcome], Json]] = {
 
 
 def _verdict(comparison: Comparison) -> Json:
-    return {
+    result: Json = {
         "equals": comparison.equals,
         "equivalent": comparison.equivalent,
         "same_location": comparison.same_location,
         "native_model": comparison.native_model or None,
     }
+    if len(comparison.native_models) > 1:
+        result["right_native_model"] = comparison.right_native_model
+    return result
 
 
 def _model_with_local_path(model: ComparedModel) -> Json:

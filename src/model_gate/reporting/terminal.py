@@ -10,7 +10,7 @@ from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import plural, printable
+from model_gate.domain.wording import byte_count, plural, printable
 from model_gate.errors import ModelGateError
 from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order
 
@@ -79,14 +79,12 @@ def _version(request: VersionRequest, version: ModelVersion | None) -> str:
 
 def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator[str]:
     left = comparison.left
-    native = f" ({comparison.native_model} only)" if comparison.native_model else ""
+    native = f" ({' and '.join(map(printable, comparison.native_models))} only)" if comparison.native_model else ""
     if comparison.same_location:
         yield f"{title}{native}: equal, since both are one and the same location; nothing was downloaded"
         yield f"  {printable(left.location.uri)}"
     elif comparison.equals:
-        # Digests cover all files, so equal models with ignored files can have different digests.
-        digest = f", sha256 {left.digest[:12]}…" if left.digest and not comparison.ignored else ""
-        yield f"{title}{native}: equal ({plural(left.files, 'file')}, {left.size:,} bytes{digest})"
+        yield f"{title}{native}: equal ({_extent(comparison)})"
     else:
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = plural(len(comparison.differences), "difference")
@@ -97,6 +95,17 @@ def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator
     yield from _ignored_lines(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
+
+
+def _extent(comparison: Comparison) -> str:
+    """Return the number and the size of the compared files of equal models, and their digest or the ignored paths."""
+    left = comparison.left
+    if comparison.ignored:
+        # Digests cover all files, so equal models with ignored files can have different digests.
+        files = f"{plural(comparison.compared, 'file')}, {byte_count(comparison.compared_bytes)}"
+        return f"{files}; {plural(len(comparison.ignored), 'path')} ignored"
+    digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
+    return f"{plural(left.files, 'file')}, {byte_count(left.size)}{digest}"
 
 
 def _rest(comparison: Comparison) -> str:
@@ -183,10 +192,8 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
         yield f"  ignored: {_short_path(ignored.path)} ({words[ignored.equals]})"
     if len(ordered) > _MAX_IGNORED:
         yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
-    used = {ignored.pattern for ignored in comparison.ignored}
-    unused = [pattern for pattern in comparison.ignore if pattern not in used]
-    if unused and not comparison.same_location:
-        yield f"  ignored: nothing by {', '.join(map(printable, unused))[:_MAX_WIDTH]}"
+    if comparison.unmatched_ignore and not comparison.same_location:
+        yield f"  ignored: nothing by {', '.join(map(printable, comparison.unmatched_ignore))[:_MAX_WIDTH]}"
 
 
 def _ignored_count(outcome: Outcome) -> str:
@@ -208,5 +215,7 @@ def _verdict(outcome: Outcome) -> str:
     if outcome.equivalent:
         passed = "passed" if outcome.passed else "not passed: identical is required, see --require equivalent"
         return f"{word}, but equivalent: only what MLflow itself rewrites differs ({passed})"
+    if outcome.has_only_known_rewrites:
+        return f"{word}: only what MLflow itself rewrites is known to differ, but not all files were compared"
     required = " (equivalent is required)" if outcome.require is Require.EQUIVALENT else ""
     return f"{word}{required}"

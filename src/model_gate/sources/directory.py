@@ -126,13 +126,16 @@ class DirectoryListing(Listing):
                     raise self._changed(path)
             for path, state in zip(self.directories, self.directory_states, strict=True):
                 if _state_of(stat_file(prefix + path)) != state:
-                    raise self._changed(path or ".")
+                    raise self._changed(path)
         except OSError as error:
-            raise self._changed(path or ".") from error
+            raise self._changed(path) from error
 
     def _changed(self, path: str) -> TransferError:
+        name = f"{printable(path)} of {printable(self.root)}"
+        if not path or path.endswith("/"):
+            name = f"The directory {name if path else printable(self.root)}"
         return TransferError(
-            f"{printable(path)} of {printable(self.root)} changed while it was compared.",
+            f"{name} changed while it was compared.",
             "Run the gate again when nothing writes to the model.",
         )
 
@@ -161,7 +164,7 @@ def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> Direc
                 f"Symbolic links in {printable(real_root)} lead to more than {_MAX_LINKED_DIRECTORIES:,} directories.",
                 _LINK_REMEDY,
             )
-        status, entries = _entries(directory)
+        status, entries = _entries(directory, real_root)
         directories.append(directory.path)
         directory_states.add(status)
         for entry in entries:
@@ -175,7 +178,7 @@ def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> Direc
             if subdirectory is not None:
                 pending.append(subdirectory)
                 continue
-            status = _regular_file_status(entry, path)
+            status = _regular_file_status(entry, path, real_root)
             files[path] = status.st_size
             file_states.add(status)
             if len(files) > max_files:
@@ -216,7 +219,7 @@ def _real_root(root: Path) -> str:
     return real_root
 
 
-def _entries(directory: _Directory) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
+def _entries(directory: _Directory, real_root: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
     """Return the status and the entries of a directory. The status comes first, so that any later entry changes it."""
     try:
         status = os.stat(directory.real_path)
@@ -225,7 +228,9 @@ def _entries(directory: _Directory) -> tuple[os.stat_result, list[os.DirEntry[st
     except OSError as error:
         if error.errno == errno.ENAMETOOLONG:
             shown = printable(directory.path)[:200]
-            raise ModelError(f"The path {shown}… is longer than this system can open.", "Shorten it.") from error
+            raise ModelError(
+                f"The path {shown}… in {printable(real_root)} is longer than this system can open.", "Shorten it."
+            ) from error
         raise storage_error(error, f"list the directory {printable(directory.real_path)}") from error
 
 
@@ -255,15 +260,16 @@ def _is_within(path: str, directory: str) -> bool:
     return path == directory or path.startswith(directory.rstrip("/") + "/")
 
 
-def _regular_file_status(entry: os.DirEntry[str], path: str) -> os.stat_result:
+def _regular_file_status(entry: os.DirEntry[str], path: str, real_root: str) -> os.stat_result:
+    name = f"{printable(path)} in {printable(real_root)}"
     try:
         status = entry.stat(follow_symlinks=True)
     except OSError as error:
-        raise storage_error(error, f"read {printable(path)}") from error
+        raise storage_error(error, f"read {name}") from error
     if stat.S_ISREG(status.st_mode):
         return status
     kind = next((name for is_kind, name in _SPECIAL_FILES if is_kind(status.st_mode)), "not a regular file")
-    raise ModelError(f"{printable(path)} is {kind}: a model can contain only files.", "Remove it from the model.")
+    raise ModelError(f"{name} is {kind}: a model can contain only files.", "Remove it from the model.")
 
 
 def local_path(uri: str) -> Path:

@@ -40,7 +40,7 @@ class ModelSource(Protocol):
 
     @property
     def is_near(self) -> bool:
-        """Whether the server has a low latency, so that batches of small files save time. Known after `list`."""
+        """Whether the server has a low latency. Only then do batches of small files save time. Known after `list`."""
 
     @property
     def is_kept(self) -> bool:
@@ -97,7 +97,7 @@ class DirectorySource:
 
     @property
     def is_kept(self) -> bool:
-        """Always true: the gate deletes neither the model nor the user's copy."""
+        """Always true: the gate deletes neither the local model nor its copy in the download directory."""
         return True
 
     @property

@@ -171,7 +171,10 @@ class TrackingServerClient:
     def begin_fetch(
         self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback = _ignore_progress
     ) -> Future[None]:
-        """Begin to download files; `on_progress` receives the number of further `bytes` that have arrived."""
+        """Begin to download files.
+
+        `on_progress` is called with `bytes`: how many have arrived since its last call.
+        """
         size = sum(file.size for file in files)
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())

@@ -190,7 +190,7 @@ class RegistryClient:
         return str(version.source), hop
 
     def _registry_model(self, version: MlflowVersion, run_model: Future[ModelLocation]) -> tuple[str, ModelLocation]:
-        """Return the download URI of the registry model, and its location."""
+        """Return the registry model's download URI, and the physical location to which that URI leads."""
         download_uri = self._client.get_model_version_download_uri(version.name, str(version.version))
         if download_uri == version.source:
             # `latest` must not be resolved twice: it could become two versions.
@@ -217,7 +217,7 @@ class RegistryClient:
                 raise
             names = self._model_names()
             similar = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
-            remedy = f"There is: {_quoted(similar)}." if similar else "The registry has no models yet."
+            remedy = f"Available: {_quoted(similar)}." if similar else "The registry has no models yet."
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
@@ -284,14 +284,16 @@ class RegistryClient:
         if not numbers:
             return "The registered model has no versions: register one first."
         more = f" and {len(numbers) - 10} older" if len(numbers) > 10 else ""
-        parts = [f"versions {', '.join(map(str, numbers[:10]))}{more}"]
+        parts = [f"{'version' if len(numbers) == 1 else 'versions'} {', '.join(map(str, numbers[:10]))}{more}"]
         stages = {_stage_of(version): version.version for version in versions if _stage_of(version)}
         if stages:
-            parts.append("stages " + ", ".join(f"{stage} ({stages[stage]})" for stage in sorted(stages)))
+            names = ", ".join(f"{stage} ({stages[stage]})" for stage in sorted(stages))
+            parts.append(f"{'stage' if len(stages) == 1 else 'stages'} {names}")
         aliases = _alias_numbers(registered)
         if aliases:
-            parts.append("aliases " + ", ".join(f"@{alias} ({aliases[alias]})" for alias in sorted(aliases)))
-        return f"There is: {'; '.join(parts)}."
+            names = ", ".join(f"@{alias} ({aliases[alias]})" for alias in sorted(aliases))
+            parts.append(f"{'alias' if len(aliases) == 1 else 'aliases'} {names}")
+        return f"Available: {'; '.join(parts)}."
 
     def _lineage(self, version: MlflowVersion) -> Lineage:
         run_id = version.run_id

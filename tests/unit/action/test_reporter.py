@@ -183,7 +183,7 @@ def test_rewritten_files_come_last_in_the_summary_and_the_annotation() -> None:
     assert "differ: model.pkl: content differs" in annotation.message
 
 
-def test_summary_lists_different_ignored_paths_before_equal_ignored_paths() -> None:
+def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
     markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
     assert "### Ignored" in markdown

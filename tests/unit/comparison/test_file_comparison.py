@@ -69,5 +69,5 @@ def test_file_that_changes_during_the_comparison_is_an_error(tmp_path: Path, mon
 def test_missing_file_is_an_error(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     Path(right).unlink()
-    with pytest.raises(StorageError, match="Cannot read f: No such file"):
+    with pytest.raises(StorageError, match=f"Cannot read {right}: No such file"):
         compare_pair(pair_of(b"1", b"1"), left, right)

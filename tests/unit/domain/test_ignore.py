@@ -73,6 +73,13 @@ def test_error_for_an_invalid_glob_names_its_line(ignore: str, problem: str) -> 
     assert problem in raised.value.message
 
 
+def test_error_for_an_invalid_glob_names_the_line_of_the_glob() -> None:
+    server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
+    text = f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore:\n  - a.md\n  - a.md\n  - /b\n"
+    with pytest.raises(ConfigError, match=r"^c, line 6, ignore: The pattern '/b'"):
+        parse_config(text, "c", {})
+
+
 BASE = {"MLmodel": "run_id: 1\n", "model.bin": "weights", "README.md": "read", "notes/a.txt": "a"}
 
 
@@ -95,6 +102,17 @@ def test_difference_that_matches_no_ignore_glob_makes_the_models_different(tmp_p
     assert (comparison.equals, comparison.equivalent) == (False, False)
     assert [difference.path for difference in comparison.differences] == ["model.bin"]
     assert [(ignored.path, ignored.equals) for ignored in comparison.ignored] == [("README.md", False)]
+
+
+def test_only_globs_that_match_no_path_are_listed_as_unmatched(tmp_path: Path) -> None:
+    comparison = compare(tmp_path, {"added.md": "new"}, ["*.md", "README*", "added.*", "gone/**"])
+    assert {ignored.pattern for ignored in comparison.ignored} == {"*.md"}
+    assert comparison.unmatched_ignore == ("gone/**",)
+
+
+def test_ignored_files_are_not_counted_as_compared(tmp_path: Path) -> None:
+    comparison = compare(tmp_path, {"README.md": "written"}, ["*.md"])
+    assert (comparison.compared, comparison.compared_bytes) == (3, len("run_id: 1\n" + "weights" + "a"))
 
 
 def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) -> None:
@@ -236,6 +254,7 @@ def test_report_and_terminal_list_ignored_paths_and_whether_they_differ(logged: 
     # The digests cover all files, ignored ones included.
     assert comparison["tracking_server_1"]["hash"] != comparison["tracking_server_2"]["hash"]
     assert "EQUAL (3 paths ignored, 2 known to differ)" in result.text
+    assert "run models: equal (2 files, 17 bytes; 3 paths ignored)" in result.text
     for line in ("ignored: README.md (differs)", "ignored: notes/a.txt (the same)", "ignored: nothing by gone/**"):
         assert line in result.text
 

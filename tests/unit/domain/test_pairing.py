@@ -197,6 +197,8 @@ def test_native_models_of_different_formats_are_never_equivalent(
         compared(right, left, right_name, left_name),
     ):
         assert (comparison.equals, comparison.equivalent) == (False, False)
+        (explanation,) = [difference.explanation for difference in comparison.differences]
+        assert explanation is None or "equivalent" in explanation.summary
     listings = Listing({left_name: 1}), Listing({right_name: 2})
     assert pair_files(*listings, left_name, right_name).is_proven_different
     assert pair_files(*listings[::-1], right_name, left_name).is_proven_different

@@ -57,7 +57,7 @@ def test_explanation_names_added_and_removed_archive_members(tmp_path: Path) -> 
     assert explanation.rewrite_reason == ""
 
 
-def test_archive_members_with_a_forged_equal_checksum_are_not_equal(tmp_path: Path) -> None:
+def test_different_archive_members_with_the_same_forged_checksum_are_not_equal(tmp_path: Path) -> None:
     left, right = zipped({"a": b"left"}), bytearray(zipped({"a": b"rite"}))
     checksum = struct.pack("<I", zipfile.ZipFile(io.BytesIO(left)).getinfo("a").CRC)
     original = struct.pack("<I", zipfile.ZipFile(io.BytesIO(bytes(right))).getinfo("a").CRC)
@@ -118,7 +118,9 @@ def test_archives_with_duplicate_members_are_not_equivalent(tmp_path: Path) -> N
 
 def test_archives_of_an_unsupported_format_are_explained_but_not_equivalent(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "data.zip", zipped(MEMBERS), zipped(MEMBERS, year=2026))
-    assert explanation.summary == "same members, different archive metadata"
+    assert explanation.summary == (
+        "same members, different archive metadata; only .skops, .keras, .pt, .pth, .pt2, .npz files can be equivalent"
+    )
     assert explanation.rewrite_reason == ""
 
 

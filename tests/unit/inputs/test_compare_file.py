@@ -80,6 +80,22 @@ def test_missing_optional_keys_of_the_compare_file_are_none() -> None:
     assert config.tracking_server_1.native_model == ""
 
 
+@pytest.mark.parametrize(
+    "ignore, item", [("model.pkl", "- model.pkl"), ('"*.log"', '- "*.log"'), ("notes/**", "- notes/**")]
+)
+def test_error_for_one_ignored_pattern_shows_it_in_a_list(ignore: str, item: str) -> None:
+    error = rejection(GOOD + f"ignore: {ignore}\n")
+    assert "line 3, ignore: it is text" in error.message
+    assert error.remedy == f"Write a list, with one pattern on each line: {item}"
+
+
+@pytest.mark.parametrize("text", [GOOD, GOOD.replace("{", "\n  ").replace("}", "").replace(", ", "\n  ")])
+def test_error_for_an_unquoted_alias_says_to_quote_it(text: str) -> None:
+    error = rejection(text.replace("version_or_stage: 1", "version_or_stage: @champion-2", 1))
+    assert "this is not YAML" in error.message
+    assert error.remedy == 'Quote the alias: "@champion-2".'
+
+
 def test_earlier_key_names_of_the_servers_are_accepted() -> None:
     assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c", {}) == parse_config(GOOD, "c", {})
 

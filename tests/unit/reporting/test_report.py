@@ -64,6 +64,15 @@ def test_every_outcome_has_a_valid_report_without_secrets(command: CommandName, 
     assert "s3cret" not in json.dumps(report)
 
 
+def test_right_native_model_is_reported_if_it_has_another_name() -> None:
+    run_models = replace(comparison(native_model="model.pkl"), right_native_model="conda.yaml")
+    same = replace(run_models, right_native_model="model.pkl")
+    report = valid_report(CommandName.COMPARE, compare_outcome(run_models, same))
+    first, second = report["run_model_comparison"], report["reg_model_comparison"]
+    assert (first["native_model"], first["right_native_model"]) == ("model.pkl", "conda.yaml")
+    assert (second["native_model"], second.get("right_native_model")) == ("model.pkl", None)
+
+
 def test_check_report_has_the_documented_fields() -> None:
     report = valid_report(CommandName.CHECK, check_outcome())
     section = report["comparison"]

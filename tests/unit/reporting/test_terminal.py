@@ -106,6 +106,20 @@ def test_terminal_output_ends_with_the_verdict_and_the_report_path(outcome: Outc
     assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
 
 
+def test_terminal_output_says_that_only_rewrites_are_known_if_the_gate_stopped_early() -> None:
+    for differences, words in ((IDENTITY, "is known to differ, but not all files were compared"), (THREE, "DIFFERENT")):
+        stopped = replace(comparison(differences), equivalent=False, not_compared=2)
+        assert text_of(compare_outcome(stopped, stopped)).splitlines()[-2].endswith(words)
+
+
+def test_terminal_output_names_both_native_models() -> None:
+    run_models = replace(comparison(THREE, native_model="model.pkl"), right_native_model="conda.yaml")
+    text = text_of(compare_outcome(run_models, comparison()))
+    assert "run models (model.pkl and conda.yaml only): different" in text
+    same = replace(comparison(native_model="model.pkl"), right_native_model="model.pkl")
+    assert "run models (model.pkl only): equal" in text_of(compare_outcome(same, comparison()))
+
+
 def test_terminal_output_of_check_starts_with_the_resolved_version() -> None:
     first = text_of(check_outcome()).splitlines()[0]
     assert first == (

@@ -143,9 +143,16 @@ def test_model_that_changes_after_it_was_read_is_an_error(
     models: Path, change: Callable[[Path], object], keeps: bool, name: str
 ) -> None:
     progress = ChangeAtEnd(lambda: change(models / name))
-    with pytest.raises(TransferError, match=f"of .*/{name} changed while it was compared") as caught:
+    with pytest.raises(TransferError, match=f"/{name} changed while it was compared") as caught:
         compare(models, progress, models / "kept" if keeps else None)
     assert caught.value.remedy
+
+
+def test_error_for_an_added_file_names_the_directory(models: Path) -> None:
+    for path, name in (("evil.py", ""), ("data/evil.py", "data/ of ")):
+        with pytest.raises(TransferError) as caught:
+            compare(models, ChangeAtEnd((models / "right" / path).touch))
+        assert caught.value.message == f"The directory {name}{models / 'right'} changed while it was compared."
 
 
 @pytest.mark.parametrize("keeps", [False, True])

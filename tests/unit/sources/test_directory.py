@@ -74,8 +74,8 @@ def test_model_directory_may_be_a_symbolic_link(tmp_path: Path) -> None:
         ({"l": Link("../outside/f")}, "The symbolic link l in {root} leaves the model"),
         ({"l": Link("../outside")}, "The symbolic link l in {root} leaves the model"),
         ({"l": Link("../model-2/f")}, "The symbolic link l in {root} leaves the model"),
-        ({"d/f": Fifo()}, "d/f is a FIFO"),
-        ({"s": Socket()}, "s is a socket"),
+        ({"d/f": Fifo()}, "d/f in {root} is a FIFO"),
+        ({"s": Socket()}, "s in {root} is a socket"),
         ({"s": Socket(), "l": Link("s")}, "is a socket"),
     ],
 )
@@ -84,6 +84,12 @@ def test_error_names_the_invalid_link_or_special_file(tree: Tree, message: str, 
     make_tree(tmp_path / "model-2", {"f": b"1"})
     root = tmp_path / "model"
     assert message.format(root=root) in error_for(root, {"f": b"1", **tree})
+
+
+def test_error_for_an_unreadable_directory_or_path_names_the_model(tmp_path: Path) -> None:
+    message = error_for(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
+    remove_tree(tmp_path / "model")
+    assert f" in {tmp_path / 'model'} is longer" in message
 
 
 def test_error_escapes_control_characters_in_a_file_name(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import pytest
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host
 from model_gate.errors import InputError
+from tests.support.databases import make_database
 
 SECRET = "s3cret-w0rd"
 PROD = {"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com/mlflow/", "PROD_MLFLOW_TRACKING_TOKEN": SECRET}
@@ -148,7 +149,7 @@ def test_user_info_of_a_host_replaces_the_login_of_the_declared_server() -> None
 
 def test_database_is_declared_by_any_of_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00")
+    make_database(tmp_path / "a.db")
     declarations = Declarations({"PROD_MLFLOW_TRACKING_URI": "sqlite:///a.db"})
     assert declarations.find(f"sqlite:///{tmp_path}/a.db").server == "prod"
 

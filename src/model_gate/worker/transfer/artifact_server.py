@@ -89,7 +89,7 @@ class DeclaredServer:
             raise AccessError(
                 f"The server of the artifacts, {self._endpoint.origin}, does not accept {login}"
                 f" ({response.status_code}).",
-                "Declare its login in MODEL_GATE_STORE_ENDPOINTS: https://USER:PASSWORD@HOST:PORT. The login of the"
+                "Write its user name and password before its host in MODEL_GATE_STORE_ENDPOINTS. The login of the"
                 " tracking server is not sent to it.",
             )
         response.raise_for_status()

@@ -23,8 +23,6 @@ _HOST_AND_PORT = re.compile(rf"(?:\[([0-9a-f:.]+)\]|({_NAME}))(?::([0-9]{{1,5}})
 # URL parsers drop some of these characters, or end the host at them, and not all parsers do the same.
 _AMBIGUOUS = re.compile(r"[\x00-\x1f\x7f\\]")
 _ENDPOINT_FORM = "Write https://HOST:PORT. A login is the user name and password before the host, percent-encoded."
-    "Write https://HOST:PORT, with percent-encoded user name and password before the host if there is a login."
-)
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def fill(blueprint: Blueprint) -> Blueprint:
         body = '{"files": [%s]}' % (entry % path)
         blueprint.fault(f"list-artifacts.*name=traversal{number}&", body=body, times=0)
     blueprint.version("registry", "endless", "1", WINE, source="/etc")
-    blueprint.fault("list-artifacts.*name=endless&", body='{"files": [], "next_page_token": "again"}', times=0)
+    blueprint.fault("list-artifacts.*name=endless&", body='{"files": [], "next_page_token": "1"}', times=0)
     blueprint.version("catalog", "ml.prod.presigned", "1", BLANK, source="", storage="default-storage")
     location = f"s3://{BUCKET}/models/1"
     blueprint.version("catalog", "ml.prod.vended", "1", {}, source="", storage="s3", storage_location=location)

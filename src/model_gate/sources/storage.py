@@ -172,8 +172,8 @@ class Storage:
         free = self._free_bytes(directory) - sum(_missing_bytes(file, total) for file, total in incoming.items())
         if free < size:
             raise StorageError(
-                f"{printable(path)} has {byte_count(size)} in its listing, but {directory} has only"
-                f" {byte_count(max(0, free))} of free space.",
+                f"No space left on device for {printable(path)}: its listed size is {byte_count(size)}, but {directory}"
+                f" has only {byte_count(max(0, free))} of free space.",
                 "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
             )
 

@@ -211,7 +211,7 @@ def _storage_with_space(directory: Path, free: int) -> Storage:
 def test_file_beyond_the_free_space_is_rejected_before_its_download(tmp_path: Path) -> None:
     with _storage_with_space(tmp_path, 10_000_000) as storage:
         storage.reserve("left", "fits", 10_000_000)
-        with pytest.raises(StorageError, match=r"10,000,001 bytes in its listing.* only 0 bytes of free space"):
+        with pytest.raises(StorageError, match=r"10,000,001 bytes, but .* has only 0 bytes of free space"):
             storage.reserve("left", "large", 10_000_001)
     assert not (tmp_path / "kept" / "left" / "large").exists()
 

@@ -189,12 +189,7 @@ def test_basic_credentials_in_variables_are_masked_in_the_action(tmp_path: Path)
     header = base64.b64encode(f"ada:{password}".encode()).decode()
     with FaultyServer(faults={"registered-models/get": _echo_header_in_many_forms}) as server:
         variables = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": password}
-        inputs = {
-            "INPUT_COMMAND": "check",
-            "INPUT_MODEL": "Wine",
-            "INPUT_VERSION-OR-STAGE": "1",
-            "INPUT_VERBOSE": "true",
-        }
+        inputs = {"command": "check", "model": "Wine", "version-or-stage": "1", "verbose": "true"}
         files = {name: str(tmp_path / name) for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY")}
         environment = {"MLFLOW_TRACKING_URI": server.url, **variables, **files}
         environment |= {f"INPUT_{name.upper()}": value for name, value in inputs.items()}

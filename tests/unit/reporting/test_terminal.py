@@ -174,6 +174,6 @@ def test_error_is_shown_as_message_and_remedy() -> None:
 
 
 def test_line_breaks_in_names_and_messages_start_no_line() -> None:
-    outcome = check_outcome(THREE, native_model="model.pkl\nEQUAL")
+    outcome = check_outcome(THREE, native_model="model.pkl\nEQUAL\n")
     assert "EQUAL" not in text_of(outcome).splitlines()
     assert error_text(ModelError("a\nb", "c\r\nd")) == "error: a\\nb\n  c\\r\\nd"

@@ -37,8 +37,11 @@ def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, ser
     assert result.report["model_versions"]["tracking_server_1"]["resolved"] is None
 
 
+_NO_MODELS: dict[str, Fault] = {"registered-models/search": lambda call: call.send_json({"registered_models": []})}
+
+
 def test_error_of_compare_names_the_server_without_the_version(tmp_path: Path) -> None:
-    with FaultyServer() as first, FaultyServer() as second:
+    with FaultyServer() as first, FaultyServer(faults=_NO_MODELS) as second:
         first.add("Wine", MODEL)
         host = second.url.replace("://", "://ada:secret-of-the-test@")
         result = compare(tmp_path, version(first.url, "Wine"), version(host, "Wine"))
@@ -49,7 +52,7 @@ def test_error_of_compare_names_the_server_without_the_version(tmp_path: Path) -
 
 
 def test_error_of_compare_names_both_servers_without_the_versions(tmp_path: Path) -> None:
-    with FaultyServer() as first, FaultyServer() as second:
+    with FaultyServer(faults=_NO_MODELS) as first, FaultyServer(faults=_NO_MODELS) as second:
         result = compare(tmp_path, version(first.url, "Wine"), version(second.url, "Beer"))
     message = (
         f"tracking_server_1 ({first.url}): There is no registered model 'Wine'. "
@@ -59,7 +62,10 @@ def test_error_of_compare_names_both_servers_without_the_versions(tmp_path: Path
 
 
 def test_error_of_one_server_does_not_wait_for_a_server_that_does_not_respond(tmp_path: Path) -> None:
-    with FaultyServer(faults={"registered-models/get": never_respond}) as silent, FaultyServer() as empty:
+    with (
+        FaultyServer(faults={"registered-models/get": never_respond}) as silent,
+        FaultyServer(faults=_NO_MODELS) as empty,
+    ):
         started = time.monotonic()
         result = compare(tmp_path, version(silent.url, "Wine"), version(empty.url, "Wine"))
         assert time.monotonic() - started < LIMIT_SECONDS / 3

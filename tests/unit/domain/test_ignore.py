@@ -75,7 +75,7 @@ def test_error_for_an_invalid_glob_names_its_line(ignore: str, problem: str) -> 
 
 def test_error_for_an_invalid_glob_names_the_line_of_the_glob() -> None:
     server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
-    text = f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore:\n  - a.md\n  - a.md\n  - /b\n"
+    text = f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore:\n  - a.md\n  - b.md\n  - /b\n"
     with pytest.raises(ConfigError, match=r"^c, line 6, ignore: The pattern '/b'"):
         parse_config(text, "c", {})
 

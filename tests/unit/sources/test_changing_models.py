@@ -149,10 +149,10 @@ def test_model_that_changes_after_it_was_read_is_an_error(
 
 
 def test_error_for_an_added_file_names_the_directory(models: Path) -> None:
-    for path, name in (("evil.py", ""), ("data/evil.py", "data/ of ")):
-        with pytest.raises(TransferError) as caught:
+    # Two paths lead to the directory `data`.
+    for path, name in (("evil.py", ""), ("data/evil.py", "(data|linked)/ of ")):
+        with pytest.raises(TransferError, match=f"^The directory {name}{models / 'right'} changed"):
             compare(models, ChangeAtEnd((models / "right" / path).touch))
-        assert caught.value.message == f"The directory {name}{models / 'right'} changed while it was compared."
 
 
 @pytest.mark.parametrize("keeps", [False, True])

@@ -143,7 +143,7 @@ def listing_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_only_the_first_listing_request_for_a_location_is_sent_by_mlflow(tmp_path: Path) -> None:
+def test_mlflow_sends_only_the_first_listing_request_for_each_location(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")

@@ -114,10 +114,10 @@ class Comparison:
 
 
 class NamedComparison(NamedTuple):
-    """A comparison with all its names.
+    """A comparison, and its names in `Outcome.comparisons`.
 
     Attributes:
-        names: The names of the comparison: two if run models and registry models are at the same locations.
+        names: Values of `ComparisonName`. There are two if the run models and the registry models are the same models.
         comparison: The comparison.
     """
 

@@ -37,7 +37,7 @@ class CanonicalDocument:
 
 
 def document_changes(left: CanonicalDocument, right: CanonicalDocument) -> list[Change]:
-    """Return the differences between two documents. Their paths omit keys that only wrap an object."""
+    """Return the differences between two documents. The path of a difference omits keys that only wrap an object."""
     changes = [
         replace(change, path=tuple(part for part in change.path if part not in _WRAPPERS))
         for change in find_changes(left.tree, right.tree)

@@ -19,7 +19,7 @@ _MAX_CACHED = 20_000
 
 @dataclass(frozen=True)
 class _Character:
-    """One character: any except a slash, or any of some ranges.
+    """Token for one character of the path.
 
     Attributes:
         ranges: First and last character of each range; None for any character except a slash.
@@ -39,16 +39,20 @@ class _Character:
 
 @dataclass(frozen=True)
 class _Star:
-    """`*` or `**`: any text, without a slash or with slashes."""
+    """Token for `*`, which matches text without a slash, or for `**`, which matches any text.
+
+    Attributes:
+        crosses_directories: Whether the matched text may contain slashes.
+    """
 
     crosses_directories: bool
 
 
 @dataclass(frozen=True)
 class _Directories:
-    """`**/`: nothing, or any text that ends with a slash.
+    """Token for `**/`, which matches either nothing or a text that ends with a slash.
 
-    The parser adds two tokens after this one, for the text and its slash. The automaton can skip both.
+    Two more tokens follow: one for the text and one for the slash. If `**/` matches nothing, the automaton skips both.
     """
 
 

@@ -122,8 +122,8 @@ class ArtifactReader:
     def fetch(self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback) -> None:
         """Download files below `uri`, each to its own destination.
 
-        A file that is large enough for range requests must be the only file of the call. In a call with several files,
-        each thread has one slot (permission to send a request), but each range needs its own.
+        A file that is large enough for range requests must be the only file of the call, because each range request
+        needs a slot (permission to send a request). In a call with several files, each thread has only one slot.
 
         `on_progress` may be called with the number of `bytes` received since its last call.
         """

@@ -210,7 +210,9 @@ def test_pytorch_archives_with_member_names_that_differ_only_in_case_are_not_equ
     assert not reason(tmp_path, zipped(members), zipped(members, year=2026), f"model.{suffix}")
 
 
-def test_npz_files_may_be_equivalent_if_array_names_differ_only_in_case(tmp_path: Path) -> None:
+def test_repacked_npz_file_with_names_that_differ_only_in_case_is_equivalent_to_the_original(
+    tmp_path: Path,
+) -> None:
     members = {"A.npy": b"1", "a.npy": b"2"}
     assert reason(tmp_path, zipped(members), zipped(members, year=2026), "model.npz")
 

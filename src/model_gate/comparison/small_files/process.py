@@ -93,10 +93,11 @@ class ComparisonProcess:
         return line + line_break
 
     def _waiter(self, pipe: IO[bytes], event: int) -> Callable[[], bool]:
-        """Return a function that waits until the pipe is ready. It returns False after the timeout, counted from now.
+        """Return a function that waits until the pipe is ready, and returns False if the timeout ends first.
 
-        A thread that kills the process after the timeout would take more processor time than the comparison of a batch.
+        The timeout begins with the call of this method, so it limits all waits for one request or response together.
         """
+        # The start of a thread that kills the process after the timeout would take more processor time.
         deadline = time.monotonic() + self._timeout
         poll = select.poll()
         poll.register(pipe, event)

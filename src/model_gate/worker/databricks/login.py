@@ -216,7 +216,7 @@ def _guard_presigned_urls(endpoints: Sequence[StoreEndpoint]) -> None:
 
 
 def _fetch_metadata(host: str) -> None:
-    """Request the workspace's OAuth metadata once, so that no SDK client of this process requests them again.
+    """Request the workspace's OAuth metadata once, so that no SDK client of this process requests it again.
 
     Raises:
         ModelGateError: The workspace demands a wait of more than 20 s.

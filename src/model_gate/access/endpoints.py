@@ -19,21 +19,24 @@ _AZURE_EMULATOR = "http://127.0.0.1:10000"
 
 
 def store_endpoints(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the origins that a worker's variables declare. Only those in MODEL_GATE_STORE_ENDPOINTS keep user-info."""
+    """Return the origins that a worker's variables declare. Entries of MODEL_GATE_STORE_ENDPOINTS are kept as they are.
+
+    Such an entry can have user-info, which is the login for it, a path, and a protocol of its own such as hdfs.
+    """
     texts = [variables.get(name, "") for name in _URL_VARIABLES]
-    declared = [origin(text, with_user_info=True) for text in _split(variables.get(STORE_ENDPOINTS, ""))]
+    declared = [entry.rstrip("/") for entry in _split(variables.get(STORE_ENDPOINTS, "")) if _is_endpoint(entry)]
     found = [*declared, *map(origin, texts), *map(origin, _azure_endpoints(variables.get(_AZURE_CONNECTION, "")))]
     return tuple(dict.fromkeys(filter(None, found)))
 
 
 def require_endpoints(text: str, label: str) -> None:
-    """Require that a text lists origins.
+    """Require that a text lists the addresses of stores.
 
     Raises:
-        InputError: An entry is no origin. The message does not quote it, because it may contain a password.
+        InputError: An entry is no address. The message does not quote it, because it may contain a password.
     """
     for number, entry in enumerate(_split(text), start=1):
-        if "://" not in entry or not origin(entry) or urlsplit(entry).path.strip("/") or re.search("[?#]", entry):
+        if not _is_endpoint(entry):
             raise InputError(
                 f"Entry {number} of {label} is not the address of a store.",
                 "Write addresses such as https://minio.example.com:9000, separated by commas.",
@@ -44,7 +47,16 @@ def _split(text: str) -> list[str]:
     return [entry for entry in re.split(r"[\s,]+", text) if entry]
 
 
-def origin(text: str, *, with_user_info: bool = False) -> str:
+def _is_endpoint(entry: str) -> bool:
+    try:
+        parts = urlsplit(entry)
+        is_port = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    return bool("://" in entry and parts.hostname and is_port and not parts.query and not parts.fragment)
+
+
+def origin(text: str) -> str:
     """Return the scheme, host and port of an HTTP URL, "" if the text is none."""
     text = text.strip()
     if text and "://" not in text:
@@ -58,8 +70,7 @@ def origin(text: str, *, with_user_info: bool = False) -> str:
     if parts.scheme not in {"http", "https"} or not parts.hostname:
         return ""
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
-    user_info = parts.netloc.rpartition("@")[0] if with_user_info else ""
-    return f"{parts.scheme}://{user_info}{'@' if user_info else ''}{name}" + (f":{port}" if port else "")
+    return f"{parts.scheme}://{name}" + (f":{port}" if port else "")
 
 
 def _azure_endpoints(connection: str) -> Iterator[str]:

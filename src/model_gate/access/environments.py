@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import unquote
 
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.declared import Ownership, declared_prefix, declared_secrets
@@ -35,6 +36,7 @@ from model_gate.errors import StorageError, storage_error
 
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
 SENT_VARIABLE = "MODEL_GATE_SENT"
+SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 
 # Variables that every worker gets: search path, locale, certificates, proxies, and MLflow's request settings.
 _ENVIRONMENT = frozenset(
@@ -225,7 +227,11 @@ def _account(
     names = [prefix + name if environment.get(prefix + name) == value else name for name, value in own.items()]
     sent = [name for name in (*names, *shared) if is_credential(name)]
     not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in sent]
-    return {SENT_VARIABLE: json.dumps(sorted(sent)), NOT_SENT_VARIABLE: json.dumps(not_sent)}
+    return {
+        SERVER_VARIABLE: host.server,
+        SENT_VARIABLE: json.dumps(sorted(sent)),
+        NOT_SENT_VARIABLE: json.dumps(not_sent),
+    }
 
 
 def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
@@ -282,4 +288,5 @@ def _unprefixed_credentials(ownership: Ownership) -> dict[str, str]:
 def _endpoint_secrets(text: str) -> list[str]:
     """Return the user-info, and the password in it, of each address in a text."""
     found = [match for match in re.findall(r"://([^\s,/?#]+)@", text) if match]
-    return [*found, *(text.partition(":")[2] for text in found)]
+    passwords = [text.partition(":")[2] for text in found]
+    return [*found, *passwords, *map(unquote, passwords)]

@@ -215,7 +215,7 @@ def test_registry_that_cannot_be_used_is_an_error_that_names_the_variable(uri: s
 
 
 def test_malformed_store_endpoint_is_an_error_without_its_password() -> None:
-    error = rejection(**PROD, PROD_MODEL_GATE_STORE_ENDPOINTS=f"https://a.example.com, ftp://u:{SECRET}@b")
+    error = rejection(**PROD, PROD_MODEL_GATE_STORE_ENDPOINTS=f"hdfs://namenode:8020, https://u:{SECRET}@b:port/x")
     assert error.message.startswith("Entry 2 of PROD_MODEL_GATE_STORE_ENDPOINTS")
 
 

@@ -31,7 +31,7 @@ STORES = {
     "STORAGE_EMULATOR_HOST": "localhost:4443",
     "CLOUDSDK_CORE_PROJECT": "p",
     "BOTO_CONFIG": "/b",
-    "MODEL_GATE_STORE_ENDPOINTS": f"https://user:{SECRET}@files.example.com",
+    "MODEL_GATE_STORE_ENDPOINTS": f"https://user:{SECRET}@files.example.com/x/, hdfs://namenode:8020",
 }
 DEFAULT = {"HOME": "/home/ann", "MLFLOW_TRACKING_URI": "https://default.example.com"}
 PROD = {"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com"}
@@ -135,7 +135,8 @@ def test_registry_at_another_address_is_used_and_declared() -> None:
 def test_origins_of_stores_are_those_of_the_variables() -> None:
     variables = environment("https://default.example.com", **DEFAULT, **STORES)
     assert variables["MODEL_GATE_STORE_ENDPOINTS"].split(",") == [
-        f"https://user:{SECRET}@files.example.com",
+        f"https://user:{SECRET}@files.example.com/x",
+        "hdfs://namenode:8020",
         "https://minio.example.com:9000",
         "http://localhost:4443",
         "https://acct.blob.core.windows.net",
@@ -145,6 +146,7 @@ def test_origins_of_stores_are_those_of_the_variables() -> None:
 
 def sent_and_not_sent(text: str, **variables: str) -> tuple[list[str], dict[str, str]]:
     result = environment(text, **variables)
+    assert result["MODEL_GATE_SERVER_NAME"] == Declarations(variables).find(text).server
     return json.loads(result["MODEL_GATE_SENT"]), dict(json.loads(result["MODEL_GATE_NOT_SENT"]))
 
 

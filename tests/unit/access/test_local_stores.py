@@ -23,9 +23,7 @@ def content(directory: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize("missing", TABLES)
 @pytest.mark.parametrize("journal", ["delete", "wal"])
-def test_database_of_another_program_is_an_error_and_unchanged(
-    missing: str, journal: str, tmp_path: Path
-) -> None:
+def test_database_of_another_program_is_an_error_and_unchanged(missing: str, journal: str, tmp_path: Path) -> None:
     file = make_database(tmp_path / "x.db", tuple(name for name in TABLES if name != missing), journal)
     before = content(tmp_path)
     with pytest.raises(InputError, match=f"not a database of MLflow: it has no table {missing}") as caught:

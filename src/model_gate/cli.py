@@ -31,11 +31,58 @@ from model_gate.inputs.options import (
     compare_request,
     diff_request,
 )
-from model_gate.runner import Command, run_command, run_without_report
+from model_gate.runner import Command, run_command, run_invalid_command, run_without_report
 from model_gate.sources.directory import local_path
 from model_gate.sources.worker_process import WorkerProcess
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
+
+
+def _message_of(error: Exception) -> str:
+    """Return the message of a usage error, "" for another exception."""
+    # Typer's usage errors have no public type: depending on its version, they are Click's or its own.
+    format_message = getattr(error, "format_message", None)
+    return str(format_message()) if format_message is not None else ""
+
+
+class _GateCommand(TyperCommand):
+    """A command whose usage errors end like the errors of its gate: with a remedy and a report."""
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
+        """Parse the arguments of the command."""
+        arguments = list(args)
+        try:
+            return super().make_context(info_name, args, *more, **settings)
+        except Exception as error:
+            message = _message_of(error)
+            if not message:
+                raise
+            name = CommandName(str(self.callback.__name__) if self.callback else "")
+            raise typer.Exit(run_invalid_command(name, message, arguments, _report_path_in(arguments))) from error
+
+
+def _report_path_in(arguments: list[str]) -> Path:
+    """Return the path of the report that arguments name, even if they are not valid."""
+    option = "--report-file"
+    for number, argument in enumerate(arguments):
+        name, separator, value = argument.partition("=")
+        if name == option and (separator or number + 1 < len(arguments)):
+            return Path(value if separator else arguments[number + 1])
+    return DEFAULT_REPORT
+
+
+class _Group(TyperGroup):
+    """The group of all commands. Its usage errors are safe to print."""
+
+    def make_context(self, *args: Any, **settings: Any) -> Any:
+        """Parse the arguments before the command."""
+        with _safe_usage_errors():
+            return super().make_context(*args, **settings)
+
+    def invoke(self, *args: Any, **settings: Any) -> Any:
+        """Look up the command and run it."""
+        with _safe_usage_errors():
+            return super().invoke(*args, **settings)
 
 
 @contextmanager
@@ -44,32 +91,10 @@ def _safe_usage_errors() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        # Typer's usage errors have no public type: depending on its version, they are Click's or its own.
-        if hasattr(error, "format_message") and isinstance(message := getattr(error, "message", None), str):
+        if _message_of(error) and isinstance(message := getattr(error, "message", None), str):
             redacted = Redactor(secrets_of(os.environ)).text(message)
             error.message = plain_text(printable(redacted))  # type: ignore[attr-defined]
         raise
-
-
-class _Command(TyperCommand):
-    """A command whose usage errors are safe to print."""
-
-    def make_context(self, *args: Any, **settings: Any) -> Any:
-        with _safe_usage_errors():
-            return super().make_context(*args, **settings)
-
-
-class _Group(TyperGroup):
-    """A group of commands whose usage errors are safe to print."""
-
-    def make_context(self, *args: Any, **settings: Any) -> Any:
-        with _safe_usage_errors():
-            return super().make_context(*args, **settings)
-
-    def invoke(self, *args: Any, **settings: Any) -> Any:
-        # The group looks up the name of the command here.
-        with _safe_usage_errors():
-            return super().invoke(*args, **settings)
 
 
 app = typer.Typer(
@@ -414,14 +439,14 @@ def demo(
     raise typer.Exit(run_without_report(lambda say: run_demo(directory, say), is_verbose=verbose))
 
 
-app.command(cls=_Command)(check)
-app.command(cls=_Command)(compare)
-app.command(cls=_Command)(diff)
-app.command(cls=_Command)(action)
-app.command(cls=_Command)(demo)
+app.command(cls=_GateCommand)(check)
+app.command(cls=_GateCommand)(compare)
+app.command(cls=_GateCommand)(diff)
+app.command()(action)
+app.command()(demo)
 
 # The earlier names of check and compare are separate programs.
 check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-check_model_version.command(cls=_Command)(check)
+check_model_version.command(cls=_GateCommand)(check)
 compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-compare_model_versions.command(cls=_Command)(compare)
+compare_model_versions.command(cls=_GateCommand)(compare)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from model_gate.domain.request import Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
-from model_gate.errors import RESOURCE_ERRNOS, InternalError, ModelGateError, StoppedError, storage_error
+from model_gate.errors import RESOURCE_ERRNOS, InputError, InternalError, ModelGateError, StoppedError, storage_error
 from model_gate.reporting.output import print_line
 from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.report_file import ReportFile
@@ -87,6 +87,39 @@ def run_command(
     if decision.signal is not None:
         return decision.signal.exit_code
     return exit_code(result.outcome.status, passed=result.outcome.passed)
+
+
+def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str], report_path: Path) -> int:
+    """Present a usage error as the error of a gate: with a remedy, the exit code and a report.
+
+    Nobody knows which files the command would have read, so its report replaces no file but an older report.
+
+    Args:
+        name: The command.
+        message: What is wrong with the arguments.
+        arguments: The arguments, which may contain secrets.
+        report_path: Path of the report.
+
+    Returns:
+        The exit code.
+    """
+    redactor = Redactor((*secrets_of(os.environ), *(secret for text in arguments for secret in secrets_in(text))))
+    error = InputError(message, f"See model-gate {name} --help.")
+    command = Command(name, {}, _no_request, report_path)
+    try:
+        report_file = ReportFile(report_path)
+        report_file.remove_old()
+        report_file.require_new()
+    except ModelGateError:
+        result = CommandResult(Outcome(None, error=error), None, redactor, is_verbose=False)
+    else:
+        result = _publish(_Decision(Outcome(None, error=error), redactor), command, report_file)
+    TerminalReporter().show_result(result)
+    return EXIT_ERROR
+
+
+def _no_request() -> Request:
+    raise AssertionError("an invalid command has no request")
 
 
 def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:

@@ -77,6 +77,15 @@ class ReportFile:
             except OSError as error:
                 raise storage_error(error, f"replace the report {self.path}") from error
 
+    def require_new(self) -> None:
+        """Verify that there is no file at the path.
+
+        Raises:
+            StorageError: There is a file.
+        """
+        if self._target.status() is not None:
+            raise StorageError(f"There is another file at {self.path}.", "Name another --report-file.")
+
     def write(self, report: Json) -> None:
         """Write a report to a temporary file in the same directory, then rename the file to the report's path.
 

@@ -101,11 +101,20 @@ class PathBeneath:
             OSError: A part of the path is a link or another file, or a directory cannot be made or read.
         """
         with self._open_directory(self.names, makes=True) as directory:
-            descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
-            try:
-                return os.listdir(descriptor)
-            finally:
-                os.close(descriptor)
+            return _names_in(directory)
+
+    def list_directory(self) -> list[str]:
+        """Return the names of the entries of the directory, [] if the directory is missing but can be made.
+
+        Raises:
+            OSError: A part of the path is a link or another file, or the directory cannot be made or read.
+        """
+        try:
+            with self._open_directory(self.names) as directory:
+                return _names_in(directory)
+        except FileNotFoundError:
+            self.require_writable()
+            return []
 
     def require_writable(self) -> None:
         """Verify that a file can be made at the path, as far as permissions tell.
@@ -185,6 +194,15 @@ def _names_below(directory: str, path: str) -> tuple[str, ...] | None:
     if path == directory:
         return ()
     return tuple(path.removeprefix(prefix).split("/")) if path.startswith(prefix) else None
+
+
+def _names_in(directory: int) -> list[str]:
+    """Return the names of the entries of a directory that was opened without permission to list it."""
+    descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
+    try:
+        return os.listdir(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open_below(name: str, directory: int) -> int:

@@ -71,7 +71,10 @@ def run(
             pairs = _Selection(clients, storage, versions, hops).select(request)
             if request.options.fail_on_same_location:
                 _require_two_locations(request, pairs)
-            before_reading(_local_directories(pairs.values()))
+            directories = _local_directories(pairs.values())
+            before_reading(directories)
+            storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
+            storage.make_download_dir()
             is_enough = _enough_for(request.options)
             comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
     except ModelGateError as error:
@@ -343,14 +346,14 @@ def _path_on_server(uri: str, host: Host, *, allow_local_artifacts: bool) -> Pat
             "Register the version again from a run that exists.",
         )
     if not path.is_absolute():
-        if host.local_path is None:
+        if host.directory is None:
             raise ModelError(
                 f"The tracking server {host.address} says that the model is at {printable(uri)}, relative to its"
                 " own working directory, which is unknown here.",
                 "Give the server an absolute artifact root, or let it proxy its artifacts, and register the version"
                 " again.",
             )
-        path = host.local_path.parent / path
+        path = host.directory / path
     return Path(os.path.realpath(path))
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+from mlflow import MlflowClient
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.hosts import find_host, parse_host
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.faulty_server import MODEL, FaultyServer
@@ -130,6 +133,41 @@ def test_other_name_is_not_the_logged_model(place: Place, name: str) -> None:
     uri = place.uri("one").removesuffix("model") + name
     # Without a logged model of this name, the run's artifacts remain.
     assert place.client.locate(uri).uri.endswith(f"/artifacts/{name}")
+
+
+@pytest.mark.parametrize("artifact_root", ["art/1", "./art/1", "file:art/1", "art/%31"])
+@pytest.mark.parametrize("working_directory", [".", "host", "elsewhere"])
+def test_relative_run_artifacts_are_found_from_every_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, working_directory: str, artifact_root: str
+) -> None:
+    for directory in ("host", "elsewhere/art/1/artifacts", "host/art/1/model"):
+        (tmp_path / directory).mkdir(parents=True, exist_ok=True)
+    uri = f"sqlite:///{tmp_path}/host/mlflow.db"
+    client = MlflowClient(uri)
+    run_id = client.create_run(client.create_experiment("relative", "/unused")).info.run_id
+    client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    with closing(sqlite3.connect(tmp_path / "host" / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE runs SET artifact_uri = ?", (artifact_root,))
+    monkeypatch.chdir(tmp_path / working_directory)
+    with TrackingServerClient(find_host(uri, {}), os.environ, tmp_path / "home") as worker:  # noqa: SIM117
+        with pytest.raises(ModelError, match="is ambiguous: the run has both"):
+            worker.locate(f"runs:/{run_id}/model")
+
+
+def test_relative_run_artifacts_of_a_server_are_not_looked_up_in_the_working_directory(tmp_path: Path) -> None:
+    run_info = {"run_id": "1", "experiment_id": "1", "artifact_uri": "./art", "lifecycle_stage": "active"}
+    model = {"model_id": "m-1", "name": "model", "source_run_id": "1", "artifact_uri": "mlflow-artifacts:/1/m-1"}
+    server = FaultyServer(
+        faults={
+            "runs/get": lambda call: call.send_json({"run": {"info": run_info, "data": {}}}),
+            "logged-models/search": lambda call: call.send_json({"models": [{"info": model, "data": {}}]}),
+        },
+    )
+    with server:
+        host = parse_host(server.url)
+        with TrackingServerClient(host, os.environ, tmp_path, allow_local_artifacts=True) as client:  # noqa: SIM117
+            with pytest.raises(ModelError, match="relative to its own working directory, which is unknown here"):
+                client.locate("runs:/1/model")
 
 
 def test_all_pages_of_logged_models_are_searched(database: dict[str, Any], tmp_path: Path) -> None:

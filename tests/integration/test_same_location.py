@@ -70,6 +70,15 @@ def test_relative_model_source_is_resolved_against_the_directory_of_its_database
         assert result.report["run_model_comparison"][half]["path"] == str(tmp_path / name / "mlruns/model")
 
 
+def test_download_directory_inside_a_model_of_a_registry_is_rejected(tmp_path: Path, database: Path) -> None:
+    host = make_host(tmp_path / "host", database, MODEL)
+    for directory in ("host/mlruns/model/kept", "host/mlruns/model/a/b"):
+        result = check(tmp_path, host, "Wine", "1", "--download-dir", tmp_path / directory)
+        result.require_error("StorageError", "would change an input", "Name another --download-dir.")
+    assert sorted(file.name for file in (tmp_path / "host/mlruns/model").rglob("*") if file.is_dir()) == []
+    assert check(tmp_path, host, "Wine", "1", "--download-dir", tmp_path / "host" / "kept").status == "equal"
+
+
 def test_two_spellings_of_a_relative_model_source_have_the_same_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine", "1"), version(host, "Wine", "5"))

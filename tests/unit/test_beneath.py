@@ -157,6 +157,7 @@ def test_link_outside_the_working_directory_belongs_to_the_user(tmp_path: Path, 
     ReportFile(tmp_path / "link" / "sub" / "r.json").write({})
     ReportFile(Path("../../link/r.json")).write({})
     with Storage(tmp_path / "link" / "models") as storage:
+        storage.make_download_dir()
         assert storage.directory("run_model") == (tmp_path / "empty" / "models" / "run_model").resolve()
     assert sorted(os.listdir(tmp_path / "empty")) == ["models", "r.json", "sub"]
     assert read_config(tmp_path / "config", {}).tracking_server_1.model == "Wine"
@@ -167,7 +168,8 @@ def test_path_without_a_link_is_usable(checkout: Path) -> None:
     ReportFile(checkout / "inside/../new/r.json").write({"a": 2})
     assert json.loads((checkout / "new/sub/r.json").read_text()) == {"a": 1}
     assert json.loads((checkout / "new/r.json").read_text()) == {"a": 2}
-    with Storage(Path("models/here")):
+    with Storage(Path("models/here")) as storage:
+        storage.make_download_dir()
         assert (checkout / "models" / "here").is_dir()
     assert read_config(Path("inside/victim"), {}).tracking_server_1.model == "Wine"
 

@@ -81,6 +81,12 @@ def parse_host(text: str, label: str = "host") -> Host:
     if parts.scheme in _DEFAULT_PORTS:
         return _http_host(text, label, port)
     if parts.scheme.partition("+")[0] in _DATABASES and "://" in text:
+        if parts.netloc and text.count("@") > ("@" in parts.netloc):
+            # SQLAlchemy takes what follows the first '@' for the server, and its errors show the server.
+            raise InputError(
+                f"{label} has an '@' that does not end a login.",
+                "Percent-encode special characters in a user name or password: '@' is %40, '/' is %2F.",
+            )
         return Host(
             HostKind.DATABASE,
             _without_user_info(text),

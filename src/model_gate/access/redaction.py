@@ -54,8 +54,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text with its secrets replaced. A short secret is replaced only where it is a whole word."""
-        text = self._path(text)
-        return text if self._short is None else self._short.sub(MASK, text)
+        return self._path(text if self._short is None else self._short.sub(MASK, text))
 
     def data(self, value: Any) -> Any:
         """Return a JSON value with redacted texts. Keys and the report's fields with fixed values do not change."""
@@ -77,9 +76,9 @@ class Redactor:
 
         A path can contain the same few characters by chance.
         """
-        # User-info comes first: it is replaced whole, even if a part of it is a known secret.
-        text = _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, text))
-        return text if self._long is None else self._mask(text)
+        # Known secrets come first: a secret with a slash or an '@' is only partly in what looks like user-info.
+        masked = text if self._long is None else self._mask(text)
+        return _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
 
     def _mask(self, text: str) -> str:
         spans = []

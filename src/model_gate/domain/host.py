@@ -79,6 +79,14 @@ class Host:
         return None
 
     @property
+    def directory(self) -> Path | None:
+        """The directory that the server's relative artifact paths are relative to, None if it is unknown.
+
+        The directory contains the server's database or file store.
+        """
+        return None if self.local_path is None else self.local_path.parent
+
+    @property
     def reader(self) -> Host:
         """Copy of the host that identifies its server and login, however the user spells the server's address.
 

@@ -10,7 +10,7 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -68,7 +68,8 @@ class Storage:
 
     Each model has a directory with the name of its role, such as `run_model/server_1`. Without a download directory,
     files of up to 64 KiB are stored in memory if possible. Use the storage as a context manager: its exit removes
-    everything except the user's download directory.
+    everything except the user's download directory. The download directory is made by `make_download_dir`, because it
+    is not known before whether it is inside a model.
 
     Args:
         download_dir: The user's download directory, None to store files in the scratch directory.
@@ -76,7 +77,7 @@ class Storage:
         free_bytes: Returns the free space in bytes on the file system of a directory.
 
     Raises:
-        StorageError: A directory cannot be made, or the download directory is not empty.
+        StorageError: A directory cannot be made, or the download directory cannot be made or is not empty.
     """
 
     def __init__(
@@ -102,7 +103,10 @@ class Storage:
         self._memory: Path | None = None
         self._numbers = itertools.count()
         try:
-            self._root = self._scratch / "models" if download_dir is None else _empty_directory(download_dir)
+            self._download_dir = None if download_dir is None else PathBeneath.of_input(download_dir)
+            if self._download_dir is not None:
+                _require_empty(self._download_dir, makes=False)
+            self._root = self._scratch / "models" if self._download_dir is None else self._download_dir.path
             self.home = self._scratch / "home"
             self.home.mkdir()
         except BaseException:
@@ -124,6 +128,32 @@ class Storage:
         for directory in (self._scratch, self._memory):
             if directory is not None:
                 remove_tree(directory)
+
+    def require_outside(self, inputs: Iterable[Path]) -> None:
+        """Verify that the download directory is not inside an input directory, nor an input inside it.
+
+        Raises:
+            StorageError: The downloads would change an input.
+        """
+        if self._download_dir is None:
+            return
+        real_dir = Path(os.path.realpath(self._download_dir.path))
+        for path in inputs:
+            real_path = Path(os.path.realpath(path))
+            if real_dir.is_relative_to(real_path) or real_path.is_relative_to(real_dir):
+                raise StorageError(
+                    f"The download directory {self._download_dir.path} would change an input, {path}.",
+                    "Name another --download-dir.",
+                )
+
+    def make_download_dir(self) -> None:
+        """Make the user's download directory, if there is one.
+
+        Raises:
+            StorageError: The directory cannot be made, or is not empty any more.
+        """
+        if self._download_dir is not None:
+            _require_empty(self._download_dir, makes=True)
 
     def directory(self, role: str) -> Path:
         """Return the directory for the files of one model. `role` identifies the model, as in `run_model/server_1`."""
@@ -236,23 +266,21 @@ def _download_dir_error(error: OSError, path: str) -> StorageError:
     return storage_error(error, f"keep {printable(path)} in the download directory")
 
 
-def _empty_directory(directory: Path) -> Path:
-    """Make the download directory if it is missing, and return its absolute path without symbolic links.
+def _require_empty(target: PathBeneath, *, makes: bool) -> None:
+    """Verify that the download directory is empty. If it is missing, make it if `makes` is true.
 
     Raises:
         StorageError: The directory cannot be made, or is not empty.
     """
     try:
-        target = PathBeneath.of_input(directory)
-        is_empty = not target.make_directory()
+        is_empty = not (target.make_directory() if makes else target.list_directory())
     except OSError as error:
-        raise storage_error(error, f"use the download directory {directory}") from error
+        raise storage_error(error, f"use the download directory {target.path}") from error
     if not is_empty:
         raise StorageError(
-            f"The download directory {directory} is not empty.",
+            f"The download directory {target.path} is not empty.",
             "Empty it or name another one, so that old files are not taken for downloads.",
         )
-    return target.path
 
 
 def remove_tree(root: Path) -> None:

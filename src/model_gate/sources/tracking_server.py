@@ -218,6 +218,7 @@ class TrackingServerClient:
             **worker_environment,
             "MODEL_GATE_ADDRESS": self.host.address,
             "MODEL_GATE_OWN_TIMEOUT": own_timeout,
+            "MODEL_GATE_SERVER_DIRECTORY": str(self.host.directory or ""),
             "MODEL_GATE_LOCAL_ARTIFACTS": str(self._allow_local_artifacts).lower(),
         }
         # If the worker has died, the first request reports it.

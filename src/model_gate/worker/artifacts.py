@@ -19,11 +19,10 @@ from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from model_gate.domain.host import LOOPBACK
 from model_gate.domain.limits import LIMITS, Limits
-from model_gate.domain.location import LOCAL_REMEDY, is_local_uri
+from model_gate.domain.location import LOCAL_REMEDY, is_local_uri, other_machine, path_in_uri
 from model_gate.domain.model import FileRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
@@ -49,6 +48,7 @@ class ArtifactReader:
         file_size_limit: The limit of this process that downloads must raise, None for no limit.
         limits: The upper bounds of listings and downloads.
         allow_local: Whether an HTTP tracking server on this machine may name local paths.
+        server_directory: The directory that the server's relative paths are relative to, "" if it is unknown.
     """
 
     def __init__(
@@ -58,10 +58,12 @@ class ArtifactReader:
         limits: Limits = LIMITS,
         *,
         allow_local: bool = False,
+        server_directory: str = "",
     ) -> None:
         self._tracking_uri = tracking_uri
         self._policy = LocationPolicy(tracking_uri, declared_endpoints())
         self._allow_local = allow_local
+        self._server_directory = server_directory
         self._limits = limits
         self._file_size_limit = file_size_limit
         self._limiter = ConcurrencyLimiter()
@@ -108,7 +110,7 @@ class ArtifactReader:
 
     def _has_local_entry(self, uri: str, name: str) -> bool:
         server = urlsplit(self._tracking_uri)
-        if server.scheme in {"http", "https"} and server.hostname not in LOOPBACK:
+        if other_machine(uri) or (server.scheme in {"http", "https"} and server.hostname not in LOOPBACK):
             raise ModelError(
                 f"The tracking server stores the artifacts of the run at {uri}, on its own machine.",
                 "Let the server proxy its artifacts (mlflow server --serve-artifacts), or use a store that both reach.",
@@ -117,7 +119,15 @@ class ArtifactReader:
             raise ModelError(
                 f"The tracking server stores the artifacts of the run at {uri}, a path on this machine.", LOCAL_REMEDY
             )
-        return os.path.lexists(os.path.join(local_file_uri_to_path(uri), name))  # type: ignore[no-untyped-call]
+        path = path_in_uri(uri)
+        if not os.path.isabs(path) and not self._server_directory:
+            raise ModelError(
+                f"The tracking server stores the artifacts of the run at {uri}, relative to its own working directory,"
+                " which is unknown here.",
+                "Give the server an absolute artifact root, or let it proxy its artifacts, and log the model again.",
+            )
+        # The parent process resolves the path of a model in the same way.
+        return os.path.lexists(os.path.join(self._server_directory, path, name))
 
     def fetch(self, uri: str, files: Sequence[FileRequest], on_progress: ProgressCallback) -> None:
         """Download files below `uri`, each to its own destination.

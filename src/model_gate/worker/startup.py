@@ -53,7 +53,8 @@ def open_session() -> Session:
     os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": registry_uri}
     file_size_limit = FileSizeLimit() if uri.startswith(("http:", "https:")) else None
     allow_local = os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true"
-    artifacts = ArtifactReader(uri, file_size_limit, allow_local=allow_local)
+    directory = os.environ["MODEL_GATE_SERVER_DIRECTORY"]
+    artifacts = ArtifactReader(uri, file_size_limit, allow_local=allow_local, server_directory=directory)
     client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=registry_uri)
     return Session(RegistryClient(client, artifacts), artifacts)
 

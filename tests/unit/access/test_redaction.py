@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -12,8 +13,11 @@ from urllib.parse import quote, quote_plus
 import pytest
 
 from model_gate.access.environments import secrets_of
+from model_gate.access.hosts import parse_host, secrets_in
 from model_gate.access.redaction import MASK, Redactor
 from model_gate.domain.credentials import basic_auth_secrets
+from model_gate.errors import InputError
+from tests.support import commandline
 from tests.support.paths import ROOT
 
 SECRETS = ["s3cret-w0rd", "p/w:1@x y", "qu'ote\"d\\", "ünïcödé", "a+b=c&d", "%41%42", "\udcff\udcfe bytes"]
@@ -192,6 +196,59 @@ def _texts_of(file: Path) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in statements:
             yield node.value
+
+
+@pytest.mark.parametrize(
+    "password",
+    ["left@middle/right", "left/middle@right", "left?mid@dle", "left#mid@dle", "zk@vv:jj/qq", "zk vv@jj qq"],
+)
+def test_known_password_with_separators_of_uris_is_masked_whole(password: str) -> None:
+    redactor = Redactor([password])
+    for uri in (f"https://ann:{password}@example.com/x", f"postgresql://ann:{password}@db/x?password={password}"):
+        for masked in (redactor.text(uri), str(redactor.data({"uri": uri}))):
+            assert not any(part in masked for part in re.split("[@/?#: ]", password))
+            assert "example.com/x" in masked or "@db/x" in masked
+
+
+@pytest.mark.parametrize("password", ["a@b/c", "a/b@c", "a@b c"])
+def test_short_password_with_separators_of_uris_is_masked_whole(password: str) -> None:
+    assert Redactor([password]).text(f"https://ann:{password}@example.com") == f"https://{MASK}@example.com"
+
+
+SEPARATORS = ["@", "/", "?", "#", ":", " "]
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql", "mysql+pymysql", "ftp"])
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_error_and_address_of_a_host_never_show_an_unencoded_password(scheme: str, separator: str) -> None:
+    for parts in (
+        ("zebra", "quokka"),
+        ("51234", "quokka@koala/heron"),
+        ("zebra@51234", "quokka"),
+        ("zebra/q", "koala"),
+    ):
+        password = separator.join(parts)
+        host = f"{scheme}://ann:{password}@127.0.0.1:1/db"
+        try:
+            text = parse_host(host).address
+        except InputError as error:
+            text = f"{error.message} {error.remedy}"
+        text += Redactor(secrets_in(host)).text(f"cannot use {host} or '{host}'")
+        assert [part for part in re.split("[@/?#: ]", password) if len(part) > 3 and part in text] == []
+
+
+@pytest.mark.parametrize("scheme", ["http", "postgresql"])
+@pytest.mark.parametrize("separator", SEPARATORS)
+def test_output_and_report_never_show_an_unencoded_password(scheme: str, separator: str, tmp_path: Path) -> None:
+    password = f"zebra@51234{separator}quokka"
+    report = tmp_path / "report.json"
+    completed = commandline.run(
+        *("check", "--host", f"{scheme}://ann:{password}@127.0.0.1:1/db", "--model", "Wine"),
+        *("--version-or-stage", "1", "--verbose", "--report-file", report),
+    )
+    assert completed.returncode == 2
+    text = completed.stdout + completed.stderr + report.read_text()
+    assert [part for part in ("zebra", "51234", "quokka") if part in text] == []
 
 
 def test_no_message_has_an_example_that_would_be_masked() -> None:

@@ -148,6 +148,19 @@ def test_report_inside_a_compared_model_is_rejected(report: str, tmp_path: Path)
     assert sorted(os.listdir(tmp_path / "left")) == ["MLmodel", "f"]
 
 
+@pytest.mark.parametrize("directory", ["left/kept", "right/a/b", "left/../right/kept", "link/kept"])
+def test_download_directory_inside_a_compared_model_is_rejected(directory: str, tmp_path: Path) -> None:
+    for name in ("left", "right"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text("1")
+    (tmp_path / "link").symlink_to("left")
+    process = run("diff", "left", "right", "--download-dir", tmp_path / directory, cwd=tmp_path)
+    assert process.returncode == 2
+    assert "would change an input" in process.stderr or "is a symbolic link" in process.stderr
+    for name in ("left", "right"):
+        assert os.listdir(tmp_path / name) == ["MLmodel"]
+
+
 def test_command_creates_the_directory_of_its_report(tmp_path: Path) -> None:
     process = run("diff", "nothing", "nowhere", "--report-file", "new/sub/r.json", cwd=tmp_path)
     assert read_report(tmp_path / "new" / "sub" / "r.json", process.returncode)["status"] == "error"

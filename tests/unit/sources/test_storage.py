@@ -229,3 +229,26 @@ def test_arrived_part_of_a_file_counts_once(tmp_path: Path) -> None:
     with _storage_with_space(tmp_path, 10_000_000) as storage:
         storage.reserve("left", "a", 6_000_000).write_bytes(b"x" * 5_000_000)
         storage.reserve("right", "a", 8_000_000)
+
+
+@pytest.mark.parametrize("kept", ["model", "model/kept", "model/a/b", "link/kept", "model/../model/kept", "."])
+def test_download_directory_in_or_around_a_model_is_rejected(kept: str, scratch: Path, tmp_path: Path) -> None:
+    parent = tmp_path / "parent"
+    parent.mkdir()
+    (parent / "link").symlink_to("model")
+    (parent / "model").mkdir()
+    with pytest.raises(StorageError, match="would change an input" if kept != "." else "is not empty"):  # noqa: SIM117
+        with Storage(parent / kept) as storage:
+            storage.require_outside([parent / "model"])
+    assert os.listdir(parent / "model") == []
+    with Storage(parent / "models") as storage:
+        storage.require_outside([parent / "model", tmp_path / "other"])
+
+
+def test_model_that_appears_in_the_download_directory_is_rejected(scratch: Path, tmp_path: Path) -> None:
+    with Storage(tmp_path / "kept") as storage:
+        with pytest.raises(StorageError, match="would change an input"):
+            storage.require_outside([tmp_path / "kept" / "model"])
+        (tmp_path / "kept" / "model").mkdir(parents=True)
+        with pytest.raises(StorageError, match="is not empty"):
+            storage.make_download_dir()

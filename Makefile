@@ -1,6 +1,6 @@
 # Needs Python 3.11 or newer (PYTHON=…), git and make. Everything else is installed into .venv from the lock files.
 PYTHON ?= python3
-WORKERS ?= 2
+WORKERS ?= 3
 RUNS ?= 3
 EXAMPLES ?= 2000
 SEED ?= $(shell date +%s)

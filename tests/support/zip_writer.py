@@ -43,6 +43,11 @@ class ZipMember:
         local_sizes: Both sizes in the header, None for the real ones.
         extra: Extra fields in the directory.
         disk: Number of the part that has the member.
+        attributes: External attributes: MS-DOS bits, and the mode of Unix in the high bits.
+        system: System on which the member was made.
+        version: Version of the format that the directory says is needed.
+        local_version: Version of the format that the header says is needed.
+        checksum: Declared checksum, None for the real one.
     """
 
     name: bytes
@@ -60,6 +65,11 @@ class ZipMember:
     local_sizes: tuple[int, int] | None = None
     extra: bytes = b""
     disk: int = 0
+    attributes: int = 0
+    system: int = 0
+    version: int = 20
+    local_version: int = 20
+    checksum: int | None = None
 
 
 def zip64_field(*sizes: int) -> bytes:
@@ -94,18 +104,20 @@ def _records(member: ZipMember, offset: int) -> tuple[bytes, bytes]:
         packed = compressor.compress(member.data) + compressor.flush()
     packed += member.trailing
     flags = (_HAS_DESCRIPTOR if member.is_announced else 0) | (0 if member.name.isascii() else _IS_UTF_8)
-    real = (zlib.crc32(member.data), len(packed), len(member.data))
+    checksum = zlib.crc32(member.data) if member.checksum is None else member.checksum
+    real = (checksum, len(packed), len(member.data))
     local = (0, 0, 0) if member.has_zeros else real
     if member.local_sizes is not None:
         local = (local[0], *member.local_sizes)
     name = member.name if member.local_name is None else member.local_name
-    common = (20, flags, member.method, 0, 33)
-    local_common = (20, flags if member.is_local_utf_8 else flags & ~_IS_UTF_8, *common[2:])
+    common = (member.version, flags, member.method, 0, 33)
+    local_flags = flags if member.is_local_utf_8 else flags & ~_IS_UTF_8
+    local_common = (member.local_version, local_flags, *common[2:])
     header = struct.pack("<4sHHHHHIIIHH", b"PK\3\4", *local_common, *local, len(name), len(member.local_extra))
     entry = struct.pack(
         "<4sHHHHHHIIIHHHHHII",
         b"PK\1\2",
-        20,
+        20 | member.system << 8,
         *common,
         *real,
         len(member.name),
@@ -113,7 +125,7 @@ def _records(member: ZipMember, offset: int) -> tuple[bytes, bytes]:
         0,
         member.disk,
         0,
-        0,
+        member.attributes,
         offset,
     )
     tail = _descriptor(member.descriptor, [value + wrong for value, wrong in zip(real, member.wrong, strict=True)])

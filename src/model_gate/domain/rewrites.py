@@ -121,8 +121,8 @@ class MemberRewrite:
 class ArchiveFormat:
     """A file format based on zip.
 
-    Only the contents of the members belong to the model. The times, the order and the compression of the members may
-    change when the same model is saved again.
+    Only the contents of the members belong to the model. The times, the order, the permissions and the compression of
+    the members may change when the same model is saved again.
 
     Attributes:
         format: Name of the format in the report.
@@ -133,6 +133,10 @@ class ArchiveFormat:
         is_unpacked: Whether programs that read the format unpack the members to disk, where several names can stand for
             one file.
         is_order_visible: Whether programs that read the format return the members in the order of the archive.
+        is_mapped: Whether programs that read the format can map the archive into memory. They then take the bytes of a
+            member as they are stored, so no member may be compressed. They also find the members only without an
+            archive comment.
+        ignores_checksums: Whether programs load members with wrong checksums, and may write them.
     """
 
     format: str
@@ -142,6 +146,8 @@ class ArchiveFormat:
     ignores_case: bool = False
     is_unpacked: bool = False
     is_order_visible: bool = False
+    is_mapped: bool = False
+    ignores_checksums: bool = False
 
 
 ARCHIVES = (
@@ -161,7 +167,15 @@ ARCHIVES = (
         ),
         is_unpacked=True,
     ),
-    ArchiveFormat("PyTorch", (".pt", ".pth", ".pt2"), "PyTorch 1.6 and later", ignores_case=True),
+    # The archive is mapped by torch.load(mmap=True). torch.serialization.set_crc32_options(False) omits checksums.
+    ArchiveFormat(
+        "PyTorch",
+        (".pt", ".pth", ".pt2"),
+        "PyTorch 1.6 and later",
+        ignores_case=True,
+        is_mapped=True,
+        ignores_checksums=True,
+    ),
     ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
 )
 

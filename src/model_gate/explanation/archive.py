@@ -113,6 +113,7 @@ class _ArchiveComparison:
         suspects, same_checksum = self._partition_by_checksum()
         for name in suspects:
             changes += self._member_change(name, explain_member)
+        changes = changes or self._reader_changes()
         if not changes:
             for name in same_checksum:
                 changes += self._change_despite_checksum(name)
@@ -152,6 +153,28 @@ class _ArchiveComparison:
             return []
         meaning = f"the order of members, which {self._format.format} shows"
         return [FieldChange("(order)", shorten(", ".join(left)), shorten(", ".join(right)), meaning=meaning)]
+
+    def _reader_changes(self) -> list[FieldChange]:
+        """Return what makes some programs read another member, or nothing, although the members have the same bytes."""
+        changes = [
+            FieldChange(self._label(name), left, right, meaning="its attributes, which some readers go by")
+            for name in self._left.names
+            for left, right in [(_attributes(self._left, name), _attributes(self._right, name))]
+            if left != right
+        ]
+        if self._format is None or not self._format.is_mapped:
+            return changes
+        left_comment, right_comment = (half.archive.has_comment for half in (self._left, self._right))
+        if left_comment or right_comment:
+            meaning = f"a comment, after which {self._format.format} may not find the members"
+            changes.append(FieldChange("(comment)", _yes_no(left_comment), _yes_no(right_comment), meaning=meaning))
+        for name in self._left.names:
+            methods = [half.archive.members[half.names[name]].compress_type for half in (self._left, self._right)]
+            if any(methods):
+                left, right = ("compressed" if method else "not compressed" for method in methods)
+                meaning = f"compressed, and {self._format.format} can map the archive, which takes the compressed bytes"
+                changes.append(FieldChange(self._label(name), left, right, meaning=meaning))
+        return changes
 
     def _partition_by_checksum(self) -> tuple[list[str], list[str]]:
         """Return the common members that differ in size or checksum, and the other common members."""
@@ -195,14 +218,20 @@ class _ArchiveComparison:
             # Members with equal stored bytes are equal, and comparing those is faster than decompressing both.
             packed_left, packed_right = (half.archive.compressed(half.names[name]) for half in halves)
             if first_differing_byte(packed_left, packed_right) is None:
-                self._left.archive.check_compression(self._left.names[name])
+                self._check(self._left, name)
                 return []
         for half in halves:
-            half.archive.check_compression(half.names[name])
+            self._check(half, name)
         left, right = (half.archive.content(half.names[name]) for half in halves)
         if first_differing_byte(left, right) is None:
             return []
         return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name))]
+
+    def _check(self, half: _Half, name: str) -> None:
+        if self._format is not None and self._format.ignores_checksums:
+            half.archive.check_compression(half.names[name])
+        else:
+            half.archive.check_content(half.names[name])
 
     def _label(self, name: str) -> str:
         object_path = self._left.object_paths.get(name) or self._right.object_paths.get(name)
@@ -217,6 +246,15 @@ def _checksum(half: _Half, name: str) -> tuple[int, int]:
 def _compression(half: _Half, name: str) -> tuple[int, int]:
     info = half.archive.members[half.names[name]]
     return info.compress_type, info.compress_size
+
+
+def _attributes(half: _Half, name: str) -> str:
+    system, attributes = half.archive.attributes(half.names[name])
+    return f"system {system}, {attributes:#x}"
+
+
+def _yes_no(condition: bool) -> str:
+    return "yes" if condition else "no"
 
 
 def _size(half: _Half, name: str) -> str:

@@ -81,7 +81,7 @@ def read_document(archive: Archive, rule: MemberRewrite) -> CanonicalDocument:
     """
     if rule.member not in archive.members:
         raise UnexplainedError(f"it has no {rule.member}")
-    archive.check_compression(rule.member)
+    archive.check_content(rule.member)
     with archive.content(rule.member).open() as stream:
         text = stream.read(_MAX_MEMBER_BYTES + 1)
     if len(text) > _MAX_MEMBER_BYTES:

@@ -21,6 +21,11 @@ from model_gate.explanation.zip_records import (
 
 _MAX_UNPACKED_BYTES = 256 * 1024 * 1024
 _MAX_EXPANSION = 8
+# External attributes of MS-DOS are in the low bits, the mode of Unix is in the high bits.
+_DOS_READ_ONLY, _DOS_VOLUME, _DOS_DIRECTORY, _DOS_ARCHIVE = 0x01, 0x08, 0x10, 0x20
+_PERMISSIONS = (0o777 << 16) | _DOS_READ_ONLY | _DOS_ARCHIVE
+# Systems on which `zipfile` and PyTorch write archives: MS-DOS and Unix.
+_SYSTEMS = frozenset({0, 3})
 _ERRORS = (
     zipfile.BadZipFile,
     zlib.error,
@@ -43,10 +48,12 @@ class Archive:
 
     Attributes:
         members: Members by name, in the order of the archive's central directory.
+        has_comment: Whether a comment of the archive follows its end record.
     """
 
     def __init__(self, file: zipfile.ZipFile, content: Content, starts: dict[str, int]) -> None:
         self.members = {info.filename: info for info in file.infolist()}
+        self.has_comment = bool(file.comment)
         self._file = file
         self._content = content
         self._starts = starts
@@ -62,6 +69,34 @@ class Archive:
     def compressed(self, name: str) -> Content:
         """Return the bytes of a member as stored in the archive."""
         return self._content.slice(self._starts[name], self.members[name].compress_size)
+
+    def attributes(self, name: str) -> tuple[int, int]:
+        """Return what readers could interpret of a member's attributes: the system that they belong to, and their bits.
+
+        The permissions of a regular file are left out. So is its type, which some programs write and others do not.
+        """
+        info = self.members[name]
+        # A backslash separates directories only on some systems.
+        system = 0 if info.create_system in _SYSTEMS and "\\" not in name else info.create_system
+        if info.is_dir():
+            return system, info.external_attr
+        return system, info.external_attr & ~(_PERMISSIONS | stat.S_IFREG << 16)
+
+    def check_content(self, name: str) -> None:
+        """Require that a member has the checksum that its header declares, and that nothing follows its data.
+
+        Raises:
+            UnexplainedError: The member is damaged, has more bytes or data, or is compressed in an unusual way.
+        """
+        if self.members[name].compress_type != zipfile.ZIP_STORED:
+            self.check_compression(name)
+            return
+        checksum = 0
+        with self.compressed(name).open() as stream:
+            while data := stream.read(CHUNK_BYTES):
+                checksum = zlib.crc32(data, checksum)
+        if checksum != self.members[name].CRC:
+            raise UnexplainedError("its members do not have the checksums that it declares")
 
     def check_compression(self, name: str) -> None:
         """Require that the compressed bytes of a member are intact, and end with its data.
@@ -130,5 +165,18 @@ def _require_unambiguous(infos: list[zipfile.ZipInfo]) -> None:
             raise UnexplainedError("its members have names that can be read in two ways")
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
             raise UnexplainedError("its members have two sizes")
-        if stat.S_ISLNK(info.external_attr >> 16):
-            raise UnexplainedError("it has a symbolic link")
+        _require_plain_type(info)
+
+
+def _require_plain_type(info: zipfile.ZipInfo) -> None:
+    """Raise UnexplainedError unless the name and the attributes of a member both say regular file, or directory.
+
+    PyTorch, for example, goes by the directory bit of MS-DOS, and most other readers by the slash after the name.
+    """
+    file_type = stat.S_IFMT(info.external_attr >> 16)
+    if file_type == stat.S_IFLNK:
+        raise UnexplainedError("it has a symbolic link")
+    is_contradiction = info.external_attr & _DOS_DIRECTORY and not info.is_dir()
+    expected_type = stat.S_IFDIR if info.is_dir() else stat.S_IFREG
+    if is_contradiction or info.external_attr & _DOS_VOLUME or file_type not in {0, expected_type}:
+        raise UnexplainedError("its members have attributes of another type of file")

@@ -26,6 +26,9 @@ UNREADABLE = 0x1 | 0x20 | 0x40 | 0x2000
 _IN_ZIP64_END = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)
 # Value of a 32-bit size that refers to the 64-bit extra field instead.
 _IN_EXTRA_FIELD = 0xFFFFFFFF
+_MAX_COMMENT_BYTES = 0xFFFF
+# Version 4.5 of the format has 64-bit sizes. Later versions add encryption and compression methods that are refused.
+_MAX_VERSION_NEEDED = 45
 _ZIP64_FIELD = 0x0001
 # The Unicode path extra field holds a second name, which only some readers use.
 _UNICODE_PATH_FIELD = 0x7075
@@ -56,7 +59,9 @@ def locate_directory(stream: IO[bytes], size: int) -> Directory:
     Raises:
         zipfile.BadZipFile: Another program could find another directory, or the directory is too large.
     """
-    stream.seek(max(0, size - _END.size - 0xFFFF))
+    # The 64-bit records are in front of the end record and its comment.
+    longest = _ZIP64_END.size + _ZIP64_LOCATOR.size + _END.size + _MAX_COMMENT_BYTES
+    stream.seek(max(0, size - longest))
     tail = stream.read()
     position = tail.rfind(b"PK\x05\x06")
     if position < 0 or len(tail) - position < _END.size:
@@ -95,7 +100,7 @@ def _read_zip64_end(stream: IO[bytes], tail: bytes, locator: int, end: int) -> t
         Offset of the record; entries on this disk, entries, bytes and offset of the directory.
     """
     _, disk, offset, disks = _ZIP64_LOCATOR.unpack_from(tail, locator)
-    if offset + _ZIP64_END.size != end or disk or disks > 1:
+    if offset + _ZIP64_END.size != end or (disk, disks) != (0, 1):
         raise zipfile.BadZipFile("its end is not where it should be")
     stream.seek(offset)
     signature, length, *_, disk, first_disk, disk_entries, entries, size, start = _ZIP64_END.unpack(
@@ -122,6 +127,7 @@ def check_directory(stream: IO[bytes], directory: Directory) -> None:
         compressed_size, size, name_length, extra_length, comment_length, disk = entry[10:16]
         if entry[0] != b"PK\x01\x02" or disk:
             raise zipfile.BadZipFile("its directory is not what it should be")
+        _require_known_version(entry[3] | entry[4] << 8)
         position += _ENTRY.size + name_length
         fields = _extra_fields(data[position : position + extra_length])
         placeholders = [value for value in (size, compressed_size, entry[18]) if value == _IN_EXTRA_FIELD]
@@ -130,6 +136,12 @@ def check_directory(stream: IO[bytes], directory: Directory) -> None:
         position += extra_length + comment_length
     if position != directory.size:
         raise zipfile.BadZipFile("its directory is not what it should be")
+
+
+def _require_known_version(version_needed: int) -> None:
+    """Raise BadZipFile if some readers refuse a member because of the version of the format that it needs."""
+    if version_needed > _MAX_VERSION_NEEDED:
+        raise zipfile.BadZipFile(f"its members need version {version_needed / 10} of the format")
 
 
 def _extra_fields(extra: bytes) -> dict[int, bytes]:
@@ -196,7 +208,7 @@ def _read_header(stream: IO[bytes], info: zipfile.ZipInfo) -> Member:
     """Read a member's header. Some programs use the header instead of the directory, so both must agree."""
     stream.seek(info.header_offset)
     header = _LOCAL_HEADER.unpack(stream.read(_LOCAL_HEADER.size))
-    signature, _, flags, method, _, _, checksum, compressed_size, size, name_length, extra_length = header
+    signature, version_needed, flags, method, _, _, checksum, compressed_size, size, name_length, extra_length = header
     name, extra = stream.read(name_length), stream.read(extra_length)
     is_utf_8 = info.flag_bits & IS_UTF_8
     # A header may hold zeros if a descriptor follows the member, and placeholders if an extra field has the sizes.
@@ -222,6 +234,7 @@ def _read_header(stream: IO[bytes], info: zipfile.ZipInfo) -> Member:
         or any(value not in {actual, *unknown} for value, actual in expected)
     ):
         raise zipfile.BadZipFile("a member says something else than the directory")
+    _require_known_version(version_needed)
     start = info.header_offset + _LOCAL_HEADER.size + int(name_length) + int(extra_length)
     is_zip64 = long_sizes is not None or max(info.file_size, info.compress_size) >= _IN_EXTRA_FIELD
     return Member(info, start, has_descriptor, is_zip64)

@@ -106,7 +106,7 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_redirect_to_a_host_other_than_the_tracking_server_is_an_error_without_a_request(tmp_path: Path) -> None:
+def test_redirect_to_another_host_is_an_error_without_a_request(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)

@@ -81,10 +81,16 @@ def test_each_file_extends_the_deadline() -> None:
     assert len(_read(slow_directories, limits)) == 100
 
 
+# Only the depth ends an endless chain within the time.
+_DEPTH = replace(
+    Limits(), listing_depth=5, path_characters=10**9, listing_characters=10**12, listing_files=10**9, listing_seconds=1
+)
+
+
 @pytest.mark.parametrize(
     "list_artifacts, limits",
     [
-        (_chain, replace(Limits(), listing_depth=5)),
+        (_chain, _DEPTH),
         (_files(11), replace(Limits(), listing_files=10)),
         (_files(10, "x" * 100 + "{}"), replace(Limits(), listing_characters=1_000)),
         (_files(10, "é" * 20 + "{}"), replace(Limits(), listing_characters=1_000)),

@@ -241,7 +241,7 @@ def test_error_and_address_of_a_host_never_show_an_unencoded_password(scheme: st
 @pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "mssql"])
 def test_database_whose_login_has_an_unencoded_at_sign_is_an_error(scheme: str, password: str) -> None:
     # SQLAlchemy would take a part of the password for the server, and show it.
-    with pytest.raises(InputError, match="has an '@' that does not end a login|is not a valid URI"):
+    with pytest.raises(InputError, match=r"has an '@' that does not end a login|is not a valid URI"):
         parse_host(f"{scheme}://ann:{password}@127.0.0.1:1/db")
     assert parse_host(f"{scheme}://ann:{quote(password, safe='')}@127.0.0.1:1/db").password == password
 

@@ -75,7 +75,10 @@ def test_download_directory_inside_a_model_of_a_registry_is_rejected(tmp_path: P
     for directory in ("host/mlruns/model/kept", "host/mlruns/model/a/b"):
         result = check(tmp_path, host, "Wine", "1", "--download-dir", tmp_path / directory)
         result.require_error("StorageError", "would change an input", "Name another --download-dir.")
-    assert sorted(file.name for file in (tmp_path / "host/mlruns/model").rglob("*") if file.is_dir()) == []
+    model = tmp_path / "host/mlruns/model"
+    assert {str(file.relative_to(model)) for file in model.rglob("*") if file.is_file()} == set(MODEL)
+    assert not (model / "kept").exists()
+    assert not (model / "a").exists()
     assert check(tmp_path, host, "Wine", "1", "--download-dir", tmp_path / "host" / "kept").status == "equal"
 
 

@@ -237,6 +237,15 @@ def test_error_and_address_of_a_host_never_show_an_unencoded_password(scheme: st
         assert [part for part in re.split("[@/?#: ]", password) if len(part) > 3 and part in text] == []
 
 
+@pytest.mark.parametrize("password", ["ze@bra", "zebra@quokka/koala", "51234?zebra@quokka", "zebra@51234#quokka"])
+@pytest.mark.parametrize("scheme", ["postgresql", "mysql+pymysql", "mssql"])
+def test_database_whose_login_has_an_unencoded_at_sign_is_an_error(scheme: str, password: str) -> None:
+    # SQLAlchemy would take a part of the password for the server, and show it.
+    with pytest.raises(InputError, match=r"has an '@' that does not end a login|is not a valid URI"):
+        parse_host(f"{scheme}://ann:{password}@127.0.0.1:1/db")
+    assert parse_host(f"{scheme}://ann:{quote(password, safe='')}@127.0.0.1:1/db").password == password
+
+
 @pytest.mark.parametrize("scheme", ["http", "postgresql"])
 @pytest.mark.parametrize("separator", SEPARATORS)
 def test_output_and_report_never_show_an_unencoded_password(scheme: str, separator: str, tmp_path: Path) -> None:

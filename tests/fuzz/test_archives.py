@@ -136,14 +136,17 @@ def skops_pairs(draw: st.DrawFn) -> tuple[Members, Members]:
 
 
 @st.composite
-def zip_members(draw: st.DrawFn, members: Members) -> list[ZipMember]:
+def zip_members(draw: st.DrawFn, members: Members, *, is_mapped: bool) -> list[ZipMember]:
     """Return the members of an archive, of which some have odd headers."""
-    return [draw(odd_member(name, data)) for name, data in members]
+    return [draw(odd_member(name, data, is_mapped=is_mapped)) for name, data in members]
 
 
 @st.composite
-def odd_member(draw: st.DrawFn, name: str, data: bytes) -> ZipMember:
-    member = ZipMember(name.encode(), data, draw(st.sampled_from([STORED, STORED, DEFLATED])))
+def odd_member(draw: st.DrawFn, name: str, data: bytes, *, is_mapped: bool) -> ZipMember:
+    methods = [STORED] * (19 if is_mapped else 2) + [DEFLATED]
+    padding = draw(st.sampled_from([b"", b"FB\x02\x00ZZ"])) if is_mapped else b""
+    attributes = draw(st.sampled_from([0, 0, 0o600 << 16, 0o100644 << 16] * 5 + [0x10, 0o40755 << 16]))
+    member = ZipMember(name.encode(), data, draw(st.sampled_from(methods)), local_extra=padding, attributes=attributes)
     kind = draw(st.sampled_from(["plain"] * 24 + ["descriptor"] * 4 + ["zip64", "odd"]))
     if kind == "descriptor":
         descriptor = draw(st.sampled_from([Descriptor.SHORT, Descriptor.SHORT_UNSIGNED, *Descriptor]))
@@ -184,10 +187,12 @@ def odd_member(draw: st.DrawFn, name: str, data: bytes) -> ZipMember:
 
 
 @st.composite
-def archives(draw: st.DrawFn, members: Members) -> bytes:
-    entries = draw(zip_members(members))
+def archives(draw: st.DrawFn, members: Members, *, is_mapped: bool) -> bytes:
+    entries = draw(zip_members(members, is_mapped=is_mapped))
     order = draw(st.permutations(range(len(entries)))) if draw(one_in(10)) else None
-    data = write_zip(entries, order, draw(st.sampled_from([b""] * 8 + [b"comment", b"PK\5\6" + bytes(18)])))
+    data = write_zip(
+        entries, order, draw(st.sampled_from([b""] * (30 if is_mapped else 8) + [b"comment", b"PK\5\6" + bytes(18)]))
+    )
     if draw(one_in(12)):
         place = draw(st.integers(0, len(data) - 1))
         data = data[:place] + bytes([draw(st.integers(0, 255))]) + data[place + 1 :]
@@ -195,9 +200,12 @@ def archives(draw: st.DrawFn, members: Members) -> bytes:
 
 
 @st.composite
-def pairs(draw: st.DrawFn, members: st.SearchStrategy[tuple[Members, Members]]) -> tuple[bytes, bytes]:
+def pairs(
+    draw: st.DrawFn, members: st.SearchStrategy[tuple[Members, Members]], *, is_mapped: bool
+) -> tuple[bytes, bytes]:
+    """Return two archives. If `is_mapped`, few have compression or a comment, which make archives not equivalent."""
     left, right = draw(members)
-    return draw(archives(left)), draw(archives(right))
+    return draw(archives(left, is_mapped=is_mapped)), draw(archives(right, is_mapped=is_mapped))
 
 
 def shown_by_zipfile(data: bytes) -> Members:
@@ -291,11 +299,13 @@ def run(
     name: str,
     members: st.SearchStrategy[tuple[Members, Members]],
     check: Callable[[bytes, bytes], None],
+    *,
+    is_mapped: bool = False,
 ) -> None:
     answers = Answers()
 
     @settings(settings.get_profile("fuzz"))
-    @given(pairs(members))
+    @given(pairs(members, is_mapped=is_mapped))
     def check_pair(pair: tuple[bytes, bytes]) -> None:
         left, right = pair
         if left != right and answers.is_equivalent(name, left, right):
@@ -317,8 +327,13 @@ def test_pytorch_finds_the_same_records_in_equivalent_archives() -> None:
     def check(left: bytes, right: bytes) -> None:
         check_same_members(left, right)
         assert shown_by_pytorch(left) == shown_by_pytorch(right)
+        for data in (left, right):
+            with zipfile.ZipFile(io.BytesIO(data)) as archive:
+                assert not archive.comment
+                assert all(info.compress_type == STORED for info in archive.infolist())
+                assert not any(info.external_attr & 0x10 for info in archive.infolist())
 
-    run("model.pt", plain_members(PYTORCH_NAMES), check)
+    run("model.pt", plain_members(PYTORCH_NAMES), check, is_mapped=True)
 
 
 def test_equivalent_keras_archives_unpack_to_the_same_files() -> None:

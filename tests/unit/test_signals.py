@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,7 @@ except signals.Interrupted as interrupted:
 GATE = """
 import os, sys
 from pathlib import Path
+from typing import Any
 from model_gate import gate, signals
 from model_gate.domain.request import DiffRequest
 from model_gate.domain.roles import CommandName
@@ -114,21 +116,29 @@ def test_signal_that_the_parent_process_ignores_is_ignored_by_the_gate(tmp_path:
     assert process.stdout == "continued\nentered\n", process.stderr
 
 
+def run_gate(
+    moment: str, number: signal.Signals, directory: Path
+) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
+    """Run a gate that gets a signal at a moment. Check that it leaves no scratch file; return its valid report too."""
+    _make_models(directory)
+    process = run(GATE, moment, int(number), cwd=directory)
+    report: dict[str, Any] = json.loads((directory / "report.json").read_text("utf-8"))
+    require_valid(report)
+    assert list((directory / "scratch").iterdir()) == []
+    return process, report
+
+
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
 @pytest.mark.parametrize("moment", ["start-up", "before the gate", "after the last comparison"])
 def test_signal_before_the_report_is_written_is_reported_as_an_error(
     moment: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    _make_models(tmp_path)
-    process = run(GATE, moment, int(number), cwd=tmp_path)
-    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
-    require_valid(report)
+    process, report = run_gate(moment, number, tmp_path)
     assert (process.returncode, report["status"], report["error"]["type"]) == (
         EXIT_CODES[number],
         "error",
         "StoppedError",
     )
-    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 @pytest.mark.parametrize("number", EXIT_CODES, ids=lambda number: number.name)
@@ -136,13 +146,9 @@ def test_signal_before_the_report_is_written_is_reported_as_an_error(
 def test_signal_after_the_verdict_does_not_change_the_verdict(
     moment: str, number: signal.Signals, tmp_path: Path
 ) -> None:
-    _make_models(tmp_path)
-    process = run(GATE, moment, int(number), cwd=tmp_path)
-    report = json.loads((tmp_path / "report.json").read_text("utf-8"))
-    require_valid(report)
+    process, report = run_gate(moment, number, tmp_path)
     assert (process.returncode, report["status"]) == (0, "equal")
     assert process.stdout.endswith("returned 0\n")
-    assert list((tmp_path / "scratch").iterdir()) == []
 
 
 def _make_models(directory: Path) -> None:

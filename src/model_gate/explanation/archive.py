@@ -168,7 +168,7 @@ class _ArchiveComparison:
             meaning = f"a comment, after which {self._format.format} may not find the members"
             changes.append(FieldChange("(comment)", _yes_no(left_comment), _yes_no(right_comment), meaning=meaning))
         for name in self._left.names:
-            methods = [half.archive.members[half.names[name]].compress_type for half in (self._left, self._right)]
+            methods = [_compression(half, name)[0] for half in (self._left, self._right)]
             if any(methods):
                 left, right = ("compressed" if method else "not compressed" for method in methods)
                 meaning = f"compressed, and {self._format.format} can map the archive, which takes the compressed bytes"

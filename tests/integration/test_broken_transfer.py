@@ -201,8 +201,8 @@ _Locate = Callable[[FaultyServer], str]
 _SOURCES: dict[str, tuple[str, _Locate, str]] = {
     "a file URI": ("127.0.0.2", lambda _: "file:///etc/ssl", "on its own machine"),
     "a path": ("127.0.0.2", lambda _: "/etc/ssl", "on its own machine"),
-    "a local file": ("127.0.0.1", lambda _: "file:///etc/passwd", "not a directory"),
-    "a local directory": ("127.0.0.1", lambda _: Path(__file__).parent.as_uri(), "no MLmodel"),
+    "a local file": ("127.0.0.1", lambda _: "file:///etc/passwd", "a path on this machine"),
+    "a local directory": ("127.0.0.1", lambda _: Path(__file__).parent.as_uri(), "a path on this machine"),
     "artifacts elsewhere": ("127.0.0.1", lambda other: f"mlflow-artifacts://{other.url[7:]}/Wine/1", "another host"),
 }
 
@@ -219,6 +219,20 @@ def test_model_version_whose_source_is_outside_its_server_is_rejected(tmp_path: 
         ran = check(tmp_path, server.url, "Wine", "1", environment=environment)
         assert other.requests == []
         assert None not in server.authorizations
+    ran.require_error("ModelError", text)
+
+
+@pytest.mark.parametrize(
+    "uri, text",
+    [("file:///etc/passwd", "not a directory"), (Path(__file__).parent.as_uri(), "no MLmodel")],
+    ids=["a file", "a directory without MLmodel"],
+)
+def test_allowed_local_artifacts_must_be_a_model(tmp_path: Path, uri: str, text: str) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.downloads["Wine", "1"] = server.sources["Wine", "1"]
+        server.sources["Wine", "1"] = uri
+        ran = check(tmp_path, server.url, "Wine", "1", "--allow-local-artifacts")
     ran.require_error("ModelError", text)
 
 

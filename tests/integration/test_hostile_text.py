@@ -10,9 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from model_gate.cli import app
 from model_gate.reporting.output import print_command, print_line
 from tests.support import commandline
 from tests.support.faulty_server import ARTIFACTS, MODEL, Call, FaultyServer
@@ -129,10 +127,10 @@ def test_hostile_text_is_escaped_in_every_output(
     [("check", f"--{TEXT}"), ("check", f"--require={TEXT}"), ("check", TEXT), (TEXT,), ("diff", "a", "b", TEXT)],
     ids=["option", "value", "argument", "command", "third argument"],
 )
-def test_usage_error_escapes_the_argument(arguments: tuple[str, ...]) -> None:
-    result = CliRunner().invoke(app, arguments)
-    assert result.exit_code == 2
-    text = result.output
+def test_usage_error_escapes_the_argument(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    completed = commandline.run(*(argument.replace("\0", "") for argument in arguments), cwd=tmp_path)
+    assert completed.returncode == 2
+    text = completed.stdout + completed.stderr
     assert "owned" in text
     assert [char for char in text if char != "\n" and unicodedata.category(char) in _UNSAFE] == []
     assert re.findall(r"##\w*\[", text) == []
@@ -140,10 +138,11 @@ def test_usage_error_escapes_the_argument(arguments: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize("argument", ["http://ann:s3cret@mlflow.example.com", "--x=http://ann:s3cret@a"])
-def test_usage_error_redacts_user_info(argument: str) -> None:
-    result = CliRunner().invoke(app, ["check", argument])
-    assert result.exit_code == 2
-    assert "s3cret" not in result.output
+def test_usage_error_redacts_user_info(tmp_path: Path, argument: str) -> None:
+    completed = commandline.run("check", argument, cwd=tmp_path)
+    assert completed.returncode == 2
+    report = (tmp_path / "model-gate-report.json").read_text()
+    assert "s3cret" not in completed.stdout + completed.stderr + report
 
 
 def test_command_of_model_gate_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:

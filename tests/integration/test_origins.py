@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from model_gate.access.hosts import find_host
-from model_gate.errors import ModelError, ModelGateError
+from model_gate.access.declared import Declarations
+from model_gate.errors import ModelError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.certificates import certificates
 from tests.support.commandline import clean_environment
@@ -73,7 +74,7 @@ def open_client(directory: Path, host: str, **variables: str) -> Iterator[Tracki
     environment = {**clean_environment(), "MLFLOW_TRACKING_URI": host, **variables}
     home = directory / "home"
     home.mkdir()
-    with TrackingServerClient(find_host(host, environment), environment, home) as client:
+    with TrackingServerClient(Declarations(environment).find(host), environment, home) as client:
         yield client
 
 
@@ -205,10 +206,7 @@ def test_tracking_server_of_a_vendor_plugin_is_named_in_the_error(tmp_path: Path
 def test_malformed_store_endpoint_is_an_error_that_does_not_quote_it(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("m", MODEL)
-        with (
-            open_client(tmp_path, server.url, MODEL_GATE_STORE_ENDPOINTS=f"https://ann:{SECRET}@") as client,
-            pytest.raises(ModelGateError) as raised,
-        ):
-            client.list("mlflow-artifacts:/m/1", lambda _: None)
-    assert "Entry 1 of MODEL_GATE_STORE_ENDPOINTS" in raised.value.message
-    assert SECRET not in raised.value.message + raised.value.detail
+        environment = {"MLFLOW_TRACKING_URI": server.url, "MODEL_GATE_STORE_ENDPOINTS": f"https://ann:{SECRET}@"}
+        ran = check(tmp_path, server.url, "m", environment=environment)
+    ran.require_error("InputError", "Entry 1 of MODEL_GATE_STORE_ENDPOINTS")
+    assert SECRET not in ran.stdout + ran.stderr + json.dumps(ran.report)

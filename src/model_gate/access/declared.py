@@ -18,9 +18,9 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from model_gate.access.databrickscfg import LOGIN_FIELDS
-from model_gate.access.endpoints import require_endpoints
 from model_gate.access.hosts import find_host, parse_host, secrets_in
 from model_gate.domain.host import LOOPBACK, Host, HostKind
+from model_gate.domain.origin import parse_store_endpoints
 from model_gate.domain.variables import HTTP_VARIABLES, REGISTRY_URI, STORE_ENDPOINTS, STORE_FAMILIES, TRACKING_URI
 from model_gate.errors import InputError
 
@@ -262,7 +262,8 @@ class Declarations:
         registry = self._registry(variables.pop(REGISTRY_URI, "").strip(), server, host)
         if registry:
             variables[REGISTRY_URI] = registry
-        require_endpoints(self._environment.get(server.prefix + STORE_ENDPOINTS, ""), server.prefix + STORE_ENDPOINTS)
+        endpoints = server.prefix + STORE_ENDPOINTS
+        parse_store_endpoints(self._environment.get(endpoints, ""), endpoints)
         return tuple(sorted(variables.items()))
 
     def _passed(self, server: DeclaredServer) -> dict[str, str]:

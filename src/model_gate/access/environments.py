@@ -19,7 +19,7 @@ from urllib.parse import unquote
 
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.declared import Ownership, declared_prefix, declared_secrets
-from model_gate.access.endpoints import origin, store_endpoints
+from model_gate.access.endpoints import http_origin, store_endpoints
 from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.variables import (
@@ -208,7 +208,7 @@ def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
 def _endpoints(variables: Mapping[str, str], host: Host) -> dict[str, str]:
     """Return the variable with the origins of the stores and of the registry that the environment declares."""
     registry = variables[REGISTRY_URI]
-    other = origin(registry) if host.workspace is None and registry != host.uri else ""
+    other = http_origin(registry) if host.workspace is None and registry != host.uri else ""
     return {STORE_ENDPOINTS: ",".join(filter(None, (*store_endpoints(variables), other)))}
 
 

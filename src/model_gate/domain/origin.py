@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv6Address
 from urllib.parse import unquote
 
+from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.errors import InputError
 
-STORE_ENDPOINTS_VARIABLE = "MODEL_GATE_STORE_ENDPOINTS"
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#]*)(.*)", re.IGNORECASE | re.ASCII | re.DOTALL)
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
@@ -81,8 +81,8 @@ def origin_of(url: str) -> Origin | None:
     return Origin(scheme, host, number) if number <= 65535 else None
 
 
-def parse_store_endpoints(text: str) -> tuple[StoreEndpoint, ...]:
-    """Return the endpoints in the value of MODEL_GATE_STORE_ENDPOINTS, which are separated by commas.
+def parse_store_endpoints(text: str, variable: str = STORE_ENDPOINTS) -> tuple[StoreEndpoint, ...]:
+    """Return the endpoints in the value of a variable. Commas or white space separate them.
 
     >>> [str(endpoint.origin) for endpoint in parse_store_endpoints("https://minio.example.com:9000, hdfs://nn:8020")]
     ['https://minio.example.com:9000', 'hdfs://nn:8020']
@@ -90,8 +90,13 @@ def parse_store_endpoints(text: str) -> tuple[StoreEndpoint, ...]:
     Raises:
         InputError: An entry is not a URL. The message does not quote it, since it may contain a password.
     """
-    entries = [entry.strip() for entry in text.split(",")]
-    return tuple(_parse_endpoint(entry, number) for number, entry in enumerate(entries, 1) if entry)
+    endpoints = []
+    for number, entry in enumerate(filter(None, re.split(r"[\s,]+", text)), 1):
+        endpoint = endpoint_of(entry)
+        if endpoint is None:
+            raise InputError(f"Entry {number} of {variable} is not the URL of a store.", _ENDPOINT_FORM)
+        endpoints.append(endpoint)
+    return tuple(endpoints)
 
 
 def find_endpoint(endpoints: Iterable[StoreEndpoint], origin: Origin | None) -> StoreEndpoint | None:
@@ -99,13 +104,15 @@ def find_endpoint(endpoints: Iterable[StoreEndpoint], origin: Origin | None) -> 
     return next((endpoint for endpoint in endpoints if endpoint.origin == origin), None)
 
 
-def _parse_endpoint(entry: str, number: int) -> StoreEndpoint:
-    match = _URL.fullmatch(entry)
-    if match:
-        scheme, authority, path = match.groups()
-        user_info, _, host = authority.rpartition("@")
-        username, _, password = user_info.partition(":")
-        origin = origin_of(f"{scheme}://{host}")
-        if origin is not None and not re.search("[?#]", path) and bool(username) == bool(password):
-            return StoreEndpoint(origin, path.rstrip("/"), unquote(username), unquote(password))
-    raise InputError(f"Entry {number} of {STORE_ENDPOINTS_VARIABLE} is not the URL of a store.", _ENDPOINT_FORM)
+def endpoint_of(url: str) -> StoreEndpoint | None:
+    """Return the endpoint at a URL, which may have a login; None if the URL is not the address of one."""
+    match = _URL.fullmatch(url)
+    if not match:
+        return None
+    scheme, authority, path = match.groups()
+    user_info, _, host = authority.rpartition("@")
+    username, _, password = user_info.partition(":")
+    origin = origin_of(f"{scheme}://{host}")
+    if origin is None or re.search("[?#]", path) or bool(username) != bool(password):
+        return None
+    return StoreEndpoint(origin, path.rstrip("/"), unquote(username), unquote(password))

@@ -20,7 +20,8 @@ from requests.sessions import SessionRedirectMixin
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
-from model_gate.domain.origin import STORE_ENDPOINTS_VARIABLE, StoreEndpoint, origin_of, parse_store_endpoints
+from model_gate.domain.origin import StoreEndpoint, origin_of, parse_store_endpoints
+from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.errors import UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
 
@@ -33,7 +34,7 @@ def declared_endpoints() -> tuple[StoreEndpoint, ...]:
     Raises:
         InputError: The variable is malformed.
     """
-    return parse_store_endpoints(os.environ.get(STORE_ENDPOINTS_VARIABLE, ""))
+    return parse_store_endpoints(os.environ.get(STORE_ENDPOINTS, ""))
 
 
 def require_same_origin(url: str, location: str) -> None:

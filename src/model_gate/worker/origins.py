@@ -12,7 +12,8 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from model_gate.domain.origin import STORE_ENDPOINTS_VARIABLE, Origin, StoreEndpoint, find_endpoint, origin_of
+from model_gate.domain.origin import Origin, StoreEndpoint, find_endpoint, origin_of
+from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelError
 
@@ -103,9 +104,7 @@ _HEADERS = frozenset(
     }
 )
 
-_REMEDY_STORE = (
-    f"If the store is yours, declare it: {STORE_ENDPOINTS_VARIABLE}={{}}. Otherwise check who set this location."
-)
+_REMEDY_STORE = f"If the store is yours, declare it: {STORE_ENDPOINTS}={{}}. Otherwise check who set this location."
 
 
 @dataclass(frozen=True)
@@ -295,7 +294,7 @@ def _may_be_public(host: str) -> bool:
 def _bad_presigned(problem: str, origin: Origin | None = None) -> ModelError:
     remedy = "Check the tracking server."
     if origin is not None:
-        remedy = f"If the store is yours, declare it: {STORE_ENDPOINTS_VARIABLE}={origin}. Otherwise check the server."
+        remedy = f"If the store is yours, declare it: {STORE_ENDPOINTS}={origin}. Otherwise check the server."
     return ModelError(f"The tracking server hands out a presigned URL that {problem}.", remedy)
 
 

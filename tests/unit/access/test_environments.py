@@ -135,8 +135,8 @@ def test_registry_at_another_address_is_used_and_declared() -> None:
 def test_origins_of_stores_are_those_of_the_variables() -> None:
     variables = environment("https://default.example.com", **DEFAULT, **STORES)
     assert variables["MODEL_GATE_STORE_ENDPOINTS"].split(",") == [
-        f"https://user:{SECRET}@files.example.com/x",
-        "hdfs://namenode:8020",
+        f"https://user:{SECRET}@files.example.com/x/",
+        " hdfs://namenode:8020",
         "https://minio.example.com:9000",
         "http://localhost:4443",
         "https://acct.blob.core.windows.net",

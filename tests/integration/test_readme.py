@@ -222,7 +222,7 @@ def test_modules_that_the_documentation_mentions_exist() -> None:
     cells = re.findall(r"^\|([^|]+)\|", design.section("The pipeline"), re.MULTILINE)
     modules = {name for cell in cells for name in re.findall(r"`(\w+)`", cell)}
     dotted = re.compile(rf"(?:model_gate\.)?((?:{'|'.join(modules)})(?:\.[a-z_]+)*)")
-    texts = [text for page in PAGES for text in page.inline if not (ROOT / text).is_file()]
+    texts = [text for page in PAGES for text in page.inline if not text.endswith(".yml")]
     matches = map(dotted.fullmatch, texts)
     named = modules | {match[1] for match in matches if match}
     assert len(named) > 20

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from tests.support import commandline
+from tests.support.databases import make_database
 from tests.support.faulty_server import ARTIFACTS, MODEL, FaultyServer
 from tests.support.gates import check, compare, run, version
 from tests.support.reports import read_report
@@ -145,7 +146,7 @@ def test_undeclared_server_of_a_file_is_a_warning_and_with_an_option_an_error_wi
 
 
 def test_local_database_of_a_file_must_be_declared_too(tmp_path: Path) -> None:
-    (tmp_path / "a.db").write_bytes(b"SQLite format 3\x00")
+    make_database(tmp_path / "a.db")
     entries = version("sqlite:///a.db", "Wine"), version("sqlite:///a.db", "Wine")
     result = compare(tmp_path, *entries, "--declared-hosts-only")
     result.require_error("InputError", f"sqlite:///{tmp_path.resolve()}/a.db", "--allow-hosts")

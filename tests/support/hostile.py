@@ -119,7 +119,7 @@ class Usage:
 
 @contextmanager
 def monitored(*directories: Path) -> Iterator[Usage]:
-    """Measure the child processes of this process, and the files below the directories, during the block."""
+    """Measure the gates and the workers that this process starts, and the files below the directories, in the block."""
     usage = Usage()
     start = time.monotonic()
     stopped = threading.Event()
@@ -140,8 +140,14 @@ def _measure(usage: Usage, directories: tuple[Path, ...], stopped: threading.Eve
 
 
 def _memory(process: psutil.Process) -> int:
+    """Return the memory of a gate or a worker, 0 for another process.
+
+    The test process can have other children: servers of other tests, and for a moment the copy of itself that becomes
+    the gate.
+    """
     with suppress(psutil.Error):
-        return int(process.memory_info().rss)
+        if any("model_gate" in argument or "model-gate" in Path(argument).name for argument in process.cmdline()):
+            return int(process.memory_info().rss)
     return 0
 
 

@@ -79,6 +79,8 @@ _EXTRAS = {
     "sqlalchemy": "local",
     "alembic": "local",
 }
+# For each importable package of a database driver, the name to install it by.
+_DATABASE_DRIVERS = {"psycopg": "'psycopg[binary]'", "psycopg2": "psycopg2-binary", "MySQLdb": "mysqlclient"}
 
 
 def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts = UNKNOWN) -> ModelGateError:
@@ -132,9 +134,12 @@ def _limit_error(error: Exception, address: str) -> ModelGateError | None:
 def _missing_package(error: ImportError) -> ModelGateError:
     package = (error.name or "").partition(".")[0]
     extra = _EXTRAS.get(package)
-    remedy = "Install the missing package."
     if extra:
         remedy = f"Install the extra: pip install 'model-gate[{extra}]', or pip install '.[{extra}]' in a checkout."
+    elif package:
+        remedy = f"Install the package: pip install {_DATABASE_DRIVERS.get(package, package)}."
+    else:
+        remedy = "Install the missing package."
     return InputError(f"This kind of server or store needs a package that is not installed: {error}.", remedy)
 
 

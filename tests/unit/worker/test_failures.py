@@ -16,7 +16,7 @@ from mlflow.store.artifact.artifact_repository_registry import get_artifact_repo
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 from obstore.store import S3Store
 
-from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
+from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
 from model_gate.worker.failures import to_model_gate_error
 from model_gate.worker.store_failures import store_errors, store_of, to_store_error
@@ -295,3 +295,18 @@ def test_error_that_is_not_of_a_store_is_unchanged() -> None:
 )
 def test_store_is_described_by_endpoint_and_container(uri: str, environment: dict[str, str], text: str) -> None:
     assert str(store_of(uri, environment)) == text
+
+
+@pytest.mark.parametrize(
+    "package, command",
+    [
+        ("psycopg", "pip install 'psycopg[binary]'"),
+        ("MySQLdb", "pip install mysqlclient"),
+        ("botocore.config", "pip install 'model-gate[aws]'"),
+        ("pyhdfs", "pip install pyhdfs"),
+    ],
+)
+def test_remedy_for_a_missing_package_is_the_command_that_installs_it(package: str, command: str) -> None:
+    error = to_model_gate_error(ModuleNotFoundError(f"No module named '{package}'", name=package), "the server")
+    assert isinstance(error, InputError)
+    assert command in error.remedy

@@ -18,6 +18,7 @@ from tests.support import commandline
 from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never_respond, stall, status
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.paths import SUPPORT
+from tests.support.reports import Json
 from tests.support.servers import Servers, free_port
 
 LIMIT_SECONDS = 60
@@ -132,6 +133,23 @@ _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     "401": (status(401), AccessError, "(401)"),
     "400": (status(400), UnreachableError, "(400)"),
 }
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        {"model_version": 5},
+        {"model_version": {"name": ["Wine"], "version": "1"}},
+        {"model_version": {"name": "Wine", "version": "1", "source": "\udc80"}},
+    ],
+    ids=["a number as version", "a list as name", "an unpaired surrogate"],
+)
+def test_field_of_a_wrong_type_is_an_error_of_the_server(
+    faulty: FaultyServer, client: TrackingServerClient, response: Json
+) -> None:
+    faulty.faults = {"model-versions/get": lambda call: call.send_json(response)}
+    with pytest.raises(UnreachableError, match="not from an MLflow server"):
+        client.resolve("Wine", "1")
 
 
 _OPERATIONS: dict[str, Callable[[TrackingServerClient], object]] = {

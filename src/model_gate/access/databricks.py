@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -158,7 +159,7 @@ def _profile(name: str, environment: Mapping[str, str]) -> Login:
     if name not in profiles:
         near = difflib.get_close_matches(name, profiles, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        reason = "has no such section" if path.exists() else "does not exist"
+        reason = "has no such section" if os.path.exists(path) else "does not exist"
         raise InputError(
             f"There is no Databricks profile {name!r}: {path} {reason}.", f"{hint}{_known_profiles(profiles)}"
         )

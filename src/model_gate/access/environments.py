@@ -199,7 +199,8 @@ def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
         "AWS_CONFIG_FILE": home / ".aws" / "config",
         "CLOUDSDK_CONFIG": home / ".config" / "gcloud",
     }
-    if (home / ".azure").is_dir():
+    # Unlike `Path.is_dir`, this does not raise if the home belongs to another user, as in a container.
+    if os.path.isdir(home / ".azure"):
         # The Azure command line would make this directory.
         files["AZURE_CONFIG_DIR"] = home / ".azure"
     return {name: environment.get(name) or str(path) for name, path in files.items()}

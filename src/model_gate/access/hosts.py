@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -136,7 +137,8 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
 def _find_directory(host: Host, label: str) -> Host:
     parts = urlsplit(host.uri)
     path = Path(unquote(parts.path) if parts.scheme else host.uri)
-    if not path.is_dir():
+    # Unlike `Path.is_dir`, this does not raise if the parent directory cannot be searched.
+    if not os.path.isdir(path):
         if not parts.scheme:
             raise _not_a_server(host.uri, label)
         raise InputError(f"{label}: there is no directory {path.resolve()}.", _FORMS)

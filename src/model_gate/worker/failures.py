@@ -66,6 +66,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"not in a valid JSON format|JSONDecodeError|Expecting value",
         "the response is not from an MLflow server (a web page instead of JSON)",
     ),
+    # protobuf's error for a field of another type than MLflow's.
+    (r"(?m)^ParseError: ", "the response is not from an MLflow server (a field has a wrong type)"),
 )
 _CERTIFICATE_REASON = re.compile(r"certificate verify failed: ([^()\n]{1,200}?)\.? \(_ssl")
 _MAX_CHAIN_LENGTH = 10

@@ -147,6 +147,7 @@ _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
 def test_field_of_a_wrong_type_is_an_error_of_the_server(
     faulty: FaultyServer, client: TrackingServerClient, response: Json
 ) -> None:
+    faulty.add("Wine", MODEL)
     faulty.faults = {"model-versions/get": lambda call: call.send_json(response)}
     with pytest.raises(UnreachableError, match="not from an MLflow server"):
         client.resolve("Wine", "1")

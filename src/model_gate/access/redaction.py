@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -25,6 +25,8 @@ _QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
 _SHORT = 6
 # A secret of this length is also masked where a text splits it over several lines.
 _MIN_SPLIT = 16
+# A shortened text has this character in place of what is left out. The part of a secret beside it is masked too.
+_CUT = "…"
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report that hold paths and URIs, in which a short secret is a coincidence.
 _PATHS = frozenset(
@@ -47,6 +49,7 @@ class Redactor:
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         given = {secret for secret in secrets if secret}
         forms = {form for secret in given if len(secret) >= _SHORT for form in _forms(secret)}
+        self._forms = sorted(forms)
         self._long = _any_of(forms, "{}")
         self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
@@ -81,7 +84,7 @@ class Redactor:
         return _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
 
     def _mask(self, text: str) -> str:
-        spans = []
+        spans = list(self._cut_secrets(text))
         for decoded in decodings(text):
             pattern = self._split if decoded.is_joined else self._long
             if pattern is not None:
@@ -92,6 +95,22 @@ class Redactor:
                 pieces += [text[end:start], MASK]
             end = max(end, stop)
         return "".join(pieces) + text[end:]
+
+    def _cut_secrets(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the start and the end of each part of a secret that stands before or after a cut."""
+        for match in re.finditer(_CUT, text):
+            before, after = match.span()
+            for form in self._forms:
+                start = text.find(form[:_SHORT], max(0, before - len(form)), before)
+                while start >= 0 and not form.startswith(text[start:before]):
+                    start = text.find(form[:_SHORT], start + 1, before)
+                if start >= 0:
+                    yield start, before
+                end = text.rfind(form[-_SHORT:], after, after + len(form))
+                while end >= 0 and not form.endswith(text[after : end + _SHORT]):
+                    end = text.rfind(form[-_SHORT:], after, end + _SHORT - 1)
+                if end >= 0:
+                    yield after, end + _SHORT
 
 
 def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:

@@ -10,7 +10,7 @@ from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import byte_count, plural, printable
+from model_gate.domain.wording import byte_count, plural, printable, truncate
 from model_gate.errors import ModelGateError
 from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order
 
@@ -170,7 +170,7 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
         # The last line shows that some details are missing.
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
-        yield f"      {printable(detail)[:_MAX_WIDTH]}"
+        yield f"      {truncate(printable(detail), _MAX_WIDTH)}"
 
 
 def _field(change: FieldChange) -> str:
@@ -193,7 +193,8 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
     if len(ordered) > _MAX_IGNORED:
         yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
     if comparison.unmatched_ignore and not comparison.same_location:
-        yield f"  ignored: nothing by {', '.join(map(printable, comparison.unmatched_ignore))[:_MAX_WIDTH]}"
+        unmatched = ", ".join(map(printable, comparison.unmatched_ignore))
+        yield f"  ignored: nothing by {truncate(unmatched, _MAX_WIDTH)}"
 
 
 def _ignored_count(outcome: Outcome) -> str:

@@ -163,6 +163,19 @@ def test_token_that_is_split_over_lines_is_masked(line_break: str) -> None:
     assert masked == f"Bearer {MASK}{line_break}end"
 
 
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("password: a-long-sec…", "password: ***…"),
+        ("…secret-1 and more", "…*** and more"),
+        ("a…b a-long-s…ecret-1", "a…b ***…***"),
+        ("a-lon…", "a-lon…"),
+    ],
+)
+def test_part_of_a_secret_beside_a_cut_is_masked(text: str, masked: str) -> None:
+    assert Redactor(["a-long-secret-1"]).text(text) == masked
+
+
 def test_text_between_secrets_is_unchanged() -> None:
     secret = "p%ss/word"
     text = f"a %25 \\n b\n{secret} c%2fd {quote(secret, safe='')}\n\\u0041"

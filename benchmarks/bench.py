@@ -44,7 +44,7 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """Peak memory and peak disk use of a run, and the number of bytes that it received."""
+    """Peak memory and peak disk use of a `compare`, and the number of bytes that it received from both servers."""
 
     peaks: PeakUse
     received: int
@@ -148,7 +148,10 @@ class Bench:
     def time_in_turns(
         self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None
     ) -> Timings:
-        """Measure the times of Model Gate and its floor in turns, and the time of the plain way once."""
+        """Measure the times of Model Gate and of the floor in turns, and then the time of the plain way once.
+
+        `plain` is None if the plain way is not measured. `runs` replaces the number of runs of the benchmarks.
+        """
         servers = [server.process for server in self.servers]
         measured = measure_in_turns(
             {"floor": floor, "product": product},
@@ -165,7 +168,7 @@ class Bench:
         return min(times, key=lambda number: times[number]), times
 
     def measure_resources(self, model: PlacedModel, links: Sequence[Link] = (), *, exit_code: int = 0) -> ResourceUse:
-        """Measure peak memory, peak disk use and received bytes of a compare.
+        """Measure peak memory, peak disk use and received bytes of a `compare` of the models on both servers.
 
         The compare uses the forwarders in `links`. If there are none, it uses forwarders that only count bytes.
         """
@@ -189,7 +192,7 @@ class Bench:
         self._start_up = measured
 
     def plain_small(self) -> float:
-        """Return the seconds that the plain way takes for the model with small files."""
+        """Return the seconds that the plain way (MLflow and `filecmp`) takes for two models with many small files."""
         if self._plain_small is None:
             with self.model(models.small_files(self.scale.small_files)) as model:
                 self._plain_small = measure_seconds(self.programs.plain(model))
@@ -200,7 +203,7 @@ class Bench:
         self._plain_small = measured
 
     def fitting(self, size: int, copies: int) -> int:
-        """Return `size` if this many copies fit on the disk, otherwise the largest size in whole MiB that fits."""
+        """Return `size` if `copies` files of this size fit on the disk, otherwise the largest size in MiB that fits."""
         free = max(MIB, shutil.disk_usage(self.directory).free - _SPARE_DISK)
         return min(size, free // copies // MIB * MIB)
 

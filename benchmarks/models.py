@@ -29,7 +29,7 @@ def one_file(size: int) -> Make:
 def small_files(number: int, *, longer: int = 0) -> Make:
     """Return a function that creates a model with `number` files of 4 KiB, a hundred in each directory.
 
-    The last file has `longer` more bytes.
+    The last file is `longer` bytes longer than the others.
     """
 
     def make(directory: Path) -> None:
@@ -82,7 +82,7 @@ def mixed(size: int, number: int) -> Make:
 
 
 def small_tree(directory: Path, number: int) -> None:
-    """Create a directory tree of 1 KiB files, a hundred per directory."""
+    """Create a directory tree with `number` files of 1 KiB, a hundred in each directory."""
     for index in range(number):
         parent = f"{directory}/{index // FILES_PER_DIRECTORY:04}"
         if index % FILES_PER_DIRECTORY == 0:

@@ -1,4 +1,4 @@
-"""Notes that explain the times of a row."""
+"""Notes that explain the times in a row of the table of results."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.result import amount, median
 
 
 def work_notes(start_up: float, timings: Timings) -> dict[str, str]:
-    """Return notes on the start-up time of Model Gate, which the floor does not have, and on processor times."""
+    """Return notes on the start-up time of Model Gate and on processor times. The floor has no start-up time."""
     remaining = median(timings.product) - start_up
     return {
         "start-up": amount(start_up, "s"),

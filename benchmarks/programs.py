@@ -43,7 +43,7 @@ class Programs:
         self._files = 0
 
     def compare(self, model: PlacedModel, urls: Sequence[str] = (), *options: str, exit_code: int = 0) -> Command:
-        """Return a `model-gate compare` of a model and its copy on the other server."""
+        """Return the command `model-gate compare` for a model and its copy on the other server."""
         lines = [
             f"tracking_server_{number}: {{host: '{url}', model: '{model.name}', version_or_stage: '1'}}"
             for number, url in enumerate(urls or _urls(model), start=1)
@@ -55,7 +55,7 @@ class Programs:
         )
 
     def diff(self, left: Path, right: Path) -> Command:
-        """Return a `model-gate diff` of two local directories."""
+        """Return the command `model-gate diff` for two local directories."""
         return self._command([str(BIN / "model-gate"), "diff", str(left), str(right), *self._report()])
 
     def plain(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
@@ -162,7 +162,7 @@ def files_of(directory: Path) -> list[str]:
 
 
 def ranges_of(path: str, size: int, pieces: int) -> list[Part]:
-    """Return a file as `pieces` ranges of equal size. A single piece is the whole file, without a range."""
+    """Split a file into `pieces` ranges of equal size. If `pieces` is 1, return the whole file without a range."""
     if pieces == 1:
         return [Part(path)]
     ends = [size * piece // pieces for piece in range(pieces + 1)]

@@ -18,11 +18,11 @@ class Result:
         row: Name of the row in `rows.ROWS`.
         work: Description of the measured work.
         floor_is: Description of the floor, the program that Model Gate is measured against.
-        goal: Description of the goal.
+        goal: Description of the goal, such as "≤ 1.15 ×" the floor.
         unit: "s" for seconds or "B" for bytes.
         product: Values of each run of Model Gate.
         floor: Values of each run of the floor; empty if the goal has none.
-        baseline: Values of each run of the plain way.
+        baseline: Values of each run of the plain way, that is, a download with MLflow and a comparison.
         limit: Upper limit for the median of `product`; None if there is no goal.
         notes: Other measurements by name.
     """
@@ -59,12 +59,12 @@ class Result:
 
 
 def median(values: Sequence[float]) -> float:
-    """Return the median."""
+    """Return the median of the values."""
     return statistics.median(values)
 
 
 def shown(values: Sequence[float], unit: str) -> str:
-    """Return the median as text, followed by the smallest and the largest value if they differ."""
+    """Return the median as text, followed by the smallest and the largest value if their texts differ."""
     if not values:
         return ""
     text = amount(median(values), unit)

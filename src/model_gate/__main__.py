@@ -41,7 +41,8 @@ def compare_model_versions() -> None:
 def _run(app: str, name: str, *, needs_worker: bool) -> None:
     signals.install()
     streams.open_standard_streams()
-    # A large model makes many small objects but few cycles: frequent collections would take a tenth of the time.
+    # A large model makes many small objects but few reference cycles. Frequent garbage collections would take a tenth
+    # of the time.
     gc.set_threshold(200_000, 50, 50)
     with _early_worker(needs_worker and "--help" not in sys.argv) as process:
         # Importing Typer takes a third of a second. The worker process starts in the meantime.

@@ -1,8 +1,8 @@
 """Opens files and directories beneath the working directory without following symbolic links.
 
-Whoever wrote a checked-out repository can put links into it. A path beneath the working directory must therefore have
-no link in any part. Any other path was written by the user, who may name links. Each part is opened relative to the
-directory before it, so a link that is created during the operation is not followed either.
+The working directory may be a checked-out repository, whose authors can put links into it. A path beneath the working
+directory must therefore have no link in any part. Any other path was written by the user, who may name links. Each part
+of a path is opened relative to the directory before it, so a link that is created meanwhile is not followed either.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from model_gate.regular_files import open_regular
 
-# Linux opens a directory with O_PATH without permission to list it.
+# With O_PATH, Linux also opens a directory that this user may not list.
 _DIRECTORY_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -36,14 +36,14 @@ class PathBeneath:
 
     @classmethod
     def of_output(cls, path: str | os.PathLike[str]) -> PathBeneath:
-        """Return the path of a file that is written. Outside the working directory, it may be in a linked directory."""
+        """Return the `PathBeneath` of an output file. Outside the working directory, its parents may be links."""
         head, tail = os.path.split(os.fspath(path))
         is_name = tail not in {"", ".", ".."}
         return cls._of(path, os.path.join(os.path.realpath(head), tail) if is_name else os.path.realpath(path))
 
     @classmethod
     def of_input(cls, path: str | os.PathLike[str]) -> PathBeneath:
-        """Return the path of a file that is read. Outside the working directory, it may be a link."""
+        """Return the `PathBeneath` of an input file. Outside the working directory, any part may be a symbolic link."""
         return cls._of(path, os.path.realpath(path))
 
     @classmethod
@@ -61,10 +61,10 @@ class PathBeneath:
         return Path(self.root, *self.names)
 
     def status(self) -> os.stat_result | None:
-        """Return the status of the file, None if there is none.
+        """Return the result of `os.stat` for the file, None if the file does not exist.
 
         Raises:
-            OSError: A directory on the way is a link or another file, or cannot be opened.
+            OSError: A parent directory is a symbolic link, is not a directory, or cannot be opened.
         """
         if not self.names:
             return os.stat(self.root)
@@ -74,10 +74,10 @@ class PathBeneath:
 
     @contextmanager
     def open_parent(self, *, makes: bool = False) -> Iterator[int]:
-        """Open the directory of the file. `makes`: make missing directories.
+        """Yield a descriptor of the file's directory. With `makes`, missing directories are made first.
 
         Raises:
-            OSError: A directory on the way is a link or another file, or cannot be opened or made.
+            OSError: A parent directory is a symbolic link, is not a directory, or cannot be opened or made.
         """
         with self._open_directory(self.names[:-1], makes=makes) as directory:
             yield directory
@@ -98,7 +98,7 @@ class PathBeneath:
         """Make the directory and its missing parents, and return the names of its entries.
 
         Raises:
-            OSError: A part of the path is a link or another file, or a directory cannot be made or read.
+            OSError: A part of the path is a symbolic link or not a directory, or a directory cannot be made or read.
         """
         with self._open_directory(self.names, makes=True) as directory:
             return _names_in(directory)
@@ -107,7 +107,7 @@ class PathBeneath:
         """Return the names of the entries of the directory, [] if the directory is missing but can be made.
 
         Raises:
-            OSError: A part of the path is a link or another file, or the directory cannot be made or read.
+            OSError: A part of the path is a symbolic link or not a directory, or the directory cannot be made or read.
         """
         try:
             with self._open_directory(self.names) as directory:
@@ -117,10 +117,10 @@ class PathBeneath:
             return []
 
     def require_writable(self) -> None:
-        """Verify that a file can be made at the path, as far as permissions tell.
+        """Verify that the permissions of the directories allow a file to be made at the path.
 
         Raises:
-            OSError: A directory on the way is a link or another file, or is not writable.
+            OSError: A parent directory is a symbolic link, is not a directory, or is not writable.
         """
         end = len(self.names) - 1
         while True:
@@ -135,10 +135,12 @@ class PathBeneath:
                 end -= 1
 
     def replace(self, text: str) -> None:
-        """Write a text completely or not at all: to a temporary file in the same directory, which is then renamed.
+        """Write a text to the file, or leave the file unchanged if that fails.
+
+        The text is first written to a temporary file in the same directory, which is then renamed.
 
         Raises:
-            OSError: The file cannot be written, or a directory on the way is a link.
+            OSError: The file cannot be written, or a parent directory is a symbolic link.
         """
         name = self.names[-1]
         with self.open_parent(makes=True) as directory:
@@ -158,7 +160,7 @@ class PathBeneath:
         """Remove the file, or the link in its place.
 
         Raises:
-            OSError: The file cannot be removed, or a directory on the way is a link.
+            OSError: The file cannot be removed, or a parent directory is a symbolic link.
         """
         with suppress(FileNotFoundError), self.open_parent() as directory:
             os.unlink(self.names[-1], dir_fd=directory)
@@ -180,10 +182,12 @@ class PathBeneath:
 
 
 def open_input(path: str, _: int) -> int:
-    """Open a regular file for reading, as `PathBeneath.of_input` allows. This function is an `opener` of `open`.
+    """Open a regular file for reading, and return its descriptor. This function is an `opener` of `open`.
+
+    Beneath the working directory, no part of the path may be a symbolic link.
 
     Raises:
-        OSError: The file cannot be opened, is not a regular file, or is beneath the working directory through a link.
+        OSError: The file cannot be opened, is not a regular file, or its path has a link that is not allowed.
     """
     return PathBeneath.of_input(path).open_regular()
 
@@ -197,7 +201,7 @@ def _names_below(directory: str, path: str) -> tuple[str, ...] | None:
 
 
 def _names_in(directory: int) -> list[str]:
-    """Return the names of the entries of a directory that was opened without permission to list it."""
+    """Return the names of the entries of an open directory, whose descriptor itself may not allow listing (O_PATH)."""
     descriptor = os.open(".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC, dir_fd=directory)
     try:
         return os.listdir(descriptor)
@@ -221,7 +225,7 @@ def _require_no_link(name: str, directory: int) -> None:
 def _temporary_file(name: str, directory: int) -> tuple[str, int]:
     """Make a file that only this user can access, and return its name and descriptor."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    # The name is short, since a long name may be the longest that the file system takes.
+    # A long name is cut, since the longer temporary name could exceed the file system's limit.
     temporary = f".{name[:32]}.{secrets.token_hex(8)}"
     return temporary, os.open(temporary, flags, 0o600, dir_fd=directory)
 

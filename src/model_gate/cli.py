@@ -46,7 +46,7 @@ def _message_of(error: Exception) -> str:
 
 
 class _GateCommand(TyperCommand):
-    """A command whose usage errors end like the errors of its gate: with a remedy and a report."""
+    """A command that shows a remedy and writes a report even after a usage error, such as an unknown option."""
 
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
         """Parse the arguments of the command."""
@@ -62,7 +62,7 @@ class _GateCommand(TyperCommand):
 
 
 def _report_path_in(arguments: list[str]) -> Path:
-    """Return the path of the report that arguments name, even if they are not valid."""
+    """Return the report's path from arguments that may be invalid; the default path if they name none."""
     option = "--report-file"
     for number, argument in enumerate(arguments):
         name, separator, value = argument.partition("=")
@@ -72,7 +72,7 @@ def _report_path_in(arguments: list[str]) -> Path:
 
 
 class _Group(TyperGroup):
-    """The group of all commands. Its usage errors are safe to print."""
+    """The group of all commands. It escapes and redacts the messages of usage errors."""
 
     def make_context(self, *args: Any, **settings: Any) -> Any:
         """Parse the arguments before the command."""
@@ -240,7 +240,7 @@ def _run(
     inputs: tuple[Path, ...] = (),
     process: WorkerProcess | None = None,
 ) -> NoReturn:
-    """Run a gate, and exit. `options` are the options that only this command has, as the report lists them."""
+    """Run a gate, and exit. The report lists the options in `shared`, and those in `options` of this command only."""
     reported = {
         **options,
         "download_dir": shared.download_dir,

@@ -1,6 +1,6 @@
 """The errors that end a gate. Each has a message and a remedy.
 
-The report's `error.type` is the class name, so class names are part of its contract.
+The report's `error.type` is the class name, so the class names are part of the report's contract.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ class ModelGateError(Exception):
 
     @property
     def type(self) -> str:
-        """The report's name for this kind of error."""
+        """Name of the error's class, which the report has as `error.type`."""
         return type(self).__name__
 
 
@@ -71,14 +71,20 @@ class InternalError(ModelGateError):
 
 
 def error_about(name: str, address: str, error: ModelGateError) -> ModelGateError:
-    """Return a copy of an error with a prefix that names one of two servers. Addresses must have no credentials."""
+    """Return a copy of an error whose message starts with a server's name, such as `tracking_server_1`, and address.
+
+    The address is not added if the message already has it. The address must not contain credentials.
+    """
     # Many messages name the address already.
     prefix = name if address in error.message else f"{name} ({address})"
     return type(error)(f"{prefix}: {error.message}", error.remedy, detail=error.detail)
 
 
 def join_errors(errors: Mapping[str, ModelGateError]) -> ModelGateError:
-    """Return one error of the first error's class, with the messages and remedies of all. Keys name the remedies."""
+    """Return one error that has the class of the first error, and the messages and remedies of all errors.
+
+    If the remedies differ, each starts with the key of its error.
+    """
     first, *_ = errors.values()
     remedies = {name: error.remedy for name, error in errors.items()}
     remedy = first.remedy
@@ -106,7 +112,7 @@ _ERRORS: dict[str, type[ModelGateError]] = {
 
 
 def error_from_name(type_name: str, message: str, remedy: str, detail: str = "") -> ModelGateError:
-    """Return an error of the class that a worker named; an InternalError if the name is unknown."""
+    """Return an error of the class whose name a worker sent; an InternalError if there is no such class."""
     return _ERRORS.get(type_name, InternalError)(message, remedy, detail=detail)
 
 
@@ -133,5 +139,5 @@ _STORAGE_REMEDIES = {
     errno.EAGAIN: "Raise the limit on processes (ulimit -u), or close other programs.",
     errno.EDQUOT: "Free some of your disk quota, or point TMPDIR or --download-dir elsewhere.",
 }
-# Refusals of the operating system that are limits of the machine, not defects of the program.
+# Error numbers of the operating system for an exhausted resource, which is not a defect of Model Gate.
 RESOURCE_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})

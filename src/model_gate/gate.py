@@ -33,7 +33,7 @@ from model_gate.sources.worker_process import WorkerProcess
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 _NO_CONTEXT = AccessContext()
-# After the error of one server, how long the gate waits for the error of the other one.
+# After an error of one server, the gate waits this long for the result of the other server.
 _GRACE_SECONDS = 2.0
 
 _DANGLING = (
@@ -50,7 +50,7 @@ def run(
     process: WorkerProcess | None = None,
     before_reading: BeforeReading = lambda _: None,
 ) -> Outcome:
-    """Run a gate. Errors that a user can cause become part of the outcome.
+    """Run a gate and return its outcome. A ModelGateError is not raised, but becomes part of the outcome.
 
     Args:
         request: The gate to run.
@@ -83,7 +83,7 @@ def run(
 
 
 def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) -> None:
-    """Verify that no comparison is of a model with itself.
+    """Verify that the two models of each comparison are at different locations.
 
     Raises:
         ModelError: The two models of a comparison are at the same location.
@@ -105,9 +105,10 @@ def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
 
 
 def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
-    """Return the condition for a gate to stop after a file comparison, as a function of that comparison.
+    """Return a function that returns whether the gate can stop after a file comparison.
 
-    The gate stops at a difference that fails the requirement, if the option `fail_fast` is set.
+    With the option `fail_fast`, the gate stops at the first difference that fails the requirement. Without the option,
+    the function always returns false.
     """
 
     def is_enough(comparison: FileComparison) -> bool:
@@ -165,7 +166,10 @@ class _Clients:
         return [clients[distinct.index(host)] for host in hosts]
 
     def reader(self, host: Host) -> str:
-        """Return a name, without credentials, that identifies the server and login of a host with a started client."""
+        """Return a name such as `server 1` for the server and login of a host whose client was started.
+
+        The name contains no credentials. Hosts with the same server and login have the same name.
+        """
         return f"server {self._readers.index(host.reader) + 1}"
 
 
@@ -180,13 +184,13 @@ class _ResolvedVersion:
 
 @dataclass(frozen=True)
 class _ModelLocation:
-    """Location of the run model or the registry model of a version, as its registry returns it.
+    """Location of the run model or the registry model of a version, as the version's registry returns it.
 
     Attributes:
         uri: The physical URI, "" if it could not be resolved.
         source: The URI as the registry stores it.
         reason: Why `source` could not be resolved to a physical URI, "" if it could.
-        remedy: What the user can do about it, "" if that is not known.
+        remedy: What the user can do so that `source` can be resolved, "" if that is not known.
     """
 
     uri: str
@@ -198,8 +202,8 @@ class _ModelLocation:
 class _Selection:
     """Finds the models that a request compares.
 
-    Each version is added to `versions` as soon as it is resolved, so that the report of a later error has it. The names
-    that lead to each model of a diff are added to `hops`.
+    Each version is added to `versions` as soon as it is resolved, so that the report has it even if a later step fails.
+    For each URI of a diff, `hops` receives the versions, logged models and runs on the way from the URI to the files.
     """
 
     def __init__(
@@ -334,7 +338,7 @@ def _path_on_server(uri: str, host: Host, *, allow_local_artifacts: bool) -> Pat
             " accessible from here.",
         )
     if host.kind is HostKind.HTTP and not allow_local_artifacts:
-        # Whoever can register a version on the server would choose what is read on this machine.
+        # Otherwise anyone who can register a version on the server could choose which files of this machine are read.
         raise ModelError(
             f"The tracking server {host.address} says that the model is at {printable(uri)}, a path on this machine.",
             LOCAL_REMEDY,
@@ -364,7 +368,7 @@ def _resolve(
 ) -> list[_ResolvedVersion]:
     """Resolve the requested versions in parallel, and return them in the order of the requests.
 
-    Add each resolved version to `versions`, also if another one fails.
+    Each resolved version is added to `versions`, even if the other version cannot be resolved.
 
     Raises:
         ModelGateError: A version cannot be resolved. The message names each server that failed.

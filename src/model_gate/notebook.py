@@ -1,4 +1,4 @@
-"""Model Gate in a Databricks notebook: the command line in a subprocess, with the notebook's own login."""
+"""Runs Model Gate in a Databricks notebook: starts the command line in a subprocess, with the notebook's own login."""
 
 from __future__ import annotations
 
@@ -41,7 +41,8 @@ def run_gate(dbutils: Any, arguments: Sequence[str], profiles: str = "") -> Verd
     Args:
         dbutils: The notebook's `dbutils`.
         arguments: The arguments of `model-gate`.
-        profiles: The text of a `.databrickscfg` for other workspaces, which should come from a secret scope.
+        profiles: The text of a `.databrickscfg` with the logins to other workspaces, "" for none. The text should come
+            from a secret scope.
     """
     with tempfile.TemporaryDirectory(prefix="model-gate-notebook-") as directory, PrivateFile(profiles) as private_file:
         report_file = Path(directory) / "report.json"

@@ -12,7 +12,7 @@ import errno
 import os
 import stat
 
-# Opening a FIFO waits for its other end, unless the open is non-blocking. Regular files are read in the same way.
+# Opening a FIFO waits for its other end, unless the open is non-blocking. The flag does not affect regular files.
 READ_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 

@@ -92,7 +92,7 @@ def run_command(
 def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str], report_path: Path) -> int:
     """Present a usage error as the error of a gate: with a remedy, the exit code and a report.
 
-    Nobody knows which files the command would have read, so its report replaces no file but an older report.
+    The files that the command would have read are unknown, so the report may replace only an older report.
 
     Args:
         name: The command.

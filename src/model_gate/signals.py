@@ -22,7 +22,7 @@ EXIT_BASE = 128
 
 
 class Interrupted(BaseException):
-    """A signal requested that the program stops, or the time limit of the program has passed (SIGALRM).
+    """A signal that stops the program: SIGINT, SIGTERM, SIGHUP, or SIGALRM when the time limit has passed.
 
     The class is not a subclass of `Exception`, so that only the outermost handler of a command catches it.
     """
@@ -112,7 +112,7 @@ def time_limit(seconds: float | None) -> Iterator[None]:
 
 
 def was_interrupted() -> bool:
-    """Whether a signal has arrived, or the time limit has passed."""
+    """Return whether a signal has arrived, or the time limit has passed."""
     return _state.received is not None
 
 

@@ -173,7 +173,7 @@ def test_image_runs_under_a_user_id_without_an_account(image: str) -> None:
     assert completed.stdout.startswith("model-gate ")
 
 
-def test_files_that_a_step_writes_belong_to_the_owner_of_github_output(step: Step, server: Registry) -> None:
+def test_files_that_a_step_writes_belong_to_the_owner_of_the_github_output_file(step: Step, server: Registry) -> None:
     completed = step.run(
         **LOGIN,
         **{
@@ -278,7 +278,7 @@ def test_stopped_step_reports_an_error_and_removes_its_private_files(step: Step)
     assert TOKEN not in step.summary + (step.workspace / "model-gate-report.json").read_text()
 
 
-def test_killed_gate_process_reports_an_error_and_leaves_no_files(step: Step) -> None:
+def test_killing_the_gate_process_is_reported_as_an_error_and_leaves_no_files(step: Step) -> None:
     with silent_server() as server:
         command = step.arguments(
             **{"INPUT_HOST": f"http://127.0.0.1:{server.port}", "INPUT_MODEL": "Wine", "INPUT_VERSION-OR-STAGE": "1"}

@@ -111,7 +111,7 @@ def test_server_that_only_the_pull_request_names_is_an_error_and_gets_no_connect
         listener.accept()
 
 
-def test_no_password_of_two_servers_is_printed_or_written(workflow: Run) -> None:
+def test_passwords_of_both_servers_are_in_no_output_and_no_report(workflow: Run) -> None:
     output = "\n".join(line for line in workflow.output.splitlines() if '"command":"add-mask"' not in line)
     reports = [Path(workflow.workspace, f"{name}.json").read_text() for name in ("equal", "different", "undeclared")]
     for password in (PASSWORD, PROD_PASSWORD):

@@ -167,7 +167,7 @@ def test_hostile_file_names_do_not_become_workflow_commands_or_html(verdicts: Ru
     assert "&#60;img src&#61;x&#62;" in summary
 
 
-def test_workflow_leaves_no_files_except_reports_and_no_secrets(verdicts: Run) -> None:
+def test_workflow_leaves_only_reports_and_no_secret(verdicts: Run) -> None:
     output = "\n".join(line for line in verdicts.output.splitlines() if '"command":"add-mask"' not in line)
     assert PASSWORD not in output
     assert TOKEN not in output

@@ -132,7 +132,7 @@ def catalog(workspaces: Workspaces, proxy: HttpsProxy) -> Iterator[TrackingServe
 
 
 @pytest.mark.parametrize("name, hosts", [("azure", (LAKE, LAKE_BLOBS)), ("gcp", (GOOGLE,))])
-def test_catalog_model_is_downloaded_with_vended_credentials(
+def test_catalog_model_is_downloaded_with_temporary_store_credentials(
     catalog: TrackingServerClient,
     proxy: HttpsProxy,
     environment: dict[str, str],

@@ -41,7 +41,9 @@ def version(profile: str, model: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("model", ["wine", "logged", "ml.prod.wine"])
-def test_environment_variables_do_not_redirect_either_workspace(workspaces: Workspaces, model: str) -> None:
+def test_environment_variables_do_not_redirect_requests_to_another_workspace(
+    workspaces: Workspaces, model: str
+) -> None:
     # The models would be equal if both were read from one workspace, or the first from the workspace `trap`.
     result = workspaces.compare(version("one", model), version("two", model))
     assert result.report["comparison_summary"] == {"run_model": False, "reg_model": False}, result.output

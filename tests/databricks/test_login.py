@@ -153,7 +153,7 @@ def test_wrong_client_secret_is_an_error_within_a_minute(workspaces: Workspaces)
         ("normal_github", "silent", "github-oidc"),
     ],
 )
-def test_error_names_the_unresponsive_login_server(
+def test_error_says_that_the_login_server_does_not_respond(
     workspaces: Workspaces, profile: str, issuer: str, kind: str
 ) -> None:
     host = f"databricks://{profile}"

@@ -92,7 +92,7 @@ def misleading_environment(workspaces: Workspaces, monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("model, exit_value", [("wine", "equal"), ("changed", "Model Gate: different")])
-def test_check_notebook_uses_its_own_login(
+def test_check_notebook_uses_the_login_of_its_workspace(
     workspaces: Workspaces, model: str, exit_value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run("check_model_version.py", workspaces["here"], {"1 model": model}, {}) == exit_value

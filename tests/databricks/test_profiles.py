@@ -123,7 +123,7 @@ def test_login_with_a_profile_uses_no_field_of_another_profile(environment: dict
     }
 
 
-def test_job_token_is_given_only_to_a_profile_that_uses_it(environment: dict[str, str]) -> None:
+def test_github_job_token_is_passed_only_to_a_worker_whose_profile_uses_it(environment: dict[str, str]) -> None:
     job = {**environment, **JOB}
     host = find_host("databricks://oidc", job)
     variables = environment_for(host, job, Path("/nowhere"))

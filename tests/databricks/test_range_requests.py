@@ -276,7 +276,7 @@ def test_file_replaced_between_ranges_is_downloaded_again(
 
 
 @pytest.mark.parametrize("name", ["grown", "shrunk"])
-def test_file_with_changed_size_is_an_error(workspaces: Workspaces, name: str) -> None:
+def test_file_whose_size_changed_since_its_listing_is_an_error(workspaces: Workspaces, name: str) -> None:
     result = workspaces.check("databricks://store", name, "1")
     assert result.report["error"]["type"] == TransferError.__name__, result.output
     assert f"was listed with {len(LARGE)}" in result.error.replace(",", "")

@@ -148,7 +148,7 @@ def test_catalog_model_is_downloaded_from_its_store(
     assert len(vended) == 1
 
 
-def test_download_uri_of_a_catalog_version_is_in_the_store_and_its_registry_model_is_read_by_name(
+def test_registry_model_of_a_catalog_version_is_read_by_name_not_by_download_uri(
     catalog: TrackingServerClient,
 ) -> None:
     version = catalog.resolve("ml.prod.vended", "1")
@@ -184,6 +184,6 @@ def test_multipart_download_by_mlflow_is_disabled(workspaces: Workspaces, tmp_pa
     assert environment_for(host, workspaces.environment, tmp_path)["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"
 
 
-def test_pages_of_a_listing_that_repeat_are_an_error(client: TrackingServerClient) -> None:
+def test_listing_whose_pages_repeat_is_an_error(client: TrackingServerClient) -> None:
     with pytest.raises(ModelError, match="does not end"):
         client.list("models:/endless/1", ignore_progress)

@@ -1,4 +1,4 @@
-"""URIs of runs and of versions behind other versions, in a workspace: what MLflow loads, or an error."""
+"""In a workspace too, a `runs:/` or `models:/` URI leads to the model that MLflow loads, or to an error."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_uri_resolves_to_the_logged_model_or_the_run_artifacts(
     assert registry.locate(uri).uri == location
 
 
-def test_name_of_two_logged_models_is_ambiguous(registry: TrackingServerClient) -> None:
+def test_name_shared_by_two_logged_models_is_ambiguous(registry: TrackingServerClient) -> None:
     message = failure(ModelError, registry, f"runs:/{TWO}/model")
     assert f"models:/{model_id('b')}" in message
     assert f"models:/{model_id('c')}" in message
@@ -131,7 +131,7 @@ def test_diff_of_an_ambiguous_name_is_an_error(workspaces: Workspaces) -> None:
     assert f"models:/{model_id('c')}" in result.error
 
 
-def test_name_of_a_logged_model_and_run_artifacts_is_ambiguous(registry: TrackingServerClient) -> None:
+def test_name_shared_by_a_logged_model_and_run_artifacts_is_ambiguous(registry: TrackingServerClient) -> None:
     message = failure(ModelError, registry, f"runs:/{BOTH}/model/data")
     assert f"both a logged model 'model', models:/{model_id('d')}, and artifacts" in message
 
@@ -142,29 +142,31 @@ def test_logged_model_that_is_not_ready_is_an_error(registry: TrackingServerClie
 
 
 @pytest.mark.parametrize("name", ["model", "notes", "it's"])
-def test_search_without_permission_is_not_taken_for_no_logged_models(workspaces: Workspaces, name: str) -> None:
+def test_forbidden_search_for_logged_models_is_an_error(workspaces: Workspaces, name: str) -> None:
     with workspaces.client("databricks://denied", "wine") as client:
         assert "'View' experiment" in failure(AccessError, client, f"runs:/{PLAIN}/{name}")
 
 
-def test_listing_without_permission_is_not_taken_for_no_run_artifacts(workspaces: Workspaces) -> None:
+def test_forbidden_listing_of_run_artifacts_is_an_error(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://listing", "wine") as client:
         assert "does not have permission" in failure(AccessError, client, f"runs:/{BOTH}/model")
 
 
-def test_search_that_does_not_end_is_an_error(workspaces: Workspaces) -> None:
+def test_endless_search_for_logged_models_is_an_error(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://endless", "wine") as client:
         assert "does not end" in failure(ModelError, client, f"runs:/{ONE}/model")
 
 
-def test_missing_search_means_no_logged_models_only_if_the_run_has_none(workspaces: Workspaces) -> None:
+def test_missing_search_api_is_an_error_only_for_a_run_with_logged_models(workspaces: Workspaces) -> None:
     with workspaces.client("databricks://old", "wine") as client:
         assert client.locate(f"runs:/{PLAIN}/model").uri == RUN.format(PLAIN) + "/model"
         assert "No API found" in failure(ModelGateError, client, f"runs:/{ONE}/model")
 
 
 @pytest.mark.parametrize("host, prefix", [("databricks://test", ""), ("databricks-uc://test", "ml.prod.")])
-def test_run_uri_as_source_is_resolved_or_ambiguous(workspaces: Workspaces, host: str, prefix: str) -> None:
+def test_source_that_is_a_run_uri_is_resolved_unless_it_is_ambiguous(
+    workspaces: Workspaces, host: str, prefix: str
+) -> None:
     result = workspaces.check(host, f"{prefix}one", "1")
     assert result.report["status"] == "equal", result.output
     (hop,) = result.report["model_version"]["resolved"]["run_model_hops"]
@@ -185,13 +187,15 @@ def test_run_uri_as_source_is_resolved_or_ambiguous(workspaces: Workspaces, host
         ("databricks-uc://test", "ml.prod.foreign", "models:/wine/2"),
     ],
 )
-def test_version_behind_a_failed_one_is_an_error(workspaces: Workspaces, host: str, name: str, hop: str) -> None:
+def test_version_whose_source_is_a_failed_version_is_an_error(
+    workspaces: Workspaces, host: str, name: str, hop: str
+) -> None:
     result = workspaces.check(host, name, "1")
     assert result.code == 2
     assert f"which {hop} names, is not ready: its status is FAILED_REGISTRATION" in result.error
 
 
-def test_hop_through_a_source_that_names_latest_reports_the_version_number(registry: TrackingServerClient) -> None:
+def test_source_that_names_latest_is_reported_with_the_resolved_version_number(registry: TrackingServerClient) -> None:
     version = registry.resolve("latest", "1")
     named, logged = version.run_model_hops
     assert (named.uri, named.version, named.status) == ("models:/wine/latest", "3", "READY")
@@ -206,13 +210,13 @@ def test_version_that_is_not_ready_cannot_be_named_in_a_diff(
 
 
 @pytest.mark.parametrize("number", ["2147483648", "9" * 20, "7" * 5_000])
-def test_version_number_beyond_all_versions_is_not_found(
+def test_error_for_a_huge_version_number_lists_the_existing_versions(
     registry: TrackingServerClient, catalog: TrackingServerClient, number: str
 ) -> None:
     assert "Available: versions 3, 2, 1" in failure(NotFoundError, registry, f"models:/wine/{number}")
     assert "Available: versions 3, 2, 1" in failure(NotFoundError, catalog, f"models:/ml.prod.wine/{number}")
 
 
-def test_none_is_no_stage_to_select_by(registry: TrackingServerClient, catalog: TrackingServerClient) -> None:
+def test_stage_none_selects_no_version(registry: TrackingServerClient, catalog: TrackingServerClient) -> None:
     assert "'None' names no version of 'wine'" in failure(InputError, registry, "models:/wine/None")
     assert "'none' names no version of 'ml.prod.wine'" in failure(InputError, catalog, "models:/ml.prod.wine/none")

@@ -113,7 +113,7 @@ def test_redirect_of_a_store_to_another_origin_is_not_followed(
 
 
 @pytest.mark.parametrize("name", LOCATIONS)
-def test_vended_credential_is_not_sent_to_a_hostile_location(
+def test_temporary_store_credential_is_not_sent_to_a_hostile_location(
     catalog: TrackingServerClient, listener: Listener, name: str
 ) -> None:
     with pytest.raises(ModelError, match="The location of the model is"):

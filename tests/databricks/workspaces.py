@@ -33,7 +33,10 @@ WINE: dict[str, bytes] = {
 
 
 def changed(**files: bytes | None) -> dict[str, bytes]:
-    """Return a copy of WINE with some files replaced, or removed (None). `__` means `/`, `_dot_` means `.`."""
+    """Return a copy of the model WINE in which these files have other contents. A file with None is removed.
+
+    In the name of a keyword argument, `__` stands for `/` and `_dot_` for `.`: `model_dot_pkl` is `model.pkl`.
+    """
     result = dict(WINE)
     for name, content in files.items():
         path = name.replace("_dot_", ".").replace("__", "/")
@@ -76,7 +79,7 @@ class Blueprint:
         return name
 
     def run(self, run_id: str, files: Mapping[str, bytes], files_api: str = "") -> str:
-        """Add a run with a model at `model` and return the model's location."""
+        """Add a run with a model at the artifact path `model`, and return the physical URI of the model."""
         self.files(f"runs/{run_id}/model", files)
         self.data.setdefault("runs", {})[run_id] = {
             "experiment_id": "77",
@@ -104,7 +107,10 @@ class Blueprint:
     def version(
         self, kind: str, name: str, number: str, files: Mapping[str, bytes], aliases: Sequence[str] = (), **more: str
     ) -> None:
-        """Add a version, with its own copy of the files, to `registry` or `catalog` (Unity Catalog)."""
+        """Add a version with its own copy of the files.
+
+        `kind` is the registry: `registry` for that of the workspace, `catalog` for Unity Catalog.
+        """
         directory = self.files(f"{kind}/{name}/{number}", files)
         model = self.data.setdefault(kind, {}).setdefault(name, {"versions": {}, "aliases": {}})
         model["versions"][number] = {"directory": directory, **more}
@@ -167,7 +173,7 @@ class Result:
     requests: dict[str, list[dict[str, Any]]]
 
     def paths(self, workspace: str, containing: str = "") -> list[str]:
-        """Return the paths that contain the text `containing`, of all requests that a workspace received."""
+        """Return the path of each request that a workspace received, if the path contains the text `containing`."""
         return [request["path"] for request in self.requests[workspace] if containing in request["path"]]
 
     @property
@@ -306,7 +312,7 @@ def read_files(client: TrackingServerClient, uri: str, directory: Path) -> dict[
 
 
 def listings(requests: Iterable[Mapping[str, Any]]) -> list[str]:
-    """Return the directory and the page token of each listing request, as one text."""
+    """Return a text for each request of a listing, with the directory and the page token that it asks for."""
     kinds = ("/fs/directories/", "/list-artifacts", "/artifacts/list", "/artifacts/directories", "/dbfs/list")
     return [
         f"{request['path']} {request['query'].get('path') or request['query'].get('artifact_directory_path')}"

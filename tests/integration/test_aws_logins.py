@@ -74,7 +74,7 @@ def write_config(tmp_path: Path, *lines: str) -> None:
     (aws / "config").write_text("\n".join(lines) + "\n")
 
 
-def test_profile_with_a_credential_process_works_for_a_declared_server_only(tmp_path: Path) -> None:
+def test_aws_credential_process_runs_only_for_a_declared_server(tmp_path: Path) -> None:
     program = tmp_path / "credentials.sh"
     program.write_text('#!/bin/sh\necho \'{"Version": 1, "AccessKeyId": "by-process", "SecretAccessKey": "s"}\'\n')
     program.chmod(0o755)
@@ -85,7 +85,7 @@ def test_profile_with_a_credential_process_works_for_a_declared_server_only(tmp_
     assert access_key(tmp_path, variables, server="") == "None"
 
 
-def test_profile_with_single_sign_on_works(tmp_path: Path, portal: str) -> None:
+def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_path: Path, portal: str) -> None:
     write_config(
         tmp_path,
         "[profile prod]",

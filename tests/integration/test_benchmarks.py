@@ -172,7 +172,7 @@ def test_slow_link_has_the_configured_latency_and_transfer_rate(echo: str) -> No
         assert link.received() == 0
 
 
-def test_link_that_only_counts_bytes_adds_no_delay(echo: str) -> None:
+def test_network_link_that_only_counts_bytes_adds_no_delay(echo: str) -> None:
     with link_to(echo) as link, _connect(link.url) as connection:
         assert min(_request_bytes(connection, 1) for _ in range(5)) < 0.02
         assert link.received() == 5

@@ -158,7 +158,7 @@ def test_comparing_two_models_without_files_is_an_error(tmp_path: Path) -> None:
     ran.require_error("ModelError", "There are no files", "empty or missing")
 
 
-def test_large_files_are_not_fetched_if_two_small_files_differ_in_size(tmp_path: Path) -> None:
+def test_large_file_is_not_fetched_if_a_pair_of_small_files_differs_in_size(tmp_path: Path) -> None:
     files = MODEL | {"weights.bin": LARGE}
     with FaultyServer() as left, FaultyServer() as right:
         left.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
@@ -227,7 +227,7 @@ def test_model_version_whose_source_is_outside_its_server_is_rejected(tmp_path: 
     [("file:///etc/passwd", "not a directory"), (Path(__file__).parent.as_uri(), "no MLmodel")],
     ids=["a file", "a directory without MLmodel"],
 )
-def test_allowed_local_artifacts_must_be_a_model(tmp_path: Path, uri: str, text: str) -> None:
+def test_allowed_local_path_that_is_no_model_is_an_error(tmp_path: Path, uri: str, text: str) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         server.downloads["Wine", "1"] = server.sources["Wine", "1"]

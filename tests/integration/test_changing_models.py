@@ -63,7 +63,7 @@ def test_directory_that_changes_while_a_file_is_fetched_is_an_error(
     assert time.monotonic() - started < 60
 
 
-def test_local_model_of_a_server_that_changes_during_the_gate_is_an_error(tmp_path: Path) -> None:
+def test_version_whose_local_files_change_during_the_gate_is_an_error(tmp_path: Path) -> None:
     tree: Tree = dict(MODEL.items())
     make_tree(tmp_path / "model", tree)
 

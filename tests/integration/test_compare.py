@@ -20,9 +20,7 @@ _LINEAGE = {
 }
 
 
-def test_report_on_an_exported_and_imported_model_has_verdict_equal_and_both_versions(
-    tmp_path: Path, servers: Servers
-) -> None:
+def test_imported_model_is_equal_and_its_report_describes_both_versions(tmp_path: Path, servers: Servers) -> None:
     (tmp_path / "promotion.yaml").write_text(
         f"tracking_server_1: {{host: {servers.staging.host}, model: Wine, version_or_stage: staging}}\n"
         f"tracking_server_2: {{host: {servers.production.host}, model: Wine Imported, version_or_stage: Staging}}\n"
@@ -123,7 +121,7 @@ def test_native_model_that_is_a_directory_is_compared(tmp_path: Path, servers: S
     assert [each["path"] for each in comparison["rest_of_model"]["differences"]] == ["code/trees.py"]
 
 
-def test_options_of_the_earlier_compare_command_select_the_models(tmp_path: Path, servers: Servers) -> None:
+def test_options_of_compare_model_versions_select_which_models_are_compared(tmp_path: Path, servers: Servers) -> None:
     # The source of this version was deleted, so its run model is missing.
     versions = version(servers.staging, "Orphan", "1"), version(servers.production, "Wine Imported", "1")
     program = "compare-model-versions"

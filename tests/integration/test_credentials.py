@@ -83,7 +83,7 @@ def test_environment_credentials_reach_only_the_server_in_the_environment(tmp_pa
         assert redirect_target.requests == []
 
 
-def test_user_info_in_url_overrides_environment_for_its_server(tmp_path: Path) -> None:
+def test_login_in_a_url_overrides_the_login_in_environment_variables(tmp_path: Path) -> None:
     with FaultyServer() as left, FaultyServer() as right:
         for server in (left, right):
             server.add("Wine", MODEL)
@@ -184,7 +184,7 @@ def _echo_header_in_many_forms(call: Call) -> None:
     call.send_json({"error_code": "BAD_REQUEST", "message": message}, 400)
 
 
-def test_basic_credentials_in_variables_are_masked_in_the_action(tmp_path: Path) -> None:
+def test_action_masks_every_encoding_of_a_password_from_the_environment(tmp_path: Path) -> None:
     password = f"{SECRET}/+é%'\""
     header = base64.b64encode(f"ada:{password}".encode()).decode()
     with FaultyServer(faults={"registered-models/get": _echo_header_in_many_forms}) as server:

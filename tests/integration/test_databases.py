@@ -57,7 +57,7 @@ def test_empty_database_is_read_and_unchanged(servers: Servers, directory: Path,
 
 
 @pytest.mark.parametrize("has_all_tables", [False, True])
-def test_database_of_another_mlflow_is_an_error_and_unchanged(
+def test_database_of_another_mlflow_version_is_an_error_and_unchanged(
     has_all_tables: bool, servers: Servers, directory: Path, tmp_path: Path
 ) -> None:
     server = servers.staging if has_all_tables else servers.old

@@ -186,7 +186,7 @@ def test_demo_fails_on_an_unexpected_verdict(
     assert "$ " in captured.out
 
 
-def test_demo_fails_without_a_report(
+def test_demo_fails_if_a_command_writes_no_report(
     demo: Demo, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(demo.cwd)
@@ -212,7 +212,7 @@ def test_unexpected_exception_is_reported_without_a_traceback_unless_verbose(
     "package, missing",
     [("mlflow", ("mlflow-3", "sqlalchemy", "alembic")), ("scikit-learn", ("sklearn", "scikit_learn"))],
 )
-def test_missing_package_is_an_error_that_names_the_extra(
+def test_error_for_a_missing_package_names_the_extra_to_install(
     package: str, missing: tuple[str, ...], tmp_path: Path
 ) -> None:
     python = _environment_without(missing, tmp_path / "venv")

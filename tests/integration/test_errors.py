@@ -41,7 +41,7 @@ def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, ser
 _NO_MODELS: dict[str, Fault] = {"registered-models/search": lambda call: call.send_json({"registered_models": []})}
 
 
-def test_error_of_compare_names_the_server_without_the_version(tmp_path: Path) -> None:
+def test_error_of_compare_names_the_server_that_lacks_the_version(tmp_path: Path) -> None:
     with FaultyServer() as first, FaultyServer(faults=_NO_MODELS) as second:
         first.add("Wine", MODEL)
         host = second.url.replace("://", "://ada:secret-of-the-test@")
@@ -52,7 +52,7 @@ def test_error_of_compare_names_the_server_without_the_version(tmp_path: Path) -
     assert versions["tracking_server_2"]["resolved"] is None
 
 
-def test_error_of_compare_names_both_servers_without_the_versions(tmp_path: Path) -> None:
+def test_error_of_compare_names_both_servers_if_both_lack_the_version(tmp_path: Path) -> None:
     with FaultyServer(faults=_NO_MODELS) as first, FaultyServer(faults=_NO_MODELS) as second:
         result = compare(tmp_path, version(first.url, "Wine"), version(second.url, "Beer"))
     message = (
@@ -62,7 +62,7 @@ def test_error_of_compare_names_both_servers_without_the_versions(tmp_path: Path
     result.require_error("NotFoundError", message)
 
 
-def test_error_of_one_server_does_not_wait_for_a_server_that_does_not_respond(tmp_path: Path) -> None:
+def test_error_of_a_server_is_reported_without_waiting_for_an_unresponsive_server(tmp_path: Path) -> None:
     with (
         FaultyServer(faults={"registered-models/get": never_respond}) as silent,
         FaultyServer(faults=_NO_MODELS) as empty,
@@ -97,7 +97,7 @@ _INVALID_VERSIONS = {
 
 
 @pytest.mark.parametrize("case", _INVALID_VERSIONS)
-def test_version_without_model_files_is_an_error(tmp_path: Path, servers: Servers, case: str) -> None:
+def test_version_without_the_expected_model_files_is_an_error(tmp_path: Path, servers: Servers, case: str) -> None:
     model, options, *texts = _INVALID_VERSIONS[case]
     result = check(tmp_path, servers.staging, model, "1", *options)
     assert (result.exit_code, result.status, result.report["error"]["type"]) == (2, "error", "ModelError")
@@ -144,7 +144,7 @@ _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     ],
     ids=["a number as version", "a list as name", "an unpaired surrogate"],
 )
-def test_field_of_a_wrong_type_is_an_error_of_the_server(
+def test_response_with_a_malformed_field_is_reported_as_not_from_mlflow(
     faulty: FaultyServer, client: TrackingServerClient, response: Json
 ) -> None:
     faulty.add("Wine", MODEL)

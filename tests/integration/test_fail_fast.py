@@ -53,7 +53,7 @@ def test_pair_of_equivalent_files_does_not_stop_a_gate_that_requires_equivalence
     assert [difference["path"] for difference in report["comparison"]["differences"]] == ["part-3"]
 
 
-def test_equivalence_is_not_claimed_if_fail_fast_stopped_at_a_rewrite(directory: Path) -> None:
+def test_models_are_not_called_equivalent_if_fail_fast_skipped_files(directory: Path) -> None:
     # MLmodel is the largest file, so the gate compares it first.
     for number in range(5):
         for side in ("left", "right"):

@@ -45,7 +45,7 @@ def _name_aliases(call: Call) -> None:
 
 
 def _describe(call: Call) -> None:
-    """Describe a version of which every text is hostile, besides its source."""
+    """Respond with a version whose texts, except its source, are all hostile."""
     aliases = [TEXT]
     tags = [{"key": TEXT, "value": TEXT}]
     more = {"run_id": TEXT, "current_stage": TEXT, "status": "READY", "description": TEXT, "user_id": TEXT}
@@ -127,7 +127,7 @@ def test_hostile_text_is_escaped_in_every_output(
     [("check", f"--{TEXT}"), ("check", f"--require={TEXT}"), ("check", TEXT), (TEXT,), ("diff", "a", "b", TEXT)],
     ids=["option", "value", "argument", "command", "third argument"],
 )
-def test_usage_error_escapes_the_argument(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_usage_error_escapes_a_hostile_argument(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     completed = commandline.run(*(argument.replace("\0", "") for argument in arguments), cwd=tmp_path)
     assert completed.returncode == 2
     text = completed.stdout + completed.stderr
@@ -138,14 +138,14 @@ def test_usage_error_escapes_the_argument(tmp_path: Path, arguments: tuple[str, 
 
 
 @pytest.mark.parametrize("argument", ["http://ann:s3cret@mlflow.example.com", "--x=http://ann:s3cret@a"])
-def test_usage_error_redacts_user_info(tmp_path: Path, argument: str) -> None:
+def test_usage_error_does_not_show_the_password_in_a_url(tmp_path: Path, argument: str) -> None:
     completed = commandline.run("check", argument, cwd=tmp_path)
     assert completed.returncode == 2
     report = (tmp_path / "model-gate-report.json").read_text()
     assert "s3cret" not in completed.stdout + completed.stderr + report
 
 
-def test_command_of_model_gate_is_one_line(capfd: pytest.CaptureFixture[str]) -> None:
+def test_line_break_in_a_text_starts_no_workflow_command(capfd: pytest.CaptureFixture[str]) -> None:
     print_command("::add-mask::a\n::error::b\r::error::c")
     print_line("::add-mask::a\n::error::b")
     assert capfd.readouterr().out == "::add-mask::a%0A::error::b%0D::error::c\n\\::add-mask::a\n\\::error::b\n"

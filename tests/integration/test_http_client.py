@@ -106,7 +106,7 @@ def test_file_requests_use_the_proxy(tmp_path: Path) -> None:
     assert not any(is_direct(request) for request in file_requests(proxy))
 
 
-def test_redirect_to_another_host_is_an_error_without_a_request(tmp_path: Path) -> None:
+def test_redirect_to_another_host_is_an_error_and_is_not_followed(tmp_path: Path) -> None:
     with FaultyServer() as server, FaultyServer(address="127.0.0.2") as store:
         add_copies(server)
         store.files = dict(server.files)
@@ -143,7 +143,7 @@ def listing_requests(server: FaultyServer) -> list[Request]:
     return [request for request in server.requests if request.path == ARTIFACTS]
 
 
-def test_mlflow_sends_only_the_first_listing_request_for_each_location(tmp_path: Path) -> None:
+def test_mlflow_sends_the_first_listing_request_and_model_gate_sends_the_others(tmp_path: Path) -> None:
     with FaultyServer() as server:
         add_copies(server)
         ran = check(tmp_path, server.url, "Wine")

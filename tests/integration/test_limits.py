@@ -97,7 +97,7 @@ _GATE_ATTACKS: dict[str, tuple[str, Callable[[], Fault], str, str]] = {
 
 
 @pytest.mark.parametrize("name", _GATE_ATTACKS)
-def test_response_without_bounds_ends_the_gate(tmp_path: Path, server: FaultyServer, name: str) -> None:
+def test_endless_or_huge_response_ends_the_gate_in_an_error(tmp_path: Path, server: FaultyServer, name: str) -> None:
     part, fault, kind, text = _GATE_ATTACKS[name]
     server.faults[part] = fault()
     _monitored_check(tmp_path, server).require_error(kind, text)
@@ -134,7 +134,7 @@ def _resolve_and_list(client: TrackingServerClient) -> None:
 
 
 @pytest.mark.parametrize("name", _METADATA_ATTACKS)
-def test_metadata_without_bounds_is_an_error(
+def test_endless_or_huge_metadata_is_an_error(
     metadata_server: FaultyServer, client: TrackingServerClient, name: str
 ) -> None:
     part, fault, text = _METADATA_ATTACKS[name]

@@ -97,7 +97,7 @@ def test_hostile_location_gets_no_connection_and_no_credential(tmp_path: Path, h
     assert {request.path for request in server.requests} == {ARTIFACTS}
 
 
-def test_source_with_plain_http_gets_no_password_of_an_https_server(tmp_path: Path) -> None:
+def test_password_of_an_https_server_is_not_sent_to_a_plain_http_source(tmp_path: Path) -> None:
     import ssl
 
     authority, identity = certificates(tmp_path, ["localhost"])
@@ -182,7 +182,7 @@ def test_download_url_that_the_tracking_server_hands_out_is_not_requested(tmp_pa
 
 
 @pytest.mark.parametrize("operation", ["registered-models/get", "artifacts?"])
-def test_redirect_of_any_request_to_another_origin_is_an_error_that_names_both(tmp_path: Path, operation: str) -> None:
+def test_redirect_to_another_origin_is_an_error_that_names_both_origins(tmp_path: Path, operation: str) -> None:
     with FaultyServer() as server, Listener() as listener:
         server.add("Wine", MODEL)
         server.add("copies", MODEL)
@@ -198,12 +198,12 @@ def test_redirect_of_any_request_to_another_origin_is_an_error_that_names_both(t
     "host, vendor",
     [("arn:aws:sagemaker:us-east-1:1:mlflow-tracking-server/t", "SageMaker"), ("azureml://x/y", "Azure Machine")],
 )
-def test_tracking_server_of_a_vendor_plugin_is_named_in_the_error(tmp_path: Path, host: str, vendor: str) -> None:
+def test_error_for_a_host_that_needs_an_mlflow_plugin_names_the_vendor(tmp_path: Path, host: str, vendor: str) -> None:
     ran = run(tmp_path, "check", "--host", host, "--model", "Wine", "--version-or-stage", "1")
     ran.require_error("InputError", "needs the MLflow plugin of", vendor)
 
 
-def test_malformed_store_endpoint_is_an_error_that_does_not_quote_it(tmp_path: Path) -> None:
+def test_error_for_a_malformed_store_endpoint_does_not_contain_its_password(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("m", MODEL)
         environment = {"MLFLOW_TRACKING_URI": server.url, "MODEL_GATE_STORE_ENDPOINTS": f"https://ann:{SECRET}@"}

@@ -204,7 +204,7 @@ def test_server_without_range_support_gets_only_one_request_for_a_file(
     assert len(file_requests(server)) == 1
 
 
-def test_encoded_file_is_downloaded_and_decoded_by_mlflow(
+def test_gzip_encoded_file_is_downloaded_and_decoded_by_mlflow(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     small = b"small " * 1000
@@ -253,7 +253,7 @@ def test_changed_last_byte_of_a_large_file_is_a_difference(tmp_path: Path, serve
     assert check(tmp_path, server.url, "Large", "1").status == "equal"
 
 
-def test_server_that_ignores_if_range_headers_does_not_mix_two_file_versions(
+def test_two_file_versions_are_not_mixed_if_the_server_ignores_if_range_headers(
     server: FaultyServer, client: TrackingServerClient, tmp_path: Path
 ) -> None:
     changed = bytes(byte ^ 255 for byte in LARGE)

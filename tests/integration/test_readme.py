@@ -121,7 +121,7 @@ def test_readme_excerpt_matches_output_that_differs_only_in_ids_and_sizes() -> N
     assert matched(shown, "run aaaaaaaa: 12 bytes in version 2, sha256 bbbbbbbb…\nEQUAL\n") is None
 
 
-def test_every_command_block_in_the_documentation_is_run() -> None:
+def test_every_command_block_in_the_documentation_is_run_by_a_test() -> None:
     assert {block.language for block in README.blocks} == {*_RUN, *_SHOWN}
     assert README.text.count("```") == 2 * len(README.blocks)
     assert all(commands(block) for block in README.blocks if block.language in _RUN)
@@ -186,7 +186,7 @@ def test_package_extras_in_the_readme_match_the_pyproject_file() -> None:
     assert listed == [extra for extra in project["optional-dependencies"] if extra != "dev"]
 
 
-def test_readme_lists_every_rewrite_of_mlflow() -> None:
+def test_readme_lists_every_field_and_file_that_mlflow_rewrites() -> None:
     listed = set(re.findall(r"`(\w+)`", README.section("Equivalent").partition("Two models")[0]))
     assert listed - {"MLmodel"} == {*REWRITTEN_FIELDS, *PATH_FIELDS, *REWRITTEN_FILES}
 
@@ -195,7 +195,7 @@ def _names_in_table(page: Page, section: str) -> list[str]:
     return re.findall(r"^\| `(\w+)` \|", page.section(section), re.MULTILINE)
 
 
-def test_report_page_lists_all_fields_and_errors() -> None:
+def test_documentation_of_the_report_lists_all_fields_and_error_types() -> None:
     page = Page(ROOT / "docs" / "report.md")
     schema = json.loads((ROOT / "schemas" / "report.schema.json").read_bytes())
     definitions = schema["$defs"]
@@ -231,7 +231,7 @@ def test_modules_that_the_documentation_mentions_exist() -> None:
         assert path.is_dir() or path.with_suffix(".py").is_file(), name
 
 
-def test_design_page_lists_every_folder_and_module() -> None:
+def test_design_page_lists_every_folder_and_module_of_the_package() -> None:
     cells = re.findall(r"^\|([^|]+)\|", Page(ROOT / "docs" / "design.md").section("The pipeline"), re.MULTILINE)
     package = ROOT / "src" / "model_gate"
     present = {init.parent.name for init in package.glob("*/__init__.py")}

@@ -1,4 +1,4 @@
-"""A URI that names models by run or by version is read as MLflow reads it, or is an error that says why not."""
+"""A `runs:/` or `models:/` URI leads to the model that MLflow loads, or to an error that says why it does not."""
 
 from __future__ import annotations
 
@@ -94,14 +94,14 @@ NAMES = ["one", "one/", "one/inner", "artifacts", "artifacts/inner", "blank", "d
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_run_uri_is_read_as_mlflow_reads_it(place: Place, name: str) -> None:
+def test_run_uri_leads_to_the_model_that_mlflow_loads(place: Place, name: str) -> None:
     assert place.seeds["loaded"][name] != ""
     assert place.content(place.client.locate(place.uri(name)).uri) == place.seeds["loaded"][name]
 
 
 @pytest.mark.parametrize("model", ["first", "second"])
 @pytest.mark.parametrize("name", ["two", "two/inner"])
-def test_name_of_two_logged_models_is_ambiguous(tmp_path: Path, place: Place, name: str, model: str) -> None:
+def test_name_shared_by_two_logged_models_is_ambiguous(tmp_path: Path, place: Place, name: str, model: str) -> None:
     result = place.diff(tmp_path, place.uri(name), place.logged_model(model))
     candidates = [place.logged_model("first"), place.logged_model("second")]
     result.require_error("ModelError", f"{place.uri(name)} is ambiguous", "2 logged models named 'model'", *candidates)
@@ -112,7 +112,7 @@ def test_name_of_two_logged_models_is_ambiguous(tmp_path: Path, place: Place, na
 
 
 @pytest.mark.parametrize("name, model", [("both", "both"), ("both/inner", "both"), ("file", "file")])
-def test_name_of_a_logged_model_and_run_artifacts_is_ambiguous(place: Place, name: str, model: str) -> None:
+def test_name_shared_by_a_logged_model_and_run_artifacts_is_ambiguous(place: Place, name: str, model: str) -> None:
     message = place.failure(ModelError, place.uri(name))
     assert "is ambiguous: the run has both a logged model 'model'" in message
     assert f"Name one of them: {place.logged_model(model)}" in message
@@ -124,12 +124,12 @@ def test_logged_model_that_is_not_ready_is_an_error(place: Place, name: str) -> 
 
 
 @pytest.mark.parametrize("suffix", ["#old", "?version=1", "/../model", "/./inner", "//inner"])
-def test_path_that_mlflow_would_change_is_an_error(place: Place, suffix: str) -> None:
+def test_run_uri_with_a_path_that_mlflow_would_change_is_an_error(place: Place, suffix: str) -> None:
     assert "runs:/" in place.failure(ModelError, place.uri("one") + suffix)
 
 
 @pytest.mark.parametrize("name", ["it's", "x' OR name = 'model", '"', "%6dodel", "MODEL", "model "])
-def test_other_name_is_not_the_logged_model(place: Place, name: str) -> None:
+def test_logged_model_is_found_only_by_its_exact_name(place: Place, name: str) -> None:
     uri = place.uri("one").removesuffix("model") + name
     # Without a logged model of this name, the run's artifacts remain.
     assert place.client.locate(uri).uri.endswith(f"/artifacts/{name}")
@@ -170,7 +170,7 @@ def test_relative_run_artifacts_of_a_server_are_not_looked_up_in_the_working_dir
                 client.locate("runs:/1/model")
 
 
-def test_all_pages_of_logged_models_are_searched(database: dict[str, Any], tmp_path: Path) -> None:
+def test_all_pages_of_the_search_for_logged_models_are_read(database: dict[str, Any], tmp_path: Path) -> None:
     crowded = database["crowded"]
     with (
         TrackingServerClient(parse_host(database["host"]), os.environ, tmp_path) as client,
@@ -180,7 +180,7 @@ def test_all_pages_of_logged_models_are_searched(database: dict[str, Any], tmp_p
     assert all(model_id in caught.value.message for model_id in crowded["ids"])
 
 
-def test_server_without_logged_models_has_run_artifacts_only(tmp_path: Path, servers: Servers) -> None:
+def test_run_uri_leads_to_run_artifacts_on_a_server_without_logged_models(tmp_path: Path, servers: Servers) -> None:
     uri = f"runs:/{servers.seeds['old_run']}/model"
     result = run(tmp_path, "diff", servers.seeds["wine"], uri, environment={"MLFLOW_TRACKING_URI": servers.old.host})
     assert (result.exit_code, result.status) == (0, "equal"), result
@@ -210,7 +210,7 @@ def test_host_in_a_run_uri_is_an_error(place: Place) -> None:
     assert "names a host" in place.failure(NotFoundError, uri)
 
 
-def test_version_of_an_ambiguous_run_uri_lists_the_candidates(tmp_path: Path, place: Place) -> None:
+def test_error_for_a_version_with_an_ambiguous_run_uri_lists_the_candidates(tmp_path: Path, place: Place) -> None:
     result = check(tmp_path, place.host, "Two Models")
     candidates = [place.logged_model("first"), place.logged_model("second")]
     result.require_error("ModelError", place.uri("two"), "2 logged models named 'model'", *candidates)
@@ -232,7 +232,7 @@ def test_registry_models_are_compared_although_a_run_uri_is_ambiguous(tmp_path: 
         ("Behind Alias", [("models:/Fresh@best", "Fresh", "1")]),
     ],
 )
-def test_each_hop_is_reported_with_the_version_that_it_was_resolved_to(
+def test_report_lists_the_versions_that_a_source_leads_through(
     tmp_path: Path, place: Place, name: str, hops: list[tuple[str, str, str]]
 ) -> None:
     result = check(tmp_path, place.host, name)
@@ -249,7 +249,7 @@ def test_each_hop_is_reported_with_the_version_that_it_was_resolved_to(
     assert result.report["comparison"]["run_model"]["uri"] == resolved["run_model_uri"]
 
 
-def test_hop_through_a_run_names_run_and_logged_model(tmp_path: Path, place: Place) -> None:
+def test_report_names_the_run_and_the_logged_model_that_a_source_leads_through(tmp_path: Path, place: Place) -> None:
     result = check(tmp_path, place.host, "Behind Run")
     run_id, model_id = place.uri("one").split("/")[1], place.seeds["ids"]["one"]
     hop = {"uri": place.uri("one/inner"), "status": "READY", "model_id": model_id, "run_id": run_id}
@@ -257,7 +257,7 @@ def test_hop_through_a_run_names_run_and_logged_model(tmp_path: Path, place: Pla
     assert place.content(result.report["model_version"]["resolved"]["run_model_uri"]) == "one inner: {}\n"
 
 
-def test_deleted_run_is_read_and_reported(tmp_path: Path, place: Place) -> None:
+def test_model_of_a_deleted_run_is_read_and_reported_as_deleted(tmp_path: Path, place: Place) -> None:
     result = compare(
         tmp_path, version(place.host, "Deleted Run"), version(place.host, "Hop"), "--no-compare-reg-models"
     )
@@ -282,7 +282,9 @@ def test_deleted_run_is_read_and_reported(tmp_path: Path, place: Place) -> None:
         ("Loop A", ["form a loop at version 1 of 'Loop "]),
     ],
 )
-def test_version_behind_an_unusable_hop_is_an_error(tmp_path: Path, place: Place, name: str, texts: list[str]) -> None:
+def test_version_whose_source_leads_to_no_usable_model_is_an_error(
+    tmp_path: Path, place: Place, name: str, texts: list[str]
+) -> None:
     result = check(tmp_path, place.host, name)
     result.require_error("ModelError", f"The run model of '{name}' version 1", *texts)
     with pytest.raises(ModelGateError) as caught:
@@ -290,7 +292,7 @@ def test_version_behind_an_unusable_hop_is_an_error(tmp_path: Path, place: Place
     assert all(text in caught.value.message for text in texts)
 
 
-def test_long_chain_of_sources_is_an_error(tmp_path: Path) -> None:
+def test_chain_of_more_than_16_sources_is_an_error(tmp_path: Path) -> None:
     sources = {("Chain", str(number)): f"models:/Chain/{number + 1}" for number in range(1, 18)}
     with FaultyServer(sources=sources) as server:
         server.add("Chain", MODEL, "18")
@@ -302,14 +304,14 @@ def test_long_chain_of_sources_is_an_error(tmp_path: Path) -> None:
     assert longest.run_model_uri == ""
 
 
-def test_hop_to_a_version_without_a_source_is_an_error(tmp_path: Path) -> None:
+def test_source_that_names_a_version_without_a_source_is_an_error(tmp_path: Path) -> None:
     sources = {("Copy", "1"): "models:/Bare/1", ("Bare", "1"): ""}
     with FaultyServer(sources=sources) as server:
         result = check(tmp_path, server.url, "Copy")
     result.require_error("ModelError", "Version 1 of 'Bare', which models:/Bare/1 names, has no source")
 
 
-def test_version_with_two_locations_is_ambiguous_in_a_diff(place: Place) -> None:
+def test_version_with_models_at_two_locations_is_ambiguous_in_a_diff(place: Place) -> None:
     message = place.failure(ModelError, "models:/Split/1")
     assert "is ambiguous: the source of version 1 of 'Split' is at" in message
 
@@ -317,11 +319,11 @@ def test_version_with_two_locations_is_ambiguous_in_a_diff(place: Place) -> None
 @pytest.mark.parametrize(
     "uri", ["models:/At@Sign@best", "models:/At@Sign/1", "models:/m-wine/1", "models:/m-wine@best"]
 )
-def test_names_like_aliases_and_logged_models_are_registered_models(place: Place, uri: str) -> None:
+def test_registered_model_with_a_name_like_an_alias_or_logged_model_is_found(place: Place, uri: str) -> None:
     assert place.content(place.client.locate(uri).uri) == "one: {}\n"
 
 
-def test_blank_at_the_end_of_a_model_name_counts(tmp_path: Path, place: Place) -> None:
+def test_model_names_that_differ_only_in_a_trailing_blank_are_different(tmp_path: Path, place: Place) -> None:
     entries = version(place.host, "Blank"), version(place.host, "Blank ")
     assert compare(tmp_path, *entries).status == "different"
     result = check(tmp_path, place.host, "Blank ")
@@ -342,7 +344,9 @@ HUGE = {
 
 
 @pytest.mark.parametrize("case", HUGE)
-def test_version_number_beyond_all_versions_is_not_found(tmp_path: Path, place: Place, case: str) -> None:
+def test_error_for_a_nonexistent_version_number_lists_the_existing_versions(
+    tmp_path: Path, place: Place, case: str
+) -> None:
     number, message = HUGE[case]
     result = check(tmp_path, place.host, "Hop", number)
     result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
@@ -351,12 +355,12 @@ def test_version_number_beyond_all_versions_is_not_found(tmp_path: Path, place: 
     result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
 
 
-def test_number_with_zeros_in_front_is_the_version(place: Place) -> None:
+def test_leading_zeros_of_a_version_number_are_ignored(place: Place) -> None:
     assert place.client.resolve("Hop", "0" * 5_000 + "1").version == "1"
 
 
 @pytest.mark.parametrize("stage", ["None", "none", " NONE "])
-def test_none_is_no_stage_to_select_by(tmp_path: Path, place: Place, stage: str) -> None:
+def test_stage_none_selects_no_version(tmp_path: Path, place: Place, stage: str) -> None:
     result = check(tmp_path, place.host, "Fresh", stage)
     result.require_error("InputError", f"{stage.strip()!r} names no version of 'Fresh'", "versions 2, 1", "@best (1)")
 

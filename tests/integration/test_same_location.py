@@ -1,4 +1,4 @@
-"""Two models are one and the same location only for one reader: one server with one login, or this machine."""
+"""Two models have the same location only if the same login on the same server reads both, or this machine does."""
 
 from __future__ import annotations
 
@@ -89,14 +89,14 @@ def test_two_spellings_of_a_relative_model_source_have_the_same_location(tmp_pat
     assert result.report["run_model_comparison"]["same_location"] is True
 
 
-def test_model_has_the_same_location_under_two_spellings_of_its_database(tmp_path: Path, database: Path) -> None:
+def test_two_spellings_of_a_database_uri_lead_to_the_same_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine"), version("sqlite:///host/mlflow.db", "Wine"))
     assert result.status == "equal", result
     assert result.report["run_model_comparison"]["same_location"] is True
 
 
-def test_relative_model_source_in_a_file_store_is_resolved_against_the_stores_parent(tmp_path: Path) -> None:
+def test_relative_source_in_a_file_store_is_resolved_against_its_parent_directory(tmp_path: Path) -> None:
     make_model(tmp_path / "host" / "mlruns" / "model")
     versions: Tree = {
         "mlruns/models/Wine/meta.yaml": b"name: Wine\ncreation_timestamp: 1\nlast_updated_timestamp: 1\n",
@@ -165,7 +165,7 @@ def test_same_local_path_on_two_servers_is_not_one_location(tmp_path: Path, pref
     assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
 
 
-def test_same_local_path_on_a_server_and_of_the_user_is_not_one_location(tmp_path: Path) -> None:
+def test_same_path_from_a_server_and_from_the_user_is_not_one_location(tmp_path: Path) -> None:
     make_model(tmp_path / "model")
     with FaultyServer() as server:
         server.sources["Wine", "1"] = str(tmp_path / "model")
@@ -210,7 +210,7 @@ def test_version_compared_with_itself_has_the_same_location_on_both_sides(tmp_pa
         assert server.fetched == []
 
 
-def test_verdict_says_that_nothing_was_compared_if_all_models_are_compared_with_themselves(tmp_path: Path) -> None:
+def test_verdict_of_a_version_compared_with_itself_says_that_nothing_was_compared(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         result = compare(tmp_path, version(server.url, "Wine"), version(server.url, "Wine"))

@@ -60,7 +60,7 @@ def test_closed_or_full_streams_do_not_change_verdict_and_exit_code(redirection:
 
 
 @pytest.mark.parametrize("redirection", ["<&-", "<&- >&- 2>&-"])
-def test_check_command_on_a_server_works_with_closed_streams(redirection: str, tmp_path: Path) -> None:
+def test_check_command_gives_its_verdict_with_closed_standard_streams(redirection: str, tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         options = ("--model", "Wine", "--version-or-stage", "1")

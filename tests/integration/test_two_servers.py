@@ -1,4 +1,4 @@
-"""Each declared server gets its own login. A server that nothing declares gets none, and no connection in a step."""
+"""Each declared server gets its own login. A server that is not declared gets no login."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def declaration(name: str, server: Server, login: Server | None = None) -> dict[
 
 
 @pytest.mark.parametrize("by", ["server", "host"])
-def test_two_servers_with_a_password_each_are_compared(tmp_path: Path, servers: Servers, by: str) -> None:
+def test_models_on_two_servers_with_different_passwords_are_compared(tmp_path: Path, servers: Servers, by: str) -> None:
     first, second = WINE, IMPORTED
     if by == "host":
         first, second = version(servers.staging.url, "Wine"), version(servers.production.url, "Wine Imported")
@@ -49,7 +49,7 @@ def test_swapped_logins_of_two_servers_are_rejected(tmp_path: Path, servers: Ser
     compare(tmp_path, WINE, IMPORTED, environment=environment).require_error("AccessError")
 
 
-def test_one_server_with_two_users_is_read_by_each_of_them(tmp_path: Path, servers: Servers) -> None:
+def test_server_declared_under_two_names_is_read_with_the_login_of_each_name(tmp_path: Path, servers: Servers) -> None:
     guest = Server(servers.staging.url, "guest", "guest-pass-word-1", "")
     environment = declaration("STAGING", servers.staging) | declaration("GUEST", servers.staging, guest)
     second = WINE | {"server": "guest"}
@@ -60,7 +60,7 @@ def test_one_server_with_two_users_is_read_by_each_of_them(tmp_path: Path, serve
     by_host.require_error("ConfigError", "the server 'guest'", "the server 'staging'", "server: ")
 
 
-def test_unprefixed_login_belongs_to_the_host_option(tmp_path: Path, servers: Servers) -> None:
+def test_login_variables_without_a_prefix_apply_to_servers_in_host_options(tmp_path: Path, servers: Servers) -> None:
     environment = {
         "MLFLOW_TRACKING_USERNAME": servers.staging.username,
         "MLFLOW_TRACKING_PASSWORD": servers.staging.password,
@@ -76,7 +76,7 @@ def test_unprefixed_login_belongs_to_the_host_option(tmp_path: Path, servers: Se
     assert run(tmp_path, "diff", left, right, *hosts, environment=environment).status != "error"
 
 
-def test_workspaces_of_one_server_are_two_readers_and_each_request_names_its_own(tmp_path: Path) -> None:
+def test_models_in_two_workspaces_of_the_same_server_have_different_locations(tmp_path: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", MODEL)
         server.faults["server-info"] = lambda call: call.send_json(
@@ -97,7 +97,7 @@ def test_workspaces_of_one_server_are_two_readers_and_each_request_names_its_own
     assert names == {"workspace-A", "workspace-B"}
 
 
-def test_registry_at_another_address_resolves_versions(tmp_path: Path) -> None:
+def test_declared_registry_server_resolves_versions_instead_of_the_tracking_server(tmp_path: Path) -> None:
     with FaultyServer() as tracking, FaultyServer() as registry:
         tracking.add("Wine", MODEL)
         registry.sources = dict(tracking.sources)
@@ -112,7 +112,7 @@ def test_registry_at_another_address_resolves_versions(tmp_path: Path) -> None:
         assert not [request for request in tracking.requests if "model-versions" in request.path]
 
 
-def test_passed_variable_reaches_only_the_server_that_it_is_passed_to(tmp_path: Path) -> None:
+def test_token_in_the_environment_is_sent_only_to_the_server_declared_to_get_it(tmp_path: Path) -> None:
     with FaultyServer() as left, FaultyServer() as right:
         for server in (left, right):
             server.add("Wine", MODEL)
@@ -128,7 +128,7 @@ def test_passed_variable_reaches_only_the_server_that_it_is_passed_to(tmp_path: 
         assert right.authorizations == {None}
 
 
-def test_undeclared_server_of_a_file_is_a_warning_and_with_an_option_an_error_without_a_connection(
+def test_option_declared_hosts_only_turns_the_undeclared_server_warning_into_an_error(
     tmp_path: Path,
 ) -> None:
     with FaultyServer() as server:
@@ -145,7 +145,7 @@ def test_undeclared_server_of_a_file_is_a_warning_and_with_an_option_an_error_wi
         assert server.requests == []
 
 
-def test_local_database_of_a_file_must_be_declared_too(tmp_path: Path) -> None:
+def test_option_declared_hosts_only_rejects_an_undeclared_local_database(tmp_path: Path) -> None:
     make_database(tmp_path / "a.db")
     entries = version("sqlite:///a.db", "Wine"), version("sqlite:///a.db", "Wine")
     result = compare(tmp_path, *entries, "--declared-hosts-only")
@@ -213,7 +213,7 @@ def test_malformed_credentials_of_a_step_are_an_error_and_not_in_the_log(tmp_pat
     assert SECRET not in log.replace(f"::add-mask::{SECRET}", "") + json.dumps(report)
 
 
-def test_check_of_a_named_server(tmp_path: Path, servers: Servers) -> None:
+def test_host_option_accepts_the_name_of_a_declared_server(tmp_path: Path, servers: Servers) -> None:
     environment = declaration("PROD", servers.production) | {"MLFLOW_TRACKING_URI": ""}
     result = check(tmp_path, "", "Wine Imported", "1", "--host", "server:prod", environment=environment)
     assert (result.status, result.report["model_version"]["server"]) == ("equal", "prod"), result

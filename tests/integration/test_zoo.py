@@ -44,14 +44,14 @@ def directory(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["rm", "-rf", "--", directory], check=True)
 
 
-def test_zoo_pairs_have_distinct_names_and_cover_every_verdict() -> None:
+def test_pairs_of_directories_have_distinct_names_and_cover_every_verdict() -> None:
     assert len({pair.name for pair in PAIRS}) == len(PAIRS) >= 100
     for status in EXIT_CODES:
         assert len([pair for pair in PAIRS if pair.status == status]) >= 20, status
 
 
 @pytest.mark.parametrize("pair", READABLE, ids=lambda pair: pair.name)
-def test_verdict_and_report_of_each_zoo_pair_are_correct(pair: Pair, directory: Path) -> None:
+def test_verdict_and_report_of_each_pair_of_directories_are_correct(pair: Pair, directory: Path) -> None:
     left, right = pair.make(directory)
     truth = truth_of(left, right)
     assert truth.status == pair.status, "the zoo and the oracle disagree"
@@ -90,7 +90,7 @@ def test_unreadable_file_is_an_error(pair: Pair, directory: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["run-id", "registered-model-meta", "run-id-of-a-flavor", "loader-module"])
-def test_pair_of_equivalent_models_passes_only_if_the_requirement_is_equivalent(name: str, directory: Path) -> None:
+def test_different_models_pass_only_if_equivalence_is_required_and_holds(name: str, directory: Path) -> None:
     (pair,) = (pair for pair in PAIRS if pair.name == f"different-{name}")
     left, right = pair.make(directory)
     for require, is_enough in (("identical", False), ("equivalent", pair.is_equivalent)):

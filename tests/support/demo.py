@@ -51,7 +51,7 @@ class Demo:
         return [shlex.split(line.removeprefix("$ ")) for line in self.stdout.splitlines() if line.startswith("$ ")]
 
     def report(self, name: str) -> Path:
-        """Return the path of a report."""
+        """Return the path of the report that the demo's step `name` wrote."""
         return self.directory / "reports" / f"{name}.json"
 
 

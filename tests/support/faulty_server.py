@@ -43,7 +43,7 @@ class Call:
     request: Request
 
     def send(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """Send a response. `headers` replace the defaults, such as `content_length`; "" removes a header."""
+        """Send a response. `headers` replace default headers, such as `content_length`; the value "" omits a header."""
         all_headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         all_headers |= {name.replace("_", "-").title(): value for name, value in headers.items()}
         self.handler.send_response(status)
@@ -74,10 +74,11 @@ class FaultyServer:
     """A tracking server with faults. Use it as a context manager.
 
     Attributes:
-        files: Content by path in the artifact store.
-        sources: Source URI by registered model and version.
-        downloads: Download URI by registered model and version, for versions whose download URI is not the source.
-        faults: Function that replaces the normal response, by a text that the request's path or query contains.
+        files: Content of each file, by its path in the artifact store.
+        sources: Source URI of each version, by model name and version number.
+        downloads: Download URI of a version, by model name and version number. Without an entry, it is the source URI.
+        faults: Functions that respond instead of the server. The key of a function is a text: it responds to every
+            request whose path or query contains this text.
         requests: All requests so far.
         tls: TLS settings; None for plain HTTP.
     """
@@ -178,7 +179,7 @@ class FaultyServer:
             call.send_json({"artifact_uri": self.downloads.get((model, version), source)})
 
     def entries(self, request: Request) -> list[dict[str, object]]:
-        """Return the entries of the requested directory."""
+        """Return the normal listing of the directory that is requested, as MLflow's server sends it."""
         start = request.query["path"][0].strip("/") + "/"
         below = {path.removeprefix(start): content for path, content in self.files.items() if path.startswith(start)}
         listing: dict[str, dict[str, object]] = {}

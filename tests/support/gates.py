@@ -18,7 +18,7 @@ _PASSWORDS = ("staging-pass-word-1", "p@ss/w:rd#100%-&? +2", "p%40ss%2Fw", "gues
 
 @dataclass(frozen=True)
 class GateResult:
-    """The result of a gate."""
+    """What a gate printed and reported, and its exit code."""
 
     exit_code: int
     stdout: str
@@ -31,7 +31,7 @@ class GateResult:
 
     @property
     def errors(self) -> str:
-        """The error output without the warnings, such as those about servers that only a file names."""
+        """Standard error without the lines that are warnings, such as one about an undeclared server."""
         return "".join(line for line in self.stderr.splitlines(keepends=True) if not line.startswith("warning: "))
 
     def require_error(self, kind: str, *texts: str) -> None:

@@ -1,4 +1,4 @@
-"""Responses that have no end or no bounds, and a monitor of what a gate takes while it receives them."""
+"""Endless or huge responses of a hostile server, and a measurement of the resources that a gate uses meanwhile."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def stream_endlessly(call: Call) -> None:
 
 
 def continue_endlessly(call: Call) -> None:
-    """Send heads of provisional responses without an end."""
+    """Send `100 Continue` responses without an end, and never the final response."""
     _repeat(call, b"HTTP/1.1 100 Continue\r\nX: " + b"x" * 60_000 + b"\r\n\r\n")
 
 
@@ -99,11 +99,11 @@ def many_files(count: int) -> Fault:
 
 @dataclass
 class Usage:
-    """What a gate and its workers took at their peak.
+    """The resources that a gate and its workers used.
 
     Attributes:
-        memory: Bytes of memory of all processes together.
-        scratch: Bytes of files below the scratch directory and in memory file systems.
+        memory: Peak memory of all processes together, in bytes.
+        scratch: Peak size of all files below the monitored directories, in bytes on the disk.
         seconds: Duration.
     """
 
@@ -119,7 +119,7 @@ class Usage:
 
 @contextmanager
 def monitored(*directories: Path) -> Iterator[Usage]:
-    """Measure the gates and the workers that this process starts, and the files below the directories, in the block."""
+    """Measure, in a `with` block, the gates and workers that this process starts and the files in `directories`."""
     usage = Usage()
     start = time.monotonic()
     stopped = threading.Event()
@@ -140,7 +140,7 @@ def _measure(usage: Usage, directories: tuple[Path, ...], stopped: threading.Eve
 
 
 def _memory(process: psutil.Process) -> int:
-    """Return the memory of a gate or a worker, 0 for another process.
+    """Return the resident memory of a gate or a worker in bytes, or 0 for any other process.
 
     The test process can have other children: servers of other tests, and for a moment the copy of itself that becomes
     the gate.

@@ -113,7 +113,8 @@ def matched(shown: str, output: str) -> dict[str, str] | None:
     In the shown output, `…` stands for any text within a line. A line that is only `…` stands for any lines.
 
     Returns:
-        The ids and hashes of the real output, by those of the shown output; None if the outputs do not match.
+        For each id or hash on the page, the id or hash at the same place in the real output. None if the outputs do not
+        match.
     """
     lines = (r"(?:.*\n)*?" if line == "…" else _pattern(line) + "\n" for line in shown.splitlines())
     match = re.fullmatch("".join(lines), output)

@@ -1,4 +1,4 @@
-"""Outcomes of the three commands for tests, made without running a gate."""
+"""Sample outcomes of `check`, `compare` and `diff` for tests of reports, made without running a gate."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ IDENTITY = (Difference("MLmodel", DifferenceKind.CONTENT, 10, 10, offset=1, rewr
 
 
 def model(path: str, digest: str | None = DIGEST) -> ComparedModel:
-    """Return a compared model."""
+    """Return a sample result for one of the two models of a comparison: 3 files with 30 bytes."""
     return ComparedModel(Location(f"mlflow-artifacts:/1/{path}"), Path("/scratch", path), False, digest, 3, 30)
 
 
@@ -67,18 +67,18 @@ def model_version(name: str = "Wine") -> ModelVersion:
 
 
 def version_request(host: str = "http://ann:s3cret-word@example.com", model: str = "Wine") -> VersionRequest:
-    """Return a request for the version in stage production."""
+    """Return a request for the version of a model in stage Production, with a password in the host."""
     return VersionRequest(parse_host(host), model, "production")
 
 
 def diff_outcome(differences: tuple[Difference, ...] = (), require: Require = Require.IDENTICAL) -> Outcome:
-    """Return an outcome of `diff`."""
+    """Return the outcome of a `diff` that found these differences."""
     request = DiffRequest("left", "right", options=GateOptions(require))
     return Outcome(request, {}, {ComparisonName.COMPARISON: comparison(differences)})
 
 
 def check_outcome(differences: tuple[Difference, ...] = (), native_model: str = "") -> Outcome:
-    """Return an outcome of `check`."""
+    """Return the outcome of a `check` that found these differences."""
     return Outcome(
         CheckRequest(version_request()),
         {VersionRole.MODEL_VERSION: model_version()},
@@ -87,7 +87,7 @@ def check_outcome(differences: tuple[Difference, ...] = (), native_model: str = 
 
 
 def compare_outcome(run: Comparison, reg: Comparison) -> Outcome:
-    """Return an outcome of `compare`."""
+    """Return the outcome of a `compare` with these comparisons of the run models and of the registry models."""
     return Outcome(
         CompareRequest(version_request(), version_request("https://example.org", "Wine_Imported")),
         {

@@ -24,7 +24,10 @@ from mlflow.entities import LoggedModelOutput  # noqa: E402
 
 
 class Logger:
-    """Logs runs, logged models and versions to one tracking server, whose database it changes directly."""
+    """Logs runs, logged models and versions to one tracking server.
+
+    It writes directly into the database of the server what the client of MLflow cannot write.
+    """
 
     def __init__(self, client: MlflowClient, experiment: str, directory: Path, database: Path) -> None:
         self.client = client
@@ -33,13 +36,16 @@ class Logger:
         self._database = database
 
     def run(self, *models: str, artifacts: str = "", name: str = "model", status: str = "READY") -> tuple[str, ...]:
-        """Create a run with logged models and run artifacts, all of one name, and return the IDs.
+        """Create a run whose logged models and run artifacts have the same name.
 
         Args:
             models: Contents of the logged models.
-            artifacts: Content of the run artifacts, "" for none.
-            name: The name.
+            artifacts: Content of the run artifacts, or "" for none.
+            name: The common name.
             status: Status of the logged models.
+
+        Returns:
+            The ID of the run, followed by the ID of each logged model.
         """
         run_id = self.client.create_run(self._experiment).info.run_id
         if artifacts:
@@ -54,7 +60,7 @@ class Logger:
         return str(model.model_id)
 
     def _files(self, content: str) -> Path:
-        """Return a directory with a model, and another model in `inner`."""
+        """Return a directory with a model, and with another model in its subdirectory `inner`."""
         directory = self._directory / content.replace(" ", "_")
         (directory / "inner").mkdir(parents=True, exist_ok=True)
         (directory / "MLmodel").write_text(f"{content}: {{}}\n")
@@ -75,7 +81,7 @@ class Logger:
 
 
 def log_runs(logger: Logger) -> dict[str, Any]:
-    """Log runs, and return the URIs of their models and the IDs of logged models."""
+    """Log runs. Return the URI of a model in each run (`uris`) and the IDs of some logged models (`ids`), by name."""
     client = logger.client
     one, one_model = logger.run("one")
     artifacts, *_ = logger.run(artifacts="artifacts")
@@ -113,7 +119,7 @@ def log_runs(logger: Logger) -> dict[str, Any]:
 
 
 def register_versions(logger: Logger, runs: dict[str, Any]) -> None:
-    """Register versions whose sources lead through others."""
+    """Register versions whose sources are other versions or run URIs."""
     client, one, first = logger.client, runs["ids"]["one"], runs["ids"]["first"]
     logger.version("Two Models", first, runs["uris"]["two"])
     logger.version("Deleted Run", first, runs["uris"]["deleted"])
@@ -153,7 +159,7 @@ def register_versions(logger: Logger, runs: dict[str, Any]) -> None:
 
 
 def loaded_by_mlflow(uris: dict[str, str], directory: Path) -> dict[str, str]:
-    """Return the MLmodel file that MLflow loads from each URI."""
+    """Return the content of the MLmodel file that MLflow loads from each URI, or "" if there is none, by name."""
     result = {}
     for number, (name, uri) in enumerate(uris.items()):
         destination = directory / str(number)

@@ -1,6 +1,6 @@
-"""A reader of zip archives that never looks at the directory: it reads one member after the other, as pipes are read.
+"""Unpack a zip archive from its start to its end, as a program does that receives the archive through a pipe.
 
-It imports nothing of Model Gate, and does not use `zipfile`.
+This module ignores the offsets in the central directory. It imports nothing of Model Gate, and does not use `zipfile`.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ _PLACEHOLDER = 0xFFFFFFFF
 
 
 class SequentialZipError(Exception):
-    """The archive cannot be read from its start to its directory."""
+    """The archive cannot be read member by member up to its central directory."""
 
 
 def read_sequentially(data: bytes) -> list[tuple[str, bytes]]:
-    """Return the names and contents of all members in the order of their bytes.
+    """Return the name and the content of each member, in the order in which the archive stores them.
 
     Raises:
-        SequentialZipError: Something is neither a member nor the directory.
+        SequentialZipError: A part of the archive is neither a valid member nor the central directory.
     """
     members = []
     position = 0
@@ -81,7 +81,7 @@ def _unpack(packed: bytes, method: int) -> bytes:
 
 
 def _read_unsized(data: bytes, start: int, method: int, *, is_long: bool) -> tuple[bytes, int]:
-    """Return the content of a member whose header has no size, and the offset after its descriptor."""
+    """Return the content of a member whose header has no size, and the offset where its data descriptor ends."""
     if method:
         inflater = zlib.decompressobj(-zlib.MAX_WBITS)
         content = inflater.decompress(data[start:])

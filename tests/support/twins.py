@@ -1,4 +1,4 @@
-"""Pairs of files that differ only in their bytes."""
+"""Pairs of files with the same modification time and given contents."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def two_files(directory: Path, left: bytes, right: bytes) -> tuple[str, str]:
-    """Write two files with the same modification time, and return their paths."""
+    """Write two files with these contents and the same modification time, and return their paths."""
     paths = str(directory / "left"), str(directory / "right")
     for path, content in zip(paths, (left, right), strict=True):
         Path(path).write_bytes(content)

@@ -1,4 +1,8 @@
-"""A writer of zip archives in which every field can be wrong."""
+"""Write zip archives, also invalid ones, in which a test sets single fields to wrong values.
+
+In this module, the header of a member is the local header before its bytes. The entry of a member is its record in
+the central directory at the end of the archive.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +18,7 @@ PLACEHOLDER = 0xFFFFFFFF
 
 
 class Descriptor(StrEnum):
-    """What follows the bytes of a member."""
+    """The form of the data descriptor, which repeats checksum and sizes after the bytes of a member."""
 
     NONE = "none"
     SHORT = "32-bit"
@@ -25,29 +29,29 @@ class Descriptor(StrEnum):
 
 @dataclass(frozen=True)
 class ZipMember:
-    """One member, with headers that are correct by default.
+    """A member of an archive. Its header and its entry are correct unless an attribute changes them.
 
     Attributes:
         name: Name of the member.
-        data: Data of the member.
-        method: Compression.
-        is_announced: Whether the header has the flag of a descriptor.
-        descriptor: Kind of descriptor.
+        data: Uncompressed content of the member.
+        method: Compression method: STORED or DEFLATED.
+        is_announced: Whether header and entry have the flag that says that a descriptor follows.
+        descriptor: Descriptor to write, with or without that flag.
         has_zeros: Whether the header has zeros instead of checksum and sizes.
-        trailing: Bytes that count as compressed but follow the compressed data.
-        slack: Bytes that follow the member and its descriptor.
-        wrong: Number added to the checksum and the sizes in the descriptor.
-        local_name: Name in the header, None for the same name.
-        is_local_utf_8: Whether the header has the flag of UTF-8 if the directory has it.
+        trailing: Bytes to add at the end of the compressed data. The compressed size includes them.
+        slack: Bytes to write between this member (with its descriptor) and the next record.
+        wrong: Numbers to add to the checksum, the compressed size and the size in the descriptor.
+        local_name: Name in the header; None for the same name as in the entry.
+        is_local_utf_8: Whether the header has the UTF-8 flag if the entry has it.
         local_extra: Extra fields in the header.
-        local_sizes: Both sizes in the header, None for the real ones.
-        extra: Extra fields in the directory.
-        disk: Number of the part that has the member.
-        attributes: External attributes: MS-DOS bits, and the mode of Unix in the high bits.
-        system: System on which the member was made.
-        version: Version of the format that the directory says is needed.
-        local_version: Version of the format that the header says is needed.
-        checksum: Declared checksum, None for the real one.
+        local_sizes: Compressed size and size in the header; None for the real ones.
+        extra: Extra fields in the entry.
+        disk: Number of the disk that has the member, for an archive on several disks.
+        attributes: External attributes in the entry: MS-DOS bits, and the Unix mode in the high bits.
+        system: Number of the operating system on which the member was made.
+        version: Version of the zip format that is needed to unpack the member, according to the entry.
+        local_version: The same version, according to the header.
+        checksum: CRC-32 in header, entry and descriptor; None for the real one.
     """
 
     name: bytes
@@ -73,16 +77,16 @@ class ZipMember:
 
 
 def zip64_field(*sizes: int) -> bytes:
-    """Return an extra field with 64-bit sizes."""
+    """Return the zip64 extra field, which has 64-bit values for sizes that do not fit into 32 bits."""
     return struct.pack("<HH", 1, 8 * len(sizes)) + b"".join(struct.pack("<Q", size) for size in sizes)
 
 
 def write_zip(members: Sequence[ZipMember], order: Sequence[int] | None = None, comment: bytes = b"") -> bytes:
-    """Return an archive.
+    """Return the bytes of an archive with these members.
 
     Args:
-        members: Members in the order of their bytes.
-        order: Order of the members in the directory, None for the same order.
+        members: Members in the order in which their contents are stored.
+        order: Indexes of the members in the order of the central directory; None for the same order.
         comment: Comment of the archive.
     """
     body, entries = b"", []

@@ -1,4 +1,4 @@
-"""The list of servers that a file may name although nothing declares them. They get no credentials.
+"""The allow-list of servers that a compare file may name without a declaration. They get no credentials.
 
 >>> AllowedHosts("https://*.example.com").allows(parse_host("https://mlflow.example.com"))
 True
@@ -24,7 +24,7 @@ _LABEL = re.compile(r"[a-z0-9_-]+")
 
 @dataclass(frozen=True)
 class _Pattern:
-    """An entry of the list. In the host's labels, `*` stands for one label; everything else must be equal."""
+    """An HTTP address that the user allows. A `*` stands for one label of the host name, as in `*.example.com`."""
 
     scheme: str
     labels: tuple[str, ...]
@@ -42,9 +42,9 @@ class _Pattern:
 
 
 class AllowedHosts:
-    """Servers that a user allows, parsed from a text.
+    """Servers that the user allows although they are not declared, parsed from a text.
 
-    A host without a scheme means https.
+    An address without a scheme means `https://`.
 
     Args:
         text: Addresses, separated by commas, blanks or lines.
@@ -62,7 +62,7 @@ class AllowedHosts:
                 self._add(entry, label)
 
     def allows(self, host: Host) -> bool:
-        """Return whether the list has this server."""
+        """Return whether an entry of the list matches this server."""
         if host.kind is HostKind.HTTP:
             return any(pattern.allows(host) for pattern in self._patterns)
         return host.address in self._others
@@ -93,5 +93,5 @@ def _labels(name: str) -> tuple[str, ...]:
 
 
 def _is_label(text: str) -> bool:
-    # An address of IPv6 is one label. A label of another script is a word too.
+    # An IPv6 address is one label. The letters of a label may be of any script.
     return ":" in text or bool(_LABEL.fullmatch(text)) or (not text.isascii() and _ANY_LABEL not in text)

@@ -47,7 +47,7 @@ class WorkspaceName:
     """A workspace as users name it: `databricks[-uc][://PROFILE]`.
 
     Attributes:
-        profile: The profile's name; "" for the login in environment variables or, without one, the default profile.
+        profile: The profile's name; "" for the login in environment variables or else in the default profile.
         registry: Unity Catalog for `databricks-uc`; None if the model's name selects the registry.
     """
 
@@ -61,10 +61,10 @@ def is_databricks(text: str) -> bool:
 
 
 def parse_workspace_name(text: str) -> WorkspaceName:
-    """Parse `databricks[-uc][://PROFILE]`.
+    """Return the workspace that a text such as `databricks-uc://PROFILE` names.
 
     Raises:
-        InputError: The text has another form.
+        InputError: The text does not have the form `databricks[-uc][://PROFILE]`, or names a secret scope.
     """
     match = re.fullmatch(r"(databricks(?:-uc)?)(?:://([^/?#]*)/?)?", text)
     if match is None:
@@ -131,7 +131,7 @@ def login_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def _only(auth_type: str, fields: Mapping[str, str]) -> dict[str, str]:
-    """Return the fields without those that only other auth_types require, because the SDK could prefer them."""
+    """Return the fields except those that only other auth_types require, since the SDK might use those instead."""
     foreign = {name for names in _REQUIRED.values() for name in names} - set(_REQUIRED[auth_type])
     return {name: value for name, value in fields.items() if name not in foreign}
 
@@ -243,7 +243,7 @@ def _oidc_variable(login: Login) -> str:
 
 
 def _variables(login: Login, auth_type: str, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment variables that the login needs besides its fields."""
+    """Return the environment variables that the login needs besides its fields, such as the one with its ID token."""
     names: tuple[str, ...] = ()
     remedy = ""
     if auth_type == "github-oidc":

@@ -1,4 +1,4 @@
-r"""Reads `.databrickscfg` files, in the dialect of the Databricks SDK: `configparser`, with [DEFAULT] as a profile.
+r"""Reads `.databrickscfg` files like the Databricks SDK: with `configparser`, and with [DEFAULT] as a normal profile.
 
 >>> parse_profiles("[prod]\nhost = https://dbc.example.com", "profiles")["prod"].fields
 {'host': 'https://dbc.example.com'}
@@ -15,7 +15,7 @@ from pathlib import Path
 from model_gate.errors import InputError
 from model_gate.regular_files import open_regular
 
-# The fields of a login. Each has the environment variable that holds it if no profile is named.
+# The fields of a login, each with the environment variable that holds its value if no profile is used.
 LOGIN_FIELDS = {
     "host": "DATABRICKS_HOST",
     "token": "DATABRICKS_TOKEN",
@@ -32,7 +32,7 @@ LOGIN_FIELDS = {
     "azure_environment": "ARM_ENVIRONMENT",
     "azure_workspace_resource_id": "DATABRICKS_AZURE_RESOURCE_ID",
 }
-# Characters that some readers take for the end of a line. A secret behind one would be part of another value.
+# Characters that some programs treat as the end of a line. A secret after one would be part of another value.
 _LINE_SEPARATORS = re.compile("[\v\f\x1c-\x1e\x85\u2028\u2029]")
 # This section is not a profile: it has settings of the Databricks command line.
 _SETTINGS = "__settings__"
@@ -40,15 +40,15 @@ _SETTINGS = "__settings__"
 
 @dataclass(frozen=True)
 class Login:
-    """A login from a profile or from environment variables before it is validated, with names for error messages.
+    """A login that is not validated yet, from a profile or from environment variables, with names for error messages.
 
     Attributes:
         name: Name of the login, as in "The profile 'x' in ~/.databrickscfg".
         fields: Value of each field, by the name that the Databricks SDK uses.
         lines: Line number of each field by its name. The key "" has the line of the profile's header. Empty for
             environment variables.
-        spelling: Name of a field in the profile or environment, by the field's SDK name. Has only fields for which
-            these names differ.
+        spelling: Name of each field as the user writes it, such as DATABRICKS_TOKEN, by its name in the SDK. Has only
+            fields for which these names differ.
     """
 
     name: str

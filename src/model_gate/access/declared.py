@@ -25,12 +25,12 @@ from model_gate.domain.variables import HTTP_VARIABLES, REGISTRY_URI, STORE_ENDP
 from model_gate.errors import InputError
 
 PASS = "MODEL_GATE_PASS"  # noqa: S105  # a name
-# How an option names a declared server instead of an address.
+# Prefix in the value of an option, before the name of a declared server. A value without it is an address.
 _BY_NAME = "server:"
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Variables that no worker gets: they change how Python and the system's loader start, or are Model Gate's own.
 _FORBIDDEN = re.compile(r"(?i)PYTHON|LD_|DYLD_|MODEL_GATE_(?!STORE_ENDPOINTS$)")
-# Prefixes of variables that have a meaning of their own, so a server's variables could not be told from them.
+# Names and prefixes of variables that have another meaning already. A server must not have such a prefix.
 _RESERVED = (
     *(prefix for prefixes in STORE_FAMILIES.values() for prefix in prefixes),
     *HTTP_VARIABLES,
@@ -42,7 +42,7 @@ _RESERVED = (
 
 @dataclass(frozen=True)
 class DeclaredServer:
-    """A server that the environment declares.
+    """A tracking server that an environment variable declares.
 
     Attributes:
         name: The server's name in lower case, "" for the server in MLFLOW_TRACKING_URI.
@@ -61,13 +61,13 @@ class DeclaredServer:
 
     @property
     def title(self) -> str:
-        """The server as error messages name it."""
+        """Phrase that stands for the server in error messages."""
         return f"the server {self.name!r}" if self.name else f"the server in {TRACKING_URI}"
 
 
 @dataclass(frozen=True)
 class Ownership:
-    """Which variables belong to which server, without any check of their values.
+    """The environment variables of each declared server, found by their prefixes. Their values are not validated.
 
     Attributes:
         environment: The environment variables.
@@ -79,7 +79,7 @@ class Ownership:
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> Ownership:
-        """Return the ownership of the variables in an environment."""
+        """Return the `Ownership` for these environment variables."""
         prefixes = {
             name.removesuffix(TRACKING_URI)
             for name, value in environment.items()
@@ -88,16 +88,16 @@ class Ownership:
         return cls(environment, tuple(sorted(prefixes, key=lambda prefix: (-len(prefix), prefix))))
 
     def prefix(self, name: str) -> str:
-        """Return the prefix of the server that a variable belongs to, "" for an unprefixed variable."""
+        """Return the prefix of the named server that a variable belongs to, "" if it belongs to none."""
         return next((prefix for prefix in self.prefixes if name.startswith(prefix) and name != prefix), "")
 
     @property
     def unprefixed(self) -> dict[str, str]:
-        """The variables with a value that belong to no named server."""
+        """The non-empty variables that belong to no named server."""
         return {name: value for name, value in self.environment.items() if value and not self.prefix(name)}
 
     def prefixed(self, prefix: str) -> dict[str, str]:
-        """Return the variables with a value of a named server, without the prefix."""
+        """Return the non-empty variables of the server with this prefix, by their names without the prefix."""
         return {
             name.removeprefix(prefix): value
             for name, value in self.environment.items()
@@ -105,7 +105,7 @@ class Ownership:
         }
 
     def passed_names(self, prefix: str) -> tuple[str, ...]:
-        """Return the names of the variables that MODEL_GATE_PASS hands to a server. `prefix` is the server's."""
+        """Return the names of the variables that MODEL_GATE_PASS lists for the server with this prefix."""
         return tuple(re.split(r"[\s,]+", self.environment.get(prefix + PASS, "").strip(" \t\r\n,")))
 
 
@@ -122,7 +122,7 @@ class Declarations:
         environment: The environment variables.
 
     Raises:
-        InputError: A declaration is invalid, or two declare one name. The message contains no value.
+        InputError: A declaration is invalid, or two declarations have the same name. The message contains no value.
     """
 
     def __init__(self, environment: Mapping[str, str]) -> None:
@@ -158,7 +158,7 @@ class Declarations:
         return self._host(self._servers[""])
 
     def named(self, name: str) -> Host:
-        """Return the server with a name.
+        """Return the declared server with this name. Upper and lower case do not matter.
 
         Raises:
             InputError: No server has this name, or its declaration cannot be used.
@@ -179,9 +179,9 @@ class Declarations:
         )
 
     def find(self, text: str, label: str = "host") -> Host:
-        """Return the server at an address: the declared one, or else one without variables that is not declared.
+        """Return the server at an address. The result has variables only if a declared server has this address.
 
-        User-info in the address takes the place of the declared server's login.
+        User-info in the address replaces the login of the declared server.
 
         Raises:
             InputError: The text names no server, or several declared servers with different variables have the address.
@@ -203,7 +203,7 @@ class Declarations:
         return declared[0]
 
     def option(self, text: str, label: str) -> Host:
-        """Return the server that an option names, by its address or as `server:NAME`. An option is a declaration.
+        """Return the server that an option names, by its address or as `server:NAME`. Such a server counts as declared.
 
         Raises:
             InputError: See `find` and `named`.
@@ -213,7 +213,9 @@ class Declarations:
         return replace(self.find(text, label), is_declared=True)
 
     def with_unprefixed(self, host: Host) -> Host:
-        """Return the server of an option with the unprefixed variables, unless they belong to another server.
+        """Return the server of an option, with unprefixed variables such as MLFLOW_TRACKING_TOKEN.
+
+        A named server does not get these variables. If MLFLOW_TRACKING_URI is set, they belong to its server only.
 
         Raises:
             InputError: One of the variables is invalid.
@@ -223,7 +225,10 @@ class Declarations:
         return replace(host, variables=self._variables(DeclaredServer("", "", host.uri), host))
 
     def with_unprefixed_if_single(self, hosts: Iterable[Host | None]) -> tuple[Host | None, ...]:
-        """Return the servers of two options. If only one HTTP server is without a name, it has unprefixed variables.
+        """Return the servers of two options, None where there is no server.
+
+        If exactly one of them is an HTTP server without a name, it gets the unprefixed variables, such as
+        MLFLOW_TRACKING_TOKEN. Two options with the same address name the same server.
 
         Raises:
             InputError: One of the variables is invalid.
@@ -239,7 +244,10 @@ class Declarations:
         return replace(host, server=server.name, is_declared=True, variables=self._variables(server, host))
 
     def _environment_of(self, server: DeclaredServer) -> Mapping[str, str]:
-        """Return the environment in which the server's Databricks login is found, if it is a workspace."""
+        """Return the variables in which the Databricks login of a server is found, if the server is a workspace.
+
+        If the server has variables of a login, they replace all unprefixed variables of a login.
+        """
         if not server.prefix:
             return self._environment
         own = self._ownership.prefixed(server.prefix)
@@ -249,7 +257,7 @@ class Declarations:
         return {name: value for name, value in self._environment.items() if name not in fields} | own
 
     def _variables(self, server: DeclaredServer, host: Host) -> tuple[tuple[str, str], ...]:
-        """Return the variables of a server, sorted by name."""
+        """Return the variables that the worker of a server gets, as pairs of name and value sorted by name."""
         if server.prefix:
             own = self._ownership.prefixed(server.prefix)
             variables = {name: value for name, value in own.items() if not _FORBIDDEN.match(name)}
@@ -267,7 +275,7 @@ class Declarations:
         return tuple(sorted(variables.items()))
 
     def _passed(self, server: DeclaredServer) -> dict[str, str]:
-        """Return the variables that MODEL_GATE_PASS hands to a server."""
+        """Return the variables that MODEL_GATE_PASS lists for a server, with their values."""
         label, passed = server.prefix + PASS, {}
         for name in filter(None, self._ownership.passed_names(server.prefix)):
             if not _NAME.fullmatch(name) or _FORBIDDEN.match(name):
@@ -282,7 +290,7 @@ class Declarations:
         return passed
 
     def _registry(self, text: str, server: DeclaredServer, host: Host) -> str:
-        """Return the URI of the model registry, "" if it is the tracking server's own."""
+        """Return the URI of the server's separate model registry, "" if the tracking server is also the registry."""
         # The host's name or the key `registry` selects the registry of a Databricks workspace.
         if not text or host.kind is HostKind.DATABRICKS:
             return ""
@@ -302,7 +310,7 @@ class Declarations:
         if declared.kind is not host.kind:
             return False
         if declared.kind is HostKind.DATABASE or declared.kind is HostKind.FILES:
-            # Only a search on the disk makes a path absolute. A server that is not there is at no address.
+            # The address has the absolute path, which `find_host` finds on the disk. A missing file has no address.
             with suppress(InputError):
                 return find_host(server.uri, self._environment, server.variable).address == host.address
             return False
@@ -339,16 +347,17 @@ def _name_of(prefix: str) -> str:
 
 def _is_foreign(name: str, kind: HostKind) -> bool:
     """Return whether a variable is a login that the worker of this kind of server must not get."""
-    # The login to a workspace has its own way to the worker.
+    # A worker receives the login to a workspace in another variable, LOGIN_VARIABLE.
     if name.startswith(("DATABRICKS_", "ARM_")):
         return True
     return kind is not HostKind.HTTP and name in HTTP_VARIABLES and name != "MLFLOW_WORKSPACE"
 
 
 def _address_key(host: Host) -> str:
-    """Return a text that is equal for two spellings of one address.
+    """Return a text that is equal for two spellings of the same address.
 
-    The names of this machine count as one: a credential for one of them stays on this machine.
+    The text is the same for all names of this machine, such as `localhost` and `127.0.0.1`, since a credential for one
+    of them stays on this machine.
     """
     if host.kind is not HostKind.HTTP:
         return host.address

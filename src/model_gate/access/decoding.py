@@ -1,6 +1,6 @@
-"""Decodes text while each character keeps its place in the original.
+"""Decodes text, and records the position of each character in the original text.
 
-A secret can then be found however a text writes it: with escapes of JSON or of a URL, or split over several lines.
+A secret can then be found and replaced even if it is escaped, as in JSON or a URL, or split over several lines.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
 
-# A text inside of JSON inside of a URL, or the reverse, is decoded. So is a text that was encoded twice.
+# Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
     r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\\"'/bfnrt])"""
@@ -22,12 +22,12 @@ _LINE_BREAK = re.compile(r"[ \t]*[\r\n]\s*")
 
 @dataclass(frozen=True)
 class DecodedText:
-    """A text, with the places of its characters in the original.
+    """A decoded text, with the positions of its characters in the original text.
 
     Attributes:
         text: The decoded text.
-        starts: Where each character starts in the original.
-        ends: Where each character ends in the original.
+        starts: For each character, the index in the original text at which its encoded form starts.
+        ends: For each character, the index in the original text at which its encoded form ends.
         is_joined: Whether the text has no line breaks because its lines were joined.
     """
 
@@ -37,12 +37,12 @@ class DecodedText:
     is_joined: bool = False
 
     def span(self, match: re.Match[str]) -> tuple[int, int]:
-        """Return the start and the end of a match in the original."""
+        """Return the indexes in the original text at which a match in the decoded text starts and ends."""
         return self.starts[match.start()], self.ends[match.end() - 1]
 
 
 def decodings(text: str) -> Iterator[DecodedText]:
-    """Yield the text and every decoding that differs from it, with and without its line breaks.
+    """Yield the text itself and each decoding that differs from it, each with and without its line breaks.
 
     >>> [decoded.text for decoded in decodings("p%2fw")]
     ['p%2fw', 'p/w']
@@ -75,7 +75,7 @@ def _with_joined(text: DecodedText) -> Iterator[DecodedText]:
 def _decoded(
     source: DecodedText, pattern: re.Pattern[str], decode: Callable[[str], Iterable[tuple[str, int]]]
 ) -> DecodedText:
-    """Replace each match by what `decode` returns: characters, and the length of each in the match."""
+    """Return the text with each match decoded. `decode` returns each character and the length of its encoded form."""
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []

@@ -17,17 +17,17 @@ _AZURE_EMULATOR = "http://127.0.0.1:10000"
 
 
 def store_endpoints(variables: Mapping[str, str]) -> tuple[str, ...]:
-    """Return the value of MODEL_GATE_STORE_ENDPOINTS as it is, and the origins that other variables declare."""
+    """Return the unchanged value of MODEL_GATE_STORE_ENDPOINTS, and the origins of the stores in other variables."""
     urls = [variables.get(name, "") for name in _URL_VARIABLES]
     origins = [http_origin(url) for url in (*urls, *_azure_endpoints(variables.get(_AZURE_CONNECTION, "")))]
     return tuple(dict.fromkeys(filter(None, (variables.get(STORE_ENDPOINTS, "").strip(), *origins))))
 
 
 def http_origin(text: str) -> str:
-    """Return the scheme, host and port of an HTTP URL, "" if the text is none."""
+    """Return the scheme, host and port of an HTTP URL, "" if the text is not an HTTP URL."""
     text = text.strip()
     if text and "://" not in text:
-        # Google's emulator variable may have no scheme.
+        # The value of Google's variable STORAGE_EMULATOR_HOST may have no scheme.
         text = f"http://{text}"
     endpoint = endpoint_of(text)
     return str(endpoint.origin) if endpoint and endpoint.origin.scheme in {"http", "https"} else ""

@@ -71,7 +71,7 @@ _LIMITS = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
     "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # With this header, a server could make the gate wait for an hour.
+    # With the header Retry-After, a server could make the gate wait for an hour.
     "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
 }
 
@@ -79,17 +79,17 @@ _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
     "MLFLOW_ALLOW_FILE_STORE": "true",
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # MLflow would start processes with presigned URLs in their arguments.
+    # Otherwise MLflow would start processes with presigned URLs in their arguments.
     "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
-    # MLflow reads pieces of 100 MB of each file, which many downloads at once have no memory for.
+    # By default, MLflow reads each file in pieces of 100 MB. Many downloads at once would need too much memory.
     "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(8 * 1024 * 1024),
     "PYTHONWARNINGS": "ignore",
-    # `requests` would prefer ~/.netrc to the declared credentials.
+    # Otherwise `requests` would prefer ~/.netrc to the declared credentials.
     "NETRC": os.devnull,
 }
 
 
-# A worker without store credentials must not get those of this machine from the cloud's metadata service either.
+# With these settings, a worker that gets no store credentials cannot use the files or the cloud login of this machine.
 _NO_STORE_LOGIN = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
@@ -149,7 +149,7 @@ def make_home(parent: Path, host: Host, environment: Mapping[str, str]) -> Path:
         raise storage_error(error, "make the home directory of a worker") from error
     if host.is_declared and environment.get("HOME"):
         for cache in _LOGIN_CACHES:
-            # A login that cannot be copied is missing, which the store's error says.
+            # If a cached login cannot be copied, the error of the object store says that the login is missing.
             with suppress(OSError, StorageError):
                 _copy_cache(Path(environment["HOME"], cache), home / cache)
     return home
@@ -164,13 +164,16 @@ def _copy_cache(source: Path, destination: Path) -> None:
 
 
 def _own_variables(host: Host) -> dict[str, str]:
-    """Return the host's variables, without those that its user-info replaces."""
+    """Return the host's variables, without the variables of a login if the host has user-info."""
     replaced = LOGIN_VARIABLES if host.username else frozenset[str]()
     return {name: value for name, value in host.variables if name not in replaced}
 
 
 def _workspace(host: Host, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the workspace for a server that has no variables of its own, if it cannot be another server's."""
+    """Return MLFLOW_WORKSPACE and its value for a server without a name; {} if the variable is not for this server.
+
+    If MLFLOW_TRACKING_URI is set, MLFLOW_WORKSPACE belongs to the server in MLFLOW_TRACKING_URI.
+    """
     name = "MLFLOW_WORKSPACE"
     if host.server or host.kind is HostKind.DATABRICKS or environment.get(TRACKING_URI, "").strip():
         return {}
@@ -178,7 +181,10 @@ def _workspace(host: Host, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shared_store_variables(own: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the unprefixed variables of object stores, without the families of which the server has its own."""
+    """Return the unprefixed variables of object stores.
+
+    If the server has a variable of its own for a family of stores, such as AWS, the result has none of that family.
+    """
     own_families = {store_family(name) for name in own}
     return {
         name: value
@@ -201,13 +207,13 @@ def _store_files(environment: Mapping[str, str]) -> dict[str, str]:
     }
     # Unlike `Path.is_dir`, this does not raise if the home belongs to another user, as in a container.
     if os.path.isdir(home / ".azure"):
-        # The Azure command line would make this directory.
+        # If the directory did not exist, the Azure command line would make it.
         files["AZURE_CONFIG_DIR"] = home / ".azure"
     return {name: environment.get(name) or str(path) for name, path in files.items()}
 
 
 def _endpoints(variables: Mapping[str, str], host: Host) -> dict[str, str]:
-    """Return the variable with the origins of the stores and of the registry that the environment declares."""
+    """Return MODEL_GATE_STORE_ENDPOINTS with the origins of the declared object stores and of a separate registry."""
     registry = variables[REGISTRY_URI]
     other = http_origin(registry) if host.workspace is None and registry != host.uri else ""
     return {STORE_ENDPOINTS: ",".join(filter(None, (*store_endpoints(variables), other)))}
@@ -216,7 +222,7 @@ def _endpoints(variables: Mapping[str, str], host: Host) -> dict[str, str]:
 def _account(
     host: Host, environment: Mapping[str, str], own: Mapping[str, str], shared: Mapping[str, str]
 ) -> dict[str, str]:
-    """Return the variables that name the credentials that a worker gets, and those that are set here but not sent.
+    """Return variables with the names of the credentials that a worker gets, and of those that it does not get.
 
     Args:
         host: The worker's server.

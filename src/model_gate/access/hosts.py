@@ -21,7 +21,7 @@ from model_gate.errors import InputError
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
-# A scheme as people write it: `https://`, `http:/`, `http:` or `https//`. Any other text before a colon may be a user.
+# A scheme, possibly mistyped: `https://`, `http:/`, `http:` or `https//`. Other text before a colon may be a user name.
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
 # Tracking servers that only a plugin can reach, by the start of their URIs.
 _VENDORS = {"arn:": "Amazon SageMaker", "azureml:": "Azure Machine Learning"}
@@ -123,7 +123,7 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     if parts.query or parts.fragment:
         raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)
     if "@" in parts.path:
-        # The path may contain a part of a password that has a slash, and messages show the path.
+        # If a password has a slash, its end is in the path. Messages show the path.
         raise InputError(
             f"{label} has an '@' after its first slash.",
             "Percent-encode special characters in a user name or password: '/' is %2F.",
@@ -169,7 +169,7 @@ def _without_user_info(text: str) -> str:
 
 
 def secrets_in(text: str) -> tuple[str, ...]:
-    """Return the texts in the name of a host that may be credentials, even if the name cannot be parsed.
+    """Return the parts of a host's address that may be credentials, even if the address cannot be parsed.
 
     >>> secrets_in("http:/ann:s3cret@example.com")
     ('ann:s3cret', 's3cret')
@@ -179,12 +179,12 @@ def secrets_in(text: str) -> tuple[str, ...]:
     password = user_info.partition(":")[2]
     if password:
         return user_info, password
-    # In models:/NAME@ALIAS and databricks://PROFILE the text before the sign is a name.
+    # With other schemes, the text before the '@' is a name, as in models:/NAME@ALIAS.
     return (user_info,) if at and user_info and scheme.partition("+")[0] in {*_DEFAULT_PORTS, *_DATABASES} else ()
 
 
 def _split_scheme(text: str) -> tuple[str, str]:
-    """Split the text of a host into its scheme and the rest, also with a missing colon or slash."""
+    """Split the text of a host into its scheme and the rest, even if the scheme lacks its colon or a slash."""
     text = text.strip()
     match = _SCHEME.match(text)
     return ((match[1] or match[2]).lower(), text[match.end() :]) if match else ("", text)

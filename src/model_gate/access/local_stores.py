@@ -14,9 +14,9 @@ from urllib.parse import quote
 from model_gate.errors import InputError
 from model_gate.regular_files import open_regular
 
-# Paths such as /proc/self/fd/3 mean another file in each process.
+# A path such as /proc/self/fd/3 is a different file in each process.
 _DEVICE_DIRECTORIES = ("/proc/", "/dev/fd/", "/dev/std")
-# Tables of each MLflow since 1.0. The first one contains the version of the schema.
+# Tables that every MLflow since 1.0 makes. `alembic_version` contains the version of the schema.
 _TABLES = frozenset({"alembic_version", "experiments", "runs", "registered_models", "model_versions"})
 _MAGIC = b"SQLite format 3\x00"
 # Byte 18 of a database file is 2 if its transactions are in a write-ahead log, the file with the suffix -wal.
@@ -36,7 +36,7 @@ def read_only_uri(path: Path, label: str) -> str:
     Raises:
         InputError: The file cannot be read, or is not a database of MLflow.
     """
-    # Without this check, MLflow would create a missing database and then find no model in it.
+    # Without the checks below, MLflow would create a missing database and then find no model in it.
     if os.path.abspath(path).startswith(_DEVICE_DIRECTORIES):
         raise InputError(
             f"{label}: the database {path} may be another file, or none, in the process that reads it.",
@@ -56,15 +56,15 @@ def read_only_uri(path: Path, label: str) -> str:
     options = _read_only_options(real_path, label) if head[_MODE_OFFSET:] == bytes([_LOG_MODE]) else "mode=ro"
     location = f"file:{quote(os.fsencode(real_path))}?{options}"
     _require_tables(location, path, label)
-    # With the driver's name, MLflow does not take the file: URI for a path whose directories it should make.
+    # Without the driver's name in the URI, MLflow would treat the rest as a path and make its directories.
     return f"sqlite+pysqlite:///{location}&uri=true"
 
 
 def _read_only_options(path: Path, label: str) -> str:
     """Return the SQLite options to read a database with a write-ahead log.
 
-    SQLite's `mode=ro` leaves the files -wal and -shm beside such a database, if they do not exist. `immutable=1` leaves
-    nothing, but ignores the log.
+    SQLite's `mode=ro` creates the files -wal and -shm beside such a database if they do not exist, and does not remove
+    them. `immutable=1` creates no file, but ignores the log.
 
     Raises:
         InputError: The log has transactions that cannot be read without a new file.
@@ -83,7 +83,7 @@ def _read_only_options(path: Path, label: str) -> str:
 
 
 def _require_tables(location: str, path: Path, label: str) -> None:
-    import sqlite3  # takes time, and few hosts are databases
+    import sqlite3  # slow to import, and few hosts are databases
 
     try:
         with closing(sqlite3.connect(location, uri=True, timeout=_LOCK_SECONDS)) as connection:

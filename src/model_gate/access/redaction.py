@@ -21,20 +21,20 @@ MASK = "***"
 # In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 _QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
-# A shorter secret may be part of many words. It is masked only as a word of its own.
+# A secret of fewer characters may be part of many words, so it is masked only where it is a whole word.
 _SHORT = 6
-# A secret of this length is also masked where a text splits it over several lines.
+# A secret of at least this length is also masked where a text splits it over several lines.
 _MIN_SPLIT = 16
 # A shortened text has this character in place of what is left out. The part of a secret beside it is masked too.
 _CUT = "…"
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
-# Fields of the report that hold paths and URIs, in which a short secret is a coincidence.
+# Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
 _PATHS = frozenset(
     {"path", "uri", "download_uri", "source", "field", "native_model", "report_file", "download_dir", "config_file"}
 )
-# Words that messages use for verdicts. A short secret that equals one of them stays.
+# Words that messages use for verdicts. A short secret that equals one of them is not masked.
 _VERDICT_WORDS = frozenset({"equal", "error", "check", "diff", "same", "true", "false"})
-# Fields of the report with fixed values, which a password must not break.
+# Fields of the report with fixed values, which are never masked, even if a password equals such a value.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
 )
@@ -75,11 +75,11 @@ class Redactor:
         return self._path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
 
     def _path(self, text: str) -> str:
-        """Return a path or URI with its secrets replaced, except secrets of a few characters.
+        """Return a path or URI with its secrets replaced, except secrets of fewer than 6 characters.
 
-        A path can contain the same few characters by chance.
+        A path can contain such a short text by chance.
         """
-        # Known secrets come first: a secret with a slash or an '@' is only partly in what looks like user-info.
+        # Known secrets are replaced before user-info, since only a part of a secret with a slash or '@' looks like it.
         masked = text if self._long is None else self._mask(text)
         return _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
 

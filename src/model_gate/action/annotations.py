@@ -32,7 +32,7 @@ class AnnotationLevel(StrEnum):
 
 @dataclass(frozen=True)
 class Annotation:
-    """A message that GitHub shows on the page of the workflow run, and beside the line of the file in `file`, if any.
+    """A message that GitHub shows on the page of the workflow run and, if `file` is set, beside a line of that file.
 
     Attributes:
         level: The severity.

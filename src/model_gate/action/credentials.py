@@ -24,7 +24,8 @@ def parse_credentials(text: str) -> dict[str, str]:
     """Return the variables in the text of the input.
 
     Raises:
-        InputError: A line is not NAME=VALUE, or two have one name. The message contains no value.
+        InputError: A line is not NAME=VALUE, its variable cannot be set here, or two lines set the same variable. The
+            message contains no value.
     """
     lines: dict[str, int] = {}
     variables: dict[str, str] = {}

@@ -49,7 +49,7 @@ class LabeledDifference:
 def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
     """Return the differences sorted by importance, in the same order as the annotations. Rewritten files come last.
 
-    In a rewritten file, only what MLflow or the file format changes when it saves the same model again differs.
+    A rewritten file differs only in parts that MLflow or the file format changes when the same model is saved again.
     """
     return sorted(differences, key=lambda labeled: rank(labeled.difference))
 
@@ -66,7 +66,7 @@ def first_differences(differences: Sequence[LabeledDifference], markdown: Markdo
 
 
 def all_differences(differences: Sequence[LabeledDifference], markdown: Markdown, max_bytes: int) -> list[str]:
-    """Return Markdown sections with a table of the first 500 of the sorted differences, in at most `max_bytes`.
+    """Return Markdown sections with a table of the sorted differences: the first 500, or as many as fit in `max_bytes`.
 
     The result is empty if `first_differences` already shows every difference.
     """
@@ -101,7 +101,7 @@ def _row(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, ...]:
 
 
 def meaning(difference: Difference) -> str:
-    """Return a phrase for the meaning of a difference, such as `it is run with other packages`."""
+    """Return a phrase that says what a difference means for the model, such as `it is run with other packages`."""
     explanation = difference.explanation
     if difference.rewrite_reason:
         return f"nothing about the model: {difference.rewrite_reason}"
@@ -181,7 +181,10 @@ def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markd
 
 
 def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdown) -> str:
-    """Return a table of the first 15 of the fields that are not rewritten. Meanings, if any, have a column."""
+    """Return a table of at most 15 changed fields that are not rewritten. Meanings, if any, are in a column.
+
+    A rewritten field is one that MLflow or a file format changes whenever the same model is saved again.
+    """
     if not fields:
         return ""
     has_meanings = any(field.meaning for field in fields)
@@ -204,7 +207,7 @@ def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdow
 def _rewritten_fields(part: str, fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown) -> str:
     """Return a table of at most 15 rewritten fields. The table is collapsible unless only rewritten fields differ.
 
-    MLflow or a file format changes a rewritten field whenever the same model is saved again.
+    A rewritten field is one that MLflow or a file format changes whenever the same model is saved again.
     """
     if not fields:
         return ""

@@ -29,9 +29,9 @@ from model_gate.inputs.options import (
 )
 
 _PREFIX = "INPUT_"
-# The runner consumes `with: entrypoint` and `with: args`, but passes them to the container too.
+# These two inputs are for the runner itself, but it passes them to the container too.
 _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
-# A name in a registry or a model may begin or end with a blank: without it, it would name another one.
+# Blanks at the start or end of these inputs are not removed, because they are part of a name.
 _EXACT_INPUTS = frozenset({"model", "native-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
@@ -74,7 +74,7 @@ INPUTS = (
     Input("report-file"),
     Input("verbose"),
 )
-# Inputs that the report does not list as options: one is a secret, and the report has the others elsewhere.
+# Inputs that the report does not list as options, such as secrets and the text of the compare file.
 _NOT_REPORTED = frozenset({"command", "config", "credentials", "databricks-profiles", "fail-on-difference", "verbose"})
 _NOT_FOR_COMPARE = "In a compare, set this for each tracking server in the compare file."
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -82,7 +82,7 @@ _NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
 class Inputs:
-    """The inputs of a step, without surrounding white space except in names. A blank input is treated as unset.
+    """The inputs of a step. White space around a value is removed, except around names. A blank input counts as unset.
 
     >>> Inputs({"INPUT_COMMAND": " check ", "INPUT_MODEL": "Wine "})["command"]
     'check'
@@ -267,7 +267,7 @@ class Inputs:
         path = Path(self[name])
         real = Path(os.path.realpath(self._workspace / path))
         if real.is_relative_to(os.path.realpath(self._workspace)):
-            # The path may still have links: whoever opens it does not follow them, see model_gate.beneath.
+            # The path may still have symbolic links. They are not followed when it is opened: see model_gate.beneath.
             return path
         if self._temporary and real.is_relative_to(os.path.realpath(self._temporary)):
             return real

@@ -47,7 +47,7 @@ def size_in_bytes(sections: Iterable[str]) -> int:
 
 
 def collapsible(title: str, sections: Iterable[str]) -> str:
-    """Return sections that are hidden until a person opens their title."""
+    """Return sections that GitHub hides until a person clicks on their title."""
     return f"<details><summary>{title}</summary>\n\n{join_sections(sections)}\n</details>"
 
 

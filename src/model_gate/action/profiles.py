@@ -9,7 +9,7 @@ from model_gate.access.databrickscfg import parse_profiles
 from model_gate.errors import InputError
 
 VARIABLE = "DATABRICKS_CONFIG_FILE"
-# Every other field of a profile counts as a secret.
+# Fields of a profile that are not secret. Every other field is treated as a secret.
 _PUBLIC_KEYS = frozenset(
     {
         "account_id",
@@ -44,7 +44,7 @@ def secrets_in(text: str) -> tuple[str, ...]:
     If the text cannot be parsed, every line is treated as a secret.
     """
     lines = [line for line in text.splitlines() if line.strip()[:1] not in {"", "[", "#", ";"}]
-    # Sections that are not profiles have secrets too.
+    # Sections that are not profiles can have secrets too.
     values = [_value_in(line) for line in lines]
     try:
         profiles = parse_profiles(text, _INPUT)

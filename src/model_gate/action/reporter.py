@@ -31,7 +31,7 @@ _MAX_PATH = 500
 
 
 class WorkflowReporter:
-    """Presents progress and the result to a workflow."""
+    """Presents progress and the result in the outputs, log, annotations and summary of a workflow step."""
 
     def __init__(self, inputs: Inputs, environment: Mapping[str, str]) -> None:
         self._inputs = inputs

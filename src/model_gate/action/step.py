@@ -28,7 +28,7 @@ def run_step(process: WorkerProcess | None = None) -> int:
     """
     inputs = Inputs(os.environ)
     reporter = WorkflowReporter(inputs, os.environ)
-    # No child process needs the inputs, and one of them is a secret.
+    # No child process needs the inputs, and some of them are secret.
     for name in [name for name in os.environ if name.startswith("INPUT_")]:
         del os.environ[name]
     try:

@@ -20,7 +20,7 @@ from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
 from model_gate.regular_files import open_regular
 
-# A smaller left file is read once, for the comparison and for its digest.
+# A left file that is smaller is read only once, for both the comparison and its digest.
 _SMALL_BYTES = 64 * 1024
 # A thread computes the digest of a larger file during the comparison.
 _LARGE_BYTES = 8 * 1024 * 1024
@@ -31,10 +31,11 @@ class FileComparison(NamedTuple):
 
     Attributes:
         pair: The pair of files.
-        difference: None if both files exist with the same bytes, or if their bytes were not compared.
+        difference: None if both files exist with the same bytes, or if `is_compared` is false.
         left_digest: SHA-256 of the left file in hex, None if the file does not exist or was not fetched.
         right_digest: SHA-256 of the right file in hex, None if the file does not exist or was not fetched.
-        is_compared: Whether the pair has a result: from its bytes, or from a missing file or different sizes.
+        is_compared: Whether the result is known: from the bytes of both files, from different sizes, or because one
+            file is missing.
     """
 
     pair: Pair
@@ -68,12 +69,12 @@ def compare_pair(pair: Pair, left: str | None, right: str | None, explainer: Exp
     except ModelGateError:
         raise
     except OSError as error:
-        # The path in the model does not show which of the two models has the file.
+        # `pair.path` does not show which model has the file, so the message names the file on this machine.
         raise storage_error(error, f"read {printable(str(error.filename or pair.path))}") from error
 
 
 def compare_sizes(pair: Pair) -> FileComparison:
-    """Compare a pair by its listed sizes only. If the sizes are equal, `is_compared` of the result is false."""
+    """Compare two files only by their listed sizes. If the sizes are equal, `is_compared` of the result is false."""
     if pair.left is None or pair.right is None:
         return _compare_one_sided(pair, None, None)
     if pair.left_size == pair.right_size:
@@ -134,7 +135,7 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
         )
     explanation = explainer.explain(pair.path, left, right)
     if not may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
-        # The explanation knows only one of the names.
+        # The explanation is based on only one of the two names, which may stand for different formats.
         summary = explanation.summary
         if explanation.rewrite_reason:
             summary = f"{summary}; not equivalent, because the two names stand for different formats"

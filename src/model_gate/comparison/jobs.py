@@ -86,7 +86,7 @@ class Plan:
     unfetched: list[PendingPair]
 
     def bytes_by_model(self) -> dict[str, int]:
-        """Return the number of bytes to transfer by the name of the model. Local models have no entry."""
+        """Return the number of bytes to transfer for each model, by the model's name. Local models have no entry."""
         sizes: dict[str, int] = defaultdict(int)
         for job in self.jobs:
             if job.is_local:
@@ -100,8 +100,8 @@ class Plan:
 def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
     """Return the plan for comparing pairs of models.
 
-    If the listings prove that two models differ, only files that can explain the difference are fetched. If both
-    models are local, all their files are compared.
+    If the listings prove that two models differ, only files that can explain the difference are fetched. The files of
+    two local models are all compared even then.
     """
     fetched: dict[str, list[PendingPair]] = defaultdict(list)
     unfetched: list[PendingPair] = []
@@ -119,9 +119,9 @@ def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
 
 
 def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Merge jobs of less than 128 KiB, 16 jobs at a time.
+    """Merge jobs of less than 128 KiB, up to 16 jobs into one, and yield all jobs.
 
-    Larger jobs are returned unchanged and in the same order.
+    Larger jobs are yielded unchanged and in the same order.
     """
     small: list[Job] = []
     for job in jobs:
@@ -137,7 +137,7 @@ def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
 
 
 def _explained_pairs(pairing: Pairing) -> set[Pair]:
-    """Return the pairs of files to fetch only to explain a difference that the listings prove already.
+    """Return the pairs of files that are fetched only to explain a difference that the listings already prove.
 
     The total size of their files is at most 64 MiB.
     """

@@ -57,7 +57,7 @@ def compare_models(
 
 
 def _require_unchanged(model_pairs: Iterable[ModelPair]) -> None:
-    """Verify that the compared models on this machine are still the listed ones.
+    """Verify that no compared model on this machine has changed since its files were listed.
 
     Raises:
         TransferError: A model changed.
@@ -99,7 +99,7 @@ def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> 
     listed = replace(locations[model.key.location], native_model=model.native_model)
     location = model.source.location
     uri = location.uri
-    # A server that names a local path is the reader of that path.
+    # A location without a reader is a directory that the user named. Other local paths come from a tracking server.
     is_directory = location.local_path is not None and not location.reader
     require_model(listed.listing, uri, mlmodel=model.is_mlflow_model, is_directory=is_directory)
     if model.native_model:
@@ -108,7 +108,7 @@ def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> 
 
 
 def _pair(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
-    """Pair the files of two models; models that are the same files of one location have no pairs.
+    """Pair the files of two models. If both models are the same files of the same location, there are no pairs.
 
     Raises:
         InputError: All files are ignored.

@@ -13,7 +13,7 @@ class Progress(Protocol):
         """Report that `files` files of the model `name` have been listed so far."""
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Report the number of files to compare, and the number of bytes to fetch by the name of the model.
+        """Report the number of files to compare. `sizes` has the number of bytes to fetch for each model, by its name.
 
         A path that occurs in several pairs of models is counted once.
         """

@@ -25,14 +25,14 @@ from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.explanation import Explainer
 from model_gate.sources.model_source import ModelSource
 
-# The files in progress take at most MAX_LARGE_PAIRS times the size of the largest job on the disk, and at most
-# MAX_BYTES_IN_PROGRESS unless one job alone is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files
+# The total size of the files in progress is at most MAX_LARGE_PAIRS times the size of the largest job, and at most
+# MAX_BYTES_IN_PROGRESS unless a single job is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files
 # keep the connections busy.
 MAX_LARGE_PAIRS = 8
 MAX_BYTES_IN_PROGRESS = 2 * 1024**3
 _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
 _MAX_PAIRS_IN_PROGRESS = 64
-# Threads compare and hash in parallel, because both release the interpreter lock. Reading small files does not.
+# Comparing and hashing release the interpreter lock, so several threads run at once. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
 # Handing a smaller local job to another thread takes longer than comparing its files.
 _LOCAL_SMALL_BYTES = 1024 * 1024
@@ -48,14 +48,14 @@ def compare_files(
 ) -> dict[ModelPair, list[FileComparison]]:
     """Compare the files of each pair of models.
 
-    If the listings prove that two models differ, files are fetched only to explain the difference. If both models are
-    local, all their files are compared.
+    If the listings prove that two models differ, files are fetched only to explain the difference. The files of two
+    local models are all compared even then.
 
     Args:
         model_pairs: The pairs of models.
         progress: Receives the progress of the fetches and comparisons.
-        is_enough: Returns whether a file comparison settles the verdict of its pair of models. Pairs of files of these
-            models that have not been started are then compared only by their listed sizes.
+        is_enough: Returns whether a file comparison settles the verdict of its pair of models. Other files of these
+            models, if their fetch has not begun, are then compared only by their listed sizes.
         start_comparer: Returns the comparer for the small files of local models.
 
     Returns:
@@ -136,8 +136,8 @@ class _JobRunner:
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
         """Compare small local files, and return the results in the order of the jobs.
 
-        Most pairs are equal. Reading many pairs at once finds the equal pairs quickly. Then each other pair is compared
-        alone.
+        Most pairs are equal. Reading many pairs at once finds the equal pairs quickly. The others are then compared one
+        by one.
         """
         compared: list[_ComparedPair] = []
         small_pairs = [_small_pair(job) for job in jobs]
@@ -172,7 +172,7 @@ class _JobRunner:
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
-        """Record each pair of models whose verdict one of the comparisons settles. Return the comparisons unchanged."""
+        """Record the pairs of models whose verdict these file comparisons settle. Return the comparisons unchanged."""
         for model_pair, comparison in compared:
             if self._is_enough(comparison):
                 self._settled.add(model_pair)

@@ -32,7 +32,7 @@ class DemoRegistry:
 
     @property
     def host(self) -> str:
-        """The tracking server's URI for commands and compare files."""
+        """The URI that names the registry in commands and compare files."""
         return f"sqlite:///{self.database}"
 
 

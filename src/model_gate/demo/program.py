@@ -25,7 +25,10 @@ class Program:
 
     @classmethod
     def find(cls) -> Program:
-        """Return the program with the shortest prefix that runs this interpreter's `model-gate` in this directory."""
+        """Return the program with the shortest prefix that runs the `model-gate` of this Python environment.
+
+        The prefix is valid in the working directory.
+        """
         script = Path(sys.executable).parent / "model-gate"
         if not script.exists():
             return cls((sys.executable, "-m", "model_gate"))

@@ -39,7 +39,7 @@ class _TrackingServer:
 
 
 def main(staging_db: Path, staging_artifacts: Path, production_db: Path, production_artifacts: Path) -> Path:
-    """Make both registries. Return the path of the model file in production in which one byte was changed."""
+    """Make both registries, and change one byte of a model file in production. Return the path of that file."""
     _make_databases(staging_db, production_db)
     staging = _open(staging_db, staging_artifacts)
     production = _open(production_db, production_artifacts)
@@ -48,7 +48,7 @@ def main(staging_db: Path, staging_artifacts: Path, production_db: Path, product
     staging.client.set_registered_model_alias(MODEL, ALIAS, "1")
     staging.client.transition_model_version_stage(MODEL, "1", "Staging")
     with _exported_files(staging) as files:
-        # The order makes the version numbers PROMOTED, TAMPERED and LOGGED_AGAIN.
+        # The versions are made in the order of their numbers: PROMOTED, TAMPERED, LOGGED_AGAIN.
         _import(production, files)
         tampered = _import(production, files) / "model.pkl"
     _log(production, estimator)

@@ -124,7 +124,7 @@ def _compare(
 
 
 def compare_files_at(layout: Layout) -> dict[Path, str]:
-    """Return the content of each compare file, by its path."""
+    """Return the text of each compare file of the demo, by the path of the file."""
     versions = {"promoted": PROMOTED, "tampered": TAMPERED, "logged-again": LOGGED_AGAIN}
     return {layout.compare_file(name): _compare_file(layout, number) for name, number in versions.items()}
 

@@ -34,8 +34,8 @@ class Host:
         password: Password from the user-info, "" if there is none.
         workspace: The Databricks workspace; None for other servers.
         server: The name under which the environment declares the server, "" if it has none.
-        is_declared: Whether the workflow or the user names the server, rather than only a file. A server that is not
-            declared gets no credentials.
+        is_declared: Whether the environment, a command-line option or the workflow itself names the server. False if
+            only a compare file names it; such a server gets no credentials.
         variables: Name and value of each environment variable that belongs to this server, without the server's prefix.
     """
 
@@ -71,7 +71,7 @@ class Host:
 
     @property
     def local_path(self) -> Path | None:
-        """The database file or the directory, for a server that is a path on this machine; else None."""
+        """Path of the server's SQLite file or file store; None if the server is no path on this machine."""
         if self.kind is HostKind.FILES:
             return Path(unquote(urlsplit(self.address).path))
         if self.address.startswith(_SQLITE):
@@ -88,17 +88,19 @@ class Host:
 
     @property
     def reader(self) -> Host:
-        """Copy of the host that identifies its server and login, however the user spells the server's address.
+        """Copy of the host without the user's spelling of the address: it identifies only the server and the login.
 
-        Two hosts have equal values only if they are the same server with the same login. The two registries of a
-        workspace have equal values; `authority` distinguishes them.
+        Two hosts have equal copies only if they are the same server with the same login. The two registries of a
+        workspace have equal copies; `authority` distinguishes them.
         """
         if self.workspace is not None:
             return replace(self, address="", uri="", server="", workspace=replace(self.workspace, registry=None))
         return replace(self, server="") if self.local_path is None else replace(self, uri="", server="")
 
     def for_model(self, model: str, registry: RegistryKind | None = None) -> Host:
-        """Return a copy of this server with the registry that holds a model; the server itself if it has one registry.
+        """Return a copy of this host in which the registry that holds a model is selected.
+
+        A server with only one registry is returned unchanged.
 
         Args:
             model: The registered model's name.
@@ -116,10 +118,10 @@ class Host:
         return replace(self, workspace=replace(self.workspace, registry=kind))
 
     def authority(self, uri: str) -> str:
-        """Return a text that identifies, together with `uri`, one location among all servers.
+        """Return a text that names the server or the registry in which `uri` is one location.
 
-        Another server may use an equal URI for another location. The text does not depend on how the user spells the
-        server's address.
+        The text is needed because another server may use an equal URI for another location. The text does not depend on
+        how the user spells the server's address.
         """
         if self.workspace is None:
             return self.address
@@ -132,13 +134,13 @@ class Host:
 CREDENTIAL_QUERY_KEY = (
     r"(?i:[\w.-]*(?:passw(?:or)?d|pwd|passphrase|secret|token|signature|credential|api[-_]?key)[\w.-]*|\bsig\b)"
 )
-# SQLAlchemy: an absolute path follows, with its own slash.
+# Start of SQLAlchemy's URI of an SQLite database. An absolute path follows, which starts with one more slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
 class RegistryKind(StrEnum):
-    """The two model registries of Databricks, as the compare file names them."""
+    """The two model registries of Databricks, by their names in a compare file."""
 
     WORKSPACE = "workspace"
     UNITY_CATALOG = "unity-catalog"

@@ -17,13 +17,13 @@ class Limits:
     Attributes:
         response_bytes: Bytes of a response after decompression, unless the response is a file with a listed size. The
             libraries of the object stores request files in parts of at most 32 MiB.
-        response_values: JSON values in a response. Parsed, a value takes about 100 times its shortest text.
+        response_values: JSON values in a response. A parsed value can take 100 times the memory of its text.
         file_slack: Bytes that a response may have beyond the listed size of its file.
         message_bytes: Bytes of a message from a worker to the parent process.
         text_characters: Characters of a text in a model version, such as its source.
-        version_items: Aliases of a model version, and names between its source and its files.
+        version_items: Aliases of a model version; also the names that must be resolved from its source to its files.
         directory_files: Files of a model on this machine.
-        listing_files: Files of a model on a tracking server, and directories that are not listed yet.
+        listing_files: Files of a model on a tracking server, plus its directories that are not listed yet.
         listing_characters: Characters of all paths of a listing. A character that is not ASCII counts six times,
             because it takes up to six bytes in a message.
         listing_values: JSON values in all responses of a listing. An MLflow server sends four for each file.
@@ -32,15 +32,17 @@ class Limits:
         path_characters: Characters of a path.
         listing_seconds: Seconds of a listing.
         listing_seconds_per_file: Seconds by which each listed file extends `listing_seconds`.
-        silence_seconds: Seconds without any message from a worker, after which its server is unreachable.
-        first_byte_seconds: Seconds until the first byte of a file that the server reads from its store at once.
+        silence_seconds: Seconds without any message from a worker, after which its server counts as unreachable.
+        first_byte_seconds: Seconds until the first byte of a file, not counting the time in which the server reads the
+            file from its store.
         first_byte_max_seconds: Largest number of seconds until the first byte of a file, whatever its size.
-        store_bytes_per_second: Bytes per second with which a server reads a file from its store. The time to read the
-            largest file is added to `first_byte_seconds`.
-        slow_seconds: Seconds after which a response is an error if all responses of the worker together have received
-            fewer than `slow_bytes_per_second`.
-        slow_bytes_per_second: See `slow_seconds`.
-        transfer_bytes_per_second: Bytes per second of all pending downloads of a worker. A slower download is an error.
+        store_bytes_per_second: Bytes per second that a server must read from its store. The time to read the largest
+            file at this rate is added to `first_byte_seconds`.
+        slow_seconds: Seconds over which the rate of a transfer is measured.
+        slow_bytes_per_second: Smallest average rate of all responses of a worker together during `slow_seconds`. A
+            slower response is an error.
+        transfer_bytes_per_second: Smallest average rate of all pending downloads of a worker together. If they are
+            slower, the gate ends in an error.
         worker_memory: Bytes of memory that a worker may allocate in addition to what it has after its start.
         worker_file_bytes: Bytes of a file that a worker may write, in addition to the listed size of its largest file.
         thread_stack: Bytes of the stack of a worker's thread.

@@ -35,7 +35,8 @@ class Location:
     Attributes:
         uri: Physical URI, without credentials.
         reader: Opaque name of the server and login that read the URI, without credentials; "" for this machine.
-        server: The server, or its registry, in which the URI is unique; "" if the URI is unique for the reader.
+        server: The server, or its registry, for which the URI is one location; "" if `reader` and `uri` are enough to
+            identify the location.
         local_path: The real path of the directory, if the model is on this machine.
     """
 

@@ -63,9 +63,10 @@ class StoreEndpoint:
 
 
 def origin_of(url: str) -> Origin | None:
-    """Return the origin of a URL; None if the host is not plain, so that two programs could read two hosts.
+    """Return the origin of a URL, None if the host is not plain.
 
-    Plain hosts have no user-info, no trailing dot and only ASCII characters.
+    Plain hosts have no user-info, no trailing dot and only ASCII characters. From a URL with another host, two programs
+    could read two different hosts.
     """
     match = None if _AMBIGUOUS.search(url) else _URL.fullmatch(url)
     authority = match and _HOST_AND_PORT.fullmatch(match[2])
@@ -105,7 +106,7 @@ def find_endpoint(endpoints: Iterable[StoreEndpoint], origin: Origin | None) -> 
 
 
 def endpoint_of(url: str) -> StoreEndpoint | None:
-    """Return the endpoint at a URL, which may have a login; None if the URL is not the address of one."""
+    """Return the endpoint that a URL declares, which may have a login; None if the URL is not a valid declaration."""
     match = _URL.fullmatch(url)
     if not match:
         return None

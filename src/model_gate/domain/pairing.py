@@ -150,7 +150,7 @@ def pair_files(left: Listing, right: Listing, left_native: str = "", right_nativ
     return Pairing(native.pairs + rest.pairs, native.type_mismatches + rest.type_mismatches)
 
 
-# Size of each file in bytes, by the path that pairs it. For a native model, the path is relative to it.
+# Sizes of files in bytes, by path. The paths of a native model's files do not include the native model's own path.
 _Sizes = dict[str, int]
 
 
@@ -205,7 +205,7 @@ def _take_type_mismatches(
             below = [directory_prefix + other for other in files_below[path]]
             mismatches.append(TypeMismatch(difference, (file_prefix + path, *below)))
             for other in files_below[path]:
-                # A hostile listing can have a file below another file, so that a file is below two of them.
+                # In a hostile listing, a path can be both a file and a directory. A file can be below two such paths.
                 others.pop(other, None)
     return mismatches
 

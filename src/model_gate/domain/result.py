@@ -134,7 +134,8 @@ class Outcome:
         versions: The resolved versions by `VersionRole`; after an error, possibly not all.
         comparisons: The comparisons by `ComparisonName`; empty after an error.
         error: The error that prevented a verdict; None if there is a verdict.
-        hops: For a diff, the names that were resolved to locate the model `left` or `right`, in order.
+        hops: For a diff, the names that were resolved to find each model's files, in order. The keys are `left` and
+            `right`.
     """
 
     request: Request | None
@@ -176,7 +177,8 @@ class Outcome:
     def has_only_known_rewrites(self) -> bool:
         """Whether the models are not known to be equivalent, although every known difference is a rewrite.
 
-        The option `fail_fast` can end a gate in this state.
+        A rewrite is a change that MLflow or a file format makes when the same model is saved again. The option
+        `fail_fast` can end a gate before all files are compared, so that other differences remain unknown.
         """
         comparisons = self.comparisons.values()
         return self.equivalent is False and all(

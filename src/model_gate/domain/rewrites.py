@@ -44,7 +44,7 @@ class FieldRewrite(Rewrite):
 
 @dataclass(frozen=True)
 class PathRewrite(Rewrite):
-    """A field that holds a path of which MLflow uses only the last part.
+    """A field of `MLmodel` that holds a path of which MLflow uses only the last part.
 
     Attributes:
         flavors: Flavors under which MLflow writes the field.
@@ -86,8 +86,8 @@ PATH_FIELDS = {
     ),
 }
 
-# Files at the root of the model, by name. A file counts as rewritten only if it has no other keys than these, and only
-# values of these types.
+# REWRITTEN_FILES are files at the root of the model, by name. Such a file counts as rewritten only if all its keys are
+# in REWRITTEN_FILE_KEYS and their values have the types given there.
 REWRITTEN_FILE_KEYS = {"model_name": (str,), "model_version": (str, int)}
 REWRITTEN_FILES = {
     "registered_model_meta": Rewrite(
@@ -104,8 +104,8 @@ class MemberRewrite:
         member: Name of the member.
         address: Key whose value is an object's address in memory, "" if there is none. The addresses are arbitrary,
             but equal addresses stand for one shared object.
-        beside: Keys that mark the mapping of an object. Only in a mapping with all these keys, the values of `address`
-            and `file` are rewritten.
+        beside: Keys by which a mapping is recognized as an object. The keys `address` and `file` have rewritten values
+            only in mappings that have all these keys.
         file: Key whose value names the member with an object's data, "" if the format never renames members.
         dates: Top-level keys that hold the time of saving, as text.
     """
@@ -136,7 +136,7 @@ class ArchiveFormat:
         is_mapped: Whether programs that read the format can map the archive into memory. They then take the bytes of a
             member as they are stored, so no member may be compressed. They also find the members only without an
             archive comment.
-        ignores_checksums: Whether programs load members with wrong checksums, and may write them.
+        ignores_checksums: Whether programs load members with wrong checksums. They may also write such members.
     """
 
     format: str
@@ -179,7 +179,7 @@ ARCHIVES = (
     ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
 )
 
-# All suffixes of archives that can be equivalent.
+# Suffixes of archives that can be equivalent although their bytes differ.
 ARCHIVE_SUFFIXES = tuple(suffix for archive in ARCHIVES for suffix in archive.suffixes)
 
 
@@ -203,7 +203,7 @@ def may_be_rewritten(left: str, right: str) -> bool:
 
 
 def _rewriter(path: str) -> str:
-    """Return the path of a file that MLflow rewrites, or the name of a format that rewrites its files; otherwise ""."""
+    """Return what identifies the rewrites of a file: its path, or the name of its format; "" if it has no rewrites."""
     if path == MLMODEL or path in REWRITTEN_FILES:
         return path
     known_format = archive_format(path)

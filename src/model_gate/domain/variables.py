@@ -25,7 +25,8 @@ HTTP_VARIABLES = LOGIN_VARIABLES | {
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
     "MLFLOW_WORKSPACE",
 }
-# Prefixes of each object store's variables. A server that has any variable of a family gets no unprefixed ones of it.
+# Prefixes of the variables of each family of object stores. A server with its own variable of a family gets none of
+# the unprefixed variables of that family.
 STORE_FAMILIES = {
     "AWS": ("AWS_", "MLFLOW_S3", "MLFLOW_BOTO"),
     "Azure": ("AZURE_", "IDENTITY_", "MSI_"),
@@ -36,12 +37,14 @@ STORE_FAMILIES = {
 _SECRET = re.compile(
     r"PASSW|PWD|PASSPHRASE|TOKEN|SECRET|KEY|CREDENTIAL|CONNECTION_STRING|SAS|AUTH|HEADER|COOKIE|BEARER|JWT"
 )
-# Names and paths: MLflow's authentication plugin, whether to sign requests, files, addresses.
+# Exceptions to _SECRET, whose values are no secrets: the name of MLflow's authentication plugin, the switch for signed
+# requests, paths of files, and addresses.
 _NOT_SECRET = re.compile(
     r"(?:MLFLOW_TRACKING_AUTH|_AWS_SIGV4|_FILE|_PATH|_DIR|_URI|_URL|_HOST|_ENDPOINT|_ENDPOINTS|_EXPIRATION"
     r"|AZURE_AUTHORITY|GOOGLE_APPLICATION_CREDENTIALS)$"
 )
-# Certificates count too: an error about a certificate names the variables that another server has.
+# Further parts of logins, and variables for certificates. An error about a rejected login or certificate lists these
+# variables.
 _CREDENTIAL = re.compile(
     r"PROFILE|ROLE_ARN|CLIENT_ID|CERT_PATH|CONFIG|_FILE$|IDENTITY_|MSI_|_AUTH$|SIGV4|USERNAME|_TLS$|CA_BUNDLE$"
 )
@@ -71,12 +74,12 @@ def is_secret(name: str) -> bool:
 
 
 def is_credential(name: str) -> bool:
-    """Return whether a variable with this name has a login, a part of one, or the place of one."""
+    """Return whether a variable with this name holds a login, a part of a login or the place of a login."""
     if name.endswith((TRACKING_URI, STORE_ENDPOINTS)):
         return False
     return is_secret(name) or bool(_CREDENTIAL.search(name.upper()))
 
 
 def is_public(name: str) -> bool:
-    """Return whether the value of a variable with this name is no secret for certain, such as a region."""
+    """Return whether the value of a variable with this name is certainly no secret, such as the name of a region."""
     return bool(_PUBLIC.search(name.upper()))

@@ -43,7 +43,9 @@ class Lineage:
 
 @dataclass(frozen=True)
 class Hop:
-    """A name on the way from a URI to the files: a model version, a logged model or a run. Other texts are "".
+    """A name on the way from a URI to the files: a model version, a logged model or a run.
+
+    Attributes that do not belong to this kind of name are "".
 
     Attributes:
         uri: The URI with the name, as the registry or the user wrote it.

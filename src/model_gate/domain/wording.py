@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from model_gate.domain.paths import sorted_paths
 
 # Characters that Python counts as printable but that have no width or no ink: fillers, joiners, variation selectors.
-# The selectors of text and emoji style (U+FE0E, U+FE0F) are common in names and stay.
+# The selectors of text and emoji style (U+FE0E, U+FE0F) are common in names, so they are not escaped.
 _INVISIBLE = frozenset(
     map(
         chr,
@@ -51,7 +51,9 @@ COMMAND_IN_LINE = re.compile(r"(##\w*)\[")
 
 
 def plain_text(text: str) -> str:
-    r"""Return a text of several lines without control characters but line breaks, and without commands to a CI system.
+    r"""Return a text of several lines in which commands to a CI system and control characters are escaped.
+
+    Line breaks are the only control characters that are not escaped.
 
     GitHub's runner reads `::command::` at the start of a line, after any white space, and `##[command]` anywhere in a
     line. Programs without the runner's variables write to its log too, such as a container in a workflow, so commands

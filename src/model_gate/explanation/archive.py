@@ -33,7 +33,8 @@ def matches(pair: ContentPair) -> bool:
 def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | None:
     """Explain two archives by their members that differ.
 
-    If no member differs and the format is known, the explanation has a rewrite reason.
+    If no member differs and the format is known, the explanation has a rewrite reason: the archives differ only in what
+    the format changes when the same model is saved again.
 
     Returns:
         The explanation, or None if one of the files is not an archive.
@@ -47,7 +48,10 @@ def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | N
 
 @dataclass
 class _Half:
-    """One archive of a pair. The canonical name of a member does not depend on memory addresses.
+    """One archive of a pair, with a canonical name for each member.
+
+    The canonical name is the member's name, or a numbered name such as `#0.npy` if the format makes the member's name
+    from a memory address.
 
     Attributes:
         archive: The archive.
@@ -106,7 +110,8 @@ class _ArchiveComparison:
     def explain(self, explain_member: ExplainMember) -> Explanation:
         """Return an explanation with the members that differ.
 
-        Checksums only select which members are compared first. Members with equal checksums are compared byte by byte.
+        Members with different checksums are compared first. If no change is found, the members with equal checksums are
+        compared byte by byte, because two different members can have equal checksums.
         """
         changes = self._unpaired_members() + self._first_directory_change()
         changes = changes or self._order_change()
@@ -154,7 +159,10 @@ class _ArchiveComparison:
         return [FieldChange("(order)", shorten(", ".join(left)), shorten(", ".join(right)), meaning=meaning)]
 
     def _reader_changes(self) -> list[FieldChange]:
-        """Return what makes some programs read another member, or nothing, although the members have the same bytes."""
+        """Return the changed attributes, and the comments and compressions that prevent mapping the archive.
+
+        Because of them, some programs read other members or none, although the members have the same bytes.
+        """
         changes = [
             FieldChange(self._label(name), left, right, meaning="its attributes, which some readers go by")
             for name in self._left.names
@@ -176,7 +184,7 @@ class _ArchiveComparison:
         return changes
 
     def _partition_by_checksum(self) -> tuple[list[str], list[str]]:
-        """Return the common members that differ in size or checksum, and the other common members."""
+        """Return the names of the common members whose size or checksum differs, and of the other common members."""
         suspects: list[str] = []
         same: list[str] = []
         for name in self._left.names:
@@ -198,7 +206,10 @@ class _ArchiveComparison:
         return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
 
     def _describe_member(self, name: str, explain_member: ExplainMember) -> str:
-        """Return a phrase for the difference of a member, "" if the size limit or the number of members is exceeded."""
+        """Return a phrase for the difference of a member.
+
+        Return "" if the member is larger than 16 MiB, or if 20 members of the archive have been described already.
+        """
         sizes = [half.archive.members[half.names[name]].file_size for half in (self._left, self._right)]
         if self._explained_count >= _MAX_EXPLAINED_MEMBERS or max(sizes) > _MAX_EXPLAINED_BYTES:
             self._is_cut = True

@@ -1,6 +1,6 @@
-"""Reads JSON members of archives, and leaves out memory addresses, dates and names made of addresses.
+"""Reads JSON members of archives without their memory addresses, dates and names made of addresses.
 
-The format rewrites these values when the same model is saved again.
+These values are left out because the archive's format changes them when the same model is saved again.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def document_changes(left: CanonicalDocument, right: CanonicalDocument) -> list[
     if not changes and not _is_in_same_order(left.tree, right.tree):
         # The loaded object keeps the order of keys.
         return [Change(("(the order of keys)",), Leaf("text", "one"), Leaf("text", "another"))]
-    # A changed value often changes which objects are shared, so changed addresses count only if they are all.
+    # A changed value often changes which objects are shared. Addresses are returned only if nothing else changed.
     values = [change for change in changes if not _is_address(change.left) and not _is_address(change.right)]
     return values or changes
 
@@ -65,7 +65,7 @@ def _is_in_same_order(left: Tree, right: Tree) -> bool:
 
 
 def _is_memory_address(leaf: Leaf) -> bool:
-    # skops shares no objects with the address 0.
+    # For skops, 0 is not the address of a shared object.
     return leaf.type == "number" and re.fullmatch("[1-9][0-9]{0,19}", leaf.text) is not None
 
 
@@ -74,7 +74,7 @@ def _is_address(tree: Tree) -> bool:
 
 
 def read_document(archive: Archive, rule: MemberRewrite) -> CanonicalDocument:
-    """Read the member of the archive to which the rule applies.
+    """Return the canonical form of the JSON member that a rule names.
 
     Raises:
         UnexplainedError: The member is missing, too large or not JSON.
@@ -121,7 +121,8 @@ class _Canonicalizer:
         is_object = bool(self._rule.beside) and self._rule.beside <= tree.keys()
         result = {}
         for key, value in tree.items():
-            # A dictionary may have such a key. Then its value is an object, which no reader takes for an address.
+            # A dictionary of the model may have a key with this name. Its value is then a mapping, which no program
+            # takes for an address.
             is_data = not is_object and isinstance(value, dict)
             if self._rule.address and key == self._rule.address and not is_data:
                 if not is_object:

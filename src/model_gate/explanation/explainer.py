@@ -14,9 +14,10 @@ from model_gate.explanation.content import Content, ContentPair
 class Explainer:
     """Explains the pairs of files of one gate. Safe to share between threads.
 
-    Explanations run one at a time, which bounds memory. A time budget bounds their total duration: the clock is read
-    around each explanation, and once the budget is spent, only files that may be rewritten are still explained. A
-    running explanation is not interrupted, so the last one may exceed the budget.
+    Explanations run one at a time, which bounds memory. A time budget bounds their total duration. Once the budget is
+    spent, a file is still explained only if its difference may be a rewrite, that is, a change that MLflow or the file
+    format makes when the same model is saved again. A running explanation is not interrupted, so the last one may
+    exceed the budget.
 
     Args:
         seconds: Time budget for all explanations together.

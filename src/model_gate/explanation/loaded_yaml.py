@@ -25,7 +25,7 @@ from model_gate.formats.strict_yaml import expanded_nodes
 # The Python parser reads a few thousand nodes per second.
 MAX_NODES = 20_000
 _MAX_DEPTH = 100
-# Numbers in base 60 take quadratic time.
+# Maximum length of a number in characters. Reading a number in base 60 takes quadratic time.
 _MAX_NUMBER = 400
 _STANDARD = "tag:yaml.org,2002:"
 _NUMBERS = {f"{_STANDARD}int", f"{_STANDARD}float"}
@@ -53,8 +53,8 @@ def load_yaml(text: str) -> Any:
     """Return the value of a YAML document as `yaml.safe_load` constructs it.
 
     Raises:
-        UnexplainedError: `yaml.safe_load` would fail, a mapping has two keys of which it would keep one, or the
-            document is too large or nested too deeply.
+        UnexplainedError: `yaml.safe_load` would fail, two keys of a mapping are equal, or the document is too large or
+            nested too deeply.
     """
     if len(text) > MAX_TEXT_BYTES:
         raise UnexplainedError(f"it is larger than {MAX_TEXT_BYTES:,} bytes")
@@ -96,7 +96,7 @@ def is_same(left: Any, right: Any) -> bool:
     if type(left) is not type(right):
         return False
     if isinstance(left, dict):
-        # Keys that are equal in Python can have other types.
+        # Keys of different types can be equal in Python, such as 1 and True.
         left_keys, right_keys = ({(type(key), repr(key)): key for key in value} for value in (left, right))
         return left_keys.keys() == right_keys.keys() and all(
             is_same(left[key], right[right_keys[typed]]) for typed, key in left_keys.items()
@@ -104,6 +104,6 @@ def is_same(left: Any, right: Any) -> bool:
     if isinstance(left, list):
         return len(left) == len(right) and all(map(is_same, left, right))
     if isinstance(left, str | bytes | int | float | date | datetime | None):
-        # Unlike values, representations tell 0.0 from -0.0, times of different zones apart, and NaN is like itself.
+        # Unlike `==`, `repr` distinguishes 0.0 from -0.0 and times of different zones, and gives equal texts for NaN.
         return repr(left) == repr(right)
     return False

@@ -1,4 +1,4 @@
-"""The file `MLmodel`: which fields changed, what each change means, and whether MLflow rewrites all of them."""
+"""The file `MLmodel`: its changed fields, what each change means, and whether saving the same model again makes it."""
 
 from __future__ import annotations
 
@@ -61,7 +61,10 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return an explanation with the changed fields, and with a rewrite reason if MLflow rewrites all these fields."""
+    """Return an explanation with the changed fields.
+
+    It has a rewrite reason if MLflow changes all these fields when it saves the same model again.
+    """
     left_text, right_text = _read(pair.left), _read(pair.right)
     explanation = _explain_fields(_parse_fields(left_text), _parse_fields(right_text))
     if not explanation.rewrite_reason:
@@ -107,7 +110,7 @@ def _parse_fields(text: str) -> dict[str, Tree]:
 def _load_fields(text: str) -> dict[str, Any]:
     """Return the fields of an `MLmodel` text with the values that MLflow loads.
 
-    MLflow passes the fields as arguments to a function.
+    No field may be called `self`, because MLflow passes the fields as arguments to a method.
 
     Raises:
         UnexplainedError: MLflow could not load the text.
@@ -129,7 +132,10 @@ def _loaded_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
 
 
 def _without_rewrites(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return loaded fields without the rewritten fields, and with only the file name of each rewritten path."""
+    """Return loaded fields without those that MLflow rewrites.
+
+    Of a path that MLflow rewrites, only the file name is left.
+    """
     result = {name: value for name, value in fields.items() if name not in REWRITTEN_FIELDS}
     if isinstance(flavors := result.get("flavors"), dict):
         result["flavors"] = {flavor: _with_file_names(flavor, values) for flavor, values in flavors.items()}
@@ -160,7 +166,7 @@ def _field_changes(change: Change) -> Iterator[FieldChange]:
 
 
 def _rewrite_reason(change: Change) -> str:
-    """Return why MLflow rewrites the field, or "" if the change may matter. Only scalars can be rewritten."""
+    """Return why saving the same model again makes this change, or "" if the change may concern the model."""
     match change.path:
         case (str(field),) if field in REWRITTEN_FIELDS and all(
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)
@@ -204,7 +210,7 @@ def _summary(decisive: Sequence[FieldChange]) -> str:
 
 
 def _column_changes(change: Change) -> list[FieldChange] | None:
-    """Return the columns that changed, or None unless both signatures are lists of named columns."""
+    """Return the columns that changed, or None if one of the signatures is not a list of named columns."""
     if not (isinstance(change.left, Leaf) and isinstance(change.right, Leaf)):
         return None
     try:

@@ -36,7 +36,7 @@ def explain(pair: ContentPair) -> Explanation | None:
     """Return an explanation with the protocol, the first differing opcode and the classes and functions that changed.
 
     Returns:
-        The explanation, or None unless both files start as pickles of protocol 2 or later.
+        The explanation, or None if one of the files does not start like a pickle of protocol 2 or later.
     """
     if any(content.head(1) != bytes([_PROTO]) for content in (pair.left, pair.right)):
         return None
@@ -140,7 +140,8 @@ def _format_opcode(name: str, argument: object, position: int) -> str:
 class _GlobalTracker:
     """Collects the classes and functions to which a pickle refers.
 
-    The tracker follows the top of the stack and the memo to resolve STACK_GLOBAL.
+    The opcode STACK_GLOBAL takes a name from the stack, so the tracker follows the two top values of the stack, and the
+    memo, from which a pickle loads earlier values.
     """
 
     def __init__(self) -> None:

@@ -10,13 +10,13 @@ from model_gate.explanation.text import MAX_TEXT_BYTES
 
 
 def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
-    """Return why MLflow rewrites the file of a pair, or "" if a difference in the file may be a change of the model.
+    """Return why MLflow itself adds or changes the file of a pair; "" if a difference may be a change of the model.
 
     Args:
         pair: The pair of files.
-        files: The left and the right file on disk. None stands for a file that is missing or was not fetched. Such a
-            file does not prevent a reason. A file is left unfetched only if another difference already determines
-            the verdict.
+        files: Paths on disk of the left and the right file. None stands for a file that is missing in the model or was
+            not fetched; then only the other file is examined. The gate leaves a file unfetched only if another
+            difference already determines the verdict.
     """
     rewrite = REWRITTEN_FILES.get(pair.path)
     # A native model can pair files with different names.

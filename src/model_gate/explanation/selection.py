@@ -1,4 +1,4 @@
-"""Selects files to fetch only for an explanation, if the listings already prove that the models differ."""
+"""Selects the files to explain after the listings have proven that the models differ. Only these files are fetched."""
 
 from __future__ import annotations
 

@@ -39,13 +39,13 @@ class ElementType:
 
 @dataclass(frozen=True)
 class Tensor:
-    """Type, shape and position of a tensor in a content.
+    """Type and shape of a tensor, and its position in the content of a file.
 
     Attributes:
         type: Type of the elements.
         shape: Dimensions.
-        offset: Offset of the first byte in the content.
-        layout: Order of the elements in memory, for formats with more than one.
+        offset: Offset of the tensor's first byte in the content.
+        layout: Order of the elements in memory, "" if it is the usual order.
     """
 
     type: ElementType
@@ -82,7 +82,7 @@ def compare_tensors(
     """Compare two tensors of the same name.
 
     Returns:
-        The change and whether it is only a lower bound, or None if the tensors are equal.
+        The change, and whether its number of elements is only a lower bound; None if the tensors are equal.
     """
     left_tensor, right_tensor = left[1], right[1]
     properties = _changed_properties(left_tensor, right_tensor)
@@ -167,7 +167,7 @@ def _count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, budget: El
 
 
 def _whole_elements(size: int, kind: ElementType) -> int:
-    """Return `size` rounded down to whole elements, at least one."""
+    """Return the largest number of bytes up to `size` that holds only whole elements, but at least one element."""
     return max(size // kind.size, 1) * kind.size
 
 

@@ -48,7 +48,9 @@ class Change:
 
 
 def find_changes(left: Tree, right: Tree, path: tuple[str | int, ...] = ()) -> Iterator[Change]:
-    """Yield every path at which two trees differ, as deep as both trees go.
+    """Yield every change between two trees.
+
+    If both trees have a mapping at a path, or both have a list, the changes inside it are yielded instead.
 
     Args:
         left: Left tree.

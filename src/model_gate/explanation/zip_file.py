@@ -71,9 +71,10 @@ class Archive:
         return self._content.slice(self._starts[name], self.members[name].compress_size)
 
     def attributes(self, name: str) -> tuple[int, int]:
-        """Return what readers could interpret of a member's attributes: the system that they belong to, and their bits.
+        """Return the operating system and the bits of a member's attributes, as far as programs may go by them.
 
-        The permissions of a regular file are left out. So is its type, which some programs write and others do not.
+        MS-DOS and Unix are returned as the same system, unless the member's name has a backslash. The permissions of a
+        regular file are left out. So is its type, which some programs write and others do not.
         """
         info = self.members[name]
         # A backslash separates directories only on some systems.
@@ -86,7 +87,7 @@ class Archive:
         """Require that a member has the checksum that its header declares, and that nothing follows its data.
 
         Raises:
-            UnexplainedError: The member is damaged, has more bytes or data, or is compressed in an unusual way.
+            UnexplainedError: The member is damaged, is longer than declared, or is compressed in an unusual way.
         """
         if self.members[name].compress_type != zipfile.ZIP_STORED:
             self.check_compression(name)
@@ -99,14 +100,14 @@ class Archive:
             raise UnexplainedError("its members do not have the checksums that it declares")
 
     def check_compression(self, name: str) -> None:
-        """Require that the compressed bytes of a member are intact, and end with its data.
+        """Require that a compressed member is intact, and that nothing follows its data.
 
         `zipfile` takes no notice of bytes after the end of the compressed data, nor of data after the declared size.
         Programs that expect the next header there could find another member. A member that is not compressed has no
         such bytes.
 
         Raises:
-            UnexplainedError: The member is damaged, has more bytes or data, or is compressed in an unusual way.
+            UnexplainedError: The member is damaged, is longer than declared, or is compressed in an unusual way.
         """
         info = self.members[name]
         if info.compress_type == zipfile.ZIP_STORED:
@@ -160,7 +161,7 @@ def _require_unambiguous(infos: list[zipfile.ZipInfo]) -> None:
     for info in infos:
         if info.flag_bits & UNREADABLE:
             raise UnexplainedError("it is encrypted")
-        # Readers differ in whether a null ends a name, and in the encoding that they assume.
+        # Programs differ in whether a null ends a name, and in the encoding that they assume.
         if "\0" in info.orig_filename or not (info.orig_filename.isascii() or info.flag_bits & IS_UTF_8):
             raise UnexplainedError("its members have names that can be read in two ways")
         if info.compress_type == zipfile.ZIP_STORED and info.compress_size != info.file_size:
@@ -171,7 +172,7 @@ def _require_unambiguous(infos: list[zipfile.ZipInfo]) -> None:
 def _require_plain_type(info: zipfile.ZipInfo) -> None:
     """Raise UnexplainedError unless the name and the attributes of a member both say regular file, or directory.
 
-    PyTorch, for example, goes by the directory bit of MS-DOS, and most other readers by the slash after the name.
+    PyTorch, for example, goes by the directory bit of MS-DOS, and most other programs by the slash after the name.
     """
     file_type = stat.S_IFMT(info.external_attr >> 16)
     if file_type == stat.S_IFLNK:

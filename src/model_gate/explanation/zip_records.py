@@ -30,7 +30,7 @@ _MAX_COMMENT_BYTES = 0xFFFF
 # Version 4.5 of the format has 64-bit sizes. Later versions add encryption and compression methods that are refused.
 _MAX_VERSION_NEEDED = 45
 _ZIP64_FIELD = 0x0001
-# The Unicode path extra field holds a second name, which only some readers use.
+# The Unicode path extra field holds a second name, which only some programs use.
 _UNICODE_PATH_FIELD = 0x7075
 
 
@@ -53,8 +53,8 @@ def locate_directory(stream: IO[bytes], size: int) -> Directory:
     """Return the position of the central directory.
 
     Programs search for the directory and the end records in different ways. To make all of them find the same records,
-    the directory must end where the end records start, and these must end with the archive. The check runs before
-    `zipfile`, which would read a directory of any size.
+    the directory must end where the end records start, and the end records must end where the archive ends. The check
+    runs before `zipfile`, which would read a directory of any size.
 
     Raises:
         zipfile.BadZipFile: Another program could find another directory, or the directory is too large.
@@ -139,7 +139,7 @@ def check_directory(stream: IO[bytes], directory: Directory) -> None:
 
 
 def _require_known_version(version_needed: int) -> None:
-    """Raise BadZipFile if some readers refuse a member because of the version of the format that it needs."""
+    """Raise BadZipFile if a member needs a version of the zip format that some programs refuse."""
     if version_needed > _MAX_VERSION_NEEDED:
         raise zipfile.BadZipFile(f"its members need version {version_needed / 10} of the format")
 
@@ -188,11 +188,12 @@ class Member:
 def locate_members(stream: IO[bytes], infos: list[zipfile.ZipInfo], directory: Directory) -> list[Member]:
     """Return the positions of all members, in the order of their offsets.
 
-    Nothing lies between a member and the next header, or between the last member and the directory, except an announced
-    descriptor. Other programs may find members in other bytes.
+    Only a descriptor that the member's header announces may lie between a member and the next header, or between the
+    last member and the directory. In other bytes there, another program may find another member.
 
     Raises:
-        zipfile.BadZipFile: There are other bytes, or a header or a descriptor contradicts the directory.
+        zipfile.BadZipFile: There are other bytes between the members, or a header or a descriptor contradicts the
+            directory.
     """
     members: list[Member] = []
     end = 0

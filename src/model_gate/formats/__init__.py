@@ -1,1 +1,1 @@
-"""Strict readers for text formats: YAML without duplicate keys, and JSON Schema validation."""
+"""Text formats: YAML without duplicate keys, JSON Schema validation, and globs."""

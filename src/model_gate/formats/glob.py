@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-# More cached transitions than a set of real paths needs. Afterwards the cache starts anew.
+# Maximum number of cached transitions, which is more than the paths of a real model need. A full cache is emptied.
 _MAX_CACHED = 20_000
 
 
@@ -60,9 +60,10 @@ _Token = _Character | _Star | _Directories
 
 
 class Glob:
-    """A glob: `**/` matches directories or nothing, `**` any text, `*` and `?` text and a character without a slash.
+    """A glob, which matches whole paths.
 
-    `[a-z]` and `[!a-z]` match one character except a slash. Every other character stands for itself.
+    `**/` matches any number of directories or nothing, and `**` matches any text. `*` matches text without a slash.
+    `?`, `[a-z]` and `[!a-z]` match one character except a slash. Every other character stands for itself.
 
     Raises:
         ValueError: A character class is empty, or a range is in the wrong order.
@@ -90,7 +91,7 @@ class Glob:
         return len(self._tokens) in states
 
     def _follow(self, states: frozenset[int], character: str) -> frozenset[int]:
-        """Return the states after one more character."""
+        """Return the states of the automaton after one more character."""
         following = set()
         for state in states:
             token = self._tokens[state] if state < len(self._tokens) else None
@@ -147,11 +148,11 @@ def _literal(character: str) -> _Character:
 
 
 def _parse_class(pattern: str, start: int) -> tuple[_Character, int]:
-    """Return the character class at a position and the position behind it. An unclosed bracket is a literal."""
+    """Return the character class at a position and the position after it. An unclosed bracket stands for itself."""
     position = start + 1
     is_negated = pattern.startswith("!", position)
     position += is_negated
-    # A bracket that comes first belongs to the class.
+    # A closing bracket that comes first is a character of the class.
     end = pattern.find("]", position + 1)
     if end < 0:
         if pattern.startswith("]", position):

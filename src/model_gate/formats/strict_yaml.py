@@ -57,7 +57,7 @@ def _require_shallow(text: str) -> None:
 
 
 def expanded_nodes(root: yaml.Node | None, max_nodes: int) -> Iterator[yaml.Node]:
-    """Yield every node as often as it is used. For each alias, yield the nodes to which the alias refers again.
+    """Yield every node as often as it is used: an alias yields the nodes to which it refers once more.
 
     Raises:
         ValueError: There are more than `max_nodes` nodes, or they are nested too deeply.

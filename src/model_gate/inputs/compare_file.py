@@ -48,14 +48,16 @@ class CompareConfig:
 
 
 def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
-    """Read and validate a compare file. `environment` declares servers, and has or locates Databricks logins.
+    """Read and validate a compare file.
+
+    The variables in `environment` declare servers, and contain Databricks logins or the path of a file with them.
 
     Raises:
         ConfigError: The file cannot be read, or breaks the schema.
     """
     try:
         with open(path, "rb", opener=open_input) as file:
-            # The path may lead to a file that needs more memory than there is.
+            # The file may be larger than this machine's memory.
             content = file.read(strict_yaml.MAX_BYTES + 1)
     except OSError as error:
         remedy = (
@@ -80,12 +82,12 @@ def parse_config(
     Args:
         text: The text.
         name: The file's name in error messages.
-        environment: Declares servers, and has or locates Databricks logins.
-        is_declaration: Whether the hosts in the text are declared, because the workflow's author wrote the text.
+        environment: Variables that declare servers, and that contain Databricks logins or the path of a file with them.
+        is_declaration: Whether the hosts in the text count as declared, since the text is part of the workflow.
 
     Raises:
         ConfigError: The text breaks the schema. The message names the line and the key.
-        InputError: A variable declares no usable server.
+        InputError: A variable declares a server that cannot be used.
     """
     node = _compose(text, name)
     if not isinstance(node, yaml.MappingNode):

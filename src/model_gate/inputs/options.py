@@ -61,8 +61,9 @@ class CommonOptions:
         fail_fast: See `GateOptions`.
         fail_on_same_location: See `GateOptions`.
         allow_local_artifacts: See `GateOptions`.
-        declared_hosts_only: Whether a tracking server that only a file names is an error.
-        allow_hosts: Servers that a file may name besides the declared ones, separated by commas, blanks or lines.
+        declared_hosts_only: Whether a server in a compare file is an error if it is neither declared nor allowed.
+        allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
+            lines.
         timeout: See `GateOptions`.
     """
 
@@ -82,7 +83,7 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    # A name may begin or end with a blank: without the blank, the name would be another one.
+    # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
     declarations = Declarations(environment)
     host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
@@ -138,7 +139,7 @@ def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
     """Return a notice for each remote server in a compare file that is neither declared nor allowed.
 
     Raises:
-        InputError: There is such a server, and only declared servers may be named.
+        InputError: A server is neither declared nor allowed, and `declared_hosts_only` is set.
     """
     allowed = AllowedHosts(common.allow_hosts)
     hosts = [host for host in hosts if not host.is_declared and not allowed.allows(host)]
@@ -219,7 +220,7 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host
             f"Leave out {option}, or name the same server twice.",
         )
     model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    # After `models:/`, the id of a logged model names no registered model.
+    # A `models:/` URI can contain the id of a logged model instead of the name of a registered model.
     return server.for_model("" if is_logged_model(path.strip("/")) else model)
 
 

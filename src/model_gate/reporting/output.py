@@ -1,6 +1,7 @@
 """Writes text to standard output and standard error.
 
-`print_line` escapes its text, so no caller has to. Only `print_command` writes a command that the runner obeys.
+`print_line` escapes its text, so no caller has to. Only `print_command` writes commands that a runner of GitHub
+Actions obeys.
 """
 
 from __future__ import annotations

@@ -52,7 +52,7 @@ def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """Return the differences sorted by importance: packages, MLmodel, other files, and rewritten files last.
 
-    In a rewritten file, only what MLflow or the file format changes when it saves the same model again differs.
+    A rewritten file differs only in what MLflow or the file format changes when the same model is saved again.
     """
     return sorted(differences, key=rank)
 

@@ -95,13 +95,13 @@ class TerminalProgress:
         self._comparison = self._rich.add_task("compare", total=max(files, 1), shown=f"0/{files:,} files")
 
     def received(self, name: str, size: int) -> None:
-        """Advance the bar of a model's bytes."""
+        """Add `size` fetched bytes to the bar of the model `name`."""
         if self._rich is not None:
             self._counts.add_received(name, size)
             self._draw_at_intervals(self._rich)
 
     def advance(self, files: int) -> None:
-        """Advance the bar of the files."""
+        """Add `files` compared pairs to the bar of the files."""
         if self._rich is not None:
             self._counts.add_compared(files)
             self._draw_at_intervals(self._rich)

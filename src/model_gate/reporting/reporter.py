@@ -59,7 +59,7 @@ class TerminalReporter:
         return TerminalProgress()
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
-        """Do nothing: the redactor covers all output of this reporter."""
+        """Do nothing: the redactor removes the secrets from all output of this reporter."""
 
     def show_result(self, result: CommandResult) -> None:
         """Print the notices, and the verdict on one screen or the error with its remedy."""

@@ -25,7 +25,7 @@ _MAX_PATH = 100
 
 
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
-    """Return the compared models, at most 6 differences of each comparison, the verdict and the path of the report."""
+    """Return a text with the models, at most 6 differences of each comparison, the verdict and the report's path."""
     lines = [*_request_lines(outcome), ""]
     distinct = outcome.distinct_comparisons
     room = _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in distinct), 0)
@@ -98,7 +98,10 @@ def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator
 
 
 def _extent(comparison: Comparison) -> str:
-    """Return the number and the size of the compared files of equal models, and their digest or the ignored paths."""
+    """Return the number and size of the compared files of equal models.
+
+    The digest of the files follows or, if paths are ignored, the number of the ignored paths.
+    """
     left = comparison.left
     if comparison.ignored:
         # Digests cover all files, so equal models with ignored files can have different digests.

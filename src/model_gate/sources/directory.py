@@ -61,7 +61,7 @@ class _States:
         self._append = self._numbers.append
 
     def add(self, status: os.stat_result) -> None:
-        """Add a state."""
+        """Add the state of the file or directory that has this status."""
         # Without `_state_of`, the listing of many files takes a tenth less time.
         append = self._append
         append(status.st_mtime_ns & _64_BITS)
@@ -91,10 +91,10 @@ def _state_of(status: os.stat_result) -> _State:
 
 @dataclass(frozen=True, eq=False)
 class DirectoryListing(Listing):
-    """The files of a model on this machine, and what shows later that they have changed.
+    """The files of a model on this machine, and their states, which show later whether a file has changed.
 
     Attributes:
-        root: The model's directory, by the path that its files are read by.
+        root: Path of the model's directory, through which its files are read.
         directories: Paths of the directories relative to `root`.
         file_states: States of the files.
         directory_states: States of the directories. Adding or removing a file changes the state of its directory.
@@ -143,7 +143,7 @@ class DirectoryListing(Listing):
 def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> DirectoryListing:
     """Return the path and the size in bytes of each file below `root`. Empty directories are not listed.
 
-    A change of a file after the return is visible in its state.
+    If a file changes after the return, its state differs from the state in the listing.
 
     Raises:
         ModelError: `root` is not a directory or contains more than `max_files` files. Or a link points to nothing,
@@ -194,9 +194,9 @@ def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> Direc
 
 
 def _await_clock_tick(latest_change: int) -> None:
-    """Wait until the time of a further change differs from the latest change time, in nanoseconds."""
+    """Wait until the clock for change times is past `latest_change` (nanoseconds), so that a new change is visible."""
     remaining = latest_change + _CLOCK_TICK_NANOSECONDS - time.time_ns()
-    # A later time comes from the clock of another machine, and may be far ahead.
+    # A change time in the future comes from the clock of another machine. It may be far ahead, so there is no wait.
     if 0 < remaining <= _CLOCK_TICK_NANOSECONDS:
         time.sleep(remaining / 1e9)
 
@@ -220,7 +220,10 @@ def _real_root(root: Path) -> str:
 
 
 def _entries(directory: _Directory, real_root: str) -> tuple[os.stat_result, list[os.DirEntry[str]]]:
-    """Return the status and the entries of a directory. The status comes first, so that any later entry changes it."""
+    """Return the status and the entries of a directory.
+
+    The status is read before the entries. So if an entry is added in the meantime, a later status differs from it.
+    """
     try:
         status = os.stat(directory.real_path)
         with os.scandir(directory.real_path) as entries:

@@ -28,7 +28,7 @@ class ModelSource(Protocol):
 
     @property
     def name(self) -> str:
-        """The role of the model, such as `run_model/server_1`."""
+        """The name of the model in the gate, such as `run_model/server_1`."""
 
     @property
     def location(self) -> Location:
@@ -40,11 +40,14 @@ class ModelSource(Protocol):
 
     @property
     def is_near(self) -> bool:
-        """Whether the server has a low latency. Only then do batches of small files save time. Known after `list`."""
+        """Whether the server responds to small requests in less than 15 ms, as `list` has found.
+
+        Only then does fetching small files in batches save time.
+        """
 
     @property
     def is_kept(self) -> bool:
-        """Whether the compared files stay after the gate has ended."""
+        """Whether the compared files still exist after the gate has ended."""
 
     @property
     def directory(self) -> Path:
@@ -117,7 +120,7 @@ class DirectorySource:
         return self._listing
 
     def fetch(self, path: str, size: int) -> str:
-        """Return the path of the file, or copy it to the download directory and return the path of the copy.
+        """Return the local path of the file. If the user keeps the downloads, this is the path of a new copy.
 
         Raises:
             StorageError: The file cannot be read or copied.
@@ -143,7 +146,10 @@ class DirectorySource:
         sizes: Mapping[str, int],
         on_bytes: Callable[[int], None],  # noqa: ARG002  # no bytes are transferred
     ) -> Future[dict[str, str]]:
-        """Return a finished future of the local path of each file. Missing copies are made before the return."""
+        """Return a finished future of the local path of each file.
+
+        If the user keeps the downloads, the files are copied before the return.
+        """
         future: Future[dict[str, str]] = Future()
         try:
             future.set_result({path: self.fetch(path, size) for path, size in sizes.items()})
@@ -233,7 +239,7 @@ class ServerSource:
         return listing
 
     def local_file(self, path: str) -> str:  # noqa: ARG002  # no file is local
-        """Always "": files must be downloaded."""
+        """Return "", because all files of a tracking server must be downloaded first."""
         return ""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
@@ -268,7 +274,7 @@ class ServerSource:
         self._storage.release(Path(file))
 
     def require_unchanged(self) -> None:
-        """Do nothing: downloaded files belong to the gate."""
+        """Do nothing: no other program changes the downloaded files."""
 
 
 def _check_size(file: str, path: str, size: int, location: Location) -> str:

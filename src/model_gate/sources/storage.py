@@ -31,9 +31,9 @@ def _free_bytes(directory: Path) -> int:
 
 
 def _missing_bytes(file: Path, size: int) -> int:
-    """Return how many bytes of space a file of `size` bytes still needs."""
+    """Return how many more bytes of space a file needs until all its `size` bytes are written; 0 if it is removed."""
     try:
-        # Ranges are written in any order, so the length of the file says nothing.
+        # The parts of a file are written in any order, so its length does not show how many bytes are written.
         return max(0, size - os.stat(file).st_blocks * 512)
     except FileNotFoundError:
         return 0
@@ -68,8 +68,8 @@ class Storage:
 
     Each model has a directory with the name of its role, such as `run_model/server_1`. Without a download directory,
     files of up to 64 KiB are stored in memory if possible. Use the storage as a context manager: its exit removes
-    everything except the user's download directory. The download directory is made by `make_download_dir`, because it
-    is not known before whether it is inside a model.
+    everything except the user's download directory. Only `make_download_dir` makes the download directory, because it
+    must not be inside a model, and the models are not known earlier.
 
     Args:
         download_dir: The user's download directory, None to store files in the scratch directory.
@@ -77,7 +77,7 @@ class Storage:
         free_bytes: Returns the free space in bytes on the file system of a directory.
 
     Raises:
-        StorageError: A directory cannot be made, or the download directory cannot be made or is not empty.
+        StorageError: The scratch directory cannot be made, or the download directory cannot be used or is not empty.
     """
 
     def __init__(
@@ -98,7 +98,8 @@ class Storage:
             self._scratch = Path(tempfile.mkdtemp(prefix="model-gate-"))
         except OSError as error:
             raise storage_error(error, "make a scratch directory") from error
-        # The in-memory directory is made for the first small file. None if it has been tried already or is not used.
+        # The in-memory directory is made for the first small file. These settings are None after that attempt, or if no
+        # in-memory directory is used.
         self._unmade_memory = None if self.keeps else memory
         self._memory: Path | None = None
         self._numbers = itertools.count()
@@ -130,7 +131,7 @@ class Storage:
                 remove_tree(directory)
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
-        """Verify that the download directory is not inside an input directory, nor an input inside it.
+        """Verify that the download directory is not inside an input directory and contains no input.
 
         Raises:
             StorageError: The downloads would change an input.
@@ -198,7 +199,7 @@ class Storage:
             incoming = dict(self._incoming)
         if self._free_bytes(directory) - sum(incoming.values()) >= size:
             return
-        # A part of the incoming files already takes some of the space.
+        # The incoming files already occupy a part of their space, so only their missing bytes are subtracted.
         free = self._free_bytes(directory) - sum(_missing_bytes(file, total) for file, total in incoming.items())
         if free < size:
             raise StorageError(

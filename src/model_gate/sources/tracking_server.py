@@ -153,7 +153,7 @@ class TrackingServerClient:
         return self._read(read_version, request.result())
 
     def locate(self, uri: str) -> ResolvedUri:
-        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names on the way."""
+        """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names that lead to it."""
         return self._read(read_resolved_uri, self._send("locate", _PendingRequest(), uri=uri).result())
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
@@ -183,7 +183,7 @@ class TrackingServerClient:
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
     def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
-        """Return the result of a worker, read by a function of `worker_message`.
+        """Return the worker's result in `data`. The function `read` of `worker_message` validates it.
 
         Raises:
             InternalError: The result is malformed.

@@ -22,9 +22,9 @@ from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
 from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelGateError, TransferError, error_from_name
 
-# An empty part, "." or ".." in a path, or a NUL.
+# Matches a path that has a NUL, or a part that is empty, "." or "..".
 _INVALID_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
-# Texts for people, which are cut and not rejected: they can quote a whole response.
+# Texts for people. If they are too long, they are cut and not rejected, because they can quote a whole response.
 _SENTENCES = frozenset(
     {"reason", "run_model_reason", "run_model_remedy", "reg_model_reason", "reg_model_remedy", "message", "remedy"}
 )
@@ -43,7 +43,7 @@ class WorkerMessage:
     """A message of a worker.
 
     Attributes:
-        identifier: Number of the request that it belongs to, None if it belongs to no request.
+        identifier: Number of the request that the message belongs to, None if it belongs to no request.
         note: Numbers about the progress of the request, None if the request has ended.
         error: The error of the request, None if there is none.
         result: The result of the request.
@@ -149,7 +149,7 @@ def read_resolved_uri(data: Any, limits: Limits = LIMITS) -> ResolvedUri:
 
 
 def read_text(value: Any, name: str, limits: Limits = LIMITS) -> str:
-    """Return a text in the result of a worker. `name` names it in errors.
+    """Return a text in the result of a worker. `name` is what errors call the text.
 
     Raises:
         MalformedMessageError: The value is no text.
@@ -167,7 +167,10 @@ def read_text(value: Any, name: str, limits: Limits = LIMITS) -> str:
 
 
 def _record(data: Any, kind: type[Any], limits: Limits, other: set[str] = frozenset()) -> dict[str, Any]:  # type: ignore[assignment]
-    """Return the values of a dataclass, except the fields in `other`."""
+    """Return the validated values in `data` by field.
+
+    `data` must have exactly the fields of the dataclass `kind`, except the fields in `other`.
+    """
     data = _object(data, kind.__name__)
     types = {field.name: field.type for field in fields(kind) if field.name not in other}
     if types.keys() != data.keys():

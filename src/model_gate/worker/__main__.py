@@ -60,7 +60,10 @@ def main() -> None:
 
 
 def _import_mlflow() -> Callable[[], Session]:
-    """Import MLflow and return `open_session`. If the import fails, return a function that raises the import error."""
+    """Import MLflow and return `startup.open_session`.
+
+    If the import fails, return a function that raises the import error instead.
+    """
     # Imported modules are never freed, so collecting garbage during the import wastes 7 % of its time.
     gc.disable()
     try:
@@ -103,7 +106,7 @@ def _raiser(error: Exception) -> Callable[[], Session]:
 
 
 def _fork() -> None:
-    """Fork this process. The child takes the pipes in MODEL_GATE_FORK_PIPES as its standard streams."""
+    """Fork this process. The standard streams of the child are the pipes that MODEL_GATE_FORK_PIPES lists."""
     streams = [int(descriptor) for descriptor in os.environ["MODEL_GATE_FORK_PIPES"].split()]
     if os.fork() == 0:
         for standard, descriptor in enumerate(streams):
@@ -118,11 +121,11 @@ def _serve(open_session: Callable[[], Session]) -> None:
     os.dup2(2, 1)
     with os.fdopen(os.dup(0), "rb") as requests:
         _replace_environment(json.loads(requests.readline() or "{}"))
-        # The parent starts its time limit for the server at this message, so the import of MLflow does not count.
+        # At this message, the parent starts its time limit for the server. So the limit excludes the import of MLflow.
         writer.send({"ready": True})
         session = _session_or_error(open_session)
         with ThreadPoolExecutor(_THREADS) as pool:
-            # The last line is incomplete if the parent was killed while it wrote.
+            # The last line is not valid JSON if the parent was killed while it wrote the line.
             with contextlib.suppress(ValueError):
                 for line in requests:
                     pool.submit(_handle, session, json.loads(line), writer)
@@ -131,7 +134,7 @@ def _serve(open_session: Callable[[], Session]) -> None:
 
 
 def _replace_environment(environment: dict[str, str]) -> None:
-    """Replace `os.environ` and apply its time zone."""
+    """Replace all variables in `os.environ`, and apply the new time zone (TZ)."""
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

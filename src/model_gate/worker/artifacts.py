@@ -45,10 +45,11 @@ class ArtifactReader:
 
     Args:
         tracking_uri: URI of the tracking server.
-        file_size_limit: The limit of this process that downloads must raise, None for no limit.
+        file_size_limit: The limit for the size of files that this process writes. Each download raises it to the size
+            of its file. None for no limit.
         limits: The upper bounds of listings and downloads.
         allow_local: Whether an HTTP tracking server on this machine may name local paths.
-        server_directory: The directory that the server's relative paths are relative to, "" if it is unknown.
+        server_directory: The server's working directory, to which its relative paths refer; "" if it is unknown.
     """
 
     def __init__(
@@ -93,7 +94,7 @@ class ArtifactReader:
         return files
 
     def has_entry(self, uri: str, name: str) -> bool:
-        """Return whether the directory at `uri` has a file or directory with this name; False without the directory.
+        """Return whether the directory at `uri` has a file or directory called `name`. False if nothing is at `uri`.
 
         Raises:
             ModelError: The location is not allowed.
@@ -181,8 +182,8 @@ class ArtifactReader:
 
     @staticmethod
     def _extend_timeout(largest_file: int, limits: Limits) -> None:
-        # The server has answered the listing, so it is alive and may take longer to send a file. The variable is true
-        # if the user has set no timeout.
+        # The server has answered the listing, so it is alive and may take longer to send a file.
+        # MODEL_GATE_OWN_TIMEOUT is true if the user has set no timeout.
         if os.environ.get("MODEL_GATE_OWN_TIMEOUT") == "true":
             # A server that proxies artifacts reads a whole file from its store before it sends the first byte.
             seconds = limits.first_byte_seconds + largest_file // limits.store_bytes_per_second

@@ -1,4 +1,6 @@
-"""Which credentials the worker has, by the names of their variables, as sentences for error messages.
+"""Sentences for error messages about the credentials of a worker.
+
+They name the variables with the credentials that the worker has received, and those that it has not received.
 
 >>> facts = CredentialFacts(sent=(), not_sent=(("MLFLOW_TRACKING_TOKEN", "it is for https://mlflow.example.com"),))
 >>> facts.of_server().sent_to_server()
@@ -15,7 +17,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-# The parent sets these variables of a worker. The lists are JSON.
+# The parent sets these variables in the environment of a worker. The last two contain lists in JSON.
 SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
@@ -24,14 +26,15 @@ _USER_INFO = "the user-info of the host"
 
 
 class StoreFamily(StrEnum):
-    """A kind of object store. The value is a part of the names of its variables."""
+    """A kind of object store. The value is a part of the names of its variables, such as AWS_PROFILE."""
 
     S3 = "AWS"
     AZURE = "AZURE"
     GCS = "GOOGLE"
 
 
-# A variable of a declared server has the server's name as a prefix, which may be the name of a store.
+# Parts of variable names, with the kind of store that each belongs to. If a name has several such parts, the last one
+# decides: the first may be the name of a declared server, which is a prefix of its variables.
 _FAMILY_PARTS = {"AWS": StoreFamily.S3, "AZURE": StoreFamily.AZURE, "ARM": StoreFamily.AZURE} | dict.fromkeys(
     ("GOOGLE", "CLOUDSDK"), StoreFamily.GCS
 )
@@ -41,12 +44,12 @@ _TLS = re.compile(r"(?:SERVER_CERT_PATH|INSECURE_TLS|IGNORE_TLS|CA_BUNDLE|SSL_CE
 
 @dataclass(frozen=True)
 class CredentialFacts:
-    """The credentials that a worker has, and those that are set for its parent but that it does not have.
+    """The credentials that a worker has received, and those in the parent's environment that it has not received.
 
     Attributes:
-        server: The name of the declared server, "" if it has none.
-        sent: Names of the variables with credentials; None if they are not known.
-        not_sent: Name of each variable that was not handed over, and the reason.
+        server: The name with which the environment declares the tracking server, "" if it is not declared.
+        sent: Names of the variables with credentials that the worker has received; None if they are not known.
+        not_sent: Name of each variable that the worker has not received, and the reason.
     """
 
     server: str = ""
@@ -55,10 +58,10 @@ class CredentialFacts:
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
-        """Return the facts in a worker's environment. A variable that is missing or malformed says nothing."""
+        """Return the facts that the parent wrote to a worker's environment. Missing or malformed ones are ignored."""
         sent = _list_in(environment.get(SENT_VARIABLE, ""))
         if sent is not None and environment.get(_USERNAME) and not any(str(name).endswith(_USERNAME) for name in sent):
-            # The parent sets this variable from the user-info.
+            # The parent sets the user name from the user-info, so SENT_VARIABLE does not name it.
             sent = [_USER_INFO, *sent]
         not_sent = _list_in(environment.get(NOT_SENT_VARIABLE, "")) or []
         return cls(
@@ -84,7 +87,7 @@ class CredentialFacts:
         return self._only(lambda name: _TLS.search(name) is not None)
 
     def sent_to_server(self) -> str:
-        """Return a sentence with the credentials that a server received, "" if they are not known."""
+        """Return sentences that name the variables with the login that a server received, "" if they are not known."""
         if self.sent is None:
             return ""
         if self.sent:
@@ -93,7 +96,7 @@ class CredentialFacts:
         return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
 
     def used_for_store(self) -> str:
-        """Return a sentence with the credentials for a store, "" if they are not known."""
+        """Return sentences that name the variables with the login to a store, "" if they are not known."""
         if self.sent is None:
             return ""
         if self.sent:
@@ -101,7 +104,7 @@ class CredentialFacts:
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
 
     def not_handed_over(self) -> str:
-        """Return a sentence for each reason why variables were not handed over, "" if there are none."""
+        """Return a sentence for each reason why the worker has not received variables, "" if it has received all."""
         by_reason: dict[str, list[str]] = {}
         for name, reason in self.not_sent:
             by_reason.setdefault(reason.rstrip("."), []).append(name)
@@ -116,7 +119,7 @@ class CredentialFacts:
         return replace(self, sent=sent, not_sent=tuple(item for item in self.not_sent if applies(item[0])))
 
 
-# Nothing is said about credentials.
+# Facts for a worker whose credentials are not known. Error messages then do not mention credentials.
 UNKNOWN = CredentialFacts()
 
 

@@ -40,9 +40,9 @@ _REMEDY_CERTIFICATE = (
 )
 _REMEDY_PLAIN_HTTP = "Name the server with http://, or name the port on which it speaks https."
 
-# Pairs of a regular expression for the error text and the reason to show. The first matching expression counts.
+# Pairs of a regular expression for the error text and the reason to show. The first pair that matches is used.
 _REASONS: tuple[tuple[str, str], ...] = (
-    # The first record of a plain text response has no TLS version.
+    # OpenSSL reports one of these errors if the server answers in plain http, because the answer is no TLS record.
     (
         r"WRONG_VERSION_NUMBER|wrong version number|record layer failure|packet length too long",
         "it speaks plain http on this port, not https",
@@ -66,7 +66,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"not in a valid JSON format|JSONDecodeError|Expecting value",
         "the response is not from an MLflow server (a web page instead of JSON)",
     ),
-    # protobuf's error for a field of another type than MLflow's.
+    # protobuf raises this error if a field does not have the type that MLflow defines for it.
     (r"(?m)^ParseError: ", "the response is not from an MLflow server (a field has a wrong type)"),
 )
 _CERTIFICATE_REASON = re.compile(r"certificate verify failed: ([^()\n]{1,200}?)\.? \(_ssl")
@@ -120,9 +120,9 @@ def _unknown_error(error: Exception, address: str) -> InternalError:
 
 
 def _limit_error(error: Exception, address: str) -> ModelGateError | None:
-    """Return the error of Model Gate, or of a limit of this process, that caused `error`; None if there is none."""
+    """Return the ModelGateError that caused `error`, or an error for a lack of memory; None for another cause."""
     for cause in exception_chain(error):
-        # MLflow converts the errors of `response_limits` and `network` to its own.
+        # MLflow wraps the errors that `response_limits` and `network` raise in its own exceptions.
         if isinstance(cause, ModelGateError):
             return cause
         if isinstance(cause, MemoryError):
@@ -146,7 +146,7 @@ def _missing_package(error: ImportError) -> ModelGateError:
 
 
 def reason_in(text: str) -> str | None:
-    """Return why a server gives no answer, by the text of an exception; None if the text is of another kind."""
+    """Return why a server gives no answer, according to the text of an exception; None if the text does not say it."""
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, text)), None)
     if reason is not None and "certificate" in reason and (match := _CERTIFICATE_REASON.search(text)):
         return f"{reason}: {match[1]}"

@@ -38,11 +38,11 @@ class ModelFiles(Protocol):
 
 
 class ModelListing:
-    """The listing of one model, which `read` reads once.
+    """Reads the listing of one model, directory by directory. `read` may be called once only.
 
     Args:
-        open_model: Returns the model. The first call may send requests.
-        uri: Its location, for error messages.
+        open_model: Returns the files of the model. The first call may send requests.
+        uri: Location of the model, for error messages.
         on_progress: Called with the number of `files` found so far.
         limits: The upper bounds of the listing.
         clock: Returns the time in seconds.
@@ -81,7 +81,7 @@ class ModelListing:
             self._walk()
             self._require_unsized_empty()
         finally:
-            # A thread may wait for a server that does not respond. The worker ends without it.
+            # A thread may still wait for a server that does not respond. The worker does not wait for that thread.
             self._pool.shutdown(wait=False, cancel_futures=True)
         return self._files
 
@@ -166,7 +166,7 @@ class ModelListing:
 
 
 def _is_entry_of(path: str, parent: str) -> bool:
-    """Whether `path` is a valid name directly in the directory `parent`."""
+    """Return whether `path` is a valid path directly in the directory `parent`: its name is not empty and not `..`."""
     above, _, name = path.rpartition("/")
     return above == parent and name not in {"", ".", ".."} and "\0" not in name
 

@@ -1,4 +1,4 @@
-"""Limits where the HTTP clients of a worker may send requests.
+"""Limits the hosts to which the HTTP clients of a worker may send requests.
 
 The clients of MLflow, Databricks, Azure and Google follow redirects to any host, some with their credentials. In a
 worker, they follow redirects within one origin only: scheme, host and port stay the same. The rules for locations and
@@ -29,7 +29,7 @@ _AZURE_SCHEMES = ("wasb:", "wasbs:", "abfs:", "abfss:")
 
 
 def declared_endpoints() -> tuple[StoreEndpoint, ...]:
-    """Return the stores and the servers of artifacts that the environment of this worker declares.
+    """Return the stores and artifact servers that MODEL_GATE_STORE_ENDPOINTS declares in this worker's environment.
 
     Raises:
         InputError: The variable is malformed.
@@ -45,7 +45,7 @@ def require_same_origin(url: str, location: str) -> None:
         location: Value of the response's Location header.
 
     Raises:
-        UnreachableError: The redirect leads to another origin. The message has no path and no query.
+        UnreachableError: The redirect leads to another origin. The message shows no path and no query of the URLs.
     """
     source, target = origin_of(url), origin_of(urljoin(url, location))
     if source is None or source != target:
@@ -68,11 +68,11 @@ def guard_redirects() -> None:
         self: SessionRedirectMixin, response: requests.Response, *arguments: Any, **options: Any
     ) -> Iterator[requests.Response]:
         if options.get("yield_requests"):
-            # The caller does not follow the redirect.
+            # The caller only wants to know the next request. Nothing is sent.
             yield from resolve(self, response, *arguments, **options)
             return
         _require_allowed_redirect(self, response)
-        # A response arrives here before the generator sends the request that the response leads to.
+        # The generator yields each response before it follows the redirect of that response.
         for following in resolve(self, response, *arguments, **options):
             _require_allowed_redirect(self, following)
             yield following
@@ -114,7 +114,7 @@ def _guard_azure() -> None:
 
 
 class PresignedAdapter(BaseAdapter):
-    """Sends the requests to presigned URLs, after checking their URL, headers and address. Thread-safe.
+    """Sends requests to presigned URLs, after a check of the URL, the headers and the host's address. Thread-safe.
 
     Args:
         endpoints: The stores that the environment declares.
@@ -128,7 +128,7 @@ class PresignedAdapter(BaseAdapter):
         self._public = _PublicAdapter(**options)
 
     def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
-        """Send a request.
+        """Send a request whose URL, headers and host address are allowed, and return the response.
 
         Raises:
             ModelError: The URL, a header or the address of the host is not allowed. No byte was sent.
@@ -144,11 +144,11 @@ class PresignedAdapter(BaseAdapter):
 
 
 class _PublicConnection(HTTPSConnection):
-    """A connection to a host with a public address."""
+    """An https connection that is only opened to a public IP address."""
 
     def _new_conn(self) -> socket.socket:
-        # The first check avoids a connection to a private address. The second one counts: the name may have another
-        # address by now. The connection is not encrypted yet, and no byte was sent.
+        # The first check avoids a connection to a private address. The second check is needed because the name may have
+        # another address by the time of the connection. At that point TLS has not started, so no byte was sent.
         for address in _addresses(self._dns_host, self.port):
             self._require_public(address)
         connection = super()._new_conn()
@@ -169,10 +169,10 @@ class _PublicPool(HTTPSConnectionPool):
 
 
 class _PublicAdapter(HTTPAdapter):
-    """Sends https requests to hosts with public addresses. If a proxy opens the connection, it resolves the name."""
+    """Sends https requests to public addresses only. The address is not checked if a proxy resolves the host name."""
 
     def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
-        """Make the pool manager, whose connections check their address."""
+        """Make the pool manager, whose https connections are only opened to public addresses."""
         super().init_poolmanager(*arguments, **options)
         self.poolmanager.pool_classes_by_scheme = {"http": HTTPConnectionPool, "https": _PublicPool}
 

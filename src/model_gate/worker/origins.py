@@ -30,7 +30,7 @@ _CONTAINER = r"\$?[a-z0-9][a-z0-9-]{0,62}"
 _R2_HOST = r"[a-z0-9]{1,63}(?:\.eu|\.fedramp)?\.r2\.cloudflarestorage\.com"
 _BUCKET = r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}"
 
-# The authority of a location at a store of a cloud, for each scheme. For S3 and Google, the URI names no host.
+# For each scheme, the authority of a location in a cloud's own store. For S3 and Google, it is a bucket, and no host.
 _AUTHORITIES = {
     "s3": re.compile(_BUCKET, re.ASCII),
     "gs": re.compile(_BUCKET, re.ASCII),
@@ -77,8 +77,8 @@ _PRIVATE_NAME = re.compile(r"[^.]+|.*\.(?:localhost|local|localdomain|internal|i
 # Resolvers of some systems read such names as IPv4 addresses: 127.1, 0x7f000001.
 _NUMERIC_NAME = re.compile(r"(?:.*\.)?(?:[0-9]+|0x[0-9a-f]*)")
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Headers that stores demand with a presigned URL, and those that HTTP clients send with every request. Other headers
-# could make a request to a service that is not a store succeed, such as `Metadata-Flavor`.
+# Headers that stores demand with a presigned URL, and those that HTTP clients send with every request. Any other
+# header, such as `Metadata-Flavor`, could make a request succeed at a service that is not a store.
 _STORE_HEADER = re.compile(r"x-(?:amz|ms|goog)-[a-z0-9-]+", re.ASCII)
 _HEADERS = frozenset(
     {
@@ -113,7 +113,7 @@ class LocationPolicy:
 
     Attributes:
         tracking_uri: URI of the tracking server, without user-info.
-        endpoints: Stores and servers of artifacts that the environment declares.
+        endpoints: Stores and artifact servers that the environment declares.
     """
 
     tracking_uri: str
@@ -149,7 +149,7 @@ class LocationPolicy:
         return None
 
     def _require_server(self, uri: str, scheme: str) -> StoreEndpoint | None:
-        """Check that a server is the tracking server or declared. Return the server if it is declared."""
+        """Check that the server in `uri` is allowed. Return it if it is declared, None if it is the tracking server."""
         authority = _authority(uri)
         if scheme == "mlflow-artifacts" and not authority:
             if self._scheme not in _WEB_SCHEMES:
@@ -175,8 +175,8 @@ class LocationPolicy:
     def _server_schemes(self, scheme: str) -> tuple[str, ...]:
         if scheme != "mlflow-artifacts":
             return (scheme,)
-        # The location does not say whether the server of the artifacts has TLS. MLflow assumes what the tracking server
-        # has. A declared server says it itself.
+        # A location with `mlflow-artifacts:` does not say whether its server uses TLS. MLflow assumes the scheme of the
+        # tracking server. For a declared server, the declaration names the scheme.
         first = self._scheme if self._scheme in _WEB_SCHEMES else "https"
         return (first, *(_WEB_SCHEMES - {first}))
 
@@ -222,7 +222,7 @@ def require_presigned(url: str, headers: Iterable[str], endpoints: Iterable[Stor
         endpoints: The stores that the environment declares.
 
     Returns:
-        Whether the address of the host must also be public (`is_public`).
+        Whether the caller must also check that the IP address of the host is public (`is_public`).
 
     Raises:
         ModelError: The URL or a header is not allowed. The message has neither the URL's path nor a header's value.
@@ -245,7 +245,7 @@ def require_presigned(url: str, headers: Iterable[str], endpoints: Iterable[Stor
 
 
 def require_login_server(workspace: str, token_url: str) -> None:
-    """Check that a workspace's login may be sent to the URL that the workspace names for it.
+    """Check that the login to a workspace may be sent to `token_url`, which the workspace names as the login server.
 
     Raises:
         AccessError: The URL is neither on the workspace nor on an account server of Databricks.
@@ -280,7 +280,7 @@ def is_public(address: str) -> bool:
 
 
 def private_address(host: str) -> ModelError:
-    """Return the error for the host of a presigned URL that has an address which is not public."""
+    """Return the error for a presigned URL whose `host` has an IP address that is not public."""
     return _bad_presigned(f"at {host} leads to an address that is not on the internet", Origin("https", host, 443))
 
 

@@ -1,4 +1,4 @@
-"""Resolves a model version to the physical locations of its two models.
+"""Resolves a model version to the physical locations of its run model and its registry model.
 
 Only this module and `worker.runs` resolve names. MLflow's own downloads of `models:/` and `runs:/` URIs resolve them on
 the process's global server, even if the URI belongs to another server.
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 STAGES = ("Staging", "Production", "Archived")
 _LATEST = "latest"
 _NO_STAGE = "none"
-# A version can be a copy of a copy. A longer chain is an error, even if it is no loop.
+# Maximum number of names between a URI and the files, since a version can be a copy of a copy. More names are an error.
 _MAX_HOPS = 16
 # MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
 _MAX_VERSION = 2**31 - 1
@@ -37,13 +37,13 @@ _MAX_VERSION = 2**31 - 1
 
 @dataclass(frozen=True)
 class ModelLocation:
-    """Location of one of a version's two models.
+    """Location of the run model or the registry model of a version.
 
     Attributes:
         uri: Physical URI, "" if it could not be resolved.
-        hops: The names that were resolved on the way.
-        reason: Why the URI could not be resolved.
-        remedy: What the user can do about it; "" if the reason does not show it.
+        hops: The versions, runs and logged models that were resolved on the way to the URI.
+        reason: Why the URI could not be resolved, "" if it could.
+        remedy: What the user can do about the reason, "" if there is no advice.
     """
 
     uri: str
@@ -78,7 +78,7 @@ class RegistryClient:
         number = self._resolve_number(registered, version_or_stage.strip())
         version = self._get_version(registered, number)
         require_ready(version)
-        # The three are independent, and each takes one or two round trips.
+        # The three lookups run at the same time, because each takes one or two round trips.
         with ThreadPoolExecutor(3) as pool:
             run_model = pool.submit(self._location_or_reason, version.source or "")
             registry_model = pool.submit(self._registry_model, version, run_model)
@@ -106,7 +106,9 @@ class RegistryClient:
         )
 
     def locate(self, uri: str) -> ResolvedUri:
-        """Return the physical URI for a `models:/`, `runs:/` or physical URI, with the names on the way.
+        """Return the physical URI to which a `models:/` or `runs:/` URI leads, and the names on the way.
+
+        A physical URI is returned as it is.
 
         Raises:
             InputError: The URI cannot name a version.
@@ -119,13 +121,13 @@ class RegistryClient:
         return resolved
 
     def _require_one_location(self, uri: str, resolved: ResolvedUri) -> None:
-        """Check that the registry model of a version is at the location of its run model: MLflow loads the former.
+        """Check that the registry model and the run model of a version are at the same location.
 
-        `uri` is the URI of the version, and `resolved` its run model.
+        Otherwise `uri` is ambiguous: it leads to the run model, at `resolved`, but MLflow loads the registry model.
         """
         run_model, (hop, *later_hops) = resolved
         download_uri = self._client.get_model_version_download_uri(hop.name, hop.version)
-        # A name such as `latest` must not be resolved twice: it could become two versions.
+        # A name such as `latest` must not be resolved twice, because it could lead to two different versions.
         if download_uri in {run_model, *(later.uri for later in later_hops[:1])}:
             return
         registry_model, _ = self._follow_sources(download_uri)
@@ -193,13 +195,13 @@ class RegistryClient:
         """Return the registry model's download URI, and the physical location to which that URI leads."""
         download_uri = self._client.get_model_version_download_uri(version.name, str(version.version))
         if download_uri == version.source:
-            # `latest` must not be resolved twice: it could become two versions.
+            # `latest` must not be resolved twice, because it could lead to two different versions.
             return download_uri, run_model.result()
         return download_uri, self._location_or_reason(download_uri)
 
     def _location_or_reason(self, uri: str) -> ModelLocation:
-        """Return the location, or the reason if there is none."""
-        # The error is not raised here, because the gate may only need the other model.
+        """Return the location to which `uri` leads, or the reason why it leads to none."""
+        # The error is not raised here, because the gate may need only the other model of the version.
         if not uri:
             return ModelLocation("", reason="The registry names no location for it.")
         try:
@@ -236,7 +238,7 @@ class RegistryClient:
             raise NotFoundError(message, self._available_versions(registered)) from error
 
     def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
-        """Return the version number for a number, stage, alias or `latest`."""
+        """Return the number of the version that a number, a stage, an alias or `latest` names."""
         if version_or_stage.isascii() and version_or_stage.isdigit():
             number = version_or_stage.lstrip("0") or "0"
             if len(number) > len(str(_MAX_VERSION)) or int(number) > _MAX_VERSION:
@@ -256,7 +258,7 @@ class RegistryClient:
         return self._resolve_name(registered, version_or_stage)
 
     def _resolve_name(self, registered: RegisteredModel, version_or_stage: str) -> str:
-        """Return the version number for a stage, alias or `latest`."""
+        """Return the number of the version that a stage, an alias or `latest` names."""
         latest = registered.latest_versions or []
         stage = next((stage for stage in STAGES if stage.lower() == version_or_stage.lower()), None)
         if stage or version_or_stage.lower() == _LATEST:
@@ -322,11 +324,11 @@ class RegistryClient:
 
 
 def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:
-    """Split the path of a `models:/` URI, `NAME/VERSION` or `NAME@ALIAS`, into model and version.
+    """Return the model name, and the version or `@ALIAS`, from the path of a `models:/` URI.
 
     Args:
         uri: The whole URI, for the error message.
-        rest: The path without leading and trailing slashes.
+        rest: The path, `NAME/VERSION` or `NAME@ALIAS`, without leading and trailing slashes.
 
     Raises:
         NotFoundError: The path has no name or no version.
@@ -337,7 +339,7 @@ def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:
     """
     name, _, version_or_stage = rest.rpartition("/")
     if not name:
-        # A name may contain "@", an alias may not.
+        # The last "@" starts the alias: a name may contain "@", an alias may not.
         name, at, alias = rest.rpartition("@")
         version_or_stage = at + alias
     if not name or not version_or_stage:
@@ -359,10 +361,14 @@ def _path_of(uri: str) -> str:
 
 
 def require_ready(version: MlflowVersion, uri: str = "") -> None:
-    """Check that the registration of a version is finished; `uri` is the source that names the version, if any.
+    """Check that the registration of a version is finished.
+
+    Args:
+        version: The version.
+        uri: The URI that names the version, for the error message; "" if no URI names it.
 
     Raises:
-        ModelError: The status is another.
+        ModelError: The version has a status other than READY.
     """
     if version.status not in (None, "READY"):
         via = f", which {uri} names," if uri else ""
@@ -373,7 +379,7 @@ def require_ready(version: MlflowVersion, uri: str = "") -> None:
 
 
 def _shortened(number: str) -> str:
-    """Return a number for a message, with at most 40 digits."""
+    """Return a number as text for a message. A number of more than 40 digits is cut to its first 20."""
     return number if len(number) <= 40 else f"{number[:20]}… ({len(number):,} digits)"
 
 

@@ -1,6 +1,7 @@
 """Limits of the operating system for this process: memory, and the size of the files that it writes.
 
-They stop what goes around the limits of `response_limits`. Where a limit cannot be set, the process runs without it.
+They stop a server whose data bypasses the limits of `response_limits`. If the system does not support a limit, the
+process runs without it.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ _STATUS = Path("/proc/self/status")
 
 
 def limit_memory(limits: Limits = LIMITS) -> None:
-    """Limit the memory that this process may still allocate. Call this before the process starts its threads.
+    """Limit the memory that this process may allocate from now on. Call this before the process starts its threads.
 
-    Linux counts private writable pages, the stacks of threads included, but not pages that are only reserved. RLIMIT_AS
-    would count these too: each thread reserves 64 MiB for its allocations. On macOS, neither limit has an effect.
+    The limit is RLIMIT_DATA. Linux counts private writable pages for it, including the stacks of threads, but not pages
+    that are only reserved. RLIMIT_AS would also count those: each thread reserves 64 MiB for its allocations. On macOS,
+    neither of the two limits has an effect.
     """
     with contextlib.suppress(ValueError, RuntimeError):
-        # The usual stack of 8 MiB would count in full for each thread.
+        # The default stack of each thread, 8 MiB, would count in full.
         threading.stack_size(limits.thread_stack)
     with contextlib.suppress(OSError, ValueError, IndexError):
         text = _STATUS.read_text("ascii")
@@ -33,7 +35,9 @@ def limit_memory(limits: Limits = LIMITS) -> None:
 
 
 class FileSizeLimit:
-    """The largest file that this process may write. A larger file is an OSError with EFBIG, and no signal.
+    """Limit for the size of each file that this process writes.
+
+    Writing beyond the limit raises an OSError with EFBIG. It does not end the process by a signal.
 
     The limit starts at `worker_file_bytes`, and `allow` raises it by the size of the largest file that is requested.
     """
@@ -47,7 +51,7 @@ class FileSizeLimit:
         self.allow(0)
 
     def allow(self, size: int) -> None:
-        """Allow files of `size` bytes from now on."""
+        """Raise the limit if a file of `size` bytes needs it. The limit never shrinks."""
         with self._lock:
             if size < self._allowed:
                 return
@@ -60,7 +64,7 @@ class FileSizeLimit:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (wanted, hard))
 
     def is_cause_of(self, error: BaseException) -> bool:
-        """Whether a file could not be written because of this limit, and not because of a limit of the user."""
+        """Return whether `error` means that a file exceeded this limit, and not a limit that the user has set."""
         soft = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
         return isinstance(error, OSError) and error.errno == errno.EFBIG and soft != self._original
 

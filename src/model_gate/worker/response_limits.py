@@ -1,8 +1,8 @@
-"""Bounds the bytes and the time of every HTTP response in this process, below MLflow and the stores' libraries.
+"""Limits the bytes and the duration of every HTTP response in this process, whichever library sends the request.
 
-All these libraries read responses with `http.client`, and most of them through urllib3. This module counts the bytes
-that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON texts. A response
-that exceeds a limit ends with a TransferError.
+MLflow and the libraries of the stores read responses with `http.client`, and most of them through urllib3. This module
+counts the bytes that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON
+texts. A response that exceeds a limit ends with a TransferError.
 """
 
 from __future__ import annotations
@@ -31,8 +31,9 @@ _STEP_BYTES = 256 * 1024
 # their content.
 _HEAD_BYTES = 1024 * 1024
 _FRAMING_FACTOR = 2
-# A server may be silent this long twice in a response, before its head and before its body, while it reads a file from
-# its store. A longer silence than the timeout of the request is an error anyway.
+# A silence of more than 18 s does not count as slow sending, because the server may be reading the file from its store.
+# This holds for two silences in a response: before its head and before its body. A silence that is longer than the
+# timeout of the request is an error anyway.
 _PAUSE_SECONDS = 18.0
 _MAX_PAUSES = 2
 
@@ -41,9 +42,10 @@ class _Context(threading.local):
     """The limits of the responses that a thread requests.
 
     Attributes:
-        file_bytes: Maximum size of a response in bytes, None outside of `downloading`.
-        file: Text for error messages that names the file, "" outside of `downloading`.
-        listing: The values that the listing in progress may still have, None outside of `listing`.
+        file_bytes: Maximum size of a response in bytes, None outside a `downloading` block.
+        file: Text for error messages that names the file, "" outside a `downloading` block.
+        listing: The number of JSON values that the listing in progress may still have, None outside a block of a
+            `ListingAllowance`.
     """
 
     file_bytes: int | None = None
@@ -53,7 +55,7 @@ class _Context(threading.local):
 
 @dataclass
 class _Allowance:
-    """A number that responses use up. Several threads may share it."""
+    """The number of JSON values that later responses may still have. Several threads may share it."""
 
     remaining: int
 
@@ -78,7 +80,7 @@ def downloading(size: int, path: str = "", limits: Limits = LIMITS) -> Iterator[
     """Allow this thread's responses inside the block to be as large as a file of `size` bytes.
 
     `path` is the path of the file for error messages, "" to keep the path of an outer block.
-    Threads that a library starts keep the limit of other responses, which is enough for the parts that they request.
+    Threads that a library starts keep the usual limit for responses. It is enough for the parts that they request.
     """
     before = _context.file_bytes, _context.file
     _context.file_bytes = size + limits.file_slack
@@ -121,7 +123,7 @@ class ResponseLimits:
         self._originals = (HTTPConnection.response_class, urllib3.response.HTTPResponse, json.JSONDecoder.decode)
 
     def install(self) -> None:
-        """Replace the classes."""
+        """Replace the response classes and the JSON decoder's `decode`."""
         raw_class, _, decode = self._originals
         max_bytes = {"max_bytes": staticmethod(self._limit)}
         HTTPConnection.response_class = _raw_response_class(raw_class, self._stream)
@@ -129,7 +131,7 @@ class ResponseLimits:
         json.JSONDecoder.decode = _limited_decode(decode, self._limits.response_values)  # type: ignore[method-assign]
 
     def remove(self) -> None:
-        """Restore the original classes."""
+        """Restore the original response classes and the original `decode`."""
         HTTPConnection.response_class, urllib3.response.HTTPResponse, json.JSONDecoder.decode = self._originals  # type: ignore[misc,method-assign]
 
     def _stream(self, stream: io.RawIOBase) -> io.RawIOBase:
@@ -142,7 +144,7 @@ class ResponseLimits:
 
 
 class _CountedStream(io.RawIOBase):
-    """The bytes of one response, as they arrive from the socket."""
+    """The bytes of one response from the socket. Too many bytes or a slow response end with a TransferError."""
 
     def __init__(
         self, stream: io.RawIOBase, limit: int, limits: Limits, meter: _Meter, clock: Callable[[], float]
@@ -224,7 +226,7 @@ class _LimitedResponse(urllib3.response.HTTPResponse):
         self._limit = self._decoded_remaining = self._raw_remaining = self.max_bytes()
         super().__init__(*args, **options)
         if "Content-Encoding" in self.headers:
-            # What cannot be compressed becomes a little larger.
+            # Compression makes data that cannot be compressed a little larger.
             self._raw_remaining += self._raw_remaining // 100 + _STEP_BYTES
 
     def read(self, amt: int | None = None, decode_content: bool | None = None, cache_content: bool = False) -> bytes:
@@ -269,11 +271,11 @@ class _LimitedResponse(urllib3.response.HTTPResponse):
 
 
 def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[..., Any]:
-    """Return a replacement of `JSONDecoder.decode` that counts values before it makes them."""
+    """Return a replacement of `JSONDecoder.decode` that counts the values of a JSON text before it parses the text."""
 
     @functools.wraps(original)
     def decode(self: json.JSONDecoder, s: str, *args: Any, **options: Any) -> Any:
-        # Each value follows one of these characters. Text that contains them is counted too.
+        # Each value follows one of these characters. They also count inside strings, so the number may be too high.
         values = s.count(",") + s.count("[") + s.count("{")
         listing = _context.listing
         if values > max_values:

@@ -1,7 +1,8 @@
 """Resolves `runs:/` URIs to the files that MLflow loads from them: artifacts of the run, or a logged model of the run.
 
-MLflow 3 reads both and lets the files of a logged model overwrite those of the run. Of several logged models with one
-name, it takes the first that the server lists. Here, a URI that does not name exactly one location is an error.
+MLflow 3 reads both and lets the files of a logged model overwrite those of the run. Of several logged models with
+the same name, MLflow takes the first that the server lists. In this module, a URI that does not name exactly one
+location is an error.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import LoggedModel, Run
 
-# Filter of a search that returns at least the logged models of a run with a name, by run ID and name. None: no filter.
+# Function from a run ID and a name to the filter of a search for logged models. The search must find all logged models
+# of this run with this name, and may find others. None means no filter.
 ModelFilter = Callable[[str, str], str | None]
 
 _MAX_PAGES = 1_000
@@ -31,7 +33,7 @@ _NO_ENDPOINT_CODES = frozenset({"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED"})
 
 
 def filter_by_run(run_id: str, name: str) -> str:  # noqa: ARG001  # the signature of a ModelFilter
-    """Return the filter for open-source servers. A run ID, unlike a name, contains no quotes."""
+    """Return the filter for open-source servers: by run ID only, because a name may contain quotes."""
     return f"source_run_id = '{run_id}'"
 
 
@@ -49,8 +51,8 @@ class RunResolver:
         """Return the physical URI for a `runs:/` URI, and the run and the logged model that it names.
 
         Args:
-            uri: The URI.
-            path: Its path, `RUN`, `RUN/NAME` or `RUN/NAME/SUBPATH`, without leading and trailing slashes.
+            uri: The `runs:/` URI.
+            path: The path of the URI, `RUN`, `RUN/NAME` or `RUN/NAME/SUBPATH`, without leading and trailing slashes.
 
         Raises:
             NotFoundError: The run does not exist.
@@ -91,7 +93,7 @@ class RunResolver:
             ) from error
 
     def _logged_models(self, run: Run, name: str) -> list[LoggedModel]:
-        """Return the logged models of a run with this name."""
+        """Return the logged models of a run that are called `name`."""
         try:
             return [
                 model
@@ -99,7 +101,7 @@ class RunResolver:
                 if model.source_run_id == run.info.run_id and model.name == name
             ]
         except MlflowException as error:
-            # Servers of MLflow 2 have no logged models, so their runs have none either.
+            # A server of MLflow 2 has no endpoint for logged models. Its runs have no logged models either.
             if error.error_code not in _NO_ENDPOINT_CODES or getattr(run.outputs, "model_outputs", None):
                 raise
             return []
@@ -126,10 +128,10 @@ def require_ready_model(model: LoggedModel, uri: str) -> None:
 
     Args:
         model: The logged model.
-        uri: The URI that names it, for the error message.
+        uri: The URI that names the logged model, for the error message.
 
     Raises:
-        ModelError: Its status is PENDING or FAILED.
+        ModelError: The status of the logged model is PENDING or FAILED.
     """
     if str(model.status) in {"PENDING", "FAILED"}:
         raise ModelError(
@@ -139,7 +141,7 @@ def require_ready_model(model: LoggedModel, uri: str) -> None:
 
 
 def _require_path_in_run(uri: str, path: str) -> None:
-    # MLflow parses the URI like a URL, so it would load another model.
+    # MLflow parses the URI like a URL and ends the path at `?` or `#`, so it would load another model.
     cut = next((character for character in "?#" if character in path), None)
     if cut is not None:
         raise ModelError(

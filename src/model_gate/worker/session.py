@@ -13,7 +13,7 @@ from model_gate.worker.registry import RegistryClient
 
 
 class Session:
-    """The registry client and the artifact reader of one tracking server, as operations with JSON arguments."""
+    """Performs operations with JSON arguments on one tracking server, by its registry client and artifact reader."""
 
     def __init__(self, registry: RegistryClient, artifacts: ArtifactReader) -> None:
         self._registry = registry
@@ -26,7 +26,7 @@ class Session:
         }
 
     def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
-        """Return the result of an operation as JSON data; `on_progress` is called during the operation."""
+        """Return the result of an operation as JSON data. Meanwhile, `on_progress` is called with progress messages."""
         return self._operations[operation](arguments, on_progress)
 
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:

@@ -28,7 +28,8 @@ def prepare() -> None:
     guard_redirects()
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
-    # If this function fails, it runs again in a new copy of the module, so the classes are replaced last.
+    # If this function fails, it runs again in a new copy of the module. The response classes must not be replaced
+    # twice, so this is the last step.
     ResponseLimits().install()
 
 
@@ -48,7 +49,8 @@ def open_session() -> Session:
         return open_databricks_session(address, kind, FileSizeLimit())
     uri = os.environ["MLFLOW_TRACKING_URI"]
     registry_uri = os.environ["MLFLOW_REGISTRY_URI"]
-    # Both URIs can be databases. The file of a database may be large, so its worker has no limit for files.
+    # Both URIs can name databases. A worker whose tracking server is a database has no limit for the size of files,
+    # because the file of the database may be larger.
     uri, registry_uri = (_opened(uri, address) for uri in (uri, registry_uri))
     os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": registry_uri}
     file_size_limit = FileSizeLimit() if uri.startswith(("http:", "https:")) else None
@@ -60,7 +62,7 @@ def open_session() -> Session:
 
 
 def _opened(uri: str, address: str) -> str:
-    """Return the URI with which a database is opened without changing it; another URI as it is."""
+    """Return the URI that opens a database without changing it. Return any other URI as it is."""
     if get_uri_scheme(uri) not in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
         return uri
     from model_gate.worker.databases import open_unchanged

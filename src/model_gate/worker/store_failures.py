@@ -26,7 +26,7 @@ _ENDPOINT_VARIABLES = {
 }
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "obstore"})
-# Exceptions of the clients when they find no credentials, or cannot obtain a token with those they find.
+# Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
 _LOGIN_ERRORS = re.compile(r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication")
 _OBSTORE_STATUSES = {"UnauthenticatedError": 401, "PermissionDeniedError": 403, "NotFoundError": 404}
 _STATUS_IN_TEXT = re.compile(r"status code: (\d{3})")
@@ -57,7 +57,7 @@ _CERTIFICATE_REMEDIES = {
     StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
     StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
 }
-# Codes with which a store rejects the login itself. A store answers 403 for them too.
+# Error codes with which a store rejects the login itself. Their HTTP status may be 403, like that of a missing right.
 _LOGIN_CODES = frozenset(
     {
         "AuthenticationFailed",
@@ -114,7 +114,7 @@ def _host_in(url: str) -> str:
 
 @contextmanager
 def store_errors(uri: str, environment: Mapping[str, str]) -> Iterator[None]:
-    """Convert an exception of a store's client.
+    """Convert an exception that a store's client raises inside the block to an error of Model Gate.
 
     Args:
         uri: The location that is read.
@@ -130,7 +130,7 @@ def store_errors(uri: str, environment: Mapping[str, str]) -> Iterator[None]:
 
 
 def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -> ModelGateError | None:
-    """Return the error to show to the user, None if the exception is not of a store's client."""
+    """Return the error to show to the user, None if `error` does not come from a store's client."""
     store = store_of(uri, environment)
     cause = next((cause for cause in exception_chain(error) if _is_of_client(cause)), None)
     if store is None or cause is None or isinstance(error, ModelGateError):
@@ -190,7 +190,7 @@ def _message(text: str, facts: CredentialFacts) -> str:
 
 def _is_of_client(error: BaseException) -> bool:
     if isinstance(error, ValueError) and "onnection string" in str(error):
-        # The client of Azure rejects a malformed AZURE_STORAGE_CONNECTION_STRING so.
+        # Azure's client raises a ValueError if AZURE_STORAGE_CONNECTION_STRING is malformed.
         return True
     return type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES
 
@@ -222,7 +222,7 @@ def _code_of(error: BaseException) -> str:
     response: Any = getattr(error, "response", None)
     if isinstance(response, dict):
         code = str(response.get("Error", {}).get("Code", ""))
-        # A response to HEAD has no body. The client then repeats the status.
+        # A response to HEAD has no body, and so no code. The client then uses the status as the code.
         return "" if code.isdigit() else code
     if error_code := getattr(error, "error_code", None):
         return str(getattr(error_code, "value", error_code))

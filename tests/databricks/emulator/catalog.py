@@ -37,7 +37,7 @@ def _model(workspace: Workspace, name: str) -> RegisteredModel:
 
 
 def version_of(workspace: Workspace, name: str, number: str) -> Version:
-    """Return a version if the caller may read it."""
+    """Return a version, or raise the error of Unity Catalog if it is missing or the caller may not read it."""
     version = _model(workspace, name).versions.get(number)
     if version is None:
         raise not_found(f"Model version '{name}' {number}")

@@ -9,7 +9,10 @@ from tests.databricks.emulator.messages import Request, Response, Workspace, jso
 
 
 def infos(root: Path, path: str) -> list[dict[str, Any]]:
-    """Return the MLflow listing of a directory, with paths relative to `root`. The listing of a file is the file."""
+    """Return the entries of a directory in MLflow's format, with paths relative to `root`.
+
+    The only entry for a file is the file itself. There is no entry for a missing path.
+    """
     target = root / path
     if target.is_file():
         return [_info(target, root)]

@@ -37,14 +37,14 @@ class Response:
 
 
 class Workspace(Protocol):
-    """The part of the server that route handlers use."""
+    """What a route handler may use of the emulated workspace."""
 
     content: Content
     address: str
 
     @property
     def settings(self) -> Settings:
-        """Behavior of the workspace."""
+        """The settings that change the behavior of the workspace."""
 
     def new_access_token(self) -> str:
         """Issue an access token."""
@@ -76,17 +76,20 @@ def json_response(data: Any, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def not_found(what: str) -> ApiError:
-    """Return a 404 error."""
+    """Return the error, with status 404, that `what` does not exist."""
     return ApiError(404, "RESOURCE_DOES_NOT_EXIST", f"{what} does not exist.")
 
 
 def permission_denied(message: str) -> ApiError:
-    """Return a 403 error."""
+    """Return the error, with status 403, that the caller lacks a permission."""
     return ApiError(403, "PERMISSION_DENIED", message)
 
 
 def page(entries: list[Any], name: str, token: str, size: int) -> dict[str, Any]:
-    """Return the page of a listing that starts at `token`, with `size` entries and the token of the next page."""
+    """Return a page of a listing: up to `size` entries from index `token` on, and the token of the next page.
+
+    `name` is the name of the field with the entries.
+    """
     start = int(token or 0)
     data: dict[str, Any] = {name: entries[start : start + size]}
     if start + size < len(entries):

@@ -41,7 +41,7 @@ class WorkspaceServer(ThreadingHTTPServer):
 
     @property
     def settings(self) -> Settings:
-        """Behavior of the workspace."""
+        """The settings that change the behavior of the workspace."""
         return self.content.settings
 
     def new_access_token(self) -> str:

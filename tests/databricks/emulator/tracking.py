@@ -25,7 +25,7 @@ _AWS = "AWS_PRESIGNED_URL"
 
 
 def run_of(workspace: Workspace, run_id: str) -> Run:
-    """Return a run if the caller may read it."""
+    """Return a run, or raise the error of a workspace if the run is missing or the caller may not read it."""
     run = workspace.content.runs.get(run_id)
     if run is None:
         raise not_found(f"Run '{run_id}'")
@@ -35,7 +35,7 @@ def run_of(workspace: Workspace, run_id: str) -> Run:
 
 
 def logged_model_of(workspace: Workspace, model_id: str) -> LoggedModel:
-    """Return a logged model if the caller may read it."""
+    """Return a logged model, or raise the error of a workspace if it is missing or the caller may not read it."""
     model = workspace.content.logged_models.get(model_id)
     if model is None:
         raise not_found(f"Logged model '{model_id}'")

@@ -100,7 +100,7 @@ class DatabricksArtifactReader(ArtifactReader):
     def _run_files(self, repository: DatabricksTrackingArtifactRepository, uri: str) -> ModelFiles:
         """Return the files of a run or a logged model.
 
-        All files come from the Files API if it lists `uri`, and otherwise all from presigned URLs.
+        If the Files API lists `uri`, it serves all files. Otherwise, all files are downloaded by presigned URLs.
         """
         try:
             root = repository.databricks_sdk_repo.list_artifacts(None)
@@ -120,14 +120,14 @@ class DatabricksArtifactReader(ArtifactReader):
 
 
 class _CatalogRepository(UnityCatalogModelsArtifactRepository):
-    """The artifact repository of a model version in Unity Catalog, in a store that the worker may read."""
+    """MLflow's repository of a model version in Unity Catalog, which also checks that the worker may read the store."""
 
     def __init__(self, uri: str, policy: LocationPolicy) -> None:
         super().__init__(uri, registry_uri="databricks-uc", tracking_uri="databricks")
         self._policy = policy
 
     def _get_blob_storage_path(self) -> str:
-        # MLflow sends requests to the store as soon as it has the location.
+        # The check is here because MLflow sends requests to the store as soon as it has the location.
         location = str(super()._get_blob_storage_path())  # type: ignore[no-untyped-call]
         self._policy.require_readable(location)
         guard_azure_redirects(location)
@@ -251,7 +251,7 @@ class _RepositoryFiles:
 
 
 class _DbfsFiles:
-    """The files of a model on DBFS, read by REST. Each status is checked, and each body is written unchanged."""
+    """The files of a model on DBFS, read by REST. The status of each response is checked, its body is not changed."""
 
     def __init__(self, limiter: ConcurrencyLimiter, uri: str) -> None:
         self._limiter = limiter

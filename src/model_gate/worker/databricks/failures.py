@@ -53,7 +53,7 @@ def to_model_gate_error(error: Exception, address: str, kind: RegistryKind, uri:
 
 
 def _facts() -> CredentialFacts:
-    """Return the facts about variables with a login; nothing if the login is that of a profile."""
+    """Return the facts about the variables with the login, UNKNOWN if the login comes from a Databricks profile."""
     facts = CredentialFacts.from_environment(os.environ)
     return facts if facts.of_server().sent else UNKNOWN
 

@@ -4,7 +4,8 @@ MLflow and the Databricks SDK create many clients. Each client looks for a confi
 the login, this module logs in once and writes a configuration that has only the workspace's address. The clients take
 the access token from the environment.
 
-The timeouts are shorter than the defaults of MLflow and the SDK, with which a dead host takes 22 minutes to fail.
+The timeouts are shorter than the defaults of MLflow and the SDK. With the defaults, a request to a dead host would fail
+only after 22 minutes.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ from model_gate.worker.failures import exception_chain
 from model_gate.worker.network import PresignedAdapter, declared_endpoints
 from model_gate.worker.origins import require_login_server
 
-# Maximum seconds without data from the server, for all attempts of a request, and for a Retry-After of the server.
+# Three limits in seconds: for a wait without data from the server, for all attempts of a request together, and for the
+# delay that the server demands in Retry-After.
 _RESPONSE_SECONDS, _RETRY_SECONDS, _MAX_WAIT_SECONDS = 20, 12, 20
 # Maximum seconds without data during a login. It is shorter, because a login sends several requests in sequence.
 _LOGIN_SECONDS = 15
@@ -64,7 +66,7 @@ class WorkspaceConnection:
         self._renew_at = float("inf")
         _limit_waits()
         _guard_login(self._login["host"])
-        # The workspace itself may serve files by presigned URLs. They have no login, so nothing is sent but the URL.
+        # The workspace itself may serve files by presigned URLs. Requests to them carry no login.
         origin = origin_of(self._login["host"])
         own_store = () if origin is None else (StoreEndpoint(origin),)
         self.store_endpoints = (*own_store, *declared_endpoints())
@@ -76,7 +78,7 @@ class WorkspaceConnection:
     def on_renewal(self, callback: Callable[[], None]) -> None:
         """Register a function to call after each renewal of the access token.
 
-        The function discards the clients that hold the previous token.
+        Clients hold the previous token, so `callback` must discard them.
         """
         self._renewal_callbacks.append(callback)
 
@@ -117,7 +119,7 @@ class WorkspaceConnection:
             callback()
 
     def _exchange(self) -> Any:
-        """Exchange the login for an OAuth access token."""
+        """Exchange the login for an OAuth access token, and return the token."""
         kind = self._login["auth_type"]
         try:
             # The environment may have an earlier access token. The SDK ignores it, because the login has an auth_type.
@@ -154,7 +156,7 @@ _REJECTED_TOKEN = ("Unauthenticated", "UNAUTHENTICATED", "Invalid access token",
 
 
 def _is_token_rejected(error: Exception) -> bool:
-    """Whether the workspace rejects the access token. A missing permission is another error."""
+    """Return whether `error` means that the workspace rejects the access token. False for a missing permission."""
     texts = (f"{type(cause).__name__} {getattr(cause, 'error_code', '')} {cause}" for cause in exception_chain(error))
     return any(pattern in text for text in texts for pattern in _REJECTED_TOKEN)
 
@@ -177,7 +179,7 @@ def _limit_waits() -> None:
 
 
 def _limit_requests() -> None:
-    """Set the timeout of each request that has none. The SDK sends requests without a timeout during a login."""
+    """Set a timeout for each request that has none. The SDK sends requests without a timeout during a login."""
     send = HTTPAdapter.send
 
     @functools.wraps(send)
@@ -188,7 +190,7 @@ def _limit_requests() -> None:
 
 
 def _guard_login(host: str) -> None:
-    """Check the login server that the workspace names, before the SDK sends the login's secret to it."""
+    """Make the SDK check the login server that the workspace names, before it sends the login's secret there."""
     client = _BaseClient(http_timeout_seconds=_LOGIN_SECONDS, retry_timeout_seconds=_RETRY_SECONDS)
 
     def endpoints(url: str) -> oauth.OidcEndpoints:
@@ -228,7 +230,7 @@ def _fetch_metadata(host: str) -> None:
     try:
         metadata = oauth.get_host_metadata(host, client=client)
     except ValueError as error:
-        # An older workspace responds, but without metadata. This is no failure, but a missing response is.
+        # An older workspace responds without metadata, which is no failure. A missing response is a failure.
         if isinstance(error.__cause__, ModelGateError | TimeoutError):
             failure = error.__cause__
     if failure is not None:
@@ -241,7 +243,7 @@ def _fetch_metadata(host: str) -> None:
 
 
 def _write_config(host: str) -> None:
-    """Write a configuration file whose only profile is the workspace, and make all clients of this process use it.
+    """Write a configuration file whose only profile names the workspace. Make all clients of this process use it.
 
     Environment variables are not enough, because only a profile can set the timeouts.
     """

@@ -1,4 +1,7 @@
-"""Resolves model versions in Databricks' two registries, which differ from open-source MLflow in what they support."""
+"""Resolves model versions in the two registries of a Databricks workspace: the workspace registry and Unity Catalog.
+
+In both registries, stages, aliases and searches differ from those of open-source MLflow.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ _ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"
 
 
 class DatabricksRegistryClient(RegistryClient):
-    """Resolves model versions in one of the workspace's two registries."""
+    """Resolves model versions in one of the workspace's two registries: the workspace registry or Unity Catalog."""
 
     def __init__(
         self, clients: Mapping[RegistryKind, MlflowClient], kind: RegistryKind, artifacts: ArtifactReader
@@ -38,7 +41,9 @@ class DatabricksRegistryClient(RegistryClient):
         self._artifacts = artifacts
 
     def locate(self, uri: str) -> ResolvedUri:
-        """Return the physical URI; for a model version, a numbered `models:/` URI, since only the registry can read it.
+        """Return the physical URI to which `uri` leads.
+
+        A model version leads to a `models:/NAME/NUMBER` URI, because its files can only be read through the registry.
 
         Raises:
             InputError: The URI cannot name a version.
@@ -77,7 +82,8 @@ class DatabricksRegistryClient(RegistryClient):
         kind = registry_of(name, None, None)
         if kind is self._kind:
             return super().version_of(name, version_or_stage)
-        # The other registry: for example, a version in Unity Catalog can be a copy from the workspace registry.
+        # The name belongs to the other registry. For example, a version in Unity Catalog can be a copy from the
+        # workspace registry.
         return DatabricksRegistryClient(self._clients, kind, self._artifacts).version_of(name, version_or_stage)
 
     def _model_names(self) -> list[str]:
@@ -115,7 +121,10 @@ class DatabricksRegistryClient(RegistryClient):
         return self._resolve_workspace_alias(registered, version_or_stage.removeprefix("@"))
 
     def _resolve_workspace_alias(self, registered: RegisteredModel, alias: str) -> str:
-        """Return the number for an alias in the workspace registry, by REST: MLflow's client does not support it."""
+        """Return the number of the version that `alias` names in the workspace registry.
+
+        The request uses REST, because MLflow's client does not support aliases in this registry.
+        """
         name = registered.name
         response = get(_ALIAS_ENDPOINT, {"name": name, "alias": alias})
         data = response.json() if response.content.startswith(b"{") else {}
@@ -141,9 +150,10 @@ class DatabricksRegistryClient(RegistryClient):
 
 
 def _filter_by_name(run_id: str, name: str) -> str | None:  # noqa: ARG001  # the signature of a ModelFilter
-    """Return the filter that MLflow uses: Databricks may not support a filter by run.
+    """Return the filter of a search for logged models: by name, as in MLflow itself.
 
-    None for a name with a quote or a backslash, since it is not known how to escape them.
+    Databricks may not support a filter by run. Return None (no filter) for a name with a quote or a backslash, since it
+    is not known how to escape them.
     """
     return None if set(name) & set("'\"\\") else f"name = '{name}'"
 

@@ -1,6 +1,6 @@
 """GET requests to the REST API of a workspace.
 
-These requests replace MLflow's functions that lack an operation or do not check the response.
+They replace functions of MLflow that lack an operation or do not check the response.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ _REGISTRY_URIS = {RegistryKind.WORKSPACE: "databricks", RegistryKind.UNITY_CATAL
 
 
 class DatabricksSession(Session):
-    """The operations of a worker on one workspace, and on one of its registries: workspace or Unity Catalog."""
+    """Performs the operations of a worker on one workspace and one of its registries (workspace or Unity Catalog)."""
 
     def __init__(
         self,
@@ -44,7 +44,7 @@ class DatabricksSession(Session):
         self._kind = kind
 
     def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
-        """Return the result of an operation as JSON data; `on_progress` is called during the operation.
+        """Return the result of an operation as JSON data. Meanwhile, `on_progress` is called with progress messages.
 
         Raises:
             ModelGateError: The operation failed, for any reason.

@@ -24,33 +24,33 @@ _RETRIES = Retry(2, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504)
 
 
 class ArtifactServer(Protocol):
-    """Sends requests with the login of one server."""
+    """Sends requests to one server that proxies artifacts, with the login for this server."""
 
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:
-        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+        """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
 
     def download(self, uri: str, path: str, destination: str) -> None:
         """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
 
 
 class TrackingServer:
-    """The tracking server, to which MLflow sends the requests with the login in the environment."""
+    """Sends requests to the tracking server through MLflow, which adds the login in the environment."""
 
     def __init__(self, repository: HttpArtifactRepository) -> None:
         self._repository = repository
 
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
         credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
         response: requests.Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
         augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
         return response
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:
-        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+        """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
         credentials = get_default_host_creds(base)  # type: ignore[no-untyped-call]
         if credentials.aws_sigv4 or credentials.auth:
             # With these kinds of authentication, each request needs its own signature. A copied request would be
@@ -60,15 +60,15 @@ class TrackingServer:
 
     def download(self, uri: str, path: str, destination: str) -> None:  # noqa: ARG002  # the repository has the location
         """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
-        # `_download_file` of the repository itself would fetch the file from any URL that the server hands out.
+        # A subclass overrides `_download_file`. Its method would fetch the file from any URL that the server hands out.
         HttpArtifactRepository._download_file(self._repository, path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 class DeclaredServer:
-    """A server that the environment declares, and that is not the tracking server.
+    """Sends requests to a server that the environment declares and that is not the tracking server.
 
     MLflow would send the login of the tracking server, and the headers of its plugins, to this server too. Therefore
-    the requests do not go through MLflow. They have the login of this server, or none.
+    the requests do not go through MLflow. They have the login that is declared for this server, or none.
     """
 
     def __init__(self, endpoint: StoreEndpoint) -> None:
@@ -81,7 +81,7 @@ class DeclaredServer:
             self._session.headers["Authorization"] = f"Basic {login}"
 
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Return the successful response to a GET request of `endpoint` below the URL `host`."""
+        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
         seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_SECONDS))
         response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
         if response.status_code in {401, 403}:
@@ -96,7 +96,7 @@ class DeclaredServer:
         return response
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:  # noqa: ARG002  # one server, one login
-        """Return a client that repeats the request of a response for other paths; None if it cannot be repeated."""
+        """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
         return HttpClient.from_request(response.request, verify=True, cert=None)
 
     def download(self, uri: str, path: str, destination: str) -> None:

@@ -39,7 +39,7 @@ class ByteRange:
         return ByteRange(self.start + count, self.stop)
 
     def matches(self, headers: Mapping[str, str], total: int) -> bool:
-        """Whether the Content-Range in `headers` is this range of a file of `total` bytes."""
+        """Return whether the Content-Range in `headers` is this range of a file of `total` bytes."""
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
         return match is not None and tuple(map(int, match.groups())) == (self.start, self.stop - 1, total)
 

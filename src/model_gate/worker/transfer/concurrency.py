@@ -1,4 +1,4 @@
-"""Limit for the number of concurrent requests to one server, which adapts to the server.
+"""Adaptive limit for the number of concurrent requests to one server.
 
 The limit grows while more concurrent requests raise the throughput, and shrinks when the server throttles.
 """
@@ -21,7 +21,7 @@ _NEAR_SECONDS = 0.015
 _SLOW_SECONDS, _SMALL_BYTES = 0.5, 1024 * 1024
 # HTTP statuses with which a server demands fewer requests.
 THROTTLING_STATUSES = frozenset({429, 503})
-# A request takes as long as the transfer of this many bytes, in addition to the transfer of its response.
+# Overhead of each request, as the number of bytes that the server could send in the same time.
 _REQUEST_BYTES = 256 * 1024
 # A doubled limit must raise the throughput by 40 %. Otherwise it is reverted, and the next 20 samples are ignored. A
 # smaller gain may be no real gain: a server that shares its processors with another server can gain one third at the
@@ -54,7 +54,7 @@ class ConcurrencyLimit:
 
     def __init__(self, initial: int = INITIAL) -> None:
         self.allowed = initial
-        # The limit and the throughput before the last doubling. None if no doubling waits for its evaluation.
+        # The limit and the throughput before the last doubling. None if no doubling is being evaluated.
         self._previous: tuple[int, float] | None = None
         self._samples_to_skip = 0
         self._is_saturated = True
@@ -66,7 +66,7 @@ class ConcurrencyLimit:
         Args:
             size: Size of the response in bytes.
             now: Time of completion in seconds, on a clock of the caller's choice.
-            has_waiters: Whether other requests were waiting for a slot.
+            has_waiters: Whether other requests were waiting for the limit to allow them.
         """
         if not self._sample_start:
             self._start_sample(now)

@@ -83,7 +83,7 @@ RequestUrl = Callable[[], PresignedUrl]
 
 
 class PresignedStore:
-    """Downloads files from any object store, each by presigned URLs."""
+    """Downloads files from object stores by presigned URLs."""
 
     def __init__(
         self, limiter: ConcurrencyLimiter, endpoints: Sequence[StoreEndpoint] = (), timeouts: Timeouts | None = None

@@ -1,4 +1,4 @@
-"""Files of a model behind a server that proxies its artifacts.
+"""Lists and downloads the files of a model through a server that proxies artifacts.
 
 MLflow's `list_artifacts` is unsafe for a comparison. It returns an empty listing if the only file of a directory has
 the name of the directory. It also decodes `%41` in file names, and the decoded names belong to no file or to other

@@ -117,7 +117,7 @@ class RangeDownload:
     def _download_range(
         self, descriptor: int, byte_range: ByteRange, start_remaining: Callable[[], None] | None = None
     ) -> None:
-        # The thread is not always the thread that fetches the file.
+        # This may be a thread of the pool, and `downloading` raises the limit of its own thread only.
         with downloading(self._size):
             self._download_range_with_retries(descriptor, byte_range, start_remaining)
 

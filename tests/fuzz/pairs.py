@@ -1,4 +1,4 @@
-"""Asks Model Gate for the answer of a pair of files, and counts the answers."""
+"""Asks Model Gate whether the files of a pair are equivalent, and counts its answers."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from model_gate.explanation import Explainer
 
 @dataclass
 class Answers:
-    """The answers that a fuzz test has seen. If hardly any pair is equivalent, the test proves nothing.
+    """The answers of Model Gate in one fuzz test. If hardly any pair is equivalent, the test proves nothing.
 
     Attributes:
-        counts: Number of pairs by answer.
+        counts: Number of pairs by answer, "equivalent" or "different".
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -28,7 +28,7 @@ class Answers:
             files = [Path(directory, half) for half in ("left", "right")]
             for file, content in zip(files, (left, right), strict=True):
                 file.write_bytes(content)
-            # A long budget: the time of one run must not decide.
+            # The time budget is so long that the speed of this machine never changes an answer.
             explanation = Explainer(seconds=1e9).explain(name, *map(str, files))
         answer = "equivalent" if explanation.rewrite_reason else "different"
         self.counts[answer] += 1

@@ -1,4 +1,4 @@
-"""Random pairs of archives: if a pair is equivalent, all readers see the same members in both."""
+"""Random pairs of archives: if a pair is equivalent, zip libraries and MLflow's flavors read the same from both."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ Members = list[tuple[str, bytes]]
 
 
 def one_in(count: int) -> st.SearchStrategy[bool]:
-    """Return a strategy that is true once in `count` times."""
+    """Return a strategy that draws True in one of `count` cases."""
     return st.sampled_from([False] * (count - 1) + [True])
 
 
@@ -54,7 +54,7 @@ KERAS_NAMES = ["config.json", "assets/a", "model.weights.h5", "assets//a", "asse
 
 @st.composite
 def plain_members(draw: st.DrawFn, names: list[str]) -> tuple[Members, Members]:
-    """Return the members of two archives that differ little."""
+    """Return the members of two archives, which are the same except for a few random changes."""
     # The first names never collide.
     names = draw(st.sampled_from([names[:2], names[:2], names]))
     is_unique = not draw(one_in(20))
@@ -80,7 +80,7 @@ ADDRESSES = [1, 2, 3, 0, -1, 1.0, 2.0, True, False, None, "1", [1], {"a": 1}, 10
 
 
 def renamed(members: Members, addresses: list[int]) -> tuple[dict[str, bytes], Any]:
-    """Return the members and the schema of a skops file with other addresses."""
+    """Return the members and the schema of a skops file in which these memory addresses replace the original ones."""
     files = dict(members)
     text = files.pop("schema.json").decode()
     known = sorted({int(name.partition(".")[0]) for name in files})
@@ -91,7 +91,7 @@ def renamed(members: Members, addresses: list[int]) -> tuple[dict[str, bytes], A
 
 
 def nodes_of(tree: Any) -> list[dict[str, Any]]:
-    """Return all objects of a schema."""
+    """Return all nodes of a skops schema that have a loader."""
     if isinstance(tree, list):
         return [node for item in tree for node in nodes_of(item)]
     if not isinstance(tree, dict):
@@ -102,7 +102,7 @@ def nodes_of(tree: Any) -> list[dict[str, Any]]:
 
 @st.composite
 def skops_pairs(draw: st.DrawFn) -> tuple[Members, Members]:
-    """Return the members of two skops files with other addresses and the same odd changes."""
+    """Return the members of two skops files with different memory addresses and mostly the same unusual changes."""
     halves = []
     changes = draw(
         st.lists(
@@ -137,7 +137,7 @@ def skops_pairs(draw: st.DrawFn) -> tuple[Members, Members]:
 
 @st.composite
 def zip_members(draw: st.DrawFn, members: Members, *, is_mapped: bool) -> list[ZipMember]:
-    """Return the members of an archive, of which some have odd headers."""
+    """Return the members of an archive. Some of them have unusual headers."""
     return [draw(odd_member(name, data, is_mapped=is_mapped)) for name, data in members]
 
 
@@ -203,7 +203,11 @@ def archives(draw: st.DrawFn, members: Members, *, is_mapped: bool) -> bytes:
 def pairs(
     draw: st.DrawFn, members: st.SearchStrategy[tuple[Members, Members]], *, is_mapped: bool
 ) -> tuple[bytes, bytes]:
-    """Return two archives. If `is_mapped`, few have compression or a comment, which make archives not equivalent."""
+    """Return two archives.
+
+    If `is_mapped`, as for PyTorch files, few archives are compressed or have a comment, since such archives are never
+    equivalent.
+    """
     left, right = draw(members)
     return draw(archives(left, is_mapped=is_mapped)), draw(archives(right, is_mapped=is_mapped))
 
@@ -235,7 +239,7 @@ def shown_by_numpy(data: bytes) -> object:
 
 
 def shown_by_skops(data: bytes) -> object:
-    """Return the loaded object with its sharing, or the type of the error."""
+    """Return a description of the loaded object, with the values that it shares, or the type of the error."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -260,7 +264,10 @@ def shown_by_skops(data: bytes) -> object:
 
 
 def shown_by_pytorch(data: bytes) -> object:
-    """Return what a reader shows that takes the directory of the first member, and finds names whatever their case."""
+    """Return the directory of the first member and the records in it, None if the first member is in no directory.
+
+    PyTorch looks for records in this directory only, and ignores the case of their names.
+    """
     members = shown_by_zipfile(data)
     first, slash, _ = members[0][0].partition("/")
     if not slash:

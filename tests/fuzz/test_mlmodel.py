@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.fuzz, pytest.mark.timeout(0)]
 
 IDENTITY = {"run_id", "model_id", "model_uuid", "artifact_path", "utc_time_created", "model_size_bytes"}
 
-# Notations that are equal, or look so to some reader.
+# Each list has notations that are equal, or that some YAML library could take for equal.
 ALIKE = [
     ["yes", "true", "True", "on", "'yes'", "!!bool yes", "y"],
     ["1", "0x1", "0b1", "01", "+1", "1.0", "'1'", "!!int 1", "!!int '1'", "true", "1_", "1:0", "0o1"],
@@ -145,7 +145,7 @@ PIECES = [
 
 @st.composite
 def lines(draw: st.DrawFn) -> tuple[str, str]:
-    """Return a field of the left and of the right file."""
+    """Return the text of one field in the left file and in the right file."""
     kind = draw(st.sampled_from(["identity", "alike", "alike", "path", "signature", "version"]))
     if kind == "identity":
         field = draw(st.sampled_from(sorted(IDENTITY)))
@@ -200,7 +200,7 @@ def typed(value: Any) -> Any:
 
 
 def loaded(text: bytes) -> Any:
-    """Return the model that MLflow loads, without its identity."""
+    """Return the model that MLflow loads, without the fields that MLflow rewrites, such as the run ID."""
     with tempfile.TemporaryDirectory() as directory:
         file = Path(directory, "MLmodel")
         file.write_bytes(text)

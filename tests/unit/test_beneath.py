@@ -64,7 +64,7 @@ def snapshot(directory: Path) -> dict[str, str]:
 
 # Constants of Linux' renameat2.
 _CWD, _EXCHANGE = -100, 2
-# Paths through a link, and links.
+# Paths that lead through a link, and paths that are links themselves.
 THROUGH = [
     "out/victim",
     "in/victim",
@@ -92,7 +92,7 @@ def test_report_is_not_written_through_a_link(path: str, checkout: Path, tmp_pat
 @pytest.mark.parametrize(
     "path", ["out", "in", "file", "dangling", "loop", "out/empty", "in/new", "dev/shm/new", "a/b/../../in"]
 )
-def test_download_directory_is_not_a_link_and_not_beneath_one(path: str, checkout: Path, tmp_path: Path) -> None:
+def test_download_directory_at_or_below_a_link_is_rejected(path: str, checkout: Path, tmp_path: Path) -> None:
     before = snapshot(tmp_path)
     with pytest.raises(StorageError, match="symbolic link") as caught:
         Storage(Path(path))
@@ -109,7 +109,7 @@ def test_compare_file_is_not_read_through_a_link(path: str, checkout: Path) -> N
 
 @pytest.mark.parametrize("name", ["report-file", "download-dir", "config-file"])
 @pytest.mark.parametrize("link", ["out", "proc", "dev", "dangling"])
-def test_link_out_of_the_workspace_is_an_error_of_the_input(name: str, link: str, checkout: Path) -> None:
+def test_input_path_through_a_link_out_of_the_workspace_is_an_error(name: str, link: str, checkout: Path) -> None:
     values = Inputs({"INPUT_CONFIG": CONFIG, f"INPUT_{name.upper()}": f"{link}/x", "GITHUB_WORKSPACE": str(checkout)})
     if name == "config-file":
         values = Inputs({"INPUT_CONFIG-FILE": f"{link}/x", "GITHUB_WORKSPACE": str(checkout)})
@@ -118,9 +118,7 @@ def test_link_out_of_the_workspace_is_an_error_of_the_input(name: str, link: str
 
 
 @pytest.mark.parametrize("target", ["../victim", "/proc/self/environ"])
-def test_checked_in_link_at_the_default_report_path_is_an_error_of_the_step(
-    target: str, checkout: Path, tmp_path: Path
-) -> None:
+def test_checked_in_link_at_the_default_report_path_fails_the_step(target: str, checkout: Path, tmp_path: Path) -> None:
     (checkout / "model-gate-report.json").symlink_to(target)
     before = snapshot(tmp_path)
     outputs = tmp_path / "outputs"
@@ -151,7 +149,7 @@ def test_command_does_not_write_through_a_checked_in_link(option: str, path: str
     assert os.listdir(checkout / "inside") == ["victim"]
 
 
-def test_link_outside_the_working_directory_belongs_to_the_user(tmp_path: Path, checkout: Path) -> None:
+def test_link_outside_the_working_directory_is_followed(tmp_path: Path, checkout: Path) -> None:
     (tmp_path / "link").symlink_to("empty")
     (tmp_path / "config").symlink_to("victim")
     ReportFile(tmp_path / "link" / "sub" / "r.json").write({})
@@ -174,7 +172,7 @@ def test_path_without_a_link_is_usable(checkout: Path) -> None:
     assert read_config(Path("inside/victim"), {}).tracking_server_1.model == "Wine"
 
 
-def test_report_of_the_longest_name_is_written(checkout: Path) -> None:
+def test_report_with_a_file_name_of_255_characters_is_written(checkout: Path) -> None:
     ReportFile(Path("n" * 255)).write({})
     assert (checkout / ("n" * 255)).is_file()
 
@@ -202,7 +200,9 @@ def _exchange(checkout: Path, stop: threading.Event) -> None:
         assert rename(_CWD, bytes(checkout / "reports"), _CWD, bytes(checkout / "link"), _EXCHANGE) == 0
 
 
-def test_exchange_of_a_directory_and_a_link_never_redirects_a_file(checkout: Path, tmp_path: Path) -> None:
+def test_concurrent_swap_of_a_directory_and_a_link_never_redirects_a_read_or_write(
+    checkout: Path, tmp_path: Path
+) -> None:
     (checkout / "reports").mkdir()
     (checkout / "link").symlink_to("../..")
     (checkout / "reports" / "victim").write_text("mine")

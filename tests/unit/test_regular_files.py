@@ -1,4 +1,4 @@
-"""Files are opened without waiting, whatever is in their place. Each test would block without its guard."""
+"""Opening a path never waits, even if it is a FIFO or a device. Without its guard, each test would block."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _SECONDS = 20.0
 
 @pytest.fixture
 def fifo(tmp_path: Path) -> Iterator[Path]:
-    """A FIFO. If its reader still waits at the end of a long time, it is released, and the test fails."""
+    """A FIFO. If the test still waits for it after 20 seconds, the fixture ends the wait, and the test fails."""
     path = tmp_path / "fifo"
     os.mkfifo(path)
     started = time.monotonic()
@@ -88,7 +88,7 @@ def test_fifo_in_place_of_a_file_is_an_error(read: Callable[[str], object], fifo
 
 @pytest.mark.parametrize("is_left", [False, True])
 @pytest.mark.parametrize("size", [0, 9, 70_000, 9_000_000])
-def test_fifo_in_a_pair_is_an_error(tmp_path: Path, fifo: Path, size: int, is_left: bool) -> None:
+def test_fifo_in_a_pair_of_files_is_an_error(tmp_path: Path, fifo: Path, size: int, is_left: bool) -> None:
     (tmp_path / "f").write_bytes(bytes(size))
     files = (str(fifo), str(tmp_path / "f")) if is_left else (str(tmp_path / "f"), str(fifo))
     assert digest_if_equal(*files, size) is None
@@ -101,7 +101,7 @@ def test_fifo_in_a_pair_is_an_error(tmp_path: Path, fifo: Path, size: int, is_le
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other platforms compare one pair at a time")
-def test_fifo_with_the_bytes_of_its_pair_has_no_digest(tmp_path: Path, fifo: Path) -> None:
+def test_fifo_with_the_same_bytes_as_a_file_is_not_equal_to_it(tmp_path: Path, fifo: Path) -> None:
     (tmp_path / "f").write_bytes(b"12345")
     pair = (str(fifo), str(tmp_path / "f"), 5)
     writer = os.open(fifo, os.O_RDWR | os.O_NONBLOCK)
@@ -112,7 +112,7 @@ def test_fifo_with_the_bytes_of_its_pair_has_no_digest(tmp_path: Path, fifo: Pat
 
 @pytest.mark.parametrize("size", [0, 1])
 @pytest.mark.parametrize("path", ["/dev/null", "/dev/zero", "/dev"])
-def test_device_or_directory_in_a_batch_has_no_digest(path: str, size: int, tmp_path: Path) -> None:
+def test_device_or_directory_is_never_equal_to_a_file_in_a_batch(path: str, size: int, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(bytes(size))
     assert digests_if_equal([(path, str(tmp_path / "f"), size)]) == [None]
     assert digests_if_equal([(str(tmp_path / "f"), path, size)]) == [None]
@@ -126,9 +126,7 @@ def test_fifo_is_not_copied_to_the_download_directory(tmp_path: Path, fifo: Path
             source.begin_fetch({"fifo": 0}, lambda _: None).result()
 
 
-def test_result_of_another_thread_in_the_cache_of_filecmp_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_filecmp_result_cached_by_another_thread_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("left", "right"):
         (tmp_path / name).write_text(name.zfill(9))
         os.utime(tmp_path / name, (1, 1))

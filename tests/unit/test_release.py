@@ -1,4 +1,4 @@
-"""A released commit pins everything that runs, and only a tag on main is released."""
+"""A released commit names every image and action by digest or commit, and only a tag on main is released."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def uses(workflow: str) -> list[str]:
     return re.findall(r"uses: (\S+)", workflow)
 
 
-def test_released_tree_has_no_moving_tag(repository: Path) -> None:
+def test_released_files_name_images_and_actions_by_digest_or_commit(repository: Path) -> None:
     assert release(repository, "v1.2.3", IMAGE, BASE) == 0
     assert git(repository, "status", "--porcelain") == ""
     assert yaml.safe_load((repository / "action.yml").read_text())["runs"]["image"] == f"docker://{IMAGE}"
@@ -77,7 +77,7 @@ def test_reusable_workflow_of_a_release_calls_the_action_of_the_same_release(rep
     ],
     ids=["a moving tag", "an image without a digest", "a base image without a digest"],
 )
-def test_release_without_a_version_or_a_digest_fails(repository: Path, arguments: tuple[str, ...]) -> None:
+def test_release_needs_a_full_version_and_image_digests(repository: Path, arguments: tuple[str, ...]) -> None:
     assert release(repository, *arguments) != 0
     assert git(repository, "rev-list", "--count", "HEAD") == "1"
 
@@ -108,18 +108,18 @@ def test_tag_that_is_not_on_main_is_not_released(repository: Path, tmp_path_fact
 
 
 @pytest.mark.parametrize("workflow", [*WORKFLOWS, *EXAMPLES], ids=lambda path: path.name)
-def test_checkout_does_not_keep_the_token(workflow: Path) -> None:
+def test_checkout_step_does_not_keep_the_github_token(workflow: Path) -> None:
     checkouts = [step for step in steps_of(workflow) if "actions/checkout@" in step.get("uses", "")]
     assert [step for step in checkouts if step["with"]["persist-credentials"] is not False] == []
 
 
 @pytest.mark.parametrize("workflow", WORKFLOWS, ids=lambda path: path.name)
-def test_workflow_calls_actions_of_others_by_commit(workflow: Path) -> None:
+def test_workflow_pins_third_party_actions_to_a_commit(workflow: Path) -> None:
     names = [name for name in uses(workflow.read_text()) if not name.startswith(("./", "model-gate/"))]
     assert [name for name in names if not _COMMIT.fullmatch(name)] == []
 
 
-def test_dependencies_of_every_kind_are_updated() -> None:
+def test_dependabot_updates_actions_and_images_and_python_packages() -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {(update["package-ecosystem"], update["directory"]) for update in updates} == {
         ("github-actions", "/"),

@@ -77,7 +77,7 @@ def test_failure_to_write_the_report_is_an_error(models: Path, capfd: pytest.Cap
 
 
 @pytest.mark.parametrize("right, exit_code", [("right", 0), ("other", 1), ("nothing", 2)])
-def test_exit_code_does_not_depend_on_the_output_streams(right: str, exit_code: int, models: Path) -> None:
+def test_exit_code_is_correct_even_if_output_cannot_be_written(right: str, exit_code: int, models: Path) -> None:
     (models / "other").mkdir()
     (models / "other" / "f").write_bytes(b"2")
     with open("/dev/full", "wb") as full:

@@ -119,7 +119,10 @@ def test_signal_that_the_parent_process_ignores_is_ignored_by_the_gate(tmp_path:
 def run_gate(
     moment: str, number: signal.Signals, directory: Path
 ) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Run a gate that gets a signal at a moment. Check that it leaves no scratch file; return its valid report too."""
+    """Run a gate that receives a signal at `moment`. Return its process and its report.
+
+    Check that the report is valid, and that the gate leaves no scratch file.
+    """
     _make_models(directory)
     process = run(GATE, moment, int(number), cwd=directory)
     report: dict[str, Any] = json.loads((directory / "report.json").read_text("utf-8"))

@@ -28,7 +28,7 @@ def variables_of(name: str, **variables: str) -> dict[str, str]:
     return dict(Declarations(variables).named(name).variables)
 
 
-def test_prefixed_variables_belong_to_their_server_without_prefix() -> None:
+def test_server_gets_its_prefixed_variables_without_the_prefix() -> None:
     host = Declarations(PROD | {"PROD_ANY_PLUGIN": "x", "OTHER": "y", "PROD_EMPTY": ""}).named("prod")
     assert (host.server, host.address, host.is_declared) == ("prod", "https://prod.example.com/mlflow", True)
     assert dict(host.variables) == {"MLFLOW_TRACKING_TOKEN": SECRET, "ANY_PLUGIN": "x"}
@@ -36,7 +36,7 @@ def test_prefixed_variables_belong_to_their_server_without_prefix() -> None:
     assert SECRET in host.secrets
 
 
-def test_name_of_a_server_is_found_in_any_case() -> None:
+def test_server_is_found_by_its_name_in_upper_or_lower_case() -> None:
     assert Declarations(PROD).named(" Prod ").server == "prod"
 
 
@@ -54,12 +54,12 @@ def test_variable_belongs_to_the_server_with_the_longest_prefix() -> None:
 @pytest.mark.parametrize(
     "name", ["PYTHONPATH", "PYTHON_X", "LD_PRELOAD", "MODEL_GATE_ADDRESS", "MODEL_GATE_NOT_SENT", "MODEL_GATE_PASS"]
 )
-def test_variable_that_changes_the_worker_itself_is_no_variable_of_a_server(name: str) -> None:
+def test_variable_that_controls_the_worker_process_belongs_to_no_server(name: str) -> None:
     assert name not in variables_of("prod", **PROD, **{f"PROD_{name}": "", name: "x"})
     assert name not in variables_of("prod", **PROD, OTHER="x", **{f"PROD_{name}": "OTHER"})
 
 
-def test_pass_hands_variables_to_a_server_by_name() -> None:
+def test_variables_listed_in_model_gate_pass_belong_to_the_server() -> None:
     passed = {"PROD_MODEL_GATE_PASS": "X_AUTH, Y\nZ", "X_AUTH": "x", "Y": "y", "Z": "", "W": "w"}
     assert variables_of("prod", **PROD, **passed) == {"MLFLOW_TRACKING_TOKEN": SECRET, "X_AUTH": "x", "Y": "y"}
     unnamed = Declarations({"MLFLOW_TRACKING_URI": "http://x", "MODEL_GATE_PASS": "X_AUTH", "X_AUTH": "x"}).default()
@@ -76,26 +76,26 @@ def test_pass_hands_variables_to_a_server_by_name() -> None:
         ("X-AUTH", "cannot be passed on"),
     ],
 )
-def test_variable_that_cannot_be_passed_is_an_error(names: str, problem: str) -> None:
+def test_unset_or_forbidden_variable_in_model_gate_pass_is_an_error(names: str, problem: str) -> None:
     assert problem in rejection(**PROD, PROD_MODEL_GATE_PASS=names, LD_PRELOAD="x", PYTHONPATH="x").message
 
 
 @pytest.mark.parametrize("prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC"])
-def test_name_whose_variables_have_another_meaning_is_an_error(prefix: str) -> None:
+def test_reserved_server_name_such_as_aws_is_an_error(prefix: str) -> None:
     error = rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": f"https://u:{SECRET}@example.com"})
     assert error.message.startswith(f"{prefix}_MLFLOW_TRACKING_URI cannot declare a server")
 
 
-def test_name_that_only_begins_like_another_variable_is_accepted() -> None:
+def test_server_name_that_begins_with_a_reserved_name_is_accepted() -> None:
     assert Declarations({"AWS_PROD_MLFLOW_TRACKING_URI": "http://x"}).names == ("aws_prod",)
 
 
 @pytest.mark.parametrize("prefix", ["1A", "A-B", "_", "Ä"])
-def test_prefix_that_is_no_name_is_an_error(prefix: str) -> None:
+def test_malformed_server_name_in_a_variable_is_an_error(prefix: str) -> None:
     assert "is not a name" in rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": "https://example.com"}).message
 
 
-def test_two_declarations_of_one_name_are_an_error() -> None:
+def test_declaring_the_same_server_name_twice_is_an_error() -> None:
     error = rejection(**PROD, Prod_MLFLOW_TRACKING_URI="https://other.example.com")
     assert error.message == ("PROD_MLFLOW_TRACKING_URI and Prod_MLFLOW_TRACKING_URI both declare the server 'prod'.")
 
@@ -106,7 +106,7 @@ def test_malformed_address_of_a_server_is_an_error_that_names_the_variable() -> 
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_TRACKING_URI", "_MLFLOW_TRACKING_URI", "XMLFLOW_TRACKING_URI"])
-def test_variable_without_a_name_before_it_declares_no_named_server(name: str) -> None:
+def test_tracking_uri_variable_without_a_name_prefix_declares_no_named_server(name: str) -> None:
     assert Declarations({name: "https://example.com"}).names == ()
 
 
@@ -114,7 +114,7 @@ def test_variable_without_a_name_before_it_declares_no_named_server(name: str) -
     "text",
     ["https://prod.example.com/mlflow", "HTTPS://PROD.example.com:443/mlflow/", " https://prod.example.com/mlflow"],
 )
-def test_host_at_the_address_of_a_server_has_its_variables(text: str) -> None:
+def test_host_that_is_the_address_of_a_declared_server_gets_its_variables(text: str) -> None:
     assert Declarations(PROD).find(text) == Declarations(PROD).named("prod")
 
 
@@ -130,36 +130,38 @@ def test_host_at_the_address_of_a_server_has_its_variables(text: str) -> None:
         "https://prod.example.com.evil.example/mlflow",
     ],
 )
-def test_host_at_another_address_is_not_declared_and_has_no_variables(text: str) -> None:
+def test_host_that_differs_from_all_declared_addresses_gets_no_variables(text: str) -> None:
     host = Declarations(PROD | LOGIN | {"MLFLOW_TRACKING_URI": "https://default.example.com"}).find(text)
     assert (host.is_declared, host.server, host.variables) == (False, "", ())
 
 
 @pytest.mark.parametrize("declared", ["localhost", "127.0.0.1", "[::1]"])
 @pytest.mark.parametrize("named", ["localhost", "127.0.0.1", "[::1]"])
-def test_names_of_this_machine_are_one_address_and_the_declared_one_is_used(declared: str, named: str) -> None:
+def test_server_declared_at_a_loopback_address_is_found_by_any_loopback_name(declared: str, named: str) -> None:
     host = Declarations(LOGIN | {"MLFLOW_TRACKING_URI": f"http://{declared}:5000"}).find(f"http://{named}:5000")
     assert (host.address, dict(host.variables)) == (f"http://{declared}:5000", LOGIN)
 
 
-def test_user_info_of_a_host_replaces_the_login_of_the_declared_server() -> None:
+def test_login_in_a_host_url_replaces_the_login_of_the_declared_server() -> None:
     host = Declarations(PROD).find("https://bob:other@prod.example.com/mlflow")
     assert (host.server, host.username, host.password) == ("prod", "bob", "other")
 
 
-def test_database_is_declared_by_any_of_its_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_database_declared_by_a_relative_path_is_found_by_its_absolute_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     make_database(tmp_path / "a.db")
     declarations = Declarations({"PROD_MLFLOW_TRACKING_URI": "sqlite:///a.db"})
     assert declarations.find(f"sqlite:///{tmp_path}/a.db").server == "prod"
 
 
-def test_two_servers_at_one_address_with_equal_variables_are_one() -> None:
+def test_two_server_names_with_the_same_address_and_variables_are_not_ambiguous() -> None:
     variables = {"A_MLFLOW_TRACKING_URI": "https://x.example.com", "B_MLFLOW_TRACKING_URI": "https://x.example.com"}
     assert Declarations(variables).find("https://x.example.com").is_declared
 
 
-def test_two_servers_at_one_address_are_ambiguous_for_an_option_but_not_by_name() -> None:
+def test_address_of_two_declared_servers_is_ambiguous_but_their_names_are_not() -> None:
     declarations = Declarations(PROD | {"QA_MLFLOW_TRACKING_URI": PROD["PROD_MLFLOW_TRACKING_URI"]})
     with pytest.raises(InputError, match=r"--host: .* is the address of the server 'prod' and the server 'qa'"):
         declarations.option("https://prod.example.com/mlflow", "--host")
@@ -173,7 +175,7 @@ def option(text: str, **variables: str) -> Host:
     return declarations.with_unprefixed(declarations.option(text, "--host"))
 
 
-def test_unprefixed_variables_belong_to_the_host_option_without_default_server() -> None:
+def test_host_option_gets_the_unprefixed_login_unless_another_server_is_the_default() -> None:
     assert dict(option("http://x", **LOGIN).variables) == LOGIN
     assert option("http://x", **LOGIN, MLFLOW_TRACKING_URI="http://y").variables == ()
     assert dict(option("http://x", **LOGIN, MLFLOW_TRACKING_URI="http://x").variables) == LOGIN
@@ -192,7 +194,7 @@ def test_unprefixed_variables_belong_to_the_host_option_without_default_server()
         ("http://x", "postgresql://db/y", (True, False)),
     ],
 )
-def test_unprefixed_variables_belong_to_the_only_http_server_of_a_diff(
+def test_unprefixed_login_belongs_to_the_only_undeclared_http_server_of_a_diff(
     left: str, right: str | None, owners: tuple[bool, ...]
 ) -> None:
     declarations = Declarations(LOGIN | PROD)
@@ -201,7 +203,7 @@ def test_unprefixed_variables_belong_to_the_only_http_server_of_a_diff(
     assert tuple(host is not None and LOGIN.items() <= dict(host.variables).items() for host in found) == owners
 
 
-def test_registry_at_another_address_is_a_variable_and_at_the_same_address_is_none() -> None:
+def test_registry_uri_is_passed_on_only_if_it_differs_from_the_tracking_uri() -> None:
     other = variables_of("prod", **PROD, PROD_MLFLOW_REGISTRY_URI="https://registry.example.com/")
     assert other["MLFLOW_REGISTRY_URI"] == "https://registry.example.com"
     same = variables_of("prod", **PROD, PROD_MLFLOW_REGISTRY_URI="https://prod.example.com:443/mlflow")
@@ -209,17 +211,17 @@ def test_registry_at_another_address_is_a_variable_and_at_the_same_address_is_no
 
 
 @pytest.mark.parametrize("uri", ["databricks-uc", f"ftp://ann:{SECRET}@example.com"])
-def test_registry_that_cannot_be_used_is_an_error_that_names_the_variable(uri: str) -> None:
+def test_error_for_an_unusable_registry_uri_names_its_variable(uri: str) -> None:
     login = {"DATABRICKS_HOST": "https://dbc.example.com", "DATABRICKS_TOKEN": "t"}
     assert "PROD_MLFLOW_REGISTRY_URI" in rejection(**PROD, **login, PROD_MLFLOW_REGISTRY_URI=uri).message
 
 
-def test_malformed_store_endpoint_is_an_error_without_its_password() -> None:
+def test_error_for_a_malformed_store_endpoint_does_not_show_its_password() -> None:
     error = rejection(**PROD, PROD_MODEL_GATE_STORE_ENDPOINTS=f"hdfs://namenode:8020, https://u:{SECRET}@b:port/x")
     assert error.message.startswith("Entry 2 of PROD_MODEL_GATE_STORE_ENDPOINTS")
 
 
-def test_workspace_login_of_a_named_server_comes_from_its_own_variables() -> None:
+def test_databricks_login_of_a_named_server_comes_from_its_prefixed_variables() -> None:
     variables = {
         "PROD_MLFLOW_TRACKING_URI": "databricks",
         "PROD_DATABRICKS_HOST": "https://prod.example.com",

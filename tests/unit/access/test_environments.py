@@ -38,12 +38,12 @@ PROD = {"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com"}
 
 
 def environment(text: str, **variables: str) -> dict[str, str]:
-    """Return the environment of the worker for the server that a file names."""
+    """Return the environment variables of the worker for a host that a compare file names."""
     return environment_for(Declarations(variables).find(text), variables, Path("/private"))
 
 
 @pytest.mark.parametrize("host", ["https://default.example.com", "https://prod.example.com"])
-def test_worker_of_a_declared_server_gets_unprefixed_store_credentials(host: str) -> None:
+def test_worker_of_a_declared_server_gets_unprefixed_object_store_credentials(host: str) -> None:
     variables = environment(host, **DEFAULT, **PROD, **STORES)
     assert (
         STORES.items() - {("MODEL_GATE_STORE_ENDPOINTS", STORES["MODEL_GATE_STORE_ENDPOINTS"])}
@@ -53,25 +53,25 @@ def test_worker_of_a_declared_server_gets_unprefixed_store_credentials(host: str
     assert variables["HOME"] == "/private"
 
 
-def test_worker_of_an_undeclared_server_gets_no_store_credentials() -> None:
+def test_worker_of_an_undeclared_server_gets_no_object_store_credentials() -> None:
     variables = environment("https://other.example.com", **DEFAULT, **PROD, **STORES)
     assert STORES.keys() & variables.keys() == {"MODEL_GATE_STORE_ENDPOINTS"}
     assert variables["MODEL_GATE_STORE_ENDPOINTS"] == ""
     assert SECRET not in "".join(variables.values())
-    # The login of this machine is not available either.
+    # The worker cannot use the cloud login of this machine either.
     assert variables["AWS_EC2_METADATA_DISABLED"] == variables["NO_GCE_CHECK"] == "true"
     assert variables["AWS_SHARED_CREDENTIALS_FILE"] == variables["AWS_CONFIG_FILE"] == os.devnull
     assert "CLOUDSDK_CONFIG" not in variables
 
 
-def test_worker_of_an_allowed_server_gets_no_credentials() -> None:
+def test_undeclared_server_that_allow_hosts_matches_gets_no_credentials() -> None:
     host = Declarations(DEFAULT | STORES).find("https://allowed.example.com")
     assert AllowedHosts("https://allowed.example.com").allows(host)
     variables = environment_for(host, DEFAULT | STORES | {"MLFLOW_TRACKING_TOKEN": SECRET}, Path("/private"))
     assert SECRET not in "".join(variables.values())
 
 
-def test_server_with_store_variables_gets_no_unprefixed_ones_of_the_same_family() -> None:
+def test_server_with_its_own_aws_variables_gets_no_unprefixed_aws_variables() -> None:
     own = {"PROD_AWS_PROFILE": "prod"}
     variables = environment("https://prod.example.com", **DEFAULT, **PROD, **STORES, **own)
     assert variables["AWS_PROFILE"] == "prod"
@@ -82,14 +82,14 @@ def test_server_with_store_variables_gets_no_unprefixed_ones_of_the_same_family(
     assert default["AWS_ACCESS_KEY_ID"] == "a"
 
 
-def test_variable_of_a_server_whose_name_begins_like_a_store_reaches_no_other_server() -> None:
+def test_token_of_a_server_named_aws_prod_does_not_reach_another_server() -> None:
     named = {"AWS_PROD_MLFLOW_TRACKING_URI": "https://aws.example.com", "AWS_PROD_MLFLOW_TRACKING_TOKEN": SECRET}
     variables = environment("https://default.example.com", **DEFAULT, **named)
     assert SECRET not in "".join(variables.values())
     assert environment("https://aws.example.com", **DEFAULT, **named)["MLFLOW_TRACKING_TOKEN"] == SECRET
 
 
-def test_each_server_gets_its_own_login_workspace_and_certificates_only() -> None:
+def test_each_server_gets_only_its_own_login_workspace_and_certificates() -> None:
     names = {
         "MLFLOW_TRACKING_USERNAME": "user",
         "MLFLOW_TRACKING_PASSWORD": "password",
@@ -107,7 +107,7 @@ def test_each_server_gets_its_own_login_workspace_and_certificates_only() -> Non
         assert not any(value.endswith(f"-{other}") for value in texts)
 
 
-def test_workspace_without_prefix_belongs_to_the_default_server() -> None:
+def test_unprefixed_workspace_variable_belongs_to_the_default_server() -> None:
     variables = DEFAULT | PROD | {"MLFLOW_WORKSPACE": "w"}
     assert environment("https://default.example.com", **variables)["MLFLOW_WORKSPACE"] == "w"
     assert "MLFLOW_WORKSPACE" not in environment("https://prod.example.com", **variables)
@@ -117,14 +117,14 @@ def test_workspace_without_prefix_belongs_to_the_default_server() -> None:
     assert "MLFLOW_WORKSPACE" not in environment("https://prod.example.com", **PROD, MLFLOW_WORKSPACE="w")
 
 
-def test_variables_of_a_server_do_not_replace_the_settings_of_its_worker() -> None:
+def test_variables_of_a_server_cannot_override_fixed_settings_of_its_worker() -> None:
     own = {"PROD_HOME": "/root", "PROD_NETRC": "/root/.netrc", "PROD_MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "true"}
     variables = environment("https://prod.example.com", **PROD, **own)
     assert (variables["HOME"], variables["NETRC"]) == ("/private", os.devnull)
     assert variables["MLFLOW_ENABLE_MULTIPART_DOWNLOAD"] == "false"
 
 
-def test_registry_at_another_address_is_used_and_declared() -> None:
+def test_worker_gets_the_separate_registry_uri_and_may_contact_that_server() -> None:
     more = {"PROD_MLFLOW_REGISTRY_URI": "https://registry.example.com:8443/x"}
     variables = environment("https://prod.example.com", **PROD, **more)
     assert variables["MLFLOW_TRACKING_URI"] == "https://prod.example.com"
@@ -132,7 +132,7 @@ def test_registry_at_another_address_is_used_and_declared() -> None:
     assert variables["MODEL_GATE_STORE_ENDPOINTS"] == "https://registry.example.com:8443"
 
 
-def test_origins_of_stores_are_those_of_the_variables() -> None:
+def test_worker_gets_the_store_endpoints_from_all_store_variables() -> None:
     variables = environment("https://default.example.com", **DEFAULT, **STORES)
     assert variables["MODEL_GATE_STORE_ENDPOINTS"].split(",") == [
         f"https://user:{SECRET}@files.example.com/x/",
@@ -185,13 +185,13 @@ CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "k", "PROD
         ),
     ],
 )
-def test_worker_knows_which_credentials_were_sent_and_why_others_were_not(
+def test_worker_environment_lists_sent_credentials_and_reasons_for_withheld_ones(
     host: str, sent: list[str], reasons: dict[str, str]
 ) -> None:
     assert sent_and_not_sent(host, **DEFAULT, **PROD, **CREDENTIALS) == (sent, reasons)
 
 
-def test_reason_names_the_missing_declaration_and_the_own_store_variables() -> None:
+def test_reason_says_why_a_password_or_an_aws_key_was_withheld() -> None:
     _, reasons = sent_and_not_sent("https://other.example.com", MLFLOW_TRACKING_PASSWORD="x", HOME="/")
     assert reasons == {"MLFLOW_TRACKING_PASSWORD": "no server is declared for it: MLFLOW_TRACKING_URI is not set"}
     variables = {**PROD, "PROD_AWS_PROFILE": "p", "AWS_SECRET_ACCESS_KEY": "x"}
@@ -199,7 +199,7 @@ def test_reason_names_the_missing_declaration_and_the_own_store_variables() -> N
     assert reasons == {"AWS_SECRET_ACCESS_KEY": "this server has AWS variables of its own"}
 
 
-def test_home_of_a_declared_server_has_copies_of_cached_aws_logins(tmp_path: Path) -> None:
+def test_worker_home_has_cached_aws_logins_only_for_a_declared_server(tmp_path: Path) -> None:
     user = tmp_path / "user"
     for cache in (".aws/sso/cache", ".aws/cli/cache"):
         (user / cache).mkdir(parents=True)
@@ -215,7 +215,7 @@ def test_home_of_a_declared_server_has_copies_of_cached_aws_logins(tmp_path: Pat
     assert list(other.iterdir()) == []
 
 
-def test_azure_command_line_finds_its_login_if_there_is_one(tmp_path: Path) -> None:
+def test_azure_config_directory_of_the_user_is_passed_on_if_it_exists(tmp_path: Path) -> None:
     variables = PROD | {"HOME": str(tmp_path)}
     assert "AZURE_CONFIG_DIR" not in environment("https://prod.example.com", **variables)
     (tmp_path / ".azure").mkdir()
@@ -266,7 +266,9 @@ def test_secrets_of_all_declared_servers_are_detected() -> None:
         ("", "https://mlflow.example.com", False),
     ],
 )
-def test_allowed_host_is_matched_whole_and_an_asterisk_is_one_label(pattern: str, host: str, is_allowed: bool) -> None:
+def test_allow_hosts_pattern_matches_whole_addresses_and_asterisk_one_domain_label(
+    pattern: str, host: str, is_allowed: bool
+) -> None:
     assert AllowedHosts(pattern).allows(parse_host(host)) is is_allowed
 
 
@@ -274,7 +276,7 @@ def test_allowed_host_is_matched_whole_and_an_asterisk_is_one_label(pattern: str
     "text",
     ["https://*example.com", "https://ml*.example.com", "https://example.com:*", f"https://a:{SECRET}@b", "ftp://x"],
 )
-def test_malformed_allowed_host_is_an_error_without_a_password(text: str) -> None:
+def test_error_for_a_malformed_allow_hosts_pattern_does_not_show_its_password(text: str) -> None:
     with pytest.raises(InputError) as caught:
         AllowedHosts(text)
     assert caught.value.message.startswith("--allow-hosts")

@@ -49,7 +49,7 @@ UNWANTED = set(RUNNER) - {"PATH", "LANG", "HOME", "MLFLOW_REGISTRY_URI", "NETRC"
 
 
 def environment(host: str | Host, home: Path, **more: str) -> dict[str, str]:
-    """Return the environment of the host's worker. The gate's environment is RUNNER with the variables in `more`."""
+    """Return the environment of the host's worker. The gate's own environment variables are RUNNER and `more`."""
     variables = RUNNER | more
     found = Declarations(variables).find(host) if isinstance(host, str) else host
     return environment_for(found, variables, home)
@@ -75,7 +75,7 @@ def test_different_spellings_of_a_server_have_the_same_address(text: str, addres
     assert (host.address, host.uri, host.kind) == (address, address, HostKind.HTTP)
 
 
-def test_user_info_is_decoded_and_removed_from_the_address() -> None:
+def test_login_in_a_host_url_is_decoded_and_removed_from_the_address() -> None:
     host = parse_host("https://ann%40x:p%2Fw%3A1@example.com")
     assert (host.username, host.password) == ("ann@x", "p/w:1")
     assert "p/w" not in repr(host)
@@ -166,7 +166,7 @@ def test_password_of_a_database_is_a_secret() -> None:
     assert SECRET not in repr(host)
 
 
-def test_host_that_is_a_directory_is_a_file_store(tmp_path: Path) -> None:
+def test_directory_as_host_is_read_as_an_mlflow_file_store(tmp_path: Path) -> None:
     (tmp_path / "0").mkdir()
     (tmp_path / "0" / "meta.yaml").write_text("experiment_id: '0'")
     host = find_host(str(tmp_path), {})
@@ -200,7 +200,7 @@ def test_worker_environment_sets_its_server_and_home_and_disables_netrc(tmp_path
     assert variables["MLFLOW_DISABLE_TELEMETRY"] == "true"
 
 
-def test_user_info_is_passed_only_to_the_worker_of_its_server(tmp_path: Path) -> None:
+def test_login_in_a_host_url_reaches_only_the_worker_of_that_server(tmp_path: Path) -> None:
     variables = environment(f"http://ann:{SECRET}@example.com", tmp_path)
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
     assert SECRET not in variables["MLFLOW_TRACKING_URI"]
@@ -225,7 +225,7 @@ def test_credentials_in_environment_are_passed_to_the_default_server(default: st
     assert variables["MLFLOW_TRACKING_URI"] == "http://example.com"
 
 
-def test_user_info_overrides_credentials_in_environment(tmp_path: Path) -> None:
+def test_login_in_a_host_url_overrides_credentials_in_the_environment(tmp_path: Path) -> None:
     more = CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://example.com"}
     variables = environment("http://bob:other@example.com", tmp_path, **more)
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("bob", "other")

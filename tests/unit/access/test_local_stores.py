@@ -13,7 +13,7 @@ from model_gate.access.hosts import find_host
 from model_gate.errors import InputError
 from tests.support.databases import TABLES, make_database
 
-# Names that SQLite's URIs, SQLAlchemy's URLs or MLflow would read as something else.
+# File names that SQLite, SQLAlchemy or MLflow would misread in a URI if they were not escaped.
 NAMES = ["a b.db", "a#b.db", "%41.db", "é.db", "a&mode=rwc.db", "file:x.db", "a@b:c.db", "a'b.db"]
 
 
@@ -34,7 +34,7 @@ def test_database_of_another_program_is_an_error_and_unchanged(missing: str, jou
     assert list(tmp_path.iterdir()) == [file]
 
 
-def test_view_is_not_a_table_of_mlflow(tmp_path: Path) -> None:
+def test_database_with_a_view_in_place_of_an_mlflow_table_is_rejected(tmp_path: Path) -> None:
     file = make_database(tmp_path / "x.db", TABLES[1:])
     with closing(sqlite3.connect(file)) as connection:
         connection.execute(f"create view {TABLES[0]} as select 1")
@@ -77,7 +77,7 @@ def rows(host_uri: str) -> int:
         return int(connection.execute("select count(*) from runs").fetchone()[0])
 
 
-def test_closed_database_with_a_write_ahead_log_leaves_no_file(log_database: Path) -> None:
+def test_reading_a_closed_write_ahead_log_database_creates_no_file(log_database: Path) -> None:
     assert rows(find_host(f"sqlite:///{log_database}", {}).uri) == 0
     assert list(log_database.parent.iterdir()) == [log_database]
 
@@ -91,7 +91,9 @@ def test_write_ahead_log_of_a_running_server_is_read(log_database: Path) -> None
         assert content(log_database.parent) == before
 
 
-def test_write_ahead_log_that_cannot_be_read_without_a_new_file_is_an_error(log_database: Path, tmp_path: Path) -> None:
+def test_database_that_sqlite_cannot_read_without_creating_a_file_is_an_error(
+    log_database: Path, tmp_path: Path
+) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
     with closing(sqlite3.connect(log_database)) as server:

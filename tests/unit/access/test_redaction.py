@@ -127,7 +127,7 @@ def test_empty_secret_does_not_change_the_text() -> None:
 
 
 def _mixed_case(text: str) -> str:
-    """Return the text whose escapes of a URL are in upper and in lower case."""
+    """Return the text with its percent escapes alternately in upper and in lower case."""
     parts = text.split("%")
     escapes = [
         part[:2].upper() + part[2:] if place % 2 else part[:2].lower() + part[2:] for place, part in enumerate(parts)
@@ -149,7 +149,7 @@ def _mixed_case(text: str) -> str:
     ],
     ids=["percent", "mixed percent", "percent twice", "JSON twice", "percent in JSON", "code points", "base64url"],
 )
-def test_secret_is_masked_however_a_server_writes_it(secret: str, write: Callable[[str], str]) -> None:
+def test_secret_in_an_unusual_encoding_is_masked(secret: str, write: Callable[[str], str]) -> None:
     assert Redactor([secret]).text(f"before {write(secret)} after") == f"before {MASK} after"
 
 
@@ -195,7 +195,7 @@ def test_login_without_password_has_no_secrets() -> None:
     assert basic_auth_secrets("ada", "") == ()
 
 
-def test_user_and_password_in_variables_are_masked_as_basic_authentication() -> None:
+def test_basic_authentication_header_for_a_login_in_the_environment_is_masked() -> None:
     environment = {"MLFLOW_TRACKING_USERNAME": "ada", "MLFLOW_TRACKING_PASSWORD": "s3cret-w0rd"}
     header = base64.b64encode(b"ada:s3cret-w0rd").decode()
     assert Redactor(secrets_of(environment)).text(header) == MASK
@@ -203,7 +203,7 @@ def test_user_and_password_in_variables_are_masked_as_basic_authentication() -> 
 
 
 def _texts_of(file: Path) -> Iterator[str]:
-    """Yield the texts of a module, without its docstrings."""
+    """Yield the string literals of a Python file, without its docstrings."""
     tree = ast.parse(file.read_text("utf-8"))
     statements = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     for node in ast.walk(tree):
@@ -215,7 +215,7 @@ def _texts_of(file: Path) -> Iterator[str]:
     "password",
     ["left@middle/right", "left/middle@right", "left?mid@dle", "left#mid@dle", "zk@vv:jj/qq", "zk vv@jj qq"],
 )
-def test_known_password_with_separators_of_uris_is_masked_whole(password: str) -> None:
+def test_long_password_with_uri_separators_is_masked_whole(password: str) -> None:
     redactor = Redactor([password])
     for uri in (f"https://ann:{password}@example.com/x", f"postgresql://ann:{password}@db/x?password={password}"):
         for masked in (redactor.text(uri), str(redactor.data({"uri": uri}))):
@@ -224,7 +224,7 @@ def test_known_password_with_separators_of_uris_is_masked_whole(password: str) -
 
 
 @pytest.mark.parametrize("password", ["a@b/c", "a/b@c", "a@b c"])
-def test_short_password_with_separators_of_uris_is_masked_whole(password: str) -> None:
+def test_short_password_with_uri_separators_is_masked_whole(password: str) -> None:
     assert Redactor([password]).text(f"https://ann:{password}@example.com") == f"https://{MASK}@example.com"
 
 
@@ -273,7 +273,7 @@ def test_output_and_report_never_show_an_unencoded_password(scheme: str, separat
     assert [part for part in ("zebra", "51234", "quokka") if part in text] == []
 
 
-def test_no_message_has_an_example_that_would_be_masked() -> None:
+def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None:
     files = sorted((ROOT / "src/model_gate").rglob("*.py"))
     sentences = [text for file in files for text in _texts_of(file) if " " in text and "(?" not in text]
     assert len(sentences) > 500

@@ -1,4 +1,4 @@
-"""The input `credentials` is parsed, its values are masked, and no error quotes one."""
+"""The input `credentials` is parsed, its values are masked, and no error quotes a value."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ EMPTY=
 """
 
 
-def test_lines_are_parsed_and_a_value_may_contain_equals_signs() -> None:
+def test_name_and_value_of_each_credential_line_are_parsed() -> None:
     assert parse_credentials(TEXT) == {
         "STAGING_MLFLOW_TRACKING_URI": "https://ann:pw-in-address@staging.example.com",
         "STAGING_MLFLOW_TRACKING_TOKEN": "a=b==",
@@ -29,7 +29,7 @@ def test_lines_are_parsed_and_a_value_may_contain_equals_signs() -> None:
     }
 
 
-def test_every_value_is_masked_except_those_of_public_names() -> None:
+def test_every_credential_value_is_masked_unless_its_variable_is_public() -> None:
     assert secrets_in(TEXT) == ("ann:pw-in-address", "pw-in-address", "a=b==", "bob")
 
 
@@ -46,7 +46,7 @@ def test_every_value_is_masked_except_those_of_public_names() -> None:
         ("GITHUB_OUTPUT=s3cret", "GITHUB_OUTPUT cannot be set here"),
     ],
 )
-def test_error_names_the_line_and_never_quotes_a_value(text: str, problem: str) -> None:
+def test_error_for_an_invalid_credential_line_does_not_quote_the_value(text: str, problem: str) -> None:
     with pytest.raises(InputError) as caught:
         parse_credentials(text)
     assert problem in caught.value.message

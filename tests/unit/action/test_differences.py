@@ -162,7 +162,7 @@ def test_collapsible_section_of_each_file_kind_shows_the_explanation(kind: str, 
     assert f"| <code>{path}</code> | run model and registry model | " in markdown
 
 
-def test_rewritten_files_come_after_all_differences_that_are_no_rewrites(tmp_path: Path) -> None:
+def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path) -> None:
     skops = zipped({"a": b"1"}), zipped({"a": b"1"}, year=2026)
     markdown = summary_of(
         real_difference(tmp_path, "data/model.pth", *skops),
@@ -178,7 +178,7 @@ def test_rewritten_files_come_after_all_differences_that_are_no_rewrites(tmp_pat
     assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
 
 
-def test_section_of_a_rewritten_mlmodel_says_that_the_model_is_unaffected(tmp_path: Path) -> None:
+def test_summary_says_that_a_new_run_id_in_mlmodel_does_not_affect_the_model(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
     shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
@@ -187,7 +187,7 @@ def test_section_of_a_rewritten_mlmodel_says_that_the_model_is_unaffected(tmp_pa
     assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
 
 
-def test_rewritten_fields_of_a_changed_file_are_in_a_separate_section(tmp_path: Path) -> None:
+def test_fields_that_mlflow_rewrites_have_their_own_section_in_the_summary(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
     outer, nested = section(markdown, "<code>MLmodel</code>"), section(markdown, "What is rewritten anyway: <code>run")
     assert "run_id | 1 | 2" in nested

@@ -91,13 +91,13 @@ def test_white_space_around_inputs_of_a_check_is_removed() -> None:
 
 
 @pytest.mark.parametrize("name", ["Wine ", " Wine", "Wine\n"])
-def test_white_space_around_names_is_kept(name: str) -> None:
+def test_white_space_around_model_names_is_not_removed(name: str) -> None:
     request = inputs(model=name, version_or_stage="1", host=HOST, native_model=name).request()
     assert isinstance(request, CheckRequest)
     assert (request.version.model, request.version.native_model) == (name, name)
 
 
-def test_blank_model_is_not_set() -> None:
+def test_blank_model_input_is_reported_as_not_set() -> None:
     with pytest.raises(InputError, match="'model' is not set"):
         inputs(model=" \n", version_or_stage="1", host=HOST).request()
 
@@ -116,7 +116,7 @@ def test_invalid_boolean_is_an_error_that_names_the_input(name: str, value: str)
         inputs(config=CONFIG, **{name: value}).request()
 
 
-def test_invalid_value_of_the_input_fail_on_difference_means_true() -> None:
+def test_invalid_value_of_fail_on_difference_is_read_as_true() -> None:
     assert inputs(fail_on_difference="nope").fails_on_difference
     assert not inputs(fail_on_difference="false").fails_on_difference
 
@@ -164,7 +164,7 @@ def test_error_names_the_contradictory_or_invalid_input(values: dict[str, str], 
     assert "--" not in caught.value.message + caught.value.remedy
 
 
-def test_file_that_names_an_undeclared_server_is_an_error_that_names_the_server_and_allow_hosts(
+def test_error_for_an_undeclared_server_in_a_config_file_suggests_allow_hosts(
     workspace: Path,
 ) -> None:
     (workspace / "promotion.yaml").write_text(CONFIG)
@@ -175,25 +175,25 @@ def test_file_that_names_an_undeclared_server_is_an_error_that_names_the_server_
     assert "--" not in caught.value.message + caught.value.remedy
 
 
-def test_allowed_server_of_a_file_is_accepted_and_not_declared(workspace: Path) -> None:
+def test_server_that_matches_allow_hosts_is_accepted_but_not_declared(workspace: Path) -> None:
     (workspace / "promotion.yaml").write_text(CONFIG)
     request = inputs(config_file="promotion.yaml", allow_hosts="https://*.example.com").request()
     assert [host.is_declared for host in request.hosts] == [False, False]
     assert request.notices == ()
 
 
-def test_host_of_an_inline_config_and_of_the_input_host_are_declared() -> None:
+def test_host_in_the_inline_config_or_the_host_input_is_a_declared_server() -> None:
     assert all(host.is_declared for host in inputs(config=CONFIG).request().hosts)
     assert all(host.is_declared for host in inputs(model="Wine", version_or_stage="1", host=HOST).request().hosts)
 
 
-def test_input_host_can_name_a_declared_server(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_host_input_accepts_the_name_of_a_declared_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PROD_MLFLOW_TRACKING_URI", HOST)
     (host,) = inputs(model="Wine", version_or_stage="1", host="server:prod").request().hosts
     assert (host.server, host.address) == ("prod", HOST)
 
 
-def test_unknown_input_is_an_error_that_suggests_the_similar_one() -> None:
+def test_error_for_an_unknown_input_suggests_a_similar_name() -> None:
     with pytest.raises(InputError) as caught:
         Inputs({"INPUT_VERSION_OR_STAGE": "1"}).request()
     assert caught.value.message == "Unknown input 'version_or_stage'."
@@ -267,7 +267,7 @@ def test_every_line_of_unparsable_profiles_is_masked() -> None:
 @pytest.mark.parametrize(
     "text", ["dapi-just-a-token", "[a]\ntoken\n", "[a]\ntoken = dapi-x\ntoken = dapi-y", "[a]\n[a]\n", "# nothing"]
 )
-def test_error_of_invalid_profiles_does_not_quote_them(text: str) -> None:
+def test_error_for_invalid_databricks_profiles_does_not_quote_them(text: str) -> None:
     with pytest.raises(InputError) as caught:
         require_profiles(text)
     assert "'databricks-profiles'" in caught.value.message

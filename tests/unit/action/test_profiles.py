@@ -13,7 +13,7 @@ SECRET = "dapi-0123456789"
 
 @pytest.mark.parametrize("separator", ["\v", "\f", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
 @pytest.mark.parametrize("field", ["client_secret", "token"])
-def test_secret_behind_a_line_separator_is_rejected_and_masked(field: str, separator: str) -> None:
+def test_secret_after_an_unusual_line_separator_is_rejected_and_masked(field: str, separator: str) -> None:
     text = f"[prod]\nhost = https://h.example.com{separator}{field}={SECRET}\nauth_type = pat\n"
     with pytest.raises(InputError) as caught:
         parse_profiles(text, "profiles")
@@ -48,6 +48,6 @@ def test_secret_outside_of_a_login_field_is_masked(text: str) -> None:
     assert SECRET in secrets_in(text)
 
 
-def test_public_values_are_not_masked() -> None:
+def test_host_and_auth_type_of_a_profile_are_not_masked() -> None:
     text = "# a: note\n[prod]\nhost = https://h.example.com\nauth_type = pat\ntoken = dapi\n"
     assert secrets_in(text) == ("dapi",)

@@ -53,7 +53,7 @@ def test_hostile_file_name_in_the_log_does_not_become_a_workflow_command(text: s
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_annotation_of_hostile_text_sets_only_title_and_file(text: str) -> None:
+def test_hostile_text_cannot_add_properties_to_an_annotation(text: str) -> None:
     outcome = check(comparison(difference(text)), name=text)
     for annotation in annotations_for(outcome, config_file=text, fails_on_difference=True):
         command = annotation.command(REDACTOR)
@@ -63,7 +63,7 @@ def test_annotation_of_hostile_text_sets_only_title_and_file(text: str) -> None:
         assert [part.partition("=")[0] for part in properties.split(",")] == ["title", "file"]
 
 
-def test_message_and_properties_of_a_command_are_escaped() -> None:
+def test_message_and_properties_of_a_workflow_command_are_escaped() -> None:
     assert command_data("a%0A\r\n:,") == "a%250A%0D%0A:,"
     assert command_property("a%0A\r\n:,") == "a%250A%0D%0A%3A%2C"
 
@@ -144,7 +144,7 @@ def test_long_error_stays_within_the_limits_of_summary_and_annotation() -> None:
     assert len(error.command(REDACTOR)) < 4_096
 
 
-def test_summary_diagram_and_annotations_have_no_secret() -> None:
+def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
     secret = "p4ss|w:rd"
     redactor = Redactor([secret])
     outcome = compare(comparison(explained(secret, secret), uri=f"s3://{secret}"), comparison(), name=secret)
@@ -175,7 +175,7 @@ def test_summary_starts_with_the_verdict(outcome: Outcome, headline: str) -> Non
     assert summary(outcome, "report.json", REDACTOR).startswith(headline)
 
 
-def test_rewritten_files_come_last_in_the_summary_and_the_annotation() -> None:
+def test_files_that_mlflow_only_rewrote_come_last_in_summary_and_annotation() -> None:
     result = comparison(difference("MLmodel", rewrite_reason="only run_id differ"), difference("model.pkl"))
     markdown = summary(check(result), "report.json", REDACTOR)
     assert markdown.index("<code>model.pkl</code>") < markdown.index("<code>MLmodel</code>")
@@ -213,7 +213,7 @@ def test_difference_that_does_not_fail_the_step_is_annotated_as_a_warning() -> N
     assert warning.level == "warning"
 
 
-def test_models_that_are_all_compared_with_themselves_are_annotated_as_a_warning() -> None:
+def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     same = replace(comparison(), same_location=True)
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
@@ -222,7 +222,7 @@ def test_models_that_are_all_compared_with_themselves_are_annotated_as_a_warning
     assert "## ⚠️ EQUAL, nothing compared: one location" in summary(check(same), "", REDACTOR)
 
 
-def test_annotation_names_the_only_models_that_are_compared_with_themselves() -> None:
+def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     outcome = compare(comparison(), replace(comparison(), same_location=True))
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"

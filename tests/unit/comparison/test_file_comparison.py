@@ -46,11 +46,11 @@ def test_file_and_its_prefix_differ_at_the_end_of_the_prefix(size: int, more: in
     assert first_difference(*two_files(tmp_path, bytes(size), bytes(size + more))) == size
 
 
-def test_pair_of_equal_files_has_no_offset_of_a_difference(tmp_path: Path) -> None:
+def test_equal_files_have_no_first_differing_byte(tmp_path: Path) -> None:
     assert first_difference(*two_files(tmp_path, b"12", b"12")) is None
 
 
-def test_outdated_filecmp_result_does_not_make_files_equal(tmp_path: Path) -> None:
+def test_outdated_result_in_the_filecmp_cache_does_not_make_files_equal(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert filecmp.cmp(left, right, shallow=False)
     Path(right).write_bytes(b"2")

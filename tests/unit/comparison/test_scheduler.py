@@ -130,7 +130,7 @@ def compare(
         (2000, 4096, 64 * 2 * 4096),
     ],
 )
-def test_disk_use_never_exceeds_the_limit_for_the_largest_pair(
+def test_disk_use_never_exceeds_the_limit_unless_a_single_pair_does(
     tmp_path: Path, count: int, size: int, bound: int
 ) -> None:
     ran = compare(tmp_path, {f"{number:04}": size for number in range(count)})
@@ -142,7 +142,7 @@ def test_disk_use_never_exceeds_the_limit_for_the_largest_pair(
     assert ran.disk.peak > 2 * size or bound == 2 * size
 
 
-def test_peak_disk_use_is_below_a_fifth_of_both_models(tmp_path: Path) -> None:
+def test_peak_disk_use_is_below_a_fifth_of_the_size_of_both_models(tmp_path: Path) -> None:
     sizes = {f"{number:03}": 10 * MIB for number in range(100)}
     ran = compare(tmp_path, sizes)
     assert ran.disk.peak < 2 * sum(sizes.values()) / 5

@@ -55,7 +55,7 @@ def test_digest_of_equal_files_is_the_sha256_of_their_bytes(size: int, tmp_path:
 
 
 @pytest.mark.parametrize("offset", [0, *(chunk + shift for chunk in CHUNKS for shift in (-1, 0, 1))])
-def test_pair_that_differs_in_one_byte_has_no_digest(offset: int, tmp_path: Path) -> None:
+def test_no_digest_is_returned_for_files_that_differ_in_one_byte(offset: int, tmp_path: Path) -> None:
     left = bytes(CHUNKS[-1] + 2)
     paths = two_files(tmp_path, left, left[:offset] + b"1" + left[offset + 1 :])
     before = open_descriptors()
@@ -66,7 +66,7 @@ def test_pair_that_differs_in_one_byte_has_no_digest(offset: int, tmp_path: Path
 @pytest.mark.parametrize(
     "left, right, listed", [(b"same", b"same", 3), (b"same", b"same", 5), (b"same", b"samer", 4), (b"same", b"sam", 4)]
 )
-def test_pair_that_differs_from_its_listed_size_has_no_digest(
+def test_no_digest_is_returned_for_files_of_another_size_than_listed(
     left: bytes, right: bytes, listed: int, tmp_path: Path
 ) -> None:
     paths = two_files(tmp_path, left, right)
@@ -75,7 +75,7 @@ def test_pair_that_differs_from_its_listed_size_has_no_digest(
     assert open_descriptors() == before
 
 
-def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -> None:
+def test_no_digest_is_returned_if_a_file_is_missing_or_is_a_directory(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"same", b"same")
     before = open_descriptors()
     assert digest_if_equal(left, str(tmp_path / "gone"), 4) is None
@@ -85,7 +85,7 @@ def test_pair_with_a_missing_file_or_a_directory_has_no_digest(tmp_path: Path) -
     assert open_descriptors() == before
 
 
-def test_outdated_filecmp_result_does_not_give_unequal_files_a_digest(tmp_path: Path) -> None:
+def test_no_digest_is_returned_for_an_outdated_result_in_the_filecmp_cache(tmp_path: Path) -> None:
     left, right = two_files(tmp_path, b"1", b"1")
     assert digest_if_equal(left, right, 1)
     Path(right).write_bytes(b"2")
@@ -122,7 +122,7 @@ LARGER = b"x" * 20_000
         ([], []),
     ],
 )
-def test_unequal_pairs_of_a_batch_have_no_digest(
+def test_batch_returns_digests_only_for_pairs_of_equal_files(
     contents: list[tuple[bytes, bytes, int]], are_equal: list[bool], tmp_path: Path
 ) -> None:
     pairs = pairs_of(tmp_path, *contents)
@@ -133,13 +133,13 @@ def test_unequal_pairs_of_a_batch_have_no_digest(
     assert [digest is not None for digest in digests] == are_equal
 
 
-def test_missing_pair_in_a_batch_gets_no_digest(tmp_path: Path) -> None:
+def test_empty_entry_in_a_batch_gets_no_digest(tmp_path: Path) -> None:
     first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     digests = digests_if_equal([None, first, None, second])
     assert [digest is not None for digest in digests] == [False, True, False, True]
 
 
-def test_missing_file_in_a_batch_does_not_affect_the_digests_of_complete_pairs(tmp_path: Path) -> None:
+def test_missing_file_in_a_batch_does_not_affect_the_digests_of_other_pairs(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     Path(pairs[0][1]).unlink()
     before = open_descriptors()
@@ -201,7 +201,7 @@ def unequal(digests: Sequence[str | None]) -> list[int]:
 
 @contextmanager
 def changed(pair: SmallPair) -> Iterator[None]:
-    """Change one byte of the right file, and restore the file afterwards."""
+    """Change one byte of the right file of a pair during the block, and restore the file afterwards."""
     file = Path(pair[1])
     content = file.read_bytes()
     assert content
@@ -227,7 +227,7 @@ def test_changed_file_is_found_at_any_position_in_the_list(trees: Path, position
     assert unequal(digests) == [position]
 
 
-def test_missing_pair_in_a_batch_does_not_end_the_comparison_process(trees: Path) -> None:
+def test_empty_entry_in_a_batch_does_not_end_the_comparison_process(trees: Path) -> None:
     def refuse(left: str, right: str, size: int) -> str | None:
         raise AssertionError(f"{left} was compared in this process")
 
@@ -352,7 +352,7 @@ def compare_trees(
     listings: tuple[Listing, Listing] | None = None,
     settled_by: str = "",
 ) -> dict[str, FileComparison]:
-    """Compare both trees, and return the file comparisons by path. The file `settled_by` settles the verdict alone."""
+    """Compare both trees, and return the file comparisons by path. The verdict is final after the file `settled_by`."""
     with Storage(None) as storage:
         left, right = (
             ListedModel(DirectorySource(trees / name, Location(name, local_path=trees / name), name, storage), listing)

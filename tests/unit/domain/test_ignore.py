@@ -61,7 +61,7 @@ def test_ignore_glob_that_matches_the_mlmodel_file_is_rejected(pattern: str) -> 
 
 
 @pytest.mark.parametrize("ignore, problem", [("'*'", "would ignore MLmodel"), ("7", "it is text")])
-def test_error_for_an_invalid_glob_names_its_line(ignore: str, problem: str) -> None:
+def test_error_for_an_invalid_ignore_key_names_the_line_of_the_key(ignore: str, problem: str) -> None:
     server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
     with pytest.raises(ConfigError) as raised:
         parse_config(
@@ -73,7 +73,7 @@ def test_error_for_an_invalid_glob_names_its_line(ignore: str, problem: str) -> 
     assert problem in raised.value.message
 
 
-def test_error_for_an_invalid_glob_names_the_line_of_the_glob() -> None:
+def test_error_for_an_invalid_glob_in_a_list_names_the_line_of_the_glob() -> None:
     server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
     text = f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore:\n  - a.md\n  - b.md\n  - /b\n"
     with pytest.raises(ConfigError, match=r"^c, line 6, ignore: The pattern '/b'"):
@@ -97,7 +97,7 @@ def compare(directory: Path, changed: dict[str, str], ignore: list[str], native_
         return compare_models([SelectedPair(models[0], models[1])], NoProgress(), checked_ignore(ignore))[0]
 
 
-def test_difference_that_matches_no_ignore_glob_makes_the_models_different(tmp_path: Path) -> None:
+def test_differing_file_that_matches_no_ignore_glob_makes_the_models_different(tmp_path: Path) -> None:
     comparison = compare(tmp_path, {"README.md": "written", "model.bin": "WEIGHTS"}, ["*.md"])
     assert (comparison.equals, comparison.equivalent) == (False, False)
     assert [difference.path for difference in comparison.differences] == ["model.bin"]
@@ -180,7 +180,7 @@ def test_directory_replacing_an_ignored_native_model_is_a_difference(ignore: lis
 
 
 @pytest.mark.parametrize("ignore, decides", [(["*.log"], True), (["*.bin"], True), (["*.bin", "*.log"], False)])
-def test_native_models_with_different_names_are_ignored_only_if_both_names_match(
+def test_native_models_with_different_names_are_ignored_only_if_globs_match_both(
     ignore: list[str], decides: bool
 ) -> None:
     left, right = Listing({"MLmodel": 1, "model.log": 1}), Listing({"MLmodel": 1, "model.bin": 1})

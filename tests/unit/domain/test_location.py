@@ -29,12 +29,14 @@ LOCAL = Location("file:./model", "server 1", local_path=Path("/srv/model"))
         (LOCAL, Location("/srv/model", "server 1")),
     ],
 )
-def test_locations_that_differ_in_reader_or_uri_have_different_location_keys(left: Location, right: Location) -> None:
+def test_locations_on_different_servers_or_with_different_uris_have_different_keys(
+    left: Location, right: Location
+) -> None:
     assert left.key != right.key
 
 
 @pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
-def test_locations_with_the_same_reader_and_uri_have_the_same_location_key(left: Location, right: Location) -> None:
+def test_locations_with_the_same_server_and_uri_or_path_have_the_same_key(left: Location, right: Location) -> None:
     assert left.key == right.key
 
 
@@ -61,7 +63,7 @@ def with_login(host: Host, registry: RegistryKind | None = None, **fields: str) 
         (WORKSPACE, with_login(WORKSPACE, token="b")),
     ],
 )
-def test_hosts_with_different_servers_or_logins_have_different_readers(left: Host, right: Host) -> None:
+def test_hosts_with_different_addresses_or_logins_have_different_reader_identities(left: Host, right: Host) -> None:
     assert left.reader != right.reader
 
 
@@ -77,7 +79,7 @@ def test_hosts_with_different_servers_or_logins_have_different_readers(left: Hos
         (WORKSPACE, replace(with_login(WORKSPACE, RegistryKind.WORKSPACE), address="databricks-uc://test")),
     ],
 )
-def test_two_spellings_of_a_host_with_the_same_login_have_the_same_reader(left: Host, right: Host) -> None:
+def test_two_spellings_of_a_host_with_the_same_login_have_the_same_reader_identity(left: Host, right: Host) -> None:
     assert left.reader == right.reader
 
 

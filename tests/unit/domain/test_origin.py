@@ -22,7 +22,7 @@ SECRET = "endpoint-secret-1"
         ("viewfs://cluster/x", "viewfs://cluster"),
     ],
 )
-def test_origin_is_normalized(url: str, expected: str) -> None:
+def test_origin_of_a_url_is_normalized(url: str, expected: str) -> None:
     assert str(origin_of(url)) == expected
 
 
@@ -57,7 +57,7 @@ def test_url_whose_host_is_ambiguous_has_no_origin(url: str) -> None:
     assert origin_of(url) is None
 
 
-def test_store_endpoints_have_a_path_and_a_decoded_login() -> None:
+def test_path_and_decoded_login_of_a_store_endpoint_are_read() -> None:
     text = f"https://minio.example.com:9000/ , http://ann:{SECRET}%40%2C@files.example.com/mlflow/,"
     assert parse_store_endpoints(text) == (
         StoreEndpoint(Origin("https", "minio.example.com", 9000)),

@@ -61,7 +61,7 @@ def test_every_file_of_either_model_is_in_exactly_one_pair() -> None:
         ({"a": 1, "code/MLmodel": 1}, {"a": 1, "code/MLmodel": 2}, True),
     ],
 )
-def test_different_listings_prove_a_difference_unless_mlflow_may_rewrite_the_file(
+def test_listings_prove_a_difference_unless_mlflow_may_rewrite_the_differing_file(
     left: dict[str, int], right: dict[str, int], is_different: bool
 ) -> None:
     assert pair_files(Listing(left), Listing(right)).is_proven_different is is_different
@@ -164,7 +164,7 @@ def test_model_without_mlmodel_file_is_an_error(incomplete: str, tmp_path: Path)
     assert caught.value.remedy
 
 
-def test_two_native_models_in_the_same_mlflow_model_are_compared(tmp_path: Path) -> None:
+def test_two_native_models_of_the_same_mlflow_model_are_not_the_same_location(tmp_path: Path) -> None:
     left, _ = make_models(tmp_path, {"a.pkl": b"1", "b.pkl": b"2"}, {})
     comparison = compared(left, left, "a.pkl", "b.pkl")
     assert (comparison.same_location, comparison.equals) == (False, False)

@@ -51,7 +51,7 @@ def test_visible_text_is_unchanged(text: str) -> None:
     assert plain_text(text) == text
 
 
-def test_byte_that_is_not_utf8_is_shown_as_hexadecimal_byte() -> None:
+def test_byte_that_is_not_utf8_is_shown_as_a_hexadecimal_escape() -> None:
     assert printable("a\udcffb") == "a\\xffb"
 
 
@@ -64,11 +64,11 @@ def test_plain_text_has_no_command_to_a_ci_system(around: str, text: str) -> Non
 
 
 @given(st.text())
-def test_line_breaks_of_plain_text_are_kept(text: str) -> None:
+def test_line_breaks_of_plain_text_are_not_removed(text: str) -> None:
     assert plain_text(f"{text}\nb").count("\n") == text.count("\n") + 1
 
 
-def test_long_line_is_shortened_before_its_commands_are_escaped() -> None:
+def test_shortening_a_long_line_creates_no_command_to_a_ci_system() -> None:
     line = plain_text("a" * 1999 + "#" * 2000 + "#[error]" + "b" * 1992)
     assert len(line) <= 4_010
     assert "##[" not in line

@@ -170,7 +170,7 @@ def test_keras_model_with_changed_configuration_is_not_equivalent_to_the_origina
     assert field_of(explanation, "config.json").meaning
 
 
-def test_keras_models_that_share_different_objects_are_not_equivalent(tmp_path: Path) -> None:
+def test_keras_models_whose_layers_share_objects_differently_are_not_equivalent(tmp_path: Path) -> None:
     other = json.loads(json.dumps(KERAS_CONFIG))
     other["config"]["layers"][1]["shared_object_id"] += 1
     explanation = explain(tmp_path, "model.keras", keras(KERAS_CONFIG, "a"), keras(other, "a"))

@@ -316,7 +316,7 @@ def test_models_with_hostile_files_get_a_verdict_and_a_report(tmp_path: Path) ->
     assert "could not be explained" in result.text
 
 
-def test_failed_explanation_by_file_kind_is_noted_and_the_next_kind_used() -> None:
+def test_file_is_explained_as_the_next_kind_if_the_first_kind_fails() -> None:
     def fail(pair: ContentPair) -> None:
         raise MemoryError(pair.path)
 
@@ -332,7 +332,7 @@ def test_explanation_of_missing_files_has_a_note(tmp_path: Path) -> None:
     assert explanation.note == "could not be explained: FileNotFoundError"
 
 
-def test_exhausted_time_budget_limits_explanations_to_files_that_mlflow_may_rewrite(tmp_path: Path) -> None:
+def test_only_files_that_mlflow_may_rewrite_are_explained_after_the_time_budget(tmp_path: Path) -> None:
     paths = two_files(tmp_path, b"run_id: left\n", b"run_id: right\n")
     explainer = Explainer(seconds=0)
     assert explainer.explain("a.yaml", *paths).note == "too much time went into other files"

@@ -94,7 +94,7 @@ def test_explanation_states_the_meaning_of_a_changed_mlmodel_field(
         (changed(mlflow_version=3.17), ""),
     ],
 )
-def test_mlmodel_change_is_a_rewrite_only_if_each_field_change_is_a_rewrite(
+def test_mlmodel_files_are_equivalent_only_if_mlflow_rewrites_every_changed_field(
     other: bytes, rewrite_reason: str, tmp_path: Path
 ) -> None:
     assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == rewrite_reason
@@ -158,7 +158,7 @@ def test_python_environment_is_explained_package_by_package(tmp_path: Path) -> N
         ("a.yaml", "a: [1]", "a: {}", [("a", "[1 item]", "{0 keys}")]),
     ],
 )
-def test_documents_are_explained_path_by_path(
+def test_json_and_yaml_files_are_explained_value_by_value(
     name: str, left: str, right: str, fields: list[tuple[str, str | None, str | None]], tmp_path: Path
 ) -> None:
     explanation = explain(tmp_path, name, left.encode(), right.encode())
@@ -166,7 +166,7 @@ def test_documents_are_explained_path_by_path(
     assert explanation.rewrite_reason == ""
 
 
-def test_documents_with_equal_values_are_explained_as_a_change_of_layout(tmp_path: Path) -> None:
+def test_json_files_with_equal_values_are_explained_as_a_change_of_layout(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "a.json", b'{"a": 1, "b": 2}', b'{"b": 2,\n "a": 1}')
     assert explanation.summary == "only its layout or the order of its keys differs"
 
@@ -238,7 +238,7 @@ def test_largest_difference_of_a_tensor_depends_on_its_element_type(
     assert explanation.summary == f"w: 1 of 1 elements changed{largest}"
 
 
-def test_reordered_tensors_are_explained_as_the_same_but_are_no_rewrite(tmp_path: Path) -> None:
+def test_reordered_tensors_are_explained_as_the_same_but_are_not_equivalent(tmp_path: Path) -> None:
     tensors = {"a": ("F32", [1], floats(1)), "b": ("F32", [1], floats(2))}
     explanation = explain(tmp_path, "m.safetensors", safetensors(tensors), safetensors(dict(reversed(tensors.items()))))
     assert explanation.summary == "the same tensors, only their order in the file differs"

@@ -11,7 +11,7 @@ from mlflow.models import Model
 
 from tests.support.explained import explain
 
-# The second file has another run, so the pair is equivalent if the rest is the same.
+# The two files of a pair have different run IDs, so they are equivalent if the rest is the same.
 TEXT = "run_id: {}\nflavors: {{python_function: {{loader_module: mlflow.sklearn}}}}\nmetadata: {}\n"
 
 
@@ -124,7 +124,9 @@ def test_mlmodel_files_with_fields_that_mlflow_cannot_load_are_not_equivalent(te
         ("model_size_bytes", "1.0"),
     ],
 )
-def test_mlmodel_field_change_to_an_unusual_value_type_is_not_a_rewrite(field: str, value: str, tmp_path: Path) -> None:
+def test_mlmodel_files_with_a_value_type_that_mlflow_never_writes_are_not_equivalent(
+    field: str, value: str, tmp_path: Path
+) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
     for left, right in ((usual, value), (value, usual)):
         explanation = explain(tmp_path, "MLmodel", f"{field}: {left}\n".encode(), f"{field}: {right}\n".encode())
@@ -134,20 +136,22 @@ def test_mlmodel_field_change_to_an_unusual_value_type_is_not_a_rewrite(field: s
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_id", "model_uuid", "artifact_path", "model_size_bytes"])
-def test_mlmodel_field_change_to_null_or_to_a_missing_field_is_a_rewrite(field: str, tmp_path: Path) -> None:
+def test_mlmodel_files_are_equivalent_even_if_one_has_no_run_id_or_size(field: str, tmp_path: Path) -> None:
     usual = "17" if field == "model_size_bytes" else "other"
     for text in (f"{field}: null\n", "{}\n"):
         assert explain(tmp_path, "MLmodel", f"{field}: {usual}\n".encode(), text.encode()).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["python_function", "langchain"])
-def test_changed_code_path_of_a_flavor_that_records_code_paths_is_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_code_directory_of_python_function_and_langchain_does_not_affect_equivalence(
+    flavor: str, tmp_path: Path
+) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     assert explain(tmp_path, "MLmodel", left, right).rewrite_reason
 
 
 @pytest.mark.parametrize("flavor", ["sklearn", "llama_index", "mine", "Python_Function", "'python_function '", "1"])
-def test_changed_code_path_of_a_flavor_that_records_none_is_not_a_rewrite(flavor: str, tmp_path: Path) -> None:
+def test_code_directory_of_any_other_flavor_affects_equivalence(flavor: str, tmp_path: Path) -> None:
     left, right = (f"flavors: {{{flavor}: {{model_code_path: {path}/p.py}}}}\n".encode() for path in ("/a", "/b"))
     explanation = explain(tmp_path, "MLmodel", left, right)
     assert explanation.rewrite_reason == ""
@@ -155,7 +159,7 @@ def test_changed_code_path_of_a_flavor_that_records_none_is_not_a_rewrite(flavor
     assert explanation.note == ""
 
 
-def test_changed_code_path_that_is_not_text_is_not_a_rewrite(tmp_path: Path) -> None:
+def test_mlmodel_files_with_different_binary_code_paths_are_not_equivalent(tmp_path: Path) -> None:
     left, right = (
         f"flavors: {{python_function: {{model_code_path: !!binary {path}/YQ==}}}}\n".encode()
         for path in ("aaaa", "bbbb")

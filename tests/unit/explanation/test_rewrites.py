@@ -18,7 +18,7 @@ FLAVORS = "flavors: {{python_function: {{loader_module: mlflow.sklearn}}}}\nmeta
 
 
 @pytest.mark.parametrize("other", ["/databricks/other/program.py", "program.py", "/home/ann/my project/program.py"])
-def test_changed_directory_of_a_code_path_is_a_rewrite(other: str, tmp_path: Path) -> None:
+def test_mlmodel_files_with_code_paths_in_different_directories_are_equivalent(other: str, tmp_path: Path) -> None:
     left, right = (CODE.format(path).encode() for path in ("/home/ann/program.py", other))
     explanation = explain(tmp_path, "MLmodel", left, right)
     assert explanation.rewrite_reason == "only flavors.python_function.model_code_path differs"
@@ -38,14 +38,14 @@ def test_changed_directory_of_a_code_path_is_a_rewrite(other: str, tmp_path: Pat
         ("a/program.py", "a/Program.py"),
     ],
 )
-def test_code_paths_with_unusual_or_different_file_names_are_not_a_rewrite(
+def test_mlmodel_files_with_unusual_or_different_code_file_names_are_not_equivalent(
     left: str, right: str, tmp_path: Path
 ) -> None:
     explanation = explain(tmp_path, "MLmodel", CODE.format(left).encode(), CODE.format(right).encode())
     assert explanation.rewrite_reason == ""
 
 
-def test_changed_code_path_outside_a_flavor_is_not_a_rewrite(tmp_path: Path) -> None:
+def test_mlmodel_files_with_different_code_paths_outside_a_flavor_are_not_equivalent(tmp_path: Path) -> None:
     for text in ("metadata: {{model_code_path: {}/p.py}}\n", "model_code_path: {}/p.py\n"):
         explanation = explain(tmp_path, "MLmodel", text.format("/a").encode(), text.format("/b").encode())
         assert explanation.rewrite_reason == ""
@@ -99,15 +99,13 @@ def test_similar_mlmodel_values_of_different_types_are_not_equivalent(left: str,
 @pytest.mark.parametrize(
     "left, right", [("{a: &x [1], b: *x}", "{a: [1], b: [1]}"), ("'a'", '"a"'), ("{a: 1, b: 2}", "{b: 2, a: 1}")]
 )
-def test_different_notation_of_the_same_mlmodel_values_is_a_layout_change(
-    left: str, right: str, tmp_path: Path
-) -> None:
+def test_mlmodel_values_in_another_notation_differ_only_in_layout(left: str, right: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", FLAVORS.format(left).encode(), FLAVORS.format(right).encode())
     assert explanation.rewrite_reason == "only its layout differs"
 
 
 @pytest.mark.parametrize("field", ["run_id", "model_size_bytes", "artifact_path"])
-def test_mlmodel_field_change_to_a_mapping_is_not_a_rewrite(field: str, tmp_path: Path) -> None:
+def test_mlmodel_files_with_a_mapping_as_run_id_or_size_are_not_equivalent(field: str, tmp_path: Path) -> None:
     explanation = explain(tmp_path, "MLmodel", f"{field}: a\n".encode(), f"{field}: {{loader_module: a}}\n".encode())
     assert explanation.rewrite_reason == ""
     explanation = explain(tmp_path, "MLmodel", f"{field}: {{a: 1}}\n".encode(), f"{field}: {{a: 2}}\n".encode())
@@ -149,7 +147,7 @@ def model(directory: Path, files: dict[str, str]) -> Path:
         ({"data/registered_model_meta": META.format(1)}, {}, "different"),
     ],
 )
-def test_registered_model_meta_file_is_a_rewrite_only_if_it_has_the_usual_keys(
+def test_different_registered_model_meta_files_are_equivalent_only_with_usual_fields(
     left: dict[str, str], right: dict[str, str], verdict: str, tmp_path: Path
 ) -> None:
     result = diff(tmp_path, model(tmp_path / "left", left), model(tmp_path / "right", right))
@@ -286,13 +284,13 @@ def test_archives_that_zip_libraries_interpret_differently_are_not_equivalent(
     assert explain(tmp_path, "model.pt", forged, forge(zipped(MEMBERS, year=2026))).rewrite_reason == ""
 
 
-def test_valid_zip64_archive_can_be_equivalent(tmp_path: Path) -> None:
+def test_zip64_archive_is_equivalent_to_a_plain_archive_of_the_same_members(tmp_path: Path) -> None:
     data = zipped(MEMBERS)
     assert zipfile.ZipFile(io.BytesIO(with_honest_zip64_end(data))).namelist() == list(MEMBERS)
     assert explain(tmp_path, "model.pt", data, with_honest_zip64_end(data)).rewrite_reason
 
 
-def test_archives_whose_first_directories_differ_are_not_equivalent(tmp_path: Path) -> None:
+def test_pytorch_archives_that_start_with_different_directories_are_not_equivalent(tmp_path: Path) -> None:
     members = {"a/data.pkl": b"1", "b/data.pkl": b"2"}
     explanation = explain(tmp_path, "model.pt", zipped(members), zipped(dict(reversed(members.items()))))
     assert explanation.rewrite_reason == ""

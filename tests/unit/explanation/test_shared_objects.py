@@ -1,4 +1,4 @@
-"""Memory addresses in skops and Keras files: renamed only where the format's reader cannot take one for another."""
+"""Files of skops or Keras with other memory addresses are equivalent only if the same objects are shared in both."""
 
 from __future__ import annotations
 
@@ -114,13 +114,13 @@ def test_skops_member_name_as_number_is_not_equivalent_to_the_name_as_text(tmp_p
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason == ""
 
 
-def test_skops_files_of_equal_dictionaries_with_an_address_key_are_equivalent(tmp_path: Path) -> None:
+def test_skops_files_of_equal_dictionaries_with_a_key_named_id_are_equivalent(tmp_path: Path) -> None:
     left, right = (skops.io.dumps({"__id__": np.arange(3), "file": [np.arange(2)]}) for _ in range(2))
     assert explain(tmp_path, "model.skops", left, right).rewrite_reason
 
 
 def keras_file(first: int, second: int, third: object, date: object = "2026-01-01@12:00:00") -> bytes:
-    """Return a Keras file with two layers at these addresses, and whatever stands for a third one."""
+    """Return a Keras file with two layers at these addresses, followed by the JSON value `third`."""
     layers = [
         {"module": "keras.layers", "class_name": name, "config": {"units": 3}, "shared_object_id": address}
         for name, address in (("Dense", first), ("Lambda", second))
@@ -164,7 +164,7 @@ def test_keras_files_with_an_address_of_unusual_type_or_position_are_not_equival
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""
 
 
-def test_different_shared_object_ids_in_plain_keras_dictionaries_are_not_equivalent(tmp_path: Path) -> None:
+def test_keras_files_with_different_object_ids_in_plain_dictionaries_are_not_equivalent(tmp_path: Path) -> None:
     # Keras takes a mapping without `config` for a plain dictionary, in which the number is data.
     left, right = (keras_file(5, 7, {"class_name": "x", "shared_object_id": number}) for number in (8, 9))
     assert explain(tmp_path, "model.keras", left, right).rewrite_reason == ""

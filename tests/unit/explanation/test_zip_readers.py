@@ -1,4 +1,4 @@
-"""Archives that readers of zip files, or readers of a format, would read differently are not equivalent."""
+"""Archives are not equivalent if zip libraries, or programs such as PyTorch, could read them differently."""
 
 from __future__ import annotations
 
@@ -27,16 +27,18 @@ def reason(tmp_path: Path, left: bytes, right: bytes, name: str = "model.pt") ->
 
 
 def is_equivalent_to_plain(tmp_path: Path, member: ZipMember, name: str = "") -> bool:
-    """Return whether an archive with this member first is equivalent to one with the plain member, in any order.
+    """Return whether an archive with `member` is equivalent to one with the plain member in its place.
 
-    `name` is the archive's name; by default PyTorch's, or NumPy's if the member is compressed.
+    The two archives are compared in both directions, and with the member in the first and in the last place. All
+    results must agree. `name` is the file name of both archives, "" for the name of a PyTorch file, or of a NumPy file
+    if `member` is compressed.
     """
     name = name or ("model.pt" if member.method == STORED else "model.npz")
     plain, other = write_zip([PLAIN, LAST]), write_zip([member, LAST])
     with zipfile.ZipFile(io.BytesIO(other)) as archive:
         assert archive.read("model/data/0") == DATA, "zipfile sees no difference"
     reasons = {bool(reason(tmp_path, plain, other, name)), bool(reason(tmp_path, other, plain, name))}
-    # The last member is followed by the directory instead of a header.
+    # Behind the last member is the central directory instead of the header of another member.
     reasons |= {bool(reason(tmp_path, write_zip([LAST, PLAIN]), write_zip([LAST, member]), name))}
     assert len(reasons) == 1
     return reasons.pop()
@@ -135,7 +137,9 @@ def test_zip_member_with_wrong_data_descriptor_is_not_equivalent_to_a_plain_memb
         replace(PLAIN, local_extra=b"FB"),
     ],
 )
-def test_zip_member_with_a_second_size_is_not_equivalent_to_a_plain_member(member: ZipMember, tmp_path: Path) -> None:
+def test_zip_member_with_inconsistent_size_fields_is_not_equivalent_to_a_plain_member(
+    member: ZipMember, tmp_path: Path
+) -> None:
     assert not is_equivalent_to_plain(tmp_path, member)
 
 
@@ -319,11 +323,11 @@ def test_directories_in_archives_are_equivalent_only_with_equal_attributes(attri
 
 @pytest.mark.parametrize("attributes", [0o600 << 16, 0o100644 << 16, (0o100444 << 16) | 0x21, 0x20])
 @pytest.mark.parametrize("system", [0, 3])
-def test_permissions_of_a_zip_member_do_not_count(attributes: int, system: int, tmp_path: Path) -> None:
+def test_permissions_of_a_zip_member_do_not_affect_equivalence(attributes: int, system: int, tmp_path: Path) -> None:
     assert is_equivalent_to_plain(tmp_path, replace(PLAIN, attributes=attributes, system=system))
 
 
-def test_zip_member_of_another_system_is_not_equivalent_to_a_plain_member(tmp_path: Path) -> None:
+def test_zip_member_from_another_operating_system_is_not_equivalent_to_a_plain_member(tmp_path: Path) -> None:
     assert not is_equivalent_to_plain(tmp_path, replace(PLAIN, system=2))
     member = ZipMember(b"model/a\\b", DATA)
     assert not reason(tmp_path, write_zip([member]), write_zip([replace(member, system=3)]))
@@ -371,7 +375,7 @@ def zip64(
 
 
 @pytest.mark.parametrize("size", [0, 10, 0xFFFF - 20, 0xFFFF])
-def test_64_bit_end_records_are_read_in_front_of_a_comment_of_any_length(size: int, tmp_path: Path) -> None:
+def test_zip64_end_records_before_a_comment_of_any_length_are_read(size: int, tmp_path: Path) -> None:
     plain = write_zip([PLAIN])
     comment = b"c" * size
     assert reason(tmp_path, plain, zip64(plain, comment), "model.npz")
@@ -386,13 +390,15 @@ def test_64_bit_end_records_are_read_in_front_of_a_comment_of_any_length(size: i
 
 
 @pytest.mark.parametrize("disks", [0, 2, 0xFFFFFFFF])
-def test_64_bit_end_record_with_another_number_of_parts_than_one_is_not_equivalent(disks: int, tmp_path: Path) -> None:
+def test_zip64_end_record_with_a_part_count_other_than_one_makes_archives_not_equivalent(
+    disks: int, tmp_path: Path
+) -> None:
     plain = write_zip([PLAIN])
     assert reason(tmp_path, plain, zip64(plain))
     assert not reason(tmp_path, plain, zip64(plain, disks=disks))
 
 
-def test_64_bit_end_record_with_extensible_data_is_not_equivalent(tmp_path: Path) -> None:
+def test_zip64_end_record_with_extra_data_makes_archives_not_equivalent(tmp_path: Path) -> None:
     plain = write_zip([PLAIN])
     for extensible in (b"x", bytes(20), b"PK\6\6" + bytes(52)):
         assert not reason(tmp_path, plain, zip64(plain, extensible=extensible))
@@ -428,7 +434,7 @@ def test_pytorch_archives_written_without_checksums_may_be_equivalent(tmp_path: 
 
 
 @pytest.mark.parametrize("version", [46, 51, 63, 64, 99, 20 | 3 << 8])
-def test_zip_member_that_needs_a_version_that_not_every_reader_knows_is_not_equivalent(
+def test_zip_member_that_needs_a_version_unknown_to_some_zip_libraries_is_not_equivalent(
     version: int, tmp_path: Path
 ) -> None:
     plain = write_zip([PLAIN, LAST])

@@ -83,7 +83,7 @@ def test_missing_optional_keys_of_the_compare_file_are_none() -> None:
 @pytest.mark.parametrize(
     "ignore, item", [("model.pkl", "- model.pkl"), ('"*.log"', '- "*.log"'), ("notes/**", "- notes/**")]
 )
-def test_error_for_one_ignored_pattern_shows_it_in_a_list(ignore: str, item: str) -> None:
+def test_error_for_an_ignore_pattern_outside_a_list_shows_how_to_write_a_list(ignore: str, item: str) -> None:
     error = rejection(GOOD + f"ignore: {ignore}\n")
     assert "line 3, ignore: it is text" in error.message
     assert error.remedy == f"Write a list, with one pattern on each line: {item}"
@@ -96,7 +96,7 @@ def test_error_for_an_unquoted_alias_says_to_quote_it(text: str) -> None:
     assert error.remedy == 'Quote the alias: "@champion-2".'
 
 
-def test_earlier_key_names_of_the_servers_are_accepted() -> None:
+def test_old_key_names_of_the_servers_are_accepted() -> None:
     assert parse_config(GOOD.replace("_1:", "_01:").replace("_2:", "_02:"), "c", {}) == parse_config(GOOD, "c", {})
 
 
@@ -196,14 +196,14 @@ def test_duplicate_key_in_a_single_line_is_rejected() -> None:
     assert "given twice" in rejection(GOOD.replace("model: Wine", "model: Wine, model: Beer", 1)).message
 
 
-def test_earlier_key_that_is_given_twice_is_rejected() -> None:
+def test_old_server_key_that_is_given_twice_is_rejected() -> None:
     error = rejection(f"tracking_server_01: {SERVER}\n\ntracking_server_01: {SERVER}\n")
     assert "line 3: the key 'tracking_server_01' is given twice, first on line 1" in error.message
     assert "tracking_server_1 and tracking_server_2" in error.remedy
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
-def test_current_and_earlier_key_for_the_same_server_are_rejected(number: str) -> None:
+def test_old_and_new_key_for_the_same_server_are_rejected(number: str) -> None:
     error = rejection(f"{GOOD}tracking_server_0{number}: {SERVER}\n")
     assert f"line 3: 'tracking_server_0{number}' duplicates 'tracking_server_{number}' on line {number}" in (
         error.message
@@ -342,7 +342,7 @@ def test_error_for_an_unusable_host_has_the_line_number(host: str, problem: str)
     "host, model, field",
     [("databricks-uc", "Wine", "model"), ("http://example.com", "Wine", "registry"), ("ftp://x", "Wine", "host")],
 )
-def test_error_names_the_invalid_field(host: str, model: str, field: str) -> None:
+def test_error_for_an_invalid_server_section_names_the_invalid_key(host: str, model: str, field: str) -> None:
     login = {"DATABRICKS_HOST": "https://w.example.com", "DATABRICKS_TOKEN": "dapi"}
     server = f"{{host: '{host}', model: {model}, version_or_stage: 1, registry: unity-catalog}}"
     with pytest.raises(ConfigError, match=f"^c, line 1, tracking_server_1.{field}: "):
@@ -355,7 +355,7 @@ def test_error_does_not_repeat_a_password_in_a_malformed_host() -> None:
 
 
 def _chain(levels: int) -> str:
-    """Return YAML whose lists are nested this deep by aliases, so that no brackets are nested."""
+    """Return YAML in which aliases nest lists this many `levels` deep, although no brackets are nested."""
     return "\n".join(["a0: &a0 [x]", *(f"a{level}: &a{level} [*a{level - 1}]" for level in range(1, levels))])
 
 
@@ -433,14 +433,14 @@ def test_schema_rejects_compare_files_that_the_parser_rejects(text: str) -> None
     assert not Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
 
 
-def test_server_of_the_compare_file_is_the_declared_one() -> None:
+def test_server_key_in_the_compare_file_selects_a_declared_server() -> None:
     text = GOOD.replace("host: http://example.com", "server: PROD", 1)
     first = parse_config(text, "c", DECLARED).tracking_server_1.host
     assert (first.server, first.address) == ("prod", "https://production.example.com")
     assert dict(first.variables) == {"MLFLOW_TRACKING_TOKEN": "s3cret"}
 
 
-def test_unknown_server_is_an_error_that_lists_the_declared_ones_and_names_the_variable() -> None:
+def test_error_for_an_unknown_server_lists_the_declared_servers_and_the_variable_to_set() -> None:
     with pytest.raises(ConfigError) as caught:
         parse_config(GOOD.replace("host: http://example.com", "server: prd", 1), "c", DECLARED)
     assert caught.value.message == (
@@ -451,12 +451,12 @@ def test_unknown_server_is_an_error_that_lists_the_declared_ones_and_names_the_v
     )
 
 
-def test_server_whose_variable_is_empty_is_an_error_that_says_so() -> None:
+def test_error_for_a_server_with_an_empty_address_variable_names_the_variable() -> None:
     with pytest.raises(ConfigError, match="PROD_MLFLOW_TRACKING_URI is empty"):
         parse_config(GOOD.replace("host: http://example.com", "server: prod", 1), "c", {"PROD_MLFLOW_TRACKING_URI": ""})
 
 
-def test_server_named_by_host_and_by_name_or_by_neither_is_an_error() -> None:
+def test_server_section_with_both_or_neither_of_host_and_server_is_rejected() -> None:
     both = rejection(GOOD.replace("{", "{server: prod, ", 1))
     assert both.message == (
         "compare.yaml, line 1, tracking_server_1.server: the server is named twice, by host and by server."
@@ -468,7 +468,7 @@ def test_server_named_by_host_and_by_name_or_by_neither_is_an_error() -> None:
         assert not Draft202012Validator(SCHEMA).is_valid(yaml.safe_load(text))
 
 
-def test_host_at_the_address_of_two_servers_is_an_error_that_names_both() -> None:
+def test_error_for_a_host_that_two_declared_servers_share_names_both() -> None:
     declared = DECLARED | {"QA_MLFLOW_TRACKING_URI": "https://PRODUCTION.example.com:443/"}
     with pytest.raises(ConfigError) as caught:
         parse_config(GOOD.replace("http://example.com", "https://production.example.com", 1), "c", declared)

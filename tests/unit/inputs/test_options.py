@@ -85,7 +85,7 @@ def test_blanks_around_host_and_version_are_removed() -> None:
 
 
 @pytest.mark.parametrize("name", ["M ", " M", "M\t", "M\n", "\u00a0M"])
-def test_blanks_in_the_names_of_models_are_kept(name: str) -> None:
+def test_blanks_around_model_names_are_not_removed(name: str) -> None:
     request = version(name, "1", HOST, None, f"data/{name}")
     assert (request.model, request.native_model) == (name, f"data/{name}")
 
@@ -120,9 +120,7 @@ def test_registry_option_overrides_the_registry_implied_by_the_model_name(
         ("models:/m-wine.prod.model@champion", RegistryKind.UNITY_CATALOG),
     ],
 )
-def test_registered_model_whose_name_looks_like_a_logged_model_selects_the_registry(
-    uri: str, kind: RegistryKind
-) -> None:
+def test_three_part_name_that_looks_like_a_logged_model_selects_unity_catalog(uri: str, kind: RegistryKind) -> None:
     login = {"DATABRICKS_HOST": "https://w.example.com", "DATABRICKS_TOKEN": "dapi"}
     host = diff_request(DiffOptions(uri, "directory", "databricks", ""), CommonOptions(), login).left_host
     assert host is not None
@@ -136,7 +134,7 @@ def test_registry_option_is_rejected_for_a_host_other_than_databricks() -> None:
     assert caught.value.remedy == "Leave it out."
 
 
-def test_option_require_overrides_the_compare_file_and_the_default(tmp_path: Path) -> None:
+def test_require_option_overrides_the_compare_file_and_the_default(tmp_path: Path) -> None:
     assert check("M", "1", HOST).options.require is Require.IDENTICAL
     assert check("M", "1", HOST, require=Require.EQUIVALENT).options.require is Require.EQUIVALENT
     file = config(tmp_path, "require: equivalent\n")
@@ -249,7 +247,7 @@ PROFILES = "\n".join(
 @pytest.mark.parametrize("half", ["left", "right"])
 @pytest.mark.parametrize("host", ["databricks://b", "http://example.com"])
 @pytest.mark.parametrize("uri", ["models://a@databricks/wine/1", "runs://a@databricks/1/wine", "dbfs://a@databricks/x"])
-def test_host_that_contradicts_the_profile_of_its_uri_is_an_error(
+def test_host_that_contradicts_the_databricks_profile_in_the_model_uri_is_an_error(
     uri: str, host: str, half: str, tmp_path: Path
 ) -> None:
     (tmp_path / ".databrickscfg").write_text(PROFILES)
@@ -260,7 +258,7 @@ def test_host_that_contradicts_the_profile_of_its_uri_is_an_error(
 
 
 @pytest.mark.parametrize("host", ["", "databricks://a", "databricks://same"])
-def test_host_that_repeats_the_profile_of_its_uri_is_accepted(host: str, tmp_path: Path) -> None:
+def test_host_that_repeats_the_databricks_profile_in_the_model_uri_is_accepted(host: str, tmp_path: Path) -> None:
     (tmp_path / ".databrickscfg").write_text(PROFILES)
     models = DiffOptions("models://a@databricks/wine/1", "directory", host)
     request = diff_request(models, CommonOptions(), {"HOME": str(tmp_path)})

@@ -13,7 +13,7 @@ def content(path: str, explanation: Explanation, identity: str = "") -> Differen
     return Difference(path, DifferenceKind.CONTENT, 10, 10, offset=0, rewrite_reason=identity, explanation=explanation)
 
 
-def test_rewritten_files_come_last_in_the_description_of_differences(tmp_path: Path) -> None:
+def test_files_that_mlflow_only_rewrote_are_described_last(tmp_path: Path) -> None:
     differences = [
         content("MLmodel", explain(tmp_path, "MLmodel", b"run_id: 1\n", b"run_id: 2\n"), "only run_id differs"),
         content("model.pkl", explain(tmp_path, "model.bin", bytes(48_112), bytes(48_108) + b"1234")),
@@ -38,6 +38,6 @@ def test_differences_with_hostile_names_are_described_in_one_short_line() -> Non
     assert line.endswith("; and 46 more")
 
 
-def test_differences_of_files_that_are_not_fetched_are_described_by_size() -> None:
+def test_difference_without_an_explanation_is_described_by_file_sizes() -> None:
     assert describe(Difference("a", DifferenceKind.CONTENT, 10, 20)) == "content differs (10 → 20 bytes)"
     assert describe(Difference("a", DifferenceKind.ONLY_LEFT, 1)) == "only in the first model (1 byte)"

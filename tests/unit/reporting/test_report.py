@@ -64,7 +64,7 @@ def test_every_outcome_has_a_valid_report_without_secrets(command: CommandName, 
     assert "s3cret" not in json.dumps(report)
 
 
-def test_right_native_model_is_reported_if_it_has_another_name() -> None:
+def test_report_has_the_second_native_model_only_if_its_name_differs() -> None:
     run_models = replace(comparison(native_model="model.pkl"), right_native_model="conda.yaml")
     same = replace(run_models, right_native_model="model.pkl")
     report = valid_report(CommandName.COMPARE, compare_outcome(run_models, same))
@@ -115,7 +115,7 @@ def test_report_of_an_error_has_null_for_equals_and_equivalent() -> None:
     assert (report["status"], report["equals"], report["equivalent"], report["passed"]) == ("error", None, None, False)
 
 
-def test_equivalent_models_pass_only_if_equivalent_is_required() -> None:
+def test_equivalent_models_pass_only_with_the_requirement_equivalent() -> None:
     strict = valid_report(CommandName.DIFF, diff_outcome(IDENTITY))
     lenient = valid_report(CommandName.DIFF, diff_outcome(IDENTITY, Require.EQUIVALENT))
     for report in (strict, lenient):
@@ -156,7 +156,7 @@ def test_report_that_contradicts_its_schema_is_invalid(wrong: Json) -> None:
         validate_report(report)
 
 
-def test_schema_is_valid_and_describes_every_field() -> None:
+def test_report_schema_is_valid_and_describes_every_field() -> None:
     Draft202012Validator.check_schema(SCHEMA)
 
     def check_fields(schema: Any, where: str) -> None:

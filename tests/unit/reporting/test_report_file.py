@@ -28,7 +28,7 @@ def test_report_is_readable_by_everyone(tmp_path: Path) -> None:
     assert os.listdir(tmp_path) == ["report.json"]
 
 
-def test_text_that_is_not_valid_unicode_is_written(tmp_path: Path) -> None:
+def test_report_with_text_that_is_not_valid_unicode_is_written(tmp_path: Path) -> None:
     ReportFile(tmp_path / "r").write({"a": "\udcff"})
     assert json.loads((tmp_path / "r").read_bytes()) == {"a": "\udcff"}
 
@@ -51,7 +51,7 @@ def test_missing_directories_of_the_report_path_are_created(tmp_path: Path) -> N
     assert os.listdir(tmp_path / "a" / "b") == ["r"]
 
 
-def test_old_report_is_removed_before_any_model_file_is_read(tmp_path: Path) -> None:
+def test_old_report_that_model_gate_wrote_is_removed(tmp_path: Path) -> None:
     report_file = ReportFile(tmp_path / "r")
     report_file.write({"schema_version": "1.0"})
     report_file.remove_old()

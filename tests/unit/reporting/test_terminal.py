@@ -81,7 +81,7 @@ def test_terminal_output_describes_each_kind_of_difference() -> None:
     assert "d: content differs (10 bytes)" in text
 
 
-def test_rewritten_files_come_last_in_the_terminal_output() -> None:
+def test_files_that_mlflow_only_rewrote_come_last_in_the_terminal_output() -> None:
     text = text_of(diff_outcome((*IDENTITY, Difference("z", DifferenceKind.ONLY_LEFT, 1, None))))
     assert text.index("  z: ") < text.index("  MLmodel: ")
 
@@ -106,7 +106,7 @@ def test_terminal_output_ends_with_the_verdict_and_the_report_path(outcome: Outc
     assert text_of(outcome).splitlines()[-2:] == [verdict, "Report: report.json"]
 
 
-def test_terminal_output_says_that_only_rewrites_are_known_if_the_gate_stopped_early() -> None:
+def test_terminal_output_says_that_not_all_files_were_compared_if_only_rewrites_differ() -> None:
     for differences, words in ((IDENTITY, "is known to differ, but not all files were compared"), (THREE, "DIFFERENT")):
         stopped = replace(comparison(differences), equivalent=False, not_compared=2)
         assert text_of(compare_outcome(stopped, stopped)).splitlines()[-2].endswith(words)
@@ -173,7 +173,7 @@ def test_error_is_shown_as_message_and_remedy() -> None:
     assert error_text(ModelError("It is empty.")) == "error: It is empty."
 
 
-def test_line_breaks_in_names_and_messages_start_no_line() -> None:
+def test_line_breaks_in_names_and_messages_are_escaped() -> None:
     outcome = check_outcome(THREE, native_model="model.pkl\nEQUAL\n")
     assert "EQUAL" not in text_of(outcome).splitlines()
     assert error_text(ModelError("a\nb", "c\r\nd")) == "error: a\\nb\n  c\\r\\nd"

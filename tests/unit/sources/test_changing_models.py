@@ -164,7 +164,7 @@ def test_model_that_changes_before_it_is_read_is_an_error(
         compare(models, ChangeAtBegin(lambda: change(models / "right")), models / "kept" if keeps else None)
 
 
-def test_different_model_that_changes_is_an_error(models: Path) -> None:
+def test_model_that_changes_is_an_error_even_if_the_models_differ(models: Path) -> None:
     (models / "left" / "MLmodel").write_text("run_id: 2\n")
     with pytest.raises(TransferError, match="changed while it was compared"):
         compare(models, ChangeAtEnd((models / "right" / "evil.py").touch))
@@ -174,7 +174,7 @@ def test_unchanged_models_are_equal(models: Path) -> None:
     assert compare(models, ChangeAtEnd((models / "beside").touch)).equals
 
 
-def test_model_at_one_location_is_not_read_and_may_change(models: Path) -> None:
+def test_model_that_is_compared_with_itself_is_not_read_and_may_change(models: Path) -> None:
     progress = ChangeAtBegin((models / "left" / "evil.py").touch)
     comparison = compare(models, progress, right="left")
     assert (comparison.equals, comparison.same_location) == (True, True)
@@ -191,7 +191,7 @@ def test_change_within_one_tick_of_the_clock_is_an_error(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("path", ["data/part-0", "empty/new"])
-def test_listing_ends_after_the_tick_of_the_latest_change(tmp_path: Path, path: str) -> None:
+def test_listing_waits_until_the_clock_tick_of_the_latest_change_is_over(tmp_path: Path, path: str) -> None:
     # Linux before 6.13 gives all changes within 10 ms the same time.
     make_tree(tmp_path, TREE)
     for _ in range(20):
@@ -202,14 +202,14 @@ def test_listing_ends_after_the_tick_of_the_latest_change(tmp_path: Path, path: 
 
 
 @pytest.mark.parametrize("nanoseconds", [0, -1, -(10**18), 2**62 + 1, 9 * 10**18])
-def test_unusual_times_are_not_changes(tmp_path: Path, nanoseconds: int) -> None:
+def test_unusual_file_times_are_not_mistaken_for_changes(tmp_path: Path, nanoseconds: int) -> None:
     make_tree(tmp_path, TREE)
     for path in ("MLmodel", "data"):
         os.utime(tmp_path / path, ns=(nanoseconds, nanoseconds))
     list_directory(tmp_path).require_unchanged()
 
 
-def test_model_directory_whose_link_changes_is_an_error(models: Path) -> None:
+def test_changed_target_of_a_link_to_the_model_directory_is_an_error(models: Path) -> None:
     (models / "name").symlink_to("left")
     listing = list_directory(models / "name")
     retarget(models / "name", "right")

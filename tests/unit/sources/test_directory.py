@@ -86,7 +86,7 @@ def test_error_names_the_invalid_link_or_special_file(tree: Tree, message: str, 
     assert message.format(root=root) in error_for(root, {"f": b"1", **tree})
 
 
-def test_error_for_an_unreadable_directory_or_path_names_the_model(tmp_path: Path) -> None:
+def test_error_for_a_too_long_path_names_the_model(tmp_path: Path) -> None:
     message = error_for(tmp_path / "model", {"a directory/" * 500 + "f": b"1"})
     remove_tree(tmp_path / "model")
     assert f" in {tmp_path / 'model'} is longer" in message

@@ -59,7 +59,7 @@ def test_deeply_nested_scratch_directory_is_removed(scratch: Path) -> None:
     assert list(scratch.iterdir()) == []
 
 
-def test_reserving_a_file_in_a_removed_storage_is_an_error(scratch: Path) -> None:
+def test_reserving_a_file_in_a_removed_scratch_directory_is_an_error(scratch: Path) -> None:
     storage = Storage(None)
     storage.remove()
     with pytest.raises(FileNotFoundError):
@@ -225,14 +225,14 @@ def test_files_that_are_still_arriving_reduce_the_free_space(tmp_path: Path) -> 
         storage.reserve("right", "a", 6_000_000)
 
 
-def test_arrived_part_of_a_file_counts_once(tmp_path: Path) -> None:
+def test_arrived_bytes_of_an_unfinished_file_are_subtracted_once_from_the_free_space(tmp_path: Path) -> None:
     with _storage_with_space(tmp_path, 10_000_000) as storage:
         storage.reserve("left", "a", 6_000_000).write_bytes(b"x" * 5_000_000)
         storage.reserve("right", "a", 8_000_000)
 
 
 @pytest.mark.parametrize("kept", ["model", "model/kept", "model/a/b", "link/kept", "model/../model/kept", "."])
-def test_download_directory_in_or_around_a_model_is_rejected(kept: str, scratch: Path, tmp_path: Path) -> None:
+def test_download_directory_inside_or_above_a_model_is_rejected(kept: str, scratch: Path, tmp_path: Path) -> None:
     parent = tmp_path / "parent"
     parent.mkdir()
     (parent / "link").symlink_to("model")

@@ -17,7 +17,7 @@ from model_gate.sources.worker_process import Pipes
 
 
 def listing_from_worker(files: object, home: Path) -> Listing:
-    """Return what the client makes of a listing that a worker sends."""
+    """Return the listing that the client reads if a worker sends these `files`."""
     (requests, to_worker), (from_worker, responses), (errors, closed) = os.pipe(), os.pipe(), os.pipe()
     os.close(closed)
 
@@ -39,17 +39,17 @@ def listing_from_worker(files: object, home: Path) -> Listing:
 
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../x", "a/../../x", "a//b", "", ".", "a/.", "a/", "a\0b"])
-def test_path_of_a_worker_that_is_not_inside_the_model_is_an_error(path: str, tmp_path: Path) -> None:
+def test_path_outside_the_model_in_a_listing_from_a_worker_is_an_error(path: str, tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="is not a path inside a model"):
         listing_from_worker({"MLmodel": 1, path: 1}, tmp_path)
 
 
 @pytest.mark.parametrize("size", [-1, "1", 1.5, None, True])
-def test_size_of_a_worker_that_is_no_number_of_bytes_is_an_error(size: object, tmp_path: Path) -> None:
+def test_invalid_file_size_in_a_listing_from_a_worker_is_an_error(size: object, tmp_path: Path) -> None:
     with pytest.raises(InternalError, match="is no count"):
         listing_from_worker({"MLmodel": size}, tmp_path)
 
 
-def test_listing_of_a_worker_is_read(tmp_path: Path) -> None:
+def test_valid_listing_from_a_worker_is_accepted_unchanged(tmp_path: Path) -> None:
     files = {"MLmodel": 1, "data/...": 0, "a b/é\udcff": 2**40, "..a": 3, "\\..\\x": 4}
     assert listing_from_worker(files, tmp_path).files == files

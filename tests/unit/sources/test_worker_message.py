@@ -34,7 +34,7 @@ def _listing(path: str = "MLmodel", size: object = 1) -> Any:
     return {"files": {path: size}, "is_near": False}
 
 
-def test_valid_version_and_listing_are_unchanged() -> None:
+def test_valid_version_and_listing_from_a_worker_are_accepted_unchanged() -> None:
     assert read_version(_version()) == model_version()
     assert read_listing(_listing("data/..a/b..c/...", 5)).files == {"data/..a/b..c/...": 5}
 
@@ -49,13 +49,13 @@ def test_listed_path_that_is_not_inside_the_model_is_rejected(path: str) -> None
 
 
 @pytest.mark.parametrize("size", [-1, 1.5, "1", None, True, [], {}])
-def test_listed_size_that_is_no_count_is_rejected(size: object) -> None:
+def test_listed_size_that_is_no_whole_number_of_bytes_is_rejected(size: object) -> None:
     with pytest.raises(MalformedMessageError):
         read_listing(_listing(size=size))
 
 
 @pytest.mark.parametrize("data", [None, [], "", {"files": []}, {"files": {}}, {"files": {}, "is_near": 1}])
-def test_listing_of_another_form_is_rejected(data: object) -> None:
+def test_malformed_listing_is_rejected(data: object) -> None:
     with pytest.raises(MalformedMessageError):
         read_listing(data)
 
@@ -82,18 +82,18 @@ def test_listing_with_too_many_files_is_rejected() -> None:
         {"unknown": ""},
     ],
 )
-def test_version_of_another_form_is_rejected(changes: dict[str, object]) -> None:
+def test_malformed_model_version_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises(MalformedMessageError):
         read_version(_version(**changes))
 
 
 @pytest.mark.parametrize("changes", [{"source": "x" * 65_537}, {"aliases": ["a"] * 10_001}])
-def test_version_beyond_a_limit_is_rejected(changes: dict[str, object]) -> None:
+def test_model_version_that_exceeds_a_limit_is_rejected(changes: dict[str, object]) -> None:
     with pytest.raises(TransferError, match="describes the model version with"):
         read_version(_version(**changes))
 
 
-def test_long_reason_is_cut() -> None:
+def test_long_reason_for_a_missing_run_model_is_truncated() -> None:
     assert len(read_version(_version(run_model_reason="x" * 100_000)).run_model_reason) == 65_536
 
 
@@ -130,7 +130,7 @@ def test_malformed_message_is_rejected(line: bytes) -> None:
         b"[1]\n",
     ],
 )
-def test_malformed_listing_of_a_worker_is_an_error(tmp_path: Path, answer: bytes) -> None:
+def test_malformed_response_of_a_worker_is_an_error(tmp_path: Path, answer: bytes) -> None:
     (worker_stdin, stdin), (stdout, worker_stdout), (stderr, worker_stderr) = os.pipe(), os.pipe(), os.pipe()
     pipes = Pipes(os.fdopen(stdin, "wb"), os.fdopen(stdout, "rb"), os.fdopen(stderr, "rb"))
     os.close(worker_stderr)

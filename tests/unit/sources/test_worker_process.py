@@ -48,7 +48,7 @@ class TwoWorkers:
 
 @contextmanager
 def started_workers(process: WorkerProcess, home: Path) -> Iterator[TwoWorkers]:
-    """Two servers with different logins, served by `process`."""
+    """Start two servers with different logins, and yield them with their two workers, which `process` starts."""
     with FaultyServer() as first, FaultyServer() as second, process:
         for server in (first, second):
             server.add("Wine", MODEL)
@@ -104,7 +104,7 @@ def test_unused_worker_process_ends_when_it_is_closed(tmp_path: Path) -> None:
     assert not psutil.pid_exists(running.pid)
 
 
-def test_first_worker_continues_after_the_death_of_its_forked_worker(two: TwoWorkers) -> None:
+def test_first_worker_continues_if_the_worker_forked_from_it_is_killed(two: TwoWorkers) -> None:
     two.resolve_all()
     client, forked_client = two.clients
     parent, fork = sorted(_worker_processes(), key=lambda process: len(process.parents()))

@@ -18,7 +18,7 @@ NOT_SENT = (
 FACTS = CredentialFacts("prod", SENT, NOT_SENT)
 
 
-def test_facts_are_read_from_the_environment_of_the_worker() -> None:
+def test_credential_facts_are_read_from_the_environment_of_the_worker() -> None:
     environment = {
         "MODEL_GATE_SERVER_NAME": "prod",
         "MODEL_GATE_SENT": json.dumps(SENT),
@@ -28,13 +28,13 @@ def test_facts_are_read_from_the_environment_of_the_worker() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "x", "{}", "1", "null"])
-def test_missing_or_malformed_facts_say_nothing(text: str) -> None:
+def test_missing_or_malformed_credential_facts_add_nothing_to_an_error(text: str) -> None:
     facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": text, "MODEL_GATE_NOT_SENT": text})
     assert facts == CredentialFacts()
     assert facts.sent_to_server() == facts.used_for_store() == facts.not_handed_over() == ""
 
 
-def test_credentials_that_were_sent_are_named_by_their_variables() -> None:
+def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
     text = FACTS.of_server().sent_to_server()
     assert text.startswith(
         "It was sent the credentials in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
@@ -45,13 +45,13 @@ def test_credentials_that_were_sent_are_named_by_their_variables() -> None:
     assert "INSECURE_TLS" not in text
 
 
-def test_user_info_of_the_host_is_named() -> None:
+def test_error_says_that_the_user_info_of_the_host_was_sent() -> None:
     # The parent sets the variable for the user-info too, but names only variables of the user.
     facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": "[]", "MLFLOW_TRACKING_USERNAME": "ada"})
     assert facts.of_server().sent_to_server() == "It was sent the credentials in the user-info of the host."
 
 
-def test_reason_is_given_if_no_credential_was_sent() -> None:
+def test_error_says_why_no_credential_was_sent() -> None:
     assert CredentialFacts(sent=()).sent_to_server() == "No credential was sent, because none is set for it here."
     not_sent = (("A_TOKEN", "it is for http://a."), ("B_TOKEN", "it is for http://a"))
     assert CredentialFacts(sent=(), not_sent=not_sent).sent_to_server() == (
@@ -83,6 +83,6 @@ def test_certificate_errors_name_only_variables_of_certificates() -> None:
     assert text == "MLFLOW_TRACKING_INSECURE_TLS is set here, but was not handed over: it is for http://a."
 
 
-def test_server_is_named_by_its_declared_name_and_address() -> None:
+def test_error_names_a_server_by_its_declared_name_and_address() -> None:
     assert FACTS.describe_server("https://p") == "prod (https://p)"
     assert CredentialFacts().describe_server("https://p") == "https://p"

@@ -52,7 +52,7 @@ def server_error(url: str, facts: CredentialFacts) -> ModelGateError:
     return to_model_gate_error(error_of(lambda: client.get_registered_model("Wine")), url, facts)
 
 
-def test_rejected_login_names_server_and_variables() -> None:
+def test_error_for_a_rejected_login_names_the_server_and_the_variables() -> None:
     with FaultyServer(faults={"registered-models/get": status(401)}) as server:
         error = server_error(server.url, CredentialFacts("prod", USER))
     assert isinstance(error, AccessError)
@@ -61,7 +61,7 @@ def test_rejected_login_names_server_and_variables() -> None:
 
 
 @pytest.mark.parametrize("code", [401, 403])
-def test_missing_login_says_that_no_credential_was_sent_and_why(code: int) -> None:
+def test_error_for_a_missing_login_says_why_no_credential_was_sent(code: int) -> None:
     with FaultyServer(faults={"registered-models/get": status(code)}) as server:
         error = server_error(server.url, NOTHING_SENT)
         named = server_error(server.url, CredentialFacts("prod", ()))
@@ -74,7 +74,7 @@ def test_missing_login_says_that_no_credential_was_sent_and_why(code: int) -> No
     assert "PROD_MLFLOW_TRACKING_USERNAME" in named.remedy
 
 
-def test_untrusted_certificate_names_reason_and_variables(tmp_path: Path) -> None:
+def test_error_for_an_untrusted_certificate_names_the_reason_and_the_variables(tmp_path: Path) -> None:
     _, identity = certificates(tmp_path, ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
@@ -89,7 +89,7 @@ def test_untrusted_certificate_names_reason_and_variables(tmp_path: Path) -> Non
         assert name in error.remedy
 
 
-def test_https_to_a_plain_http_port_says_so() -> None:
+def test_error_for_https_to_a_plain_http_port_says_that_the_port_speaks_http() -> None:
     with FaultyServer() as server:
         error = server_error(server.url.replace("http:", "https:"), NOTHING_SENT)
     assert isinstance(error, UnreachableError)
@@ -197,7 +197,7 @@ def read_error(uri: str, environment: dict[str, str], *, downloads: bool = False
     ],
     ids=["S3", "Azure", "Google"],
 )
-def test_refusal_of_a_store_names_store_code_and_variables(
+def test_error_for_denied_store_access_names_store_and_error_code_and_variables(
     store: Store, variables: dict[str, str], uri: str, container: str, credentials: str, downloads: bool
 ) -> None:
     error = read_error(uri, variables, downloads=downloads)
@@ -220,7 +220,7 @@ def test_refusal_of_a_store_names_store_code_and_variables(
         (400, "InvalidRequest", UnreachableError, "refuses the request (InvalidRequest, 400)"),
     ],
 )
-def test_each_error_response_of_a_store_has_its_own_error(
+def test_each_error_code_of_a_store_becomes_its_own_error_message(
     store: Store, variables: dict[str, str], status_code: int, code: str, kind: type[ModelGateError], text: str
 ) -> None:
     store.status, store.code = status_code, code
@@ -230,16 +230,16 @@ def test_each_error_response_of_a_store_has_its_own_error(
     assert text in error.message
 
 
-def test_store_that_refuses_connections_is_named(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_error_names_the_store_that_refuses_connections(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://127.0.0.1:1")
     error = read_error(S3, variables)
     assert isinstance(error, UnreachableError)
     assert error.message == "The store 127.0.0.1:1 (bucket models) gives no answer: it refuses connections."
 
 
-def test_missing_profile_of_a_store_is_an_access_error(
-    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_missing_aws_profile_is_an_access_error(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_PROFILE", "missing")
     error = read_error(S3, variables)
     assert isinstance(error, AccessError)
@@ -248,7 +248,7 @@ def test_missing_profile_of_a_store_is_an_access_error(
     assert "AWS_PROFILE" in error.remedy
 
 
-def test_malformed_connection_string_is_an_access_error(
+def test_malformed_azure_connection_string_is_an_access_error(
     variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AZURE_STORAGE_CONNECTION_STRING", "x")
@@ -258,7 +258,9 @@ def test_malformed_connection_string_is_an_access_error(
     assert "AZURE_STORAGE_CONNECTION_STRING" in error.remedy
 
 
-def test_refusal_by_obstore_names_store_and_code(store: Store, variables: dict[str, str]) -> None:
+def test_error_for_access_denied_through_obstore_names_store_and_error_code(
+    store: Store, variables: dict[str, str]
+) -> None:
     client = S3Store(
         "models",
         config={"endpoint": f"http://{store.address}", "access_key_id": "a", "secret_access_key": "b"},
@@ -271,7 +273,7 @@ def test_refusal_by_obstore_names_store_and_code(store: Store, variables: dict[s
         assert f"The store {store.address} (bucket models) refuses to be read (AccessDenied, 403)" in error.message
 
 
-def test_error_that_is_not_of_a_store_is_unchanged() -> None:
+def test_error_that_does_not_come_from_a_store_is_not_changed() -> None:
     original = OSError(28, "No space left on device")
 
     def fail() -> None:

@@ -38,7 +38,7 @@ def _files(count: int, name: str = "{}") -> List:
     return lambda _: [FileInfo(name.format(number), False, 1) for number in range(count)]
 
 
-def test_listing_ends_at_its_deadline() -> None:
+def test_slow_listing_ends_with_an_error_at_its_deadline() -> None:
     limits = replace(Limits(), listing_seconds=0.5)
 
     def slow_chain(path: str | None) -> list[FileInfo]:
@@ -69,7 +69,7 @@ def test_listing_does_not_wait_for_a_silent_server_beyond_its_deadline(released:
     assert time.monotonic() - start < 1.5
 
 
-def test_each_file_extends_the_deadline() -> None:
+def test_each_listed_file_extends_the_deadline_of_the_listing() -> None:
     limits = replace(Limits(), listing_seconds=0.2, listing_seconds_per_file=0.01)
 
     def slow_directories(path: str | None) -> list[FileInfo]:
@@ -81,7 +81,7 @@ def test_each_file_extends_the_deadline() -> None:
     assert len(_read(slow_directories, limits)) == 100
 
 
-# Only the depth ends an endless chain within the time.
+# All limits but the depth are so large that only the depth ends an endless chain of directories in time.
 _DEPTH = replace(
     Limits(), listing_depth=5, path_characters=10**9, listing_characters=10**12, listing_files=10**9, listing_seconds=1
 )
@@ -113,6 +113,6 @@ def test_listing_at_its_limits_is_complete() -> None:
 
 
 @pytest.mark.parametrize("size", [-1, -(10**30)])
-def test_negative_size_is_an_error(size: int) -> None:
+def test_negative_file_size_in_a_listing_is_an_error(size: int) -> None:
     with pytest.raises(ModelError, match="lists a with"):
         _read(lambda _: [FileInfo("a", False, size)], Limits())

@@ -20,7 +20,7 @@ from tests.support.listener import Listener
 
 @pytest.fixture
 def server() -> Iterator[FaultyServer]:
-    # The guard stays for the other tests of this process, which follow no redirect to another origin.
+    # The guard stays installed for later tests in this process. None of them needs a redirect to another origin.
     guard_redirects()
     with FaultyServer() as started:
         yield started
@@ -64,7 +64,9 @@ def test_redirect_within_one_origin_is_allowed(location: str) -> None:
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
-def test_redirect_chain_ends_before_another_origin(server: FaultyServer, listener: Listener, status: int) -> None:
+def test_redirect_chain_sends_no_request_to_another_origin(
+    server: FaultyServer, listener: Listener, status: int
+) -> None:
     redirect(server, "/first", "/second", status)
     redirect(server, "/second", f"http://127.0.0.1:{listener.port}/third", status)
     with pytest.raises(UnreachableError, match=f"redirects a request to http://127.0.0.1:{listener.port}"):
@@ -82,7 +84,7 @@ def test_redirect_chain_within_one_origin_is_followed_with_the_login(server: Fau
     assert None not in server.authorizations
 
 
-def test_redirect_that_the_caller_does_not_follow_is_a_response(server: FaultyServer) -> None:
+def test_redirect_response_is_returned_if_the_caller_does_not_follow_redirects(server: FaultyServer) -> None:
     redirect(server, "/first", "https://login.example.com/tenant")
     response = requests.get(f"{server.url}/first", allow_redirects=False, timeout=5)
     assert response.headers["Location"] == "https://login.example.com/tenant"
@@ -115,7 +117,7 @@ def fetch(directory: Path, url: str, endpoints: str = "", **headers: str) -> byt
     return destination.read_bytes()
 
 
-def test_presigned_url_of_a_declared_store_is_read(server: FaultyServer, tmp_path: Path) -> None:
+def test_file_at_a_presigned_url_of_a_declared_store_is_downloaded(server: FaultyServer, tmp_path: Path) -> None:
     server.faults["/model.pkl"] = lambda call: call.send(b"content")
     assert fetch(tmp_path, f"{server.url}/model.pkl", server.url) == b"content"
 
@@ -163,7 +165,9 @@ def test_presigned_url_whose_name_is_rebound_to_this_machine_sends_no_byte(
     assert listener.received == b""
 
 
-def test_store_redirects_within_its_origin_only(server: FaultyServer, listener: Listener, tmp_path: Path) -> None:
+def test_redirect_of_a_store_is_followed_only_within_its_origin(
+    server: FaultyServer, listener: Listener, tmp_path: Path
+) -> None:
     redirect(server, "/old", "/new")
     server.faults["/new"] = lambda call: call.send(b"content")
     assert fetch(tmp_path, f"{server.url}/old", server.url) == b"content"

@@ -44,7 +44,7 @@ R2 = "0123456789abcdef.r2.cloudflarestorage.com"
         "hdfs://namenode:8020/m",
     ],
 )
-def test_location_on_the_server_or_in_a_cloud_or_declared_store_is_readable(uri: str) -> None:
+def test_location_on_the_tracking_server_or_in_a_known_store_is_readable(uri: str) -> None:
     assert LocationPolicy(SERVER, DECLARED).require_readable(uri) is None
 
 
@@ -133,7 +133,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("uri", HOSTILE)
-def test_location_elsewhere_is_rejected(uri: str) -> None:
+def test_location_outside_the_tracking_server_and_known_stores_is_rejected(uri: str) -> None:
     with pytest.raises(ModelError) as raised:
         LocationPolicy(SERVER, DECLARED).require_readable(uri)
     assert raised.value.remedy
@@ -149,7 +149,7 @@ def test_store_is_readable_only_if_exactly_its_origin_is_declared() -> None:
 
 
 @pytest.mark.parametrize("tracking_uri", ["sqlite:///mlflow.db", "databricks"])
-def test_proxied_artifacts_need_a_tracking_server(tracking_uri: str) -> None:
+def test_proxied_artifacts_are_rejected_without_an_http_tracking_server(tracking_uri: str) -> None:
     with pytest.raises(ModelError, match="only a running tracking server can read"):
         LocationPolicy(tracking_uri).require_readable("mlflow-artifacts:/1/m")
     with pytest.raises(ModelError, match="not declared"):
@@ -163,7 +163,7 @@ def test_proxied_artifacts_need_a_tracking_server(tracking_uri: str) -> None:
         ("azureml://subscriptions/1/resourceGroups/2", "Azure Machine Learning"),
     ],
 )
-def test_location_of_a_vendor_plugin_is_rejected_by_the_vendors_name(uri: str, vendor: str) -> None:
+def test_error_for_a_location_that_needs_a_vendor_plugin_names_the_vendor(uri: str, vendor: str) -> None:
     with pytest.raises(ModelError, match=f"needs the MLflow plugin of {vendor}"):
         LocationPolicy(SERVER).require_readable(uri)
 
@@ -224,7 +224,7 @@ def test_presigned_url_of_a_store_is_allowed(url: str, must_be_public: bool) -> 
         "//store.example.com/k",
     ],
 )
-def test_presigned_url_elsewhere_is_rejected_without_showing_its_path(url: str) -> None:
+def test_unsafe_presigned_url_is_rejected_without_showing_its_query(url: str) -> None:
     with pytest.raises(ModelError) as raised:
         require_presigned(f"{url}?secret-part", [], DECLARED)
     assert "secret-part" not in raised.value.message + raised.value.remedy
@@ -291,7 +291,7 @@ def test_address_on_the_internet_is_public(address: str) -> None:
         "https://accounts.cloud.databricks.com/oidc/accounts/1/v1/token",
     ],
 )
-def test_login_may_be_sent_to_the_workspace_and_to_its_account_server(token_url: str) -> None:
+def test_databricks_login_may_be_sent_to_the_workspace_and_its_account_server(token_url: str) -> None:
     require_login_server("https://dbc-1.cloud.databricks.com", token_url)
 
 
@@ -307,6 +307,6 @@ def test_login_may_be_sent_to_the_workspace_and_to_its_account_server(token_url:
         "None",
     ],
 )
-def test_login_is_not_sent_to_another_server(token_url: str) -> None:
+def test_databricks_login_is_not_sent_to_another_server(token_url: str) -> None:
     with pytest.raises(AccessError, match="sends logins to"):
         require_login_server("https://dbc-1.cloud.databricks.com", token_url)

@@ -14,7 +14,7 @@ def _run(program: str) -> str:
     return subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.strip()
 
 
-def test_memory_beyond_the_limit_is_an_error_and_not_a_crash() -> None:
+def test_allocating_memory_beyond_the_limit_is_an_error_and_not_a_crash() -> None:
     program = """
 from dataclasses import replace
 from model_gate.domain.limits import Limits
@@ -29,7 +29,7 @@ except MemoryError:
     assert _run(program) == "MemoryError"
 
 
-def test_memory_is_enough_for_all_threads_of_a_worker() -> None:
+def test_memory_limit_is_enough_for_400_threads() -> None:
     program = """
 import threading
 from model_gate.worker.resource_limits import limit_memory
@@ -46,7 +46,7 @@ print("all")
     assert _run(program) == "all"
 
 
-def test_stack_of_a_thread_is_enough_for_deeply_nested_json() -> None:
+def test_deeply_nested_json_in_a_thread_is_an_error_and_not_a_crash() -> None:
     program = """
 import json, threading
 from model_gate.worker.resource_limits import limit_memory
@@ -64,7 +64,7 @@ thread.join()
     assert _run(program) == "RecursionError\nRecursionError"
 
 
-def test_file_beyond_the_limit_is_an_error_and_not_a_signal(tmp_path: object) -> None:
+def test_writing_a_file_beyond_the_size_limit_is_an_error_and_not_a_signal(tmp_path: object) -> None:
     program = f"""
 import errno
 from dataclasses import replace
@@ -87,7 +87,7 @@ print(write(6_000), write(6_001))
     assert _run(program) == "written EFBIG\nwritten EFBIG"
 
 
-def test_file_limit_of_the_user_is_not_raised(tmp_path: object) -> None:
+def test_lower_file_size_limit_of_the_user_is_not_raised(tmp_path: object) -> None:
     program = """
 import resource
 from model_gate.worker.resource_limits import FileSizeLimit

@@ -133,7 +133,7 @@ _READS = [(read, fault) for read in _WITH_URLLIB3 for fault in (None, _chunked)]
 
 
 @pytest.mark.parametrize("read, fault", _READS)
-def test_response_of_the_limit_is_unchanged(
+def test_response_exactly_at_the_size_limit_is_read_unchanged(
     server: FaultyServer, read: Callable[[str], bytes], fault: Callable[[Call], None] | None
 ) -> None:
     if fault is not None:
@@ -142,7 +142,7 @@ def test_response_of_the_limit_is_unchanged(
 
 
 @pytest.mark.parametrize("read, fault", _READS)
-def test_response_above_the_limit_is_an_error(
+def test_response_above_the_size_limit_is_an_error(
     server: FaultyServer, read: Callable[[str], bytes], fault: Callable[[Call], None] | None
 ) -> None:
     server.files["file"] += b"y"
@@ -152,7 +152,9 @@ def test_response_above_the_limit_is_an_error(
 
 
 @pytest.mark.parametrize("read", _ALL)
-def test_bytes_on_the_wire_are_limited(server: FaultyServer, read: Callable[[str], bytes]) -> None:
+def test_response_with_too_many_bytes_on_the_wire_is_an_error(
+    server: FaultyServer, read: Callable[[str], bytes]
+) -> None:
     server.files["file"] = b"x" * 3_000_000
     _require_transfer_error(read, server.url + PATH, "bytes")
 
@@ -176,7 +178,7 @@ def test_slow_response_is_an_error(server: FaultyServer, read: Callable[[str], b
     assert time.monotonic() - start < 3
 
 
-def test_slow_response_beside_a_fast_one_is_no_error(server: FaultyServer) -> None:
+def test_slow_response_is_accepted_while_fast_responses_arrive(server: FaultyServer) -> None:
     server.files |= {"slow": b"x" * 20, "fast": b"x" * 50_000}
     server.faults["/slow"] = drip(0.05)
     with requests.get(server.url + PATH.replace("file", "slow"), timeout=5, stream=True) as slow:
@@ -191,7 +193,7 @@ def test_json_text_with_too_many_values_is_an_error() -> None:
         json.loads("[" + "1," * 100 + "1]")
 
 
-def test_json_values_of_a_whole_listing_are_limited() -> None:
+def test_number_of_json_values_in_a_whole_listing_is_limited() -> None:
     text = "[" + "1," * 98 + "1]"
     counted = ListingAllowance(LIMITS)
     with counted():

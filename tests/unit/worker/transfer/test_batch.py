@@ -96,7 +96,7 @@ def test_two_batches_together_do_not_exceed_the_concurrency_limit(pool: ThreadPo
 @pytest.mark.parametrize(
     "make_limiter, failing_path", [(near_limiter, "000"), (default_limiter, "000"), (default_limiter, "003")]
 )
-def test_batch_starts_no_further_file_after_a_failure(
+def test_batch_starts_no_further_fetch_after_a_failure(
     pool: ThreadPoolExecutor, make_limiter: Callable[[], ConcurrencyLimiter], failing_path: str
 ) -> None:
     limiter = make_limiter()

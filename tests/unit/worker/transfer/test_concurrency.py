@@ -179,7 +179,9 @@ def test_thread_that_does_not_wait_gets_no_slot_if_none_is_free() -> None:
 
 
 @pytest.mark.parametrize("size, seconds, slots", [(4 * KIB, 0.6, INITIAL), (4 * KIB, 0.4, 1), (8 * KIB * KIB, 0.6, 1)])
-def test_slow_small_file_raises_the_concurrency_limit_of_a_near_server(size: int, seconds: float, slots: int) -> None:
+def test_slow_download_of_a_small_file_raises_the_concurrency_limit_of_a_near_server(
+    size: int, seconds: float, slots: int
+) -> None:
     now = 0.0
     limiter = ConcurrencyLimiter(clock=lambda: now)
     limiter.record_latency(0.003)
@@ -188,7 +190,7 @@ def test_slow_small_file_raises_the_concurrency_limit_of_a_near_server(size: int
     assert free_slots(limiter) == slots
 
 
-def test_slow_small_file_does_not_raise_the_concurrency_limit_after_throttling() -> None:
+def test_slow_download_does_not_raise_the_concurrency_limit_after_throttling() -> None:
     now = 0.0
     limiter = ConcurrencyLimiter(clock=lambda: now)
     limiter.record_latency(0.003)

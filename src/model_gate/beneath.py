@@ -193,11 +193,19 @@ def open_input(path: str, _: int) -> int:
 
 
 def _names_below(directory: str, path: str) -> tuple[str, ...] | None:
-    """Return the names between a directory and a normalized path, None if the path is not below the directory."""
-    prefix = directory.rstrip("/") + "/"
-    if path == directory:
-        return ()
-    return tuple(path.removeprefix(prefix).split("/")) if path.startswith(prefix) else None
+    """Return the names between a directory and a normalized path, None if the path is not below the directory.
+
+    The path may name the directory in another way, for example through a link outside of it.
+    """
+    own = os.stat(directory)
+    names = tuple(filter(None, path.split("/")))
+    for count in range(len(names) + 1):
+        try:
+            if os.path.samestat(os.stat("/" + "/".join(names[:count])), own):
+                return names[count:]
+        except OSError:
+            return None
+    return None
 
 
 def _names_in(directory: int) -> list[str]:

@@ -15,7 +15,7 @@ from model_gate.errors import ModelError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.certificates import certificates
 from tests.support.commandline import clean_environment
-from tests.support.faulty_server import ARTIFACTS, MODEL, Call, FaultyServer
+from tests.support.faulty_server import ARTIFACTS, MODEL, Call, Fault, FaultyServer, hang_up, status
 from tests.support.gates import check, run
 from tests.support.listener import Listener
 from tests.support.recording_proxy import RecordingProxy
@@ -156,6 +156,29 @@ def test_artifact_server_that_needs_a_login_is_named_in_the_error(tmp_path: Path
         server.downloads["Wine", "1"] = server.sources["Mine", "1"]
         ran = check(tmp_path, server.url, "Wine", environment={"MODEL_GATE_STORE_ENDPOINTS": files.url})
     ran.require_error("AccessError", f"The server of the artifacts, {files.url}", "MODEL_GATE_STORE_ENDPOINTS")
+
+
+@pytest.mark.parametrize(
+    "fault, kind, text",
+    [
+        (status(404), "NotFoundError", "has no such files (404)"),
+        (status(500), "UnreachableError", "gives no answer"),
+        (hang_up, "UnreachableError", "gives no answer"),
+        (status(400), "UnreachableError", "answers with an error (400)"),
+    ],
+    ids=["404", "500", "closed connection", "400"],
+)
+def test_error_of_an_artifact_server_does_not_name_the_tracking_server(
+    tmp_path: Path, fault: Fault, kind: str, text: str
+) -> None:
+    with FaultyServer() as server, FaultyServer("127.0.0.2") as files:
+        files.faults[ARTIFACTS] = fault
+        server.sources["Wine", "1"] = f"mlflow-artifacts://{files.url[7:]}/Wine/1"
+        server.add("Mine", MODEL)
+        server.downloads["Wine", "1"] = server.sources["Mine", "1"]
+        ran = check(tmp_path, server.url, "Wine", environment={"MODEL_GATE_STORE_ENDPOINTS": files.url})
+    ran.require_error(kind, f"he server of the artifacts, {files.url}, {text}")
+    assert "tracking server" not in ran.stderr
 
 
 def test_download_url_that_the_tracking_server_hands_out_is_not_requested(tmp_path: Path) -> None:

@@ -385,7 +385,12 @@ def test_password_in_an_invalid_host_is_not_revealed(password: str) -> None:
         assert all(password not in text for text in _texts(report))
 
 
-@pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 50_000, "&a [" * 9_999])
+@pytest.mark.parametrize(
+    "text",
+    ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 50_000, "&a [" * 9_999],
+    # pytest hands the id to every process that the test starts.
+    ids=["list", "mapping", "block list", "key", "anchor"],
+)
 def test_deeply_nested_compare_file_is_a_config_error(text: str, tmp_path: Path) -> None:
     (tmp_path / "compare.yaml").write_text(text)
     process = run("compare", "--config-file", "compare.yaml", cwd=tmp_path, timeout=30)

@@ -149,6 +149,18 @@ def test_command_does_not_write_through_a_checked_in_link(option: str, path: str
     assert os.listdir(checkout / "inside") == ["victim"]
 
 
+def test_checked_in_link_is_not_followed_in_a_path_through_another_name_of_the_working_directory(
+    tmp_path: Path, checkout: Path
+) -> None:
+    (tmp_path / "alias").symlink_to(checkout)
+    before = snapshot(tmp_path)
+    with pytest.raises(OSError, match="is a symbolic link"):
+        PathBeneath.of_output(tmp_path / "alias" / "out" / "report.json").replace("{}")
+    with pytest.raises(OSError, match="is a symbolic link"):
+        PathBeneath.of_input(tmp_path / "alias" / "file").open_regular()
+    assert snapshot(tmp_path) == before
+
+
 def test_link_outside_the_working_directory_is_followed(tmp_path: Path, checkout: Path) -> None:
     (tmp_path / "link").symlink_to("empty")
     (tmp_path / "config").symlink_to("victim")

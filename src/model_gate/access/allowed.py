@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from model_gate.access.hosts import find_host, parse_host
+from model_gate.access.hosts import database_key, find_host, parse_host
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 
@@ -19,7 +19,8 @@ _REMEDY = (
     " databricks://profile. An asterisk stands for one whole label."
 )
 _ANY_LABEL = "*"
-_LABEL = re.compile(r"[a-z0-9_-]+")
+# Stands for the asterisk while an entry is parsed.
+_STAND_IN = "any-label-of-a-host-name"
 
 
 @dataclass(frozen=True)
@@ -65,33 +66,28 @@ class AllowedHosts:
         """Return whether an entry of the list matches this server."""
         if host.kind is HostKind.HTTP:
             return any(pattern.allows(host) for pattern in self._patterns)
-        return host.address in self._others
+        return (database_key(host) if host.kind is HostKind.DATABASE else host.address) in self._others
 
     def _add(self, entry: str, label: str) -> None:
         if "@" in entry:
             raise InputError(f"{label} has an entry with an '@': a login cannot be part of it.", _REMEDY)
         if entry.startswith(("databricks", "sqlite:", "file:", "postgresql", "mysql", "mssql")) and ":" in entry:
             is_local = entry.startswith(("sqlite:", "file:"))
-            self._others.append((find_host(entry, {}, label) if is_local else parse_host(entry, label)).address)
+            host = find_host(entry, {}, label) if is_local else parse_host(entry, label)
+            self._others.append(database_key(host) if host.kind is HostKind.DATABASE else host.address)
             return
         self._patterns.append(_pattern(entry, label))
 
 
 def _pattern(entry: str, label: str) -> _Pattern:
-    # The asterisk is a valid character for the parser of hosts, which normalizes the port and the path.
-    host = parse_host(entry if "://" in entry else f"https://{entry}", label)
+    # The parser of hosts normalizes the port and the path. An asterisk is no character of a host name for it.
+    host = parse_host((entry if "://" in entry else f"https://{entry}").replace(_ANY_LABEL, _STAND_IN), label)
     parts = urlsplit(host.address)
-    name = parts.hostname or ""
-    labels = _labels(name)
-    if host.kind is not HostKind.HTTP or not all(part == _ANY_LABEL or _is_label(part) for part in labels):
+    labels = tuple(_ANY_LABEL if part == _STAND_IN else part for part in _labels(parts.hostname or ""))
+    if host.kind is not HostKind.HTTP or _STAND_IN in "".join(labels) + parts.path:
         raise InputError(f"{label} has an entry that is no server: {entry!r}.", _REMEDY)
     return _Pattern(parts.scheme, labels, parts.port, parts.path)
 
 
 def _labels(name: str) -> tuple[str, ...]:
     return (name,) if ":" in name else tuple(name.split("."))
-
-
-def _is_label(text: str) -> bool:
-    # An IPv6 address is one label. The letters of a label may be of any script.
-    return ":" in text or bool(_LABEL.fullmatch(text)) or (not text.isascii() and _ANY_LABEL not in text)

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from urllib.parse import urlsplit
 
 from model_gate.access.databrickscfg import LOGIN_FIELDS
-from model_gate.access.hosts import find_host, parse_host, secrets_in
+from model_gate.access.hosts import database_key, find_host, has_login, parse_host, secrets_in
 from model_gate.domain.host import LOOPBACK, Host, HostKind
 from model_gate.domain.origin import parse_store_endpoints
 from model_gate.domain.variables import HTTP_VARIABLES, REGISTRY_URI, STORE_ENDPOINTS, STORE_FAMILIES, TRACKING_URI
@@ -198,9 +198,11 @@ class Declarations:
                 f"{label}: {host.address} is the address of {titles}, which have different variables.",
                 f"Name the server instead, as in server: {example}.",
             )
-        if host.username:
-            return replace(declared[0], username=host.username, password=host.password)
-        return declared[0]
+        if not has_login(host):
+            return declared[0]
+        if REGISTRY_URI in dict(declared[0].variables):
+            raise _login_for_two_servers(label, servers[0].prefix)
+        return replace(declared[0], uri=host.uri, username=host.username, password=host.password)
 
     def option(self, text: str, label: str) -> Host:
         """Return the server that an option names, by its address or as `server:NAME`. Such a server counts as declared.
@@ -303,6 +305,8 @@ class Declarations:
             )
         if _address_key(registry) == _address_key(host):
             return ""
+        if host.username:
+            raise _login_for_two_servers(server.variable if server.prefix else "host", server.prefix)
         return text if registry.username else registry.uri
 
     def _is_at(self, server: DeclaredServer, host: Host) -> bool:
@@ -312,7 +316,8 @@ class Declarations:
         if declared.kind is HostKind.DATABASE or declared.kind is HostKind.FILES:
             # The address has the absolute path, which `find_host` finds on the disk. A missing file has no address.
             with suppress(InputError):
-                return find_host(server.uri, self._environment, server.variable).address == host.address
+                found = find_host(server.uri, self._environment, server.variable)
+                return database_key(found) == database_key(host)
             return False
         return _address_key(declared) == _address_key(host)
 
@@ -323,6 +328,15 @@ def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
         prefix + name for prefix in ("", *Ownership.of(environment).prefixes) for name in (TRACKING_URI, REGISTRY_URI)
     ]
     return tuple(secret for name in names for secret in secrets_in(environment.get(name, "")))
+
+
+def _login_for_two_servers(label: str, prefix: str) -> InputError:
+    """Return the error for a login in an address that MLflow would also send to another address, the registry's."""
+    return InputError(
+        f"{label} has a login, which {prefix}{REGISTRY_URI} would send to another server, the registry.",
+        f"If the login is for both, set {prefix}MLFLOW_TRACKING_USERNAME and {prefix}MLFLOW_TRACKING_PASSWORD instead."
+        f" If the server is its own registry, unset {prefix}{REGISTRY_URI}.",
+    )
 
 
 def _declared_server(prefix: str, environment: Mapping[str, str]) -> DeclaredServer:

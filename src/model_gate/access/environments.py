@@ -25,7 +25,10 @@ from model_gate.domain.host import Host, HostKind
 from model_gate.domain.variables import (
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
+    NOT_SENT_VARIABLE,
     REGISTRY_URI,
+    SENT_VARIABLE,
+    SERVER_VARIABLE,
     STORE_ENDPOINTS,
     TRACKING_URI,
     is_credential,
@@ -33,10 +36,6 @@ from model_gate.domain.variables import (
     store_family,
 )
 from model_gate.errors import StorageError, storage_error
-
-NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
-SENT_VARIABLE = "MODEL_GATE_SENT"
-SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 
 # Variables that every worker gets: search path, locale, certificates, proxies, and MLflow's request settings.
 _ENVIRONMENT = frozenset(

@@ -11,11 +11,12 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
 from model_gate.access.local_stores import read_only_uri, require_file_store
-from model_gate.domain.host import Host, HostKind
+from model_gate.domain.host import CREDENTIAL_QUERY_KEY, Host, HostKind
+from model_gate.domain.origin import origin_of
 from model_gate.errors import InputError
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
@@ -25,6 +26,11 @@ _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|m
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
 # Tracking servers that only a plugin can reach, by the start of their URIs.
 _VENDORS = {"arn:": "Amazon SageMaker", "azureml:": "Azure Machine Learning"}
+# Keys in the query of a database's URI that replace its server or select what is read from it.
+_TARGET_KEYS = frozenset(
+    {"host", "hostaddr", "port", "dbname", "database", "db", "service", "unix_socket", "read_default_file", "options"}
+)
+_LOGIN_KEY = re.compile(rf"user|username|{CREDENTIAL_QUERY_KEY}")
 _FORMS = "Name it like https://mlflow.example.com, http://localhost:5000, databricks://PROFILE or sqlite:///mlflow.db."
 
 
@@ -90,7 +96,7 @@ def parse_host(text: str, label: str = "host") -> Host:
             )
         return Host(
             HostKind.DATABASE,
-            _without_user_info(text),
+            _without_user_info(text) + _target_in(parts.query),
             text,
             unquote(parts.username or ""),
             unquote(parts.password or ""),
@@ -98,6 +104,31 @@ def parse_host(text: str, label: str = "host") -> Host:
     if parts.scheme in {"", "file"}:
         return Host(HostKind.FILES, text, text)
     raise _not_a_server(text, label)
+
+
+def _target_in(query: str) -> str:
+    """Return the part of a database's query that names the server or the database, with its question mark."""
+    target = sorted(pair for pair in parse_qsl(query, keep_blank_values=True) if pair[0] in _TARGET_KEYS)
+    return f"?{urlencode(target, safe='/:,')}" if target else ""
+
+
+def database_key(host: Host) -> str:
+    """Return a text that is equal for two URIs of one database, whatever their logins. It may contain credentials.
+
+    >>> key = database_key(parse_host("postgresql://ann:s3cret@db/mlflow?options=-csearch_path%3Dprod"))
+    >>> key == database_key(parse_host("postgresql://db/mlflow?options=-csearch_path%3Dstaging"))
+    False
+    """
+    if host.local_path is not None:
+        return host.address
+    query = parse_qsl(urlsplit(host.uri).query, keep_blank_values=True)
+    return f"{host.address} {sorted(pair for pair in query if not _LOGIN_KEY.fullmatch(pair[0]))}"
+
+
+def has_login(host: Host) -> bool:
+    """Return whether the address of a server has a login, in its user-info or in its query."""
+    keys = (key for key, _ in parse_qsl(urlsplit(host.uri).query, keep_blank_values=True))
+    return bool(host.username) or (host.kind is HostKind.DATABASE and any(map(_LOGIN_KEY.fullmatch, keys)))
 
 
 def _not_a_server(text: str, label: str) -> InputError:
@@ -131,6 +162,12 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     address = f"{parts.scheme}://{name}{shown_port}{parts.path.rstrip('/')}"
+    if origin_of(address) is None:
+        # Two programs could read two hosts: `http://a\\.example.com` is the host `a` for urllib3.
+        raise InputError(
+            f"{label} {address!r} has a host name with other characters than letters, digits, '-', '_' and '.'.",
+            "Write the name as in https://mlflow.example.com, a name in another script in its form xn--….",
+        )
     return Host(HostKind.HTTP, address, address, username, password)
 
 

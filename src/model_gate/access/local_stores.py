@@ -109,9 +109,7 @@ def require_file_store(path: Path, label: str) -> None:
         InputError: The directory has no experiment and no registered model of MLflow, or is a Git repository.
     """
     try:
-        is_store = any(
-            file.is_file() for pattern in ("*/meta.yaml", "models/*/meta.yaml") for file in path.glob(pattern)
-        )
+        is_store = any(file.is_file() for pattern in _STORE_FILES for file in path.glob(pattern))
         is_repository = (path / ".git").exists()
     except OSError as error:
         raise InputError(f"{label}: the directory {path} cannot be read: {error.strerror}.") from error

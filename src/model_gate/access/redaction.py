@@ -98,9 +98,12 @@ class Redactor:
 
     def _cut_secrets(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each part of a secret that stands before or after a cut."""
-        for match in re.finditer(_CUT, text):
+        forms = (
+            [form for form in self._forms if form[:_SHORT] in text or form[-_SHORT:] in text] if _CUT in text else []
+        )
+        for match in re.finditer(_CUT, text if forms else ""):
             before, after = match.span()
-            for form in self._forms:
+            for form in forms:
                 start = text.find(form[:_SHORT], max(0, before - len(form)), before)
                 while start >= 0 and not form.startswith(text[start:before]):
                     start = text.find(form[:_SHORT], start + 1, before)

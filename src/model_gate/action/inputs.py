@@ -265,11 +265,14 @@ class Inputs:
         if not self[name]:
             return None
         path = Path(self[name])
-        real = Path(os.path.realpath(self._workspace / path))
+        named = Path(os.path.normpath(self._workspace / path))
+        real = Path(os.path.realpath(named))
         if real.is_relative_to(os.path.realpath(self._workspace)):
             # The path may still have symbolic links. They are not followed when it is opened: see model_gate.beneath.
             return path
-        if self._temporary and real.is_relative_to(os.path.realpath(self._temporary)):
+        # A link in the checkout that leads to the directory of the runner is not the path of the workflow's author.
+        is_temporary = self._temporary and named.is_relative_to(os.path.normpath(self._temporary))
+        if is_temporary and real.is_relative_to(os.path.realpath(self._temporary)):
             return real
         raise InputError(
             f"The input {name!r} names {self[name]}, which is outside the workspace.",

@@ -7,6 +7,11 @@ import re
 TRACKING_URI = "MLFLOW_TRACKING_URI"
 REGISTRY_URI = "MLFLOW_REGISTRY_URI"
 STORE_ENDPOINTS = "MODEL_GATE_STORE_ENDPOINTS"
+# The parent sets these variables in the environment of a worker: the name of the declared server, and in JSON the
+# variables with credentials that the worker gets, and those that it does not get.
+SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
+SENT_VARIABLE = "MODEL_GATE_SENT"
+NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
 
 # Variables with a login to a tracking server. User-info in the server's address replaces them.
 LOGIN_VARIABLES = frozenset(

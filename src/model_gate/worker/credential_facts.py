@@ -17,10 +17,8 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-# The parent sets these variables in the environment of a worker. The last two contain lists in JSON.
-SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
-SENT_VARIABLE = "MODEL_GATE_SENT"
-NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+from model_gate.domain.variables import NOT_SENT_VARIABLE, SENT_VARIABLE, SERVER_VARIABLE, STORE_FAMILIES
+
 _USERNAME = "MLFLOW_TRACKING_USERNAME"
 _USER_INFO = "the user-info of the host"
 
@@ -35,9 +33,13 @@ class StoreFamily(StrEnum):
 
 # Parts of variable names, with the kind of store that each belongs to. If a name has several such parts, the last one
 # decides: the first may be the name of a declared server, which is a prefix of its variables.
-_FAMILY_PARTS = {"AWS": StoreFamily.S3, "AZURE": StoreFamily.AZURE, "ARM": StoreFamily.AZURE} | dict.fromkeys(
-    ("GOOGLE", "CLOUDSDK"), StoreFamily.GCS
-)
+_KINDS = {"AWS": StoreFamily.S3, "boto": StoreFamily.S3, "Azure": StoreFamily.AZURE, "Google": StoreFamily.GCS}
+_FAMILY_PARTS = {
+    prefix.rstrip("_"): _KINDS[family]
+    for family, prefixes in STORE_FAMILIES.items()
+    for prefix in prefixes
+    if family in _KINDS
+} | {"ARM": StoreFamily.AZURE}
 _FAMILY = re.compile(rf"(?:^|_)({'|'.join(_FAMILY_PARTS)})_")
 _TLS = re.compile(r"(?:SERVER_CERT_PATH|INSECURE_TLS|IGNORE_TLS|CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR)$")
 

@@ -125,7 +125,6 @@ def test_host_that_is_the_address_of_a_declared_server_gets_its_variables(text: 
         "https://prod.example.com:8443/mlflow",
         "https://prod.example.com",
         "https://prod.example.com/mlflow/x",
-        "https://prod.example.com./mlflow",
         "https://evil.example.com/mlflow",
         "https://prod.example.com.evil.example/mlflow",
     ],
@@ -235,3 +234,50 @@ def test_databricks_login_of_a_named_server_comes_from_its_prefixed_variables() 
     assert host.workspace.url == "https://prod.example.com"
     assert dict(host.workspace.fields)["token"] == SECRET
     assert host.variables == ()
+
+
+@pytest.mark.parametrize("other", ["?host=/cloudsql/staging", "?options=-csearch_path%3Dstaging", "?x=1", ""])
+def test_databases_with_different_queries_are_different_servers(other: str) -> None:
+    declared = "postgresql://ro:a@db/mlflow?host=/cloudsql/prod"
+    servers = Declarations({"MLFLOW_TRACKING_URI": declared})
+    assert servers.find(declared).is_declared
+    found = servers.find(f"postgresql://ro:a@db/mlflow{other}")
+    assert (found.is_declared, found.uri) == (False, f"postgresql://ro:a@db/mlflow{other}")
+    assert found.reader != servers.find(declared).reader
+
+
+@pytest.mark.parametrize("login", ["rw:b@db/mlflow", "db/mlflow?user=rw&password=b"])
+def test_login_in_the_address_of_a_database_replaces_the_declared_login(login: str) -> None:
+    servers = Declarations({"MLFLOW_TRACKING_URI": "postgresql://ro:a@db/mlflow"})
+    found = servers.find(f"postgresql://{login}")
+    assert (found.is_declared, found.uri) == (True, f"postgresql://{login}")
+    assert servers.find("postgresql://db/mlflow").uri == "postgresql://ro:a@db/mlflow"
+
+
+@pytest.mark.parametrize(
+    "variables, text",
+    [
+        ({"PROD_MLFLOW_TRACKING_URI": "https://ann:pw@prod.example.com"}, "https://prod.example.com"),
+        ({"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com"}, "https://ann:pw@prod.example.com"),
+    ],
+    ids=["declared address", "address in a file"],
+)
+def test_login_in_an_address_is_not_sent_to_the_registry_at_another_address(
+    variables: dict[str, str], text: str
+) -> None:
+    registry = {"PROD_MLFLOW_REGISTRY_URI": "https://registry.example.com"}
+    with pytest.raises(InputError, match="PROD_MLFLOW_REGISTRY_URI would send to another server") as raised:
+        Declarations(variables | registry).find(text)
+    assert "PROD_MLFLOW_TRACKING_USERNAME" in raised.value.remedy
+
+
+def test_servers_that_differ_only_in_the_endpoint_of_their_store_have_different_readers() -> None:
+    servers = Declarations(
+        {
+            "A_MLFLOW_TRACKING_URI": "https://mlflow.example.com",
+            "A_MLFLOW_S3_ENDPOINT_URL": "https://minio-a.example.com",
+            "B_MLFLOW_TRACKING_URI": "https://mlflow.example.com",
+            "B_MLFLOW_S3_ENDPOINT_URL": "https://minio-b.example.com",
+        }
+    )
+    assert servers.named("a").reader != servers.named("b").reader

@@ -262,6 +262,7 @@ def test_secrets_of_all_declared_servers_are_detected() -> None:
         ("https://a.*.example.com", "https://a.b.example.com", True),
         ("a.example.com,\n b.example.com c.example.com", "https://c.example.com", True),
         ("postgresql://db.example.com/mlflow", "postgresql://ann:pw@db.example.com/mlflow", True),
+        ("postgresql://db.example.com/mlflow", "postgresql://db.example.com/mlflow?host=evil.example", False),
         ("databricks://prod", "databricks://prod", True),
         ("", "https://mlflow.example.com", False),
     ],

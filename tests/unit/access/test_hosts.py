@@ -226,14 +226,15 @@ def test_credentials_in_environment_are_passed_to_the_default_server(default: st
 
 
 def test_login_in_a_host_url_overrides_credentials_in_the_environment(tmp_path: Path) -> None:
-    more = CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://example.com"}
+    more = CREDENTIALS | {"MLFLOW_TRACKING_URI": "http://example.com", "MLFLOW_REGISTRY_URI": ""}
     variables = environment("http://bob:other@example.com", tmp_path, **more)
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("bob", "other")
     assert "MLFLOW_TRACKING_TOKEN" not in variables
 
 
 def test_login_in_the_default_server_url_applies_to_the_same_url_without_login(tmp_path: Path) -> None:
-    variables = environment("http://example.com", tmp_path, MLFLOW_TRACKING_URI=f"http://ann:{SECRET}@example.com/")
+    more = {"MLFLOW_TRACKING_URI": f"http://ann:{SECRET}@example.com/", "MLFLOW_REGISTRY_URI": ""}
+    variables = environment("http://example.com", tmp_path, **more)
     assert (variables["MLFLOW_TRACKING_USERNAME"], variables["MLFLOW_TRACKING_PASSWORD"]) == ("ann", SECRET)
 
 
@@ -294,3 +295,25 @@ def test_password_in_a_database_query_is_a_secret(key: str) -> None:
     host = find_host(f"postgresql://h/db?user=u&{key}=s3cret-pw&sslmode=require", {})
     assert "s3cret-pw" in host.secrets
     assert "s3cret" not in host.address
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"http://134744072\.example.com",
+        "https://exa%6Dple.com",
+        "https://example.com.",
+        "https://exämple.com",
+        "https://-example.com",
+        "https://a..example.com",
+    ],
+)
+def test_host_name_that_two_programs_could_read_differently_is_rejected(text: str) -> None:
+    with pytest.raises(InputError, match="has a host name with other characters"):
+        parse_host(text)
+
+
+@pytest.mark.parametrize("query", ["host=/cloudsql/staging", "options=-csearch_path%3Dx"], ids=["host", "options"])
+def test_address_of_a_database_has_the_query_that_selects_the_database(query: str) -> None:
+    host = parse_host(f"postgresql://ann:{SECRET}@db/mlflow?{query}&password={SECRET}&sslmode=require")
+    assert host.address == f"postgresql://db/mlflow?{query}"

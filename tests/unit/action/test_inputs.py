@@ -226,6 +226,19 @@ def test_path_in_the_temporary_directory_of_the_runner_is_accepted(tmp_path_fact
     assert values.report_file == temporary.resolve() / "report.json"
 
 
+@pytest.mark.parametrize("name", ["report-file", "download-dir", "config-file"])
+def test_checked_in_link_into_the_temporary_directory_of_the_runner_is_rejected(tmp_path: Path, name: str) -> None:
+    workspace, temporary = tmp_path / "workspace", tmp_path / "temporary"
+    workspace.mkdir()
+    temporary.mkdir()
+    (workspace / "link").symlink_to(temporary / "victim")
+    values = Inputs(
+        {f"INPUT_{name.upper()}": "link", "GITHUB_WORKSPACE": str(workspace), "RUNNER_TEMP": str(temporary)}
+    )
+    with pytest.raises(InputError, match="outside the workspace"):
+        values.request()
+
+
 @pytest.mark.parametrize(
     "text, expected",
     [

@@ -86,3 +86,17 @@ def test_certificate_errors_name_only_variables_of_certificates() -> None:
 def test_error_names_a_server_by_its_declared_name_and_address() -> None:
     assert FACTS.describe_server("https://p") == "prod (https://p)"
     assert CredentialFacts().describe_server("https://p") == "https://p"
+
+
+@pytest.mark.parametrize(
+    "name, family",
+    [
+        ("IDENTITY_HEADER", StoreFamily.AZURE),
+        ("PROD_MSI_SECRET", StoreFamily.AZURE),
+        ("BOTO_CONFIG", StoreFamily.S3),
+        ("PROD_CLOUDSDK_CONFIG", StoreFamily.GCS),
+    ],
+)
+def test_login_of_a_store_is_no_login_of_the_tracking_server(name: str, family: StoreFamily) -> None:
+    facts = CredentialFacts(sent=(name,))
+    assert (facts.of_server().sent, facts.of_store(family).sent) == ((), (name,))

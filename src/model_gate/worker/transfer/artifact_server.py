@@ -15,7 +15,8 @@ from requests.adapters import HTTPAdapter
 from urllib3.util import Retry
 
 from model_gate.domain.origin import StoreEndpoint
-from model_gate.errors import AccessError
+from model_gate.errors import AccessError, NotFoundError, UnreachableError
+from model_gate.worker.failures import chain_text, reason_in
 from model_gate.worker.transfer.http_client import HttpClient
 
 _CHUNK_BYTES = 1024 * 1024
@@ -83,17 +84,32 @@ class DeclaredServer:
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
         """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
         seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_SECONDS))
-        response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
+        try:
+            response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
+        except requests.RequestException as error:
+            reason = reason_in(chain_text(error)) or type(error).__name__
+            raise self._error(f"gives no answer: {reason}") from error
         if response.status_code in {401, 403}:
             login = "the login that is declared for it" if self._endpoint.username else "requests without a login"
             raise AccessError(
-                f"The server of the artifacts, {self._endpoint.origin}, does not accept {login}"
-                f" ({response.status_code}).",
+                f"{self._title} does not accept {login} ({response.status_code}).",
                 "Write its user name and password before its host in MODEL_GATE_STORE_ENDPOINTS. The login of the"
                 " tracking server is not sent to it.",
             )
-        response.raise_for_status()
+        if response.status_code == 404:
+            raise NotFoundError(f"{self._title} has no such files (404).", "Check the location of the model.")
+        if not response.ok:
+            raise self._error(f"answers with an error ({response.status_code})")
         return response
+
+    @property
+    def _title(self) -> str:
+        return f"The server of the artifacts, {self._endpoint.origin},"
+
+    def _error(self, problem: str) -> UnreachableError:
+        return UnreachableError(
+            f"{self._title} {problem}.", "Check its address in MODEL_GATE_STORE_ENDPOINTS, and that it runs."
+        )
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:  # noqa: ARG002  # one server, one login
         """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""

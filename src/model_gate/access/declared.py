@@ -346,7 +346,7 @@ def _declared_server(prefix: str, environment: Mapping[str, str]) -> DeclaredSer
             f"{server.variable} declares no server: {prefix.removesuffix('_')!r} is not a name.",
             "Begin the name with a letter, and use letters, digits and underscores only.",
         )
-    if any(reserved.startswith(prefix.upper()) for reserved in _RESERVED if prefix):
+    if any(f"{reserved}_".startswith(prefix.upper()) for reserved in _RESERVED if prefix):
         raise InputError(
             f"{server.variable} cannot declare a server: variables {prefix}… have another meaning.",
             f"Choose another name, such as MY_{server.variable}.",

@@ -80,7 +80,9 @@ def test_unset_or_forbidden_variable_in_model_gate_pass_is_an_error(names: str, 
     assert problem in rejection(**PROD, PROD_MODEL_GATE_PASS=names, LD_PRELOAD="x", PYTHONPATH="x").message
 
 
-@pytest.mark.parametrize("prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC", "CLOUDSDK", "MLFLOW_S3"])
+@pytest.mark.parametrize(
+    "prefix", ["AWS", "AZURE", "GOOGLE", "MLFLOW", "MLFLOW_TRACKING", "DATABRICKS", "LC", "CLOUDSDK", "MLFLOW_S3"]
+)
 def test_reserved_server_name_such_as_aws_is_an_error(prefix: str) -> None:
     error = rejection(**{f"{prefix}_MLFLOW_TRACKING_URI": f"https://u:{SECRET}@example.com"})
     assert error.message.startswith(f"{prefix}_MLFLOW_TRACKING_URI cannot declare a server")

@@ -65,8 +65,8 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:
     """Start a worker process before the gate needs it, because the worker takes long to import MLflow.
 
-    The context manager yields None if no worker is needed or the process cannot be started. In the second case, the
-    gate tries again and reports the error.
+    The context manager yields None if no worker is needed. It also yields None if the process cannot be started: the
+    gate then tries again and reports the error.
     """
     if is_needed:
         from model_gate.access.environments import base_environment

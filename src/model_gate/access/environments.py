@@ -180,9 +180,9 @@ def _workspace(host: Host, environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def _shared_store_variables(own: Mapping[str, str], environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the unprefixed variables of object stores.
+    """Return the unprefixed variables of object stores, which all declared servers share.
 
-    If the server has a variable of its own for a family of stores, such as AWS, the result has none of that family.
+    A family of stores, such as AWS, is left out if `own`, the variables of the server alone, has one of that family.
     """
     own_families = {store_family(name) for name in own}
     return {

@@ -69,7 +69,7 @@ def require_profiles(text: str) -> None:
     """Raise an error if a text cannot be used as a `.databrickscfg`.
 
     Raises:
-        InputError: The text cannot be parsed, or has no profile. The message contains no value.
+        InputError: The text cannot be parsed, or has no profile. The message quotes no part of the text.
     """
     if not parse_profiles(text, _INPUT):
         raise InputError(

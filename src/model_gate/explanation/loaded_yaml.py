@@ -32,7 +32,7 @@ _NUMBERS = {f"{_STANDARD}int", f"{_STANDARD}float"}
 
 
 class _BoundedLoader(yaml.SafeLoader):
-    """The loader of `yaml.safe_load`, with bounds on the nodes of the text and their depth."""
+    """The loader of `yaml.safe_load`, with bounds on the number of nodes in the text and on their depth."""
 
     def __init__(self, stream: io.StringIO) -> None:
         super().__init__(stream)

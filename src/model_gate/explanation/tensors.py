@@ -144,7 +144,7 @@ def _count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, budget: El
         left: Stream at the first byte of the left tensor.
         right: Stream at the first byte of the right tensor.
         tensor: Type and shape of both tensors.
-        budget: Reduced by the number of elements that were compared one by one.
+        budget: Number of elements that may still be compared one by one. This function reduces it.
     """
     changed, largest, remaining = 0, None, tensor.size
     block = _whole_elements(_BLOCK_BYTES, tensor.type)

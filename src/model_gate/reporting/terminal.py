@@ -56,7 +56,7 @@ def _request_lines(outcome: Outcome) -> Iterator[str]:
 
 
 def _subjects(outcome: Outcome) -> list[str]:
-    """Return a text for each requested version or, for a diff, the location of each of the two models."""
+    """Return what is compared: the title of each requested version or, for a diff, the locations of both models."""
     versions = outcome.requested_versions
     if versions:
         return [_version(request, outcome.versions.get(role)) for role, request in versions.items()]

@@ -36,7 +36,7 @@ def test_locations_on_different_servers_or_with_different_uris_have_different_ke
 
 
 @pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
-def test_locations_with_the_same_server_and_uri_or_path_have_the_same_key(left: Location, right: Location) -> None:
+def test_equal_locations_have_equal_keys(left: Location, right: Location) -> None:
     assert left.key == right.key
 
 

@@ -50,9 +50,7 @@ def test_skops_files_with_exchanged_memory_addresses_are_equivalent(tmp_path: Pa
 
 
 @pytest.mark.parametrize("address", [5, 5.0, "5", None, -5], ids=repr)
-def test_skops_files_with_an_address_but_no_loader_in_a_node_are_not_equivalent(
-    address: object, tmp_path: Path
-) -> None:
+def test_skops_files_are_not_equivalent_if_a_node_has_an_address_but_no_loader(address: object, tmp_path: Path) -> None:
     def refer(nodes: Node) -> None:
         nodes["third"] = {"__id__": address}
 

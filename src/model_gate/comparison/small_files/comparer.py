@@ -93,7 +93,7 @@ class SmallFileComparer:
             process.close()
 
     def digest(self, number: int) -> str | None:
-        """Return the SHA-256 of two equal files in hex, None if the caller must compare the pair in another way.
+        """Return the SHA-256 of both files in hex if they are equal, None if the caller must compare the pair itself.
 
         Args:
             number: Index of the pair. Each call needs a larger index than the call before. Indexes may be skipped.

@@ -172,7 +172,7 @@ class _JobRunner:
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
-        """Record the pairs of models whose verdict these file comparisons settle. Return the comparisons unchanged."""
+        """Record which pairs of models have a verdict after these file comparisons, and return the file comparisons."""
         for model_pair, comparison in compared:
             if self._is_enough(comparison):
                 self._settled.add(model_pair)

@@ -57,7 +57,7 @@ class ModelSource(Protocol):
         """Return all files with their sizes in bytes. `on_progress` receives the number of files listed so far."""
 
     def local_file(self, path: str) -> str:
-        """Return the path of the file on this machine, or "" if it must be fetched first. Its size is not checked."""
+        """Return the path of the file on this machine, or "" if it must be fetched before it is compared. Its size is not checked."""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
         """Begin to fetch files.
@@ -105,7 +105,7 @@ class DirectorySource:
 
     @property
     def directory(self) -> Path:
-        """The directory of the user's copy if the user keeps the downloads, otherwise the directory of the model."""
+        """The download directory if the user has named one, otherwise the directory of the model."""
         return self._storage.directory(self.name) if self._storage.keeps else Path(self._root)
 
     def list(self, on_progress: ProgressCallback) -> Listing:
@@ -138,7 +138,7 @@ class DirectorySource:
         return _check_size(original, path, size, self.location)
 
     def local_file(self, path: str) -> str:
-        """Return the path of the file, or "" if it must be copied to the download directory first."""
+        """Return the path of the file, or "" if it must be copied to the download directory before it is compared."""
         return "" if self._storage.keeps else f"{self._root}/{path}"
 
     def begin_fetch(
@@ -158,7 +158,7 @@ class DirectorySource:
         return future
 
     def release(self, file: str) -> None:
-        """Do nothing: neither the model nor the user's copy is deleted."""
+        """Do nothing: neither the model nor its copy in the download directory is deleted."""
 
     def require_unchanged(self) -> None:
         """Verify that no file was changed, added or removed since the listing.

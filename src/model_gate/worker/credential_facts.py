@@ -89,7 +89,7 @@ class CredentialFacts:
         return self._only(lambda name: _TLS.search(name) is not None)
 
     def sent_to_server(self) -> str:
-        """Return sentences that name the variables with the login that a server received, "" if they are not known."""
+        """Return a text that says in which variables a server's login was sent, "" if these variables are not known."""
         if self.sent is None:
             return ""
         if self.sent:
@@ -98,7 +98,7 @@ class CredentialFacts:
         return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
 
     def used_for_store(self) -> str:
-        """Return sentences that name the variables with the login to a store, "" if they are not known."""
+        """Return a text that says which variables contain the login to a store, "" if these variables are not known."""
         if self.sent is None:
             return ""
         if self.sent:

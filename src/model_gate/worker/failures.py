@@ -120,7 +120,7 @@ def _unknown_error(error: Exception, address: str) -> InternalError:
 
 
 def _limit_error(error: Exception, address: str) -> ModelGateError | None:
-    """Return the ModelGateError that caused `error`, or an error for a lack of memory; None for another cause."""
+    """Return the ModelGateError that caused `error`, a new one if memory ran out, None for any other cause."""
     for cause in exception_chain(error):
         # MLflow wraps the errors that `response_limits` and `network` raise in its own exceptions.
         if isinstance(cause, ModelGateError):

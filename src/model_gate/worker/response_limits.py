@@ -55,7 +55,7 @@ class _Context(threading.local):
 
 @dataclass
 class _Allowance:
-    """The number of JSON values that later responses may still have. Several threads may share it."""
+    """The number of JSON values that the remaining responses may have together. Several threads may share it."""
 
     remaining: int
 

@@ -57,7 +57,10 @@ class ModelSource(Protocol):
         """Return all files with their sizes in bytes. `on_progress` receives the number of files listed so far."""
 
     def local_file(self, path: str) -> str:
-        """Return the path of the file on this machine, or "" if it must be fetched before it is compared. Its size is not checked."""
+        """Return the path of the file on this machine, or "" if it must be fetched before it is compared.
+
+        The size of the file is not checked.
+        """
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
         """Begin to fetch files.

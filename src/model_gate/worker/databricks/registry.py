@@ -163,7 +163,7 @@ _MAX_PAGES = 1_000
 
 
 def _all_entries(request_page: Callable[[str | None], PagedList[_T]]) -> Iterator[_T]:
-    """Yield the entries of all pages. `request_page` gets a page token, None for the first page."""
+    """Yield the entries of all pages. The argument of `request_page` is a page token, None for the first page."""
     token: str | None = None
     for _ in range(_MAX_PAGES):
         page = request_page(token)

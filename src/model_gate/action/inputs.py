@@ -268,7 +268,7 @@ class Inputs:
         named = Path(os.path.normpath(self._workspace / path))
         real = Path(os.path.realpath(named))
         if real.is_relative_to(os.path.realpath(self._workspace)):
-            # The path may still have symbolic links. They are not followed when it is opened: see model_gate.beneath.
+            # The path may still have symbolic links. `model_gate.symbolic_links` does not follow them.
             return path
         # A link in the checkout that leads to the directory of the runner is not the path of the workflow's author.
         is_temporary = self._temporary and named.is_relative_to(os.path.normpath(self._temporary))

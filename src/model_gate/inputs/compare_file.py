@@ -15,7 +15,6 @@ from typing import Any
 import yaml
 
 from model_gate.access.declared import Declarations
-from model_gate.beneath import open_input
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.domain.request import VersionRequest
@@ -25,6 +24,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.symbolic_links import open_input
 
 _SCHEMA = "config.schema.json"
 # Earlier names of keys, each with its current name.

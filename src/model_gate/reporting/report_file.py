@@ -8,10 +8,10 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
-from model_gate.beneath import PathBeneath
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.report import Json
+from model_gate.symbolic_links import PathBeneath
 
 # SQLite stores parts of a database in files beside it, whose names end with these suffixes.
 _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from model_gate.beneath import PathBeneath
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import StorageError, storage_error
+from model_gate.symbolic_links import PathBeneath
 
 # An in-memory file system of Linux. On a disk, creating and removing a small file takes longer than fetching it.
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the names of directories there cannot be guessed

@@ -13,12 +13,12 @@ import pytest
 
 from model_gate.access.hosts import parse_host
 from model_gate.action.inputs import Inputs
-from model_gate.beneath import PathBeneath, open_input
 from model_gate.domain.host import Host
 from model_gate.errors import ConfigError, ModelGateError, StorageError
 from model_gate.inputs.compare_file import read_config
 from model_gate.reporting.report_file import ReportFile
 from model_gate.sources.storage import Storage
+from model_gate.symbolic_links import PathBeneath, open_input
 from tests.support.commandline import run
 
 HOST: Host = parse_host("http://127.0.0.1:9")

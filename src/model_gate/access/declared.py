@@ -21,12 +21,20 @@ from model_gate.access.databrickscfg import LOGIN_FIELDS
 from model_gate.access.hosts import database_key, find_host, has_login, parse_host, secrets_in
 from model_gate.domain.host import LOOPBACK, Host, HostKind
 from model_gate.domain.origin import parse_store_endpoints
-from model_gate.domain.variables import HTTP_VARIABLES, REGISTRY_URI, STORE_ENDPOINTS, STORE_FAMILIES, TRACKING_URI
+from model_gate.domain.variables import (
+    HTTP_VARIABLES,
+    LOGIN_VARIABLES,
+    REGISTRY_URI,
+    STORE_ENDPOINTS,
+    STORE_FAMILIES,
+    TRACKING_URI,
+)
 from model_gate.errors import InputError
 
 PASS = "MODEL_GATE_PASS"  # noqa: S105  # a name
 # Prefix in the value of an option, before the name of a declared server. A value without it is an address.
 _BY_NAME = "server:"
+_BASIC_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Variables that no worker gets: they change how Python and the system's loader start, or are Model Gate's own.
 _FORBIDDEN = re.compile(r"(?i)PYTHON|LD_|DYLD_|MODEL_GATE_(?!STORE_ENDPOINTS$)")
@@ -272,6 +280,8 @@ class Declarations:
         registry = self._registry(variables.pop(REGISTRY_URI, "").strip(), server, host)
         if registry:
             variables[REGISTRY_URI] = registry
+        if host.kind is HostKind.HTTP and not host.username:
+            _require_whole_login(variables, server.prefix)
         endpoints = server.prefix + STORE_ENDPOINTS
         parse_store_endpoints(self._environment.get(endpoints, ""), endpoints)
         return tuple(sorted(variables.items()))
@@ -328,6 +338,20 @@ def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
         prefix + name for prefix in ("", *Ownership.of(environment).prefixes) for name in (TRACKING_URI, REGISTRY_URI)
     ]
     return tuple(secret for name in names for secret in secrets_in(environment.get(name, "")))
+
+
+def _require_whole_login(variables: Mapping[str, str], prefix: str) -> None:
+    """Verify that a server has a user name with a password. MLflow sends none of them alone.
+
+    In a workflow, a secret that does not exist is an empty variable.
+    """
+    given = [bool(variables.get(name)) for name in _BASIC_LOGIN]
+    if any(given) and not all(given) and not any(variables.get(name) for name in LOGIN_VARIABLES - {*_BASIC_LOGIN}):
+        there, missing = (prefix + _BASIC_LOGIN[given.index(state)] for state in (True, False))
+        raise InputError(
+            f"{there} is set, but {missing} is not set or empty.",
+            f"Set {missing}. In a workflow, verify that the secret exists and that this workflow may read it.",
+        )
 
 
 def _login_for_two_servers(label: str, prefix: str) -> InputError:

@@ -23,6 +23,7 @@ from model_gate.access.endpoints import http_origin, store_endpoints
 from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.variables import (
+    ANOTHER_SERVER,
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
     NOT_SENT_VARIABLE,
@@ -251,7 +252,7 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
             continue
         if prefix:
             server = prefix.removesuffix("_").lower()
-            yield name, replaced if server == host.server else f"it belongs to the server {server}"
+            yield name, replaced if server == host.server else ANOTHER_SERVER + server
         elif name in HTTP_VARIABLES:
             is_own = not host.server and name in dict(host.variables)
             yield name, replaced if is_own else _unprefixed_reason(environment)
@@ -263,7 +264,7 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
 
 def _unprefixed_reason(environment: Mapping[str, str]) -> str:
     if environment.get(TRACKING_URI, "").strip():
-        return f"it belongs to the server in {TRACKING_URI}, and this is another"
+        return f"it belongs to the address in {TRACKING_URI}, and this server has another"
     return f"no server is declared for it: {TRACKING_URI} is not set"
 
 

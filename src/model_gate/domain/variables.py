@@ -12,6 +12,8 @@ STORE_ENDPOINTS = "MODEL_GATE_STORE_ENDPOINTS"
 SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+# How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.
+ANOTHER_SERVER = "it belongs to the server "
 
 # Variables with a login to a tracking server. User-info in the server's address replaces them.
 LOGIN_VARIABLES = frozenset(

@@ -153,8 +153,8 @@ def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
     # A database or a directory on this machine gets no credentials anyway.
     remote = dict.fromkeys(host.address for host in hosts if host.local_path is None)
     return tuple(
-        f"The compare file names {printable(address)}, which is not declared, so no credentials are sent to it."
-        f" Declare it (PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
+        f"The compare file names {printable(address)}, which is not declared: it gets no credentials but those in its"
+        f" address. Declare it (NAME_{TRACKING_URI}, such as PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
         for address in remote
     )
 

@@ -17,7 +17,13 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from model_gate.domain.variables import NOT_SENT_VARIABLE, SENT_VARIABLE, SERVER_VARIABLE, STORE_FAMILIES
+from model_gate.domain.variables import (
+    ANOTHER_SERVER,
+    NOT_SENT_VARIABLE,
+    SENT_VARIABLE,
+    SERVER_VARIABLE,
+    STORE_FAMILIES,
+)
 
 _USERNAME = "MLFLOW_TRACKING_USERNAME"
 _USER_INFO = "the user-info of the host"
@@ -93,9 +99,18 @@ class CredentialFacts:
         if self.sent is None:
             return ""
         if self.sent:
-            return join_sentences(f"It was sent the credentials in {_and(self.sent)}.", self.not_handed_over())
+            # In a correct set-up, the variables of another server have nothing to do with a login that is rejected.
+            others = tuple(item for item in self.not_sent if not item[1].startswith(ANOTHER_SERVER))
+            rest = replace(self, not_sent=others).not_handed_over()
+            return join_sentences(f"It was sent the credentials in {_and(self.sent)}.", rest)
         reason = "none is declared for it" if self.not_sent else "none is set for it here"
         return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
+
+    def correction(self) -> str:
+        """Return the remedy for a login that a server rejects, "" if the login is not known."""
+        if not self.sent:
+            return ""
+        return f"Correct {_and(self.sent)}."
 
     def used_for_store(self) -> str:
         """Return a text that says which variables contain the login to a store, "" if these variables are not known."""
@@ -111,8 +126,9 @@ class CredentialFacts:
         for name, reason in self.not_sent:
             by_reason.setdefault(reason.rstrip("."), []).append(name)
         return " ".join(
-            f"{_and(names)} {'is' if len(names) == 1 else 'are'} set here, but {'was' if len(names) == 1 else 'were'}"
-            f" not handed over: {reason}."
+            f"{names[0]} is set here, but was not handed over: {reason}."
+            if len(names) == 1
+            else f"{_and(names)} are set here, but were not handed over: {_plural(reason)}."
             for reason, names in by_reason.items()
         )
 
@@ -139,6 +155,13 @@ def _family_of(name: str) -> StoreFamily | None:
         return None
     parts = _FAMILY.findall(name)
     return _FAMILY_PARTS[parts[-1]] if parts else None
+
+
+def _plural(reason: str) -> str:
+    """Return the reason why one variable was not sent as the reason for several variables."""
+    for one, several in (("it belongs", "they belong"), ("it is for", "they are for"), ("for it:", "for them:")):
+        reason = reason.replace(one, several)
+    return reason
 
 
 def _and(names: Iterable[str]) -> str:

@@ -167,7 +167,7 @@ def _login_error(status: int | str, address: str, facts: CredentialFacts) -> Acc
         message = f"The tracking server {address} requires a login ({status})."
         return AccessError(join_sentences(message, facts.sent_to_server()), _login_remedy(facts))
     message = f"The tracking server {address} does not accept the credentials ({status})."
-    return AccessError(join_sentences(message, facts.sent_to_server()), _REMEDY_LOGIN)
+    return AccessError(join_sentences(message, facts.sent_to_server()), facts.correction() or _REMEDY_LOGIN)
 
 
 def _login_remedy(facts: CredentialFacts) -> str:

@@ -164,14 +164,14 @@ CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "k", "PROD
         (
             "https://prod.example.com",
             ["AWS_SECRET_ACCESS_KEY", "PROD_MLFLOW_TRACKING_TOKEN"],
-            {"MLFLOW_TRACKING_TOKEN": "it belongs to the server in MLFLOW_TRACKING_URI, and this is another"},
+            {"MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another"},
         ),
         (
             "https://other.example.com",
             [],
             {
                 "AWS_SECRET_ACCESS_KEY": "this server is not declared",
-                "MLFLOW_TRACKING_TOKEN": "it belongs to the server in MLFLOW_TRACKING_URI, and this is another",
+                "MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another",
                 "PROD_MLFLOW_TRACKING_TOKEN": "it belongs to the server prod",
             },
         ),
@@ -179,7 +179,7 @@ CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "k", "PROD
             "https://bob:other@prod.example.com",
             ["AWS_SECRET_ACCESS_KEY"],
             {
-                "MLFLOW_TRACKING_TOKEN": "it belongs to the server in MLFLOW_TRACKING_URI, and this is another",
+                "MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another",
                 "PROD_MLFLOW_TRACKING_TOKEN": "the address of the server has a login of its own",
             },
         ),

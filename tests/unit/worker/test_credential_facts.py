@@ -12,7 +12,7 @@ SENT = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD", "PROD_
 NOT_SENT = (
     ("MLFLOW_TRACKING_TOKEN", "it is for http://a"),
     ("AZURE_CLIENT_SECRET", "the server has none of its own"),
-    ("AWS_MLFLOW_TRACKING_TOKEN", "it is for the server aws"),
+    ("AWS_MLFLOW_TRACKING_TOKEN", "it belongs to the server aws"),
     ("MLFLOW_TRACKING_INSECURE_TLS", "it is for http://a"),
 )
 FACTS = CredentialFacts("prod", SENT, NOT_SENT)
@@ -40,7 +40,8 @@ def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
         "It was sent the credentials in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
     )
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for http://a." in text
-    assert "AWS_MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for the server aws." in text
+    # The variables of another server have nothing to do with a login that was sent and rejected.
+    assert "AWS_MLFLOW_TRACKING_TOKEN" not in text
     assert "AZURE" not in text
     assert "INSECURE_TLS" not in text
 
@@ -56,7 +57,7 @@ def test_error_says_why_no_credential_was_sent() -> None:
     not_sent = (("A_TOKEN", "it is for http://a."), ("B_TOKEN", "it is for http://a"))
     assert CredentialFacts(sent=(), not_sent=not_sent).sent_to_server() == (
         "No credential was sent, because none is declared for it."
-        " A_TOKEN and B_TOKEN are set here, but were not handed over: it is for http://a."
+        " A_TOKEN and B_TOKEN are set here, but were not handed over: they are for http://a."
     )
 
 
@@ -100,3 +101,12 @@ def test_error_names_a_server_by_its_declared_name_and_address() -> None:
 def test_login_of_a_store_is_no_login_of_the_tracking_server(name: str, family: StoreFamily) -> None:
     facts = CredentialFacts(sent=(name,))
     assert (facts.of_server().sent, facts.of_store(family).sent) == ((), (name,))
+
+
+def test_remedy_for_a_rejected_login_names_its_variables() -> None:
+    assert FACTS.of_server().correction() == (
+        "Correct PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
+    )
+    facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": "[]", "MLFLOW_TRACKING_USERNAME": "ada"})
+    assert facts.correction() == "Correct the user-info of the host."
+    assert CredentialFacts().correction() == ""

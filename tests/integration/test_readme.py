@@ -35,7 +35,9 @@ _RUN, _SHOWN = ("bash", "console"), ("mermaid", "yaml")
 BLOCKS = [pytest.param(block, id=f"line {block.line}") for block in README.blocks if block.language in _RUN]
 YAML = [block for block in README.blocks if block.language == "yaml"]
 STEPS = [pytest.param(block, id=f"line {block.line}") for block in YAML if block.text.startswith("- uses: ")]
-COMPARE_FILES = [pytest.param(block, id=f"line {block.line}") for block in YAML if "- uses: " not in block.text]
+COMPARE_FILES = [pytest.param(block, id=f"line {block.line}") for block in YAML if "tracking_server_1" in block.text]
+# The variables of a step that declares two servers.
+[DECLARATIONS] = [yaml.safe_load(block.text)["env"] for block in YAML if block.text.strip().startswith("env:")]
 
 
 @pytest.fixture(scope="module")
@@ -146,7 +148,7 @@ def test_inline_command_in_the_readme_is_also_in_a_tested_command_block() -> Non
 
 @pytest.mark.parametrize("block", COMPARE_FILES)
 def test_compare_file_example_in_the_readme_is_valid(block: Block) -> None:
-    config = parse_config(block.text, "README.md", os.environ)
+    config = parse_config(block.text, "README.md", os.environ | DECLARATIONS)
     assert config.tracking_server_1.host != config.tracking_server_2.host
 
 

@@ -14,6 +14,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -89,12 +90,15 @@ _SETTINGS = {
 }
 
 
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 # With these settings, a worker that gets no store credentials cannot use the files or the cloud login of this machine.
 _NO_STORE_LOGIN = {
     "AWS_EC2_METADATA_DISABLED": "true",
     "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
     "AWS_CONFIG_FILE": os.devnull,
     "NO_GCE_CHECK": "true",
+    # Otherwise the Azure client also tries the managed identity of this machine.
+    "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential",
 }
 # Caches of logins below the home directory, of which the worker gets a copy.
 _LOGIN_CACHES = (".aws/sso/cache", ".aws/cli/cache")
@@ -278,6 +282,8 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
         username, password = (variables.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
         values += basic_auth_secrets(username, password)
         values += _endpoint_secrets(variables.get(STORE_ENDPOINTS, ""))
+    for name in _PROXIES:
+        values += _endpoint_secrets(environment.get(name, ""))
     values += declared_secrets(environment)
     values += login_secrets(environment)
     return tuple(dict.fromkeys(filter(None, values)))
@@ -293,7 +299,8 @@ def _unprefixed_credentials(ownership: Ownership) -> dict[str, str]:
 
 
 def _endpoint_secrets(text: str) -> list[str]:
-    """Return the user-info, and the password in it, of each address in a text."""
+    """Return the user-info of each address in a text, the password in it, and both as the header of a request."""
     found = [match for match in re.findall(r"://([^\s,/?#]+)@", text) if match]
     passwords = [text.partition(":")[2] for text in found]
-    return [*found, *passwords, *map(unquote, passwords)]
+    headers = [basic_auth_secrets(*map(unquote, text.partition(":")[::2])) for text in found]
+    return [*found, *passwords, *map(unquote, passwords), *chain.from_iterable(headers)]

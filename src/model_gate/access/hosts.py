@@ -15,7 +15,7 @@ from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
 from model_gate.access.local_stores import read_only_uri, require_file_store
-from model_gate.domain.host import CREDENTIAL_QUERY_KEY, Host, HostKind
+from model_gate.domain.host import Host, HostKind, is_credential_key
 from model_gate.domain.origin import origin_of
 from model_gate.errors import InputError
 
@@ -30,7 +30,6 @@ _VENDORS = {"arn:": "Amazon SageMaker", "azureml:": "Azure Machine Learning"}
 _TARGET_KEYS = frozenset(
     {"host", "hostaddr", "port", "dbname", "database", "db", "service", "unix_socket", "read_default_file", "options"}
 )
-_LOGIN_KEY = re.compile(rf"user|username|{CREDENTIAL_QUERY_KEY}")
 _FORMS = "Name it like https://mlflow.example.com, http://localhost:5000, databricks://PROFILE or sqlite:///mlflow.db."
 
 
@@ -122,13 +121,17 @@ def database_key(host: Host) -> str:
     if host.local_path is not None:
         return host.address
     query = parse_qsl(urlsplit(host.uri).query, keep_blank_values=True)
-    return f"{host.address} {sorted(pair for pair in query if not _LOGIN_KEY.fullmatch(pair[0]))}"
+    return f"{host.address} {sorted(pair for pair in query if not _is_login_key(pair[0]))}"
 
 
 def has_login(host: Host) -> bool:
     """Return whether the address of a server has a login, in its user-info or in its query."""
     keys = (key for key, _ in parse_qsl(urlsplit(host.uri).query, keep_blank_values=True))
-    return bool(host.username) or (host.kind is HostKind.DATABASE and any(map(_LOGIN_KEY.fullmatch, keys)))
+    return bool(host.username) or (host.kind is HostKind.DATABASE and any(map(_is_login_key, keys)))
+
+
+def _is_login_key(key: str) -> bool:
+    return key in {"user", "username"} or is_credential_key(key)
 
 
 def _not_a_server(text: str, label: str) -> InputError:

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import base64
+import html
 import json
 import re
 from collections.abc import Iterable, Iterator
@@ -14,13 +15,14 @@ from typing import Any
 from urllib.parse import quote, quote_plus
 
 from model_gate.access.decoding import decodings, joined_lines
-from model_gate.domain.host import CREDENTIAL_QUERY_KEY
+from model_gate.domain.host import is_credential_key
 
 MASK = "***"
 # The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret.
 _USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
-_QUERY_SECRET = re.compile(rf"(?<=[?&;])({CREDENTIAL_QUERY_KEY})=[^&;\s'\"<>]+")
+# The search for credentials in keys is separate, because one pattern for both takes quadratic time.
+_QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
 # A secret of fewer characters may be part of many words, so it is masked only where it is a whole word.
 _SHORT = 6
 # A secret of at least this length is also masked where a text splits it over several lines.
@@ -81,7 +83,7 @@ class Redactor:
         """
         # Known secrets are replaced before user-info, since only a part of a secret with a slash or '@' looks like it.
         masked = text if self._long is None else self._mask(text)
-        return _QUERY_SECRET.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
+        return _QUERY_FIELD.sub(_mask_credential, _USER_INFO.sub(MASK, masked))
 
     def _mask(self, text: str) -> str:
         spans = list(self._cut_secrets(text))
@@ -116,6 +118,10 @@ class Redactor:
                     yield after, end + _SHORT
 
 
+def _mask_credential(field: re.Match[str]) -> str:
+    return f"{field[1]}={MASK}" if is_credential_key(field[1]) else field[0]
+
+
 def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:
     # Longest first: one secret may begin with another.
     ordered = sorted(forms, key=len, reverse=True)
@@ -133,6 +139,10 @@ def _forms(secret: str) -> set[str]:
         quote(raw, safe=""),
         quote_plus(raw),
         repr(secret)[1:-1],
+        repr(raw)[2:-1],
+        # An error page in HTML, and a page without a character set, which clients read as Latin-1.
+        html.escape(secret),
+        raw.decode("latin-1"),
         json.dumps(secret)[1:-1],
         json.dumps(secret, ensure_ascii=False)[1:-1],
         *encoded,

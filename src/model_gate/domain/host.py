@@ -59,7 +59,7 @@ class Host:
         )
         if self.workspace is not None:
             return (*self.workspace.secrets, *found)
-        found += [value for key, value in parse_qsl(urlsplit(self.uri).query) if re.search(CREDENTIAL_QUERY_KEY, key)]
+        found += [value for key, value in parse_qsl(urlsplit(self.uri).query) if is_credential_key(key)]
         return (*found, *basic_auth_secrets(self.username, self.password))
 
     @property
@@ -130,13 +130,22 @@ class Host:
         return self.workspace.url
 
 
-# Keys of a URI's query whose values are credentials: passwords of databases, tokens, signatures of presigned URLs.
-CREDENTIAL_QUERY_KEY = (
-    r"(?i:[\w.-]*(?:passw(?:or)?d|pwd|passphrase|secret|token|signature|credential|api[-_]?key)[\w.-]*|\bsig\b)"
+# Part of a key of a URI's query whose value is a credential: of a database, a token, or a presigned URL.
+_CREDENTIAL_PART = re.compile(
+    r"passw(?:or)?d|pwd|passphrase|secret|token|signature|credential|api[-_]?key|\bsig\b", re.IGNORECASE
 )
 # Start of SQLAlchemy's URI of an SQLite database. An absolute path follows, which starts with one more slash.
 _SQLITE = "sqlite:///"
 LOOPBACK = {"localhost", "127.0.0.1", "::1"}
+
+
+def is_credential_key(key: str) -> bool:
+    """Return whether a key in the query of a URI has a credential as its value.
+
+    >>> is_credential_key("X-Amz-Signature"), is_credential_key("sslmode")
+    (True, False)
+    """
+    return _CREDENTIAL_PART.search(key) is not None
 
 
 class RegistryKind(StrEnum):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -33,6 +35,8 @@ STORES = {
     "BOTO_CONFIG": "/b",
     "MODEL_GATE_STORE_ENDPOINTS": f"https://user:{SECRET}@files.example.com/x/, hdfs://namenode:8020",
 }
+# Why a login is not sent to a server with another address.
+_OTHER = "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another"
 DEFAULT = {"HOME": "/home/ann", "MLFLOW_TRACKING_URI": "https://default.example.com"}
 PROD = {"PROD_MLFLOW_TRACKING_URI": "https://prod.example.com"}
 
@@ -164,14 +168,14 @@ CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "k", "PROD
         (
             "https://prod.example.com",
             ["AWS_SECRET_ACCESS_KEY", "PROD_MLFLOW_TRACKING_TOKEN"],
-            {"MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another"},
+            {"MLFLOW_TRACKING_TOKEN": _OTHER},
         ),
         (
             "https://other.example.com",
             [],
             {
                 "AWS_SECRET_ACCESS_KEY": "this server is not declared",
-                "MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another",
+                "MLFLOW_TRACKING_TOKEN": _OTHER,
                 "PROD_MLFLOW_TRACKING_TOKEN": "it belongs to the server prod",
             },
         ),
@@ -179,7 +183,7 @@ CREDENTIALS = {"MLFLOW_TRACKING_TOKEN": "t", "AWS_SECRET_ACCESS_KEY": "k", "PROD
             "https://bob:other@prod.example.com",
             ["AWS_SECRET_ACCESS_KEY"],
             {
-                "MLFLOW_TRACKING_TOKEN": "it belongs to the address in MLFLOW_TRACKING_URI, and this server has another",
+                "MLFLOW_TRACKING_TOKEN": _OTHER,
                 "PROD_MLFLOW_TRACKING_TOKEN": "the address of the server has a login of its own",
             },
         ),
@@ -282,3 +286,23 @@ def test_error_for_a_malformed_allow_hosts_pattern_does_not_show_its_password(te
         AllowedHosts(text)
     assert caught.value.message.startswith("--allow-hosts")
     assert SECRET not in caught.value.message + caught.value.remedy
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "https_proxy", "ALL_PROXY"])
+def test_login_to_a_proxy_is_a_secret(name: str) -> None:
+    secrets = secrets_of({name: "http://ann:pr0xy%2Dpass@proxy.example.com:3128"})
+    assert {"pr0xy%2Dpass", "pr0xy-pass", "YW5uOnByMHh5LXBhc3M="} <= set(secrets)
+
+
+def test_worker_of_an_undeclared_server_does_not_try_the_identity_of_this_machine() -> None:
+    program = (
+        "from azure.identity import DefaultAzureCredential as D; print(*(type(c).__name__ for c in D().credentials))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment("https://other.example.com", **DEFAULT, **STORES) | {"HOME": os.devnull},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == ["EnvironmentCredential"]

@@ -6,6 +6,7 @@ import ast
 import base64
 import json
 import re
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import quote, quote_plus
@@ -278,3 +279,16 @@ def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None
     sentences = [text for file in files for text in _texts_of(file) if " " in text and "(?" not in text]
     assert len(sentences) > 500
     assert [text for text in sentences if Redactor().text(text) != text] == []
+
+
+@pytest.mark.parametrize("unit", ["pwd", "passwd", "token", "://a", "a@", "?a=", "…", "%25"])
+def test_time_to_redact_a_hostile_text_grows_linearly(unit: str) -> None:
+    redactor = Redactor(["a-long-secret-1", "pwdpwdpwdpwd"])
+    start = time.process_time()
+    redactor.text("?" + unit * (200_000 // len(unit)))
+    assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("text", ["a&amp;b&lt;secret&gt;1", "pÃ¤ss-wÃ¶rd", r"p\xc3\xa4ss-w\xc3\xb6rd"])
+def test_secret_in_an_error_page_is_masked(text: str) -> None:
+    assert Redactor(["a&b<secret>1", "päss-wörd"]).text(f"x {text} y") == "x *** y"

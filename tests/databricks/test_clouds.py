@@ -8,8 +8,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
+from model_gate.errors import UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.clouds import Bucket, DataLake, Entra
+from tests.databricks.emulator.messages import Response
 from tests.databricks.https_proxy import HttpsProxy, Site, forward_to
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Result, Workspaces, changed, read_files
 
@@ -19,6 +21,8 @@ DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 ENTRA, CHINA = "login.microsoftonline.com", "login.chinacloudapi.cn"
 ONE, TWO = "adb-1.2.azuredatabricks.net", "adb-3.4.databricks.azure.cn"
 LAKE, LAKE_BLOBS, GOOGLE = "wine.dfs.core.windows.net", "wine.blob.core.windows.net", "storage.googleapis.com"
+# A store that redirects every request to another host.
+REDIRECTED, ELSEWHERE = "redirected.dfs.core.windows.net", "https://elsewhere.example"
 SIGNATURE, GOOGLE_TOKEN = "sas+signature/0123=", "ya29.vended-token-0123456789"
 BLANK = changed(data__blank_dot_txt=b"\n\n", data__ok_dot_txt=b"200 OK", data__nothing=b"")
 STORED = {f"models/1/{path}": content for path, content in BLANK.items()}
@@ -31,6 +35,8 @@ def fill(blueprint: Blueprint, client: str, files: dict[str, bytes]) -> Blueprin
     blueprint.version("registry", "wine", "1", files, source=source, run_id="0a" * 16)
     location = "abfss://ml@wine.dfs.core.windows.net/models/1"
     blueprint.version("catalog", "ml.prod.azure", "1", {}, source=source, storage="azure", storage_location=location)
+    location = f"abfss://ml@{REDIRECTED}/models/1"
+    blueprint.version("catalog", "ml.prod.away", "1", {}, source=source, storage="azure", storage_location=location)
     location = "gs://ml-prod/models/1"
     blueprint.version("catalog", "ml.prod.gcp", "1", {}, source=source, storage="gcp", storage_location=location)
     sas = urlencode({"sv": "2024-11-04", "sr": "d", "sig": SIGNATURE})
@@ -70,6 +76,7 @@ def proxy(workspaces: Workspaces) -> Iterator[HttpsProxy]:
         CHINA: Entra(TENANT, {OTHER_CLIENT: OTHER_SECRET}, KEY),
         LAKE: lake,
         LAKE_BLOBS: lake,
+        REDIRECTED: lambda _: Response(307, b"", {"Location": f"{ELSEWHERE}/x"}),
         GOOGLE: Bucket("ml-prod", STORED, GOOGLE_TOKEN),
     }
     with HttpsProxy(workspaces.directory, sites) as started:
@@ -150,3 +157,12 @@ def test_catalog_model_is_downloaded_with_temporary_store_credentials(
     assert not [each for each in proxy.requests if each.host in hosts and each.status in {401, 403}]
     vended = [each for each in proxy.requests_to(ONE) if each.path.endswith("generate-temporary-credentials")]
     assert len(vended) == 1
+
+
+def test_redirect_of_an_azure_store_to_another_origin_is_not_followed(
+    catalog: TrackingServerClient, proxy: HttpsProxy
+) -> None:
+    with pytest.raises(UnreachableError, match=f"redirects a request to {ELSEWHERE}"):
+        catalog.list("models:/ml.prod.away/1", lambda _: None)
+    assert proxy.requests_to(REDIRECTED)
+    assert proxy.refused_hosts == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import time
 from collections.abc import Iterator
 
@@ -14,6 +16,9 @@ from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Resu
 KEY = "federation-key-0123456789"
 SECRET = "m2m-secret-0123456789"
 JOB_TOKEN = "job-request-token-0123456789"
+# An access token that only the worker obtains.
+ACCESS_TOKEN = "eyJ-access-0123456789abcdef"
+ENCODED_TOKEN = base64.b64encode(ACCESS_TOKEN.encode()).decode()
 LOCATION = f"dbfs:/databricks/mlflow-tracking/77/{'0a' * 16}/artifacts/model"
 
 
@@ -33,6 +38,11 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
     silent.fault("/github/id-token", seconds=90, times=0)
     unresponsive = Blueprint(directory / "unresponsive", "none")
     unresponsive.fault("POST /oidc/v1/token", seconds=90, times=0)
+    echoing = Blueprint(directory / "echoing", "none")
+    answer = {"access_token": ACCESS_TOKEN, "token_type": "Bearer", "expires_in": 3600}
+    echoing.fault("POST /oidc/v1/token", body=json.dumps(answer), times=0)
+    echo = {"error_code": "BAD_REQUEST", "message": f"<{ACCESS_TOKEN}> <{ENCODED_TOKEN}>"}
+    echoing.fault("registered-models/get", status=400, body=json.dumps(echo), times=0)
     with (
         EmulatedWorkspace(fill(Blueprint(directory / "normal", "none"))) as normal,
         EmulatedWorkspace(fill(Blueprint(directory / "short_lived", "none"), oauth_seconds=4)) as short_lived,
@@ -40,6 +50,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
         EmulatedWorkspace(issuer) as github,
         EmulatedWorkspace(silent) as silent_issuer,
         EmulatedWorkspace(fill(unresponsive)) as unresponsive_workspace,
+        EmulatedWorkspace(fill(echoing)) as echoing_workspace,
         EmulatedWorkspace(fill(Blueprint(directory / "trap", "dapi-trap-0123456789"))) as trap,
     ):
         emulated = {
@@ -47,6 +58,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
             "short_lived": short_lived,
             "limited_use": limited_use,
             "unresponsive": unresponsive_workspace,
+            "echoing": echoing_workspace,
         }
         result = Workspaces(directory, {**emulated, "issuer": github, "silent": silent_issuer}, trap)
         profiles: dict[str, dict[str, str]] = {}
@@ -133,6 +145,16 @@ def test_access_token_is_renewed_before_it_expires(workspaces: Workspaces) -> No
             assert len(client.list(LOCATION, ignore_progress).files) == len(WINE)
     assert exchanges() >= 3
     assert not [each["path"] for each in workspace.requests if each["status"] == 401]
+
+
+def test_access_token_that_the_workspace_sends_back_is_redacted(workspaces: Workspaces) -> None:
+    result = workspaces.run(
+        *("check", "--host", "databricks://echoing", "--model", "wine", "--version-or-stage", "1", "--verbose")
+    )
+    assert result.report["status"] == "error"
+    assert "<***> <***>" in result.error
+    assert ENCODED_TOKEN not in str(result.report) + result.output
+    require_no_secret(result)
 
 
 def test_wrong_client_secret_is_an_error_within_a_minute(workspaces: Workspaces) -> None:

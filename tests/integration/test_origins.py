@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.declared import Declarations
-from model_gate.errors import ModelError
+from model_gate.errors import ModelError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.certificates import certificates
 from tests.support.commandline import clean_environment
@@ -214,6 +214,19 @@ def test_redirect_to_another_origin_is_an_error_that_names_both_origins(tmp_path
         server.faults[operation] = lambda call: call.send(b"", 302, location=f"{target}/x")
         ran = check(tmp_path, server.url.replace("://", f"://ada:{SECRET}@"), "Wine")
     ran.require_error("UnreachableError", server.url, target)
+    assert listener.connections == 0
+
+
+def test_redirect_of_an_azure_store_to_another_origin_is_not_followed(tmp_path: Path) -> None:
+    with FaultyServer() as server, FaultyServer() as store, Listener() as listener:
+        target = f"http://127.0.0.1:{listener.port}"
+        store.faults["/acct/c"] = lambda call: call.send(b"", 307, location=f"{target}/x")
+        key = CLOUDS["AZURE_STORAGE_ACCESS_KEY"]
+        connection = f"DefaultEndpointsProtocol=http;AccountName=acct;AccountKey={key};BlobEndpoint={store.url}/acct"
+        with open_client(tmp_path, server.url, AZURE_STORAGE_CONNECTION_STRING=connection) as client:  # noqa: SIM117
+            with pytest.raises(UnreachableError, match=f"redirects a request to {target}"):
+                client.list("wasbs://c@acct.blob.core.windows.net/m", lambda _: None)
+    assert store.requests
     assert listener.connections == 0
 
 

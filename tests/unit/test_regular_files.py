@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import filecmp
 import os
 import socket
@@ -58,6 +59,19 @@ def test_regular_file_is_opened(tmp_path: Path) -> None:
         assert os.read(descriptor, 9) == b"1"
         assert not os.get_inheritable(descriptor)
         os.close(descriptor)
+
+
+def test_link_in_an_open_directory_is_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "f").write_bytes(b"1")
+    (tmp_path / "link").symlink_to("f")
+    directory = os.open(tmp_path, os.O_RDONLY)
+    try:
+        os.close(open_regular("f", dir_fd=directory))
+        with pytest.raises(OSError, match="link") as caught:
+            open_regular("link", dir_fd=directory)
+    finally:
+        os.close(directory)
+    assert caught.value.errno == errno.ELOOP
 
 
 def test_anything_but_a_regular_file_is_rejected(tmp_path: Path, fifo: Path) -> None:

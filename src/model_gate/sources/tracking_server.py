@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from model_gate.access.environments import base_environment, environment_for, make_home
 from model_gate.domain.host import Host
-from model_gate.domain.limits import LIMITS
+from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import FileRequest, Listing
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion, ResolvedUri
@@ -34,8 +34,6 @@ from model_gate.sources.worker_message import (
 )
 from model_gate.sources.worker_process import Pipes, WorkerProcess
 
-# A server that sends nothing for this long is unreachable, even if its connection is open.
-SILENCE_SECONDS = LIMITS.silence_seconds
 _WATCH_SECONDS = 0.5
 _T = TypeVar("_T")
 _STDERR_LINES = 200
@@ -50,19 +48,19 @@ class _PendingRequest:
     """A request without a response yet.
 
     Attributes:
+        timeout: Seconds until the request fails. For a request of files, the time starts when the request is sent. For
+            other requests, the time also starts again with every message of the worker.
         on_progress: Receives the progress notes of the worker.
         files: Text for error messages that names the requested files, "" for a request of another kind.
         size: Total bytes of the requested files.
-        timeout: Seconds until the request fails. For a request of files, the time starts when the request is sent. For
-            other requests, the time also starts again with every message of the worker.
         sent_at: When the request was sent, by the monotonic clock.
         response: The result, or the error.
     """
 
+    timeout: float
     on_progress: ProgressCallback = _ignore_progress
     files: str = ""
     size: int = 0
-    timeout: float = SILENCE_SECONDS
     sent_at: float = field(default_factory=time.monotonic)
     response: Future[Any] = field(default_factory=Future)
 
@@ -104,7 +102,7 @@ class TrackingServerClient:
     """The client of one tracking server. Its worker has the credentials of this server only.
 
     Use it as a context manager, which ends the worker. Without a `channel`, the client starts a process of its own.
-    `allow_local_artifacts` is the gate's option.
+    `allow_local_artifacts` is the gate's option. `limits` bound every wait for the worker.
     """
 
     def __init__(
@@ -115,8 +113,10 @@ class TrackingServerClient:
         channel: WorkerChannel | None = None,
         *,
         allow_local_artifacts: bool = False,
+        limits: Limits = LIMITS,
     ) -> None:
         self.host = host
+        self._limits = limits
         worker_environment = environment_for(host, environment, make_home(home, host, environment))
         self._allow_local_artifacts = allow_local_artifacts
         self._stack = ExitStack()
@@ -149,12 +149,12 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot resolve the version, or does not respond in time.
         """
-        request = self._send("resolve", _PendingRequest(), model=model, version_or_stage=version_or_stage)
+        request = self._send("resolve", self._request(), model=model, version_or_stage=version_or_stage)
         return self._read(read_version, request.result())
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names that lead to it."""
-        return self._read(read_resolved_uri, self._send("locate", _PendingRequest(), uri=uri).result())
+        return self._read(read_resolved_uri, self._send("locate", self._request(), uri=uri).result())
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
         """Return the files at a physical URI; `on_progress` receives the number of `files` found so far.
@@ -162,7 +162,7 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
         """
-        return self._read(read_listing, self._send("list", _PendingRequest(on_progress), uri=uri).result())
+        return self._read(read_listing, self._send("list", self._request(on_progress), uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Download one file of `size` bytes to `destination`."""
@@ -178,9 +178,13 @@ class TrackingServerClient:
         size = sum(file.size for file in files)
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())
-        timeout = SILENCE_SECONDS + (pending_size + size) / LIMITS.transfer_bytes_per_second
-        request = _PendingRequest(on_progress, _describe_files(files), size, timeout)
+        timeout = self._limits.silence_seconds + (pending_size + size) / self._limits.transfer_bytes_per_second
+        request = _PendingRequest(timeout, on_progress, _describe_files(files), size)
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
+
+    def _request(self, on_progress: ProgressCallback = _ignore_progress) -> _PendingRequest:
+        # A server that sends nothing for this long is unreachable, even if its connection is open.
+        return _PendingRequest(self._limits.silence_seconds, on_progress)
 
     def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
         """Return the worker's result in `data`. The function `read` of `worker_message` validates it.

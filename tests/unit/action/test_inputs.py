@@ -71,6 +71,14 @@ def test_reusable_workflow_passes_only_inputs_of_the_action() -> None:
     assert {"status", "equals"} <= set(workflow[True]["workflow_call"]["outputs"])
 
 
+def test_reusable_workflow_passes_each_secret_to_the_action() -> None:
+    workflow = yaml.safe_load((ROOT / ".github/workflows/gate.yml").read_text())
+    step = next(step for step in workflow["jobs"]["gate"]["steps"] if step.get("id") == "gate")
+    secrets = workflow[True]["workflow_call"]["secrets"]
+    passed = {name.lower().replace("_", "-"): value for name, value in (step["env"] | step["with"]).items()}
+    assert {name: passed.get(name) for name in secrets} == {name: f"${{{{ secrets.{name} }}}}" for name in secrets}
+
+
 def test_action_manifest_and_code_have_the_same_default_values() -> None:
     defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
     named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})

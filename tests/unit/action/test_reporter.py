@@ -39,7 +39,7 @@ def is_command(line: str) -> bool:
 
 
 @given(st.text())
-@pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}"])
+@pytest.mark.parametrize("around", ["{}", "  {}", "path: {}", "{}\n{}", "::{}", " \t::{}", "{}##[{}"])
 def test_text_in_the_log_never_becomes_a_workflow_command(around: str, text: str) -> None:
     log = plain_text(around.format(text, text))
     assert [line for line in re.split(r"[\r\n\v\f\x1c-\x1e\x85\u2028\u2029]", log) if is_command(line)] == []

@@ -16,6 +16,7 @@ import pytest
 from model_gate.access.environments import base_environment
 from model_gate.access.hosts import parse_host
 from model_gate.domain.host import Host
+from model_gate.domain.limits import LIMITS
 from model_gate.errors import InternalError
 from model_gate.sources.tracking_server import TrackingServerClient, start_clients
 from model_gate.sources.worker_process import WorkerProcess
@@ -83,6 +84,16 @@ def test_each_of_two_workers_sends_only_its_own_login(two: TwoWorkers) -> None:
     assert len(_worker_processes()) == 2
     assert len(two.first_server.authorizations) == len(two.second_server.authorizations) == 1
     assert two.first_server.authorizations != two.second_server.authorizations
+
+
+def test_worker_limits_its_memory_and_its_files(two: TwoWorkers) -> None:
+    two.resolve_all()
+    for process in _worker_processes():
+        memory, _ = process.rlimit(psutil.RLIMIT_DATA)
+        file_size, _ = process.rlimit(psutil.RLIMIT_FSIZE)
+        # The limit of memory counts from what the process has after its start.
+        assert LIMITS.worker_memory < memory < 2 * LIMITS.worker_memory
+        assert file_size == LIMITS.worker_file_bytes
 
 
 def test_worker_process_is_started_without_credentials(monkeypatch: pytest.MonkeyPatch) -> None:

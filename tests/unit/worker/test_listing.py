@@ -51,6 +51,19 @@ def test_slow_listing_ends_with_an_error_at_its_deadline() -> None:
     assert time.monotonic() - start < 1.5
 
 
+def test_answer_after_the_deadline_is_an_error() -> None:
+    times = iter((0.0, 1_000.0))
+
+    def clock() -> float:
+        # The answer arrives before the time is read.
+        time.sleep(0.1)
+        return next(times)
+
+    listing = ModelListing(lambda: _Files(_files(1)), "s3://bucket/model", lambda _: None, Limits(), clock)
+    with pytest.raises(UnreachableError, match="did not end within"):
+        listing.read()
+
+
 @pytest.fixture
 def released() -> Iterator[threading.Event]:
     event = threading.Event()
@@ -97,7 +110,7 @@ _DEPTH = replace(
         (_files(1, "x" * 100), replace(Limits(), path_characters=99)),
         (
             lambda path: [FileInfo(f"{path}/{n}" if path else str(n), True, None) for n in range(5)],
-            replace(Limits(), listing_files=100),
+            replace(Limits(), listing_files=100, listing_seconds=2),
         ),
     ],
     ids=["depth", "files", "characters", "characters in messages", "path", "directories"],

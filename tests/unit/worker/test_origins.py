@@ -122,6 +122,10 @@ HOSTILE = [
     "mlflow-artifacts://evil.example/1/m",
     "mlflow-artifacts://a:b@mlflow.example.com/1/m",
     "mlflow-artifacts://evil.example\\@mlflow.example.com/1/m",
+    # URL parsers remove the control character, which makes a host of a path.
+    "mlflow-artifacts:\t//evil.example/1/m",
+    "mlflow-artifacts:/\n/evil.example/1/m",
+    "s3://bucket/m\r",
     "\thttps://mlflow.example.com/m",
     " https://mlflow.example.com/m",
     "ftp://files.example.com/m",

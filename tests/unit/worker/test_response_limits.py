@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import gzip
+import itertools
 import json
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -151,6 +153,19 @@ def test_response_above_the_size_limit_is_an_error(
     _require_transfer_error(read, server.url + PATH, "more than 100,000 bytes")
 
 
+@pytest.mark.parametrize("read", _DECODING)
+def test_body_is_decompressed_in_steps(server: FaultyServer, read: Callable[[str], bytes]) -> None:
+    body = gzip.compress(bytes(64 * 1024**2))
+    server.faults["/file"] = lambda call: call.send(body, content_encoding="gzip")
+    tracemalloc.start()
+    try:
+        _require_transfer_error(read, server.url + PATH, "more than 100,000 bytes")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8 * 1024**2
+
+
 @pytest.mark.parametrize("read", _ALL)
 def test_response_with_too_many_bytes_on_the_wire_is_an_error(
     server: FaultyServer, read: Callable[[str], bytes]
@@ -176,6 +191,18 @@ def test_slow_response_is_an_error(server: FaultyServer, read: Callable[[str], b
     start = time.monotonic()
     _require_transfer_error(read, server.url + PATH, "too slowly")
     assert time.monotonic() - start < 3
+
+
+def test_pauses_do_not_prolong_a_slow_response_without_end(server: FaultyServer) -> None:
+    server.files["file"] = b"x" * 50
+    server.faults["/file"] = drip(0.02)
+    times = itertools.count(1, 19)
+    limits = ResponseLimits(LIMITS, lambda: float(next(times)))
+    limits.install()
+    try:
+        _require_transfer_error(_with_urllib3, server.url + PATH, "too slowly")
+    finally:
+        limits.remove()
 
 
 def test_slow_response_is_accepted_while_fast_responses_arrive(server: FaultyServer) -> None:

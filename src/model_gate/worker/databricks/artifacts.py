@@ -29,7 +29,7 @@ from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifa
 from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalogModelsArtifactRepository
 
 from model_gate.domain.host import RegistryKind
-from model_gate.domain.limits import LIMITS
+from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.origin import StoreEndpoint
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
@@ -59,8 +59,9 @@ class DatabricksArtifactReader(ArtifactReader):
         kind: RegistryKind,
         store_endpoints: Sequence[StoreEndpoint],
         file_size_limit: FileSizeLimit | None = None,
+        limits: Limits = LIMITS,
     ) -> None:
-        super().__init__("databricks", file_size_limit)
+        super().__init__("databricks", file_size_limit, limits)
         self._kind = kind
         self._store = PresignedStore(self._limiter, store_endpoints)
 
@@ -73,7 +74,7 @@ class DatabricksArtifactReader(ArtifactReader):
             name, _, number = uri.removeprefix("models:/").rpartition("/")
             if self._kind is RegistryKind.UNITY_CATALOG:
                 return self._catalog_files(uri)
-            return _WorkspaceRegistryFiles(self._store, name, number)
+            return _WorkspaceRegistryFiles(self._store, name, number, self._limits)
         if not uri.startswith("dbfs:/"):
             declared = self._open_declared(uri)
             if declared is not None:
@@ -137,8 +138,9 @@ class _CatalogRepository(UnityCatalogModelsArtifactRepository):
 class _WorkspaceRegistryFiles:
     """The files of a model version in the workspace registry, which lists them and issues presigned URLs for them."""
 
-    def __init__(self, store: PresignedStore, name: str, number: str) -> None:
+    def __init__(self, store: PresignedStore, name: str, number: str, limits: Limits) -> None:
         self._store = store
+        self._limits = limits
         self._parameters = {"name": name, "version": number}
 
     def list_artifacts(self, path: str | None) -> list[FileInfo]:
@@ -146,7 +148,7 @@ class _WorkspaceRegistryFiles:
         parameters = {**self._parameters, "path": path or ""}
         infos: list[FileInfo] = []
         tokens: set[str] = set()
-        while len(tokens) < LIMITS.listing_pages and len(infos) <= LIMITS.listing_files:
+        while len(tokens) < self._limits.listing_pages and len(infos) <= self._limits.listing_files:
             page = get_json(REGISTRY_LIST_ARTIFACTS_ENDPOINT, parameters)
             infos += [_file_info(entry) for entry in page.get("files", ())]
             token = page.get("next_page_token")

@@ -1,0 +1,46 @@
+"""Each example workflow logs in to every tracking server that its compare file names."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from model_gate.action import profiles
+from model_gate.action.inputs import Inputs
+from tests.support.paths import ROOT
+
+# A comment in the example has the compare file.
+_ENTRY = re.compile(r"^#\s+(tracking_server_[12]: \{.*\})$", re.MULTILINE)
+EXAMPLES = [file for file in sorted((ROOT / "examples").glob("*.yml")) if _ENTRY.search(file.read_text())]
+SECRET = "value-of-a-secret"
+PROFILE = f"[test]\nhost = https://dbc.example.com\ntoken = {SECRET}\n"
+
+
+def test_each_kind_of_example_is_tested() -> None:
+    names = {"databricks-to-mlflow.yml", "pull-request.yml", "two-aws-accounts.yml", "two-servers.yml"}
+    assert {file.name for file in EXAMPLES} >= names
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=lambda file: file.name)
+def test_example_logs_in_to_each_server_that_its_compare_file_names(
+    example: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = example.read_text()
+    (step,) = (
+        step
+        for job in yaml.safe_load(text)["jobs"].values()
+        for step in job["steps"]
+        if step.get("uses", "").startswith("model-gate/")
+    )
+    inputs = {f"INPUT_{name.upper()}": str(value) for name, value in step["with"].items()}
+    variables = {name: re.sub(r"\$\{\{.*?\}\}", SECRET, str(value)) for name, value in step.get("env", {}).items()}
+    if "INPUT_DATABRICKS-PROFILES" in inputs:
+        (tmp_path / "profiles").write_text(PROFILE)
+        variables[profiles.VARIABLE] = str(tmp_path / "profiles")
+    (tmp_path / inputs["INPUT_CONFIG-FILE"]).write_text("\n".join(_ENTRY.findall(text)))
+    monkeypatch.chdir(tmp_path)
+    request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
+    assert [host.address for host in request.hosts if SECRET not in host.secrets] == []

@@ -220,7 +220,7 @@ def test_same_bucket_name_at_two_store_endpoints_is_not_one_location(tmp_path: P
     }
     with FaultyServer() as server, stores["A"], stores["B"]:
         server.sources["Wine", "1"] = "s3://bucket/model"
-        environment = {}
+        environment: dict[str, str] = {}
         for name, store in stores.items():
             environment |= {
                 f"{name}_MLFLOW_TRACKING_URI": server.url,

@@ -238,6 +238,22 @@ def test_exceeded_file_size_limit_is_a_storage_error(tmp_path: Path, large: Faul
     result.require_error("StorageError", "File too large", "ulimit -f")
 
 
+OPEN_FILES = ("prlimit", "--nofile=16")
+
+
+@pytest.mark.parametrize("right, status", [("1", "equal"), ("2", "different")])
+def test_two_small_directories_are_compared_with_16_open_files(tmp_path: Path, right: str, status: str) -> None:
+    for name, content in (("left", "1"), ("right", right)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text(content)
+    assert run(tmp_path, "diff", "left", "right", before=OPEN_FILES).status == status
+
+
+def test_too_low_limit_on_open_files_is_a_storage_error(tmp_path: Path) -> None:
+    result = check(tmp_path, "http://127.0.0.1:1", "Wine", "1", before=OPEN_FILES)
+    result.require_error("StorageError", "Too many open files", "ulimit -n")
+
+
 def test_non_empty_download_directory_is_rejected_and_unchanged(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.mkdir()

@@ -11,7 +11,8 @@ import pytest
 from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.gates import check
+from tests.support.faulty_server import MODEL, Call, FaultyServer
+from tests.support.gates import check, run
 from tests.support.servers import Server, Servers
 
 
@@ -104,3 +105,59 @@ def test_check_of_a_missing_version_prints_existing_versions(
     result.require_error("NotFoundError", *texts)
     assert result.report["model_version"]["requested"] == {"model": model, "version_or_stage": version_or_stage}
     assert result.report["model_version"]["resolved"] is None
+
+
+class MovingLatest:
+    """A fault that responds to each request for a registered model with a later version as its latest one.
+
+    Attributes:
+        count: Number of requests.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def __call__(self, call: Call) -> None:
+        self.count += 1
+        name = call.request.query["name"][0]
+        latest = {"name": name, "version": str(self.count), "current_stage": "None", "status": "READY"}
+        call.send_json({"registered_model": {"name": name, "latest_versions": [latest]}})
+
+
+@pytest.fixture
+def moving() -> Iterator[FaultyServer]:
+    """A server whose latest version of `Wine` is version 1 in its first response, and version 2 in its second one."""
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        server.add("Wine", MODEL | {"model.pkl": b"version 2"}, "2")
+        server.sources["Copy", "1"] = "models:/Wine/latest"
+        yield server
+
+
+def test_latest_version_in_the_report_is_the_version_that_is_compared(tmp_path: Path, moving: FaultyServer) -> None:
+    moving.add("copies", MODEL)
+    moving.downloads["Wine", "1"] = moving.sources["copies", "1"]
+    moving.faults["registered-models/get"] = MovingLatest()
+    result = check(tmp_path, moving.url, "Wine", "latest")
+    assert (result.status, result.report["model_version"]["resolved"]["version"]) == ("equal", "1"), result
+    assert set(moving.fetched) == {f"{model}/1/{path}" for model in ("Wine", "copies") for path in MODEL}
+
+
+def test_source_that_names_latest_is_resolved_once(tmp_path: Path, moving: FaultyServer) -> None:
+    moving.faults["registered-models/get?name=Wine"] = latest = MovingLatest()
+    result = check(tmp_path, moving.url, "Copy", "1")
+    assert (result.status, result.report["comparison"]["same_location"]) == ("equal", True), result
+    assert result.report["comparison"]["run_model"]["uri"] == "mlflow-artifacts:/Wine/1"
+    assert latest.count == 1
+
+
+def test_latest_version_of_a_diff_is_resolved_once(tmp_path: Path, moving: FaultyServer) -> None:
+    moving.faults["registered-models/get?name=Wine"] = latest = MovingLatest()
+    environment = {"MLFLOW_TRACKING_URI": moving.url}
+    (tmp_path / "model").mkdir()
+    for path, content in MODEL.items():
+        (tmp_path / "model" / path).parent.mkdir(exist_ok=True)
+        (tmp_path / "model" / path).write_bytes(content)
+    result = run(tmp_path, "diff", tmp_path / "model", "models:/Copy/1", environment=environment)
+    assert result.status == "equal", result
+    assert latest.count == 1

@@ -10,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from mlflow import MlflowClient
 
-from tests.support.faulty_server import MODEL, Call, FaultyServer
+from tests.support.faulty_server import MODEL, Call, Fault, FaultyServer
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.zoo.tree import Tree, make_tree
 
@@ -190,6 +190,50 @@ def test_models_on_the_same_server_with_different_logins_have_different_location
         require_compared(result, "different" if is_changed else "equal")
         assert sorted(set(server.fetched)) == sorted(f"Wine/1/{path}" for path in MODEL)
         assert len(server.fetched) == 2 * len(MODEL)
+
+
+def bucket(files: Mapping[str, bytes]) -> Fault:
+    """Return a fault that responds as the S3 bucket `bucket`, which has these files in `model/`."""
+
+    def respond(call: Call) -> None:
+        path = call.request.path.removeprefix("/bucket").removeprefix("/model/")
+        if path in files:
+            call.send(files[path], content_type="application/octet-stream", etag='"1"')
+            return
+        entries = "".join(
+            f"<Contents><Key>model/{name}</Key><Size>{len(content)}</Size></Contents>"
+            for name, content in files.items()
+        )
+        xml = f"<ListBucketResult><Name>bucket</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+        call.send(xml.encode(), content_type="application/xml")
+
+    return respond
+
+
+@pytest.mark.parametrize("is_changed", [False, True])
+def test_same_bucket_name_at_two_store_endpoints_is_not_one_location(tmp_path: Path, is_changed: bool) -> None:
+    files = {name: content for name, content in MODEL.items() if "/" not in name}
+    other = {name: (CHANGED if is_changed else MODEL)[name] for name in files}
+    stores = {
+        "A": FaultyServer(faults={"/bucket": bucket(files)}),
+        "B": FaultyServer(faults={"/bucket": bucket(other)}),
+    }
+    with FaultyServer() as server, stores["A"], stores["B"]:
+        server.sources["Wine", "1"] = "s3://bucket/model"
+        environment: dict[str, str] = {}
+        for name, store in stores.items():
+            environment |= {
+                f"{name}_MLFLOW_TRACKING_URI": server.url,
+                f"{name}_MLFLOW_S3_ENDPOINT_URL": store.url,
+                f"{name}_AWS_ACCESS_KEY_ID": "key",
+                f"{name}_AWS_SECRET_ACCESS_KEY": "secret-of-the-test",
+                f"{name}_AWS_DEFAULT_REGION": "us-east-1",
+            }
+        versions = [{"server": name, "model": "Wine", "version_or_stage": "1"} for name in ("a", "b")]
+        result = compare(tmp_path, versions[0], versions[1], environment=environment)
+    assert result.status == ("different" if is_changed else "equal"), result
+    compared = result.report["run_model_comparison"]
+    assert (compared["same_location"], compared["compared"]) == (False, len(files))
 
 
 def test_models_at_two_addresses_of_the_same_server_have_different_locations(tmp_path: Path) -> None:

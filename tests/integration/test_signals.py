@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -16,11 +18,24 @@ import psutil
 import pytest
 
 from model_gate.sources.storage import SHARED_MEMORY, memory_prefix, remove_tree
+from tests.support import commandline
 from tests.support.commandline import BIN, clean_environment
 from tests.support.faulty_server import MODEL, FaultyServer, never_respond, stall
 from tests.support.reports import Json, require_valid
 
 EXIT_CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
+SECRET = "dapi-0123456789-of-the-test"
+# Python runs this module at its start. It sends a signal to the program that begins to import `model_gate.cli`.
+SIGNAL_DURING_IMPORT = """
+import os, sys
+
+class Sender:
+    def find_spec(self, name, path=None, target=None):
+        if name == "model_gate.cli":
+            os.kill(os.getpid(), {number})
+
+sys.meta_path.insert(0, Sender())
+"""
 
 
 def directories_in_memory(pid: int) -> list[Path]:
@@ -55,8 +70,17 @@ def _wait_until(condition: Callable[[], object]) -> None:
 
 
 @contextmanager
-def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
-    """Start a check on a server that does not respond to the requests of `operation`."""
+def _running(
+    directory: Path, operation: str, arguments: tuple[str, ...] = (), **variables: str
+) -> Iterator[RunningGate]:
+    """Start a check on a server that does not respond to the requests of `operation`.
+
+    Args:
+        directory: Directory of the report and of the scratch files.
+        operation: Part of the path of the requests.
+        arguments: Arguments of `model-gate`; by default those of a check.
+        variables: Variables to add to the environment.
+    """
     (directory / "scratch").mkdir()
     with FaultyServer(faults={operation: stall if operation == "/model.pkl" else never_respond}) as server:
         server.add("Wine", MODEL)
@@ -65,8 +89,11 @@ def _running(directory: Path, operation: str) -> Iterator[RunningGate]:
         report = str(directory / "report.json")
         command = ["check", "--model", "Wine", "--version-or-stage", "1", "--report-file", report]
         process = subprocess.Popen(
-            [BIN / "model-gate", *command],
-            env=clean_environment() | {"MLFLOW_TRACKING_URI": server.url, "TMPDIR": str(directory / "scratch")},
+            [BIN / "model-gate", *(arguments or command)],
+            cwd=directory,
+            env=clean_environment()
+            | {"MLFLOW_TRACKING_URI": server.url, "TMPDIR": str(directory / "scratch")}
+            | variables,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -118,3 +145,80 @@ def test_worker_exits_when_its_gate_is_killed(tmp_path: Path) -> None:
         gate.process.kill()
         _, alive = psutil.wait_procs(gate.workers, timeout=10)
         assert alive == []
+
+
+def run_with_signal_during_import(
+    directory: Path, number: signal.Signals, *arguments: str, **variables: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `model-gate`, which gets a signal while it imports its modules."""
+    for name in ("scratch", "hook"):
+        (directory / name).mkdir()
+    (directory / "hook" / "sitecustomize.py").write_text(SIGNAL_DURING_IMPORT.format(number=int(number)))
+    environment = {"PYTHONPATH": str(directory / "hook"), "TMPDIR": str(directory / "scratch"), **variables}
+    completed = commandline.run(*arguments, cwd=directory, environment=environment, timeout=60)
+    assert list((directory / "scratch").iterdir()) == []
+    assert "Traceback" not in completed.stderr
+    return completed
+
+
+def make_models(directory: Path) -> None:
+    for name in ("left", "right"):
+        (directory / name).mkdir()
+        (directory / name / "MLmodel").write_text("flavors: {}\n")
+
+
+@pytest.mark.parametrize("number", [*EXIT_CODES, signal.SIGHUP], ids=lambda number: number.name)
+def test_signal_while_the_program_imports_its_modules_is_reported_as_an_error(
+    number: signal.Signals, tmp_path: Path
+) -> None:
+    make_models(tmp_path)
+    completed = run_with_signal_during_import(tmp_path, number, "diff", "left", "right")
+    assert (completed.returncode, completed.stdout) == (128 + number, "")
+    report = json.loads((tmp_path / "model-gate-report.json").read_text())
+    require_valid(report)
+    assert (report["status"], report["error"]["type"], report["passed"]) == ("error", "StoppedError", False)
+
+
+def outputs_in(file: Path) -> dict[str, str]:
+    """Return the outputs of a step. The last value of each output is valid, as for a runner."""
+    return {name: value for name, _, value in re.findall(r"(?m)^([\w-]+)<<(.+)\n(.*)\n\2$", file.read_text())}
+
+
+def test_step_that_is_stopped_while_it_imports_its_modules_has_outputs_of_an_error(tmp_path: Path) -> None:
+    inputs = {"INPUT_COMMAND": "check", "INPUT_HOST": "http://127.0.0.1:9", "INPUT_MODEL": "Wine"}
+    variables = {**inputs, "INPUT_VERSION-OR-STAGE": "1", "GITHUB_OUTPUT": str(tmp_path / "outputs")}
+    completed = run_with_signal_during_import(tmp_path, signal.SIGTERM, "action", **variables)
+    assert completed.returncode == EXIT_CODES[signal.SIGTERM], completed
+    outputs = outputs_in(tmp_path / "outputs")
+    assert (outputs["status"], outputs["passed"], outputs["equals"]) == ("error", "false", "")
+
+
+def files_with(text: str, directory: Path) -> list[Path]:
+    """Return the readable files below a directory that contain a text. Other programs may remove files meanwhile."""
+    found = []
+    for path in directory.rglob("*"):
+        with contextlib.suppress(OSError):
+            if path.is_file() and text.encode() in path.read_bytes():
+                found.append(path)
+    return found
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=lambda number: number.name)
+def test_stopped_step_has_outputs_of_an_error_and_leaves_no_secret_in_a_file(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    inputs = {
+        "INPUT_COMMAND": "check",
+        "INPUT_MODEL": "Wine",
+        "INPUT_VERSION-OR-STAGE": "1",
+        "INPUT_DATABRICKS-PROFILES": f"[prod]\nhost = https://dbc.example.com\ntoken = {SECRET}\n",
+        "GITHUB_OUTPUT": str(tmp_path / "outputs"),
+    }
+    with _running(tmp_path, "registered-models/get", ("action",), **inputs) as gate:
+        gate.process.send_signal(number)
+        gate.process.communicate(timeout=20)
+        exit_code = gate.process.returncode
+    assert exit_code == (-signal.SIGKILL if number == signal.SIGKILL else EXIT_CODES[number])
+    outputs = outputs_in(tmp_path / "outputs")
+    assert (outputs["status"], outputs["passed"], outputs["equals"]) == ("error", "false", "")
+    assert files_with(SECRET, tmp_path) + files_with(SECRET, SHARED_MEMORY) == []

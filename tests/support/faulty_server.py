@@ -43,7 +43,10 @@ class Call:
     request: Request
 
     def send(self, body: bytes, status: int = 200, **headers: str) -> None:
-        """Send a response. `headers` replace default headers, such as `content_length`; the value "" omits a header."""
+        """Send a response, without the body if the request is HEAD.
+
+        `headers` replace default headers, such as `content_length`; the value "" omits a header.
+        """
         all_headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
         all_headers |= {name.replace("_", "-").title(): value for name, value in headers.items()}
         self.handler.send_response(status)
@@ -51,7 +54,8 @@ class Call:
             if value:
                 self.handler.send_header(name, value)
         self.handler.end_headers()
-        self.handler.wfile.write(body)
+        if self.handler.command != "HEAD":
+            self.handler.wfile.write(body)
         self.handler.wfile.flush()
 
     def send_json(self, data: object, status: int = 200) -> None:
@@ -101,6 +105,9 @@ class FaultyServer:
             wbufsize = 65536
 
             def do_GET(self) -> None:
+                server.answer(self)
+
+            def do_HEAD(self) -> None:
                 server.answer(self)
 
             def do_POST(self) -> None:

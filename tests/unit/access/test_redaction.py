@@ -274,6 +274,28 @@ def test_output_and_report_never_show_an_unencoded_password(scheme: str, separat
     assert [part for part in ("zebra", "51234", "quokka") if part in text] == []
 
 
+@pytest.mark.parametrize(
+    "host",
+    [
+        "ann:pw@127.0.0.1:1",
+        "http:/ann:pw@127.0.0.1",
+        "http:ann:pw@127.0.0.1",
+        "https//ann:pw@127.0.0.1",
+        "postgresql://127.0.0.1:1/db?user=ann&password=pw",
+    ],
+)
+def test_output_and_report_never_show_the_short_password_of_a_malformed_host(host: str, tmp_path: Path) -> None:
+    completed = commandline.run(
+        *("check", "--host", host, "--model", "Wine", "--version-or-stage", "1", "--verbose"),
+        *("--report-file", "report.json"),
+        cwd=tmp_path,
+    )
+    assert completed.returncode == 2
+    text = completed.stdout + completed.stderr + (tmp_path / "report.json").read_text()
+    assert "127.0.0.1" in text
+    assert re.findall(r".{0,9}\bpw\b.{0,9}", text) == []
+
+
 def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None:
     files = sorted((ROOT / "src/model_gate").rglob("*.py"))
     sentences = [text for file in files for text in _texts_of(file) if " " in text and "(?" not in text]

@@ -80,6 +80,27 @@ def test_error_for_an_invalid_glob_in_a_list_names_the_line_of_the_glob() -> Non
         parse_config(text, "c", {})
 
 
+@pytest.mark.parametrize("pattern", ["[z-a]", "[!]", "[]", "a[9-0]b", "notes/[!]x"])
+def test_malformed_glob_is_an_error_of_the_user_that_names_its_line(pattern: str) -> None:
+    with pytest.raises(InputError, match="is not a glob") as raised:
+        checked_ignore([pattern])
+    assert repr(pattern) in raised.value.message
+    assert raised.value.remedy
+    server = "{host: 'http://localhost:1', model: m, version_or_stage: 1}"
+    text = f"tracking_server_1: {server}\ntracking_server_2: {server}\nignore:\n  - a.md\n  - '{pattern}'\n"
+    with pytest.raises(ConfigError, match=r"^c, line 5, ignore: The pattern .* is not a glob"):
+        parse_config(text, "c", {})
+
+
+def test_gate_with_a_malformed_glob_ends_in_an_error_of_its_compare_file(tmp_path: Path) -> None:
+    server = {"host": "http://127.0.0.1:1", "model": "m", "version_or_stage": 1}
+    config = {"tracking_server_1": server, "tracking_server_2": server, "ignore": ["[z-a]"]}
+    (tmp_path / "compare.yaml").write_text(json.dumps(config))
+    result = run_command(tmp_path, "compare", "--config-file", tmp_path / "compare.yaml")
+    assert (result.exit_code, result.report["error"]["type"]) == (2, "ConfigError"), result.text
+    assert "is not a glob" in result.report["error"]["message"]
+
+
 BASE = {"MLmodel": "run_id: 1\n", "model.bin": "weights", "README.md": "read", "notes/a.txt": "a"}
 
 

@@ -301,10 +301,12 @@ class Workspaces:
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
         destinations = self._destinations(host, variables)
         self._clients.append(destinations)
-        with TrackingServerClient(find_host(host, variables).for_model(model), variables, home) as client:
-            yield client
-        self.require_declared()
-        self._clients.remove(destinations)
+        try:
+            with TrackingServerClient(find_host(host, variables).for_model(model), variables, home) as client:
+                yield client
+            self.require_declared()
+        finally:
+            self._clients.remove(destinations)
 
     def declare(self, url: str, *secrets: str) -> None:
         """Declare a store or a login server, and the credentials that belong there."""

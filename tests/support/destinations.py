@@ -126,7 +126,7 @@ def _owners(
         return stores
     if not name.removeprefix(prefix).startswith("MLFLOW_"):
         return []
-    passing = [each for each in servers if name in environment.get(f"{each}MODEL_GATE_PASS", "").split(",")]
+    passing = [each for each in servers if name in re.split(r"[\s,]+", environment.get(f"{each}MODEL_GATE_PASS", ""))]
     return [url for each in passing or [prefix] for url in servers[each]]
 
 

@@ -98,6 +98,7 @@ class FaultyServer:
 
     def __enter__(self) -> FaultyServer:
         server = self
+        self._is_proxied = self.tls is None and shared_proxy().serves(os.environ)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -156,7 +157,7 @@ class FaultyServer:
             unquote(parts.path), parse_qs(parts.query), handler.headers.get("Authorization"), dict(handler.headers)
         )
         self.requests.append(request)
-        if self.tls is None and shared_proxy().serves(os.environ) and handler.headers.get("Via") != VIA:
+        if self._is_proxied and handler.headers.get("Via") != VIA:
             self.bypassing.append(request.path)
         call = Call(self, handler, request)
         for part, fault in self.faults.items():

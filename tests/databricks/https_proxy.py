@@ -1,7 +1,7 @@
 """An HTTPS proxy that answers for named internet hosts with certificates of a test authority.
 
 With HTTPS_PROXY and REQUESTS_CA_BUNDLE, clients whose host names are fixed send their requests to this proxy. The
-proxy refuses connections to any other host, and records them.
+proxy refuses connections to any other host, and records them. It reports all requests to the recording proxy too.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from tests.databricks.emulator.messages import Request, Response
 from tests.support.certificates import certificates
+from tests.support.recording_proxy import VIA, shared_proxy
 
 _FORWARDED = frozenset({"Content-Type", "Content-Range", "ETag"})
 
@@ -42,10 +43,8 @@ class HttpsProxy:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity)
         self._server = _ProxyServer(self, sites, context)
-        self.environment = {
-            "HTTPS_PROXY": f"http://127.0.0.1:{self._server.server_port}",
-            "REQUESTS_CA_BUNDLE": str(authority),
-        }
+        url = f"http://127.0.0.1:{self._server.server_port}"
+        self.environment = {"HTTPS_PROXY": url, "https_proxy": url, "REQUESTS_CA_BUNDLE": str(authority)}
         self._thread = threading.Thread(target=self._server.serve_forever)
 
     def __enter__(self) -> HttpsProxy:
@@ -71,6 +70,7 @@ def forward_to(url: str) -> Site:
         try:
             target = f"{request.path}?{urlencode(request.query)}"
             headers = {name: value for name, value in request.headers.items() if name != "host"}
+            headers["via"] = VIA
             connection.request(request.method, target, request.body, headers)
             response = connection.getresponse()
             kept = {name: value for name, value in response.getheaders() if name in _FORWARDED}
@@ -102,6 +102,7 @@ class _Tunnel(BaseHTTPRequestHandler):
         host = self.path.rpartition(":")[0]
         if host not in self.server.sites:
             self.server.proxy.refused_hosts.append(host)
+            shared_proxy().record("CONNECT", f"https://{self.path}", self.headers.items())
             self.send_error(403)
             return
         self.wfile.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
@@ -127,6 +128,10 @@ class _Exchange(BaseHTTPRequestHandler):
             dict(parse_qsl(parts.query, keep_blank_values=True)),
             self.rfile.read(int(self.headers.get("Content-Length") or 0)),
             {name.lower(): value for name, value in self.headers.items()},
+        )
+        head = str(self.headers).encode()
+        shared_proxy().record(
+            self.command, f"https://{host}{self.path}", self.headers.items(), self.path.encode() + head + request.body
         )
         response = self.server.sites[host](request)
         self.server.proxy.requests.append(ProxiedRequest(host, request, response.status))

@@ -62,6 +62,13 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
                 "wrong": {**login, "azure_client_id": CLIENT, "azure_client_secret": "not-the-secret"},
             }
         )
+        for host, secret in ((ENTRA, SECRET), (CHINA, OTHER_SECRET), (LAKE, SIGNATURE), (GOOGLE, GOOGLE_TOKEN)):
+            result.declare(f"https://{host}", secret)
+        result.declare(f"https://{ENTRA}", "not-the-secret")
+        result.declare(f"https://{LAKE_BLOBS}", SIGNATURE)
+        # The stores of presigned URLs.
+        result.declare(one.url)
+        result.declare(two.url)
         yield result
         assert not trap.requests
 

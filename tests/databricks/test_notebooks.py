@@ -81,7 +81,10 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
         EmulatedWorkspace(blueprints[1]) as there,
         EmulatedWorkspace(blueprints[2]) as trap,
     ):
-        yield Workspaces(directory, {"here": here, "there": there}, trap)
+        result = Workspaces(directory, {"here": here, "there": there}, trap)
+        for workspace in (here, there):
+            result.declare(workspace.url, workspace.token)
+        yield result
         assert not trap.requests
 
 

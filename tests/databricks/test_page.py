@@ -13,7 +13,9 @@ import pytest
 from model_gate.access.databrickscfg import parse_profiles
 from model_gate.inputs.compare_file import parse_config
 from tests.databricks.workspaces import MODEL_GATE, Blueprint, EmulatedWorkspace
+from tests.support.destinations import Destinations, verified
 from tests.support.paths import ROOT
+from tests.support.recording_proxy import VIA, shared_proxy
 
 PAGE = (ROOT / "docs" / "databricks.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
@@ -56,12 +58,13 @@ def test_emulator_example_in_the_databricks_page_reports_different_models(tmp_pa
     blueprint = Blueprint(tmp_path / "other", "dapi-try")
     blueprint.directory, blueprint.data = directory, data
     with EmulatedWorkspace(blueprint) as workspace:
-        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path)}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **shared_proxy().environment}
         command = check.replace("http://127.0.0.1:8765", workspace.url).replace(".venv/bin/model-gate", str(MODEL_GATE))
-        result = subprocess.run(
-            ["sh", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
-        )
-        assert workspace.requests
+        with verified(Destinations.to(workspace.url, "dapi-try")):
+            result = subprocess.run(
+                ["sh", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False
+            )
+        assert {each["via"] for each in workspace.requests} == {VIA}
     assert result.returncode == 1, result.stderr
     assert "DIFFERENT" in result.stdout
     assert "model.pkl" in result.stdout

@@ -76,6 +76,7 @@ def catalog(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
     store.start()
     host, port = store.get_host_and_port()
     _fill(f"http://{host}:{port}")
+    workspaces.declare(f"http://{host}:{port}", "AKIAVENDED", "vended-session")
     environment = {**workspaces.environment, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
     with workspaces.client("databricks-uc://ways", "ml.prod.vended", environment) as started:
         yield started

@@ -144,7 +144,8 @@ def test_refused_connection_to_workspace_is_an_error_within_a_minute(workspaces:
             {"dead": {"host": f"http://127.0.0.1:{bound.getsockname()[1]}", "token": "dapi-dead"}}
         )
         started = time.monotonic()
-        result = workspaces.check("databricks://dead", "wine", "1")
+        # The proxy would answer in place of the port that refuses the connection.
+        result = workspaces.check("databricks://dead", "wine", "1", environment=workspaces.direct_environment)
     assert time.monotonic() - started < LIMIT
     assert result.report["error"]["type"] == "UnreachableError"
     assert "databricks://dead gives no answer: it refuses connections" in result.error

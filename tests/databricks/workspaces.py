@@ -2,22 +2,33 @@
 
 from __future__ import annotations
 
+import configparser
+import itertools
 import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 from model_gate.access.hosts import find_host
 from model_gate.sources.tracking_server import TrackingServerClient
+from tests.databricks.emulator.oidc import ENTRA_TOKEN_START, access_token_start
+from tests.support.destinations import Destinations
 from tests.support.paths import ROOT
+from tests.support.recording_proxy import VIA, shared_proxy
 
 MODEL_GATE = Path(sys.executable).parent / "model-gate"
+# A host of a workspace, or a URI of a model in one. The group is the name of the profile, if there is one.
+_HOST = re.compile(
+    r"databricks(?:-uc)?://([\w.-]+)|models://([\w.-]+)@databricks|(?<![\w/])databricks(?:-uc)?(?![\w/:])"
+)
 
 # MLflow's DBFS client corrupts empty files, blank files and files that look like a proxy's status line.
 WINE: dict[str, bytes] = {
@@ -134,6 +145,7 @@ class EmulatedWorkspace:
 
     def __init__(self, blueprint: Blueprint) -> None:
         self.token = blueprint.token
+        self._settings: dict[str, Any] = blueprint.data.get("settings", {})
         self.directory = blueprint.directory
         self.requests_file = blueprint.directory.with_suffix(".requests")
         (blueprint.directory / "workspace.json").write_text(json.dumps(blueprint.data), "utf-8")
@@ -154,6 +166,13 @@ class EmulatedWorkspace:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
+
+    @property
+    def secrets(self) -> set[str]:
+        """The token of the workspace, the beginning of its access tokens, and the credentials that it gives out."""
+        vended = (*self._settings.get("aws", ()), self._settings.get("gcp", ""))
+        signatures = parse_qs(self._settings.get("azure", "")).get("sig", [])
+        return {self.token, access_token_start(urlsplit(self.url).port or 443), *vended, *signatures} - {"none", ""}
 
     @property
     def requests(self) -> list[dict[str, Any]]:
@@ -187,6 +206,8 @@ class Workspaces:
     """Workspaces by profile name, their Databricks config file, and an environment that names a wrong workspace.
 
     The environment's other variables and credential files name the workspace `trap`, whose models have the same names.
+    All requests of gates and workers go through the recording proxy. After each gate and each test, every request must
+    have gone to a workspace that the gate or a client names, or to a declared origin, with credentials of that origin.
     """
 
     def __init__(self, directory: Path, workspaces: Mapping[str, EmulatedWorkspace], trap: EmulatedWorkspace) -> None:
@@ -194,6 +215,8 @@ class Workspaces:
         self._workspaces = dict(workspaces)
         self.trap = trap
         self._gates = 0
+        self._stores = Destinations()
+        self._clients: list[Destinations] = []
         self.config_file = directory / "profiles.cfg"
         self.write_profiles({name: {"host": each.url, "token": each.token} for name, each in workspaces.items()})
         home = directory / "home"
@@ -219,6 +242,11 @@ class Workspaces:
     @property
     def environment(self) -> dict[str, str]:
         """An environment whose config file is correct, while all its other variables lead to the workspace `trap`."""
+        return self.direct_environment | shared_proxy().environment
+
+    @property
+    def direct_environment(self) -> dict[str, str]:
+        """The same environment without the recording proxy, for tests about connections."""
         home = self.directory / "home"
         return {
             "PATH": os.environ["PATH"],
@@ -242,15 +270,18 @@ class Workspaces:
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 100) -> Result:
         """Run Model Gate and return its result.
 
-        Assert that each workspace received only its own credentials, and that no output contains a credential.
+        Assert that each workspace received only its own credentials, that each request went to an origin that the test
+        declares, and that no output contains a credential.
         """
         self._gates += 1
+        variables = self.environment if environment is None else dict(environment)
+        self.require_declared()
         all_workspaces = {**self._workspaces, "trap": self.trap}
         before = {name: len(each.requests) for name, each in all_workspaces.items()}
         report_file = self.directory / f"report-{self._gates}.json"
         completed = subprocess.run(
             [str(MODEL_GATE), *arguments, "--report-file", str(report_file)],
-            env=self.environment if environment is None else dict(environment),
+            env=variables,
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -261,15 +292,56 @@ class Workspaces:
         report = json.loads(report_file.read_text("utf-8"))
         result = Result(completed.returncode, report, completed.stdout + completed.stderr, requests)
         self._require_no_leak(result)
+        self.require_declared(self._destinations(" ".join((*arguments, *_compare_files(arguments))), variables))
+        if shared_proxy().serves(variables):
+            direct = [(name, each["path"]) for name, sent in requests.items() for each in sent if each["via"] != VIA]
+            assert not direct, f"requests bypassed the proxy: {direct}"
         return result
 
+    @contextmanager
     def client(
         self, host: str, model: str = "", environment: Mapping[str, str] | None = None, home: Path | None = None
-    ) -> TrackingServerClient:
-        """Return the client of a worker for `host`, without a gate. Use the client as a context manager."""
+    ) -> Iterator[TrackingServerClient]:
+        """Run a worker for `host`, without a gate."""
         variables = self.environment if environment is None else dict(environment)
         home = home or Path(tempfile.mkdtemp(dir=self.directory))
-        return TrackingServerClient(find_host(host, variables).for_model(model), variables, home)
+        destinations = self._destinations(host, variables)
+        self._clients.append(destinations)
+        try:
+            with TrackingServerClient(find_host(host, variables).for_model(model), variables, home) as client:
+                yield client
+            self.require_declared()
+        finally:
+            self._clients.remove(destinations)
+
+    def declare(self, url: str, *secrets: str) -> None:
+        """Declare a store or a login server, and the credentials that belong there."""
+        self._stores.add(url, *secrets)
+
+    def require_declared(self, *more: Destinations) -> None:
+        """Assert that all requests since the last call went to the origins of running clients, of stores, or `more`."""
+        allowed = Destinations()
+        for each in (self._stores, *self._clients, *more):
+            allowed.add_all(each)
+        allowed.require(shared_proxy().take())
+
+    def _destinations(self, text: str, environment: Mapping[str, str]) -> Destinations:
+        """Return the workspaces that a text names, their logins, and the job's issuer of ID tokens."""
+        result = Destinations()
+        profiles = configparser.ConfigParser(interpolation=None)
+        profiles.read(environment.get("DATABRICKS_CONFIG_FILE", ""), "utf-8")
+        for profile in profiles.values():
+            result.secrets |= {value for key, value in profile.items() if key.endswith(("token", "secret"))}
+        result.secrets |= {value for name, value in environment.items() if name.endswith(("TOKEN", "SECRET"))}
+        result.secrets |= {"netrc-password", ENTRA_TOKEN_START}
+        for workspace in (*self._workspaces.values(), self.trap):
+            result.secrets |= workspace.secrets
+        names = {match[1] or match[2] or "" for match in _HOST.finditer(text)}
+        for name in names & set(profiles):
+            _add_profile(result, profiles[name], environment)
+        if "" in names:
+            result.add(environment["DATABRICKS_HOST"], environment["DATABRICKS_TOKEN"])
+        return result
 
     def check(self, host: str, model: str, version: str, **options: Any) -> Result:
         """Run `model-gate check`."""
@@ -293,6 +365,24 @@ class Workspaces:
         for each in (*self._workspaces.values(), self.trap):
             assert each.token not in text
         assert not re.search(r"signature=(?!\*\*\*)", text)
+
+
+def _add_profile(result: Destinations, profile: Mapping[str, str], environment: Mapping[str, str]) -> None:
+    """Add the workspace of a profile, with the logins that it may receive, and the issuer of the job's ID tokens."""
+    url = profile.get("host", "")
+    # A client secret of Entra goes to Entra only.
+    token = ENTRA_TOKEN_START if "azure_client_secret" in profile else access_token_start(urlsplit(url).port or 443)
+    result.add(url, profile.get("token", ""), profile.get("client_secret", ""), token)
+    if profile.get("auth_type") == "env-oidc":
+        result.add(url, environment.get("DATABRICKS_OIDC_TOKEN", ""))
+    elif profile.get("auth_type") == "github-oidc":
+        result.add(environment["ACTIONS_ID_TOKEN_REQUEST_URL"], environment["ACTIONS_ID_TOKEN_REQUEST_TOKEN"])
+
+
+def _compare_files(arguments: Sequence[str]) -> list[str]:
+    """Return the texts of the compare files that arguments name."""
+    options = itertools.pairwise(arguments)
+    return [Path(value).read_text("utf-8") for option, value in options if option == "--config-file"]
 
 
 def _is_login(request: Mapping[str, Any]) -> bool:

@@ -17,6 +17,8 @@ import pytest
 from model_gate.access.declared import Declarations
 from model_gate.access.environments import environment_for, make_home
 from model_gate.access.hosts import parse_host
+from tests.support.destinations import Destinations, verified
+from tests.support.recording_proxy import shared_proxy
 
 PROGRAM = "import boto3; c = boto3.Session().get_credentials(); print(c and c.get_frozen_credentials().access_key)"
 START_URL = "https://login.example.com/start"
@@ -24,7 +26,8 @@ START_URL = "https://login.example.com/start"
 
 def access_key(tmp_path: Path, variables: dict[str, str], server: str = "prod") -> str:
     """Return the access key that boto3 finds in the environment of a server's worker."""
-    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "user"), **variables}
+    proxies = shared_proxy().environment
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path / "user"), **proxies, **variables}
     host = Declarations(environment).named(server) if server else parse_host("https://other.example.com")
     home = make_home(tmp_path / "homes", host, environment)
     completed = subprocess.run(
@@ -106,4 +109,6 @@ def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_p
         "PROD_AWS_PROFILE": "prod",
         "PROD_AWS_ENDPOINT_URL_SSO": portal,
     }
-    assert access_key(tmp_path, variables) == "by-sso"
+    with verified(Destinations.to(portal, "cached-token")):
+        assert access_key(tmp_path, variables) == "by-sso"
+    assert shared_proxy().requests[-1].credentials == (("x-amz-sso_bearer_token", "cached-token"),)

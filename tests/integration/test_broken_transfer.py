@@ -11,6 +11,7 @@ import pytest
 from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelGateError
 from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.destinations import Destinations, verified
 from tests.support.faulty_server import (
     MODEL,
     Call,
@@ -26,6 +27,7 @@ from tests.support.faulty_server import (
     truncate_without_length,
 )
 from tests.support.gates import check, compare, version
+from tests.support.recording_proxy import shared_proxy
 
 LARGE = b"large" * 100_000
 
@@ -44,6 +46,8 @@ def _empty(call: Call) -> None:
     call.send(b"")
 
 
+@pytest.mark.usefixtures("proxied")
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "direct"], indirect=True)
 @pytest.mark.parametrize(
     "fault, kind",
     [
@@ -80,7 +84,8 @@ def listing_server() -> Iterator[FaultyServer]:
 
 @pytest.fixture(scope="module")
 def client(listing_server: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerClient]:
-    with TrackingServerClient(parse_host(listing_server.url), os.environ, tmp_path_factory.mktemp("home")) as started:
+    environment, home = os.environ | shared_proxy().environment, tmp_path_factory.mktemp("home")
+    with TrackingServerClient(parse_host(listing_server.url), environment, home) as started:
         yield started
 
 
@@ -130,7 +135,7 @@ def test_invalid_artifact_listing_is_rejected(
 ) -> None:
     fault, text = _LISTINGS[name]
     listing_server.faults = {"mlflow-artifacts": fault}
-    with pytest.raises(ModelGateError) as raised:
+    with verified(Destinations.to(listing_server.url)), pytest.raises(ModelGateError) as raised:
         client.list("mlflow-artifacts:/Wine/1", lambda _: None)
     assert text in raised.value.message
     assert raised.value.remedy
@@ -207,6 +212,7 @@ _SOURCES: dict[str, tuple[str, _Locate, str]] = {
 }
 
 
+@pytest.mark.usefixtures("proxied")
 @pytest.mark.parametrize("name", _SOURCES)
 def test_model_version_whose_source_is_outside_its_server_is_rejected(tmp_path: Path, name: str) -> None:
     address, locate, text = _SOURCES[name]
@@ -254,7 +260,7 @@ def test_artifact_location_that_the_server_does_not_serve_is_rejected(
     listing_server.faults = {}
     with FaultyServer() as other:
         other.add("Wine", MODEL)
-        with pytest.raises(ModelGateError) as raised:
+        with verified(Destinations.to(listing_server.url)), pytest.raises(ModelGateError) as raised:
             client.list(
                 uri.format(other=other.url if uri.startswith("{") else other.url[7:], own=listing_server.url),
                 lambda _: None,

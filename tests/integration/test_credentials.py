@@ -16,6 +16,8 @@ from tests.support.faulty_server import ARTIFACTS, MODEL, Call, FaultyServer, st
 from tests.support.gates import check, compare, version
 from tests.support.servers import Servers
 
+pytestmark = pytest.mark.usefixtures("proxied")
+
 SECRET = "secret-of-the-test"
 
 

@@ -15,6 +15,8 @@ from model_gate.reporting.output import print_command, print_line
 from tests.support import commandline
 from tests.support.faulty_server import ARTIFACTS, MODEL, Call, FaultyServer
 
+pytestmark = pytest.mark.usefixtures("proxied")
+
 TEXT = (
     "x\x1b[31m\r\u202e\u200b\x9b2J\x07\x00\u2028::error::owned\n::warning::owned\r\n  ::add-mask::owned\n"
     "##[error]owned ##vso[task.setvariable]owned\n::stop-commands::owned\nerror: owned\nEQUAL"

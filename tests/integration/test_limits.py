@@ -13,6 +13,7 @@ from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelGateError
 from model_gate.sources.storage import SHARED_MEMORY
 from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.destinations import Destinations, verified
 from tests.support.faulty_server import MODEL, Call, Fault, FaultyServer, hang_up, listing, never_respond
 from tests.support.gates import GateResult, check
 from tests.support.hostile import (
@@ -26,6 +27,7 @@ from tests.support.hostile import (
     stream_endlessly,
     stream_without_length,
 )
+from tests.support.recording_proxy import shared_proxy
 from tests.support.reports import require_valid
 
 VERSION, LISTING, FILE = "model-versions/get", "?path=", "/model.pkl"
@@ -96,7 +98,14 @@ _GATE_ATTACKS: dict[str, tuple[str, Callable[[], Fault], str, str]] = {
 }
 
 
-@pytest.mark.parametrize("name", _GATE_ATTACKS)
+# The fast client of the worker downloads files only without a proxy.
+_DIRECT = ("endless file", "endless compressed file")
+
+
+@pytest.mark.usefixtures("proxied")
+@pytest.mark.parametrize(
+    "name, proxied", [(name, name not in _DIRECT) for name in _GATE_ATTACKS], ids=_GATE_ATTACKS, indirect=["proxied"]
+)
 def test_endless_or_huge_response_ends_the_gate_in_an_error(tmp_path: Path, server: FaultyServer, name: str) -> None:
     part, fault, kind, text = _GATE_ATTACKS[name]
     server.faults[part] = fault()
@@ -112,7 +121,8 @@ def metadata_server() -> Iterator[FaultyServer]:
 
 @pytest.fixture(scope="module")
 def client(metadata_server: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> Iterator[TrackingServerClient]:
-    with TrackingServerClient(parse_host(metadata_server.url), os.environ, tmp_path_factory.mktemp("home")) as started:
+    environment, home = os.environ | shared_proxy().environment, tmp_path_factory.mktemp("home")
+    with TrackingServerClient(parse_host(metadata_server.url), environment, home) as started:
         yield started
 
 
@@ -139,12 +149,14 @@ def test_endless_or_huge_metadata_is_an_error(
 ) -> None:
     part, fault, text = _METADATA_ATTACKS[name]
     metadata_server.faults = {part: fault()}
-    with monitored() as usage, pytest.raises(ModelGateError) as raised:
+    destinations = Destinations.to(metadata_server.url)
+    with verified(destinations), monitored() as usage, pytest.raises(ModelGateError) as raised:
         _resolve_and_list(client)
     usage.require_bounded()
     assert text in raised.value.message
 
 
+@pytest.mark.usefixtures("proxied")
 def test_gate_ends_at_its_timeout(tmp_path: Path, server: FaultyServer) -> None:
     server.faults[VERSION] = never_respond
     result = _monitored_check(tmp_path, server, "--timeout", "3")

@@ -15,10 +15,12 @@ from model_gate.errors import ModelError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.certificates import certificates
 from tests.support.commandline import clean_environment
+from tests.support.destinations import Destinations, verified
 from tests.support.faulty_server import ARTIFACTS, MODEL, Call, Fault, FaultyServer, hang_up, status
 from tests.support.gates import check, run
 from tests.support.listener import Listener
-from tests.support.recording_proxy import RecordingProxy
+
+pytestmark = pytest.mark.usefixtures("proxied")
 
 SECRET = "secret-of-the-test"
 # Credentials of all clouds. The clients send them to the host in the location.
@@ -74,17 +76,22 @@ def open_client(directory: Path, host: str, **variables: str) -> Iterator[Tracki
     environment = {**clean_environment(), "MLFLOW_TRACKING_URI": host, **variables}
     home = directory / "home"
     home.mkdir()
-    with TrackingServerClient(Declarations(environment).find(host), environment, home) as client:
+    destinations = Destinations.to(host)
+    destinations.secrets |= {value for name, value in variables.items() if name.endswith(("TOKEN", "SECRET", "KEY"))}
+    with (
+        verified(destinations),
+        TrackingServerClient(Declarations(environment).find(host), environment, home) as client,
+    ):
         yield client
 
 
-@pytest.mark.parametrize("has_proxy", [True, False], ids=["proxy", "direct"])
-def test_hostile_location_gets_no_connection_and_no_credential(tmp_path: Path, has_proxy: bool) -> None:
-    with FaultyServer() as server, Listener() as listener, RecordingProxy({server.url}) as proxy:
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "direct"], indirect=True)
+def test_hostile_location_gets_no_connection_and_no_credential(tmp_path: Path) -> None:
+    with FaultyServer() as server, Listener() as listener:
         server.add("m", MODEL)
         host, _, port = server.url.removeprefix("http://").partition(":")
         login = server.url.replace("://", f"://ada:{SECRET}@")
-        with open_client(tmp_path, login, **CLOUDS, **(proxy.environment if has_proxy else {})) as client:
+        with open_client(tmp_path, login, **CLOUDS) as client:
             for text in HOSTILE:
                 uri = text.format(listener=f"127.0.0.1:{listener.port}", host=host, port=port, secret=SECRET)
                 with pytest.raises(ModelError, match="The location of the model is"):
@@ -93,7 +100,6 @@ def test_hostile_location_gets_no_connection_and_no_credential(tmp_path: Path, h
             assert set(client.list("mlflow-artifacts:/m/1", lambda _: None).files) == set(MODEL)
     assert listener.connections == 0
     assert server.authorizations == {basic("ada", SECRET)}
-    assert proxy.origins == ({server.url} if has_proxy else set())
     assert {request.path for request in server.requests} == {ARTIFACTS}
 
 
@@ -116,6 +122,7 @@ def test_password_of_an_https_server_is_not_sent_to_a_plain_http_source(tmp_path
     assert plain.requests == []
 
 
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "direct"], indirect=True)
 @pytest.mark.parametrize("scheme, login", [("mlflow-artifacts", f"files:{SECRET}-of-files@"), ("http", "")])
 def test_declared_artifact_server_never_gets_the_tracking_servers_login(
     tmp_path: Path, scheme: str, login: str
@@ -181,6 +188,7 @@ def test_error_of_an_artifact_server_does_not_name_the_tracking_server(
     assert "tracking server" not in ran.stderr
 
 
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "direct"], indirect=True)
 def test_download_url_that_the_tracking_server_hands_out_is_not_requested(tmp_path: Path) -> None:
     def break_direct_requests(call: Call) -> None:
         # The fast client gives up, so that the download starts again with MLflow's repository.
@@ -204,6 +212,7 @@ def test_download_url_that_the_tracking_server_hands_out_is_not_requested(tmp_pa
     assert not [request.path for request in server.requests if "presigned" in request.path]
 
 
+@pytest.mark.parametrize("proxied", [True, False], ids=["proxy", "direct"], indirect=True)
 @pytest.mark.parametrize("operation", ["registered-models/get", "artifacts?"])
 def test_redirect_to_another_origin_is_an_error_that_names_both_origins(tmp_path: Path, operation: str) -> None:
     with FaultyServer() as server, Listener() as listener:

@@ -15,6 +15,8 @@ from tests.support.gates import check, compare, run, version
 from tests.support.reports import read_report
 from tests.support.servers import Server, Servers
 
+pytestmark = pytest.mark.usefixtures("proxied")
+
 SECRET = "secret-of-the-test"
 WINE = {"server": "staging", "model": "Wine", "version_or_stage": "1"}
 IMPORTED = {"server": "prod", "model": "Wine Imported", "version_or_stage": "1"}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import psutil
 
+from tests.support.destinations import verified_gate
+
 BIN = Path(sys.executable).parent
 
 
@@ -37,18 +39,23 @@ def run(
         environment: Variables to add to the clean environment.
         before: Prefix command that runs the program, such as `prlimit`.
         timeout: Seconds until the command is killed.
+
+    If the command uses the recording proxy of the tests, all its requests must go to declared servers, with their
+    own credentials.
     """
-    return subprocess.run(
-        [*before, BIN / program, *arguments],
-        cwd=cwd,
-        env=clean_environment() | dict(environment or {}),
-        check=False,
-        capture_output=True,
-        encoding="utf-8",
-        errors="surrogateescape",
-        stdin=subprocess.DEVNULL,
-        timeout=timeout,
-    )
+    variables = clean_environment() | dict(environment or {})
+    with verified_gate(list(map(str, arguments)), variables, cwd or Path()):
+        return subprocess.run(
+            [*before, BIN / program, *arguments],
+            cwd=cwd,
+            env=variables,
+            check=False,
+            capture_output=True,
+            encoding="utf-8",
+            errors="surrogateescape",
+            stdin=subprocess.DEVNULL,
+            timeout=timeout,
+        )
 
 
 def await_idle(pid: int) -> None:

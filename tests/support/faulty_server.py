@@ -6,6 +6,7 @@ The server implements the part of MLflow's protocol that a gate uses, over a rea
 from __future__ import annotations
 
 import json
+import os
 import ssl
 import threading
 from collections.abc import Callable, Mapping
@@ -13,6 +14,8 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.support.recording_proxy import VIA, shared_proxy
 
 _API = "/api/2.0/mlflow/"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
@@ -85,6 +88,7 @@ class FaultyServer:
             request whose path or query contains this text.
         requests: All requests so far.
         tls: TLS settings; None for plain HTTP.
+        bypassing: Paths of requests that bypassed the recording proxy, if the test uses this proxy.
     """
 
     address: str = "127.0.0.1"
@@ -94,10 +98,12 @@ class FaultyServer:
     faults: dict[str, Fault] = field(default_factory=dict)
     requests: list[Request] = field(default_factory=list)
     tls: ssl.SSLContext | None = None
+    bypassing: list[str] = field(default_factory=list)
     is_closing: threading.Event = field(default_factory=threading.Event)
 
     def __enter__(self) -> FaultyServer:
         server = self
+        self._is_proxied = self.tls is None and shared_proxy().serves(os.environ)
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
@@ -129,6 +135,7 @@ class FaultyServer:
         self.is_closing.set()
         self._http.shutdown()
         self._http.server_close()
+        assert self.bypassing == []
 
     @property
     def url(self) -> str:
@@ -158,6 +165,8 @@ class FaultyServer:
             unquote(parts.path), parse_qs(parts.query), handler.headers.get("Authorization"), dict(handler.headers)
         )
         self.requests.append(request)
+        if self._is_proxied and handler.headers.get("Via") != VIA:
+            self.bypassing.append(request.path)
         call = Call(self, handler, request)
         for part, fault in self.faults.items():
             if part in unquote(handler.path):

@@ -19,21 +19,27 @@ ID_TOKEN_PATH = "/github/id-token"
 _JWT = "urn:ietf:params:oauth:token-type:jwt"
 # Application ID of Azure Databricks in Microsoft Entra.
 _DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
-_ENTRA = "eyJ-access-entra-"
+ENTRA_TOKEN_START = "eyJ-access-entra-"
 _EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 
 
-class AccessTokens:
-    """Issued access tokens."""
+def access_token_start(port: int) -> str:
+    """Return the beginning of all access tokens that the workspace at a port issues."""
+    return f"eyJ-access-{port}-"
 
-    def __init__(self, settings: Settings) -> None:
+
+class AccessTokens:
+    """Access tokens that the workspace at a port issued."""
+
+    def __init__(self, settings: Settings, port: int) -> None:
+        self._start = access_token_start(port)
         self._settings = settings
         self._lock = threading.Lock()
         self._tokens: dict[str, tuple[float, int]] = {}
 
     def new(self) -> str:
         """Issue an access token."""
-        token = f"eyJ-access-{secrets.token_hex(16)}"
+        token = self._start + secrets.token_hex(16)
         with self._lock:
             self._tokens[token] = (time.time() + self._settings.oauth_seconds, 0)
         return token
@@ -83,15 +89,15 @@ def id_token(key: str, claims: dict[str, object]) -> str:
 def entra_token(key: str, client_id: str, resource: str) -> str:
     """Return a Microsoft Entra access token of a service principal for a resource."""
     claims = {"appid": client_id, "aud": resource, "exp": time.time() + 3600}
-    return f"{_ENTRA}{id_token(key, claims)}"
+    return f"{ENTRA_TOKEN_START}{id_token(key, claims)}"
 
 
 def is_entra_token(workspace: Workspace, token: str) -> bool:
     """Return whether a token is for Databricks and belongs to a service principal of this workspace."""
     key = workspace.content.entra_key
-    if not key or not token.startswith(_ENTRA):
+    if not key or not token.startswith(ENTRA_TOKEN_START):
         return False
-    signed, _, signature = token.removeprefix(_ENTRA).rpartition(".")
+    signed, _, signature = token.removeprefix(ENTRA_TOKEN_START).rpartition(".")
     claims = _claims(signed)
     is_member = claims["appid"] in workspace.content.service_principals
     return _signature(key, signed) == signature and claims["aud"] == _DATABRICKS and is_member

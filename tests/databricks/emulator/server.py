@@ -33,7 +33,7 @@ class WorkspaceServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", port), _Handler)
         self.content = content
         self.address = f"http://127.0.0.1:{self.server_port}"
-        self._access_tokens = oidc.AccessTokens(content.settings)
+        self._access_tokens = oidc.AccessTokens(content.settings, self.server_port)
         self._store = Store(self.address, content.settings)
         self._requests = requests
         self._lock = threading.Lock()
@@ -102,6 +102,7 @@ class WorkspaceServer(ThreadingHTTPServer):
             "body": request.body.decode("utf-8", "replace"),
             "range": request.headers.get("range", ""),
             "if_range": request.headers.get("if-range", ""),
+            "via": request.headers.get("via", ""),
             "client": client,
             "status": status,
             "time": time.time(),

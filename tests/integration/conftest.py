@@ -1,0 +1,20 @@
+"""Send the requests of a test through the recording proxy."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.recording_proxy import shared_proxy
+
+
+@pytest.fixture
+def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether all gates and workers of the test use the recording proxy; the parameter False switches it off.
+
+    `commandline.run` and `destinations.verified` then verify where the requests went. A worker that uses a proxy has no
+    fast client (`worker.transfer.http_client`), so tests about that client also run without the proxy.
+    """
+    is_proxied = bool(getattr(request, "param", True))
+    for name, value in shared_proxy().environment.items() if is_proxied else ():
+        monkeypatch.setenv(name, value)
+    return is_proxied

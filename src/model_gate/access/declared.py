@@ -237,8 +237,8 @@ class Declarations:
     def with_unprefixed_if_single(self, hosts: Iterable[Host | None]) -> tuple[Host | None, ...]:
         """Return the servers of two options, None where there is no server.
 
-        If exactly one of them is an HTTP server without a name, it gets the unprefixed variables, such as
-        MLFLOW_TRACKING_TOKEN. Two options with the same address name the same server.
+        If exactly one of these servers is an HTTP server without a name, it gets the unprefixed variables, such as
+        MLFLOW_TRACKING_TOKEN. Two options that have the same address count as one server.
 
         Raises:
             InputError: One of the variables is invalid.

@@ -75,7 +75,13 @@ def _with_joined(text: DecodedText) -> Iterator[DecodedText]:
 def _decoded(
     source: DecodedText, pattern: re.Pattern[str], decode: Callable[[str], Iterable[tuple[str, int]]]
 ) -> DecodedText:
-    """Return the text with each match decoded. `decode` returns each character and the length of its encoded form."""
+    """Return the text in which each match of the pattern is replaced by the characters that it encodes.
+
+    Args:
+        source: The text.
+        pattern: Finds encoded characters.
+        decode: Returns the characters that a match encodes, each with the length of its encoded form.
+    """
     pieces: list[str] = []
     starts: list[int] = []
     ends: list[int] = []

@@ -69,6 +69,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
             profiles |= {name: by_secret, f"{name}_github": by_job, f"{name}_env": by_token}
         profiles["wrong"] = {"host": normal.url, "client_id": "robot", "client_secret": "not-the-secret"}
         result.write_profiles(profiles)
+        result.declare(echoing_workspace.url, ACCESS_TOKEN)
         yield result
         assert not trap.requests
 

@@ -66,6 +66,7 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
             result.declare(f"https://{host}", secret)
         result.declare(f"https://{ENTRA}", "not-the-secret")
         result.declare(f"https://{LAKE_BLOBS}", SIGNATURE)
+        result.declare(f"https://{REDIRECTED}", SIGNATURE)
         # The stores of presigned URLs.
         result.declare(one.url)
         result.declare(two.url)

@@ -123,7 +123,7 @@ def _explained_meaning(explanation: Explanation) -> str:
         more = ["…"] if len(meanings) > _MAX_MEANINGS else []
         return "; ".join([*meanings[:_MAX_MEANINGS], *more]) or "its description changed"
     if explanation.kind == "packages":
-        return "it is run with other packages" if fields else "the same packages, asked for in other words"
+        return "it is run with other packages" if fields else "the same packages in another notation"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
     if explanation.kind in {"safetensors", "npy"}:

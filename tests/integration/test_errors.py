@@ -27,7 +27,9 @@ LIMIT_SECONDS = 60
 def test_wrong_password_is_an_access_error(tmp_path: Path, servers: Servers) -> None:
     host = servers.staging.url.replace("://", "://ada:secret-of-the-test@")
     result = check(tmp_path, host, "Wine", "1")
-    result.require_error("AccessError", servers.staging.url, "does not accept the credentials", "Correct the user-info of the host.")
+    result.require_error(
+        "AccessError", servers.staging.url, "does not accept the credentials", "Correct the user-info of the host."
+    )
 
 
 def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, servers: Servers) -> None:

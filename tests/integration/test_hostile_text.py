@@ -148,7 +148,7 @@ def test_usage_error_escapes_a_hostile_argument(tmp_path: Path, arguments: tuple
     ],
     ids=["argument", "option", "command"],
 )
-def test_usage_error_redacts_user_info(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+def test_usage_error_does_not_show_the_password_in_a_url(tmp_path: Path, arguments: tuple[str, ...]) -> None:
     completed = commandline.run(*arguments, cwd=tmp_path)
     assert completed.returncode == 2
     # An unknown command has no report.

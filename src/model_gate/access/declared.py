@@ -196,6 +196,8 @@ class Declarations:
         """
         host = find_host(text, self._environment, label)
         servers = [server for server in self._servers.values() if self._is_at(server, host)]
+        # An exact address has priority over another name of this machine.
+        servers = [server for server in servers if parse_host(server.uri).address == host.address] or servers
         if not servers:
             return host
         declared = [self._host(server) for server in servers]
@@ -207,10 +209,11 @@ class Declarations:
                 f"Name the server instead, as in server: {example}.",
             )
         if not has_login(host):
-            return declared[0]
+            # Two names of this machine can be two servers, so the address stays as it is written.
+            return replace(declared[0], address=host.address, uri=host.uri) if _is_http(host) else declared[0]
         if REGISTRY_URI in dict(declared[0].variables):
             raise _login_for_two_servers(label, servers[0].prefix)
-        return replace(declared[0], uri=host.uri, username=host.username, password=host.password)
+        return replace(declared[0], address=host.address, uri=host.uri, username=host.username, password=host.password)
 
     def option(self, text: str, label: str) -> Host:
         """Return the server that an option names, by its address or as `server:NAME`. Such a server counts as declared.
@@ -313,7 +316,7 @@ class Declarations:
                 f"{label} names a Databricks workspace, but the tracking server is none.",
                 f"Unset {label}, and name the workspace as the host.",
             )
-        if _address_key(registry) == _address_key(host):
+        if registry.address == host.address:
             return ""
         if host.username:
             raise _login_for_two_servers(server.variable if server.prefix else "host", server.prefix)
@@ -329,7 +332,15 @@ class Declarations:
                 found = find_host(server.uri, self._environment, server.variable)
                 return database_key(found) == database_key(host)
             return False
-        return _address_key(declared) == _address_key(host)
+        if _address_key(declared) != _address_key(host):
+            return False
+        if host.kind is HostKind.DATABRICKS:
+            # The same text, such as `databricks`, names another workspace in another environment.
+            with suppress(InputError):
+                found = find_host(server.uri, self._environment_of(server), server.variable)
+                return found.workspace == host.workspace
+            return False
+        return True
 
 
 def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
@@ -389,6 +400,10 @@ def _is_foreign(name: str, kind: HostKind) -> bool:
     if name.startswith(("DATABRICKS_", "ARM_")):
         return True
     return kind is not HostKind.HTTP and name in HTTP_VARIABLES and name != "MLFLOW_WORKSPACE"
+
+
+def _is_http(host: Host) -> bool:
+    return host.kind is HostKind.HTTP
 
 
 def _address_key(host: Host) -> str:

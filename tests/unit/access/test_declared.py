@@ -140,7 +140,7 @@ def test_host_that_differs_from_all_declared_addresses_gets_no_variables(text: s
 @pytest.mark.parametrize("named", ["localhost", "127.0.0.1", "[::1]"])
 def test_server_declared_at_a_loopback_address_is_found_by_any_loopback_name(declared: str, named: str) -> None:
     host = Declarations(LOGIN | {"MLFLOW_TRACKING_URI": f"http://{declared}:5000"}).find(f"http://{named}:5000")
-    assert (host.address, dict(host.variables)) == (f"http://{declared}:5000", LOGIN)
+    assert (host.address, dict(host.variables)) == (f"http://{named}:5000", LOGIN)
 
 
 def test_login_in_a_host_url_replaces_the_login_of_the_declared_server() -> None:
@@ -296,3 +296,63 @@ def test_login_without_its_other_half_is_an_error_before_any_request(given: str,
         assert f"{prefix}MLFLOW_TRACKING_{missing} is not set or empty" in raised.value.message
     more = {f"{prefix}MLFLOW_TRACKING_TOKEN": "t"}
     assert Declarations(names | more).find("https://prod.example.com").is_declared
+
+
+@pytest.mark.parametrize("left, right", [("127.0.0.1", "[::1]"), ("localhost", "127.0.0.1"), ("[::1]", "localhost")])
+def test_names_of_this_machine_are_two_servers_with_the_login_of_the_declared_name(left: str, right: str) -> None:
+    servers = Declarations({"MLFLOW_TRACKING_URI": f"http://{left}:5000", "MLFLOW_TRACKING_TOKEN": SECRET})
+    first, second = servers.find(f"http://{left}:5000"), servers.find(f"http://{right}:5000")
+    assert second.uri == second.address == f"http://{right}:5000"
+    assert dict(first.variables) == dict(second.variables) == {"MLFLOW_TRACKING_TOKEN": SECRET}
+    assert first.reader != second.reader
+
+
+def test_exact_address_has_priority_over_another_name_of_this_machine() -> None:
+    servers = Declarations(
+        {
+            "A_MLFLOW_TRACKING_URI": "http://127.0.0.1:5000",
+            "A_MLFLOW_TRACKING_TOKEN": "a",
+            "B_MLFLOW_TRACKING_URI": "http://[::1]:5000",
+            "B_MLFLOW_TRACKING_TOKEN": "b",
+        }
+    )
+    assert [servers.find(f"http://{name}:5000").server for name in ("127.0.0.1", "[::1]")] == ["a", "b"]
+
+
+def test_registry_at_another_name_of_this_machine_is_kept() -> None:
+    names = {"A_MLFLOW_TRACKING_URI": "http://127.0.0.1:5000", "A_MLFLOW_REGISTRY_URI": "http://[::1]:5000"}
+    assert dict(Declarations(names).named("a").variables)["MLFLOW_REGISTRY_URI"] == "http://[::1]:5000"
+
+
+def test_workspaces_with_the_same_text_as_host_are_two_servers() -> None:
+    prod, staging = "https://dbc-prod.example.com", "https://dbc-staging.example.com"
+    servers = Declarations(
+        {
+            "DATABRICKS_HOST": prod,
+            "DATABRICKS_TOKEN": "dapi-prod",
+            "A_MLFLOW_TRACKING_URI": "databricks",
+            "A_DATABRICKS_HOST": staging,
+            "A_DATABRICKS_TOKEN": "dapi-staging",
+        }
+    )
+    found, named = servers.find("databricks"), servers.named("a")
+    assert found.workspace is not None
+    assert named.workspace is not None
+    assert (found.workspace.url, named.workspace.url) == (prod, staging)
+    assert found.reader != named.reader
+
+
+def test_profile_of_the_same_name_in_two_files_is_two_servers(tmp_path: Path) -> None:
+    for name in ("prod", "staging"):
+        text = f"[x]\nhost = https://dbc-{name}.example.com\ntoken = dapi-{name}\n"
+        (tmp_path / f"{name}.cfg").write_text(text)
+    servers = Declarations(
+        {
+            "DATABRICKS_CONFIG_FILE": str(tmp_path / "prod.cfg"),
+            "A_MLFLOW_TRACKING_URI": "databricks://x",
+            "A_DATABRICKS_CONFIG_FILE": str(tmp_path / "staging.cfg"),
+        }
+    )
+    found = servers.find("databricks://x")
+    assert found.workspace is not None
+    assert (found.server, found.workspace.url) == ("", "https://dbc-prod.example.com")

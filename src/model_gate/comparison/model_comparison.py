@@ -45,7 +45,7 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
         differences=differences,
-        compared=len(deciding) - not_compared + len(pairing.type_mismatches),
+        compared=len(deciding) - not_compared + sum(difference.decides for difference in pairing.type_differences),
         not_compared=not_compared,
         compared_bytes=sum(file.pair.left_size or 0 for file in deciding),
         native_model=native_model,

@@ -136,6 +136,24 @@ def test_ignored_files_are_not_counted_as_compared(tmp_path: Path) -> None:
     assert (comparison.compared, comparison.compared_bytes) == (3, len("run_id: 1\n" + "weights" + "a"))
 
 
+@pytest.mark.parametrize("ignore, compared", [(["log", "log/**"], 1), ([], 2)])
+def test_ignored_path_with_two_types_is_not_counted_as_compared(
+    tmp_path: Path, ignore: list[str], compared: int
+) -> None:
+    for name, path in (("left", "log"), ("right", "log/x")):
+        (tmp_path / name / path).parent.mkdir(parents=True)
+        (tmp_path / name / path).write_text("x")
+        (tmp_path / name / "MLmodel").write_text("run_id: 1\n")
+    with Storage(None) as storage:
+        models = [
+            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), root.name, storage))
+            for root in (tmp_path / "left", tmp_path / "right")
+        ]
+        pair = SelectedPair(models[0], models[1])
+        (comparison,) = compare_models([pair], NoProgress(), checked_ignore(ignore))
+    assert (comparison.compared, comparison.equals) == (compared, bool(ignore))
+
+
 def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) -> None:
     left, right = (Listing({"MLmodel": 1, "a.md": size, "model.bin": 9}) for size in (1, 2))
     pairing = pair_files(left, right)

@@ -210,7 +210,9 @@ class Declarations:
             )
         if not has_login(host):
             # Two names of this machine can be two servers, so the address stays as it is written.
-            return replace(declared[0], address=host.address, uri=host.uri) if _is_http(host) else declared[0]
+            return (
+                replace(declared[0], address=host.address, uri=host.uri) if host.kind is HostKind.HTTP else declared[0]
+            )
         if REGISTRY_URI in dict(declared[0].variables):
             raise _login_for_two_servers(label, servers[0].prefix)
         return replace(declared[0], address=host.address, uri=host.uri, username=host.username, password=host.password)
@@ -400,10 +402,6 @@ def _is_foreign(name: str, kind: HostKind) -> bool:
     if name.startswith(("DATABRICKS_", "ARM_")):
         return True
     return kind is not HostKind.HTTP and name in HTTP_VARIABLES and name != "MLFLOW_WORKSPACE"
-
-
-def _is_http(host: Host) -> bool:
-    return host.kind is HostKind.HTTP
 
 
 def _address_key(host: Host) -> str:

@@ -136,21 +136,25 @@ def test_ignored_files_are_not_counted_as_compared(tmp_path: Path) -> None:
     assert (comparison.compared, comparison.compared_bytes) == (3, len("run_id: 1\n" + "weights" + "a"))
 
 
+def compare_file_with_directory(directory: Path, file: str, file_below: str, ignore: list[str]) -> Comparison:
+    """Return the comparison of a model with `file` and a model with `file_below`, a file in a directory of its name."""
+    for name, path in (("left", file), ("right", file_below)):
+        (directory / name / path).parent.mkdir(parents=True)
+        (directory / name / path).write_text("x")
+        (directory / name / "MLmodel").write_text("run_id: 1\n")
+    with Storage(None) as storage:
+        left, right = (
+            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), root.name, storage))
+            for root in (directory / "left", directory / "right")
+        )
+        return compare_models([SelectedPair(left, right)], NoProgress(), checked_ignore(ignore))[0]
+
+
 @pytest.mark.parametrize("ignore, compared", [(["log", "log/**"], 1), ([], 2)])
 def test_ignored_path_with_two_types_is_not_counted_as_compared(
     tmp_path: Path, ignore: list[str], compared: int
 ) -> None:
-    for name, path in (("left", "log"), ("right", "log/x")):
-        (tmp_path / name / path).parent.mkdir(parents=True)
-        (tmp_path / name / path).write_text("x")
-        (tmp_path / name / "MLmodel").write_text("run_id: 1\n")
-    with Storage(None) as storage:
-        models = [
-            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), root.name, storage))
-            for root in (tmp_path / "left", tmp_path / "right")
-        ]
-        pair = SelectedPair(models[0], models[1])
-        (comparison,) = compare_models([pair], NoProgress(), checked_ignore(ignore))
+    comparison = compare_file_with_directory(tmp_path, "log", "log/x", ignore)
     assert (comparison.compared, comparison.equals) == (compared, bool(ignore))
 
 
@@ -227,17 +231,7 @@ def test_native_models_with_different_names_are_ignored_only_if_globs_match_both
 
 
 def test_unignored_file_in_a_directory_replacing_an_ignored_file_is_a_difference(tmp_path: Path) -> None:
-    for name, path in (("left", "train.log"), ("right", "train.log/evil.py")):
-        (tmp_path / name / path).parent.mkdir(parents=True)
-        (tmp_path / name / path).write_text("x")
-        (tmp_path / name / "MLmodel").write_text("run_id: 1\n")
-    with Storage(None) as storage:
-        models = [
-            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), root.name, storage))
-            for root in (tmp_path / "left", tmp_path / "right")
-        ]
-        pair = SelectedPair(models[0], models[1])
-        (comparison,) = compare_models([pair], NoProgress(), checked_ignore(["*.log"]))
+    comparison = compare_file_with_directory(tmp_path, "train.log", "train.log/evil.py", ["*.log"])
     assert not comparison.equals
     assert [difference.path for difference in comparison.differences] == ["train.log"]
     assert comparison.ignored == ()

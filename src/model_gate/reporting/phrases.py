@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.wording import byte_count, printable, truncate
 
+_MAX_NAMED = 10
 # The verdict if the two models of every comparison are at the same location.
 NOTHING_COMPARED = "EQUAL, nothing compared: one location"
 _MAX_PHRASE = 160
@@ -47,6 +48,19 @@ def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
     if len(ordered) > limit:
         parts.append(f"and {len(ordered) - limit:,} more")
     return "; ".join(parts)
+
+
+def not_compared_text(paths: Sequence[str]) -> str:
+    """Return the first ten paths that were not compared and the number of the others; "" if there are none.
+
+    >>> not_compared_text(["model.pkl"])
+    'not compared, so they may differ too: model.pkl'
+    """
+    if not paths:
+        return ""
+    names = ", ".join(truncate(printable(path), _MAX_PHRASE) for path in paths[:_MAX_NAMED])
+    more = f" and {len(paths) - _MAX_NAMED:,} more" if len(paths) > _MAX_NAMED else ""
+    return f"not compared, so they may differ too: {names}{more}"
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:

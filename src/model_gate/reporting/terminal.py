@@ -12,7 +12,7 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate
 from model_gate.errors import ModelGateError
-from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order
+from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order, not_compared_text
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
@@ -91,7 +91,7 @@ def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator
         yield f"{title}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
         yield from _difference_lines(comparison.differences, room - sum(1 for _ in _ignored_lines(comparison)))
         if comparison.not_compared:
-            yield f"  {plural(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
+            yield f"  {not_compared_text(comparison.not_compared)}"
     yield from _ignored_lines(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"

@@ -108,7 +108,7 @@ def test_terminal_output_ends_with_the_verdict_and_the_report_path(outcome: Outc
 
 def test_terminal_output_says_that_not_all_files_were_compared_if_only_rewrites_differ() -> None:
     for differences, words in ((IDENTITY, "is known to differ, but not all files were compared"), (THREE, "DIFFERENT")):
-        stopped = replace(comparison(differences), equivalent=False, not_compared=2)
+        stopped = replace(comparison(differences), equivalent=False, not_compared=("a", "b"))
         assert text_of(compare_outcome(stopped, stopped)).splitlines()[-2].endswith(words)
 
 

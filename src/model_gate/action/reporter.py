@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,15 +15,15 @@ from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
-from model_gate.domain.result import Outcome
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import plural, printable, truncate_middle
 from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
+from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.phrases import describe
 from model_gate.reporting.progress import ProgressCounts, progress_text
 from model_gate.reporting.reporter import CommandResult
-from model_gate.reporting.terminal import error_text, verdict_text
+from model_gate.reporting.terminal import error_text, unlisted_differences, verdict_text
 
 _LOG_INTERVAL_SECONDS = 15.0
 _MAX_LOGGED = 500
@@ -85,8 +85,13 @@ class WorkflowReporter:
         if outcome.error is None:
             text = verdict_text(outcome, result.report_file)
             print_line(redactor.text(with_input_names(text)))
-            self._group("All differences", redactor.text("\n".join(_difference_lines(outcome))))
+            unlisted = unlisted_differences(outcome)
+            self._group(
+                f"{plural(len(unlisted), 'more difference')}", redactor.text("\n".join(_difference_lines(unlisted)))
+            )
             return
+        if subject := heading(outcome):
+            print_line(redactor.text(printable(subject)))
         print_line(redactor.text(with_input_names(error_text(outcome.error))))
         if result.is_verbose:
             self._group("Error details", redactor.text(outcome.error.detail))
@@ -113,18 +118,15 @@ class WorkflowReporter:
             raise storage_error(error, f"write the step's summary to {self._summary_file}") from error
 
 
-def _difference_lines(outcome: Outcome) -> Iterator[str]:
-    differences = [
-        difference for _, comparison in outcome.distinct_comparisons for difference in comparison.differences
-    ]
-    yield from (_difference_line(difference) for difference in differences[:_MAX_LOGGED])
+def _difference_lines(differences: Sequence[tuple[Difference, SideNames]]) -> Iterator[str]:
+    yield from (_difference_line(difference, names) for difference, names in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
         yield f"… and {len(differences) - _MAX_LOGGED:,} more, in the report"
 
 
-def _difference_line(difference: Difference) -> str:
+def _difference_line(difference: Difference, names: SideNames) -> str:
     rewrite = f"  [{difference.rewrite_reason}]" if difference.rewrite_reason else ""
-    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference)}{rewrite}"
+    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference, names)}{rewrite}"
 
 
 class LogProgress:

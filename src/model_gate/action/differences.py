@@ -18,7 +18,6 @@ _MAX_LISTED = 500
 _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
 _MAX_LINE = 200
-_MAX_EXPLANATION_BYTES = 128 * 1024
 # Bytes that the list of all differences needs besides its rows: the title, the table's head and the closing sentence.
 _LIST_OVERHEAD_BYTES = 1_000
 
@@ -57,10 +56,17 @@ def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference
     return sorted(differences, key=lambda labeled: rank(labeled.difference))
 
 
-def first_differences(differences: Sequence[LabeledDifference], markdown: Markdown) -> list[str]:
+def first_differences(
+    differences: Sequence[LabeledDifference], markdown: Markdown, max_explanation_bytes: int
+) -> list[str]:
     """Return Markdown sections about the first 8 of the sorted differences: a table, then each explanation.
 
     The table says which models differ only if not all differences are of the same models.
+
+    Args:
+        differences: All known differences, sorted.
+        markdown: Formats the text.
+        max_explanation_bytes: Maximum size of all explanations in UTF-8.
     """
     if not differences:
         return []
@@ -69,7 +75,12 @@ def first_differences(differences: Sequence[LabeledDifference], markdown: Markdo
     rows = [_row(labeled, markdown, head) for labeled in shown]
     omitted = len(differences) - len(shown)
     more = f"… and {omitted:,} more, below and in the report." if omitted else ""
-    return ["### What differs", table(head, rows, "l" * len(head)), more, *_explanations(shown, markdown)]
+    return [
+        "### What differs",
+        table(head, rows, "l" * len(head)),
+        more,
+        *_explanations(shown, markdown, max_explanation_bytes),
+    ]
 
 
 def all_differences(
@@ -153,9 +164,8 @@ def _explained_meaning(explanation: Explanation) -> str:
     return _OTHER_CONTENT
 
 
-def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown) -> Iterator[str]:
-    """Yield a collapsible section for each difference that has an explanation, up to 128 KiB in total."""
-    remaining = _MAX_EXPLANATION_BYTES
+def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown, remaining: int) -> Iterator[str]:
+    """Yield a collapsible section for each difference that has an explanation, up to `remaining` bytes in total."""
     for labeled in differences:
         section = _explanation(labeled, markdown)
         remaining -= size_in_bytes([section])

@@ -8,15 +8,17 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_gate.action.annotations import annotations_for
+from model_gate.action.annotations import Annotation, AnnotationLevel, annotations_for
 from model_gate.action.escape import command_data
 from model_gate.action.inputs import Inputs, with_input_names
 from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
 from model_gate.action.summary import summary
+from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
+from model_gate.action.summary_file import write_summary_file
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
 from model_gate.domain.wording import plural, printable, truncate_middle
-from model_gate.errors import storage_error
+from model_gate.errors import StorageError, storage_error
 from model_gate.regular_files import open_for_output
 from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
@@ -61,17 +63,21 @@ class WorkflowReporter:
                 print_command(f"::add-mask::{command_data(secret)}")
 
     def show_result(self, result: CommandResult) -> None:
-        """Write outputs, log, annotations and summary.
+        """Write the summary's file, outputs, log, annotations and summary.
 
-        The outputs are written first, because later steps rely on them.
+        The outputs are written as soon as the name of the summary's file is known, because later steps rely on them.
 
         Raises:
             StorageError: The outputs or the summary cannot be written.
         """
         outcome, redactor = result.outcome, result.redactor
         report_file = "" if result.report_file is None else str(result.report_file)
-        self._write_outputs(outputs_of(outcome, report_file))
+        summary_file, problem = self._write_summary_file(result)
+        self._write_outputs(outputs_of(outcome, report_file, redactor, summary_file))
         self._log(result)
+        if problem is not None:
+            message = with_input_names(f"{problem.message} {problem.remedy}")
+            print_command(Annotation(AnnotationLevel.WARNING, message).command(redactor))
         for annotation in annotations_for(
             outcome,
             config_file=self._inputs["config-file"],
@@ -105,6 +111,19 @@ class WorkflowReporter:
     def _write_outputs(self, outputs: Mapping[str, str]) -> None:
         if self._output_file:
             write_outputs(outputs, Path(self._output_file))
+
+    def _write_summary_file(self, result: CommandResult) -> tuple[str, StorageError | None]:
+        """Write the summary beside the report. Return its path and None, or "" and why there is no such file.
+
+        A missing file is no error: the verdict and its evidence do not depend on it.
+        """
+        if result.report_file is None:
+            return "", None
+        text = summary(result.outcome, str(result.report_file), result.redactor, MAX_FILE_BYTES)
+        try:
+            return str(write_summary_file(result.report_file, text)), None
+        except StorageError as error:
+            return "", error
 
     def _write_summary(self, text: str) -> None:
         if not self._summary_file:

@@ -30,15 +30,22 @@ from model_gate.reporting.phrases import MAX_NAMED
 MAX_BYTES = 256 * 1024
 
 
-def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
-    """Return the summary of a finished step, at most `MAX_BYTES` in UTF-8."""
+def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
+    """Return the summary of a finished step, at most `max_bytes` in UTF-8.
+
+    Args:
+        outcome: The result of the gate.
+        report_file: The path of the report, "" if it could not be written.
+        redactor: Removes secrets.
+        max_bytes: At least 40,000. If even the most important differences do not fit, they are left to the report.
+    """
     markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
     differences = _differences(outcome)
     head = [
         f"## {_headline(outcome, markdown)}",
         _sentence(outcome, markdown),
-        *first_differences(differences, markdown),
+        *first_differences(differences, markdown, max_bytes // 2),
         *_not_compared(outcome, markdown),
         *_ignored(outcome, markdown),
         f"**What to do next.** {_next_step(outcome, markdown)}",
@@ -47,8 +54,10 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
         _lineage(outcome, markdown),
     ]
     tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
-    remaining = MAX_BYTES - size_in_bytes(head) - size_in_bytes(tail)
+    remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
     rest = all_differences(differences, markdown, remaining, is_complete=not outcome.not_compared)
+    if size_in_bytes([*head, *rest, *tail]) > max_bytes:
+        return join_sections([*head[:2], *_not_compared(outcome, markdown), *tail])
     return join_sections([*head, *rest, *tail])
 
 

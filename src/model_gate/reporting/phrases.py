@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.importance import importance_of
-from model_gate.domain.wording import byte_count, printable, truncate
+from model_gate.domain.wording import byte_count, printable, truncate, truncate_middle
 from model_gate.reporting.naming import SideNames
 
 MAX_NAMED = 10
@@ -59,11 +59,13 @@ def not_compared_text(paths: Sequence[str]) -> str:
     >>> not_compared_text(["model.pkl"])
     'not compared, so they may differ too: model.pkl'
     """
-    if not paths:
-        return ""
-    names = ", ".join(truncate(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
-    more = f" and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else ""
-    return f"not compared, so they may differ too: {names}{more}"
+    return f"not compared, so they may differ too: {named_paths(paths)}" if paths else ""
+
+
+def named_paths(paths: Sequence[str]) -> str:
+    """Return the first ten paths and the number of the others, as in `MLmodel, model.pkl`."""
+    names = ", ".join(truncate_middle(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
+    return f"{names} and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else names
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:

@@ -75,9 +75,9 @@ def test_terminal_output_shows_how_many_differences_it_omits() -> None:
 
 def test_terminal_output_describes_each_kind_of_difference() -> None:
     text = text_of(diff_outcome(ONE_OF_EACH))
-    assert "a: only in the first model (1 byte)" in text
-    assert "b: only in the second model (2,000 bytes)" in text
-    assert "c: a file in the first model, a directory in the second" in text
+    assert "a: only in left (1 byte)" in text
+    assert "b: only in right (2,000 bytes)" in text
+    assert "c: a file in left, a directory in right" in text
     assert "d: content differs (10 bytes)" in text
 
 

@@ -209,7 +209,7 @@ def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markd
 
 
 def _columns(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, str]:
-    left, right = (markdown.cell(name) for name in labeled.sides)
+    left, right = (markdown.cell(name) for name in (labeled.sides.left, labeled.sides.right))
     return left, right
 
 

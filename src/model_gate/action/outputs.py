@@ -10,6 +10,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Status
+from model_gate.domain.wording import printable
 from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
 from model_gate.reporting.phrases import named_paths
@@ -57,7 +58,7 @@ def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_f
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
         **dict.fromkeys(_VERSION_OUTPUTS, ""),
-        **({name: redactor.text(value) for name, value in _versions(outcome).items()} if is_decided else {}),
+        **({name: redactor.text(printable(value)) for name, value in _versions(outcome).items()} if is_decided else {}),
         **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),

@@ -17,7 +17,7 @@ from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.action.summary_file import write_summary_file
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
-from model_gate.domain.wording import plural, printable, truncate_middle
+from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import StorageError, storage_error
 from model_gate.regular_files import open_for_output
 from model_gate.reporting.naming import SideNames, heading
@@ -92,9 +92,7 @@ class WorkflowReporter:
             text = verdict_text(outcome, result.report_file)
             print_line(redactor.text(with_input_names(text)))
             unlisted = unlisted_differences(outcome)
-            self._group(
-                f"{plural(len(unlisted), 'more difference')}", redactor.text("\n".join(_difference_lines(unlisted)))
-            )
+            self._group("More differences", redactor.text("\n".join(_difference_lines(unlisted))))
             return
         if subject := heading(outcome):
             print_line(redactor.text(printable(subject)))

@@ -158,7 +158,7 @@ def _resolved(request: VersionRequest, server: str, version: ModelVersion | None
 
 
 def _on_server(request: VersionRequest, server: str, markdown: Markdown) -> str:
-    return f"on {markdown.breakable(server)}, {markdown.code(request.host.address)}"
+    return f"on {markdown.cell(server)}, {markdown.code(request.host.address)}"
 
 
 def _differences(outcome: Outcome) -> list[LabeledDifference]:

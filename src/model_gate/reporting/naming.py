@@ -5,8 +5,8 @@ The names are not redacted and not escaped.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import NamedTuple
 from urllib.parse import urlsplit
 
 from model_gate.domain.host import Host, HostKind
@@ -19,16 +19,24 @@ _MAX_NAME = 60
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
-class SideNames(NamedTuple):
+@dataclass(frozen=True)
+class SideNames:
     """Short names of the two models of a comparison, for columns and phrases.
 
     Attributes:
         left: Name of the left model, such as `staging v12` or `run model`.
         right: Name of the right model. It may equal the left name if both are the same version of one server.
+        article: Word before a name in a sentence, with a blank after it; "" for proper names.
     """
 
-    left: str = "left"
-    right: str = "right"
+    left: str = "left model"
+    right: str = "right model"
+    article: str = "the "
+
+    @property
+    def phrases(self) -> tuple[str, str]:
+        """The two names for the middle of a sentence, such as `the run model`."""
+        return f"{self.article}{self.left}", f"{self.article}{self.right}"
 
 
 def heading(outcome: Outcome) -> str:
@@ -40,8 +48,7 @@ def heading(outcome: Outcome) -> str:
     sides = _sides_in_heading(outcome)
     if sides is None:
         return ""
-    title, left, right = sides
-    prefix = f"{title}: " if title else ""
+    prefix, left, right = sides
     return f"{prefix}{left} {sign} {right}" if sign else f"{prefix}{left} and {right}"
 
 
@@ -52,10 +59,10 @@ def side_names(outcome: Outcome, comparison: str) -> SideNames:
         return SideNames(names.left, names.right)
     versions = _version_names(outcome)
     if len(versions) > 1:
-        return SideNames(versions[0], versions[1])
+        return SideNames(versions[0], versions[1], "")
     if isinstance(outcome.request, DiffRequest):
         left, right = map(_last_part, (outcome.request.left, outcome.request.right))
-        return SideNames(left, right) if left != right else SideNames()
+        return SideNames(left, right, "") if left != right else SideNames()
     return SideNames()
 
 
@@ -89,7 +96,7 @@ def _sign(outcome: Outcome) -> str:
 
 
 def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
-    """Return the title and the names of both sides, None if the inputs are not valid."""
+    """Return what both sides share, and the names of both sides; None if the inputs are not valid."""
     requests = list(outcome.requested_versions.values())
     if isinstance(outcome.request, DiffRequest):
         return "", truncate_middle(outcome.request.left, _MAX_NAME), truncate_middle(outcome.request.right, _MAX_NAME)
@@ -98,10 +105,10 @@ def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
     if len(requests) == 1:
         names = outcome.model_names("")
         model, server = truncate_middle(requests[0].model, _MAX_NAME), server_names(outcome)[0]
-        return f"{model}: {server} {version_name(requests[0], outcome)}", names.left, names.right
+        return f"{model}: {server} {version_name(requests[0], outcome)}, ", names.left, names.right
     left, right = _version_names(outcome)
     models = {request.model for request in requests}
-    return truncate_middle(models.pop(), _MAX_NAME) if len(models) == 1 else "", left, right
+    return f"{truncate_middle(models.pop(), _MAX_NAME)}: " if len(models) == 1 else "", left, right
 
 
 def _version_names(outcome: Outcome) -> list[str]:

@@ -18,11 +18,11 @@ _MAX_PHRASE = 160
 def describe(difference: Difference, names: SideNames) -> str:
     """Return a phrase that describes a difference, without the path.
 
-    >>> names = SideNames("staging v12", "production v7")
+    >>> names = SideNames("staging v12", "production v7", "")
     >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000), names)
     'only in staging v12 (2,000 bytes)'
     """
-    left, right = map(printable, names)
+    left, right = map(printable, names.phrases)
     if difference.kind is DifferenceKind.ONLY_LEFT:
         return f"only in {left} ({byte_count(difference.left_size or 0)})"
     if difference.kind is DifferenceKind.ONLY_RIGHT:

@@ -18,7 +18,7 @@ from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order, n
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
-_LINES_PER_COMPARISON = {1: 13, 2: 6}
+_LINES_PER_COMPARISON = {1: 13, 2: 5}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
 _MAX_IGNORED = 3

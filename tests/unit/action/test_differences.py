@@ -159,7 +159,7 @@ def test_collapsible_section_of_each_file_kind_shows_the_explanation(kind: str, 
     shown = section(markdown, f"<code>{path}</code>")
     for text in expected:
         assert text in shown, shown
-    assert f"| <code>{path}</code> | run model and registry model | " in markdown
+    assert f"| <code>{path}</code> | " in markdown
 
 
 def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path) -> None:
@@ -171,8 +171,9 @@ def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path)
         real_difference(tmp_path, "requirements.txt", b"a==1\n", b"a==2\n"),
     )
     titles = re.findall(r"<details><summary><code>(.*?)</code>", markdown)
-    assert titles == ["requirements.txt", "weights.bin", "MLmodel", "data/model.pth"]
-    rows = re.findall(r"^\| <code>(\S+?)</code> \| run model", markdown, re.MULTILINE)
+    assert titles == ["weights.bin", "requirements.txt", "data/model.pth", "MLmodel"]
+    first_table = markdown.partition("### What differs")[2].partition("<details>")[0]
+    rows = re.findall(r"^\| <code>(\S+?)</code> \|", first_table, re.MULTILINE)
     assert rows == titles
     # The table of differences precedes the tables of models and lineage.
     assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
@@ -200,8 +201,8 @@ def test_file_without_a_counterpart_file_gets_no_collapsible_section() -> None:
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
     )
-    assert "only in the first model (3 bytes) | one of the models lacks it |" in markdown
-    assert "a file in the first model, a directory in the second | the models are built differently |" in markdown
+    assert "only in the run model (3 bytes) | one of the models lacks it |" in markdown
+    assert "a file in the run model, a directory in the registry model | the models are built differently |" in markdown
     assert "<details><summary><code>" not in markdown
 
 

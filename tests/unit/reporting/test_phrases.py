@@ -9,7 +9,7 @@ from model_gate.reporting.naming import SideNames
 from model_gate.reporting.phrases import describe, describe_all
 from tests.support.explained import explain
 
-SIDES = SideNames("staging v12", "production v7")
+SIDES = SideNames("staging v12", "production v7", "")
 
 
 def content(path: str, explanation: Explanation, identity: str = "") -> Difference:

@@ -39,8 +39,8 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
     native_model = models.left.native_model
     rest_differences = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
-        left=_compared_model(models.left, left_digest),
-        right=_compared_model(models.right, right_digest),
+        left=_compared_model(models.left, left_digest, was_read=not models.is_same_location),
+        right=_compared_model(models.right, right_digest, was_read=not models.is_same_location),
         equals=not differences and not not_compared,
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
@@ -93,11 +93,13 @@ def _rest_of_model(files: Iterable[FileComparison], differences: tuple[Differenc
     return RestOfModel(equals, differences, not_compared)
 
 
-def _compared_model(model: ListedModel, digest: str | None) -> ComparedModel:
+def _compared_model(model: ListedModel, digest: str | None, *, was_read: bool) -> ComparedModel:
+    source = model.source
     return ComparedModel(
-        location=model.source.location,
-        path=model.source.directory / model.native_model,
-        kept=model.source.is_kept,
+        location=source.location,
+        path=source.directory / model.native_model,
+        # What was not read was not copied to the download directory either.
+        kept=source.is_kept and (was_read or source.directory == source.location.local_path),
         digest=digest,
         files=len(model.paths),
         size=model.size,

@@ -19,7 +19,7 @@ from model_gate.reporting.naming import SideNames, heading, side_names
 from model_gate.reporting.phrases import NOTHING_COMPARED, describe_all, not_compared_text
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
-_MAX_MESSAGE = 1_000
+_MAX_MESSAGE = 3_000
 _MAX_PATHS = 3
 _MAX_TITLE = 150
 _TITLE = "Model Gate"

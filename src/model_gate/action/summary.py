@@ -28,6 +28,7 @@ from model_gate.reporting.phrases import MAX_NAMED
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
+_MAX_ID = 12
 
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
@@ -139,7 +140,7 @@ def _native(comparison: Comparison, markdown: Markdown) -> str:
 
 def _measures(model: ComparedModel, comparison: Comparison) -> tuple[str, str, str]:
     unread = "nothing was read" if comparison.same_location else "not all was read"
-    digest = f"<code>{model.digest[:12]}…</code>" if model.digest else unread
+    digest = f"<code>{model.digest[:_MAX_ID]}…</code>" if model.digest else unread
     return f"{model.files:,}", f"{model.size:,}", digest
 
 
@@ -158,7 +159,9 @@ def _resolved(request: VersionRequest, server: str, version: ModelVersion | None
 
 
 def _on_server(request: VersionRequest, server: str, markdown: Markdown) -> str:
-    return f"on {markdown.cell(server)}, {markdown.code(request.host.address)}"
+    """Return where a version is: the name that people gave the server, and its address."""
+    address = markdown.code(request.host.address)
+    return f"on {markdown.cell(server)}, {address}" if request.host.server else f"on {address}"
 
 
 def _differences(outcome: Outcome) -> list[LabeledDifference]:
@@ -235,7 +238,7 @@ def _lineage(outcome: Outcome, markdown: Markdown) -> str:
     rows = [
         (
             markdown.code(f"{version.name} {version.version}"),
-            markdown.code(version.lineage.run_id),
+            markdown.code(_shortened(version.lineage.run_id)),
             markdown.cell(version.lineage.run_name),
             markdown.cell(version.lineage.experiment_name),
             markdown.cell(version.lineage.user),
@@ -246,5 +249,10 @@ def _lineage(outcome: Outcome, markdown: Markdown) -> str:
     ]
     if not rows:
         return ""
+    # The report has the whole IDs.
     head = ("Version", "Run", "Run name", "Experiment", "User", "Commit", "Source")
     return collapsible("Where the versions come from", [table(head, rows, "lllllll")])
+
+
+def _shortened(run_id: str) -> str:
+    return run_id if len(run_id) <= _MAX_ID else f"{run_id[:_MAX_ID]}…"

@@ -21,6 +21,7 @@ from model_gate.action.escape import (
     html_text,
     mermaid_text,
 )
+from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.result import IgnoredPath, Outcome
@@ -208,6 +209,51 @@ def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -
         "| <code>README.md</code> | equal |"
     )
     assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
+
+
+def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
+    paths = tuple(f"part-{number:02}" for number in range(12))
+    outcome = check(replace(comparison(difference("a.json")), not_compared=paths))
+    shown = f"{', '.join(paths[:10])} and 2 more"
+    assert f"Not compared**, so they may differ too: {shown}, in the report." in re.sub(
+        "</?code>", "", summary(outcome, "r.json", REDACTOR)
+    )
+    (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
+    assert f"Not compared, so they may differ too: {shown}" in annotation.message
+    assert outputs_of(outcome, "", REDACTOR)["not-compared"] == shown
+
+
+def test_list_of_differences_is_called_complete_only_if_all_files_were_compared() -> None:
+    many = comparison(*(difference(f"part-{number:02}") for number in range(12)))
+    assert "All 12 differences" in summary(check(many), "r.json", REDACTOR)
+    assert "12 known differences" in summary(check(replace(many, not_compared=("a",))), "r.json", REDACTOR)
+
+
+def test_annotation_title_names_what_was_compared() -> None:
+    (annotation,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=True)
+    command = annotation.command(REDACTOR)
+    assert command.startswith(
+        "::error title=Model Gate%3A Wine%3A mlflow.example.com v1%2C run model ≠ registry model::"
+    )
+    assert "::The weights differ. The run model and the registry model differ: a: " in command
+
+
+def test_models_at_one_location_are_described_once() -> None:
+    outcome = compare(comparison(same=True), comparison(same=True))
+    markdown = summary(outcome, "r.json", REDACTOR)
+    assert markdown.count("<code>s3&#58;//a/b</code>") == 2  # one row for the run models, one for the registry models
+    assert sum("one and the same location" in line for line in diagram_of(outcome, REDACTOR)) == 2
+    shared = comparison(same=True)
+    outcome = compare(shared, shared)
+    assert summary(outcome, "r.json", REDACTOR).count("<code>s3&#58;//a/b</code>") == 1
+    assert sum("one and the same location" in line for line in diagram_of(outcome, REDACTOR)) == 1
+
+
+@given(st.text(max_size=200))
+def test_no_word_in_a_table_is_too_long_to_break(text: str) -> None:
+    cell = Markdown(REDACTOR).code(text)
+    words = re.split(r"<wbr>|\s", unescape(re.sub("</?code>", "", cell)))
+    assert all(len(word) < 45 for word in words if not re.fullmatch(r"[/_.,:;=@+-]*.{0,20}[/_.,:;=@+-]*", word))
 
 
 def test_diagram_has_two_servers_and_one_edge_for_each_comparison() -> None:

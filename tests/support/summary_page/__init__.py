@@ -21,7 +21,8 @@ _HERE = Path(__file__).parent
 _STYLES = (
     *(PACKAGES / "@fontsource" / "noto-sans" / f"{style}.css" for style in ("400", "400-italic", "600", "500")),
     *(PACKAGES / "@fontsource" / "cousine" / f"{weight}.css" for weight in ("400", "700")),
-    PACKAGES / "@fontsource" / "noto-color-emoji" / "400.css",
+    # The file with all characters: of the files with some characters each, the browser draws only one.
+    PACKAGES / "@fontsource" / "noto-color-emoji" / "emoji-400.css",
     _HERE / "style.css",
 )
 _SCRIPTS = (PACKAGES / "@mermaid-js" / "tiny" / "dist" / "mermaid.tiny.js", _HERE / "page.js")

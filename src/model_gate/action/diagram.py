@@ -35,7 +35,7 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
         lines = list(_compare(versions, redactor, outcome))
     else:
         return []
-    return ["flowchart TB", *(f"  {line}" for line in (*lines, *_STYLES))]
+    return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
 
 
 def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:

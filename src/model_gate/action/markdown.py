@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import html_text
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import truncate_middle
 
 _MAX_CELL = 160
 _MAX_TEXT = 2_000
-# GitHub makes a table as wide as its longest word, and hides what does not fit on the page until a person scrolls.
-# So a word with more characters may break: after these characters, and after each run of this many others.
-_MAX_UNBROKEN = 20
-_PIECE = re.compile(r"[^/_.:=@-]{0,16}[/_.:=@-]{0,16}")
 
 
 @dataclass(frozen=True)
@@ -29,12 +24,8 @@ class Markdown:
     redactor: Redactor
 
     def text(self, text: str, max_length: int = _MAX_TEXT) -> str:
-        """Return the text as Markdown, shortened to `max_length` characters before it is escaped.
-
-        Long words can break across lines.
-        """
-        shown = printable(truncate_middle(self.redactor.text(text), max_length))
-        return " ".join(map(_breakable, shown.split(" ")))
+        """Return the text as Markdown, shortened to `max_length` characters before it is escaped."""
+        return html_text(truncate_middle(self.redactor.text(text), max_length))
 
     def cell(self, text: str) -> str:
         """Return the text as the content of a table cell, shortened to 160 characters."""
@@ -69,13 +60,3 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str
 def table_row(cells: tuple[str, ...]) -> str:
     """Return the line of a Markdown table that has these cells."""
     return f"| {' | '.join(cells)} |"
-
-
-def _breakable(word: str) -> str:
-    """Return the word as Markdown that can break if the word is long.
-
-    >>> _breakable("model.pkl"), _breakable("artifacts/model_weights.bin")
-    ('model.pkl', 'artifacts/<wbr>model&#95;<wbr>weights.<wbr>bin')
-    """
-    pieces = [word] if len(word) <= _MAX_UNBROKEN else filter(None, _PIECE.findall(word))
-    return "<wbr>".join(map(html_text, pieces))

@@ -104,16 +104,18 @@ def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
     return [location.local_path for location in locations if location.local_path is not None]
 
 
-def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
+def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None:
     """Return a function that returns whether the gate can stop after a file comparison.
 
     With the option `fail_fast`, the gate stops at the first difference that fails the requirement. Without the option,
-    the function always returns false.
+    there is no such function.
     """
+    if not options.fail_fast:
+        return None
 
     def is_enough(comparison: FileComparison) -> bool:
         difference = comparison.difference
-        if not options.fail_fast or difference is None or not comparison.pair.decides:
+        if difference is None or not comparison.pair.decides:
             return False
         return options.require is Require.IDENTICAL or not difference.rewrite_reason
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
-from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
+from model_gate.domain.roles import ComparisonName, ModelRole
 from model_gate.domain.wording import truncate_middle
+from model_gate.reporting.naming import server_names, version_name
 
 _MAX_LABEL = 60
-_MODELS: Mapping[str, tuple[str, str]] = {
-    ComparisonName.RUN_MODELS: ("run", ModelRole.RUN_MODEL.noun),
-    ComparisonName.REG_MODELS: ("reg", ModelRole.REG_MODEL.noun),
+_NODES: Mapping[str, str] = {ComparisonName.RUN_MODELS: "run", ComparisonName.REG_MODELS: "reg"}
+_NOUNS: Mapping[str, str] = {
+    ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL.noun,
+    ComparisonName.REG_MODELS: ModelRole.REG_MODEL.noun,
 }
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
@@ -24,54 +27,84 @@ _STYLES = (
 
 
 def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
-    """Return the lines of a Mermaid flowchart; an empty list if nothing was compared."""
-    versions = outcome.requested_versions
-    if not outcome.comparisons:
+    """Return the lines of a Mermaid flowchart; an empty list if no versions were compared."""
+    requests = list(outcome.requested_versions.values())
+    if not outcome.comparisons or not requests:
         return []
-    if VersionRole.MODEL_VERSION in versions:
-        request = versions[VersionRole.MODEL_VERSION]
-        lines = list(_check(request, outcome.comparisons[ComparisonName.COMPARISON], redactor, outcome))
-    elif versions:
-        lines = list(_compare(versions, redactor, outcome))
-    else:
-        return []
-    return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
+    versions = [
+        _Version(server, request, version_name(request, outcome))
+        for server, request in zip(server_names(outcome), requests, strict=True)
+    ]
+    draw = _one_version if len(versions) == 1 else _two_versions
+    return ["flowchart LR", *(f"  {line}" for line in (*draw(versions, outcome, redactor), *_STYLES))]
 
 
-def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    resolved = outcome.versions.get(VersionRole.MODEL_VERSION)
-    yield _version("version", request, resolved.version if resolved else "", redactor)
-    yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
-    yield from _edge("run", "reg", comparison)
+class _Version(NamedTuple):
+    """A version of the diagram: the name of its server, its request and its own name, such as `v12`."""
+
+    server: str
+    request: VersionRequest
+    name: str
+
+    def node(self, node: str, redactor: Redactor) -> str:
+        """Return the line that draws the version."""
+        requested = self.request.version_or_stage
+        alias = "" if self.name in {requested, f"v{requested}"} else f" ({requested})"
+        return f'{node}(["{_label(self.request.model, redactor)}<br/>{_label(self.name + alias, redactor)}"])'
 
 
-def _compare(versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    for number, (name, version) in enumerate(versions.items(), start=1):
-        resolved = outcome.versions.get(name)
-        yield f'subgraph server{number}["{_label(version.host.address, redactor)}"]'
-        yield "  " + _version(f"version{number}", version, resolved.version if resolved else "", redactor)
-        for key in outcome.comparisons:
-            node, label = _MODELS[key]
-            yield f'  {node}{number}["{label}"]'
-            # The versions are the outer nodes, so that the compared models are adjacent.
-            yield f"  version1 --- {node}1" if number == 1 else f"  {node}2 --- version2"
+def _one_version(versions: list[_Version], outcome: Outcome, redactor: Redactor) -> Iterator[str]:
+    (version,) = versions
+    yield f'subgraph server["{_label(version.server, redactor)}"]'
+    yield "  " + version.node("version", redactor)
+    yield "end"
+    for number, (names, comparison) in enumerate(outcome.distinct_comparisons, start=1):
+        pair = outcome.model_names(names[0])
+        if comparison.same_location:
+            yield from _one_location(f"model{number}", pair.title)
+            yield f"version --- model{number}"
+            continue
+        yield from (
+            f'left{number}["{_label(pair.left, redactor)}"]',
+            f'right{number}["{_label(pair.right, redactor)}"]',
+        )
+        yield from (f"version --- left{number}", f"version --- right{number}")
+        yield from _edge(f"left{number}", f"right{number}", comparison)
+
+
+def _two_versions(versions: list[_Version], outcome: Outcome, redactor: Redactor) -> Iterator[str]:
+    comparisons = outcome.distinct_comparisons
+    for number, version in enumerate(versions, start=1):
+        yield f'subgraph server{number}["{_label(version.server, redactor)}"]'
+        yield "  " + version.node(f"version{number}", redactor)
+        for names, comparison in comparisons:
+            if not comparison.same_location:
+                node = _NODES[names[0]]
+                yield f'  {node}{number}["{_noun(names)}"]'
+                # The versions are the outer nodes, so that the compared models are adjacent.
+                yield f"  version1 --- {node}1" if number == 1 else f"  {node}2 --- version2"
         yield "end"
-    for key, comparison in outcome.comparisons.items():
-        node, _ = _MODELS[key]
-        yield from _edge(f"{node}1", f"{node}2", comparison)
+    for names, comparison in comparisons:
+        node = _NODES[names[0]]
+        if comparison.same_location:
+            yield from _one_location(node, _noun(names))
+            yield f"version1 --- {node} --- version2"
+        else:
+            yield from _edge(f"{node}1", f"{node}2", comparison)
 
 
-def _version(node: str, request: VersionRequest, number: str, redactor: Redactor) -> str:
-    version = f"version {number}" if number else request.version_or_stage
-    alias = "" if number in {"", request.version_or_stage} else f" ({request.version_or_stage})"
-    return f'{node}(["{_label(request.model, redactor)}<br/>{_label(version + alias, redactor)}"])'
+def _noun(names: Iterable[str]) -> str:
+    return " and ".join(_NOUNS[name] for name in names)
+
+
+def _one_location(node: str, title: str) -> Iterator[str]:
+    yield f'{node}["{title}<br/>one and the same location"]'
+    yield f"class {node} equal"
 
 
 def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
     count = len(comparison.differences)
-    if comparison.same_location:
-        style, arrow = "equal", '== "one and the same" ==='
-    elif comparison.equals:
+    if comparison.equals:
         style, arrow = "equal", '== "equal" ==='
     else:
         style = "equivalent" if comparison.equivalent else "different"

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import html_text
-from model_gate.domain.wording import truncate_middle
+from model_gate.domain.wording import printable, truncate_middle
 
 _MAX_CELL = 160
+# A browser may break a longer name after each of these characters, and a run of other characters after so many.
+_MAX_UNBROKEN = 16
+_PIECE = re.compile(rf"[^/_.,:;=@+-]{{1,{_MAX_UNBROKEN}}}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 _MAX_TEXT = 2_000
 
 
@@ -29,11 +33,18 @@ class Markdown:
 
     def cell(self, text: str) -> str:
         """Return the text as the content of a table cell, shortened to 160 characters."""
-        return self.text(text, _MAX_CELL)
+        return self.breakable(text)
 
     def code(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return a name, path or value in a code font; "" if `text` is empty."""
-        return f"<code>{self.text(text, max_length)}</code>" if text else ""
+        return f"<code>{self.breakable(text, max_length)}</code>" if text else ""
+
+    def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
+        """Return the text as Markdown with places where a browser may break a long name, so that no table overflows."""
+        shortened = printable(truncate_middle(self.redactor.text(text), max_length))
+        if len(shortened) <= _MAX_UNBROKEN:
+            return html_text(shortened)
+        return "<wbr>".join(map(html_text, _PIECE.findall(shortened)))
 
 
 def join_sections(sections: Iterable[str]) -> str:

@@ -27,7 +27,7 @@ def compare_models(
     selected_pairs: Sequence[SelectedPair],
     progress: Progress,
     ignore: Ignore = NOTHING,
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -36,7 +36,7 @@ def compare_models(
         progress: Receives the numbers of listed files, fetched bytes and compared files.
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
-            these models is fetched.
+            these models is fetched; None to compare the other files too.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.

@@ -74,6 +74,7 @@ def rendered(markdown: str) -> tuple[set[str], str]:
     return set(re.findall(r"<([a-z0-9]+)[ >/]", html)), html
 
 
+CHECKED = "Wine: mlflow.example.com v1, run model {} registry model"
 HARMLESS_ELEMENTS = {
     "h2",
     "h3",
@@ -86,6 +87,7 @@ HARMLESS_ELEMENTS = {
     "th",
     "td",
     "code",
+    "wbr",
     "br",
     "pre",
     "details",
@@ -158,17 +160,30 @@ def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
 @pytest.mark.parametrize(
     "outcome, headline",
     [
-        (check(comparison()), "## ✅ The models are the same"),
-        (check(comparison(difference("model.pkl"))), "## ❌ The models differ"),
+        (
+            check(comparison()),
+            "## ✅ Wine: mlflow.example.com v1, run model = registry model (the same files with the same bytes)",
+        ),
+        (
+            check(comparison(difference("model.pkl"))),
+            f"## ❌ {CHECKED.format('≠')} (the weights differ)",
+        ),
         (
             check(comparison(difference("MLmodel"), equivalent=True)),
-            "## ❌ The models are equivalent, but not the same",
+            f"## ❌ {CHECKED.format('≈')} (only metadata that MLflow rewrites differs)",
         ),
         (
             compare(comparison(difference("MLmodel"), equivalent=True), comparison(), require=Require.EQUIVALENT),
-            "## ✅ The models are equivalent, but not the same",
+            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 (only metadata that MLflow rewrites differs)",
         ),
-        (Outcome(None, error=NotFoundError("No.", "Do.")), "## ⛔ It could not be decided"),
+        (
+            Outcome(None, error=NotFoundError("No.", "Do.")),
+            "## ⛔ It could not be decided whether the models are the same",
+        ),
+        (
+            replace(check(comparison()), comparisons={}, versions={}, error=NotFoundError("No.", "Do.")),
+            f"## ⛔ {CHECKED.format('and')}: it could not be decided",
+        ),
     ],
 )
 def test_summary_starts_with_the_verdict(outcome: Outcome, headline: str) -> None:
@@ -218,8 +233,8 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
-    assert outputs_of(check(same), "")["same-location"] == "true"
-    assert "## ⚠️ EQUAL, nothing compared: one location" in summary(check(same), "", REDACTOR)
+    assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
+    assert "(EQUAL, nothing compared: one location)\n" in summary(check(same), "", REDACTOR)
 
 
 def test_annotation_names_which_models_are_compared_with_themselves() -> None:
@@ -227,27 +242,39 @@ def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("The registry models are one and the same location")
-    assert outputs_of(outcome, "")["same-location"] == "true"
-    assert "## ✅ The models are the same" in summary(outcome, "", REDACTOR)
+    assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
+    assert summary(outcome, "", REDACTOR).startswith("## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 (")
 
 
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
-    assert outputs_of(different, "r.json") == {
+    assert outputs_of(different, "r.json", REDACTOR, "r.md") == {
         "status": "different",
         "equals": "false",
         "equivalent": "false",
         "passed": "false",
+        "model": "Wine",
+        "model-1": "Wine",
+        "model-2": "Wine",
+        "version": "",
+        "version-1": "1",
+        "version-2": "2",
+        "digest-1": "0" * 64,
+        "digest-2": "",
+        "run-1": "f" * 32,
+        "run-2": "f" * 32,
         "run-model-equals": "true",
         "reg-model-equals": "false",
         "same-location": "false",
+        "not-compared": "",
         "differences": "2",
         "report-file": "r.json",
+        "summary-file": "r.md",
     }
     error = Outcome(None, error=NotFoundError("No."))
-    assert outputs_of(error, "") == UNDECIDED
+    assert outputs_of(error, "", REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)
-    assert json.dumps(outputs_of(check(comparison()), "r.json")).count('"true"') == 3
+    assert json.dumps(outputs_of(check(comparison()), "r.json", REDACTOR)).count('"true"') == 3
 
 
 @given(st.text(), st.integers(1, 50))

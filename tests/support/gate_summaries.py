@@ -39,7 +39,7 @@ _HOSTILE = (
     "![x](x.png) [y](javascript:alert(1))",
     "**bold** _it_ ~~no~~ @everyone #1",
     '"];click A "javascript:1"',
-    "zażółć gęślą jaźń 模型",
+    "zażółć gęślą jaźń модель",
 )
 
 
@@ -164,7 +164,9 @@ def _many_differences(model: Path, copies: _Copies) -> Outcome:
     left, right = copies.of(model, "many-1", add_files("one\n")), copies.of(model, "many-2", add_files("two\n"))
     name = "_".join(("catalog.schema", _UNBROKEN, *_HOSTILE))
     host = f"https://{'a' * 60}.{'b' * 60}.example.com"
-    return _compare(_compared(left, right), first=replace(_FIRST, model=name, host=host), second=replace(_SECOND, model=name))
+    return _compare(
+        _compared(left, right), first=replace(_FIRST, model=name, host=host), second=replace(_SECOND, model=name)
+    )
 
 
 def _native_model(left: Path, right: Path) -> Outcome:
@@ -208,9 +210,7 @@ def _compared(
         more = (lambda comparison: comparison.difference is not None,) if is_stopped_early else ()
         (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), ignore or Ignore(), *more)
     right_uri = _uri("c" * 32) if comparison.same_location else _uri("7" * 32)
-    return replace(
-        comparison, left=_at(_uri("c" * 32), comparison.left), right=_at(right_uri, comparison.right)
-    )
+    return replace(comparison, left=_at(_uri("c" * 32), comparison.left), right=_at(right_uri, comparison.right))
 
 
 def _at(uri: str, model: ComparedModel) -> ComparedModel:

@@ -11,7 +11,7 @@ from model_gate.action.escape import html_text
 from model_gate.domain.wording import printable, truncate_middle
 
 _MAX_CELL = 160
-# A browser may break a longer name after each of these characters, and a run of other characters after so many.
+# A browser may break a longer word after each of these characters, and a run of other characters after so many.
 _MAX_UNBROKEN = 16
 _PIECE = re.compile(rf"[^/_.,:;=@+-]{{1,{_MAX_UNBROKEN}}}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 _MAX_TEXT = 2_000
@@ -42,9 +42,7 @@ class Markdown:
     def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return the text as Markdown with places where a browser may break a long name, so that no table overflows."""
         shortened = printable(truncate_middle(self.redactor.text(text), max_length))
-        if len(shortened) <= _MAX_UNBROKEN:
-            return html_text(shortened)
-        return "<wbr>".join(map(html_text, _PIECE.findall(shortened)))
+        return " ".join(map(_breakable_word, shortened.split(" ")))
 
 
 def join_sections(sections: Iterable[str]) -> str:
@@ -71,3 +69,8 @@ def table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]], alignment: str
 def table_row(cells: tuple[str, ...]) -> str:
     """Return the line of a Markdown table that has these cells."""
     return f"| {' | '.join(cells)} |"
+
+
+def _breakable_word(word: str) -> str:
+    pieces = [word] if len(word) <= _MAX_UNBROKEN else _PIECE.findall(word)
+    return "<wbr>".join(map(html_text, pieces))

@@ -208,13 +208,21 @@ def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -
     assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
 
 
-def test_diagram_has_two_servers_and_one_edge_for_each_comparison() -> None:
+def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:
     lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
-        'run1 == "equal" === run2',
-        'reg1 -. "different: 1" .- reg2',
+        'left1 == "equal" === right1',
+        'left2 -. "different: 1" .- right2',
     ]
-    assert sum("subgraph" in line for line in lines) == 2
+    assert sum("[" in line for line in lines) == 4
+
+
+def test_diagram_names_the_model_the_version_and_the_server() -> None:
+    lines = diagram_of(check(comparison()), REDACTOR)
+    assert lines[1:3] == [
+        '  left1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>run model"]',
+        '  right1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>registry model"]',
+    ]
 
 
 def test_annotation_of_a_config_error_points_to_the_line() -> None:

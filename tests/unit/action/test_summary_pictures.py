@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.browser import find_browser, started_browser
+from tests.support.browser import started_browser
 from tests.support.gate_summaries import summaries
 from tests.support.logged_models import LoggedModels
-from tests.support.summary_page import SummaryPage, diagram_labels, summary_page, to_html
+from tests.support.summary_page import SummaryPage, diagram_labels, summary_page
 
 pytestmark = pytest.mark.xdist_group("browser")
 

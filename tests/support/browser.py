@@ -36,7 +36,7 @@ def started_browser() -> Iterator[Browser]:
     Raises:
         AssertionError: There is no browser. The message says how to install one.
     """
-    executable = find_browser(os.environ.get(_VARIABLE, ""))
+    executable = find_browser(os.environ.get(_VARIABLE, ""), f"{platform.system()} {platform.machine()}")
     libraries = {"LD_LIBRARY_PATH": str(_CHROMIUM / "lib")} if executable.parent == _CHROMIUM else {}
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
@@ -48,12 +48,13 @@ def started_browser() -> Iterator[Browser]:
             browser.close()
 
 
-def find_browser(named: str, installed: Path = _CHROMIUM / "chromium") -> Path:
+def find_browser(named: str, machine: str, installed: Path = _CHROMIUM / "chromium") -> Path:
     """Return the path of the browser's program.
 
     Args:
         named: The path of a browser that the user names, "" if the user names none.
-        installed: The path of the browser that `make setup` installs. It runs on Linux with an x86-64 processor.
+        machine: The operating system and the processor, such as `Linux x86_64`.
+        installed: The path of the browser that `make setup` installs.
 
     Raises:
         AssertionError: There is no browser.
@@ -61,7 +62,6 @@ def find_browser(named: str, installed: Path = _CHROMIUM / "chromium") -> Path:
     if named:
         assert Path(named).is_file(), f"There is no browser at {named}: correct {_VARIABLE}, or leave it out."
         return Path(named)
-    machine = f"{platform.system()} {platform.machine()}"
     assert machine == "Linux x86_64", (
         f"The browser of `make setup` does not run on {machine}: set {_VARIABLE} to the path of an installed Chromium"
         " or Chrome."

@@ -74,13 +74,18 @@ class SummaryPage:
         """Set the width of the page in pixels."""
         self._page.set_viewport_size({"width": width, "height": 600})
 
-    def open_all(self, width: int) -> None:
-        """Set the width of the page in pixels, and open all sections."""
-        self.set_width(width)
-        self._page.evaluate("openAll()")
+    @contextmanager
+    def all_sections_open(self) -> Iterator[None]:
+        """Open all sections, and close them with the context."""
+        self._page.evaluate("setOpen(true)")
+        yield
+        self._page.evaluate("setOpen(false)")
 
     def faults(self) -> list[str]:
-        """Return a sentence for each text that is hidden or does not fit in its place, after `open_all`."""
+        """Return a sentence for each text that is hidden or does not fit in its place. All sections must be open.
+
+        Code blocks may be wider than the page, and so may tables, but not a cell: they scroll in themselves.
+        """
         return list(self._page.evaluate("faults()"))
 
     def scrolling_tables(self) -> list[str]:

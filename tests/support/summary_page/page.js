@@ -21,7 +21,8 @@ async function show(html, isDark) {
     diagram.textContent = block.textContent;
     block.replaceWith(diagram);
   }
-  await mermaid.run({ nodes: body.querySelectorAll(".mermaid"), suppressErrors: false });
+  // An error becomes a picture, which `diagrams` recognizes.
+  await mermaid.run({ nodes: body.querySelectorAll(".mermaid"), suppressErrors: true });
   await loadFonts();
 }
 
@@ -43,8 +44,8 @@ async function loadFonts() {
   await document.fonts.ready;
 }
 
-function openAll() {
-  document.querySelectorAll("details").forEach((details) => (details.open = true));
+function setOpen(isOpen) {
+  document.querySelectorAll("details").forEach((details) => (details.open = isOpen));
 }
 
 // Return a sentence for each fault of the page. All sections must be open.
@@ -54,8 +55,11 @@ function faults() {
   if (page.scrollWidth > page.clientWidth) {
     found.push(`the page is ${page.scrollWidth} px wide, the window ${page.clientWidth} px`);
   }
+  for (const cell of document.querySelectorAll("td, th")) {
+    if (cell.offsetWidth > page.clientWidth) found.push(`wider than the page: ${cell.innerText}`);
+  }
   for (const [text, element, boxes] of texts(document.querySelector(".markdown-body"))) {
-    if (element.closest("svg, style")) continue;
+    if (element.closest(".mermaid")) continue;
     if (boxes.length === 0 || !element.checkVisibility({ opacityProperty: true, visibilityProperty: true })) {
       found.push(`hidden: ${text}`);
     }
@@ -101,11 +105,12 @@ function diagrams() {
         const outer = box.getBoundingClientRect();
         const span = box.querySelector("span");
         const style = getComputedStyle(span);
+        const background = backgroundOf(box);
         const boxes = [...texts(box)].flatMap(([, , list]) => list);
         return {
           text: span.innerText.replaceAll("\n", " "),
           size: parseFloat(style.fontSize) * scale,
-          contrast: contrast(rgba(style.color), backgroundOf(box)),
+          contrast: contrast(over(background, rgba(style.color)), background),
           isComplete: boxes.every((inner) => within(inner, outer) && within(inner, frame)),
         };
       });

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -244,5 +245,7 @@ def _markdown(outcome: Outcome, file: Path) -> str:
     """Return what the action's reporter writes to the summary of a step."""
     reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
     file.touch()
-    reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
+    # The reporter also writes the summary beside the report.
+    with chdir(file.parent):
+        reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
     return file.read_text("utf-8")

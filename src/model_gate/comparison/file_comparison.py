@@ -16,6 +16,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
+from model_gate.explanation.one_sided import explain_one_sided
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
 from model_gate.regular_files import open_regular
@@ -119,6 +120,7 @@ def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileC
         pair.left_size,
         pair.right_size,
         rewrite_reason=rewrite_reason_of(pair, left, right),
+        explanation=explain_one_sided(pair.path),
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )

@@ -96,13 +96,18 @@ def _are_equal(left: str, right: str, size: int) -> tuple[bool, str]:
     if size < _SMALL_BYTES and (digest := digest_if_equal(left, right, size)):
         return True, digest
     if size < _LARGE_BYTES:
-        return _have_same_bytes(left, right), file_digest(left)
+        return have_same_content(left, right), file_digest(left)
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(file_digest, left)
-        return _have_same_bytes(left, right), hashing.result()
+        return have_same_content(left, right), hashing.result()
 
 
-def _have_same_bytes(left: str, right: str) -> bool:
+def have_same_content(left: str, right: str) -> bool:
+    """Return whether two regular files on this machine have the same bytes. `filecmp` decides.
+
+    Raises:
+        OSError: A file cannot be read, or is not a regular file.
+    """
     left_descriptor = open_regular(left)
     try:
         right_descriptor = open_regular(right)

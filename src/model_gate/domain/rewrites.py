@@ -212,6 +212,7 @@ class ArchiveFormat:
             member as they are stored, so no member may be compressed. They also find the members only without an
             archive comment.
         ignores_checksums: Whether programs load members with wrong checksums. They may also write such members.
+        has_storages: Whether members `data/0`, `data/1`, … hold the elements of tensors that `data.pkl` names.
     """
 
     format: str
@@ -223,6 +224,7 @@ class ArchiveFormat:
     is_order_visible: bool = False
     is_mapped: bool = False
     ignores_checksums: bool = False
+    has_storages: bool = False
 
 
 ARCHIVES = (
@@ -250,6 +252,7 @@ ARCHIVES = (
         ignores_case=True,
         is_mapped=True,
         ignores_checksums=True,
+        has_storages=True,
     ),
     ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
 )

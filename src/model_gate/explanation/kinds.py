@@ -10,14 +10,17 @@ from model_gate.domain.model import MLMODEL
 from model_gate.explanation import (
     archive,
     bytecode,
+    catboost,
     mlmodel,
     npy,
+    onnx,
     packages,
     pickles,
     raw_bytes,
     safetensors,
     structured,
     text,
+    ubjson,
 )
 from model_gate.explanation.content import ContentPair, UnexplainedError
 
@@ -50,6 +53,9 @@ FILE_KINDS = (
     FileKind(archive.KIND, archive.matches, _explain_archive),
     FileKind(safetensors.KIND, safetensors.matches, safetensors.explain),
     FileKind(npy.KIND, npy.matches, npy.explain),
+    FileKind(ubjson.KIND, ubjson.matches, ubjson.explain),
+    FileKind(onnx.KIND, onnx.matches, onnx.explain),
+    FileKind(catboost.KIND, catboost.matches, catboost.explain),
     FileKind(pickles.KIND, pickles.matches, pickles.explain),
     FileKind("JSON or YAML", structured.matches, structured.explain),
     FileKind(text.KIND, text.matches, text.explain),

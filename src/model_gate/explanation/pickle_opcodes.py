@@ -25,6 +25,7 @@ class Opcode(NamedTuple):
         start: Offset of the opcode in the file.
         end: Offset of the next opcode.
         pushes: Whether it puts a value onto the stack.
+        is_value: Whether it takes nothing from the stack.
     """
 
     name: str
@@ -32,23 +33,31 @@ class Opcode(NamedTuple):
     start: int
     end: int
     pushes: bool
+    is_value: bool
 
 
 def read_opcodes(content: Content) -> Iterator[Opcode]:
     """Yield the opcodes of a pickle, but no more than 300,001.
 
     Raises:
-        UnexplainedError: The pickle is cut off or has an invalid opcode. The message is a clause without a subject.
+        UnexplainedError: The pickle is cut off or has an invalid opcode. The message is the detail.
     """
     with content.open() as stream:
         reader = _SkippingReader(stream, content.size)
         try:
             for count, (opcode, argument, position) in enumerate(pickletools.genops(cast(IO[bytes], reader))):
-                yield Opcode(opcode.name, argument, position or 0, reader.tell(), bool(opcode.stack_after))
+                yield Opcode(
+                    opcode.name,
+                    argument,
+                    position or 0,
+                    reader.tell(),
+                    bool(opcode.stack_after),
+                    not opcode.stack_before,
+                )
                 if count >= MAX_OPCODES:
                     return
         except ValueError as error:
-            raise UnexplainedError(f"is cut off or damaged: {shorten(str(error), 120)}") from error
+            raise UnexplainedError(shorten(str(error), 120)) from error
 
 
 class SkippedBytes(bytes):
@@ -82,7 +91,7 @@ class _SkippingReader:
             return self._stream.read(size)
         position = self._stream.tell()
         if position + size > self._size:
-            raise UnexplainedError(f"is cut off or damaged: the value at byte {position:,} ends behind the file's end")
+            raise UnexplainedError(f"the value at byte {position:,} ends behind the file's end")
         self._stream.seek(position + size)
         return SkippedBytes.of(size)
 

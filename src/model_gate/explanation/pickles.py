@@ -40,8 +40,8 @@ _RANDOM_ID_ADVICE = (
     'saved. Log the model from code (`python_model="program.py"`), or define the class in a module that is imported.'
 )
 _ORDER_ADVICE = (
-    "Sets of texts have another order in each process. Set PYTHONHASHSEED=0 where models are trained, or save sorted "
-    "lists instead of sets."
+    "If it is the order of a set of texts: set PYTHONHASHSEED=0 where models are trained, or save a sorted list. The "
+    "order of a list, such as columns, is a change of the model."
 )
 
 
@@ -99,6 +99,7 @@ class _Half:
     """
 
     def __init__(self, content: Content, name: str) -> None:
+        """Prepare to read a pickle, which errors call by a name such as `the first file`."""
         self.protocol = 0
         self.is_cut = False
         self._content = content
@@ -127,7 +128,7 @@ class _Half:
                     self.is_cut = True
                     return
         except UnexplainedError as error:
-            raise UnexplainedError(f"the {self._name} file {error}") from error
+            raise UnexplainedError(f"{self._name}: {error}") from error
 
     def value(self, opcode: Opcode) -> _Value:
         """Return the value of an opcode. A long value is hashed, up to 256 MiB in total."""
@@ -192,7 +193,10 @@ class _Comparison:
     def values(self) -> list[FieldChange]:
         """Return the values that only one pickle has, in pairs with the same opcode; none if there are many."""
         pairs = self._value_pairs()
-        return [FieldChange(opcode, left, right) for opcode, left, right in pairs]
+        return [
+            FieldChange(opcode, left, right, meaning="of other content" if left == right else "")
+            for opcode, left, right in pairs
+        ]
 
     def first_differing(self) -> list[FieldChange]:
         """Return the first opcode that differs."""
@@ -269,7 +273,10 @@ def _compare(pair: ContentPair) -> _Comparison:
 
 
 def _compare_opcodes(pair: ContentPair, ignored: frozenset[str]) -> _Comparison:
-    comparison = _Comparison(_Half(pair.left, "first"), _Half(pair.right, "second"))
+    damage = "is damaged" if pair.left.size == pair.right.size else "is cut off or damaged"
+    comparison = _Comparison(
+        _Half(pair.left, f"the first file {damage}"), _Half(pair.right, f"the second file {damage}")
+    )
     left, right = comparison.left, comparison.right
     for before, after in zip_longest(left.opcodes(ignored), right.opcodes(ignored)):
         if comparison.first is None and not _is_same(pair, before, after):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from model_gate.comparison.file_comparison import FileComparison
@@ -27,6 +27,23 @@ def require_conditions(
     ]
 
 
+def holds(
+    condition: RewriteCondition, files: Iterable[FileComparison], listings: tuple[Collection[str], Collection[str]]
+) -> bool:
+    """Return whether a condition holds for two models.
+
+    A file that is not compared, or that an `ignore` glob matches and that differs, does not meet a condition.
+
+    Args:
+        condition: The condition.
+        files: The comparisons of the models' files.
+        listings: The paths of the left and of the right model.
+    """
+    if condition.size is None:
+        return all(_has_path(listing, condition.path) for listing in listings)
+    return any(_is_same_file(file, condition.path, condition.size) for file in files)
+
+
 def _first_failed(
     difference: Difference, models: ModelPair, files: Sequence[FileComparison]
 ) -> RewriteCondition | None:
@@ -34,14 +51,9 @@ def _first_failed(
     if not difference.rewrite_reason or explanation is None:
         return None
     listings = (models.left.listing.files, models.right.listing.files)
-    for condition in explanation.rewrite_conditions:
-        if condition.size is None:
-            holds = all(_has_path(listing, condition.path) for listing in listings)
-        else:
-            holds = any(_is_same_file(file, condition.path, condition.size) for file in files)
-        if not holds:
-            return condition
-    return None
+    return next(
+        (condition for condition in explanation.rewrite_conditions if not holds(condition, files, listings)), None
+    )
 
 
 def _has_path(listing: Collection[str], path: str) -> bool:

@@ -15,7 +15,7 @@ KIND = "CatBoost"
 _MAGIC = b"CBM1"
 _MAX_BYTES = 64 * 1024 * 1024
 _MAX_JSON = 256 * 1024
-_GUID = re.compile(rb"[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}-[0-9a-f]{8}")
+_GUID = re.compile(rb"(?<![0-9a-f-])[0-9a-f]{4,8}(?:-[0-9a-f]{4,8}){3}(?![0-9a-f-])")
 _TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 _TEXTS = (("model_guid", _GUID, "random for each training"), ("train_finish_time", _TIME, "when it was trained"))
 _ADVICE = (
@@ -41,12 +41,21 @@ def explain(pair: ContentPair) -> Explanation:
     ]
     summary, is_cut = summarize(pair)
     fields = parameters + marks
-    if fields:
+    if marks and _without_marks(left) == _without_marks(right):
+        summary = f"only {' and '.join(change.field for change in marks)} differ{'s' if len(marks) == 1 else ''}"
+    elif fields:
         names = ", ".join(change.field for change in fields[:3])
-        summary = f"{summary}, {names}{' …' if len(fields) > 3 else ''} and maybe the trees"
+        summary += f", {names}{' …' if len(fields) > 3 else ''} changed; the trees are not read"
     return Explanation(
         KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut or len(fields) > MAX_FIELDS, advice=_ADVICE
     )
+
+
+def _without_marks(data: bytes) -> bytes:
+    """Return the bytes of a model without its random id and its time."""
+    for _, pattern, _ in _TEXTS:
+        data = pattern.sub(b"", data, count=1)
+    return data
 
 
 def _find(pattern: re.Pattern[bytes], data: bytes) -> str | None:

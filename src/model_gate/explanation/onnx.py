@@ -9,6 +9,7 @@ from hashlib import sha256
 from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.wording import byte_count
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.protobuf import Field, FieldBudget, read_fields
 from model_gate.explanation.raw_bytes import first_differing_byte
@@ -276,8 +277,11 @@ def _compare_contents(left: Mapping[str, Content], right: Mapping[str, Content])
     for name in [*left, *(name for name in right if name not in left)]:
         before, after = left.get(name), right.get(name)
         if before is None or after is None or first_differing_byte(before, after) is not None:
-            sizes = (None if content is None else f"{content.size:,} bytes" for content in (before, after))
-            yield FieldChange(name, *sizes)
+            yield FieldChange(name, _size(before), _size(after))
+
+
+def _size(content: Content | None) -> str | None:
+    return None if content is None else byte_count(content.size)
 
 
 def _compare_initializers(

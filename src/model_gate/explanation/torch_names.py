@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from model_gate.explanation.content import Content, UnexplainedError
@@ -120,7 +121,7 @@ class _Machine:
             "BINPERSID": lambda _: self._stack.append(_storage(self._stack.pop())),
         }
         for name, size in _TUPLES.items():
-            self._actions[name] = lambda _, size=size: self._stack.append(tuple(self._take(size)))
+            self._actions[name] = partial(self._make_tuple, size)
         for name in ("EMPTY_DICT", "EMPTY_LIST", "EMPTY_SET"):
             self._actions[name] = lambda _: self._stack.append(_Node())
         for name in ("PUT", "BINPUT", "LONG_BINPUT"):
@@ -149,6 +150,9 @@ class _Machine:
             self._stack.append(opcode.argument if isinstance(opcode.argument, str) else None)
         else:
             raise UnexplainedError(f"it has the opcode {opcode.name}")
+
+    def _make_tuple(self, size: int, _: object) -> None:
+        self._stack.append(tuple(self._take(size)))
 
     def _take(self, count: int) -> list[Any]:
         values = self._stack[len(self._stack) - count :]

@@ -12,12 +12,13 @@ from model_gate.explanation.archive_members import CanonicalDocument, document_c
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.tensors import ElementBudget, Tensor, compare_tensors
-from model_gate.explanation.torch_names import NamedStorage, named_storages
+from model_gate.explanation.torch_names import NamedStorage, exported_weights, named_storages
 from model_gate.explanation.trees import MAX_FIELDS, field_changes, shorten, summarize_fields
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
 
 KIND = "archive"
 _MAX_EXPLAINED_MEMBERS = 20
+_WEIGHTS_CONFIGS = frozenset({"model_weights_config.json", "model_constants_config.json"})
 _MAX_EXPLAINED_BYTES = 16 * 1024 * 1024
 
 _NAMES_ADVICE = (
@@ -99,15 +100,22 @@ def _named_storages(archive: Archive) -> dict[str, NamedStorage]:
     found: dict[str, NamedStorage] = {}
     for name, info in archive.members.items():
         directory, slash, file = name.rpartition("/")
-        if file != "data.pkl" or info.file_size > _MAX_EXPLAINED_BYTES:
+        if info.file_size > _MAX_EXPLAINED_BYTES:
             continue
         try:
-            content = Content.of_bytes(archive.content(name).read_all(_MAX_EXPLAINED_BYTES))
-            storages = named_storages(content)
+            if file == "data.pkl":
+                storages = named_storages(_in_memory(archive, name))
+                found |= {f"{directory}{slash}data/{key}": storage for key, storage in storages.items()}
+            elif file in _WEIGHTS_CONFIGS:
+                storages = exported_weights(_in_memory(archive, name))
+                found |= {f"{directory}{slash}{member}": storage for member, storage in storages.items()}
         except Exception:  # noqa: BLE001, S112  # damaged members are found when they are compared
             continue
-        found |= {f"{directory}{slash}data/{key}": storage for key, storage in storages.items()}
     return found
+
+
+def _in_memory(archive: Archive, name: str) -> Content:
+    return Content.of_bytes(archive.content(name).read_all(_MAX_EXPLAINED_BYTES))
 
 
 def _require_distinct_names(archive: Archive, known_format: ArchiveFormat | None) -> None:

@@ -293,9 +293,9 @@ def _compare_initializers(
         before, after = left.get(name), right.get(name)
         if before is None or after is None:
             changes.append(FieldChange(name, before and str(before[1]), after and str(after[1])))
-        elif before[0].size != after[0].size or before[1] != after[1]:
+        elif before[1].layout != after[1].layout:
             changes.append(FieldChange(name, str(before[1]), str(after[1])))
-        elif before[0].size and (result := compare_tensors(name, before, after, budget)):
+        elif (before[0].size or after[0].size) and (result := compare_tensors(name, before, after, budget)):
             changes.append(result[0])
             is_cut |= result[1]
     return changes, is_cut

@@ -133,7 +133,9 @@ class _Half:
     def value(self, opcode: Opcode) -> _Value:
         """Return the value of an opcode. A long value is hashed, up to 256 MiB in total."""
         argument = opcode.argument
-        key: object = repr(argument) if isinstance(argument, float) else hash(argument)
+        key: object = repr(argument) if isinstance(argument, float) else argument
+        # The hash takes less memory than a long value.
+        key = hash(bytes(key) if isinstance(key, bytearray) else key)
         if isinstance(argument, SkippedBytes):
             key = self._long_value(opcode)
         return _Value(opcode.name, _format_argument(argument), key)

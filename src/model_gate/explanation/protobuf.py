@@ -9,7 +9,7 @@ from model_gate.explanation.content import Content, UnexplainedError
 
 _VARINT, _FIXED_64, _BYTES, _FIXED_32 = 0, 1, 2, 5
 _MAX_VARINT_BYTES = 10
-_SMALL_BYTES = 64 * 1024
+_SMALL_BYTES = 1024 * 1024
 
 
 class Field(NamedTuple):
@@ -29,7 +29,7 @@ class Field(NamedTuple):
 class FieldBudget:
     """Number of fields that may still be read, shared by all messages of a file."""
 
-    def __init__(self, fields: int = 300_000) -> None:
+    def __init__(self, fields: int = 200_000) -> None:
         self._fields = fields
 
     def spend(self) -> None:

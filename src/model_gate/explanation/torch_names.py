@@ -1,4 +1,4 @@
-"""Names of the tensors in PyTorch's archives, from the keys in `data.pkl`. Nothing is unpickled.
+"""Names of the tensors in PyTorch's archives, from `data.pkl` or the config of weights. Nothing is unpickled.
 
 The pickle is followed with placeholders for all objects, so that only keys and storages remain.
 """
@@ -11,8 +11,10 @@ from functools import partial
 from typing import Any
 
 from model_gate.explanation.content import Content, UnexplainedError
+from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.pickle_opcodes import MAX_OPCODES, Opcode, read_opcodes
 from model_gate.explanation.tensors import ElementType
+from model_gate.explanation.trees import Leaf
 
 _TYPES = {
     "DoubleStorage": ElementType("float64", 8, "d"),
@@ -26,6 +28,20 @@ _TYPES = {
     "ByteStorage": ElementType("uint8", 1, "B"),
     "BoolStorage": ElementType("bool", 1),
 }
+# Numbers of the types in `torch._export.serde.schema.ScalarType`.
+_EXPORTED_TYPES = {
+    "1": "ByteStorage",
+    "2": "CharStorage",
+    "3": "ShortStorage",
+    "4": "IntStorage",
+    "5": "LongStorage",
+    "6": "HalfStorage",
+    "7": "FloatStorage",
+    "8": "DoubleStorage",
+    "12": "BoolStorage",
+    "13": "BFloat16Storage",
+}
+_MAX_CONFIG_BYTES = 16 * 1024 * 1024
 # Attributes of modules that do not belong to the name of a tensor, as in `state_dict()`.
 _UNNAMED = frozenset({"_parameters", "_buffers", "_modules"})
 _MAX_PARTS = 30
@@ -84,6 +100,25 @@ def named_storages(pickle: Content) -> dict[str, NamedStorage]:
             seen.add(id(value))
             items = value.items if isinstance(value, _Node) else [(None, item) for item in value]
             pending += [(item, _extended(path, key)) for key, item in reversed(items)]
+    return names
+
+
+def exported_weights(config: Content) -> dict[str, NamedStorage]:
+    """Return the weights of an exported program (`.pt2`), by the names of the members beside its `config`.
+
+    Raises:
+        UnexplainedError: The config is not as `torch.export` writes it.
+    """
+    tree = parse_json(config.read_all(_MAX_CONFIG_BYTES))
+    entries = tree.get("config") if isinstance(tree, dict) else None
+    names: dict[str, NamedStorage] = {}
+    for name, entry in entries.items() if isinstance(entries, dict) else ():
+        member = entry.get("path_name") if isinstance(entry, dict) else None
+        meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
+        kind = meta.get("dtype") if isinstance(meta, dict) else None
+        if isinstance(member, Leaf):
+            element = _TYPES.get(_EXPORTED_TYPES.get(kind.text, "")) if isinstance(kind, Leaf) else None
+            names.setdefault(member.text, NamedStorage(name, element))
     return names
 
 

@@ -14,7 +14,7 @@ from model_gate.explanation.trees import MAX_FIELDS, Leaf, format_path, format_t
 
 KIND = "UBJSON"
 _SUFFIXES = frozenset({".ubj", ".ubjson"})
-_MAX_VALUES = 200_000
+_MAX_VALUES = 100_000
 _MAX_DEPTH = 64
 _MAX_TEXT = 64 * 1024
 _TYPES = {

@@ -69,7 +69,7 @@ def compare_files(
     plan = plan_jobs(model_pairs)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
-    progress.begin(len(plan.jobs), plan.bytes_by_model())
+    progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
     for model_pair, comparison in _JobRunner(progress, is_enough, start_comparer).run(plan.jobs, are_all_near):
         comparisons[model_pair].append(comparison)

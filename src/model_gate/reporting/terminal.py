@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -159,7 +160,8 @@ def _short_path(path: str) -> str:
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     """Yield at most 4 lines of the explanation that the difference's phrase does not contain.
 
-    Fields that MLflow or a file format changes when it saves the same model again are left out.
+    Fields that MLflow or a file format changes when it saves the same model again are left out. The advice follows, if
+    there is room.
     """
     explanation = difference.explanation
     if explanation is None or (difference.rewrite_reason and explanation.rewrite_reason):
@@ -168,15 +170,15 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
     details = [*filter(None, [explanation.note]), *details]
-    if explanation.advice:
-        # The advice is the last of the lines that are shown.
-        details = [*details[: _MAX_DETAILS - 1], explanation.advice]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:
         # The last line shows that some details are missing.
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
         yield f"      {truncate(printable(detail), _MAX_WIDTH)}"
+    advice = textwrap.wrap(explanation.advice, _MAX_WIDTH)
+    if len(details) + len(advice) <= room:
+        yield from (f"      {line}" for line in advice)
 
 
 def _field(change: FieldChange) -> str:

@@ -297,9 +297,9 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
         if difference.explanation is not None
     }
     metadata = summaries["only_left", "part-00000-*-c000.txt"]
-    assert metadata.startswith("compared with its counterpart in the second model: paramMap.regParam 0.1 → 0.2")
-    assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("in the second model: the same bytes")
-    assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart in the first model")
+    assert metadata.startswith("compared with its counterpart: paramMap.regParam 0.1 → 0.2")
+    assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("its counterpart: the same bytes")
+    assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart is")
     assert len(comparison.differences) == 10
 
 

@@ -19,8 +19,6 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
 
-DEFAULT_REPORT = Path("model-gate-report.json")
-
 
 @dataclass(frozen=True)
 class VersionOptions:
@@ -99,17 +97,31 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
 
 
 def compare_request(
-    config_file: Path | None, models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
+    files: tuple[Path, ...], models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> CompareRequest:
     """Return the request of a `compare`. Options override the compare file.
 
+    Args:
+        files: The compare file, as the argument, the option or both name it.
+        models: The options that only `compare` has.
+        common: The options that all commands have.
+        environment: The environment variables.
+
     Raises:
-        InputError: No compare file is named, or both comparisons are switched off.
+        InputError: No compare file is named, two are, or both comparisons are switched off.
         ConfigError: The compare file cannot be read, or breaks its schema.
     """
-    if config_file is None:
-        raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
-    return compare_config_request(read_config(config_file, environment), models, common)
+    if not files:
+        raise InputError(
+            "No compare file is named.",
+            "Name the YAML file with the two versions: model-gate compare promotion.yaml. model-gate compare --help"
+            " shows such a file.",
+        )
+    if len(files) > 1:
+        raise InputError(
+            f"Two compare files are named: {files[0]} and {files[1]}.", "Run model-gate compare once for each file."
+        )
+    return compare_config_request(read_config(files[0], environment), models, common)
 
 
 def compare_config_request(config: CompareConfig, models: CompareOptions, common: CommonOptions) -> CompareRequest:

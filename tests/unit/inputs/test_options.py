@@ -48,7 +48,9 @@ def version(*options: Any, default_host: str = "") -> VersionRequest:
 def compare(
     file: Path | None, run_models: bool | None = None, reg_models: bool | None = None, require: Require | None = None
 ) -> CompareRequest:
-    return compare_request(file, CompareOptions(run_models, reg_models), CommonOptions(require), {})
+    return compare_request(
+        () if file is None else (file,), CompareOptions(run_models, reg_models), CommonOptions(require), {}
+    )
 
 
 def diff(left: str, right: str, left_host: str = "", right_host: str = "") -> DiffRequest:

@@ -193,7 +193,9 @@ def _decide(
                 return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
     except Interrupted as signal:
         if signal.is_timeout and request is not None:
-            return _Decision(Outcome(request, error=_timeout_error(request.options.timeout or 0)), redactor)
+            return _Decision(
+                Outcome(request, error=_timeout_error(request.options.timeout or 0, signal.awaited)), redactor
+            )
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
@@ -230,9 +232,10 @@ def _stopped_error(signal: Interrupted) -> StoppedError:
     return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
 
 
-def _timeout_error(seconds: float) -> StoppedError:
+def _timeout_error(seconds: float, awaited: str) -> StoppedError:
+    activity = f" It was waiting for {awaited}." if awaited else ""
     return StoppedError(
-        f"The gate did not end within {seconds:g} s.",
+        f"The gate did not end within {seconds:g} s.{activity}",
         "Allow more time with --timeout, or check the servers and stores: one of them may be slow.",
     )
 

@@ -18,6 +18,7 @@ from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
+from model_gate.inputs.version_name import checked_version_name
 
 
 @dataclass(frozen=True)
@@ -83,14 +84,15 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     """
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    version_or_stage = _required(
+        version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+    )
     declarations = Declarations(environment)
     host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
     request = VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
-        version_or_stage=_required(
-            version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
-        ).strip(),
+        version_or_stage=checked_version_name(version_or_stage, model),
         native_model=checked_native_model(version.native_model),
     )
     return CheckRequest(request, options=_gate_options(common))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -45,16 +46,17 @@ _HOSTILE = (
 
 @dataclass(frozen=True)
 class _Side:
-    """A version of a gate: its name as a user gives it, its number, and its server."""
+    """A version of a gate: its name as a user gives it, its number, the address and the declared name of its server."""
 
     name: str
     number: str
     host: str
+    server: str = ""
     model: str = "Wine"
 
     @property
     def request(self) -> VersionRequest:
-        return VersionRequest(parse_host(self.host), self.model, self.name)
+        return VersionRequest(replace(parse_host(self.host), server=self.server), self.model, self.name)
 
     @property
     def version(self) -> ModelVersion:
@@ -86,8 +88,8 @@ class _Side:
         )
 
 
-_FIRST = _Side("@candidate", "12", _STAGING)
-_SECOND = _Side("production", "7", _PRODUCTION)
+_FIRST = _Side("@candidate", "12", _STAGING, "staging")
+_SECOND = _Side("@champion", "7", _PRODUCTION, "production")
 
 
 def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
@@ -112,7 +114,12 @@ def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcom
     equivalent = _compared(first, again)
     yield "equivalent-passed", _compare(equivalent, GateOptions(Require.EQUIVALENT))
     yield "equivalent-failed", _compare(equivalent)
-    yield "same-location", _compare(_compared(first, first), second=replace(_SECOND, host=_STAGING))
+    yield (
+        "same-location",
+        _compare(
+            _compared(first, first), first=replace(_FIRST, server=""), second=replace(_SECOND, host=_STAGING, server="")
+        ),
+    )
     yield "no-such-version", _no_such_version(logged.first.host)
     yield "many-differences", _many_differences(first, copies)
     ignore = Ignore(("MLmodel", "conda.yaml", "requirements.txt"))
@@ -188,7 +195,7 @@ def _no_such_version(database: str) -> Outcome:
     error = type(outcome.error)(
         outcome.error.message.replace(host.address, _STAGING), outcome.error.remedy.replace(host.address, _STAGING)
     )
-    return replace(outcome, request=CheckRequest(_Side("99", "99", _STAGING, "cloudpickle").request), error=error)
+    return replace(outcome, request=CheckRequest(_Side("99", "99", _STAGING, model="cloudpickle").request), error=error)
 
 
 def _compared(
@@ -244,5 +251,7 @@ def _markdown(outcome: Outcome, file: Path) -> str:
     """Return what the action's reporter writes to the summary of a step."""
     reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
     file.touch()
-    reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
+    # The reporter writes the summary beside the report too.
+    with chdir(file.parent):
+        reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
     return file.read_text("utf-8")

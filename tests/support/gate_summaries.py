@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from model_gate import gate
@@ -60,7 +62,7 @@ class _Side:
 
     @property
     def version(self) -> ModelVersion:
-        run_id = f"{int(self.number):x}" * 32
+        run_id = _id(self.number)
         uri = _uri(run_id)
         is_alias = self.name.startswith("@")
         return ModelVersion(
@@ -148,7 +150,7 @@ class _Copies:
 def _change_packages(model: Path) -> None:
     for name in ("requirements.txt", "conda.yaml"):
         text = (model / name).read_text("utf-8")
-        (model / name).write_text(text.replace("scikit-learn==", "scikit-learn==0."), "utf-8")
+        (model / name).write_text(re.sub("scikit-learn==.*", "scikit-learn==1.7.1", text), "utf-8")
 
 
 def _remove_a_file(model: Path) -> None:
@@ -216,12 +218,17 @@ def _compared(
         ]
         more = (lambda comparison: comparison.difference is not None,) if is_stopped_early else ()
         (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), ignore or Ignore(), *more)
-    right_uri = _uri("c" * 32) if comparison.same_location else _uri("7" * 32)
-    return replace(comparison, left=_at(_uri("c" * 32), comparison.left), right=_at(right_uri, comparison.right))
+    right_uri = _uri(_id(_FIRST.number)) if comparison.same_location else _uri(_id(_SECOND.number))
+    return replace(comparison, left=_at(_uri(_id(_FIRST.number)), comparison.left), right=_at(right_uri, comparison.right))
 
 
 def _at(uri: str, model: ComparedModel) -> ComparedModel:
     return replace(model, location=Location(uri))
+
+
+def _id(number: str) -> str:
+    """Return an ID of a run or a model, the same in each run of the tests."""
+    return sha256(number.encode()).hexdigest()[:32]
 
 
 def _uri(model_id: str) -> str:

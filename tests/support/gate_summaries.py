@@ -218,8 +218,12 @@ def _compared(
         ]
         more = (lambda comparison: comparison.difference is not None,) if is_stopped_early else ()
         (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), ignore or Ignore(), *more)
-    right_uri = _uri(_id(_FIRST.number)) if comparison.same_location else _uri(_id(_SECOND.number))
-    return replace(comparison, left=_at(_uri(_id(_FIRST.number)), comparison.left), right=_at(right_uri, comparison.right))
+    left_uri, right_uri = (_uri(_id(side.number)) for side in (_FIRST, _SECOND))
+    return replace(
+        comparison,
+        left=_at(left_uri, comparison.left),
+        right=_at(left_uri if comparison.same_location else right_uri, comparison.right),
+    )
 
 
 def _at(uri: str, model: ComparedModel) -> ComparedModel:
@@ -258,7 +262,7 @@ def _markdown(outcome: Outcome, file: Path) -> str:
     """Return what the action's reporter writes to the summary of a step."""
     reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
     file.touch()
-    # The reporter writes the summary beside the report too.
+    # The reporter also writes the summary beside the report.
     with chdir(file.parent):
         reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
     return file.read_text("utf-8")

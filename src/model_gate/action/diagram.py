@@ -60,7 +60,7 @@ def _version(request: VersionRequest, server: str, outcome: Outcome) -> list[str
 def _one_location(
     node: str, versions: Sequence[list[str]], nouns: tuple[str, str], redactor: Redactor
 ) -> Iterator[str]:
-    named = dict.fromkeys(line for version in versions for line in version)
+    named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
     yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
     yield f"class {node} equal"
 

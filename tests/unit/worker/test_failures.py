@@ -18,10 +18,10 @@ from obstore.store import S3Store
 
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
-from model_gate.worker.failures import to_model_gate_error
+from model_gate.worker.failures import reason_in, to_model_gate_error
 from model_gate.worker.store_failures import store_errors, store_of, to_store_error
 from tests.support.certificates import certificates
-from tests.support.faulty_server import FaultyServer, status
+from tests.support.faulty_server import FaultyServer, hang_up, status
 
 USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
 NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
@@ -95,6 +95,23 @@ def test_error_for_https_to_a_plain_http_port_says_that_the_port_speaks_http() -
     assert isinstance(error, UnreachableError)
     assert "it speaks plain http on this port, not https" in error.message
     assert "http://" in error.remedy
+
+
+def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None:
+    with FaultyServer(faults={"registered-models/get": hang_up}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+    assert "it closes the connection without an answer" in error.message
+    assert "write https:// in its address" in error.remedy
+
+
+def test_error_for_a_silent_server_names_the_request_and_the_time() -> None:
+    text = (
+        "Max retries exceeded with url: /api/2.0/mlflow/registered-models/get?name=Wine (Caused by ReadTimeoutError("
+        "\"HTTPConnectionPool(host='127.0.0.1', port=1): Read timed out. (read timeout=10)\"))"
+    )
+    assert reason_in(text) == (
+        "it accepts connections but does not answer /api/2.0/mlflow/registered-models/get within 10 s"
+    )
 
 
 @pytest.fixture

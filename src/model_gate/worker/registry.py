@@ -328,7 +328,8 @@ class RegistryClient:
             run = self._client.get_run(run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
         except MlflowException as error:
-            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {error.message}")
+            reason = "permission denied (403)." if "error code 403" in error.message else error.message
+            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {reason}")
         tags = run.data.tags
         return Lineage(
             reachable=True,

@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import obstore
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 from obstore.store import S3Store
@@ -102,6 +103,21 @@ def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None
         error = server_error(server.url, NOTHING_SENT)
     assert "it closes the connection without an answer" in error.message
     assert "write https:// in its address" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "request_name, subject, remedy",
+    [
+        ("registered-models/get", "the registered model", "READ permission on the registered model."),
+        ("logged-models/m-1", "the run that logged the model", "READ permission on the experiment"),
+        ("runs/get", "the run that logged the model", "READ permission on the experiment"),
+    ],
+)
+def test_error_for_a_missing_permission_names_what_cannot_be_read(request_name: str, subject: str, remedy: str) -> None:
+    text = f"API request to endpoint /api/2.0/mlflow/{request_name} failed with error code 403 != 200."
+    error = to_model_gate_error(MlflowException(text), "http://mlflow.example.com", CredentialFacts("", USER))
+    assert f"forbids this user to read {subject} (403)" in error.message
+    assert remedy in error.remedy
 
 
 def test_error_for_a_silent_server_names_the_request_and_the_time() -> None:

@@ -30,6 +30,11 @@ _REMEDY_LOGIN = (
 )
 _REMEDY_RIGHTS = "Give this user READ permission on the registered model and the experiment."
 
+_REMEDY_EXPERIMENT = (
+    "Give this user READ permission on the experiment that the run belongs to. READ permission on the registered model"
+    " does not include it."
+)
+
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
@@ -233,8 +238,9 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     if status == 401:
         return _login_error(status, address, facts)
     if status == 403:
-        message = f"The tracking server {address} forbids this user to read the model (403)."
-        return _forbidden(message, facts)
+        subject, remedy = _denied(chain_text(error))
+        message = f"The tracking server {address} forbids this user to read {subject} (403)."
+        return _forbidden(message, facts, remedy)
     if status == 404:
         return NotFoundError(
             f"{_requested_path(error)} does not exist on {address} (404).",
@@ -254,8 +260,17 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
 
 
-def _forbidden(message: str, facts: CredentialFacts) -> AccessError:
-    remedy = _login_remedy(facts) if facts.sent == () else _REMEDY_RIGHTS
+def _denied(text: str) -> tuple[str, str]:
+    """Return what a user may not read, according to the request in an exception's text, and the remedy."""
+    if re.search(r"mlflow/(?:registered-models|model-versions)/", text):
+        return "the registered model", "Give this user READ permission on the registered model."
+    if re.search(r"mlflow/(?:logged-models|runs|experiments)/", text):
+        return "the run that logged the model", _REMEDY_EXPERIMENT
+    return "the model", _REMEDY_RIGHTS
+
+
+def _forbidden(message: str, facts: CredentialFacts, remedy: str = _REMEDY_RIGHTS) -> AccessError:
+    remedy = _login_remedy(facts) if facts.sent == () else remedy
     return AccessError(join_sentences(message, facts.sent_to_server()), remedy)
 
 

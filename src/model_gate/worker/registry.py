@@ -38,7 +38,6 @@ _MAX_NAMES = 1_000
 _MIN_LIKENESS = 0.6
 _MIN_PART = 3
 _MAX_SIMILAR = 5
-_PROMPT_TAG = "mlflow.prompt.is_prompt"
 # MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
 _MAX_VERSION = 2**31 - 1
 
@@ -221,20 +220,17 @@ class RegistryClient:
 
     def _registered_model(self, name: str) -> RegisteredModel:
         try:
-            registered = self._client.get_registered_model(name)
+            return self._client.get_registered_model(name)
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
             remedy = _similar_models(name, self._model_names())
             if self._is_prompt(name):
-                raise _prompt_error(name, remedy) from error
+                message = f"{name!r} is a prompt, not a registered model."
+                raise NotFoundError(message, f"Name a registered model. {remedy}") from error
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
-        if _is_true(registered.tags.get(_PROMPT_TAG)):
-            # Servers of MLflow 2 return a prompt as a registered model.
-            raise _prompt_error(name, _similar_models(name, self._model_names()))
-        return registered
 
     def _model_names(self) -> list[str]:
         """Return the names of up to 1,000 registered models, for an error message."""
@@ -332,7 +328,8 @@ class RegistryClient:
             run = self._client.get_run(run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
         except MlflowException as error:
-            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {error.message}")
+            reason = "permission denied (403)." if "error code 403" in error.message else error.message
+            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {reason}")
         tags = run.data.tags
         return Lineage(
             reachable=True,
@@ -421,14 +418,6 @@ def _alias_numbers(registered: RegisteredModel) -> dict[str, str]:
 
 def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
     return (alias for alias, aliased in _alias_numbers(registered).items() if aliased == number)
-
-
-def _is_true(value: object) -> bool:
-    return str(value).lower() == "true"
-
-
-def _prompt_error(name: str, remedy: str) -> NotFoundError:
-    return NotFoundError(f"{name!r} is a prompt, not a registered model.", f"Name a registered model. {remedy}")
 
 
 def _similar_models(name: str, names: Sequence[str]) -> str:

@@ -128,6 +128,10 @@ def _explained_meaning(explanation: Explanation) -> str:
         return "it refers to other classes or functions"
     if explanation.kind in {"safetensors", "npy"}:
         return "other weights: trained or edited anew" if fields else "the same values, saved in another way"
+    if explanation.kind in {"UBJSON", "ONNX"}:
+        return "other parameters or weights" if fields else "the same values, saved in another way"
+    if explanation.kind == "bytecode":
+        return "code compiled from another source, or by another Python"
     if explanation.kind in {"JSON", "YAML"}:
         return "other settings or data" if fields else "the same values, written in another way"
     if explanation.kind == "text":

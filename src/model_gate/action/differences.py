@@ -145,6 +145,21 @@ def meaning(difference: Difference) -> str:
     return _explained_meaning(explanation)
 
 
+_SAVED_OTHERWISE = "the same values, saved in another way"
+_OTHER_CODE = "code compiled from another source, or by another Python"
+# What a difference means if parts of the file differ, and if only its form differs, by the kind of file.
+_KIND_MEANINGS = {
+    "safetensors": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "npy": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "UBJSON": ("other parameters or weights", _SAVED_OTHERWISE),
+    "ONNX": ("other parameters or weights", _SAVED_OTHERWISE),
+    "bytecode": (_OTHER_CODE, _OTHER_CODE),
+    "JSON": ("other settings or data", "the same values, written in another way"),
+    "YAML": ("other settings or data", "the same values, written in another way"),
+    "text": ("other text or code", "other text or code"),
+}
+
+
 def _explained_meaning(explanation: Explanation) -> str:
     fields = [field for field in explanation.fields if not field.rewrite_reason]
     if explanation.kind == MLMODEL:
@@ -155,12 +170,9 @@ def _explained_meaning(explanation: Explanation) -> str:
         return "it is run with other packages" if fields else "the same packages in another notation"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
-    if explanation.kind in {"safetensors", "npy"}:
-        return "other weights: trained or edited anew" if fields else "the same values, saved in another way"
-    if explanation.kind in {"JSON", "YAML"}:
-        return "other settings or data" if fields else "the same values, written in another way"
-    if explanation.kind == "text":
-        return "other text or code"
+    if explanation.kind in _KIND_MEANINGS:
+        changed, same = _KIND_MEANINGS[explanation.kind]
+        return changed if fields else same
     return _OTHER_CONTENT
 
 

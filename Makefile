@@ -25,7 +25,7 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Install .venv, .venv-mlflow2 and the browser of the tests
+setup: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Install .venv, .venv-mlflow2 and .browser
 
 demo: .venv/.installed ## Build two small registries and run a check and three compares
 	@$(BIN)/model-gate demo

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import chdir
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from pathlib import Path
 
 from model_gate import gate
@@ -46,20 +48,21 @@ _HOSTILE = (
 
 @dataclass(frozen=True)
 class _Side:
-    """A version of a gate: its name as a user gives it, its number, and its server."""
+    """A version of a gate: its name as a user gives it, its number, the address and the declared name of its server."""
 
     name: str
     number: str
     host: str
+    server: str = ""
     model: str = "Wine"
 
     @property
     def request(self) -> VersionRequest:
-        return VersionRequest(parse_host(self.host), self.model, self.name)
+        return VersionRequest(replace(parse_host(self.host), server=self.server), self.model, self.name)
 
     @property
     def version(self) -> ModelVersion:
-        run_id = f"{int(self.number):x}" * 32
+        run_id = _id(self.number)
         uri = _uri(run_id)
         is_alias = self.name.startswith("@")
         return ModelVersion(
@@ -87,8 +90,8 @@ class _Side:
         )
 
 
-_FIRST = _Side("@candidate", "12", _STAGING)
-_SECOND = _Side("production", "7", _PRODUCTION)
+_FIRST = _Side("@candidate", "12", _STAGING, "staging")
+_SECOND = _Side("@champion", "7", _PRODUCTION, "production")
 
 
 def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
@@ -113,7 +116,12 @@ def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcom
     equivalent = _compared(first, again)
     yield "equivalent-passed", _compare(equivalent, GateOptions(Require.EQUIVALENT))
     yield "equivalent-failed", _compare(equivalent)
-    yield "same-location", _compare(_compared(first, first), second=replace(_SECOND, host=_STAGING))
+    yield (
+        "same-location",
+        _compare(
+            _compared(first, first), first=replace(_FIRST, server=""), second=replace(_SECOND, host=_STAGING, server="")
+        ),
+    )
     yield "no-such-version", _no_such_version(logged.first.host)
     yield "many-differences", _many_differences(first, copies)
     ignore = Ignore(("MLmodel", "conda.yaml", "requirements.txt"))
@@ -142,7 +150,7 @@ class _Copies:
 def _change_packages(model: Path) -> None:
     for name in ("requirements.txt", "conda.yaml"):
         text = (model / name).read_text("utf-8")
-        (model / name).write_text(text.replace("scikit-learn==", "scikit-learn==0."), "utf-8")
+        (model / name).write_text(re.sub("scikit-learn==.*", "scikit-learn==1.7.1", text), "utf-8")
 
 
 def _remove_a_file(model: Path) -> None:
@@ -189,7 +197,7 @@ def _no_such_version(database: str) -> Outcome:
     error = type(outcome.error)(
         outcome.error.message.replace(host.address, _STAGING), outcome.error.remedy.replace(host.address, _STAGING)
     )
-    return replace(outcome, request=CheckRequest(_Side("99", "99", _STAGING, "cloudpickle").request), error=error)
+    return replace(outcome, request=CheckRequest(_Side("99", "99", _STAGING, model="cloudpickle").request), error=error)
 
 
 def _compared(
@@ -210,12 +218,21 @@ def _compared(
         ]
         more = (lambda comparison: comparison.difference is not None,) if is_stopped_early else ()
         (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), ignore or Ignore(), *more)
-    right_uri = _uri("c" * 32) if comparison.same_location else _uri("7" * 32)
-    return replace(comparison, left=_at(_uri("c" * 32), comparison.left), right=_at(right_uri, comparison.right))
+    left_uri, right_uri = (_uri(_id(side.number)) for side in (_FIRST, _SECOND))
+    return replace(
+        comparison,
+        left=_at(left_uri, comparison.left),
+        right=_at(left_uri if comparison.same_location else right_uri, comparison.right),
+    )
 
 
 def _at(uri: str, model: ComparedModel) -> ComparedModel:
     return replace(model, location=Location(uri))
+
+
+def _id(number: str) -> str:
+    """Return an ID of a run or a model, the same in each run of the tests."""
+    return sha256(number.encode()).hexdigest()[:32]
 
 
 def _uri(model_id: str) -> str:

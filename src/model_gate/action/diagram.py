@@ -39,9 +39,11 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
             continue
         left, right = f"left{number}", f"right{number}"
         # Both models of a check belong to one version.
+        left_lines = [*versions[0], nouns[0], *_only(comparison.native_model)]
+        right_lines = [*versions[-1], nouns[1], *_only(comparison.right_native_model)]
         lines += [
-            f'{left}["{_label([*versions[0], nouns[0]], redactor)}"]',
-            f'{right}["{_label([*versions[-1], nouns[1]], redactor)}"]',
+            f'{left}["{_label(left_lines, redactor)}"]',
+            f'{right}["{_label(right_lines, redactor)}"]',
             *_edge(left, right, comparison),
         ]
     return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
@@ -58,18 +60,23 @@ def _version(request: VersionRequest, server: str, outcome: Outcome) -> list[str
 def _one_location(
     node: str, versions: Sequence[list[str]], nouns: tuple[str, str], redactor: Redactor
 ) -> Iterator[str]:
-    named = dict.fromkeys(line for version in versions for line in version)
+    named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
     yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
     yield f"class {node} equal"
 
 
+def _only(native_model: str) -> list[str]:
+    return [f"only {native_model}"] if native_model else []
+
+
 def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
-    count = len(comparison.differences)
+    ignored = f"<br/>{len(comparison.ignored):,} ignored" if comparison.ignored else ""
     if comparison.equals:
-        style, arrow = "equal", '== "equal" ==='
+        style = "equal"
+        arrow = f'== "{"one location" if comparison.same_location else "equal"}{ignored}" ==='
     else:
         style = "equivalent" if comparison.equivalent else "different"
-        arrow = f'-. "{style}: {count:,}" .-'
+        arrow = f'-. "{style}: {len(comparison.differences):,}{ignored}" .-'
     yield f"{left} {arrow} {right}"
     yield f"class {left},{right} {style}"
 

@@ -17,7 +17,7 @@ from model_gate.action.escape import fenced
 from model_gate.action.inputs import with_input_names
 from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes, table
 from model_gate.domain.request import VersionRequest
-from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.result import ComparedModel, Comparison, Outcome, RestOfModel
 from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
@@ -48,6 +48,7 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         _sentence(outcome, markdown),
         *first_differences(differences, markdown, max_bytes // 2),
         *_not_compared(outcome, markdown),
+        *_rest_of_models(outcome, markdown),
         *_ignored(outcome, markdown),
         f"**What to do next.** {_next_step(outcome, markdown)}",
         _models_table(outcome, markdown),
@@ -104,12 +105,9 @@ def _models_table(outcome: Outcome, markdown: Markdown) -> str:
     if not rows:
         servers = server_names(outcome)
         requests = outcome.requested_versions.values()
-        rows = [
-            (_unresolved(request, server, markdown), "", "", "", "")
-            for request, server in zip(requests, servers, strict=True)
-        ]
-    head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
-    return table(head, rows, "llrrl") if rows else ""
+        rows = [(_unresolved(request, server, markdown),) for request, server in zip(requests, servers, strict=True)]
+        return table(("Model version",), rows, "l") if rows else ""
+    return table(("Model version", "MLflow model", "Files", "Bytes", "SHA-256"), rows, "llrrl")
 
 
 def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...]]:
@@ -185,6 +183,29 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
     return [f"**Not compared**, so they may differ too: {names}{more}."]
 
 
+def _rest_of_models(outcome: Outcome, markdown: Markdown) -> list[str]:
+    """Return a Markdown section about the files outside each pair of native models: whether they are equal."""
+    return [
+        f"**Not part of the verdict**, the rest of the {_titles(names, outcome).lower()}:"
+        f" {_rest(comparison.rest, markdown)}."
+        for names, comparison in outcome.distinct_comparisons
+        if comparison.rest is not None
+    ]
+
+
+def _rest(rest: RestOfModel, markdown: Markdown) -> str:
+    if rest.equals:
+        return "equal"
+    parts = []
+    if rest.differences:
+        names = ", ".join(markdown.code(printable(difference.path)) for difference in rest.differences[:MAX_NAMED])
+        more = f" and {len(rest.differences) - MAX_NAMED:,} more" if len(rest.differences) > MAX_NAMED else ""
+        parts.append(f"different in {names}{more}")
+    if rest.equals is None:
+        parts.append("not compared to the end")
+    return ", ".join(parts)
+
+
 def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
     """Return Markdown sections with a table of at most 8 ignored paths; an empty list if no path is ignored.
 
@@ -212,6 +233,8 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."
             )
+        if any(comparison.native_models or comparison.ignored for _, comparison in outcome.distinct_comparisons):
+            return "Nothing, unless the files that are not part of the verdict matter: all others have the same bytes."
         return "Nothing: the same files with the same bytes."
     if outcome.equivalent:
         if outcome.passed:

@@ -24,7 +24,8 @@ from model_gate.action.escape import (
 from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
-from model_gate.domain.result import IgnoredPath, Outcome
+from model_gate.domain.difference import Difference
+from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.errors import ConfigError, NotFoundError
@@ -256,6 +257,48 @@ def test_no_word_in_a_table_is_too_long_to_break(text: str) -> None:
     assert [word for word in words if len(word.strip("/_.,:;=@+-")) > 20] == []
 
 
+def native(*differences: Difference, equals: bool | None) -> Comparison:
+    rest = RestOfModel(equals, differences)
+    return replace(comparison(), native_model="model.pkl", right_native_model="model.pkl", rest=rest)
+
+
+@pytest.mark.parametrize(
+    "outcome, text",
+    [
+        (native(equals=True), "equal."),
+        (native(difference("a"), difference("b"), equals=False), "different in <code>a</code>, <code>b</code>."),
+        (native(difference("a"), equals=None), "different in <code>a</code>, not compared to the end."),
+        (native(*(difference(str(number)) for number in range(12)), equals=False), "<code>9</code> and 2 more."),
+    ],
+)
+def test_summary_says_whether_the_files_outside_the_native_models_are_equal(outcome: Comparison, text: str) -> None:
+    markdown = summary(check(outcome), "report.json", REDACTOR)
+    (line,) = [line for line in markdown.splitlines() if line.startswith("**Not part of the verdict**")]
+    assert line.startswith("**Not part of the verdict**, the rest of the run model and registry model: ")
+    assert line.endswith(text)
+
+
+@pytest.mark.parametrize(
+    "outcome, is_whole",
+    [
+        (comparison(), True),
+        (replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", False),)), False),
+        (native(equals=True), False),
+    ],
+)
+def test_summary_claims_the_same_files_only_if_all_files_are_part_of_the_verdict(
+    outcome: Comparison, is_whole: bool
+) -> None:
+    markdown = summary(check(outcome), "report.json", REDACTOR)
+    assert ("same files with the same bytes" in markdown) == is_whole
+    assert ("unless the files that are not part of the verdict matter" in markdown) != is_whole
+
+
+def test_summary_of_an_error_has_no_columns_for_models_that_were_not_found() -> None:
+    outcome = Outcome(check(comparison()).request, error=NotFoundError("There is no version 1.", ""))
+    assert "| Model version |\n" in summary(outcome, "report.json", REDACTOR)
+
+
 def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:
     lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
@@ -271,6 +314,12 @@ def test_diagram_names_the_model_the_version_and_the_server() -> None:
         '  left1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>run model"]',
         '  right1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>registry model"]',
     ]
+
+
+def test_diagram_names_the_native_models_and_counts_the_ignored_paths() -> None:
+    lines = diagram_of(check(replace(native(equals=True), ignored=(IgnoredPath("a", "a", None),))), REDACTOR)
+    assert [line.endswith('model<br/>only model#46;pkl"]') for line in lines[1:3]] == [True, True]
+    assert lines[3] == '  left1 == "equal<br/>1 ignored" === right1'
 
 
 def test_annotation_of_a_config_error_points_to_the_line() -> None:

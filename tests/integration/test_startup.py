@@ -104,7 +104,7 @@ def test_invalid_input_is_reported_quickly(arguments: list[str], directory: Path
         pytest.fail("; ".join(attempts))
     completed = run(*arguments, cwd=directory)
     assert completed.stderr.startswith("error: ")
-    assert len(completed.stderr.splitlines()) <= 2
+    assert len(completed.stderr.splitlines()) <= 3
     assert read_report(directory / "model-gate-report.json", completed.returncode)["status"] == "error"
 
 

@@ -9,7 +9,7 @@ from model_gate.action.escape import fenced
 from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import byte_count, printable, truncate_middle
 from model_gate.reporting.naming import SideNames
 from model_gate.reporting.phrases import describe, rank
 
@@ -145,6 +145,21 @@ def meaning(difference: Difference) -> str:
     return _explained_meaning(explanation)
 
 
+_SAVED_OTHERWISE = "the same values, saved in another way"
+_OTHER_CODE = "code compiled from another source, or by another Python"
+# What a difference means if parts of the file differ, and if only its form differs, by the kind of file.
+_KIND_MEANINGS = {
+    "safetensors": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "npy": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "UBJSON": ("other parameters or weights", _SAVED_OTHERWISE),
+    "ONNX": ("other parameters or weights", _SAVED_OTHERWISE),
+    "bytecode": (_OTHER_CODE, _OTHER_CODE),
+    "JSON": ("other settings or data", "the same values, written in another way"),
+    "YAML": ("other settings or data", "the same values, written in another way"),
+    "text": ("other text or code", "other text or code"),
+}
+
+
 def _explained_meaning(explanation: Explanation) -> str:
     fields = [field for field in explanation.fields if not field.rewrite_reason]
     if explanation.kind == MLMODEL:
@@ -155,12 +170,9 @@ def _explained_meaning(explanation: Explanation) -> str:
         return "it is run with other packages" if fields else "the same packages in another notation"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
-    if explanation.kind in {"safetensors", "npy"}:
-        return "other weights: trained or edited anew" if fields else "the same values, saved in another way"
-    if explanation.kind in {"JSON", "YAML"}:
-        return "other settings or data" if fields else "the same values, written in another way"
-    if explanation.kind == "text":
-        return "other text or code"
+    if explanation.kind in _KIND_MEANINGS:
+        changed, same = _KIND_MEANINGS[explanation.kind]
+        return changed if fields else same
     return _OTHER_CONTENT
 
 
@@ -190,6 +202,7 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
         [
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
+            markdown.text(explanation.advice),
             _decisive_fields((part, *_columns(labeled, markdown)), decisive, markdown),
             _text_diff(explanation, markdown),
             _rewritten_fields((part, *_columns(labeled, markdown)), rewritten, is_all=not decisive, markdown=markdown),
@@ -200,8 +213,8 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
 
 def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:
     difference = labeled.difference
-    sizes = f"{difference.left_size:,} bytes"
-    if difference.left_size != difference.right_size:
+    sizes = byte_count(difference.left_size or difference.right_size or 0)
+    if None not in {difference.left_size, difference.right_size} and difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", the first that differs is byte {difference.offset:,}"
     rewrite = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""

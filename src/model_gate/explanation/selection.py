@@ -15,13 +15,20 @@ _BINARY_SUFFIXES = frozenset(
         ".cloudpickle",
         ".joblib",
         ".dill",
+        ".cb",
+        ".cbm",
         ".npy",
         ".npz",
+        ".onnx",
+        ".pr",
         ".safetensors",
         ".skops",
         ".keras",
         ".pt",
+        ".pt2",
         ".pth",
+        ".statsmodels",
+        ".ubj",
     }
 )
 

@@ -23,10 +23,8 @@ def describe(difference: Difference, names: SideNames) -> str:
     'only in staging v12 (2,000 bytes)'
     """
     left, right = map(printable, names.phrases)
-    if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in {left} ({byte_count(difference.left_size or 0)})"
-    if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in {right} ({byte_count(difference.right_size or 0)})"
+    if difference.kind in {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}:
+        return _describe_one_sided(difference, left if difference.kind is DifferenceKind.ONLY_LEFT else right)
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in {left}, a {difference.right_type} in {right}"
     if difference.explanation is not None and difference.explanation.summary:
@@ -36,6 +34,14 @@ def describe(difference: Difference, names: SideNames) -> str:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", first at byte {difference.offset:,}"
     return f"content differs ({sizes}{offset})"
+
+
+def _describe_one_sided(difference: Difference, name: str) -> str:
+    size = difference.left_size if difference.kind is DifferenceKind.ONLY_LEFT else difference.right_size
+    phrase = f"only in {name} ({byte_count(size or 0)})"
+    if difference.explanation is None:
+        return phrase
+    return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
 
 
 def describe_all(differences: Sequence[Difference], names: SideNames, limit: int = 4) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -190,7 +191,8 @@ def _short_path(path: str) -> str:
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     """Yield at most 4 lines of the explanation that the difference's phrase does not contain.
 
-    Fields that MLflow or a file format changes when it saves the same model again are left out.
+    Fields that MLflow or a file format changes when it saves the same model again are left out. The advice follows, if
+    there is room.
     """
     explanation = difference.explanation
     if explanation is None or (difference.rewrite_reason and explanation.rewrite_reason):
@@ -205,6 +207,9 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
         yield f"      {truncate(printable(detail), _MAX_WIDTH)}"
+    advice = textwrap.wrap(explanation.advice, _MAX_WIDTH)
+    if len(details) + len(advice) <= room:
+        yield from (f"      {line}" for line in advice)
 
 
 def _field(change: FieldChange) -> str:

@@ -66,6 +66,15 @@ class RemoteSource:
         on_progress({"files": len(self.sizes)})
         return Listing(self.sizes)
 
+    def begin_list(self) -> None:
+        """Do nothing."""
+
+    def begin_check(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
     def local_file(self, path: str) -> str:
         return ""
 

@@ -96,7 +96,7 @@ def _verdict(comparison: Comparison) -> str:
         return f"**equal**{native}"
     count = len(comparison.differences)
     word = "equivalent" if comparison.equivalent else "different"
-    return f"**{word}**, {plural(count, 'difference')} in {comparison.compared:,} paths{native}"
+    return f"**{word}**, {plural(count, 'difference')} in {plural(comparison.compared, 'path')}{native}"
 
 
 def _models_table(outcome: Outcome, markdown: Markdown) -> str:

@@ -61,7 +61,7 @@ def _compare(
     locations: Mapping[LocationKey, ListedModel],
     progress: Progress,
     ignore: Ignore,
-    is_enough: Callable[[FileComparison], bool],
+    is_enough: Callable[[FileComparison], bool] | None,
 ) -> list[Comparison]:
     listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
     model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}

@@ -312,7 +312,7 @@ def _require_texts(server: str, data: object, source: _Source) -> None:
         raw = source.texts.get((server, key), "")
         if isinstance(value, bool):
             raise ConfigError(
-                f"{source.where(server, key)}: YAML reads {raw} as {str(value).lower()}, not as a name.",
+                f"{source.where(server, key)}: YAML reads {raw!r} as {str(value).lower()}, not as a name.",
                 f'Quote it: {key}: "{raw}".',
             )
         if isinstance(value, str) and _VARIABLE.search(value):

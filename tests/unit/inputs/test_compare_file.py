@@ -124,7 +124,7 @@ def test_error_for_a_key_outside_its_server_says_where_it_belongs(key: str) -> N
 @pytest.mark.parametrize("word", ["no", "on", "True"])
 def test_error_for_a_name_that_yaml_reads_as_a_boolean_says_to_quote_it(word: str) -> None:
     error = rejection(GOOD.replace("model: Wine", f"model: {word}", 1))
-    assert f"line 1, tracking_server_1.model: YAML reads {word} as" in error.message
+    assert f"line 1, tracking_server_1.model: YAML reads {word!r} as" in error.message
     assert error.remedy == f'Quote it: model: "{word}".'
 
 

@@ -90,6 +90,22 @@ def test_worker_that_sends_nothing_is_an_error(tmp_path: Path) -> None:
         is_done.set()
 
 
+def test_client_names_what_it_waits_for(tmp_path: Path) -> None:
+    awaited: list[str] = []
+    is_done = threading.Event()
+
+    def answer(number: int, output: BinaryIO) -> None:
+        awaited.append(client.awaited)
+        message = {"id": number, "result": {"files": {"MLmodel": 1}, "is_near": False}}
+        output.write(json.dumps(message).encode() + b"\n")
+        is_done.wait(_WORKER_SECONDS)
+
+    with client_of(answer, tmp_path) as client:
+        client.list("mlflow-artifacts:/1", lambda _: None)
+        assert (awaited, client.awaited) == (["the list of files at mlflow-artifacts:/1"], "")
+        is_done.set()
+
+
 def test_notes_of_a_worker_do_not_prolong_a_download(tmp_path: Path) -> None:
     is_done = threading.Event()
 

@@ -14,7 +14,6 @@ from model_gate.domain.roles import CommandName, ComparisonName, ModelNames, Mod
 from model_gate.domain.seal import Seal, SealedVersion
 from model_gate.domain.verdict import Require
 
-
 # What messages call a seal that is compared with a model.
 SEAL_NOUN = "seal"
 

@@ -90,7 +90,7 @@ def make_statement(
     """
     if not name:
         raise StatementError("the name of the subject is empty")
-    _require_names(resources)
+    require_names(resources)
     # Python compares texts by code point.
     ordered = {path: resources[path] for path in sorted(resources)}
     return Statement(name, root_digest(ordered.values()), ordered, dict(annotations or {}), allow_symlinks)
@@ -265,7 +265,7 @@ def _read_resources(items: Any) -> dict[str, Resource]:
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise StatementError(f"the digest of {name[:200]!r} is not a SHA-256 in lower-case hex")
         resources[name] = Resource(digest, _size(data.get("annotations"), name))
-    _require_names(resources)
+    require_names(resources)
     names = list(resources)
     if names != sorted(names) and names != sorted(names, key=lambda name: name.split("/")):
         raise StatementError("the files are not sorted by name")
@@ -279,7 +279,7 @@ def _size(annotations: Any, name: str) -> int | None:
     return size
 
 
-def _require_names(names: Iterable[str]) -> None:
+def require_names(names: Iterable[str]) -> None:
     """Verify that there are files, and that each has a path that can be in a statement.
 
     Raises:

@@ -108,7 +108,9 @@ def _extent(comparison: Comparison) -> str:
         files = f"{plural(comparison.compared, 'file')}, {byte_count(comparison.compared_bytes)}"
         return f"{files}; {plural(len(comparison.ignored), 'path')} ignored"
     digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
-    return f"{plural(left.files, 'file')}, {byte_count(left.size)}{digest}"
+    # Equal models have the same size, also if a seal does not say it.
+    size = comparison.right.size if left.size is None else left.size
+    return f"{plural(left.files, 'file')}, {byte_count(size or 0)}{digest}"
 
 
 def _rest(comparison: Comparison) -> str:

@@ -22,6 +22,8 @@ OUTPUTS = (
     "same-location",
     "differences",
     "report-file",
+    "seal-file",
+    "seal-digest",
 )
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
@@ -31,7 +33,7 @@ UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed":
 
 def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is ""."""
-    is_decided = outcome.status is not Status.ERROR
+    is_decided = outcome.equals is not None
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
@@ -42,6 +44,8 @@ def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
         "same-location": _truth(outcome.has_same_location) if is_decided else "",
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
+        "seal-file": "" if outcome.seal is None else outcome.seal.file,
+        "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
     }
 
 

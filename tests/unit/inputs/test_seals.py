@@ -50,7 +50,7 @@ def test_seal_stands_for_a_version_in_a_compare_file() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../seal.json", "seals/../../x", "seals/.."])
 def test_seal_in_a_compare_file_does_not_leave_the_working_directory(path: str) -> None:
-    with pytest.raises(ConfigError, match="line 1, tracking_server_1.seal: .* not a path beneath"):
+    with pytest.raises(ConfigError, match=r"line 1, tracking_server_1\.seal: .* is not a path beneath"):
         _config(f"seal: {path}")
 
 
@@ -116,7 +116,7 @@ def test_seal_of_another_registered_model_is_an_error_unless_it_is_allowed(seal:
             assert verify_request(other, "", options, CommonOptions(), {}).seal.registered_model == "Wine"
             assert check_request(other, CommonOptions(), {}, options).seal
             continue
-        with pytest.raises(SealError, match="--seal|is of 'Wine', not of 'Churn'"):
+        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
             verify_request(other, "", options, CommonOptions(), {})
         with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
             check_request(other, CommonOptions(), {}, options)

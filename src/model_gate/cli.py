@@ -15,7 +15,7 @@ import typer
 
 from model_gate import __version__
 from model_gate.domain.host import RegistryKind
-from model_gate.domain.roles import DEFAULT_REPORT, CommandName
+from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
 from model_gate.usage import StyledCommand, StyledGroup
 
@@ -139,6 +139,60 @@ LeftArgument = Annotated[
 RightArgument = Annotated[
     str,
     typer.Argument(metavar="RIGHT", help="The directory or URI to compare it with.", rich_help_panel=_SUBJECT),
+]
+SealOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Compare the registry model with this seal too.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+VerifySealOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The seal, which model-gate seal wrote (required).",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+AllowOtherModelOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-other-model",
+        help="Accept a seal of another registered model, such as the original of a copy.",
+        rich_help_panel=_VERDICT,
+    ),
+]
+UriArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="URI",
+        help="A local directory or an artifact URI, instead of --model and --version-or-stage.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+SealOutputOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE", help="The path of the seal. An older seal there is replaced.", rich_help_panel=_OUTPUT
+    ),
+]
+SealedModelOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The registered model's name.", show_default=False, rich_help_panel=_SUBJECT),
+]
+SealedVersionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="VERSION",
+        help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
 ]
 _DOWNLOADS = "The directory must be empty or not exist. Otherwise, a scratch directory is used and removed."
 DownloadDirOption = Annotated[
@@ -311,11 +365,13 @@ def check(
     version_or_stage: VersionOption = "",
     native_model: NativeModelOption = "",
     registry: RegistryOption = None,
+    seal: SealOption = None,
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
     require: RequireOption = None,
+    allow_other_model: AllowOtherModelOption = False,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
@@ -324,7 +380,7 @@ def check(
     verbose: VerboseOption = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?"""
-    from model_gate.inputs.options import VersionOptions, check_request
+    from model_gate.inputs.options import SealOptions, VersionOptions, check_request
 
     shared = _Shared(
         allow_local_artifacts,
@@ -345,12 +401,16 @@ def check(
         "host": host or None,
         "registry": registry,
         "native_model": native_model or None,
+        "seal": seal,
+        "allow_other_model": allow_other_model,
     }
+    sealed = SealOptions(seal, allow_other_model)
     _run(
         CommandName.CHECK,
         options,
         shared,
-        lambda: check_request(version, shared.common, os.environ),
+        lambda: check_request(version, shared.common, os.environ, sealed),
+        inputs=() if seal is None else (seal,),
         process=context.obj,
     )
 
@@ -421,9 +481,7 @@ def diff(
     verbose: VerboseOption = False,
 ) -> None:
     """Compare any two models: artifact URIs, or local directories with or without an MLmodel file."""
-    from model_gate.domain.location import is_local_uri
     from model_gate.inputs.options import DiffOptions, diff_request
-    from model_gate.sources.directory import local_path
 
     shared = _Shared(
         allow_local_artifacts,
@@ -444,8 +502,109 @@ def diff(
         options,
         shared,
         lambda: diff_request(models, shared.common, os.environ),
-        inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
+        inputs=_local_inputs(left, right),
     )
+
+
+def seal(
+    context: typer.Context,
+    uri: UriArgument = "",
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    registry: RegistryOption = None,
+    host: HostOption = "",
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    timeout: TimeoutOption = None,
+    output: SealOutputOption = DEFAULT_SEAL,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    verbose: VerboseOption = False,
+) -> None:
+    """Seal one model: write the SHA-256 of each of its files, to verify them at any later time or place."""
+    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request
+    from model_gate.runner import Command, run_command
+
+    common = CommonOptions(allow_local_artifacts=allow_local_artifacts, timeout=timeout)
+    version = VersionOptions(model, version_or_stage, host, registry)
+    options = {
+        "uri": uri or None,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "output": output,
+        "report_file": report_file,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    command = Command(
+        CommandName.SEAL,
+        options,
+        lambda: seal_request(version, uri, output, common, os.environ),
+        report_file,
+        _local_inputs(uri),
+        verbose,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def verify(
+    context: typer.Context,
+    uri: UriArgument = "",
+    seal: VerifySealOption = None,
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    native_model: NativeModelOption = "",
+    registry: RegistryOption = None,
+    host: HostOption = "",
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    allow_other_model: AllowOtherModelOption = False,
+    fail_fast: FailFastOption = False,
+    timeout: TimeoutOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    verbose: VerboseOption = False,
+) -> None:
+    """Verify one model: does it still have the files of its seal?"""
+    from model_gate.inputs.options import CommonOptions, SealOptions, VersionOptions, verify_request
+    from model_gate.runner import Command, run_command
+
+    common = CommonOptions(
+        download_dir=download_dir, fail_fast=fail_fast, allow_local_artifacts=allow_local_artifacts, timeout=timeout
+    )
+    version = VersionOptions(model, version_or_stage, host, registry, native_model)
+    options = {
+        "uri": uri or None,
+        "seal": seal,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "native_model": native_model or None,
+        "allow_other_model": allow_other_model,
+        "download_dir": download_dir,
+        "report_file": report_file,
+        "fail_fast": fail_fast,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    sealed = SealOptions(seal, allow_other_model)
+    command = Command(
+        CommandName.VERIFY,
+        options,
+        lambda: verify_request(version, uri, sealed, common, os.environ),
+        report_file,
+        (*_local_inputs(uri), *(() if seal is None else (seal,))),
+        verbose,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def _local_inputs(*uris: str) -> tuple[Path, ...]:
+    """Return the directories of this machine among URIs."""
+    from model_gate.domain.location import is_local_uri
+    from model_gate.sources.directory import local_path
+
+    return tuple(local_path(uri) for uri in uris if uri.strip() and is_local_uri(uri))
 
 
 def action(context: typer.Context) -> None:
@@ -493,6 +652,16 @@ _DIFF_EXAMPLE = """\
 Example:
   model-gate diff ./model models:/Sklearn_Wine/7 \\
     --right-host https://mlflow.example.com
+"""
+_SEAL_EXAMPLE = """\
+Example:
+  model-gate seal --model Sklearn_Wine --version-or-stage 12 \\
+    --output seals/wine.json --host https://mlflow.example.com
+"""
+_VERIFY_EXAMPLE = """\
+Example:
+  model-gate verify --seal seals/wine.json --model Sklearn_Wine \\
+    --version-or-stage production --host https://mlflow.example.com
 """
 _ACTION_EXAMPLE = """\
 Example:
@@ -542,6 +711,12 @@ app.command(
     short_help="Compare any two models: directories or artifact URIs.",
     epilog=_DIFF_EXAMPLE + _CREDENTIALS,
 )(diff)
+app.command(
+    cls=StyledCommand, short_help="Write the SHA-256 of each file of a model.", epilog=_SEAL_EXAMPLE + _CREDENTIALS
+)(seal)
+app.command(cls=StyledCommand, short_help="Compare a model with its seal.", epilog=_VERIFY_EXAMPLE + _CREDENTIALS)(
+    verify
+)
 app.command(cls=StyledCommand, epilog=_ACTION_EXAMPLE)(action)
 app.command(
     cls=StyledCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE

@@ -14,14 +14,14 @@ from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import secrets_in
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
-from model_gate.domain.request import Request
+from model_gate.domain.request import Request, SealRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
 from model_gate.errors import RESOURCE_ERRNOS, InputError, InternalError, ModelGateError, StoppedError, storage_error
 from model_gate.reporting.output import print_line
 from model_gate.reporting.report import build_report, validate_report
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.report_file import ReportFile, SealFile
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible, time_limit
@@ -169,6 +169,39 @@ class _Decision:
     signal: Interrupted | None = None
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """The files that a command writes. `seal` is None for a command that makes no seal."""
+
+    report: ReportFile
+    seal: SealFile | None
+
+    def require_outside(self, inputs: Iterable[Path]) -> None:
+        """Verify that no output would change an input, or the other output.
+
+        Raises:
+            StorageError: An output would.
+        """
+        inputs = list(inputs)
+        self.report.require_outside(inputs)
+        if self.seal is not None:
+            self.seal.require_outside([*inputs, self.report.path])
+
+    def before_reading(self, paths: Iterable[Path]) -> None:
+        """Verify that no output would change these inputs, and remove an old report."""
+        self.require_outside(paths)
+        self.report.remove_old()
+
+    def write_seal(self, outcome: Outcome, redactor: Redactor) -> None:
+        """Write the seal, if the gate made one.
+
+        Raises:
+            ModelGateError: The seal cannot be written.
+        """
+        if self.seal is not None and outcome.is_sealed and outcome.seal is not None:
+            self.seal.write(outcome.seal, redactor)
+
+
 def _decide(
     command: Command,
     report_file: ReportFile,
@@ -179,18 +212,18 @@ def _decide(
     request: Request | None = None
     redactor = Redactor(_initial_secrets(command))
 
-    def before_reading(paths: Iterable[Path]) -> None:
-        report_file.require_outside(paths)
-        report_file.remove_old()
-
     try:
         with interruptible(), reporter.progress() as progress:
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
             report_file.require_outside(path for host in request.hosts if (path := host.local_path))
+            outputs = _Outputs(report_file, SealFile(request.output) if isinstance(request, SealRequest) else None)
+            outputs.require_outside(command.inputs)
             with time_limit(request.options.timeout):
-                return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
+                outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
+            outputs.write_seal(outcome, redactor)
+            return _Decision(outcome, redactor)
     except Interrupted as signal:
         if signal.is_timeout and request is not None:
             return _Decision(
@@ -253,7 +286,7 @@ def _initial_secrets(command: Command) -> tuple[str, ...]:
     hosts = (
         value
         for name, value in command.options.items()
-        if (name.endswith("host") or name in {"left", "right"}) and isinstance(value, str)
+        if (name.endswith("host") or name in {"left", "right", "uri"}) and isinstance(value, str)
     )
     host_secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *host_secrets)

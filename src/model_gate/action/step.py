@@ -57,11 +57,11 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
 
     return Command(
         # The report needs a valid command, even if the input names an unknown one.
-        CommandName.COMPARE if inputs.command == CommandName.COMPARE else CommandName.CHECK,
+        CommandName(inputs.command) if inputs.command in set(CommandName) - {CommandName.DIFF} else CommandName.CHECK,
         inputs.options(),
         request,
         inputs.report_file,
-        inputs=() if config_file is None else (config_file,),
+        inputs=tuple(path for path in (config_file, inputs.read_seal_file) if path is not None),
         is_verbose=inputs.is_verbose,
         secrets=_secrets(inputs),
     )

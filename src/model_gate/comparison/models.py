@@ -67,7 +67,7 @@ def _compare(
     model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
     for left, right in listed_pairs:
         if (left.key, right.key) not in model_pairs:
-            model_pairs[left.key, right.key] = _pair(left, right, ignore)
+            model_pairs[left.key, right.key] = pair_models(left, right, ignore)
     files = compare_files(list(model_pairs.values()), progress, is_enough)
     _require_unchanged(model_pairs.values())
     comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
@@ -105,6 +105,16 @@ def _list_locations(sources: Collection[ModelSource], progress: Progress) -> dic
     return {model.key.location: model for group in listed_groups for model in group}
 
 
+def list_model(model: SelectedModel, progress: Progress) -> ListedModel:
+    """List one model.
+
+    Raises:
+        ModelError: The model is empty or missing, has no MLmodel file or lacks the native model.
+        ModelGateError: The listing failed.
+    """
+    return _listed(model, _list_locations([model.source], progress))
+
+
 def _list_first(source: ModelSource, others: Sequence[ModelSource], progress: Progress) -> ListedModel:
     """List a model. If it has many files, begin to list the other models in other processes meanwhile."""
     unbegun = list(others)
@@ -139,7 +149,7 @@ def _listed(model: SelectedModel, locations: Mapping[LocationKey, ListedModel]) 
     return listed
 
 
-def _pair(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
+def pair_models(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
     """Pair the files of two models. If both models are the same files of the same location, there are no pairs.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Writes the report file completely or not at all, and never over a link or a file that the gate reads."""
+"""Writes the report and the seal completely or not at all, and never over a link or a file that the gate reads."""
 
 from __future__ import annotations
 
@@ -6,10 +6,15 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+from model_gate.access.redaction import Redactor
+from model_gate.domain.seal import Seal
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
-from model_gate.errors import StorageError, storage_error
+from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.formats.model_signing import StatementError, statement_bytes
 from model_gate.reporting.report import Json
 from model_gate.symbolic_links import PathBeneath
 
@@ -19,15 +24,18 @@ _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 _REPORT_START = b'{\n  "schema_version": "'
 
 
-class ReportFile:
-    """The path of a report, with checks that writing there is possible and safe.
+class _OutputFile:
+    """The path of a report or a seal, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
     yet which files it will read.
 
     Raises:
-        StorageError: A report cannot be written to this path.
+        StorageError: A file cannot be written to this path.
     """
+
+    _noun: ClassVar[str]
+    _option: ClassVar[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,13 +45,13 @@ class ReportFile:
             self._require_replaceable()
             self._target.require_writable()
         except OSError as error:
-            raise storage_error(error, f"write the report {path}") from error
+            raise storage_error(error, f"write the {self._noun} {path}") from error
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
         """Verify that the report neither overwrites an input file nor lies in an input directory.
 
         Raises:
-            StorageError: The report would change an input.
+            StorageError: The file would change an input.
         """
         for path in inputs:
             real_path = Path(os.path.realpath(path))
@@ -51,9 +59,54 @@ class ReportFile:
             target = self._target.path
             if target.is_relative_to(real_path) or target in beside or self._is_same_file(real_path):
                 self._conflict = StorageError(
-                    f"The report file {self.path} would change an input.", "Name another --report-file."
+                    f"The {self._noun} file {self.path} would change an input.", f"Name another {self._option}."
                 )
                 raise self._conflict
+
+    def _replace(self, text: str) -> None:
+        """Write a text to a temporary file in the same directory, then rename the file to the path.
+
+        Raises:
+            StorageError: The file cannot be written, or would change an input.
+        """
+        if self._conflict is not None:
+            raise self._conflict
+        try:
+            self._require_replaceable()
+            self._target.replace(text)
+        except OSError as error:
+            raise storage_error(error, f"write the {self._noun} {self.path}") from error
+
+    def _require_replaceable(self) -> None:
+        """Raise StorageError if the path exists and is not a regular file.
+
+        `write` would replace any file at the path. As root, `write` would replace even /dev/null.
+        """
+        status = self._target.status()
+        if status is None or stat.S_ISREG(status.st_mode):
+            return
+        mode = status.st_mode
+        kind = "not a regular file"
+        if stat.S_ISLNK(mode):
+            kind = "a symbolic link"
+        elif stat.S_ISDIR(mode):
+            kind = "a directory"
+        raise StorageError(f"The {self._noun} file {self.path} is {kind}.", "Name a regular file or a new one.")
+
+    def _is_same_file(self, path: Path) -> bool:
+        """Return whether `path` and the report's path are the same file, also through a hard link."""
+        try:
+            status = self._target.status()
+            return status is not None and os.path.samestat(status, os.stat(path))
+        except OSError:
+            return False
+
+
+class ReportFile(_OutputFile):
+    """The path of a report."""
+
+    _noun = "report"
+    _option = "--report-file"
 
     def remove_old(self) -> None:
         """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
@@ -87,43 +140,34 @@ class ReportFile:
             raise StorageError(f"There is another file at {self.path}.", "Name another --report-file.")
 
     def write(self, report: Json) -> None:
-        """Write a report to a temporary file in the same directory, then rename the file to the report's path.
+        """Write a report completely or not at all.
 
         Raises:
             StorageError: The report cannot be written, or would change an input.
         """
-        if self._conflict is not None:
-            raise self._conflict
-        text = _json_text(report)
-        try:
-            self._require_replaceable()
-            self._target.replace(text)
-        except OSError as error:
-            raise storage_error(error, f"write the report {self.path}") from error
+        self._replace(_json_text(report))
 
-    def _require_replaceable(self) -> None:
-        """Raise StorageError if the path exists and is not a regular file.
 
-        `write` would replace any file at the path. As root, `write` would replace even /dev/null.
+class SealFile(_OutputFile):
+    """The path of a seal. An older seal stays there until the new one is complete."""
+
+    _noun = "seal"
+    _option = "--output"
+
+    def write(self, seal: Seal, redactor: Redactor) -> None:
+        """Write a seal completely or not at all, without secrets.
+
+        Raises:
+            SealError: The seal is larger than the limit for a seal.
+            StorageError: The seal cannot be written, or would change an input.
         """
-        status = self._target.status()
-        if status is None or stat.S_ISREG(status.st_mode):
-            return
-        mode = status.st_mode
-        kind = "not a regular file"
-        if stat.S_ISLNK(mode):
-            kind = "a symbolic link"
-        elif stat.S_ISDIR(mode):
-            kind = "a directory"
-        raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file or a new one.")
-
-    def _is_same_file(self, path: Path) -> bool:
-        """Return whether `path` and the report's path are the same file, also through a hard link."""
+        statement = seal.statement
+        annotations = redactor.data(dict(statement.annotations))
         try:
-            status = self._target.status()
-            return status is not None and os.path.samestat(status, os.stat(path))
-        except OSError:
-            return False
+            content = statement_bytes(replace(statement, name=redactor.text(statement.name), annotations=annotations))
+        except StatementError as error:
+            raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
+        self._replace(content.decode())
 
 
 def _json_text(report: Json) -> str:

@@ -376,6 +376,8 @@ def test_action_outputs_match_the_verdict() -> None:
         "differences": "2",
         "report-file": "r.json",
         "summary-file": "r.md",
+        "seal-file": "",
+        "seal-digest": "",
     }
     error = Outcome(None, error=NotFoundError("No."))
     assert outputs_of(error, "", REDACTOR) == UNDECIDED

@@ -54,6 +54,10 @@ class ModelError(ModelGateError):
     """The files are not an MLflow model that can be compared."""
 
 
+class SignatureError(ModelGateError):
+    """The signature of a seal does not hold, or cannot be checked."""
+
+
 class TransferError(ModelGateError):
     """A download is incomplete, or does not match the size in its listing."""
 
@@ -103,6 +107,7 @@ _ERRORS: dict[str, type[ModelGateError]] = {
         AccessError,
         UnreachableError,
         ModelError,
+        SignatureError,
         TransferError,
         StorageError,
         StoppedError,

@@ -161,6 +161,14 @@ DiffDownloadDirOption = Annotated[
 ReportFileOption = Annotated[
     Path, typer.Option(help="The path of the JSON report, which is written for every verdict, errors included.")
 ]
+StatementOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--statement",
+        help="If the gate passes, write a promotion statement here: an in-toto statement about the second model.",
+        show_default=False,
+    ),
+]
 RequireOption = Annotated[
     Require | None,
     typer.Option(
@@ -209,6 +217,7 @@ class _Shared:
 
     download_dir: Path | None
     report_file: Path
+    statement: Path | None
     require: Require | None
     fail_fast: bool
     fail_on_same_location: bool
@@ -229,6 +238,7 @@ class _Shared:
             self.declared_hosts_only,
             self.allow_hosts,
             self.timeout,
+            is_stated=self.statement is not None,
         )
 
 
@@ -245,6 +255,7 @@ def _run(
         **options,
         "download_dir": shared.download_dir,
         "report_file": shared.report_file,
+        "statement": shared.statement,
         "require": shared.require,
         "fail_fast": shared.fail_fast,
         "fail_on_same_location": shared.fail_on_same_location,
@@ -253,7 +264,9 @@ def _run(
         "allow_hosts": shared.allow_hosts or None,
         "timeout": shared.timeout,
     }
-    command = Command(name, reported, request, shared.report_file, inputs, shared.verbose)
+    command = Command(
+        name, reported, request, shared.report_file, inputs, shared.verbose, statement_file=shared.statement
+    )
     raise typer.Exit(run_command(command, process=process))
 
 
@@ -281,6 +294,7 @@ def check(
     native_model: NativeModelOption = "",
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
@@ -297,6 +311,7 @@ def check(
     shared = _Shared(
         download_dir,
         report_file,
+        statement,
         require,
         fail_fast,
         fail_on_same_location,
@@ -330,6 +345,7 @@ def compare(
     compare_reg_models: CompareRegModelsOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
@@ -346,6 +362,7 @@ def compare(
     shared = _Shared(
         download_dir,
         report_file,
+        statement,
         require,
         fail_fast,
         fail_on_same_location,
@@ -378,6 +395,7 @@ def diff(
     right_host: RightHostOption = "",
     download_dir: DiffDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
@@ -394,6 +412,7 @@ def diff(
     shared = _Shared(
         download_dir,
         report_file,
+        statement,
         require,
         fail_fast,
         fail_on_same_location,

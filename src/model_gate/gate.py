@@ -69,14 +69,16 @@ def run(
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process, request.options))
             pairs = _Selection(clients, storage, versions, hops).select(request)
-            if request.options.fail_on_same_location:
+            if request.options.fail_on_same_location or request.options.is_stated:
                 _require_two_locations(request, pairs)
             directories = _local_directories(pairs.values())
             before_reading(directories)
             storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
             storage.make_download_dir()
             is_enough = _enough_for(request.options)
-            comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
+            comparisons = compare_models(
+                list(pairs.values()), progress, request.options.ignore, is_enough, has_roots=request.options.is_stated
+            )
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)), hops=hops)
@@ -93,9 +95,12 @@ def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) 
         return
     models = " and ".join(request.model_names(name).title for name in same)
     uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
+    option, reason = "--fail-on-same-location", "there is nothing to compare"
+    if request.options.is_stated:
+        option, reason = "--statement", "nothing is compared, so there is nothing to state"
     raise ModelError(
-        f"The {models} are one and the same location, {uris}: there is nothing to compare.",
-        "Compare models that are stored apart, or leave out --fail-on-same-location.",
+        f"The {models} are one and the same location, {uris}: {reason}.",
+        f"Compare models that are stored apart, or leave out {option}.",
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_gate import gate
@@ -19,8 +20,9 @@ from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
 from model_gate.errors import RESOURCE_ERRNOS, InputError, InternalError, ModelGateError, StoppedError, storage_error
 from model_gate.reporting.output import print_line
-from model_gate.reporting.report import build_report, validate_report
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.promotion import build_statement, subject_digest
+from model_gate.reporting.report import Json, build_report, validate_report
+from model_gate.reporting.report_file import OutputFiles, StatementFile, json_text
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible, time_limit
@@ -38,6 +40,7 @@ class Command:
         options: The options as the user gave them, for the report.
         request: Validates the inputs and returns the request; raises InputError or ConfigError.
         report_file: Path of the report.
+        statement_file: Path of the promotion statement, which is written if the gate passes; None for no statement.
         inputs: Files and directories that the command reads; the report must not change them.
         is_verbose: Whether to show the details of an error.
         secrets: Texts that must not be printed or written, besides the secrets of the request and the environment.
@@ -50,6 +53,7 @@ class Command:
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
+    statement_file: Path | None = None
 
 
 def run_command(
@@ -76,13 +80,13 @@ def run_command(
     reporter.mask_secrets(secrets)
     redactor = Redactor(secrets)
     try:
-        report_file = ReportFile(command.report_file)
-        report_file.require_outside(command.inputs)
+        files = OutputFiles.of(command.report_file, command.statement_file)
+        files.require_outside(command.inputs)
     except ModelGateError as error:
         reporter.show_result(CommandResult(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    decision = _decide(command, report_file, reporter, process, run_gate)
-    result = _publish(decision, command, report_file)
+    decision = _decide(command, files, reporter, process, run_gate)
+    result = _publish(decision, command, files)
     reporter.show_result(result)
     if decision.signal is not None:
         return decision.signal.exit_code
@@ -107,13 +111,13 @@ def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str
     error = InputError(message, f"See model-gate {name} --help.")
     command = Command(name, {}, _no_request, report_path)
     try:
-        report_file = ReportFile(report_path)
-        report_file.remove_old()
-        report_file.require_new()
+        files = OutputFiles.of(report_path, None)
+        files.remove_old()
+        files.report.require_new()
     except ModelGateError:
         result = CommandResult(Outcome(None, error=error), None, redactor, is_verbose=False)
     else:
-        result = _publish(_Decision(Outcome(None, error=error), redactor), command, report_file)
+        result = _publish(_Decision(Outcome(None, error=error), redactor), command, files)
     TerminalReporter().show_result(result)
     return EXIT_ERROR
 
@@ -169,7 +173,7 @@ class _Decision:
 
 def _decide(
     command: Command,
-    report_file: ReportFile,
+    files: OutputFiles,
     reporter: Reporter,
     process: WorkerProcess | None,
     run_gate: RunGate,
@@ -178,15 +182,15 @@ def _decide(
     redactor = Redactor(_initial_secrets(command))
 
     def before_reading(paths: Iterable[Path]) -> None:
-        report_file.require_outside(paths)
-        report_file.remove_old()
+        files.require_outside(paths)
+        files.remove_old()
 
     try:
         with interruptible(), reporter.progress() as progress:
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
-            report_file.require_outside(path for host in request.hosts if (path := host.local_path))
+            files.require_outside(path for host in request.hosts if (path := host.local_path))
             with time_limit(request.options.timeout):
                 return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
     except Interrupted as signal:
@@ -207,21 +211,53 @@ def _decide(
             process.close()
 
 
-def _publish(decision: _Decision, command: Command, report_file: ReportFile) -> CommandResult:
-    """Write the report and return the result of the command.
+def _publish(decision: _Decision, command: Command, files: OutputFiles) -> CommandResult:
+    """Write the report and the promotion statement, and return the result of the command.
 
-    If the report cannot be written, the verdict is replaced by an error.
+    If one of them cannot be written, the verdict is replaced by an error.
     """
     outcome, redactor = decision.outcome, decision.redactor
+    digest = ""
     try:
-        report = build_report(command.name, outcome, command.options, redactor, system_facts())
-        validate_report(report)
-        report_file.write(report)
-    except ModelGateError as error:
-        return CommandResult(Outcome(outcome.request, error=error), None, redactor, command.is_verbose)
+        report = _report(outcome, command, redactor)
+        if files.statement is not None:
+            try:
+                digest = _write_statement(outcome, report, files.statement, redactor)
+            except ModelGateError as error:
+                outcome = replace(outcome, comparisons={}, error=error)
+                report = _report(outcome, command, redactor)
+        files.report.write(report)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-        return CommandResult(Outcome(outcome.request, error=_internal_error(error)), None, redactor, command.is_verbose)
-    return CommandResult(outcome, command.report_file, redactor, command.is_verbose)
+        if files.statement is not None:
+            # Its report does not exist.
+            files.statement.remove_old()
+        failure = error if isinstance(error, ModelGateError) else _internal_error(error)
+        return CommandResult(Outcome(outcome.request, error=failure), None, redactor, command.is_verbose)
+    statement_file = command.statement_file if digest else None
+    return CommandResult(outcome, command.report_file, redactor, command.is_verbose, statement_file, digest)
+
+
+def _report(outcome: Outcome, command: Command, redactor: Redactor) -> Json:
+    report = build_report(command.name, outcome, command.options, redactor, system_facts())
+    validate_report(report)
+    return report
+
+
+def _write_statement(outcome: Outcome, report: Json, file: StatementFile, redactor: Redactor) -> str:
+    """Write the promotion statement of a gate that passed, and return the digest of its subject.
+
+    For another gate, remove the statement of an earlier command and return "".
+
+    Raises:
+        ModelGateError: The statement cannot be made or written.
+    """
+    if not outcome.passed:
+        file.remove_old()
+        return ""
+    digest = hashlib.sha256(json_text(report).encode(errors="backslashreplace")).hexdigest()
+    statement = build_statement(outcome, report, digest, redactor, os.environ)
+    file.write(statement)
+    return subject_digest(statement)
 
 
 def _stopped_error(signal: Interrupted) -> StoppedError:

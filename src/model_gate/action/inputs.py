@@ -44,10 +44,17 @@ class Input:
     Attributes:
         name: Name of the input in action.yml.
         command: The only command that has this input, "" if both `check` and `compare` have it.
+        option_name: Name of the option of the command line, "" if it is the name of the input.
     """
 
     name: str
     command: str = ""
+    option_name: str = ""
+
+    @property
+    def option(self) -> str:
+        """Name of the option of the command line."""
+        return self.option_name or self.name
 
 
 INPUTS = (
@@ -72,6 +79,7 @@ INPUTS = (
     Input("databricks-profiles"),
     Input("download-dir"),
     Input("report-file"),
+    Input("statement-file", option_name="statement"),
     Input("verbose"),
 )
 # Inputs that the report does not list as options, such as secrets and the text of the compare file.
@@ -129,14 +137,22 @@ class Inputs:
             return DEFAULT_REPORT
 
     @property
+    def statement_file(self) -> Path | None:
+        """The path of the promotion statement: None if the input is unset or outside the workspace."""
+        try:
+            return self._workspace_path("statement-file")
+        except InputError:
+            return None
+
+    @property
     def config_file(self) -> Path | None:
         """The path of the compare file, None if the input is unset."""
         return Path(self["config-file"]) if self["config-file"] else None
 
     def options(self) -> dict[str, object]:
         """Return the options for the report: each value by the name of its command-line option, None if unset."""
-        names = (item.name for item in INPUTS if item.command in {"", self.command} and item.name not in _NOT_REPORTED)
-        return {name.replace("-", "_"): self[name] or None for name in names}
+        items = (item for item in INPUTS if item.command in {"", self.command} and item.name not in _NOT_REPORTED)
+        return {item.option.replace("-", "_"): self[item.name] or None for item in items}
 
     def request(self) -> Request:
         """Return the request that the inputs describe.
@@ -149,7 +165,7 @@ class Inputs:
         self._reject_contradictory()
         for name in ("verbose", "fail-on-difference", "fail-fast", "fail-on-same-location", "allow-local-artifacts"):
             self._boolean(name)
-        for name in ("report-file", "download-dir"):
+        for name in ("report-file", "statement-file", "download-dir"):
             self._workspace_path(name)
         try:
             return self._check() if self.command == "check" else self._compare()
@@ -219,6 +235,7 @@ class Inputs:
             declared_hosts_only=True,
             allow_hosts=self["allow-hosts"],
             timeout=self._seconds("timeout"),
+            is_stated=bool(self["statement-file"]),
         )
 
     def _require(self, name: str, remedy: str) -> None:
@@ -280,7 +297,8 @@ class Inputs:
         )
 
 
-_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(item.name for item in INPUTS)})\b( (?:identical|equivalent)\b)?")
+_NAMES = {item.option: item.name for item in INPUTS}
+_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(_NAMES)})\b( (?:identical|equivalent)\b)?")
 
 
 def with_input_names(text: str) -> str:
@@ -289,4 +307,4 @@ def with_input_names(text: str) -> str:
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'
     """
-    return _OPTION.sub(lambda match: f"{match[1]}:{match[2]}" if match[2] else match[1], text)
+    return _OPTION.sub(lambda match: f"{_NAMES[match[1]]}:{match[2]}" if match[2] else _NAMES[match[1]], text)

@@ -22,6 +22,8 @@ OUTPUTS = (
     "same-location",
     "differences",
     "report-file",
+    "statement-file",
+    "subject-digest",
 )
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
@@ -29,7 +31,9 @@ OUTPUTS = (
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
-def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
+def outputs_of(
+    outcome: Outcome, report_file: str, statement_file: str = "", subject_digest: str = ""
+) -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is ""."""
     is_decided = outcome.status is not Status.ERROR
     return {
@@ -42,6 +46,8 @@ def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
         "same-location": _truth(outcome.has_same_location) if is_decided else "",
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
+        "statement-file": statement_file,
+        "subject-digest": subject_digest,
     }
 
 

@@ -70,7 +70,8 @@ class WorkflowReporter:
         """
         outcome, redactor = result.outcome, result.redactor
         report_file = "" if result.report_file is None else str(result.report_file)
-        self._write_outputs(outputs_of(outcome, report_file))
+        statement_file = "" if result.statement_file is None else str(result.statement_file)
+        self._write_outputs(outputs_of(outcome, report_file, statement_file, result.subject_digest))
         self._log(result)
         for annotation in annotations_for(
             outcome,

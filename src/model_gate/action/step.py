@@ -64,6 +64,7 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
         inputs=() if config_file is None else (config_file,),
         is_verbose=inputs.is_verbose,
         secrets=_secrets(inputs),
+        statement_file=inputs.statement_file,
     )
 
 

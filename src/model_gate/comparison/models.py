@@ -28,6 +28,8 @@ def compare_models(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    *,
+    has_roots: bool = False,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -37,6 +39,7 @@ def compare_models(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched.
+        has_roots: Whether the result has the root of each model.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -52,7 +55,9 @@ def compare_models(
             model_pairs[left.key, right.key] = _pair(left, right, ignore)
     files = compare_files(list(model_pairs.values()), progress, is_enough)
     _require_unchanged(model_pairs.values())
-    comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
+    comparisons = {
+        key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()
+    }
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
 
 

@@ -27,6 +27,8 @@ class ComparedModel:
         digest: SHA-256 in hex of the file or of the tree; None if not all files were read.
         files: Number of files to compare.
         size: Bytes of these files.
+        root: The root of the whole model, as a seal has it: SHA-256 in hex over the digests of all its files, those
+            included that do not affect the verdict. None if it is not wanted, or if not all files were read.
     """
 
     location: Location
@@ -35,6 +37,7 @@ class ComparedModel:
     digest: str | None
     files: int
     size: int
+    root: str | None = None
 
 
 @dataclass(frozen=True)

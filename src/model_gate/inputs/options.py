@@ -65,6 +65,7 @@ class CommonOptions:
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
         timeout: See `GateOptions`.
+        is_stated: See `GateOptions`.
     """
 
     require: Require | None = None
@@ -75,6 +76,7 @@ class CommonOptions:
     declared_hosts_only: bool = False
     allow_hosts: str = ""
     timeout: float | None = None
+    is_stated: bool = False
 
 
 def check_request(version: VersionOptions, common: CommonOptions, environment: Mapping[str, str]) -> CheckRequest:
@@ -131,6 +133,7 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
         run_models,
         reg_models,
         options=_gate_options(common, config.require, config.ignore),
+        config=config.file,
     )
     return replace(request, notices=_notices(request.hosts, common))
 
@@ -192,6 +195,7 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
         timeout=options.timeout,
+        is_stated=options.is_stated,
     )
 
 

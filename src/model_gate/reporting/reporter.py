@@ -12,6 +12,7 @@ from typing import Protocol
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
 from model_gate.domain.result import Outcome
+from model_gate.domain.wording import printable
 from model_gate.reporting.output import print_line
 from model_gate.reporting.progress import TerminalProgress
 from model_gate.reporting.terminal import error_text, verdict_text
@@ -26,12 +27,16 @@ class CommandResult:
         report_file: The path of the report; None if it could not be written.
         redactor: Removes every secret of this command. Every text must pass through it before it is printed or written.
         is_verbose: Whether to show the details of an error.
+        statement_file: The path of the promotion statement; None if there is none.
+        subject_digest: The root of the second model, as in `sha256:…`; "" without a statement.
     """
 
     outcome: Outcome
     report_file: Path | None
     redactor: Redactor
     is_verbose: bool = False
+    statement_file: Path | None = None
+    subject_digest: str = ""
 
 
 class Reporter(Protocol):
@@ -69,6 +74,8 @@ class TerminalReporter:
             print_line(result.redactor.text(f"warning: {notice}"), sys.stderr.fileno())
         if error is None:
             print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))
+            if result.statement_file is not None:
+                print_line(result.redactor.text(f"Promotion statement: {printable(str(result.statement_file))}"))
             return
         detail = f"\n{error.detail}" if result.is_verbose and error.detail else ""
         print_line(result.redactor.text(error_text(error) + detail), sys.stderr.fileno())

@@ -243,7 +243,11 @@ def test_action_outputs_match_the_verdict() -> None:
         "same-location": "false",
         "differences": "2",
         "report-file": "r.json",
+        "statement-file": "",
+        "subject-digest": "",
     }
+    stated = outputs_of(different, "r.json", "s.json", "sha256:00")
+    assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
     assert outputs_of(error, "") == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)

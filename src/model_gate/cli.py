@@ -23,13 +23,18 @@ from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable
 from model_gate.inputs.options import (
     DEFAULT_REPORT,
+    DEFAULT_SEAL,
     CommonOptions,
     CompareOptions,
     DiffOptions,
+    SealOptions,
+    SignatureOptions,
     VersionOptions,
     check_request,
     compare_request,
     diff_request,
+    seal_request,
+    verify_request,
 )
 from model_gate.runner import Command, run_command, run_invalid_command, run_without_report
 from model_gate.sources.directory import local_path
@@ -141,6 +146,66 @@ CompareRunModelsOption = Annotated[
 ]
 CompareRegModelsOption = Annotated[
     bool | None, typer.Option(help="Compare the registries' own copies.", show_default="yes")
+]
+SealOption = Annotated[
+    Path | None,
+    typer.Option(help="Compare the registry model with this seal too.", show_default=False),
+]
+VerifySealOption = Annotated[
+    Path | None, typer.Option(help="The seal that model-gate seal wrote (required).", show_default=False)
+]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The Sigstore bundle or DSSE envelope with the seal's signature. Without --seal, it has the seal itself.",
+        show_default=False,
+    ),
+]
+IdentityOption = Annotated[
+    str,
+    typer.Option(
+        help="The bundle's signer: an e-mail address, or the URI of a workflow at a ref. Needs --issuer.",
+        show_default=False,
+    ),
+]
+IssuerOption = Annotated[
+    str,
+    typer.Option(
+        help="The signer's OpenID Connect issuer, such as https://token.actions.githubusercontent.com.",
+        show_default=False,
+    ),
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The bundle's signer: the PEM of an elliptic curve key or an Ed25519 key, instead of an identity.",
+        show_default=False,
+    ),
+]
+TrustConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        help="The trusted root or trust configuration of a Sigstore instance.",
+        show_default="the public instance's, from the network",
+    ),
+]
+AllowOtherModelOption = Annotated[
+    bool,
+    typer.Option("--allow-other-model", help="Accept a seal of another registered model, such as the original's."),
+]
+UriArgument = Annotated[
+    str,
+    typer.Argument(
+        help="A local directory or an artifact URI, instead of --model and --version-or-stage.", show_default=False
+    ),
+]
+SealOutputOption = Annotated[Path, typer.Option(help="The path of the seal. An older seal there is replaced.")]
+SealedModelOption = Annotated[str, typer.Option(help="The registered model's name.", show_default=False)]
+SealedVersionOption = Annotated[
+    str,
+    typer.Option(
+        help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest.", show_default=False
+    ),
 ]
 DownloadDirOption = Annotated[
     Path | None,
@@ -292,6 +357,8 @@ def check(
     host: HostOption = "",
     registry: RegistryOption = None,
     native_model: NativeModelOption = "",
+    seal: SealOption = None,
+    allow_other_model: AllowOtherModelOption = False,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
     statement: StatementOption = None,
@@ -328,12 +395,16 @@ def check(
         "host": host or None,
         "registry": registry,
         "native_model": native_model or None,
+        "seal": seal,
+        "allow_other_model": allow_other_model,
     }
+    sealed = SealOptions(seal, allow_other_model)
     _run(
         CommandName.CHECK,
         options,
         shared,
-        lambda: check_request(version, shared.common, os.environ),
+        lambda: check_request(version, shared.common, os.environ, sealed),
+        inputs=() if seal is None else (seal,),
         process=context.obj,
     )
 
@@ -429,8 +500,116 @@ def diff(
         options,
         shared,
         lambda: diff_request(models, shared.common, os.environ),
-        inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
+        inputs=_local_inputs(left, right),
     )
+
+
+def seal(
+    context: typer.Context,
+    uri: UriArgument = "",
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    host: HostOption = "",
+    registry: RegistryOption = None,
+    output: SealOutputOption = DEFAULT_SEAL,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    timeout: TimeoutOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Seal one model: write the SHA-256 of each of its files, to verify them at any later time or place.
+
+    Example: `model-gate seal --model Sklearn_Wine --version-or-stage 12 --output seals/wine.json`
+    """
+    shared = _Shared(None, report_file, None, None, False, False, allow_local_artifacts, False, "", timeout, verbose)
+    version = VersionOptions(model, version_or_stage, host, registry)
+    options = {
+        "uri": uri or None,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "output": output,
+        "report_file": report_file,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    command = Command(
+        CommandName.SEAL,
+        options,
+        lambda: seal_request(version, uri, output, shared.common, os.environ),
+        report_file,
+        _local_inputs(uri),
+        verbose,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def verify(
+    context: typer.Context,
+    uri: UriArgument = "",
+    seal: VerifySealOption = None,
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    host: HostOption = "",
+    registry: RegistryOption = None,
+    native_model: NativeModelOption = "",
+    allow_other_model: AllowOtherModelOption = False,
+    bundle: BundleOption = None,
+    identity: IdentityOption = "",
+    issuer: IssuerOption = "",
+    public_key: PublicKeyOption = None,
+    trust_config: TrustConfigOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
+    fail_fast: FailFastOption = False,
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    timeout: TimeoutOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Verify one model: does it still have the files of its seal?
+
+    Example: `model-gate verify --seal seals/wine.json --model Sklearn_Wine --version-or-stage production`
+    """
+    shared = _Shared(
+        download_dir, report_file, statement, None, fail_fast, False, allow_local_artifacts, False, "", timeout, verbose
+    )
+    version = VersionOptions(model, version_or_stage, host, registry, native_model)
+    signature = SignatureOptions(bundle, public_key, identity, issuer, trust_config)
+    options = {
+        "uri": uri or None,
+        "seal": seal,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "native_model": native_model or None,
+        "allow_other_model": allow_other_model,
+        **signature.reported,
+        "download_dir": download_dir,
+        "report_file": report_file,
+        "statement": statement,
+        "fail_fast": fail_fast,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    sealed = SealOptions(seal, allow_other_model, signature)
+    command = Command(
+        CommandName.VERIFY,
+        options,
+        lambda: verify_request(version, uri, sealed, shared.common, os.environ),
+        report_file,
+        (*_local_inputs(uri), *(() if seal is None else (seal,)), *signature.files),
+        verbose,
+        statement_file=statement,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def _local_inputs(*uris: str) -> tuple[Path, ...]:
+    """Return the directories of this machine among URIs."""
+    return tuple(local_path(uri) for uri in uris if uri.strip() and is_local_uri(uri))
 
 
 def action(context: typer.Context) -> None:
@@ -461,6 +640,8 @@ def demo(
 app.command(cls=_GateCommand)(check)
 app.command(cls=_GateCommand)(compare)
 app.command(cls=_GateCommand)(diff)
+app.command(cls=_GateCommand)(seal)
+app.command(cls=_GateCommand)(verify)
 app.command()(action)
 app.command()(demo)
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,15 +15,23 @@ from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import secrets_in
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
-from model_gate.domain.request import Request
+from model_gate.domain.request import Request, SealRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
-from model_gate.errors import RESOURCE_ERRNOS, InputError, InternalError, ModelGateError, StoppedError, storage_error
+from model_gate.errors import (
+    RESOURCE_ERRNOS,
+    InputError,
+    InternalError,
+    ModelGateError,
+    StoppedError,
+    StorageError,
+    storage_error,
+)
 from model_gate.reporting.output import print_line
 from model_gate.reporting.promotion import build_statement, subject_digest
 from model_gate.reporting.report import Json, build_report, validate_report
-from model_gate.reporting.report_file import OutputFiles, StatementFile, json_text
+from model_gate.reporting.report_file import ReportFile, SealFile, StatementFile, json_text
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible, time_limit
@@ -80,13 +89,13 @@ def run_command(
     reporter.mask_secrets(secrets)
     redactor = Redactor(secrets)
     try:
-        files = OutputFiles.of(command.report_file, command.statement_file)
-        files.require_outside(command.inputs)
+        outputs = _Outputs.of(command)
+        outputs.require_outside(command.inputs)
     except ModelGateError as error:
         reporter.show_result(CommandResult(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    decision = _decide(command, files, reporter, process, run_gate)
-    result = _publish(decision, command, files)
+    decision = _decide(command, outputs, reporter, process, run_gate)
+    result = _publish(decision, command, outputs)
     reporter.show_result(result)
     if decision.signal is not None:
         return decision.signal.exit_code
@@ -111,13 +120,13 @@ def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str
     error = InputError(message, f"See model-gate {name} --help.")
     command = Command(name, {}, _no_request, report_path)
     try:
-        files = OutputFiles.of(report_path, None)
-        files.remove_old()
-        files.report.require_new()
+        outputs = _Outputs.of(command)
+        outputs.report.remove_old()
+        outputs.report.require_new()
     except ModelGateError:
         result = CommandResult(Outcome(None, error=error), None, redactor, is_verbose=False)
     else:
-        result = _publish(_Decision(Outcome(None, error=error), redactor), command, files)
+        result = _publish(_Decision(Outcome(None, error=error), redactor), command, outputs)
     TerminalReporter().show_result(result)
     return EXIT_ERROR
 
@@ -171,9 +180,88 @@ class _Decision:
     signal: Interrupted | None = None
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """The files that a command writes. `seal` and `statement` are None for a command that makes none."""
+
+    report: ReportFile
+    statement: StatementFile | None = None
+    seal: SealFile | None = None
+
+    @classmethod
+    def of(cls, command: Command) -> _Outputs:
+        """Return the report and the statement of a command.
+
+        Raises:
+            StorageError: A file cannot be written to its path, or both have one path.
+        """
+        report = ReportFile(command.report_file)
+        if command.statement_file is None:
+            return cls(report)
+        statement = StatementFile(command.statement_file)
+        if statement.target == report.target:
+            raise StorageError(
+                f"The report and the promotion statement are both {command.report_file}.", "Name two files."
+            )
+        return cls(report, statement)
+
+    def require_outside(self, inputs: Iterable[Path]) -> None:
+        """Verify that no output would change an input, and the seal no other output.
+
+        Raises:
+            StorageError: An output would.
+        """
+        inputs = list(inputs)
+        documents = [file for file in (self.report, self.statement) if file is not None]
+        for file in documents:
+            file.require_outside(inputs)
+        if self.seal is not None:
+            self.seal.require_outside([*inputs, *(file.path for file in documents)])
+
+    def before_reading(self, paths: Iterable[Path]) -> None:
+        """Verify that no output would change these inputs, and remove an old report and an old statement."""
+        self.require_outside(paths)
+        self.report.remove_old()
+        self.remove_statement()
+
+    def remove_statement(self) -> None:
+        """Remove the statement of an earlier command.
+
+        Raises:
+            StorageError: The statement cannot be removed.
+        """
+        if self.statement is not None:
+            self.statement.remove_old()
+
+    def write_statement(self, outcome: Outcome, report: Json, redactor: Redactor) -> str:
+        """Write the promotion statement of a gate that passed, and return the digest of its subject.
+
+        If the gate did not pass, or no statement is wanted, remove the statement of an earlier command and return "".
+
+        Raises:
+            ModelGateError: The statement cannot be made or written.
+        """
+        if self.statement is None or not outcome.passed:
+            self.remove_statement()
+            return ""
+        digest = hashlib.sha256(json_text(report).encode(errors="backslashreplace")).hexdigest()
+        statement = build_statement(outcome, report, digest, redactor, os.environ)
+        self.statement.write(statement)
+        return subject_digest(statement)
+
+    def write_seal(self, outcome: Outcome, redactor: Redactor) -> None:
+        """Write the seal, if the gate made one.
+
+        Raises:
+            ModelGateError: The seal cannot be written.
+        """
+        if self.seal is not None and outcome.is_sealed and outcome.seal is not None:
+            self.seal.write(outcome.seal, redactor)
+
+
 def _decide(
     command: Command,
-    files: OutputFiles,
+    outputs: _Outputs,
     reporter: Reporter,
     process: WorkerProcess | None,
     run_gate: RunGate,
@@ -181,18 +269,18 @@ def _decide(
     request: Request | None = None
     redactor = Redactor(_initial_secrets(command))
 
-    def before_reading(paths: Iterable[Path]) -> None:
-        files.require_outside(paths)
-        files.remove_old()
-
     try:
         with interruptible(), reporter.progress() as progress:
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
-            files.require_outside(path for host in request.hosts if (path := host.local_path))
+            if isinstance(request, SealRequest):
+                outputs = replace(outputs, seal=SealFile(request.output))
+            outputs.require_outside([*command.inputs, *(path for host in request.hosts if (path := host.local_path))])
             with time_limit(request.options.timeout):
-                return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
+                outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
+            outputs.write_seal(outcome, redactor)
+            return _Decision(outcome, redactor)
     except Interrupted as signal:
         if signal.is_timeout and request is not None:
             return _Decision(Outcome(request, error=_timeout_error(request.options.timeout or 0)), redactor)
@@ -211,7 +299,7 @@ def _decide(
             process.close()
 
 
-def _publish(decision: _Decision, command: Command, files: OutputFiles) -> CommandResult:
+def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> CommandResult:
     """Write the report and the promotion statement, and return the result of the command.
 
     If one of them cannot be written, the verdict is replaced by an error.
@@ -220,17 +308,16 @@ def _publish(decision: _Decision, command: Command, files: OutputFiles) -> Comma
     digest = ""
     try:
         report = _report(outcome, command, redactor)
-        if files.statement is not None:
-            try:
-                digest = _write_statement(outcome, report, files.statement, redactor)
-            except ModelGateError as error:
-                outcome = replace(outcome, comparisons={}, error=error)
-                report = _report(outcome, command, redactor)
-        files.report.write(report)
+        try:
+            digest = outputs.write_statement(outcome, report, redactor)
+        except ModelGateError as error:
+            outcome = replace(outcome, comparisons={}, error=error)
+            report = _report(outcome, command, redactor)
+        outputs.report.write(report)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-        if files.statement is not None:
-            # Its report does not exist.
-            files.statement.remove_old()
+        with suppress(ModelGateError):
+            # The report of the statement does not exist.
+            outputs.remove_statement()
         failure = error if isinstance(error, ModelGateError) else _internal_error(error)
         return CommandResult(Outcome(outcome.request, error=failure), None, redactor, command.is_verbose)
     statement_file = command.statement_file if digest else None
@@ -241,23 +328,6 @@ def _report(outcome: Outcome, command: Command, redactor: Redactor) -> Json:
     report = build_report(command.name, outcome, command.options, redactor, system_facts())
     validate_report(report)
     return report
-
-
-def _write_statement(outcome: Outcome, report: Json, file: StatementFile, redactor: Redactor) -> str:
-    """Write the promotion statement of a gate that passed, and return the digest of its subject.
-
-    For another gate, remove the statement of an earlier command and return "".
-
-    Raises:
-        ModelGateError: The statement cannot be made or written.
-    """
-    if not outcome.passed:
-        file.remove_old()
-        return ""
-    digest = hashlib.sha256(json_text(report).encode(errors="backslashreplace")).hexdigest()
-    statement = build_statement(outcome, report, digest, redactor, os.environ)
-    file.write(statement)
-    return subject_digest(statement)
 
 
 def _stopped_error(signal: Interrupted) -> StoppedError:
@@ -284,7 +354,7 @@ def _initial_secrets(command: Command) -> tuple[str, ...]:
     hosts = (
         value
         for name, value in command.options.items()
-        if (name.endswith("host") or name in {"left", "right"}) and isinstance(value, str)
+        if (name.endswith("host") or name in {"left", "right", "uri"}) and isinstance(value, str)
     )
     host_secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *host_secrets)

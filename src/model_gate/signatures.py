@@ -48,6 +48,9 @@ class KeySigner:
 
     public_key: Path
 
+    def __str__(self) -> str:
+        return f"the key {self.public_key}"
+
 
 @dataclass(frozen=True)
 class IdentitySigner:
@@ -63,6 +66,9 @@ class IdentitySigner:
     identity: str
     issuer: str
     trust_config: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.identity} ({self.issuer})"
 
 
 Signer = KeySigner | IdentitySigner

@@ -9,6 +9,7 @@ from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
+from model_gate.domain.seal import Seal
 from model_gate.domain.wording import truncate_middle
 
 _MAX_LABEL = 60
@@ -28,7 +29,9 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
     versions = outcome.requested_versions
     if not outcome.comparisons:
         return []
-    if VersionRole.MODEL_VERSION in versions:
+    if outcome.seal is not None:
+        lines = list(_sealed(outcome.seal, versions, redactor, outcome))
+    elif VersionRole.MODEL_VERSION in versions:
         request = versions[VersionRole.MODEL_VERSION]
         lines = list(_check(request, outcome.comparisons[ComparisonName.COMPARISON], redactor, outcome))
     elif versions:
@@ -43,6 +46,22 @@ def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, 
     yield _version("version", request, resolved.version if resolved else "", redactor)
     yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
     yield from _edge("run", "reg", comparison)
+
+
+def _sealed(
+    seal: Seal, versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome
+) -> Iterator[str]:
+    yield f'seal(["{_label(seal.title, redactor)}"])'
+    compared = [comparison for comparison in outcome.comparisons.items() if comparison[1].is_by_digest]
+    for number, (name, comparison) in enumerate(compared, start=1):
+        names = outcome.model_names(name)
+        is_seal_left = comparison.left.seal is not None
+        yield f'model{number}["{names.right if is_seal_left else names.left}"]'
+        for role, request in versions.items():
+            resolved = outcome.versions.get(role)
+            yield _version("version", request, resolved.version if resolved else "", redactor)
+            yield f"model{number} --- version"
+        yield from _edge("seal", f"model{number}", comparison)
 
 
 def _compare(versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome) -> Iterator[str]:

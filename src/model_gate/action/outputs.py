@@ -24,6 +24,8 @@ OUTPUTS = (
     "report-file",
     "statement-file",
     "subject-digest",
+    "seal-file",
+    "seal-digest",
 )
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
@@ -35,7 +37,7 @@ def outputs_of(
     outcome: Outcome, report_file: str, statement_file: str = "", subject_digest: str = ""
 ) -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is ""."""
-    is_decided = outcome.status is not Status.ERROR
+    is_decided = outcome.equals is not None
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
@@ -48,6 +50,8 @@ def outputs_of(
         "report-file": report_file,
         "statement-file": statement_file,
         "subject-digest": subject_digest,
+        "seal-file": "" if outcome.seal is None else outcome.seal.file,
+        "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
     }
 
 

@@ -51,6 +51,8 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
 def _headline(outcome: Outcome) -> str:
     if outcome.status is Status.ERROR:
         return "⛔ It could not be decided whether the models are the same"
+    if outcome.status is Status.SEALED:
+        return "✅ The model is sealed"
     if outcome.is_nothing_compared:
         return f"⚠️ {NOTHING_COMPARED}"
     if outcome.status is Status.EQUAL:
@@ -64,6 +66,11 @@ def _headline(outcome: Outcome) -> str:
 def _sentence(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
         return f"> {markdown.text(outcome.error.message)}"
+    if outcome.status is Status.SEALED and outcome.seal is not None:
+        files = plural(len(outcome.seal.files), "file")
+        return (
+            f"{markdown.code(outcome.seal.file)}: {files}, root SHA-256 {markdown.code(outcome.seal.statement.root)}."
+        )
     parts = [f"{_title(name, outcome)}: {_verdict(comparison)}." for name, comparison in outcome.comparisons.items()]
     passed = "met" if outcome.passed else "not met"
     return f"{' '.join(parts)} The requirement, **{outcome.require}**, is **{passed}**."
@@ -101,8 +108,9 @@ def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...
             # Both models of a check belong to one version.
             role, request = requests[min(index, len(requests) - 1)] if requests else ("", None)
             version = outcome.versions.get(role)
+            named = _resolved(request, version, markdown) if request else ""
             yield (
-                _resolved(request, version, markdown) if request else "",
+                named if model.seal is None else markdown.code(model.seal.title),
                 f"{models}{_native(comparison, markdown)}<br>{markdown.code(printable(model.location.uri))}",
                 *_measures(model),
             )
@@ -115,7 +123,7 @@ def _native(comparison: Comparison, markdown: Markdown) -> str:
 
 def _measures(model: ComparedModel) -> tuple[str, str, str]:
     digest = f"<code>{model.digest[:12]}…</code>" if model.digest else "not all was fetched"
-    return f"{model.files:,}", f"{model.size:,}", digest
+    return f"{model.files:,}", "" if model.size is None else f"{model.size:,}", digest
 
 
 def _unresolved(request: VersionRequest, markdown: Markdown) -> str:
@@ -164,8 +172,10 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
         remedy = with_input_names(outcome.error.remedy)
         return markdown.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
+    if outcome.status is Status.SEALED:
+        return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
     if outcome.status is Status.EQUAL:
-        if outcome.has_same_location:
+        if outcome.has_same_location and outcome.seal is None:
             return (
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."
@@ -182,7 +192,9 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
 
 
 def _next_step_after_difference(outcome: Outcome) -> str:
-    if VersionRole.MODEL_VERSION in outcome.requested_versions:
+    if outcome.seal is not None:
+        first = "The model is not what was sealed: find out who changed it, or seal the version that is meant."
+    elif VersionRole.MODEL_VERSION in outcome.requested_versions:
         first = "The registry's copy is not what the run logged: register the version again from its run."
     else:
         first = "These are two models: copy or import the version that was tested, or name the one that is meant."

@@ -52,7 +52,7 @@ def compare_models(
     model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
     for left, right in listed_pairs:
         if (left.key, right.key) not in model_pairs:
-            model_pairs[left.key, right.key] = _pair(left, right, ignore)
+            model_pairs[left.key, right.key] = pair_models(left, right, ignore)
     files = compare_files(list(model_pairs.values()), progress, is_enough)
     _require_unchanged(model_pairs.values())
     comparisons = {
@@ -91,6 +91,16 @@ def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict
     return {model.key.location: model for group in listed_groups for model in group}
 
 
+def list_model(model: SelectedModel, progress: Progress) -> ListedModel:
+    """List one model.
+
+    Raises:
+        ModelError: The model is empty or missing, has no MLmodel file or lacks the native model.
+        ModelGateError: The listing failed.
+    """
+    return _listed(model, _list_locations([model], progress))
+
+
 def _list_source(source: ModelSource, progress: Progress) -> ListedModel:
     return ListedModel(source, source.list(lambda note: progress.listing(source.name, int(note["files"]))))
 
@@ -112,7 +122,7 @@ def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> 
     return listed
 
 
-def _pair(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
+def pair_models(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
     """Pair the files of two models. If both models are the same files of the same location, there are no pairs.
 
     Raises:

@@ -19,10 +19,12 @@ class Listing:
         files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
             that are not UTF-8.
         is_near: Whether the server responds to small requests in less than 15 ms.
+        has_links: Whether a path leads through a symbolic link of this machine.
     """
 
     files: Mapping[str, int]
     is_near: bool = False
+    has_links: bool = False
 
     @property
     def size(self) -> int:

@@ -24,7 +24,7 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RESOURCES = 500_000
 MAX_NAME_CHARACTERS = 16_384
-# A file has four commas of JSON, and others in its path. The parsed form of `[],` takes 20 times the memory of its text.
+# A file has four commas of JSON, and those of its path. The parsed form of `[],` takes 20 times its text.
 _MAX_COMMAS = 10 * MAX_RESOURCES
 
 # Annotation of the subject: SHA-256 of the whole statement without this annotation. The root covers no names, no sizes
@@ -90,7 +90,7 @@ def make_statement(
     """
     if not name:
         raise StatementError("the name of the subject is empty")
-    _require_names(resources)
+    require_names(resources)
     # Python compares texts by code point.
     ordered = {path: resources[path] for path in sorted(resources)}
     return Statement(name, root_digest(ordered.values()), ordered, dict(annotations or {}), allow_symlinks)
@@ -102,7 +102,9 @@ def root_digest(resources: Iterable[Resource]) -> str:
 
 
 def statement_bytes(statement: Statement) -> bytes:
-    """Return the statement as JSON, with one line for each file. Equal statements have equal bytes.
+    """Return the statement as JSON in ASCII, with one line for each file. Equal statements have equal bytes.
+
+    Characters that are not ASCII are escaped, so that a reader of the text sees all of them.
 
     Raises:
         StatementError: The statement is larger than `MAX_BYTES`, so that it could not be read.
@@ -112,7 +114,7 @@ def statement_bytes(statement: Statement) -> bytes:
         data["subject"][0]["annotations"][_CHECKSUM] = _checksum(data, statement.resources)
     del data["predicate"]["resources"]
     lines = ",\n".join([_resource_line(*item) for item in statement.resources.items()])
-    text = json.dumps(data, ensure_ascii=False, indent=2, allow_nan=False)
+    text = json.dumps(data, indent=2, allow_nan=False)
     # The predicate is the last object, and `resources` is added at its end.
     head = text.removesuffix("\n  }\n}")
     content = f'{head},\n    "resources": [\n{lines}\n    ]\n  }}\n}}\n'.encode()
@@ -180,8 +182,7 @@ def _statement_data(statement: Statement) -> dict[str, Any]:
 
 def _resource_line(name: str, resource: Resource) -> str:
     size = "" if resource.size is None else f', "annotations": {{"size": {resource.size}}}'
-    name = json.dumps(name, ensure_ascii=False)
-    return f'      {{"name": {name}, "digest": "{resource.digest}", "algorithm": "sha256"{size}}}'
+    return f'      {{"name": {json.dumps(name)}, "digest": "{resource.digest}", "algorithm": "sha256"{size}}}'
 
 
 def _checksum(data: dict[str, Any], resources: Mapping[str, Resource]) -> str:
@@ -264,7 +265,7 @@ def _read_resources(items: Any) -> dict[str, Resource]:
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise StatementError(f"the digest of {name[:200]!r} is not a SHA-256 in lower-case hex")
         resources[name] = Resource(digest, _size(data.get("annotations"), name))
-    _require_names(resources)
+    require_names(resources)
     names = list(resources)
     if names != sorted(names) and names != sorted(names, key=lambda name: name.split("/")):
         raise StatementError("the files are not sorted by name")
@@ -278,7 +279,7 @@ def _size(annotations: Any, name: str) -> int | None:
     return size
 
 
-def _require_names(names: Iterable[str]) -> None:
+def require_names(names: Iterable[str]) -> None:
     """Verify that there are files, and that each has a path that can be in a statement.
 
     Raises:

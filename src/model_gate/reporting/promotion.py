@@ -120,6 +120,7 @@ def _comparison(comparison: Comparison) -> Json:
     return {
         "equals": comparison.equals,
         "equivalent": comparison.equivalent,
+        "decided_by": "sha256" if comparison.is_by_digest else "filecmp",
         "differences": len(comparison.differences),
         "left": _model(comparison.left),
         "right": _model(comparison.right),
@@ -129,7 +130,12 @@ def _comparison(comparison: Comparison) -> Json:
 
 
 def _model(model: ComparedModel) -> Json:
-    return {"uri": printable(model.location.uri), "root": {"sha256": _root(model)}, "files": model.files}
+    return {
+        "uri": printable(model.location.uri),
+        "root": {"sha256": _root(model)},
+        "seal": None if model.seal is None else printable(model.seal.file),
+        "files": model.files,
+    }
 
 
 def _not_decided(comparison: Comparison) -> Json:

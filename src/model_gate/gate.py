@@ -154,18 +154,20 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
 
 
 def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:
-    """Verify that the two models of each comparison are at different locations.
+    """Verify that the two models of each comparison are at different locations; for a statement, those of one.
 
     Raises:
-        ModelError: The two models of a comparison are at the same location.
+        ModelError: They are at the same location.
     """
     same = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair) and pair.is_same_location}
-    if not same:
+    # A statement needs one comparison. With --fail-on-same-location, there must be no pair without one.
+    is_enough = len(same) < len(pairs) and not request.options.fail_on_same_location
+    if not same or is_enough:
         return
     models = " and ".join(request.model_names(name).title for name in same)
     uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
     option, reason = "--fail-on-same-location", "there is nothing to compare"
-    if request.options.is_stated:
+    if not request.options.fail_on_same_location:
         option, reason = "--statement", "nothing is compared, so there is nothing to state"
     raise ModelError(
         f"The {models} are one and the same location, {uris}: {reason}.",

@@ -44,13 +44,18 @@ def build_statement(
         environment: Variables that name the workflow run and the image.
 
     Raises:
-        ModelError: A file of a model was not read, or a path is not UTF-8, so the model has no root.
+        ModelError: Nothing was compared. Or a file was not read, or its path is not UTF-8, so a model has no root.
         InternalError: The statement breaks its schema, so it must not be published.
     """
     if not outcome.passed or outcome.request is None:
         raise AssertionError("only a gate that passed has a promotion statement")
-    comparisons = {name: _comparison(comparison) for name, comparison in outcome.comparisons.items()}
-    last = list(outcome.comparisons.values())[-1]
+    compared = {name: comparison for name, comparison in outcome.comparisons.items() if not comparison.same_location}
+    if not compared:
+        raise ModelError(
+            "Nothing was compared, so there is nothing to state.",
+            "Compare models that are stored apart, or leave out --statement.",
+        )
+    last = list(compared.values())[-1]
     config = outcome.request.config
     statement: Json = redactor.data(
         {
@@ -65,7 +70,8 @@ def build_statement(
                         outcome.versions.values(), outcome.requested_versions.values(), strict=True
                     )
                 ],
-                "comparisons": comparisons,
+                "comparisons": {name: _comparison(comparison) for name, comparison in compared.items()},
+                "same_location": [str(name) for name in outcome.comparisons if name not in compared],
                 "config": None if config is None else {"name": config.name, "digest": {"sha256": config.digest}},
                 "report": {"digest": {"sha256": report_digest}},
                 "tool": {
@@ -97,6 +103,8 @@ def _validate(statement: Json) -> None:
 
 def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
     versions = list(outcome.versions.values())
+    if comparison.right.seal is not None:
+        return printable(comparison.right.seal.statement.name)
     if not versions:
         return printable(comparison.right.location.uri)
     return f"models:/{versions[-1].name}/{versions[-1].version}"

@@ -16,6 +16,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from model_gate.domain.roles import CommandName
+from model_gate.formats.model_signing import PREDICATE_TYPE
 from model_gate.inputs.options import (
     CommonOptions,
     SealOptions,
@@ -159,7 +160,7 @@ def test_signed_seal_of_a_real_model_verifies_with_the_tool_until_a_byte_changes
         key.verify_model(model, bundle)
     exit_code, report = verify(model, seal, bundle=bundle, public_key=key.public)
     assert (exit_code, report["status"]) == (1, "different")
-    (difference,) = report["comparison"]["differences"]
+    (difference,) = report["seal_comparison"]["differences"]
     assert difference["path"] == str(changed.relative_to(model))
 
 
@@ -171,7 +172,7 @@ def test_directory_that_the_tool_signed_verifies_without_a_seal(model: Path, key
     assert verify(model, None, bundle=bundle, public_key=key.public)[0] == 0
     change_one_byte(model / "data" / "data" / "part-1")
     exit_code, report = verify(model, None, bundle=bundle, public_key=key.public)
-    assert (exit_code, report["comparison"]["differences_count"]) == (1, 1)
+    assert (exit_code, report["seal_comparison"]["differences_count"]) == (1, 1)
 
 
 def test_bundle_of_another_seal_is_an_error(model: Path, models: Path, key: KeyFiles) -> None:
@@ -215,7 +216,8 @@ def test_signed_statement_that_is_no_seal_is_an_error(
     edit(statement)
     bundle = model.parent / "bundle.json"
     bundle.write_text(json.dumps(key.sign(json.dumps(statement).encode())))
-    require_error(verify(model, None, bundle=bundle, public_key=key.public), message)
+    kind = "SignatureError" if statement["predicateType"] != PREDICATE_TYPE else "SealError"
+    require_error(verify(model, None, bundle=bundle, public_key=key.public), message, kind)
 
 
 def test_foreign_key_is_an_error(model: Path, key: KeyFiles, tmp_path_factory: pytest.TempPathFactory) -> None:

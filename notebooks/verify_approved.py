@@ -8,8 +8,8 @@
 # MAGIC volume that only approvers can write. `{model_name}` and `{model_version}` in the path stand for the parameters.
 # MAGIC With `bundle`, the seal must be signed too, by a `public_key` or by an `identity` of an `issuer`.
 # MAGIC
-# MAGIC The cluster needs the package `model-gate`, with the extra `signatures` for a bundle. The notebook reads with your
-# MAGIC own permissions: *Can Read* on the model, or in Unity Catalog `EXECUTE`, `USE SCHEMA` and `USE CATALOG`.
+# MAGIC The cluster needs the package `model-gate`, with the extra `signatures` for a bundle. The notebook reads with
+# MAGIC your own permissions: *Can Read* on the model, or in Unity Catalog `EXECUTE`, `USE SCHEMA` and `USE CATALOG`.
 
 # COMMAND ----------
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 import struct
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,6 +28,8 @@ from model_gate.inputs.options import (
     verify_request,
 )
 from model_gate.runner import Command, run_command
+from tests.support.commandline import BIN, clean_environment
+from tests.support.paths import ROOT
 from tests.support.reports import Json, read_report
 from tests.support.signed_models import KeyFiles
 from tests.support.signing_spec import payload, validate
@@ -270,3 +274,27 @@ def test_provenance_of_the_seals_file_verifies(model: Path) -> None:
 )
 def test_signature_options_that_check_nothing_are_errors(model: Path, options: dict[str, Any], message: str) -> None:
     require_error(verify(model, model.with_suffix(".json"), **options), message, "InputError")
+
+
+def test_commands_about_keys_in_the_documentation_run(model: Path) -> None:
+    _, _, section = (ROOT / "docs" / "evidence.md").read_text("utf-8").partition("## A key")
+    block = section.partition("```sh")[2].partition("```")[0]
+    environment = clean_environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-e", "-c", text], cwd=model.parent, env=environment, capture_output=True, text=True, check=False
+        )
+
+    first = run(block)
+    assert first.returncode == 0, first.stderr
+    assert "EQUAL" in first.stdout
+    change_one_byte(model / "MLmodel")
+    for command in block.strip().splitlines()[-2:]:
+        assert run(command).returncode == 1, command
+
+
+def test_root_is_the_digest_of_the_file_of_raw_digests(model: Path) -> None:
+    statement = json.loads(model.with_suffix(".json").read_bytes())
+    raw = b"".join(bytes.fromhex(resource["digest"]) for resource in statement["predicate"]["resources"])
+    assert hashlib.sha256(raw).hexdigest() == statement["subject"][0]["digest"]["sha256"]

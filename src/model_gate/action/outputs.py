@@ -22,10 +22,10 @@ OUTPUTS = (
     "same-location",
     "differences",
     "report-file",
-    "statement-file",
-    "subject-digest",
     "seal-file",
     "seal-digest",
+    "statement-file",
+    "subject-digest",
 )
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each

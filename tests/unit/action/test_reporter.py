@@ -243,6 +243,8 @@ def test_action_outputs_match_the_verdict() -> None:
         "same-location": "false",
         "differences": "2",
         "report-file": "r.json",
+        "seal-file": "",
+        "seal-digest": "",
         "statement-file": "",
         "subject-digest": "",
     }

@@ -88,7 +88,7 @@ def run(
                 made = _seal(request, selection, progress, before_reading)
                 return Outcome(request, versions, hops=hops, seal=made)
             pairs = selection.select(request)
-            if request.options.fail_on_same_location or request.options.is_stated:
+            if request.options.fail_on_same_location:
                 _require_two_locations(request, pairs)
             directories = _local_directories(pairs.values())
             before_reading([*directories, *_seal_files(pairs.values())])
@@ -154,24 +154,19 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
 
 
 def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:
-    """Verify that the two models of each comparison are at different locations; for a statement, those of one.
+    """Verify that the two models of each comparison are at different locations.
 
     Raises:
-        ModelError: They are at the same location.
+        ModelError: The two models of a comparison are at the same location.
     """
     same = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair) and pair.is_same_location}
-    # A statement needs one comparison. With --fail-on-same-location, there must be no pair without one.
-    is_enough = len(same) < len(pairs) and not request.options.fail_on_same_location
-    if not same or is_enough:
+    if not same:
         return
     models = " and ".join(request.model_names(name).title for name in same)
     uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
-    option, reason = "--fail-on-same-location", "there is nothing to compare"
-    if not request.options.fail_on_same_location:
-        option, reason = "--statement", "nothing is compared, so there is nothing to state"
     raise ModelError(
-        f"The {models} are one and the same location, {uris}: {reason}.",
-        f"Compare models that are stored apart, or leave out {option}.",
+        f"The {models} are one and the same location, {uris}: there is nothing to compare.",
+        "Compare models that are stored apart, or leave out --fail-on-same-location.",
     )
 
 

@@ -52,7 +52,7 @@ def build_statement(
     compared = {name: comparison for name, comparison in outcome.comparisons.items() if not comparison.same_location}
     if not compared:
         raise ModelError(
-            "Nothing was compared, so there is nothing to state.",
+            "The models are one and the same location: nothing was compared, so there is nothing to state.",
             "Compare models that are stored apart, or leave out --statement.",
         )
     last = list(compared.values())[-1]

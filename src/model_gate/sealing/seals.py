@@ -167,15 +167,19 @@ class _Files:
     def _by_size(self, pair: Pair) -> FileComparison:
         """Compare two files that differ in their sizes, or of which one is missing."""
         comparison = compare_sizes(pair)
-        path = pair.left if self._is_seal_left else pair.right
-        resource = None if path is None else self._files[path]
-        if resource is None or comparison.difference is None:
+        if comparison.difference is None:
             return comparison
+        # Only the content of a file shows whether MLflow itself added it, and the file is not fetched.
+        difference = replace(comparison.difference, rewrite_reason="")
+        path = pair.left if self._is_seal_left else pair.right
+        if path is None:
+            return comparison._replace(difference=difference)
         # A size that the seal does not say is not known.
+        resource = self._files[path]
         if self._is_seal_left:
-            difference = replace(comparison.difference, left_size=resource.size)
+            difference = replace(difference, left_size=resource.size)
             return comparison._replace(difference=difference, left_digest=resource.digest)
-        difference = replace(comparison.difference, right_size=resource.size)
+        difference = replace(difference, right_size=resource.size)
         return comparison._replace(difference=difference, right_digest=resource.digest)
 
     def _compare(self, pair: Pair, digest: str) -> FileComparison:

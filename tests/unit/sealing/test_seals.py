@@ -101,6 +101,15 @@ def test_same_files_are_equal_to_their_seal(tmp_path: Path, storage: Storage, is
     assert comparison.left.digest == comparison.right.digest is not None
 
 
+@pytest.mark.parametrize("content", [b"model_name: Wine\n", b"exec: evil\n"], ids=["of-mlflow", "other"])
+def test_file_that_mlflow_may_have_added_is_not_equivalent_to_a_seal(
+    tmp_path: Path, storage: Storage, content: bytes
+) -> None:
+    model = model_of(write(tmp_path, {**FILES, "registered_model_meta": content}), storage)
+    comparison = verified(model, seal_of(FILES))
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+
+
 def test_seal_without_sizes_is_verified_by_its_digests(tmp_path: Path, storage: Storage) -> None:
     resources = {path: resource._replace(size=None) for path, resource in seal_of(FILES).files.items()}
     seal = make_seal("s", "wine", {**resources, "gone": Resource("00" * 32)}, FACTS)

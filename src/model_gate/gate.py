@@ -35,9 +35,9 @@ from model_gate.domain.seal import Seal, SealedVersion, SealFacts
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelError, ModelGateError, error_about, join_errors
+from model_gate.errors import AccessError, ModelError, ModelGateError, error_about, join_errors
 from model_gate.sealing.seals import SealedPair, seal_model, verify_model
-from model_gate.signals import uninterrupted
+from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
 from model_gate.sources.storage import Storage
@@ -84,17 +84,21 @@ def run(
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process, request.options))
             selection = _Selection(clients, storage, versions, hops)
-            if isinstance(request, SealRequest):
-                made = _seal(request, selection, progress, before_reading)
-                return Outcome(request, versions, hops=hops, seal=made)
-            pairs = selection.select(request)
-            if request.options.fail_on_same_location:
-                _require_two_locations(request, pairs)
-            directories = _local_directories(pairs.values())
-            before_reading([*directories, *_seal_files(pairs.values())])
-            storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
-            storage.make_download_dir()
-            comparisons = _compare(pairs, progress, request.options)
+            try:
+                if isinstance(request, SealRequest):
+                    made = _seal(request, selection, progress, before_reading)
+                    return Outcome(request, versions, hops=hops, seal=made)
+                pairs = selection.select(request)
+                if request.options.fail_on_same_location:
+                    _require_two_locations(request, pairs)
+                directories = _local_directories(pairs.values())
+                before_reading([*directories, *_seal_files(pairs.values())])
+                storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
+                storage.make_download_dir()
+                comparisons = _compare(pairs, progress, request.options)
+            except Interrupted as signal:
+                signal.awaited = clients.awaited
+                raise
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     seal = next((pair.sealed.seal for pair in pairs.values() if isinstance(pair, SealedPair)), None)
@@ -183,16 +187,18 @@ def _seal_files(pairs: Iterable[AnyPair]) -> list[Path]:
     return [Path(pair.sealed.seal.file) for pair in pairs if isinstance(pair, SealedPair)]
 
 
-def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
+def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None:
     """Return a function that returns whether the gate can stop after a file comparison.
 
     With the option `fail_fast`, the gate stops at the first difference that fails the requirement. Without the option,
-    the function always returns false.
+    there is no such function.
     """
+    if not options.fail_fast:
+        return None
 
     def is_enough(comparison: FileComparison) -> bool:
         difference = comparison.difference
-        if not options.fail_fast or difference is None or not comparison.pair.decides:
+        if difference is None or not comparison.pair.decides:
             return False
         return options.require is Require.IDENTICAL or not difference.rewrite_reason
 
@@ -215,6 +221,7 @@ class _Clients:
         self._process = process
         self._stack = ExitStack()
         self._readers: list[Host] = []
+        self._clients: list[TrackingServerClient] = []
 
     def __enter__(self) -> _Clients:
         return self
@@ -242,7 +249,14 @@ class _Clients:
             )
             for client in clients:
                 self._stack.enter_context(client)
+            self._clients = clients
         return [clients[distinct.index(host)] for host in hosts]
+
+    @property
+    def awaited(self) -> str:
+        """What the clients wait for and from which server, "" if they wait for nothing."""
+        found = ((client.awaited, client.host.address) for client in self._clients)
+        return " and ".join(f"{subject} from {address}" for subject, address in found if subject)
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.
@@ -334,7 +348,10 @@ class _Selection:
 
     def _resolved(self, requested: VersionRequest) -> _ResolvedVersion:
         (client,) = self._clients.start(requested.host)
-        version = client.resolve(requested.model, requested.version_or_stage)
+        try:
+            version = client.resolve(requested.model, requested.version_or_stage)
+        except ModelGateError as error:
+            raise error_about("", requested.host.address, error, requested.host.server) from error
         self._versions[VersionRole.MODEL_VERSION] = version
         return _ResolvedVersion(client, version, requested.native_model)
 
@@ -514,13 +531,25 @@ def _resolve(
         try:
             versions[role] = future.result()
         except ModelGateError as error:
-            errors[role] = error_about(role, requests[role].host.address, error)
+            host = requests[role].host
+            errors[role] = error_about(role, host.address, error, host.server)
     if errors:
-        raise join_errors(errors)
+        raise _with_swapped_logins(join_errors(errors), requests, errors)
     return [
         _ResolvedVersion(client, versions[role], request.native_model)
         for (role, request), client in zip(requests.items(), clients, strict=True)
     ]
+
+
+def _with_swapped_logins(
+    joined: ModelGateError, requests: Mapping[VersionRole, VersionRequest], errors: Mapping[str, ModelGateError]
+) -> ModelGateError:
+    """Return an error of two servers, with the advice to swap their logins if both reject them."""
+    servers = {request.host.address for request in requests.values()}
+    if len(servers) < 2 or len(errors) < 2 or not all(isinstance(error, AccessError) for error in errors.values()):
+        return joined
+    advice = "Both servers reject their logins: check whether the two logins are swapped."
+    return type(joined)(joined.message, f"{advice} {joined.remedy}", detail=joined.detail)
 
 
 def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:

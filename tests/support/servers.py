@@ -26,7 +26,7 @@ from tests.support.paths import ROOT
 
 MANIFEST = "servers.json"
 STOPPED = "stopped"
-_START_SECONDS = 900
+_START_SECONDS = 240
 _USERS = (
     ("staging", "ada", "staging-pass-word-1"),
     # Characters that need percent-encoding in the user-info of a URL.

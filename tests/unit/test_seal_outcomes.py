@@ -43,7 +43,7 @@ def texts(outcome: Outcome) -> tuple[str, str, dict[str, str]]:
     if outcome.request is None:
         raise AssertionError
     validate_report(build_report(outcome.request.command, outcome, {}, redactor, system_facts()))
-    return verdict_text(outcome, None), summary(outcome, "r.json", redactor), outputs_of(outcome, "r.json")
+    return verdict_text(outcome, None), summary(outcome, "r.json", redactor), outputs_of(outcome, "r.json", redactor)
 
 
 def sealed(model: Path) -> Outcome:
@@ -75,7 +75,7 @@ def test_failed_seal_is_an_error(model: Path) -> None:
         file.unlink()
     outcome = sealed(model)
     assert (outcome.status, outcome.passed, outcome.seal) == (Status.ERROR, False, None)
-    assert outputs_of(outcome, "")["seal-digest"] == ""
+    assert outputs_of(outcome, "", Redactor())["seal-digest"] == ""
 
 
 def test_verified_model_is_equal(model: Path) -> None:

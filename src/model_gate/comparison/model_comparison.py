@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from model_gate.comparison.digest import tree_digest
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair
+from model_gate.comparison.rewrite_conditions import require_conditions
 from model_gate.domain.difference import Difference
 from model_gate.domain.ignore import Ignore
 from model_gate.domain.pairing import Pairing
-from model_gate.domain.paths import path_key
+from model_gate.domain.paths import path_key, sorted_paths
 from model_gate.domain.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
 from model_gate.errors import InternalError
 from model_gate.formats.model_signing import Resource, root_digest
@@ -27,11 +28,11 @@ def build_comparison(
     pairing = models.pairing
     if len(files) != len(pairing.pairs):
         raise InternalError("Not every file was compared.", "Please report it, with the listing of both models.")
-    all_differences = _differences(files, pairing)
+    all_differences = require_conditions(_differences(files, pairing), models, files)
     counted = [difference for difference in all_differences if not difference.ignored_by]
     differences = tuple(difference for difference in counted if difference.is_native)
     deciding = [file for file in files if file.pair.decides]
-    not_compared = sum(not file.is_compared for file in deciding)
+    not_compared = _not_compared(deciding)
     native = [file for file in files if file.pair.is_native]
     left_digest = _model_digest(models.left, {file.pair.left: file.left_digest for file in native})
     if any(difference.is_native for difference in all_differences):
@@ -44,13 +45,13 @@ def build_comparison(
     right_root = _root(models.right, {file.pair.right: file.right_digest for file in files}) if has_roots else None
     rest_differences = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
-        left=_compared_model(models.left, left_digest, left_root),
-        right=_compared_model(models.right, right_digest, right_root),
+        left=_compared_model(models.left, left_digest, left_root, was_read=not models.is_same_location),
+        right=_compared_model(models.right, right_digest, right_root, was_read=not models.is_same_location),
         equals=not differences and not not_compared,
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
         differences=differences,
-        compared=len(deciding) - not_compared + sum(difference.decides for difference in pairing.type_differences),
+        compared=len(deciding) - len(not_compared) + sum(difference.decides for difference in pairing.type_differences),
         not_compared=not_compared,
         compared_bytes=sum(file.pair.left_size or 0 for file in deciding),
         native_model=native_model,
@@ -62,6 +63,10 @@ def build_comparison(
         if ignore.patterns
         else (),
     )
+
+
+def _not_compared(files: Iterable[FileComparison]) -> tuple[str, ...]:
+    return tuple(sorted_paths(file.pair.path for file in files if not file.is_compared))
 
 
 def _differences(files: Iterable[FileComparison], pairing: Pairing) -> list[Difference]:
@@ -89,16 +94,18 @@ def _ignored_paths(files: Iterable[FileComparison], pairing: Pairing) -> tuple[I
 
 
 def _rest_of_model(files: Iterable[FileComparison], differences: tuple[Difference, ...]) -> RestOfModel:
-    is_complete = all(file.is_compared for file in files if not file.pair.is_native and not file.pair.ignored_by)
-    equals = False if differences else True if is_complete else None
-    return RestOfModel(equals, differences)
+    not_compared = _not_compared(file for file in files if not file.pair.is_native and not file.pair.ignored_by)
+    equals = False if differences else None if not_compared else True
+    return RestOfModel(equals, differences, not_compared)
 
 
-def _compared_model(model: ListedModel, digest: str | None, root: str | None) -> ComparedModel:
+def _compared_model(model: ListedModel, digest: str | None, root: str | None, *, was_read: bool) -> ComparedModel:
+    source = model.source
     return ComparedModel(
-        location=model.source.location,
-        path=model.source.directory / model.native_model,
-        kept=model.source.is_kept,
+        location=source.location,
+        path=source.directory / model.native_model,
+        # What was not read was not copied to the download directory either.
+        kept=source.is_kept and (was_read or source.directory == source.location.local_path),
         digest=digest,
         files=len(model.paths),
         size=model.size,

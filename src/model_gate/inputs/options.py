@@ -29,10 +29,8 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
 from model_gate.inputs.seal_file import read_seal, read_signed_seal
+from model_gate.inputs.version_name import checked_version_name
 from model_gate.signatures import signer_of
-
-DEFAULT_REPORT = Path("model-gate-report.json")
-DEFAULT_SEAL = Path("model-gate-seal.json")
 
 
 @dataclass(frozen=True)
@@ -179,8 +177,6 @@ def verify_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    if sealed.seal is None and sealed.signature.bundle is None:
-        raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
     model = _model_request(version, uri, environment)
     return VerifyRequest(_seal_of(sealed, model.version), model, options=_gate_options(common))
 
@@ -213,7 +209,9 @@ def _read_seal(sealed: SealOptions) -> Seal:
                 f"{option} is given without --bundle, so no signature is checked.",
                 f"Name the bundle with the signature of the seal: --bundle. Or leave out {option}.",
             )
-        return read_seal(sealed.seal or DEFAULT_SEAL)
+        if sealed.seal is None:
+            raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
+        return read_seal(sealed.seal)
     signer = signer_of(signature.public_key, signature.identity, signature.issuer, signature.trust_config)
     return read_signed_seal(sealed.seal, signature.bundle, signer)
 
@@ -244,30 +242,45 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
     """
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    version_or_stage = _required(
+        version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+    )
     declarations = Declarations(environment)
     host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
     return VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
-        version_or_stage=_required(
-            version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
-        ).strip(),
+        version_or_stage=checked_version_name(version_or_stage, model),
         native_model=checked_native_model(version.native_model),
     )
 
 
 def compare_request(
-    config_file: Path | None, models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
+    files: tuple[Path, ...], models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> CompareRequest:
     """Return the request of a `compare`. Options override the compare file.
 
+    Args:
+        files: The compare file, as the argument, the option or both name it.
+        models: The options that only `compare` has.
+        common: The options that all commands have.
+        environment: The environment variables.
+
     Raises:
-        InputError: No compare file is named, or both comparisons are switched off.
+        InputError: No compare file is named, two are, or both comparisons are switched off.
         ConfigError: The compare file cannot be read, or breaks its schema.
     """
-    if config_file is None:
-        raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
-    return compare_config_request(read_config(config_file, environment), models, common)
+    if not files:
+        raise InputError(
+            "No compare file is named.",
+            "Name the YAML file with the two versions: model-gate compare promotion.yaml. model-gate compare --help"
+            " shows such a file.",
+        )
+    if len(files) > 1:
+        raise InputError(
+            f"Two compare files are named: {files[0]} and {files[1]}.", "Run model-gate compare once for each file."
+        )
+    return compare_config_request(read_config(files[0], environment), models, common)
 
 
 def compare_config_request(config: CompareConfig, models: CompareOptions, common: CommonOptions) -> CompareRequest:

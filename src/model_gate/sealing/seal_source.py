@@ -43,6 +43,9 @@ class SealSource:
         on_progress({"files": len(files)})
         return Listing(files)
 
+    def begin_list(self) -> None:
+        """Do nothing: the seal was read before the comparison."""
+
     def local_file(self, path: str) -> str:  # noqa: ARG002  # no file is local
         """Return "", because a seal has no bytes."""
         return ""
@@ -56,5 +59,11 @@ class SealSource:
     def release(self, file: str) -> None:
         """Do nothing: no file was fetched."""
 
+    def begin_check(self) -> None:
+        """Do nothing: the seal was read before the comparison."""
+
     def require_unchanged(self) -> None:
         """Do nothing: the seal was read before the comparison."""
+
+    def close(self) -> None:
+        """Do nothing: a seal has no process."""

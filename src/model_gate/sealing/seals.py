@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -55,6 +56,11 @@ def seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, pr
         SealError: The model has a path that cannot be in a seal, or too many files.
         ModelGateError: A listing or a transfer failed, or the model changed in the meantime.
     """
+    with closing(model.source):
+        return _seal_model(model, file, name, facts, progress)
+
+
+def _seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, progress: Progress) -> Seal:
     listed = list_model(model, progress)
     sizes = listed.listing.files
     try:
@@ -75,7 +81,7 @@ def verify_model(
     pair: SealedPair,
     progress: Progress,
     ignore: Ignore = NOTHING,
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
     *,
     has_roots: bool = False,
 ) -> Comparison:
@@ -85,7 +91,8 @@ def verify_model(
         pair: The seal and the model.
         progress: Receives the numbers of listed, fetched and hashed files.
         ignore: Globs for paths that do not affect the verdict.
-        is_enough: Returns whether a file comparison settles the verdict, so that no further file is fetched.
+        is_enough: Returns whether a file comparison settles the verdict, so that no further file is
+            fetched; None to compare the other files too.
         has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
@@ -94,6 +101,18 @@ def verify_model(
         TransferError: A local model changed during the comparison.
         ModelGateError: A listing or a transfer failed.
     """
+    with closing(pair.model.source):
+        return _verify_model(pair, progress, ignore, is_enough or (lambda _: False), has_roots=has_roots)
+
+
+def _verify_model(
+    pair: SealedPair,
+    progress: Progress,
+    ignore: Ignore,
+    is_enough: Callable[[FileComparison], bool],
+    *,
+    has_roots: bool,
+) -> Comparison:
     model = list_model(pair.model, progress)
     sealed = _sealed_model(pair, model)
     left, right = (sealed, model) if pair.is_seal_left else (model, sealed)

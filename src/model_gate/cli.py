@@ -158,6 +158,51 @@ VerifySealOption = Annotated[
         rich_help_panel=_SUBJECT,
     ),
 ]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The Sigstore bundle or DSSE envelope with the seal's signature. Without --seal, it has the seal itself.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+IdentityOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="The bundle's signer: an e-mail address, or the URI of a workflow at a ref. Needs --issuer.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+IssuerOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        help="The signer's OpenID Connect issuer, such as https://token.actions.githubusercontent.com.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The bundle's signer: the PEM of an elliptic curve key or an Ed25519 key, instead of an identity.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+TrustConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The trusted root or trust configuration of a Sigstore instance.",
+        show_default="the public instance's, from the network",
+        rich_help_panel=_VERDICT,
+    ),
+]
 AllowOtherModelOption = Annotated[
     bool,
     typer.Option(
@@ -218,6 +263,16 @@ ReportFileOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="The path of the JSON report, which is written for every verdict, errors included.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+StatementOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--statement",
+        metavar="FILE",
+        help="If the gate passes, write a promotion statement here: an in-toto statement about the second model.",
+        show_default=False,
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -299,6 +354,7 @@ class _Shared:
     timeout: float | None
     download_dir: Path | None
     report_file: Path
+    statement: Path | None
     verbose: bool
 
     @property
@@ -314,6 +370,7 @@ class _Shared:
             self.declared_hosts_only,
             self.allow_hosts,
             self.timeout,
+            is_stated=self.statement is not None,
         )
 
 
@@ -332,6 +389,7 @@ def _run(
         **options,
         "download_dir": shared.download_dir,
         "report_file": shared.report_file,
+        "statement": shared.statement,
         "require": shared.require,
         "fail_fast": shared.fail_fast,
         "fail_on_same_location": shared.fail_on_same_location,
@@ -340,7 +398,9 @@ def _run(
         "allow_hosts": shared.allow_hosts or None,
         "timeout": shared.timeout,
     }
-    command = Command(name, reported, request, shared.report_file, inputs, shared.verbose)
+    command = Command(
+        name, reported, request, shared.report_file, inputs, shared.verbose, statement_file=shared.statement
+    )
     raise typer.Exit(run_command(command, process=process))
 
 
@@ -377,6 +437,7 @@ def check(
     timeout: TimeoutOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?"""
@@ -392,6 +453,7 @@ def check(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
@@ -430,6 +492,7 @@ def compare(
     timeout: TimeoutOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise."""
@@ -445,6 +508,7 @@ def compare(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     models = CompareOptions(compare_run_models, compare_reg_models)
@@ -478,6 +542,7 @@ def diff(
     timeout: TimeoutOption = None,
     download_dir: DiffDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare any two models: artifact URIs, or local directories with or without an MLmodel file."""
@@ -493,6 +558,7 @@ def diff(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     models = DiffOptions(left, right, left_host, right_host)
@@ -551,6 +617,7 @@ def verify(
     context: typer.Context,
     uri: UriArgument = "",
     seal: VerifySealOption = None,
+    bundle: BundleOption = None,
     model: SealedModelOption = "",
     version_or_stage: SealedVersionOption = "",
     native_model: NativeModelOption = "",
@@ -558,20 +625,30 @@ def verify(
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     allow_other_model: AllowOtherModelOption = False,
+    identity: IdentityOption = "",
+    issuer: IssuerOption = "",
+    public_key: PublicKeyOption = None,
+    trust_config: TrustConfigOption = None,
     fail_fast: FailFastOption = False,
     timeout: TimeoutOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Verify one model: does it still have the files of its seal?"""
-    from model_gate.inputs.options import CommonOptions, SealOptions, VersionOptions, verify_request
+    from model_gate.inputs.options import CommonOptions, SealOptions, SignatureOptions, VersionOptions, verify_request
     from model_gate.runner import Command, run_command
 
     common = CommonOptions(
-        download_dir=download_dir, fail_fast=fail_fast, allow_local_artifacts=allow_local_artifacts, timeout=timeout
+        download_dir=download_dir,
+        fail_fast=fail_fast,
+        allow_local_artifacts=allow_local_artifacts,
+        timeout=timeout,
+        is_stated=statement is not None,
     )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
+    signature = SignatureOptions(bundle, public_key, identity, issuer, trust_config)
     options = {
         "uri": uri or None,
         "seal": seal,
@@ -581,20 +658,23 @@ def verify(
         "registry": registry,
         "native_model": native_model or None,
         "allow_other_model": allow_other_model,
+        **signature.reported,
         "download_dir": download_dir,
         "report_file": report_file,
+        "statement": statement,
         "fail_fast": fail_fast,
         "allow_local_artifacts": allow_local_artifacts,
         "timeout": timeout,
     }
-    sealed = SealOptions(seal, allow_other_model)
+    sealed = SealOptions(seal, allow_other_model, signature)
     command = Command(
         CommandName.VERIFY,
         options,
         lambda: verify_request(version, uri, sealed, common, os.environ),
         report_file,
-        (*_local_inputs(uri), *(() if seal is None else (seal,))),
+        (*_local_inputs(uri), *(() if seal is None else (seal,)), *signature.files),
         verbose,
+        statement_file=statement,
     )
     raise typer.Exit(run_command(command, process=context.obj))
 

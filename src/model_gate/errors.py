@@ -58,6 +58,10 @@ class SealError(ModelGateError):
     """A seal cannot be read, was edited or is of another model, or a model cannot be sealed."""
 
 
+class SignatureError(ModelGateError):
+    """The signature of a seal does not hold, or cannot be checked."""
+
+
 class TransferError(ModelGateError):
     """A download is incomplete, or does not match the size in its listing."""
 
@@ -118,6 +122,7 @@ _ERRORS: dict[str, type[ModelGateError]] = {
         UnreachableError,
         ModelError,
         SealError,
+        SignatureError,
         TransferError,
         StorageError,
         StoppedError,

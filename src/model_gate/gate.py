@@ -109,14 +109,20 @@ def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOpti
     """Return the comparisons of models with models and of models with seals, in the order of `pairs`."""
     is_enough = _enough_for(options)
     selected = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair)}
-    compared = compare_models(list(selected.values()), progress, options.ignore, is_enough) if selected else []
-    comparisons = dict(zip(selected, compared, strict=True))
+    comparisons: dict[str, Comparison] = {}
+    if selected:
+        compared = compare_models(
+            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.is_stated
+        )
+        comparisons = dict(zip(selected, compared, strict=True))
     verified: dict[ModelKey, Comparison] = {}
     for name, pair in pairs.items():
         if isinstance(pair, SealedPair):
             # A run model and a registry model at one location are fetched once.
             if pair.model.key not in verified:
-                verified[pair.model.key] = verify_model(pair, progress, options.ignore, is_enough)
+                verified[pair.model.key] = verify_model(
+                    pair, progress, options.ignore, is_enough, has_roots=options.is_stated
+                )
             comparisons[name] = verified[pair.model.key]
     return {name: comparisons[name] for name in pairs}
 

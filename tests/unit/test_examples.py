@@ -52,3 +52,13 @@ def test_example_logs_in_to_each_server_that_its_compare_file_names(
     monkeypatch.chdir(tmp_path)
     request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
     assert [host.address for host in request.hosts if SECRET not in host.secrets] == []
+
+
+@pytest.mark.parametrize("name", ["attested-promotion.yml", "signed-seal.yml"])
+def test_job_that_signs_reads_no_model_and_job_that_reads_a_model_cannot_sign(name: str) -> None:
+    jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
+    signers = [job for job in jobs if job["permissions"].get("id-token") == "write"]
+    readers = [job for job in jobs if any(step.get("uses", "").startswith("model-gate/") for step in job["steps"])]
+    assert (len(signers), len(readers)) == (1, 1)
+    assert signers != readers
+    assert "secrets." not in str(signers)

@@ -24,6 +24,7 @@ from model_gate.inputs.options import (
     CommonOptions,
     CompareOptions,
     SealOptions,
+    SignatureOptions,
     VersionOptions,
     check_request,
     compare_config_request,
@@ -38,6 +39,8 @@ _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
 _EXACT_INPUTS = frozenset({"model", "native-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
+# The files that a command reads, besides the compare file.
+_READ_FILES = ("seal", "bundle", "public-key", "trust-config")
 _BOOLEANS = (
     "verbose",
     "fail-on-difference",
@@ -55,10 +58,17 @@ class Input:
     Attributes:
         name: Name of the input in action.yml.
         commands: The commands that have this input, () if all have it.
+        option_name: Name of the option of the command line, "" if it is the name of the input.
     """
 
     name: str
     commands: tuple[str, ...] = ()
+    option_name: str = ""
+
+    @property
+    def option(self) -> str:
+        """Name of the option of the command line."""
+        return self.option_name or self.name
 
     def is_for(self, command: str) -> bool:
         """Return whether a command has this input."""
@@ -67,6 +77,8 @@ class Input:
 
 _ONE_MODEL = (CommandName.CHECK, CommandName.SEAL, CommandName.VERIFY)
 _COMPARE = (CommandName.COMPARE,)
+_VERIFY = (CommandName.VERIFY,)
+_GATES = (CommandName.CHECK, CommandName.COMPARE, CommandName.VERIFY)
 _COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY)
 
 
@@ -80,6 +92,11 @@ INPUTS = (
     Input("uri", (CommandName.SEAL, CommandName.VERIFY)),
     Input("seal", (CommandName.CHECK, CommandName.VERIFY)),
     Input("allow-other-model", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("bundle", _VERIFY),
+    Input("identity", _VERIFY),
+    Input("issuer", _VERIFY),
+    Input("public-key", _VERIFY),
+    Input("trust-config", _VERIFY),
     Input("output", (CommandName.SEAL,)),
     Input("config-file", _COMPARE),
     Input("config", _COMPARE),
@@ -96,6 +113,7 @@ INPUTS = (
     Input("databricks-profiles"),
     Input("download-dir"),
     Input("report-file"),
+    Input("statement-file", _GATES, "statement"),
     Input("verbose"),
 )
 # Inputs that the report does not list as options, such as secrets and the text of the compare file.
@@ -146,10 +164,12 @@ class Inputs:
     @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
-        try:
-            return self._workspace_path("report-file") or DEFAULT_REPORT
-        except InputError:
-            return DEFAULT_REPORT
+        return self._path_or_none("report-file") or DEFAULT_REPORT
+
+    @property
+    def statement_file(self) -> Path | None:
+        """The path of the promotion statement: None if the input is unset or outside the workspace."""
+        return self._path_or_none("statement-file")
 
     @property
     def config_file(self) -> Path | None:
@@ -157,17 +177,22 @@ class Inputs:
         return Path(self["config-file"]) if self["config-file"] else None
 
     @property
-    def read_seal_file(self) -> Path | None:
-        """The path of the seal to read: None if the input is unset or outside the workspace."""
+    def read_files(self) -> tuple[Path, ...]:
+        """The paths of the files that the command reads. A path outside the workspace is left out."""
+        paths = (self._path_or_none(name) for name in _READ_FILES)
+        return tuple(path for path in (self.config_file, *paths) if path is not None)
+
+    def _path_or_none(self, name: str) -> Path | None:
+        """Return the path in an input: None if the input is unset or outside the workspace."""
         try:
-            return self._workspace_path("seal")
+            return self._workspace_path(name)
         except InputError:
             return None
 
     def options(self) -> dict[str, object]:
         """Return the options for the report: each value by the name of its command-line option, None if unset."""
-        names = (item.name for item in INPUTS if item.is_for(self.command) and item.name not in _NOT_REPORTED)
-        return {name.replace("-", "_"): self[name] or None for name in names}
+        items = (item for item in INPUTS if item.is_for(self.command) and item.name not in _NOT_REPORTED)
+        return {item.option.replace("-", "_"): self[item.name] or None for item in items}
 
     def request(self) -> Request:
         """Return the request that the inputs describe.
@@ -180,7 +205,7 @@ class Inputs:
         self._reject_contradictory()
         for name in _BOOLEANS:
             self._boolean(name)
-        for name in ("report-file", "download-dir", "seal", "output"):
+        for name in ("report-file", "statement-file", "download-dir", "output", *_READ_FILES):
             self._workspace_path(name)
         try:
             return self._command_request()
@@ -197,10 +222,18 @@ class Inputs:
         if command == CommandName.SEAL:
             output = self._workspace_path("output") or DEFAULT_SEAL
             return seal_request(version, uri, output, self._common(), self._environment)
-        sealed = SealOptions(self._workspace_path("seal"), self._boolean("allow-other-model") or False)
+        signature = SignatureOptions(
+            self._workspace_path("bundle"),
+            self._workspace_path("public-key"),
+            self["identity"],
+            self["issuer"],
+            self._workspace_path("trust-config"),
+        )
+        sealed = SealOptions(self._workspace_path("seal"), self._boolean("allow-other-model") or False, signature)
         if command == CommandName.CHECK:
             return check_request(version, self._common(), self._environment, sealed)
-        self._require("seal", "Name the file that command: seal wrote, as in seal: seals/wine.json.")
+        if not self["bundle"]:
+            self._require("seal", "Name the file that command: seal wrote, as in seal: seals/wine.json.")
         return verify_request(version, uri, sealed, self._common(), self._environment)
 
     def _reject_unknown(self) -> None:
@@ -275,6 +308,7 @@ class Inputs:
             declared_hosts_only=True,
             allow_hosts=self["allow-hosts"],
             timeout=self._seconds("timeout"),
+            is_stated=bool(self["statement-file"]),
         )
 
     def _require(self, name: str, remedy: str) -> None:
@@ -343,7 +377,8 @@ def _not_for(command: str, item: Input) -> str:
     return f"Leave it out, or set command: {' or '.join(item.commands)}."
 
 
-_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(item.name for item in INPUTS)})\b( (?:identical|equivalent)\b)?")
+_NAMES = {item.option: item.name for item in INPUTS}
+_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(_NAMES)})\b( (?:identical|equivalent)\b)?")
 
 
 def with_input_names(text: str) -> str:
@@ -352,4 +387,4 @@ def with_input_names(text: str) -> str:
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'
     """
-    return _OPTION.sub(lambda match: f"{match[1]}:{match[2]}" if match[2] else match[1], text)
+    return _OPTION.sub(lambda match: f"{_NAMES[match[1]]}:{match[2]}" if match[2] else _NAMES[match[1]], text)

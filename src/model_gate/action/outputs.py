@@ -39,6 +39,8 @@ OUTPUTS = (
     "summary-file",
     "seal-file",
     "seal-digest",
+    "statement-file",
+    "subject-digest",
 )
 
 _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
@@ -48,7 +50,14 @@ _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
-def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_file: str = "") -> dict[str, str]:
+def outputs_of(
+    outcome: Outcome,
+    report_file: str,
+    redactor: Redactor,
+    summary_file: str = "",
+    statement_file: str = "",
+    subject_digest: str = "",
+) -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is "".
 
     Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
@@ -71,6 +80,8 @@ def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_f
         "seal-file": "" if outcome.seal is None else outcome.seal.file,
         "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
         "summary-file": summary_file,
+        "statement-file": statement_file,
+        "subject-digest": subject_digest,
     }
 
 

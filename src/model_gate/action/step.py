@@ -45,7 +45,6 @@ def run_step(process: WorkerProcess | None = None) -> int:
 
 
 def _command(inputs: Inputs, stack: ExitStack) -> Command:
-    config_file = inputs.config_file
 
     def request() -> Request:
         os.environ.update(credentials.parse_credentials(inputs["credentials"]))
@@ -61,9 +60,10 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
         inputs.options(),
         request,
         inputs.report_file,
-        inputs=tuple(path for path in (config_file, inputs.read_seal_file) if path is not None),
+        inputs=inputs.read_files,
         is_verbose=inputs.is_verbose,
         secrets=_secrets(inputs),
+        statement_file=inputs.statement_file,
     )
 
 

@@ -31,6 +31,8 @@ def compare_models(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    *,
+    has_roots: bool = False,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -40,6 +42,7 @@ def compare_models(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched; None to compare the other files too.
+        has_roots: Whether the result has the root of each model.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -53,7 +56,8 @@ def compare_models(
     with ExitStack() as stack:
         for source in sources.values():
             stack.callback(source.close)
-        return _compare(selected_pairs, _list_locations(sources.values(), progress), progress, ignore, is_enough)
+        locations = _list_locations(sources.values(), progress)
+        return _compare(selected_pairs, locations, progress, ignore, is_enough, has_roots=has_roots)
 
 
 def _compare(
@@ -62,6 +66,8 @@ def _compare(
     progress: Progress,
     ignore: Ignore,
     is_enough: Callable[[FileComparison], bool] | None,
+    *,
+    has_roots: bool,
 ) -> list[Comparison]:
     listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
     model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
@@ -70,7 +76,9 @@ def _compare(
             model_pairs[left.key, right.key] = pair_models(left, right, ignore)
     files = compare_files(list(model_pairs.values()), progress, is_enough)
     _require_unchanged(model_pairs.values())
-    comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
+    comparisons = {
+        key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()
+    }
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import NOTHING, Ignore
@@ -35,6 +35,18 @@ class VersionRequest:
     native_model: str = ""
 
 
+class ConfigFile(NamedTuple):
+    """A compare file as the gate read it.
+
+    Attributes:
+        name: The path or the input that has the text.
+        digest: SHA-256 of the text in hex. A byte order mark is not part of the text.
+    """
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class GateOptions:
     """Options that every command has.
@@ -47,6 +59,7 @@ class GateOptions:
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
         timeout: Seconds after which the whole gate is an error; None for no limit.
+        is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
     require: Require = Require.IDENTICAL
@@ -56,6 +69,7 @@ class GateOptions:
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
     timeout: float | None = None
+    is_stated: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,11 +80,13 @@ class GateRequest(ABC):
         command: The command's name.
         options: Options that every command has.
         notices: What the user should know although it is no error, each in one line.
+        config: The compare file; None if the request has none.
     """
 
     command: ClassVar[CommandName]
     options: GateOptions = field(default_factory=GateOptions, kw_only=True)
     notices: tuple[str, ...] = field(default=(), kw_only=True)
+    config: ConfigFile | None = field(default=None, kw_only=True, compare=False)
 
     @property
     @abstractmethod

@@ -30,6 +30,8 @@ class ComparedModel:
         files: Number of files to compare.
         size: Bytes of these files; None for a seal that does not say the size of each file.
         seal: The seal that stands for the model; None for a model whose files were listed.
+        root: The root of the whole model, as a seal has it: SHA-256 in hex over the digests of all its files, those
+            included that do not affect the verdict. None if it is not wanted, or if not all files were read.
     """
 
     location: Location
@@ -39,6 +41,7 @@ class ComparedModel:
     files: int
     size: int | None
     seal: Seal | None = None
+    root: str | None = None
 
 
 @dataclass(frozen=True)

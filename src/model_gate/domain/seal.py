@@ -84,11 +84,13 @@ class Seal:
         file: Path of the seal, as the user named it.
         statement: The SHA-256 of every file.
         facts: What the seal says about the origin of the model; None if another program made it.
+        signer: Who signed the seal, as in `the key keys/approver.pub`; "" if no signature was checked.
     """
 
     file: str
     statement: Statement
     facts: SealFacts | None = None
+    signer: str = ""
 
     @property
     def files(self) -> Mapping[str, Resource]:
@@ -109,6 +111,10 @@ class Seal:
     @property
     def title(self) -> str:
         """The seal in one phrase, as in `seal seals/wine.json of Wine version 12 (2026-01-31T18:00:00+00:00)`."""
+        return f"{self._origin}, signed by {self.signer}" if self.signer else self._origin
+
+    @property
+    def _origin(self) -> str:
         facts = self.facts
         if facts is None:
             return f"seal {self.file} of {self.statement.name}"

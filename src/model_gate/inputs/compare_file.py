@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ import yaml
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
-from model_gate.domain.request import VersionRequest
+from model_gate.domain.request import ConfigFile, VersionRequest
 from model_gate.domain.roles import VersionRole
 from model_gate.domain.seal import SealedVersion
 from model_gate.domain.variables import TRACKING_URI
@@ -57,6 +58,8 @@ class CompareConfig:
     compare_reg_models: bool | None = None
     require: Require | None = None
     ignore: Ignore = NOTHING
+    # Two files with the same content in other words ask for the same gate.
+    file: ConfigFile | None = field(default=None, compare=False)
 
     @property
     def has_seal(self) -> bool:
@@ -171,6 +174,7 @@ def parse_config(
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
         ignore=checked_ignore(patterns),
+        file=ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()),
     )
 
 

@@ -28,8 +28,9 @@ from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
-from model_gate.inputs.seal_file import read_seal
+from model_gate.inputs.seal_file import read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
+from model_gate.signatures import signer_of
 
 
 @dataclass(frozen=True)
@@ -62,16 +63,53 @@ class DiffOptions:
 
 
 @dataclass(frozen=True)
+class SignatureOptions:
+    """The options about the signature of a seal. An option that is not given is None or "".
+
+    Attributes:
+        bundle: Path of the Sigstore bundle or DSSE envelope.
+        public_key: Path of the signer's public key.
+        identity: The signer's identity.
+        issuer: The OpenID Connect issuer that vouches for the identity.
+        trust_config: Path of the trust configuration of a Sigstore instance.
+    """
+
+    bundle: Path | None = None
+    public_key: Path | None = None
+    identity: str = ""
+    issuer: str = ""
+    trust_config: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(path for path in (self.bundle, self.public_key, self.trust_config) if path is not None)
+
+    @property
+    def reported(self) -> dict[str, object]:
+        """The options as the report lists them."""
+        return {
+            "bundle": self.bundle,
+            "public_key": self.public_key,
+            "identity": self.identity or None,
+            "issuer": self.issuer or None,
+            "trust_config": self.trust_config,
+        }
+
+
+@dataclass(frozen=True)
 class SealOptions:
     """The options about a seal that `check` and `verify` have.
 
     Attributes:
         seal: Path of the seal, None if not given.
         allow_other_model: Whether the seal may be of another registered model, or of none.
+        signature: The options about its signature. `check` has none.
     """
 
     seal: Path | None = None
     allow_other_model: bool = False
+    signature: SignatureOptions = SignatureOptions()
 
 
 @dataclass(frozen=True)
@@ -88,6 +126,7 @@ class CommonOptions:
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
         timeout: See `GateOptions`.
+        is_stated: See `GateOptions`.
     """
 
     require: Require | None = None
@@ -98,6 +137,7 @@ class CommonOptions:
     declared_hosts_only: bool = False
     allow_hosts: str = ""
     timeout: float | None = None
+    is_stated: bool = False
 
 
 def check_request(
@@ -147,14 +187,33 @@ def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
     Raises:
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    if sealed.seal is None:
-        raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
-    seal = read_seal(sealed.seal)
+    seal = _read_seal(sealed)
     if version is not None and not sealed.allow_other_model:
         seal.require_registered_model(
             version.model, "Name the seal of this model, or allow another model, such as a copy: --allow-other-model."
         )
     return seal
+
+
+def _read_seal(sealed: SealOptions) -> Seal:
+    """Return a seal after its signature is checked, if a bundle is given.
+
+    Raises:
+        ModelGateError: The seal cannot be read or was edited, or its signature does not hold.
+    """
+    signature = sealed.signature
+    if signature.bundle is None:
+        if name := next((name for name, value in signature.reported.items() if value is not None), ""):
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{option} is given without --bundle, so no signature is checked.",
+                f"Name the bundle with the signature of the seal: --bundle. Or leave out {option}.",
+            )
+        if sealed.seal is None:
+            raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
+        return read_seal(sealed.seal)
+    signer = signer_of(signature.public_key, signature.identity, signature.issuer, signature.trust_config)
+    return read_signed_seal(sealed.seal, signature.bundle, signer)
 
 
 def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, str]) -> ModelRequest:
@@ -244,6 +303,7 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
         run_models,
         reg_models,
         options=_gate_options(common, config.require, config.ignore),
+        config=config.file,
     )
     return replace(request, notices=_notices(request.hosts, common))
 
@@ -305,6 +365,7 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
         timeout=options.timeout,
+        is_stated=options.is_stated,
     )
 
 

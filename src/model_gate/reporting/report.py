@@ -149,6 +149,7 @@ def _seal(seal: Seal) -> Json:
         "hash": tree_digest({path: resource.digest for path, resource in seal.files.items()}),
         "files": len(seal.files),
         "size": seal.size,
+        "signer": printable(seal.signer) or None,
         "facts": None if seal.facts is None else seal.facts.annotations[OWN_ANNOTATION],
     }
 

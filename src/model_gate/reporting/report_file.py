@@ -1,4 +1,4 @@
-"""Writes the report and the seal completely or not at all, and never over a link or a file that the gate reads."""
+"""Writes reports, statements and seals completely or not at all, and never over a link or a file that is read."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from model_gate.domain.seal import Seal
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import SealError, StorageError, storage_error
 from model_gate.formats.model_signing import StatementError, statement_bytes
+from model_gate.reporting.promotion import PREDICATE_TYPE
 from model_gate.reporting.report import Json
 from model_gate.symbolic_links import PathBeneath
 
@@ -46,6 +47,11 @@ class _OutputFile:
             self._target.require_writable()
         except OSError as error:
             raise storage_error(error, f"write the {self._noun} {path}") from error
+
+    @property
+    def target(self) -> Path:
+        """The absolute path of the file."""
+        return self._target.path
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
         """Verify that the report neither overwrites an input file nor lies in an input directory.
@@ -107,6 +113,8 @@ class ReportFile(_OutputFile):
 
     _noun = "report"
     _option = "--report-file"
+    # An old file that starts with these bytes may be removed.
+    _start = _REPORT_START
 
     def remove_old(self) -> None:
         """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
@@ -121,14 +129,14 @@ class ReportFile(_OutputFile):
         except OSError:
             return
         try:
-            is_report = os.read(descriptor, len(_REPORT_START)) == _REPORT_START
+            is_report = os.read(descriptor, len(self._start)) == self._start
         finally:
             os.close(descriptor)
         if is_report:
             try:
                 self._target.unlink()
             except OSError as error:
-                raise storage_error(error, f"replace the report {self.path}") from error
+                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
 
     def require_new(self) -> None:
         """Verify that there is no file at the path.
@@ -137,7 +145,7 @@ class ReportFile(_OutputFile):
             StorageError: There is a file.
         """
         if self._target.status() is not None:
-            raise StorageError(f"There is another file at {self.path}.", "Name another --report-file.")
+            raise StorageError(f"There is another file at {self.path}.", f"Name another {self._option}.")
 
     def write(self, report: Json) -> None:
         """Write a report completely or not at all.
@@ -145,7 +153,7 @@ class ReportFile(_OutputFile):
         Raises:
             StorageError: The report cannot be written, or would change an input.
         """
-        self._replace(_json_text(report))
+        self._replace(json_text(report))
 
 
 class SealFile(_OutputFile):
@@ -170,7 +178,15 @@ class SealFile(_OutputFile):
         self._replace(content.decode())
 
 
-def _json_text(report: Json) -> str:
+class StatementFile(ReportFile):
+    """The path of a promotion statement. An older one is removed, but never a seal, which is a statement too."""
+
+    _noun = "promotion statement"
+    _option = "--statement"
+    _start = f'{{\n  "predicateType": "{PREDICATE_TYPE}"'.encode()
+
+
+def json_text(report: Json) -> str:
     r"""Return the report as JSON without control characters, invisible characters and commands to a CI system.
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.

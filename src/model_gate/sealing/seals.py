@@ -82,6 +82,8 @@ def verify_model(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    *,
+    has_roots: bool = False,
 ) -> Comparison:
     """Compare a model with its seal. Each file is fetched once.
 
@@ -91,6 +93,7 @@ def verify_model(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict, so that no further file is
             fetched; None to compare the other files too.
+        has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
         ModelError: The model or the seal is empty, has no MLmodel file or lacks the native model.
@@ -99,11 +102,16 @@ def verify_model(
         ModelGateError: A listing or a transfer failed.
     """
     with closing(pair.model.source):
-        return _verify_model(pair, progress, ignore, is_enough or (lambda _: False))
+        return _verify_model(pair, progress, ignore, is_enough or (lambda _: False), has_roots=has_roots)
 
 
 def _verify_model(
-    pair: SealedPair, progress: Progress, ignore: Ignore, is_enough: Callable[[FileComparison], bool]
+    pair: SealedPair,
+    progress: Progress,
+    ignore: Ignore,
+    is_enough: Callable[[FileComparison], bool],
+    *,
+    has_roots: bool,
 ) -> Comparison:
     model = list_model(pair.model, progress)
     sealed = _sealed_model(pair, model)
@@ -111,7 +119,7 @@ def _verify_model(
     model_pair = pair_models(left, right, ignore)
     files = _Files(pair, model).compare(model_pair, progress, is_enough)
     model.source.require_unchanged()
-    comparison = build_comparison(model_pair, files, ignore)
+    comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
     if pair.is_seal_left:
         return replace(comparison, left=_with_seal(comparison.left, pair), is_by_digest=True)
     return replace(comparison, right=_with_seal(comparison.right, pair), is_by_digest=True)

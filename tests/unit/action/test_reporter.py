@@ -378,7 +378,11 @@ def test_action_outputs_match_the_verdict() -> None:
         "summary-file": "r.md",
         "seal-file": "",
         "seal-digest": "",
+        "statement-file": "",
+        "subject-digest": "",
     }
+    stated = outputs_of(different, "r.json", REDACTOR, "r.md", "s.json", "sha256:00")
+    assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
     assert outputs_of(error, "", REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.small_files.equality import digest_if_equal, have_same_bytes
-from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.wording import printable
@@ -95,13 +95,18 @@ def _are_equal(left: str, right: str, size: int) -> tuple[bool, str]:
     if size < _SMALL_BYTES and (digest := digest_if_equal(left, right, size)):
         return True, digest
     if size < _LARGE_BYTES:
-        return _have_same_bytes(left, right), file_digest(left)
+        return have_same_content(left, right), file_digest(left)
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(file_digest, left)
-        return _have_same_bytes(left, right), hashing.result()
+        return have_same_content(left, right), hashing.result()
 
 
-def _have_same_bytes(left: str, right: str) -> bool:
+def have_same_content(left: str, right: str) -> bool:
+    """Return whether two regular files on this machine have the same bytes. `filecmp` decides.
+
+    Raises:
+        OSError: A file cannot be read, or is not a regular file.
+    """
     left_descriptor = open_regular(left)
     try:
         right_descriptor = open_regular(right)
@@ -134,6 +139,18 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
             "Run the gate again when nothing writes to the model.",
         )
     explanation = explainer.explain(pair.path, left, right)
+    return content_difference(pair, offset, explanation, rewrite_reason_of(pair, left, right))
+
+
+def content_difference(pair: Pair, offset: int, explanation: Explanation, rewrite_reason: str = "") -> Difference:
+    """Return the difference of a pair of files with different bytes.
+
+    Args:
+        pair: The pair of files.
+        offset: Offset of the first differing byte.
+        explanation: The explanation of the difference.
+        rewrite_reason: Why MLflow itself changes this file, "" if it does not.
+    """
     if not may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
         # The explanation is based on only one of the two names, which may stand for different formats.
         summary = explanation.summary
@@ -146,7 +163,7 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
         pair.left_size,
         pair.right_size,
         offset=offset,
-        rewrite_reason=rewrite_reason_of(pair, left, right) or explanation.rewrite_reason,
+        rewrite_reason=rewrite_reason or explanation.rewrite_reason,
         explanation=explanation,
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,

@@ -19,6 +19,7 @@ from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pairing, pair_files
 from model_gate.domain.result import Comparison
+from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.errors import InputError
 from model_gate.sources.model_source import ModelSource
 
@@ -28,6 +29,7 @@ def compare_models(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    windows: Windows = WINDOWS,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -37,6 +39,7 @@ def compare_models(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched.
+        windows: Which files are compared window by window, and how.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -50,7 +53,7 @@ def compare_models(
     for left, right in listed_pairs:
         if (left.key, right.key) not in model_pairs:
             model_pairs[left.key, right.key] = _pair(left, right, ignore)
-    files = compare_files(list(model_pairs.values()), progress, is_enough)
+    files = compare_files(list(model_pairs.values()), progress, is_enough, windows=windows)
     _require_unchanged(model_pairs.values())
     comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
     return [comparisons[left.key, right.key] for left, right in listed_pairs]

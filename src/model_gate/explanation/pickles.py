@@ -13,7 +13,7 @@ from typing import IO, cast
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.wording import byte_count
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
-from model_gate.explanation.raw_bytes import first_differing_byte, summarize
+from model_gate.explanation.raw_bytes import first_offset, summarize
 from model_gate.explanation.trees import MAX_FIELDS, shorten
 
 KIND = "pickle"
@@ -40,7 +40,7 @@ def explain(pair: ContentPair) -> Explanation | None:
     """
     if any(content.head(1) != bytes([_PROTO]) for content in (pair.left, pair.right)):
         return None
-    offset = first_differing_byte(pair.left, pair.right)
+    offset = first_offset(pair)
     left, right = (_scan(content, offset or 0) for content in (pair.left, pair.right))
     fields = _changes(left, right)
     summary, is_cut = summarize(pair)

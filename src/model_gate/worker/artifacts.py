@@ -23,20 +23,23 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from model_gate.domain.host import LOOPBACK
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.location import LOCAL_REMEDY, is_local_uri, other_machine, path_in_uri
-from model_gate.domain.model import FileRequest
+from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import is_not_found
-from model_gate.worker.listing import ModelFiles, ModelListing
+from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
+from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
+from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 
@@ -72,6 +75,8 @@ class ArtifactReader:
         self._largest_file = 0
         self._lock = threading.Lock()
         self._open_cached = lru_cache(maxsize=64)(self._open)
+        # The files that are being read part by part, by the number that the parent gave to each.
+        self._opened: dict[int, FileParts] = {}
 
     @property
     def is_near(self) -> bool:
@@ -159,6 +164,42 @@ class ArtifactReader:
             fetch(files[0])
         else:
             Batch(files, self._limiter, self._batch_pool).fetch(fetch)
+
+    def reads_parts(self, uri: str) -> bool:
+        """Return whether large files below `uri` can be read part by part."""
+        return isinstance(self._open_cached(uri), FilesInParts)
+
+    def read(self, request: PartRequest, on_progress: ProgressCallback) -> None:
+        """Write a part of a file to its own destination.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+        part = ByteRange(request.start, request.stop)
+        if self._file_size_limit is not None:
+            self._file_size_limit.allow(part.size)
+        with self._lock:
+            opened = self._opened.get(request.handle)
+            if opened is None:
+                model: FilesInParts = self._open_cached(request.uri)
+                opened = self._opened[request.handle] = model.open(request.path, request.size)
+        if request.is_again:
+            opened.read_again(part, request.destination)
+        else:
+            progress = TransferProgress(on_progress)
+            opened.read(part, request.destination, progress.add)
+
+    def stop(self, handle: int) -> None:
+        """End the reads of a file. Its parts can still be read again."""
+        with self._lock:
+            opened = self._opened.get(handle)
+        if opened is not None:
+            opened.stop()
+
+    def close(self, handle: int) -> None:
+        """End the reads of a file for good."""
+        self.stop(handle)
+        with self._lock:
+            self._opened.pop(handle, None)
 
     def _open(self, uri: str) -> Any:
         declared = self._open_declared(uri)

@@ -42,6 +42,7 @@ class RemoteSource:
     is_local = False
     is_kept = False
     is_near = True
+    has_windows = False
 
     def __init__(
         self, name: str, directory: Path, disk: Disk, sizes: dict[str, int], changed: str = "", broken: str = ""

@@ -41,6 +41,7 @@ from model_gate.worker.network import guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 
 _CHUNK_BYTES = 1024 * 1024
@@ -167,13 +168,16 @@ class _WorkspaceRegistryFiles:
 
         `on_progress` is called with the number of `bytes` received since its last call.
         """
+        self._store.fetch(lambda: self._request_url(path), path, size, destination, on_progress)
 
-        def request_url() -> PresignedUrl:
-            data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._parameters, "path": path})
-            headers = {header["name"]: header["value"] for header in data.get("headers") or ()}
-            return PresignedUrl(data["signed_uri"], headers)
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return self._store.open(lambda: self._request_url(path), path, size)
 
-        self._store.fetch(request_url, path, size, destination, on_progress)
+    def _request_url(self, path: str) -> PresignedUrl:
+        data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._parameters, "path": path})
+        headers = {header["name"]: header["value"] for header in data.get("headers") or ()}
+        return PresignedUrl(data["signed_uri"], headers)
 
 
 class _RootListing:
@@ -214,12 +218,15 @@ class _PresignedFiles:
 
         `on_progress` is called with the number of `bytes` received since its last call.
         """
+        self._store.fetch(lambda: self._request_url(path), path, size, destination, on_progress)
 
-        def request_url() -> PresignedUrl:
-            (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
-            return PresignedUrl(info.signed_uri, {header.name: header.value for header in info.headers})
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return self._store.open(lambda: self._request_url(path), path, size)
 
-        self._store.fetch(request_url, path, size, destination, on_progress)
+    def _request_url(self, path: str) -> PresignedUrl:
+        (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return PresignedUrl(info.signed_uri, {header.name: header.value for header in info.headers})
 
 
 class _RepositoryFiles:

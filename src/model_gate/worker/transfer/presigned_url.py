@@ -32,6 +32,7 @@ from model_gate.worker.transfer.concurrency import (
     ConcurrencyLimiter,
     retry_after_seconds,
 )
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
 
 _MAX_ATTEMPTS = 4
@@ -123,6 +124,13 @@ class PresignedStore:
             self._client(request_url, path, 1) as client,
         ):
             client.write_to(destination, progress)
+
+    def open(self, request_url: RequestUrl, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes. The arguments are those of `fetch`."""
+        # A request that fails for good ends its client, and a store that refuses ranges must not end the stream.
+        stream = self._client(request_url, path, 1)
+        ranges = self._client(request_url, path, MAX_CONCURRENCY)
+        return FileParts(path, size, lambda: stream.get("", {}), self._limiter, ranges)
 
     def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
         adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)

@@ -117,18 +117,27 @@ def have_same_content(left: str, right: str) -> bool:
 
 
 def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileComparison:
-    kind = DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT
-    difference = Difference(
+    difference = one_sided_difference(pair, rewrite_reason_of(pair, left, right))
+    left_digest, right_digest = (None if file is None else file_digest(file) for file in (left, right))
+    return FileComparison(pair, difference, left_digest, right_digest)
+
+
+def one_sided_difference(pair: Pair, rewrite_reason: str = "") -> Difference:
+    """Return the difference of a file that only one model has.
+
+    Args:
+        pair: The pair of files, one of which is None.
+        rewrite_reason: Why MLflow itself adds this file, "" if it does not.
+    """
+    return Difference(
         pair.path,
-        kind,
+        DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT,
         pair.left_size,
         pair.right_size,
-        rewrite_reason=rewrite_reason_of(pair, left, right),
+        rewrite_reason=rewrite_reason,
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )
-    left_digest, right_digest = (None if file is None else file_digest(file) for file in (left, right))
-    return FileComparison(pair, difference, left_digest, right_digest)
 
 
 def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer) -> Difference:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Hashable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import TracebackType
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from model_gate.regular_files import open_regular
 
 _CHUNK_BYTES = 1024 * 1024
-_File = TypeVar("_File", bound=Hashable)
+_File = TypeVar("_File")
 _Group = tuple[list[_File], Any]
 
 
@@ -57,9 +57,8 @@ class PrefixDigests(Generic[_File]):
         for (members, before), update in zip(going, updates, strict=True):
             first, *others = _classes(members, equal)
             self._groups.append((first, update.result()))
-            self._groups += [
-                (others_members, _updated(before.copy(), window[others_members[0]])) for others_members in others
-            ]
+            for other in others:
+                self._groups.append((other, _updated(before.copy(), window[other[0]])))
 
 
 def _classes(files: list[_File], equal: set[tuple[_File, _File]]) -> list[list[_File]]:

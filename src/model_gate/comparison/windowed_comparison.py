@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 
 from model_gate.comparison.file_comparison import (
     FileComparison,
-    compare_sizes,
     content_difference,
     have_same_content,
+    one_sided_difference,
 )
 from model_gate.comparison.jobs import Job, PendingPair, SourceFile
 from model_gate.comparison.prefix_digests import PrefixDigests
@@ -77,17 +77,19 @@ class _State:
 
     def add_difference(self, start: int, left: str | None, right: str | None, size: int) -> None:
         """Record a window that differs. A half that does not exist, because its file has ended, is None."""
-        contents = [Content.of_bytes(b"") if half is None else Content.of_file(half) for half in (left, right)]
+        left_half, right_half = (
+            Content.of_bytes(b"") if half is None else Content.of_file(half) for half in (left, right)
+        )
         if self.offset is None:
-            offset = first_differing_byte(*contents)
+            offset = first_differing_byte(left_half, right_half)
             if offset is None:
                 raise InternalError(
                     f"A window of {printable(self.pending.pair.path)} changed while it was compared.",
                     "Check that no other program writes to the temporary directory.",
                 )
             self.offset = start + offset
-        if contents[0].size == contents[1].size:
-            self._count(ContentPair(self.pending.pair.path, *contents))
+        if left_half.size == right_half.size:
+            self._count(ContentPair(self.pending.pair.path, left_half, right_half))
         if self.ranges and self.ranges[-1][1] == start:
             start, _ = self.ranges.pop()
         self.ranges.append((start, start + size))
@@ -203,7 +205,7 @@ class WindowedComparison:
         )
         left_digest, right_digest = (None if file is None else digests.hex(file) for file in (left, right))
         if left is None or right is None:
-            return compare_sizes(pair)._replace(left_digest=left_digest, right_digest=right_digest)
+            return FileComparison(pair, one_sided_difference(pair), left_digest, right_digest)
         if state.offset is None:
             if not state.compared == left.size == right.size:
                 raise InternalError(
@@ -229,6 +231,5 @@ class WindowedComparison:
         budget = ReadBudget(explained)
         offset = state.offset or 0
         known = KnownDifference(offset, state.differing, state.is_cut or state.is_stopped, tuple(ranges))
-        contents = (ranged_content(file, budget) for file in (left, right))
-        explanation = self._explainer.explain_contents(ContentPair(pair.path, *contents, known=known))
-        return content_difference(pair, offset, explanation)
+        contents = ContentPair(pair.path, ranged_content(left, budget), ranged_content(right, budget), known=known)
+        return content_difference(pair, offset, self._explainer.explain_contents(contents))

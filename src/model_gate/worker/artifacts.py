@@ -41,6 +41,7 @@ from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
+from model_gate.worker.transfer.s3_object import is_s3, s3_parts
 
 
 class ArtifactReader:
@@ -209,7 +210,8 @@ class ArtifactReader:
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
         if isinstance(repository, HttpArtifactRepository):
             return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
-        return StoreFiles(repository, self._limiter, uri)
+        kind = S3Files if is_s3(repository) else StoreFiles
+        return kind(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
@@ -249,3 +251,12 @@ class StoreFiles:
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size), store_errors(self._uri, os.environ):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+
+class S3Files(StoreFiles):
+    """The files at one location in S3, of which large ones can be read part by part."""
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        with store_errors(self._uri, os.environ):
+            return s3_parts(self._repository, path, size, self._limiter, lambda: store_errors(self._uri, os.environ))

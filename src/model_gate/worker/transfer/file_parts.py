@@ -349,7 +349,6 @@ class _Stream:
         missing = part
         failures = 0
         while missing.size:
-            before = missing
             try:
                 if self._response is None:
                     self._resume(missing.start)
@@ -360,7 +359,7 @@ class _Stream:
                 if not self._parts.can_resume:
                     raise self._parts.broken() from error
             if missing.size:
-                failures = 1 if missing.size < before.size else failures + 1
+                failures += 1
                 self._drop()
                 if not self._parts.can_resume:
                     raise self._parts.wrong_size(f"ended after {missing.start:,}")

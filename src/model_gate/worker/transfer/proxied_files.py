@@ -145,7 +145,7 @@ class ProxiedFiles:
         """
         with ExitStack() as stack:
             response = self._direct_response(stack, remote_path, size)
-            yield response or _DecodedResponse(
+            yield response or DecodedResponse(
                 stack.enter_context(self._server.get(self._uri.rstrip("/"), f"/{remote_path}", stream=True))
             )
 
@@ -193,7 +193,7 @@ class ProxiedFiles:
         return True
 
 
-class _DecodedResponse:
+class DecodedResponse:
     """A response of `requests` whose body is decompressed."""
 
     def __init__(self, response: requests.Response) -> None:

@@ -147,12 +147,12 @@ def test_registry_model_is_downloaded_without_dbfs_requests(
 def test_windows_of_files_have_their_original_bytes(
     client: TrackingServerClient, uri: str, model: dict[str, bytes]
 ) -> None:
-    assert read_in_windows(client, uri, 10) == model
+    assert read_in_windows(client, uri, 300) == model
 
 
 @pytest.mark.parametrize("name", ["presigned", "vended"])
 def test_windows_of_files_in_a_catalog_have_their_original_bytes(catalog: TrackingServerClient, name: str) -> None:
-    assert read_in_windows(catalog, f"models:/ml.prod.{name}/1", 10) == BLANK
+    assert read_in_windows(catalog, f"models:/ml.prod.{name}/1", 300) == BLANK
 
 
 def test_model_name_may_contain_url_metacharacters(client: TrackingServerClient, tmp_path: Path) -> None:

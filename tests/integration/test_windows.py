@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import itertools
 import json
 import os
 import random
 import threading
 import time
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -372,3 +374,29 @@ def test_changed_tensor_of_a_large_file_is_explained_from_the_windows_that_diffe
     assert limited is not None
     assert limited.summary == f"2 of {len(left):,} bytes differ"
     assert "would have to be read again" in limited.note
+
+
+def test_large_file_in_only_one_model_is_never_a_rewrite(gate: Gate) -> None:
+    comparison = gate.compare({"registered_model_meta": LARGE}, {"other": b""})
+    by_path = {difference.path: difference for difference in comparison.differences}
+    assert by_path["registered_model_meta"].rewrite_reason == ""
+    assert not comparison.equivalent
+    # Without another difference, the file is fetched to find out whether MLflow has written it.
+    comparison = gate.compare({"registered_model_meta": LARGE}, {})
+    assert [difference.rewrite_reason for difference in comparison.differences] == [""]
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+    assert comparison.left.digest is not None
+
+
+def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None:
+    archives = []
+    for year in (2001, 2002):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.npy", (year, 1, 1, 0, 0, 0)), LARGE)
+        archives.append({"model.npz": buffer.getvalue()})
+    comparison = gate.compare(*archives)
+    assert (comparison.equals, comparison.equivalent) == (False, True)
+    changed = bytearray(archives[1]["model.npz"])
+    changed[500_000] ^= 1
+    assert not gate.compare(archives[0], {"model.npz": bytes(changed)}).equivalent

@@ -78,6 +78,8 @@ class ArtifactReader:
         self._open_cached = lru_cache(maxsize=64)(self._open)
         # The files that are being read part by part, by the number that the parent gave to each.
         self._opened: dict[int, FileParts] = {}
+        # Those of them that hold a login that is not valid any more.
+        self._stale: set[int] = set()
 
     @property
     def is_near(self) -> bool:
@@ -178,16 +180,31 @@ class ArtifactReader:
         part = ByteRange(request.start, request.stop)
         if self._file_size_limit is not None:
             self._file_size_limit.allow(part.size)
-        with self._lock:
-            opened = self._opened.get(request.handle)
-            if opened is None:
-                model: FilesInParts = self._open_cached(request.uri)
-                opened = self._opened[request.handle] = model.open(request.path, request.size)
+        opened = self._opened_file(request)
         if request.is_again:
             opened.read_again(part, request.destination)
         else:
             progress = TransferProgress(on_progress)
             opened.read(part, request.destination, progress.add)
+
+    def _opened_file(self, request: PartRequest) -> FileParts:
+        with self._lock:
+            opened = self._opened.get(request.handle)
+            is_stale = request.handle in self._stale
+            self._stale.discard(request.handle)
+            if opened is None or (is_stale and opened.can_be_replaced):
+                model: FilesInParts = self._open_cached(request.uri)
+                replacement = model.open(request.path, request.size)
+                if opened is not None:
+                    replacement.continue_from(opened)
+                opened = self._opened[request.handle] = replacement
+            return opened
+
+    def clear_cache(self) -> None:
+        """Discard all cached clients, because they hold a login that is not valid any more."""
+        self._open_cached.cache_clear()
+        with self._lock:
+            self._stale.update(self._opened)
 
     def stop(self, handle: int) -> None:
         """End the reads of a file. Its parts can still be read again."""
@@ -201,6 +218,7 @@ class ArtifactReader:
         self.stop(handle)
         with self._lock:
             self._opened.pop(handle, None)
+            self._stale.discard(handle)
 
     def _open(self, uri: str) -> Any:
         declared = self._open_declared(uri)

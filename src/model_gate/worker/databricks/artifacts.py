@@ -75,10 +75,6 @@ class DatabricksArtifactReader(ArtifactReader):
         self._kind = kind
         self._store = PresignedStore(self._limiter, store_endpoints)
 
-    def clear_cache(self) -> None:
-        """Discard all cached clients, because they hold the previous access token."""
-        self._open_cached.cache_clear()
-
     def _open(self, uri: str) -> ModelFiles:
         if uri.startswith("models:/"):
             name, _, number = uri.removeprefix("models:/").rpartition("/")

@@ -99,14 +99,22 @@ class FileParts:
                 f"The server cannot send parts of {printable(self._path)} again.",
                 "Keep whole files with --download-dir.",
             )
-        self._successor().read(part, destination, lambda _: None)
+        again = FileParts(self._path, self._size, self._open_stream, self._limiter, self._client, self._url)
+        again.continue_from(self, has_ranges=True)
+        again.read(part, destination, lambda _: None)
 
-    def _successor(self) -> FileParts:
-        """Return the parts of the same version, requested as ranges. An error that ended this object does not count."""
-        successor = FileParts(self._path, self._size, self._open_stream, self._limiter, self._client, self._url)
-        successor._stream.etag = self._stream.etag
-        successor._has_ranges = True
-        return successor
+    @property
+    def can_be_replaced(self) -> bool:
+        """Whether another object can read the rest: nothing has been read yet, or parts are requested as ranges."""
+        return self._has_ranges or self._stream.is_untouched
+
+    def continue_from(self, other: FileParts, *, has_ranges: bool = False) -> None:
+        """Read the rest of the version that `other` has begun to read. An error that ended `other` does not count.
+
+        With `has_ranges`, request parts as ranges, although `other` has not done so.
+        """
+        self._stream.etag = other._stream.etag
+        self._has_ranges = has_ranges or other._has_ranges
 
     def stop(self) -> None:
         """End all reads and close the connection of the stream. Parts can still be read again."""
@@ -329,6 +337,11 @@ class _Stream:
         self._response: Response | None = None
         self.position = 0
         self.etag = ""
+
+    @property
+    def is_untouched(self) -> bool:
+        """Whether the head of the response has not arrived yet."""
+        return self._response is None and not self.position and not self.etag
 
     def open(self, announce: Callable[[], None]) -> None:
         """Request the file, unless it is being read. `announce` is called when the head of the response is known."""

@@ -192,12 +192,11 @@ class ArtifactReader:
             opened = self._opened.get(request.handle)
             is_stale = request.handle in self._stale
             self._stale.discard(request.handle)
-            if opened is None or (is_stale and opened.can_be_replaced):
+            if opened is None or is_stale:
                 model: FilesInParts = self._open_cached(request.uri)
-                replacement = model.open(request.path, request.size)
-                if opened is not None:
-                    replacement.continue_from(opened)
-                opened = self._opened[request.handle] = replacement
+                renewed = model.open(request.path, request.size)
+                if opened is None or renewed.continue_from(opened):
+                    opened = self._opened[request.handle] = renewed
             return opened
 
     def clear_cache(self) -> None:

@@ -100,21 +100,23 @@ class FileParts:
                 "Keep whole files with --download-dir.",
             )
         again = FileParts(self._path, self._size, self._open_stream, self._limiter, self._client, self._url)
-        again.continue_from(self, has_ranges=True)
+        again._request_ranges_of(self)
         again.read(part, destination, lambda _: None)
 
-    @property
-    def can_be_replaced(self) -> bool:
-        """Whether another object can read the rest: nothing has been read yet, or parts are requested as ranges."""
-        return self._has_ranges or self._stream.is_untouched
-
-    def continue_from(self, other: FileParts, *, has_ranges: bool = False) -> None:
+    def continue_from(self, other: FileParts) -> bool:
         """Read the rest of the version that `other` has begun to read. An error that ended `other` does not count.
 
-        With `has_ranges`, request parts as ranges, although `other` has not done so.
+        Returns:
+            Whether that is possible: `other` has read nothing yet, or has found that the server sends parts.
         """
+        if other._has_ranges and self._client is not None:
+            self._request_ranges_of(other)
+            return True
+        return other._stream.is_untouched
+
+    def _request_ranges_of(self, other: FileParts) -> None:
         self._stream.etag = other._stream.etag
-        self._has_ranges = has_ranges or other._has_ranges
+        self._has_ranges = True
 
     def stop(self) -> None:
         """End all reads and close the connection of the stream. Parts can still be read again."""

@@ -214,10 +214,11 @@ class ArtifactReader:
 
     def close(self, handle: int) -> None:
         """End the reads of a file for good."""
-        self.stop(handle)
         with self._lock:
-            self._opened.pop(handle, None)
+            opened = self._opened.pop(handle, None)
             self._stale.discard(handle)
+        if opened is not None:
+            opened.close()
 
     def _open(self, uri: str) -> Any:
         declared = self._open_declared(uri)

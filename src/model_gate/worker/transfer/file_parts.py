@@ -22,7 +22,7 @@ from model_gate.errors import ModelGateError, TransferError
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.transfer.byte_range import ByteRange, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
-from model_gate.worker.transfer.range_download import Client, Response, UnsupportedDownloadError
+from model_gate.worker.transfer.range_download import Response, UnsupportedDownloadError
 
 _CHUNK_BYTES = 256 * 1024
 _MAX_ATTEMPTS = 4
@@ -31,6 +31,7 @@ _MAX_PAUSE_SECONDS = 10.0
 _STATUSES_OF_PARTS = frozenset({200, 206, 412, 416})
 
 OpenStream = Callable[[], AbstractContextManager[Response]]
+Request = Callable[[Mapping[str, str]], AbstractContextManager[Response]]
 
 
 class FileParts:
@@ -40,9 +41,10 @@ class FileParts:
         path: Path of the file, for error messages.
         size: Listed size of the file in bytes.
         open_stream: Requests the whole file. The context manager yields the response, whose body is not read yet.
-        client: Sends requests for ranges of the file; None if the server must not be asked for ranges.
-        url: URL of the file for `client`.
         limiter: Grants the slots for requests of ranges, and knows whether the server is near.
+        request: Sends a request for a range of the file, with these headers in addition to the usual ones; None if the
+            server must not be asked for ranges.
+        close_clients: Called by `close`.
     """
 
     def __init__(
@@ -51,20 +53,20 @@ class FileParts:
         size: int,
         open_stream: OpenStream,
         limiter: ConcurrencyLimiter,
-        client: Client | None = None,
-        url: str = "",
+        request: Request | None = None,
+        close_clients: Callable[[], None] = lambda: None,
     ) -> None:
         self._path = path
         self._size = size
-        self._client = client
-        self._url = url
+        self._request = request
         self._limiter = limiter
+        self._close_clients = close_clients
         self._open_stream = open_stream
         self._stream = _Stream(self, open_stream)
         self._changed = threading.Condition()
         # Which thread may do what next. All of these attributes are changed under the lock of `_changed`.
         self._is_probing = False
-        self._may_probe = client is not None
+        self._may_probe = request is not None
         self._has_ranges = False
         self._reading = False
         self._failure: Exception | None = None
@@ -99,7 +101,7 @@ class FileParts:
                 f"The server cannot send parts of {printable(self._path)} again.",
                 "Keep whole files with --download-dir.",
             )
-        again = FileParts(self._path, self._size, self._open_stream, self._limiter, self._client, self._url)
+        again = FileParts(self._path, self._size, self._open_stream, self._limiter, self._request)
         again._request_ranges_of(self)
         again.read(part, destination, lambda _: None)
 
@@ -109,7 +111,7 @@ class FileParts:
         Returns:
             Whether that is possible: `other` has read nothing yet, or has found that the server sends parts.
         """
-        if other._has_ranges and self._client is not None:
+        if other._has_ranges and self._request is not None:
             self._request_ranges_of(other)
             return True
         return other._stream.is_untouched
@@ -124,6 +126,11 @@ class FileParts:
         with self._changed:
             self._changed.wait_for(lambda: not self._reading)
             self._stream.close()
+
+    def close(self) -> None:
+        """End all reads, and close all connections."""
+        self.stop()
+        self._close_clients()
 
     def fail(self, error: Exception) -> None:
         """End all reads with an error, unless an earlier error has ended them."""
@@ -237,13 +244,13 @@ class FileParts:
 
     def request(self, part: ByteRange) -> AbstractContextManager[Response]:
         """Send a request for a range of the version that is read."""
-        assert self._client is not None  # noqa: S101  # for mypy
-        return self._client.get(self._url, {"Range": part.header, "If-Range": self._stream.etag})
+        assert self._request is not None  # noqa: S101  # for mypy
+        return self._request({"Range": part.header, "If-Range": self._stream.etag})
 
     @property
     def can_resume(self) -> bool:
         """Whether the server may be asked for the rest of the version that is read."""
-        return self._client is not None and bool(self._stream.etag)
+        return self._request is not None and bool(self._stream.etag)
 
     def require_range(self, part: ByteRange, response: Response) -> None:
         """Require that a response is the requested part of the version that is read.

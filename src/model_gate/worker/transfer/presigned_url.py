@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -130,7 +130,15 @@ class PresignedStore:
         # A request that fails for good ends its client, and a store that refuses ranges must not end the stream.
         stream = self._client(request_url, path, 1)
         ranges = self._client(request_url, path, MAX_CONCURRENCY)
-        return FileParts(path, size, lambda: stream.get("", {}), self._limiter, ranges)
+
+        def close_clients() -> None:
+            stream.close()
+            ranges.close()
+
+        def request(headers: Mapping[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
+            return ranges.get("", headers)
+
+        return FileParts(path, size, lambda: stream.get("", {}), self._limiter, request, close_clients)
 
     def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
         adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)
@@ -177,6 +185,10 @@ class _PresignedClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
         self._session.close()
 
     @contextmanager

@@ -128,14 +128,9 @@ class ProxiedFiles:
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
         remote_path = quote(path)
-        return FileParts(
-            path,
-            size,
-            lambda: self._open_stream(remote_path, size),
-            self._limiter,
-            self._client,
-            self._url(remote_path),
-        )
+        client, url = self._client, self._url(remote_path)
+        request = None if client is None else lambda headers: client.get(url, headers)
+        return FileParts(path, size, lambda: self._open_stream(remote_path, size), self._limiter, request)
 
     @contextmanager
     def _open_stream(self, remote_path: str, size: int) -> Iterator[Response]:

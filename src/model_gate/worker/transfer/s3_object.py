@@ -37,7 +37,7 @@ def s3_parts(
     owner = getattr(repository, "_bucket_owner_params", {})
     key = {"Bucket": bucket, "Key": posixpath.join(root, path), **owner}
     client = S3Object(repository._get_s3_client(), key, errors)  # noqa: SLF001
-    return FileParts(path, size, lambda: client.get("", {}), limiter, client)
+    return FileParts(path, size, lambda: client.get({}), limiter, client.get)
 
 
 class S3Object:
@@ -51,7 +51,7 @@ class S3Object:
         self._errors = errors
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Response]:  # noqa: ARG002  # the object is known
+    def get(self, headers: Mapping[str, str]) -> Iterator[_Response]:
         """Request the object, or the range that `headers` name, and yield the response with an unread body."""
         response = self._send({"Range": headers["Range"], "IfMatch": headers["If-Range"]} if headers else {})
         metadata = response["ResponseMetadata"]

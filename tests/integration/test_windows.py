@@ -85,10 +85,11 @@ class Gate:
         *,
         windows: Windows = WINDOWS,
         fault: Fault = serve,
-        is_enough: Callable[[FileComparison], bool] = lambda _: False,
+        is_enough: Callable[[FileComparison], bool] | None = None,
     ) -> Comparison:
         """Compare two models. `fault` responds to the requests for large files of the right one."""
         self.server.requests.clear()
+        self.server.files.clear()
         self.server.faults = {"Right/1/model": fault, "Left/1/model": serve, **self.server_faults}
         self.server.add("Left", {"MLmodel": MLMODEL, **left})
         self.server.add("Right", {"MLmodel": MLMODEL, **right})
@@ -377,10 +378,6 @@ def test_changed_tensor_of_a_large_file_is_explained_from_the_windows_that_diffe
 
 
 def test_large_file_in_only_one_model_is_never_a_rewrite(gate: Gate) -> None:
-    comparison = gate.compare({"registered_model_meta": LARGE}, {"other": b""})
-    by_path = {difference.path: difference for difference in comparison.differences}
-    assert by_path["registered_model_meta"].rewrite_reason == ""
-    assert not comparison.equivalent
     # Without another difference, the file is fetched to find out whether MLflow has written it.
     comparison = gate.compare({"registered_model_meta": LARGE}, {})
     assert [difference.rewrite_reason for difference in comparison.differences] == [""]
@@ -396,7 +393,7 @@ def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None
             archive.writestr(zipfile.ZipInfo("a.npy", (year, 1, 1, 0, 0, 0)), LARGE)
         archives.append({"model.npz": buffer.getvalue()})
     comparison = gate.compare(*archives)
-    assert (comparison.equals, comparison.equivalent) == (False, True)
+    assert (comparison.equals, comparison.equivalent) == (False, True), comparison.differences
     changed = bytearray(archives[1]["model.npz"])
     changed[500_000] ^= 1
     assert not gate.compare(archives[0], {"model.npz": bytes(changed)}).equivalent

@@ -16,6 +16,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
+from model_gate.explanation.one_sided import explain_one_sided
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
 from model_gate.regular_files import open_regular
@@ -135,6 +136,7 @@ def one_sided_difference(pair: Pair, rewrite_reason: str = "") -> Difference:
         pair.left_size,
         pair.right_size,
         rewrite_reason=rewrite_reason,
+        explanation=explain_one_sided(pair.path),
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )

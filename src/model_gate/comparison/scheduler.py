@@ -20,6 +20,7 @@ from model_gate.comparison.file_comparison import FileComparison, compare_pair, 
 from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_jobs
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.renamed_files import explain_renamed
 from model_gate.comparison.small_files.comparer import SmallFileComparer, start_comparer
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.comparison.windowed_comparison import WindowedComparison, is_windowed
@@ -45,20 +46,20 @@ ComparerFactory = Callable[[Sequence[SmallPair | None]], SmallFileComparer]
 def compare_files(
     model_pairs: Sequence[ModelPair],
     progress: Progress,
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
     start_comparer: ComparerFactory = start_comparer,
     windows: Windows = WINDOWS,
 ) -> dict[ModelPair, list[FileComparison]]:
     """Compare the files of each pair of models.
 
-    If the listings prove that two models differ, files are fetched only to explain the difference. The files of two
-    local models are all compared even then.
+    If the listings prove that two models differ, the other files are compared too, up to the limit of `plan_jobs`.
 
     Args:
         model_pairs: The pairs of models.
         progress: Receives the progress of the fetches and comparisons.
         is_enough: Returns whether a file comparison settles the verdict of its pair of models. Other files of these
-            models, if their fetch has not begun, are then compared only by their listed sizes.
+            models, if their fetch has not begun, are then compared only by their listed sizes. So are all files of
+            models whose listings prove a difference. None to continue after the verdict is settled.
         start_comparer: Returns the comparer for the small files of local models.
         windows: Which files are compared window by window, and how.
 
@@ -69,14 +70,19 @@ def compare_files(
         ModelGateError: A transfer failed, or a file could not be read.
     """
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
-    plan = plan_jobs(model_pairs)
+    plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
-    progress.begin(len(plan.jobs), plan.bytes_by_model())
+    progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
-    for model_pair, comparison in _JobRunner(progress, is_enough, start_comparer, windows).run(plan.jobs, are_all_near):
+    runner = _JobRunner(progress, is_enough or _never, start_comparer, windows)
+    for model_pair, comparison in runner.run(plan.jobs, are_all_near):
         comparisons[model_pair].append(comparison)
     return comparisons
+
+
+def _never(_: FileComparison) -> bool:
+    return False
 
 
 class _ComparedPair(NamedTuple):
@@ -259,15 +265,32 @@ class _JobRunner:
     def _compare(self, job: Job, files: Mapping[SourceFile, str]) -> list[_ComparedPair]:
         """Compare the pairs of a job, then release the local files. `files` holds the local path of each file."""
         compared: list[_ComparedPair] = []
-        for pending in job.pairs:
-            left = None if pending.left is None else files[pending.left]
-            right = None if pending.right is None else files[pending.right]
+        local_files = [
+            (None if left is None else files[left], None if right is None else files[right])
+            for left, right in ((pending.left, pending.right) for pending in job.pairs)
+        ]
+        for pending, (left, right) in zip(job.pairs, local_files, strict=True):
             comparison = compare_pair(pending.pair, left, right, self._explainer)
             compared.append(_ComparedPair(pending.model_pair, comparison))
+        if job.has_counterparts:
+            compared = self._explain_renamed(compared, local_files)
         for (source, _), file in files.items():
             source.release(file)
         self._progress.advance(job.paths)
         return compared
+
+    def _explain_renamed(
+        self, compared: list[_ComparedPair], files: list[tuple[str | None, str | None]]
+    ) -> list[_ComparedPair]:
+        """Explain files with random names by their counterparts, which are in the same job."""
+        result = list(compared)
+        for model_pair in dict.fromkeys(each.model_pair for each in compared):
+            numbers = [number for number, each in enumerate(compared) if each.model_pair is model_pair]
+            comparisons = [compared[number].comparison for number in numbers]
+            explained = explain_renamed(comparisons, [files[number] for number in numbers], self._explainer)
+            for number, comparison in zip(numbers, explained, strict=True):
+                result[number] = _ComparedPair(model_pair, comparison)
+        return result
 
 
 def _small_pair(job: Job) -> SmallPair | None:

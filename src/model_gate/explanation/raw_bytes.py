@@ -70,11 +70,6 @@ def _differing_in_block(left: bytes, right: bytes) -> int:
     return size - xor.to_bytes(size, "little").count(0)
 
 
-def first_offset(pair: ContentPair) -> int | None:
-    """Return the offset of the first differing byte of a pair, or None if the contents are equal."""
-    return first_differing_byte(pair.left, pair.right) if pair.known is None else pair.known.offset
-
-
 def first_differing_byte(left: Content, right: Content) -> int | None:
     """Return the offset of the first differing byte, or None if the contents are equal.
 

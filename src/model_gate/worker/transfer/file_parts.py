@@ -218,17 +218,23 @@ class FileParts:
         """
         missing = part
         for attempt in range(_MAX_ATTEMPTS):
-            pause = 0.0
-            with self._limiter.request(missing.size), self.request(missing) as response:
-                if is_busy(response):
-                    if response.status in THROTTLING_STATUSES:
+            pause = 2.0**attempt - 1
+            try:
+                with self._limiter.request(missing.size), self.request(missing) as response:
+                    if not is_busy(response):
+                        self.require_range(missing, response)
+                        missing = self.copy(response, missing, write, part.start)
+                    elif response.status in THROTTLING_STATUSES:
                         self._limiter.throttled()
-                    pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
-                else:
-                    self.require_range(missing, response)
-                    missing = self.copy(response, missing, write, part.start)
-                    if not missing.size:
-                        return
+                        pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
+            except Urllib3TimeoutError:
+                raise
+            except HTTPError:
+                # The server has closed the connection without a response, or before the first byte.
+                if attempt == _MAX_ATTEMPTS - 1:
+                    raise
+            if not missing.size:
+                return
             self.pause(pause)
         raise self.broken()
 

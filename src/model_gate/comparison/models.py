@@ -21,6 +21,7 @@ from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pairing, pair_files
 from model_gate.domain.result import Comparison
+from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.errors import InputError
 from model_gate.sources.directory import REPORTED_FILES
 from model_gate.sources.model_source import ModelSource
@@ -31,6 +32,7 @@ def compare_models(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    windows: Windows = WINDOWS,
     *,
     has_roots: bool = False,
 ) -> list[Comparison]:
@@ -42,6 +44,7 @@ def compare_models(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched; None to compare the other files too.
+        windows: Which files are compared window by window, and how.
         has_roots: Whether the result has the root of each model.
 
     Raises:
@@ -57,25 +60,13 @@ def compare_models(
         for source in sources.values():
             stack.callback(source.close)
         locations = _list_locations(sources.values(), progress)
-        return _compare(selected_pairs, locations, progress, ignore, is_enough, has_roots=has_roots)
-
-
-def _compare(
-    selected_pairs: Sequence[SelectedPair],
-    locations: Mapping[LocationKey, ListedModel],
-    progress: Progress,
-    ignore: Ignore,
-    is_enough: Callable[[FileComparison], bool] | None,
-    *,
-    has_roots: bool,
-) -> list[Comparison]:
-    listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
-    model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
-    for left, right in listed_pairs:
-        if (left.key, right.key) not in model_pairs:
-            model_pairs[left.key, right.key] = pair_models(left, right, ignore)
-    files = compare_files(list(model_pairs.values()), progress, is_enough)
-    _require_unchanged(model_pairs.values())
+        listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
+        model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
+        for left, right in listed_pairs:
+            if (left.key, right.key) not in model_pairs:
+                model_pairs[left.key, right.key] = pair_models(left, right, ignore)
+        files = compare_files(list(model_pairs.values()), progress, is_enough, windows=windows)
+        _require_unchanged(model_pairs.values())
     comparisons = {
         key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()
     }

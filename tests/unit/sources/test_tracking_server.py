@@ -49,7 +49,7 @@ def listing_from_worker(files: object, home: Path) -> Listing:
     """Return the listing that the client reads if a worker sends these `files`."""
 
     def answer(number: int, output: BinaryIO) -> None:
-        result = {"files": files, "is_near": False}
+        result = {"files": files, "is_near": False, "has_parts": True}
         output.write(json.dumps({"id": number, "result": result}).encode() + b"\n")
 
     with client_of(answer, home) as client:

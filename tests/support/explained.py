@@ -6,15 +6,23 @@ import io
 import json
 import struct
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from jsonschema import Draft202012Validator
 
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
+from model_gate.comparison.progress import NoProgress
 from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.ignore import Ignore
+from model_gate.domain.location import Location
+from model_gate.domain.result import Comparison
 from model_gate.explanation import Explainer
+from model_gate.sources.model_source import DirectorySource
+from model_gate.sources.storage import Storage
 from tests.support import commandline
 from tests.support.paths import SCHEMAS
 
@@ -80,6 +88,21 @@ def run_command(directory: Path, *arguments: str | Path) -> CommandResult:
 def diff(directory: Path, left: Path, right: Path, *options: str) -> CommandResult:
     """Run `model-gate diff` on two directories."""
     return run_command(directory, "diff", left, right, *options)
+
+
+def compare_directories(left: Path, right: Path, ignore: Sequence[str] = ()) -> Comparison:
+    """Return the comparison of two directories, made in this process."""
+    with Storage(None) as storage:
+        models = [
+            SelectedModel(DirectorySource(root, Location(str(root), local_path=root), str(root), storage))
+            for root in (left, right)
+        ]
+        return compare_models([SelectedPair(*models)], NoProgress(), Ignore(tuple(ignore)))[0]
+
+
+def verdict_of(comparison: Comparison) -> str:
+    """Return the verdict: `equal`, `equivalent` or `different`."""
+    return "equal" if comparison.equals else "equivalent" if comparison.equivalent else "different"
 
 
 def zipped(

@@ -9,7 +9,7 @@ from model_gate.action.escape import fenced
 from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import byte_count, printable, truncate_middle
 from model_gate.reporting.phrases import describe, rank
 
 MAX_SHOWN = 8
@@ -162,6 +162,7 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
         [
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
+            markdown.text(explanation.advice),
             _decisive_fields(part, decisive, markdown),
             _text_diff(explanation, markdown),
             _rewritten_fields(part, rewritten, is_all=not decisive, markdown=markdown),
@@ -172,8 +173,8 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
 
 def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:
     difference = labeled.difference
-    sizes = f"{difference.left_size:,} bytes"
-    if difference.left_size != difference.right_size:
+    sizes = byte_count(difference.left_size or difference.right_size or 0)
+    if None not in {difference.left_size, difference.right_size} and difference.left_size != difference.right_size:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", the first that differs is byte {difference.offset:,}"
     rewrite = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""

@@ -16,6 +16,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelGateError, TransferError, storage_error
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
+from model_gate.explanation.one_sided import explain_one_sided
 from model_gate.explanation.raw_bytes import first_differing_byte
 from model_gate.explanation.rewritten_file import rewrite_reason_of
 from model_gate.regular_files import open_regular
@@ -95,13 +96,18 @@ def _are_equal(left: str, right: str, size: int) -> tuple[bool, str]:
     if size < _SMALL_BYTES and (digest := digest_if_equal(left, right, size)):
         return True, digest
     if size < _LARGE_BYTES:
-        return _have_same_bytes(left, right), file_digest(left)
+        return have_same_content(left, right), file_digest(left)
     with ThreadPoolExecutor(1) as pool:
         hashing = pool.submit(file_digest, left)
-        return _have_same_bytes(left, right), hashing.result()
+        return have_same_content(left, right), hashing.result()
 
 
-def _have_same_bytes(left: str, right: str) -> bool:
+def have_same_content(left: str, right: str) -> bool:
+    """Return whether two regular files on this machine have the same bytes. `filecmp` decides.
+
+    Raises:
+        OSError: A file cannot be read, or is not a regular file.
+    """
     left_descriptor = open_regular(left)
     try:
         right_descriptor = open_regular(right)
@@ -119,6 +125,7 @@ def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileC
         pair.left_size,
         pair.right_size,
         rewrite_reason=rewrite_reason_of(pair, left, right),
+        explanation=explain_one_sided(pair.path),
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )

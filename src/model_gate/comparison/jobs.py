@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from model_gate.comparison.model_pair import ModelPair
+from model_gate.domain.counterparts import find_counterparts, stable_name
 from model_gate.domain.pairing import Pair, Pairing
 from model_gate.explanation import is_worth_fetching
 from model_gate.sources.model_source import ModelSource
@@ -61,12 +62,14 @@ class Job(NamedTuple):
         size: Total size of the files in bytes. A file that several pairs share is counted once.
         is_local: Whether all files can be read without a transfer.
         paths: Number of distinct paths among the pairs. Progress advances by this number when the job is done.
+        has_counterparts: Whether the job has files with random names together with their counterparts.
     """
 
     pairs: list[PendingPair]
     size: int
     is_local: bool
     paths: int = 1
+    has_counterparts: bool = False
 
     def file_sizes(self) -> dict[SourceFile, int]:
         """Return the listed size in bytes of each file of the pairs."""
@@ -104,18 +107,23 @@ def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
     two local models are all compared even then.
     """
     fetched: dict[str, list[PendingPair]] = defaultdict(list)
+    renamed: dict[str, list[PendingPair]] = defaultdict(list)
     unfetched: list[PendingPair] = []
     for model_pair in model_pairs:
         pairing = model_pair.pairing
         needs_all = model_pair.is_local or not pairing.is_proven_different
         explained = set() if needs_all else _explained_pairs(pairing)
+        together = _renamed_pairs(pairing)
         for pair in pairing.pairs:
             pending = PendingPair(model_pair, pair)
-            if needs_all or pair in explained:
+            if pair in together:
+                renamed[together[pair]].append(pending)
+            elif needs_all or pair in explained:
                 fetched[pair.path].append(pending)
             else:
                 unfetched.append(pending)
-    return Plan(sorted(map(_job, fetched.values()), key=lambda job: job.size, reverse=True), unfetched)
+    jobs = [*map(_job, fetched.values()), *map(_job_of_counterparts, renamed.values())]
+    return Plan(sorted(jobs, key=lambda job: job.size, reverse=True), unfetched)
 
 
 def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
@@ -154,6 +162,25 @@ def _explained_pairs(pairing: Pairing) -> set[Pair]:
     return chosen
 
 
+def _renamed_pairs(pairing: Pairing) -> dict[Pair, str]:
+    """Return the files with random names that are explained by their counterparts, with a name for both of them.
+
+    The total size of the files is at most 64 MiB.
+    """
+    together: dict[Pair, str] = {}
+    size = 0
+    for left, right in find_counterparts(pairing.pairs):
+        size += (left.left_size or 0) + (right.right_size or 0)
+        if size <= _MAX_EXPLAINED_BYTES:
+            together[left] = together[right] = stable_name(left.path)
+    return together
+
+
+def _job_of_counterparts(pairs: list[PendingPair]) -> Job:
+    paths = len({pending.pair.path for pending in pairs})
+    return _job(pairs)._replace(paths=paths, has_counterparts=True)
+
+
 def _job(pairs: list[PendingPair]) -> Job:
     if len(pairs) == 1:
         model_pair, pair = pairs[0]
@@ -168,7 +195,8 @@ def _merge(jobs: list[Job]) -> Job:
         pairs=[pending for job in jobs for pending in job.pairs],
         size=sum(job.size for job in jobs),
         is_local=all(job.is_local for job in jobs),
-        paths=len(jobs),
+        paths=sum(job.paths for job in jobs),
+        has_counterparts=any(job.has_counterparts for job in jobs),
     )
 
 

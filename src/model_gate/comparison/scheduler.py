@@ -20,6 +20,7 @@ from model_gate.comparison.file_comparison import FileComparison, compare_pair, 
 from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_jobs
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.renamed_files import explain_renamed
 from model_gate.comparison.small_files.comparer import SmallFileComparer, start_comparer
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.explanation import Explainer
@@ -232,15 +233,32 @@ class _JobRunner:
     def _compare(self, job: Job, files: Mapping[SourceFile, str]) -> list[_ComparedPair]:
         """Compare the pairs of a job, then release the local files. `files` holds the local path of each file."""
         compared: list[_ComparedPair] = []
-        for pending in job.pairs:
-            left = None if pending.left is None else files[pending.left]
-            right = None if pending.right is None else files[pending.right]
+        local_files = [
+            (None if left is None else files[left], None if right is None else files[right])
+            for left, right in ((pending.left, pending.right) for pending in job.pairs)
+        ]
+        for pending, (left, right) in zip(job.pairs, local_files, strict=True):
             comparison = compare_pair(pending.pair, left, right, self._explainer)
             compared.append(_ComparedPair(pending.model_pair, comparison))
+        if job.has_counterparts:
+            compared = self._explain_renamed(compared, local_files)
         for (source, _), file in files.items():
             source.release(file)
         self._progress.advance(job.paths)
         return compared
+
+    def _explain_renamed(
+        self, compared: list[_ComparedPair], files: list[tuple[str | None, str | None]]
+    ) -> list[_ComparedPair]:
+        """Explain files with random names by their counterparts, which are in the same job."""
+        result = list(compared)
+        for model_pair in dict.fromkeys(each.model_pair for each in compared):
+            numbers = [number for number, each in enumerate(compared) if each.model_pair is model_pair]
+            comparisons = [compared[number].comparison for number in numbers]
+            explained = explain_renamed(comparisons, [files[number] for number in numbers], self._explainer)
+            for number, comparison in zip(numbers, explained, strict=True):
+                result[number] = _ComparedPair(model_pair, comparison)
+        return result
 
 
 def _small_pair(job: Job) -> SmallPair | None:

@@ -42,6 +42,20 @@ class FieldChange:
 
 
 @dataclass(frozen=True)
+class RewriteCondition:
+    """What must hold for another path of both models, so that a difference is only a rewrite.
+
+    Attributes:
+        path: Path relative to the model's root, the same in both models.
+        size: Bytes that the file at this path must have in both models, where it must also have the same bytes. None if
+            it is enough that both models have a file or a directory at this path.
+    """
+
+    path: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
 class Explanation:
     """Explanation of the different contents of two files.
 
@@ -55,6 +69,9 @@ class Explanation:
         is_cut: Whether `fields` leaves out a part that differs, or `lines` leaves out a line of the diff.
         note: Why the files could not be read as the kind that their name suggests, "" if they could.
         rewrite_reason: Why the whole difference is a rewrite, "" if it may be another change.
+        rewrite_conditions: What must hold for other paths of the models, so that `rewrite_reason` is true.
+        advice: What to do so that the files do not differ when the same model is saved again, as sentences; "" if
+            nothing is known.
     """
 
     kind: str = "bytes"
@@ -64,6 +81,8 @@ class Explanation:
     is_cut: bool = False
     note: str = ""
     rewrite_reason: str = ""
+    rewrite_conditions: tuple[RewriteCondition, ...] = ()
+    advice: str = ""
 
 
 @dataclass(frozen=True)
@@ -83,7 +102,8 @@ class Difference:
         offset: For kind `content`, the first byte that differs, counted from 0; None if the sizes differ and the files
             were not fetched.
         rewrite_reason: Why the difference is a rewrite, "" if it may be another change.
-        explanation: The explanation of the contents, for kind `content` if both files were fetched; otherwise None.
+        explanation: The explanation of the contents, for kind `content` if both files were fetched. The explanation of
+            a file in only one model, if it is known why. Otherwise None.
         is_native: False if a native model is compared and the path is outside of it; otherwise True.
         ignored_by: The `ignore` glob that matches the path, "" if none does.
     """

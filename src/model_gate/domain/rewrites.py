@@ -11,6 +11,7 @@ of the software for which the source code or an observation confirmed it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import NoneType
@@ -86,6 +87,80 @@ PATH_FIELDS = {
     ),
 }
 
+
+@dataclass(frozen=True)
+class UnreadField(Rewrite):
+    """A field of a flavor in `MLmodel` that MLflow writes and, under these conditions, never reads.
+
+    Attributes:
+        beside: Field of the same flavor that names a path in the model, "" for none. The field is unread only if that
+            path is in the model.
+        without: Fields of the same flavor with which MLflow reads the field.
+        is_local: Whether the value must be an absolute path of Linux or macOS. Other values can be names of a hub.
+    """
+
+    beside: str = ""
+    without: frozenset[str] = frozenset()
+    is_local: bool = False
+
+
+# Fields of flavors in MLmodel whose values MLflow does not read, by flavor and name.
+# `mlflow.transformers.llm_inference_utils` puts the name into predictions, and takes the tokenizer of stop words from
+# it, if there is an `inference_task`. With `source_model_revision`, the whole model is loaded from the hub.
+UNREAD_FIELDS = {
+    ("sentence_transformers", "source_model_name"): UnreadField(
+        "where the base model was read from; MLflow writes it and never reads it", "MLflow 2.4 and later"
+    ),
+    ("transformers", "source_model_name"): UnreadField(
+        "the directory that the model was read from; MLflow loads the model's own files, which are compared",
+        "MLflow 2.4 and later, models with their weights",
+        beside="model_binary",
+        without=frozenset({"inference_task", "source_model_revision", "local_base_model_path"}),
+        is_local=True,
+    ),
+}
+
+# Fields of flavors in MLmodel that hold texts in an arbitrary order, by flavor and name.
+# `mlflow.lightgbm` makes the list from a set, and skops only looks names up in it.
+UNORDERED_FIELDS = {
+    ("lightgbm", "skops_trusted_types"): Rewrite(
+        "a set of types, written in random order; skops only looks them up", "MLflow 3.4 and later"
+    ),
+}
+
+
+@dataclass(frozen=True)
+class ArtifactUriRewrite(Rewrite):
+    """The `uri` of an artifact of a Python model: where its file was when the model was logged.
+
+    Attributes:
+        loaders: Values of `loader_module` with which MLflow loads artifacts by their `path` in the model only.
+    """
+
+    loaders: frozenset[str]
+
+
+ARTIFACT_URI = ArtifactUriRewrite(
+    "where the artifact was when it was logged; MLflow loads the model's own file at `path`, which is compared",
+    "MLflow 1.0 and later",
+    frozenset(
+        {
+            "mlflow.pyfunc.model",
+            "mlflow.pyfunc.loaders.code_model",
+            "mlflow.pyfunc.loaders.chat_agent",
+            "mlflow.pyfunc.loaders.chat_model",
+            "mlflow.pyfunc.loaders.responses_agent",
+        }
+    ),
+)
+
+# Compiled files beside Python sources. Python takes the place of the code from the source, so that the path in the
+# compiled file has no effect, and the time in it only selects between the source and its compiled form.
+BYTECODE = Rewrite(
+    "Python's compiled form of a source that is the same: its time and the directory of the source",
+    "Python 3.8 to 3.14, when MLflow imports the code of a model while logging it",
+)
+
 # REWRITTEN_FILES are files at the root of the model, by name. Such a file counts as rewritten only if all its keys are
 # in REWRITTEN_FILE_KEYS and their values have the types given there.
 REWRITTEN_FILE_KEYS = {"model_name": (str,), "model_version": (str, int)}
@@ -137,6 +212,7 @@ class ArchiveFormat:
             member as they are stored, so no member may be compressed. They also find the members only without an
             archive comment.
         ignores_checksums: Whether programs load members with wrong checksums. They may also write such members.
+        has_storages: Whether members `data/0`, `data/1`, … hold the elements of tensors that `data.pkl` names.
     """
 
     format: str
@@ -148,6 +224,7 @@ class ArchiveFormat:
     is_order_visible: bool = False
     is_mapped: bool = False
     ignores_checksums: bool = False
+    has_storages: bool = False
 
 
 ARCHIVES = (
@@ -175,8 +252,14 @@ ARCHIVES = (
         ignores_case=True,
         is_mapped=True,
         ignores_checksums=True,
+        has_storages=True,
     ),
     ArchiveFormat("NumPy", (".npz",), "every NumPy", is_order_visible=True),
+)
+
+# The interpreter's tag has no dot. The name of the source can have one, but Python imports no module with such a name.
+_BYTECODE_PATH = re.compile(
+    r"(?P<directory>(?:[^/]+/)*)__pycache__/(?P<name>[^/.]+)\.[a-z]+-?[0-9]+t?(?:\.opt-[12])?\.pyc"
 )
 
 # Suffixes of archives that can be equivalent although their bytes differ.
@@ -187,6 +270,16 @@ def archive_format(path: str) -> ArchiveFormat | None:
     """Return the zip-based format of a path, selected by its suffix; None if no format has this suffix."""
     suffix = PurePosixPath(path).suffix.lower()
     return next((archive for archive in ARCHIVES if suffix in archive.suffixes), None)
+
+
+def bytecode_source(path: str) -> str | None:
+    """Return the path of the Python source of which a path is the compiled form, None if it is no such path.
+
+    >>> bytecode_source("code/__pycache__/model.cpython-311.pyc")
+    'code/model.py'
+    """
+    match = _BYTECODE_PATH.fullmatch(path)
+    return f"{match['directory']}{match['name']}.py" if match else None
 
 
 def may_be_rewritten(left: str, right: str) -> bool:
@@ -204,7 +297,7 @@ def may_be_rewritten(left: str, right: str) -> bool:
 
 def _rewriter(path: str) -> str:
     """Return what identifies the rewrites of a file: its path, or the name of its format; "" if it has no rewrites."""
-    if path == MLMODEL or path in REWRITTEN_FILES:
+    if path == MLMODEL or path in REWRITTEN_FILES or bytecode_source(path):
         return path
     known_format = archive_format(path)
     return known_format.format if known_format else ""

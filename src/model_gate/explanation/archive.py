@@ -8,15 +8,23 @@ from dataclasses import dataclass, field
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.rewrites import ARCHIVE_SUFFIXES, ArchiveFormat, archive_format
 from model_gate.domain.wording import byte_count
-from model_gate.explanation.archive_members import CanonicalDocument, document_changes, read_document
+from model_gate.explanation.archive_members import CanonicalDocument, document_changes, is_automatic_name, read_document
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte
+from model_gate.explanation.tensors import ElementBudget, Tensor, compare_tensors
+from model_gate.explanation.torch_names import NamedStorage, exported_weights, named_storages
 from model_gate.explanation.trees import MAX_FIELDS, field_changes, shorten, summarize_fields
 from model_gate.explanation.zip_file import Archive, is_zip, open_archive
 
 KIND = "archive"
 _MAX_EXPLAINED_MEMBERS = 20
+_WEIGHTS_CONFIGS = frozenset({"model_weights_config.json", "model_constants_config.json"})
 _MAX_EXPLAINED_BYTES = 16 * 1024 * 1024
+
+_NAMES_ADVICE = (
+    "The names of some layers only count the layers that were made before in the same process. Give layers a `name`, "
+    "or call `keras.backend.clear_session()` before the model is made."
+)
 
 # Explains a pair of members by their own kind of file.
 ExplainMember = Callable[[ContentPair], Explanation]
@@ -58,12 +66,14 @@ class _Half:
         names: Name of each member in the archive, by canonical name.
         documents: JSON members that the format rewrites, by canonical name.
         object_paths: Path of the object whose data a member holds, by canonical name.
+        storages: The tensors whose elements a member of a PyTorch archive holds, by canonical name.
     """
 
     archive: Archive
     names: dict[str, str]
     documents: dict[str, CanonicalDocument] = field(default_factory=dict)
     object_paths: dict[str, str] = field(default_factory=dict)
+    storages: dict[str, NamedStorage] = field(default_factory=dict)
 
 
 def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
@@ -80,7 +90,32 @@ def _read_half(archive: Archive, known_format: ArchiveFormat | None) -> _Half:
                 raise UnexplainedError(f"a member is called {canonical}")
             del half.names[name]
             half.names[canonical] = name
+    if known_format is not None and known_format.has_storages:
+        half.storages = _named_storages(archive)
     return half
+
+
+def _named_storages(archive: Archive) -> dict[str, NamedStorage]:
+    """Return the tensors of a PyTorch archive by member. They are names for people, so that a failure is no error."""
+    found: dict[str, NamedStorage] = {}
+    for name, info in archive.members.items():
+        directory, slash, file = name.rpartition("/")
+        if info.file_size > _MAX_EXPLAINED_BYTES:
+            continue
+        try:
+            if file == "data.pkl":
+                storages = named_storages(_in_memory(archive, name))
+                found |= {f"{directory}{slash}data/{key}": storage for key, storage in storages.items()}
+            elif file in _WEIGHTS_CONFIGS:
+                storages = exported_weights(_in_memory(archive, name))
+                found |= {f"{directory}{slash}{member}": storage for member, storage in storages.items()}
+        except Exception:  # noqa: BLE001, S112  # damaged members are found when they are compared
+            continue
+    return found
+
+
+def _in_memory(archive: Archive, name: str) -> Content:
+    return Content.of_bytes(archive.content(name).read_all(_MAX_EXPLAINED_BYTES))
 
 
 def _require_distinct_names(archive: Archive, known_format: ArchiveFormat | None) -> None:
@@ -104,7 +139,9 @@ class _ArchiveComparison:
         self._left, self._right = _read_half(left, known_format), _read_half(right, known_format)
         self._format = known_format
         self._rewritten: list[str] = []
+        self._has_automatic_names = False
         self._explained_count = 0
+        self._budget = ElementBudget()
         self._is_cut = False
 
     def explain(self, explain_member: ExplainMember) -> Explanation:
@@ -124,7 +161,8 @@ class _ArchiveComparison:
                 changes += self._change_despite_checksum(name)
         if changes:
             is_cut = self._is_cut or len(changes) > MAX_FIELDS
-            return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut)
+            advice = _NAMES_ADVICE if self._has_automatic_names else ""
+            return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut, advice=advice)
         summary = "same members, different archive metadata"
         if self._format is None:
             return Explanation(KIND, f"{summary}; only {', '.join(ARCHIVE_SUFFIXES)} files can be equivalent")
@@ -201,6 +239,9 @@ class _ArchiveComparison:
                 self._rewritten.append(name)
                 return []
             meaning = summarize_fields(field_changes(changes), len(changes), "change")
+            self._has_automatic_names |= any(map(is_automatic_name, changes))
+            if all(map(is_automatic_name, changes)):
+                meaning = f"only automatic names: {meaning}"
         else:
             meaning = self._describe_member(name, explain_member)
         return [FieldChange(self._label(name), _size(self._left, name), _size(self._right, name), meaning=meaning)]
@@ -219,8 +260,24 @@ class _ArchiveComparison:
             Content.of_bytes(half.archive.content(half.names[name]).read_all(_MAX_EXPLAINED_BYTES))
             for half in (self._left, self._right)
         )
+        if meaning := self._describe_storage(name, left, right):
+            return meaning
         explanation = explain_member(ContentPair(name, left, right, is_member=True))
         return f"{explanation.summary}{f' ({explanation.note})' if explanation.note else ''}"
+
+    def _describe_storage(self, name: str, left: Content, right: Content) -> str:
+        """Return how many elements of a tensor changed, "" if the members are no tensors of the same type and size."""
+        before, after = (half.storages.get(name) for half in (self._left, self._right))
+        if before is None or after is None or before.element is None or before.element != after.element:
+            return ""
+        if left.size != right.size or left.size % before.element.size:
+            return ""
+        tensor = Tensor(before.element, (left.size // before.element.size,), 0)
+        result = compare_tensors(name, (left, tensor), (right, tensor), self._budget)
+        if result is None:
+            return ""
+        self._is_cut |= result[1]
+        return result[0].meaning
 
     def _change_despite_checksum(self, name: str) -> list[FieldChange]:
         halves = (self._left, self._right)
@@ -245,6 +302,9 @@ class _ArchiveComparison:
 
     def _label(self, name: str) -> str:
         object_path = self._left.object_paths.get(name) or self._right.object_paths.get(name)
+        storage = self._left.storages.get(name) or self._right.storages.get(name)
+        if storage is not None and storage.name:
+            return f"{shorten(storage.name, 100)} ({shorten(name, 80)})"
         return object_path or shorten(name)
 
 

@@ -17,6 +17,8 @@ from model_gate.explanation.trees import Change, Leaf, Tree, find_changes, forma
 from model_gate.explanation.zip_file import Archive
 
 _MAX_MEMBER_BYTES = 16 * 1024 * 1024
+# A name that Keras makes from a class of layers, with the number of earlier layers of this class in the process.
+_AUTOMATIC_NAME = re.compile(r"([a-z][a-z0-9]*(?:_[a-z][a-z0-9]*)*?)(?:_[0-9]+)?")
 # Keys that skops puts between an object and its attributes. They add nothing to a path.
 _WRAPPERS = frozenset({"content"})
 
@@ -47,7 +49,18 @@ def document_changes(left: CanonicalDocument, right: CanonicalDocument) -> list[
         return [Change(("(the order of keys)",), Leaf("text", "one"), Leaf("text", "another"))]
     # A changed value often changes which objects are shared. Addresses are returned only if nothing else changed.
     values = [change for change in changes if not _is_address(change.left) and not _is_address(change.right)]
-    return values or changes
+    # Automatic names come last, because they hide what else changed.
+    return sorted(values or changes, key=is_automatic_name)
+
+
+def is_automatic_name(change: Change) -> bool:
+    """Return whether a change is only the number in a name that is counted up in each process, as in `dense_1`."""
+    if not (isinstance(change.left, Leaf) and isinstance(change.right, Leaf)):
+        return False
+    if not change.left.type == change.right.type == "text":
+        return False
+    names = [_AUTOMATIC_NAME.fullmatch(leaf.text) for leaf in (change.left, change.right)]
+    return all(names) and len({match[1] for match in names if match}) == 1
 
 
 def _is_in_same_order(left: Tree, right: Tree) -> bool:

@@ -61,20 +61,34 @@ class Content:
 
 
 class _Slice(BytesIO):
-    """A sequential stream of a byte range of another stream."""
+    """A stream of a byte range of another stream."""
 
     def __init__(self, stream: IO[bytes], start: int, size: int) -> None:
         super().__init__()
         self._stream = stream
-        self._remaining = size
+        self._start = start
+        self._size = size
+        self._position = 0
         stream.seek(start)
 
     def read(self, size: int | None = -1) -> bytes:
         """Return the next bytes of the range."""
-        length = self._remaining if size is None or size < 0 else min(size, self._remaining)
-        data = self._stream.read(length)
-        self._remaining -= len(data)
+        remaining = max(self._size - self._position, 0)
+        data = self._stream.read(remaining if size is None or size < 0 else min(size, remaining))
+        self._position += len(data)
         return data
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        """Move to an offset in the range, counted from its start."""
+        if whence:
+            raise OSError("a slice seeks from its start only")
+        self._position = offset
+        self._stream.seek(self._start + offset)
+        return offset
+
+    def tell(self) -> int:
+        """Return the offset in the range."""
+        return self._position
 
     def close(self) -> None:
         """Close this stream and the underlying one."""

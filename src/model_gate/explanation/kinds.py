@@ -7,7 +7,21 @@ from dataclasses import dataclass, replace
 
 from model_gate.domain.difference import Explanation
 from model_gate.domain.model import MLMODEL
-from model_gate.explanation import archive, mlmodel, npy, packages, pickles, raw_bytes, safetensors, structured, text
+from model_gate.explanation import (
+    archive,
+    bytecode,
+    catboost,
+    mlmodel,
+    npy,
+    onnx,
+    packages,
+    pickles,
+    raw_bytes,
+    safetensors,
+    structured,
+    text,
+    ubjson,
+)
 from model_gate.explanation.content import ContentPair, UnexplainedError
 
 
@@ -34,10 +48,14 @@ def _explain_archive(pair: ContentPair) -> Explanation | None:
 # The last kind explains any pair.
 FILE_KINDS = (
     FileKind(MLMODEL, mlmodel.matches, mlmodel.explain),
+    FileKind(bytecode.KIND, bytecode.matches, bytecode.explain),
     FileKind(packages.KIND, packages.matches, packages.explain),
     FileKind(archive.KIND, archive.matches, _explain_archive),
     FileKind(safetensors.KIND, safetensors.matches, safetensors.explain),
     FileKind(npy.KIND, npy.matches, npy.explain),
+    FileKind(ubjson.KIND, ubjson.matches, ubjson.explain),
+    FileKind(onnx.KIND, onnx.matches, onnx.explain),
+    FileKind(catboost.KIND, catboost.matches, catboost.explain),
     FileKind(pickles.KIND, pickles.matches, pickles.explain),
     FileKind("JSON or YAML", structured.matches, structured.explain),
     FileKind(text.KIND, text.matches, text.explain),

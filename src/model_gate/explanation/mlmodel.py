@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation, FieldChange, RewriteCondition
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.rewrites import PATH_FIELDS, REWRITTEN_FIELDS
+from model_gate.domain.rewrites import REWRITTEN_FIELDS
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError, read_text
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.loaded_yaml import is_same, load_yaml
+from model_gate.explanation.mlmodel_rewrites import RewrittenField, rewritten_fields, without_fields
 from model_gate.explanation.text import MAX_TEXT_BYTES
 from model_gate.explanation.trees import (
     MAX_FIELDS,
@@ -40,6 +41,8 @@ _MEANINGS = tuple(
         ),
         (r"flavors\.[^.]+\.model_code_path", "logged from a program at another path"),
         (r"flavors\.[^.]+\.(code|loader_module)", "the code that comes with it changed"),
+        (r"flavors\.[^.]+\.source_model_name", "made from another base model"),
+        (r"flavors\.python_function\.artifacts\..*", "the files that it reads changed"),
         (r"flavors\.[^.]+\.\w+_version", "logged with another version of the library"),
         (r"flavors\.[^.]+\.(serialization_format|pickle_module|model_format)", "saved in another format"),
         (r"flavors\.python_function\.env(\..*)?", "its environment is described elsewhere"),
@@ -70,17 +73,17 @@ def explain(pair: ContentPair) -> Explanation | None:
     if not explanation.rewrite_reason:
         return explanation
     try:
-        difference = _loaded_difference(_load_fields(left_text), _load_fields(right_text))
+        conditions = _load_and_compare(left_text, right_text)
     except UnexplainedError as error:
-        difference = str(error)
-    if not difference:
-        return explanation
-    fields = tuple(replace(change, rewrite_reason="") for change in explanation.fields)
-    return replace(explanation, fields=fields, rewrite_reason="", note=difference)
+        fields = tuple(replace(change, rewrite_reason="") for change in explanation.fields)
+        return replace(explanation, fields=fields, rewrite_reason="", note=str(error))
+    return replace(explanation, rewrite_conditions=conditions)
 
 
 def _explain_fields(left: dict[str, Tree], right: dict[str, Tree]) -> Explanation:
-    changes = [field for change in find_changes(left, right) for field in _field_changes(change)]
+    rewritten = _common_rewrites(left, right)
+    left, right = (_with_joined_lists(tree, rewritten.keys()) for tree in (left, right))
+    changes = [field for change in find_changes(left, right) for field in _field_changes(change, rewritten)]
     decisive = [change for change in changes if not change.rewrite_reason]
     fields = tuple((decisive + [change for change in changes if change.rewrite_reason])[:MAX_FIELDS])
     if not changes:
@@ -91,6 +94,25 @@ def _explain_fields(left: dict[str, Tree], right: dict[str, Tree]) -> Explanatio
         only = f"only {names} differ{'s' if len(changes) == 1 else ''}"
         return Explanation(MLMODEL, only, fields, is_cut=len(changes) > MAX_FIELDS, rewrite_reason=only)
     return Explanation(MLMODEL, _summary(decisive), fields, is_cut=len(changes) > MAX_FIELDS)
+
+
+def _common_rewrites(left: Mapping[str, Any], right: Mapping[str, Any]) -> dict[tuple[str, ...], RewrittenField]:
+    """Return the fields of flavors in which two documents differ at most by a rewrite, by path."""
+    others = rewritten_fields(right)
+    return {path: field for path, field in rewritten_fields(left).items() if others.get(path) == field}
+
+
+def _with_joined_lists(tree: Tree, paths: Collection[tuple[str, ...]]) -> Tree:
+    """Return a tree in which one leaf stands for each list at the paths, so that its order is one change."""
+    if isinstance(tree, list) and () in paths:
+        return Leaf("list", ", ".join(leaf.text for leaf in tree))
+    if not isinstance(tree, dict):
+        return tree
+    return {
+        key: _with_joined_lists(value, inner) if inner else value
+        for key, value in tree.items()
+        for inner in [{path[1:] for path in paths if path and path[0] == key}]
+    }
 
 
 def _read(content: Content) -> str:
@@ -121,72 +143,50 @@ def _load_fields(text: str) -> dict[str, Any]:
     return fields
 
 
-def _loaded_difference(left: dict[str, Any], right: dict[str, Any]) -> str:
-    """Return why MLflow would load different models from two files, "" if the loaded fields differ only in rewrites."""
+def _load_and_compare(left_text: str, right_text: str) -> tuple[RewriteCondition, ...]:
+    """Load two `MLmodel` texts as MLflow does and require that the fields differ only in rewrites.
+
+    Returns:
+        What must hold for other paths of the models.
+
+    Raises:
+        UnexplainedError: MLflow cannot load a text, or loads another model from it.
+    """
+    left, right = _load_fields(left_text), _load_fields(right_text)
     for fields in (left, right):
         for name, rewrite in REWRITTEN_FIELDS.items():
             if name in fields and type(fields[name]) not in rewrite.types:
-                return f"MLflow does not write such a {name}"
-    left, right = _without_rewrites(left), _without_rewrites(right)
-    return "" if is_same(left, right) else "MLflow loads other values from the two files"
+                raise UnexplainedError(f"MLflow does not write such a {name}")
+    rewritten = _common_rewrites(left, right)
+    rests = [
+        {name: value for name, value in without_fields(fields, set(rewritten)).items() if name not in REWRITTEN_FIELDS}
+        for fields in (left, right)
+    ]
+    if not is_same(*rests):
+        raise UnexplainedError("MLflow loads other values from the two files")
+    return tuple(dict.fromkeys(condition for field in rewritten.values() for condition in field.conditions))
 
 
-def _without_rewrites(fields: dict[str, Any]) -> dict[str, Any]:
-    """Return loaded fields without those that MLflow rewrites.
-
-    Of a path that MLflow rewrites, only the file name is left.
-    """
-    result = {name: value for name, value in fields.items() if name not in REWRITTEN_FIELDS}
-    if isinstance(flavors := result.get("flavors"), dict):
-        result["flavors"] = {flavor: _with_file_names(flavor, values) for flavor, values in flavors.items()}
-    return result
-
-
-def _with_file_names(flavor: Any, fields: Any) -> Any:
-    if not isinstance(fields, dict):
-        return fields
-    return {
-        name: (value.rpartition("/")[2] or value)
-        if isinstance(value, str) and name in PATH_FIELDS and flavor in PATH_FIELDS[name].flavors
-        else value
-        for name, value in fields.items()
-    }
-
-
-def _field_changes(change: Change) -> Iterator[FieldChange]:
+def _field_changes(change: Change, rewritten: Mapping[tuple[str, ...], RewrittenField]) -> Iterator[FieldChange]:
     path = format_path(change.path)
     is_schema = change.path in {("signature", "inputs"), ("signature", "outputs")}
     columns = _column_changes(change) if is_schema else None
     if columns:
         yield from columns
         return
-    yield FieldChange(
-        path, format_tree(change.left), format_tree(change.right), _rewrite_reason(change), _meaning(path)
-    )
+    left, right = format_tree(change.left), format_tree(change.right)
+    yield FieldChange(path, left, right, _rewrite_reason(change, rewritten), _meaning(path))
 
 
-def _rewrite_reason(change: Change) -> str:
+def _rewrite_reason(change: Change, rewritten: Mapping[tuple[str, ...], RewrittenField]) -> str:
     """Return why saving the same model again makes this change, or "" if the change may concern the model."""
     match change.path:
         case (str(field),) if field in REWRITTEN_FIELDS and all(
             value is None or isinstance(value, Leaf) for value in (change.left, change.right)
         ):
             return REWRITTEN_FIELDS[field].reason
-        case ("flavors", str(flavor), str(field)) if (
-            field in PATH_FIELDS
-            and flavor in PATH_FIELDS[field].flavors
-            and _is_same_file_name(change.left, change.right)
-        ):
-            return PATH_FIELDS[field].reason
-    return ""
-
-
-def _is_same_file_name(left: Tree, right: Tree) -> bool:
-    """Return whether two paths have the same text after the last slash, which is how MLflow finds the file name."""
-    if not (isinstance(left, Leaf) and isinstance(right, Leaf) and left.type == right.type):
-        return False
-    names = [leaf.text.rpartition("/")[2] for leaf in (left, right)]
-    return bool(names[0]) and names[0] == names[1]
+    path = tuple(str(part) for part in change.path)
+    return rewritten[path].reason if path in rewritten else ""
 
 
 def _meaning(path: str) -> str:

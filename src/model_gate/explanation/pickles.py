@@ -1,140 +1,332 @@
-"""Pickles, compared by their opcodes. Nothing is ever loaded.
-
-Long values are skipped instead of read, so a pickle of any size takes little memory.
-"""
+"""Pickles, compared by their opcodes. Nothing is ever loaded."""
 
 from __future__ import annotations
 
-import pickletools
+import re
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import zip_longest
 from pathlib import PurePosixPath
-from typing import IO, cast
+from typing import NamedTuple
 
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.wording import byte_count
-from model_gate.explanation.content import Content, ContentPair, UnexplainedError
+from model_gate.explanation.content import CHUNK_BYTES, Content, ContentPair, UnexplainedError
+from model_gate.explanation.pickle_opcodes import MAX_OPCODES, Opcode, SkippedBytes, read_opcodes
 from model_gate.explanation.raw_bytes import first_differing_byte, summarize
 from model_gate.explanation.trees import MAX_FIELDS, shorten
 
 KIND = "pickle"
 _SUFFIXES = frozenset({".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill"})
+# The start of a pickle: a protocol, and from protocol 4 on a frame.
+_START = re.compile(rb"\x80(?:[\x02\x03][\x00-\x7f\x80-\x8b]|[\x04\x05]\x95)", re.DOTALL)
 _PROTO = 0x80
-_MAX_OPCODES = 300_000
 _MAX_NAME = 200
 _MAX_GLOBALS = 20_000
-_LONG_BYTES = 64 * 1024
+_MAX_VALUES = 10
+_MAX_LONG_BYTES = 256 * 1024 * 1024
 _STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
 _LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
+# Opcodes that say nothing about the values: they depend on the length and on the order of other values.
+_BOOKKEEPING = _STORES | _LOADS | {"FRAME", "MEMOIZE"}
+_RANDOM_ID = re.compile("'[0-9a-f]{32}'")
+_RANDOM_ID_USERS = frozenset(
+    f"cloudpickle.cloudpickle.{name}" for name in ("_make_skeleton_class", "_make_skeleton_enum", "_make_typevar")
+)
+_RANDOM_ID_ADVICE = (
+    "cloudpickle gives each class that is defined in the program itself (`__main__`) a new random id whenever it is "
+    'saved. Log the model from code (`python_model="program.py"`), or define the class in a module that is imported.'
+)
+_ORDER_ADVICE = (
+    "If it is the order of a set of texts: set PYTHONHASHSEED=0 where models are trained, or save a sorted list. The "
+    "order of a list, such as columns, is a change of the model."
+)
 
 
 def matches(pair: ContentPair) -> bool:
-    """Return whether the path has the suffix of a pickle."""
-    return PurePosixPath(pair.path).suffix.lower() in _SUFFIXES
+    """Return whether the path has the suffix of a pickle, or both files start like pickles."""
+    return _has_suffix(pair) or all(_START.match(content.head(3)) for content in (pair.left, pair.right))
 
 
 def explain(pair: ContentPair) -> Explanation | None:
-    """Return an explanation with the protocol, the first differing opcode and the classes and functions that changed.
+    """Return an explanation with the protocol, the values that changed and the classes and functions that changed.
 
     Returns:
         The explanation, or None if one of the files does not start like a pickle of protocol 2 or later.
     """
     if any(content.head(1) != bytes([_PROTO]) for content in (pair.left, pair.right)):
         return None
-    offset = first_differing_byte(pair.left, pair.right)
-    left, right = (_scan(content, offset or 0) for content in (pair.left, pair.right))
-    fields = _changes(left, right)
+    try:
+        comparison = _compare(pair)
+    except UnexplainedError:
+        if not _has_suffix(pair):
+            return None
+        raise
     summary, is_cut = summarize(pair)
-    globals_changed = [change for change in fields if change.field == "global"]
-    if globals_changed:
-        names = [
-            f"{'+' if change.left is None else '−'}{change.left or change.right}" for change in globals_changed[:3]
-        ]
-        summary += f", globals {', '.join(names)}{' …' if len(globals_changed) > 3 else ''}"
-    is_cut = is_cut or left.is_cut or right.is_cut
-    return Explanation(KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut or len(fields) > MAX_FIELDS)
+    fields = [*comparison.protocol_and_globals(), *comparison.values(), *comparison.first_differing()]
+    summary = ", ".join([summary, *comparison.phrases()])
+    is_cut = is_cut or comparison.is_cut or len(fields) > MAX_FIELDS
+    return Explanation(KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut, advice=comparison.advice())
 
 
-@dataclass
-class _Scan:
-    """Facts about one pickle.
+def _has_suffix(pair: ContentPair) -> bool:
+    return PurePosixPath(pair.path).suffix.lower() in _SUFFIXES
+
+
+class _Value(NamedTuple):
+    """A value of a pickle, with its opcode.
+
+    Attributes:
+        opcode: Name of the opcode.
+        text: The value as short text.
+        key: Distinguishes values with the same short text.
+    """
+
+    opcode: str
+    text: str
+    key: object
+
+
+class _Half:
+    """Facts about one pickle of a pair.
 
     Attributes:
         protocol: Highest protocol that the pickle declares.
-        differing: Opcode at the first differing byte, "" if the scan ended before this byte.
         globals: Classes and functions to which the pickle refers.
-        is_cut: Whether the scan ended before the pickle did.
+        is_cut: Whether the pickle was not read to its end.
     """
 
-    protocol: int = 0
-    differing: str = ""
-    globals: set[str] = field(default_factory=set)
-    is_cut: bool = False
+    def __init__(self, content: Content, name: str) -> None:
+        """Prepare to read a pickle, which errors call by a name such as `the first file`."""
+        self.protocol = 0
+        self.is_cut = False
+        self._content = content
+        self._name = name
+        self._tracker = _GlobalTracker()
+        self._long_bytes = 0
+
+    @property
+    def globals(self) -> set[str]:
+        return self._tracker.globals
+
+    def opcodes(self, ignored: frozenset[str]) -> Iterator[Opcode]:
+        """Yield the opcodes except the ignored ones, and collect facts about all of them.
+
+        Raises:
+            UnexplainedError: The pickle is damaged.
+        """
+        try:
+            for count, opcode in enumerate(read_opcodes(self._content)):
+                if opcode.name == "PROTO":
+                    self.protocol = max(self.protocol, int(str(opcode.argument or 0)))
+                self._tracker.follow(opcode)
+                if opcode.name not in ignored:
+                    yield opcode
+                if count >= MAX_OPCODES or len(self.globals) > _MAX_GLOBALS:
+                    self.is_cut = True
+                    return
+        except UnexplainedError as error:
+            raise UnexplainedError(f"{self._name}: {error}") from error
+
+    def value(self, opcode: Opcode) -> _Value:
+        """Return the value of an opcode. A long value is hashed, up to 256 MiB in total."""
+        argument = opcode.argument
+        key: object = repr(argument) if isinstance(argument, float) else argument
+        # The hash takes less memory than a long value.
+        key = hash(bytes(key) if isinstance(key, bytearray) else key)
+        if isinstance(argument, SkippedBytes):
+            key = self._long_value(opcode)
+        return _Value(opcode.name, _format_argument(argument), key)
+
+    def _long_value(self, opcode: Opcode) -> object:
+        size = opcode.end - opcode.start
+        self._long_bytes += size
+        if self._long_bytes > _MAX_LONG_BYTES:
+            self.is_cut = True
+            return size
+        digest = sha256()
+        with self._content.slice(opcode.start, size).open() as stream:
+            while chunk := stream.read(CHUNK_BYTES):
+                digest.update(chunk)
+        return digest.digest()
 
 
-def _changes(left: _Scan, right: _Scan) -> list[FieldChange]:
-    changes = []
-    if left.protocol != right.protocol:
-        changes.append(FieldChange("protocol", str(left.protocol), str(right.protocol)))
-    # An incomplete scan cannot show that a global is absent.
-    if not left.is_cut and not right.is_cut:
-        changes += [
-            FieldChange("global", None, name, meaning="only the second refers to it")
-            for name in sorted(right.globals - left.globals)
+@dataclass
+class _Comparison:
+    """The differences between the opcodes of two pickles.
+
+    Attributes:
+        left: Facts about the left pickle.
+        right: Facts about the right pickle.
+        first: The first opcode that differs in each pickle, None at the end of a pickle.
+        counts: How often the left pickle has each value more often than the right one. Values before the first
+            difference are not counted.
+    """
+
+    left: _Half
+    right: _Half
+    first: tuple[Opcode | None, Opcode | None] | None = None
+    counts: Counter[_Value] = field(default_factory=Counter)
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a pickle was not read to its end."""
+        return self.left.is_cut or self.right.is_cut
+
+    @property
+    def is_reordered(self) -> bool:
+        """Whether both pickles have the same values in another order."""
+        return self.first is not None and not self.is_cut and not any(self.counts.values())
+
+    def protocol_and_globals(self) -> list[FieldChange]:
+        """Return the changed protocol, and the globals that only one pickle has."""
+        changes = []
+        if self.left.protocol != self.right.protocol:
+            changes.append(FieldChange("protocol", str(self.left.protocol), str(self.right.protocol)))
+        # An incomplete scan cannot show that a global is absent.
+        if not self.is_cut:
+            added, removed = (sorted(names) for names in self._globals())
+            changes += [FieldChange("global", None, name, meaning="only the second refers to it") for name in added]
+            changes += [FieldChange("global", name, None, meaning="only the first refers to it") for name in removed]
+        return changes
+
+    def values(self) -> list[FieldChange]:
+        """Return the values that only one pickle has, in pairs with the same opcode; none if there are many."""
+        pairs = self._value_pairs()
+        return [
+            FieldChange(opcode, left, right, meaning="of other content" if left == right else "")
+            for opcode, left, right in pairs
         ]
-        changes += [
-            FieldChange("global", name, None, meaning="only the first refers to it")
-            for name in sorted(left.globals - right.globals)
+
+    def first_differing(self) -> list[FieldChange]:
+        """Return the first opcode that differs."""
+        if self.first is None or self.is_reordered:
+            return []
+        left, right = (None if opcode is None else _format_opcode(opcode) for opcode in self.first)
+        meaning = f"in the value of {left}" if left == right else ""
+        return [FieldChange("first differing opcode", left, right, meaning=meaning)]
+
+    def phrases(self) -> Iterator[str]:
+        """Yield what to say in the summary beside the number of bytes."""
+        added, removed = ([], []) if self.is_cut else map(sorted, self._globals())
+        names = [f"+{name}" for name in added] + [f"−{name}" for name in removed]
+        if names:
+            yield f"globals {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
+        if self.is_reordered:
+            yield "the same values in another order"
+        if self._has_only_random_ids():
+            yield "only the random id that cloudpickle gives to a class of the program"
+        elif not names:
+            pairs = [pair for pair in self._value_pairs() if not _is_random_id(pair)]
+            for opcode, left, right in pairs[:2]:
+                if left is None or right is None:
+                    yield f"{opcode} {left or right} only in the {'second' if left is None else 'first'}"
+                elif left != right:
+                    yield f"{opcode} {left} → {right}"
+
+    def advice(self) -> str:
+        """Return what to do so that the pickles do not differ when the same object is saved again."""
+        if any(map(_is_random_id, self._value_pairs())) and self.left.globals & _RANDOM_ID_USERS:
+            return _RANDOM_ID_ADVICE
+        return _ORDER_ADVICE if self.is_reordered else ""
+
+    def _globals(self) -> tuple[set[str], set[str]]:
+        return self.right.globals - self.left.globals, self.left.globals - self.right.globals
+
+    def _has_only_random_ids(self) -> bool:
+        pairs = self._value_pairs()
+        return bool(pairs and all(map(_is_random_id, pairs)) and self.left.globals & _RANDOM_ID_USERS)
+
+    def _value_pairs(self) -> list[tuple[str, str | None, str | None]]:
+        if self.is_cut:
+            return []
+        removed: dict[str, list[str]] = {}
+        added: dict[str, list[str]] = {}
+        for value, count in self.counts.items():
+            values = removed if count > 0 else added
+            values.setdefault(value.opcode, []).extend([value.text] * abs(count))
+        pairs = [
+            (opcode, left, right)
+            for opcode in dict.fromkeys([*removed, *added])
+            for left, right in zip_longest(removed.get(opcode, ()), added.get(opcode, ()))
         ]
-    if left.differing or right.differing:
-        meaning = f"in the value of {left.differing}" if left.differing == right.differing else ""
-        change = FieldChange("first differing opcode", left.differing or None, right.differing or None, meaning=meaning)
-        changes.append(change)
-    return changes
+        return pairs if len(pairs) <= _MAX_VALUES else []
 
 
-def _scan(content: Content, offset: int) -> _Scan:
-    """Scan the opcodes of a pickle.
+def _is_random_id(pair: tuple[str, str | None, str | None]) -> bool:
+    return all(text is not None and _RANDOM_ID.fullmatch(text) for text in pair[1:])
 
-    Args:
-        content: The pickle.
-        offset: Offset of the first differing byte of the pair.
+
+def _compare(pair: ContentPair) -> _Comparison:
+    """Compare two pickles opcode by opcode.
+
+    Opcodes that only keep the books, such as the length of a frame, are left out unless nothing else differs.
 
     Raises:
-        UnexplainedError: The pickle is truncated or has an invalid opcode.
+        UnexplainedError: A pickle is damaged.
     """
-    scan = _Scan()
-    with content.open() as stream:
-        reader = _SkippingReader(stream, content.size)
-        tracker = _GlobalTracker()
-        previous: tuple[str, object, int] | None = None
-        try:
-            for count, (opcode, argument, position) in enumerate(pickletools.genops(cast(IO[bytes], reader))):
-                if previous is not None and previous[2] <= offset < (position or 0):
-                    scan.differing = _format_opcode(*previous)
-                previous = (opcode.name, argument, position or 0)
-                if opcode.name == "PROTO":
-                    scan.protocol = max(scan.protocol, int(argument or 0))
-                tracker.follow(opcode, argument)
-                if count >= _MAX_OPCODES or len(tracker.globals) > _MAX_GLOBALS:
-                    scan.is_cut = True
-                    break
-        except ValueError as error:
-            raise UnexplainedError(f"it is no pickle to its end: {shorten(str(error), 120)}") from error
-        if previous is not None and not scan.differing and previous[2] <= offset < stream.tell():
-            scan.differing = _format_opcode(*previous)
-    scan.globals = tracker.globals
-    return scan
+    comparison = _compare_opcodes(pair, _BOOKKEEPING)
+    for ignored in (frozenset({"FRAME"}), frozenset[str]()):
+        if comparison.first is None:
+            comparison = _compare_opcodes(pair, ignored)
+    return comparison
 
 
-def _format_opcode(name: str, argument: object, position: int) -> str:
+def _compare_opcodes(pair: ContentPair, ignored: frozenset[str]) -> _Comparison:
+    damage = "is damaged" if pair.left.size == pair.right.size else "is cut off or damaged"
+    comparison = _Comparison(
+        _Half(pair.left, f"the first file {damage}"), _Half(pair.right, f"the second file {damage}")
+    )
+    left, right = comparison.left, comparison.right
+    for before, after in zip_longest(left.opcodes(ignored), right.opcodes(ignored)):
+        if comparison.first is None and not _is_same(pair, before, after):
+            comparison.first = (before, after)
+        if comparison.first is not None:
+            if before is not None:
+                _count(comparison.counts, left.value(before), 1)
+            if after is not None:
+                _count(comparison.counts, right.value(after), -1)
+    return comparison
+
+
+def _count(counts: Counter[_Value], value: _Value, change: int) -> None:
+    """Change a count, and forget it at 0, so that memory grows only with what differs."""
+    counts[value] += change
+    if not counts[value]:
+        del counts[value]
+
+
+def _is_same(pair: ContentPair, left: Opcode | None, right: Opcode | None) -> bool:
+    if left is None or right is None:
+        return False
+    if left.name != right.name or type(left.argument) is not type(right.argument):
+        return False
+    if isinstance(left.argument, SkippedBytes):
+        slices = [
+            content.slice(opcode.start, opcode.end - opcode.start)
+            for content, opcode in ((pair.left, left), (pair.right, right))
+        ]
+        return first_differing_byte(*slices) is None
+    # Unlike `==`, `repr` distinguishes 0.0 from -0.0 and gives equal texts for NaN.
+    if isinstance(left.argument, float):
+        return repr(left.argument) == repr(right.argument)
+    return left.argument == right.argument
+
+
+def _format_opcode(opcode: Opcode) -> str:
+    text = _format_argument(opcode.argument)
+    return f"{opcode.name}{f' {text}' if text else ''} at byte {opcode.start:,}"
+
+
+def _format_argument(argument: object) -> str:
     if isinstance(argument, bytes | bytearray):
-        value = f" ({byte_count(len(argument))})"
-    elif argument is None or (isinstance(argument, int) and argument.bit_length() > 64):
+        return f"({byte_count(len(argument))})"
+    if argument is None or (isinstance(argument, int) and argument.bit_length() > 64):
         # A long number may be decoded from a placeholder, and formatting it may take long.
-        value = ""
-    else:
-        value = f" {shorten(repr(argument), 24)}"
-    return f"{name}{value} at byte {position:,}"
+        return ""
+    return shorten(repr(argument), 34)
 
 
 class _GlobalTracker:
@@ -149,9 +341,9 @@ class _GlobalTracker:
         self._top: tuple[str | None, str | None] = (None, None)
         self._memo: dict[int, str | None] = {}
 
-    def follow(self, opcode: pickletools.OpcodeInfo, argument: object) -> None:
+    def follow(self, opcode: Opcode) -> None:
         """Process the next opcode."""
-        name = opcode.name
+        name, argument = opcode.name, opcode.argument
         if name == "MEMOIZE":
             self._memo[len(self._memo)] = self._top[1]
         elif name in _STORES:
@@ -165,49 +357,9 @@ class _GlobalTracker:
             module, attribute = self._top
             self.globals.add(f"{module}.{attribute}" if module and attribute else "(not a plain name)")
             self._push(None)
-        elif opcode.stack_after:
+        elif opcode.pushes:
             is_name = isinstance(argument, str) and len(argument) <= _MAX_NAME
             self._push(argument if is_name and isinstance(argument, str) else None)
 
     def _push(self, text: str | None) -> None:
         self._top = (self._top[1], text)
-
-
-class _SkippedBytes(bytes):
-    """Placeholder for skipped bytes: `len()` returns their number, and the value is a note such as `(70,000 bytes)`."""
-
-    __slots__ = ()
-
-    @classmethod
-    def of(cls, size: int) -> _SkippedBytes:
-        """Return a placeholder for `size` bytes."""
-        return cls(f"({size:,} bytes)".encode())
-
-    def __len__(self) -> int:
-        return int(self[1:].partition(b" ")[0].replace(b",", b""))
-
-
-class _SkippingReader:
-    """The file interface that `pickletools.genops` needs. Reads short values and skips long ones."""
-
-    def __init__(self, stream: IO[bytes], size: int) -> None:
-        self._stream = stream
-        self._size = size
-
-    def tell(self) -> int:
-        """Return the current offset."""
-        return self._stream.tell()
-
-    def read(self, size: int) -> bytes:
-        """Return the next `size` bytes, or a placeholder if `size` is large."""
-        if size <= _LONG_BYTES:
-            return self._stream.read(size)
-        position = self._stream.tell()
-        if position + size > self._size:
-            raise UnexplainedError("it is cut off")
-        self._stream.seek(position + size)
-        return _SkippedBytes.of(size)
-
-    def readline(self) -> bytes:
-        """Return the next line, or only the start of a long line."""
-        return self._stream.readline(_LONG_BYTES)

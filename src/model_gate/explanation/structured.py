@@ -2,36 +2,83 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
 from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation
-from model_gate.explanation.content import ContentPair, read_text
+from model_gate.explanation.content import ContentPair, UnexplainedError, read_text
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff
-from model_gate.explanation.trees import field_changes, find_changes, summarize_fields
+from model_gate.explanation.trees import Change, Leaf, Tree, field_changes, find_changes, summarize_fields
 from model_gate.explanation.yaml_tree import parse_yaml
 
-_PARSERS = {".json": ("JSON", parse_json), ".yaml": ("YAML", parse_yaml), ".yml": ("YAML", parse_yaml)}
+_JSON = ("JSON", parse_json)
+# Prophet's `.pr` is a JSON text whose one value is a text that is JSON again.
+_PARSERS = {".json": _JSON, ".pr": _JSON, ".yaml": ("YAML", parse_yaml), ".yml": ("YAML", parse_yaml)}
+_MAX_NESTED_DEPTH = 3
+
+
+# Spark's description of a stage of a pipeline: one line of JSON, in a file whose name has a random part.
+_SPARK_METADATA = re.compile(r"(?:.*/)?metadata/part-[0-9]{5}[^/]*")
+# Texts that Spark draws at random, such as `LogisticRegression_4a1b2c3d4e5f`.
+_RANDOM_UID = re.compile(r"[A-Za-z]\w*_[0-9a-f]{12,32}")
 
 
 def matches(pair: ContentPair) -> bool:
-    """Return whether the path has the suffix of a JSON or YAML file."""
-    return PurePosixPath(pair.path).suffix.lower() in _PARSERS
+    """Return whether the path has the suffix of a JSON or YAML file, or is that of metadata of Spark ML."""
+    return _parser(pair.path) is not None
+
+
+def _parser(path: str) -> tuple[str, Callable[[str], Tree]] | None:
+    if _SPARK_METADATA.fullmatch(path):
+        return _JSON
+    return _PARSERS.get(PurePosixPath(path).suffix.lower())
 
 
 def explain(pair: ContentPair) -> Explanation | None:
     """Return an explanation with the paths whose values changed, or None if one of the files is binary."""
-    kind, parse = _PARSERS[PurePosixPath(pair.path).suffix.lower()]
+    kind, parse = _parser(pair.path) or _JSON
     left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:
         return None
-    changes = list(find_changes(parse(left), parse(right)))
+    changes = [nested for change in find_changes(parse(left), parse(right)) for nested in _nested_changes(change)]
     if not changes:
         lines = line_diff(left, right) or ()
         is_cut = len(lines) > MAX_LINES
         return Explanation(
             kind, "only its layout or the order of its keys differs", lines=lines[:MAX_LINES], is_cut=is_cut
         )
+    if _SPARK_METADATA.fullmatch(pair.path):
+        changes.sort(key=_is_drawn_by_spark)
     fields = field_changes(changes)
     summary = summarize_fields(fields, len(changes), "change")
     return Explanation(kind, summary, fields, is_cut=len(changes) > len(fields))
+
+
+def _is_drawn_by_spark(change: Change) -> bool:
+    """Return whether Spark makes a change of metadata whenever it saves a model: the time, and random ids."""
+    if change.path == ("timestamp",):
+        return True
+    leaves = [value for value in (change.left, change.right) if isinstance(value, Leaf)]
+    return len(leaves) == 2 and all(_RANDOM_UID.fullmatch(leaf.text) for leaf in leaves)
+
+
+def _nested_changes(change: Change, depth: int = 0) -> Iterator[Change]:
+    """Yield the changes inside two texts that are JSON documents; the change itself if they are none."""
+    trees = [_nested_tree(value) for value in (change.left, change.right)]
+    if depth == _MAX_NESTED_DEPTH or any(tree is None for tree in trees) or trees[0] == trees[1]:
+        yield change
+        return
+    for inner in find_changes(trees[0], trees[1], change.path):
+        yield from _nested_changes(inner, depth + 1)
+
+
+def _nested_tree(value: Tree) -> Tree:
+    """Return the JSON document in a text, None if there is none."""
+    if not isinstance(value, Leaf) or not value.text.startswith(("{", "[")):
+        return None
+    try:
+        return parse_json(value.text)
+    except UnexplainedError:
+        return None

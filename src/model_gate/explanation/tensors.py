@@ -69,6 +69,27 @@ class Tensor:
         return f"{self.type.name} {shape}{layout}"
 
 
+def format_float32(number: float) -> str:
+    """Return the shortest text that stands for a 32-bit float.
+
+    >>> format_float32(0.10000000149011612)
+    '0.1'
+    """
+    for digits in range(6, 9):
+        text = format(number, f".{digits}g")
+        if struct.pack("<d", number) == struct.pack("<d", _rounded_to_float32(text)):
+            return text
+    return format(number, ".9g")
+
+
+def _rounded_to_float32(text: str) -> float:
+    try:
+        (number,) = struct.unpack("<f", struct.pack("<f", float(text)))
+    except OverflowError:
+        return math.inf
+    return float(number)
+
+
 class ElementBudget:
     """Number of elements that may still be compared one by one, shared by all tensors of a file."""
 

@@ -20,10 +20,8 @@ def describe(difference: Difference) -> str:
     >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000))
     'only in the first model (2,000 bytes)'
     """
-    if difference.kind is DifferenceKind.ONLY_LEFT:
-        return f"only in the first model ({byte_count(difference.left_size or 0)})"
-    if difference.kind is DifferenceKind.ONLY_RIGHT:
-        return f"only in the second model ({byte_count(difference.right_size or 0)})"
+    if difference.kind in {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}:
+        return _describe_one_sided(difference)
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
     if difference.explanation is not None and difference.explanation.summary:
@@ -33,6 +31,15 @@ def describe(difference: Difference) -> str:
         sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
     offset = "" if difference.offset is None else f", first at byte {difference.offset:,}"
     return f"content differs ({sizes}{offset})"
+
+
+def _describe_one_sided(difference: Difference) -> str:
+    is_left = difference.kind is DifferenceKind.ONLY_LEFT
+    size = difference.left_size if is_left else difference.right_size
+    phrase = f"only in the {'first' if is_left else 'second'} model ({byte_count(size or 0)})"
+    if difference.explanation is None:
+        return phrase
+    return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
 
 
 def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:

@@ -238,6 +238,8 @@ def _explanation(explanation: Explanation) -> Json:
     result: Json = {"kind": explanation.kind, "summary": explanation.summary, "is_cut": explanation.is_cut}
     if explanation.note:
         result["note"] = explanation.note
+    if explanation.advice:
+        result["advice"] = explanation.advice
     if explanation.fields:
         result["fields"] = [_field_change(change) for change in explanation.fields]
     if explanation.lines:

@@ -168,6 +168,9 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
     details = [*filter(None, [explanation.note]), *details]
+    if explanation.advice:
+        # The advice is the last of the lines that are shown.
+        details = [*details[: _MAX_DETAILS - 1], explanation.advice]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:
         # The last line shows that some details are missing.

@@ -1,0 +1,86 @@
+"""CatBoost models (`.cb`, `.cbm`): the texts that changed, such as the random id of a training and its parameters."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.explanation.content import ContentPair, UnexplainedError
+from model_gate.explanation.json_tree import parse_json
+from model_gate.explanation.raw_bytes import summarize
+from model_gate.explanation.trees import MAX_FIELDS, field_changes, find_changes
+
+KIND = "CatBoost"
+_MAGIC = b"CBM1"
+_MAX_BYTES = 64 * 1024 * 1024
+_MAX_JSON = 256 * 1024
+_GUID = re.compile(rb"(?<![0-9a-f-])[0-9a-f]{4,8}(?:-[0-9a-f]{4,8}){3}(?![0-9a-f-])")
+_TIME = re.compile(rb"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+_TEXTS = (("model_guid", _GUID, "random for each training"), ("train_finish_time", _TIME, "when it was trained"))
+_ADVICE = (
+    "CatBoost writes a random id and the time into each training, and shortens numbers when a model is loaded and "
+    "saved again. Log the file of the original training, and copy registered versions instead of saving them again."
+)
+
+
+def matches(pair: ContentPair) -> bool:
+    """Return whether both files start like CatBoost models."""
+    return all(content.head(4) == _MAGIC for content in (pair.left, pair.right))
+
+
+def explain(pair: ContentPair) -> Explanation:
+    """Return an explanation with the id, the time and the parameters that changed. It never finds a rewrite."""
+    left, right = (content.read_all(_MAX_BYTES) for content in (pair.left, pair.right))
+    parameters = list(_parameter_changes(left, right))
+    marks = [
+        FieldChange(name, before, after, meaning=meaning)
+        for name, pattern, meaning in _TEXTS
+        for before, after in [(_find(pattern, left), _find(pattern, right))]
+        if before != after
+    ]
+    summary, is_cut = summarize(pair)
+    fields = parameters + marks
+    if marks and _without_marks(left) == _without_marks(right):
+        summary = f"only {' and '.join(change.field for change in marks)} differ{'s' if len(marks) == 1 else ''}"
+    elif fields:
+        names = ", ".join(change.field for change in fields[:3])
+        summary += f", {names}{' …' if len(fields) > 3 else ''} changed; the trees are not read"
+    return Explanation(
+        KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut or len(fields) > MAX_FIELDS, advice=_ADVICE
+    )
+
+
+def _without_marks(data: bytes) -> bytes:
+    """Return the bytes of a model without its random id and its time."""
+    for _, pattern, _ in _TEXTS:
+        data = pattern.sub(b"", data, count=1)
+    return data
+
+
+def _find(pattern: re.Pattern[bytes], data: bytes) -> str | None:
+    match = pattern.search(data)
+    return match[0].decode() if match else None
+
+
+def _parameter_changes(left: bytes, right: bytes) -> Iterator[FieldChange]:
+    """Yield the changes of the training parameters, which a model has as a JSON text."""
+    before, after = _parameters(left), _parameters(right)
+    if before is not None and after is not None:
+        yield from field_changes(list(find_changes(before, after, ("params",))))
+
+
+def _parameters(data: bytes) -> object:
+    """Return the tree of the longest JSON text that has parameters, None if there is none."""
+    start = data.find(b'{"')
+    while start >= 0:
+        # A text has its length in front of it.
+        size = int.from_bytes(data[max(start - 4, 0) : start], "little")
+        text = data[start : start + size]
+        if 2 < size <= _MAX_JSON and b'"loss_function"' in text and text.endswith(b"}"):
+            try:
+                return parse_json(text)
+            except UnexplainedError:
+                return None
+        start = data.find(b'{"', start + 2)
+    return None

@@ -1,0 +1,317 @@
+"""Explanations name what changed in a native model: the value, parameter, node, layer or stage."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import struct
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from model_gate.domain.counterparts import stable_name
+from tests.support.explained import compare_directories, explain, field_of, verdict_of, zipped
+from tests.support.onnx_models import onnx_model
+from tests.support.torch_archives import torch_archive
+from tests.support.ubjson_writer import ubjson
+
+CLASS_OF_MAIN = """
+import sys
+import cloudpickle
+
+class Model:
+    LIMIT = {limit}
+
+sys.stdout.buffer.write(cloudpickle.dumps(Model()))
+"""
+
+
+def pickled_by_cloudpickle(limit: int) -> bytes:
+    program = CLASS_OF_MAIN.format(limit=limit)
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
+
+
+def test_random_id_of_a_class_of_the_program_is_explained_with_advice(tmp_path: Path) -> None:
+    first, again, other = (pickled_by_cloudpickle(limit) for limit in (3, 3, 4))
+    assert first != again
+    explanation = explain(tmp_path, "python_model.pkl", first, again)
+    assert "only the random id that cloudpickle gives to a class of the program" in explanation.summary
+    assert "from code" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    changed = explain(tmp_path, "python_model.pkl", first, other)
+    assert "only the random id" not in changed.summary
+    assert "BININT1 3 → 4" in changed.summary
+    assert changed.advice == explanation.advice
+
+
+def test_texts_that_look_like_random_ids_are_values_without_cloudpickle(tmp_path: Path) -> None:
+    left, right = (pickle.dumps({"id": digit * 32}) for digit in "ab")
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    assert explanation.advice == ""
+    assert "only the random id" not in explanation.summary
+
+
+def test_pickles_of_different_length_are_explained_by_a_value_and_not_by_a_frame(tmp_path: Path) -> None:
+    left, right = (pickle.dumps({"name": name, "rest": [1, 2]}) for name in ("logistic", "linear"))
+    explanation = explain(tmp_path, "model.pkl", left, right)
+    assert explanation.summary.endswith("SHORT_BINUNICODE 'logistic' → 'linear'")
+    assert str(field_of(explanation, "first differing opcode").left).startswith("SHORT_BINUNICODE 'logistic' at byte")
+
+
+def test_reordered_pickle_is_explained_by_the_values_that_only_one_file_has(tmp_path: Path) -> None:
+    left = pickle.dumps([["alpha", "beta", "alpha"], 2])
+    reordered, changed = (pickle.dumps([["beta", "alpha", "alpha"], number]) for number in (2, 3))
+    explanation = explain(tmp_path, "model.pkl", left, reordered)
+    assert explanation.summary.endswith("the same values in another order")
+    assert "PYTHONHASHSEED" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    explanation = explain(tmp_path, "model.pkl", left, changed)
+    assert explanation.summary.endswith("BININT1 2 → 3")
+    assert explanation.advice == ""
+
+
+@pytest.mark.parametrize("last", ["c", "d"])
+def test_long_values_of_a_pickle_count_when_its_order_changed(last: str, tmp_path: Path) -> None:
+    long = [letter.encode() * 70_000 for letter in "ab"]
+    left, right = pickle.dumps([*long, "c"]), pickle.dumps([long[1], long[1][:-1] + last.encode(), "c"])
+    assert "another order" not in explain(tmp_path, "model.pkl", left, right).summary
+    assert "another order" in explain(tmp_path, "model.pkl", left, pickle.dumps([*long[::-1], "c"])).summary
+
+
+def test_numbers_that_python_takes_for_equal_are_different_values_of_a_pickle(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.pkl", pickle.dumps([0.0]), pickle.dumps([-0.0]))
+    assert explanation.summary.endswith("BINFLOAT 0.0 → -0.0")
+
+
+def test_damaged_pickle_of_the_same_size_is_not_called_cut_off(tmp_path: Path) -> None:
+    data = pickle.dumps(["a text", 1, 2, 3])
+    position = data.index(b"\x8c") + 1
+    damaged = data[:position] + bytes([data[position] ^ 0x40]) + data[position + 1 :]
+    note = explain(tmp_path, "model.pkl", data, damaged).note
+    assert note.startswith("could not be explained as pickle: the second file is damaged: ")
+    note = explain(tmp_path, "model.pkl", data[:-4], data).note
+    assert note.startswith("could not be explained as pickle: the first file is cut off or damaged: ")
+
+
+def test_pickle_is_recognized_by_its_first_bytes(tmp_path: Path) -> None:
+    left, right = (pickle.dumps({"params": bytearray(number)}, 5) for number in (b"\1\2", b"\1\3"))
+    assert explain(tmp_path, "model.statsmodels", left, right).kind == "pickle"
+    explanation = explain(tmp_path, "model.statsmodels", left, right[:-3])
+    assert (explanation.kind, explanation.note) == ("bytes", "")
+
+
+def test_json_inside_a_json_text_is_explained_value_by_value(tmp_path: Path) -> None:
+    def prophet(scale: float) -> bytes:
+        history = json.dumps({"data": [1, 2]})
+        return json.dumps(json.dumps({"changepoint_prior_scale": scale, "history": history})).encode()
+
+    explanation = explain(tmp_path, "model.pr", prophet(0.05), prophet(0.1))
+    assert (explanation.kind, explanation.summary) == ("JSON", "changepoint_prior_scale 0.05 → 0.1")
+
+
+def xgboost(objective: str = "binary:logistic", weights: tuple[float, ...] = (0.5, -0.25)) -> dict[str, Any]:
+    tree = {"split_conditions": struct.pack(f">{len(weights)}f", *weights)}
+    return {"learner": {"objective": {"name": objective}, "trees": [tree], "empty": {}}, "version": [3, 0, 5]}
+
+
+def test_explanation_names_the_changed_parameter_of_an_xgboost_model(tmp_path: Path) -> None:
+    left = ubjson(xgboost())
+    explanation = explain(tmp_path, "model.ubj", left, ubjson(xgboost("reg:squarederror")))
+    assert explanation.kind == "UBJSON"
+    assert explanation.summary == "learner.objective.name binary:logistic → reg:squarederror"
+    explanation = explain(tmp_path, "model.ubj", left, ubjson(xgboost(weights=(0.5, -0.5))))
+    change = field_of(explanation, "learner.trees[0].split_conditions")
+    assert change.meaning == "1 of 2 elements changed, largest difference 0.25"
+    explanation = explain(tmp_path, "model.ubj", left, ubjson(xgboost() | {"version": [3, 1, 0]}))
+    assert explanation.summary == "version[1] 0 → 1, version[2] 5 → 0"
+
+
+@pytest.mark.parametrize(
+    "data, note",
+    [
+        (ubjson(xgboost())[:-5], "cut off or damaged"),
+        (ubjson(xgboost()) + b"x", "bytes follow"),
+        (b"{" + b"L" + (1 << 60).to_bytes(8, "big") + b"x", "a text of"),
+        (b"{" + b"l" + b"\xff" * 4, "negative length"),
+        (b"[" * 1_000, "nested too deeply"),
+        (b"{i\1a[$d#L" + (1 << 60).to_bytes(8, "big") + b"}", "cut off or damaged"),
+        (b"{i\1aTi\1aF}", "a key twice"),
+        (b"{i\1a?}", "unknown type"),
+        (b"[$T#L" + (1 << 60).to_bytes(8, "big"), "unknown type"),
+        (b"hello", "does not start with an object"),
+        (b"[" + b"T" * 110_000 + b"]", "too many values"),
+    ],
+)
+def test_damaged_ubjson_is_explained_by_its_bytes(data: bytes, note: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.ubj", ubjson(xgboost()), data)
+    assert explanation.kind in {"bytes", "text"}
+    assert note in explanation.note
+
+
+def test_explanation_names_the_node_and_the_initializer_of_an_onnx_model(tmp_path: Path) -> None:
+    left = onnx_model()
+    explanation = explain(tmp_path, "model.onnx", left, onnx_model(alpha=0.2))
+    assert (explanation.kind, explanation.summary) == ("ONNX", "node act (LeakyRelu).alpha 0.1 → 0.2")
+    explanation = explain(tmp_path, "model.onnx", left, onnx_model(weights=(1.0, 2.0, 3.5)))
+    assert explanation.summary == "W: 1 of 3 elements changed, largest difference 0.5"
+    explanation = explain(tmp_path, "model.onnx", left, onnx_model(weights=(1.0, 2.0)))
+    assert explanation.summary == "W: float32 3 → float32 2"
+    explanation = explain(tmp_path, "model.onnx", left, onnx_model(operator="Relu", producer="skl2onnx"))
+    assert field_of(explanation, "producer").right == "skl2onnx"
+    assert field_of(explanation, "node act (Relu)").left is None
+    explanation = explain(tmp_path, "model.onnx", left, onnx_model(batch=7))
+    assert explanation.fields[0].field == "input x"
+    assert explanation.rewrite_reason == ""
+
+
+@pytest.mark.parametrize(
+    "data",
+    [onnx_model()[:-3], b"\x3a\xff\xff\xff\xff\xff\x0f", b"\xff" * 40, b"\x0b\x0c", b"\x08\x01", b"\x08\x01" * 210_000],
+)
+def test_damaged_onnx_is_explained_by_its_bytes(data: bytes, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.onnx", onnx_model(), data)
+    assert explanation.kind in {"bytes", "text"}
+    assert "could not be explained as ONNX: it" in explanation.note
+
+
+def test_explanation_names_the_layer_of_a_pytorch_state_dict(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "state_dict.pt", torch_archive("first"), torch_archive("second"))
+    change = field_of(explanation, "2.weight (sd/data/2)")
+    assert change.meaning == "1 of 4 elements changed, largest difference 0.5"
+    assert explanation.summary.startswith("2.weight (sd/data/2): 1 of 4 elements changed")
+
+
+def test_names_of_pytorch_tensors_do_not_affect_which_members_are_compared(tmp_path: Path) -> None:
+    class Storage:
+        def __init__(self, key: str) -> None:
+            self.key = key
+
+    class Pickler(pickle.Pickler):
+        def persistent_id(self, value: object) -> object:
+            return ("storage", float, value.key, "cpu", 1) if isinstance(value, Storage) else None
+
+    def archive(value: bytes, named: str) -> bytes:
+        target = io.BytesIO()
+        Pickler(target, 2).dump({"weight": Storage(named)})
+        return zipped({"m/data.pkl": target.getvalue(), "m/data/0": b"same", "m/data/1": value})
+
+    explanation = explain(tmp_path, "m.pt", archive(b"1234", "0"), archive(b"1235", "0"))
+    assert [change.field for change in explanation.fields] == ["m/data/1"]
+    explanation = explain(tmp_path, "m.pt", archive(b"1234", "1"), archive(b"1235", "1"))
+    assert [change.field for change in explanation.fields] == ["weight (m/data/1)"]
+
+
+@pytest.mark.parametrize("damaged", [b"\x80\x02}", b"\x80\x02" + b"(" * 1_000 + b"t.", b"\x80\x02N\x85\x85Q."])
+def test_pytorch_archive_with_a_damaged_pickle_is_explained_without_names(damaged: bytes, tmp_path: Path) -> None:
+    left, right = (zipped({"m/data.pkl": damaged, "m/data/0": value}) for value in (b"1234", b"1235"))
+    assert [change.field for change in explain(tmp_path, "m.pt", left, right).fields] == ["m/data/0"]
+
+
+def test_explanation_names_the_weight_of_an_exported_pytorch_program(tmp_path: Path) -> None:
+    config = {"config": {"0.weight": {"path_name": "weight_0", "tensor_meta": {"dtype": 7}}}}
+    left, right = (
+        zipped(
+            {
+                "m/data/weights/weight_0": struct.pack("<2f", 1.0, value),
+                "m/data/weights/model_weights_config.json": json.dumps(config).encode(),
+            }
+        )
+        for value in (2.0, 2.5)
+    )
+    explanation = explain(tmp_path, "model.pt2", left, right)
+    change = field_of(explanation, "0.weight (m/data/weights/weight_0)")
+    assert change.meaning == "1 of 2 elements changed, largest difference 0.5"
+
+
+def keras(units: int, number: str) -> bytes:
+    layers = [{"class_name": "Dense", "config": {"name": f"dense{number}", "units": units}} for _ in range(3)]
+    config = {"class_name": "Sequential", "config": {"name": f"sequential{number}", "layers": layers}}
+    return zipped({"metadata.json": b"{}", "config.json": json.dumps(config).encode(), "model.weights.h5": b"w"})
+
+
+def test_automatic_names_of_keras_layers_do_not_hide_what_changed(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.keras", keras(4, ""), keras(5, "_1"))
+    assert explanation.summary.startswith("config.json: config.layers[0].config.units 4 → 5")
+    explanation = explain(tmp_path, "model.keras", keras(4, "_2"), keras(4, "_11"))
+    assert "only automatic names: config.name sequential_2 → sequential_11" in explanation.summary
+    assert "clear_session" in explanation.advice
+    assert explanation.rewrite_reason == ""
+
+
+def catboost(guid: str, time: str, depth: int, trees: bytes) -> bytes:
+    params = json.dumps({"loss_function": {"type": "Logloss"}, "tree_learner_options": {"depth": depth}}).encode()
+    texts = [guid.encode(), time.encode(), params]
+    return b"CBM1" + b"".join(struct.pack("<I", len(text)) + text + b"\0" for text in texts) + trees
+
+
+@pytest.mark.parametrize(
+    "depth, trees, summary",
+    [
+        (2, b"trees", "only model_guid and train_finish_time differ"),
+        (2, b"treez", "bytes differ (21 %), model_guid, train_finish_time changed; the trees are not read"),
+        (3, b"trees", "params.tree_learner_options.depth, model_guid, train_finish_time changed"),
+    ],
+)
+def test_catboost_model_trained_again_is_explained_and_never_equivalent(
+    depth: int, trees: bytes, summary: str, tmp_path: Path
+) -> None:
+    left = catboost("a299414a-7ab02121-20f9ae9f-e84050dc", "2026-01-01T10:00:00Z", 2, b"trees")
+    right = catboost("aac2cd0f-f46fbf00-f8b0b1aa-4d0d1ecf", "2026-01-02T10:00:00Z", depth, trees)
+    explanation = explain(tmp_path, "model.cb", left, right)
+    assert explanation.kind == "CatBoost"
+    assert summary in explanation.summary
+    assert "Log the file of the original training" in explanation.advice
+    assert explanation.rewrite_reason == ""
+
+
+def spark_model(directory: Path, number: int, regularization: float) -> Path:
+    digits = str(number) * 12
+    uuid = f"{digits[:8]}-{digits[:4]}-{digits[:4]}-{digits[:4]}-{digits}"
+    stage = f"sparkml/stages/1_LogisticRegression_{digits}"
+    metadata = {"timestamp": number, "uid": f"LogisticRegression_{digits}", "paramMap": {"regParam": regularization}}
+    files: Mapping[str, bytes] = {
+        "MLmodel": b"flavors: {}\n",
+        f"{stage}/metadata/part-00000-{uuid}-c000.txt": json.dumps(metadata).encode(),
+        f"{stage}/metadata/.part-00000-{uuid}-c000.txt.crc": bytes([number]),
+        f"{stage}/metadata/_SUCCESS": b"",
+        f"{stage}/data/part-00000-{uuid}-c000.snappy.parquet": b"the same rows",
+        f"{stage}/data/part-00001-{uuid}-c000.snappy.parquet": b"more rows",
+    }
+    for path, content in files.items():
+        (directory / path).parent.mkdir(parents=True, exist_ok=True)
+        (directory / path).write_bytes(content)
+    return directory
+
+
+def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_path: Path) -> None:
+    comparison = compare_directories(spark_model(tmp_path / "1", 1, 0.1), spark_model(tmp_path / "2", 2, 0.2))
+    assert verdict_of(comparison) == "different"
+    summaries = {
+        (str(difference.kind), stable_name(difference.path).rpartition("/")[2]): difference.explanation.summary
+        for difference in comparison.differences
+        if difference.explanation is not None
+    }
+    metadata = summaries["only_left", "part-00000-*-c000.txt"]
+    assert metadata.startswith("compared with its counterpart in the second model: paramMap.regParam 0.1 → 0.2")
+    assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("in the second model: the same bytes")
+    assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart in the first model")
+    assert len(comparison.differences) == 10
+
+
+def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: Path) -> None:
+    comparison = compare_directories(spark_model(tmp_path / "1", 1, 0.1), spark_model(tmp_path / "2", 2, 0.1))
+    assert verdict_of(comparison) == "different"
+    assert not any(difference.rewrite_reason for difference in comparison.differences)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["part-00000-abc.txt", "model_1234.txt", "xpart-00000-11111111-1111-1111-1111-111111111111", "a_123456789012.x"],
+)
+def test_names_that_spark_does_not_draw_have_no_counterpart(path: str) -> None:
+    assert stable_name(path) == path

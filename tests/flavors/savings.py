@@ -69,9 +69,7 @@ class Servers:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
         self._stack = ExitStack()
-        self._servers = [
-            self._stack.enter_context(Server(directory / f"server-{seed}", seed)) for seed in (1, 2)
-        ]
+        self._servers = [self._stack.enter_context(Server(directory / f"server-{seed}", seed)) for seed in (1, 2)]
 
     def close(self) -> None:
         """End the servers."""

@@ -15,7 +15,10 @@ from mlflow.models import Model
 def plain(value: Any) -> Any:
     """Return a prediction as JSON values with all digits."""
     if isinstance(value, pd.DataFrame | pd.Series):
-        return [list(map(str, value.columns)) if isinstance(value, pd.DataFrame) else value.name, plain(value.to_numpy())]
+        return [
+            list(map(str, value.columns)) if isinstance(value, pd.DataFrame) else value.name,
+            plain(value.to_numpy()),
+        ]
     if isinstance(value, np.ndarray):
         return [str(value.dtype), list(value.shape), plain(value.tolist())]
     if isinstance(value, dict):

@@ -11,8 +11,13 @@ FEATURES, CLASSES = load_wine(return_X_y=True, as_frame=True)
 
 
 def train(is_changed: bool) -> Any:
-    model = catboost.CatBoostClassifier(
-        iterations=5, depth=1 if is_changed else 3, thread_count=1, random_seed=0, verbose=False, allow_writing_files=False
+    model = catboost.CatBoostRegressor(
+        iterations=5,
+        depth=1 if is_changed else 3,
+        thread_count=1,
+        random_seed=0,
+        verbose=False,
+        allow_writing_files=False,
     )
     return model.fit(FEATURES, CLASSES)
 

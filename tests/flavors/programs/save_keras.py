@@ -14,7 +14,11 @@ FEATURES, CLASSES = load_wine(return_X_y=True)
 def train(is_changed: bool) -> Any:
     keras.utils.set_random_seed(0)
     model = keras.Sequential(
-        [keras.layers.Input((13,)), keras.layers.Dense(8 if is_changed else 4, activation="relu"), keras.layers.Dense(3)]
+        [
+            keras.layers.Input((13,)),
+            keras.layers.Dense(8 if is_changed else 4, activation="relu"),
+            keras.layers.Dense(3),
+        ]
     )
     model.compile(loss=keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     model.fit(FEATURES, CLASSES, epochs=1, verbose=0)

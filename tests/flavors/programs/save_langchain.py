@@ -6,13 +6,13 @@ from typing import Any
 import mlflow.langchain
 import saving
 
-PROGRAM = '''import mlflow
+PROGRAM = """import mlflow
 from langchain_core.prompts import PromptTemplate
 from langchain_core.runnables import RunnableLambda
 
 prompt = PromptTemplate.from_template("Say {word}")
 mlflow.models.set_model(prompt | RunnableLambda(lambda value: value.text))
-'''
+"""
 
 
 def train(is_changed: bool) -> Any:

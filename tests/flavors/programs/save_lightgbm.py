@@ -14,9 +14,16 @@ IS_BOOSTER = saving.current.variant == "booster"
 def train(is_changed: bool) -> Any:
     depth = 1 if is_changed else 3
     if IS_BOOSTER:
-        parameters = {"objective": "multiclass", "num_class": 3, "max_depth": depth, "num_threads": 1, "verbose": -1, "seed": 0}
+        parameters = {
+            "objective": "multiclass",
+            "num_class": 3,
+            "max_depth": depth,
+            "num_threads": 1,
+            "verbose": -1,
+            "seed": 0,
+        }
         return lightgbm.train(parameters, lightgbm.Dataset(FEATURES, CLASSES), num_boost_round=5)
-    model = lightgbm.LGBMClassifier(n_estimators=5, max_depth=depth, n_jobs=1, verbose=-1, random_state=0)
+    model = lightgbm.LGBMRegressor(n_estimators=5, max_depth=depth, n_jobs=1, verbose=-1, random_state=0)
     return model.fit(FEATURES, CLASSES)
 
 

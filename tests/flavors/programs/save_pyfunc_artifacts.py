@@ -8,7 +8,7 @@ from typing import Any
 import mlflow.pyfunc
 import saving
 
-PROGRAM = '''import json
+PROGRAM = """import json
 from pathlib import Path
 
 import mlflow
@@ -24,7 +24,7 @@ class Threshold(PythonModel):
 
 
 mlflow.models.set_model(Threshold())
-'''
+"""
 
 
 def train(is_changed: bool) -> Any:

@@ -6,7 +6,7 @@ from typing import Any
 import mlflow.pyfunc
 import saving
 
-PROGRAM = '''import mlflow
+PROGRAM = """import mlflow
 from mlflow.pyfunc import PythonModel
 
 
@@ -18,7 +18,7 @@ class Threshold(PythonModel):
 
 
 mlflow.models.set_model(Threshold())
-'''
+"""
 
 
 def train(is_changed: bool) -> Any:

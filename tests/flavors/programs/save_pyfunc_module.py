@@ -7,7 +7,7 @@ from typing import Any
 import mlflow.pyfunc
 import saving
 
-MODULE = '''from mlflow.pyfunc import PythonModel
+MODULE = """from mlflow.pyfunc import PythonModel
 
 
 class Threshold(PythonModel):
@@ -16,7 +16,7 @@ class Threshold(PythonModel):
 
     def predict(self, context, model_input: list[int], params=None):
         return [value > self.limit for value in model_input]
-'''
+"""
 
 
 def train(is_changed: bool) -> Any:

@@ -11,9 +11,7 @@ import torch
 def log(model: Any, **destination: Any) -> None:
     if saving.current.variant == "pt2" and not hasattr(model, "eval"):
         model = model.module()
-    signature = mlflow.models.infer_signature(
-        networks.EXAMPLE, model(torch.tensor(networks.EXAMPLE)).detach().numpy()
-    )
+    signature = mlflow.models.infer_signature(networks.EXAMPLE, model(torch.tensor(networks.EXAMPLE)).detach().numpy())
     mlflow.pytorch.log_model(
         model,
         **destination,

@@ -25,7 +25,6 @@ from typing import Any
 
 warnings.filterwarnings("ignore")
 
-import mlflow.pyfunc  # noqa: E402  # imports of MLflow emit the warnings filtered above
 import predict  # noqa: E402
 import saving  # noqa: E402
 from mlflow import MlflowClient  # noqa: E402

@@ -31,29 +31,31 @@ flavor with MLflow {mlflow}, in a process for each saving, and writes this page.
 - **Same object**: one trained model, logged in two processes.
 - **Trained again**: the same program with the same data and the same seed, run twice.
 - **Loaded**: a logged model that MLflow loaded and logged again.
-- **Changed**: trained with another parameter. Such a model must be different.
+- **Changed**: trained with another parameter, or with other data. Such a model must be different.
 
 A process of a user writes bytecode (`__pycache__`) and has its own order of sets. So have these processes.
 
 ## Verdicts
 
-`identical` requires `equal`; `require: equivalent` accepts `equivalent` too. Every model that is `equal` or `equivalent`
-here predicts the same for its input example as the other one. A star marks models that are different but predict the same.
-To move a model between servers, copy its files (`copy_model_version`, or download and `log_artifacts`): then it stays
-`equal` whatever its flavor.
+A gate passes with `equal`. With `require: equivalent` it passes with `equivalent` too. Two models that are `equal` or
+`equivalent` on this page predict the same for their input example. A star marks models that are different but predict
+the same for it: do not conclude from one example that they are the same model.
+
+To move a model between servers, copy its files: with `copy_model_version`, or by a download and `log_artifacts`. Then
+it stays `equal` whatever its flavor.
 """
 _REPEAT = """
 ## How to repeat this
 
-`make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk) and takes {duration}. CI does not run it,
-because it is too heavy. It fails if a verdict differs from this page, and then writes the page anew. `make flavors
-PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. It needs Java 17 or newer for Spark and, on Linux x86-64,
-Python 3.11: `requirements/flavors-torch.txt` has PyTorch's CPU build for it. If `PIP_FIND_LINKS` names a directory, that
-build is taken from there.
+`make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk) and takes {duration}. CI does not run
+it, because it is too heavy. It fails if a verdict differs from this page, and then writes the page anew.
+`make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. Spark needs Java 17 or newer. On Linux
+x86-64, PyTorch needs Python 3.11: `requirements/flavors-torch.txt` has its CPU build for that version. If
+`PIP_FIND_LINKS` names a directory, the build is taken from there.
 
-One process of a server forks a process for each saving. The two servers have different `PYTHONHASHSEED`. The
-requirements are given, because MLflow takes long to infer them. No model is downloaded: the models of Transformers,
-Sentence Transformers and spaCy are small ones that the programs make.
+One process imports the libraries and forks a process for each saving. Two such processes with different
+`PYTHONHASHSEED` make the two models of a pair. The requirements of the models are given, because MLflow takes long to
+infer them. No model is downloaded: the programs in `tests/flavors/programs` make them.
 """
 
 

@@ -5,8 +5,8 @@ Usage: `serve.py DIRECTORY`. DIRECTORY is for its own files. Each line of standa
 standard output. For the program `predict`, it has `prediction` too.
 
 The processes are forked from this one, after it imported and initialized MLflow and the libraries of a program, since
-that takes far longer than to log a model. Two servers with different `PYTHONHASHSEED` have sets in different order, like
-two processes of a user.
+that takes far longer than to log a model. Two servers with different `PYTHONHASHSEED` have sets in different order,
+like two processes of a user.
 """
 
 from __future__ import annotations

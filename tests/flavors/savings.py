@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tests.support.commandline import clean_environment
 from tests.support.paths import ROOT
@@ -43,12 +43,12 @@ class Server:
                 encoding="utf-8",
             )
 
-    def request(self, **fields: str | list[str]) -> dict[str, str]:
+    def request(self, **fields: str | list[str]) -> dict[str, Any]:
         """Return the answer to a request. See `programs/serve.py` for the fields of both."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps(fields), file=self._process.stdin, flush=True)
-        answer: dict[str, str] = json.loads(self._process.stdout.readline())
+        answer: dict[str, Any] = json.loads(self._process.stdout.readline())
         assert answer["error"] is None, f"{fields}\n{answer['error']}"
         return answer
 

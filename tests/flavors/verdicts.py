@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.flavors.flavors import CHANGED, SITUATIONS, Flavor
+from tests.flavors.flavors import CHANGED, LOADED, SITUATIONS, Flavor
 from tests.flavors.savings import Servers
 from tests.support import explained
+
+_COPY = "Copy the files of the logged model instead of loading the model and logging it again."
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,8 @@ class Verdict:
     def advice(self) -> str:
         """What a user does about an unchanged model that is different; empty if nobody knows."""
         given = {difference.advice: None for difference in self.differences if difference.advice}
+        if self.situation == LOADED:
+            given[_COPY] = None
         return self.flavor.advice.get(self.situation, " ".join(given))
 
     @property

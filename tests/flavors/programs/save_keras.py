@@ -5,6 +5,7 @@ from typing import Any
 
 import keras
 import mlflow.keras
+import numpy as np
 import saving
 from sklearn.datasets import load_wine
 
@@ -26,8 +27,10 @@ def train(is_changed: bool) -> Any:
 
 
 def log(model: Any, **destination: Any) -> None:
+    # MLflow 3.17 fails if it is given an input example for Keras.
+    np.save(saving.current.directory / "example.npy", FEATURES[::20])
     signature = mlflow.models.infer_signature(FEATURES[:3], model.predict(FEATURES[:3], verbose=0))
-    mlflow.keras.log_model(model, **destination, signature=signature, input_example=FEATURES[::20])
+    mlflow.keras.log_model(model, **destination, signature=signature)
 
 
 def keep(model: Any, path: Path) -> None:

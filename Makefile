@@ -4,6 +4,7 @@ WORKERS ?= 3
 RUNS ?= 3
 EXAMPLES ?= 2000
 SEED ?= $(shell date +%s)
+PICTURES ?= pictures
 
 BIN := .venv/bin
 UV := $(BIN)/uv
@@ -22,21 +23,24 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-container fuzz bench flavors lint format lock clean
+.PHONY: help setup demo test test-container pictures fuzz bench flavors lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: .venv/.installed .venv-mlflow2/.installed ## Install both environments: .venv and .venv-mlflow2
+setup: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Install .venv, .venv-mlflow2 and .browser
 
 demo: .venv/.installed ## Build two small registries and run a check and three compares
 	@$(BIN)/model-gate demo
 
-test: .venv/.installed .venv-mlflow2/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
+test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors' $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+
+pictures: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Draw the summaries of the action as PNG files in PICTURES=pictures
+	MODEL_GATE_PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/unit/action/test_summary_pictures.py $(PYTEST_ARGS)
 
 fuzz: .venv/.installed ## Search for pairs that are wrongly equivalent; EXAMPLES=2000 and SEED=… choose
 	@echo "Seed $(SEED), $(EXAMPLES) pairs for each test. To repeat: make fuzz SEED=$(SEED) EXAMPLES=$(EXAMPLES)"
@@ -75,7 +79,7 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 		--output-file requirements/flavors.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .venv-flavors .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .venv-flavors .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.
@@ -102,4 +106,14 @@ $(UV):
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-flavors
 	$(INSTALL) --no-deps --python .venv-flavors/bin/python -r requirements/flavors.lock
 	$(INSTALL) --no-deps --python .venv-flavors/bin/python -r requirements/flavors-torch.txt $(TORCH_FROM)
+	@touch $@
+
+# The browser, the diagram library and the fonts with which the tests draw summaries.
+.browser/.installed: requirements/browser/package-lock.json requirements/browser/package.json requirements/browser/unpack.mjs
+	@command -v npm >/dev/null || { echo >&2 'The browser of the tests is installed with npm, which is missing: \
+	install Node.js with npm, such as with apt-get install npm.'; exit 1; }
+	rm -rf .browser
+	mkdir .browser
+	cp $^ .browser
+	cd .browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node unpack.mjs
 	@touch $@

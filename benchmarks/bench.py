@@ -167,17 +167,20 @@ class Bench:
         times = {number: measure_seconds(command) for number, command in commands.items()}
         return min(times, key=lambda number: times[number]), times
 
-    def measure_resources(self, model: PlacedModel, links: Sequence[Link] = (), *, exit_code: int = 0) -> ResourceUse:
+    def measure_resources(
+        self, model: PlacedModel, links: Sequence[Link] = (), *options: str, exit_code: int = 0
+    ) -> ResourceUse:
         """Measure peak memory, peak disk use and received bytes of a `compare` of the models on both servers.
 
         The compare uses the forwarders in `links`. If there are none, it uses forwarders that only count bytes.
         """
         if not links:
             with self.links(Shape()) as counting:
-                return self.measure_resources(model, counting, exit_code=exit_code)
+                return self.measure_resources(model, counting, *options, exit_code=exit_code)
         for link in links:
             link.received()
-        peaks = measure_peaks(self.programs.compare(model, [link.url for link in links], exit_code=exit_code))
+        urls = [link.url for link in links]
+        peaks = measure_peaks(self.programs.compare(model, urls, *options, exit_code=exit_code))
         return ResourceUse(peaks, sum(link.received() for link in links))
 
     def start_up(self) -> float:

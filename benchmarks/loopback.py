@@ -118,14 +118,17 @@ def small_files(bench: Bench) -> None:
 
 
 def sizes_differ(bench: Bench) -> None:
-    """Measure a compare of models whose file sizes differ, against start-up plus the download of the listings."""
+    """Measure a compare of models whose file sizes differ, against start-up plus the download of the listings.
+
+    Without `--fail-fast`, the compare would also fetch the files of equal size.
+    """
     programs, number = bench.programs, bench.scale.small_files
     other = models.small_files(number, longer=100)
     with bench.model(models.small_files(number), other) as model, bench.model(models.small_files(3)) as small:
-        compare = programs.compare(model, exit_code=1)
+        compare = programs.compare(model, (), "--fail-fast", exit_code=1)
         commands = {"floor": programs.listing(model), "product": compare, "start": programs.compare(small)}
         times = measure_in_turns(commands, bench.runs, measure_seconds)
-        resources = bench.measure_resources(model, exit_code=1)
+        resources = bench.measure_resources(model, (), "--fail-fast", exit_code=1)
         with bench.links(Shape()) as links:
             measure_seconds(programs.listing(model, [link.url for link in links]))
             listed = sum(link.received() for link in links)
@@ -133,7 +136,7 @@ def sizes_differ(bench: Bench) -> None:
     bench.add(
         Result(
             "sizes-differ",
-            f"compare of {number:,} files of which one has another size",
+            f"compare --fail-fast of {number:,} files of which one has another size",
             "`curl` of the listings of both",
             "≤ start-up + 1.2 ×",
             "s",

@@ -1,225 +1,256 @@
-"""The command line: commands, options and their help. The package `inputs` converts options to requests."""
+"""The command line: commands, options and their help. The package `inputs` converts options to requests.
+
+The other modules are imported when a command runs, so that a help text appears at once.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
-from typer.core import TyperCommand, TyperGroup
 
 from model_gate import __version__
-from model_gate.access.environments import secrets_of
-from model_gate.access.redaction import Redactor
 from model_gate.domain.host import RegistryKind
-from model_gate.domain.location import is_local_uri
-from model_gate.domain.request import Request
-from model_gate.domain.roles import CommandName
+from model_gate.domain.roles import DEFAULT_REPORT, CommandName
 from model_gate.domain.verdict import Require
-from model_gate.domain.wording import plain_text, printable
-from model_gate.inputs.options import (
-    DEFAULT_REPORT,
-    CommonOptions,
-    CompareOptions,
-    DiffOptions,
-    VersionOptions,
-    check_request,
-    compare_request,
-    diff_request,
-)
-from model_gate.runner import Command, run_command, run_invalid_command, run_without_report
-from model_gate.sources.directory import local_path
-from model_gate.sources.worker_process import WorkerProcess
+from model_gate.usage import StyledCommand, StyledGroup
+
+if TYPE_CHECKING:
+    from model_gate.domain.request import Request
+    from model_gate.inputs.options import CommonOptions
+    from model_gate.sources.worker_process import WorkerProcess
 
 _TRACKING_URI = "MLFLOW_TRACKING_URI"
+# Titles of the groups of options in a help text. Their order is the order of the options in the commands.
+_SUBJECT = "What to compare"
+_VERDICT = "Verdict"
+_SERVERS = "Servers and credentials"
+_OUTPUT = "Output"
 
-
-def _message_of(error: Exception) -> str:
-    """Return the message of a usage error, "" for another exception."""
-    # Typer's usage errors have no public type: depending on its version, they are Click's or its own.
-    format_message = getattr(error, "format_message", None)
-    return str(format_message()) if format_message is not None else ""
-
-
-class _GateCommand(TyperCommand):
-    """A command that shows a remedy and writes a report even after a usage error, such as an unknown option."""
-
-    def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
-        """Parse the arguments of the command."""
-        arguments = list(args)
-        try:
-            return super().make_context(info_name, args, *more, **settings)
-        except Exception as error:
-            message = _message_of(error)
-            if not message:
-                raise
-            name = CommandName(str(self.callback.__name__) if self.callback else "")
-            raise typer.Exit(run_invalid_command(name, message, arguments, _report_path_in(arguments))) from error
-
-
-def _report_path_in(arguments: list[str]) -> Path:
-    """Return the report's path from arguments that may be invalid; the default path if they name none."""
-    option = "--report-file"
-    for number, argument in enumerate(arguments):
-        name, separator, value = argument.partition("=")
-        if name == option and (separator or number + 1 < len(arguments)):
-            return Path(value if separator else arguments[number + 1])
-    return DEFAULT_REPORT
-
-
-class _Group(TyperGroup):
-    """The group of all commands. It escapes and redacts the messages of usage errors."""
-
-    def make_context(self, *args: Any, **settings: Any) -> Any:
-        """Parse the arguments before the command."""
-        with _safe_usage_errors():
-            return super().make_context(*args, **settings)
-
-    def invoke(self, *args: Any, **settings: Any) -> Any:
-        """Look up the command and run it."""
-        with _safe_usage_errors():
-            return super().invoke(*args, **settings)
-
-
-@contextmanager
-def _safe_usage_errors() -> Iterator[None]:
-    """Escape and redact the messages of usage errors, which quote the arguments."""
-    try:
-        yield
-    except Exception as error:
-        if _message_of(error) and isinstance(message := getattr(error, "message", None), str):
-            redacted = Redactor(secrets_of(os.environ)).text(message)
-            error.message = plain_text(printable(redacted))  # type: ignore[attr-defined]
-        raise
-
-
+# Commands without Rich: it takes half a second to import, and cuts long names of options.
 app = typer.Typer(
-    cls=_Group,
+    cls=StyledGroup,
     help="Are these two MLflow models the same? "
     "Exit code 0: yes, or the requirement is met. 1: no. 2: an error prevented the comparison.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
-    rich_markup_mode="markdown",
+    rich_markup_mode=None,
+    epilog="""\
+Example:
+  model-gate check --help    shows the options of check, and an example
+""",
 )
 
-ModelOption = Annotated[str, typer.Option(help="The registered model's name (required).", show_default=False)]
+ModelOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME", help="The registered model's name (required).", show_default=False, rich_help_panel=_SUBJECT
+    ),
+]
 VersionOption = Annotated[
     str,
     typer.Option(
+        metavar="VERSION",
         help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest (required).",
         show_default=False,
+        rich_help_panel=_SUBJECT,
     ),
 ]
-HostOption = Annotated[str, typer.Option(help="The tracking server's URI.", show_default=_TRACKING_URI)]
-LeftHostOption = Annotated[str, typer.Option(help="The tracking server of the left URI.", show_default=_TRACKING_URI)]
-RightHostOption = Annotated[str, typer.Option(help="The tracking server of the right URI.", show_default=_TRACKING_URI)]
+_HOST_HELP = "address such as https://mlflow.example.com, databricks://PROFILE or sqlite:///mlflow.db, or server:NAME."
+HostOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URI",
+        help=f"The tracking server: an {_HOST_HELP}",
+        show_default=_TRACKING_URI,
+        rich_help_panel=_SERVERS,
+    ),
+]
+LeftHostOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URI",
+        help=f"The tracking server of the left URI: an {_HOST_HELP}",
+        show_default=_TRACKING_URI,
+        rich_help_panel=_SERVERS,
+    ),
+]
+RightHostOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URI",
+        help="The tracking server of the right URI.",
+        show_default=_TRACKING_URI,
+        rich_help_panel=_SERVERS,
+    ),
+]
 RegistryOption = Annotated[
     RegistryKind | None,
     typer.Option(
+        metavar="workspace|unity-catalog",
         help="The model registry of a Databricks workspace that holds the model.",
         show_default="unity-catalog for a name of three levels, else workspace",
+        rich_help_panel=_SUBJECT,
     ),
 ]
 NativeModelOption = Annotated[
     str,
     typer.Option(
+        metavar="PATH",
         help="Let only this file or directory of the MLflow model decide, such as model.pkl or sparkml.",
         show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+ConfigFileArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="FILE",
+        help="The compare file: YAML that names the two versions. Write it here, or as --config-file.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
     ),
 ]
 ConfigFileOption = Annotated[
     Path | None,
-    typer.Option(help="The compare file: YAML that names the two versions (required).", show_default=False),
+    typer.Option(metavar="FILE", help="The compare file.", show_default=False, rich_help_panel=_SUBJECT),
 ]
 CompareRunModelsOption = Annotated[
-    bool | None, typer.Option(help="Compare the models of the two runs.", show_default="yes")
+    bool | None,
+    typer.Option(help="Compare the models of the two runs.", show_default="yes", rich_help_panel=_SUBJECT),
 ]
 CompareRegModelsOption = Annotated[
-    bool | None, typer.Option(help="Compare the registries' own copies.", show_default="yes")
+    bool | None,
+    typer.Option(help="Compare the registries' own copies.", show_default="yes", rich_help_panel=_SUBJECT),
 ]
+LeftArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="LEFT",
+        help="A local directory or an artifact URI: runs:/…, models:/…, s3://…",
+        rich_help_panel=_SUBJECT,
+    ),
+]
+RightArgument = Annotated[
+    str,
+    typer.Argument(metavar="RIGHT", help="The directory or URI to compare it with.", rich_help_panel=_SUBJECT),
+]
+_DOWNLOADS = "The directory must be empty or not exist. Otherwise, a scratch directory is used and removed."
 DownloadDirOption = Annotated[
     Path | None,
     typer.Option(
-        help="Keep the downloaded files here, in run_model/… and reg_model/…. The directory must be empty or not "
-        "exist. Without this option, downloads go to a scratch directory that is removed.",
+        metavar="DIR",
+        help=f"Keep the downloaded files here, in run_model/… and reg_model/…. {_DOWNLOADS}",
         show_default=False,
+        rich_help_panel=_OUTPUT,
     ),
 ]
 DiffDownloadDirOption = Annotated[
     Path | None,
     typer.Option(
-        help="Keep the downloaded files here, in left/… and right/…. The directory must be empty or not exist. "
-        "Without this option, downloads go to a scratch directory that is removed.",
+        metavar="DIR",
+        help=f"Keep the downloaded files here, in left/… and right/…. {_DOWNLOADS}",
         show_default=False,
+        rich_help_panel=_OUTPUT,
     ),
 ]
 ReportFileOption = Annotated[
-    Path, typer.Option(help="The path of the JSON report, which is written for every verdict, errors included.")
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="The path of the JSON report, which is written for every verdict, errors included.",
+        rich_help_panel=_OUTPUT,
+    ),
 ]
 RequireOption = Annotated[
     Require | None,
     typer.Option(
+        metavar="identical|equivalent",
         help="What must hold to pass. Equivalent models differ only in what MLflow or the file format rewrites when "
         "the same model is saved again.",
         show_default="identical",
+        rich_help_panel=_VERDICT,
     ),
 ]
 FailFastOption = Annotated[
     bool,
-    typer.Option("--fail-fast", help="Stop at the first file that fails the requirement. The others are not compared."),
+    typer.Option(
+        "--fail-fast",
+        help="Stop at the first file that fails the requirement. The others are not compared.",
+        rich_help_panel=_VERDICT,
+    ),
 ]
 FailOnSameLocationOption = Annotated[
     bool,
     typer.Option(
-        "--fail-on-same-location", help="End with an error if both models are one location, so nothing is compared."
+        "--fail-on-same-location",
+        help="End with an error if both models are one location, so nothing is compared.",
+        rich_help_panel=_VERDICT,
     ),
 ]
 AllowLocalArtifactsOption = Annotated[
     bool,
-    typer.Option("--allow-local-artifacts", help="Read models at local paths that an HTTP tracking server names."),
+    typer.Option(
+        "--allow-local-artifacts",
+        help="Read models at local paths that an HTTP tracking server names.",
+        rich_help_panel=_SERVERS,
+    ),
 ]
 DeclaredHostsOnlyOption = Annotated[
     bool,
     typer.Option(
         "--declared-hosts-only",
         help="End with an error if a file names a server that neither an option nor the environment declares.",
+        rich_help_panel=_SERVERS,
     ),
 ]
 AllowHostsOption = Annotated[
     str,
     typer.Option(
+        metavar="HOSTS",
         help="Servers that a file may name besides the declared ones, separated by commas; * stands for one label.",
         show_default=False,
+        rich_help_panel=_SERVERS,
     ),
 ]
 TimeoutOption = Annotated[
-    float | None, typer.Option(help="End with an error after this many seconds.", min=1, show_default="no limit")
+    float | None,
+    typer.Option(
+        metavar="SECONDS",
+        help="End with an error after this many seconds: 1 or more, such as 600.",
+        show_default="no limit",
+        rich_help_panel=_VERDICT,
+    ),
 ]
-VerboseOption = Annotated[bool, typer.Option("--verbose", help="Show the details of an error.")]
+VerboseOption = Annotated[
+    bool, typer.Option("--verbose", help="Show the details of an error.", rich_help_panel=_OUTPUT)
+]
 
 
 @dataclass(frozen=True)
 class _Shared:
     """The options that `check`, `compare` and `diff` share."""
 
-    download_dir: Path | None
-    report_file: Path
-    require: Require | None
-    fail_fast: bool
-    fail_on_same_location: bool
     allow_local_artifacts: bool
     declared_hosts_only: bool
     allow_hosts: str
+    require: Require | None
+    fail_fast: bool
+    fail_on_same_location: bool
     timeout: float | None
+    download_dir: Path | None
+    report_file: Path
     verbose: bool
 
     @property
     def common(self) -> CommonOptions:
+        from model_gate.inputs.options import CommonOptions
+
         return CommonOptions(
             self.require,
             self.download_dir,
@@ -241,6 +272,8 @@ def _run(
     process: WorkerProcess | None = None,
 ) -> NoReturn:
     """Run a gate, and exit. The report lists the options in `shared`, and those in `options` of this command only."""
+    from model_gate.runner import Command, run_command
+
     reported = {
         **options,
         "download_dir": shared.download_dir,
@@ -276,34 +309,33 @@ def check(
     context: typer.Context,
     model: ModelOption = "",
     version_or_stage: VersionOption = "",
-    host: HostOption = "",
-    registry: RegistryOption = None,
     native_model: NativeModelOption = "",
-    download_dir: DownloadDirOption = None,
-    report_file: ReportFileOption = DEFAULT_REPORT,
-    require: RequireOption = None,
-    fail_fast: FailFastOption = False,
-    fail_on_same_location: FailOnSameLocationOption = False,
+    registry: RegistryOption = None,
+    host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
+    require: RequireOption = None,
+    fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Check one version: is its run model the same as the registry's own copy?
+    """Check one version: is its run model the same as the registry's own copy?"""
+    from model_gate.inputs.options import VersionOptions, check_request
 
-    Example: `model-gate check --host https://mlflow.example.com --model Sklearn_Wine --version-or-stage production`
-    """
     shared = _Shared(
-        download_dir,
-        report_file,
-        require,
-        fail_fast,
-        fail_on_same_location,
         allow_local_artifacts,
         declared_hosts_only,
         allow_hosts,
+        require,
+        fail_fast,
+        fail_on_same_location,
         timeout,
+        download_dir,
+        report_file,
         verbose,
     )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
@@ -325,39 +357,40 @@ def check(
 
 def compare(
     context: typer.Context,
+    file: ConfigFileArgument = None,
     config_file: ConfigFileOption = None,
     compare_run_models: CompareRunModelsOption = None,
     compare_reg_models: CompareRegModelsOption = None,
-    download_dir: DownloadDirOption = None,
-    report_file: ReportFileOption = DEFAULT_REPORT,
-    require: RequireOption = None,
-    fail_fast: FailFastOption = False,
-    fail_on_same_location: FailOnSameLocationOption = False,
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
+    require: RequireOption = None,
+    fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise.
+    """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise."""
+    from model_gate.inputs.options import CompareOptions, compare_request
 
-    Example: `model-gate compare --config-file promotion.yaml --report-file report.json`
-    """
     shared = _Shared(
-        download_dir,
-        report_file,
-        require,
-        fail_fast,
-        fail_on_same_location,
         allow_local_artifacts,
         declared_hosts_only,
         allow_hosts,
+        require,
+        fail_fast,
+        fail_on_same_location,
         timeout,
+        download_dir,
+        report_file,
         verbose,
     )
     models = CompareOptions(compare_run_models, compare_reg_models)
+    files = tuple(path for path in (file, config_file) if path is not None)
     options = {
-        "config_file": config_file,
+        "config_file": config_file or file,
         "compare_run_models": compare_run_models,
         "compare_reg_models": compare_reg_models,
     }
@@ -365,42 +398,43 @@ def compare(
         CommandName.COMPARE,
         options,
         shared,
-        lambda: compare_request(config_file, models, shared.common, os.environ),
-        inputs=() if config_file is None else (config_file,),
+        lambda: compare_request(files, models, shared.common, os.environ),
+        inputs=files,
         process=context.obj,
     )
 
 
 def diff(
-    left: Annotated[str, typer.Argument(help="A local directory or an artifact URI: runs:/…, models:/…, s3://…")],
-    right: Annotated[str, typer.Argument(help="The directory or URI to compare it with.")],
+    left: LeftArgument,
+    right: RightArgument,
     left_host: LeftHostOption = "",
     right_host: RightHostOption = "",
-    download_dir: DiffDownloadDirOption = None,
-    report_file: ReportFileOption = DEFAULT_REPORT,
-    require: RequireOption = None,
-    fail_fast: FailFastOption = False,
-    fail_on_same_location: FailOnSameLocationOption = False,
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
+    require: RequireOption = None,
+    fail_fast: FailFastOption = False,
+    fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
+    download_dir: DiffDownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare any two models: local directories or artifact URIs.
+    """Compare any two models: local directories or artifact URIs."""
+    from model_gate.domain.location import is_local_uri
+    from model_gate.inputs.options import DiffOptions, diff_request
+    from model_gate.sources.directory import local_path
 
-    Example: `model-gate diff ./model models:/Sklearn_Wine/7`
-    """
     shared = _Shared(
-        download_dir,
-        report_file,
-        require,
-        fail_fast,
-        fail_on_same_location,
         allow_local_artifacts,
         declared_hosts_only,
         allow_hosts,
+        require,
+        fail_fast,
+        fail_on_same_location,
         timeout,
+        download_dir,
+        report_file,
         verbose,
     )
     models = DiffOptions(left, right, left_host, right_host)
@@ -426,27 +460,95 @@ def action(context: typer.Context) -> None:
 
 def demo(
     directory: Annotated[
-        Path, typer.Option(help="Where the registries and the reports go. An earlier demo there is replaced.")
+        Path,
+        typer.Option(
+            metavar="DIR",
+            help="Where the registries and the reports go. An earlier demo there is replaced.",
+            rich_help_panel=_OUTPUT,
+        ),
     ] = Path("model-gate-demo"),
     verbose: VerboseOption = False,
 ) -> None:
-    """Show a check and three compares on two small MLflow registries, made on this machine.
-
-    Example: `model-gate demo`
-    """
+    """Show a check and three compares on two small MLflow registries, made on this machine."""
     from model_gate.demo.demonstration import run_demo
+    from model_gate.runner import run_without_report
 
     raise typer.Exit(run_without_report(lambda say: run_demo(directory, say), is_verbose=verbose))
 
 
-app.command(cls=_GateCommand)(check)
-app.command(cls=_GateCommand)(compare)
-app.command(cls=_GateCommand)(diff)
-app.command()(action)
-app.command()(demo)
+# The texts after the options of a help text, as they are shown: at most 80 columns wide.
+_CHECK_EXAMPLE = """\
+Example:
+  model-gate check --model Sklearn_Wine --version-or-stage production \\
+    --host https://mlflow.example.com
+"""
+_COMPARE_EXAMPLE = """\
+Example:
+  model-gate compare promotion.yaml --require equivalent
+with this file promotion.yaml:
+  tracking_server_1: {server: staging, model: Wine, version_or_stage: 7}
+  tracking_server_2: {server: prod, model: Wine, version_or_stage: "@champion"}
+"""
+_DIFF_EXAMPLE = """\
+Example:
+  model-gate diff ./model models:/Sklearn_Wine/7 \\
+    --right-host https://mlflow.example.com
+"""
+_ACTION_EXAMPLE = """\
+Example:
+  env INPUT_MODEL=Sklearn_Wine INPUT_VERSION-OR-STAGE=production \\
+    INPUT_HOST=https://mlflow.example.com model-gate action
+"""
+_DEMO_EXAMPLE = """\
+Example:
+  model-gate demo --directory /tmp/model-gate-demo
+"""
+_CREDENTIALS = """
+Variables with servers and their credentials:
+  MLFLOW_TRACKING_URI         the server that no option names
+  MLFLOW_TRACKING_USERNAME    its user name, with MLFLOW_TRACKING_PASSWORD
+  MLFLOW_TRACKING_TOKEN       its token, instead of a user name and a password
+  PROD_MLFLOW_TRACKING_URI    another server, called prod
+  PROD_MLFLOW_TRACKING_TOKEN  its token; PROD_X is the variable X of prod only
+"""
+_VERSION_USAGE = "--model NAME --version-or-stage VERSION [OPTIONS]"
+
+
+def _add_check(program: typer.Typer) -> None:
+    program.command(
+        cls=StyledCommand,
+        short_help="Compare the run model of a version with its registry model.",
+        epilog=_CHECK_EXAMPLE + _CREDENTIALS,
+        options_metavar=_VERSION_USAGE,
+    )(check)
+
+
+def _add_compare(program: typer.Typer) -> None:
+    program.command(
+        cls=StyledCommand,
+        short_help="Compare two versions, on one or two tracking servers.",
+        epilog=_COMPARE_EXAMPLE + _CREDENTIALS,
+    )(compare)
+
+
+def _single_command() -> typer.Typer:
+    return typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None)
+
+
+_add_check(app)
+_add_compare(app)
+app.command(
+    cls=StyledCommand,
+    short_help="Compare any two models: directories or artifact URIs.",
+    epilog=_DIFF_EXAMPLE + _CREDENTIALS,
+)(diff)
+app.command(cls=StyledCommand, epilog=_ACTION_EXAMPLE)(action)
+app.command(
+    cls=StyledCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE
+)(demo)
 
 # The earlier names of check and compare are separate programs.
-check_model_version = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-check_model_version.command(cls=_GateCommand)(check)
-compare_model_versions = typer.Typer(add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown")
-compare_model_versions.command(cls=_GateCommand)(compare)
+check_model_version = _single_command()
+_add_check(check_model_version)
+compare_model_versions = _single_command()
+_add_compare(compare_model_versions)

@@ -70,14 +70,24 @@ class InternalError(ModelGateError):
     """A defect of Model Gate itself."""
 
 
-def error_about(name: str, address: str, error: ModelGateError) -> ModelGateError:
-    """Return a copy of an error whose message starts with a server's name, such as `tracking_server_1`, and address.
+def error_about(role: str, address: str, error: ModelGateError, server: str = "") -> ModelGateError:
+    """Return a copy of an error whose message starts with the server that it is about.
 
-    The address is not added if the message already has it. The address must not contain credentials.
+    The address is not added if the message already has it.
+
+    Args:
+        role: The server's role in the gate, such as `tracking_server_1`, "" if the gate has one server.
+        address: Its address, without credentials.
+        error: The error.
+        server: Its declared name, "" if it has none.
     """
-    # Many messages name the address already.
-    prefix = name if address in error.message else f"{name} ({address})"
-    return type(error)(f"{prefix}: {error.message}", error.remedy, detail=error.detail)
+    subject = role
+    if address not in error.message:
+        # Many messages name the address already.
+        known = ", ".join(filter(None, (server, address)))
+        subject = f"{role} ({known})" if role else f"On {known}"
+    message = f"{subject}: {error.message}" if subject else error.message
+    return type(error)(message, error.remedy, detail=error.detail)
 
 
 def join_errors(errors: Mapping[str, ModelGateError]) -> ModelGateError:

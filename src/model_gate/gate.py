@@ -22,8 +22,8 @@ from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelError, ModelGateError, error_about, join_errors
-from model_gate.signals import uninterrupted
+from model_gate.errors import AccessError, ModelError, ModelGateError, error_about, join_errors
+from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
 from model_gate.sources.storage import Storage
@@ -68,15 +68,19 @@ def run(
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process, request.options))
-            pairs = _Selection(clients, storage, versions, hops).select(request)
-            if request.options.fail_on_same_location:
-                _require_two_locations(request, pairs)
-            directories = _local_directories(pairs.values())
-            before_reading(directories)
-            storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
-            storage.make_download_dir()
-            is_enough = _enough_for(request.options)
-            comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
+            try:
+                pairs = _Selection(clients, storage, versions, hops).select(request)
+                if request.options.fail_on_same_location:
+                    _require_two_locations(request, pairs)
+                directories = _local_directories(pairs.values())
+                before_reading(directories)
+                storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
+                storage.make_download_dir()
+                is_enough = _enough_for(request.options)
+                comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
+            except Interrupted as signal:
+                signal.awaited = clients.awaited
+                raise
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
     return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)), hops=hops)
@@ -104,16 +108,18 @@ def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
     return [location.local_path for location in locations if location.local_path is not None]
 
 
-def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool]:
+def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None:
     """Return a function that returns whether the gate can stop after a file comparison.
 
     With the option `fail_fast`, the gate stops at the first difference that fails the requirement. Without the option,
-    the function always returns false.
+    there is no such function.
     """
+    if not options.fail_fast:
+        return None
 
     def is_enough(comparison: FileComparison) -> bool:
         difference = comparison.difference
-        if not options.fail_fast or difference is None or not comparison.pair.decides:
+        if difference is None or not comparison.pair.decides:
             return False
         return options.require is Require.IDENTICAL or not difference.rewrite_reason
 
@@ -136,6 +142,7 @@ class _Clients:
         self._process = process
         self._stack = ExitStack()
         self._readers: list[Host] = []
+        self._clients: list[TrackingServerClient] = []
 
     def __enter__(self) -> _Clients:
         return self
@@ -163,7 +170,14 @@ class _Clients:
             )
             for client in clients:
                 self._stack.enter_context(client)
+            self._clients = clients
         return [clients[distinct.index(host)] for host in hosts]
+
+    @property
+    def awaited(self) -> str:
+        """What the clients wait for and from which server, "" if they wait for nothing."""
+        found = ((client.awaited, client.host.address) for client in self._clients)
+        return " and ".join(f"{subject} from {address}" for subject, address in found if subject)
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.
@@ -235,7 +249,10 @@ class _Selection:
     def _check(self, request: CheckRequest) -> SelectedPair:
         requested = request.version
         (client,) = self._clients.start(requested.host)
-        version = client.resolve(requested.model, requested.version_or_stage)
+        try:
+            version = client.resolve(requested.model, requested.version_or_stage)
+        except ModelGateError as error:
+            raise error_about("", requested.host.address, error, requested.host.server) from error
         self._versions[VersionRole.MODEL_VERSION] = version
         resolved = _ResolvedVersion(client, version, requested.native_model)
         return SelectedPair(
@@ -392,13 +409,25 @@ def _resolve(
         try:
             versions[role] = future.result()
         except ModelGateError as error:
-            errors[role] = error_about(role, requests[role].host.address, error)
+            host = requests[role].host
+            errors[role] = error_about(role, host.address, error, host.server)
     if errors:
-        raise join_errors(errors)
+        raise _with_swapped_logins(join_errors(errors), requests, errors)
     return [
         _ResolvedVersion(client, versions[role], request.native_model)
         for (role, request), client in zip(requests.items(), clients, strict=True)
     ]
+
+
+def _with_swapped_logins(
+    joined: ModelGateError, requests: Mapping[VersionRole, VersionRequest], errors: Mapping[str, ModelGateError]
+) -> ModelGateError:
+    """Return an error of two servers, with the advice to swap their logins if both reject them."""
+    servers = {request.host.address for request in requests.values()}
+    if len(servers) < 2 or len(errors) < 2 or not all(isinstance(error, AccessError) for error in errors.values()):
+        return joined
+    advice = "Both servers reject their logins: check whether the two logins are swapped."
+    return type(joined)(joined.message, f"{advice} {joined.remedy}", detail=joined.detail)
 
 
 def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,14 +90,17 @@ def run_command(
     return exit_code(result.outcome.status, passed=result.outcome.passed)
 
 
-def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str], report_path: Path) -> int:
+def run_invalid_command(
+    name: CommandName | None, message: str, remedy: str, arguments: Sequence[str], report_path: Path
+) -> int:
     """Present a usage error as the error of a gate: with a remedy, the exit code and a report.
 
     The files that the command would have read are unknown, so the report may replace only an older report.
 
     Args:
-        name: The command.
+        name: The command; None for one that writes no report.
         message: What is wrong with the arguments.
+        remedy: What the user can do.
         arguments: The arguments, which may contain secrets.
         report_path: Path of the report.
 
@@ -104,16 +108,14 @@ def run_invalid_command(name: CommandName, message: str, arguments: Sequence[str
         The exit code.
     """
     redactor = Redactor((*secrets_of(os.environ), *(secret for text in arguments for secret in secrets_in(text))))
-    error = InputError(message, f"See model-gate {name} --help.")
-    command = Command(name, {}, _no_request, report_path)
-    try:
-        report_file = ReportFile(report_path)
-        report_file.remove_old()
-        report_file.require_new()
-    except ModelGateError:
-        result = CommandResult(Outcome(None, error=error), None, redactor, is_verbose=False)
-    else:
-        result = _publish(_Decision(Outcome(None, error=error), redactor), command, report_file)
+    outcome = Outcome(None, error=InputError(message, remedy))
+    result = CommandResult(outcome, None, redactor, is_verbose=False)
+    if name is not None:
+        with suppress(ModelGateError):
+            report_file = ReportFile(report_path)
+            report_file.remove_old()
+            report_file.require_new()
+            result = _publish(_Decision(outcome, redactor), Command(name, {}, _no_request, report_path), report_file)
     TerminalReporter().show_result(result)
     return EXIT_ERROR
 
@@ -191,7 +193,9 @@ def _decide(
                 return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
     except Interrupted as signal:
         if signal.is_timeout and request is not None:
-            return _Decision(Outcome(request, error=_timeout_error(request.options.timeout or 0)), redactor)
+            return _Decision(
+                Outcome(request, error=_timeout_error(request.options.timeout or 0, signal.awaited)), redactor
+            )
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
@@ -228,9 +232,10 @@ def _stopped_error(signal: Interrupted) -> StoppedError:
     return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
 
 
-def _timeout_error(seconds: float) -> StoppedError:
+def _timeout_error(seconds: float, awaited: str) -> StoppedError:
+    activity = f" It was waiting for {awaited}." if awaited else ""
     return StoppedError(
-        f"The gate did not end within {seconds:g} s.",
+        f"The gate did not end within {seconds:g} s.{activity}",
         "Allow more time with --timeout, or check the servers and stores: one of them may be slow.",
     )
 

@@ -25,9 +25,14 @@ class Interrupted(BaseException):
     """A signal that stops the program: SIGINT, SIGTERM, SIGHUP, or SIGALRM when the time limit has passed.
 
     The class is not a subclass of `Exception`, so that only the outermost handler of a command catches it.
+
+    Attributes:
+        number: Number of the signal.
+        awaited: What the program was waiting for, "" if it is not known.
     """
 
     def __init__(self, number: int) -> None:
+        self.awaited = ""
         super().__init__(number)
         self.number = number
 

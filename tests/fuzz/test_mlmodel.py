@@ -120,6 +120,28 @@ PATHS = [
     "!!binary YQ/YQ==",
     "[a]",
 ]
+# Fields that MLflow writes in random order or does not read, with values that it may also read or order otherwise.
+UNREAD = [
+    (
+        "lightgbm",
+        "skops_trusted_types: ",
+        ["[a, b]", "[b, a]", "['a', b]", "[a, a, b]", "[1, a]", "'a, b'", "[a, [b]]"],
+    ),
+    ("sklearn", "skops_trusted_types: ", ["[a, b]", "[b, a]"]),
+    ("sentence_transformers", "source_model_name: ", ["a", "/b", "null", "1"]),
+    ("transformers", "model_binary: model\n    source_model_name: ", ["/a", "/b", "a", "1", "null"]),
+    ("transformers", "source_model_name: ", ["/a", "/b", "a"]),
+    ("transformers", "model_binary: model\n    inference_task: x\n    source_model_name: ", ["/a", "/b"]),
+    ("python_function", "artifacts: {a: {path: p, uri: ", ["/a}}", "/b}}", "1}}", "null}}", "/a, path2: 1}}"]),
+    ("python_function", "artifacts: {a: {uri: x, path: ", ["a}}", "b}}", "'a'}}"]),
+]
+LOADERS = [
+    "mlflow.pyfunc.model",
+    "mlflow.pyfunc.model",
+    "mlflow.pyfunc.loaders.chat_agent",
+    "m",
+    "'mlflow.pyfunc.model'",
+]
 SIGNATURE = """\
 signature:
   inputs: '[{"type": "double", "name": "x", "required": true}]'
@@ -146,7 +168,7 @@ PIECES = [
 @st.composite
 def lines(draw: st.DrawFn) -> tuple[str, str]:
     """Return the text of one field in the left file and in the right file."""
-    kind = draw(st.sampled_from(["identity", "alike", "alike", "path", "signature", "version"]))
+    kind = draw(st.sampled_from(["identity", "alike", "alike", "path", "unread", "signature", "version"]))
     if kind == "identity":
         field = draw(st.sampled_from(sorted(IDENTITY)))
         usual = "'x'" if field != "model_size_bytes" else "5"
@@ -157,6 +179,11 @@ def lines(draw: st.DrawFn) -> tuple[str, str]:
         flavor = draw(st.sampled_from(FLAVORS))
         left, right = (draw(st.sampled_from(PATHS)) for _ in range(2))
         text = f"flavors:\n  {flavor}:\n    loader_module: m\n    model_code_path: "
+        return f"{text}{left}\n", f"{text}{right}\n"
+    if kind == "unread":
+        flavor, field, values = draw(st.sampled_from(UNREAD))
+        left, right = (draw(st.sampled_from(values)) for _ in range(2))
+        text = f"flavors:\n  {flavor}:\n    loader_module: {draw(st.sampled_from(LOADERS))}\n    {field}"
         return f"{text}{left}\n", f"{text}{right}\n"
     if kind == "signature":
         return SIGNATURE, SIGNATURE
@@ -216,7 +243,28 @@ def loaded(text: bytes) -> Any:
         fields = model["flavors"].get(flavor) if isinstance(model.get("flavors"), dict) else None
         if isinstance(fields, dict) and isinstance(path := fields.get("model_code_path"), str):
             fields["model_code_path"] = path.rpartition("/")[2] or path
+    for flavor, fields in model["flavors"].items() if isinstance(model.get("flavors"), dict) else ():
+        if isinstance(fields, dict):
+            remove_unread(flavor, fields)
     return typed(model)
+
+
+def remove_unread(flavor: str, fields: dict[str, Any]) -> None:
+    """Remove what MLflow does not read of a flavor, or sort it if MLflow ignores the order."""
+    types = fields.get("skops_trusted_types")
+    if flavor == "lightgbm" and isinstance(types, list) and all(isinstance(name, str) for name in types):
+        types.sort()
+    name, binary = fields.get("source_model_name"), fields.get("model_binary")
+    has_weights = (
+        isinstance(name, str) and name.startswith("/") and binary == "model" and "inference_task" not in fields
+    )
+    if isinstance(name, str) and (flavor == "sentence_transformers" or (flavor == "transformers" and has_weights)):
+        fields["source_model_name"] = ""
+    loader, artifacts = fields.get("loader_module"), fields.get("artifacts")
+    if flavor == "python_function" and isinstance(artifacts, dict) and str(loader).startswith("mlflow.pyfunc."):
+        for artifact in artifacts.values():
+            if isinstance(artifact, dict) and isinstance(artifact.get("uri"), str):
+                artifact["uri"] = ""
 
 
 def test_mlflow_loads_the_same_model_from_two_equivalent_mlmodel_files() -> None:

@@ -163,23 +163,28 @@ def test_comparing_two_models_without_files_is_an_error(tmp_path: Path) -> None:
     ran.require_error("ModelError", "There are no files", "empty or missing")
 
 
-def test_large_file_is_not_fetched_if_a_pair_of_small_files_differs_in_size(tmp_path: Path) -> None:
-    files = MODEL | {"weights.bin": LARGE}
+@pytest.mark.parametrize("options", [(), ("--fail-fast",)])
+def test_files_of_equal_size_are_compared_if_other_files_differ_in_size(
+    tmp_path: Path, options: tuple[str, ...]
+) -> None:
+    # Neither size shows that the weights were changed.
+    changed = LARGE[:-1] + b"?"
     with FaultyServer() as left, FaultyServer() as right:
-        left.add("Wine", files | {"model.pkl": b"short", "notes.txt": b"one"})
-        right.add("Wine", files | {"notes.txt": b"two"})
-        ran = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"))
-        # Only small files that explain the difference are fetched.
-        explaining = ["Wine/1/MLmodel", "Wine/1/model.pkl", "Wine/1/notes.txt"]
-        assert sorted(left.fetched) == sorted(right.fetched) == explaining
+        left.add("Wine", MODEL | {"weights.bin": LARGE, "notes.bin": b"short"})
+        right.add("Wine", MODEL | {"weights.bin": changed, "notes.bin": b"longer"})
+        ran = compare(tmp_path, version(left.url, "Wine"), version(right.url, "Wine"), *options)
+        fetched = sorted({path for server in (left, right) for path in server.fetched})
     assert (ran.exit_code, ran.status) == (1, "different"), ran
     comparison = ran.report["run_model_comparison"]
-    assert {difference["path"]: difference["kind"] for difference in comparison["differences"]} == {
-        "model.pkl": "content",
-        "notes.txt": "content",
-    }
-    assert comparison["not_compared"] == 2
-    assert "not fetched" in ran.stdout
+    differing = [difference["path"] for difference in comparison["differences"]]
+    equal_sized = sorted({*MODEL, "weights.bin"})
+    if options:
+        assert (fetched, differing, comparison["not_compared_paths"]) == ([], ["notes.bin"], equal_sized)
+        assert f"not compared, so they may differ too: {', '.join(equal_sized)}" in ran.stdout
+    else:
+        assert fetched == [f"Wine/1/{path}" for path in equal_sized]
+        assert (differing, comparison["not_compared_paths"]) == (["notes.bin", "weights.bin"], [])
+        assert "(the weights differ)" in ran.stdout
 
 
 @pytest.mark.parametrize("is_copied", [False, True])

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -38,6 +39,15 @@ def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, ser
     result.require_error("AccessError", servers.staging.url, "forbids", "READ permission")
     # The version of the failed server is reported as unresolved.
     assert result.report["model_versions"]["tracking_server_1"]["resolved"] is None
+
+
+def test_error_of_two_rejected_logins_asks_whether_they_are_swapped(tmp_path: Path, servers: Servers) -> None:
+    first, second = (
+        f"http://{quote(other.username, safe='')}:{quote(other.password, safe='')}@{server.url.partition('://')[2]}"
+        for server, other in ((servers.staging, servers.production), (servers.production, servers.staging))
+    )
+    result = compare(tmp_path, version(first, "Wine"), version(second, "Wine Imported"))
+    result.require_error("AccessError", "check whether the two logins are swapped")
 
 
 _NO_MODELS: dict[str, Fault] = {"registered-models/search": lambda call: call.send_json({"registered_models": []})}

@@ -27,7 +27,7 @@ _OWN_COMMANDS = (
     "::error title=Model Gate",
     "::warning title=Model Gate",
     "::notice title=Model Gate",
-    "::group::All differences",
+    "::group::More differences",
     "::group::Error details",
     "::endgroup::",
 )

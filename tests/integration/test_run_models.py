@@ -135,8 +135,10 @@ def test_logged_model_is_found_only_by_its_exact_name(place: Place, name: str) -
     assert place.client.locate(uri).uri.endswith(f"/artifacts/{name}")
 
 
-@pytest.mark.parametrize("artifact_root", ["art/1", "./art/1", "file:art/1", "art/%31"])
-@pytest.mark.parametrize("working_directory", [".", "host", "elsewhere"])
+@pytest.mark.parametrize(
+    "artifact_root, working_directory",
+    [("art/1", "elsewhere"), ("art/1", "host"), ("./art/1", "."), ("file:art/1", "elsewhere"), ("art/%31", ".")],
+)
 def test_relative_run_artifacts_are_found_from_every_working_directory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, working_directory: str, artifact_root: str
 ) -> None:
@@ -282,14 +284,18 @@ def test_model_of_a_deleted_run_is_read_and_reported_as_deleted(tmp_path: Path, 
         ("Loop A", ["form a loop at version 1 of 'Loop "]),
     ],
 )
-def test_version_whose_source_leads_to_no_usable_model_is_an_error(
-    tmp_path: Path, place: Place, name: str, texts: list[str]
-) -> None:
-    result = check(tmp_path, place.host, name)
-    result.require_error("ModelError", f"The run model of '{name}' version 1", *texts)
+def test_version_whose_source_leads_to_no_usable_model_is_an_error(place: Place, name: str, texts: list[str]) -> None:
+    version = place.client.resolve(name, "1")
+    assert version.run_model_uri == ""
+    assert all(text in version.run_model_reason for text in texts)
     with pytest.raises(ModelGateError) as caught:
         place.client.locate(f"models:/{name}/1")
     assert all(text in caught.value.message for text in texts)
+
+
+def test_source_that_leads_to_no_usable_model_is_an_error_of_the_gate(tmp_path: Path, place: Place) -> None:
+    result = check(tmp_path, place.host, "Behind Failed")
+    result.require_error("ModelError", "The run model of 'Behind Failed' version 1", "FAILED_REGISTRATION")
 
 
 def test_chain_of_more_than_16_sources_is_an_error(tmp_path: Path) -> None:
@@ -344,13 +350,17 @@ HUGE = {
 
 
 @pytest.mark.parametrize("case", HUGE)
-def test_error_for_a_nonexistent_version_number_lists_the_existing_versions(
-    tmp_path: Path, place: Place, case: str
-) -> None:
+def test_error_for_a_nonexistent_version_number_lists_the_existing_versions(place: Place, case: str) -> None:
     number, message = HUGE[case]
-    result = check(tmp_path, place.host, "Hop", number)
-    result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
     assert message in place.failure(NotFoundError, f"models:/Hop/{number}")
+    with pytest.raises(NotFoundError) as caught:
+        place.client.resolve("Hop", number)
+    assert message in caught.value.message
+    assert "Available: versions 3, 2, 1" in caught.value.remedy
+
+
+def test_nonexistent_version_number_is_an_error_of_the_gate(tmp_path: Path, place: Place) -> None:
+    number, message = HUGE["5,000 digits"]
     result = compare(tmp_path, version(place.host, "Hop"), version(place.host, "Hop", number))
     result.require_error("NotFoundError", message, "Available: versions 3, 2, 1")
 
@@ -360,9 +370,12 @@ def test_leading_zeros_of_a_version_number_are_ignored(place: Place) -> None:
 
 
 @pytest.mark.parametrize("stage", ["None", "none", " NONE "])
-def test_stage_none_selects_no_version(tmp_path: Path, place: Place, stage: str) -> None:
-    result = check(tmp_path, place.host, "Fresh", stage)
-    result.require_error("InputError", f"{stage.strip()!r} names no version of 'Fresh'", "versions 2, 1", "@best (1)")
+def test_stage_none_selects_no_version(place: Place, stage: str) -> None:
+    with pytest.raises(InputError) as caught:
+        place.client.resolve("Fresh", stage)
+    assert f"{stage.strip()!r} names no version of 'Fresh'" in caught.value.message
+    assert "versions 2, 1" in caught.value.remedy
+    assert "@best (1)" in caught.value.remedy
 
 
 @pytest.mark.parametrize("text", ["@", " @ "])

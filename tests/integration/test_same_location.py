@@ -82,6 +82,16 @@ def test_download_directory_inside_a_model_of_a_registry_is_rejected(tmp_path: P
     assert check(tmp_path, host, "Wine", "1", "--download-dir", tmp_path / "host" / "kept").status == "equal"
 
 
+def test_report_names_no_kept_file_that_does_not_exist_if_both_models_are_one_location(
+    tmp_path: Path, database: Path
+) -> None:
+    host = make_host(tmp_path / "host", database, MODEL)
+    for options in ((), ("--download-dir", tmp_path / "kept")):
+        compared = check(tmp_path, host, "Wine", "1", *options).report["comparison"]
+        paths = [compared[model]["local_path"] for model in ("run_model", "reg_model")]
+        assert [path["kept"] for path in paths] == [Path(path["path"]).exists() for path in paths]
+
+
 def test_two_spellings_of_a_relative_model_source_have_the_same_location(tmp_path: Path, database: Path) -> None:
     host = make_host(tmp_path / "host", database, MODEL)
     result = compare(tmp_path, version(host, "Wine", "1"), version(host, "Wine", "5"))

@@ -66,7 +66,7 @@ def comparison(
         ComparedModel(Location(uri + "2"), Path("/b"), kept=False, digest=None, files=3, size=9),
     )
     is_equal = not differences
-    return Comparison(*models, is_equal, equivalent or is_equal, same, differences, 3 + len(differences), 0)
+    return Comparison(*models, is_equal, equivalent or is_equal, same, differences, 3 + len(differences), ())
 
 
 def check(result: Comparison, name: str = "Wine") -> Outcome:

@@ -49,7 +49,7 @@ def comparison(differences: tuple[Difference, ...] = (), left: str = "left", nat
         same_location=False,
         differences=differences,
         compared=3,
-        not_compared=1 if differences else 0,
+        not_compared=("model.pkl",) if differences else (),
         native_model=native_model,
         rest=RestOfModel(False, THREE) if native_model else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -119,10 +120,18 @@ def test_workflow_pins_third_party_actions_to_a_commit(workflow: Path) -> None:
     assert [name for name in names if not _COMMIT.fullmatch(name)] == []
 
 
-def test_dependabot_updates_actions_and_images_and_python_packages() -> None:
+def test_dependabot_updates_actions_and_images_and_packages() -> None:
     updates = yaml.safe_load((ROOT / ".github/dependabot.yml").read_text())["updates"]
     assert {(update["package-ecosystem"], update["directory"]) for update in updates} == {
         ("github-actions", "/"),
         ("docker", "/"),
         ("pip", "/requirements"),
+        ("npm", "/requirements/browser"),
     }
+
+
+def test_packages_of_the_browser_are_pinned_by_hashes_and_without_an_address() -> None:
+    lock = json.loads((ROOT / "requirements/browser/package-lock.json").read_text())
+    packages = [package for name, package in lock["packages"].items() if name]
+    assert [package for package in packages if not package["integrity"].startswith("sha512-")] == []
+    assert [package for package in packages if "resolved" in package] == []

@@ -35,6 +35,7 @@ PASS = "MODEL_GATE_PASS"  # noqa: S105  # a name
 # Prefix in the value of an option, before the name of a declared server. A value without it is an address.
 _BY_NAME = "server:"
 _BASIC_LOGIN = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+LOGIN_NAMES = (*_BASIC_LOGIN, "MLFLOW_TRACKING_TOKEN")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 # Variables that no worker gets: they change how Python and the system's loader start, or are Model Gate's own.
 _FORBIDDEN = re.compile(r"(?i)PYTHON|LD_|DYLD_|MODEL_GATE_(?!STORE_ENDPOINTS$)")
@@ -174,17 +175,43 @@ class Declarations:
         server = self._servers.get(name.strip().lower()) if name.strip() else None
         if server is not None:
             return self._host(server)
+        if "://" in name:
+            raise InputError(
+                "server is an address, not the name of a declared server.", "Write it as host instead of server."
+            )
         names = self.names
         near = difflib.get_close_matches(name.strip().lower(), names, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         known = f"Declared are: {', '.join(names)}." if names else "No server is declared by a name."
         variable = f"{re.sub('[^A-Z0-9_]', '_', name.strip().upper()) or 'NAME'}_{TRACKING_URI}"
-        is_empty = variable in self._environment
-        problem = f"{variable} is empty" if is_empty else "no variable declares it"
+        prefix = variable.removesuffix(TRACKING_URI)
+        logins = [login for login in undeclared_logins(self._environment) if login.startswith(prefix)]
+        problem = "no variable declares it"
+        if variable in self._environment:
+            problem = f"{variable} is empty"
+        elif logins:
+            problem = f"{' and '.join(logins)} {'is' if len(logins) == 1 else 'are'} set, but {variable} is not"
         raise InputError(
             f"There is no server {name.strip()!r}: {problem}.",
             f"{hint}{known} To declare it, set {variable} to its address.",
         )
+
+    def require_no_name(self, text: str, form: str) -> None:
+        """Verify that an address is not the name of a declared server.
+
+        Args:
+            text: The address as the user wrote it.
+            form: How to write the name instead, with `{}` for the name.
+
+        Raises:
+            InputError: The text is the name of a declared server.
+        """
+        name = text.strip().removeprefix(_BY_NAME)
+        if name.lower() in self.names or name != text.strip():
+            raise InputError(
+                f"host is {text.strip()!r}, which is the name of a server and not an address.",
+                f"Write {form.format(name)} instead of host: {text.strip()}.",
+            )
 
     def find(self, text: str, label: str = "host") -> Host:
         """Return the server at an address. The result has variables only if a declared server has this address.
@@ -225,6 +252,11 @@ class Declarations:
         """
         if text.strip().startswith(_BY_NAME):
             return self.named(text.strip().removeprefix(_BY_NAME))
+        if text.strip().lower() in self.names:
+            raise InputError(
+                f"{label} is {text.strip()!r}, which is the name of a server and not an address.",
+                f"Write {_BY_NAME}{text.strip().lower()}.",
+            )
         return replace(self.find(text, label), is_declared=True)
 
     def with_unprefixed(self, host: Host) -> Host:
@@ -343,6 +375,17 @@ class Declarations:
                 return found.workspace == host.workspace
             return False
         return True
+
+
+def undeclared_logins(environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the variables with the login of a server that no variable declares, such as PROD_MLFLOW_TRACKING_TOKEN."""
+    ownership = Ownership.of(environment)
+    suffixes = tuple(f"_{name}" for name in LOGIN_NAMES)
+    return tuple(
+        name
+        for name, value in environment.items()
+        if value and name.endswith(suffixes) and not name.startswith("INPUT_") and not ownership.prefix(name)
+    )
 
 
 def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:

@@ -19,7 +19,13 @@ from pathlib import Path
 from urllib.parse import unquote
 
 from model_gate.access.databricks import login_environment, login_secrets
-from model_gate.access.declared import Ownership, declared_prefix, declared_secrets
+from model_gate.access.declared import (
+    LOGIN_NAMES,
+    Ownership,
+    declared_prefix,
+    declared_secrets,
+    undeclared_logins,
+)
 from model_gate.access.endpoints import http_origin, store_endpoints
 from model_gate.domain.credentials import basic_auth_secrets
 from model_gate.domain.host import Host, HostKind
@@ -250,6 +256,9 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
     ownership = Ownership.of(environment)
     own_families = {store_family(name) for name in own}
     replaced = "the address of the server has a login of its own"
+    for name in undeclared_logins(environment):
+        prefix = next(name.removesuffix(login) for login in LOGIN_NAMES if name.endswith(login))
+        yield name, f"it declares no server, because {prefix}{TRACKING_URI} is not set"
     for name in sorted(environment):
         prefix = ownership.prefix(name)
         if not environment[name] or not is_credential(name.removeprefix(prefix)):

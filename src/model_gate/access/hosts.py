@@ -24,6 +24,12 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _KNOWN_SCHEMES = "https?|sqlite|postgresql|mysql|mssql|file|databricks(?:-uc)?|models|runs|dbfs|s3|gs|r2|wasbs?|abfss?"
 # A scheme, possibly mistyped: `https://`, `http:/`, `http:` or `https//`. Other text before a colon may be a user name.
 _SCHEME = re.compile(rf"(?i)((?:{_KNOWN_SCHEMES})(?:\+\w+)?)(?::/{{0,3}}|/{{2,3}})|([a-z][a-z0-9+.-]*)://")
+# A variable that a shell or a workflow would have replaced: $NAME at the start, ${NAME} or ${{ NAME }} anywhere.
+_VARIABLE = re.compile(r"^\$\w+|\$\{\w+\}|\$\{\{[^{}]*\}\}")
+# Characters that end the part of an http address in which a login is.
+_ENDS = "#?/"
+# A host name without a scheme.
+_BARE_HOST = re.compile(r"(?:localhost|[\w-]+(?:\.[\w-]+)+|[\w-]+(?=:))(?::\d+)?(?:/\S*)?")
 # Tracking servers that only a plugin can reach, by the start of their URIs.
 _VENDORS = {"arn:": "Amazon SageMaker", "azureml:": "Azure Machine Learning"}
 # Keys in the query of a database's URI that replace its server or select what is read from it.
@@ -72,6 +78,8 @@ def parse_host(text: str, label: str = "host") -> Host:
         raise InputError(f"{label} is empty.", _FORMS)
     if "\0" in text:
         raise InputError(f"{label} has a null character.", _FORMS)
+    _require_no_variable(text, label)
+    _require_encoded_login(text, label)
     if is_databricks(text):
         try:
             parse_workspace_name(text)
@@ -141,7 +149,33 @@ def _not_a_server(text: str, label: str) -> InputError:
             f"{label} {_without_user_info(text)!r} needs the MLflow plugin of {vendor}. Model Gate does not have it.",
             "Download both models with the vendor's tools, and compare the directories with model-gate diff.",
         )
-    return InputError(f"{label} {_without_user_info(text)!r} is not the URI of a tracking server.", _FORMS)
+    shown = _without_user_info(text)
+    remedy = f"Write it with its scheme: https://{shown} or http://{shown}." if _BARE_HOST.fullmatch(shown) else _FORMS
+    return InputError(f"{label} {shown!r} is not the URI of a tracking server.", remedy)
+
+
+def _require_no_variable(text: str, label: str) -> None:
+    """Raise InputError for an address with a variable such as `${HOST}`, which nothing replaced by its value."""
+    if _VARIABLE.search(text):
+        # The message does not quote the variable, since the same text can be a part of a password.
+        raise InputError(
+            f"{label} has a variable such as ${{NAME}}, which was not replaced by its value.",
+            "Write the address itself; in a shell, use double quotes instead of single quotes. In a password, write %24"
+            " for '$'.",
+        )
+
+
+def _require_encoded_login(text: str, label: str) -> None:
+    """Raise InputError if the login of an http address has a character that ends the part of the address before it."""
+    scheme, rest = _split_scheme(text)
+    user_info, at, _ = rest.rpartition("@")
+    ends = [char for char in user_info if char in _ENDS]
+    if scheme in _DEFAULT_PORTS and at and ends:
+        raise InputError(
+            f"{label} has a {ends[0]!r} before its '@', where the user name and the password are.",
+            "Percent-encode it: '#' is %23, '?' is %3F, '/' is %2F. Or remove the login from the address, and set"
+            " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+        )
 
 
 def _http_host(text: str, label: str, port: int | None) -> Host:
@@ -152,16 +186,11 @@ def _http_host(text: str, label: str, port: int | None) -> Host:
     if bool(username) != bool(password):
         raise InputError(
             f"{label}: user-info needs both a user name and a password.",
-            "Write both before the host, as in user:password@; percent-encode special characters.",
+            "Write both before the host, with a colon between them and an '@' after them; percent-encode special"
+            " characters.",
         )
     if parts.query or parts.fragment:
         raise InputError(f"{label} has a query or a fragment; a tracking server's address has neither.", _FORMS)
-    if "@" in parts.path:
-        # If a password has a slash, its end is in the path. Messages show the path.
-        raise InputError(
-            f"{label} has an '@' after its first slash.",
-            "Percent-encode special characters in a user name or password: '/' is %2F.",
-        )
     name = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     shown_port = "" if port in (None, _DEFAULT_PORTS[parts.scheme]) else f":{port}"
     address = f"{parts.scheme}://{name}{shown_port}{parts.path.rstrip('/')}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from model_gate.access.redaction import Redactor
@@ -14,11 +14,14 @@ from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelNames
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import plain_text, printable, truncate_middle
-from model_gate.reporting.phrases import NOTHING_COMPARED, describe_all
+from model_gate.reporting.judgement import judgement
+from model_gate.reporting.naming import SideNames, heading, side_names
+from model_gate.reporting.phrases import NOTHING_COMPARED, describe_all, not_compared_text
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
-_MAX_MESSAGE = 1_000
+_MAX_MESSAGE = 3_000
 _MAX_PATHS = 3
+_MAX_TITLE = 150
 _TITLE = "Model Gate"
 
 
@@ -37,6 +40,7 @@ class Annotation:
     Attributes:
         level: The severity.
         message: One or two sentences.
+        subject: What was compared, for the title; "" if it is not known.
         file: The file of the repository to annotate, "" for none.
         line: The line of the file, counted from 1; 0 for none.
     """
@@ -45,10 +49,13 @@ class Annotation:
     message: str
     file: str = ""
     line: int = 0
+    subject: str = ""
 
     def command(self, redactor: Redactor) -> str:
         """Return the workflow command that creates the annotation."""
-        properties = {"title": _TITLE, "file": self.file, "line": str(self.line or "")}
+        subject = truncate_middle(redactor.text(self.subject), _MAX_TITLE)
+        title = f"{_TITLE}: {subject}" if subject else _TITLE
+        properties = {"title": title, "file": self.file, "line": str(self.line or "")}
         encoded = ",".join(f"{name}={_property(value)}" for name, value in properties.items() if value)
         message = truncate_middle(plain_text(redactor.text(self.message).replace("\n", " ")), _MAX_MESSAGE)
         return f"::{self.level} {encoded}::{command_data(message)}"
@@ -68,12 +75,13 @@ def annotations_for(outcome: Outcome, *, config_file: str, fails_on_difference: 
     """
     if outcome.error is not None:
         message = " ".join(filter(None, (outcome.error.message, with_input_names(outcome.error.remedy))))
-        return [Annotation(AnnotationLevel.ERROR, message, config_file, _line_of(message, config_file))]
+        line = _line_of(message, config_file)
+        return [Annotation(AnnotationLevel.ERROR, message, config_file, line, heading(outcome))]
     annotations = list(_remarks(outcome))
     if not outcome.passed:
         level = AnnotationLevel.ERROR if fails_on_difference else AnnotationLevel.WARNING
         annotations.insert(0, Annotation(level, _difference_message(outcome), config_file))
-    return annotations
+    return [replace(annotation, subject=heading(outcome)) for annotation in annotations]
 
 
 def _line_of(message: str, config_file: str) -> int:
@@ -83,11 +91,14 @@ def _line_of(message: str, config_file: str) -> int:
 
 
 def _difference_message(outcome: Outcome) -> str:
-    parts = [
-        f"The {_subjects(outcome, names)} {_differences(comparison)}"
-        for names, comparison in outcome.distinct_comparisons
-        if not comparison.equals
-    ]
+    words = judgement(outcome)
+    parts = [words[:1].upper() + words[1:]]
+    for names, comparison in outcome.distinct_comparisons:
+        if not comparison.equals:
+            parts.append(f"The {_subjects(outcome, names)} {_differences(comparison, side_names(outcome, names[0]))}")
+            if comparison.not_compared:
+                missing = not_compared_text(comparison.not_compared)
+                parts.append(missing[0].upper() + missing[1:])
     if outcome.equivalent:
         parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
     return ". ".join(parts) + "."
@@ -101,8 +112,8 @@ def _subject(names: ModelNames) -> str:
     return names.title if names.left == names.right else f"{names.left} and the {names.right}"
 
 
-def _differences(comparison: Comparison) -> str:
-    return f"differ: {describe_all(comparison.differences, _MAX_PATHS)}"
+def _differences(comparison: Comparison, names: SideNames) -> str:
+    return f"differ: {describe_all(comparison.differences, names, _MAX_PATHS)}"
 
 
 def _remarks(outcome: Outcome) -> Iterator[Annotation]:

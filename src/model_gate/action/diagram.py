@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Sequence
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
-from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
 from model_gate.domain.wording import truncate_middle
+from model_gate.reporting.naming import server_names, version_name
 
-_MAX_LABEL = 60
-_MODELS: Mapping[str, tuple[str, str]] = {
-    ComparisonName.RUN_MODELS: ("run", ModelRole.RUN_MODEL.noun),
-    ComparisonName.REG_MODELS: ("reg", ModelRole.REG_MODEL.noun),
-}
+# Mermaid wraps a line at its blanks only, so a longer name would make the whole diagram small.
+_MAX_LINE = 40
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
     "classDef equivalent stroke:#9a6700,stroke-width:2px",
@@ -24,61 +21,65 @@ _STYLES = (
 
 
 def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
-    """Return the lines of a Mermaid flowchart; an empty list if nothing was compared."""
-    versions = outcome.requested_versions
-    if not outcome.comparisons:
+    """Return the lines of a Mermaid flowchart; an empty list if no versions were compared.
+
+    Each comparison is a row of two models and the verdict between them. Two models at one location are one box.
+    """
+    requests = list(outcome.requested_versions.values())
+    if not outcome.comparisons or not requests:
         return []
-    if VersionRole.MODEL_VERSION in versions:
-        request = versions[VersionRole.MODEL_VERSION]
-        lines = list(_check(request, outcome.comparisons[ComparisonName.COMPARISON], redactor, outcome))
-    elif versions:
-        lines = list(_compare(versions, redactor, outcome))
-    else:
-        return []
+    servers = server_names(outcome)
+    versions = [_version(request, server, outcome) for request, server in zip(requests, servers, strict=True)]
+    lines: list[str] = []
+    for number, (names, comparison) in enumerate(outcome.distinct_comparisons, start=1):
+        pairs = [outcome.model_names(name) for name in names]
+        nouns = (" and ".join(pair.left for pair in pairs), " and ".join(pair.right for pair in pairs))
+        if comparison.same_location:
+            lines += _one_location(f"model{number}", versions, nouns, redactor)
+            continue
+        left, right = f"left{number}", f"right{number}"
+        # Both models of a check belong to one version.
+        left_lines = [*versions[0], nouns[0], *_only(comparison.native_model)]
+        right_lines = [*versions[-1], nouns[1], *_only(comparison.right_native_model)]
+        lines += [
+            f'{left}["{_label(left_lines, redactor)}"]',
+            f'{right}["{_label(right_lines, redactor)}"]',
+            *_edge(left, right, comparison),
+        ]
     return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
 
 
-def _check(request: VersionRequest, comparison: Comparison, redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    resolved = outcome.versions.get(VersionRole.MODEL_VERSION)
-    yield _version("version", request, resolved.version if resolved else "", redactor)
-    yield from ('run["run model"]', 'reg["registry model"]', "version --- run", "version --- reg")
-    yield from _edge("run", "reg", comparison)
+def _version(request: VersionRequest, server: str, outcome: Outcome) -> list[str]:
+    """Return the lines that name a version."""
+    name = version_name(request, outcome)
+    requested = request.version_or_stage
+    alias = "" if name in {requested, f"v{requested}"} else f" ({requested})"
+    return [request.model, name + alias, server]
 
 
-def _compare(versions: Mapping[VersionRole, VersionRequest], redactor: Redactor, outcome: Outcome) -> Iterator[str]:
-    for number, (name, version) in enumerate(versions.items(), start=1):
-        resolved = outcome.versions.get(name)
-        yield f'subgraph server{number}["{_label(version.host.address, redactor)}"]'
-        yield "  " + _version(f"version{number}", version, resolved.version if resolved else "", redactor)
-        for key in outcome.comparisons:
-            node, label = _MODELS[key]
-            yield f'  {node}{number}["{label}"]'
-            # The versions are the outer nodes, so that the compared models are adjacent.
-            yield f"  version1 --- {node}1" if number == 1 else f"  {node}2 --- version2"
-        yield "end"
-    for key, comparison in outcome.comparisons.items():
-        node, _ = _MODELS[key]
-        yield from _edge(f"{node}1", f"{node}2", comparison)
+def _one_location(
+    node: str, versions: Sequence[list[str]], nouns: tuple[str, str], redactor: Redactor
+) -> Iterator[str]:
+    named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
+    yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
+    yield f"class {node} equal"
 
 
-def _version(node: str, request: VersionRequest, number: str, redactor: Redactor) -> str:
-    version = f"version {number}" if number else request.version_or_stage
-    alias = "" if number in {"", request.version_or_stage} else f" ({request.version_or_stage})"
-    return f'{node}(["{_label(request.model, redactor)}<br/>{_label(version + alias, redactor)}"])'
+def _only(native_model: str) -> list[str]:
+    return [f"only {native_model}"] if native_model else []
 
 
 def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
-    count = len(comparison.differences)
-    if comparison.same_location:
-        style, arrow = "equal", '== "one and the same" ==='
-    elif comparison.equals:
-        style, arrow = "equal", '== "equal" ==='
+    ignored = f"<br/>{len(comparison.ignored):,} ignored" if comparison.ignored else ""
+    if comparison.equals:
+        style = "equal"
+        arrow = f'== "{"one location" if comparison.same_location else "equal"}{ignored}" ==='
     else:
         style = "equivalent" if comparison.equivalent else "different"
-        arrow = f'-. "{style}: {count:,}" .-'
+        arrow = f'-. "{style}: {len(comparison.differences):,}{ignored}" .-'
     yield f"{left} {arrow} {right}"
     yield f"class {left},{right} {style}"
 
 
-def _label(text: str, redactor: Redactor) -> str:
-    return mermaid_text(truncate_middle(redactor.text(text), _MAX_LABEL))
+def _label(lines: list[str], redactor: Redactor) -> str:
+    return "<br/>".join(mermaid_text(truncate_middle(redactor.text(line), _MAX_LINE)) for line in lines)

@@ -10,6 +10,7 @@ from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, tab
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.wording import byte_count, printable, truncate_middle
+from model_gate.reporting.naming import SideNames
 from model_gate.reporting.phrases import describe, rank
 
 MAX_SHOWN = 8
@@ -17,7 +18,6 @@ _MAX_LISTED = 500
 _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
 _MAX_LINE = 200
-_MAX_EXPLANATION_BYTES = 128 * 1024
 # Bytes that the list of all differences needs besides its rows: the title, the table's head and the closing sentence.
 _LIST_OVERHEAD_BYTES = 1_000
 
@@ -40,10 +40,12 @@ class LabeledDifference:
     Attributes:
         models: Names of the compared models, such as `Run models and Registry models`.
         difference: The difference.
+        sides: Names of the two models.
     """
 
     models: str
     difference: Difference
+    sides: SideNames
 
 
 def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference]:
@@ -54,48 +56,75 @@ def in_order(differences: Sequence[LabeledDifference]) -> list[LabeledDifference
     return sorted(differences, key=lambda labeled: rank(labeled.difference))
 
 
-def first_differences(differences: Sequence[LabeledDifference], markdown: Markdown) -> list[str]:
-    """Return Markdown sections about the first 8 of the sorted differences: a table, then each explanation."""
+def first_differences(
+    differences: Sequence[LabeledDifference], markdown: Markdown, max_explanation_bytes: int
+) -> list[str]:
+    """Return Markdown sections about the first 8 of the sorted differences: a table, then each explanation.
+
+    The table says which models differ only if not all differences are of the same models.
+
+    Args:
+        differences: All known differences, sorted.
+        markdown: Formats the text.
+        max_explanation_bytes: Maximum size of all explanations in UTF-8.
+    """
     if not differences:
         return []
     shown = differences[:MAX_SHOWN]
-    rows = [_row(labeled, markdown) for labeled in shown]
+    head = _head(differences)
+    rows = [_row(labeled, markdown, head) for labeled in shown]
     omitted = len(differences) - len(shown)
     more = f"… and {omitted:,} more, below and in the report." if omitted else ""
-    return ["### What differs", _table(rows), more, *_explanations(shown, markdown)]
+    return [
+        "### What differs",
+        table(head, rows, "l" * len(head)),
+        more,
+        *_explanations(shown, markdown, max_explanation_bytes),
+    ]
 
 
-def all_differences(differences: Sequence[LabeledDifference], markdown: Markdown, max_bytes: int) -> list[str]:
+def all_differences(
+    differences: Sequence[LabeledDifference], markdown: Markdown, max_bytes: int, *, is_complete: bool
+) -> list[str]:
     """Return Markdown sections with a table of the sorted differences: the first 500, or as many as fit in `max_bytes`.
 
     The result is empty if `first_differences` already shows every difference.
+
+    Args:
+        differences: All known differences, sorted.
+        markdown: Formats the text.
+        max_bytes: Maximum size of the sections in UTF-8.
+        is_complete: Whether every file was compared, so that there are no other differences.
     """
     if len(differences) <= MAX_SHOWN:
         return []
-    opening = f"<details><summary>All {len(differences):,} differences</summary>"
+    title = f"All {len(differences):,} differences" if is_complete else f"{len(differences):,} known differences"
+    opening = f"<details><summary>{title}</summary>"
+    head = _head(differences)
     rows: list[tuple[str, ...]] = []
     remaining = max_bytes - _LIST_OVERHEAD_BYTES
     for labeled in differences[:_MAX_LISTED]:
-        row = _row(labeled, markdown)
+        row = _row(labeled, markdown, head)
         remaining -= len(table_row(row).encode()) + 1
         if remaining < 0:
             break
         rows.append(row)
     omitted = len(differences) - len(rows)
     more = f"{omitted:,} more are in the report." if omitted else ""
-    return [opening, _table(rows), more, "</details>"]
+    return [opening, table(head, rows, "l" * len(head)), more, "</details>"]
 
 
-def _table(rows: list[tuple[str, ...]]) -> str:
-    return table(("Path", "In", "Difference", "What it means"), rows, "llll")
+def _head(differences: Sequence[LabeledDifference]) -> tuple[str, ...]:
+    has_several_models = len({labeled.models for labeled in differences}) > 1
+    return ("Path", *(["In"] if has_several_models else []), "Difference", "What it means")
 
 
-def _row(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, ...]:
+def _row(labeled: LabeledDifference, markdown: Markdown, head: tuple[str, ...]) -> tuple[str, ...]:
     difference = labeled.difference
     return (
         markdown.code(printable(difference.path)),
-        labeled.models.lower(),
-        markdown.text(describe(difference)),
+        *([labeled.models.lower()] if "In" in head else []),
+        markdown.text(describe(difference, labeled.sides)),
         markdown.text(meaning(difference)),
     )
 
@@ -116,6 +145,21 @@ def meaning(difference: Difference) -> str:
     return _explained_meaning(explanation)
 
 
+_SAVED_OTHERWISE = "the same values, saved in another way"
+_OTHER_CODE = "code compiled from another source, or by another Python"
+# What a difference means if parts of the file differ, and if only its form differs, by the kind of file.
+_KIND_MEANINGS = {
+    "safetensors": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "npy": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
+    "UBJSON": ("other parameters or weights", _SAVED_OTHERWISE),
+    "ONNX": ("other parameters or weights", _SAVED_OTHERWISE),
+    "bytecode": (_OTHER_CODE, _OTHER_CODE),
+    "JSON": ("other settings or data", "the same values, written in another way"),
+    "YAML": ("other settings or data", "the same values, written in another way"),
+    "text": ("other text or code", "other text or code"),
+}
+
+
 def _explained_meaning(explanation: Explanation) -> str:
     fields = [field for field in explanation.fields if not field.rewrite_reason]
     if explanation.kind == MLMODEL:
@@ -126,18 +170,14 @@ def _explained_meaning(explanation: Explanation) -> str:
         return "it is run with other packages" if fields else "the same packages in another notation"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
-    if explanation.kind in {"safetensors", "npy"}:
-        return "other weights: trained or edited anew" if fields else "the same values, saved in another way"
-    if explanation.kind in {"JSON", "YAML"}:
-        return "other settings or data" if fields else "the same values, written in another way"
-    if explanation.kind == "text":
-        return "other text or code"
+    if explanation.kind in _KIND_MEANINGS:
+        changed, same = _KIND_MEANINGS[explanation.kind]
+        return changed if fields else same
     return _OTHER_CONTENT
 
 
-def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown) -> Iterator[str]:
-    """Yield a collapsible section for each difference that has an explanation, up to 128 KiB in total."""
-    remaining = _MAX_EXPLANATION_BYTES
+def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown, remaining: int) -> Iterator[str]:
+    """Yield a collapsible section for each difference that has an explanation, up to `remaining` bytes in total."""
     for labeled in differences:
         section = _explanation(labeled, markdown)
         remaining -= size_in_bytes([section])
@@ -156,16 +196,16 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
     decisive = [field for field in explanation.fields if not field.rewrite_reason]
     rewritten = [field for field in explanation.fields if field.rewrite_reason]
     part = _PART_NAMES.get(explanation.kind, "Path")
-    title = f"{markdown.code(printable(difference.path))}: {markdown.text(describe(difference))}"
+    title = f"{markdown.code(printable(difference.path))}: {markdown.text(describe(difference, labeled.sides))}"
     return collapsible(
         title,
         [
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
             markdown.text(explanation.advice),
-            _decisive_fields(part, decisive, markdown),
+            _decisive_fields((part, *_columns(labeled, markdown)), decisive, markdown),
             _text_diff(explanation, markdown),
-            _rewritten_fields(part, rewritten, is_all=not decisive, markdown=markdown),
+            _rewritten_fields((part, *_columns(labeled, markdown)), rewritten, is_all=not decisive, markdown=markdown),
             "There is more than is shown here." if explanation.is_cut else "",
         ],
     )
@@ -181,7 +221,12 @@ def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markd
     return markdown.text(f"In the {labeled.models.lower()}, read as {explanation.kind}: {sizes}{offset}.{rewrite}")
 
 
-def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdown) -> str:
+def _columns(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, str]:
+    left, right = (markdown.cell(name) for name in (labeled.sides.left, labeled.sides.right))
+    return left, right
+
+
+def _decisive_fields(columns: tuple[str, ...], fields: Sequence[FieldChange], markdown: Markdown) -> str:
     """Return a table of at most 15 changed fields that are not rewritten. Meanings, if any, are in a column.
 
     A rewritten field is one that MLflow or a file format changes whenever the same model is saved again.
@@ -189,7 +234,7 @@ def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdow
     if not fields:
         return ""
     has_meanings = any(field.meaning for field in fields)
-    head = (part, "First model", "Second model", *(["What it means"] if has_meanings else []))
+    head = (*columns, *(["What it means"] if has_meanings else []))
     rows = [
         (
             markdown.code(field.field),
@@ -205,14 +250,16 @@ def _decisive_fields(part: str, fields: Sequence[FieldChange], markdown: Markdow
     return section
 
 
-def _rewritten_fields(part: str, fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown) -> str:
+def _rewritten_fields(
+    columns: tuple[str, ...], fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown
+) -> str:
     """Return a table of at most 15 rewritten fields. The table is collapsible unless only rewritten fields differ.
 
     A rewritten field is one that MLflow or a file format changes whenever the same model is saved again.
     """
     if not fields:
         return ""
-    head = (part, "First model", "Second model", "Rewritten anyway")
+    head = (*columns, "Rewritten anyway")
     rows = [
         (
             markdown.code(field.field),

@@ -16,11 +16,11 @@ from typing import TypeVar
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import Request
+from model_gate.domain.roles import DEFAULT_REPORT
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
 from model_gate.inputs.options import (
-    DEFAULT_REPORT,
     CommonOptions,
     CompareOptions,
     VersionOptions,

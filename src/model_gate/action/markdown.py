@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import html_text
-from model_gate.domain.wording import truncate_middle
+from model_gate.domain.wording import printable, truncate_middle
 
 _MAX_CELL = 160
 _MAX_TEXT = 2_000
+# A browser may break a longer word after each of these characters, and a run of other characters after 16 of them.
+_LONG_WORD = re.compile(r"(\S{21,})")
+_PIECE = re.compile(r"[^/_.,:;=@+-]{1,16}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 
 
 @dataclass(frozen=True)
@@ -23,17 +27,26 @@ class Markdown:
 
     redactor: Redactor
 
-    def text(self, text: str, max_length: int = _MAX_TEXT) -> str:
-        """Return the text as Markdown, shortened to `max_length` characters before it is escaped."""
-        return html_text(truncate_middle(self.redactor.text(text), max_length))
+    def text(self, text: str) -> str:
+        """Return the text as Markdown, shortened to 2,000 characters before it is escaped."""
+        return self.breakable(text, _MAX_TEXT)
 
     def cell(self, text: str) -> str:
         """Return the text as the content of a table cell, shortened to 160 characters."""
-        return self.text(text, _MAX_CELL)
+        return self.breakable(text)
 
     def code(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return a name, path or value in a code font; "" if `text` is empty."""
-        return f"<code>{self.text(text, max_length)}</code>" if text else ""
+        return f"<code>{self.breakable(text, max_length)}</code>" if text else ""
+
+    def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
+        """Return the text as Markdown with places where a browser may break long words, so that no table overflows."""
+        shortened = printable(truncate_middle(self.redactor.text(text), max_length))
+        words = _LONG_WORD.split(shortened)
+        # Every second part is a long word.
+        words[1::2] = ["<wbr>".join(map(html_text, _PIECE.findall(word))) for word in words[1::2]]
+        words[::2] = map(html_text, words[::2])
+        return "".join(words)
 
 
 def join_sections(sections: Iterable[str]) -> str:

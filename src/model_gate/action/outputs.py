@@ -6,43 +6,93 @@ import secrets
 from collections.abc import Mapping
 from pathlib import Path
 
+from model_gate.access.redaction import Redactor
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Status
+from model_gate.domain.wording import printable
 from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
+from model_gate.reporting.phrases import named_paths
 
 OUTPUTS = (
     "status",
     "equals",
     "equivalent",
     "passed",
+    "model",
+    "model-1",
+    "model-2",
+    "version",
+    "version-1",
+    "version-2",
+    "digest-1",
+    "digest-2",
+    "run-1",
+    "run-2",
     "run-model-equals",
     "reg-model-equals",
     "same-location",
+    "not-compared",
     "differences",
     "report-file",
+    "summary-file",
 )
+
+_VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
 # output.
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
-def outputs_of(outcome: Outcome, report_file: str) -> dict[str, str]:
-    """Return the outputs of a finished step by name. A value that does not apply is ""."""
+def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_file: str = "") -> dict[str, str]:
+    """Return the outputs of a finished step by name. A value that does not apply is "".
+
+    Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
+    """
     is_decided = outcome.status is not Status.ERROR
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
+        **dict.fromkeys(_VERSION_OUTPUTS, ""),
+        **({name: redactor.text(printable(value)) for name, value in _versions(outcome).items()} if is_decided else {}),
+        **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
         "same-location": _truth(outcome.has_same_location) if is_decided else "",
+        "not-compared": redactor.text(named_paths(outcome.not_compared)),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
+        "summary-file": summary_file,
     }
+
+
+def _versions(outcome: Outcome) -> dict[str, str]:
+    """Return the names of the models, the numbers of the versions and their runs.
+
+    They are of the versions that were compared, so a later job need not resolve an alias again.
+    """
+    versions = [outcome.versions[role] for role in outcome.requested_versions if role in outcome.versions]
+    if not versions:
+        return {}
+    names = {version.name for version in versions}
+    values = {"model": versions[0].name if len(names) == 1 else ""}
+    if len(versions) == 1:
+        return values | {"version": versions[0].version, "run-1": versions[0].lineage.run_id}
+    for number, version in enumerate(versions, start=1):
+        values[f"model-{number}"] = version.name
+        values[f"version-{number}"] = version.version
+        values[f"run-{number}"] = version.lineage.run_id
+    return values
+
+
+def _digests(outcome: Outcome) -> dict[str, str]:
+    """Return the digests of both models of the first comparison. A digest is "" if not all files were read."""
+    comparison = next(iter(outcome.comparisons.values()))
+    return {"digest-1": comparison.left.digest or "", "digest-2": comparison.right.digest or ""}
 
 
 def _equals(outcome: Outcome, name: str) -> str:

@@ -4,26 +4,28 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from model_gate.action.annotations import annotations_for
+from model_gate.action.annotations import Annotation, AnnotationLevel, annotations_for
 from model_gate.action.escape import command_data
 from model_gate.action.inputs import Inputs, with_input_names
 from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
 from model_gate.action.summary import summary
+from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
+from model_gate.action.summary_file import write_summary_file
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
-from model_gate.domain.result import Outcome
 from model_gate.domain.wording import printable, truncate_middle
-from model_gate.errors import storage_error
+from model_gate.errors import StorageError, storage_error
 from model_gate.regular_files import open_for_output
+from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.phrases import describe
 from model_gate.reporting.progress import ProgressCounts, progress_text
 from model_gate.reporting.reporter import CommandResult
-from model_gate.reporting.terminal import error_text, verdict_text
+from model_gate.reporting.terminal import error_text, unlisted_differences, verdict_text
 
 _LOG_INTERVAL_SECONDS = 15.0
 _MAX_LOGGED = 500
@@ -61,17 +63,21 @@ class WorkflowReporter:
                 print_command(f"::add-mask::{command_data(secret)}")
 
     def show_result(self, result: CommandResult) -> None:
-        """Write outputs, log, annotations and summary.
+        """Write the summary's file, outputs, log, annotations and summary.
 
-        The outputs are written first, because later steps rely on them.
+        The outputs are written as soon as the name of the summary's file is known, because later steps rely on them.
 
         Raises:
             StorageError: The outputs or the summary cannot be written.
         """
         outcome, redactor = result.outcome, result.redactor
         report_file = "" if result.report_file is None else str(result.report_file)
-        self._write_outputs(outputs_of(outcome, report_file))
+        summary_file, problem = self._write_summary_file(result)
+        self._write_outputs(outputs_of(outcome, report_file, redactor, summary_file))
         self._log(result)
+        if problem is not None:
+            message = with_input_names(f"{problem.message} {problem.remedy}")
+            print_command(Annotation(AnnotationLevel.WARNING, message).command(redactor))
         for annotation in annotations_for(
             outcome,
             config_file=self._inputs["config-file"],
@@ -85,8 +91,11 @@ class WorkflowReporter:
         if outcome.error is None:
             text = verdict_text(outcome, result.report_file)
             print_line(redactor.text(with_input_names(text)))
-            self._group("All differences", redactor.text("\n".join(_difference_lines(outcome))))
+            unlisted = unlisted_differences(outcome)
+            self._group("More differences", redactor.text("\n".join(_difference_lines(unlisted))))
             return
+        if subject := heading(outcome):
+            print_line(redactor.text(printable(subject)))
         print_line(redactor.text(with_input_names(error_text(outcome.error))))
         if result.is_verbose:
             self._group("Error details", redactor.text(outcome.error.detail))
@@ -101,6 +110,19 @@ class WorkflowReporter:
         if self._output_file:
             write_outputs(outputs, Path(self._output_file))
 
+    def _write_summary_file(self, result: CommandResult) -> tuple[str, StorageError | None]:
+        """Write the summary beside the report. Return its path and None, or "" and why there is no such file.
+
+        A missing file is no error: the verdict and its evidence do not depend on it.
+        """
+        if result.report_file is None:
+            return "", None
+        text = summary(result.outcome, str(result.report_file), result.redactor, MAX_FILE_BYTES)
+        try:
+            return str(write_summary_file(result.report_file, text)), None
+        except StorageError as error:
+            return "", error
+
     def _write_summary(self, text: str) -> None:
         if not self._summary_file:
             return
@@ -113,18 +135,15 @@ class WorkflowReporter:
             raise storage_error(error, f"write the step's summary to {self._summary_file}") from error
 
 
-def _difference_lines(outcome: Outcome) -> Iterator[str]:
-    differences = [
-        difference for _, comparison in outcome.distinct_comparisons for difference in comparison.differences
-    ]
-    yield from (_difference_line(difference) for difference in differences[:_MAX_LOGGED])
+def _difference_lines(differences: Sequence[tuple[Difference, SideNames]]) -> Iterator[str]:
+    yield from (_difference_line(difference, names) for difference, names in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
         yield f"… and {len(differences) - _MAX_LOGGED:,} more, in the report"
 
 
-def _difference_line(difference: Difference) -> str:
+def _difference_line(difference: Difference, names: SideNames) -> str:
     rewrite = f"  [{difference.rewrite_reason}]" if difference.rewrite_reason else ""
-    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference)}{rewrite}"
+    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference, names)}{rewrite}"
 
 
 class LogProgress:

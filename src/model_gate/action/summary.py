@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.diagram import diagram_of
@@ -17,26 +17,38 @@ from model_gate.action.escape import fenced
 from model_gate.action.inputs import with_input_names
 from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes, table
 from model_gate.domain.request import VersionRequest
-from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.result import ComparedModel, Comparison, Outcome, RestOfModel
 from model_gate.domain.roles import VersionRole
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import plural, printable
-from model_gate.reporting.phrases import NOTHING_COMPARED
+from model_gate.reporting.judgement import judgement
+from model_gate.reporting.naming import heading, server_names, side_names
+from model_gate.reporting.phrases import MAX_NAMED
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
+_MAX_ID = 12
 
 
-def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
-    """Return the summary of a finished step, at most `MAX_BYTES` in UTF-8."""
+def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
+    """Return the summary of a finished step, at most `max_bytes` in UTF-8.
+
+    Args:
+        outcome: The result of the gate.
+        report_file: The path of the report, "" if it could not be written.
+        redactor: Removes secrets.
+        max_bytes: At least 40,000. If even the most important differences do not fit, they are left to the report.
+    """
     markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
     differences = _differences(outcome)
     head = [
-        f"## {_headline(outcome)}",
+        f"## {_headline(outcome, markdown)}",
         _sentence(outcome, markdown),
-        *first_differences(differences, markdown),
+        *first_differences(differences, markdown, max_bytes // 2),
+        *_not_compared(outcome, markdown),
+        *_rest_of_models(outcome, markdown),
         *_ignored(outcome, markdown),
         f"**What to do next.** {_next_step(outcome, markdown)}",
         _models_table(outcome, markdown),
@@ -44,33 +56,36 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor) -> str:
         _lineage(outcome, markdown),
     ]
     tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
-    remaining = MAX_BYTES - size_in_bytes(head) - size_in_bytes(tail)
-    return join_sections([*head, *all_differences(differences, markdown, remaining), *tail])
+    remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
+    rest = all_differences(differences, markdown, remaining, is_complete=not outcome.not_compared)
+    if size_in_bytes([*head, *rest, *tail]) > max_bytes:
+        return join_sections([*head[:2], *_not_compared(outcome, markdown), *tail])
+    return join_sections([*head, *rest, *tail])
 
 
-def _headline(outcome: Outcome) -> str:
+def _headline(outcome: Outcome, markdown: Markdown) -> str:
+    """Return the mark of the verdict and what was compared, such as `Wine: staging v12 ≠ production v7 (…)`."""
+    subject = markdown.text(heading(outcome))
     if outcome.status is Status.ERROR:
-        return "⛔ It could not be decided whether the models are the same"
-    if outcome.is_nothing_compared:
-        return f"⚠️ {NOTHING_COMPARED}"
-    if outcome.status is Status.EQUAL:
-        return "✅ The models are the same"
-    if outcome.equivalent:
-        mark = "✅" if outcome.passed else "❌"
-        return f"{mark} The models are equivalent, but not the same"
-    return "❌ The models differ"
+        undecided = "it could not be decided whether the models are the same"
+        return f"⛔ {subject}: {undecided}" if subject else f"⛔ {undecided.capitalize()}"
+    mark = "⚠️" if outcome.is_nothing_compared else "✅" if outcome.passed else "❌"
+    return f"{mark} {subject} ({markdown.text(judgement(outcome))})"
 
 
 def _sentence(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
         return f"> {markdown.text(outcome.error.message)}"
-    parts = [f"{_title(name, outcome)}: {_verdict(comparison)}." for name, comparison in outcome.comparisons.items()]
+    parts = [
+        f"{_titles(names, outcome)}: {_verdict(comparison)}." for names, comparison in outcome.distinct_comparisons
+    ]
     passed = "met" if outcome.passed else "not met"
     return f"{' '.join(parts)} The requirement, **{outcome.require}**, is **{passed}**."
 
 
-def _title(name: str, outcome: Outcome) -> str:
-    return outcome.model_names(name).title.capitalize()
+def _titles(names: Iterable[str], outcome: Outcome) -> str:
+    """Return the titles of comparisons in one phrase, such as `Run models and registry models`."""
+    return " and ".join(outcome.model_names(name).title for name in names).capitalize()
 
 
 def _verdict(comparison: Comparison) -> str:
@@ -85,27 +100,35 @@ def _verdict(comparison: Comparison) -> str:
 
 
 def _models_table(outcome: Outcome, markdown: Markdown) -> str:
+    """Return a table of the compared models. Two models at one location have one row."""
     rows = list(_model_rows(outcome, markdown))
     if not rows:
-        rows = [(_unresolved(request, markdown), "", "", "", "") for request in outcome.requested_versions.values()]
-    head = ("Model version", "MLflow model", "Files", "Bytes", "SHA-256")
-    return table(head, rows, "llrrl") if rows else ""
+        servers = server_names(outcome)
+        requests = outcome.requested_versions.values()
+        rows = [(_unresolved(request, server, markdown),) for request, server in zip(requests, servers, strict=True)]
+        return table(("Model version",), rows, "l") if rows else ""
+    return table(("Model version", "MLflow model", "Files", "Bytes", "SHA-256"), rows, "llrrl")
 
 
 def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...]]:
-    requests = list(outcome.requested_versions.items())
+    requests = list(zip(outcome.requested_versions.items(), server_names(outcome), strict=True))
     for names, comparison in outcome.distinct_comparisons:
-        for index, model in enumerate((comparison.left, comparison.right)):
-            pairs = [outcome.model_names(name) for name in names]
-            models = " and ".join((pair.left, pair.right)[index] for pair in pairs)
-            # Both models of a check belong to one version.
-            role, request = requests[min(index, len(requests) - 1)] if requests else ("", None)
-            version = outcome.versions.get(role)
-            yield (
-                _resolved(request, version, markdown) if request else "",
-                f"{models}{_native(comparison, markdown)}<br>{markdown.code(printable(model.location.uri))}",
-                *_measures(model),
-            )
+        pairs = [outcome.model_names(name) for name in names]
+        models = [comparison.left, comparison.right]
+        nouns = [" and ".join(pair.left for pair in pairs), " and ".join(pair.right for pair in pairs)]
+        if comparison.same_location:
+            models, nouns = models[:1], [" and ".join(dict.fromkeys(nouns))]
+        for index, (model, noun) in enumerate(zip(models, nouns, strict=True)):
+            versions = ""
+            if requests:
+                # Both models of a check belong to one version, and so may both versions at one location.
+                shown = requests if comparison.same_location else [requests[min(index, len(requests) - 1)]]
+                versions = "<br>and ".join(
+                    _resolved(request, server, outcome.versions.get(role), markdown)
+                    for (role, request), server in shown
+                )
+            uri = markdown.code(printable(model.location.uri))
+            yield versions, f"{noun}{_native(comparison, markdown)}<br>{uri}", *_measures(model, comparison)
 
 
 def _native(comparison: Comparison, markdown: Markdown) -> str:
@@ -113,34 +136,74 @@ def _native(comparison: Comparison, markdown: Markdown) -> str:
     return f", {names} only" if names else ""
 
 
-def _measures(model: ComparedModel) -> tuple[str, str, str]:
-    digest = f"<code>{model.digest[:12]}…</code>" if model.digest else "not all was fetched"
+def _measures(model: ComparedModel, comparison: Comparison) -> tuple[str, str, str]:
+    unread = "nothing was read" if comparison.same_location else "not all was read"
+    digest = f"<code>{model.digest[:_MAX_ID]}…</code>" if model.digest else unread
     return f"{model.files:,}", f"{model.size:,}", digest
 
 
-def _unresolved(request: VersionRequest, markdown: Markdown) -> str:
+def _unresolved(request: VersionRequest, server: str, markdown: Markdown) -> str:
     title = f"{markdown.code(request.model)} {markdown.code(request.version_or_stage)}"
-    return f"{title}<br>on {markdown.code(request.host.address)}"
+    return f"{title}<br>{_on_server(request, server, markdown)}"
 
 
-def _resolved(request: VersionRequest, version: ModelVersion | None, markdown: Markdown) -> str:
+def _resolved(request: VersionRequest, server: str, version: ModelVersion | None, markdown: Markdown) -> str:
     if version is None:
-        return _unresolved(request, markdown)
+        return _unresolved(request, server, markdown)
     names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
     listed = ", ".join(markdown.code(name) for name in names[:4] if name and name != "None")
     title = f"{markdown.code(request.model)} version {markdown.code(version.version)}{f' ({listed})' if listed else ''}"
-    return f"{title}<br>on {markdown.code(request.host.address)}"
+    return f"{title}<br>{_on_server(request, server, markdown)}"
+
+
+def _on_server(request: VersionRequest, server: str, markdown: Markdown) -> str:
+    """Return where a version is: the name that people gave the server, and its address."""
+    address = markdown.code(request.host.address)
+    return f"on {markdown.cell(server)}, {address}" if request.host.server else f"on {address}"
 
 
 def _differences(outcome: Outcome) -> list[LabeledDifference]:
     """Return the differences of all comparisons, sorted for the summary."""
     return in_order(
         [
-            LabeledDifference(" and ".join(_title(name, outcome) for name in names), difference)
+            LabeledDifference(_titles(names, outcome), difference, side_names(outcome, names[0]))
             for names, comparison in outcome.distinct_comparisons
             for difference in comparison.differences
         ]
     )
+
+
+def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
+    """Return Markdown sections that name the paths that were not compared; an empty list if there are none."""
+    paths = outcome.not_compared
+    if not paths:
+        return []
+    names = ", ".join(markdown.code(printable(path)) for path in paths[:MAX_NAMED])
+    more = f" and {len(paths) - MAX_NAMED:,} more, in the report" if len(paths) > MAX_NAMED else ""
+    return [f"**Not compared**, so they may differ too: {names}{more}."]
+
+
+def _rest_of_models(outcome: Outcome, markdown: Markdown) -> list[str]:
+    """Return a Markdown section about the files outside each pair of native models: whether they are equal."""
+    return [
+        f"**Not part of the verdict**, the rest of the {_titles(names, outcome).lower()}:"
+        f" {_rest(comparison.rest, markdown)}."
+        for names, comparison in outcome.distinct_comparisons
+        if comparison.rest is not None
+    ]
+
+
+def _rest(rest: RestOfModel, markdown: Markdown) -> str:
+    if rest.equals:
+        return "equal"
+    parts = []
+    if rest.differences:
+        names = ", ".join(markdown.code(printable(difference.path)) for difference in rest.differences[:MAX_NAMED])
+        more = f" and {len(rest.differences) - MAX_NAMED:,} more" if len(rest.differences) > MAX_NAMED else ""
+        parts.append(f"different in {names}{more}")
+    if rest.equals is None:
+        parts.append("not compared to the end")
+    return ", ".join(parts)
 
 
 def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
@@ -170,6 +233,8 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."
             )
+        if any(comparison.native_models or comparison.ignored for _, comparison in outcome.distinct_comparisons):
+            return "Nothing, unless the files that are not part of the verdict matter: all others have the same bytes."
         return "Nothing: the same files with the same bytes."
     if outcome.equivalent:
         if outcome.passed:
@@ -196,7 +261,7 @@ def _lineage(outcome: Outcome, markdown: Markdown) -> str:
     rows = [
         (
             markdown.code(f"{version.name} {version.version}"),
-            markdown.code(version.lineage.run_id),
+            markdown.code(_shortened(version.lineage.run_id)),
             markdown.cell(version.lineage.run_name),
             markdown.cell(version.lineage.experiment_name),
             markdown.cell(version.lineage.user),
@@ -207,5 +272,10 @@ def _lineage(outcome: Outcome, markdown: Markdown) -> str:
     ]
     if not rows:
         return ""
+    # The report has the whole IDs.
     head = ("Version", "Run", "Run name", "Experiment", "User", "Commit", "Source")
     return collapsible("Where the versions come from", [table(head, rows, "lllllll")])
+
+
+def _shortened(run_id: str) -> str:
+    return run_id if len(run_id) <= _MAX_ID else f"{run_id[:_MAX_ID]}…"

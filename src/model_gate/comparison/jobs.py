@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.domain.counterparts import find_counterparts, stable_name
+from model_gate.domain.importance import importance_of
 from model_gate.domain.pairing import Pair, Pairing
 from model_gate.explanation import is_worth_fetching
 from model_gate.sources.model_source import ModelSource
@@ -21,8 +22,10 @@ from model_gate.sources.model_source import ModelSource
 # last file has arrived.
 _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_JOBS = 16
-# Maximum total size of the files that are fetched only to explain a difference, for one pair of models.
+# Maximum total sizes for one pair of models whose listings prove that they differ: of the files of different sizes that
+# are fetched only to explain the difference, and of the files of equal size, which may differ too.
 _MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
+MAX_COMPARED_BYTES = 2 * 1024**3
 
 
 class SourceFile(NamedTuple):
@@ -100,11 +103,15 @@ class Plan:
         return dict(sizes)
 
 
-def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
+def plan_jobs(model_pairs: Iterable[ModelPair], *, stops_when_decided: bool = False) -> Plan:
     """Return the plan for comparing pairs of models.
 
-    If the listings prove that two models differ, only files that can explain the difference are fetched. The files of
-    two local models are all compared even then.
+    If the listings prove that two models differ, files of equal size are fetched up to 2 GiB, and files of different
+    sizes only if they can explain the difference. The files of two local models are all compared even then.
+
+    Args:
+        model_pairs: The pairs of models.
+        stops_when_decided: Whether to fetch nothing of two models whose listings prove that they differ.
     """
     fetched: dict[str, list[PendingPair]] = defaultdict(list)
     renamed: dict[str, list[PendingPair]] = defaultdict(list)
@@ -112,13 +119,13 @@ def plan_jobs(model_pairs: Iterable[ModelPair]) -> Plan:
     for model_pair in model_pairs:
         pairing = model_pair.pairing
         needs_all = model_pair.is_local or not pairing.is_proven_different
-        explained = set() if needs_all else _explained_pairs(pairing)
-        together = _renamed_pairs(pairing)
+        chosen = set() if needs_all or stops_when_decided else _equal_sized_pairs(pairing) | _explained_pairs(pairing)
+        together = {} if stops_when_decided else _renamed_pairs(pairing)
         for pair in pairing.pairs:
             pending = PendingPair(model_pair, pair)
             if pair in together:
                 renamed[together[pair]].append(pending)
-            elif needs_all or pair in explained:
+            elif needs_all or pair in chosen:
                 fetched[pair.path].append(pending)
             else:
                 unfetched.append(pending)
@@ -144,22 +151,47 @@ def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
         yield _merge(small)
 
 
+def _equal_sized_pairs(pairing: Pairing) -> set[Pair]:
+    """Return the pairs of files of equal size to compare although the listings already prove a difference.
+
+    Files that decide about predictions come first, and then the smallest. Their total size is at most 2 GiB.
+    """
+    return _first_pairs((pair for pair in pairing.pairs if pair.left_size == pair.right_size), MAX_COMPARED_BYTES)
+
+
 def _explained_pairs(pairing: Pairing) -> set[Pair]:
     """Return the pairs of files that are fetched only to explain a difference that the listings already prove.
 
     The total size of their files is at most 64 MiB.
     """
+    explained = (
+        pair
+        for pair in pairing.pairs
+        if pair.left_size is not None
+        and pair.right_size is not None
+        and pair.left_size != pair.right_size
+        and not pair.ignored_by
+        and is_worth_fetching(pair.path, pair.left_size, pair.right_size)
+    )
+    return _first_pairs(explained, _MAX_EXPLAINED_BYTES)
+
+
+def _first_pairs(pairs: Iterable[Pair], max_bytes: int) -> set[Pair]:
+    """Return the most important pairs whose files have at most `max_bytes` in total.
+
+    A pair that is larger than what remains is left out. Smaller pairs after it may still fit.
+    """
     chosen: set[Pair] = set()
-    size = 0
-    for pair in pairing.pairs:
-        if pair.left_size is None or pair.right_size is None or pair.ignored_by:
-            continue
-        if is_worth_fetching(pair.path, pair.left_size, pair.right_size):
-            size += pair.left_size + pair.right_size
-            if size > _MAX_EXPLAINED_BYTES:
-                break
+    for pair in sorted(pairs, key=_fetch_order):
+        size = (pair.left_size or 0) + (pair.right_size or 0)
+        if size <= max_bytes:
+            max_bytes -= size
             chosen.add(pair)
     return chosen
+
+
+def _fetch_order(pair: Pair) -> tuple[bool, bool, int]:
+    return not pair.decides, not importance_of(pair.path).affects_predictions, pair.left_size or 0
 
 
 def _renamed_pairs(pairing: Pairing) -> dict[Pair, str]:

@@ -11,7 +11,7 @@ from model_gate.comparison.rewrite_conditions import require_conditions
 from model_gate.domain.difference import Difference
 from model_gate.domain.ignore import Ignore
 from model_gate.domain.pairing import Pairing
-from model_gate.domain.paths import path_key
+from model_gate.domain.paths import path_key, sorted_paths
 from model_gate.domain.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
 from model_gate.errors import InternalError
 
@@ -29,7 +29,7 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
     counted = [difference for difference in all_differences if not difference.ignored_by]
     differences = tuple(difference for difference in counted if difference.is_native)
     deciding = [file for file in files if file.pair.decides]
-    not_compared = sum(not file.is_compared for file in deciding)
+    not_compared = _not_compared(deciding)
     native = [file for file in files if file.pair.is_native]
     left_digest = _model_digest(models.left, {file.pair.left: file.left_digest for file in native})
     if any(difference.is_native for difference in all_differences):
@@ -40,13 +40,13 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
     native_model = models.left.native_model
     rest_differences = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
-        left=_compared_model(models.left, left_digest),
-        right=_compared_model(models.right, right_digest),
+        left=_compared_model(models.left, left_digest, was_read=not models.is_same_location),
+        right=_compared_model(models.right, right_digest, was_read=not models.is_same_location),
         equals=not differences and not not_compared,
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
         differences=differences,
-        compared=len(deciding) - not_compared + sum(difference.decides for difference in pairing.type_differences),
+        compared=len(deciding) - len(not_compared) + sum(difference.decides for difference in pairing.type_differences),
         not_compared=not_compared,
         compared_bytes=sum(file.pair.left_size or 0 for file in deciding),
         native_model=native_model,
@@ -58,6 +58,10 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
         if ignore.patterns
         else (),
     )
+
+
+def _not_compared(files: Iterable[FileComparison]) -> tuple[str, ...]:
+    return tuple(sorted_paths(file.pair.path for file in files if not file.is_compared))
 
 
 def _differences(files: Iterable[FileComparison], pairing: Pairing) -> list[Difference]:
@@ -85,16 +89,18 @@ def _ignored_paths(files: Iterable[FileComparison], pairing: Pairing) -> tuple[I
 
 
 def _rest_of_model(files: Iterable[FileComparison], differences: tuple[Difference, ...]) -> RestOfModel:
-    is_complete = all(file.is_compared for file in files if not file.pair.is_native and not file.pair.ignored_by)
-    equals = False if differences else True if is_complete else None
-    return RestOfModel(equals, differences)
+    not_compared = _not_compared(file for file in files if not file.pair.is_native and not file.pair.ignored_by)
+    equals = False if differences else None if not_compared else True
+    return RestOfModel(equals, differences, not_compared)
 
 
-def _compared_model(model: ListedModel, digest: str | None) -> ComparedModel:
+def _compared_model(model: ListedModel, digest: str | None, *, was_read: bool) -> ComparedModel:
+    source = model.source
     return ComparedModel(
-        location=model.source.location,
-        path=model.source.directory / model.native_model,
-        kept=model.source.is_kept,
+        location=source.location,
+        path=source.directory / model.native_model,
+        # What was not read was not copied to the download directory either.
+        kept=source.is_kept and (was_read or source.directory == source.location.local_path),
         digest=digest,
         files=len(model.paths),
         size=model.size,

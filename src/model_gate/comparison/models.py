@@ -5,8 +5,10 @@ Each location is listed once and each of its files is fetched once, however many
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
+from typing import Any
 
 from model_gate.comparison.fail_fast_pool import FailFastPool, results_of
 from model_gate.comparison.file_comparison import FileComparison
@@ -20,6 +22,7 @@ from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pairing, pair_files
 from model_gate.domain.result import Comparison
 from model_gate.errors import InputError
+from model_gate.sources.directory import REPORTED_FILES
 from model_gate.sources.model_source import ModelSource
 
 
@@ -27,7 +30,7 @@ def compare_models(
     selected_pairs: Sequence[SelectedPair],
     progress: Progress,
     ignore: Ignore = NOTHING,
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -36,7 +39,7 @@ def compare_models(
         progress: Receives the numbers of listed files, fetched bytes and compared files.
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
-            these models is fetched.
+            these models is fetched; None to compare the other files too.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -44,7 +47,22 @@ def compare_models(
         TransferError: A local model changed during the comparison.
         ModelGateError: A listing or a transfer failed.
     """
-    locations = _list_locations((model for pair in selected_pairs for model in (pair.left, pair.right)), progress)
+    sources: dict[LocationKey, ModelSource] = {}
+    for model in (model for pair in selected_pairs for model in (pair.left, pair.right)):
+        sources.setdefault(model.key.location, model.source)
+    with ExitStack() as stack:
+        for source in sources.values():
+            stack.callback(source.close)
+        return _compare(selected_pairs, _list_locations(sources.values(), progress), progress, ignore, is_enough)
+
+
+def _compare(
+    selected_pairs: Sequence[SelectedPair],
+    locations: Mapping[LocationKey, ListedModel],
+    progress: Progress,
+    ignore: Ignore,
+    is_enough: Callable[[FileComparison], bool] | None,
+) -> list[Comparison]:
     listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
     model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
     for left, right in listed_pairs:
@@ -63,34 +81,48 @@ def _require_unchanged(model_pairs: Iterable[ModelPair]) -> None:
         TransferError: A model changed.
     """
     compared = [pair for pair in model_pairs if not pair.is_same_location]
-    for source in dict.fromkeys(model.source for pair in compared for model in (pair.left, pair.right)):
+    sources = list(dict.fromkeys(model.source for pair in compared for model in (pair.left, pair.right)))
+    for source in sources:
+        source.begin_check()
+    for source in sources:
         source.require_unchanged()
 
 
-def _list_locations(models: Iterable[SelectedModel], progress: Progress) -> dict[LocationKey, ListedModel]:
-    """List each location once. Return the whole model at each location, by location key."""
-    sources: dict[LocationKey, ModelSource] = {}
-    for model in models:
-        sources.setdefault(model.key.location, model.source)
-
-    def list_group(group: list[ModelSource]) -> list[ListedModel]:
-        return [_list_source(source, progress) for source in group]
-
+def _list_locations(sources: Collection[ModelSource], progress: Progress) -> dict[LocationKey, ListedModel]:
+    """Return the whole model at each location, by location key."""
     # Servers are listed in parallel. Local directories are listed one after the other: two threads would compete for
     # the interpreter lock and take twice the CPU time.
-    groups = [[source] for source in sources.values() if not source.is_local]
-    if local := [source for source in sources.values() if source.is_local]:
+    groups = [[source] for source in sources if not source.is_local]
+    if local := [source for source in sources if source.is_local]:
         groups.append(local)
+
+    def list_group(group: list[ModelSource]) -> list[ListedModel]:
+        first, *others = group
+        return [_list_first(first, others, progress), *(_list_source(source, progress) for source in others)]
+
     with FailFastPool(len(groups)) as pool:
         listed_groups = results_of(pool.submit(list_group, group) for group in groups)
     return {model.key.location: model for group in listed_groups for model in group}
+
+
+def _list_first(source: ModelSource, others: Sequence[ModelSource], progress: Progress) -> ListedModel:
+    """List a model. If it has many files, begin to list the other models in other processes meanwhile."""
+    unbegun = list(others)
+
+    def on_progress(note: Mapping[str, Any]) -> None:
+        files = int(note["files"])
+        progress.listing(source.name, files)
+        while files >= REPORTED_FILES and unbegun:
+            unbegun.pop().begin_list()
+
+    return ListedModel(source, source.list(on_progress))
 
 
 def _list_source(source: ModelSource, progress: Progress) -> ListedModel:
     return ListedModel(source, source.list(lambda note: progress.listing(source.name, int(note["files"]))))
 
 
-def _listed(model: SelectedModel, locations: dict[LocationKey, ListedModel]) -> ListedModel:
+def _listed(model: SelectedModel, locations: Mapping[LocationKey, ListedModel]) -> ListedModel:
     """Return the selected model with its listing.
 
     Raises:

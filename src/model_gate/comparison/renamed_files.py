@@ -36,7 +36,7 @@ def explain_renamed(
             else explainer.explain(left_pair.path, left_file, right_file)
         )
         result[left] = _with_explanation(comparisons[left], _counterpart(inner, left_pair.path, right_pair.path))
-        summary = f"its counterpart in the first model is {left_pair.path}"
+        summary = f"its counterpart is {left_pair.path}"
         result[right] = _with_explanation(comparisons[right], Explanation(inner.kind, summary))
     return result
 
@@ -47,7 +47,7 @@ def _counterpart(inner: Explanation, left: str, right: str) -> Explanation:
     name = FieldChange("name", left, right, meaning="drawn at random when Spark saves a model")
     return replace(
         inner,
-        summary=f"compared with its counterpart in the second model: {inner.summary}",
+        summary=f"compared with its counterpart: {inner.summary}",
         fields=(*fields, name),
         rewrite_reason="",
         rewrite_conditions=(),

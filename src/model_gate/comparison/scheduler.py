@@ -44,19 +44,19 @@ ComparerFactory = Callable[[Sequence[SmallPair | None]], SmallFileComparer]
 def compare_files(
     model_pairs: Sequence[ModelPair],
     progress: Progress,
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
     start_comparer: ComparerFactory = start_comparer,
 ) -> dict[ModelPair, list[FileComparison]]:
     """Compare the files of each pair of models.
 
-    If the listings prove that two models differ, files are fetched only to explain the difference. The files of two
-    local models are all compared even then.
+    If the listings prove that two models differ, the other files are compared too, up to the limit of `plan_jobs`.
 
     Args:
         model_pairs: The pairs of models.
         progress: Receives the progress of the fetches and comparisons.
         is_enough: Returns whether a file comparison settles the verdict of its pair of models. Other files of these
-            models, if their fetch has not begun, are then compared only by their listed sizes.
+            models, if their fetch has not begun, are then compared only by their listed sizes. So are all files of
+            models whose listings prove a difference. None to continue after the verdict is settled.
         start_comparer: Returns the comparer for the small files of local models.
 
     Returns:
@@ -66,14 +66,19 @@ def compare_files(
         ModelGateError: A transfer failed, or a file could not be read.
     """
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
-    plan = plan_jobs(model_pairs)
+    plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
-    progress.begin(len(plan.jobs), plan.bytes_by_model())
+    progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
-    for model_pair, comparison in _JobRunner(progress, is_enough, start_comparer).run(plan.jobs, are_all_near):
+    runner = _JobRunner(progress, is_enough or _never, start_comparer)
+    for model_pair, comparison in runner.run(plan.jobs, are_all_near):
         comparisons[model_pair].append(comparison)
     return comparisons
+
+
+def _never(_: FileComparison) -> bool:
+    return False
 
 
 class _ComparedPair(NamedTuple):

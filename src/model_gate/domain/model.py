@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from model_gate.domain.wording import first_names
+from model_gate.domain.wording import first_names, printable
 from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
@@ -87,7 +88,9 @@ def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
     """
     if next(listing.native_files(native_model), None) is None:
         top = {path.partition("/")[0] + ("/" if "/" in path else "") for path in listing.files}
+        near = difflib.get_close_matches(native_model, [*top, *listing.files], n=1)
+        hint = f"Did you mean {printable(near[0])}? " if near else ""
         raise ModelError(
             f"The native model {native_model!r} does not exist in {uri}.",
-            f"There is: {first_names(top)}.",
+            f"{hint}There is: {first_names(top)}.",
         )

@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.location import Location
+from model_gate.domain.paths import sorted_paths
 from model_gate.domain.request import Request, VersionRequest
 from model_gate.domain.roles import ModelNames, VersionRole
 from model_gate.domain.verdict import Require, Status, passes
@@ -47,10 +48,12 @@ class RestOfModel:
         equals: Whether these files are equal in both models; None if the native models already differ, so that some of
             these files were not compared.
         differences: The differences of these files, sorted by path.
+        not_compared: Paths of the files of equal size that were not compared, sorted.
     """
 
     equals: bool | None
     differences: tuple[Difference, ...]
+    not_compared: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +84,8 @@ class Comparison:
         same_location: Whether both models are at the same location, so that nothing was fetched.
         differences: The differences that affect the verdict, sorted by path.
         compared: Number of compared paths.
-        not_compared: Number of files of equal size that were not fetched, because other files already differ.
+        not_compared: Paths of the files of equal size that were not compared, because other files already differ,
+            sorted. Only paths that affect the verdict.
         compared_bytes: Total size in the left model of the paths that affect the verdict.
         native_model: Path of the native model in the left model, "" if whole models were compared.
         right_native_model: Path of the native model in the right model, "" if whole models were compared.
@@ -98,7 +102,7 @@ class Comparison:
     same_location: bool
     differences: tuple[Difference, ...]
     compared: int
-    not_compared: int
+    not_compared: tuple[str, ...]
     compared_bytes: int = 0
     native_model: str = ""
     right_native_model: str = ""
@@ -220,3 +224,8 @@ class Outcome:
     def difference_count(self) -> int:
         """Number of differences in all comparisons. A comparison with two names is counted once."""
         return sum(len(comparison.differences) for _, comparison in self.distinct_comparisons)
+
+    @property
+    def not_compared(self) -> tuple[str, ...]:
+        """The paths that affect the verdict and were not compared in at least one comparison, sorted."""
+        return tuple(sorted_paths({path for each in self.comparisons.values() for path in each.not_compared}))

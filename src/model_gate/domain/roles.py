@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
+
+# Path of the report if none is named.
+DEFAULT_REPORT = Path("model-gate-report.json")
 
 
 class CommandName(StrEnum):

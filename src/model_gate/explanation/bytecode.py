@@ -8,9 +8,10 @@ from model_gate.domain.difference import Explanation, FieldChange, RewriteCondit
 from model_gate.domain.rewrites import BYTECODE, bytecode_source
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.marshal_reader import CodeStructure, code_layout, read_structure
+from model_gate.explanation.one_sided import BYTECODE_KIND
 from model_gate.explanation.trees import shorten
 
-KIND = "bytecode"
+KIND = BYTECODE_KIND
 _HEADER_BYTES = 16
 _MAX_BYTES = 8 * 1024 * 1024
 

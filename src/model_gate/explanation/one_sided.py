@@ -1,11 +1,11 @@
-"""Explains files that only one of two models has, by their paths."""
+"""Explains files that only one of two models has, by their paths. Imports little, because every gate uses it."""
 
 from __future__ import annotations
 
 from model_gate.domain.difference import Explanation
 from model_gate.domain.rewrites import bytecode_source
-from model_gate.explanation import bytecode
 
+BYTECODE_KIND = "bytecode"
 _BYTECODE_ADVICE = (
     "Python writes this file when MLflow imports the model's code while logging it. Set PYTHONDONTWRITEBYTECODE=1 "
     "where models are logged, on both sides, and log again; or add `**/__pycache__/**` to `ignore`."
@@ -17,4 +17,4 @@ def explain_one_sided(path: str) -> Explanation | None:
     source = bytecode_source(path)
     if source is None:
         return None
-    return Explanation(bytecode.KIND, f"the compiled form of {source}", advice=_BYTECODE_ADVICE)
+    return Explanation(BYTECODE_KIND, f"the compiled form of {source}", advice=_BYTECODE_ADVICE)

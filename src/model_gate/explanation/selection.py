@@ -15,22 +15,28 @@ _BINARY_SUFFIXES = frozenset(
         ".cloudpickle",
         ".joblib",
         ".dill",
+        ".cb",
+        ".cbm",
         ".npy",
         ".npz",
+        ".onnx",
+        ".pr",
         ".safetensors",
         ".skops",
         ".keras",
         ".pt",
+        ".pt2",
         ".pth",
+        ".statsmodels",
+        ".ubj",
     }
 )
 
 
 def is_worth_fetching(path: str, left_size: int, right_size: int) -> bool:
-    """Return whether a pair of files is worth fetching although the pair cannot change the verdict.
+    """Return whether a pair of files of different sizes is worth fetching although its result is known.
 
-    Text can differ at the same size, so small text files are always fetched. Binary files that can be explained are
-    fetched only if their sizes differ, because then their contents differ too.
+    Small text files and small binary files can be explained.
 
     Args:
         path: Path in the model.
@@ -41,4 +47,4 @@ def is_worth_fetching(path: str, left_size: int, right_size: int) -> bool:
     largest = max(left_size, right_size)
     if path == MLMODEL or suffix in text.SUFFIXES:
         return largest <= text.MAX_TEXT_BYTES
-    return left_size != right_size and suffix in _BINARY_SUFFIXES and largest <= _MAX_FETCHED_BYTES
+    return suffix in _BINARY_SUFFIXES and largest <= _MAX_FETCHED_BYTES

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import errno
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.roles import VersionRole
+from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.inputs.version_name import checked_version_name
 from model_gate.symbolic_links import open_input
 
 _SCHEMA = "config.schema.json"
@@ -32,6 +36,12 @@ _SYNONYMS = {
     "tracking_server_01": VersionRole.TRACKING_SERVER_1.value,
     "tracking_server_02": VersionRole.TRACKING_SERVER_2.value,
 }
+# Number of files in the directory of a missing compare file that are searched for a similar name.
+_MAX_NEIGHBOURS = 1_000
+# A place for a value that another program would fill in: $NAME, ${NAME}, ${{ NAME }} or {{ NAME }}.
+_VARIABLE = re.compile(r"^\$\w+|\$?\{\{.*\}\}|\$\{.*\}")
+# Characters with a meaning in YAML, with which a value cannot begin unless it is quoted.
+_INDICATORS = "@`*&!%|>"
 _REMEDY = "See the example in the README, or point your editor at schemas/config.schema.json."
 
 
@@ -59,6 +69,8 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
         with open(path, "rb", opener=open_input) as file:
             # The file may be larger than this machine's memory.
             content = file.read(strict_yaml.MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise ConfigError(f"There is no compare file {printable(str(path))}.", _missing_file_remedy(path)) from error
     except OSError as error:
         remedy = (
             storage_error(error, "").remedy if error.errno == errno.ELOOP else "Check the path and its permissions."
@@ -72,6 +84,22 @@ def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
         line = content[: error.start].count(b"\n") + 1
         raise ConfigError(f"{path}, line {line}: the file is not UTF-8.", "Save it as UTF-8.") from error
     return parse_config(text, str(path), environment)
+
+
+def _missing_file_remedy(path: Path) -> str:
+    """Return what to do about a compare file that does not exist: the name of a similar file, if there is one."""
+    if set(path.name) & set("*?["):
+        # Each file is one gate.
+        return "Name one file: patterns are not expanded. In a workflow, a job matrix runs one step for each file."
+    try:
+        names = sorted(entry.name for entry in islice(os.scandir(path.parent), _MAX_NEIGHBOURS))
+    except OSError:
+        return f"There is no directory {printable(str(path.parent.absolute()))} either. Check the path."
+    near = difflib.get_close_matches(path.name, names, n=1)
+    if near:
+        return f"Did you mean {printable(str(path.with_name(near[0])))}?"
+    checkout = " In a workflow, the step actions/checkout must come first." if not names else ""
+    return f"Check the path. Files are searched in {printable(str(path.parent.absolute()))}.{checkout}"
 
 
 def parse_config(
@@ -93,7 +121,7 @@ def parse_config(
     if not isinstance(node, yaml.MappingNode):
         problem = "is empty" if node is None else "is not a mapping of keys"
         raise ConfigError(f"{name} {problem}.", _REMEDY)
-    source = _Source(name, dict(_lines(node)))
+    source = _Source(name, dict(_lines(node)), dict(_texts(node)))
     data = {_SYNONYMS.get(key, key): value for key, value in strict_yaml.plain(node).items()}
     if len(data) < len(node.value):
         raise _duplicate_server(node, name)
@@ -104,6 +132,8 @@ def parse_config(
             raise ConfigError(f"{name}: the key {key!r} is missing.", _REMEDY)
     for key in _SYNONYMS.values():
         _require_one_server(key, data[key], source)
+    for key in _SYNONYMS.values():
+        _require_texts(key, data[key], source)
     violation = first_violation(data, schema)
     if violation is not None:
         raise ConfigError(
@@ -148,19 +178,28 @@ def _compose(text: str, name: str) -> yaml.Node | None:
         ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{name}{line}: this is not YAML: {error.problem}.", _yaml_remedy(text, error)) from error
+        problem, remedy = _yaml_problem(text, error)
+        raise ConfigError(f"{name}{line}: {problem}.", remedy) from error
     except (yaml.YAMLError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise ConfigError(f"{name} cannot be read as YAML: {reason}.", _REMEDY) from error
 
 
-def _yaml_remedy(text: str, error: yaml.MarkedYAMLError) -> str:
-    if error.problem_mark is not None:
-        lines = text.splitlines()[error.problem_mark.line :]
-        alias = re.match(r"@[\w.-]*", lines[0][error.problem_mark.column :]) if lines else None
-        if alias:
-            return f'Quote the alias: "{alias.group()}".'
-    return _REMEDY
+def _yaml_problem(text: str, error: yaml.MarkedYAMLError) -> tuple[str, str]:
+    """Return what is wrong with a text that is not YAML, and the remedy."""
+    mark, problem = error.problem_mark, f"this is not YAML: {error.problem}"
+    lines = text.splitlines()[mark.line :] if mark is not None else []
+    if mark is None or not lines:
+        return problem, _REMEDY
+    line, rest = lines[0], lines[0][mark.column :]
+    if "\t" in line[: len(line) - len(line.lstrip())] or rest.startswith("\t"):
+        return "the line has a tab, which YAML does not allow here", "Indent the line with blanks."
+    if rest[:1] and rest[0] in _INDICATORS:
+        value = re.split(r"[,}\]#]|\s", rest, maxsplit=1)[0]
+        noun = "alias" if value.startswith("@") else "value"
+        quoted = printable(json.dumps(value, ensure_ascii=False))
+        return f"a value cannot begin with {rest[0]!r} unless it is quoted", f"Quote the {noun}: {quoted}."
+    return problem, _REMEDY
 
 
 def _duplicate_remedy(key: str) -> str:
@@ -197,12 +236,28 @@ def _lines(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[
             yield from _lines(item, (*path, str(index)))
 
 
+def _texts(node: yaml.Node, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the path and the text of every value that is neither a mapping nor a list, as it is in the file."""
+    if isinstance(node, yaml.ScalarNode):
+        yield path, str(node.value)
+    elif isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            yield from _texts(value, (*path, _SYNONYMS.get(key.value, str(key.value))))
+
+
 @dataclass(frozen=True)
 class _Source:
-    """The name of a compare file, and the lines of its keys and items by their paths, for error messages."""
+    """A compare file, for error messages.
+
+    Attributes:
+        name: Its name.
+        lines: The lines of its keys and items by their paths.
+        texts: Its values by their paths, before YAML converts them.
+    """
 
     name: str
     lines: Mapping[tuple[str, ...], int]
+    texts: Mapping[tuple[str, ...], str]
 
     def where(self, *path: str, index: int | None = None) -> str:
         """Return the file's name, the line of a key, and the key's path. A missing key has the line of its parent.
@@ -234,9 +289,45 @@ def _require_known_keys(data: Mapping[str, Any], schema: Mapping[str, Any], sour
 def _require_known(data: Mapping[str, Any], known: list[str], path: tuple[str, ...], source: _Source) -> None:
     for key in data:
         if key not in known:
-            near = difflib.get_close_matches(key, known, n=1, cutoff=0.5)
-            remedy = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
-            raise ConfigError(f"{source.where(*path, key)}: the key {key!r} is not known.", remedy)
+            message = f"{source.where(*path, key)}: the key {key!r} is not known."
+            raise ConfigError(message, _known_keys_remedy(key, known, path))
+
+
+def _known_keys_remedy(key: str, known: list[str], path: tuple[str, ...]) -> str:
+    """Return the remedy for an unknown key: a similar key, or where the key belongs."""
+    server_keys = load_schema(_SCHEMA)["$defs"]["tracking_server"]["properties"]
+    singular = next((name for name in (key, key.removesuffix("s")) if name in server_keys), "")
+    if not path and singular:
+        return (
+            f"Write {singular} below tracking_server_1 and below tracking_server_2. A compare file is about one pair of"
+            " versions: write one file for each pair."
+        )
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+
+
+def _require_texts(server: str, data: object, source: _Source) -> None:
+    """Require that no value of a server was read as true or false, and that none is a variable."""
+    for key, value in data.items() if isinstance(data, dict) else ():
+        raw = source.texts.get((server, key), "")
+        if isinstance(value, bool):
+            raise ConfigError(
+                f"{source.where(server, key)}: YAML reads {raw} as {str(value).lower()}, not as a name.",
+                f'Quote it: {key}: "{raw}".',
+            )
+        if isinstance(value, str) and _VARIABLE.search(value):
+            # The message does not quote the value, since that of a host can have a password.
+            raise ConfigError(
+                f"{source.where(server, key)}: it has a variable such as ${{NAME}}. Variables in a compare file are not"
+                " replaced by their values.",
+                _VARIABLE_REMEDIES.get(key, "Write the value itself."),
+            )
+
+
+_NAME_SERVER = (
+    f"Write the address itself. Or set PROD_{TRACKING_URI} to the address, and name the server here: server: prod."
+)
+_VARIABLE_REMEDIES = {"host": _NAME_SERVER, "server": _NAME_SERVER}
 
 
 def _require_one_server(key: str, data: object, source: _Source) -> None:
@@ -261,12 +352,15 @@ def _version_request(key: str, data: Mapping[str, str], source: _Source, declara
             host = declarations.named(data["server"])
     else:
         with source.errors_at(key, "host"):
+            declarations.require_no_name(data["host"], "server: {}")
             host = declarations.find(data["host"])
     with source.errors_at(key, "model" if host.workspace else "registry"):
         host = host.for_model(data["model"], registry)
     with source.errors_at(key, "native_model"):
         native_model = checked_native_model(data.get("native_model") or "")
-    return VersionRequest(host, data["model"], data["version_or_stage"], native_model)
+    with source.errors_at(key, "version_or_stage"):
+        version_name = checked_version_name(data["version_or_stage"], data["model"])
+    return VersionRequest(host, data["model"], version_name, native_model)
 
 
 def _require_both_native(servers: Mapping[str, VersionRequest], source: _Source) -> None:

@@ -18,8 +18,7 @@ from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
-
-DEFAULT_REPORT = Path("model-gate-report.json")
+from model_gate.inputs.version_name import checked_version_name
 
 
 @dataclass(frozen=True)
@@ -85,31 +84,46 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     """
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
+    version_or_stage = _required(
+        version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
+    )
     declarations = Declarations(environment)
     host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
     request = VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
-        version_or_stage=_required(
-            version.version_or_stage, "--version-or-stage", "Name the version: a number, a stage, an alias or latest."
-        ).strip(),
+        version_or_stage=checked_version_name(version_or_stage, model),
         native_model=checked_native_model(version.native_model),
     )
     return CheckRequest(request, options=_gate_options(common))
 
 
 def compare_request(
-    config_file: Path | None, models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
+    files: tuple[Path, ...], models: CompareOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> CompareRequest:
     """Return the request of a `compare`. Options override the compare file.
 
+    Args:
+        files: The compare file, as the argument, the option or both name it.
+        models: The options that only `compare` has.
+        common: The options that all commands have.
+        environment: The environment variables.
+
     Raises:
-        InputError: No compare file is named, or both comparisons are switched off.
+        InputError: No compare file is named, two are, or both comparisons are switched off.
         ConfigError: The compare file cannot be read, or breaks its schema.
     """
-    if config_file is None:
-        raise InputError("--config-file is missing.", "Name a YAML file with the two versions: see the README.")
-    return compare_config_request(read_config(config_file, environment), models, common)
+    if not files:
+        raise InputError(
+            "No compare file is named.",
+            "Name the YAML file with the two versions: model-gate compare promotion.yaml. model-gate compare --help"
+            " shows such a file.",
+        )
+    if len(files) > 1:
+        raise InputError(
+            f"Two compare files are named: {files[0]} and {files[1]}.", "Run model-gate compare once for each file."
+        )
+    return compare_config_request(read_config(files[0], environment), models, common)
 
 
 def compare_config_request(config: CompareConfig, models: CompareOptions, common: CommonOptions) -> CompareRequest:

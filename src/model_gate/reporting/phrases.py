@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from model_gate.domain.difference import Difference, DifferenceKind
-from model_gate.domain.wording import byte_count, printable, truncate
+from model_gate.domain.importance import importance_of
+from model_gate.domain.wording import byte_count, printable, truncate, truncate_middle
+from model_gate.reporting.naming import SideNames
 
+MAX_NAMED = 10
 # The verdict if the two models of every comparison are at the same location.
 NOTHING_COMPARED = "EQUAL, nothing compared: one location"
 _MAX_PHRASE = 160
-_KIND_RANKS = {"packages": 0, "MLmodel": 1}
-_OTHER_RANK = 2
 
 
-def describe(difference: Difference) -> str:
+def describe(difference: Difference, names: SideNames) -> str:
     """Return a phrase that describes a difference, without the path.
 
-    >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000))
-    'only in the first model (2,000 bytes)'
+    >>> names = SideNames("staging v12", "production v7", "")
+    >>> describe(Difference("model.pkl", DifferenceKind.ONLY_LEFT, left_size=2_000), names)
+    'only in staging v12 (2,000 bytes)'
     """
+    left, right = map(printable, names.phrases)
     if difference.kind in {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}:
-        return _describe_one_sided(difference)
+        return _describe_one_sided(difference, left if difference.kind is DifferenceKind.ONLY_LEFT else right)
     if difference.kind is DifferenceKind.TYPE:
-        return f"a {difference.left_type} in the first model, a {difference.right_type} in the second"
+        return f"a {difference.left_type} in {left}, a {difference.right_type} in {right}"
     if difference.explanation is not None and difference.explanation.summary:
         return truncate(printable(difference.explanation.summary), _MAX_PHRASE)
     sizes = byte_count(difference.left_size or 0)
@@ -33,31 +36,46 @@ def describe(difference: Difference) -> str:
     return f"content differs ({sizes}{offset})"
 
 
-def _describe_one_sided(difference: Difference) -> str:
-    is_left = difference.kind is DifferenceKind.ONLY_LEFT
-    size = difference.left_size if is_left else difference.right_size
-    phrase = f"only in the {'first' if is_left else 'second'} model ({byte_count(size or 0)})"
+def _describe_one_sided(difference: Difference, name: str) -> str:
+    size = difference.left_size if difference.kind is DifferenceKind.ONLY_LEFT else difference.right_size
+    phrase = f"only in {name} ({byte_count(size or 0)})"
     if difference.explanation is None:
         return phrase
     return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
 
 
-def describe_all(differences: Sequence[Difference], limit: int = 4) -> str:
+def describe_all(differences: Sequence[Difference], names: SideNames, limit: int = 4) -> str:
     """Return one printable line that describes the `limit` most important differences and counts the others.
 
     For example: `requirements.txt: pandas 2.3 → 3.1; model.pkl: 4 of 48 bytes differ; and 2 more`.
     """
     ordered = in_order(differences)
     parts = [
-        f"{truncate(printable(difference.path), _MAX_PHRASE)}: {describe(difference)}" for difference in ordered[:limit]
+        f"{truncate(printable(difference.path), _MAX_PHRASE)}: {describe(difference, names)}"
+        for difference in ordered[:limit]
     ]
     if len(ordered) > limit:
         parts.append(f"and {len(ordered) - limit:,} more")
     return "; ".join(parts)
 
 
+def not_compared_text(paths: Sequence[str]) -> str:
+    """Return the first ten paths that were not compared and the number of the others; "" if there are none.
+
+    >>> not_compared_text(["model.pkl"])
+    'not compared, so they may differ too: model.pkl'
+    """
+    return f"not compared, so they may differ too: {named_paths(paths)}" if paths else ""
+
+
+def named_paths(paths: Sequence[str]) -> str:
+    """Return the first ten paths and the number of the others, as in `MLmodel, model.pkl`."""
+    names = ", ".join(truncate_middle(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
+    return f"{names} and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else names
+
+
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
-    """Return the differences sorted by importance: packages, MLmodel, other files, and rewritten files last.
+    """Return the differences sorted by how much they decide about predictions, and rewritten files last.
 
     A rewritten file differs only in what MLflow or the file format changes when the same model is saved again.
     """
@@ -66,5 +84,4 @@ def in_order(differences: Sequence[Difference]) -> list[Difference]:
 
 def rank(difference: Difference) -> tuple[bool, int]:
     """Return the sort key of a difference. More important differences have lower keys."""
-    kind = difference.explanation.kind if difference.explanation else ""
-    return bool(difference.rewrite_reason), _KIND_RANKS.get(kind, _OTHER_RANK)
+    return bool(difference.rewrite_reason), importance_of(difference.path)

@@ -184,14 +184,26 @@ def _model(model: ComparedModel) -> Json:
 def _evidence(comparison: Comparison) -> Json:
     result: Json = {
         "compared": comparison.compared,
-        "not_compared": comparison.not_compared,
+        **_not_compared(comparison.not_compared),
         **_differences(comparison.differences),
     }
     if comparison.ignore:
         result["ignored"] = _ignored(comparison)
     if comparison.rest is not None:
-        result["rest_of_model"] = {"equals": comparison.rest.equals, **_differences(comparison.rest.differences)}
+        rest = comparison.rest
+        result["rest_of_model"] = {
+            "equals": rest.equals,
+            **_not_compared(rest.not_compared),
+            **_differences(rest.differences),
+        }
     return result
+
+
+def _not_compared(paths: Sequence[str]) -> Json:
+    return {
+        "not_compared": len(paths),
+        "not_compared_paths": [printable(path) for path in paths[:MAX_DIFFERENCES]],
+    }
 
 
 def _ignored(comparison: Comparison) -> Json:

@@ -12,6 +12,8 @@ from typing import Protocol
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
 from model_gate.domain.result import Outcome
+from model_gate.domain.wording import printable
+from model_gate.reporting.naming import heading
 from model_gate.reporting.output import print_line
 from model_gate.reporting.progress import TerminalProgress
 from model_gate.reporting.terminal import error_text, verdict_text
@@ -62,7 +64,7 @@ class TerminalReporter:
         """Do nothing: the redactor removes the secrets from all output of this reporter."""
 
     def show_result(self, result: CommandResult) -> None:
-        """Print the notices, and the verdict on one screen or the error with its remedy."""
+        """Print the notices, and the verdict on one screen or the error with its remedy and what it left undecided."""
         error = result.outcome.error
         request = result.outcome.request
         for notice in () if request is None else request.notices:
@@ -70,5 +72,7 @@ class TerminalReporter:
         if error is None:
             print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))
             return
+        subject = printable(heading(result.outcome))
+        undecided = f"\n  Undecided: {subject}" if subject else ""
         detail = f"\n{error.detail}" if result.is_verbose and error.detail else ""
-        print_line(result.redactor.text(error_text(error) + detail), sys.stderr.fileno())
+        print_line(result.redactor.text(error_text(error) + undecided + detail), sys.stderr.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -12,11 +13,13 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate
 from model_gate.errors import ModelGateError
-from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order
+from model_gate.reporting.judgement import judgement
+from model_gate.reporting.naming import SideNames, heading, side_names
+from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order, not_compared_text
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
-_LINES_PER_COMPARISON = {1: 14, 2: 6}
+_LINES_PER_COMPARISON = {1: 13, 2: 5}
 _MAX_DIFFERENCES = 6
 _MAX_DETAILS = 4
 _MAX_IGNORED = 3
@@ -27,24 +30,52 @@ _MAX_PATH = 100
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """Return a text with the models, at most 6 differences of each comparison, the verdict and the report's path."""
     lines = [*_request_lines(outcome), ""]
-    distinct = outcome.distinct_comparisons
-    room = _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in distinct), 0)
-    for names, comparison in distinct:
+    room = _room(outcome)
+    for names, comparison in outcome.distinct_comparisons:
         title, *other_titles = (outcome.model_names(name).title for name in names)
-        lines += _comparison_lines(title, comparison, room)
+        lines += _comparison_lines(title, comparison, room, side_names(outcome, names[0]))
         word = "equal" if comparison.equals else "different"
         lines += [f"{other}: {word} too, being at the same locations as the {title}" for other in other_titles]
-    lines += ["", _verdict(outcome)]
+    lines += ["", *filter(None, (summary_line(outcome),)), _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
     # A name with a line break must not look like a line of the verdict.
     return "\n".join(map(printable, lines))
 
 
+def summary_line(outcome: Outcome) -> str:
+    """Return the result of a gate in one line, such as `Wine: staging v12 ≠ production v7 (the weights differ)`.
+
+    The line names what was compared, and is "" if that is not known. It is not redacted.
+    """
+    names, words = heading(outcome), judgement(outcome)
+    return f"{names} ({words})" if names and words else names
+
+
+def unlisted_differences(outcome: Outcome) -> list[tuple[Difference, SideNames]]:
+    """Return the differences that `verdict_text` counts but does not list, with the names of their models."""
+    unlisted: list[tuple[Difference, SideNames]] = []
+    room = _room(outcome)
+    for names, comparison in outcome.distinct_comparisons:
+        sides = side_names(outcome, names[0])
+        listed = _listed_count(room - sum(1 for _ in _ignored_lines(comparison)))
+        unlisted += [(difference, sides) for difference in in_order(comparison.differences)[listed:]]
+    return unlisted
+
+
 def error_text(error: ModelGateError) -> str:
     """Return the message of an error, and its remedy on a second line."""
     remedy = f"\n  {printable(error.remedy)}" if error.remedy else ""
     return f"error: {printable(error.message)}{remedy}"
+
+
+def _room(outcome: Outcome) -> int:
+    """Return the number of lines for the differences of each comparison."""
+    return _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in outcome.distinct_comparisons), 0)
+
+
+def _listed_count(room: int) -> int:
+    return max(0, min(_MAX_DIFFERENCES, room - 1))
 
 
 def _request_lines(outcome: Outcome) -> Iterator[str]:
@@ -77,7 +108,7 @@ def _version(request: VersionRequest, version: ModelVersion | None) -> str:
     return f"{request.model} version {version.version}{also} on {request.host.address}{run}"
 
 
-def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator[str]:
+def _comparison_lines(title: str, comparison: Comparison, room: int, names: SideNames) -> Iterator[str]:
     left = comparison.left
     native = f" ({' and '.join(map(printable, comparison.native_models))} only)" if comparison.native_model else ""
     if comparison.same_location:
@@ -89,9 +120,10 @@ def _comparison_lines(title: str, comparison: Comparison, room: int) -> Iterator
         equivalent = ", but equivalent" if comparison.equivalent else ""
         count = plural(len(comparison.differences), "difference")
         yield f"{title}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
-        yield from _difference_lines(comparison.differences, room - sum(1 for _ in _ignored_lines(comparison)))
+        room -= sum(1 for _ in _ignored_lines(comparison))
+        yield from _difference_lines(comparison.differences, room, names)
         if comparison.not_compared:
-            yield f"  {plural(comparison.not_compared, 'file')} of equal size not fetched, since that already decides"
+            yield f"  {not_compared_text(comparison.not_compared)}"
     yield from _ignored_lines(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"
@@ -120,13 +152,13 @@ def _rest(comparison: Comparison) -> str:
     return f"different in {', '.join(_short_path(difference.path) for difference in rest.differences[:4])}"
 
 
-def _difference_lines(differences: Sequence[Difference], room: int) -> Iterator[str]:
+def _difference_lines(differences: Sequence[Difference], room: int, names: SideNames) -> Iterator[str]:
     ordered = in_order(differences)
-    shown = ordered[: min(_MAX_DIFFERENCES, room - 1)]
+    shown = ordered[: _listed_count(room)]
     hidden = len(ordered) - len(shown)
     room -= len(shown) + bool(hidden)
     for difference in shown:
-        yield _difference_line(difference)
+        yield _difference_line(difference, names)
         details = list(_detail_lines(difference, room))
         room -= len(details)
         yield from details
@@ -134,8 +166,8 @@ def _difference_lines(differences: Sequence[Difference], room: int) -> Iterator[
         yield f"  … and {hidden:,} more, in the report"
 
 
-def _difference_line(difference: Difference) -> str:
-    phrase, reason = describe(difference), difference.rewrite_reason
+def _difference_line(difference: Difference, names: SideNames) -> str:
+    phrase, reason = describe(difference, names), difference.rewrite_reason
     suffix = f"  [{reason}]" if reason and reason != phrase else ""
     return f"  {_short_path(difference.path)}: {phrase}{_first_byte(difference)}{suffix}"
 
@@ -159,7 +191,8 @@ def _short_path(path: str) -> str:
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     """Yield at most 4 lines of the explanation that the difference's phrase does not contain.
 
-    Fields that MLflow or a file format changes when it saves the same model again are left out.
+    Fields that MLflow or a file format changes when it saves the same model again are left out. The advice follows, if
+    there is room.
     """
     explanation = difference.explanation
     if explanation is None or (difference.rewrite_reason and explanation.rewrite_reason):
@@ -168,15 +201,15 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
     details = [*filter(None, [explanation.note]), *details]
-    if explanation.advice:
-        # The advice is the last of the lines that are shown.
-        details = [*details[: _MAX_DETAILS - 1], explanation.advice]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:
         # The last line shows that some details are missing.
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
         yield f"      {truncate(printable(detail), _MAX_WIDTH)}"
+    advice = textwrap.wrap(explanation.advice, _MAX_WIDTH)
+    if len(details) + len(advice) <= room:
+        yield from (f"      {line}" for line in advice)
 
 
 def _field(change: FieldChange) -> str:

@@ -10,7 +10,7 @@ import os
 import stat
 import time
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote
@@ -28,6 +28,7 @@ _SPECIAL_FILES = (
 )
 # Linux takes the times of changes from a clock that ticks at least a hundred times a second.
 _CLOCK_TICK_NANOSECONDS = 20_000_000
+REPORTED_FILES = 10_000
 _LINK_REMEDY = "Replace the link by the file or directory that the model needs: a model must contain its own files."
 # Links to directories that contain links multiply: twenty levels of two links each lead to a million directories.
 _MAX_LINKED_DIRECTORIES = 50_000
@@ -49,16 +50,21 @@ class _Directory:
     entered_from: tuple[str, ...] = ()
 
 
-class _States:
+class States:
     """States of files or directories, in the order in which they were added.
 
     A state is the modification time, the change time, the inode and the device. Programs cannot set a change time.
+
+    Args:
+        numbers: The four numbers of each state, one state after the other.
     """
 
-    def __init__(self) -> None:
+    NUMBERS = 4
+
+    def __init__(self, numbers: array[int] | None = None) -> None:
         # A tuple for each of many files would take several times the memory.
-        self._numbers = array("Q")
-        self._append = self._numbers.append
+        self.numbers = array("Q") if numbers is None else numbers
+        self._append = self.numbers.append
 
     def add(self, status: os.stat_result) -> None:
         """Add the state of the file or directory that has this status."""
@@ -71,13 +77,13 @@ class _States:
 
     def __iter__(self) -> Iterator[_State]:
         """Iterate over the states."""
-        numbers = iter(self._numbers)
+        numbers = iter(self.numbers)
         return zip(numbers, numbers, numbers, numbers, strict=True)
 
     @property
     def latest_change(self) -> int:
         """The latest change time in nanoseconds, 0 without states."""
-        return max(self._numbers[1::4], default=0)
+        return max(self.numbers[1 :: self.NUMBERS], default=0)
 
 
 _State = tuple[int, int, int, int]
@@ -102,8 +108,8 @@ class DirectoryListing(Listing):
 
     root: str = ""
     directories: Sequence[str] = ()
-    file_states: _States = field(default_factory=_States)
-    directory_states: _States = field(default_factory=_States)
+    file_states: States = field(default_factory=States)
+    directory_states: States = field(default_factory=States)
 
     def require_unchanged(self) -> None:
         """Verify that no file was changed, added or removed since the listing.
@@ -140,10 +146,13 @@ class DirectoryListing(Listing):
         )
 
 
-def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> DirectoryListing:
+def list_directory(
+    root: Path, max_files: int = LIMITS.directory_files, on_files: Callable[[int], None] = lambda _: None
+) -> DirectoryListing:
     """Return the path and the size in bytes of each file below `root`. Empty directories are not listed.
 
-    If a file changes after the return, its state differs from the state in the listing.
+    If a file changes after the return, its state differs from the state in the listing. `on_files` is called with the
+    number of files found so far, after every 10,000 files.
 
     Raises:
         ModelError: `root` is not a directory or contains more than `max_files` files. Or a link points to nothing,
@@ -153,7 +162,7 @@ def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> Direc
     real_root = _real_root(root)
     files: dict[str, int] = {}
     directories: list[str] = []
-    file_states, directory_states = _States(), _States()
+    file_states, directory_states = States(), States()
     pending = [_Directory("", real_root)]
     linked = 0
     while pending:
@@ -181,6 +190,8 @@ def list_directory(root: Path, max_files: int = LIMITS.directory_files) -> Direc
             status = _regular_file_status(entry, path, real_root)
             files[path] = status.st_size
             file_states.add(status)
+            if not len(files) % REPORTED_FILES:
+                on_files(len(files))
             if len(files) > max_files:
                 raise ModelError(f"There are more than {max_files:,} files in {root}.", "Check that it is a model.")
     _await_clock_tick(max(file_states.latest_change, directory_states.latest_change))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -17,6 +19,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, storage_error
 from model_gate.regular_files import open_regular
 from model_gate.sources.directory import DirectoryListing, list_directory
+from model_gate.sources.directory_process import DirectoryProcess
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient
 
@@ -56,6 +59,9 @@ class ModelSource(Protocol):
     def list(self, on_progress: ProgressCallback) -> Listing:
         """Return all files with their sizes in bytes. `on_progress` receives the number of files listed so far."""
 
+    def begin_list(self) -> None:
+        """Begin to list the files in another process, if the files are on this machine."""
+
     def local_file(self, path: str) -> str:
         """Return the path of the file on this machine, or "" if it must be fetched before it is compared.
 
@@ -77,8 +83,14 @@ class ModelSource(Protocol):
     def release(self, file: str) -> None:
         """Delete a fetched file after its comparison, unless it is kept."""
 
+    def begin_check(self) -> None:
+        """Begin the check of `require_unchanged` if another process does the check."""
+
     def require_unchanged(self) -> None:
         """Raise a TransferError if files that were read in place or copied have changed since `list`."""
+
+    def close(self) -> None:
+        """End the processes of this source."""
 
 
 class DirectorySource:
@@ -90,6 +102,7 @@ class DirectorySource:
         self._root = str(root)
         self._storage = storage
         self._listing: DirectoryListing | None = None
+        self._process: DirectoryProcess | None = None
 
     @property
     def is_local(self) -> bool:
@@ -118,9 +131,19 @@ class DirectorySource:
             ModelError: The directory cannot be a model, for example because a link leaves it.
             StorageError: A directory cannot be read.
         """
-        self._listing = list_directory(Path(self._root))
-        on_progress({"files": len(self._listing.files)})
-        return self._listing
+        listing = self._process.listing() if self._process else None
+        if listing is None:
+            self.close()
+            listing = list_directory(Path(self._root), on_files=lambda count: on_progress({"files": count}))
+        self._listing = listing
+        on_progress({"files": len(listing.files)})
+        return listing
+
+    def begin_list(self) -> None:
+        """Begin to list the files in another process, if the system can start one and both agree on file names."""
+        if sys.getfilesystemencoding() == "utf-8":
+            with suppress(OSError):
+                self._process = DirectoryProcess(self._root)
 
     def fetch(self, path: str, size: int) -> str:
         """Return the local path of the file. If the user keeps the downloads, this is the path of a new copy.
@@ -163,14 +186,25 @@ class DirectorySource:
     def release(self, file: str) -> None:
         """Do nothing: neither the model nor its copy in the download directory is deleted."""
 
+    def begin_check(self) -> None:
+        """Begin the check of `require_unchanged` in the process that has listed the files, if there is one."""
+        if self._process is not None:
+            self._process.begin_check()
+
     def require_unchanged(self) -> None:
         """Verify that no file was changed, added or removed since the listing.
 
         Raises:
             TransferError: The model changed.
         """
-        if self._listing is not None:
+        if self._listing is not None and not (self._process and self._process.is_unchanged()):
             self._listing.require_unchanged()
+
+    def close(self) -> None:
+        """Kill the process that has listed the files, if there is one."""
+        if self._process is not None:
+            self._process.close()
+            self._process = None
 
 
 @dataclass(frozen=True)
@@ -241,6 +275,9 @@ class ServerSource:
         self.is_near = listing.is_near
         return listing
 
+    def begin_list(self) -> None:
+        """Do nothing: the worker lists the files."""
+
     def local_file(self, path: str) -> str:  # noqa: ARG002  # no file is local
         """Return "", because all files of a tracking server must be downloaded first."""
         return ""
@@ -276,8 +313,14 @@ class ServerSource:
         """Delete the file, unless the user keeps the downloads."""
         self._storage.release(Path(file))
 
+    def begin_check(self) -> None:
+        """Do nothing: no other program changes the downloaded files."""
+
     def require_unchanged(self) -> None:
         """Do nothing: no other program changes the downloaded files."""
+
+    def close(self) -> None:
+        """Do nothing: the gate ends the worker."""
 
 
 def _check_size(file: str, path: str, size: int, location: Location) -> str:

@@ -51,16 +51,18 @@ class _PendingRequest:
         timeout: Seconds until the request fails. For a request of files, the time starts when the request is sent. For
             other requests, the time also starts again with every message of the worker.
         on_progress: Receives the progress notes of the worker.
-        files: Text for error messages that names the requested files, "" for a request of another kind.
+        subject: What is requested, for error messages.
         size: Total bytes of the requested files.
+        is_transfer: Whether files are requested.
         sent_at: When the request was sent, by the monotonic clock.
         response: The result, or the error.
     """
 
     timeout: float
     on_progress: ProgressCallback = _ignore_progress
-    files: str = ""
+    subject: str = ""
     size: int = 0
+    is_transfer: bool = False
     sent_at: float = field(default_factory=time.monotonic)
     response: Future[Any] = field(default_factory=Future)
 
@@ -149,12 +151,15 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot resolve the version, or does not respond in time.
         """
-        request = self._send("resolve", self._request(), model=model, version_or_stage=version_or_stage)
+        subject = f"the version {version_or_stage} of {model!r}"
+        request = self._send("resolve", self._request(subject), model=model, version_or_stage=version_or_stage)
         return self._read(read_version, request.result())
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names that lead to it."""
-        return self._read(read_resolved_uri, self._send("locate", self._request(), uri=uri).result())
+        return self._read(
+            read_resolved_uri, self._send("locate", self._request(f"the location of {uri}"), uri=uri).result()
+        )
 
     def list(self, uri: str, on_progress: ProgressCallback) -> Listing:
         """Return the files at a physical URI; `on_progress` receives the number of `files` found so far.
@@ -162,7 +167,8 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
         """
-        return self._read(read_listing, self._send("list", self._request(on_progress), uri=uri).result())
+        request = self._request(f"the list of files at {uri}", on_progress)
+        return self._read(read_listing, self._send("list", request, uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Download one file of `size` bytes to `destination`."""
@@ -179,12 +185,18 @@ class TrackingServerClient:
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())
         timeout = self._limits.silence_seconds + (pending_size + size) / self._limits.transfer_bytes_per_second
-        request = _PendingRequest(timeout, on_progress, _describe_files(files), size)
+        request = _PendingRequest(timeout, on_progress, _describe_files(files), size, is_transfer=True)
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
-    def _request(self, on_progress: ProgressCallback = _ignore_progress) -> _PendingRequest:
+    def _request(self, subject: str, on_progress: ProgressCallback = _ignore_progress) -> _PendingRequest:
         # A server that sends nothing for this long is unreachable, even if its connection is open.
-        return _PendingRequest(self._limits.silence_seconds, on_progress)
+        return _PendingRequest(self._limits.silence_seconds, on_progress, printable(subject))
+
+    @property
+    def awaited(self) -> str:
+        """What the client waits for, such as `the list of files at …`; "" if it waits for nothing."""
+        with self._lock:
+            return next((request.subject for request in self._pending.values()), "")
 
     def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
         """Return the worker's result in `data`. The function `read` of `worker_message` validates it.
@@ -249,11 +261,12 @@ class TrackingServerClient:
                 late = [identifier for identifier, request in self._pending.items() if self._is_late(request)]
                 late_requests = [self._pending.pop(identifier) for identifier in late]
             for request in late_requests:
-                event = f"{request.files} did not arrive" if request.files else "No response arrived"
-                request.response.set_exception(self._silence_error(f"{event} within {request.timeout:.0f} s."))
+                subject = request.subject[:1].upper() + request.subject[1:]
+                event = f"{subject} did not arrive within {request.timeout:.0f} s."
+                request.response.set_exception(self._silence_error(event))
 
     def _is_late(self, request: _PendingRequest) -> bool:
-        since = request.sent_at if request.files else max(request.sent_at, self._received_at)
+        since = request.sent_at if request.is_transfer else max(request.sent_at, self._received_at)
         return time.monotonic() - since > request.timeout
 
     def _silence_error(self, event: str) -> UnreachableError:
@@ -327,4 +340,4 @@ def _start_thread(target: Callable[[], None]) -> threading.Thread:
 
 def _describe_files(files: Sequence[FileRequest]) -> str:
     first = printable(files[0].path)
-    return f"The file {first}" if len(files) == 1 else f"At least one of {first} and {len(files) - 1} other files"
+    return f"the file {first}" if len(files) == 1 else f"at least one of {first} and {len(files) - 1} other files"

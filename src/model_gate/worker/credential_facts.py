@@ -159,7 +159,12 @@ def _family_of(name: str) -> StoreFamily | None:
 
 def _plural(reason: str) -> str:
     """Return the reason why one variable was not sent as the reason for several variables."""
-    for one, several in (("it belongs", "they belong"), ("it is for", "they are for"), ("for it:", "for them:")):
+    for one, several in (
+        ("it belongs", "they belong"),
+        ("it declares", "they declare"),
+        ("it is for", "they are for"),
+        ("for it:", "for them:"),
+    ):
         reason = reason.replace(one, several)
     return reason
 

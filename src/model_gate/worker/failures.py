@@ -30,6 +30,11 @@ _REMEDY_LOGIN = (
 )
 _REMEDY_RIGHTS = "Give this user READ permission on the registered model and the experiment."
 
+_REMEDY_EXPERIMENT = (
+    "Give this user READ permission on the experiment that the run belongs to. READ permission on the registered model"
+    " does not include it."
+)
+
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
@@ -38,6 +43,11 @@ _REMEDY_CERTIFICATE = (
     "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE."
     " MLFLOW_TRACKING_INSECURE_TLS=true skips the check, on a trusted network only."
 )
+_REMEDY_HTTPS = "If the server speaks https on this port, write https:// in its address."
+_HANGS_UP = "it closes the connection without an answer"
+_SILENT = "it accepts connections but does not answer"
+# The request that a server has not answered, and the seconds that the client waited.
+_WAITED_FOR = re.compile(r"url: (/[^\s?]*)[^\n]*\((?:read|connect) timeout=(\d+)(?:\.0)?\)")
 _REMEDY_PLAIN_HTTP = "Name the server with http://, or name the port on which it speaks https."
 
 # Pairs of a regular expression for the error text and the reason to show. The first pair that matches is used.
@@ -53,14 +63,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
         "its name cannot be resolved",
     ),
     (r"[Cc]onnection refused", "it refuses connections"),
-    (r"ReadTimeout|[Rr]ead timed out|failed with timeout", "it accepts connections but does not answer"),
+    (r"ReadTimeout|[Rr]ead timed out|failed with timeout", _SILENT),
     (
         r"ConnectTimeout|[Cc]onnection (?:to \S+ )?timed out|No route to host|Network is unreachable",
         "it cannot be reached",
     ),
     (
         r"RemoteDisconnected|Connection aborted|Connection reset|ConnectionResetError",
-        "it closes the connection without an answer",
+        _HANGS_UP,
     ),
     (
         r"not in a valid JSON format|JSONDecodeError|Expecting value",
@@ -148,6 +158,8 @@ def _missing_package(error: ImportError) -> ModelGateError:
 def reason_in(text: str) -> str | None:
     """Return why a server gives no answer, according to the text of an exception; None if the text does not say it."""
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, text)), None)
+    if reason == _SILENT and (waited := _WAITED_FOR.search(text)):
+        return f"{reason} {waited[1]} within {waited[2]} s"
     if reason is not None and "certificate" in reason and (match := _CERTIFICATE_REASON.search(text)):
         return f"{reason}: {match[1]}"
     return reason
@@ -157,6 +169,8 @@ def _no_answer(reason: str, address: str, certificates: CredentialFacts) -> Mode
     message = f"The tracking server {address} gives no answer: {reason}."
     if "plain http" in reason:
         return UnreachableError(message, _REMEDY_PLAIN_HTTP)
+    if reason == _HANGS_UP and "http://" in address:
+        return UnreachableError(message, f"{_REMEDY_HTTPS} {_REMEDY_REACH}")
     if "certificate" in reason:
         return UnreachableError(join_sentences(message, certificates.not_handed_over()), _REMEDY_CERTIFICATE)
     return UnreachableError(message, _REMEDY_REACH)
@@ -224,8 +238,9 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     if status == 401:
         return _login_error(status, address, facts)
     if status == 403:
-        message = f"The tracking server {address} forbids this user to read the model (403)."
-        return _forbidden(message, facts)
+        subject, remedy = _denied(chain_text(error))
+        message = f"The tracking server {address} forbids this user to read {subject} (403)."
+        return _forbidden(message, facts, remedy)
     if status == 404:
         return NotFoundError(
             f"{_requested_path(error)} does not exist on {address} (404).",
@@ -233,6 +248,10 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
         )
     if status == 429:
         return UnreachableError(f"The tracking server {address} asks to slow down (429).", "Run the gate again later.")
+    if status == 400 and "http://" in address:
+        # A proxy that speaks https answers so to a request in plain http.
+        remedy = f"{_REMEDY_HTTPS} {_REMEDY_REACH}"
+        return UnreachableError(f"The tracking server {address} refuses the request (400).", remedy)
     if status >= 500:
         return UnreachableError(
             f"The tracking server {address} answers with a server error ({status}).",
@@ -241,8 +260,17 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
 
 
-def _forbidden(message: str, facts: CredentialFacts) -> AccessError:
-    remedy = _login_remedy(facts) if facts.sent == () else _REMEDY_RIGHTS
+def _denied(text: str) -> tuple[str, str]:
+    """Return what a user may not read, according to the request in an exception's text, and the remedy."""
+    if re.search(r"mlflow/(?:registered-models|model-versions)/", text):
+        return "the registered model", "Give this user READ permission on the registered model."
+    if re.search(r"mlflow/(?:logged-models|runs|experiments)/", text):
+        return "the run that logged the model", _REMEDY_EXPERIMENT
+    return "the model", _REMEDY_RIGHTS
+
+
+def _forbidden(message: str, facts: CredentialFacts, remedy: str = _REMEDY_RIGHTS) -> AccessError:
+    remedy = _login_remedy(facts) if facts.sent == () else remedy
     return AccessError(join_sentences(message, facts.sent_to_server()), remedy)
 
 

@@ -7,15 +7,16 @@ the process's global server, even if the URI belongs to another server.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
 from model_gate.domain.location import is_logged_model
 from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
+from model_gate.domain.wording import plural
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES
@@ -31,6 +32,12 @@ _LATEST = "latest"
 _NO_STAGE = "none"
 # Maximum number of names between a URI and the files, since a version can be a copy of a copy. More names are an error.
 _MAX_HOPS = 16
+# Maximum number of registered models that are searched for a similar name.
+_MAX_NAMES = 1_000
+# Names are similar from this ratio of difflib on, or if one of at least so many characters is a part of the other.
+_MIN_LIKENESS = 0.6
+_MIN_PART = 3
+_MAX_SIMILAR = 5
 # MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
 _MAX_VERSION = 2**31 - 1
 
@@ -217,16 +224,26 @@ class RegistryClient:
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
-            names = self._model_names()
-            similar = difflib.get_close_matches(name, names, n=10, cutoff=0.5) or names[:10]
-            remedy = f"Available: {_quoted(similar)}." if similar else "The registry has no models yet."
+            remedy = _similar_models(name, self._model_names())
+            if self._is_prompt(name):
+                message = f"{name!r} is a prompt, not a registered model."
+                raise NotFoundError(message, f"Name a registered model. {remedy}") from error
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
 
     def _model_names(self) -> list[str]:
-        """Return the names of up to 200 registered models, for an error message."""
-        return [model.name for model in self._client.search_registered_models(max_results=200)]
+        """Return the names of up to 1,000 registered models, for an error message."""
+        return [model.name for model in self._client.search_registered_models(max_results=_MAX_NAMES)]
+
+    def _is_prompt(self, name: str) -> bool:
+        """Return whether the registry has a prompt of this name; False if this is not known."""
+        quote = '"' if "'" in name else "'"
+        try:
+            return bool(self._client.search_prompts(f"name = {quote}{name}{quote}", max_results=1))
+        except (MlflowException, AttributeError):
+            # The client or the server has no prompts.
+            return False
 
     def _get_version(self, registered: RegisteredModel, number: str) -> MlflowVersion:
         try:
@@ -271,7 +288,7 @@ class RegistryClient:
         number = _alias_numbers(registered).get(alias)
         if number is None:
             message = f"{registered.name!r} has no version, stage or alias {version_or_stage!r}."
-            raise NotFoundError(message, self._available_versions(registered))
+            raise NotFoundError(message, self._available_versions(registered, alias))
         return number
 
     def _list_versions(self, name: str) -> list[MlflowVersion]:
@@ -279,8 +296,11 @@ class RegistryClient:
         quote = '"' if "'" in name else "'"
         return list(self._client.search_model_versions(f"name={quote}{name}{quote}", max_results=1000))
 
-    def _available_versions(self, registered: RegisteredModel) -> str:
-        """Return a remedy that lists the versions, stages and aliases of a registered model."""
+    def _available_versions(self, registered: RegisteredModel, wanted: str = "") -> str:
+        """Return a remedy that lists the versions, stages and aliases of a registered model.
+
+        It begins with the stage or the alias whose name is similar to `wanted`, if there is one.
+        """
         versions = self._list_versions(registered.name)
         numbers = sorted((int(version.version) for version in versions), reverse=True)
         if not numbers:
@@ -295,7 +315,10 @@ class RegistryClient:
         if aliases:
             names = ", ".join(f"@{alias} ({aliases[alias]})" for alias in sorted(aliases))
             parts.append(f"{'alias' if len(aliases) == 1 else 'aliases'} {names}")
-        return f"Available: {'; '.join(parts)}."
+        forms = {stage.casefold(): stage for stage in stages} | {alias.casefold(): f"@{alias}" for alias in aliases}
+        near = difflib.get_close_matches(wanted.casefold(), forms, n=1, cutoff=_MIN_LIKENESS) if wanted else []
+        hint = f"Did you mean {forms[near[0]]}? " if near else ""
+        return f"{hint}Available: {'; '.join(parts)}."
 
     def _lineage(self, version: MlflowVersion) -> Lineage:
         run_id = version.run_id
@@ -305,7 +328,8 @@ class RegistryClient:
             run = self._client.get_run(run_id)
             experiment = self._client.get_experiment(run.info.experiment_id)
         except MlflowException as error:
-            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {error.message}")
+            reason = "permission denied (403)." if "error code 403" in error.message else error.message
+            return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {reason}")
         tags = run.data.tags
         return Lineage(
             reachable=True,
@@ -396,5 +420,19 @@ def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
     return (alias for alias, aliased in _alias_numbers(registered).items() if aliased == number)
 
 
-def _quoted(names: list[Any]) -> str:
-    return ", ".join(repr(name) for name in names)
+def _similar_models(name: str, names: Sequence[str]) -> str:
+    """Return a remedy that lists the registered models whose names are similar to `name`, the most similar first."""
+    if not names:
+        return "This server has no registered models, or none that this login may see."
+    wanted = name.casefold()
+    likeness = {other: difflib.SequenceMatcher(None, other.casefold(), wanted).ratio() for other in names}
+    similar = [
+        repr(other)
+        for other in sorted(names, key=lambda other: -likeness[other])
+        if likeness[other] >= _MIN_LIKENESS or (len(wanted) >= _MIN_PART and wanted in other.casefold())
+    ]
+    if not similar:
+        some = ", ".join(map(repr, names[:_MAX_SIMILAR]))
+        return f"No name is similar. This server has {plural(len(names), 'registered model')}, such as {some}."
+    others = f" Other similar names: {', '.join(similar[1:_MAX_SIMILAR])}." if similar[1:] else ""
+    return f"Did you mean {similar[0]}?{others}"

@@ -317,3 +317,27 @@ def test_host_name_that_two_programs_could_read_differently_is_rejected(text: st
 def test_address_of_a_database_has_the_query_that_selects_the_database(query: str) -> None:
     host = parse_host(f"postgresql://ann:{SECRET}@db/mlflow?{query}&password={SECRET}&sslmode=require")
     assert host.address == f"postgresql://db/mlflow?{query}"
+
+
+@pytest.mark.parametrize("char", ["#", "?", "/"])
+def test_error_for_a_password_that_is_not_percent_encoded_says_how_to_encode_it(char: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_host(f"http://ann:se{char}cret@example.com")
+    error = raised.value
+    assert f"has a {char!r} before its '@'" in error.message
+    assert f"'{char}' is %" in error.remedy
+    assert "cret" not in error.message + error.remedy.replace("secret", "")
+
+
+@pytest.mark.parametrize("text", ["${HOST}", "$HOST", "https://ann:${PASSWORD}@example.com", "${{ vars.HOST }}"])
+def test_error_for_a_variable_in_a_host_says_that_it_was_not_replaced(text: str) -> None:
+    with pytest.raises(InputError, match="which was not replaced by its value") as raised:
+        parse_host(text)
+    assert "PASSWORD" not in raised.value.message + raised.value.remedy
+
+
+@pytest.mark.parametrize("text", ["example.com", "localhost:5000", "mlflow:5000/path"])
+def test_error_for_a_host_without_a_scheme_shows_it_with_both_schemes(text: str) -> None:
+    with pytest.raises(InputError, match="is not the URI of a tracking server") as raised:
+        find_host(text, {})
+    assert raised.value.remedy == f"Write it with its scheme: https://{text} or http://{text}."

@@ -71,7 +71,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         changed(run_id="2", mlflow_version="3.18.0", signature={"inputs": '[{"name": "age", "type": "double"}]'}),
         (
             "MLmodel: signature changed (inputs.age long → double)",
-            "Field | First model | Second model | What it means",
+            "Field | run model | registry model | What it means",
             "signature.inputs.age | long | double | what the model takes or gives changed",
             "mlflow_version | 3.17.2 | 3.18.0 | logged by another version of MLflow",
             "What is rewritten anyway: run_id",
@@ -83,7 +83,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         b"pandas==2.3\nscikit-learn==1.6.0\n",
         (
             "requirements.txt: scikit-learn 1.5.2 → 1.6.0",
-            "Package | First model | Second model",
+            "Package | run model | registry model",
             "scikit-learn | 1.5.2 | 1.6.0",
             "old | (any) | not there",
         ),
@@ -98,7 +98,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         "settings.json",
         b'{"a": {"b": [1, 2]}}',
         b'{"a": {"b": [1, 3]}}',
-        ("settings.json: a.b[1] 2 → 3", "Path | First model | Second model", "a.b[1] | 2 | 3"),
+        ("settings.json: a.b[1] 2 → 3", "Path | run model | registry model", "a.b[1] | 2 | 3"),
     ),
     "YAML": ("settings.yaml", b"a: 1\n", b"a: '1'\nb: 2\n", ("read as YAML", "a | 1 | 1", "b | not there | 2")),
     "text": (
@@ -112,7 +112,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         safetensors(TENSOR),
         safetensors(TENSOR | {"w": ("F32", [2], floats(1, 2.5))}),
         (
-            "Tensor | First model | Second model | What it means",
+            "Tensor | run model | registry model | What it means",
             "w | float32 2 | float32 2 | 1 of 2 elements changed, largest difference 0.5",
         ),
     ),
@@ -121,7 +121,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         zipped({"model/data/0": b"\0\1\2\3", "model/version": b"3"}),
         zipped({"model/data/0": b"\0\1\2\4", "model/new": b"3"}),
         (
-            "Member | First model | Second model | What it means",
+            "Member | run model | registry model | What it means",
             "model/data/0 | 4 bytes | 4 bytes | 1 of 4 bytes differ (25 %)",
             "model/version | 1 byte | not there",
             "model/new | not there | 1 byte",
@@ -132,7 +132,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         pickle.dumps([1, "a"]),
         pickle.dumps([2, Path]),
         (
-            "Part | First model | Second model | What it means",
+            "Part | run model | registry model | What it means",
             "global | not there | pathlib.Path | only the second refers to it",
             "first differing opcode | ",
         ),
@@ -159,7 +159,7 @@ def test_collapsible_section_of_each_file_kind_shows_the_explanation(kind: str, 
     shown = section(markdown, f"<code>{path}</code>")
     for text in expected:
         assert text in shown, shown
-    assert f"| <code>{path}</code> | run model and registry model | " in markdown
+    assert f"| <code>{path}</code> | " in markdown
 
 
 def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path) -> None:
@@ -171,8 +171,9 @@ def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path)
         real_difference(tmp_path, "requirements.txt", b"a==1\n", b"a==2\n"),
     )
     titles = re.findall(r"<details><summary><code>(.*?)</code>", markdown)
-    assert titles == ["requirements.txt", "weights.bin", "MLmodel", "data/model.pth"]
-    rows = re.findall(r"^\| <code>(\S+?)</code> \| run model", markdown, re.MULTILINE)
+    assert titles == ["weights.bin", "requirements.txt", "data/model.pth", "MLmodel"]
+    first_table = markdown.partition("### What differs")[2].partition("<details>")[0]
+    rows = re.findall(r"^\| <code>(\S+?)</code> \|", first_table, re.MULTILINE)
     assert rows == titles
     # The table of differences precedes the tables of models and lineage.
     assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
@@ -182,7 +183,7 @@ def test_summary_says_that_a_new_run_id_in_mlmodel_does_not_affect_the_model(tmp
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
     shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
-    assert "Field | First model | Second model | Rewritten anyway" in shown
+    assert "Field | run model | registry model | Rewritten anyway" in shown
     assert "run_id | 1 | 2 | the run that logged it" in shown
     assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
 
@@ -200,8 +201,8 @@ def test_file_without_a_counterpart_file_gets_no_collapsible_section() -> None:
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
     )
-    assert "only in the first model (3 bytes) | one of the models lacks it |" in markdown
-    assert "a file in the first model, a directory in the second | the models are built differently |" in markdown
+    assert "only in the run model (3 bytes) | one of the models lacks it |" in markdown
+    assert "a file in the run model, a directory in the registry model | the models are built differently |" in markdown
     assert "<details><summary><code>" not in markdown
 
 

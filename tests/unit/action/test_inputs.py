@@ -47,7 +47,7 @@ def documented(heading: str) -> list[str]:
     """Return the names in the first column of the table that follows a heading in docs/action.md."""
     text = (ROOT / "docs/action.md").read_text()
     section = text.split(f"\n## {heading}\n")[1].split("\n## ")[0]
-    return re.findall(r"^\| `([a-z-]+)` \|", section, re.MULTILINE)
+    return re.findall(r"^\| `([a-z0-9-]+)` \|", section, re.MULTILINE)
 
 
 def test_action_manifest_code_and_documentation_list_the_same_inputs() -> None:

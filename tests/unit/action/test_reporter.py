@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from html import unescape
 
 import pytest
 from hypothesis import given
@@ -20,9 +21,11 @@ from model_gate.action.escape import (
     html_text,
     mermaid_text,
 )
+from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
-from model_gate.domain.result import IgnoredPath, Outcome
+from model_gate.domain.difference import Difference
+from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.errors import ConfigError, NotFoundError
@@ -74,6 +77,8 @@ def rendered(markdown: str) -> tuple[set[str], str]:
     return set(re.findall(r"<([a-z0-9]+)[ >/]", html)), html
 
 
+REWRITTEN = difference("MLmodel", rewrite_reason="only run_id differs")
+CHECKED = "Wine: mlflow.example.com v1, run model {} registry model"
 HARMLESS_ELEMENTS = {
     "h2",
     "h3",
@@ -86,6 +91,7 @@ HARMLESS_ELEMENTS = {
     "th",
     "td",
     "code",
+    "wbr",
     "br",
     "pre",
     "details",
@@ -106,7 +112,7 @@ def test_hostile_names_in_the_summary_are_plain_text(text: str) -> None:
     assert html.count("<details>") == html.count("</details>")
     assert elements == harmless
     rows = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert {line.count("|") for line in rows} == {6, 5, 8}
+    assert {line.count("|") for line in rows} == {6, 5, 4, 8}
 
 
 @given(st.text(max_size=200))
@@ -158,21 +164,34 @@ def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
 @pytest.mark.parametrize(
     "outcome, headline",
     [
-        (check(comparison()), "## ✅ The models are the same"),
-        (check(comparison(difference("model.pkl"))), "## ❌ The models differ"),
         (
-            check(comparison(difference("MLmodel"), equivalent=True)),
-            "## ❌ The models are equivalent, but not the same",
+            check(comparison()),
+            f"## ✅ {CHECKED.format('=')} (the same files with the same bytes)",
         ),
         (
-            compare(comparison(difference("MLmodel"), equivalent=True), comparison(), require=Require.EQUIVALENT),
-            "## ✅ The models are equivalent, but not the same",
+            check(comparison(difference("model.pkl"))),
+            f"## ❌ {CHECKED.format('≠')} (the weights differ)",
         ),
-        (Outcome(None, error=NotFoundError("No.", "Do.")), "## ⛔ It could not be decided"),
+        (
+            check(comparison(REWRITTEN, equivalent=True)),
+            f"## ❌ {CHECKED.format('≈')} (only metadata that MLflow rewrites differs)",
+        ),
+        (
+            compare(comparison(REWRITTEN, equivalent=True), comparison(), require=Require.EQUIVALENT),
+            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 (only metadata that MLflow rewrites differs)",
+        ),
+        (
+            Outcome(None, error=NotFoundError("No.", "Do.")),
+            "## ⛔ It could not be decided whether the models are the same",
+        ),
+        (
+            replace(check(comparison()), comparisons={}, versions={}, error=NotFoundError("No.", "Do.")),
+            f"## ⛔ {CHECKED.format('and')}: it could not be decided",
+        ),
     ],
 )
 def test_summary_starts_with_the_verdict(outcome: Outcome, headline: str) -> None:
-    assert summary(outcome, "report.json", REDACTOR).startswith(headline)
+    assert unescape(summary(outcome, "report.json", REDACTOR)).startswith(headline)
 
 
 def test_files_that_mlflow_only_rewrote_come_last_in_summary_and_annotation() -> None:
@@ -193,13 +212,114 @@ def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -
     assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
 
 
-def test_diagram_has_two_servers_and_one_edge_for_each_comparison() -> None:
+def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
+    paths = tuple(f"part-{number:02}" for number in range(12))
+    outcome = check(replace(comparison(difference("a.json")), not_compared=paths))
+    shown = f"{', '.join(paths[:10])} and 2 more"
+    assert f"Not compared**, so they may differ too: {shown}, in the report." in re.sub(
+        "</?code>", "", summary(outcome, "r.json", REDACTOR)
+    )
+    (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
+    assert f"Not compared, so they may differ too: {shown}" in annotation.message
+    assert outputs_of(outcome, "", REDACTOR)["not-compared"] == shown
+
+
+def test_list_of_differences_is_called_complete_only_if_all_files_were_compared() -> None:
+    many = comparison(*(difference(f"part-{number:02}") for number in range(12)))
+    assert "All 12 differences" in summary(check(many), "r.json", REDACTOR)
+    assert "12 known differences" in summary(check(replace(many, not_compared=("a",))), "r.json", REDACTOR)
+
+
+def test_annotation_title_names_what_was_compared() -> None:
+    (annotation,) = annotations_for(check(comparison(difference("a"))), config_file="", fails_on_difference=True)
+    command = annotation.command(REDACTOR)
+    assert command.startswith(
+        "::error title=Model Gate%3A Wine%3A mlflow.example.com v1%2C run model ≠ registry model::"
+    )
+    assert "::The weights differ. The run model and the registry model differ: a: " in command
+
+
+def test_models_at_one_location_are_described_once() -> None:
+    outcome = compare(comparison(same=True), comparison(same=True))
+    markdown = summary(outcome, "r.json", REDACTOR)
+    assert markdown.count("<code>s3&#58;//a/b</code>") == 2  # one row for the run models, one for the registry models
+    assert sum("one location" in line for line in diagram_of(outcome, REDACTOR)) == 2
+    shared = comparison(same=True)
+    outcome = compare(shared, shared)
+    assert summary(outcome, "r.json", REDACTOR).count("<code>s3&#58;//a/b</code>") == 1
+    assert sum("one location" in line for line in diagram_of(outcome, REDACTOR)) == 1
+
+
+@given(st.text(max_size=200))
+def test_no_word_in_a_table_is_too_long_to_break(text: str) -> None:
+    cell = Markdown(REDACTOR).code(text)
+    words = re.split(r"<wbr>|\s", unescape(re.sub("</?code>", "", cell)))
+    assert [word for word in words if len(word.strip("/_.,:;=@+-")) > 20] == []
+
+
+def native(*differences: Difference, equals: bool | None) -> Comparison:
+    rest = RestOfModel(equals, differences)
+    return replace(comparison(), native_model="model.pkl", right_native_model="model.pkl", rest=rest)
+
+
+@pytest.mark.parametrize(
+    "outcome, text",
+    [
+        (native(equals=True), "equal."),
+        (native(difference("a"), difference("b"), equals=False), "different in <code>a</code>, <code>b</code>."),
+        (native(difference("a"), equals=None), "different in <code>a</code>, not compared to the end."),
+        (native(*(difference(str(number)) for number in range(12)), equals=False), "<code>9</code> and 2 more."),
+    ],
+)
+def test_summary_says_whether_the_files_outside_the_native_models_are_equal(outcome: Comparison, text: str) -> None:
+    markdown = summary(check(outcome), "report.json", REDACTOR)
+    (line,) = [line for line in markdown.splitlines() if line.startswith("**Not part of the verdict**")]
+    assert line.startswith("**Not part of the verdict**, the rest of the run model and registry model: ")
+    assert line.endswith(text)
+
+
+@pytest.mark.parametrize(
+    "outcome, is_whole",
+    [
+        (comparison(), True),
+        (replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", False),)), False),
+        (native(equals=True), False),
+    ],
+)
+def test_summary_claims_the_same_files_only_if_all_files_are_part_of_the_verdict(
+    outcome: Comparison, is_whole: bool
+) -> None:
+    markdown = summary(check(outcome), "report.json", REDACTOR)
+    assert ("same files with the same bytes" in markdown) == is_whole
+    assert ("unless the files that are not part of the verdict matter" in markdown) != is_whole
+
+
+def test_summary_of_an_error_has_no_columns_for_models_that_were_not_found() -> None:
+    outcome = Outcome(check(comparison()).request, error=NotFoundError("There is no version 1.", ""))
+    assert "| Model version |\n" in summary(outcome, "report.json", REDACTOR)
+
+
+def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:
     lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
-        'run1 == "equal" === run2',
-        'reg1 -. "different: 1" .- reg2',
+        'left1 == "equal" === right1',
+        'left2 -. "different: 1" .- right2',
     ]
-    assert sum("subgraph" in line for line in lines) == 2
+    assert sum("[" in line for line in lines) == 4
+
+
+def test_diagram_names_the_model_the_version_and_the_server() -> None:
+    lines = diagram_of(check(comparison()), REDACTOR)
+    assert lines[1:3] == [
+        '  left1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>run model"]',
+        '  right1["Wine<br/>v1<br/>mlflow#46;example#46;com<br/>registry model"]',
+    ]
+
+
+def test_diagram_names_the_native_models_and_counts_the_ignored_paths() -> None:
+    lines = diagram_of(check(replace(native(equals=True), ignored=(IgnoredPath("a", "a", None),))), REDACTOR)
+    assert [line.endswith('model<br/>only model#46;pkl"]') for line in lines[1:3]] == [True, True]
+    assert lines[3] == '  left1 == "equal<br/>1 ignored" === right1'
 
 
 def test_annotation_of_a_config_error_points_to_the_line() -> None:
@@ -218,8 +338,8 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
-    assert outputs_of(check(same), "")["same-location"] == "true"
-    assert "## ⚠️ EQUAL, nothing compared: one location" in summary(check(same), "", REDACTOR)
+    assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
+    assert "(EQUAL, nothing compared: one location)\n" in unescape(summary(check(same), "", REDACTOR))
 
 
 def test_annotation_names_which_models_are_compared_with_themselves() -> None:
@@ -227,27 +347,40 @@ def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("The registry models are one and the same location")
-    assert outputs_of(outcome, "")["same-location"] == "true"
-    assert "## ✅ The models are the same" in summary(outcome, "", REDACTOR)
+    assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
+    headline = "## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 ("
+    assert unescape(summary(outcome, "", REDACTOR)).startswith(headline)
 
 
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
-    assert outputs_of(different, "r.json") == {
+    assert outputs_of(different, "r.json", REDACTOR, "r.md") == {
         "status": "different",
         "equals": "false",
         "equivalent": "false",
         "passed": "false",
+        "model": "Wine",
+        "model-1": "Wine",
+        "model-2": "Wine",
+        "version": "",
+        "version-1": "1",
+        "version-2": "2",
+        "digest-1": "0" * 64,
+        "digest-2": "",
+        "run-1": "f" * 32,
+        "run-2": "f" * 32,
         "run-model-equals": "true",
         "reg-model-equals": "false",
         "same-location": "false",
+        "not-compared": "",
         "differences": "2",
         "report-file": "r.json",
+        "summary-file": "r.md",
     }
     error = Outcome(None, error=NotFoundError("No."))
-    assert outputs_of(error, "") == UNDECIDED
+    assert outputs_of(error, "", REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)
-    assert json.dumps(outputs_of(check(comparison()), "r.json")).count('"true"') == 3
+    assert json.dumps(outputs_of(check(comparison()), "r.json", REDACTOR)).count('"true"') == 3
 
 
 @given(st.text(), st.integers(1, 50))

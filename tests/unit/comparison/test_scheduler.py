@@ -66,6 +66,15 @@ class RemoteSource:
         on_progress({"files": len(self.sizes)})
         return Listing(self.sizes)
 
+    def begin_list(self) -> None:
+        """Do nothing."""
+
+    def begin_check(self) -> None:
+        """Do nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
+
     def local_file(self, path: str) -> str:
         return ""
 
@@ -108,16 +117,22 @@ def compare(
     *,
     changed: str = "",
     broken: str = "",
-    is_enough: Callable[[FileComparison], bool] = lambda _: False,
+    is_enough: Callable[[FileComparison], bool] | None = None,
     is_near: bool = True,
+    right_sizes: dict[str, int] | None = None,
 ) -> Ran:
-    """Compare two models with the same listing. `changed` and `broken` name a file of the right model."""
+    """Compare two models with the same listing, or with other sizes on the right.
+
+    `changed` and `broken` name a file of the right model.
+    """
     disk = Disk()
+    right_sizes = sizes if right_sizes is None else right_sizes
     left = RemoteSource("left", directory, disk, sizes)
-    right = RemoteSource("right", directory, disk, sizes, changed, broken)
+    right = RemoteSource("right", directory, disk, right_sizes, changed, broken)
     right.is_near = is_near
-    listing = Listing(sizes)
-    pair = ModelPair(ListedModel(left, listing), ListedModel(right, listing), pair_files(listing, listing))
+    left_listing, right_listing = Listing(sizes), Listing(right_sizes)
+    paired = pair_files(left_listing, right_listing)
+    pair = ModelPair(ListedModel(left, left_listing), ListedModel(right, right_listing), paired)
     return Ran(disk, left, right, compare_files([pair], NoProgress(), is_enough)[pair])
 
 
@@ -193,3 +208,39 @@ def test_small_files_are_fetched_separately_if_a_server_is_distant(tmp_path: Pat
     assert len(ran.files) == len(sizes)
     for source in (ran.left, ran.right):
         assert source.requests == [[path] for path in sorted(sizes)]
+
+
+def uncompared(ran: Ran) -> set[str]:
+    return {file.pair.path for file in ran.files if not file.is_compared}
+
+
+def test_changed_file_of_equal_size_is_found_although_another_file_has_another_size(tmp_path: Path) -> None:
+    sizes = {"MLmodel": 1, "input_example.bin": 20, "model.pkl": 3_000, "weights": 9_000}
+    ran = compare(tmp_path, sizes, changed="model.pkl", right_sizes=sizes | {"input_example.bin": 21})
+    assert {file.pair.path for file in ran.files if file.difference} == {"input_example.bin", "model.pkl"}
+    assert uncompared(ran) == set()
+
+
+@pytest.mark.parametrize("deciding", ["model.pkl", "rule.py", "requirements.txt", "config.json"])
+def test_files_that_decide_about_predictions_are_compared_before_smaller_files(tmp_path: Path, deciding: str) -> None:
+    # Only one of the two files of 700 MiB on each side fits into 2 GiB.
+    sizes = {"LICENSE": 700 * MIB, deciding: 701 * MIB, "notes.md": 1, "missing": 1}
+    ran = compare(tmp_path, sizes, right_sizes={path: size for path, size in sizes.items() if path != "missing"})
+    assert uncompared(ran) == {"LICENSE"}
+
+
+def test_smallest_files_are_compared_if_not_all_fit_into_the_limit(tmp_path: Path) -> None:
+    sizes = {f"shard-{number}": (number + 1) * 200 * MIB for number in range(4)} | {"missing": 1}
+    ran = compare(tmp_path, sizes, right_sizes={path: size for path, size in sizes.items() if path != "missing"})
+    # 2 × (200 + 400) MiB fit, and 2 × 600 MiB more do not.
+    assert uncompared(ran) == {"shard-2", "shard-3"}
+    assert ran.left.requested == ["shard-1", "shard-0"]
+
+
+def test_nothing_is_fetched_if_the_listings_decide_and_the_first_difference_is_enough(tmp_path: Path) -> None:
+    sizes = {"MLmodel": 1, "model.pkl": 3_000, "requirements.txt": 30}
+    ran = compare(
+        tmp_path, sizes, right_sizes=sizes | {"requirements.txt": 31}, is_enough=lambda file: bool(file.difference)
+    )
+    assert ran.left.requested == ran.right.requested == []
+    assert uncompared(ran) == {"MLmodel", "model.pkl"}

@@ -177,6 +177,7 @@ def test_compiled_file_in_only_one_model_is_different_with_advice(tmp_path: Path
     explanation = result.difference(CACHED)["explanation"]
     assert "PYTHONDONTWRITEBYTECODE=1" in explanation["advice"]
     assert "the compiled form of code/model.py" in result.text
+    assert "PYTHONDONTWRITEBYTECODE=1" in result.text
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,22 @@ from tests.support.twins import two_files
 _MIB = 1024 * 1024
 
 
+def doubled_tuples(seed: int) -> bytes:
+    """Return a PyTorch archive whose pickle has a tuple with 2 ** 60,000 members, by references."""
+    pickled = b"\x80\x02N" + b"q\x00h\x00\x86" * 60_000 + b"."
+    return zipped({"m/data.pkl": pickled, "m/data/0": str(seed).encode()})
+
+
+def deep_bytecode(seed: int) -> bytes:
+    """Return a compiled file of Python 3.11 with tuples in tuples."""
+    return struct.pack("<HHIII", 3495, 0x0A0D, 0, seed, 1) + b"c" + bytes(20) + b")\x01" * 100_000
+
+
+def long_bytecode(seed: int) -> bytes:
+    """Return a compiled file of Python 3.11 that declares a tuple of four billion items."""
+    return struct.pack("<HHIII", 3495, 0x0A0D, 0, seed, 1) + b"c" + bytes(20) + b"(\xff\xff\xff\xff" + b"N" * 1_000_000
+
+
 @cache
 def zip_bomb(seed: int) -> bytes:
     """Return an archive of a few hundred kilobytes that unpacks to 300 MB."""
@@ -188,6 +204,8 @@ HOSTILE: list[tuple[str, Callable[[int], bytes]]] = [
     ("a.npy", npy_nested),
     ("model.pkl", truncated_pickle),
     ("model.pkl", pickle_of_gigabytes),
+    ("__pycache__/m.cpython-311.pyc", deep_bytecode),
+    ("__pycache__/m.cpython-311.pyc", long_bytecode),
     ("requirements.txt", long_requirement),
     ("model.pkl", long_line),
 ]
@@ -197,6 +215,7 @@ EXPENSIVE: list[tuple[str, Callable[[int], bytes]]] = [
     ("model.pkl", long_texts_in_memo),
     ("model.pkl", long_number),
     ("a.txt", repetitive_lines),
+    ("m.pt", doubled_tuples),
 ]
 
 

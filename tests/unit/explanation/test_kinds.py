@@ -316,7 +316,8 @@ def test_explanation_names_the_first_differing_opcode_of_a_pickle(tmp_path: Path
     assert [offset for opcode, _, offset in pickletools.genops(left) if opcode.name == "BINFLOAT"] == [position]
     assert (
         explanation.summary
-        == f"{sum(byte != other for byte, other in zip(left, right, strict=True))} of {len(left)} bytes differ"
+        == f"{sum(byte != other for byte, other in zip(left, right, strict=True))} of {len(left)} bytes differ, "
+        "BINFLOAT 0.1 → 0.2"
     )
 
 

@@ -92,8 +92,79 @@ def test_error_for_an_ignore_pattern_outside_a_list_shows_how_to_write_a_list(ig
 @pytest.mark.parametrize("text", [GOOD, GOOD.replace("{", "\n  ").replace("}", "").replace(", ", "\n  ")])
 def test_error_for_an_unquoted_alias_says_to_quote_it(text: str) -> None:
     error = rejection(text.replace("version_or_stage: 1", "version_or_stage: @champion-2", 1))
-    assert "this is not YAML" in error.message
+    assert "a value cannot begin with '@' unless it is quoted" in error.message
     assert error.remedy == 'Quote the alias: "@champion-2".'
+
+
+@pytest.mark.parametrize("value", ["*wine", "`wine", "%wine"])
+def test_error_for_a_value_that_begins_with_a_special_character_says_to_quote_it(value: str) -> None:
+    error = rejection(GOOD.replace("model: Wine", f"model: {value}", 1))
+    assert f"line 1: a value cannot begin with {value[0]!r}" in error.message
+    assert error.remedy == f'Quote the value: "{value}".'
+
+
+@pytest.mark.parametrize(
+    "key, value",
+    [("host", "'${HOST}'"), ("host", "'https://${USER}:${PASSWORD}@example.com'"), ("model", "'${{ inputs.model }}'")],
+)
+def test_error_for_a_variable_says_that_variables_are_not_replaced(key: str, value: str) -> None:
+    error = rejection(GOOD.replace({"host": "http://example.com", "model": "Wine"}[key], value, 1))
+    assert f"line 1, tracking_server_1.{key}: it has a variable such as ${{NAME}}" in error.message
+    assert "not replaced by their values" in error.message
+    assert error.remedy.startswith("Write the")
+
+
+@pytest.mark.parametrize("key", ["models", "model", "hosts"])
+def test_error_for_a_key_outside_its_server_says_where_it_belongs(key: str) -> None:
+    error = rejection(f"{key}:\n  - Wine\n{GOOD}")
+    assert f"line 1, {key}: the key {key!r} is not known" in error.message
+    assert f"Write {key.removesuffix('s')} below tracking_server_1 and below tracking_server_2." in error.remedy
+
+
+@pytest.mark.parametrize("word", ["no", "on", "True"])
+def test_error_for_a_name_that_yaml_reads_as_a_boolean_says_to_quote_it(word: str) -> None:
+    error = rejection(GOOD.replace("model: Wine", f"model: {word}", 1))
+    assert f"line 1, tracking_server_1.model: YAML reads {word} as" in error.message
+    assert error.remedy == f'Quote it: model: "{word}".'
+
+
+@pytest.mark.parametrize(
+    "text, remedy",
+    [
+        ("staging", "Write server: staging instead of host: staging."),
+        ("Staging", "Write server: Staging instead of host: Staging."),
+        ("server:staging", "Write server: staging instead of host: server:staging."),
+    ],
+)
+def test_error_for_the_name_of_a_declared_server_as_host_says_to_write_server(text: str, remedy: str) -> None:
+    declared = {"STAGING_MLFLOW_TRACKING_URI": "https://staging.example.com"}
+    with pytest.raises(ConfigError, match="which is the name of a server and not an address") as raised:
+        parse_config(GOOD.replace("http://example.com", text, 1), "c", declared)
+    assert raised.value.remedy == remedy
+
+
+def test_error_for_an_address_as_server_says_to_write_host() -> None:
+    error = rejection(GOOD.replace("host: http://example.com", "server: http://example.com", 1))
+    assert error.remedy == "Write it as host instead of server."
+
+
+@pytest.mark.parametrize("name", ["TOKEN", "USERNAME", "PASSWORD"])
+def test_error_for_a_server_whose_login_is_set_without_an_address_names_both_variables(name: str) -> None:
+    text = GOOD.replace("host: http://example.com", "server: prod", 1)
+    with pytest.raises(ConfigError) as raised:
+        parse_config(text, "c", {f"PROD_MLFLOW_TRACKING_{name}": "secret-of-the-test"})
+    assert f"PROD_MLFLOW_TRACKING_{name} is set, but PROD_MLFLOW_TRACKING_URI is not" in raised.value.message
+    assert "secret-of-the-test" not in raised.value.message + raised.value.remedy
+
+
+@pytest.mark.parametrize(
+    "name, remedy",
+    [("v3", "Write 3."), ("3.0", "Write 3: "), ("'models:/Wine/3'", "Write 3."), ("'models:/Wine@best'", "@best")],
+)
+def test_error_for_another_form_of_a_version_says_how_to_write_it(name: str, remedy: str) -> None:
+    error = rejection(GOOD.replace("version_or_stage: 1", f"version_or_stage: {name}", 1))
+    assert "line 1, tracking_server_1.version_or_stage: " in error.message
+    assert remedy in error.remedy
 
 
 def test_old_key_names_of_the_servers_are_accepted() -> None:
@@ -115,8 +186,26 @@ def test_byte_order_mark_and_windows_line_ends_in_a_compare_file_are_accepted(tm
 def test_error_for_a_missing_compare_file_contains_its_path(tmp_path: Path) -> None:
     error = file_rejection(tmp_path / "nothing.yaml")
     assert str(tmp_path / "nothing.yaml") in error.message
-    assert "No such file" in error.message
-    assert error.remedy
+    assert "There is no compare file" in error.message
+    # The directory is empty, so the repository may not be checked out.
+    assert "actions/checkout" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "name, remedy",
+    [
+        ("promotion.yml", "Did you mean promotion.yaml?"),
+        ("promotions/wine.yaml", "There is no directory"),
+        ("*.yaml", "Name one file: patterns are not expanded."),
+        ("unlike", "Check the path."),
+    ],
+)
+def test_error_for_a_missing_compare_file_says_what_to_name(
+    name: str, remedy: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "promotion.yaml").touch()
+    monkeypatch.chdir(tmp_path)
+    assert file_rejection(Path(name)).remedy.startswith(remedy)
 
 
 def test_directory_as_compare_file_is_rejected(tmp_path: Path) -> None:
@@ -165,7 +254,10 @@ def test_error_for_invalid_yaml_has_the_line_number() -> None:
 
 
 def test_error_for_a_tab_has_the_line_number() -> None:
-    assert "compare.yaml, line 2: this is not YAML" in rejection("tracking_server_1:\n\thost: x\n").message
+    for text in ("tracking_server_1:\n\thost: x\n", "tracking_server_1:\n  \thost: x\n", "a: {\n\tb: c\n}\n\td: e"):
+        error = rejection(text)
+        assert "the line has a tab, which YAML does not allow here" in error.message
+        assert error.message.startswith(("compare.yaml, line 2", "compare.yaml, line 4"))
 
 
 @pytest.mark.parametrize(
@@ -262,9 +354,7 @@ def test_empty_text_as_a_value_is_rejected(key: str) -> None:
     assert f"line 1, tracking_server_1.{key}: it is empty" in error.message
 
 
-@pytest.mark.parametrize(
-    "value, kind", [("[secret]", "a list"), ("{user: secret}", "a mapping"), ("yes", "true or false")]
-)
+@pytest.mark.parametrize("value, kind", [("[secret]", "a list"), ("{user: secret}", "a mapping")])
 def test_error_for_a_wrong_type_does_not_repeat_the_value(value: str, kind: str) -> None:
     error = rejection(GOOD.replace("http://example.com", value, 1))
     assert f"line 1, tracking_server_1.host: it is {kind}" in error.message

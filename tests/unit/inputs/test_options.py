@@ -48,7 +48,9 @@ def version(*options: Any, default_host: str = "") -> VersionRequest:
 def compare(
     file: Path | None, run_models: bool | None = None, reg_models: bool | None = None, require: Require | None = None
 ) -> CompareRequest:
-    return compare_request(file, CompareOptions(run_models, reg_models), CommonOptions(require), {})
+    return compare_request(
+        () if file is None else (file,), CompareOptions(run_models, reg_models), CommonOptions(require), {}
+    )
 
 
 def diff(left: str, right: str, left_host: str = "", right_host: str = "") -> DiffRequest:
@@ -143,8 +145,14 @@ def test_require_option_overrides_the_compare_file_and_the_default(tmp_path: Pat
 
 
 def test_compare_command_requires_a_config_file() -> None:
-    with pytest.raises(InputError, match="--config-file is missing"):
+    with pytest.raises(InputError, match="No compare file is named"):
         compare(None)
+
+
+def test_two_compare_files_are_rejected(tmp_path: Path) -> None:
+    files = (tmp_path / "one.yaml", tmp_path / "two.yaml")
+    with pytest.raises(InputError, match=r"Two compare files are named: .*one\.yaml and .*two\.yaml"):
+        compare_request(files, CompareOptions(), CommonOptions(), {})
 
 
 @pytest.mark.parametrize(
@@ -182,7 +190,7 @@ def test_disabling_both_comparisons_is_an_error(
 
 
 def test_config_file_that_does_not_exist_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="cannot be read"):
+    with pytest.raises(ConfigError, match="There is no compare file"):
         compare(tmp_path / "nothing")
 
 

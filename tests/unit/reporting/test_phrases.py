@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation
+from model_gate.reporting.naming import SideNames
 from model_gate.reporting.phrases import describe, describe_all
 from tests.support.explained import explain
+
+SIDES = SideNames("staging v12", "production v7", "")
 
 
 def content(path: str, explanation: Explanation, identity: str = "") -> Difference:
@@ -22,8 +25,8 @@ def test_files_that_mlflow_only_rewrote_are_described_last(tmp_path: Path) -> No
             explain(tmp_path, "requirements.txt", b"scikit-learn==1.5.2\n", b"scikit-learn==1.6.0\n"),
         ),
     ]
-    assert describe_all(differences) == (
-        "requirements.txt: scikit-learn 1.5.2 → 1.6.0; model.pkl: 4 of 48,112 bytes differ; "
+    assert describe_all(differences, SIDES) == (
+        "model.pkl: 4 of 48,112 bytes differ; requirements.txt: scikit-learn 1.5.2 → 1.6.0; "
         "MLmodel: only run_id differs"
     )
 
@@ -32,12 +35,12 @@ def test_differences_with_hostile_names_are_described_in_one_short_line() -> Non
     differences = [
         content(f"{number}\n::error::" + "x" * 9_000, Explanation("text", "a\nb" * 9_000)) for number in range(50)
     ]
-    line = describe_all(differences)
+    line = describe_all(differences, SIDES)
     assert "\n" not in line
     assert len(line) < 2_000
     assert line.endswith("; and 46 more")
 
 
 def test_difference_without_an_explanation_is_described_by_file_sizes() -> None:
-    assert describe(Difference("a", DifferenceKind.CONTENT, 10, 20)) == "content differs (10 → 20 bytes)"
-    assert describe(Difference("a", DifferenceKind.ONLY_LEFT, 1)) == "only in the first model (1 byte)"
+    assert describe(Difference("a", DifferenceKind.CONTENT, 10, 20), SIDES) == "content differs (10 → 20 bytes)"
+    assert describe(Difference("a", DifferenceKind.ONLY_LEFT, 1), SIDES) == "only in staging v12 (1 byte)"

@@ -11,7 +11,7 @@ from model_gate.domain.difference import Difference, DifferenceKind
 from model_gate.domain.result import Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.errors import ModelError
-from model_gate.reporting.terminal import error_text, verdict_text
+from model_gate.reporting.terminal import error_text, unlisted_differences, verdict_text
 from tests.support.outcomes import (
     FIELDS,
     IDENTITY,
@@ -73,11 +73,28 @@ def test_terminal_output_shows_how_many_differences_it_omits() -> None:
     assert "… and 6 more, in the report" in text
 
 
+def test_differences_are_either_in_the_terminal_output_or_unlisted() -> None:
+    for outcome in (diff_outcome(TWELVE), diff_outcome(THREE), compare_outcome(comparison(TWELVE), comparison(THREE))):
+        text = text_of(outcome)
+        unlisted = [difference.path for difference, _ in unlisted_differences(outcome)]
+        listed = [
+            d.path for _, each in outcome.distinct_comparisons for d in each.differences if f"  {d.path}: " in text
+        ]
+        assert len(listed) + len(unlisted) == outcome.difference_count
+        assert not set(listed) & set(unlisted)
+
+
+def test_terminal_output_names_what_was_not_compared() -> None:
+    paths = tuple(f"part-{number:02}" for number in range(12))
+    text = text_of(compare_outcome(replace(comparison(THREE), not_compared=paths), comparison()))
+    assert f"  not compared, so they may differ too: {', '.join(paths[:10])} and 2 more" in text
+
+
 def test_terminal_output_describes_each_kind_of_difference() -> None:
     text = text_of(diff_outcome(ONE_OF_EACH))
-    assert "a: only in the first model (1 byte)" in text
-    assert "b: only in the second model (2,000 bytes)" in text
-    assert "c: a file in the first model, a directory in the second" in text
+    assert "a: only in left (1 byte)" in text
+    assert "b: only in right (2,000 bytes)" in text
+    assert "c: a file in left, a directory in right" in text
     assert "d: content differs (10 bytes)" in text
 
 
@@ -108,7 +125,7 @@ def test_terminal_output_ends_with_the_verdict_and_the_report_path(outcome: Outc
 
 def test_terminal_output_says_that_not_all_files_were_compared_if_only_rewrites_differ() -> None:
     for differences, words in ((IDENTITY, "is known to differ, but not all files were compared"), (THREE, "DIFFERENT")):
-        stopped = replace(comparison(differences), equivalent=False, not_compared=2)
+        stopped = replace(comparison(differences), equivalent=False, not_compared=("a", "b"))
         assert text_of(compare_outcome(stopped, stopped)).splitlines()[-2].endswith(words)
 
 

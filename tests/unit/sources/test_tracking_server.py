@@ -85,7 +85,7 @@ def test_worker_that_sends_nothing_is_an_error(tmp_path: Path) -> None:
         is_done.wait(_WORKER_SECONDS)
 
     with client_of(answer, tmp_path, _SHORT) as client:
-        with pytest.raises(UnreachableError, match="No response arrived within"):
+        with pytest.raises(UnreachableError, match=r"did not arrive within"):
             client.list("mlflow-artifacts:/1", lambda _: None)
         is_done.set()
 

@@ -12,16 +12,17 @@ from pathlib import Path
 import mlflow
 import obstore
 import pytest
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 from obstore.store import S3Store
 
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
-from model_gate.worker.failures import to_model_gate_error
+from model_gate.worker.failures import reason_in, to_model_gate_error
 from model_gate.worker.store_failures import store_errors, store_of, to_store_error
 from tests.support.certificates import certificates
-from tests.support.faulty_server import FaultyServer, status
+from tests.support.faulty_server import FaultyServer, hang_up, status
 
 USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
 NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
@@ -95,6 +96,38 @@ def test_error_for_https_to_a_plain_http_port_says_that_the_port_speaks_http() -
     assert isinstance(error, UnreachableError)
     assert "it speaks plain http on this port, not https" in error.message
     assert "http://" in error.remedy
+
+
+def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None:
+    with FaultyServer(faults={"registered-models/get": hang_up}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+    assert "it closes the connection without an answer" in error.message
+    assert "write https:// in its address" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "request_name, subject, remedy",
+    [
+        ("registered-models/get", "the registered model", "READ permission on the registered model."),
+        ("logged-models/m-1", "the run that logged the model", "READ permission on the experiment"),
+        ("runs/get", "the run that logged the model", "READ permission on the experiment"),
+    ],
+)
+def test_error_for_a_missing_permission_names_what_cannot_be_read(request_name: str, subject: str, remedy: str) -> None:
+    text = f"API request to endpoint /api/2.0/mlflow/{request_name} failed with error code 403 != 200."
+    error = to_model_gate_error(MlflowException(text), "http://mlflow.example.com", CredentialFacts("", USER))
+    assert f"forbids this user to read {subject} (403)" in error.message
+    assert remedy in error.remedy
+
+
+def test_error_for_a_silent_server_names_the_request_and_the_time() -> None:
+    text = (
+        "Max retries exceeded with url: /api/2.0/mlflow/registered-models/get?name=Wine (Caused by ReadTimeoutError("
+        "\"HTTPConnectionPool(host='127.0.0.1', port=1): Read timed out. (read timeout=10)\"))"
+    )
+    assert reason_in(text) == (
+        "it accepts connections but does not answer /api/2.0/mlflow/registered-models/get within 10 s"
+    )
 
 
 @pytest.fixture

@@ -96,6 +96,9 @@ class DatabricksRegistryClient(RegistryClient):
             # The login may lack the permission to list models. This must not replace the original error.
             return []
 
+    def _is_prompt(self, name: str) -> bool:  # noqa: ARG002  # a search for prompts needs a catalog and a schema
+        return False
+
     def _list_versions(self, name: str) -> list[MlflowVersion]:
         quote = '"' if "'" in name else "'"
         query = f"name={quote}{name}{quote}"
@@ -137,7 +140,9 @@ class DatabricksRegistryClient(RegistryClient):
             )
         if data["error_code"] not in NOT_FOUND_CODES:
             require_success(response)
-        raise NotFoundError(f"{name!r} has no version, stage or alias {alias!r}.", self._available_versions(registered))
+        raise NotFoundError(
+            f"{name!r} has no version, stage or alias {alias!r}.", self._available_versions(registered, alias)
+        )
 
     def _lineage(self, version: MlflowVersion) -> Lineage:
         lineage = super()._lineage(version)

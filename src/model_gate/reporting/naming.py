@@ -1,0 +1,148 @@
+"""Names of the compared models, versions and servers as people know them: `Wine: staging v12 ≠ production v7`.
+
+The names are not redacted and not escaped.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from urllib.parse import urlsplit
+
+from model_gate.domain.host import Host, HostKind
+from model_gate.domain.request import DiffRequest, VersionRequest
+from model_gate.domain.result import Outcome
+from model_gate.domain.verdict import Status
+from model_gate.domain.wording import truncate_middle
+
+_MAX_NAME = 60
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+@dataclass(frozen=True)
+class SideNames:
+    """Short names of the two models of a comparison, for columns and phrases.
+
+    Attributes:
+        left: Name of the left model, such as `staging v12` or `run model`.
+        right: Name of the right model. It may equal the left name if both are the same version of one server.
+        article: Word before a name in a sentence, with a blank after it; "" for proper names.
+    """
+
+    left: str = "left model"
+    right: str = "right model"
+    article: str = "the "
+
+    @property
+    def phrases(self) -> tuple[str, str]:
+        """The two names for the middle of a sentence, such as `the run model`."""
+        return f"{self.article}{self.left}", f"{self.article}{self.right}"
+
+
+def heading(outcome: Outcome) -> str:
+    """Return what a gate compared and whether it is the same, or only what it compared if there is no verdict.
+
+    The result is "" if the inputs are not valid, so that nothing is known.
+    """
+    sign = _sign(outcome)
+    sides = _sides_in_heading(outcome)
+    if sides is None:
+        return ""
+    prefix, left, right = sides
+    return f"{prefix}{left} {sign} {right}" if sign else f"{prefix}{left} and {right}"
+
+
+def side_names(outcome: Outcome, comparison: str) -> SideNames:
+    """Return the names of the two models of a comparison. `comparison` is a `ComparisonName`."""
+    names = outcome.model_names(comparison)
+    if names.left != names.right:
+        return SideNames(names.left, names.right)
+    versions = _version_names(outcome)
+    if len(versions) > 1:
+        return SideNames(versions[0], versions[1], "")
+    if isinstance(outcome.request, DiffRequest):
+        left, right = map(_last_part, (outcome.request.left, outcome.request.right))
+        return SideNames(left, right, "") if left != right else SideNames()
+    return SideNames()
+
+
+def version_name(request: VersionRequest, outcome: Outcome) -> str:
+    """Return the name of a requested version without its model and server: `v12`, or as requested if unresolved."""
+    for role, requested in outcome.requested_versions.items():
+        if requested is request and role in outcome.versions:
+            return f"v{outcome.versions[role].version}"
+    named = request.version_or_stage
+    return f"v{named}" if named.isdigit() else named
+
+
+def server_names(outcome: Outcome) -> list[str]:
+    """Return the name of the server of each requested version: its declared name, or a part of its address."""
+    hosts = [request.host for request in outcome.requested_versions.values()]
+    names = [_server_name(host) for host in hosts]
+    if len(set(names)) == 1 and len({host.reader for host in hosts}) > 1:
+        names = [truncate_middle(host.address, _MAX_NAME) for host in hosts]
+    if len(set(names)) == 1 and len({host.reader for host in hosts}) > 1:
+        # Two logins of one address.
+        names = [f"server {number}" for number in range(1, len(hosts) + 1)]
+    return names
+
+
+def _sign(outcome: Outcome) -> str:
+    if outcome.status is Status.ERROR:
+        return ""
+    if outcome.status is Status.EQUAL:
+        return "="
+    return "≈" if outcome.equivalent else "≠"
+
+
+def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
+    """Return what both sides share, and the names of both sides; None if the inputs are not valid."""
+    requests = list(outcome.requested_versions.values())
+    if isinstance(outcome.request, DiffRequest):
+        return "", truncate_middle(outcome.request.left, _MAX_NAME), truncate_middle(outcome.request.right, _MAX_NAME)
+    if not requests:
+        return None
+    if len(requests) == 1:
+        names = outcome.model_names("")
+        model, server = truncate_middle(requests[0].model, _MAX_NAME), server_names(outcome)[0]
+        return f"{model}: {server} {version_name(requests[0], outcome)}, ", names.left, names.right
+    left, right = _version_names(outcome)
+    models = {request.model for request in requests}
+    return f"{truncate_middle(models.pop(), _MAX_NAME)}: " if len(models) == 1 else "", left, right
+
+
+def _version_names(outcome: Outcome) -> list[str]:
+    """Return the name of each requested version with its server, and with its model if the models' names differ."""
+    requests = list(outcome.requested_versions.values())
+    has_two_names = len({request.model for request in requests}) > 1
+    return [
+        " ".join(
+            filter(
+                None,
+                (
+                    server,
+                    truncate_middle(request.model, _MAX_NAME) if has_two_names else "",
+                    version_name(request, outcome),
+                ),
+            )
+        )
+        for server, request in zip(server_names(outcome), requests, strict=True)
+    ]
+
+
+def _server_name(host: Host) -> str:
+    if host.server:
+        return host.server
+    if host.kind is HostKind.DATABRICKS:
+        return host.address.partition("://")[2] or host.address
+    if host.local_path is not None:
+        return truncate_middle(host.local_path.stem or host.address, _MAX_NAME)
+    parts = urlsplit(host.address)
+    if host.kind is HostKind.DATABASE:
+        return truncate_middle(f"{parts.hostname or ''}{parts.path}", _MAX_NAME)
+    port = "" if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
+    return truncate_middle(f"{parts.hostname or host.address}{port}", _MAX_NAME)
+
+
+def _last_part(uri: str) -> str:
+    return truncate_middle(PurePosixPath(uri).name or uri, _MAX_NAME)

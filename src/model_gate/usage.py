@@ -1,0 +1,227 @@
+"""The style of all commands: help with groups of options, and usage errors in the form of other errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from model_gate.domain.roles import DEFAULT_REPORT, CommandName
+
+# Width of the column of option names. A longer name has a line of its own.
+_NAME_WIDTH = 26
+_MISSING_VALUE = re.compile(r"requires (?:an argument|\d+ arguments)")
+_SUPERFLUOUS_VALUE = "does not take a value"
+_EXTRA_ARGUMENTS = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)$", re.DOTALL)
+# Typer shows a default that is a text in parentheses.
+_DEFAULT = re.compile(r"\[default: \((.*?)\)")
+
+
+class StyledCommand(TyperCommand):
+    """A command whose help has groups of options, and whose usage errors look like the errors of a gate."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the signature of a command
+        """Return the words of the usage line: the options, then the arguments, of which some can be left out."""
+        arguments = [parameter for parameter in self.params if parameter.param_type_name == "argument"]
+        names = [_argument(parameter) if parameter.required else f"[{_argument(parameter)}]" for parameter in arguments]
+        return [self.options_metavar or "", *names]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write the arguments and options in one section for each `rich_help_panel`, in order of appearance."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            title = getattr(parameter, "rich_help_panel", None) or "Other"
+            if parameter.param_type_name == "argument":
+                sections.setdefault(title, []).append((_argument(parameter), getattr(parameter, "help", "") or ""))
+            elif record := parameter.get_help_record(ctx):
+                sections.setdefault(title, []).append((record[0], _DEFAULT.sub(r"[default: \1", record[1])))
+        for title, records in sections.items():
+            with formatter.section(title):
+                formatter.write_dl(records, col_max=_NAME_WIDTH)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the signature of a command
+        """Write the text after the options as it is, without wrapping its lines."""
+        _write_epilog(self, formatter)
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
+        """Parse the arguments of the command."""
+        arguments = list(args)
+        try:
+            return super().make_context(info_name, args, *more, **settings)
+        except Exception as error:
+            if not _message_of(error):
+                raise
+            parent = settings.get("parent")
+            siblings = {} if parent is None else parent.command.commands
+            line = _CommandLine(self, f"{parent.command_path} {info_name}" if parent else str(info_name), arguments)
+            # The name of the function is the name of the command, also for a program with an earlier name.
+            name = self.callback.__name__ if self.callback else ""
+            raise typer.Exit(_show(name, *line.explain(error, siblings), arguments)) from error
+
+
+class StyledGroup(TyperGroup):
+    """The group of all commands. Its usage errors look like the errors of a gate."""
+
+    def get_help_option(self, ctx: Any) -> Any:
+        """Return the option --help."""
+        option = super().get_help_option(ctx)
+        if option is not None:
+            # Without a default, Typer imports pydantic to convert the value, which takes longer than the help text.
+            option.default = False
+        return option
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:  # noqa: ARG002  # the signature of a command
+        """Write the text after the commands as it is, without wrapping its lines."""
+        _write_epilog(self, formatter)
+
+    def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
+        """Parse the arguments before the command."""
+        arguments = list(args)
+        try:
+            return super().make_context(info_name, args, *more, **settings)
+        except Exception as error:
+            # Without any argument, the message is the help text.
+            if not arguments or not _message_of(error):
+                raise
+            line = _CommandLine(self, str(info_name), arguments)
+            raise typer.Exit(_show("", *line.explain(error, {}), arguments)) from error
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Return the command that the first argument names, its name and the other arguments."""
+        arguments = list(args)
+        try:
+            return super().resolve_command(ctx, args)
+        except Exception as error:
+            if not _message_of(error):
+                raise
+            near = difflib.get_close_matches(arguments[0].lower(), self.commands, n=1, cutoff=0.5)
+            remedy = f"Did you mean {near[0]}?" if near else f"The commands are: {', '.join(self.commands)}."
+            message = f"There is no command {arguments[0]!r}."
+            code = _show(near[0] if near else "", message, f"{remedy} See {ctx.command_path} --help.", arguments)
+            raise typer.Exit(code) from error
+
+
+def _write_epilog(command: Any, formatter: Any) -> None:
+    if command.epilog:
+        formatter.write_paragraph()
+        formatter.write(command.epilog)
+
+
+def _argument(parameter: Any) -> str:
+    """Return the name of an argument in a help text, such as FILE."""
+    return str(parameter.metavar or parameter.name.upper())
+
+
+def _show(command: str, message: str, remedy: str, arguments: Sequence[str]) -> int:
+    """Show a usage error, write the report of a gate, and return the exit code."""
+    from model_gate.runner import run_invalid_command
+
+    name = CommandName(command) if command in set(CommandName) else None
+    path = _value_of("--report-file", arguments)
+    return run_invalid_command(name, message, remedy, arguments, Path(path) if path else DEFAULT_REPORT)
+
+
+def _message_of(error: Exception) -> str:
+    """Return the message of a usage error, "" for another exception."""
+    # Typer's usage errors have no public type: depending on its version, they are Click's or its own.
+    format_message = getattr(error, "format_message", None)
+    return str(format_message()) if format_message is not None else ""
+
+
+def _value_of(option: str, arguments: Sequence[str]) -> str | None:
+    """Return the value of an option in arguments that may be invalid; None if it has none."""
+    for number, argument in enumerate(arguments):
+        name, separator, value = argument.partition("=")
+        if name == option and (separator or number + 1 < len(arguments)):
+            return value if separator else arguments[number + 1]
+    return None
+
+
+@dataclass(frozen=True)
+class _CommandLine:
+    """A command line that cannot be parsed.
+
+    Attributes:
+        command: The command.
+        path: How the command was called, such as `model-gate check`.
+        arguments: The arguments of the command.
+    """
+
+    command: Any
+    path: str
+    arguments: Sequence[str]
+
+    @property
+    def see_help(self) -> str:
+        return f"See {self.path} --help."
+
+    @property
+    def usage(self) -> str:
+        return " ".join([self.path, *self.command.collect_usage_pieces(None)])
+
+    def explain(self, error: Exception, siblings: Mapping[str, Any]) -> tuple[str, str]:
+        """Return a message and a remedy for a usage error. `siblings` are the other commands by name."""
+        message = _message_of(error)
+        option = str(getattr(error, "option_name", ""))
+        parameter = getattr(error, "param", None)
+        if hasattr(error, "possibilities"):
+            return self._unknown_option(option, siblings)
+        if _MISSING_VALUE.search(message):
+            return f"The option {option} has no value.", f"Write {self._example(option)}. {self.see_help}"
+        if _SUPERFLUOUS_VALUE in message:
+            return f"The option {option} takes no value.", f"Write {option} alone. {self.see_help}"
+        if extra := _EXTRA_ARGUMENTS.search(message):
+            return self._extra_argument(extra[1])
+        if parameter is None:
+            return message, self.see_help
+        if parameter.param_type_name == "argument":
+            return f"The argument {_argument(parameter)} is missing.", f"Usage: {self.usage}"
+        option = parameter.opts[-1]
+        return (
+            f"The value {_value_of(option, self.arguments)!r} of {option} is not valid.",
+            f"Write {self._example(option)}. {self.see_help}",
+        )
+
+    def _example(self, option: str) -> str:
+        """Return an option with a word that stands for its value."""
+        metavars = {name: parameter.metavar for parameter in self.command.params for name in parameter.opts}
+        return f"{option} {metavars.get(option) or 'VALUE'}"
+
+    def _extra_argument(self, extra: str) -> tuple[str, str]:
+        names = [_argument(parameter) for parameter in self.command.params if parameter.param_type_name == "argument"]
+        known = f"{' and '.join(names)} only" if names else "options only"
+        quote = "" if names else "Quote a value that has blanks. "
+        return f"{self.path} takes {known}: {extra!r} is too many.", f"{quote}Usage: {self.usage}"
+
+    def _unknown_option(self, option: str, siblings: Mapping[str, Any]) -> tuple[str, str]:
+        """Return the message and the remedy for an option that the command does not have."""
+        known = _options_of(self.command)
+        # Of `-model`, the parser quotes only `-m`.
+        names = (argument.partition("=")[0] for argument in self.arguments)
+        given = next((name for name in names if name.startswith(option)), option)
+        message = f"{self.path} has no option {given}."
+        if f"-{given}" in known:
+            return message, f"Options begin with two hyphens: -{given}. {self.see_help}"
+        below = _owners(given, getattr(self.command, "commands", {}))
+        if below:
+            return message, f"Write it after the command, as in {self.path} {below[0]} {given}. {self.see_help}"
+        if owners := _owners(given, siblings):
+            return message, f"It is an option of {' and '.join(owners)}. {self.see_help}"
+        near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
+        return message, f"Did you mean {near[0]}? {self.see_help}" if near else self.see_help
+
+
+def _owners(option: str, commands: Mapping[str, Any]) -> list[str]:
+    """Return the names of the commands that have an option."""
+    return [name for name, command in commands.items() if option in _options_of(command)]
+
+
+def _options_of(command: Any) -> list[str]:
+    names = (name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts))
+    return [name for name in names if name.startswith("-")]

@@ -1,0 +1,101 @@
+"""Command lines that cannot be parsed are errors like all others, and a help text fits a terminal of 80 columns."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.commandline import clean_environment, run
+from tests.support.reports import read_report
+
+REPORT = "model-gate-report.json"
+
+
+@pytest.mark.parametrize(
+    "arguments, message, remedy",
+    [
+        (["check", "--modle", "Wine"], "has no option --modle.", "Did you mean --model?"),
+        (["check", "-model", "Wine"], "has no option -model.", "Options begin with two hyphens: --model."),
+        (["check", "--config-file", "x"], "has no option --config-file.", "It is an option of compare."),
+        (["check", "--host"], "The option --host has no value.", "Write --host URI."),
+        (["check", "--verbose=1"], "The option --verbose takes no value.", "Write --verbose alone."),
+        (["check", "--timeout", "ten"], "The value 'ten' of --timeout is not valid.", "Write --timeout SECONDS."),
+        (["check", "Wine"], "takes options only: 'Wine' is too many.", "Quote a value that has blanks."),
+        (["diff", "left"], "The argument RIGHT is missing.", "Usage: model-gate diff [OPTIONS] LEFT RIGHT"),
+        (["compare", "a.yaml", "b.yaml"], "takes FILE only: 'b.yaml' is too many.", "Usage: model-gate compare"),
+        (["chek"], "There is no command 'chek'.", "Did you mean check?"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_error_has_a_remedy_and_a_report(arguments: list[str], message: str, remedy: str, tmp_path: Path) -> None:
+    completed = run(*arguments, cwd=tmp_path)
+    first, second = completed.stderr.splitlines()
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert first.startswith("error: ")
+    assert first.endswith(message)
+    assert second.strip().startswith(remedy)
+    error = read_report(tmp_path / REPORT, 2)["error"]
+    assert error["message"].endswith(message)
+    assert error["remedy"].startswith(remedy)
+
+
+def test_report_of_a_usage_error_is_at_the_named_path(tmp_path: Path) -> None:
+    run("compare", "--unknown", "--report-file", "named.json", cwd=tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["named.json"]
+
+
+@pytest.mark.parametrize(
+    "arguments, message",
+    [
+        (["--model", "Wine"], "Write it after the command, as in model-gate check --model."),
+        (["something"], "The commands are: check, compare, diff"),
+        (["demo", "somewhere"], "model-gate demo takes options only"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_usage_error_without_a_gate_has_a_remedy_and_no_report(
+    arguments: list[str], message: str, tmp_path: Path
+) -> None:
+    completed = run(*arguments, cwd=tmp_path)
+    assert completed.returncode == 2
+    assert completed.stderr.startswith("error: ")
+    assert message in completed.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_compare_file_can_be_named_without_its_option(tmp_path: Path) -> None:
+    (tmp_path / "promotion.yaml").write_text("{}")
+    completed = run("compare", "promotion.yaml", cwd=tmp_path)
+    assert "promotion.yaml: the key 'tracking_server_1' is missing" in completed.stderr
+    assert read_report(tmp_path / REPORT, 2)["options"]["config_file"] == "promotion.yaml"
+
+
+@pytest.mark.parametrize("command", ["check", "compare", "diff"])
+def test_help_at_80_columns_has_whole_option_names_in_groups(command: str, tmp_path: Path) -> None:
+    completed = run(command, "--help", cwd=tmp_path, environment={"COLUMNS": "80"})
+    lines = completed.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    names = {line.split()[0] for line in lines if line.startswith("  --")}
+    assert {"--fail-on-same-location", "--allow-local-artifacts", "--report-file", "--require"} <= names
+    titles = [line for line in lines if line.endswith(":") and not line.startswith(" ")]
+    assert titles[:4] == ["What to compare:", "Servers and credentials:", "Verdict:", "Output:"]
+    assert lines[lines.index("Example:") + 1].startswith(f"  model-gate {command} ")
+
+
+@pytest.mark.parametrize("command", ["", "check", "compare"])
+def test_help_imports_no_package_that_takes_long(command: str) -> None:
+    program = "import sys\nfrom model_gate import cli\ntry:\n    cli.app(sys.argv[1:], prog_name='model-gate')\n"
+    program += "finally:\n    print(*{name.partition('.')[0] for name in sys.modules})"
+    completed = subprocess.run(
+        [sys.executable, "-c", program, *filter(None, [command]), "--help"],
+        env=clean_environment(),
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    imported = set(completed.stdout.splitlines()[-1].split())
+    assert "typer" in imported
+    assert imported.isdisjoint({"rich", "pydantic", "yaml", "jsonschema", "requests"})

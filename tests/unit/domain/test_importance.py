@@ -1,0 +1,36 @@
+"""Files of a model are ranked by what they decide about predictions."""
+
+from __future__ import annotations
+
+import pytest
+
+from model_gate.domain.importance import Importance, importance_of
+
+
+@pytest.mark.parametrize(
+    "path, importance",
+    [
+        ("model.pkl", Importance.WEIGHTS),
+        ("data/model.pth", Importance.WEIGHTS),
+        ("model.txt", Importance.WEIGHTS),
+        ("sparkml/stages/0_lr/data/part-00000", Importance.WEIGHTS),
+        ("a file that no rule names", Importance.WEIGHTS),
+        ("LICENSE/weights", Importance.WEIGHTS),
+        ("model/config.json", Importance.SETTINGS),
+        ("components/tokenizer/tokenizer.json", Importance.SETTINGS),
+        ("code/rule.py", Importance.CODE),
+        ("code/README.md", Importance.CODE),
+        ("requirements.txt", Importance.PACKAGES),
+        ("conda.yaml", Importance.PACKAGES),
+        ("MLmodel", Importance.MLMODEL),
+        ("registered_model_meta", Importance.MLMODEL),
+        ("data/MLmodel", Importance.WEIGHTS),
+        ("components/tokenizer/special_tokens_map.json", Importance.TOKENIZER_DETAILS),
+        ("serving_input_example.json", Importance.EXAMPLE),
+        ("LICENSE.txt", Importance.DOCUMENT),
+        ("README.md", Importance.DOCUMENT),
+        ("sparkml/metadata/_SUCCESS", Importance.DOCUMENT),
+    ],
+)
+def test_importance_of_a_file_follows_from_its_path(path: str, importance: Importance) -> None:
+    assert importance_of(path) is importance

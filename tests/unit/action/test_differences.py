@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from model_gate.access.redaction import Redactor
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference, DifferenceKind, FileType
+from model_gate.explanation.one_sided import explain_one_sided
 from tests.support.action_outcomes import check, comparison, difference, explained
 from tests.support.explained import explain, safetensors, zipped
 
@@ -222,3 +223,15 @@ def test_long_explanations_are_cut_at_the_size_limit_of_the_summary() -> None:
     assert "What else is known of these files is in the report." in markdown or markdown.count("<details>") > 8
     assert markdown.count("<details>") == markdown.count("</details>")
     assert "Full report" in markdown
+
+
+def test_summary_has_the_advice_for_a_file_in_only_one_model() -> None:
+    path = "code/__pycache__/model.cpython-311.pyc"
+    text = section(
+        summary_of(
+            Difference(path, DifferenceKind.ONLY_RIGHT, right_size=1_234, explanation=explain_one_sided(path)),
+        ),
+        "<code>code/",
+    )
+    assert "read as bytecode: 1,234 bytes." in text
+    assert "Set PYTHONDONTWRITEBYTECODE=1" in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 SAME, AGAIN, LOADED, CHANGED = "same object", "trained again", "loaded", "changed"
 # The two savings of each situation; `programs/saving.py` explains them.
@@ -23,14 +23,12 @@ class Flavor:
         program: The program that saves it, in `programs/`.
         variant: Argument of the program.
         imports: Modules to import once for all processes.
-        advice: From a situation to what a user does, if an unchanged model is different and Model Gate has no advice.
     """
 
     title: str
     program: str
     variant: str = ""
     imports: tuple[str, ...] = ()
-    advice: dict[str, str] = field(default_factory=dict)
 
 
 FLAVORS = (
@@ -42,25 +40,11 @@ FLAVORS = (
     Flavor("pyfunc, model from code", "save_pyfunc_code"),
     Flavor("pyfunc, with artifacts", "save_pyfunc_artifacts"),
     Flavor("XGBoost, UBJSON", "save_xgboost", "ubj", ("mlflow.xgboost", "xgboost")),
-    Flavor("XGBoost, JSON", "save_xgboost", "json", ("mlflow.xgboost", "xgboost")),
     Flavor("LightGBM, booster", "save_lightgbm", "booster", ("mlflow.lightgbm", "lightgbm")),
     Flavor("LightGBM, skops", "save_lightgbm", "skops", ("mlflow.lightgbm", "lightgbm")),
-    Flavor("LightGBM, cloudpickle", "save_lightgbm", "cloudpickle", ("mlflow.lightgbm", "lightgbm")),
     Flavor("CatBoost", "save_catboost", imports=("mlflow.catboost", "catboost")),
     Flavor("ONNX", "save_onnx", imports=("mlflow.onnx", "onnxruntime", "skl2onnx")),
     Flavor("statsmodels", "save_statsmodels", imports=("mlflow.statsmodels", "statsmodels.api")),
-    Flavor("Prophet", "save_prophet", imports=("mlflow.prophet", "prophet")),
     Flavor("spaCy", "save_spacy", imports=("mlflow.spacy", "spacy")),
     Flavor("PyTorch, pickle", "save_pytorch", "pickle", ("mlflow.pytorch", "networks")),
-    Flavor("PyTorch, pt2", "save_pytorch", "pt2", ("mlflow.pytorch", "networks")),
-    Flavor("Keras", "save_keras", imports=("mlflow.keras", "keras")),
-    Flavor("Transformers", "save_transformers", imports=("mlflow.transformers", "transformers", "transformer")),
-    Flavor(
-        "Sentence Transformers",
-        "save_sentence_transformers",
-        imports=("mlflow.sentence_transformers", "sentence_transformers", "transformer"),
-    ),
-    Flavor("LangChain, model from code", "save_langchain", imports=("mlflow.langchain", "langchain_core.prompts")),
-    Flavor("Spark ML", "save_spark", imports=("mlflow.spark", "pyspark.ml")),
-    Flavor("TensorFlow, SavedModel", "save_tensorflow"),
 )

@@ -52,9 +52,7 @@ class Verdict:
     def advice(self) -> str:
         """What a user does about an unchanged model that is different; empty if nobody knows."""
         given = {difference.advice: None for difference in self.differences if difference.advice}
-        if self.situation == LOADED:
-            given[_COPY] = None
-        return self.flavor.advice.get(self.situation, " ".join(given))
+        return " ".join(given) or (_COPY if self.situation == LOADED else "")
 
     @property
     def needs_advice(self) -> bool:

@@ -11,7 +11,7 @@ FEATURES, CLASSES = load_wine(return_X_y=True, as_frame=True)
 
 
 def train(is_changed: bool) -> Any:
-    model = catboost.CatBoostRegressor(
+    model = catboost.CatBoostClassifier(
         iterations=5,
         depth=1 if is_changed else 3,
         thread_count=1,

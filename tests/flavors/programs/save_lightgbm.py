@@ -23,7 +23,7 @@ def train(is_changed: bool) -> Any:
             "seed": 0,
         }
         return lightgbm.train(parameters, lightgbm.Dataset(FEATURES, CLASSES), num_boost_round=5)
-    model = lightgbm.LGBMRegressor(n_estimators=5, max_depth=depth, n_jobs=1, verbose=-1, random_state=0)
+    model = lightgbm.LGBMClassifier(n_estimators=5, max_depth=depth, n_jobs=1, verbose=-1, random_state=0)
     return model.fit(FEATURES, CLASSES)
 
 

@@ -11,7 +11,7 @@ FEATURES, CLASSES = load_wine(return_X_y=True, as_frame=True)
 
 
 def train(is_changed: bool) -> Any:
-    model = xgboost.XGBRegressor(n_estimators=5, max_depth=1 if is_changed else 3, n_jobs=1, random_state=0)
+    model = xgboost.XGBClassifier(n_estimators=5, max_depth=1 if is_changed else 3, n_jobs=1, random_state=0)
     return model.fit(FEATURES, CLASSES)
 
 

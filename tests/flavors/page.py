@@ -51,9 +51,9 @@ _REPEAT = """
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk). On two processors with much other
 work it takes {duration}. CI does not run it, because it is too heavy. It fails if a verdict differs from this page, and
-writes the page anew. Numbers in the sentences can change with each run. `make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. On Linux x86-64, PyTorch needs Python
-3.11: `requirements/flavors-torch.txt` has its CPU build for that version. If `PIP_FIND_LINKS` names a directory, the
-build is taken from there.
+writes the page anew. Numbers in the sentences can change with each run. `make flavors PYTEST_ARGS='-k CatBoost'` runs
+one flavor and writes no page. On Linux x86-64, PyTorch needs Python 3.11: `requirements/flavors-torch.txt` has its CPU
+build for that version. If `PIP_FIND_LINKS` names a directory, the build is taken from there.
 
 One process imports the libraries and forks a process for each saving. Two such processes with different
 `PYTHONHASHSEED` make the two models of a pair. The requirements of the models are given, because MLflow takes long to
@@ -71,7 +71,7 @@ def render(verdicts: Sequence[Verdict]) -> str:
         *(_section(verdict) for verdict in verdicts if verdict.needs_advice),
         "\n## What Model Gate says about a changed model\n\n",
         *(_item(verdict) for verdict in verdicts if verdict.situation == CHANGED),
-        _REPEAT.format(packages=packages, size="about 3 GB", duration="40 minutes"),
+        _REPEAT.format(packages=packages, size="at most 4 GB", duration="nearly an hour"),
     ]
     return "".join(parts)
 

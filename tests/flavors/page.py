@@ -50,8 +50,8 @@ _REPEAT = """
 ## How to repeat this
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk). On two processors with much other
-work it takes {duration}. CI does not run it, because it is too heavy. It fails if a verdict differs from this page, and
-writes the page anew. Numbers in the sentences can change with each run. `make flavors PYTEST_ARGS='-k CatBoost'` runs
+work it takes {duration}. CI does not run it, because it is too heavy. It fails if a verdict differs from this page,
+and writes the page anew. Numbers in the sentences can change with each run. `make flavors PYTEST_ARGS='-k CatBoost'` runs
 one flavor and writes no page. On Linux x86-64, PyTorch needs Python 3.11: `requirements/flavors-torch.txt` has its CPU
 build for that version. If `PIP_FIND_LINKS` names a directory, the build is taken from there.
 
@@ -82,7 +82,7 @@ def verdicts_of(page: str) -> dict[tuple[str, str], str]:
     return {
         (title, situation): cell
         for title, *cells in rows
-        if len(cells) == len(SITUATIONS) and title != "model"
+        if len(cells) == len(SITUATIONS) and title not in {"model", "---"}
         for situation, cell in zip(SITUATIONS, cells, strict=True)
     }
 

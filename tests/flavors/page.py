@@ -49,11 +49,13 @@ it stays `equal` whatever its flavor.
 _REPEAT = """
 ## How to repeat this
 
-`make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk). On two processors with much other
-work it takes {duration}. CI does not run it, because it is too heavy. It fails if a verdict differs from this page,
-and writes the page anew. Numbers in the sentences can change with each run. `make flavors PYTEST_ARGS='-k CatBoost'` runs
-one flavor and writes no page. On Linux x86-64, PyTorch needs Python 3.11: `requirements/flavors-torch.txt` has its CPU
-build for that version. If `PIP_FIND_LINKS` names a directory, the build is taken from there.
+`make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk).
+On two processors with much other work it takes {duration}. CI does not run it, because it is too heavy.
+
+It fails if a verdict differs from this page, and writes the page anew. Numbers in the sentences can change with each
+run. `make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. On Linux x86-64, PyTorch needs
+Python 3.11: `requirements/flavors-torch.txt` has its CPU build for that version. If `PIP_FIND_LINKS` names a directory,
+the build is taken from there.
 
 One process imports the libraries and forks a process for each saving. Two such processes with different
 `PYTHONHASHSEED` make the two models of a pair. The requirements of the models are given, because MLflow takes long to

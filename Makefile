@@ -12,6 +12,9 @@ INSTALL := $(UV) pip install --quiet --require-hashes
 COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--custom-compile-command 'make lock'
 
+# Where uv finds the CPU build of PyTorch: in a directory of wheels, or in PyTorch's own index.
+TORCH_FROM = $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend cpu)
+
 # These workflows are outside .github/workflows, so the linters need their paths.
 WORKFLOW_EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
 
@@ -20,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-container pictures fuzz bench lint format lock clean
+.PHONY: help setup demo test test-container pictures fuzz bench flavors lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -31,7 +34,7 @@ demo: .venv/.installed ## Build two small registries and run a check and three c
 	@$(BIN)/model-gate demo
 
 test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors' $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
@@ -46,6 +49,9 @@ fuzz: .venv/.installed ## Search for pairs that are wrongly equivalent; EXAMPLES
 
 bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
 	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)
+
+flavors: .venv/.installed .venv-flavors/.installed ## Log a model of each flavor twice, for docs/flavors.md; PYTEST_ARGS adds options
+	$(BIN)/python -m pytest -m flavors tests/flavors $(PYTEST_ARGS)
 
 lint: .venv/.installed ## Check style, types, import layers, workflows and the Dockerfile
 	$(BIN)/ruff check
@@ -69,9 +75,11 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements/runtime.lock \
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
+	$(COMPILE) $(UPGRADE) requirements/flavors.in --constraint requirements/dev.lock --excludes requirements/flavors.excludes \
+		--output-file requirements/flavors.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .venv-flavors .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.
@@ -91,6 +99,13 @@ $(UV):
 .venv-mlflow2/.installed: requirements/mlflow2.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
 	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements/mlflow2.lock
+	@touch $@
+
+# What `make flavors` saves models with. The lock file is complete but for PyTorch, which has a file of its own.
+.venv-flavors/.installed: requirements/flavors.lock requirements/flavors-torch.txt | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-flavors
+	$(INSTALL) --no-deps --python .venv-flavors/bin/python -r requirements/flavors.lock
+	$(INSTALL) --no-deps --python .venv-flavors/bin/python -r requirements/flavors-torch.txt $(TORCH_FROM)
 	@touch $@
 
 # The browser, the diagram library and the fonts with which the tests draw summaries.

@@ -1,0 +1,91 @@
+"""Model Gate's verdict on two savings of a model, and what they predict."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tests.flavors.flavors import CHANGED, LOADED, SITUATIONS, Flavor
+from tests.flavors.savings import Servers
+from tests.support import explained
+
+_COPY = "Copy the files of the logged model instead of loading the model and logging it again."
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that differs in a way that counts.
+
+    Attributes:
+        path: The path in the model.
+        summary: Model Gate's phrase.
+        advice: What Model Gate advises, or an empty text.
+    """
+
+    path: str
+    summary: str
+    advice: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The result of one situation of one flavor.
+
+    Attributes:
+        flavor: The flavor.
+        situation: A key of SITUATIONS.
+        verdict: `equal`, `equivalent`, `different` or `error`.
+        is_same_prediction: Whether both models predict the same for the input example.
+        differences: The files that differ, without those that are only rewritten.
+        rewritten: The paths of the files that are only rewritten.
+    """
+
+    flavor: Flavor
+    situation: str
+    verdict: str
+    is_same_prediction: bool
+    differences: tuple[Difference, ...]
+    rewritten: tuple[str, ...]
+
+    @property
+    def advice(self) -> str:
+        """What a user does about an unchanged model that is different; empty if nobody knows."""
+        given = {difference.advice: None for difference in self.differences if difference.advice}
+        return " ".join(given) or (_COPY if self.situation == LOADED else "")
+
+    @property
+    def needs_advice(self) -> bool:
+        """Whether a user would not expect the verdict."""
+        return self.verdict == "different" and self.situation != CHANGED
+
+
+_ONE_SIDED = {"only_left": "only in the first model", "only_right": "only in the second model", "type": "another type"}
+
+
+def _difference(entry: dict[str, Any]) -> Difference:
+    explanation = entry.get("explanation", {})
+    summary = explanation.get("summary") or _ONE_SIDED.get(entry["kind"], "not compared")
+    return Difference(entry["path"], summary, explanation.get("advice", ""))
+
+
+def verdicts(servers: Servers, flavor: Flavor) -> list[Verdict]:
+    """Save a flavor in all situations and return the verdicts."""
+    directory, predictions = servers.save(flavor.program, flavor.variant, list(flavor.imports))
+    return [_verdict(flavor, situation, directory, names, predictions) for situation, names in SITUATIONS.items()]
+
+
+def _verdict(
+    flavor: Flavor, situation: str, directory: Path, names: tuple[str, str], predictions: dict[str, str]
+) -> Verdict:
+    left, right = names
+    result = explained.diff(directory, directory / left, directory / right)
+    entries = result.comparison["differences"]
+    return Verdict(
+        flavor=flavor,
+        situation=situation,
+        verdict=result.verdict,
+        is_same_prediction=predictions[left] == predictions[right],
+        differences=tuple(_difference(entry) for entry in entries if "identity" not in entry),
+        rewritten=tuple(entry["path"] for entry in entries if "identity" in entry),
+    )

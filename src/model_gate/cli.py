@@ -545,7 +545,7 @@ def diff(
     statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare any two models: local directories or artifact URIs."""
+    """Compare any two models: artifact URIs, or local directories with or without an MLmodel file."""
     from model_gate.inputs.options import DiffOptions, diff_request
 
     shared = _Shared(

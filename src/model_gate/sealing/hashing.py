@@ -1,4 +1,7 @@
-"""Computes the SHA-256 of the files of one model. Each file is fetched once, hashed and released."""
+"""Computes the SHA-256 of the files of one model. Each file is fetched once, hashed and released.
+
+A large file of a tracking server is read window by window, so that it is never on disk whole.
+"""
 
 from __future__ import annotations
 
@@ -6,18 +9,22 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from queue import SimpleQueue
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
+from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
+from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.domain.wording import printable
-from model_gate.errors import storage_error
+from model_gate.errors import InternalError, storage_error
 from model_gate.sealing.small_files import PROGRAM, digest_of
 from model_gate.sources.model_source import ModelSource
+from model_gate.sources.window_reader import WindowReader
 
 # The files in progress have at most this many bytes, unless one file alone is larger.
 _MAX_BYTES_IN_PROGRESS = 512 * 1024**2
@@ -37,7 +44,11 @@ OnDigest = Callable[[str, str], bool]
 
 
 def hash_files(
-    source: ModelSource, sizes: Sizes, progress: Progress, is_enough: OnDigest = lambda _path, _digest: False
+    source: ModelSource,
+    sizes: Sizes,
+    progress: Progress,
+    is_enough: OnDigest = lambda _path, _digest: False,
+    windows: Windows = WINDOWS,
 ) -> Digests:
     """Return the SHA-256 of files in hex, by path.
 
@@ -47,6 +58,7 @@ def hash_files(
         progress: Receives the numbers of received bytes and hashed files.
         is_enough: Returns whether the digest of a file makes all further digests unnecessary. Files whose fetch has not
             begun are then left out.
+        windows: Which files are read window by window, and how.
 
     Raises:
         ModelGateError: A transfer failed, or a file cannot be read or does not have its listed size.
@@ -54,9 +66,16 @@ def hash_files(
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
     hasher = _Hasher(source, progress, is_enough)
     small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
+    large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
     hasher.hash_local(small)
-    hasher.hash_groups({path: size for path, size in sizes.items() if path not in small})
+    hasher.hash_windows(large, windows)
+    hasher.hash_groups({path: size for path, size in sizes.items() if path not in small and path not in large})
     return hasher.digests
+
+
+def _is_windowed(source: ModelSource, size: int, windows: Windows) -> bool:
+    """Return whether a file is read window by window. Files of this machine are hashed in place."""
+    return windows.is_large(size) and source.has_windows and not source.is_local
 
 
 @dataclass(frozen=True)
@@ -90,6 +109,35 @@ class _Hasher:
 
     def _hash_one(self, path: str, size: int) -> Digests:
         return self._hash(self._source.begin_fetch({path: size}, lambda _: None).result())
+
+    def hash_windows(self, sizes: Sizes, windows: Windows) -> None:
+        """Read files window by window, the largest first, and hash the windows as they arrive."""
+        for path, size in sorted(sizes.items(), key=lambda item: item[1], reverse=True):
+            if self._is_done:
+                return
+            self._add({path: self._hash_windowed(path, size, windows)})
+
+    def _hash_windowed(self, path: str, size: int, windows: Windows) -> str:
+        def on_bytes(count: int) -> None:
+            self._progress.received(self._source.name, count)
+
+        hashed = 0
+        with (
+            closing(self._source.open_file(path, size, on_bytes)) as file,
+            PrefixDigests([file]) as digests,
+            WindowReader([file], windows) as reader,
+        ):
+            for window in reader:
+                try:
+                    digests.add(window.files, lambda: ())
+                except OSError as error:
+                    raise storage_error(error, f"read a window of {printable(path)}") from error
+                hashed += min(windows.window_bytes, size - window.start)
+        if hashed != size:
+            raise InternalError(
+                f"Only {hashed:,} bytes of {printable(path)} were hashed.", "Please report it, with the listing."
+            )
+        return digests.hex(file)
 
     def hash_groups(self, sizes: Sizes) -> None:
         """Fetch and hash files, the largest first."""

@@ -11,6 +11,7 @@ from model_gate.domain.model import Listing
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.seal import Seal
 from model_gate.errors import SealError
+from model_gate.sources.windowed_file import WindowedFile
 
 
 class SealSource:
@@ -25,6 +26,7 @@ class SealSource:
     is_local = True
     is_near = True
     is_kept = True
+    has_windows = False
 
     def __init__(self, seal: Seal, sizes: Mapping[str, int]) -> None:
         self.name = "seal"
@@ -53,8 +55,15 @@ class SealSource:
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:  # noqa: ARG002
         """Return a failed future, because a seal has no bytes."""
         fetch: Future[dict[str, str]] = Future()
-        fetch.set_exception(SealError(f"The seal {self._seal.file} has no bytes of files, only their SHA-256."))
+        fetch.set_exception(self._no_bytes())
         return fetch
+
+    def _no_bytes(self) -> SealError:
+        return SealError(f"The seal {self._seal.file} has no bytes of files, only their SHA-256.")
+
+    def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:  # noqa: ARG002
+        """Raise an error, because a seal has no bytes."""
+        raise self._no_bytes()
 
     def release(self, file: str) -> None:
         """Do nothing: no file was fetched."""

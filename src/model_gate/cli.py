@@ -420,7 +420,7 @@ def diff(
     report_file: ReportFileOption = DEFAULT_REPORT,
     verbose: VerboseOption = False,
 ) -> None:
-    """Compare any two models: local directories or artifact URIs."""
+    """Compare any two models: artifact URIs, or local directories with or without an MLmodel file."""
     from model_gate.domain.location import is_local_uri
     from model_gate.inputs.options import DiffOptions, diff_request
     from model_gate.sources.directory import local_path

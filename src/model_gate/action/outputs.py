@@ -10,7 +10,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import plain_text, printable
 from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
 from model_gate.reporting.phrases import named_paths
@@ -58,16 +58,21 @@ def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_f
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
         **dict.fromkeys(_VERSION_OUTPUTS, ""),
-        **({name: redactor.text(printable(value)) for name, value in _versions(outcome).items()} if is_decided else {}),
+        **({name: _harmless(value, redactor) for name, value in _versions(outcome).items()} if is_decided else {}),
         **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
         "same-location": _truth(outcome.has_same_location) if is_decided else "",
-        "not-compared": redactor.text(named_paths(outcome.not_compared)),
+        "not-compared": _harmless(named_paths(outcome.not_compared), redactor),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
         "summary-file": summary_file,
     }
+
+
+def _harmless(text: str, redactor: Redactor) -> str:
+    """Return a server's text without secrets and without commands to the runner, since a later step may print it."""
+    return plain_text(printable(redactor.text(text)))
 
 
 def _versions(outcome: Outcome) -> dict[str, str]:

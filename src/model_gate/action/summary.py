@@ -38,7 +38,7 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         outcome: The result of the gate.
         report_file: The path of the report, "" if it could not be written.
         redactor: Removes secrets.
-        max_bytes: At least 40,000. If even the most important differences do not fit, they are left to the report.
+        max_bytes: At least 20,000. If even the most important differences do not fit, they are left to the report.
     """
     markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
@@ -96,7 +96,7 @@ def _verdict(comparison: Comparison) -> str:
         return f"**equal**{native}"
     count = len(comparison.differences)
     word = "equivalent" if comparison.equivalent else "different"
-    return f"**{word}**, {plural(count, 'difference')} in {comparison.compared:,} paths{native}"
+    return f"**{word}**, {plural(count, 'difference')} in {plural(comparison.compared, 'path')}{native}"
 
 
 def _models_table(outcome: Outcome, markdown: Markdown) -> str:

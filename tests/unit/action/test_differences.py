@@ -147,7 +147,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         "model.pkl",
         pickle.dumps(list(range(99)))[:-9],
         pickle.dumps(list(range(98))),
-        ("Note: could not be explained as pickle: it is no pickle to its end",),
+        ("Note: could not be explained as pickle: the first file is cut off or damaged: ",),
     ),
 }
 

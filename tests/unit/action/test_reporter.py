@@ -388,3 +388,10 @@ def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max
     shortened = truncate_middle(text, max_length)
     assert len(shortened) <= max_length
     assert shortened == text or (shortened[0] in {text[0], "…"} and shortened[-1] in {text[-1], "…"})
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_hostile_text_in_an_output_is_no_command_if_a_later_step_prints_it(text: str) -> None:
+    outcome = check(replace(comparison(difference("a")), not_compared=(text,)), name=text)
+    values = outputs_of(outcome, "", REDACTOR).values()
+    assert [line for value in values for line in value.splitlines() if is_command(line)] == []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,3 +51,12 @@ def test_summary_for_a_comment_stays_within_the_limit_of_comments(text: str) -> 
     html = MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(markdown)
     assert html.count("<details>") == html.count("</details>")
     assert markdown.startswith("## ❌ ")
+
+
+def test_summary_that_does_not_fit_keeps_the_verdict_and_what_was_not_compared() -> None:
+    many = comparison(*(explained("|" * 300, "|" * 300) for _ in range(20)))
+    markdown = summary(check(replace(many, not_compared=("model.pkl",))), "r.json", Redactor(), 20_000)
+    assert len(markdown.encode()) <= 20_000
+    assert markdown.startswith("## ❌ ")
+    assert "so they may differ too: <code>model.pkl</code>." in markdown
+    assert "Full report: <code>r.json</code>" in markdown

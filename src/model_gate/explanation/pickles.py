@@ -71,6 +71,12 @@ def explain(pair: ContentPair) -> Explanation | None:
     return Explanation(KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut, advice=comparison.advice())
 
 
+def describe(content: Content) -> str:
+    """Return the protocol that a pickle declares in a phrase, "" if the content does not start like a pickle."""
+    start = content.head(3)
+    return f"a pickle of protocol {start[1]}" if _START.match(start) else ""
+
+
 def _has_suffix(pair: ContentPair) -> bool:
     return PurePosixPath(pair.path).suffix.lower() in _SUFFIXES
 

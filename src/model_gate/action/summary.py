@@ -237,7 +237,7 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.status is Status.SEALED:
         return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
     if outcome.status is Status.EQUAL:
-        if outcome.has_same_location and outcome.seal is None:
+        if outcome.is_nothing_compared:
             return _next_step_at_one_location(outcome)
         if any(comparison.native_models or comparison.ignored for _, comparison in outcome.distinct_comparisons):
             return "Nothing, unless the files that are not part of the verdict matter: all others have the same bytes."

@@ -98,7 +98,7 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     unknown = paths.get(Importance.UNKNOWN, [])
     nouns = [
         # The only file of unknown kind is named by its path.
-        truncate_middle(printable(unknown[0]), _MAX_PATH)
+        f"the file {truncate_middle(printable(unknown[0]), _MAX_PATH)}"
         if importance is Importance.UNKNOWN and len(unknown) == 1
         else _NOUNS[importance]
         for importance in sorted(paths)

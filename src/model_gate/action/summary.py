@@ -94,7 +94,7 @@ def _titles(names: Iterable[str], outcome: Outcome) -> str:
 
 
 def _verdict(comparison: Comparison) -> str:
-    native = " (of the native model)" if comparison.native_model else ""
+    native = " (only the native model)" if comparison.native_model else ""
     if comparison.same_location:
         return "**equal**, being one and the same location"
     if comparison.equals:

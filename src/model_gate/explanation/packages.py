@@ -125,7 +125,8 @@ def _environment(text: str) -> Iterator[tuple[_Key, str]]:
 
 def _dependency(entry: Tree, prefix: str) -> Iterator[tuple[_Key, str]]:
     if isinstance(entry, Leaf):
-        name, constraint = _conda_package(entry.text)
+        # pip installs what builds packages.
+        name, constraint = _requirement(entry.text) if prefix else _conda_package(entry.text)
         yield _Key(prefix + name, "conda"), constraint
     elif isinstance(entry, dict) and isinstance(entry.get("pip"), list):
         for requirement in entry["pip"]:

@@ -51,9 +51,13 @@ def judgement(outcome: Outcome) -> str:
 def _left_out(comparison: Comparison) -> Iterator[str]:
     """Yield what a comparison does not cover, so that nothing is claimed about whole models."""
     if comparison.native_models:
-        yield f"{' and '.join(truncate_middle(printable(path), _MAX_PATH) for path in comparison.native_models)} only"
+        paths = " and ".join(truncate_middle(printable(path), _MAX_PATH) for path in comparison.native_models)
+        is_rest_different = comparison.rest is not None and bool(comparison.rest.differences)
+        yield f"{paths} only{', the rest differs' if is_rest_different else ''}"
     if comparison.ignored:
-        yield f"{plural(len(comparison.ignored), 'path')} ignored"
+        differing = sum(ignored.equals is False for ignored in comparison.ignored)
+        more = f", of which {differing:,} differ{'s' if differing == 1 else ''}" if differing else ""
+        yield f"{plural(len(comparison.ignored), 'path')} ignored{more}"
 
 
 def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> str:

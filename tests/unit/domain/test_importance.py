@@ -34,7 +34,7 @@ from model_gate.domain.importance import Importance, importance_of
         ("conda.yaml", Importance.PACKAGES),
         ("MLmodel", Importance.MLMODEL),
         ("registered_model_meta", Importance.MLMODEL),
-        ("data/MLmodel", Importance.WEIGHTS),
+        ("data/MLmodel", Importance.UNKNOWN),
         ("components/tokenizer/special_tokens_map.json", Importance.TOKENIZER_DETAILS),
         ("serving_input_example.json", Importance.EXAMPLE),
         ("LICENSE.txt", Importance.DOCUMENT),

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, Explanation, FieldChange
-from model_gate.domain.result import IgnoredPath, Outcome
+from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
 from model_gate.errors import NotFoundError
 from model_gate.reporting.judgement import judgement
 from tests.support.action_outcomes import check, comparison, difference
@@ -81,6 +81,14 @@ def test_judgement_of_a_part_of_a_model_claims_nothing_about_the_whole_model() -
     ignored = (IgnoredPath("README.md", "*.md", True),)
     assert judgement(check(replace(comparison(), ignored=ignored))) == "1 path ignored"
     assert judgement(check(replace(comparison(PACKAGES), ignored=ignored))) == "packages differ"
+
+
+def test_judgement_says_whether_what_is_left_out_differs() -> None:
+    native = replace(comparison(), native_model="model.pkl", rest=RestOfModel(False, (PACKAGES,)))
+    assert judgement(check(native)) == "model.pkl only, the rest differs"
+    ignored = tuple(IgnoredPath(path, "*", equals) for path, equals in (("a", False), ("b", None), ("c", False)))
+    assert judgement(check(replace(comparison(), ignored=ignored))) == "3 paths ignored, of which 2 differ"
+    assert judgement(check(replace(comparison(), ignored=ignored[:2]))) == "2 paths ignored, of which 1 differs"
 
 
 def test_judgement_of_an_error_is_empty_and_one_location_is_not_called_compared() -> None:

@@ -32,7 +32,7 @@ sys.stdout.buffer.write(cloudpickle.dumps(Model()))
 """
 
 
-def pickled_by_cloudpickle(limit: int) -> bytes:
+def pickled_by_cloudpickle(limit: int | str) -> bytes:
     program = CLASS_OF_MAIN.format(limit=limit)
     return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
 

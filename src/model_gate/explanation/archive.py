@@ -342,7 +342,7 @@ def _size(half: _Half, name: str) -> str:
 def _summary(changes: list[FieldChange]) -> str:
     first = changes[0]
     if first.left is None or first.right is None:
-        how = "only in the second" if first.left is None else "only in the first"
+        how = "added" if first.left is None else "removed"
     else:
         how = first.meaning or "differs"
     more = f", and {len(changes) - 1:,} more member{'s' if len(changes) > 2 else ''}" if len(changes) > 1 else ""

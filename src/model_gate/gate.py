@@ -17,7 +17,7 @@ from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPa
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri
+from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri, without_query
 from model_gate.domain.request import (
     CheckRequest,
     CompareRequest,
@@ -136,11 +136,11 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
     model = selection.select_model(request.model)
     before_reading([path for path in (model.source.location.local_path,) if path is not None])
     version = selection.version(VersionRole.MODEL_VERSION)
-    facts = SealFacts(
-        __version__, datetime.now(UTC).isoformat(timespec="seconds"), printable(model.source.location.uri)
-    )
+    # The name of the model can be a part of the URI.
+    uri = printable(without_query(model.source.location.uri))
+    facts = SealFacts(__version__, datetime.now(UTC).isoformat(timespec="seconds"), uri)
     if version is None or request.model.version is None:
-        name = model.source.location.uri.rstrip("/").rpartition("/")[2] or "model"
+        name = uri.rstrip("/").rpartition("/")[2] or "model"
     else:
         name = version.name
         facts = replace(

@@ -15,7 +15,7 @@ from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import secrets_in
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
-from model_gate.domain.request import Request, SealRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, Request, SealRequest, VerifyRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
@@ -226,6 +226,15 @@ class _Outputs:
         self.report.remove_old()
         self.remove_statement()
 
+    def can_replace_report(self) -> bool:
+        """Remove an old report, and return whether no other file is at the report's path."""
+        try:
+            self.report.remove_old()
+            self.report.require_new()
+        except StorageError:
+            return False
+        return True
+
     def remove_statement(self) -> None:
         """Remove the statement of an earlier command.
 
@@ -278,7 +287,8 @@ def _decide(
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
             if isinstance(request, SealRequest):
                 outputs = replace(outputs, seal=SealFile(request.output))
-            outputs.require_outside([*command.inputs, *(path for host in request.hosts if (path := host.local_path))])
+            hosts = [path for host in request.hosts if (path := host.local_path)]
+            outputs.require_outside([*command.inputs, *hosts, *_seal_files(request)])
             with time_limit(request.options.timeout):
                 outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
             outputs.write_seal(outcome, redactor)
@@ -303,6 +313,13 @@ def _decide(
             process.close()
 
 
+def _seal_files(request: Request) -> list[Path]:
+    """Return the files of the seals that a request names."""
+    if isinstance(request, CheckRequest | CompareRequest | VerifyRequest) and request.seal is not None:
+        return [Path(request.seal.file)]
+    return []
+
+
 def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> CommandResult:
     """Write the report and the promotion statement, and return the result of the command.
 
@@ -311,6 +328,10 @@ def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> Comman
     outcome, redactor = decision.outcome, decision.redactor
     digest = ""
     try:
+        # An invalid compare file may name a seal at the path of the report. Other commands name all that they read.
+        is_unread = outcome.request is None and command.name is CommandName.COMPARE
+        if is_unread and not outputs.can_replace_report():
+            return CommandResult(outcome, None, redactor, command.is_verbose)
         report = _report(outcome, command, redactor)
         try:
             digest = outputs.write_statement(outcome, report, redactor)

@@ -27,7 +27,7 @@ def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path
             tmp_path, version(staging.url, "Wine"), version(production.url, "Wine"), "--statement", "promoted.json"
         )
     assert (verified.exit_code, promoted.exit_code) == (0, 0), (verified, promoted)
-    assert f"signed by the key {key.public}" in verified.stdout
+    assert f", signer the key {key.public}, of " in verified.stdout
     for name, decided_by in (("verified", "sha256"), ("promoted", "filecmp")):
         statement = json.loads((tmp_path / f"{name}.json").read_bytes())
         assert statement["subject"] == [{"name": "models:/Wine/1", "digest": {"sha256": root}}]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
@@ -15,13 +16,27 @@ from model_gate.action.summary import summary
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import CheckRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import CommandName
+from model_gate.domain.seal import parse_seal
 from model_gate.domain.verdict import Status, exit_code
-from model_gate.errors import InputError
-from model_gate.inputs.options import CommonOptions, SealOptions, VersionOptions, seal_request, verify_request
+from model_gate.errors import InputError, SealError
+from model_gate.inputs.compare_file import parse_config
+from model_gate.inputs.options import (
+    CommonOptions,
+    CompareOptions,
+    SealOptions,
+    VersionOptions,
+    compare_config_request,
+    compare_request,
+    seal_request,
+    verify_request,
+)
 from model_gate.reporting.report import build_report, validate_report
+from model_gate.reporting.report_file import SealFile
 from model_gate.reporting.system import system_facts
 from model_gate.reporting.terminal import verdict_text
-from tests.support.seals import FILES, write_seal
+from model_gate.runner import Command, run_command
+from tests.support.seals import FILES, seal_of, write_seal
 
 NOTHING = VersionOptions("", "")
 HOST = "https://mlflow.example.com"
@@ -81,8 +96,8 @@ def test_failed_seal_is_an_error(model: Path) -> None:
 def test_verified_model_is_equal(model: Path) -> None:
     text, markdown, outputs = texts(verified(model))
     assert text.endswith("EQUAL")
-    assert "seal wine.json of Wine version 1" in text
-    assert "seal wine.json of Wine version 1" in markdown
+    assert "unsigned seal wine.json of 'Wine' version '1'" in text
+    assert "unsigned seal wine.json of 'Wine' version '1'" in markdown
     assert (outputs["status"], outputs["equals"], outputs["differences"]) == ("equal", "true", "0")
 
 
@@ -137,3 +152,52 @@ def test_inputs_of_the_action_that_a_seal_cannot_use_are_an_error(
 ) -> None:
     with pytest.raises(InputError, match=message):
         inputs(tmp_path, **values).request()
+
+
+def test_seal_whose_name_contains_a_secret_is_not_written(model: Path) -> None:
+    seal = seal_of(FILES, "Wine_hunter22")
+    for secret in ("hunter22", "Wine_hunter22"):
+        with pytest.raises(SealError, match="contains a secret"):
+            SealFile(model.parent / "s.json").write(seal, Redactor([secret]))
+    assert not (model.parent / "s.json").exists()
+    SealFile(model.parent / "s.json").write(seal, Redactor(["other-secret"]))
+    assert parse_seal((model.parent / "s.json").read_bytes(), "s.json").registered_model == "Wine_hunter22"
+
+
+@pytest.mark.parametrize("change", ["not: [valid", "tracking_server_1: {seal: report.json}", "edited seal"])
+def test_invalid_compare_never_replaces_the_seal_that_it_names(
+    change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    seal = write_seal(Path("report.json"), "Wine")
+    if change == "edited seal":
+        seal.write_bytes(seal.read_bytes().replace(b"Wine", b"Beer"))
+        change = f"""tracking_server_1: {{seal: report.json}}
+tracking_server_2: {{host: {HOST}, model: Wine, version_or_stage: 1}}"""
+    before = seal.read_bytes()
+    Path("p.yaml").write_text(change)
+    files = (Path("p.yaml"),)
+    command = Command(
+        CommandName.COMPARE,
+        {},
+        lambda: compare_request(files, CompareOptions(), CommonOptions(), {}),
+        Path("report.json"),
+        inputs=files,
+    )
+    assert run_command(command) == 2
+    assert seal.read_bytes() == before
+
+
+def test_seal_of_a_valid_compare_is_not_replaced_by_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    seal = write_seal(Path("report.json"), "Wine")
+    before = seal.read_bytes()
+    text = f"""tracking_server_1: {{seal: report.json}}
+tracking_server_2: {{host: {HOST}, model: Wine, version_or_stage: 1}}"""
+    request = compare_config_request(parse_config(text, "c", {}), CompareOptions(), CommonOptions())
+
+    def fail(*_: object) -> NoReturn:
+        raise AssertionError("the gate must not start")
+
+    assert run_command(Command(CommandName.COMPARE, {}, lambda: request, Path("report.json")), run_gate=fail) == 2
+    assert seal.read_bytes() == before

@@ -69,7 +69,7 @@ def _one_location(
 
 def _model(model: ComparedModel, version: list[str], noun: str) -> list[str]:
     """Return the lines that name a model, or the seal that stands for it."""
-    return [*version, noun] if model.seal is None else [noun, *model.seal.title.removeprefix("seal ").split(" of ", 1)]
+    return [*version, noun] if model.seal is None else [noun, model.seal.label, model.seal.origin]
 
 
 def _only(native_model: str) -> list[str]:

@@ -61,6 +61,17 @@ def is_local_uri(uri: str) -> bool:
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
 
 
+def without_query(uri: str) -> str:
+    """Return a URI without its query and fragment, which can have credentials. A plain path does not change.
+
+    >>> without_query("https://host/a?sig=x#y"), without_query("/models/a#b")
+    ('https://host/a', '/models/a#b')
+    """
+    if is_local_uri(uri) and not uri.startswith("file:"):
+        return uri
+    return re.split(r"[?#]", uri, maxsplit=1)[0]
+
+
 def other_machine(uri: str) -> str:
     """Return the machine that a `file:` URI names, "" if the URI does not name another machine.
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
+from model_gate.domain.location import without_query
 from model_gate.domain.wording import printable
 from model_gate.errors import SealError
 from model_gate.formats.model_signing import (
@@ -17,6 +19,9 @@ from model_gate.formats.model_signing import (
     read_statement,
 )
 
+# Texts of a seal are shown in messages, reports and summaries.
+_MAX_CHARACTERS = 4_096
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
 _REMEDY = "Take the seal from the place where it was approved, or seal the model again."
 
 
@@ -52,8 +57,10 @@ class SealFacts:
 
     @property
     def annotations(self) -> dict[str, Any]:
-        """The facts as annotations of a statement."""
+        """The facts as annotations of a statement. URIs have no query and no fragment, because a seal is published."""
         facts = {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(self).items()}
+        uris = {"uri": self.uri, "source": self.source, "tracking_server": self.tracking_server}
+        facts |= {name: without_query(uri) for name, uri in uris.items()}
         return {OWN_ANNOTATION: {name: value for name, value in facts.items() if value}}
 
     @classmethod
@@ -61,7 +68,7 @@ class SealFacts:
         """Return the facts in the annotations of a statement; None if another program made the statement.
 
         Raises:
-            StatementError: A fact is missing, unknown or of another type.
+            StatementError: A fact is missing, unknown, too long or of another form.
         """
         data = annotations.get(OWN_ANNOTATION)
         if data is None:
@@ -73,6 +80,12 @@ class SealFacts:
         texts = [value for name, value in data.items() if name != "aliases"]
         if not isinstance(aliases, list) or not all(isinstance(text, str) for text in (*aliases, *texts)):
             raise StatementError(f"the annotation {OWN_ANNOTATION} has a value that is not a text")
+        if len("".join(aliases)) > _MAX_CHARACTERS or any(len(text) > _MAX_CHARACTERS for text in texts):
+            raise StatementError(
+                f"the annotation {OWN_ANNOTATION} has a value of more than {_MAX_CHARACTERS:,} characters"
+            )
+        if not _TIME.fullmatch(data["sealed_at"]):
+            raise StatementError("sealed_at is not a time in UTC such as 2026-01-31T18:00:00+00:00")
         return cls(**{**data, "aliases": tuple(aliases)})
 
 
@@ -110,16 +123,23 @@ class Seal:
 
     @property
     def title(self) -> str:
-        """The seal in one phrase, as in `seal seals/wine.json of Wine version 12 (2026-01-31T18:00:00+00:00)`."""
-        return f"{self._origin}, signed by {self.signer}" if self.signer else self._origin
+        """The seal in one phrase, as in `unsigned seal s.json of 'Wine' version '12' (2026-01-31T18:00:00+00:00)`."""
+        return f"{self.label} of {self.origin}"
 
     @property
-    def _origin(self) -> str:
+    def label(self) -> str:
+        """The file of the seal and who signed it. Nothing in the label comes from the seal."""
+        return f"signed seal {self.file}, signer {self.signer}," if self.signer else f"unsigned seal {self.file}"
+
+    @property
+    def origin(self) -> str:
+        """What the seal says about itself. Its texts are quoted, because they can imitate the words of a label."""
         facts = self.facts
         if facts is None:
-            return f"seal {self.file} of {self.statement.name}"
-        version = f"{facts.registered_model} version {facts.model_version}" if facts.registered_model else facts.uri
-        return f"seal {self.file} of {version} ({facts.sealed_at})"
+            return _quoted(self.statement.name)
+        if not facts.registered_model:
+            return f"{_quoted(facts.uri)} ({facts.sealed_at})"
+        return f"{_quoted(facts.registered_model)} version {_quoted(facts.model_version)} ({facts.sealed_at})"
 
     def require_registered_model(self, name: str, remedy: str) -> None:
         """Verify that the seal is of a version of this registered model.
@@ -158,7 +178,7 @@ def parse_seal(content: bytes, file: str) -> Seal:
     """
     try:
         statement = read_statement(content)
-        return Seal(file, statement, SealFacts.of_annotations(statement.annotations))
+        return Seal(file, statement, _checked_facts(statement))
     except StatementError as error:
         raise SealError(f"{printable(file)} is not a valid seal: {printable(str(error))}.", _REMEDY) from error
 
@@ -173,9 +193,53 @@ def make_seal(
     """
     try:
         statement = make_statement(name, files, facts.annotations, allow_symlinks=allow_symlinks)
+        _checked_facts(statement)
     except StatementError as error:
         raise SealError(
             f"The model cannot be sealed: {printable(str(error))}.",
             "Name the files of the model so that OpenSSF Model Signing can list them: in UTF-8, without a backslash.",
         ) from error
     return Seal(file, statement, facts)
+
+
+def require_same_identity(seal: Seal, redacted: Statement) -> None:
+    """Verify that a seal without secrets still names the model, so that it can be verified.
+
+    Raises:
+        SealError: A secret is part of the name or the version.
+    """
+    try:
+        same = seal.statement.name == redacted.name and _identity(seal.facts) == _identity(_checked_facts(redacted))
+    except StatementError:
+        same = False
+    if not same:
+        raise SealError(
+            "The model cannot be sealed: its name, its version or the time contains a secret of this environment, such"
+            " as a password.",
+            "Change the secret, or name the model otherwise.",
+        )
+
+
+def _identity(facts: SealFacts | None) -> tuple[str, str] | None:
+    return None if facts is None else (facts.registered_model, facts.model_version)
+
+
+def _checked_facts(statement: Statement) -> SealFacts | None:
+    """Return the facts of a statement, whose name is short enough to be shown.
+
+    Raises:
+        StatementError: The name is too long, or a fact is malformed.
+    """
+    if len(statement.name) > _MAX_CHARACTERS:
+        raise StatementError(f"the name of the subject has more than {_MAX_CHARACTERS:,} characters")
+    return SealFacts.of_annotations(statement.annotations)
+
+
+def _quoted(text: str) -> str:
+    r"""Return a text of the seal in quotes, which the text cannot end.
+
+    >>> print(_quoted("a' b"))
+    'a\' b'
+    """
+    escaped = text.replace("\\", r"\\").replace("'", r"\'")
+    return f"'{printable(escaped)}'"

@@ -1,6 +1,6 @@
 """Decides whether a signed statement vouches for a seal.
 
->>> vouched_seal(b'{"predicateType": "https://example.com/scan"}', b"{}")
+>>> vouched_seal(b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://example.com/scan"}', b"{}")
 Traceback (most recent call last):
 model_gate.formats.model_signing.StatementError: its predicate type 'https://example.com/scan' vouches for no seal
 """
@@ -8,10 +8,15 @@ model_gate.formats.model_signing.StatementError: its predicate type 'https://exa
 from __future__ import annotations
 
 import hashlib
-import json
 from typing import Any
 
-from model_gate.formats.model_signing import MAX_BYTES, PREDICATE_TYPE, StatementError, read_statement
+from model_gate.formats.model_signing import (
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    StatementError,
+    parse_json,
+    read_statement,
+)
 
 # GitHub's attestation of a file says which workflow made it. Other predicates may say anything, such as a failed scan.
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
@@ -45,14 +50,11 @@ def vouched_seal(signed: bytes, seal: bytes | None) -> bytes:
 
 
 def _parse(signed: bytes) -> dict[str, Any]:
-    if len(signed) > MAX_BYTES:
-        raise StatementError(f"it has {len(signed):,} bytes, more than the limit of {MAX_BYTES:,}")
-    try:
-        data = json.loads(signed)
-    except (ValueError, RecursionError) as error:
-        raise StatementError("it is not JSON") from error
+    data = parse_json(signed)
     if not isinstance(data, dict):
         raise StatementError("it is not an object")
+    if data.get("_type") != STATEMENT_TYPE:
+        raise StatementError(f"its type is not {STATEMENT_TYPE!r}")
     return data
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -25,6 +26,9 @@ PAYLOAD_TYPE = "application/vnd.in-toto+json"
 MAX_BYTES = 64 * 1024 * 1024
 MAX_RESOURCES = 500_000
 MAX_NAME_CHARACTERS = 16_384
+# Levels of directories, as in the listing of a model.
+_MAX_DEPTH = 250
+_MAX_SIZE = 2**63 - 1
 # A file has four commas of JSON, and those of its path. The parsed form of `[],` takes 20 times its text.
 _MAX_COMMAS = 10 * MAX_RESOURCES
 
@@ -133,7 +137,7 @@ def read_statement(content: bytes) -> Statement:
     Raises:
         StatementError: The text is not a statement, or its digests or its checksum do not match.
     """
-    data = _object(_parse(content), "the statement", required=("_type", "subject", "predicateType", "predicate"))
+    data = _object(parse_json(content), "the statement", required=("_type", "subject", "predicateType", "predicate"))
     _require_value(data["_type"], STATEMENT_TYPE, "_type")
     _require_value(data["predicateType"], PREDICATE_TYPE, "predicateType")
     predicate = _object(data["predicate"], "predicate", required=("resources", "serialization"))
@@ -199,13 +203,23 @@ def _checksum(data: dict[str, Any], resources: Mapping[str, Resource]) -> str:
     return hashlib.sha256(f"{text}\0{files}".encode()).hexdigest()
 
 
-def _parse(content: bytes) -> Any:
+def parse_json(content: bytes) -> Any:
+    """Return the value of a JSON text in UTF-8, in which no key is there twice and every number is finite.
+
+    Raises:
+        StatementError: The text is not such JSON, or exceeds a limit.
+    """
     if len(content) > MAX_BYTES:
         raise StatementError(f"it has {len(content):,} bytes, more than the limit of {MAX_BYTES:,}")
     if content.count(b",") > _MAX_COMMAS:
         raise StatementError("it has too many values")
     try:
-        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
+        return json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_float=_finite,
+            parse_constant=_reject_constant,
+        )
     except StatementError:
         raise
     except UnicodeDecodeError as error:
@@ -221,9 +235,19 @@ def _parse(content: bytes) -> Any:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     data = dict(pairs)
     if len(data) < len(pairs):
-        keys = [key for key, _ in pairs]
-        raise StatementError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise StatementError(f"the key {key[:200]!r} is there twice")
+            seen.add(key)
     return data
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise StatementError("it has a number that is too large")
+    return number
 
 
 def _reject_constant(name: str) -> None:
@@ -277,8 +301,8 @@ def _read_resources(items: Any) -> dict[str, Resource]:
 
 def _size(annotations: Any, name: str) -> int | None:
     size = annotations.get("size") if isinstance(annotations, dict) else None
-    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
-        raise StatementError(f"the size of {name!r} is not a number of bytes")
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= _MAX_SIZE):
+        raise StatementError(f"the size of {name[:200]!r} is not a number of bytes")
     return size
 
 
@@ -300,7 +324,10 @@ def require_names(names: Iterable[str]) -> None:
         raise StatementError(f"{name[:200]!r} is not a relative path of a file with `/` between its parts")
     if not _is_utf8(joined):
         name = next(name for name in names if not _is_utf8(name))
-        raise StatementError(f"the path {name[:200]!r} is not UTF-8")
+        # The repr would hide the byte, which `printable` shows, as in \xff.
+        raise StatementError(f"the path '{name[:200]}' is not UTF-8")
+    if any(name.count("/") > _MAX_DEPTH for name in names):
+        raise StatementError(f"a path has more than {_MAX_DEPTH} levels")
     parents = {name.rpartition("/")[0] for name in names}
     while parents := parents - {""}:
         if both := parents & names:

@@ -142,6 +142,7 @@ def _model(model: ComparedModel) -> Json:
         "uri": printable(model.location.uri),
         "root": {"sha256": _root(model)},
         "seal": None if model.seal is None else printable(model.seal.file),
+        "seal_root": None if model.seal is None else {"sha256": model.seal.statement.root},
         "files": model.files,
     }
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.seal import Seal
+from model_gate.domain.seal import Seal, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import SealError, StorageError, storage_error
 from model_gate.formats.model_signing import StatementError, statement_bytes
@@ -166,13 +166,15 @@ class SealFile(_OutputFile):
         """Write a seal completely or not at all, without secrets.
 
         Raises:
-            SealError: The seal is larger than the limit for a seal.
+            SealError: The seal is larger than the limit for a seal, or a secret is part of the model's name or version.
             StorageError: The seal cannot be written, or would change an input.
         """
         statement = seal.statement
         annotations = redactor.data(dict(statement.annotations))
+        redacted = replace(statement, name=redactor.text(statement.name), annotations=annotations)
+        require_same_identity(seal, redacted)
         try:
-            content = statement_bytes(replace(statement, name=redactor.text(statement.name), annotations=annotations))
+            content = statement_bytes(redacted)
         except StatementError as error:
             raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
         self._replace(content.decode())

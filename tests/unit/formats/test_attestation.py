@@ -6,7 +6,14 @@ import json
 import pytest
 
 from model_gate.formats.attestation import PROVENANCE_TYPE, vouched_seal
-from model_gate.formats.model_signing import PREDICATE_TYPE, Resource, StatementError, make_statement, statement_bytes
+from model_gate.formats.model_signing import (
+    PREDICATE_TYPE,
+    STATEMENT_TYPE,
+    Resource,
+    StatementError,
+    make_statement,
+    statement_bytes,
+)
 
 FILES = {"MLmodel": Resource("ab" * 32, 5), "model.pkl": Resource("cd" * 32, 7)}
 SEAL = statement_bytes(make_statement("wine", FILES, {"model_gate": "1.0"}))
@@ -14,7 +21,9 @@ SEAL = statement_bytes(make_statement("wine", FILES, {"model_gate": "1.0"}))
 
 def provenance(*digests: str, predicate_type: str = PROVENANCE_TYPE) -> bytes:
     subjects = [{"name": "wine.json", "digest": {"sha256": digest}} for digest in digests]
-    return json.dumps({"predicateType": predicate_type, "subject": subjects, "predicate": {}}).encode()
+    return json.dumps(
+        {"_type": STATEMENT_TYPE, "predicateType": predicate_type, "subject": subjects, "predicate": {}}
+    ).encode()
 
 
 def test_signed_seal_is_the_seal() -> None:
@@ -68,3 +77,13 @@ def test_other_predicates_about_the_seals_file_do_not_vouch() -> None:
 def test_malformed_statement_does_not_vouch(signed: bytes) -> None:
     with pytest.raises(StatementError):
         vouched_seal(signed, SEAL)
+
+
+def test_provenance_with_duplicate_keys_or_of_another_type_does_not_vouch() -> None:
+    good = provenance(hashlib.sha256(SEAL).hexdigest())
+    twice = good.replace(b'"subject":', b'"subject": [], "subject":')
+    with pytest.raises(StatementError, match="twice"):
+        vouched_seal(twice, SEAL)
+    for other in (b"https://in-toto.io/Statement/v0.1", b"https://example.com"):
+        with pytest.raises(StatementError, match="its type is not"):
+            vouched_seal(good.replace(STATEMENT_TYPE.encode(), other), SEAL)

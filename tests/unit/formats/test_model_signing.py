@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from model_gate.domain.wording import printable
 from model_gate.formats.model_signing import (
     MAX_BYTES,
     MAX_RESOURCES,
@@ -272,3 +274,38 @@ def test_too_many_files_are_rejected() -> None:
 def test_statement_without_name_is_rejected() -> None:
     with pytest.raises(StatementError, match="is empty"):
         make_statement("", _FILES)
+
+
+def test_duplicate_key_among_many_is_found_in_linear_time() -> None:
+    keys = "".join(f'"{number}":0,' for number in range(200_000))
+    started = time.monotonic()
+    with pytest.raises(StatementError, match="'x' is there twice"):
+        read_statement(f'{{{keys}"x":0,"x":0}}'.encode())
+    assert time.monotonic() - started < 60
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1" + "0" * 400 + ".0"])
+def test_infinite_number_is_rejected(number: str) -> None:
+    text = statement_bytes(make_statement("wine", _FILES, {"a": 5.5})).decode()
+    with pytest.raises(StatementError, match="number that is too large"):
+        read_statement(text.replace("5.5", number).encode())
+
+
+@pytest.mark.parametrize("size", [2**63, 10**400, -1])
+def test_size_that_no_file_has_is_rejected(size: int) -> None:
+    data = _data()
+    data["predicate"]["resources"][0]["annotations"]["size"] = size
+    with pytest.raises(StatementError, match="not a number of bytes"):
+        _read(data)
+
+
+def test_levels_of_a_path_are_bounded() -> None:
+    make_statement("wine", {"a/" * 250 + "b": Resource(_A)})
+    with pytest.raises(StatementError, match="more than 250 levels"):
+        make_statement("wine", {"a/" * 251 + "b": Resource(_A)})
+
+
+def test_byte_that_is_not_utf8_is_shown() -> None:
+    with pytest.raises(StatementError) as raised:
+        make_statement("wine", {"a\udcff": Resource(_A)})
+    assert printable(str(raised.value)) == r"the path 'a\xff' is not UTF-8"

@@ -16,8 +16,10 @@ from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.request import ConfigFile, DiffRequest, GateOptions
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import CommandName
+from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require
 from model_gate.errors import InternalError, ModelError
+from model_gate.formats.model_signing import Resource, Statement, root_digest
 from model_gate.reporting.promotion import build_statement, subject_digest
 from model_gate.reporting.report import build_report
 from model_gate.reporting.system import system_facts
@@ -269,3 +271,18 @@ def test_seal_in_the_place_of_the_statement_is_not_removed(tmp_path: Path) -> No
     (tmp_path / "statement.json").write_bytes(seal)
     assert diff(tmp_path, FILES, FILES | {"a-b": b"other"})[0] == 1
     assert (tmp_path / "statement.json").read_bytes() == seal
+
+
+def test_seal_in_the_order_of_the_reference_tool_is_stated_with_its_own_root(tmp_path: Path) -> None:
+    make_model(tmp_path, {"MLmodel": b"m", "data/a": b"a", "data.txt": b"t"})
+    resources = {
+        path: Resource(hashlib.sha256((tmp_path / path).read_bytes()).hexdigest())
+        for path in ("MLmodel", "data/a", "data.txt")
+    }
+    seal = Seal("seal.json", Statement("wine", root_digest(resources.values()), resources))
+    compared = with_roots(comparison())
+    outcome = compare_outcome(replace(compared, left=replace(compared.left, seal=seal)), compared)
+    stated = next(iter(state(outcome)["predicate"]["comparisons"].values()))
+    assert stated["left"]["seal_root"] == {"sha256": seal.statement.root}
+    assert stated["left"]["seal_root"] != stated["left"]["root"]
+    assert stated["right"]["seal_root"] is None

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
+import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +23,7 @@ from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, pa
 from model_gate.domain.windows import Windows
 from model_gate.errors import ModelError, SealError
 from model_gate.explanation import Explainer
-from model_gate.formats.model_signing import Resource, statement_bytes
+from model_gate.formats.model_signing import Resource, make_statement, statement_bytes
 from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.sources.model_source import DirectorySource
@@ -29,7 +31,8 @@ from model_gate.sources.storage import Storage
 from tests.support.explained import safetensors, zipped
 from tests.support.seals import FILES, seal_of
 
-FACTS = SealFacts("0", "2026-01-31T18:00:00+00:00", "m", registered_model="Wine", aliases=("a", "b"))
+TIME = "2026-01-31T18:00:00+00:00"
+FACTS = SealFacts("0", TIME, "m", registered_model="Wine", aliases=("a", "b"))
 
 
 @pytest.fixture
@@ -205,15 +208,43 @@ def test_seal_of_another_or_of_no_registered_model_is_an_error() -> None:
         {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "extra": "x"},
         {"model_gate_version": "0", "sealed_at": "t", "uri": 1},
         {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "aliases": "a"},
+        {"model_gate_version": "0", "sealed_at": f"{TIME}), signed by the key k (", "uri": "u"},
+        {"model_gate_version": "0", "sealed_at": TIME, "uri": "u" * 4_097},
+        {"model_gate_version": "0", "sealed_at": TIME, "uri": "u", "aliases": ["a" * 2_000] * 3},
     ],
-    ids=["missing", "unknown", "number", "no-list"],
+    ids=["missing", "unknown", "number", "no-list", "time", "long", "long-list"],
 )
 def test_facts_that_model_gate_does_not_write_are_an_error(facts: dict[str, object]) -> None:
-    from model_gate.formats.model_signing import make_statement
-
     statement = make_statement("wine", {"MLmodel": Resource("00" * 32)}, {"model_gate": facts})
-    with pytest.raises(SealError, match="model_gate"):
+    with pytest.raises(SealError, match=r"model_gate|sealed_at"):
         parse_seal(statement_bytes(statement), "s")
+
+
+@pytest.mark.parametrize("text", ["Wine, signed by the key k", "Wine' version '1' (t), signed by the key k", "W\\' x"])
+def test_text_of_an_unsigned_seal_cannot_imitate_a_signature(text: str) -> None:
+    resources = {"MLmodel": Resource("00" * 32)}
+    for seal in (
+        make_seal("s.json", "m", resources, SealFacts("0", TIME, "m", registered_model=text, model_version=text)),
+        make_seal("s.json", "m", resources, SealFacts("0", TIME, text)),
+        Seal("s.json", make_statement(text, resources)),
+    ):
+        assert seal.title.startswith("unsigned seal s.json of '")
+        # Each quote of the text is escaped, so the text stays in the quotes.
+        without_quoted = re.sub(r"'(?:[^'\\]|\\.)*'", "", seal.title)
+        assert without_quoted.strip("()0123456789-:T+ ") in {
+            "unsigned seal s.json of",
+            "unsigned seal s.json of  version",
+        }
+        signed = replace(seal, signer="the key k.pub")
+        assert signed.title.startswith("signed seal s.json, signer the key k.pub, of '")
+
+
+def test_long_name_cannot_be_read_or_sealed() -> None:
+    resources = {"MLmodel": Resource("00" * 32)}
+    with pytest.raises(SealError, match="more than 4,096 characters"):
+        parse_seal(statement_bytes(make_statement("n" * 4_097, resources)), "s")
+    with pytest.raises(SealError, match="more than 4,096 characters"):
+        make_seal("s", "m", resources, SealFacts("0", TIME, "m", source="s" * 4_097))
 
 
 def _npy(shape: tuple[int, ...]) -> bytes:
@@ -301,3 +332,13 @@ class _Remote(DirectorySource):
     def local_file(self, path: str) -> str:
         """Return "", as for a file of a tracking server."""
         return ""
+
+
+@pytest.mark.parametrize("uri", ["https://h/a?X-Amz-Signature=x", "s3://b/a#x-secret", "mlflow-artifacts:/a?sig=x"])
+def test_seal_has_no_query_and_no_fragment_of_a_uri(uri: str) -> None:
+    facts = SealFacts("0", TIME, uri, source=uri, tracking_server=uri)
+    content = statement_bytes(make_seal("s", "m", {"MLmodel": Resource("00" * 32)}, facts).statement)
+    assert uri.encode() not in content
+    read = parse_seal(content, "s").facts
+    assert read is not None
+    assert {read.uri, read.source, read.tracking_server} == {re.split("[?#]", uri)[0]}

@@ -71,7 +71,7 @@ format: .venv/.installed ## Format the code and fix what ruff can fix
 
 # Keeps locked versions that still satisfy the requirements. `make lock UPGRADE=--upgrade` takes the newest versions.
 lock: $(UV) ## Update the lock files after a change of the dependencies
-	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --output-file requirements/runtime.lock
+	$(COMPILE) $(UPGRADE) pyproject.toml --extra aws --extra azure --extra gcp --extra signatures --output-file requirements/runtime.lock
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements/runtime.lock \
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock

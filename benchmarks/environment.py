@@ -24,6 +24,7 @@ class Scale:
         equal_file: Size of each file of the model for the disk measurement.
         memory_file: Size of the large file for the memory measurement. The small file has 1 MiB.
         local_files: Number of files of the largest local directory; a tenth and a hundredth are measured too.
+        sealed_files: Number of small files of the model that is sealed. Its large file has the size `one_file`.
         link_file: Size of the file that is downloaded over the slow link.
         link_files: Number of small files that are downloaded over the slow link.
         curve_sizes: Sizes of one file for the plot.
@@ -37,6 +38,7 @@ class Scale:
     equal_file: int = 16 * MIB
     memory_file: int = 10 * GIB
     local_files: int = 100_000
+    sealed_files: int = 10_000
     link_file: int = 256 * MIB
     link_files: int = 300
     curve_sizes: tuple[int, ...] = (MIB, 64 * MIB)
@@ -51,6 +53,7 @@ QUICK = Scale(
     equal_file=MIB,
     memory_file=8 * MIB,
     local_files=1_000,
+    sealed_files=40,
     link_file=2 * MIB,
     link_files=20,
     curve_sizes=(MIB,),

@@ -111,3 +111,37 @@ def _time_diff(bench: Bench, number: int) -> Timings:
     for root in roots:
         shutil.rmtree(root)
     return timings
+
+
+def seal(bench: Bench) -> None:
+    """Measure a seal and its verification, against `sha256sum` on as many processors and against `model_signing`."""
+    large, number = bench.scale.one_file, bench.scale.sealed_files
+    works = {
+        f"{amount(large, 'B')} in one file": models.one_file(large),
+        f"{number:,} files of 4 KiB": models.small_files(number),
+    }
+    programs = bench.programs
+    for work, make in works.items():
+        root = bench.directory / "sealed"
+        root.mkdir()
+        make(root)
+        commands = {
+            "seal": (programs.seal(root), programs.sign(root)),
+            "verify": (programs.verify(root), programs.verify_signature(root)),
+        }
+        for name, (product, signing) in commands.items():
+            timings = bench.time_in_turns(product, programs.sha256sum(root), signing)
+            bench.add(
+                Result(
+                    "seal",
+                    f"{name} of {work}, local; plain way: `model_signing`",
+                    "`sha256sum` in as many processes as processors",
+                    "≤ 1.1 ×",
+                    "s",
+                    timings.product,
+                    timings.floor,
+                    timings.baseline,
+                    1.1 * median(timings.floor),
+                )
+            )
+        shutil.rmtree(root)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -140,6 +141,49 @@ class Programs:
     def diff_rq(self, left: Path, right: Path) -> Command:
         """Return a command that starts Python once and then runs `diff -rq`."""
         return self._command(_shell([sys.executable, "-c", "pass"], ["diff", "-rq", str(left), str(right)]))
+
+    def seal(self, model: Path) -> Command:
+        """Return the command `model-gate seal` for a local directory."""
+        return self._command([str(BIN / "model-gate"), "seal", str(model), *self._seal("--output"), *self._report()])
+
+    def verify(self, model: Path) -> Command:
+        """Return the command `model-gate verify` for a local directory. The command `seal` must have run before."""
+        return self._command([str(BIN / "model-gate"), "verify", str(model), *self._seal("--seal"), *self._report()])
+
+    def sha256sum(self, model: Path) -> Command:
+        """Return a command that runs `sha256sum` on all files, in as many processes as there are processors."""
+        files = f"find {shlex.quote(str(model))} -type f -print0"
+        processes = len(os.sched_getaffinity(0))
+        return self._command(["sh", "-c", f"{files} | xargs -0 -n 100 -P {processes} sha256sum > /dev/null"])
+
+    def sign(self, model: Path) -> Command | None:
+        """Return the command `model_signing sign key` with a new key; None if the tool is not installed."""
+        key = ["--private_key", str(self._key)]
+        return self._model_signing("sign", model, key)
+
+    def verify_signature(self, model: Path) -> Command | None:
+        """Return `model_signing verify key` for the signature of `sign`; None if the tool is not installed."""
+        key = ["--public_key", str(self._key.with_suffix(".pub"))]
+        return self._model_signing("verify", model, key)
+
+    def _model_signing(self, command: str, model: Path, key: list[str]) -> Command | None:
+        program = BIN / "model_signing"
+        if not program.exists():
+            return None
+        if not self._key.exists():
+            curve = ["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(self._key)]
+            public = ["openssl", "ec", "-in", str(self._key), "-pubout", "-out", str(self._key.with_suffix(".pub"))]
+            for each in (curve, public):
+                subprocess.run(each, check=True, capture_output=True)
+        signature = str(self._directory / "model.sig")
+        return self._command([str(program), command, "key", str(model), "--signature", signature, *key])
+
+    @property
+    def _key(self) -> Path:
+        return self._directory / "key"
+
+    def _seal(self, option: str) -> list[str]:
+        return [option, str(self._directory / "seal.json")]
 
     def _command(
         self, argv: Sequence[str], *, exit_code: int = 0, prepare: Callable[[], None] = lambda: None

@@ -15,6 +15,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "both-models": loopback.both_models,
     "disk": machine.disk,
     "local-files": machine.local_files,
+    "seal": machine.seal,
     "link-file": slow_link.link_file,
     "link-files": slow_link.link_files,
     "memory": machine.memory,

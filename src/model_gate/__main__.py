@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from model_gate import signals, streams
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from contextlib import AbstractContextManager
 
     from model_gate.sources.worker_process import WorkerProcess
@@ -25,7 +26,14 @@ _WORKER_COMMANDS = frozenset({"check", "compare", "action"})
 
 def main() -> None:
     """Run `model-gate`."""
-    _run("app", "model-gate", needs_worker=not _WORKER_COMMANDS.isdisjoint(sys.argv[1:2]))
+    _run("app", "model-gate", needs_worker=_needs_worker(sys.argv[1:]))
+
+
+def _needs_worker(arguments: Sequence[str]) -> bool:
+    """Return whether a command uses a tracking server: always, or because it names a registered model."""
+    if arguments[:1] in (["seal"], ["verify"]):
+        return any(argument.startswith("--model") for argument in arguments)
+    return not _WORKER_COMMANDS.isdisjoint(arguments[:1])
 
 
 def check_model_version() -> None:

@@ -15,7 +15,7 @@ import typer
 
 from model_gate import __version__
 from model_gate.domain.host import RegistryKind
-from model_gate.domain.roles import DEFAULT_REPORT, CommandName
+from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
 from model_gate.usage import StyledCommand, StyledGroup
 
@@ -140,6 +140,105 @@ RightArgument = Annotated[
     str,
     typer.Argument(metavar="RIGHT", help="The directory or URI to compare it with.", rich_help_panel=_SUBJECT),
 ]
+SealOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Compare the registry model with this seal too.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+VerifySealOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The seal, which model-gate seal wrote (required).",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+BundleOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The Sigstore bundle or DSSE envelope with the seal's signature. Without --seal, it has the seal itself.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+IdentityOption = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        help="The bundle's signer: an e-mail address, or the URI of a workflow at a ref. Needs --issuer.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+IssuerOption = Annotated[
+    str,
+    typer.Option(
+        metavar="URL",
+        help="The signer's OpenID Connect issuer, such as https://token.actions.githubusercontent.com.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+PublicKeyOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The bundle's signer: the PEM of an elliptic curve key or an Ed25519 key, instead of an identity.",
+        show_default=False,
+        rich_help_panel=_VERDICT,
+    ),
+]
+TrustConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="The trusted root or trust configuration of a Sigstore instance.",
+        show_default="the public instance's, from the network",
+        rich_help_panel=_VERDICT,
+    ),
+]
+AllowOtherModelOption = Annotated[
+    bool,
+    typer.Option(
+        "--allow-other-model",
+        help="Accept a seal of another registered model, such as the original of a copy.",
+        rich_help_panel=_VERDICT,
+    ),
+]
+UriArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="URI",
+        help="A local directory or an artifact URI, instead of --model and --version-or-stage.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
+SealOutputOption = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE", help="The path of the seal. An older seal there is replaced.", rich_help_panel=_OUTPUT
+    ),
+]
+SealedModelOption = Annotated[
+    str,
+    typer.Option(metavar="NAME", help="The registered model's name.", show_default=False, rich_help_panel=_SUBJECT),
+]
+SealedVersionOption = Annotated[
+    str,
+    typer.Option(
+        metavar="VERSION",
+        help="A number, a stage (Staging, Production, Archived), an alias (@champion) or latest.",
+        show_default=False,
+        rich_help_panel=_SUBJECT,
+    ),
+]
 _DOWNLOADS = "The directory must be empty or not exist. Otherwise, a scratch directory is used and removed."
 DownloadDirOption = Annotated[
     Path | None,
@@ -164,6 +263,16 @@ ReportFileOption = Annotated[
     typer.Option(
         metavar="FILE",
         help="The path of the JSON report, which is written for every verdict, errors included.",
+        rich_help_panel=_OUTPUT,
+    ),
+]
+StatementOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--statement",
+        metavar="FILE",
+        help="If the gate passes, write a promotion statement here: an in-toto statement about the second model.",
+        show_default=False,
         rich_help_panel=_OUTPUT,
     ),
 ]
@@ -245,6 +354,7 @@ class _Shared:
     timeout: float | None
     download_dir: Path | None
     report_file: Path
+    statement: Path | None
     verbose: bool
 
     @property
@@ -260,6 +370,7 @@ class _Shared:
             self.declared_hosts_only,
             self.allow_hosts,
             self.timeout,
+            is_stated=self.statement is not None,
         )
 
 
@@ -278,6 +389,7 @@ def _run(
         **options,
         "download_dir": shared.download_dir,
         "report_file": shared.report_file,
+        "statement": shared.statement,
         "require": shared.require,
         "fail_fast": shared.fail_fast,
         "fail_on_same_location": shared.fail_on_same_location,
@@ -286,7 +398,9 @@ def _run(
         "allow_hosts": shared.allow_hosts or None,
         "timeout": shared.timeout,
     }
-    command = Command(name, reported, request, shared.report_file, inputs, shared.verbose)
+    command = Command(
+        name, reported, request, shared.report_file, inputs, shared.verbose, statement_file=shared.statement
+    )
     raise typer.Exit(run_command(command, process=process))
 
 
@@ -311,20 +425,23 @@ def check(
     version_or_stage: VersionOption = "",
     native_model: NativeModelOption = "",
     registry: RegistryOption = None,
+    seal: SealOption = None,
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
     require: RequireOption = None,
+    allow_other_model: AllowOtherModelOption = False,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Check one version: is its run model the same as the registry's own copy?"""
-    from model_gate.inputs.options import VersionOptions, check_request
+    from model_gate.inputs.options import SealOptions, VersionOptions, check_request
 
     shared = _Shared(
         allow_local_artifacts,
@@ -336,6 +453,7 @@ def check(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
@@ -345,12 +463,16 @@ def check(
         "host": host or None,
         "registry": registry,
         "native_model": native_model or None,
+        "seal": seal,
+        "allow_other_model": allow_other_model,
     }
+    sealed = SealOptions(seal, allow_other_model)
     _run(
         CommandName.CHECK,
         options,
         shared,
-        lambda: check_request(version, shared.common, os.environ),
+        lambda: check_request(version, shared.common, os.environ, sealed),
+        inputs=() if seal is None else (seal,),
         process=context.obj,
     )
 
@@ -370,6 +492,7 @@ def compare(
     timeout: TimeoutOption = None,
     download_dir: DownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare two versions, on one or two tracking servers: run models with each other, registry models likewise."""
@@ -385,6 +508,7 @@ def compare(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     models = CompareOptions(compare_run_models, compare_reg_models)
@@ -418,12 +542,11 @@ def diff(
     timeout: TimeoutOption = None,
     download_dir: DiffDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Compare any two models: artifact URIs, or local directories with or without an MLmodel file."""
-    from model_gate.domain.location import is_local_uri
     from model_gate.inputs.options import DiffOptions, diff_request
-    from model_gate.sources.directory import local_path
 
     shared = _Shared(
         allow_local_artifacts,
@@ -435,6 +558,7 @@ def diff(
         timeout,
         download_dir,
         report_file,
+        statement,
         verbose,
     )
     models = DiffOptions(left, right, left_host, right_host)
@@ -444,8 +568,123 @@ def diff(
         options,
         shared,
         lambda: diff_request(models, shared.common, os.environ),
-        inputs=tuple(local_path(uri) for uri in (left, right) if uri.strip() and is_local_uri(uri)),
+        inputs=_local_inputs(left, right),
     )
+
+
+def seal(
+    context: typer.Context,
+    uri: UriArgument = "",
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    registry: RegistryOption = None,
+    host: HostOption = "",
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    timeout: TimeoutOption = None,
+    output: SealOutputOption = DEFAULT_SEAL,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    verbose: VerboseOption = False,
+) -> None:
+    """Seal one model: write the SHA-256 of each of its files, to verify them at any later time or place."""
+    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request
+    from model_gate.runner import Command, run_command
+
+    common = CommonOptions(allow_local_artifacts=allow_local_artifacts, timeout=timeout)
+    version = VersionOptions(model, version_or_stage, host, registry)
+    options = {
+        "uri": uri or None,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "output": output,
+        "report_file": report_file,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    command = Command(
+        CommandName.SEAL,
+        options,
+        lambda: seal_request(version, uri, output, common, os.environ),
+        report_file,
+        _local_inputs(uri),
+        verbose,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def verify(
+    context: typer.Context,
+    uri: UriArgument = "",
+    seal: VerifySealOption = None,
+    bundle: BundleOption = None,
+    model: SealedModelOption = "",
+    version_or_stage: SealedVersionOption = "",
+    native_model: NativeModelOption = "",
+    registry: RegistryOption = None,
+    host: HostOption = "",
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    allow_other_model: AllowOtherModelOption = False,
+    identity: IdentityOption = "",
+    issuer: IssuerOption = "",
+    public_key: PublicKeyOption = None,
+    trust_config: TrustConfigOption = None,
+    fail_fast: FailFastOption = False,
+    timeout: TimeoutOption = None,
+    download_dir: DownloadDirOption = None,
+    report_file: ReportFileOption = DEFAULT_REPORT,
+    statement: StatementOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Verify one model: does it still have the files of its seal?"""
+    from model_gate.inputs.options import CommonOptions, SealOptions, SignatureOptions, VersionOptions, verify_request
+    from model_gate.runner import Command, run_command
+
+    common = CommonOptions(
+        download_dir=download_dir,
+        fail_fast=fail_fast,
+        allow_local_artifacts=allow_local_artifacts,
+        timeout=timeout,
+        is_stated=statement is not None,
+    )
+    version = VersionOptions(model, version_or_stage, host, registry, native_model)
+    signature = SignatureOptions(bundle, public_key, identity, issuer, trust_config)
+    options = {
+        "uri": uri or None,
+        "seal": seal,
+        "model": model or None,
+        "version_or_stage": version_or_stage or None,
+        "host": host or None,
+        "registry": registry,
+        "native_model": native_model or None,
+        "allow_other_model": allow_other_model,
+        **signature.reported,
+        "download_dir": download_dir,
+        "report_file": report_file,
+        "statement": statement,
+        "fail_fast": fail_fast,
+        "allow_local_artifacts": allow_local_artifacts,
+        "timeout": timeout,
+    }
+    sealed = SealOptions(seal, allow_other_model, signature)
+    command = Command(
+        CommandName.VERIFY,
+        options,
+        lambda: verify_request(version, uri, sealed, common, os.environ),
+        report_file,
+        (*_local_inputs(uri), *(() if seal is None else (seal,)), *signature.files),
+        verbose,
+        statement_file=statement,
+    )
+    raise typer.Exit(run_command(command, process=context.obj))
+
+
+def _local_inputs(*uris: str) -> tuple[Path, ...]:
+    """Return the directories of this machine among URIs."""
+    from model_gate.domain.location import is_local_uri
+    from model_gate.sources.directory import local_path
+
+    return tuple(local_path(uri) for uri in uris if uri.strip() and is_local_uri(uri))
 
 
 def action(context: typer.Context) -> None:
@@ -493,6 +732,16 @@ _DIFF_EXAMPLE = """\
 Example:
   model-gate diff ./model models:/Sklearn_Wine/7 \\
     --right-host https://mlflow.example.com
+"""
+_SEAL_EXAMPLE = """\
+Example:
+  model-gate seal --model Sklearn_Wine --version-or-stage 12 \\
+    --output seals/wine.json --host https://mlflow.example.com
+"""
+_VERIFY_EXAMPLE = """\
+Example:
+  model-gate verify --seal seals/wine.json --model Sklearn_Wine \\
+    --version-or-stage production --host https://mlflow.example.com
 """
 _ACTION_EXAMPLE = """\
 Example:
@@ -542,6 +791,12 @@ app.command(
     short_help="Compare any two models: directories or artifact URIs.",
     epilog=_DIFF_EXAMPLE + _CREDENTIALS,
 )(diff)
+app.command(
+    cls=StyledCommand, short_help="Write the SHA-256 of each file of a model.", epilog=_SEAL_EXAMPLE + _CREDENTIALS
+)(seal)
+app.command(cls=StyledCommand, short_help="Compare a model with its seal.", epilog=_VERIFY_EXAMPLE + _CREDENTIALS)(
+    verify
+)
 app.command(cls=StyledCommand, epilog=_ACTION_EXAMPLE)(action)
 app.command(
     cls=StyledCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE

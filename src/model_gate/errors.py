@@ -54,6 +54,14 @@ class ModelError(ModelGateError):
     """The files are not an MLflow model that can be compared."""
 
 
+class SealError(ModelGateError):
+    """A seal cannot be read, was edited or is of another model, or a model cannot be sealed."""
+
+
+class SignatureError(ModelGateError):
+    """The signature of a seal does not hold, or cannot be checked."""
+
+
 class TransferError(ModelGateError):
     """A download is incomplete, or does not match the size in its listing."""
 
@@ -113,6 +121,8 @@ _ERRORS: dict[str, type[ModelGateError]] = {
         AccessError,
         UnreachableError,
         ModelError,
+        SealError,
+        SignatureError,
         TransferError,
         StorageError,
         StoppedError,

@@ -6,23 +6,37 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
+from model_gate import __version__
 from model_gate.access.environments import base_environment
 from model_gate.comparison.file_comparison import FileComparison
-from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri
-from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, Request, VersionRequest
-from model_gate.domain.result import Outcome
+from model_gate.domain.request import (
+    CheckRequest,
+    CompareRequest,
+    DiffRequest,
+    GateOptions,
+    ModelRequest,
+    Request,
+    SealRequest,
+    VerifyRequest,
+    VersionRequest,
+)
+from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
+from model_gate.domain.seal import Seal, SealedVersion, SealFacts
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelError, ModelGateError, error_about, join_errors
+from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
@@ -41,6 +55,7 @@ _DANGLING = (
     " give the login permission."
 )
 BeforeReading = Callable[[Iterable[Path]], None]
+AnyPair = SelectedPair | SealedPair
 
 
 def run(
@@ -68,31 +83,87 @@ def run(
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
                 clients = stack.enter_context(_Clients(environment, storage, process, request.options))
+            selection = _Selection(clients, storage, versions, hops)
             try:
-                pairs = _Selection(clients, storage, versions, hops).select(request)
+                if isinstance(request, SealRequest):
+                    made = _seal(request, selection, progress, before_reading)
+                    return Outcome(request, versions, hops=hops, seal=made)
+                pairs = selection.select(request)
                 if request.options.fail_on_same_location:
                     _require_two_locations(request, pairs)
                 directories = _local_directories(pairs.values())
-                before_reading(directories)
+                before_reading([*directories, *_seal_files(pairs.values())])
                 storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
                 storage.make_download_dir()
-                is_enough = _enough_for(request.options)
-                comparisons = compare_models(list(pairs.values()), progress, request.options.ignore, is_enough)
+                comparisons = _compare(pairs, progress, request.options)
             except Interrupted as signal:
                 signal.awaited = clients.awaited
                 raise
     except ModelGateError as error:
         return Outcome(request, versions, {}, error)
-    return Outcome(request, versions, dict(zip(pairs, comparisons, strict=True)), hops=hops)
+    seal = next((pair.sealed.seal for pair in pairs.values() if isinstance(pair, SealedPair)), None)
+    return Outcome(request, versions, comparisons, hops=hops, seal=seal)
 
 
-def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) -> None:
+def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions) -> dict[str, Comparison]:
+    """Return the comparisons of models with models and of models with seals, in the order of `pairs`."""
+    is_enough = _enough_for(options)
+    selected = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair)}
+    comparisons: dict[str, Comparison] = {}
+    if selected:
+        compared = compare_models(
+            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.is_stated
+        )
+        comparisons = dict(zip(selected, compared, strict=True))
+    verified: dict[ModelKey, Comparison] = {}
+    for name, pair in pairs.items():
+        if isinstance(pair, SealedPair):
+            # A run model and a registry model at one location are fetched once.
+            if pair.model.key not in verified:
+                verified[pair.model.key] = verify_model(
+                    pair, progress, options.ignore, is_enough, has_roots=options.is_stated
+                )
+            comparisons[name] = verified[pair.model.key]
+    return {name: comparisons[name] for name in pairs}
+
+
+def _seal(request: SealRequest, selection: _Selection, progress: Progress, before_reading: BeforeReading) -> Seal:
+    """Seal the model of a request.
+
+    Raises:
+        ModelGateError: The model cannot be read or sealed.
+    """
+    model = selection.select_model(request.model)
+    before_reading([path for path in (model.source.location.local_path,) if path is not None])
+    version = selection.version(VersionRole.MODEL_VERSION)
+    facts = SealFacts(
+        __version__, datetime.now(UTC).isoformat(timespec="seconds"), printable(model.source.location.uri)
+    )
+    if version is None or request.model.version is None:
+        name = model.source.location.uri.rstrip("/").rpartition("/")[2] or "model"
+    else:
+        name = version.name
+        facts = replace(
+            facts,
+            tracking_server=request.model.version.host.address,
+            registered_model=version.name,
+            model_version=version.version,
+            stage=version.stage or "",
+            aliases=version.aliases,
+            source=version.source,
+            run_id=version.lineage.run_id,
+            git_commit=version.lineage.git_commit,
+        )
+    return seal_model(model, request.output, name, facts, progress)
+
+
+def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:
     """Verify that the two models of each comparison are at different locations.
 
     Raises:
         ModelError: The two models of a comparison are at the same location.
     """
-    same = {name: pair for name, pair in pairs.items() if pair.is_same_location}
+    same = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair) and pair.is_same_location}
     if not same:
         return
     models = " and ".join(request.model_names(name).title for name in same)
@@ -103,9 +174,17 @@ def _require_two_locations(request: Request, pairs: Mapping[str, SelectedPair]) 
     )
 
 
-def _local_directories(pairs: Iterable[SelectedPair]) -> list[Path]:
-    locations = [model.source.location for pair in pairs for model in (pair.left, pair.right)]
-    return [location.local_path for location in locations if location.local_path is not None]
+def _local_directories(pairs: Iterable[AnyPair]) -> list[Path]:
+    models = [
+        model
+        for pair in pairs
+        for model in ((pair.model,) if isinstance(pair, SealedPair) else (pair.left, pair.right))
+    ]
+    return [path for model in models if (path := model.source.location.local_path) is not None]
+
+
+def _seal_files(pairs: Iterable[AnyPair]) -> list[Path]:
+    return [Path(pair.sealed.seal.file) for pair in pairs if isinstance(pair, SealedPair)]
 
 
 def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None:
@@ -232,35 +311,62 @@ class _Selection:
         self._versions = versions
         self._hops = hops
 
-    def select(self, request: Request) -> dict[str, SelectedPair]:
-        """Return the pairs of models to compare, by the name of their comparison.
+    def version(self, role: VersionRole) -> ModelVersion | None:
+        """Return the resolved version with a role; None if there is none."""
+        return self._versions.get(role)
+
+    def select(self, request: CheckRequest | CompareRequest | DiffRequest | VerifyRequest) -> Mapping[str, AnyPair]:
+        """Return the pairs of models, or of a seal and a model, to compare, by the name of their comparison.
 
         Raises:
             ModelGateError: A version cannot be resolved, or the location of a model is unknown.
         """
         match request:
             case CheckRequest():
-                return {ComparisonName.COMPARISON: self._check(request)}
+                return self._check(request)
             case CompareRequest():
                 return self._compare(request)
             case DiffRequest():
                 return {ComparisonName.COMPARISON: self._diff(request)}
+            case VerifyRequest():
+                model = self.select_model(request.model)
+                sealed = SealedVersion(request.seal, model.native_model)
+                return {ComparisonName.SEAL: SealedPair(sealed, model)}
 
-    def _check(self, request: CheckRequest) -> SelectedPair:
-        requested = request.version
+    def select_model(self, request: ModelRequest) -> SelectedModel:
+        """Return the one model of a request.
+
+        Raises:
+            ModelGateError: The version cannot be resolved, or the location of the model is unknown.
+        """
+        if request.version is not None:
+            resolved = self._resolved(request.version)
+            return self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
+        is_local = is_local_uri(request.uri) or request.uri_host is None
+        client = None if is_local else self._clients.start(*request.hosts)[0]
+        return SelectedModel(self._uri_source("model", request.uri, client), "", False)
+
+    def _resolved(self, requested: VersionRequest) -> _ResolvedVersion:
         (client,) = self._clients.start(requested.host)
         try:
             version = client.resolve(requested.model, requested.version_or_stage)
         except ModelGateError as error:
             raise error_about("", requested.host.address, error, requested.host.server) from error
         self._versions[VersionRole.MODEL_VERSION] = version
-        resolved = _ResolvedVersion(client, version, requested.native_model)
-        return SelectedPair(
-            self._version_model(ModelRole.RUN_MODEL, ModelRole.RUN_MODEL, resolved),
-            self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved),
-        )
+        return _ResolvedVersion(client, version, requested.native_model)
 
-    def _compare(self, request: CompareRequest) -> dict[str, SelectedPair]:
+    def _check(self, request: CheckRequest) -> dict[str, AnyPair]:
+        resolved = self._resolved(request.version)
+        run_model = self._version_model(ModelRole.RUN_MODEL, ModelRole.RUN_MODEL, resolved)
+        reg_model = self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
+        pairs: dict[str, AnyPair] = {ComparisonName.COMPARISON: SelectedPair(run_model, reg_model)}
+        if request.seal is not None:
+            pairs[ComparisonName.SEAL] = SealedPair(SealedVersion(request.seal, reg_model.native_model), reg_model)
+        return pairs
+
+    def _compare(self, request: CompareRequest) -> Mapping[str, AnyPair]:
+        if request.seal is not None:
+            return self._compare_with_seal(request)
         clients = self._clients.start(*(version.host for version in request.versions.values()))
         left, right = _resolve(request.versions, clients, self._versions)
         pairs: dict[str, SelectedPair] = {}
@@ -269,6 +375,22 @@ class _Selection:
         if request.compare_reg_models:
             pairs[ComparisonName.REG_MODELS] = self._version_models(ModelRole.REG_MODEL, left, right)
         return pairs
+
+    def _compare_with_seal(self, request: CompareRequest) -> dict[str, AnyPair]:
+        (sealed,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
+        clients = self._clients.start(*request.hosts)
+        (resolved,) = _resolve(request.versions, clients, self._versions)
+        number = 1 if request.tracking_server_2 is sealed else 2
+        names = {ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL, ComparisonName.REG_MODELS: ModelRole.REG_MODEL}
+        enabled = {
+            ComparisonName.RUN_MODELS: request.compare_run_models,
+            ComparisonName.REG_MODELS: request.compare_reg_models,
+        }
+        return {
+            name: SealedPair(sealed, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
+            for name, role in names.items()
+            if enabled[name]
+        }
 
     def _diff(self, request: DiffRequest) -> SelectedPair:
         models = (("left", request.left, request.left_host), ("right", request.right, request.right_host))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_gate import gate
@@ -14,14 +15,23 @@ from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import secrets_in
 from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
-from model_gate.domain.request import Request
+from model_gate.domain.request import Request, SealRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED, exit_code
-from model_gate.errors import RESOURCE_ERRNOS, InputError, InternalError, ModelGateError, StoppedError, storage_error
+from model_gate.errors import (
+    RESOURCE_ERRNOS,
+    InputError,
+    InternalError,
+    ModelGateError,
+    StoppedError,
+    StorageError,
+    storage_error,
+)
 from model_gate.reporting.output import print_line
-from model_gate.reporting.report import build_report, validate_report
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.promotion import build_statement, subject_digest
+from model_gate.reporting.report import Json, build_report, validate_report
+from model_gate.reporting.report_file import ReportFile, SealFile, StatementFile, json_text
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible, time_limit
@@ -39,6 +49,7 @@ class Command:
         options: The options as the user gave them, for the report.
         request: Validates the inputs and returns the request; raises InputError or ConfigError.
         report_file: Path of the report.
+        statement_file: Path of the promotion statement, which is written if the gate passes; None for no statement.
         inputs: Files and directories that the command reads; the report must not change them.
         is_verbose: Whether to show the details of an error.
         secrets: Texts that must not be printed or written, besides the secrets of the request and the environment.
@@ -51,6 +62,7 @@ class Command:
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
+    statement_file: Path | None = None
 
 
 def run_command(
@@ -77,13 +89,13 @@ def run_command(
     reporter.mask_secrets(secrets)
     redactor = Redactor(secrets)
     try:
-        report_file = ReportFile(command.report_file)
-        report_file.require_outside(command.inputs)
+        outputs = _Outputs.of(command)
+        outputs.require_outside(command.inputs)
     except ModelGateError as error:
         reporter.show_result(CommandResult(Outcome(None, error=error), None, redactor, command.is_verbose))
         return EXIT_ERROR
-    decision = _decide(command, report_file, reporter, process, run_gate)
-    result = _publish(decision, command, report_file)
+    decision = _decide(command, outputs, reporter, process, run_gate)
+    result = _publish(decision, command, outputs)
     reporter.show_result(result)
     if decision.signal is not None:
         return decision.signal.exit_code
@@ -112,10 +124,11 @@ def run_invalid_command(
     result = CommandResult(outcome, None, redactor, is_verbose=False)
     if name is not None:
         with suppress(ModelGateError):
-            report_file = ReportFile(report_path)
-            report_file.remove_old()
-            report_file.require_new()
-            result = _publish(_Decision(outcome, redactor), Command(name, {}, _no_request, report_path), report_file)
+            command = Command(name, {}, _no_request, report_path)
+            outputs = _Outputs.of(command)
+            outputs.report.remove_old()
+            outputs.report.require_new()
+            result = _publish(_Decision(outcome, redactor), command, outputs)
     TerminalReporter().show_result(result)
     return EXIT_ERROR
 
@@ -169,9 +182,88 @@ class _Decision:
     signal: Interrupted | None = None
 
 
+@dataclass(frozen=True)
+class _Outputs:
+    """The files that a command writes. `seal` and `statement` are None for a command that makes none."""
+
+    report: ReportFile
+    statement: StatementFile | None = None
+    seal: SealFile | None = None
+
+    @classmethod
+    def of(cls, command: Command) -> _Outputs:
+        """Return the report and the statement of a command.
+
+        Raises:
+            StorageError: A file cannot be written to its path, or both have one path.
+        """
+        report = ReportFile(command.report_file)
+        if command.statement_file is None:
+            return cls(report)
+        statement = StatementFile(command.statement_file)
+        if statement.target == report.target:
+            raise StorageError(
+                f"The report and the promotion statement are both {command.report_file}.", "Name two files."
+            )
+        return cls(report, statement)
+
+    def require_outside(self, inputs: Iterable[Path]) -> None:
+        """Verify that no output would change an input, and the seal no other output.
+
+        Raises:
+            StorageError: An output would.
+        """
+        inputs = list(inputs)
+        documents = [file for file in (self.report, self.statement) if file is not None]
+        for file in documents:
+            file.require_outside(inputs)
+        if self.seal is not None:
+            self.seal.require_outside([*inputs, *(file.path for file in documents)])
+
+    def before_reading(self, paths: Iterable[Path]) -> None:
+        """Verify that no output would change these inputs, and remove an old report and an old statement."""
+        self.require_outside(paths)
+        self.report.remove_old()
+        self.remove_statement()
+
+    def remove_statement(self) -> None:
+        """Remove the statement of an earlier command.
+
+        Raises:
+            StorageError: The statement cannot be removed.
+        """
+        if self.statement is not None:
+            self.statement.remove_old()
+
+    def write_statement(self, outcome: Outcome, report: Json, redactor: Redactor) -> str:
+        """Write the promotion statement of a gate that passed, and return the digest of its subject.
+
+        If the gate did not pass, or no statement is wanted, remove the statement of an earlier command and return "".
+
+        Raises:
+            ModelGateError: The statement cannot be made or written.
+        """
+        if self.statement is None or not outcome.passed:
+            self.remove_statement()
+            return ""
+        digest = hashlib.sha256(json_text(report).encode(errors="backslashreplace")).hexdigest()
+        statement = build_statement(outcome, report, digest, redactor, os.environ)
+        self.statement.write(statement)
+        return subject_digest(statement)
+
+    def write_seal(self, outcome: Outcome, redactor: Redactor) -> None:
+        """Write the seal, if the gate made one.
+
+        Raises:
+            ModelGateError: The seal cannot be written.
+        """
+        if self.seal is not None and outcome.is_sealed and outcome.seal is not None:
+            self.seal.write(outcome.seal, redactor)
+
+
 def _decide(
     command: Command,
-    report_file: ReportFile,
+    outputs: _Outputs,
     reporter: Reporter,
     process: WorkerProcess | None,
     run_gate: RunGate,
@@ -179,18 +271,18 @@ def _decide(
     request: Request | None = None
     redactor = Redactor(_initial_secrets(command))
 
-    def before_reading(paths: Iterable[Path]) -> None:
-        report_file.require_outside(paths)
-        report_file.remove_old()
-
     try:
         with interruptible(), reporter.progress() as progress:
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
-            report_file.require_outside(path for host in request.hosts if (path := host.local_path))
+            if isinstance(request, SealRequest):
+                outputs = replace(outputs, seal=SealFile(request.output))
+            outputs.require_outside([*command.inputs, *(path for host in request.hosts if (path := host.local_path))])
             with time_limit(request.options.timeout):
-                return _Decision(run_gate(request, os.environ, progress, process, before_reading), redactor)
+                outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
+            outputs.write_seal(outcome, redactor)
+            return _Decision(outcome, redactor)
     except Interrupted as signal:
         if signal.is_timeout and request is not None:
             return _Decision(
@@ -211,21 +303,35 @@ def _decide(
             process.close()
 
 
-def _publish(decision: _Decision, command: Command, report_file: ReportFile) -> CommandResult:
-    """Write the report and return the result of the command.
+def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> CommandResult:
+    """Write the report and the promotion statement, and return the result of the command.
 
-    If the report cannot be written, the verdict is replaced by an error.
+    If one of them cannot be written, the verdict is replaced by an error.
     """
     outcome, redactor = decision.outcome, decision.redactor
+    digest = ""
     try:
-        report = build_report(command.name, outcome, command.options, redactor, system_facts())
-        validate_report(report)
-        report_file.write(report)
-    except ModelGateError as error:
-        return CommandResult(Outcome(outcome.request, error=error), None, redactor, command.is_verbose)
+        report = _report(outcome, command, redactor)
+        try:
+            digest = outputs.write_statement(outcome, report, redactor)
+        except ModelGateError as error:
+            outcome = replace(outcome, comparisons={}, error=error)
+            report = _report(outcome, command, redactor)
+        outputs.report.write(report)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-        return CommandResult(Outcome(outcome.request, error=_internal_error(error)), None, redactor, command.is_verbose)
-    return CommandResult(outcome, command.report_file, redactor, command.is_verbose)
+        with suppress(ModelGateError):
+            # The report of the statement does not exist.
+            outputs.remove_statement()
+        failure = error if isinstance(error, ModelGateError) else _internal_error(error)
+        return CommandResult(Outcome(outcome.request, error=failure), None, redactor, command.is_verbose)
+    statement_file = command.statement_file if digest else None
+    return CommandResult(outcome, command.report_file, redactor, command.is_verbose, statement_file, digest)
+
+
+def _report(outcome: Outcome, command: Command, redactor: Redactor) -> Json:
+    report = build_report(command.name, outcome, command.options, redactor, system_facts())
+    validate_report(report)
+    return report
 
 
 def _stopped_error(signal: Interrupted) -> StoppedError:
@@ -253,7 +359,7 @@ def _initial_secrets(command: Command) -> tuple[str, ...]:
     hosts = (
         value
         for name, value in command.options.items()
-        if (name.endswith("host") or name in {"left", "right"}) and isinstance(value, str)
+        if (name.endswith("host") or name in {"left", "right", "uri"}) and isinstance(value, str)
     )
     host_secrets = (secret for host in hosts for secret in secrets_in(host))
     return (*secrets_of(os.environ), *command.secrets, *host_secrets)

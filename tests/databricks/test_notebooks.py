@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from model_gate.notebook import run_gate
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, changed
 from tests.support.paths import ROOT
 
@@ -121,3 +123,34 @@ def test_compare_notebook_reads_the_second_workspace_with_a_profile_from_a_secre
 def test_compare_notebook_compares_versions_of_its_own_workspace(workspaces: Workspaces) -> None:
     filled = {"1 model": "wine", "2 model": "changed", "5 compare_reg_models": "no"}
     assert run("compare_model_versions.py", workspaces["here"], filled, {}) == "equal"
+
+
+def seal(workspace: EmulatedWorkspace, model: str, file: Path) -> None:
+    """Seal version 1 of a model, as an approver does."""
+    arguments = ["seal", "--host=databricks", f"--model={model}", "--version-or-stage=1", f"--output={file}"]
+    assert run_gate(dbutils(workspace, {}, {}), arguments).passed
+
+
+def test_approval_notebook_accepts_only_the_version_of_the_approved_seal(
+    workspaces: Workspaces, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here = workspaces["here"]
+    filled = {"model_version": "1", "seal": f"{tmp_path}/{{model_name}}.json"}
+    for model in ("wine", "changed"):
+        seal(here, model, tmp_path / f"{model}.json")
+    assert run("verify_approved.py", here, filled | {"model_name": "wine"}, {}) == "equal"
+    # The seal of another model, and another seal of this model.
+    other = filled | {"model_name": "wine", "seal": str(tmp_path / "changed.json")}
+    assert run("verify_approved.py", here, other, {}) == "Model Gate: error"
+    text = (tmp_path / "wine.json").read_text().replace('"name": "MLmodel"', '"name": "MLmodel2"')
+    (tmp_path / "wine.json").write_text(text)
+    assert run("verify_approved.py", here, filled | {"model_name": "wine"}, {}) == "Model Gate: error"
+    assert here.token not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name, version", [("wine", "latest"), ("wine", "@champion"), ("wine", ""), ("../wine", "1")])
+def test_approval_notebook_reads_no_version_that_can_move(workspaces: Workspaces, name: str, version: str) -> None:
+    before = len(workspaces["here"].requests)
+    message = run("verify_approved.py", workspaces["here"], {"model_name": name, "model_version": version}, {})
+    assert "model_version must be a number" in message
+    assert len(workspaces["here"].requests) == before

@@ -44,7 +44,7 @@ def test_example_profiles_in_the_databricks_page_are_valid() -> None:
 @pytest.mark.parametrize("text", blocks("yaml"))
 def test_compare_file_example_in_the_databricks_page_is_valid(text: str, profiles: None) -> None:
     config = parse_config(text, "page", os.environ)
-    first, second = config.tracking_server_1.host.workspace, config.tracking_server_2.host.workspace
+    first, second = (version.host.workspace for version in config.versions)
     assert (first and first.registry, second and second.registry) == ("workspace", "unity-catalog")
 
 

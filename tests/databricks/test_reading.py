@@ -20,6 +20,7 @@ from tests.databricks.workspaces import (
     ignore_progress,
     listings,
     read_files,
+    read_in_windows,
 )
 
 BUCKET = "ml-prod"
@@ -130,6 +131,28 @@ def test_registry_model_is_downloaded_without_dbfs_requests(
     assert not [each["path"] for each in requests if "dbfs" in each["path"]]
     listed = listings(requests)
     assert len(listed) == len(set(listed)), listed
+
+
+@pytest.mark.parametrize(
+    "uri, model",
+    [
+        *(
+            (f"dbfs:/databricks/mlflow-tracking/77/{digit * 32}/artifacts/model", WINE)
+            for digit in FILES_API_MODES.values()
+        ),
+        ("dbfs:/experiments/1/model", BLANK),
+        ("models:/wine/1", BLANK),
+    ],
+)
+def test_windows_of_files_have_their_original_bytes(
+    client: TrackingServerClient, uri: str, model: dict[str, bytes]
+) -> None:
+    assert read_in_windows(client, uri, 300) == model
+
+
+@pytest.mark.parametrize("name", ["presigned", "vended"])
+def test_windows_of_files_in_a_catalog_have_their_original_bytes(catalog: TrackingServerClient, name: str) -> None:
+    assert read_in_windows(catalog, f"models:/ml.prod.{name}/1", 300) == BLANK
 
 
 def test_model_name_may_contain_url_metacharacters(client: TrackingServerClient, tmp_path: Path) -> None:

@@ -18,7 +18,12 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from model_gate.access.hosts import find_host
+from model_gate.domain.location import Location
+from model_gate.domain.windows import Windows
+from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient
+from model_gate.sources.window_reader import WindowReader
+from model_gate.sources.windowed_file import ServerFile
 from tests.databricks.emulator.oidc import ENTRA_TOKEN_START, access_token_start
 from tests.support.destinations import Destinations
 from tests.support.paths import ROOT
@@ -398,6 +403,21 @@ def read_files(client: TrackingServerClient, uri: str, directory: Path) -> dict[
         client.fetch(uri, path, size, destination)
         result[path] = destination.read_bytes()
         assert len(result[path]) == size, path
+    return result
+
+
+def read_in_windows(client: TrackingServerClient, uri: str, window_bytes: int) -> dict[str, bytes]:
+    """List the files at a physical URI and read them window by window, and return their contents by path."""
+    listing = client.list(uri, ignore_progress)
+    assert listing.has_parts
+    result = {}
+    windows = Windows(window_bytes=window_bytes, scratch_bytes=4 * window_bytes, first_bytes=2 * window_bytes)
+    with Storage(None) as storage:
+        for path, size in listing.files.items():
+            file = ServerFile(client, Location(uri), path, size, storage, ignore_progress)
+            with WindowReader([file], windows) as reader:
+                result[path] = b"".join(Path(window.files[file]).read_bytes() for window in reader)
+            file.close()
     return result
 
 

@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.support import commandline
-from tests.support.faulty_server import MODEL, FaultyServer
+from tests.support.faulty_server import MODEL, Call, FaultyServer, listing
 from tests.support.gates import check
 from tests.support.reports import Json, read_report
+
+MIB = 1024 * 1024
 
 
 def diff(directory: Path, *options: str) -> Json:
@@ -92,3 +94,28 @@ def test_pair_of_equivalent_large_files_does_not_stop_a_gate_that_requires_equiv
     assert (report["passed"], report["comparison"]["not_compared"]) == (True, 0)
     report = diff(directory, "--fail-fast")
     assert (report["passed"], report["comparison"]["not_compared"]) == (False, 5)
+
+
+def test_difference_at_the_front_of_huge_files_moves_at_most_256_mib(tmp_path: Path) -> None:
+    size, piece = 1024 * MIB, bytes(MIB)
+    sent: list[int] = []
+
+    def serve(call: Call) -> None:
+        call.handler.send_response(200)
+        call.handler.send_header("Content-Length", str(size))
+        call.handler.end_headers()
+        first = b"!" if "copies" in call.request.path else b"?"
+        for number in range(size // MIB):
+            call.handler.wfile.write(first + piece[1:] if not number else piece)
+            sent.append(MIB)
+
+    files = ({"path": "MLmodel", "file_size": 12}, {"path": "model.bin", "file_size": size})
+    with FaultyServer(faults={"artifacts?": listing(*files), "/model.bin": serve}) as server:
+        server.add("Wine", {"MLmodel": b"flavors: {}\n"})
+        server.add("copies", {"MLmodel": b"flavors: {}\n"})
+        server.downloads["Wine", "1"] = server.sources["copies", "1"]
+        ran = check(tmp_path, server.url, "Wine", "1", "--fail-fast")
+    assert (ran.exit_code, ran.status) == (1, "different"), ran
+    (difference,) = ran.report["comparison"]["differences"]
+    assert (difference["path"], difference["offset"]) == ("model.bin", 0)
+    assert sum(sent) <= 256 * MIB

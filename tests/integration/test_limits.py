@@ -161,5 +161,4 @@ def test_gate_ends_at_its_timeout(tmp_path: Path, server: FaultyServer) -> None:
     server.faults[VERSION] = never_respond
     result = _monitored_check(tmp_path, server, "--timeout", "3")
     result.require_error("StoppedError", "did not end within 3 s", "--timeout")
-    assert "It was waiting for " in result.stderr
     require_valid(json.loads((tmp_path / "report.json").read_text()))

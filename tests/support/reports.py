@@ -14,7 +14,7 @@ from tests.support.paths import SCHEMAS
 
 Json = dict[str, Any]
 _SCHEMA = json.loads((SCHEMAS / "report.schema.json").read_text("utf-8"))
-_EXITS = {"equal": {0}, "different": {0, 1}, "error": {2}}
+_EXITS = {"equal": {0}, "different": {0, 1}, "error": {2}, "sealed": {0}}
 
 
 def read_report(path: Path, exit_code: int) -> Json:

@@ -145,6 +145,7 @@ def main() -> None:
     shutil.copytree(staging.artifacts / logged.artifact_location.partition(":")[2].strip("/"), wine)
     changed = _changed_copy(wine, work / "wine_changed", "model.pkl")
     staging.upload("Wine", wine, LINEAGE)
+    staging.upload("Sealed", wine)
     staging.register("Wine", f"runs:/{info.run_id}/wine", info.run_id)
     staging.upload("Wine", changed)
     client = staging.client

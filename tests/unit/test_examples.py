@@ -11,6 +11,7 @@ import yaml
 from model_gate.action import profiles
 from model_gate.action.inputs import Inputs
 from tests.support.paths import ROOT
+from tests.support.seals import write_seal
 
 # A comment in the example has the compare file.
 _ENTRY = re.compile(r"^#\s+(tracking_server_[12]: \{.*\})$", re.MULTILINE)
@@ -20,7 +21,13 @@ PROFILE = f"[test]\nhost = https://dbc.example.com\ntoken = {SECRET}\n"
 
 
 def test_each_kind_of_example_is_tested() -> None:
-    names = {"databricks-to-mlflow.yml", "pull-request.yml", "two-aws-accounts.yml", "two-servers.yml"}
+    names = {
+        "databricks-to-mlflow.yml",
+        "pull-request.yml",
+        "sealed-promotion.yml",
+        "two-aws-accounts.yml",
+        "two-servers.yml",
+    }
     assert {file.name for file in EXAMPLES} >= names
 
 
@@ -41,6 +48,17 @@ def test_example_logs_in_to_each_server_that_its_compare_file_names(
         (tmp_path / "profiles").write_text(PROFILE)
         variables[profiles.VARIABLE] = str(tmp_path / "profiles")
     (tmp_path / inputs["INPUT_CONFIG-FILE"]).write_text("\n".join(_ENTRY.findall(text)))
+    write_seal(tmp_path / "seals" / "Sklearn_Wine.json", "Sklearn_Wine")
     monkeypatch.chdir(tmp_path)
     request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
     assert [host.address for host in request.hosts if SECRET not in host.secrets] == []
+
+
+@pytest.mark.parametrize("name", ["attested-promotion.yml", "signed-seal.yml"])
+def test_job_that_signs_reads_no_model_and_job_that_reads_a_model_cannot_sign(name: str) -> None:
+    jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
+    signers = [job for job in jobs if job["permissions"].get("id-token") == "write"]
+    readers = [job for job in jobs if any(step.get("uses", "").startswith("model-gate/") for step in job["steps"])]
+    assert (len(signers), len(readers)) == (1, 1)
+    assert signers != readers
+    assert "secrets." not in str(signers)

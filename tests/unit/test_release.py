@@ -54,7 +54,9 @@ def uses(workflow: str) -> list[str]:
 def test_released_files_name_images_and_actions_by_digest_or_commit(repository: Path) -> None:
     assert release(repository, "v1.2.3", IMAGE, BASE) == 0
     assert git(repository, "status", "--porcelain") == ""
-    assert yaml.safe_load((repository / "action.yml").read_text())["runs"]["image"] == f"docker://{IMAGE}"
+    runs = yaml.safe_load((repository / "action.yml").read_text())["runs"]
+    assert runs["image"] == f"docker://{IMAGE}"
+    assert runs["env"] == {"MODEL_GATE_IMAGE_DIGEST": IMAGE.partition("@")[2]}
     bases = re.findall(r"^(?:ARG BASE=|FROM )(\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
     assert set(bases) <= {BASE, "${BASE}", "python"}
     names = uses((repository / GATE).read_text())

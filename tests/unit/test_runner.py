@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +17,7 @@ from model_gate.domain.request import DiffRequest, Request
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.runner import Command, run_command
+from model_gate.signals import Interrupted
 from tests.support.commandline import BIN, clean_environment, run
 from tests.support.reports import read_report
 
@@ -47,6 +49,18 @@ def test_unexpected_exception_is_an_error_and_never_a_verdict(
     errors = capfd.readouterr().err
     assert "ZeroDivisionError: a defect" in errors
     assert ("Traceback" in errors) is is_verbose
+
+
+def test_error_of_a_time_limit_says_what_the_gate_was_waiting_for(models: Path) -> None:
+    def wait(*_: object) -> NoReturn:
+        stop = Interrupted(signal.SIGALRM)
+        stop.awaited = "the file model.pkl from https://mlflow.example.com"
+        raise stop
+
+    exit_code = run_command(diff_command(models), run_gate=wait)
+    error = read_report(models / "report.json", exit_code)["error"]
+    assert (exit_code, error["type"]) == (2, "StoppedError")
+    assert error["message"].endswith("It was waiting for the file model.pkl from https://mlflow.example.com.")
 
 
 def test_report_that_violates_its_schema_is_not_written(models: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -170,7 +170,7 @@ def test_link_outside_the_working_directory_is_followed(tmp_path: Path, checkout
         storage.make_download_dir()
         assert storage.directory("run_model") == (tmp_path / "empty" / "models" / "run_model").resolve()
     assert sorted(os.listdir(tmp_path / "empty")) == ["models", "r.json", "sub"]
-    assert read_config(tmp_path / "config", {}).tracking_server_1.model == "Wine"
+    assert read_config(tmp_path / "config", {}).versions[0].model == "Wine"
 
 
 def test_path_without_a_link_is_usable(checkout: Path) -> None:
@@ -181,7 +181,7 @@ def test_path_without_a_link_is_usable(checkout: Path) -> None:
     with Storage(Path("models/here")) as storage:
         storage.make_download_dir()
         assert (checkout / "models" / "here").is_dir()
-    assert read_config(Path("inside/victim"), {}).tracking_server_1.model == "Wine"
+    assert read_config(Path("inside/victim"), {}).versions[0].model == "Wine"
 
 
 def test_report_with_a_file_name_of_255_characters_is_written(checkout: Path) -> None:

@@ -19,8 +19,9 @@ from model_gate.domain.host import is_credential_key
 
 MASK = "***"
 # The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
-# In models://PROFILE@databricks/… the profile's name is not a secret.
-_USER_INFO = re.compile(r"(?<=://)[^\s/?#'\"<>]+(?=@)(?!@databricks)")
+# In models://PROFILE@databricks/… the profile's name is not a secret, and an error shows the form of a store's URI.
+_FORM = r"(?:BUCKET|CONTAINER)@ACCOUNT\.[\w.]+(?![\w.@:-])"
+_USER_INFO = re.compile(rf"(?<=://)(?!{_FORM})[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 # The search for credentials in keys is separate, because one pattern for both takes quadratic time.
 _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
 # A secret of fewer characters may be part of many words, so it is masked only where it is a whole word.

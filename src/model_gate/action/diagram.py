@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
-from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.wording import truncate_middle
 from model_gate.reporting.naming import server_names, version_name
 
@@ -39,8 +39,8 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
             continue
         left, right = f"left{number}", f"right{number}"
         # Both models of a check belong to one version.
-        left_lines = [*versions[0], nouns[0], *_only(comparison.native_model)]
-        right_lines = [*versions[-1], nouns[1], *_only(comparison.right_native_model)]
+        left_lines = [*_model(comparison.left, versions[0], nouns[0]), *_only(comparison.native_model)]
+        right_lines = [*_model(comparison.right, versions[-1], nouns[1]), *_only(comparison.right_native_model)]
         lines += [
             f'{left}["{_label(left_lines, redactor)}"]',
             f'{right}["{_label(right_lines, redactor)}"]',
@@ -63,6 +63,11 @@ def _one_location(
     named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
     yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
     yield f"class {node} equal"
+
+
+def _model(model: ComparedModel, version: list[str], noun: str) -> list[str]:
+    """Return the lines that name a model, or the seal that stands for it."""
+    return [*version, noun] if model.seal is None else [noun, *model.seal.title.removeprefix("seal ").split(" of ", 1)]
 
 
 def _only(native_model: str) -> list[str]:

@@ -16,16 +16,20 @@ from typing import TypeVar
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import Request
-from model_gate.domain.roles import DEFAULT_REPORT
+from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
 from model_gate.inputs.options import (
     CommonOptions,
     CompareOptions,
+    SealOptions,
+    SignatureOptions,
     VersionOptions,
     check_request,
     compare_config_request,
+    seal_request,
+    verify_request,
 )
 
 _PREFIX = "INPUT_"
@@ -35,6 +39,16 @@ _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
 _EXACT_INPUTS = frozenset({"model", "native-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
+# The files that a command reads, besides the compare file.
+_READ_FILES = ("seal", "bundle", "public-key", "trust-config")
+_BOOLEANS = (
+    "verbose",
+    "fail-on-difference",
+    "fail-fast",
+    "fail-on-same-location",
+    "allow-local-artifacts",
+    "allow-other-model",
+)
 
 
 @dataclass(frozen=True)
@@ -43,25 +57,52 @@ class Input:
 
     Attributes:
         name: Name of the input in action.yml.
-        command: The only command that has this input, "" if both `check` and `compare` have it.
+        commands: The commands that have this input, () if all have it.
+        option_name: Name of the option of the command line, "" if it is the name of the input.
     """
 
     name: str
-    command: str = ""
+    commands: tuple[str, ...] = ()
+    option_name: str = ""
+
+    @property
+    def option(self) -> str:
+        """Name of the option of the command line."""
+        return self.option_name or self.name
+
+    def is_for(self, command: str) -> bool:
+        """Return whether a command has this input."""
+        return not self.commands or command in self.commands
+
+
+_ONE_MODEL = (CommandName.CHECK, CommandName.SEAL, CommandName.VERIFY)
+_COMPARE = (CommandName.COMPARE,)
+_VERIFY = (CommandName.VERIFY,)
+_GATES = (CommandName.CHECK, CommandName.COMPARE, CommandName.VERIFY)
+_COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY)
 
 
 INPUTS = (
     Input("command"),
-    Input("model", "check"),
-    Input("version-or-stage", "check"),
-    Input("host", "check"),
-    Input("registry", "check"),
-    Input("native-model", "check"),
-    Input("config-file", "compare"),
-    Input("config", "compare"),
-    Input("compare-run-models", "compare"),
-    Input("compare-reg-models", "compare"),
-    Input("require"),
+    Input("model", _ONE_MODEL),
+    Input("version-or-stage", _ONE_MODEL),
+    Input("host", _ONE_MODEL),
+    Input("registry", _ONE_MODEL),
+    Input("native-model", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("uri", (CommandName.SEAL, CommandName.VERIFY)),
+    Input("seal", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("allow-other-model", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("bundle", _VERIFY),
+    Input("identity", _VERIFY),
+    Input("issuer", _VERIFY),
+    Input("public-key", _VERIFY),
+    Input("trust-config", _VERIFY),
+    Input("output", (CommandName.SEAL,)),
+    Input("config-file", _COMPARE),
+    Input("config", _COMPARE),
+    Input("compare-run-models", _COMPARE),
+    Input("compare-reg-models", _COMPARE),
+    Input("require", (CommandName.CHECK, CommandName.COMPARE)),
     Input("fail-on-difference"),
     Input("fail-fast"),
     Input("fail-on-same-location"),
@@ -72,13 +113,13 @@ INPUTS = (
     Input("databricks-profiles"),
     Input("download-dir"),
     Input("report-file"),
+    Input("statement-file", _GATES, "statement"),
     Input("verbose"),
 )
 # Inputs that the report does not list as options, such as secrets and the text of the compare file.
 _NOT_REPORTED = frozenset({"command", "config", "credentials", "databricks-profiles", "fail-on-difference", "verbose"})
 _NOT_FOR_COMPARE = "In a compare, set this for each tracking server in the compare file."
 _Choice = TypeVar("_Choice", bound=StrEnum)
-_NOT_FOR_CHECK = "Leave it out, or set command: compare."
 
 
 class Inputs:
@@ -123,20 +164,35 @@ class Inputs:
     @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
-        try:
-            return self._workspace_path("report-file") or DEFAULT_REPORT
-        except InputError:
-            return DEFAULT_REPORT
+        return self._path_or_none("report-file") or DEFAULT_REPORT
+
+    @property
+    def statement_file(self) -> Path | None:
+        """The path of the promotion statement: None if the input is unset or outside the workspace."""
+        return self._path_or_none("statement-file")
 
     @property
     def config_file(self) -> Path | None:
         """The path of the compare file, None if the input is unset."""
         return Path(self["config-file"]) if self["config-file"] else None
 
+    @property
+    def read_files(self) -> tuple[Path, ...]:
+        """The paths of the files that the command reads. A path outside the workspace is left out."""
+        paths = (self._path_or_none(name) for name in _READ_FILES)
+        return tuple(path for path in (self.config_file, *paths) if path is not None)
+
+    def _path_or_none(self, name: str) -> Path | None:
+        """Return the path in an input: None if the input is unset or outside the workspace."""
+        try:
+            return self._workspace_path(name)
+        except InputError:
+            return None
+
     def options(self) -> dict[str, object]:
         """Return the options for the report: each value by the name of its command-line option, None if unset."""
-        names = (item.name for item in INPUTS if item.command in {"", self.command} and item.name not in _NOT_REPORTED)
-        return {name.replace("-", "_"): self[name] or None for name in names}
+        items = (item for item in INPUTS if item.is_for(self.command) and item.name not in _NOT_REPORTED)
+        return {item.option.replace("-", "_"): self[item.name] or None for item in items}
 
     def request(self) -> Request:
         """Return the request that the inputs describe.
@@ -147,15 +203,38 @@ class Inputs:
         """
         self._reject_unknown()
         self._reject_contradictory()
-        for name in ("verbose", "fail-on-difference", "fail-fast", "fail-on-same-location", "allow-local-artifacts"):
+        for name in _BOOLEANS:
             self._boolean(name)
-        for name in ("report-file", "download-dir"):
+        for name in ("report-file", "statement-file", "download-dir", "output", *_READ_FILES):
             self._workspace_path(name)
         try:
-            return self._check() if self.command == "check" else self._compare()
+            return self._command_request()
         except ModelGateError as error:
             message, remedy = with_input_names(error.message), with_input_names(error.remedy)
             raise type(error)(message, remedy, detail=error.detail) from error
+
+    def _command_request(self) -> Request:
+        command = self.command
+        if command == CommandName.COMPARE:
+            return self._compare()
+        uri = self["uri"]
+        version = self._version(is_required=not uri)
+        if command == CommandName.SEAL:
+            output = self._workspace_path("output") or DEFAULT_SEAL
+            return seal_request(version, uri, output, self._common(), self._environment)
+        signature = SignatureOptions(
+            self._workspace_path("bundle"),
+            self._workspace_path("public-key"),
+            self["identity"],
+            self["issuer"],
+            self._workspace_path("trust-config"),
+        )
+        sealed = SealOptions(self._workspace_path("seal"), self._boolean("allow-other-model") or False, signature)
+        if command == CommandName.CHECK:
+            return check_request(version, self._common(), self._environment, sealed)
+        if not self["bundle"]:
+            self._require("seal", "Name the file that command: seal wrote, as in seal: seals/wine.json.")
+        return verify_request(version, uri, sealed, self._common(), self._environment)
 
     def _reject_unknown(self) -> None:
         names = [item.name for item in INPUTS]
@@ -167,16 +246,34 @@ class Inputs:
 
     def _reject_contradictory(self) -> None:
         command = self.command
-        if command not in {"check", "compare"}:
-            raise InputError(f"The input 'command' is {command!r}.", "Set it to check or compare, or leave it out.")
+        if command not in _COMMANDS:
+            raise InputError(
+                f"The input 'command' is {command!r}.", f"Set it to {', '.join(_COMMANDS)}, or leave it out."
+            )
         for item in INPUTS:
-            if item.command not in {"", command} and self[item.name]:
-                remedy = _NOT_FOR_COMPARE if command == "compare" else _NOT_FOR_CHECK
+            if not item.is_for(command) and self[item.name]:
+                remedy = _not_for(command, item)
                 raise InputError(f"The input {item.name!r} is not for {command}.", remedy)
         if self["config"] and self["config-file"]:
             raise InputError("The inputs 'config' and 'config-file' are both set.", "Leave one of them out.")
 
-    def _check(self) -> Request:
+    def _version(self, *, is_required: bool) -> VersionOptions:
+        """Return the inputs that name one version.
+
+        Raises:
+            InputError: One of them is missing although it is required, or cannot be used.
+        """
+        if is_required:
+            self._require_version()
+        return VersionOptions(
+            self["model"],
+            self["version-or-stage"],
+            self["host"],
+            self._choice("registry", RegistryKind),
+            self["native-model"],
+        )
+
+    def _require_version(self) -> None:
         self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
@@ -186,14 +283,6 @@ class Inputs:
                 "The input 'host' is not set, and neither is MLFLOW_TRACKING_URI.",
                 "Name the tracking server, as in host: https://mlflow.example.com.",
             )
-        version = VersionOptions(
-            self["model"],
-            self["version-or-stage"],
-            self["host"],
-            self._choice("registry", RegistryKind),
-            self["native-model"],
-        )
-        return check_request(version, self._common(), self._environment)
 
     def _compare(self) -> Request:
         config_file = self._workspace_path("config-file")
@@ -219,6 +308,7 @@ class Inputs:
             declared_hosts_only=True,
             allow_hosts=self["allow-hosts"],
             timeout=self._seconds("timeout"),
+            is_stated=bool(self["statement-file"]),
         )
 
     def _require(self, name: str, remedy: str) -> None:
@@ -280,7 +370,15 @@ class Inputs:
         )
 
 
-_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(item.name for item in INPUTS)})\b( (?:identical|equivalent)\b)?")
+def _not_for(command: str, item: Input) -> str:
+    """Return what to do about an input that a command does not have."""
+    if command == CommandName.COMPARE and CommandName.CHECK in item.commands:
+        return _NOT_FOR_COMPARE
+    return f"Leave it out, or set command: {' or '.join(item.commands)}."
+
+
+_NAMES = {item.option: item.name for item in INPUTS}
+_OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(_NAMES)})\b( (?:identical|equivalent)\b)?")
 
 
 def with_input_names(text: str) -> str:
@@ -289,4 +387,4 @@ def with_input_names(text: str) -> str:
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'
     """
-    return _OPTION.sub(lambda match: f"{match[1]}:{match[2]}" if match[2] else match[1], text)
+    return _OPTION.sub(lambda match: f"{_NAMES[match[1]]}:{match[2]}" if match[2] else _NAMES[match[1]], text)

@@ -37,6 +37,10 @@ OUTPUTS = (
     "differences",
     "report-file",
     "summary-file",
+    "seal-file",
+    "seal-digest",
+    "statement-file",
+    "subject-digest",
 )
 
 _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
@@ -46,12 +50,19 @@ _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
-def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_file: str = "") -> dict[str, str]:
+def outputs_of(
+    outcome: Outcome,
+    report_file: str,
+    redactor: Redactor,
+    summary_file: str = "",
+    statement_file: str = "",
+    subject_digest: str = "",
+) -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is "".
 
     Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
     """
-    is_decided = outcome.status is not Status.ERROR
+    is_decided = outcome.equals is not None
     return {
         "status": str(outcome.status),
         "equals": _truth(outcome.equals),
@@ -66,7 +77,11 @@ def outputs_of(outcome: Outcome, report_file: str, redactor: Redactor, summary_f
         "not-compared": _harmless(named_paths(outcome.not_compared), redactor),
         "differences": str(outcome.difference_count) if is_decided else "",
         "report-file": report_file,
+        "seal-file": "" if outcome.seal is None else outcome.seal.file,
+        "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
         "summary-file": summary_file,
+        "statement-file": statement_file,
+        "subject-digest": subject_digest,
     }
 
 

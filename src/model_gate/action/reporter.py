@@ -72,8 +72,11 @@ class WorkflowReporter:
         """
         outcome, redactor = result.outcome, result.redactor
         report_file = "" if result.report_file is None else str(result.report_file)
+        statement_file = "" if result.statement_file is None else str(result.statement_file)
         summary_file, problem = self._write_summary_file(result)
-        self._write_outputs(outputs_of(outcome, report_file, redactor, summary_file))
+        self._write_outputs(
+            outputs_of(outcome, report_file, redactor, summary_file, statement_file, result.subject_digest)
+        )
         self._log(result)
         if problem is not None:
             message = with_input_names(f"{problem.message} {problem.remedy}")

@@ -45,7 +45,6 @@ def run_step(process: WorkerProcess | None = None) -> int:
 
 
 def _command(inputs: Inputs, stack: ExitStack) -> Command:
-    config_file = inputs.config_file
 
     def request() -> Request:
         os.environ.update(credentials.parse_credentials(inputs["credentials"]))
@@ -57,13 +56,14 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
 
     return Command(
         # The report needs a valid command, even if the input names an unknown one.
-        CommandName.COMPARE if inputs.command == CommandName.COMPARE else CommandName.CHECK,
+        CommandName(inputs.command) if inputs.command in set(CommandName) - {CommandName.DIFF} else CommandName.CHECK,
         inputs.options(),
         request,
         inputs.report_file,
-        inputs=() if config_file is None else (config_file,),
+        inputs=inputs.read_files,
         is_verbose=inputs.is_verbose,
         secrets=_secrets(inputs),
+        statement_file=inputs.statement_file,
     )
 
 

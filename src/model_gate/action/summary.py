@@ -69,6 +69,8 @@ def _headline(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.status is Status.ERROR:
         undecided = "it could not be decided whether the models are the same"
         return f"⛔ {subject}: {undecided}" if subject else f"⛔ {undecided.capitalize()}"
+    if outcome.status is Status.SEALED:
+        return "✅ The model is sealed"
     mark = "⚠️" if outcome.is_nothing_compared else "✅" if outcome.passed else "❌"
     return f"{mark} {subject} ({markdown.text(judgement(outcome))})"
 
@@ -76,6 +78,9 @@ def _headline(outcome: Outcome, markdown: Markdown) -> str:
 def _sentence(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
         return f"> {markdown.text(outcome.error.message)}"
+    if outcome.status is Status.SEALED and outcome.seal is not None:
+        files, root = plural(len(outcome.seal.files), "file"), markdown.code(outcome.seal.statement.root)
+        return f"{markdown.code(outcome.seal.file)}: {files}, root SHA-256 {root}."
     parts = [
         f"{_titles(names, outcome)}: {_verdict(comparison)}." for names, comparison in outcome.distinct_comparisons
     ]
@@ -127,6 +132,8 @@ def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...
                     _resolved(request, server, outcome.versions.get(role), markdown)
                     for (role, request), server in shown
                 )
+            if model.seal is not None:
+                versions = markdown.code(printable(model.seal.title))
             uri = markdown.code(printable(model.location.uri))
             yield versions, f"{noun}{_native(comparison, markdown)}<br>{uri}", *_measures(model, comparison)
 
@@ -139,7 +146,7 @@ def _native(comparison: Comparison, markdown: Markdown) -> str:
 def _measures(model: ComparedModel, comparison: Comparison) -> tuple[str, str, str]:
     unread = "nothing was read" if comparison.same_location else "not all was read"
     digest = f"<code>{model.digest[:_MAX_ID]}…</code>" if model.digest else unread
-    return f"{model.files:,}", f"{model.size:,}", digest
+    return f"{model.files:,}", "" if model.size is None else f"{model.size:,}", digest
 
 
 def _unresolved(request: VersionRequest, server: str, markdown: Markdown) -> str:
@@ -227,8 +234,10 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.error is not None:
         remedy = with_input_names(outcome.error.remedy)
         return markdown.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
+    if outcome.status is Status.SEALED:
+        return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
     if outcome.status is Status.EQUAL:
-        if outcome.has_same_location:
+        if outcome.has_same_location and outcome.seal is None:
             return (
                 "Nothing. But note that this registry keeps no copy of its own: two models at one location "
                 "cannot differ, so nothing was downloaded."
@@ -247,7 +256,9 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
 
 
 def _next_step_after_difference(outcome: Outcome) -> str:
-    if VersionRole.MODEL_VERSION in outcome.requested_versions:
+    if outcome.seal is not None:
+        first = "The model is not what was sealed: find out who changed it, or seal the version that is meant."
+    elif VersionRole.MODEL_VERSION in outcome.requested_versions:
         first = "The registry's copy is not what the run logged: register the version again from its run."
     else:
         first = "These are two models: copy or import the version that was tested, or name the one that is meant."

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.small_files.equality import digest_if_equal, have_same_bytes
-from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.wording import printable
@@ -118,19 +118,28 @@ def have_same_content(left: str, right: str) -> bool:
 
 
 def _compare_one_sided(pair: Pair, left: str | None, right: str | None) -> FileComparison:
-    kind = DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT
-    difference = Difference(
+    difference = one_sided_difference(pair, rewrite_reason_of(pair, left, right))
+    left_digest, right_digest = (None if file is None else file_digest(file) for file in (left, right))
+    return FileComparison(pair, difference, left_digest, right_digest)
+
+
+def one_sided_difference(pair: Pair, rewrite_reason: str = "") -> Difference:
+    """Return the difference of a file that only one model has.
+
+    Args:
+        pair: The pair of files, one of which is None.
+        rewrite_reason: Why MLflow itself adds this file, "" if it does not.
+    """
+    return Difference(
         pair.path,
-        kind,
+        DifferenceKind.ONLY_RIGHT if pair.left is None else DifferenceKind.ONLY_LEFT,
         pair.left_size,
         pair.right_size,
-        rewrite_reason=rewrite_reason_of(pair, left, right),
+        rewrite_reason=rewrite_reason,
         explanation=explain_one_sided(pair.path),
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,
     )
-    left_digest, right_digest = (None if file is None else file_digest(file) for file in (left, right))
-    return FileComparison(pair, difference, left_digest, right_digest)
 
 
 def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer) -> Difference:
@@ -141,6 +150,18 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
             "Run the gate again when nothing writes to the model.",
         )
     explanation = explainer.explain(pair.path, left, right)
+    return content_difference(pair, offset, explanation, rewrite_reason_of(pair, left, right))
+
+
+def content_difference(pair: Pair, offset: int, explanation: Explanation, rewrite_reason: str = "") -> Difference:
+    """Return the difference of a pair of files with different bytes.
+
+    Args:
+        pair: The pair of files.
+        offset: Offset of the first differing byte.
+        explanation: The explanation of the difference.
+        rewrite_reason: Why MLflow itself changes this file, "" if it does not.
+    """
     if not may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
         # The explanation is based on only one of the two names, which may stand for different formats.
         summary = explanation.summary
@@ -153,7 +174,7 @@ def _content_difference(pair: Pair, left: str, right: str, explainer: Explainer)
         pair.left_size,
         pair.right_size,
         offset=offset,
-        rewrite_reason=rewrite_reason_of(pair, left, right) or explanation.rewrite_reason,
+        rewrite_reason=rewrite_reason or explanation.rewrite_reason,
         explanation=explanation,
         is_native=pair.is_native,
         ignored_by=pair.ignored_by,

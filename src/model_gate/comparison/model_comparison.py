@@ -14,10 +14,13 @@ from model_gate.domain.pairing import Pairing
 from model_gate.domain.paths import path_key, sorted_paths
 from model_gate.domain.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
 from model_gate.errors import InternalError
+from model_gate.formats.model_signing import Resource, root_digest
 
 
-def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore: Ignore) -> Comparison:
-    """Return the comparison of two models.
+def build_comparison(
+    models: ModelPair, files: Sequence[FileComparison], ignore: Ignore, *, has_roots: bool = False
+) -> Comparison:
+    """Return the comparison of two models. With `has_roots`, it has the root of each model.
 
     Raises:
         InternalError: `files` lacks a pair of files.
@@ -38,10 +41,12 @@ def build_comparison(models: ModelPair, files: Sequence[FileComparison], ignore:
         # Equal trees have equal digests, and the digest of a large tree takes time.
         right_digest = left_digest
     native_model = models.left.native_model
+    left_root = _root(models.left, {file.pair.left: file.left_digest for file in files}) if has_roots else None
+    right_root = _root(models.right, {file.pair.right: file.right_digest for file in files}) if has_roots else None
     rest_differences = tuple(difference for difference in counted if not difference.is_native)
     return Comparison(
-        left=_compared_model(models.left, left_digest, was_read=not models.is_same_location),
-        right=_compared_model(models.right, right_digest, was_read=not models.is_same_location),
+        left=_compared_model(models.left, left_digest, left_root, was_read=not models.is_same_location),
+        right=_compared_model(models.right, right_digest, right_root, was_read=not models.is_same_location),
         equals=not differences and not not_compared,
         equivalent=all(difference.rewrite_reason for difference in differences) and not not_compared,
         same_location=models.is_same_location,
@@ -94,7 +99,7 @@ def _rest_of_model(files: Iterable[FileComparison], differences: tuple[Differenc
     return RestOfModel(equals, differences, not_compared)
 
 
-def _compared_model(model: ListedModel, digest: str | None, *, was_read: bool) -> ComparedModel:
+def _compared_model(model: ListedModel, digest: str | None, root: str | None, *, was_read: bool) -> ComparedModel:
     source = model.source
     return ComparedModel(
         location=source.location,
@@ -104,7 +109,20 @@ def _compared_model(model: ListedModel, digest: str | None, *, was_read: bool) -
         digest=digest,
         files=len(model.paths),
         size=model.size,
+        root=root,
     )
+
+
+def _root(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:
+    """Return the root of a whole model, as in its seal; None if a file has no digest, or a name that is not UTF-8."""
+    resources = [Resource(digest) for path in sorted(model.listing.files) if (digest := digests.get(path)) is not None]
+    if len(resources) < len(model.listing.files) or not all(map(_is_utf8, model.listing.files)):
+        return None
+    return root_digest(resources)
+
+
+def _is_utf8(path: str) -> bool:
+    return path.isascii() or not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def _model_digest(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:

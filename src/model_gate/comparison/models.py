@@ -21,6 +21,7 @@ from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pairing, pair_files
 from model_gate.domain.result import Comparison
+from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.errors import InputError
 from model_gate.sources.directory import REPORTED_FILES
 from model_gate.sources.model_source import ModelSource
@@ -31,6 +32,9 @@ def compare_models(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    windows: Windows = WINDOWS,
+    *,
+    has_roots: bool = False,
 ) -> list[Comparison]:
     """Compare pairs of models and return their comparisons in the same order.
 
@@ -40,6 +44,8 @@ def compare_models(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched; None to compare the other files too.
+        windows: Which files are compared window by window, and how.
+        has_roots: Whether the result has the root of each model.
 
     Raises:
         ModelError: A model is empty or missing, has no MLmodel file or lacks the native model.
@@ -53,24 +59,17 @@ def compare_models(
     with ExitStack() as stack:
         for source in sources.values():
             stack.callback(source.close)
-        return _compare(selected_pairs, _list_locations(sources.values(), progress), progress, ignore, is_enough)
-
-
-def _compare(
-    selected_pairs: Sequence[SelectedPair],
-    locations: Mapping[LocationKey, ListedModel],
-    progress: Progress,
-    ignore: Ignore,
-    is_enough: Callable[[FileComparison], bool] | None,
-) -> list[Comparison]:
-    listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
-    model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
-    for left, right in listed_pairs:
-        if (left.key, right.key) not in model_pairs:
-            model_pairs[left.key, right.key] = _pair(left, right, ignore)
-    files = compare_files(list(model_pairs.values()), progress, is_enough)
-    _require_unchanged(model_pairs.values())
-    comparisons = {key: build_comparison(pair, files[pair], ignore) for key, pair in model_pairs.items()}
+        locations = _list_locations(sources.values(), progress)
+        listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
+        model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
+        for left, right in listed_pairs:
+            if (left.key, right.key) not in model_pairs:
+                model_pairs[left.key, right.key] = pair_models(left, right, ignore)
+        files = compare_files(list(model_pairs.values()), progress, is_enough, windows=windows)
+        _require_unchanged(model_pairs.values())
+    comparisons = {
+        key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()
+    }
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
 
 
@@ -103,6 +102,16 @@ def _list_locations(sources: Collection[ModelSource], progress: Progress) -> dic
     with FailFastPool(len(groups)) as pool:
         listed_groups = results_of(pool.submit(list_group, group) for group in groups)
     return {model.key.location: model for group in listed_groups for model in group}
+
+
+def list_model(model: SelectedModel, progress: Progress) -> ListedModel:
+    """List one model.
+
+    Raises:
+        ModelError: The model is empty or missing, has no MLmodel file or lacks the native model.
+        ModelGateError: The listing failed.
+    """
+    return _listed(model, _list_locations([model.source], progress))
 
 
 def _list_first(source: ModelSource, others: Sequence[ModelSource], progress: Progress) -> ListedModel:
@@ -139,7 +148,7 @@ def _listed(model: SelectedModel, locations: Mapping[LocationKey, ListedModel]) 
     return listed
 
 
-def _pair(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
+def pair_models(left: ListedModel, right: ListedModel, ignore: Ignore) -> ModelPair:
     """Pair the files of two models. If both models are the same files of the same location, there are no pairs.
 
     Raises:

@@ -23,6 +23,8 @@ from model_gate.comparison.progress import Progress
 from model_gate.comparison.renamed_files import explain_renamed
 from model_gate.comparison.small_files.comparer import SmallFileComparer, start_comparer
 from model_gate.comparison.small_files.equality import SmallPair
+from model_gate.comparison.windowed_comparison import WindowedComparison, is_windowed
+from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.explanation import Explainer
 from model_gate.sources.model_source import ModelSource
 
@@ -30,7 +32,7 @@ from model_gate.sources.model_source import ModelSource
 # MAX_BYTES_IN_PROGRESS unless a single job is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files
 # keep the connections busy.
 MAX_LARGE_PAIRS = 8
-MAX_BYTES_IN_PROGRESS = 2 * 1024**3
+MAX_BYTES_IN_PROGRESS = 448 * 1024**2
 _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
 _MAX_PAIRS_IN_PROGRESS = 64
 # Comparing and hashing release the interpreter lock, so several threads run at once. Reading small files does not.
@@ -46,6 +48,7 @@ def compare_files(
     progress: Progress,
     is_enough: Callable[[FileComparison], bool] | None = None,
     start_comparer: ComparerFactory = start_comparer,
+    windows: Windows = WINDOWS,
 ) -> dict[ModelPair, list[FileComparison]]:
     """Compare the files of each pair of models.
 
@@ -58,6 +61,7 @@ def compare_files(
             models, if their fetch has not begun, are then compared only by their listed sizes. So are all files of
             models whose listings prove a difference. None to continue after the verdict is settled.
         start_comparer: Returns the comparer for the small files of local models.
+        windows: Which files are compared window by window, and how.
 
     Returns:
         The file comparisons of each pair of models, in no particular order.
@@ -71,7 +75,7 @@ def compare_files(
         comparisons[model_pair].append(compare_sizes(pair))
     progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
-    runner = _JobRunner(progress, is_enough or _never, start_comparer)
+    runner = _JobRunner(progress, is_enough or _never, start_comparer, windows)
     for model_pair, comparison in runner.run(plan.jobs, are_all_near):
         comparisons[model_pair].append(comparison)
     return comparisons
@@ -117,26 +121,49 @@ class _JobRunner:
     """
 
     def __init__(
-        self, progress: Progress, is_enough: Callable[[FileComparison], bool], start_comparer: ComparerFactory
+        self,
+        progress: Progress,
+        is_enough: Callable[[FileComparison], bool],
+        start_comparer: ComparerFactory,
+        windows: Windows,
     ) -> None:
         self._progress = progress
         self._is_enough = is_enough
         self._start_comparer = start_comparer
+        self._windows = windows
         self._explainer = Explainer()
         self._settled: set[ModelPair] = set()
         self._finished: SimpleQueue[_FinishedJob] = SimpleQueue()
 
     def run(self, jobs: Iterable[Job], batches_small_jobs: bool) -> list[_ComparedPair]:
         """Run all jobs and return the comparisons of all pairs of files."""
+        windowed: list[Job] = []
         small: list[Job] = []
         other: list[Job] = []
         for job in jobs:
+            if is_windowed(job, self._windows):
+                windowed.append(job)
+                continue
             (small if job.size < _LOCAL_SMALL_BYTES and job.is_local else other).append(job)
         if batches_small_jobs:
             other = list(batch_small_jobs(other))
+        compared = self._run_windowed(windowed)
         with FailFastPool(_COMPARE_THREADS) as pool:
-            compared = self._run_in_parallel(deque(other), pool)
+            compared += self._run_in_parallel(deque(other), pool)
             compared += self._run_local_small(small)
+        return compared
+
+    def _run_windowed(self, jobs: Iterable[Job]) -> list[_ComparedPair]:
+        """Compare large files window by window, one job after the other: each of them alone keeps the servers busy."""
+        compared: list[_ComparedPair] = []
+        for job in jobs:
+            if self._is_settled(job):
+                compared += self._compare_sizes(job)
+                continue
+            comparison = WindowedComparison(job, self._windows, self._explainer, self._is_enough, self._progress)
+            files = zip(job.pairs, comparison.run(), strict=True)
+            compared += self._settle([_ComparedPair(pending.model_pair, file) for pending, file in files])
+            self._progress.advance(job.paths)
         return compared
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:

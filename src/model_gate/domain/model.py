@@ -20,10 +20,14 @@ class Listing:
         files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
             that are not UTF-8.
         is_near: Whether the server responds to small requests in less than 15 ms.
+        has_links: Whether a path leads through a symbolic link of this machine.
+        has_parts: Whether large files can be read part by part.
     """
 
     files: Mapping[str, int]
     is_near: bool = False
+    has_links: bool = False
+    has_parts: bool = False
 
     @property
     def size(self) -> int:
@@ -52,6 +56,31 @@ class FileRequest:
     path: str
     size: int
     destination: str
+
+
+@dataclass(frozen=True)
+class PartRequest:
+    """Request to read a part of a large file.
+
+    Attributes:
+        handle: Number of the file. All parts with one number are parts of one version of the file.
+        uri: Location of the model.
+        path: Path relative to the model's root.
+        size: Size of the whole file in bytes, as listed.
+        start: Offset of the first byte of the part.
+        stop: Offset after the last byte of the part.
+        destination: An empty file on this machine that receives the part.
+        is_again: Whether the part has been read before. Other parts must be requested in order, without a gap.
+    """
+
+    handle: int
+    uri: str
+    path: str
+    size: int
+    start: int
+    stop: int
+    destination: str
+    is_again: bool = False
 
 
 def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_directory: bool = False) -> None:

@@ -6,12 +6,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.roles import CommandName, ComparisonName, ModelNames, ModelRole, VersionRole
+from model_gate.domain.seal import Seal, SealedVersion
 from model_gate.domain.verdict import Require
+
+# What messages call a seal that is compared with a model.
+SEAL_NOUN = "seal"
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,18 @@ class VersionRequest:
     native_model: str = ""
 
 
+class ConfigFile(NamedTuple):
+    """A compare file as the gate read it.
+
+    Attributes:
+        name: The path or the input that has the text.
+        digest: SHA-256 of the text in hex. A byte order mark is not part of the text.
+    """
+
+    name: str
+    digest: str
+
+
 @dataclass(frozen=True)
 class GateOptions:
     """Options that every command has.
@@ -43,6 +59,7 @@ class GateOptions:
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
         timeout: Seconds after which the whole gate is an error; None for no limit.
+        is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
     require: Require = Require.IDENTICAL
@@ -52,6 +69,7 @@ class GateOptions:
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
     timeout: float | None = None
+    is_stated: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,11 +80,13 @@ class GateRequest(ABC):
         command: The command's name.
         options: Options that every command has.
         notices: What the user should know although it is no error, each in one line.
+        config: The compare file; None if the request has none.
     """
 
     command: ClassVar[CommandName]
     options: GateOptions = field(default_factory=GateOptions, kw_only=True)
     notices: tuple[str, ...] = field(default=(), kw_only=True)
+    config: ConfigFile | None = field(default=None, kw_only=True, compare=False)
 
     @property
     @abstractmethod
@@ -90,10 +110,16 @@ class GateRequest(ABC):
 
 @dataclass(frozen=True)
 class CheckRequest(GateRequest):
-    """Request to compare the run model and the registry model of one version."""
+    """Request to compare the run model and the registry model of one version.
+
+    Attributes:
+        version: The version.
+        seal: A seal with which the registry model is compared too; None for no seal.
+    """
 
     command = CommandName.CHECK
     version: VersionRequest
+    seal: Seal | None = None
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
@@ -105,38 +131,54 @@ class CheckRequest(GateRequest):
         """The version's tracking server."""
         return (self.version.host,)
 
-    def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a check has one comparison
-        """Return the names of the run model and the registry model."""
+    def model_names(self, comparison: str) -> ModelNames:
+        """Return the names of the run model and the registry model, or those of the seal and the registry model."""
+        if comparison == ComparisonName.SEAL:
+            return ModelNames(SEAL_NOUN, ModelRole.REG_MODEL.noun)
         return ModelNames(ModelRole.RUN_MODEL.noun, ModelRole.REG_MODEL.noun)
 
 
 @dataclass(frozen=True)
 class CompareRequest(GateRequest):
-    """Request to compare two versions: their run models with each other, and their registry models with each other."""
+    """Request to compare two versions: their run models with each other, and their registry models with each other.
+
+    A seal can stand for one of the versions. The run model and the registry model of the other are compared with it.
+    """
 
     command = CommandName.COMPARE
-    tracking_server_1: VersionRequest
-    tracking_server_2: VersionRequest
+    tracking_server_1: VersionRequest | SealedVersion
+    tracking_server_2: VersionRequest | SealedVersion
     compare_run_models: bool = True
     compare_reg_models: bool = True
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """The two requested versions by role, left before right."""
+        """The requested versions by role, left before right: one if a seal stands for the other."""
+        return {role: version for role, version in self.sides.items() if isinstance(version, VersionRequest)}
+
+    @property
+    def sides(self) -> Mapping[VersionRole, VersionRequest | SealedVersion]:
+        """The two requested versions or seals by role, left before right."""
         return {
             VersionRole.TRACKING_SERVER_1: self.tracking_server_1,
             VersionRole.TRACKING_SERVER_2: self.tracking_server_2,
         }
 
     @property
+    def seal(self) -> Seal | None:
+        """The seal that stands for one of the versions; None if there is none."""
+        return next((side.seal for side in self.sides.values() if isinstance(side, SealedVersion)), None)
+
+    @property
     def hosts(self) -> tuple[Host, ...]:
-        """The two versions' tracking servers."""
-        return (self.tracking_server_1.host, self.tracking_server_2.host)
+        """The versions' tracking servers."""
+        return tuple(version.host for version in self.versions.values())
 
     def model_names(self, comparison: str) -> ModelNames:
         """Return "run model" for both models of the comparison of run models, otherwise "registry model" for both."""
         role = ModelRole.RUN_MODEL if comparison == ComparisonName.RUN_MODELS else ModelRole.REG_MODEL
-        return ModelNames(role.noun, role.noun)
+        left, right = (SEAL_NOUN if isinstance(side, SealedVersion) else role.noun for side in self.sides.values())
+        return ModelNames(left, right)
 
 
 @dataclass(frozen=True)
@@ -171,4 +213,91 @@ class DiffRequest(GateRequest):
         return ModelNames()
 
 
-Request = CheckRequest | CompareRequest | DiffRequest
+@dataclass(frozen=True)
+class ModelRequest:
+    """One model: the registry model of a version, or the model at a URI or in a directory.
+
+    Attributes:
+        version: The version; None for a model that is named by its location.
+        uri: The URI or the directory; "" for a version.
+        uri_host: The tracking server of the URI; None for a local directory or a version.
+    """
+
+    version: VersionRequest | None = None
+    uri: str = ""
+    uri_host: Host | None = None
+
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The version by its role; empty for a model that is named by its location."""
+        return {} if self.version is None else {VersionRole.MODEL_VERSION: self.version}
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The model's tracking server; empty for a local directory."""
+        host = self.uri_host if self.version is None else self.version.host
+        return () if host is None else (host,)
+
+    @property
+    def noun(self) -> str:
+        """What messages call the model."""
+        return "model" if self.version is None else ModelRole.REG_MODEL.noun
+
+
+@dataclass(frozen=True)
+class SealRequest(GateRequest):
+    """Request to seal a model.
+
+    Attributes:
+        model: The model.
+        output: Path of the seal.
+    """
+
+    command = CommandName.SEAL
+    model: ModelRequest
+    output: Path
+
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The version by its role, if the model is named by a version."""
+        return self.model.versions
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The model's tracking server; empty for a local directory."""
+        return self.model.hosts
+
+    def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a seal has no comparison
+        """Return the name of the model, twice."""
+        return ModelNames(self.model.noun, self.model.noun)
+
+
+@dataclass(frozen=True)
+class VerifyRequest(GateRequest):
+    """Request to compare a model with a seal.
+
+    Attributes:
+        seal: The seal.
+        model: The model.
+    """
+
+    command = CommandName.VERIFY
+    seal: Seal
+    model: ModelRequest
+
+    @property
+    def versions(self) -> Mapping[VersionRole, VersionRequest]:
+        """The version by its role, if the model is named by a version."""
+        return self.model.versions
+
+    @property
+    def hosts(self) -> tuple[Host, ...]:
+        """The model's tracking server; empty for a local directory."""
+        return self.model.hosts
+
+    def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a verification has one comparison
+        """Return the names of the seal and the model."""
+        return ModelNames(SEAL_NOUN, self.model.noun)
+
+
+Request = CheckRequest | CompareRequest | DiffRequest | SealRequest | VerifyRequest

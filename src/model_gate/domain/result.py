@@ -10,8 +10,9 @@ from typing import NamedTuple
 from model_gate.domain.difference import Difference
 from model_gate.domain.location import Location
 from model_gate.domain.paths import sorted_paths
-from model_gate.domain.request import Request, VersionRequest
+from model_gate.domain.request import Request, SealRequest, VersionRequest
 from model_gate.domain.roles import ModelNames, VersionRole
+from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require, Status, passes
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.errors import ModelGateError
@@ -27,7 +28,10 @@ class ComparedModel:
         kept: Whether `path` still exists after the gate.
         digest: SHA-256 in hex of the file or of the tree; None if not all files were read.
         files: Number of files to compare.
-        size: Bytes of these files.
+        size: Bytes of these files; None for a seal that does not say the size of each file.
+        seal: The seal that stands for the model; None for a model whose files were listed.
+        root: The root of the whole model, as a seal has it: SHA-256 in hex over the digests of all its files, those
+            included that do not affect the verdict. None if it is not wanted, or if not all files were read.
     """
 
     location: Location
@@ -35,7 +39,9 @@ class ComparedModel:
     kept: bool
     digest: str | None
     files: int
-    size: int
+    size: int | None
+    seal: Seal | None = None
+    root: str | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +99,7 @@ class Comparison:
         ignored: The paths that an `ignore` glob matches, sorted.
         ignore: All `ignore` globs of the gate.
         unmatched_ignore: The `ignore` globs that match no path of either model.
+        is_by_digest: Whether SHA-256 decided, since one of the models is a seal. Otherwise `filecmp` decided.
     """
 
     left: ComparedModel
@@ -110,6 +117,7 @@ class Comparison:
     ignored: tuple[IgnoredPath, ...] = ()
     ignore: tuple[str, ...] = ()
     unmatched_ignore: tuple[str, ...] = ()
+    is_by_digest: bool = False
 
     @property
     def native_models(self) -> tuple[str, ...]:
@@ -138,6 +146,7 @@ class Outcome:
         versions: The resolved versions by `VersionRole`; after an error, possibly not all.
         comparisons: The comparisons by `ComparisonName`; empty after an error.
         error: The error that prevented a verdict; None if there is a verdict.
+        seal: The seal that was made or verified; None if the gate has none, or after an error.
         hops: For a diff, the names that were resolved to find each model's files, in order. The keys are `left` and
             `right`.
     """
@@ -147,6 +156,7 @@ class Outcome:
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     error: ModelGateError | None = None
     hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
+    seal: Seal | None = None
 
     @property
     def requested_versions(self) -> Mapping[VersionRole, VersionRequest]:
@@ -160,20 +170,27 @@ class Outcome:
     @property
     def status(self) -> Status:
         """The verdict: whether the models have equal bytes, or an error, regardless of the requirement."""
+        if self.error is None and self.is_sealed:
+            return Status.SEALED
         if self.error is not None or not self.comparisons:
             return Status.ERROR
         is_equal = all(comparison.equals for comparison in self.comparisons.values())
         return Status.EQUAL if is_equal else Status.DIFFERENT
 
     @property
+    def is_sealed(self) -> bool:
+        """Whether the gate made a seal, and so compared nothing."""
+        return self.seal is not None and isinstance(self.request, SealRequest) and not self.comparisons
+
+    @property
     def equals(self) -> bool | None:
-        """Whether the two models of every comparison are equal; None after an error."""
-        return None if self.status is Status.ERROR else self.status is Status.EQUAL
+        """Whether the two models of every comparison are equal; None after an error or without a comparison."""
+        return None if self.status in {Status.ERROR, Status.SEALED} else self.status is Status.EQUAL
 
     @property
     def equivalent(self) -> bool | None:
-        """Whether the two models of every comparison are equal or equivalent; None after an error."""
-        if self.status is Status.ERROR:
+        """Whether the two models of every comparison are equal or equivalent; None if `equals` is None."""
+        if self.equals is None:
             return None
         return all(comparison.equivalent for comparison in self.comparisons.values())
 
@@ -196,7 +213,9 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the requirement is met; False after an error."""
+        """Whether the requirement is met, or the model was sealed; False after an error."""
+        if self.status is Status.SEALED:
+            return True
         if self.equals is None or self.equivalent is None:
             return False
         return passes(equals=self.equals, equivalent=self.equivalent, require=self.require)

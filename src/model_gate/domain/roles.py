@@ -8,14 +8,17 @@ from pathlib import Path
 
 # Path of the report if none is named.
 DEFAULT_REPORT = Path("model-gate-report.json")
+DEFAULT_SEAL = Path("model-gate-seal.json")
 
 
 class CommandName(StrEnum):
-    """The commands that compare models and write a report."""
+    """The commands that write a report."""
 
     CHECK = "check"
     COMPARE = "compare"
     DIFF = "diff"
+    SEAL = "seal"
+    VERIFY = "verify"
 
 
 class VersionRole(StrEnum):
@@ -39,11 +42,15 @@ class ModelRole(StrEnum):
 
 
 class ComparisonName(StrEnum):
-    """The comparisons of a gate: a check or a diff has one, a compare has one for each model role."""
+    """The comparisons of a gate: a check or a diff has one, a compare has one for each model role.
+
+    A verification has one with its seal, and so has a check with a seal.
+    """
 
     COMPARISON = "comparison"
     RUN_MODELS = "run_model_comparison"
     REG_MODELS = "reg_model_comparison"
+    SEAL = "seal_comparison"
 
 
 @dataclass(frozen=True)

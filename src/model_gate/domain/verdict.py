@@ -6,11 +6,15 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """Verdict of a gate: whether the models have equal bytes. The requirement does not change the verdict."""
+    """Verdict of a gate: whether the models have equal bytes. The requirement does not change the verdict.
+
+    `SEALED` is the result of the command `seal`, which compares nothing.
+    """
 
     EQUAL = "equal"
     DIFFERENT = "different"
     ERROR = "error"
+    SEALED = "sealed"
 
 
 class Require(StrEnum):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from bisect import bisect_right
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -16,6 +17,28 @@ CHUNK_BYTES = 256 * 1024
 
 class UnexplainedError(Exception):
     """A file cannot be explained as its kind. The message is a clause for the report, such as `it is truncated`."""
+
+
+@dataclass(frozen=True)
+class KnownDifference:
+    """What a comparison has already found out about two contents, so that no explainer reads them for it.
+
+    Attributes:
+        offset: Offset of the first differing byte.
+        differing: Number of differing bytes, if both contents have the same size.
+        is_cut: Whether `differing` is only a lower bound.
+        ranges: Start and stop of ranges in order, outside which both contents have the same bytes at the same offsets.
+    """
+
+    offset: int
+    differing: int
+    is_cut: bool
+    ranges: tuple[tuple[int, int], ...]
+
+    def may_touch(self, start: int, stop: int) -> bool:
+        """Return whether the contents may differ between two offsets."""
+        index = bisect_right(self.ranges, (start, stop))
+        return any(first < stop and start < last for first, last in self.ranges[max(0, index - 1) : index + 1])
 
 
 @dataclass(frozen=True)
@@ -105,12 +128,14 @@ class ContentPair:
         left: Left content.
         right: Right content.
         is_member: Whether the contents are archive members.
+        known: What is already known about their difference, None if nothing is.
     """
 
     path: str
     left: Content
     right: Content
     is_member: bool = False
+    known: KnownDifference | None = None
 
     @property
     def larger_size(self) -> int:

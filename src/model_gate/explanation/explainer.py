@@ -37,16 +37,28 @@ class Explainer:
             left: Left file on disk.
             right: Right file on disk.
         """
+        try:
+            pair = ContentPair(path, Content.of_file(left), Content.of_file(right))
+        except OSError as error:
+            return _unexplained(error)
+        return self.explain_contents(pair)
+
+    def explain_contents(self, pair: ContentPair) -> Explanation:
+        """Explain how two contents differ. A failure becomes the note of the explanation."""
         with self._lock:
-            if self._remaining_seconds <= 0 and not may_be_rewritten(path, path):
+            if self._remaining_seconds <= 0 and not may_be_rewritten(pair.path, pair.path):
                 return Explanation("bytes", "content differs", note="too much time went into other files")
             started = self._clock()
             try:
                 # Imported on first use: the import takes longer than a gate that finds no difference.
                 from model_gate.explanation.kinds import explain_pair
 
-                return explain_pair(ContentPair(path, Content.of_file(left), Content.of_file(right)))
+                return explain_pair(pair)
             except Exception as error:  # noqa: BLE001  # a failed explanation must not change the verdict
-                return Explanation("bytes", "content differs", note=f"could not be explained: {type(error).__name__}")
+                return _unexplained(error)
             finally:
                 self._remaining_seconds -= self._clock() - started
+
+
+def _unexplained(error: Exception) -> Explanation:
+    return Explanation("bytes", "content differs", note=f"could not be explained: {type(error).__name__}")

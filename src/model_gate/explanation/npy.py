@@ -42,7 +42,7 @@ def matches(pair: ContentPair) -> bool:
 def explain(pair: ContentPair) -> Explanation:
     """Return an explanation with the changed type, shape or elements of the array."""
     left, right = _read_array(pair.left), _read_array(pair.right)
-    result = compare_tensors("array", (pair.left, left), (pair.right, right), ElementBudget())
+    result = compare_tensors("array", (pair.left, left), (pair.right, right), ElementBudget(), pair.known)
     if result is None:
         return Explanation(KIND, "the same array, only the header is written differently")
     change, is_cut = result

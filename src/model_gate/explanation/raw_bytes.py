@@ -9,7 +9,7 @@ from model_gate.explanation.content import Content, ContentPair
 
 KIND = "bytes"
 # Counting differing bytes takes much longer than comparing blocks.
-_MAX_COUNTED_BYTES = 96 * 1024 * 1024
+MAX_COUNTED_BYTES = 96 * 1024 * 1024
 _BLOCK_BYTES = 16 * 1024
 
 
@@ -30,7 +30,8 @@ def summarize(pair: ContentPair) -> tuple[str, bool]:
     left, right = pair.left.size, pair.right.size
     if left != right:
         return f"{left:,} → {right:,} bytes", False
-    count = _count_differing(pair)
+    known = pair.known
+    count = count_differing(pair) if known is None else ByteCount(known.differing, is_cut=known.is_cut)
     at_least = "at least " if count.is_cut else ""
     share = 100 * count.differing / left if left else 0
     percentage = f" ({share:.0f} %)" if share >= 1 and not count.is_cut else ""
@@ -38,15 +39,16 @@ def summarize(pair: ContentPair) -> tuple[str, bool]:
 
 
 @dataclass(frozen=True)
-class _ByteCount:
-    """Number of differing bytes; a lower bound if `is_cut`."""
+class ByteCount:
+    """Number of differing bytes; a lower bound if `is_cut`. `counted` is the size of the blocks that differ."""
 
     differing: int
+    counted: int = 0
     is_cut: bool = False
 
 
-def _count_differing(pair: ContentPair) -> _ByteCount:
-    """Count the differing bytes of two contents of the same size."""
+def count_differing(pair: ContentPair, max_bytes: int = MAX_COUNTED_BYTES) -> ByteCount:
+    """Count the differing bytes of two contents of the same size, until blocks of `max_bytes` differ."""
     differing = counted = 0
     for left, right in pair.chunks():
         if left == right:
@@ -56,9 +58,9 @@ def _count_differing(pair: ContentPair) -> _ByteCount:
             if left_block != right_block:
                 differing += _differing_in_block(left_block, right_block)
                 counted += len(left_block)
-        if counted >= _MAX_COUNTED_BYTES:
-            return _ByteCount(differing, is_cut=True)
-    return _ByteCount(differing)
+        if counted >= max_bytes:
+            return ByteCount(differing, counted, is_cut=True)
+    return ByteCount(differing, counted)
 
 
 def _differing_in_block(left: bytes, right: bytes) -> int:

@@ -55,7 +55,7 @@ def explain(pair: ContentPair) -> Explanation:
         label = shorten(name)
         if before is None or after is None:
             changes.append(FieldChange(label, str(before) if before else None, str(after) if after else None))
-        elif result := compare_tensors(label, (pair.left, before), (pair.right, after), budget):
+        elif result := compare_tensors(label, (pair.left, before), (pair.right, after), budget, pair.known):
             changes.append(result[0])
             is_cut |= result[1]
     is_cut = is_cut or len(changes) > MAX_FIELDS

@@ -22,7 +22,7 @@ _MAX_NESTED_DEPTH = 3
 # Spark's description of a stage of a pipeline: one line of JSON, in a file whose name has a random part.
 _SPARK_METADATA = re.compile(r"(?:.*/)?metadata/part-[0-9]{5}[^/]*")
 # Texts that Spark draws at random, such as `LogisticRegression_4a1b2c3d4e5f`.
-_RANDOM_UID = re.compile(r"[A-Za-z]\w*_[0-9a-f]{12,32}")
+_RANDOM_UID = re.compile(r"[A-Za-z]\w*_[0-9a-f]{12,32}(?:__output)?")
 
 
 def matches(pair: ContentPair) -> bool:
@@ -49,10 +49,16 @@ def explain(pair: ContentPair) -> Explanation | None:
         return Explanation(
             kind, "only its layout or the order of its keys differs", lines=lines[:MAX_LINES], is_cut=is_cut
         )
-    if _SPARK_METADATA.fullmatch(pair.path):
+    is_spark = _SPARK_METADATA.fullmatch(pair.path) is not None
+    if is_spark:
         changes.sort(key=_is_drawn_by_spark)
     fields = field_changes(changes)
-    summary = summarize_fields(fields, len(changes), "change")
+    # What Spark draws at random comes last, and only the summary of nothing else has it.
+    decisive = sum(not _is_drawn_by_spark(change) for change in changes) if is_spark else 0
+    count = decisive or len(changes)
+    summary = summarize_fields(fields[:count], count, "change")
+    if is_spark and not decisive:
+        summary = f"only what Spark draws at random: {summary}"
     return Explanation(kind, summary, fields, is_cut=len(changes) > len(fields))
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from operator import ne
 from typing import IO
 
 from model_gate.domain.difference import FieldChange
-from model_gate.explanation.content import Content
+from model_gate.explanation.content import Content, KnownDifference
 
 _CHUNK_BYTES = 256 * 1024
 _BLOCK_BYTES = 4 * 1024
@@ -98,9 +98,21 @@ class ElementBudget:
 
 
 def compare_tensors(
-    name: str, left: tuple[Content, Tensor], right: tuple[Content, Tensor], budget: ElementBudget
+    name: str,
+    left: tuple[Content, Tensor],
+    right: tuple[Content, Tensor],
+    budget: ElementBudget,
+    known: KnownDifference | None = None,
 ) -> tuple[FieldChange, bool] | None:
     """Compare two tensors of the same name.
+
+    Args:
+        name: Name of the tensors.
+        left: The left content, and the tensor in it.
+        right: The right content, and the tensor in it.
+        budget: Number of elements that may still be compared one by one.
+        known: What is already known about the difference of the contents. Bytes that are known to be equal are not
+            read, if the tensors are at the same offset.
 
     Returns:
         The change, and whether its number of elements is only a lower bound; None if the tensors are equal.
@@ -109,10 +121,11 @@ def compare_tensors(
     properties = _changed_properties(left_tensor, right_tensor)
     if properties:
         return FieldChange(name, str(left_tensor), str(right_tensor), meaning=properties), False
+    if left_tensor.offset != right_tensor.offset:
+        known = None
     with left[0].open() as left_stream, right[0].open() as right_stream:
-        left_stream.seek(left_tensor.offset)
-        right_stream.seek(right_tensor.offset)
-        count = _count_changed(left_stream, right_stream, left_tensor, budget)
+        chunks = _chunks((left_stream, right_stream), left_tensor, right_tensor, known)
+        count = _count_changed(chunks, left_tensor, budget)
     if not count.changed and not count.is_cut:
         return None
     meaning = _format_count(count, left_tensor)
@@ -158,24 +171,20 @@ def _format_count(count: _ElementCount, tensor: Tensor) -> str:
     return f"{at_least}{count.changed:,} of {tensor.elements:,} elements changed{largest}"
 
 
-def _count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, budget: ElementBudget) -> _ElementCount:
+def _count_changed(chunks: Iterator[tuple[bytes, bytes]], tensor: Tensor, budget: ElementBudget) -> _ElementCount:
     """Count the changed elements of two tensors of the same type and shape.
 
     Args:
-        left: Stream at the first byte of the left tensor.
-        right: Stream at the first byte of the right tensor.
+        chunks: The left and the right bytes at the same positions of the tensors, in whole elements.
         tensor: Type and shape of both tensors.
         budget: Number of elements that may still be compared one by one. This function reduces it.
     """
-    changed, largest, remaining = 0, None, tensor.size
+    changed, largest = 0, None
     block = _whole_elements(_BLOCK_BYTES, tensor.type)
-    while remaining:
-        size = min(_whole_elements(_CHUNK_BYTES, tensor.type), remaining)
-        left_chunk, right_chunk = left.read(size), right.read(size)
-        remaining -= size
+    for left_chunk, right_chunk in chunks:
         if left_chunk == right_chunk:
             continue
-        for start in range(0, size, block):
+        for start in range(0, max(len(left_chunk), len(right_chunk)), block):
             left_block, right_block = left_chunk[start : start + block], right_chunk[start : start + block]
             if left_block != right_block:
                 if budget.elements <= 0:
@@ -185,6 +194,24 @@ def _count_changed(left: IO[bytes], right: IO[bytes], tensor: Tensor, budget: El
                 changed += count
                 largest = max((value for value in (largest, difference) if value is not None), default=None)
     return _ElementCount(changed, largest)
+
+
+def _chunks(
+    streams: tuple[IO[bytes], IO[bytes]], left: Tensor, right: Tensor, known: KnownDifference | None
+) -> Iterator[tuple[bytes, bytes]]:
+    """Yield the bytes of two tensors of the same size in chunks, except chunks that are known to be equal."""
+    length = _whole_elements(_CHUNK_BYTES, left.type)
+    is_positioned = False
+    for start in range(0, left.size, length):
+        size = min(length, left.size - start)
+        if known is not None and not known.may_touch(left.offset + start, left.offset + start + size):
+            is_positioned = False
+            continue
+        if not is_positioned:
+            for stream, tensor in zip(streams, (left, right), strict=True):
+                stream.seek(tensor.offset + start)
+            is_positioned = True
+        yield streams[0].read(size), streams[1].read(size)
 
 
 def _whole_elements(size: int, kind: ElementType) -> int:

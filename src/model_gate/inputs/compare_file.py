@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import difflib
 import errno
+import hashlib
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -19,14 +20,16 @@ import yaml
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore, checked_ignore
-from model_gate.domain.request import VersionRequest
+from model_gate.domain.request import ConfigFile, VersionRequest
 from model_gate.domain.roles import VersionRole
+from model_gate.domain.seal import SealedVersion
 from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
 from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.inputs.seal_file import read_seal
 from model_gate.inputs.version_name import checked_version_name
 from model_gate.symbolic_links import open_input
 
@@ -49,12 +52,25 @@ _REMEDY = "See the example in the README, or point your editor at schemas/config
 class CompareConfig:
     """The content of a compare file. An optional key that is not set is None."""
 
-    tracking_server_1: VersionRequest
-    tracking_server_2: VersionRequest
+    tracking_server_1: VersionRequest | SealedVersion
+    tracking_server_2: VersionRequest | SealedVersion
     compare_run_models: bool | None = None
     compare_reg_models: bool | None = None
     require: Require | None = None
     ignore: Ignore = NOTHING
+    # Two files with the same content in other words ask for the same gate.
+    file: ConfigFile | None = field(default=None, compare=False)
+
+    @property
+    def has_seal(self) -> bool:
+        """Whether a seal stands for one of the versions."""
+        return len(self.versions) < len(_SYNONYMS)
+
+    @property
+    def versions(self) -> tuple[VersionRequest, ...]:
+        """The versions on tracking servers, left before right: one if a seal stands for the other."""
+        sides = (self.tracking_server_1, self.tracking_server_2)
+        return tuple(side for side in sides if isinstance(side, VersionRequest))
 
 
 def read_config(path: Path, environment: Mapping[str, str]) -> CompareConfig:
@@ -140,11 +156,13 @@ def parse_config(
             f"{source.where(*violation.path)}: {violation.message}.", _violation_remedy(data, violation.path)
         )
     declarations = Declarations(environment)
-    servers = {key: _version_request(key, data[key], source, declarations) for key in _SYNONYMS.values()}
+    servers = {key: _side(key, data[key], source, declarations) for key in _SYNONYMS.values()}
     if is_declaration:
         servers = {
-            key: replace(version, host=replace(version.host, is_declared=True)) for key, version in servers.items()
+            key: replace(side, host=replace(side.host, is_declared=True)) if isinstance(side, VersionRequest) else side
+            for key, side in servers.items()
         }
+    _require_one_seal(servers, data, source)
     _require_both_native(servers, source)
     patterns = data.get("ignore", [])
     for index, pattern in enumerate(patterns):
@@ -156,6 +174,7 @@ def parse_config(
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
         ignore=checked_ignore(patterns),
+        file=ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()),
     )
 
 
@@ -312,7 +331,7 @@ def _require_texts(server: str, data: object, source: _Source) -> None:
         raw = source.texts.get((server, key), "")
         if isinstance(value, bool):
             raise ConfigError(
-                f"{source.where(server, key)}: YAML reads {raw} as {str(value).lower()}, not as a name.",
+                f"{source.where(server, key)}: YAML reads {raw!r} as {str(value).lower()}, not as a name.",
                 f'Quote it: {key}: "{raw}".',
             )
         if isinstance(value, str) and _VARIABLE.search(value):
@@ -334,6 +353,14 @@ def _require_one_server(key: str, data: object, source: _Source) -> None:
     """Require that a server is named either by its address or by its name, if the entry is a mapping."""
     if not isinstance(data, dict):
         return
+    if "seal" in data:
+        other = next((name for name in ("host", "server", "version_or_stage", "registry") if name in data), None)
+        if other:
+            raise ConfigError(
+                f"{source.where(key, other)}: a seal stands in the place of a server, so {other} has no meaning.",
+                "Remove it, or remove the seal.",
+            )
+        return
     if "host" in data and "server" in data:
         raise ConfigError(
             f"{source.where(key, 'server')}: the server is named twice, by host and by server.", "Remove one of them."
@@ -341,8 +368,62 @@ def _require_one_server(key: str, data: object, source: _Source) -> None:
     if "host" not in data and "server" not in data:
         raise ConfigError(
             f"{source.where(key)}: the key 'host' is missing.",
-            "Name the server by its address (host: https://mlflow.example.com) or by its name (server: prod).",
+            "Name the server by its address (host: https://mlflow.example.com) or by its name (server: prod), or name"
+            " a seal (seal: seals/wine.json).",
         )
+
+
+def _side(
+    key: str, data: Mapping[str, str], source: _Source, declarations: Declarations
+) -> VersionRequest | SealedVersion:
+    return _sealed_version(key, data, source) if "seal" in data else _version_request(key, data, source, declarations)
+
+
+def _sealed_version(key: str, data: Mapping[str, str], source: _Source) -> SealedVersion:
+    """Return the seal that an entry names.
+
+    Raises:
+        ConfigError: The path leaves the working directory, or the native model is not a path inside the model.
+        SealError: The seal cannot be read, was edited, or is of another registered model.
+    """
+    path = data["seal"]
+    # The author of a compare file may not choose which files of this machine are read.
+    if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        raise ConfigError(
+            f"{source.where(key, 'seal')}: {printable(path)} is not a path beneath the working directory.",
+            "Name a seal of the repository by its path from the root, such as seals/wine.json.",
+        )
+    with source.errors_at(key, "native_model"):
+        native_model = checked_native_model(data.get("native_model") or "")
+    seal = read_seal(Path(path))
+    if "model" in data:
+        seal.require_registered_model(data["model"], f"Name the model of the seal in {source.where(key, 'model')}.")
+    return SealedVersion(seal, native_model)
+
+
+def _require_one_seal(
+    sides: Mapping[str, VersionRequest | SealedVersion], data: Mapping[str, Any], source: _Source
+) -> None:
+    """Verify that at most one side is a seal, and that the seal is of the other side's model if it names no model.
+
+    Raises:
+        ConfigError: Both sides are seals.
+        SealError: The seal is of another registered model.
+    """
+    seals = {key: side.seal for key, side in sides.items() if isinstance(side, SealedVersion)}
+    versions = [side for side in sides.values() if isinstance(side, VersionRequest)]
+    if not versions:
+        *_, last = seals
+        raise ConfigError(
+            f"{source.where(last, 'seal')}: both sides are seals.",
+            "Name a model version on a tracking server on one side.",
+        )
+    for key, seal in seals.items():
+        if "model" not in data[key]:
+            seal.require_registered_model(
+                versions[0].model,
+                f"If a seal of another model is meant, name that model beside the seal in {source.where(key)}.",
+            )
 
 
 def _version_request(key: str, data: Mapping[str, str], source: _Source, declarations: Declarations) -> VersionRequest:
@@ -363,7 +444,7 @@ def _version_request(key: str, data: Mapping[str, str], source: _Source, declara
     return VersionRequest(host, data["model"], version_name, native_model)
 
 
-def _require_both_native(servers: Mapping[str, VersionRequest], source: _Source) -> None:
+def _require_both_native(servers: Mapping[str, VersionRequest | SealedVersion], source: _Source) -> None:
     missing = [key for key, version in servers.items() if not version.native_model]
     if len(missing) == 1:
         raise ConfigError(

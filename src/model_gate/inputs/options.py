@@ -12,13 +12,25 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile
-from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, GateOptions, VersionRequest
+from model_gate.domain.request import (
+    CheckRequest,
+    CompareRequest,
+    DiffRequest,
+    GateOptions,
+    ModelRequest,
+    SealRequest,
+    VerifyRequest,
+    VersionRequest,
+)
+from model_gate.domain.seal import Seal
 from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
+from model_gate.inputs.seal_file import read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
+from model_gate.signatures import signer_of
 
 
 @dataclass(frozen=True)
@@ -51,6 +63,56 @@ class DiffOptions:
 
 
 @dataclass(frozen=True)
+class SignatureOptions:
+    """The options about the signature of a seal. An option that is not given is None or "".
+
+    Attributes:
+        bundle: Path of the Sigstore bundle or DSSE envelope.
+        public_key: Path of the signer's public key.
+        identity: The signer's identity.
+        issuer: The OpenID Connect issuer that vouches for the identity.
+        trust_config: Path of the trust configuration of a Sigstore instance.
+    """
+
+    bundle: Path | None = None
+    public_key: Path | None = None
+    identity: str = ""
+    issuer: str = ""
+    trust_config: Path | None = None
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The files that are read."""
+        return tuple(path for path in (self.bundle, self.public_key, self.trust_config) if path is not None)
+
+    @property
+    def reported(self) -> dict[str, object]:
+        """The options as the report lists them."""
+        return {
+            "bundle": self.bundle,
+            "public_key": self.public_key,
+            "identity": self.identity or None,
+            "issuer": self.issuer or None,
+            "trust_config": self.trust_config,
+        }
+
+
+@dataclass(frozen=True)
+class SealOptions:
+    """The options about a seal that `check` and `verify` have.
+
+    Attributes:
+        seal: Path of the seal, None if not given.
+        allow_other_model: Whether the seal may be of another registered model, or of none.
+        signature: The options about its signature. `check` has none.
+    """
+
+    seal: Path | None = None
+    allow_other_model: bool = False
+    signature: SignatureOptions = SignatureOptions()
+
+
+@dataclass(frozen=True)
 class CommonOptions:
     """The options that `check`, `compare` and `diff` share.
 
@@ -64,6 +126,7 @@ class CommonOptions:
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
         timeout: See `GateOptions`.
+        is_stated: See `GateOptions`.
     """
 
     require: Require | None = None
@@ -74,10 +137,105 @@ class CommonOptions:
     declared_hosts_only: bool = False
     allow_hosts: str = ""
     timeout: float | None = None
+    is_stated: bool = False
 
 
-def check_request(version: VersionOptions, common: CommonOptions, environment: Mapping[str, str]) -> CheckRequest:
+def check_request(
+    version: VersionOptions,
+    common: CommonOptions,
+    environment: Mapping[str, str],
+    sealed: SealOptions = SealOptions(),  # it is frozen
+) -> CheckRequest:
     """Return the request of a `check`.
+
+    Raises:
+        InputError: An option is missing or cannot be used.
+        SealError: The seal cannot be read, was edited, or is of another registered model.
+    """
+    request = _version_request(version, environment)
+    seal = None if sealed.seal is None else _seal_of(sealed, request)
+    return CheckRequest(request, seal, options=_gate_options(common))
+
+
+def seal_request(
+    version: VersionOptions, uri: str, output: Path, common: CommonOptions, environment: Mapping[str, str]
+) -> SealRequest:
+    """Return the request of a `seal`. Either a version or a URI must be given.
+
+    Raises:
+        InputError: An option is missing or cannot be used.
+    """
+    return SealRequest(_model_request(version, uri, environment), output, options=_gate_options(common))
+
+
+def verify_request(
+    version: VersionOptions, uri: str, sealed: SealOptions, common: CommonOptions, environment: Mapping[str, str]
+) -> VerifyRequest:
+    """Return the request of a `verify`. Either a version or a URI must be given.
+
+    Raises:
+        InputError: An option is missing or cannot be used.
+        SealError: The seal cannot be read, was edited, or is of another registered model.
+    """
+    model = _model_request(version, uri, environment)
+    return VerifyRequest(_seal_of(sealed, model.version), model, options=_gate_options(common))
+
+
+def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
+    """Return the seal in a file.
+
+    Raises:
+        SealError: The seal cannot be read, was edited, or is of another registered model.
+    """
+    seal = _read_seal(sealed)
+    if version is not None and not sealed.allow_other_model:
+        seal.require_registered_model(
+            version.model, "Name the seal of this model, or allow another model, such as a copy: --allow-other-model."
+        )
+    return seal
+
+
+def _read_seal(sealed: SealOptions) -> Seal:
+    """Return a seal after its signature is checked, if a bundle is given.
+
+    Raises:
+        ModelGateError: The seal cannot be read or was edited, or its signature does not hold.
+    """
+    signature = sealed.signature
+    if signature.bundle is None:
+        if name := next((name for name, value in signature.reported.items() if value is not None), ""):
+            option = f"--{name.replace('_', '-')}"
+            raise InputError(
+                f"{option} is given without --bundle, so no signature is checked.",
+                f"Name the bundle with the signature of the seal: --bundle. Or leave out {option}.",
+            )
+        if sealed.seal is None:
+            raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
+        return read_seal(sealed.seal)
+    signer = signer_of(signature.public_key, signature.identity, signature.issuer, signature.trust_config)
+    return read_signed_seal(sealed.seal, signature.bundle, signer)
+
+
+def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, str]) -> ModelRequest:
+    """Return the one model that is named by a version or by a URI.
+
+    Raises:
+        InputError: Both or neither are given, or an option cannot be used.
+    """
+    if not uri:
+        return ModelRequest(_version_request(version, environment))
+    if version.model or version.version_or_stage or version.native_model or version.registry:
+        raise InputError(
+            "Both a URI and a version of a registered model are given.",
+            "Name the model by its URI, or by --model and --version-or-stage.",
+        )
+    declarations = Declarations({} if is_local_uri(uri) else environment)
+    host = _host_of("uri", uri, version.host, declarations, option="--host")
+    return ModelRequest(None, uri, None if host is None else declarations.with_unprefixed(host))
+
+
+def _version_request(version: VersionOptions, environment: Mapping[str, str]) -> VersionRequest:
+    """Return the version that options name.
 
     Raises:
         InputError: An option is missing or cannot be used.
@@ -89,13 +247,12 @@ def check_request(version: VersionOptions, common: CommonOptions, environment: M
     )
     declarations = Declarations(environment)
     host = declarations.with_unprefixed(_host(version.host, "--host", declarations))
-    request = VersionRequest(
+    return VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
         version_or_stage=checked_version_name(version_or_stage, model),
         native_model=checked_native_model(version.native_model),
     )
-    return CheckRequest(request, options=_gate_options(common))
 
 
 def compare_request(
@@ -132,7 +289,8 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
     Raises:
         InputError: Both comparisons are switched off, or a server is neither declared nor allowed.
     """
-    run_models = _first(models.compare_run_models, config.compare_run_models, default=True)
+    # A seal is of the registry model.
+    run_models = _first(models.compare_run_models, config.compare_run_models, default=not config.has_seal)
     reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
     if not run_models and not reg_models:
         raise InputError(
@@ -145,6 +303,7 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
         run_models,
         reg_models,
         options=_gate_options(common, config.require, config.ignore),
+        config=config.file,
     )
     return replace(request, notices=_notices(request.hosts, common))
 
@@ -206,10 +365,11 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
         timeout=options.timeout,
+        is_stated=options.is_stated,
     )
 
 
-def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host | None:
+def _host_of(half: str, uri: str, host: str, declarations: Declarations, option: str = "") -> Host | None:
     """Return the tracking server of an artifact URI; None for a local directory.
 
     Raises:
@@ -226,7 +386,7 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations) -> Host
     if is_local_uri(uri):
         return None
     scheme, profile, path = split_profile(uri)
-    option, profile_host = f"--{half}-host", f"databricks://{profile}" if profile else ""
+    option, profile_host = option or f"--{half}-host", f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)
     if profile and server.reader != _host(profile_host, half.upper(), declarations).reader:
         raise InputError(

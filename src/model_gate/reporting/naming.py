@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.request import DiffRequest, VersionRequest
+from model_gate.domain.request import DiffRequest, VerifyRequest, VersionRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import truncate_middle
@@ -88,7 +88,7 @@ def server_names(outcome: Outcome) -> list[str]:
 
 
 def _sign(outcome: Outcome) -> str:
-    if outcome.status is Status.ERROR:
+    if outcome.status in {Status.ERROR, Status.SEALED}:
         return ""
     if outcome.status is Status.EQUAL:
         return "="
@@ -100,10 +100,13 @@ def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
     requests = list(outcome.requested_versions.values())
     if isinstance(outcome.request, DiffRequest):
         return "", truncate_middle(outcome.request.left, _MAX_NAME), truncate_middle(outcome.request.right, _MAX_NAME)
+    if not requests and isinstance(outcome.request, VerifyRequest):
+        request = outcome.request
+        return "", truncate_middle(request.seal.file, _MAX_NAME), truncate_middle(request.model.uri, _MAX_NAME)
     if not requests:
         return None
     if len(requests) == 1:
-        names = outcome.model_names("")
+        names = outcome.model_names(next(reversed(list(outcome.comparisons)), ""))
         model, server = truncate_middle(requests[0].model, _MAX_NAME), server_names(outcome)[0]
         return f"{model}: {server} {version_name(requests[0], outcome)}, ", names.left, names.right
     left, right = _version_names(outcome)

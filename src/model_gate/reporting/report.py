@@ -8,15 +8,18 @@ from dataclasses import asdict
 from typing import Any
 
 from model_gate.access.redaction import Redactor
+from model_gate.comparison.digest import tree_digest
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.paths import path_key
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
-from model_gate.domain.roles import CommandName, VersionRole
+from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
+from model_gate.domain.seal import Seal
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError
 from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.formats.model_signing import OWN_ANNOTATION
 from model_gate.reporting.system import SystemFacts
 
 SCHEMA_VERSION = "1.0"
@@ -43,8 +46,11 @@ def build_report(
         "options": {name: _option(value) for name, value in options.items()},
         **_versions(outcome),
     }
+    if outcome.seal is not None:
+        report["seal"] = _seal(outcome.seal)
     for name, comparison in outcome.comparisons.items():
-        report[name] = _COMPARISONS[command](comparison, outcome)
+        build = _sealed if name == ComparisonName.SEAL else _COMPARISONS[command]
+        report[name] = build(comparison, outcome)
     if command is CommandName.COMPARE and outcome.comparisons:
         report["comparison_summary"] = {
             name.removesuffix("_comparison"): comparison.equals for name, comparison in outcome.comparisons.items()
@@ -78,7 +84,8 @@ def _versions(outcome: Outcome) -> Json:
     versions = {
         str(role): _version(request, outcome.versions.get(role)) for role, request in outcome.requested_versions.items()
     }
-    return {"model_versions": versions} if len(versions) > 1 else versions
+    is_compare = not versions.keys() <= {str(VersionRole.MODEL_VERSION)}
+    return {"model_versions": versions} if is_compare else versions
 
 
 def _version(request: VersionRequest, version: ModelVersion | None) -> Json:
@@ -125,6 +132,28 @@ def _compare(comparison: Comparison, _: Outcome) -> Json:
     }
 
 
+def _sealed(comparison: Comparison, _: Outcome) -> Json:
+    return {
+        **_verdict(comparison),
+        "seal": _model(comparison.left),
+        "model": _model(comparison.right),
+        **_evidence(comparison),
+    }
+
+
+def _seal(seal: Seal) -> Json:
+    return {
+        "file": printable(seal.file),
+        "name": printable(seal.statement.name),
+        "root": seal.statement.root,
+        "hash": tree_digest({path: resource.digest for path, resource in seal.files.items()}),
+        "files": len(seal.files),
+        "size": seal.size,
+        "signer": printable(seal.signer) or None,
+        "facts": None if seal.facts is None else seal.facts.annotations[OWN_ANNOTATION],
+    }
+
+
 def _diff(comparison: Comparison, outcome: Outcome) -> Json:
     return {
         **_verdict(comparison),
@@ -156,6 +185,8 @@ def _verdict(comparison: Comparison) -> Json:
         "same_location": comparison.same_location,
         "native_model": comparison.native_model or None,
     }
+    if comparison.is_by_digest:
+        result["decided_by"] = "sha256"
     if len(comparison.native_models) > 1:
         result["right_native_model"] = comparison.right_native_model
     return result

@@ -1,4 +1,4 @@
-"""Writes the report file completely or not at all, and never over a link or a file that the gate reads."""
+"""Writes reports, statements and seals completely or not at all, and never over a link or a file that is read."""
 
 from __future__ import annotations
 
@@ -6,10 +6,16 @@ import json
 import os
 import stat
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import ClassVar
 
+from model_gate.access.redaction import Redactor
+from model_gate.domain.seal import Seal
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
-from model_gate.errors import StorageError, storage_error
+from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.formats.model_signing import StatementError, statement_bytes
+from model_gate.reporting.promotion import PREDICATE_TYPE
 from model_gate.reporting.report import Json
 from model_gate.symbolic_links import PathBeneath
 
@@ -19,15 +25,18 @@ _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 _REPORT_START = b'{\n  "schema_version": "'
 
 
-class ReportFile:
-    """The path of a report, with checks that writing there is possible and safe.
+class _OutputFile:
+    """The path of a report or a seal, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
     yet which files it will read.
 
     Raises:
-        StorageError: A report cannot be written to this path.
+        StorageError: A file cannot be written to this path.
     """
+
+    _noun: ClassVar[str]
+    _option: ClassVar[str]
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -37,13 +46,18 @@ class ReportFile:
             self._require_replaceable()
             self._target.require_writable()
         except OSError as error:
-            raise storage_error(error, f"write the report {path}") from error
+            raise storage_error(error, f"write the {self._noun} {path}") from error
+
+    @property
+    def target(self) -> Path:
+        """The absolute path of the file."""
+        return self._target.path
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
         """Verify that the report neither overwrites an input file nor lies in an input directory.
 
         Raises:
-            StorageError: The report would change an input.
+            StorageError: The file would change an input.
         """
         for path in inputs:
             real_path = Path(os.path.realpath(path))
@@ -51,55 +65,23 @@ class ReportFile:
             target = self._target.path
             if target.is_relative_to(real_path) or target in beside or self._is_same_file(real_path):
                 self._conflict = StorageError(
-                    f"The report file {self.path} would change an input.", "Name another --report-file."
+                    f"The {self._noun} file {self.path} would change an input.", f"Name another {self._option}."
                 )
                 raise self._conflict
 
-    def remove_old(self) -> None:
-        """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
-
-        A file at the path that is not a report is not removed. `write` replaces it.
+    def _replace(self, text: str) -> None:
+        """Write a text to a temporary file in the same directory, then rename the file to the path.
 
         Raises:
-            StorageError: The old report cannot be removed.
-        """
-        try:
-            descriptor = self._target.open_regular()
-        except OSError:
-            return
-        try:
-            is_report = os.read(descriptor, len(_REPORT_START)) == _REPORT_START
-        finally:
-            os.close(descriptor)
-        if is_report:
-            try:
-                self._target.unlink()
-            except OSError as error:
-                raise storage_error(error, f"replace the report {self.path}") from error
-
-    def require_new(self) -> None:
-        """Verify that there is no file at the path.
-
-        Raises:
-            StorageError: There is a file.
-        """
-        if self._target.status() is not None:
-            raise StorageError(f"There is another file at {self.path}.", "Name another --report-file.")
-
-    def write(self, report: Json) -> None:
-        """Write a report to a temporary file in the same directory, then rename the file to the report's path.
-
-        Raises:
-            StorageError: The report cannot be written, or would change an input.
+            StorageError: The file cannot be written, or would change an input.
         """
         if self._conflict is not None:
             raise self._conflict
-        text = _json_text(report)
         try:
             self._require_replaceable()
             self._target.replace(text)
         except OSError as error:
-            raise storage_error(error, f"write the report {self.path}") from error
+            raise storage_error(error, f"write the {self._noun} {self.path}") from error
 
     def _require_replaceable(self) -> None:
         """Raise StorageError if the path exists and is not a regular file.
@@ -115,7 +97,7 @@ class ReportFile:
             kind = "a symbolic link"
         elif stat.S_ISDIR(mode):
             kind = "a directory"
-        raise StorageError(f"The report file {self.path} is {kind}.", "Name a regular file or a new one.")
+        raise StorageError(f"The {self._noun} file {self.path} is {kind}.", "Name a regular file or a new one.")
 
     def _is_same_file(self, path: Path) -> bool:
         """Return whether `path` and the report's path are the same file, also through a hard link."""
@@ -126,7 +108,85 @@ class ReportFile:
             return False
 
 
-def _json_text(report: Json) -> str:
+class ReportFile(_OutputFile):
+    """The path of a report."""
+
+    _noun = "report"
+    _option = "--report-file"
+    # An old file that starts with these bytes may be removed.
+    _start = _REPORT_START
+
+    def remove_old(self) -> None:
+        """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
+
+        A file at the path that is not a report is not removed. `write` replaces it.
+
+        Raises:
+            StorageError: The old report cannot be removed.
+        """
+        try:
+            descriptor = self._target.open_regular()
+        except OSError:
+            return
+        try:
+            is_report = os.read(descriptor, len(self._start)) == self._start
+        finally:
+            os.close(descriptor)
+        if is_report:
+            try:
+                self._target.unlink()
+            except OSError as error:
+                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
+
+    def require_new(self) -> None:
+        """Verify that there is no file at the path.
+
+        Raises:
+            StorageError: There is a file.
+        """
+        if self._target.status() is not None:
+            raise StorageError(f"There is another file at {self.path}.", f"Name another {self._option}.")
+
+    def write(self, report: Json) -> None:
+        """Write a report completely or not at all.
+
+        Raises:
+            StorageError: The report cannot be written, or would change an input.
+        """
+        self._replace(json_text(report))
+
+
+class SealFile(_OutputFile):
+    """The path of a seal. An older seal stays there until the new one is complete."""
+
+    _noun = "seal"
+    _option = "--output"
+
+    def write(self, seal: Seal, redactor: Redactor) -> None:
+        """Write a seal completely or not at all, without secrets.
+
+        Raises:
+            SealError: The seal is larger than the limit for a seal.
+            StorageError: The seal cannot be written, or would change an input.
+        """
+        statement = seal.statement
+        annotations = redactor.data(dict(statement.annotations))
+        try:
+            content = statement_bytes(replace(statement, name=redactor.text(statement.name), annotations=annotations))
+        except StatementError as error:
+            raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
+        self._replace(content.decode())
+
+
+class StatementFile(ReportFile):
+    """The path of a promotion statement. An older one is removed, but never a seal, which is a statement too."""
+
+    _noun = "promotion statement"
+    _option = "--statement"
+    _start = f'{{\n  "predicateType": "{PREDICATE_TYPE}"'.encode()
+
+
+def json_text(report: Json) -> str:
     r"""Return the report as JSON without control characters, invisible characters and commands to a CI system.
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.

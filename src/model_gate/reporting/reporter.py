@@ -28,12 +28,16 @@ class CommandResult:
         report_file: The path of the report; None if it could not be written.
         redactor: Removes every secret of this command. Every text must pass through it before it is printed or written.
         is_verbose: Whether to show the details of an error.
+        statement_file: The path of the promotion statement; None if there is none.
+        subject_digest: The root of the second model, as in `sha256:…`; "" without a statement.
     """
 
     outcome: Outcome
     report_file: Path | None
     redactor: Redactor
     is_verbose: bool = False
+    statement_file: Path | None = None
+    subject_digest: str = ""
 
 
 class Reporter(Protocol):
@@ -71,6 +75,8 @@ class TerminalReporter:
             print_line(result.redactor.text(f"warning: {notice}"), sys.stderr.fileno())
         if error is None:
             print_line(result.redactor.text(verdict_text(result.outcome, result.report_file)))
+            if result.statement_file is not None:
+                print_line(result.redactor.text(f"Promotion statement: {printable(str(result.statement_file))}"))
             return
         subject = printable(heading(result.outcome))
         undecided = f"\n  Undecided: {subject}" if subject else ""

@@ -9,6 +9,8 @@ from pathlib import Path
 from model_gate.domain.difference import Difference, FieldChange
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.roles import ComparisonName
+from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate
@@ -29,6 +31,8 @@ _MAX_PATH = 100
 
 def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     """Return a text with the models, at most 6 differences of each comparison, the verdict and the report's path."""
+    if outcome.status is Status.SEALED and outcome.seal is not None:
+        return "\n".join(map(printable, _seal_lines(outcome, outcome.seal, report_file)))
     lines = [*_request_lines(outcome), ""]
     room = _room(outcome)
     for names, comparison in outcome.distinct_comparisons:
@@ -41,6 +45,15 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
         lines.append(f"Report: {report_file}")
     # A name with a line break must not look like a line of the verdict.
     return "\n".join(map(printable, lines))
+
+
+def _seal_lines(outcome: Outcome, seal: Seal, report_file: Path | None) -> Iterator[str]:
+    yield from (f"{'seal':<9}{subject}" for subject in _subjects(outcome))
+    size = "" if seal.size is None else f", {byte_count(seal.size)}"
+    yield f"  {plural(len(seal.files), 'file')}{size}, root sha256 {seal.statement.root}"
+    yield from ("", f"SEALED: {seal.file}")
+    if report_file is not None:
+        yield f"Report: {report_file}"
 
 
 def summary_line(outcome: Outcome) -> str:
@@ -88,6 +101,8 @@ def _request_lines(outcome: Outcome) -> Iterator[str]:
 
 def _subjects(outcome: Outcome) -> list[str]:
     """Return what is compared: the title of each requested version or, for a diff, the locations of both models."""
+    if outcome.seal is not None:
+        return _sealed_subjects(outcome, outcome.seal)
     versions = outcome.requested_versions
     if versions:
         return [_version(request, outcome.versions.get(role)) for role, request in versions.items()]
@@ -96,6 +111,19 @@ def _subjects(outcome: Outcome) -> list[str]:
         for comparison in outcome.comparisons.values()
         for model in (comparison.left, comparison.right)
     ]
+
+
+def _sealed_subjects(outcome: Outcome, seal: Seal) -> list[str]:
+    """Return the version or the location of the model, and the seal if the model was compared with it."""
+    models = [_version(request, outcome.versions.get(role)) for role, request in outcome.requested_versions.items()]
+    if outcome.is_sealed:
+        return models or ["" if seal.facts is None else seal.facts.uri]
+    models = models or [printable(comparison.right.location.uri) for comparison in outcome.comparisons.values()]
+    # The seal of a check has a comparison besides that of the two models.
+    is_seal_first = ComparisonName.COMPARISON not in outcome.comparisons and any(
+        comparison.left.seal for comparison in outcome.comparisons.values()
+    )
+    return [seal.title, *models] if is_seal_first else [*models, seal.title]
 
 
 def _version(request: VersionRequest, version: ModelVersion | None) -> str:
@@ -140,7 +168,9 @@ def _extent(comparison: Comparison) -> str:
         files = f"{plural(comparison.compared, 'file')}, {byte_count(comparison.compared_bytes)}"
         return f"{files}; {plural(len(comparison.ignored), 'path')} ignored"
     digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
-    return f"{plural(left.files, 'file')}, {byte_count(left.size)}{digest}"
+    # Equal models have the same size, also if a seal does not say it.
+    size = comparison.right.size if left.size is None else left.size
+    return f"{plural(left.files, 'file')}, {byte_count(size or 0)}{digest}"
 
 
 def _rest(comparison: Comparison) -> str:

@@ -165,6 +165,7 @@ def list_directory(
     file_states, directory_states = States(), States()
     pending = [_Directory("", real_root)]
     linked = 0
+    has_links = False
     while pending:
         directory = pending.pop()
         linked += bool(directory.entered_from)
@@ -180,6 +181,7 @@ def list_directory(
             path = directory.path + entry.name
             subdirectory = None
             if entry.is_symlink():
+                has_links = True
                 subdirectory = _linked_directory(entry, path, directory, real_root)
             elif entry.is_dir(follow_symlinks=False):
                 real_path = os.path.join(directory.real_path, entry.name)
@@ -197,6 +199,7 @@ def list_directory(
     _await_clock_tick(max(file_states.latest_change, directory_states.latest_change))
     return DirectoryListing(
         files,
+        has_links=has_links,
         root=str(root),
         directories=directories,
         file_states=file_states,

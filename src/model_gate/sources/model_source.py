@@ -22,6 +22,7 @@ from model_gate.sources.directory import DirectoryListing, list_directory
 from model_gate.sources.directory_process import DirectoryProcess
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient
+from model_gate.sources.windowed_file import DirectoryFile, ServerFile, WindowedFile
 
 _COPY_BYTES = 1024 * 1024
 
@@ -79,6 +80,13 @@ class ModelSource(Protocol):
             A future of the local path of each file, by path relative to the model's root. Local paths are text, because
             making a Path object takes as long as fetching a small file.
         """
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether large files can be read window by window, as `list` has found. False if files are kept."""
+
+    def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
+        """Return a file of `size` bytes whose windows can be read. `on_bytes` is used as in `begin_fetch`."""
 
     def release(self, file: str) -> None:
         """Delete a fetched file after its comparison, unless it is kept."""
@@ -183,6 +191,20 @@ class DirectorySource:
             future.set_exception(error)
         return future
 
+    @property
+    def has_windows(self) -> bool:
+        """Whether the files are compared in place, and not copied first."""
+        return not self._storage.keeps
+
+    def open_file(
+        self,
+        path: str,
+        size: int,
+        on_bytes: Callable[[int], None],  # noqa: ARG002  # no bytes are transferred
+    ) -> WindowedFile:
+        """Return a file of `size` bytes whose windows can be read."""
+        return DirectoryFile(f"{self._root}/{path}", path, size, self.location, self._storage)
+
     def release(self, file: str) -> None:
         """Do nothing: neither the model nor its copy in the download directory is deleted."""
 
@@ -243,6 +265,7 @@ class ServerSource:
         self.location = location
         self.name = name
         self.is_near = False
+        self.has_windows = False
         self._client = client
         self._storage = storage
         self._access_context = access_context
@@ -273,6 +296,7 @@ class ServerSource:
         except (AccessError, NotFoundError) as error:
             raise self._access_context.add_to(error) from error
         self.is_near = listing.is_near
+        self.has_windows = listing.has_parts and not self._storage.keeps
         return listing
 
     def begin_list(self) -> None:
@@ -308,6 +332,10 @@ class ServerSource:
         download = self._client.begin_fetch(self.location.uri, files, lambda note: on_bytes(int(note["bytes"])))
         download.add_done_callback(on_downloaded)
         return fetch
+
+    def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
+        """Return a file of `size` bytes whose windows can be read."""
+        return ServerFile(self._client, self.location, path, size, self._storage, on_bytes)
 
     def release(self, file: str) -> None:
         """Delete the file, unless the user keeps the downloads."""

@@ -177,24 +177,50 @@ class Storage:
                 return _make_file(f"{memory}/{next(self._numbers)}")
         if size is None or size <= _SMALL_BYTES:
             return self._make_model_file(role, path)
-        self._require_space(path, size)
+        self._require_space(f"{printable(path)}: its listed size is", size, self._root if self.keeps else self._scratch)
         file = self._make_model_file(role, path)
         with self._lock:
             self._incoming[file] = size
         return file
+
+    def reserve_window(self, path: str, size: int) -> Path:
+        """Make an empty scratch file that receives a window of a model's file, and return its path.
+
+        Args:
+            path: Path of the model's file, for error messages.
+            size: Size of the window in bytes.
+
+        Raises:
+            StorageError: The free space is not enough.
+        """
+        self._require_space(f"a window of {printable(path)}: it has", size, self._scratch)
+        try:
+            self._make_directory(f"{self._scratch}/windows")
+            file = _make_file(f"{self._scratch}/windows/{next(self._numbers)}")
+        except OSError as error:
+            raise storage_error(error, f"make a scratch file for {printable(path)}") from error
+        with self._lock:
+            self._incoming[file] = size
+        return file
+
+    def release_window(self, path: Path) -> None:
+        """Remove a window after its comparison."""
+        self.arrived(path)
+        path.unlink(missing_ok=True)
 
     def arrived(self, path: Path) -> None:
         """Record that the content of a reserved file is complete."""
         with self._lock:
             self._incoming.pop(path, None)
 
-    def _require_space(self, path: str, size: int) -> None:
-        """Verify that a file of `size` bytes fits beside the files that are still arriving.
+    def _require_space(self, what: str, size: int, directory: Path) -> None:
+        """Verify that a file of `size` bytes fits beside the files that are still arriving in `directory`.
+
+        `what` is what errors call the file; its size follows.
 
         Raises:
             StorageError: There is not enough free space.
         """
-        directory = self._root if self.keeps else self._scratch
         with self._lock:
             incoming = dict(self._incoming)
         if self._free_bytes(directory) - sum(incoming.values()) >= size:
@@ -203,8 +229,8 @@ class Storage:
         free = self._free_bytes(directory) - sum(_missing_bytes(file, total) for file, total in incoming.items())
         if free < size:
             raise StorageError(
-                f"No space left on device for {printable(path)}: its listed size is {byte_count(size)}, but {directory}"
-                f" has only {byte_count(max(0, free))} of free space.",
+                f"No space left on device for {what} {byte_count(size)}, but {directory} has only"
+                f" {byte_count(max(0, free))} of free space.",
                 "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
             )
 

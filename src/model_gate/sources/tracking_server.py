@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from model_gate.access.environments import base_environment, environment_for, make_home
 from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
-from model_gate.domain.model import FileRequest, Listing
+from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion, ResolvedUri
 from model_gate.domain.wording import printable
@@ -181,12 +181,35 @@ class TrackingServerClient:
 
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
-        size = sum(file.size for file in files)
+        request = self._transfer(sum(file.size for file in files), _describe_files(files), on_progress)
+        return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
+
+    def begin_read(self, part: PartRequest, on_progress: ProgressCallback = _ignore_progress) -> Future[None]:
+        """Begin to read a part of a file.
+
+        `on_progress` is called with `bytes`: how many have arrived since its last call.
+        """
+        request = self._transfer(part.stop - part.start, f"A part of {printable(part.path)}", on_progress)
+        return self._send("read", request, **asdict(part))
+
+    def stop_reading(self, handle: int) -> None:
+        """End the reads of the file with this number, without waiting for them. Its parts can still be read again."""
+        self._send("stop", self._request("the end of a download"), handle=handle)
+
+    def close_file(self, handle: int) -> None:
+        """End the reads of the file with this number for good, without waiting for them."""
+        self._send("close", self._request("the end of a download"), handle=handle)
+
+    def new_handle(self) -> int:
+        """Return a number for a file that is read part by part."""
+        return next(self._identifiers)
+
+    def _transfer(self, size: int, files: str, on_progress: ProgressCallback) -> _PendingRequest:
+        """Return a request that transfers `size` bytes. Its time limit allows for the other transfers in progress."""
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())
         timeout = self._limits.silence_seconds + (pending_size + size) / self._limits.transfer_bytes_per_second
-        request = _PendingRequest(timeout, on_progress, _describe_files(files), size, is_transfer=True)
-        return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
+        return _PendingRequest(timeout, on_progress, files, size, is_transfer=True)
 
     def _request(self, subject: str, on_progress: ProgressCallback = _ignore_progress) -> _PendingRequest:
         # A server that sends nothing for this long is unreachable, even if its connection is open.

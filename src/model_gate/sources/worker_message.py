@@ -4,7 +4,7 @@ A worker handles the responses of a server that may be hostile. The parent proce
 text of a worker.
 
 Example:
-    >>> read_listing({"files": {"MLmodel": 120}, "is_near": True}).files
+    >>> read_listing({"files": {"MLmodel": 120}, "is_near": True, "has_parts": True}).files
     {'MLmodel': 120}
 """
 
@@ -109,9 +109,10 @@ def read_listing(data: Any, limits: Limits = LIMITS) -> Listing:
         if _INVALID_PATH.search(path) or len(path) > limits.path_characters:
             raise MalformedMessageError(f"{truncate(printable(path), 200)!r} is not a path inside a model")
         _integer(size, path)
-    if not isinstance(data.get("is_near"), bool):
-        raise MalformedMessageError("is_near is no boolean")
-    return Listing(files, is_near=data["is_near"])
+    for name in ("is_near", "has_parts"):
+        if not isinstance(data.get(name), bool):
+            raise MalformedMessageError(f"{name} is no boolean")
+    return Listing(files, is_near=data["is_near"], has_parts=data["has_parts"])
 
 
 def read_version(data: Any, limits: Limits = LIMITS) -> ModelVersion:

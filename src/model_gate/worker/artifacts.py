@@ -23,21 +23,25 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from model_gate.domain.host import LOOPBACK
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.location import LOCAL_REMEDY, is_local_uri, other_machine, path_in_uri
-from model_gate.domain.model import FileRequest
+from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import is_not_found
-from model_gate.worker.listing import ModelFiles, ModelListing
+from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
+from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
+from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
+from model_gate.worker.transfer.s3_object import is_s3, s3_parts
 
 
 class ArtifactReader:
@@ -72,6 +76,10 @@ class ArtifactReader:
         self._largest_file = 0
         self._lock = threading.Lock()
         self._open_cached = lru_cache(maxsize=64)(self._open)
+        # The files that are being read part by part, by the number that the parent gave to each.
+        self._opened: dict[int, FileParts] = {}
+        # Those of them that hold a login that is not valid any more.
+        self._stale: set[int] = set()
 
     @property
     def is_near(self) -> bool:
@@ -160,6 +168,58 @@ class ArtifactReader:
         else:
             Batch(files, self._limiter, self._batch_pool).fetch(fetch)
 
+    def reads_parts(self, uri: str) -> bool:
+        """Return whether large files below `uri` can be read part by part."""
+        return isinstance(self._open_cached(uri), FilesInParts)
+
+    def read(self, request: PartRequest, on_progress: ProgressCallback) -> None:
+        """Write a part of a file to its own destination.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+        part = ByteRange(request.start, request.stop)
+        if self._file_size_limit is not None:
+            self._file_size_limit.allow(part.size)
+        opened = self._opened_file(request)
+        if request.is_again:
+            opened.read_again(part, request.destination)
+        else:
+            progress = TransferProgress(on_progress)
+            opened.read(part, request.destination, progress.add)
+
+    def _opened_file(self, request: PartRequest) -> FileParts:
+        with self._lock:
+            opened = self._opened.get(request.handle)
+            is_stale = request.handle in self._stale
+            self._stale.discard(request.handle)
+            if opened is None or is_stale:
+                model: FilesInParts = self._open_cached(request.uri)
+                renewed = model.open(request.path, request.size)
+                if opened is None or renewed.continue_from(opened):
+                    opened = self._opened[request.handle] = renewed
+            return opened
+
+    def clear_cache(self) -> None:
+        """Discard all cached clients, because they hold a login that is not valid any more."""
+        self._open_cached.cache_clear()
+        with self._lock:
+            self._stale.update(self._opened)
+
+    def stop(self, handle: int) -> None:
+        """End the reads of a file. Its parts can still be read again."""
+        with self._lock:
+            opened = self._opened.get(handle)
+        if opened is not None:
+            opened.stop()
+
+    def close(self, handle: int) -> None:
+        """End the reads of a file for good."""
+        with self._lock:
+            opened = self._opened.pop(handle, None)
+            self._stale.discard(handle)
+        if opened is not None:
+            opened.close()
+
     def _open(self, uri: str) -> Any:
         declared = self._open_declared(uri)
         if declared is not None:
@@ -168,7 +228,8 @@ class ArtifactReader:
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
         if isinstance(repository, HttpArtifactRepository):
             return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
-        return StoreFiles(repository, self._limiter, uri)
+        kind = S3Files if is_s3(repository) else StoreFiles
+        return kind(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
@@ -208,3 +269,12 @@ class StoreFiles:
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size), store_errors(self._uri, os.environ):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
+
+
+class S3Files(StoreFiles):
+    """The files at one location in S3, of which large ones can be read part by part."""
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        with store_errors(self._uri, os.environ):
+            return s3_parts(self._repository, path, size, self._limiter, lambda: store_errors(self._uri, os.environ))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from mlflow.entities import FileInfo
 
@@ -14,6 +14,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelError, TransferError, UnreachableError
 from model_gate.worker.response_limits import ListingAllowance
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 _T = TypeVar("_T")
@@ -35,6 +36,14 @@ class ModelFiles(Protocol):
 
         `on_progress` may be called with the number of `bytes` received since its last call.
         """
+
+
+@runtime_checkable
+class FilesInParts(ModelFiles, Protocol):
+    """The files of one model, of which large ones can be read part by part."""
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
 
 
 class ModelListing:

@@ -158,8 +158,10 @@ class _CountedStream(io.RawIOBase):
         self._clock = clock
         self._pauses = 0
         # The time measurement starts with the first byte.
-        self._read_at = self._window_start = 0.0
-        self._window_received = 0
+        self._is_started = False
+        # Seconds spent in reads, and bytes received by the process before them, since the last measurement of the rate.
+        self._waited = 0.0
+        self._received_before = 0
 
     def readable(self) -> bool:
         return True
@@ -170,29 +172,35 @@ class _CountedStream(io.RawIOBase):
         Raises:
             TransferError: The response is too large or too slow.
         """
+        start = self._clock()
         count = self._stream.readinto(buffer) or 0
         self._remaining -= count
         if self._remaining < 0:
             raise too_large(self._limit)
         self._meter.add(count)
-        self._require_progress(self._clock())
+        self._require_progress(self._clock() - start)
         return count
 
-    def _require_progress(self, now: float) -> None:
-        is_first = not self._read_at
-        pause, self._read_at = now - self._read_at, now
-        if not is_first and pause > _PAUSE_SECONDS:
+    def _require_progress(self, waited: float) -> None:
+        """Require that enough bytes arrive while somebody waits for them.
+
+        The time between two reads does not count: then this process waits for another server.
+        """
+        is_first, self._is_started = not self._is_started, True
+        if not is_first and waited > _PAUSE_SECONDS:
             self._pauses += 1
-        if is_first or (pause > _PAUSE_SECONDS and self._pauses <= _MAX_PAUSES):
-            self._window_start, self._window_received = now, self._meter.received
-        elif now - self._window_start >= self._slow_seconds:
-            received = self._meter.received - self._window_received
+        if is_first or (waited > _PAUSE_SECONDS and self._pauses <= _MAX_PAUSES):
+            self._waited, self._received_before = 0.0, self._meter.received
+            return
+        self._waited += waited
+        if self._waited >= self._slow_seconds:
+            received = self._meter.received - self._received_before
             if received < self._slow_bytes:
                 raise TransferError(
-                    f"The server sends too slowly: {byte_count(received)} in {now - self._window_start:.0f} s.",
+                    f"The server sends too slowly: {byte_count(received)} in {self._waited:.0f} s.",
                     "Check the network and the server, and run the gate again.",
                 )
-            self._window_start, self._window_received = now, self._meter.received
+            self._waited, self._received_before = 0.0, self._meter.received
 
     def fileno(self) -> int:
         return self._stream.fileno()

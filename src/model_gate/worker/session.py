@@ -1,4 +1,4 @@
-"""The operations of a worker: resolve a version, locate a model, list its files and download them."""
+"""The operations of a worker: resolve a version, locate a model, list its files and download them or parts of them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from model_gate.domain.model import FileRequest
+from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.registry import RegistryClient
@@ -23,6 +23,9 @@ class Session:
             "locate": self._locate,
             "list": self._list,
             "fetch": self._fetch,
+            "read": self._read,
+            "stop": self._stop,
+            "close": self._close,
         }
 
     def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
@@ -38,8 +41,18 @@ class Session:
 
     def _list(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> dict[str, Any]:
         files = self._artifacts.list(arguments["uri"], on_progress)
-        return {"files": files, "is_near": self._artifacts.is_near}
+        has_parts = self._artifacts.reads_parts(arguments["uri"])
+        return {"files": files, "is_near": self._artifacts.is_near, "has_parts": has_parts}
 
     def _fetch(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:
         files = [FileRequest(*file) for file in arguments["files"]]
         self._artifacts.fetch(arguments["uri"], files, on_progress)
+
+    def _read(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:
+        self._artifacts.read(PartRequest(**arguments), on_progress)
+
+    def _stop(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
+        self._artifacts.stop(arguments["handle"])
+
+    def _close(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
+        self._artifacts.close(arguments["handle"])

@@ -10,6 +10,7 @@ import pytest
 from model_gate.access.declared import Declarations
 from model_gate.access.environments import environment_for, secrets_of
 from model_gate.access.hosts import find_host, parse_host, secrets_in
+from model_gate.access.redaction import Redactor
 from model_gate.domain.host import Host, HostKind
 from model_gate.errors import InputError
 from tests.support.databases import make_database
@@ -341,3 +342,12 @@ def test_error_for_a_host_without_a_scheme_shows_it_with_both_schemes(text: str)
     with pytest.raises(InputError, match="is not the URI of a tracking server") as raised:
         find_host(text, {})
     assert raised.value.remedy == f"Write it with its scheme: https://{text} or http://{text}."
+
+
+@pytest.mark.parametrize(
+    "text", ["http://ann@example.com", "http://:secret@example.com", "http://ann:se/cret@example.com"]
+)
+def test_remedy_for_a_wrong_login_is_not_masked(text: str) -> None:
+    with pytest.raises(InputError) as raised:
+        parse_host(text)
+    assert Redactor().text(raised.value.remedy) == raised.value.remedy

@@ -314,3 +314,10 @@ def test_time_to_redact_a_hostile_text_grows_linearly(unit: str) -> None:
 @pytest.mark.parametrize("text", ["a&amp;b&lt;secret&gt;1", "pÃ¤ss-wÃ¶rd", r"p\xc3\xa4ss-w\xc3\xb6rd"])
 def test_secret_in_an_error_page_is_masked(text: str) -> None:
     assert Redactor(["a&b<secret>1", "päss-wörd"]).text(f"x {text} y") == "x *** y"
+
+
+@pytest.mark.parametrize("form", ["wasb://CONTAINER@ACCOUNT.blob.core.windows.net", "r2://BUCKET@ACCOUNT.example.com"])
+def test_form_of_a_store_uri_in_an_error_is_not_masked(form: str) -> None:
+    assert Redactor().text(f"neither {form} nor a declared store") == f"neither {form} nor a declared store"
+    assert "pass" not in Redactor().text(f"{form}:pass@host")
+    assert "pass" not in Redactor().text(f"{form}@pass@host")

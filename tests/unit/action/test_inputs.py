@@ -13,10 +13,12 @@ import yaml
 from model_gate.action.inputs import INPUTS, Inputs, with_input_names
 from model_gate.action.outputs import OUTPUTS
 from model_gate.action.profiles import require_profiles, secrets_in
-from model_gate.domain.request import CheckRequest, CompareRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, VerifyRequest
 from model_gate.domain.verdict import Require
-from model_gate.errors import ConfigError, InputError
+from model_gate.errors import ConfigError, InputError, SignatureError
 from tests.support.paths import ROOT
+from tests.support.seals import write_seal
+from tests.support.signed_models import KeyFiles
 
 HOST = "https://mlflow.example.com"
 CONFIG = f"""
@@ -294,3 +296,40 @@ def test_error_for_invalid_databricks_profiles_does_not_quote_them(text: str) ->
     assert "'databricks-profiles'" in caught.value.message
     assert "dapi" not in caught.value.message + caught.value.remedy
     assert caught.value.__cause__ is None
+
+
+def test_signature_of_a_seal_is_checked_for_the_inputs_of_a_step(workspace: Path) -> None:
+    write_seal(workspace / "seal.json")
+    key, _ = (KeyFiles.make(make_directory(workspace / name)) for name in ("key", "foreign"))
+    key.sign_file(workspace / "seal.json")
+    step = {
+        "command": "verify",
+        "model": "Wine",
+        "version_or_stage": "1",
+        "host": HOST,
+        "seal": "seal.json",
+        "bundle": "seal.sigstore.json",
+    }
+    request = inputs(**step, public_key="key/key.pub").request()
+    assert isinstance(request, VerifyRequest)
+    assert request.seal.signer == "the key key/key.pub"
+    with pytest.raises(SignatureError, match="does not hold"):
+        inputs(**step, public_key="foreign/key.pub").request()
+    with pytest.raises(InputError, match="issuer is missing") as caught:
+        inputs(**step, identity="ann@example.com").request()
+    assert "--" not in caught.value.message
+
+
+def test_paths_of_the_signature_are_in_the_workspace(workspace: Path) -> None:
+    for name in ("bundle", "public_key", "trust_config", "statement_file"):
+        with pytest.raises(InputError, match="outside the workspace"):
+            inputs(command="verify", model="Wine", version_or_stage="1", host=HOST, **{name: "/etc/passwd"}).request()
+
+
+def test_statement_is_named_as_the_input_in_messages() -> None:
+    assert with_input_names("leave out --statement.") == "leave out statement-file."
+
+
+def make_directory(path: Path) -> Path:
+    path.mkdir()
+    return path

@@ -376,7 +376,13 @@ def test_action_outputs_match_the_verdict() -> None:
         "differences": "2",
         "report-file": "r.json",
         "summary-file": "r.md",
+        "seal-file": "",
+        "seal-digest": "",
+        "statement-file": "",
+        "subject-digest": "",
     }
+    stated = outputs_of(different, "r.json", REDACTOR, "r.md", "s.json", "sha256:00")
+    assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
     assert outputs_of(error, "", REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)

@@ -18,6 +18,7 @@ from model_gate.domain.location import Location
 from model_gate.domain.model import Listing
 from model_gate.domain.pairing import pair_files
 from model_gate.errors import TransferError
+from model_gate.sources.windowed_file import WindowedFile
 
 MIB = 1024 * 1024
 
@@ -42,6 +43,7 @@ class RemoteSource:
     is_local = False
     is_kept = False
     is_near = True
+    has_windows = False
 
     def __init__(
         self, name: str, directory: Path, disk: Disk, sizes: dict[str, int], changed: str = "", broken: str = ""
@@ -94,6 +96,9 @@ class RemoteSource:
         file.write_bytes(b"y" if path == self._changed else b"x")
         return str(file)
 
+    def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
+        raise NotImplementedError
+
     def release(self, file: str) -> None:
         self._disk.change(-self.sizes[Path(file).name])
 
@@ -140,7 +145,7 @@ def compare(
     "count, size, bound",
     [
         (100, 10 * MIB, MAX_LARGE_PAIRS * 20 * MIB),
-        (40, 500 * MIB, MAX_BYTES_IN_PROGRESS),
+        (40, 100 * MIB, MAX_BYTES_IN_PROGRESS),
         (3, 5000 * MIB, 2 * 5000 * MIB),
         (2000, 4096, 64 * 2 * 4096),
     ],

@@ -18,6 +18,7 @@ from model_gate.inputs.compare_file import checked_native_model, parse_config, r
 from tests.support.commandline import run
 from tests.support.paths import SCHEMAS
 from tests.support.reports import read_report
+from tests.support.seals import write_seal
 
 SERVER = "{host: http://example.com, model: Wine, version_or_stage: 1}"
 GOOD = f"tracking_server_1: {SERVER}\ntracking_server_2: {SERVER}\n"
@@ -62,7 +63,7 @@ def test_every_key_of_the_compare_file_is_read() -> None:
         "compare.yaml",
         {},
     )
-    first, second = config.tracking_server_1, config.tracking_server_2
+    first, second = config.versions
     assert (first.host.address, first.host.username, first.host.password) == (
         "http://staging.example.com:5000",
         "ann",
@@ -124,7 +125,7 @@ def test_error_for_a_key_outside_its_server_says_where_it_belongs(key: str) -> N
 @pytest.mark.parametrize("word", ["no", "on", "True"])
 def test_error_for_a_name_that_yaml_reads_as_a_boolean_says_to_quote_it(word: str) -> None:
     error = rejection(GOOD.replace("model: Wine", f"model: {word}", 1))
-    assert f"line 1, tracking_server_1.model: YAML reads {word} as" in error.message
+    assert f"line 1, tracking_server_1.model: YAML reads {word!r} as" in error.message
     assert error.remedy == f'Quote it: model: "{word}".'
 
 
@@ -174,7 +175,7 @@ def test_old_key_names_of_the_servers_are_accepted() -> None:
 @pytest.mark.parametrize("version", ["010", "1_000", "0x1F", "7", "1e3", "2026-01-02", "12:30:45", ".5", "+1"])
 def test_version_in_the_compare_file_is_read_as_unchanged_text(version: str) -> None:
     config = parse_config(GOOD.replace("version_or_stage: 1", f"version_or_stage: {version}", 1), "c", {})
-    assert config.tracking_server_1.version_or_stage == version
+    assert config.versions[0].version_or_stage == version
 
 
 def test_byte_order_mark_and_windows_line_ends_in_a_compare_file_are_accepted(tmp_path: Path) -> None:
@@ -494,7 +495,9 @@ def test_yaml_tag_in_the_compare_file_runs_no_code() -> None:
     assert not os.path.exists(marker)
 
 
-def test_compare_file_schema_is_valid_and_accepts_its_examples() -> None:
+def test_compare_file_schema_is_valid_and_accepts_its_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_seal(tmp_path / "seals" / "wine-12.json", "Sklearn_Wine")
     Draft202012Validator.check_schema(SCHEMA)
     for example in SCHEMA["examples"]:
         Draft202012Validator(SCHEMA).validate(example)
@@ -525,7 +528,7 @@ def test_schema_rejects_compare_files_that_the_parser_rejects(text: str) -> None
 
 def test_server_key_in_the_compare_file_selects_a_declared_server() -> None:
     text = GOOD.replace("host: http://example.com", "server: PROD", 1)
-    first = parse_config(text, "c", DECLARED).tracking_server_1.host
+    first = parse_config(text, "c", DECLARED).versions[0].host
     assert (first.server, first.address) == ("prod", "https://production.example.com")
     assert dict(first.variables) == {"MLFLOW_TRACKING_TOKEN": "s3cret"}
 

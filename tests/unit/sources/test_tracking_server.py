@@ -49,7 +49,7 @@ def listing_from_worker(files: object, home: Path) -> Listing:
     """Return the listing that the client reads if a worker sends these `files`."""
 
     def answer(number: int, output: BinaryIO) -> None:
-        result = {"files": files, "is_near": False}
+        result = {"files": files, "is_near": False, "has_parts": True}
         output.write(json.dumps({"id": number, "result": result}).encode() + b"\n")
 
     with client_of(answer, home) as client:
@@ -87,6 +87,22 @@ def test_worker_that_sends_nothing_is_an_error(tmp_path: Path) -> None:
     with client_of(answer, tmp_path, _SHORT) as client:
         with pytest.raises(UnreachableError, match=r"did not arrive within"):
             client.list("mlflow-artifacts:/1", lambda _: None)
+        is_done.set()
+
+
+def test_client_names_what_it_waits_for(tmp_path: Path) -> None:
+    awaited: list[str] = []
+    is_done = threading.Event()
+
+    def answer(number: int, output: BinaryIO) -> None:
+        awaited.append(client.awaited)
+        message = {"id": number, "result": {"files": {"MLmodel": 1}, "is_near": False}}
+        output.write(json.dumps(message).encode() + b"\n")
+        is_done.wait(_WORKER_SECONDS)
+
+    with client_of(answer, tmp_path) as client:
+        client.list("mlflow-artifacts:/1", lambda _: None)
+        assert (awaited, client.awaited) == (["the list of files at mlflow-artifacts:/1"], "")
         is_done.set()
 
 

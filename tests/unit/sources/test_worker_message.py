@@ -31,7 +31,7 @@ def _version(**changes: object) -> Any:
 
 
 def _listing(path: str = "MLmodel", size: object = 1) -> Any:
-    return {"files": {path: size}, "is_near": False}
+    return {"files": {path: size}, "is_near": False, "has_parts": True}
 
 
 def test_valid_version_and_listing_from_a_worker_are_accepted_unchanged() -> None:
@@ -54,7 +54,18 @@ def test_listed_size_that_is_no_whole_number_of_bytes_is_rejected(size: object) 
         read_listing(_listing(size=size))
 
 
-@pytest.mark.parametrize("data", [None, [], "", {"files": []}, {"files": {}}, {"files": {}, "is_near": 1}])
+@pytest.mark.parametrize(
+    "data",
+    [
+        None,
+        [],
+        "",
+        {"files": []},
+        {"files": {}},
+        {"files": {}, "is_near": 1},
+        {"files": {}, "is_near": True, "has_parts": 1},
+    ],
+)
 def test_malformed_listing_is_rejected(data: object) -> None:
     with pytest.raises(MalformedMessageError):
         read_listing(data)
@@ -63,7 +74,7 @@ def test_malformed_listing_is_rejected(data: object) -> None:
 def test_listing_with_too_many_files_is_rejected() -> None:
     files = {str(number): 1 for number in range(11)}
     with pytest.raises(MalformedMessageError, match="11 files"):
-        read_listing({"files": files, "is_near": True}, replace(Limits(), listing_files=10))
+        read_listing({"files": files, "is_near": True, "has_parts": False}, replace(Limits(), listing_files=10))
 
 
 @pytest.mark.parametrize(
@@ -121,9 +132,9 @@ def test_malformed_message_is_rejected(line: bytes) -> None:
 @pytest.mark.parametrize(
     "answer",
     [
-        b'{"id": 0, "result": {"files": {"../../victim": 3}, "is_near": true}}\n',
-        b'{"id": 0, "result": {"files": {"/etc/passwd": 3}, "is_near": true}}\n',
-        b'{"id": 0, "result": {"files": {"a": -3}, "is_near": true}}\n',
+        b'{"id": 0, "result": {"files": {"../../victim": 3}, "is_near": true, "has_parts": true}}\n',
+        b'{"id": 0, "result": {"files": {"/etc/passwd": 3}, "is_near": true, "has_parts": true}}\n',
+        b'{"id": 0, "result": {"files": {"a": -3}, "is_near": true, "has_parts": true}}\n',
         b'{"id": 0, "result": 5}\n',
         b'{"id": 0, "note": 5}\n',
         b'{"id": [], "result": 5}\n',

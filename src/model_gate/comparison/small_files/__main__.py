@@ -14,17 +14,22 @@ import sys
 import threading
 from queue import SimpleQueue
 
-from model_gate.comparison.small_files.equality import digests_if_equal
+from model_gate.comparison.small_files.equality import SmallPair, digests_if_equal
+
+# The import of `collections.abc` is needed only for types, and would delay the start of a process.
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 
-def main() -> None:
-    """Respond to requests until standard input ends."""
+def main(digests_of: Callable[[Sequence[SmallPair | None]], list[str | None]] = digests_if_equal) -> None:
+    """Respond to requests until standard input ends. `digests_of` returns the response for the pairs of a request."""
     requests: SimpleQueue[bytes] = SimpleQueue()
     # A thread reads the requests, so that this process and its parent never wait for each other with full pipes.
     threading.Thread(target=_read_requests, args=(requests,), daemon=True).start()
     while True:
         number, pairs = json.loads(requests.get())
-        response = json.dumps([number, digests_if_equal(pairs)])
+        response = json.dumps([number, digests_of(pairs)])
         sys.stdout.buffer.write(response.encode() + b"\n")
         sys.stdout.buffer.flush()
 

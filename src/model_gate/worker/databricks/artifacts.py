@@ -10,10 +10,14 @@ MLflow's own downloads are unsuitable for a comparison:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import posixpath
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
+from types import MappingProxyType
+from typing import IO, Any
 from urllib.parse import quote
 
+import requests
 from databricks.sdk.errors import Unauthenticated
 from databricks.sdk.errors.base import DatabricksError
 from mlflow.entities import FileInfo
@@ -24,6 +28,8 @@ from mlflow.store.artifact.databricks_models_artifact_repo import (
     REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT,
     REGISTRY_LIST_ARTIFACTS_ENDPOINT,
 )
+from mlflow.store.artifact.databricks_sdk_artifact_repo import DatabricksSdkArtifactRepository
+from mlflow.store.artifact.databricks_sdk_models_artifact_repo import DatabricksSDKModelsArtifactRepository
 from mlflow.store.artifact.databricks_tracking_artifact_repo import DatabricksTrackingArtifactRepository
 from mlflow.store.artifact.presigned_url_artifact_repo import PresignedUrlArtifactRepository
 from mlflow.store.artifact.unity_catalog_models_artifact_repo import UnityCatalogModelsArtifactRepository
@@ -41,7 +47,11 @@ from model_gate.worker.network import guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
+from model_gate.worker.transfer.proxied_files import DecodedResponse
+from model_gate.worker.transfer.range_download import Response
+from model_gate.worker.transfer.s3_object import is_s3, s3_parts
 
 _CHUNK_BYTES = 1024 * 1024
 # DBFS locations that MLflow reads with the Files API or presigned URLs. All other DBFS locations are read by REST.
@@ -65,10 +75,6 @@ class DatabricksArtifactReader(ArtifactReader):
         self._kind = kind
         self._store = PresignedStore(self._limiter, store_endpoints)
 
-    def clear_cache(self) -> None:
-        """Discard all cached clients, because they hold the previous access token."""
-        self._open_cached.cache_clear()
-
     def _open(self, uri: str) -> ModelFiles:
         if uri.startswith("models:/"):
             name, _, number = uri.removeprefix("models:/").rpartition("/")
@@ -84,7 +90,7 @@ class DatabricksArtifactReader(ArtifactReader):
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
         if isinstance(repository, DatabricksTrackingArtifactRepository):
             return self._run_files(repository, uri)
-        return _RepositoryFiles(self._limiter, repository)
+        return _repository_files(self._limiter, repository)
 
     def _catalog_files(self, uri: str) -> ModelFiles:
         """Return the files of the model version at `uri` in Unity Catalog.
@@ -96,7 +102,7 @@ class DatabricksArtifactReader(ArtifactReader):
         store = repository._get_artifact_repo()  # type: ignore[no-untyped-call]  # noqa: SLF001
         if isinstance(store, PresignedUrlArtifactRepository):
             return _PresignedFiles(self._store, store)
-        return _RepositoryFiles(self._limiter, store)
+        return _repository_files(self._limiter, store)
 
     def _run_files(self, repository: DatabricksTrackingArtifactRepository, uri: str) -> ModelFiles:
         """Return the files of a run or a logged model.
@@ -110,7 +116,7 @@ class DatabricksArtifactReader(ArtifactReader):
         except DatabricksError:
             root = []
         if root:
-            return _RepositoryFiles(self._limiter, repository.databricks_sdk_repo, root)
+            return _repository_files(self._limiter, repository.databricks_sdk_repo, root)
         root = repository.databricks_artifact_repo.list_artifacts("")
         if not root:
             raise NotFoundError(
@@ -167,13 +173,16 @@ class _WorkspaceRegistryFiles:
 
         `on_progress` is called with the number of `bytes` received since its last call.
         """
+        self._store.fetch(lambda: self._request_url(path), path, size, destination, on_progress)
 
-        def request_url() -> PresignedUrl:
-            data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._parameters, "path": path})
-            headers = {header["name"]: header["value"] for header in data.get("headers") or ()}
-            return PresignedUrl(data["signed_uri"], headers)
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return self._store.open(lambda: self._request_url(path), path, size)
 
-        self._store.fetch(request_url, path, size, destination, on_progress)
+    def _request_url(self, path: str) -> PresignedUrl:
+        data = get_json(REGISTRY_ARTIFACT_PRESIGNED_URI_ENDPOINT, {**self._parameters, "path": path})
+        headers = {header["name"]: header["value"] for header in data.get("headers") or ()}
+        return PresignedUrl(data["signed_uri"], headers)
 
 
 class _RootListing:
@@ -214,12 +223,15 @@ class _PresignedFiles:
 
         `on_progress` is called with the number of `bytes` received since its last call.
         """
+        self._store.fetch(lambda: self._request_url(path), path, size, destination, on_progress)
 
-        def request_url() -> PresignedUrl:
-            (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
-            return PresignedUrl(info.signed_uri, {header.name: header.value for header in info.headers})
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return self._store.open(lambda: self._request_url(path), path, size)
 
-        self._store.fetch(request_url, path, size, destination, on_progress)
+    def _request_url(self, path: str) -> PresignedUrl:
+        (info,) = self._repository._get_read_credential_infos([path])  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return PresignedUrl(info.signed_uri, {header.name: header.value for header in info.headers})
 
 
 class _RepositoryFiles:
@@ -252,6 +264,59 @@ class _RepositoryFiles:
                 self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
+class _FilesApiFiles(_RepositoryFiles):
+    """The files of a model that the Files API serves. A large file is read by one response, which the SDK resumes."""
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return FileParts(path, size, lambda: self._open_stream(path), self._limiter)
+
+    @contextmanager
+    def _open_stream(self, path: str) -> Iterator[Response]:
+        repository: Any = self._repository
+        if hasattr(repository, "files_api"):
+            files_api, location = repository.files_api, repository.full_path(path)
+        else:
+            files_api, location = repository.client.files, posixpath.join(repository.model_base_path, path)
+        content: IO[bytes] = files_api.download(location).contents
+        with content:
+            yield _SdkResponse(content)
+
+
+class _SdkResponse:
+    """A response of the Databricks SDK, which has checked its status and does not tell its headers."""
+
+    status = 200
+    headers: Mapping[str, str] = MappingProxyType({})
+
+    def __init__(self, content: IO[bytes]) -> None:
+        self._content = content
+
+    def read1(self, amount: int) -> bytes:
+        """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
+        return self._content.read(amount)
+
+
+class _S3Files(_RepositoryFiles):
+    """The files of a model in S3, of which large ones can be read part by part."""
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return s3_parts(self._repository, path, size, self._limiter, nullcontext)
+
+
+def _repository_files(
+    limiter: ConcurrencyLimiter, repository: ArtifactRepository, root: list[FileInfo] | None = None
+) -> _RepositoryFiles:
+    """Return the files of a model that an artifact repository of MLflow lists. `root` is the listing of the root."""
+    kind = _RepositoryFiles
+    if isinstance(repository, DatabricksSdkArtifactRepository | DatabricksSDKModelsArtifactRepository):
+        kind = _FilesApiFiles
+    elif is_s3(repository):
+        kind = _S3Files
+    return kind(limiter, repository, root)
+
+
 class _DbfsFiles:
     """The files of a model on DBFS, read by REST. The status of each response is checked, its body is not changed."""
 
@@ -267,10 +332,24 @@ class _DbfsFiles:
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
-        endpoint = f"/dbfs{quote(self._root)}/{quote(path)}"
-        with self._limiter.request(size), get(endpoint, stream=True) as response, open(destination, "wb") as file:
-            require_success(response)
+        with self._limiter.request(size), self._get(path) as response, open(destination, "wb") as file:
             file.writelines(response.iter_content(_CHUNK_BYTES))
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return FileParts(path, size, lambda: self._open_stream(path), self._limiter)
+
+    @contextmanager
+    def _open_stream(self, path: str) -> Iterator[Response]:
+        with self._get(path) as response:
+            yield DecodedResponse(response)
+
+    @contextmanager
+    def _get(self, path: str) -> Iterator[requests.Response]:
+        """Request a file, and yield the response, whose body is not read yet."""
+        with get(f"/dbfs{quote(self._root)}/{quote(path)}", stream=True) as response:
+            require_success(response)
+            yield response
 
 
 def _file_info(entry: dict[str, Any]) -> FileInfo:

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -32,6 +32,7 @@ from model_gate.worker.transfer.concurrency import (
     ConcurrencyLimiter,
     retry_after_seconds,
 )
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
 
 _MAX_ATTEMPTS = 4
@@ -124,6 +125,21 @@ class PresignedStore:
         ):
             client.write_to(destination, progress)
 
+    def open(self, request_url: RequestUrl, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes. The arguments are those of `fetch`."""
+        # A request that fails for good ends its client, and a store that refuses ranges must not end the stream.
+        stream = self._client(request_url, path, 1)
+        ranges = self._client(request_url, path, MAX_CONCURRENCY)
+
+        def close_clients() -> None:
+            stream.close()
+            ranges.close()
+
+        def request(headers: Mapping[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
+            return ranges.get("", headers)
+
+        return FileParts(path, size, lambda: stream.get("", {}), self._limiter, request, close_clients)
+
     def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
         adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)
         return _PresignedClient(request_url, path, self._limiter, self._timeouts, adapter)
@@ -169,6 +185,10 @@ class _PresignedClient:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close all connections."""
         self._session.close()
 
     @contextmanager

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
+import requests
 from mlflow.entities import FileInfo
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
@@ -25,8 +28,9 @@ from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts, is_encoded
 from model_gate.worker.transfer.http_client import HttpClient
-from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
+from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
@@ -121,6 +125,50 @@ class ProxiedFiles:
         with self._limiter.request(size):
             self._server.download(self._uri, remote_path, destination)
 
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        remote_path = quote(path)
+        client, url = self._client, self._url(remote_path)
+        request = None if client is None else lambda headers: client.get(url, headers)
+        return FileParts(path, size, lambda: self._open_stream(remote_path, size), self._limiter, request)
+
+    @contextmanager
+    def _open_stream(self, remote_path: str, size: int) -> Iterator[Response]:
+        """Request a whole file, and yield the response, whose body is not read yet.
+
+        MLflow sends the request if `HttpClient` cannot, or if its response is not the file as it is.
+        """
+        with ExitStack() as stack:
+            response = self._direct_response(stack, remote_path, size)
+            yield response or DecodedResponse(
+                stack.enter_context(self._server.get(self._uri.rstrip("/"), f"/{remote_path}", stream=True))
+            )
+
+    def _direct_response(self, stack: ExitStack, remote_path: str, size: int) -> Response | None:
+        """Request a whole file with `HttpClient`. Return None on any error but a timeout.
+
+        Raises:
+            Urllib3TimeoutError: The server does not respond in time. A second try with MLflow would wait as long again.
+        """
+        if self._client is None:
+            return None
+        attempt = ExitStack()
+        try:
+            response: Response = attempt.enter_context(self._client.get(self._url(remote_path), {}))
+        except Urllib3TimeoutError:
+            raise
+        except HTTPError:
+            return None
+        length = response.headers.get("Content-Length", str(size))
+        if response.status == 200 and length == str(size) and not is_encoded(response.headers):
+            stack.push(attempt)
+            return response
+        attempt.close()
+        return None
+
+    def _url(self, remote_path: str) -> str:
+        return f"{self._uri.rstrip('/')}/{remote_path}"
+
     def _fetch_directly(
         self, client: HttpClient, remote_path: str, size: int, destination: str, on_progress: ProgressCallback
     ) -> bool:
@@ -129,7 +177,7 @@ class ProxiedFiles:
         Raises:
             Urllib3TimeoutError: The server does not respond in time. A second try with MLflow would wait as long again.
         """
-        url = f"{self._uri.rstrip('/')}/{remote_path}"
+        url = self._url(remote_path)
         progress = TransferProgress(on_progress)
         try:
             RangeDownload(client, self._limiter, self._range_pool, url, size, progress.add).write_to(destination)
@@ -138,6 +186,19 @@ class ProxiedFiles:
         except (HTTPError, UnsupportedDownloadError):
             return False
         return True
+
+
+class DecodedResponse:
+    """A response of `requests` whose body is decompressed."""
+
+    def __init__(self, response: requests.Response) -> None:
+        self.status = response.status_code
+        self.headers = response.headers
+        self._raw = response.raw
+
+    def read1(self, amount: int) -> bytes:
+        """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
+        return bytes(self._raw.read1(amount, decode_content=True))
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:

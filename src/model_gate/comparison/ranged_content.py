@@ -1,0 +1,98 @@
+"""The content of a large file that is not on this machine, read by range for an explanation, within a budget."""
+
+from __future__ import annotations
+
+import io
+import os
+from typing import IO, Any
+
+from model_gate.domain.wording import byte_count
+from model_gate.errors import ModelGateError
+from model_gate.explanation.content import Content, UnexplainedError
+from model_gate.sources.windowed_file import WindowedFile
+
+# Each range that follows the previous one is twice as large, because a request costs a distant server a round trip.
+_FIRST_BYTES, _MAX_BYTES = 64 * 1024, 8 * 1024 * 1024
+
+
+class ReadBudget:
+    """Number of bytes that may be read again to explain the difference of two files."""
+
+    def __init__(self, size: int) -> None:
+        self._total = self._remaining = size
+
+    def spend(self, size: int) -> None:
+        """Count `size` bytes.
+
+        Raises:
+            UnexplainedError: That is more than the budget.
+        """
+        if size > self._remaining:
+            raise UnexplainedError(f"more than {byte_count(self._total)} of both files would have to be read again")
+        self._remaining -= size
+
+
+def ranged_content(file: WindowedFile, budget: ReadBudget) -> Content:
+    """Return the content of a file whose windows were read."""
+
+    def open_stream() -> IO[bytes]:
+        return io.BufferedReader(_RangedStream(file, budget), _FIRST_BYTES)
+
+    return Content(file.size, open_stream)
+
+
+class _RangedStream(io.RawIOBase):
+    """A seekable stream that requests ranges of a file and keeps the last one in memory."""
+
+    def __init__(self, file: WindowedFile, budget: ReadBudget) -> None:
+        self._file = file
+        self._budget = budget
+        self._position = 0
+        self._start = 0
+        self._range = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        """Change the position, and return it."""
+        origin = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._file.size}[whence]
+        if origin + offset < 0:
+            raise ValueError("negative position")
+        self._position = origin + offset
+        return self._position
+
+    def tell(self) -> int:
+        """Return the position."""
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Read into `buffer`, and return the number of bytes; 0 is the end of the file.
+
+        Raises:
+            UnexplainedError: The budget is spent, or the file cannot be read again.
+        """
+        wanted = min(len(buffer), self._file.size - self._position)
+        if wanted <= 0:
+            return 0
+        if not self._start <= self._position < self._start + len(self._range):
+            self._request(wanted)
+        offset = self._position - self._start
+        data = self._range[offset : offset + wanted]
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def _request(self, wanted: int) -> None:
+        is_next = bool(self._range) and self._position == self._start + len(self._range)
+        size = max(min(wanted, _MAX_BYTES), min(2 * len(self._range), _MAX_BYTES) if is_next else _FIRST_BYTES)
+        size = min(size, self._file.size - self._position)
+        self._budget.spend(size)
+        try:
+            self._range = self._file.read_again(self._position, size)
+        except ModelGateError as error:
+            raise UnexplainedError(f"it cannot be read again: {error.message}") from error
+        self._start = self._position

@@ -1,0 +1,71 @@
+"""Windows: the parts in which large files are read, compared and dropped, so that no large file is on disk whole.
+
+>>> [(window.start, window.size) for window in windows_of(20, 8)]
+[(0, 8), (8, 8), (16, 4)]
+>>> Windows().ahead(files=2, is_started=True)
+28
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+_MIB = 1024**2
+
+
+@dataclass(frozen=True)
+class Window:
+    """The bytes of a file from `start` up to, but not including, `stop`. The first window has the number 0."""
+
+    number: int
+    start: int
+    stop: int
+
+    @property
+    def size(self) -> int:
+        """Number of bytes in the window."""
+        return self.stop - self.start
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Sizes that bound the scratch space, the memory and the transfer of files that are read in windows.
+
+    Attributes:
+        threshold_bytes: A file with more bytes is read in windows, if its source can do so.
+        window_bytes: Bytes of a window. The last window of a file can be smaller.
+        scratch_bytes: Bytes of all windows on disk at the same time.
+        first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
+            front of a file is found before more is transferred.
+        explained_bytes: Bytes that are read again to explain the difference of two files.
+    """
+
+    threshold_bytes: int = 64 * _MIB
+    window_bytes: int = 8 * _MIB
+    scratch_bytes: int = 448 * _MIB
+    first_bytes: int = 192 * _MIB
+    explained_bytes: int = 256 * _MIB
+
+    def is_large(self, size: int) -> bool:
+        """Return whether a file of `size` bytes is read in windows."""
+        return size > self.threshold_bytes
+
+    def ahead(self, files: int, *, is_started: bool) -> int:
+        """Return how many windows of each file may be requested and not yet released.
+
+        Args:
+            files: Number of files that are read side by side.
+            is_started: Whether the first window has been compared.
+        """
+        allowed = self.scratch_bytes if is_started else self.first_bytes
+        return max(1, allowed // (self.window_bytes * files))
+
+
+WINDOWS = Windows()
+
+
+def windows_of(size: int, window_bytes: int) -> Iterator[Window]:
+    """Yield the windows of a file of `size` bytes in order. An empty file has no window."""
+    for number, start in enumerate(range(0, size, window_bytes)):
+        yield Window(number, start, min(start + window_bytes, size))

@@ -1,0 +1,345 @@
+"""Writes and reads statements of OpenSSF Model Signing 1.0: the SHA-256 of every file of a model.
+
+A statement is an in-toto Statement v1 with the predicate type `PREDICATE_TYPE`. It has one subject, whose digest is the
+root: the SHA-256 of the raw digests of all files, in the order of their names. A statement here has no signature.
+
+>>> statement = make_statement("wine", {"MLmodel": Resource("00" * 32, 5)})
+>>> read_statement(statement_bytes(statement)) == statement
+True
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
+PREDICATE_TYPE = "https://model_signing/signature/v1.0"
+PAYLOAD_TYPE = "application/vnd.in-toto+json"
+
+MAX_BYTES = 64 * 1024 * 1024
+MAX_RESOURCES = 500_000
+MAX_NAME_CHARACTERS = 16_384
+# A file has four commas of JSON, and those of its path. The parsed form of `[],` takes 20 times its text.
+_MAX_COMMAS = 10 * MAX_RESOURCES
+
+# Annotation of the subject: SHA-256 of the whole statement without this annotation. The root covers no names, no sizes
+# and no other annotations, so a change of those would not be noticed.
+_CHECKSUM = "statement_sha256"
+# Statements with this annotation always have a checksum, because Model Gate wrote them.
+OWN_ANNOTATION = "model_gate"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+# Matches a path, or paths separated by NUL, with a backslash or with a part that is empty, "." or "..".
+_INVALID_NAME = re.compile(r"\\|(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")
+
+
+class StatementError(ValueError):
+    """A text is not a statement of OpenSSF Model Signing 1.0, or a model cannot be described by one."""
+
+
+class Resource(NamedTuple):
+    """A file of a model.
+
+    Attributes:
+        digest: SHA-256 of the file in lower-case hex.
+        size: Bytes of the file; None if the statement does not have it.
+    """
+
+    digest: str
+    size: int | None = None
+
+
+@dataclass(frozen=True)
+class Statement:
+    """The files of a model at one time.
+
+    Attributes:
+        name: Name of the subject. It only informs people.
+        root: SHA-256 of the digests of all files, in lower-case hex.
+        resources: The files by path. Paths are relative to the model's root and use `/`. They are in the order in which
+            the root covers them.
+        annotations: The annotations of the subject, without the checksum of the statement.
+        allow_symlinks: Whether the model had symbolic links, which count as the files to which they point.
+        ignore_paths: Paths that the writer of the statement left out.
+    """
+
+    name: str
+    root: str
+    resources: Mapping[str, Resource]
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    allow_symlinks: bool = False
+    ignore_paths: tuple[str, ...] = ()
+
+
+def make_statement(
+    name: str,
+    resources: Mapping[str, Resource],
+    annotations: Mapping[str, Any] | None = None,
+    *,
+    allow_symlinks: bool = False,
+) -> Statement:
+    """Return the statement for the files of a model, by path in any order.
+
+    Raises:
+        StatementError: There is no file, there are too many, a path cannot be in a statement, or the name is empty.
+    """
+    if not name:
+        raise StatementError("the name of the subject is empty")
+    require_names(resources)
+    # Python compares texts by code point.
+    ordered = {path: resources[path] for path in sorted(resources)}
+    return Statement(name, root_digest(ordered.values()), ordered, dict(annotations or {}), allow_symlinks)
+
+
+def root_digest(resources: Iterable[Resource]) -> str:
+    """Return the SHA-256 over the raw digests of the files, in this order, in lower-case hex."""
+    return hashlib.sha256(bytes.fromhex("".join([resource.digest for resource in resources]))).hexdigest()
+
+
+def statement_bytes(statement: Statement) -> bytes:
+    """Return the statement as JSON in ASCII, with one line for each file. Equal statements have equal bytes.
+
+    Characters that are not ASCII are escaped, so that a reader of the text sees all of them.
+
+    Raises:
+        StatementError: The statement is larger than `MAX_BYTES`, so that it could not be read.
+    """
+    data = _statement_data(statement)
+    if statement.annotations:
+        data["subject"][0]["annotations"][_CHECKSUM] = _checksum(data, statement.resources)
+    del data["predicate"]["resources"]
+    lines = ",\n".join([_resource_line(*item) for item in statement.resources.items()])
+    text = json.dumps(data, indent=2, allow_nan=False)
+    # The predicate is the last object, and `resources` is added at its end.
+    head = text.removesuffix("\n  }\n}")
+    content = f'{head},\n    "resources": [\n{lines}\n    ]\n  }}\n}}\n'.encode()
+    if len(content) > MAX_BYTES:
+        raise StatementError(f"the statement has {len(content):,} bytes, more than the limit of {MAX_BYTES:,}")
+    return content
+
+
+def read_statement(content: bytes) -> Statement:
+    """Return the statement in a JSON text.
+
+    Files may be in the order of the specification, or in the order of the tool `model_signing`, which sorts each part
+    of a path separately.
+
+    Raises:
+        StatementError: The text is not a statement, or its digests or its checksum do not match.
+    """
+    data = _object(_parse(content), "the statement", required=("_type", "subject", "predicateType", "predicate"))
+    _require_value(data["_type"], STATEMENT_TYPE, "_type")
+    _require_value(data["predicateType"], PREDICATE_TYPE, "predicateType")
+    predicate = _object(data["predicate"], "predicate", required=("resources", "serialization"))
+    serialization = _object(
+        predicate["serialization"],
+        "serialization",
+        required=("method", "hash_type", "allow_symlinks"),
+        optional=("ignore_paths",),
+    )
+    _require_value(serialization["method"], "files", "serialization.method")
+    _require_value(serialization["hash_type"], "sha256", "serialization.hash_type")
+    if not isinstance(serialization["allow_symlinks"], bool):
+        raise StatementError("serialization.allow_symlinks is neither true nor false")
+    resources = _read_resources(predicate["resources"])
+    name, root, annotations = _read_subject(data, resources)
+    if root_digest(resources.values()) != root:
+        raise StatementError("the digest of the subject does not match the digests of the files")
+    return Statement(
+        name=name,
+        root=root,
+        resources=resources,
+        annotations=annotations,
+        allow_symlinks=serialization["allow_symlinks"],
+        ignore_paths=_texts(serialization.get("ignore_paths", []), "serialization.ignore_paths"),
+    )
+
+
+def _statement_data(statement: Statement) -> dict[str, Any]:
+    subject: dict[str, Any] = {"name": statement.name, "digest": {"sha256": statement.root}}
+    if statement.annotations:
+        subject["annotations"] = dict(statement.annotations)
+    return {
+        "_type": STATEMENT_TYPE,
+        "subject": [subject],
+        "predicateType": PREDICATE_TYPE,
+        "predicate": {
+            "serialization": {
+                "method": "files",
+                "hash_type": "sha256",
+                "allow_symlinks": statement.allow_symlinks,
+                "ignore_paths": list(statement.ignore_paths),
+            },
+            "resources": [],
+        },
+    }
+
+
+def _resource_line(name: str, resource: Resource) -> str:
+    size = "" if resource.size is None else f', "annotations": {{"size": {resource.size}}}'
+    return f'      {{"name": {json.dumps(name)}, "digest": "{resource.digest}", "algorithm": "sha256"{size}}}'
+
+
+def _checksum(data: dict[str, Any], resources: Mapping[str, Resource]) -> str:
+    """Return the SHA-256 of a statement without a checksum, independent of the order of keys and of white space.
+
+    It covers the JSON of everything except the files, and then digest, size and path of each file. A path has no NUL.
+    """
+    predicate = {**data["predicate"], "resources": []}
+    text = json.dumps({**data, "predicate": predicate}, allow_nan=False, sort_keys=True, separators=(",", ":"))
+    files = "\0".join([f"{resource.digest} {resource.size} {name}" for name, resource in resources.items()])
+    return hashlib.sha256(f"{text}\0{files}".encode()).hexdigest()
+
+
+def _parse(content: bytes) -> Any:
+    if len(content) > MAX_BYTES:
+        raise StatementError(f"it has {len(content):,} bytes, more than the limit of {MAX_BYTES:,}")
+    if content.count(b",") > _MAX_COMMAS:
+        raise StatementError("it has too many values")
+    try:
+        return json.loads(content.decode("utf-8"), object_pairs_hook=_unique_keys, parse_constant=_reject_constant)
+    except StatementError:
+        raise
+    except UnicodeDecodeError as error:
+        raise StatementError("it is not UTF-8") from error
+    except RecursionError as error:
+        raise StatementError("it is nested too deeply") from error
+    except json.JSONDecodeError as error:
+        raise StatementError(f"it is not JSON: {error.msg}, line {error.lineno}") from error
+    except ValueError as error:
+        raise StatementError("it has a number that is too large") from error
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    data = dict(pairs)
+    if len(data) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise StatementError(f"the key {next(key for key in keys if keys.count(key) > 1)!r} is there twice")
+    return data
+
+
+def _reject_constant(name: str) -> None:
+    raise StatementError(f"{name} is not JSON")
+
+
+def _read_subject(data: dict[str, Any], resources: Mapping[str, Resource]) -> tuple[str, str, dict[str, Any]]:
+    """Return the name, the root and the annotations of the only subject, after the checksum is verified."""
+    subjects = data["subject"]
+    if not isinstance(subjects, list) or len(subjects) != 1:
+        raise StatementError("subject is not a list of one entry")
+    subject = _fields(subjects[0], "subject", ("name", "digest"))
+    if not isinstance(subject["name"], str) or not subject["name"]:
+        raise StatementError("the name of the subject is not a text, or is empty")
+    # Another digest could not be verified: OpenSSF Model Signing defines only this one.
+    root = _object(subject["digest"], "the digest of the subject", required=("sha256",))["sha256"]
+    annotations = subject.get("annotations", {})
+    if not isinstance(annotations, dict):
+        raise StatementError("the annotations of the subject are not an object")
+    checksum = annotations.pop(_CHECKSUM, None)
+    if checksum is None and OWN_ANNOTATION in annotations:
+        raise StatementError(f"the annotation {_CHECKSUM} is missing: the statement was edited")
+    if checksum is not None and checksum != _checksum(data, resources):
+        raise StatementError(f"the annotation {_CHECKSUM} does not match: the statement was edited")
+    return subject["name"], root, annotations
+
+
+def _read_resources(items: Any) -> dict[str, Resource]:
+    if not isinstance(items, list):
+        raise StatementError("resources is not a list")
+    resources: dict[str, Resource] = {}
+    for item in items:
+        # The specification demands that other fields of a resource are ignored.
+        data = _fields(item, "a resource", ("name", "digest", "algorithm"))
+        name, digest = data["name"], data["digest"]
+        if not isinstance(name, str):
+            raise StatementError("the name of a resource is not a text")
+        if name in resources:
+            raise StatementError(f"the file {name[:200]!r} is there twice")
+        if data["algorithm"] != "sha256":
+            raise StatementError(f"the algorithm of {name[:200]!r} is not sha256")
+        if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
+            raise StatementError(f"the digest of {name[:200]!r} is not a SHA-256 in lower-case hex")
+        resources[name] = Resource(digest, _size(data.get("annotations"), name))
+    require_names(resources)
+    names = list(resources)
+    if names != sorted(names) and names != sorted(names, key=lambda name: name.split("/")):
+        raise StatementError("the files are not sorted by name")
+    return resources
+
+
+def _size(annotations: Any, name: str) -> int | None:
+    size = annotations.get("size") if isinstance(annotations, dict) else None
+    if size is not None and (not isinstance(size, int) or isinstance(size, bool) or size < 0):
+        raise StatementError(f"the size of {name!r} is not a number of bytes")
+    return size
+
+
+def require_names(names: Iterable[str]) -> None:
+    """Verify that there are files, and that each has a path that can be in a statement.
+
+    Raises:
+        StatementError: There is no file, there are too many, or a path is invalid.
+    """
+    names = set(names)
+    if not names:
+        raise StatementError("there are no files")
+    if len(names) > MAX_RESOURCES:
+        raise StatementError(f"there are {len(names):,} files, more than the limit of {MAX_RESOURCES:,}")
+    # One search in all paths takes less time than a search in each. No path has a NUL.
+    joined = "\0".join(names)
+    if _INVALID_NAME.search(joined) or joined.count("\0") >= len(names) or max(map(len, names)) > MAX_NAME_CHARACTERS:
+        name = next(name for name in names if _is_invalid(name))
+        raise StatementError(f"{name[:200]!r} is not a relative path of a file with `/` between its parts")
+    if not _is_utf8(joined):
+        name = next(name for name in names if not _is_utf8(name))
+        raise StatementError(f"the path {name[:200]!r} is not UTF-8")
+    parents = {name.rpartition("/")[0] for name in names}
+    while parents := parents - {""}:
+        if both := parents & names:
+            raise StatementError(f"{min(both)[:200]!r} is a file and a directory")
+        parents = {parent.rpartition("/")[0] for parent in parents}
+
+
+def _is_invalid(name: str) -> bool:
+    return "\0" in name or len(name) > MAX_NAME_CHARACTERS or bool(_INVALID_NAME.search(name))
+
+
+def _is_utf8(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _object(value: Any, name: str, required: tuple[str, ...], optional: tuple[str, ...] = ()) -> dict[str, Any]:
+    """Return a JSON object that has all required fields and no unknown field."""
+    data = _fields(value, name, required)
+    if unknown := data.keys() - {*required, *optional}:
+        raise StatementError(f"{name} has the unknown field {min(unknown)!r}")
+    return data
+
+
+def _fields(value: Any, name: str, required: tuple[str, ...]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise StatementError(f"{name} is not an object")
+    for key in required:
+        if key not in value:
+            raise StatementError(f"{name} has no field {key!r}")
+    return value
+
+
+def _require_value(value: Any, expected: str, name: str) -> None:
+    if value != expected:
+        raise StatementError(f"{name} is {str(value)[:200]!r}, not {expected!r}")
+
+
+def _texts(value: Any, name: str) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise StatementError(f"{name} is not a list of texts")
+    return tuple(value)

@@ -1,0 +1,222 @@
+"""Computes the SHA-256 of the files of one model. Each file is fetched once, hashed and released.
+
+A large file of a tracking server is read window by window, so that it is never on disk whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from model_gate.comparison.digest import file_digest
+from model_gate.comparison.fail_fast_pool import FailFastPool
+from model_gate.comparison.prefix_digests import PrefixDigests
+from model_gate.comparison.progress import Progress
+from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
+from model_gate.comparison.small_files.equality import SmallPair
+from model_gate.domain.windows import WINDOWS, Windows
+from model_gate.domain.wording import printable
+from model_gate.errors import InternalError, storage_error
+from model_gate.sealing.small_files import PROGRAM, digest_of
+from model_gate.sources.model_source import ModelSource
+from model_gate.sources.window_reader import WindowReader
+
+# The files in progress have at most this many bytes, unless one file alone is larger.
+_MAX_BYTES_IN_PROGRESS = 512 * 1024**2
+_MAX_FILES_IN_PROGRESS = 64
+# Smaller files of a near server are fetched with one request for several of them.
+_BATCHED_BELOW_BYTES = 128 * 1024
+_BATCH_FILES = 16
+# Smaller local files are hashed in batches: handing one to a thread takes longer than hashing it.
+_LOCAL_SMALL_BYTES = 1024 * 1024
+# Hashing releases the interpreter lock, so several threads run at once.
+_THREADS = min(8, os.cpu_count() or 1)
+
+Sizes = Mapping[str, int]
+Digests = dict[str, str]
+# Receives the path and the digest of a file. Returns whether no further digest is needed.
+OnDigest = Callable[[str, str], bool]
+
+
+def hash_files(
+    source: ModelSource,
+    sizes: Sizes,
+    progress: Progress,
+    is_enough: OnDigest = lambda _path, _digest: False,
+    windows: Windows = WINDOWS,
+) -> Digests:
+    """Return the SHA-256 of files in hex, by path.
+
+    Args:
+        source: The source of the model.
+        sizes: Listed size in bytes of each file, by path relative to the model's root.
+        progress: Receives the numbers of received bytes and hashed files.
+        is_enough: Returns whether the digest of a file makes all further digests unnecessary. Files whose fetch has not
+            begun are then left out.
+        windows: Which files are read window by window, and how.
+
+    Raises:
+        ModelGateError: A transfer failed, or a file cannot be read or does not have its listed size.
+    """
+    progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
+    hasher = _Hasher(source, progress, is_enough)
+    small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
+    large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
+    hasher.hash_local(small)
+    hasher.hash_windows(large, windows)
+    hasher.hash_groups({path: size for path, size in sizes.items() if path not in small and path not in large})
+    return hasher.digests
+
+
+def _is_windowed(source: ModelSource, size: int, windows: Windows) -> bool:
+    """Return whether a file is read window by window. Files of this machine are hashed in place."""
+    return windows.is_large(size) and source.has_windows and not source.is_local
+
+
+@dataclass(frozen=True)
+class _Finished:
+    """The digests of a group of files, or the error of its transfer."""
+
+    sizes: Sizes
+    result: Future[Digests]
+
+
+class _Hasher:
+    """Hashes files in several threads or processes. Only the thread that calls its methods changes the attributes."""
+
+    def __init__(self, source: ModelSource, progress: Progress, is_enough: OnDigest) -> None:
+        self.digests: Digests = {}
+        self._source = source
+        self._progress = progress
+        self._is_enough = is_enough
+        self._is_done = False
+
+    def hash_local(self, sizes: Sizes) -> None:
+        """Hash small files of this machine."""
+        files: list[SmallPair | None] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
+        with SmallFileComparer(files, process_count(files), PROGRAM, digest_of) as comparer:
+            for number, (path, size) in enumerate(sizes.items()):
+                if self._is_done:
+                    return
+                digest = comparer.digest(number)
+                # A file without a digest is read again here, to find out what is wrong with it.
+                self._add({path: digest} if digest else self._hash_one(path, size))
+
+    def _hash_one(self, path: str, size: int) -> Digests:
+        return self._hash(self._source.begin_fetch({path: size}, lambda _: None).result())
+
+    def hash_windows(self, sizes: Sizes, windows: Windows) -> None:
+        """Read files window by window, the largest first, and hash the windows as they arrive."""
+        for path, size in sorted(sizes.items(), key=lambda item: item[1], reverse=True):
+            if self._is_done:
+                return
+            self._add({path: self._hash_windowed(path, size, windows)})
+
+    def _hash_windowed(self, path: str, size: int, windows: Windows) -> str:
+        def on_bytes(count: int) -> None:
+            self._progress.received(self._source.name, count)
+
+        hashed = 0
+        with (
+            closing(self._source.open_file(path, size, on_bytes)) as file,
+            PrefixDigests([file]) as digests,
+            WindowReader([file], windows) as reader,
+        ):
+            for window in reader:
+                try:
+                    digests.add(window.files, lambda: ())
+                except OSError as error:
+                    raise storage_error(error, f"read a window of {printable(path)}") from error
+                hashed += min(windows.window_bytes, size - window.start)
+        if hashed != size:
+            raise InternalError(
+                f"Only {hashed:,} bytes of {printable(path)} were hashed.", "Please report it, with the listing."
+            )
+        return digests.hex(file)
+
+    def hash_groups(self, sizes: Sizes) -> None:
+        """Fetch and hash files, the largest first."""
+        pending = deque(_groups(sizes, batches=self._source.is_near))
+        finished: SimpleQueue[_Finished] = SimpleQueue()
+        max_bytes = max(_MAX_BYTES_IN_PROGRESS, max(sizes.values(), default=0))
+        files = size = 0
+        with FailFastPool(_THREADS) as pool:
+            while True:
+                while pending and not self._is_done and files < _MAX_FILES_IN_PROGRESS:
+                    if size + sum(pending[0].values()) > max_bytes:
+                        break
+                    group = pending.popleft()
+                    files, size = files + len(group), size + sum(group.values())
+                    self._start(group, pool, finished)
+                if not files:
+                    return
+                group_finished = finished.get()
+                files, size = files - len(group_finished.sizes), size - sum(group_finished.sizes.values())
+                self._add(group_finished.result.result())
+
+    def _add(self, digests: Digests) -> None:
+        for path, digest in digests.items():
+            self.digests[path] = digest
+            self._is_done = self._is_enough(path, digest) or self._is_done
+        self._progress.advance(len(digests))
+
+    def _start(self, group: Sizes, pool: ThreadPoolExecutor, finished: SimpleQueue[_Finished]) -> None:
+        """Begin to fetch a group of files. The pool hashes them after all of them have arrived."""
+
+        def on_fetched(fetch: Future[dict[str, str]]) -> None:
+            if error := fetch.exception():
+                failed: Future[Digests] = Future()
+                failed.set_exception(error)
+                finished.put(_Finished(group, failed))
+                return
+            try:
+                hashing = pool.submit(self._hash, fetch.result())
+            except RuntimeError:
+                # The pool is shut down because another group failed, so nothing waits for this group.
+                return
+            hashing.add_done_callback(lambda result: finished.put(_Finished(group, result)))
+
+        self._fetch(group).add_done_callback(on_fetched)
+
+    def _fetch(self, group: Sizes) -> Future[dict[str, str]]:
+        if self._source.is_local:
+            return self._source.begin_fetch(group, lambda _: None)
+        reported = 0
+
+        def on_bytes(count: int) -> None:
+            nonlocal reported
+            reported += count
+            self._progress.received(self._source.name, count)
+
+        fetch = self._source.begin_fetch(group, on_bytes)
+        # Some artifact stores report no progress, so the remaining bytes are reported at the end.
+        fetch.add_done_callback(lambda _: self._progress.received(self._source.name, sum(group.values()) - reported))
+        return fetch
+
+    def _hash(self, files: Mapping[str, str]) -> Digests:
+        """Return the digest of each fetched file, and release the files. `files` has their local paths."""
+        digests: Digests = {}
+        for path, file in files.items():
+            try:
+                digests[path] = file_digest(file)
+            except OSError as error:
+                raise storage_error(error, f"read {printable(path)}") from error
+            self._source.release(file)
+        return digests
+
+
+def _groups(sizes: Sizes, *, batches: bool) -> Iterator[Sizes]:
+    """Yield the files that are fetched together: the largest first, one at a time; small files in batches."""
+    ordered = sorted(sizes.items(), key=lambda item: item[1], reverse=True)
+    small = [item for item in ordered if batches and item[1] < _BATCHED_BELOW_BYTES]
+    yield from ({path: size} for path, size in ordered[: len(ordered) - len(small)])
+    yield from map(dict, _chunks(small))
+
+
+def _chunks(items: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
+    return (items[start : start + _BATCH_FILES] for start in range(0, len(items), _BATCH_FILES))

@@ -1,0 +1,226 @@
+"""Seals a model, and compares a model with a seal."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from model_gate.comparison.file_comparison import FileComparison, compare_sizes
+from model_gate.comparison.model_comparison import build_comparison
+from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
+from model_gate.comparison.models import list_model, pair_models
+from model_gate.comparison.progress import Progress
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.ignore import NOTHING, Ignore
+from model_gate.domain.model import require_model, require_native_model
+from model_gate.domain.pairing import Pair
+from model_gate.domain.result import ComparedModel, Comparison
+from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal
+from model_gate.domain.wording import printable
+from model_gate.errors import SealError
+from model_gate.formats.model_signing import Resource, StatementError, require_names
+from model_gate.sealing.hashing import hash_files
+from model_gate.sealing.seal_source import SealSource
+
+_SHOWN_DIGITS = 12
+
+
+@dataclass(frozen=True)
+class SealedPair:
+    """A model and the seal with which it is compared.
+
+    Attributes:
+        sealed: The seal.
+        model: The model.
+        is_seal_left: Whether the seal is the left half of the comparison.
+    """
+
+    sealed: SealedVersion
+    model: SelectedModel
+    is_seal_left: bool = True
+
+
+def seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, progress: Progress) -> Seal:
+    """Hash all files of a model and return its seal. Each file is fetched once.
+
+    Args:
+        model: The model.
+        file: Path that the seal will have.
+        name: Name of the model.
+        facts: What the seal says about the origin of the model.
+        progress: Receives the numbers of listed, fetched and hashed files.
+
+    Raises:
+        SealError: The model has a path that cannot be in a seal, or too many files.
+        ModelGateError: A listing or a transfer failed, or the model changed in the meantime.
+    """
+    with closing(model.source):
+        return _seal_model(model, file, name, facts, progress)
+
+
+def _seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, progress: Progress) -> Seal:
+    listed = list_model(model, progress)
+    sizes = listed.listing.files
+    try:
+        # Hashing takes long, so a name that cannot be sealed is an error before it.
+        require_names(sizes)
+    except StatementError as error:
+        raise SealError(
+            f"The model cannot be sealed: {printable(str(error))}.",
+            "Name its files in UTF-8 and without a backslash, as OpenSSF Model Signing demands.",
+        ) from error
+    digests = hash_files(listed.source, sizes, progress)
+    listed.source.require_unchanged()
+    files = {path: Resource(digest, sizes[path]) for path, digest in digests.items()}
+    return make_seal(str(file), name, files, facts, allow_symlinks=listed.listing.has_links)
+
+
+def verify_model(
+    pair: SealedPair,
+    progress: Progress,
+    ignore: Ignore = NOTHING,
+    is_enough: Callable[[FileComparison], bool] | None = None,
+    *,
+    has_roots: bool = False,
+) -> Comparison:
+    """Compare a model with its seal. Each file is fetched once.
+
+    Args:
+        pair: The seal and the model.
+        progress: Receives the numbers of listed, fetched and hashed files.
+        ignore: Globs for paths that do not affect the verdict.
+        is_enough: Returns whether a file comparison settles the verdict, so that no further file is
+            fetched; None to compare the other files too.
+        has_roots: Whether the result has the roots of the seal and of the model.
+
+    Raises:
+        ModelError: The model or the seal is empty, has no MLmodel file or lacks the native model.
+        InputError: All files are ignored.
+        TransferError: A local model changed during the comparison.
+        ModelGateError: A listing or a transfer failed.
+    """
+    with closing(pair.model.source):
+        return _verify_model(pair, progress, ignore, is_enough or (lambda _: False), has_roots=has_roots)
+
+
+def _verify_model(
+    pair: SealedPair,
+    progress: Progress,
+    ignore: Ignore,
+    is_enough: Callable[[FileComparison], bool],
+    *,
+    has_roots: bool,
+) -> Comparison:
+    model = list_model(pair.model, progress)
+    sealed = _sealed_model(pair, model)
+    left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
+    model_pair = pair_models(left, right, ignore)
+    files = _Files(pair, model).compare(model_pair, progress, is_enough)
+    model.source.require_unchanged()
+    comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
+    if pair.is_seal_left:
+        return replace(comparison, left=_with_seal(comparison.left, pair), is_by_digest=True)
+    return replace(comparison, right=_with_seal(comparison.right, pair), is_by_digest=True)
+
+
+def _sealed_model(pair: SealedPair, model: ListedModel) -> ListedModel:
+    """Return the files in the seal as a listed model.
+
+    Raises:
+        ModelError: The seal has no MLmodel file although the model needs one, or lacks the native model.
+    """
+    seal = pair.sealed.seal
+    source = SealSource(seal, model.listing.files)
+    listed = ListedModel(source, source.list(lambda _: None), pair.sealed.native_model)
+    require_model(listed.listing, f"the seal {seal.file}", mlmodel=pair.model.is_mlflow_model)
+    if listed.native_model:
+        require_native_model(listed.listing, listed.native_model, f"the seal {seal.file}")
+    return listed
+
+
+def _with_seal(model: ComparedModel, pair: SealedPair) -> ComparedModel:
+    seal = pair.sealed.seal
+    return replace(model, path=Path(seal.file), size=model.size if seal.size is not None else None, seal=seal)
+
+
+class _Files:
+    """Compares the files of a model with those of a seal."""
+
+    def __init__(self, pair: SealedPair, model: ListedModel) -> None:
+        self._files = pair.sealed.seal.files
+        self._is_seal_left = pair.is_seal_left
+        self._model = model
+
+    def compare(
+        self, models: ModelPair, progress: Progress, is_enough: Callable[[FileComparison], bool]
+    ) -> list[FileComparison]:
+        """Return the comparison of each pair of files."""
+        compared: list[FileComparison] = []
+        pending: dict[str, Pair] = {}
+        for pair in models.pairing.pairs:
+            path = pair.right if self._is_seal_left else pair.left
+            if pair.left is None or pair.right is None or pair.left_size != pair.right_size:
+                compared.append(self._by_size(pair))
+            elif path is not None:
+                pending[path] = pair
+        if not any(map(is_enough, compared)):
+            compared += self._by_digest(pending, progress, is_enough)
+        return [*compared, *(compare_sizes(pair) for pair in pending.values())]
+
+    def _by_digest(
+        self, pending: dict[str, Pair], progress: Progress, is_enough: Callable[[FileComparison], bool]
+    ) -> list[FileComparison]:
+        """Compare the files by their digests, and remove the compared ones from `pending`."""
+        compared: list[FileComparison] = []
+
+        def on_digest(path: str, digest: str) -> bool:
+            compared.append(self._compare(pending.pop(path), digest))
+            return is_enough(compared[-1])
+
+        sizes = {path: self._model.listing.files[path] for path in pending}
+        hash_files(self._model.source, sizes, progress, on_digest)
+        return compared
+
+    def _by_size(self, pair: Pair) -> FileComparison:
+        """Compare two files that differ in their sizes, or of which one is missing."""
+        comparison = compare_sizes(pair)
+        if comparison.difference is None:
+            return comparison
+        # Only the content of a file shows whether MLflow itself added it, and the file is not fetched.
+        difference = replace(comparison.difference, rewrite_reason="")
+        path = pair.left if self._is_seal_left else pair.right
+        if path is None:
+            return comparison._replace(difference=difference)
+        # A size that the seal does not say is not known.
+        resource = self._files[path]
+        if self._is_seal_left:
+            difference = replace(difference, left_size=resource.size)
+            return comparison._replace(difference=difference, left_digest=resource.digest)
+        difference = replace(difference, right_size=resource.size)
+        return comparison._replace(difference=difference, right_digest=resource.digest)
+
+    def _compare(self, pair: Pair, digest: str) -> FileComparison:
+        path = (pair.left if self._is_seal_left else pair.right) or pair.path
+        sealed = self._files[path].digest
+        left, right = (sealed, digest) if self._is_seal_left else (digest, sealed)
+        difference = None if sealed == digest else self._difference(pair, path, left, right)
+        return FileComparison(pair, difference, left, right)
+
+    def _difference(self, pair: Pair, path: str, left: str, right: str) -> Difference:
+        sealed_size = self._files[path].size
+        explanation = Explanation(
+            "sha256",
+            f"other bytes, sha256 {left[:_SHOWN_DIGITS]}… → {right[:_SHOWN_DIGITS]}…",
+            (FieldChange("sha256", left, right),),
+        )
+        return Difference(
+            pair.path,
+            DifferenceKind.CONTENT,
+            sealed_size if self._is_seal_left else pair.left_size,
+            pair.right_size if self._is_seal_left else sealed_size,
+            explanation=explanation,
+            is_native=pair.is_native,
+            ignored_by=pair.ignored_by,
+        )

@@ -1,0 +1,286 @@
+"""Checks the signature of a statement. The optional packages `sigstore` and `securesystemslib` do all cryptography.
+
+A statement is signed in a DSSE envelope, which is either bare or in a Sigstore bundle. Its signer is known by a public
+key, or by an identity that an OpenID Connect issuer vouches for.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from model_gate.domain.wording import printable, truncate_middle
+from model_gate.errors import InputError, SignatureError, storage_error
+from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE
+from model_gate.symbolic_links import open_input
+
+if TYPE_CHECKING:
+    from sigstore.models import TrustedRoot
+
+# Base64 makes a statement a third longer.
+MAX_BUNDLE_BYTES = MAX_BYTES * 4 // 3 + 1024 * 1024
+# A bundle is one long text and a few values. A parsed JSON value takes up to 30 times the memory of its text.
+_MAX_COMMAS = 100_000
+_MAX_KEY_BYTES = 64 * 1024
+_MAX_TRUST_CONFIG_BYTES = 8 * 1024 * 1024
+_MAX_REASON = 300
+_KEY_TYPES = frozenset({"ecdsa", "ed25519"})
+_TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
+# Signatures in an envelope have no meaning for each other, so the library gets this name for the only one.
+_KEY_ID = "signer"
+
+_NEEDS_EXTRA = "Install the extra that checks signatures: pip install 'model-gate[signatures]'."
+_SIGN_AGAIN = "Do not use the model: find out who made this bundle, or sign the seal again."
+
+
+@dataclass(frozen=True)
+class KeySigner:
+    """A signer that is known by its public key: an elliptic curve key (P-256, P-384, P-521) or an Ed25519 key.
+
+    Attributes:
+        public_key: Path of the PEM file.
+    """
+
+    public_key: Path
+
+    def __str__(self) -> str:
+        return f"the key {self.public_key}"
+
+
+@dataclass(frozen=True)
+class IdentitySigner:
+    """A signer that is known by the certificate that a Sigstore instance issued.
+
+    Attributes:
+        identity: The certificate's subject: an e-mail address, or the URI of a workflow at a ref.
+        issuer: The OpenID Connect issuer that vouches for the identity.
+        trust_config: Path of the Sigstore client's trust configuration, or of its trusted root; None for the public
+            instance of Sigstore, whose trusted root comes from the network.
+    """
+
+    identity: str
+    issuer: str
+    trust_config: Path | None = None
+
+    def __str__(self) -> str:
+        return f"{self.identity} ({self.issuer})"
+
+
+Signer = KeySigner | IdentitySigner
+
+
+def signer_of(public_key: Path | None, identity: str, issuer: str, trust_config: Path | None) -> Signer:
+    """Return the signer that the options name. An option that is not given is None or "".
+
+    Raises:
+        InputError: The options name no signer or two, or an identity without its issuer.
+    """
+    if public_key is not None:
+        if identity or issuer or trust_config:
+            raise InputError(
+                "--public-key names a signer, and so do --identity, --issuer or --trust-config.",
+                "Leave out --public-key, or the other options.",
+            )
+        return KeySigner(public_key)
+    if not identity.strip() or not issuer.strip():
+        missing = "--identity" if not identity.strip() else "--issuer"
+        raise InputError(
+            f"The bundle's signer is not named: {missing} is missing.",
+            "A signature proves nothing without the name of its signer: --identity with --issuer, or --public-key.",
+        )
+    return IdentitySigner(identity.strip(), issuer.strip(), trust_config)
+
+
+def read_bundle(path: Path) -> bytes:
+    """Return the content of a bundle.
+
+    Raises:
+        StorageError: The bundle cannot be read.
+        SignatureError: The bundle is too large.
+    """
+    return _read(path, "the bundle", MAX_BUNDLE_BYTES)
+
+
+def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
+    """Return the signed statement of a bundle after a check that the signer signed it.
+
+    Args:
+        bundle: The JSON text of a Sigstore bundle, or of a DSSE envelope.
+        signer: Who must have signed.
+        name: The bundle's name in error messages.
+
+    Returns:
+        The text of the in-toto statement, exactly as it was signed.
+
+    Raises:
+        SignatureError: The bundle is malformed, has not exactly one signature, or its signature does not hold for this
+            signer. Or the packages that check signatures are missing, or the trusted root cannot be had.
+        StorageError: The public key or the trust configuration cannot be read.
+        InputError: The public key or the trust configuration is malformed.
+    """
+    data = _parse(bundle, name)
+    envelope = _envelope(data, name)
+    if isinstance(signer, KeySigner):
+        statement = _verify_with_key(envelope, signer, name)
+    elif envelope is data:
+        raise SignatureError(
+            f"{name} is a DSSE envelope without a certificate, so it has no identity to check.",
+            "Name the signer's --public-key, or sign the seal with Sigstore.",
+        )
+    else:
+        statement = _verify_with_identity(bundle, signer, name)
+    if not statement:
+        raise SignatureError(f"The statement in {name} is empty.", _SIGN_AGAIN)
+    return statement
+
+
+def _parse(bundle: bytes, name: str) -> Any:
+    remedy = "Name the bundle that model_signing, cosign attest-blob or GitHub's attestation made."
+    if bundle.count(b",") > _MAX_COMMAS:
+        raise SignatureError(f"{name} has more values than a bundle.", remedy)
+    try:
+        return json.loads(bundle)
+    except (ValueError, RecursionError) as error:
+        raise SignatureError(f"{name} is not JSON: {_reason(error)}.", remedy) from error
+
+
+def _envelope(data: Any, name: str) -> dict[str, Any]:
+    """Return the DSSE envelope of a bundle after a check of its form.
+
+    Raises:
+        SignatureError: There is no envelope, its payload is no in-toto statement, or it has not exactly one signature.
+    """
+    envelope = data.get("dsseEnvelope", data) if isinstance(data, dict) else None
+    if not isinstance(envelope, dict) or not {"payload", "payloadType", "signatures"} <= envelope.keys():
+        raise SignatureError(
+            f"{name} is neither a Sigstore bundle of a statement nor a DSSE envelope.",
+            "Name the bundle that model_signing, cosign attest-blob or GitHub's attestation made.",
+        )
+    if envelope["payloadType"] != PAYLOAD_TYPE:
+        payload_type = truncate_middle(printable(str(envelope["payloadType"])), _MAX_REASON)
+        raise SignatureError(f"{name} signs {payload_type!r}, not an in-toto statement ({PAYLOAD_TYPE}).", _SIGN_AGAIN)
+    signatures = envelope["signatures"]
+    if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
+        count = len(signatures) if isinstance(signatures, list) else "no list of"
+        raise SignatureError(
+            f"{name} has {count} signatures: it must have exactly one.",
+            "Name a bundle with one signature. Verify several bundles one after the other.",
+        )
+    return envelope
+
+
+def _verify_with_key(envelope: dict[str, Any], signer: KeySigner, name: str) -> bytes:
+    with _optional_packages():
+        from cryptography.hazmat.primitives.serialization import load_pem_public_key
+        from securesystemslib.dsse import Envelope
+        from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # public, but not exported
+    pem = _read(signer.public_key, "the public key", _MAX_KEY_BYTES)
+    try:
+        key = SSlibKey.from_crypto(load_pem_public_key(pem), keyid=_KEY_ID)
+    except Exception as error:
+        raise InputError(
+            f"{printable(str(signer.public_key))} is not the PEM of a public key that can be used: {_reason(error)}.",
+            "Name the public key of an elliptic curve (P-256, P-384, P-521) or an Ed25519 key.",
+        ) from error
+    if key.keytype not in _KEY_TYPES:
+        raise InputError(
+            f"{printable(str(signer.public_key))} is a key of the type {key.keytype}, which is not supported.",
+            "Name the public key of an elliptic curve (P-256, P-384, P-521) or an Ed25519 key.",
+        )
+    with _failures_of(name):
+        signature = {"keyid": _KEY_ID, "sig": envelope["signatures"][0]["sig"]}
+        signed = Envelope.from_dict({**envelope, "signatures": [signature]})
+        signed.verify([key], threshold=1)
+    return signed.payload
+
+
+def _verify_with_identity(bundle: bytes, signer: IdentitySigner, name: str) -> bytes:
+    with _optional_packages():
+        from sigstore.models import Bundle
+        from sigstore.verify import Verifier
+        from sigstore.verify.policy import Identity
+    # Without a handler, Python writes the warnings of these packages to standard error.
+    for package in ("sigstore", "tuf"):
+        logging.getLogger(package).addHandler(logging.NullHandler())
+    root = _public_trusted_root() if signer.trust_config is None else _trusted_root(signer.trust_config)
+    with _failures_of(name):
+        policy = Identity(identity=signer.identity, issuer=signer.issuer)
+        payload_type, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), policy)
+    if payload_type != PAYLOAD_TYPE:
+        raise AssertionError("the envelope's payload type was checked before its signature")
+    return payload
+
+
+def _public_trusted_root() -> TrustedRoot:
+    from sigstore.models import ClientTrustConfig
+
+    try:
+        return ClientTrustConfig.production().trusted_root
+    except Exception as error:
+        raise SignatureError(
+            f"The trusted root of the public Sigstore instance cannot be had: {_reason(error)}.",
+            "Allow https://tuf-repo-cdn.sigstore.dev, or name a trusted root that you have: --trust-config.",
+        ) from error
+
+
+def _trusted_root(path: Path) -> TrustedRoot:
+    from sigstore.models import ClientTrustConfig, TrustedRoot
+    from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootMessage
+
+    text = _read(path, "the trust configuration", _MAX_TRUST_CONFIG_BYTES)
+    try:
+        if str(json.loads(text)["mediaType"]).startswith(_TRUSTED_ROOT_TYPE):
+            return TrustedRoot(TrustedRootMessage.from_json(text))
+        return ClientTrustConfig.from_json(text.decode()).trusted_root
+    except Exception as error:
+        raise InputError(
+            f"{printable(str(path))} is not a trust configuration of Sigstore: {_reason(error)}.",
+            "Name a trusted_root.json, or the file that `sigstore --trust-config` takes.",
+        ) from error
+
+
+def _read(path: Path, what: str, max_bytes: int) -> bytes:
+    try:
+        with open(path, "rb", opener=open_input) as file:
+            text = file.read(max_bytes + 1)
+    except OSError as error:
+        raise storage_error(error, f"read {what} {printable(str(path))}") from error
+    if len(text) > max_bytes:
+        raise SignatureError(f"{printable(str(path))} has more than {max_bytes:,} bytes.", f"Check {what}.")
+    return text
+
+
+@contextmanager
+def _optional_packages() -> Iterator[None]:
+    """Turn a failed import into an error with its remedy.
+
+    Raises:
+        SignatureError: A package is missing.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise SignatureError(f"Signatures cannot be checked here: {_reason(error)}.", _NEEDS_EXTRA) from error
+
+
+@contextmanager
+def _failures_of(name: str) -> Iterator[None]:
+    """Turn every failure of a package into an error. A malformed bundle makes the packages raise many kinds.
+
+    Raises:
+        SignatureError: The signature does not hold.
+    """
+    try:
+        yield
+    except Exception as error:
+        raise SignatureError(f"The signature in {name} does not hold: {_reason(error)}.", _SIGN_AGAIN) from error
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(printable(line) for line in str(error).splitlines()) or type(error).__name__
+    return truncate_middle(text.rstrip(". "), _MAX_REASON)

@@ -1,0 +1,38 @@
+"""A signed seal and a promotion statement of model versions on tracking servers are about the same root."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from tests.support.faulty_server import MODEL, FaultyServer
+from tests.support.gates import compare, run, version
+from tests.support.signed_models import KeyFiles
+
+
+def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
+    digests = [hashlib.sha256(MODEL[name]).digest() for name in sorted(MODEL)]
+    root = hashlib.sha256(b"".join(digests)).hexdigest()
+    with FaultyServer() as staging, FaultyServer() as production:
+        staging.add("Wine", MODEL)
+        production.add("Wine", MODEL)
+        named = ("--host", staging.url, "--model", "Wine", "--version-or-stage", "1")
+        assert run(tmp_path, "seal", *named, "--output", "wine.json").status == "sealed"
+        key = KeyFiles.make(tmp_path)
+        bundle = key.sign_file(tmp_path / "wine.json")
+        signed = ("--seal", "wine.json", "--bundle", bundle, "--public-key", key.public)
+        verified = run(tmp_path, "verify", *named, *signed, "--statement", "verified.json")
+        promoted = compare(
+            tmp_path, version(staging.url, "Wine"), version(production.url, "Wine"), "--statement", "promoted.json"
+        )
+    assert (verified.exit_code, promoted.exit_code) == (0, 0), (verified, promoted)
+    assert f"signed by the key {key.public}" in verified.stdout
+    for name, decided_by in (("verified", "sha256"), ("promoted", "filecmp")):
+        statement = json.loads((tmp_path / f"{name}.json").read_bytes())
+        assert statement["subject"] == [{"name": "models:/Wine/1", "digest": {"sha256": root}}]
+        comparisons = statement["predicate"]["comparisons"].values()
+        assert {comparison["decided_by"] for comparison in comparisons} == {decided_by}
+        assert {comparison[side]["root"]["sha256"] for comparison in comparisons for side in ("left", "right")} == {
+            root
+        }

@@ -1,0 +1,399 @@
+"""Large files are compared window by window: with bounded scratch space, and never equal if they are not."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import itertools
+import json
+import os
+import random
+import threading
+import time
+import zipfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import pytest
+
+from model_gate.access.hosts import parse_host
+from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.model_pair import SelectedModel, SelectedPair
+from model_gate.comparison.models import compare_models
+from model_gate.comparison.progress import NoProgress
+from model_gate.domain.location import Location
+from model_gate.domain.result import Comparison
+from model_gate.domain.windows import Windows
+from model_gate.errors import ModelGateError
+from model_gate.sources.model_source import AccessContext, DirectorySource, ServerSource
+from model_gate.sources.storage import Storage
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.faulty_server import Call, Fault, FaultyServer
+
+KIB = 1024
+WINDOW = 64 * KIB
+WINDOWS = Windows(
+    threshold_bytes=100 * KIB, window_bytes=WINDOW, scratch_bytes=16 * WINDOW, first_bytes=8 * WINDOW, explained_bytes=0
+)
+LARGE = random.Random(1).randbytes(20 * WINDOW + 123)
+LAST_BYTE = LARGE[:-1] + bytes([LARGE[-1] ^ 1])
+MLMODEL = b"flavors: {}\n"
+
+
+def serve(call: Call, tag: str = '"1"', *, until: int | None = None, content: bytes | None = None) -> None:
+    """Send the file, or the requested range of it, with an ETag. Close the connection after `until` bytes."""
+    content = call.file if content is None else content
+    header = call.request.headers.get("Range", "")
+    if not header or call.request.headers.get("If-Range", tag) != tag:
+        call.send(content[:until], content_length=str(len(content)), etag=tag)
+    else:
+        start, stop = (int(number) for number in header.removeprefix("bytes=").split("-"))
+        part = content[start : stop + 1]
+        content_range = f"bytes {start}-{stop}/{len(content)}"
+        call.send(part[:until], 206, content_length=str(len(part)), content_range=content_range, etag=tag)
+    if until is not None:
+        call.close()
+
+
+@dataclass
+class Gate:
+    """Compares models of one server in windows, through one worker.
+
+    Attributes:
+        is_near: Whether the server is near. Files of a near server are read by one response, others in ranges.
+        peak: Most bytes of scratch files during the last comparison.
+    """
+
+    server: FaultyServer
+    client: TrackingServerClient
+    is_near: bool
+    peak: int = 0
+    fault: Fault = field(default=serve)
+
+    def source(self, name: str, storage: Storage) -> ServerSource:
+        source = ServerSource(self.client, Location(f"mlflow-artifacts:/{name}/1"), name, storage, AccessContext())
+        while True:
+            source.list(lambda _: None)
+            if source.is_near == self.is_near:
+                return source
+
+    def compare(
+        self,
+        left: Mapping[str, bytes],
+        right: Mapping[str, bytes],
+        *,
+        windows: Windows = WINDOWS,
+        fault: Fault = serve,
+        is_enough: Callable[[FileComparison], bool] | None = None,
+    ) -> Comparison:
+        """Compare two models. `fault` responds to the requests for large files of the right one."""
+        self.server.requests.clear()
+        self.server.files.clear()
+        self.server.faults = {"Right/1/model": fault, "Left/1/model": serve, **self.server_faults}
+        self.server.add("Left", {"MLmodel": MLMODEL, **left})
+        self.server.add("Right", {"MLmodel": MLMODEL, **right})
+        self.peak = 0
+
+        def free_bytes(directory: Path) -> int:
+            self.peak = max(self.peak, sum(file.stat().st_size for file in directory.rglob("windows/*")))
+            return 10**12
+
+        with Storage(None, free_bytes=free_bytes) as storage:
+            pair = SelectedPair(*(SelectedModel(self.source(name, storage)) for name in ("Left", "Right")))
+            (comparison,) = compare_models([pair], NoProgress(), is_enough=is_enough, windows=windows)
+        return comparison
+
+    @property
+    def server_faults(self) -> dict[str, Fault]:
+        def list_slowly(call: Call) -> None:
+            time.sleep(0.02)
+            call.send_json({"files": call.server.entries(call.request)})
+
+        return {} if self.is_near else {"artifacts?": list_slowly}
+
+    def ranges(self, name: str) -> list[str]:
+        """Return the Range headers of the requests for the large file of a model."""
+        return [
+            request.headers.get("Range", "")
+            for request in self.server.requests
+            if request.path.endswith(f"{name}/1/model.bin")
+        ]
+
+
+@pytest.fixture(scope="module", params=["near", "far"])
+def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    home = tmp_path_factory.mktemp("home")
+    with FaultyServer() as server:
+        environment = {**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+        with TrackingServerClient(parse_host(server.url), environment, home) as client:
+            yield Gate(server, client, is_near=request.param == "near")
+
+
+def tree_hash(content: bytes) -> str:
+    """Return the hash of a model with the large file `content`, as `sha256sum` computes it."""
+    hashes = {name: hashlib.sha256(data).hexdigest() for name, data in (("MLmodel", MLMODEL), ("model.bin", content))}
+    lines = sorted(f"{digest}  {name}\n" for name, digest in hashes.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def files(content: bytes) -> dict[str, bytes]:
+    return {"model.bin": content}
+
+
+def test_equal_files_have_the_hash_of_coreutils_and_bounded_scratch_space(gate: Gate) -> None:
+    comparison = gate.compare(files(LARGE), files(LARGE))
+    assert comparison.equals
+    assert comparison.left.digest == comparison.right.digest == tree_hash(LARGE)
+    assert 0 < gate.peak <= WINDOWS.scratch_bytes
+    # A near server sends the file in one response, a distant one in ranges.
+    assert (gate.ranges("Right") == [""]) == gate.is_near
+
+
+@pytest.mark.parametrize("offset", [0, WINDOW - 1, WINDOW, 13 * WINDOW + 7, len(LARGE) - 1])
+def test_first_differing_byte_and_number_of_differing_bytes_are_exact(gate: Gate, offset: int) -> None:
+    changed = bytearray(LARGE)
+    for position in {offset, len(LARGE) - 1}:
+        changed[position] ^= 255
+    comparison = gate.compare(files(LARGE), files(bytes(changed)))
+    (difference,) = comparison.differences
+    assert difference.offset == offset
+    assert difference.explanation is not None
+    assert difference.explanation.summary.startswith(f"{1 + (offset < len(LARGE) - 1)} of {len(LARGE):,} bytes differ")
+    assert comparison.left.digest == tree_hash(LARGE)
+    assert comparison.right.digest == tree_hash(bytes(changed))
+
+
+def once(fault: Callable[[Call], None], *, is_near: bool) -> Fault:
+    """Return a fault that `fault` responds to one request for a part, after the first response broke off.
+
+    A near server gets this request to resume the first response. A distant server has sent other parts before.
+    """
+    count = itertools.count()
+    lock = threading.Lock()
+
+    def respond(call: Call) -> None:
+        with lock:
+            number = next(count)
+        if number == (1 if is_near else 4):
+            fault(call)
+        else:
+            serve(call, until=3 * WINDOW + 5 if number == 0 else None)
+
+    return respond
+
+
+def stall(call: Call) -> None:
+    content = call.file
+    call.send(content[: 2 * WINDOW], content_length=str(len(content)), etag='"1"')
+    call.server.is_closing.wait(20)
+
+
+def without_ranges(call: Call) -> None:
+    call.send(call.file)
+
+
+def with_new_etags(call: Call) -> None:
+    serve(call, f'"{time.monotonic_ns()}"')
+
+
+def cut_always(call: Call) -> None:
+    serve(call, until=1)
+
+
+def cut_without_etag(call: Call) -> None:
+    call.send(call.file[: 5 * WINDOW], content_length=str(len(call.file)))
+    call.close()
+
+
+def short(call: Call) -> None:
+    call.send(call.file[:-1], etag='"1"')
+
+
+def long(call: Call) -> None:
+    call.send(call.file + b"!", etag='"1"', content_length="", connection="close")
+    call.close()
+
+
+def hang_up(call: Call) -> None:
+    call.close()
+
+
+def busy(call: Call) -> None:
+    call.send(b"", 503, retry_after="0")
+
+
+def other_version(call: Call) -> None:
+    serve(call, '"2"', content=bytes(byte ^ 255 for byte in call.file))
+
+
+def other_version_without_etag(call: Call) -> None:
+    start, stop = (int(number) for number in call.request.headers["Range"].removeprefix("bytes=").split("-"))
+    call.send(call.file[start : stop + 1][::-1], 206, content_range=f"bytes {start}-{stop}/{len(call.file)}", etag="")
+
+
+def misplaced(call: Call) -> None:
+    start, stop = (int(number) for number in call.request.headers["Range"].removeprefix("bytes=").split("-"))
+    content_range = f"bytes {start + 1}-{stop + 1}/{len(call.file)}"
+    call.send(call.file[start + 1 : stop + 2], 206, content_range=content_range, etag='"1"')
+
+
+def refuse(call: Call) -> None:
+    call.send(b"", 403)
+
+
+def refuse_ranges(call: Call) -> None:
+    refuse(call) if "Range" in call.request.headers else serve(call)
+
+
+def always(fault: Callable[[Call], None], **_: bool) -> Fault:
+    return fault
+
+
+# For each fault, how often it occurs, and whether the files can be compared in spite of it.
+_FAULTS: dict[str, tuple[Callable[..., Fault], Callable[[Call], None], bool]] = {
+    "a connection that breaks once": (once, lambda call: serve(call, until=WINDOW // 2), True),
+    "a server that is busy once": (once, busy, True),
+    "a connection that is closed once": (once, hang_up, True),
+    "a server without ranges": (always, without_ranges, True),
+    "a server with a new ETag in each response": (always, with_new_etags, True),
+    "a server that refuses ranges": (always, refuse_ranges, True),
+    "a connection that always breaks": (always, cut_always, False),
+    "a connection that breaks, without an ETag": (always, cut_without_etag, False),
+    "a short body": (always, short, False),
+    "a long body": (always, long, False),
+    "a body that does not end": (always, stall, False),
+    "another version after a break": (once, other_version, False),
+    "a part without an ETag": (once, other_version_without_etag, False),
+    "a part from another place": (once, misplaced, False),
+    "a refused part": (once, refuse, False),
+}
+
+
+@pytest.mark.parametrize("name", _FAULTS)
+def test_fault_is_an_error_or_does_not_change_the_verdict(gate: Gate, name: str) -> None:
+    occurrence, fault, is_compared = _FAULTS[name]
+    if not is_compared:
+        with pytest.raises(ModelGateError) as raised:
+            gate.compare(files(LARGE), files(LAST_BYTE), fault=occurrence(fault, is_near=gate.is_near))
+        assert raised.value.remedy
+        return
+    for content in (LARGE, LAST_BYTE):
+        comparison = gate.compare(files(LARGE), files(content), fault=occurrence(fault, is_near=gate.is_near))
+        assert comparison.equals == (content == LARGE)
+        assert [difference.offset for difference in comparison.differences] == [len(LARGE) - 1] * (content != LARGE)
+
+
+def test_difference_at_the_front_ends_the_transfer_early(gate: Gate) -> None:
+    large = bytes(32 * 1024 * KIB)
+    sent = []
+
+    def count(call: Call) -> None:
+        if call.request.headers.get("Range"):
+            sent.append(WINDOW)
+            serve(call, content=large)
+            return
+        changed = b"!" + large[1:]
+        call.handler.send_response(200)
+        call.handler.send_header("Content-Length", str(len(changed)))
+        call.handler.send_header("ETag", '"1"')
+        call.handler.end_headers()
+        for start in range(0, len(changed), WINDOW):
+            call.handler.wfile.write(changed[start : start + WINDOW])
+            sent.append(WINDOW)
+
+    comparison = gate.compare(files(large), files(large), fault=count, is_enough=lambda file: bool(file.difference))
+    (difference,) = comparison.differences
+    assert (difference.offset, comparison.equals) == (0, False)
+    assert difference.explanation is not None
+    assert difference.explanation.summary.startswith("at least 1 of")
+    # Sockets buffer some megabytes.
+    assert sum(sent) < len(large) / 2
+
+
+def test_one_file_of_two_comparisons_is_read_once(gate: Gate) -> None:
+    gate.compare(files(LARGE), files(LARGE))
+    gate.server.add("Other", {"MLmodel": MLMODEL, **files(LAST_BYTE)})
+    gate.server.faults["Other/1/model"] = serve
+    gate.server.requests.clear()
+    with Storage(None) as storage:
+        left, right, other = (SelectedModel(gate.source(name, storage)) for name in ("Left", "Right", "Other"))
+        gate.server.requests.clear()
+        pairs = [SelectedPair(left, right), SelectedPair(left, other)]
+        first, second = compare_models(pairs, NoProgress(), windows=WINDOWS)
+    assert (first.equals, second.equals) == (True, False)
+    assert first.left.digest == first.right.digest == second.left.digest != second.right.digest
+    assert second.differences[0].offset == len(LARGE) - 1
+    requested = [header for header in gate.ranges("Left") if header]
+    assert len(requested) == len(set(requested))
+    assert gate.ranges("Left").count("") == 1
+
+
+def test_local_file_is_compared_with_a_remote_one(gate: Gate, tmp_path: Path) -> None:
+    gate.compare(files(LARGE), files(LARGE))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "MLmodel").write_bytes(MLMODEL)
+    for content in (LARGE, LAST_BYTE):
+        (model / "model.bin").write_bytes(content)
+        with Storage(None) as storage:
+            local = DirectorySource(model, Location(str(model), local_path=model), "local", storage)
+            pair = SelectedPair(SelectedModel(local), SelectedModel(gate.source("Right", storage)))
+            (comparison,) = compare_models([pair], NoProgress(), windows=WINDOWS)
+        assert comparison.equals == (content == LARGE)
+
+
+def test_kept_downloads_are_whole_files(gate: Gate, tmp_path: Path) -> None:
+    gate.compare(files(LARGE), files(LARGE))
+    with Storage(tmp_path / "kept") as storage:
+        storage.make_download_dir()
+        pair = SelectedPair(*(SelectedModel(gate.source(name, storage)) for name in ("Left", "Right")))
+        (comparison,) = compare_models([pair], NoProgress(), windows=WINDOWS)
+    assert comparison.equals
+    assert (tmp_path / "kept" / "Right" / "model.bin").read_bytes() == LARGE
+
+
+def test_changed_tensor_of_a_large_file_is_explained_from_the_windows_that_differ(gate: Gate) -> None:
+    size = 10 * WINDOW
+    tensors = {
+        name: {"dtype": "F32", "shape": [size // 4], "data_offsets": [start, start + size]}
+        for name, start in (("a", 0), ("b", size))
+    }
+    header = json.dumps(tensors).encode()
+    left = len(header).to_bytes(8, "little") + header + bytes(2 * size)
+    right = bytearray(left)
+    right[-4:] = b"\0\0\x80\x3f"
+    name = "model.safetensors"
+    windows = replace(WINDOWS, explained_bytes=8 * WINDOW)
+    comparison = gate.compare({name: left}, {name: bytes(right)}, windows=windows)
+    explanation = comparison.differences[0].explanation
+    assert explanation is not None
+    assert (explanation.kind, explanation.note) == ("safetensors", "")
+    assert [change.field for change in explanation.fields] == ["b"]
+    assert explanation.fields[0].meaning == f"1 of {size // 4:,} elements changed, largest difference 1"
+    limited = gate.compare({name: left}, {name: bytes(right)}).differences[0].explanation
+    assert limited is not None
+    assert limited.summary == f"2 of {len(left):,} bytes differ"
+    assert "would have to be read again" in limited.note
+
+
+def test_large_file_in_only_one_model_is_never_a_rewrite(gate: Gate) -> None:
+    # Without another difference, the file is fetched to find out whether MLflow has written it.
+    comparison = gate.compare({"registered_model_meta": LARGE}, {})
+    assert [difference.rewrite_reason for difference in comparison.differences] == [""]
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+    assert comparison.left.digest is not None
+
+
+def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None:
+    archives = []
+    for year in (2001, 2002):
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            archive.writestr(zipfile.ZipInfo("a.npy", (year, 1, 1, 0, 0, 0)), LARGE)
+        archives.append({"model.npz": buffer.getvalue()})
+    comparison = gate.compare(*archives)
+    assert (comparison.equals, comparison.equivalent) == (False, True), comparison.differences
+    changed = bytearray(archives[1]["model.npz"])
+    changed[500_000] ^= 1
+    assert not gate.compare(archives[0], {"model.npz": bytes(changed)}).equivalent

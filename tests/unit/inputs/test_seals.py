@@ -1,0 +1,133 @@
+"""Seals in compare files and in options."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_gate.domain.request import VersionRequest
+from model_gate.domain.seal import SealedVersion
+from model_gate.errors import ConfigError, InputError, SealError
+from model_gate.formats.model_signing import MAX_BYTES
+from model_gate.inputs.compare_file import CompareConfig, parse_config
+from model_gate.inputs.options import (
+    CommonOptions,
+    CompareOptions,
+    SealOptions,
+    VersionOptions,
+    check_request,
+    compare_config_request,
+    seal_request,
+    verify_request,
+)
+from tests.support.seals import write_seal
+
+HOST = "https://mlflow.example.com"
+SERVER = f"tracking_server_2: {{host: {HOST}, model: Wine, version_or_stage: 1}}\n"
+VERSION = VersionOptions("Wine", "1", HOST)
+
+
+@pytest.fixture(autouse=True)
+def seal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return write_seal(tmp_path / "seals" / "wine.json", "Wine")
+
+
+def _config(entry: str, other: str = SERVER) -> CompareConfig:
+    return parse_config(f"tracking_server_1: {{{entry}}}\n{other}", "c", {})
+
+
+def test_seal_stands_for_a_version_in_a_compare_file() -> None:
+    config = _config("seal: seals/wine.json")
+    assert isinstance(config.tracking_server_1, SealedVersion)
+    assert isinstance(config.tracking_server_2, VersionRequest)
+    request = compare_config_request(config, CompareOptions(), CommonOptions())
+    assert [host.address for host in request.hosts] == [HOST]
+    assert (request.compare_run_models, request.compare_reg_models) == (False, True)
+    assert compare_config_request(config, CompareOptions(True, None), CommonOptions()).compare_run_models
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../seal.json", "seals/../../x", "seals/.."])
+def test_seal_in_a_compare_file_does_not_leave_the_working_directory(path: str) -> None:
+    with pytest.raises(ConfigError, match=r"line 1, tracking_server_1\.seal: .* is not a path beneath"):
+        _config(f"seal: {path}")
+
+
+def test_seal_in_a_compare_file_is_not_read_through_a_symbolic_link(tmp_path: Path) -> None:
+    (tmp_path / "link.json").symlink_to("seals/wine.json")
+    with pytest.raises(SealError, match="cannot be read"):
+        _config("seal: link.json")
+
+
+@pytest.mark.parametrize(
+    "key", ["host: https://a.example.com", "server: prod", "version_or_stage: 1", "registry: workspace"]
+)
+def test_server_beside_a_seal_is_an_error(key: str) -> None:
+    with pytest.raises(ConfigError, match="in the place of a server"):
+        _config(f"seal: seals/wine.json, {key}")
+
+
+def test_two_seals_are_an_error() -> None:
+    with pytest.raises(ConfigError, match="both sides are seals"):
+        _config("seal: seals/wine.json", "tracking_server_2: {seal: seals/wine.json}")
+
+
+def test_seal_of_a_renamed_model_needs_its_name_beside_it() -> None:
+    other = SERVER.replace("Wine", "Wine_Imported")
+    with pytest.raises(SealError, match="is of 'Wine', not of 'Wine_Imported'"):
+        _config("seal: seals/wine.json", other)
+    assert _config("seal: seals/wine.json, model: Wine", other).has_seal
+    with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
+        _config("seal: seals/wine.json, model: Churn", other)
+
+
+def test_native_model_beside_a_seal_is_given_for_both_sides_or_neither() -> None:
+    with pytest.raises(ConfigError, match="for the other server only"):
+        _config("seal: seals/wine.json, native_model: model.pkl")
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"[" * 100_000], ids=["empty", "object", "deep"])
+def test_file_that_is_no_seal_is_an_error(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "seal.json").write_bytes(content)
+    with pytest.raises(SealError, match=r"seal.json is not a valid seal"):
+        check_request(VERSION, CommonOptions(), {}, SealOptions(Path("seal.json")))
+
+
+def test_endless_seal_is_an_error_after_its_limit(tmp_path: Path) -> None:
+    with (tmp_path / "seal.json").open("wb") as file:
+        file.truncate(100 * MAX_BYTES)
+    with pytest.raises(SealError, match="limit"):
+        check_request(VERSION, CommonOptions(), {}, SealOptions(Path("seal.json")))
+
+
+@pytest.mark.parametrize("path", [Path("missing"), Path("seals"), Path("/dev/zero")], ids=str)
+def test_seal_that_cannot_be_read_is_an_error(path: Path) -> None:
+    with pytest.raises(SealError, match="cannot be read") as caught:
+        check_request(VERSION, CommonOptions(), {}, SealOptions(path))
+    assert caught.value.remedy
+
+
+def test_seal_of_another_registered_model_is_an_error_unless_it_is_allowed(seal: Path) -> None:
+    other = VersionOptions("Churn", "1", HOST)
+    for allowed in (False, True):
+        options = SealOptions(seal, allow_other_model=allowed)
+        if allowed:
+            assert verify_request(other, "", options, CommonOptions(), {}).seal.registered_model == "Wine"
+            assert check_request(other, CommonOptions(), {}, options).seal
+            continue
+        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
+            verify_request(other, "", options, CommonOptions(), {})
+        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
+            check_request(other, CommonOptions(), {}, options)
+
+
+def test_model_to_seal_or_verify_is_named_in_one_way(seal: Path) -> None:
+    nothing = VersionOptions("", "")
+    with pytest.raises(InputError, match="Both a URI and a version"):
+        seal_request(VERSION, "model", Path("s"), CommonOptions(), {})
+    with pytest.raises(InputError, match="--model is missing"):
+        seal_request(nothing, "", Path("s"), CommonOptions(), {})
+    with pytest.raises(InputError, match="--seal is missing"):
+        verify_request(nothing, "model", SealOptions(), CommonOptions(), {})
+    assert verify_request(nothing, "model", SealOptions(seal), CommonOptions(), {}).hosts == ()

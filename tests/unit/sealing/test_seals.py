@@ -1,0 +1,210 @@
+"""A seal of a directory: what is hashed, and what counts as a difference."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.model_pair import SelectedModel
+from model_gate.comparison.progress import NoProgress
+from model_gate.domain.ignore import checked_ignore
+from model_gate.domain.location import Location
+from model_gate.domain.result import Comparison
+from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, parse_seal
+from model_gate.errors import ModelError, SealError
+from model_gate.formats.model_signing import Resource, statement_bytes
+from model_gate.sealing.hashing import hash_files
+from model_gate.sealing.seals import SealedPair, seal_model, verify_model
+from model_gate.sources.model_source import DirectorySource
+from model_gate.sources.storage import Storage
+from tests.support.seals import FILES, seal_of
+
+FACTS = SealFacts("0", "2026-01-31T18:00:00+00:00", "m", registered_model="Wine", aliases=("a", "b"))
+
+
+@pytest.fixture
+def storage() -> Iterator[Storage]:
+    with Storage(None) as storage:
+        yield storage
+
+
+def write(root: Path, files: dict[str, bytes]) -> Path:
+    for path, content in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_bytes(content)
+    return root
+
+
+def source_of(root: Path, storage: Storage) -> DirectorySource:
+    return DirectorySource(root, Location(str(root), local_path=root), "model", storage)
+
+
+def model_of(root: Path, storage: Storage, native_model: str = "", *, mlmodel: bool = False) -> SelectedModel:
+    return SelectedModel(source_of(root, storage), native_model, mlmodel)
+
+
+def verified(model: SelectedModel, seal: Seal, *, is_seal_left: bool = True, ignore: str = "") -> Comparison:
+    sealed = SealedVersion(seal, model.native_model)
+    patterns = checked_ignore([ignore] if ignore else [])
+    return verify_model(SealedPair(sealed, model, is_seal_left), NoProgress(), patterns)
+
+
+def found(comparison: Comparison) -> list[tuple[str, str, int | None, int | None]]:
+    return [(each.path, str(each.kind), each.left_size, each.right_size) for each in comparison.differences]
+
+
+def test_seal_has_digest_and_size_of_every_file(tmp_path: Path, storage: Storage) -> None:
+    # The top-level names that model_signing leaves out are sealed too.
+    files = {**FILES, ".gitattributes": b"*", ".git/config": b"", "sub/a/b": b"x" * 2_000_000}
+    seal = seal_model(model_of(write(tmp_path, files), storage), Path("s"), "wine", FACTS, NoProgress())
+    assert seal.files == {
+        path: Resource(hashlib.sha256(content).hexdigest(), len(content)) for path, content in files.items()
+    }
+    assert parse_seal(statement_bytes(seal.statement), "s") == seal
+
+
+def test_seal_says_whether_model_has_symbolic_links(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, FILES), storage)
+    assert not seal_model(model, Path("s"), "wine", FACTS, NoProgress()).statement.allow_symlinks
+    (tmp_path / "link").symlink_to("MLmodel")
+    seal = seal_model(model_of(tmp_path, storage), Path("s"), "wine", FACTS, NoProgress())
+    assert seal.statement.allow_symlinks
+    assert seal.files["link"] == seal.files["MLmodel"]
+
+
+@pytest.mark.parametrize("is_seal_left", [True, False])
+def test_each_kind_of_difference_is_found(tmp_path: Path, storage: Storage, is_seal_left: bool) -> None:
+    seal = seal_of({**FILES, "longer": b"12", "gone": b"123", "changed": b"1234"})
+    model = model_of(write(tmp_path, {**FILES, "longer": b"1", "changed": b"123x", "new": b""}), storage)
+    comparison = verified(model, seal, is_seal_left=is_seal_left)
+    expected = [
+        ("changed", "content", 4, 4),
+        ("gone", "only_left", 3, None),
+        ("longer", "content", 2, 1),
+        ("new", "only_right", None, 0),
+    ]
+    if not is_seal_left:
+        kinds = {"only_left": "only_right", "only_right": "only_left", "content": "content"}
+        expected = [(path, kinds[kind], right, left) for path, kind, left, right in expected]
+    assert found(comparison) == expected
+    assert (comparison.equals, comparison.equivalent, comparison.is_by_digest) == (False, False, True)
+
+
+@pytest.mark.parametrize("is_seal_left", [True, False])
+def test_same_files_are_equal_to_their_seal(tmp_path: Path, storage: Storage, is_seal_left: bool) -> None:
+    comparison = verified(model_of(write(tmp_path, FILES), storage), seal_of(FILES), is_seal_left=is_seal_left)
+    assert (comparison.equals, comparison.compared, comparison.not_compared) == (True, 2, ())
+    assert comparison.left.digest == comparison.right.digest is not None
+
+
+@pytest.mark.parametrize("content", [b"model_name: Wine\n", b"exec: evil\n"], ids=["of-mlflow", "other"])
+def test_file_that_mlflow_may_have_added_is_not_equivalent_to_a_seal(
+    tmp_path: Path, storage: Storage, content: bytes
+) -> None:
+    model = model_of(write(tmp_path, {**FILES, "registered_model_meta": content}), storage)
+    comparison = verified(model, seal_of(FILES))
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+
+
+def test_seal_without_sizes_is_verified_by_its_digests(tmp_path: Path, storage: Storage) -> None:
+    resources = {path: resource._replace(size=None) for path, resource in seal_of(FILES).files.items()}
+    seal = make_seal("s", "wine", {**resources, "gone": Resource("00" * 32)}, FACTS)
+    comparison = verified(model_of(write(tmp_path, {**FILES, "model.pkl": b"longer"}), storage), seal)
+    assert found(comparison) == [("gone", "only_left", None, None), ("model.pkl", "content", None, 6)]
+    assert comparison.left.size is None
+
+
+def test_ignored_path_of_seal_is_not_ignored_by_verification(tmp_path: Path, storage: Storage) -> None:
+    text = statement_bytes(seal_of(FILES, "").statement).decode()
+    # A statement of another program has no checksum.
+    start, end = text.index(',\n      "annotations"'), text.index('\n    }\n  ],\n  "predicateType"')
+    text = (text[:start] + text[end:]).replace('"ignore_paths": []', '"ignore_paths": ["cache"]')
+    seal = parse_seal(text.encode(), "s")
+    assert (seal.facts, seal.statement.ignore_paths) == (None, ("cache",))
+    comparison = verified(model_of(write(tmp_path, {**FILES, "cache/x": b""}), storage), seal)
+    assert found(comparison) == [("cache/x", "only_right", None, 0)]
+
+
+def test_only_native_model_decides(tmp_path: Path, storage: Storage) -> None:
+    seal = seal_of({**FILES, "requirements.txt": b"a"})
+    model = model_of(write(tmp_path, {**FILES, "requirements.txt": b"b"}), storage, "model.pkl")
+    comparison = verified(model, seal)
+    assert comparison.equals
+    assert comparison.rest is not None
+    assert [each.path for each in comparison.rest.differences] == ["requirements.txt"]
+
+
+def test_ignored_path_does_not_decide(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, {**FILES, "notes/a": b"b"}), storage)
+    comparison = verified(model, seal_of({**FILES, "notes/a": b"a"}), ignore="notes/**")
+    assert comparison.equals
+    assert [ignored.equals for ignored in comparison.ignored] == [False]
+
+
+def test_seal_without_mlmodel_file_is_an_error_for_an_mlflow_model(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, FILES), storage, mlmodel=True)
+    with pytest.raises(ModelError, match="no MLmodel file"):
+        verified(model, seal_of({"model.pkl": b""}))
+
+
+def test_listing_alone_ends_fail_fast_verification(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, {**FILES, "new": b""}), storage)
+    sealed = SealedPair(SealedVersion(seal_of(FILES)), model)
+    comparison = verify_model(sealed, NoProgress(), is_enough=lambda compared: compared.difference is not None)
+    assert (found(comparison), comparison.not_compared) == ([("new", "only_right", None, 0)], ("MLmodel", "model.pkl"))
+
+
+def test_fail_fast_verification_stops_at_first_other_digest(tmp_path: Path, storage: Storage) -> None:
+    files = {f"{number:03}": b"a" for number in range(100)}
+    model = model_of(write(tmp_path, dict.fromkeys(files, b"b")), storage)
+    hashed: list[FileComparison] = []
+
+    def is_enough(compared: FileComparison) -> bool:
+        hashed.append(compared)
+        return True
+
+    comparison = verify_model(SealedPair(SealedVersion(seal_of(files)), model), NoProgress(), is_enough=is_enough)
+    assert (len(hashed), len(comparison.differences), len(comparison.not_compared)) == (1, 1, 99)
+    assert not comparison.equals
+
+
+def test_many_small_files_are_hashed_in_processes(tmp_path: Path, storage: Storage) -> None:
+    files = {f"{number % 50}/{number}": b"%d" % number for number in range(4100)}
+    source = source_of(write(tmp_path, files), storage)
+    sizes = dict(source.list(lambda _: None).files)
+    expected = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    assert hash_files(source, sizes, NoProgress()) == expected
+    # A file that has changed since the listing is an error, wherever it is hashed.
+    (tmp_path / "0" / "0").write_bytes(b"longer")
+    with pytest.raises(Exception, match="has 6 bytes, but was listed with 1"):
+        hash_files(source, sizes, NoProgress())
+
+
+def test_seal_of_another_or_of_no_registered_model_is_an_error() -> None:
+    seal_of(FILES, "Wine").require_registered_model("Wine", "")
+    with pytest.raises(SealError, match=r"is of 'Wine', not of 'wine'"):
+        seal_of(FILES, "Wine").require_registered_model("wine", "")
+    with pytest.raises(SealError, match="is of no registered model"):
+        seal_of(FILES, "").require_registered_model("Wine", "")
+
+
+@pytest.mark.parametrize(
+    "facts",
+    [
+        {},
+        {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "extra": "x"},
+        {"model_gate_version": "0", "sealed_at": "t", "uri": 1},
+        {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "aliases": "a"},
+    ],
+    ids=["missing", "unknown", "number", "no-list"],
+)
+def test_facts_that_model_gate_does_not_write_are_an_error(facts: dict[str, object]) -> None:
+    from model_gate.formats.model_signing import make_statement
+
+    statement = make_statement("wine", {"MLmodel": Resource("00" * 32)}, {"model_gate": facts})
+    with pytest.raises(SealError, match="model_gate"):
+        parse_seal(statement_bytes(statement), "s")

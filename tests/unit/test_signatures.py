@@ -1,0 +1,310 @@
+"""Signatures are checked by the real packages, against keys and a Sigstore instance of the tests' own."""
+
+from __future__ import annotations
+
+import base64
+import copy
+import json
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from model_gate.errors import InputError, ModelGateError, SignatureError
+from model_gate.signatures import (
+    MAX_BUNDLE_BYTES,
+    IdentitySigner,
+    KeySigner,
+    Signer,
+    read_bundle,
+    signer_of,
+    verified_statement,
+)
+from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
+
+STATEMENT = b'{"_type": "https://in-toto.io/Statement/v1"}'
+IDENTITY = Identity(
+    "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
+    "https://token.actions.githubusercontent.com",
+)
+MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(scope="module")
+def key() -> ec.EllipticCurvePrivateKey:
+    return ec.generate_private_key(ec.SECP256R1())
+
+
+@pytest.fixture(scope="module")
+def instance() -> SigstoreInstance:
+    return SigstoreInstance()
+
+
+@pytest.fixture(scope="module")
+def by_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFactory) -> KeySigner:
+    return KeySigner(public_key_file(key, tmp_path_factory.mktemp("key")))
+
+
+@pytest.fixture(scope="module")
+def by_identity(instance: SigstoreInstance, tmp_path_factory: pytest.TempPathFactory) -> IdentitySigner:
+    file = tmp_path_factory.mktemp("root") / "trusted_root.json"
+    file.write_text(json.dumps(instance.trusted_root()), "utf-8")
+    return IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
+
+
+def public_key_file(key: Any, directory: Path) -> Path:
+    file = directory / "key.pub"
+    file.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return file
+
+
+def verify(bundle: Any, signer: Signer) -> bytes:
+    text = bundle if isinstance(bundle, bytes) else json.dumps(bundle).encode()
+    return verified_statement(text, signer, "wine.sigstore.json")
+
+
+def require_error(bundle: Any, signer: Signer, message: str, kind: type[ModelGateError] = SignatureError) -> None:
+    with pytest.raises(kind) as caught:
+        verify(bundle, signer)
+    assert type(caught.value) is kind
+    assert message in caught.value.message
+    assert caught.value.remedy
+
+
+def key_bundle(signed: dict[str, Any], hint: str) -> dict[str, Any]:
+    return {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+        "dsseEnvelope": signed,
+    }
+
+
+def test_bare_envelope_and_bundles_with_any_hint_verify_with_a_key(
+    key: ec.EllipticCurvePrivateKey, by_key: KeySigner
+) -> None:
+    signed = envelope(key, STATEMENT)
+    assert verify(signed, by_key) == STATEMENT
+    assert verify(key_bundle(signed, "a hint of another tool"), by_key) == STATEMENT
+    del signed["signatures"][0]["keyid"]
+    assert verify(signed, by_key) == STATEMENT
+
+
+def test_ed25519_key_verifies(tmp_path: Path) -> None:
+    key = ed25519.Ed25519PrivateKey.generate()
+    signature = {"sig": base64_text(key.sign(pae(STATEMENT)))}
+    signed = {
+        "payload": base64_text(STATEMENT),
+        "payloadType": "application/vnd.in-toto+json",
+        "signatures": [signature],
+    }
+    assert verify(signed, KeySigner(public_key_file(key, tmp_path))) == STATEMENT
+
+
+def test_foreign_key_is_an_error(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
+    foreign = KeySigner(public_key_file(ec.generate_private_key(ec.SECP256R1()), tmp_path))
+    require_error(envelope(key, STATEMENT), foreign, "does not hold")
+
+
+def _edit_payload(bundle: dict[str, Any]) -> None:
+    bundle["payload"] = base64_text(STATEMENT.replace(b"v1", b"v2"))
+
+
+def _empty_payload(bundle: dict[str, Any]) -> None:
+    bundle["payload"] = ""
+
+
+def _sign_twice(bundle: dict[str, Any]) -> None:
+    bundle["signatures"].append(copy.deepcopy(bundle["signatures"][0]))
+
+
+def _remove_signature(bundle: dict[str, Any]) -> None:
+    bundle["signatures"] = []
+
+
+def _change_type(bundle: dict[str, Any]) -> None:
+    bundle["payloadType"] = "text/plain"
+
+
+def _garble_signature(bundle: dict[str, Any]) -> None:
+    bundle["signatures"][0]["sig"] = "%%%"
+
+
+def _name_no_signature(bundle: dict[str, Any]) -> None:
+    del bundle["signatures"][0]["sig"]
+
+
+EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
+    "edited payload": (_edit_payload, "does not hold"),
+    "empty payload": (_empty_payload, "does not hold"),
+    "two signatures": (_sign_twice, "has 2 signatures"),
+    "no signature": (_remove_signature, "has 0 signatures"),
+    "payload type": (_change_type, "'text/plain', not an in-toto statement"),
+    "no base64": (_garble_signature, "does not hold"),
+    "no sig": (_name_no_signature, "does not hold"),
+}
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edited_envelope_is_an_error_with_a_key(key: ec.EllipticCurvePrivateKey, by_key: KeySigner, name: str) -> None:
+    edit, message = EDITS[name]
+    signed = envelope(key, STATEMENT)
+    edit(signed)
+    require_error(signed, by_key, message)
+    require_error(key_bundle(signed, "hint"), by_key, message)
+
+
+@pytest.mark.parametrize("name", EDITS)
+def test_edited_envelope_is_an_error_with_an_identity(
+    instance: SigstoreInstance, by_identity: IdentitySigner, name: str
+) -> None:
+    edit, message = EDITS[name]
+    bundle = instance.bundle(STATEMENT, IDENTITY)
+    edit(bundle["dsseEnvelope"])
+    require_error(bundle, by_identity, message)
+
+
+def test_empty_statement_is_an_error_although_it_is_signed(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+    require_error(envelope(key, b""), by_key, "is empty")
+
+
+def test_payload_type_is_an_error_although_it_is_signed(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+    require_error(envelope(key, STATEMENT, "text/plain"), by_key, "not an in-toto statement")
+
+
+@pytest.mark.parametrize(
+    "text, message",
+    [
+        (b"", "is not JSON"),
+        (b"[" * 100_000, "is not JSON"),
+        (b"\xff", "is not JSON"),
+        (b"[]", "neither a Sigstore bundle"),
+        (b'{"dsseEnvelope": []}', "neither a Sigstore bundle"),
+        (b'{"messageSignature": {}}', "neither a Sigstore bundle"),
+        (b"[" + b"0," * 200_000 + b"0]", "has more values than a bundle"),
+    ],
+    ids=["empty", "deep", "bytes", "list", "no envelope", "blob", "values"],
+)
+def test_text_that_is_no_bundle_is_an_error(by_key: KeySigner, text: bytes, message: str) -> None:
+    require_error(text, by_key, message)
+
+
+def test_large_bundle_is_an_error(tmp_path: Path) -> None:
+    file = tmp_path / "bundle"
+    with file.open("wb") as stream:
+        stream.truncate(MAX_BUNDLE_BYTES + 1)
+    with pytest.raises(SignatureError, match="has more than"):
+        read_bundle(file)
+
+
+def test_keys_that_are_not_supported_are_errors(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
+    signed = envelope(key, STATEMENT)
+    rsa_key = public_key_file(rsa.generate_private_key(65537, 2048), tmp_path)
+    require_error(signed, KeySigner(rsa_key), "type rsa, which is not supported", InputError)
+    curve = public_key_file(ec.generate_private_key(ec.SECP256K1()), tmp_path)
+    require_error(signed, KeySigner(curve), "not the PEM of a public key", InputError)
+    text = tmp_path / "text"
+    text.write_text("no key")
+    require_error(signed, KeySigner(text), "not the PEM of a public key", InputError)
+
+
+def test_bundle_verifies_with_a_trusted_root_and_with_a_trust_configuration(
+    instance: SigstoreInstance, by_identity: IdentitySigner, tmp_path: Path
+) -> None:
+    bundle = instance.bundle(STATEMENT, IDENTITY)
+    assert verify(bundle, by_identity) == STATEMENT
+    file = tmp_path / "trust_config.json"
+    file.write_text(json.dumps(instance.trust_config()), "utf-8")
+    assert verify(bundle, IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)) == STATEMENT
+
+
+@pytest.mark.parametrize(
+    "identity, message",
+    [
+        (Identity(IDENTITY.uri.replace("approve", "other"), IDENTITY.issuer), "SANs do not match"),
+        (Identity(IDENTITY.uri, "https://accounts.example.com"), "OIDCIssuer does not match"),
+        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=60 * MINUTE, signed=30 * MINUTE), "certificate"),
+        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=30 * MINUTE, signed=60 * MINUTE), "certificate"),
+    ],
+    ids=["identity", "issuer", "expired", "not yet valid"],
+)
+def test_another_signer_is_an_error(
+    instance: SigstoreInstance, by_identity: IdentitySigner, identity: Identity, message: str
+) -> None:
+    require_error(instance.bundle(STATEMENT, identity), by_identity, message)
+
+
+def test_another_sigstore_instance_is_an_error(by_identity: IdentitySigner) -> None:
+    require_error(SigstoreInstance().bundle(STATEMENT, IDENTITY), by_identity, "does not hold")
+
+
+def test_log_entry_of_another_statement_is_an_error(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
+    bundle, other = (instance.bundle(text, IDENTITY) for text in (STATEMENT, b"{}"))
+    bundle["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
+    require_error(bundle, by_identity, "log entry")
+    bundle["verificationMaterial"]["tlogEntries"] = []
+    require_error(bundle, by_identity, "exactly one log entry")
+
+
+def test_envelope_without_a_certificate_has_no_identity(
+    key: ec.EllipticCurvePrivateKey, by_identity: IdentitySigner
+) -> None:
+    require_error(envelope(key, STATEMENT), by_identity, "without a certificate")
+    require_error(key_bundle(envelope(key, STATEMENT), "hint"), by_identity, "expected certificate in bundle")
+
+
+def test_bundle_of_an_identity_does_not_verify_with_a_key(instance: SigstoreInstance, by_key: KeySigner) -> None:
+    require_error(instance.bundle(STATEMENT, IDENTITY), by_key, "does not hold")
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"mediaType": 5}', '{"mediaType": "text/plain"}'])
+def test_malformed_trust_configuration_is_an_error(instance: SigstoreInstance, tmp_path: Path, text: str) -> None:
+    file = tmp_path / "trust_config.json"
+    file.write_text(text)
+    signer = IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
+    require_error(instance.bundle(STATEMENT, IDENTITY), signer, "not a trust configuration", InputError)
+
+
+def test_missing_packages_are_an_error_that_names_the_extra(
+    key: ec.EllipticCurvePrivateKey, by_key: KeySigner, by_identity: IdentitySigner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Python refuses to import a module whose entry is None, as if it were not installed.
+    for name in ("securesystemslib.dsse", "sigstore.verify"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for signer in (by_key, by_identity):
+        with pytest.raises(SignatureError, match="cannot be checked here") as caught:
+            verify(key_bundle(envelope(key, STATEMENT), "hint"), signer)
+        assert "model-gate[signatures]" in caught.value.remedy
+
+
+def test_hostile_text_of_a_certificate_is_escaped(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
+    hostile = Identity("https://example.com/\x1b[31m\n::error::x", IDENTITY.issuer)
+    with pytest.raises(SignatureError) as caught:
+        verify(instance.bundle(STATEMENT, hostile), by_identity)
+    assert "\x1b" not in caught.value.message
+    assert "\n" not in caught.value.message
+
+
+def test_signer_options_name_exactly_one_signer() -> None:
+    key_file = Path("key.pub")
+    assert signer_of(key_file, "", "", None) == KeySigner(key_file)
+    assert signer_of(None, " a ", "b", None) == IdentitySigner("a", "b")
+    for options, missing in (
+        ((None, "", "", None), "--identity is missing"),
+        ((None, "a", " ", None), "--issuer is missing"),
+        ((key_file, "a", "b", None), "--public-key names a signer"),
+        ((key_file, "", "", Path("root.json")), "--public-key names a signer"),
+    ):
+        with pytest.raises(InputError, match=missing):
+            signer_of(*options)
+
+
+def test_payload_is_what_the_package_verified(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+    signed = envelope(key, STATEMENT)
+    # Both spellings of base64 decode to the same bytes.
+    signed["payload"] = base64.urlsafe_b64encode(STATEMENT).decode()
+    assert verify(signed, by_key) == STATEMENT

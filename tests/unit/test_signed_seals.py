@@ -1,0 +1,300 @@
+"""Seals of real models are what the tool `model_signing` verifies, and `verify` accepts only their signer."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import struct
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mlflow.pyfunc
+import mlflow.sklearn
+import pytest
+from sklearn.linear_model import LogisticRegression
+
+from model_gate.domain.roles import CommandName
+from model_gate.formats.model_signing import PREDICATE_TYPE
+from model_gate.inputs.options import (
+    CommonOptions,
+    SealOptions,
+    SignatureOptions,
+    VersionOptions,
+    seal_request,
+    verify_request,
+)
+from model_gate.runner import Command, run_command
+from tests.support.commandline import BIN, clean_environment
+from tests.support.paths import ROOT
+from tests.support.reports import Json, read_report
+from tests.support.signed_models import KeyFiles
+from tests.support.signing_spec import payload, validate
+from tests.support.sigstore_instance import Identity, SigstoreInstance
+
+IDENTITY = Identity(
+    "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
+    "https://token.actions.githubusercontent.com",
+)
+NO_VERSION = VersionOptions("", "")
+
+
+def shard(values: dict[str, bytes]) -> bytes:
+    """Return a safetensors file of one-dimensional tensors of bytes."""
+    header: dict[str, Any] = {}
+    offset = 0
+    for name, data in values.items():
+        header[name] = {"dtype": "U8", "shape": [len(data)], "data_offsets": [offset, offset + len(data)]}
+        offset += len(data)
+    text = json.dumps(header).encode()
+    return struct.pack("<Q", len(text)) + text + b"".join(values.values())
+
+
+def save_directory_flavor(model: Path, data: Path) -> None:
+    """Let MLflow save a model whose native model is the directory `data`."""
+    mlflow.pyfunc.save_model(model, loader_module="json", data_path=str(data), pip_requirements=[])
+
+
+def make_directory_flavor(model: Path, scratch: Path) -> None:
+    data = scratch / "data"
+    # By code point, `part-1` comes before `part/0`. By the parts of the path, it comes after.
+    (data / "part").mkdir(parents=True)
+    for name in ("part/0", "part-1", "\u00e9t\u00e9"):
+        (data / name).write_bytes(name.encode())
+    save_directory_flavor(model, data)
+
+
+def make_sharded_safetensors(model: Path, scratch: Path) -> None:
+    data = scratch / "shards"
+    data.mkdir()
+    names = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
+    for number, name in enumerate(names):
+        (data / name).write_bytes(shard({f"layer.{number}.weight": bytes(range(256)) * 64}))
+    index = {"weight_map": {f"layer.{number}.weight": name for number, name in enumerate(names)}}
+    (data / "model.safetensors.index.json").write_text(json.dumps(index))
+    save_directory_flavor(model, data)
+
+
+def make_sklearn(model: Path, _: Path) -> None:
+    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
+    mlflow.sklearn.save_model(estimator, model, pip_requirements=[])
+
+
+MODELS: dict[str, Callable[[Path, Path], None]] = {
+    "sklearn": make_sklearn,
+    "directory flavor": make_directory_flavor,
+    "sharded safetensors": make_sharded_safetensors,
+}
+
+
+@pytest.fixture(scope="module")
+def key(tmp_path_factory: pytest.TempPathFactory) -> KeyFiles:
+    return KeyFiles.make(tmp_path_factory.mktemp("approver"))
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a directory with each model and its seal."""
+    directory = tmp_path_factory.mktemp("models")
+    for name, make in MODELS.items():
+        make(directory / name, directory)
+        request = seal_request(NO_VERSION, str(directory / name), directory / f"{name}.json", CommonOptions(), {})
+        command = Command(CommandName.SEAL, {}, lambda request=request: request, directory / "report.json")  # type: ignore[misc]
+        assert run_command(command) == 0
+    return directory
+
+
+@pytest.fixture
+def model(models: Path, tmp_path: Path) -> Path:
+    """Return a copy of a model, which the test may change. Its seal is beside it, with the suffix `.json`."""
+    shutil.copy(models / "directory flavor.json", tmp_path / "model.json")
+    return Path(shutil.copytree(models / "directory flavor", tmp_path / "model"))
+
+
+def verify(model: Path, seal: Path | None, **signature: Any) -> tuple[int, Json]:
+    """Verify a directory with a seal and its bundle, and return the exit code and the report."""
+    report = model.parent / "report.json"
+    sealed = SealOptions(seal, signature=SignatureOptions(**signature))
+    command = Command(
+        CommandName.VERIFY,
+        {},
+        lambda: verify_request(NO_VERSION, str(model), sealed, CommonOptions(), {}),
+        report,
+        sealed.signature.files,
+    )
+    exit_code = run_command(command)
+    return exit_code, read_report(report, exit_code)
+
+
+def require_error(result: tuple[int, Json], message: str, kind: str = "SignatureError") -> None:
+    exit_code, report = result
+    assert (exit_code, report["status"], report["equals"]) == (2, "error", None)
+    assert report["error"]["type"] == kind
+    assert message in report["error"]["message"], report["error"]
+    assert report["error"]["remedy"]
+
+
+def change_one_byte(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_signed_seal_of_a_real_model_verifies_with_the_tool_until_a_byte_changes(
+    models: Path, name: str, key: KeyFiles, tmp_path: Path
+) -> None:
+    model = Path(shutil.copytree(models / name, tmp_path / "model"))
+    seal = Path(shutil.copy(models / f"{name}.json", tmp_path / "seal.json"))
+    bundle = key.sign_file(seal)
+    statement = json.loads(seal.read_bytes())
+    validate(statement, "statement")
+    validate(statement["predicate"], "predicate")
+    validate(json.loads(bundle.read_bytes()), "bundle")
+    key.verify_model(model, bundle)
+    exit_code, report = verify(model, seal, bundle=bundle, public_key=key.public)
+    assert (exit_code, report["status"], report["seal"]["signer"]) == (0, "equal", f"the key {key.public}")
+
+    changed = max((file for file in model.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    change_one_byte(changed)
+    with pytest.raises(ValueError, match="Hash mismatch"):
+        key.verify_model(model, bundle)
+    exit_code, report = verify(model, seal, bundle=bundle, public_key=key.public)
+    assert (exit_code, report["status"]) == (1, "different")
+    (difference,) = report["seal_comparison"]["differences"]
+    assert difference["path"] == str(changed.relative_to(model))
+
+
+def test_directory_that_the_tool_signed_verifies_without_a_seal(model: Path, key: KeyFiles) -> None:
+    bundle = model.parent / "model.sig"
+    key.sign_model(model, bundle)
+    names = [each["name"] for each in json.loads(payload(json.loads(bundle.read_bytes())))["predicate"]["resources"]]
+    assert names != sorted(names)
+    assert verify(model, None, bundle=bundle, public_key=key.public)[0] == 0
+    change_one_byte(model / "data" / "data" / "part-1")
+    exit_code, report = verify(model, None, bundle=bundle, public_key=key.public)
+    assert (exit_code, report["seal_comparison"]["differences_count"]) == (1, 1)
+
+
+def test_bundle_of_another_seal_is_an_error(model: Path, models: Path, key: KeyFiles) -> None:
+    other = Path(shutil.copy(models / "sklearn.json", model.parent / "other.json"))
+    bundle = key.sign_file(other)
+    seal = model.with_suffix(".json")
+    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "another statement than the seal")
+    tool = model.parent / "tool.sig"
+    key.sign_model(model, tool)
+    # The tool signs the same files, but not what the seal says about their origin.
+    require_error(verify(model, seal, bundle=tool, public_key=key.public), "another statement than the seal")
+
+
+def test_edited_seal_is_an_error_although_its_bundle_is_valid(model: Path, key: KeyFiles) -> None:
+    seal = model.with_suffix(".json")
+    bundle = key.sign_file(seal)
+    change_one_byte(model / "data" / "data" / "part-1")
+    edited = json.loads(seal.read_bytes())
+    for resource in edited["predicate"]["resources"]:
+        resource.pop("annotations")
+    seal.write_text(json.dumps(edited))
+    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "edited")
+
+
+@pytest.mark.parametrize(
+    "edit, message",
+    [
+        (lambda statement: statement["predicate"]["resources"][0].update(algorithm="sha1"), "is not sha256"),
+        (lambda statement: statement["predicate"]["serialization"].update(hash_type="md5"), "hash_type"),
+        (lambda statement: statement["predicate"].update(resources=[]), "there are no files"),
+        (lambda statement: statement.update(predicateType="https://example.com/scan"), "vouches for no seal"),
+        (lambda statement: statement.update(_type="https://in-toto.io/Statement/v0.1"), "_type"),
+    ],
+    ids=["algorithm", "hash type", "no files", "predicate", "type"],
+)
+def test_signed_statement_that_is_no_seal_is_an_error(
+    model: Path, key: KeyFiles, edit: Callable[[Json], None], message: str
+) -> None:
+    statement = json.loads(model.with_suffix(".json").read_bytes())
+    statement["subject"][0].pop("annotations")
+    edit(statement)
+    bundle = model.parent / "bundle.json"
+    bundle.write_text(json.dumps(key.sign(json.dumps(statement).encode())))
+    kind = "SignatureError" if statement["predicateType"] != PREDICATE_TYPE else "SealError"
+    require_error(verify(model, None, bundle=bundle, public_key=key.public), message, kind)
+
+
+def test_foreign_key_is_an_error(model: Path, key: KeyFiles, tmp_path_factory: pytest.TempPathFactory) -> None:
+    foreign = KeyFiles.make(tmp_path_factory.mktemp("foreign"))
+    seal = model.with_suffix(".json")
+    bundle = key.sign_file(seal)
+    require_error(verify(model, seal, bundle=bundle, public_key=foreign.public), "does not hold")
+
+
+def test_seal_that_a_workflow_signed_verifies_by_its_identity_only(model: Path) -> None:
+    instance = SigstoreInstance()
+    seal, root, bundle = (model.with_suffix(suffix) for suffix in (".json", ".root.json", ".sigstore.json"))
+    root.write_text(json.dumps(instance.trusted_root()))
+    bundle.write_text(json.dumps(instance.bundle(seal.read_bytes(), IDENTITY)))
+    signer = {"bundle": bundle, "identity": IDENTITY.uri, "issuer": IDENTITY.issuer, "trust_config": root}
+    exit_code, report = verify(model, seal, **signer)
+    assert (exit_code, report["seal"]["signer"]) == (0, f"{IDENTITY.uri} ({IDENTITY.issuer})")
+    other = IDENTITY.uri.replace("refs/heads/main", "refs/pull/1/merge")
+    require_error(verify(model, seal, **(signer | {"identity": other})), "does not hold")
+    change_one_byte(model / "MLmodel")
+    assert verify(model, seal, **signer)[0] == 1
+
+
+def test_provenance_of_the_seals_file_verifies(model: Path) -> None:
+    instance = SigstoreInstance()
+    seal, root, bundle = (model.with_suffix(suffix) for suffix in (".json", ".root.json", ".sigstore.json"))
+    root.write_text(json.dumps(instance.trusted_root()))
+    statement = {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": [{"name": seal.name, "digest": {"sha256": hashlib.sha256(seal.read_bytes()).hexdigest()}}],
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {},
+    }
+    bundle.write_text(json.dumps(instance.bundle(json.dumps(statement).encode(), IDENTITY)))
+    signer = {"bundle": bundle, "identity": IDENTITY.uri, "issuer": IDENTITY.issuer, "trust_config": root}
+    assert verify(model, seal, **signer)[0] == 0
+    seal.write_bytes(seal.read_bytes() + b"\n")
+    require_error(verify(model, seal, **signer), "another file than the seal")
+
+
+@pytest.mark.parametrize(
+    "options, message",
+    [
+        ({"public_key": Path("key.pub")}, "--public-key is given without --bundle"),
+        ({"identity": "a"}, "--identity is given without --bundle"),
+        ({"bundle": Path("bundle.json")}, "--identity is missing"),
+        ({"bundle": Path("bundle.json"), "identity": "a"}, "--issuer is missing"),
+    ],
+    ids=["key", "identity", "bundle", "issuer"],
+)
+def test_signature_options_that_check_nothing_are_errors(model: Path, options: dict[str, Any], message: str) -> None:
+    require_error(verify(model, model.with_suffix(".json"), **options), message, "InputError")
+
+
+def test_commands_about_keys_in_the_documentation_run(model: Path) -> None:
+    _, _, section = (ROOT / "docs" / "evidence.md").read_text("utf-8").partition("## A key")
+    block = section.partition("```sh")[2].partition("```")[0]
+    environment = clean_environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+
+    def run(text: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            ["bash", "-e", "-c", text], cwd=model.parent, env=environment, capture_output=True, text=True, check=False
+        )
+
+    first = run(block)
+    assert first.returncode == 0, first.stderr
+    assert "EQUAL" in first.stdout
+    change_one_byte(model / "MLmodel")
+    for command in block.strip().splitlines()[-2:]:
+        assert run(command).returncode == 1, command
+
+
+def test_root_is_the_digest_of_the_file_of_raw_digests(model: Path) -> None:
+    statement = json.loads(model.with_suffix(".json").read_bytes())
+    raw = b"".join(bytes.fromhex(resource["digest"]) for resource in statement["predicate"]["resources"])
+    assert hashlib.sha256(raw).hexdigest() == statement["subject"][0]["digest"]["sha256"]

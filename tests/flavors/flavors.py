@@ -52,13 +52,4 @@ FLAVORS = (
     Flavor("PyTorch, pickle", "save_pytorch", "pickle", ("mlflow.pytorch", "networks")),
     Flavor("PyTorch, pt2", "save_pytorch", "pt2", ("mlflow.pytorch", "networks")),
     Flavor("Keras", "save_keras", imports=("mlflow.keras", "keras")),
-    Flavor("Transformers", "save_transformers", imports=("mlflow.transformers", "transformers", "transformer")),
-    Flavor(
-        "Sentence Transformers",
-        "save_sentence_transformers",
-        imports=("mlflow.sentence_transformers", "sentence_transformers", "transformer"),
-    ),
-    Flavor("LangChain, model from code", "save_langchain", imports=("mlflow.langchain", "langchain_core.prompts")),
-    Flavor("Spark ML", "save_spark", imports=("mlflow.spark", "pyspark.ml")),
-    Flavor("TensorFlow, SavedModel", "save_tensorflow"),
 )

@@ -25,12 +25,10 @@ class Server:
     def __init__(self, directory: Path, seed: int) -> None:
         # Bytecode is written, because it becomes a part of some models.
         variables = clean_environment() | {
-            "HF_HUB_OFFLINE": "1",
             "KERAS_BACKEND": "torch",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
             "PYTHONHASHSEED": str(seed),
-            "TF_CPP_MIN_LOG_LEVEL": "3",
         }
         directory.mkdir()
         with (directory / "log").open("wb") as log:

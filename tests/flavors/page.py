@@ -51,7 +51,8 @@ _REPEAT = """
 ## How to repeat this
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk).
-On two processors with much other work it takes {duration}. CI does not run it, because it is too heavy.
+On two processors with much other work it takes {duration}.
+CI does not run it, because it is too heavy.
 
 It fails if a verdict differs from this page, and writes the page anew. Numbers in the sentences can change with each
 run. `make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. On Linux x86-64, PyTorch needs

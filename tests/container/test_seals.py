@@ -175,7 +175,7 @@ def test_job_beside_one_server_has_no_route_to_the_other(approval: Job, promotio
     assert promotion.steps["staging"]["outcome"] == "failure"
     outputs = promotion.outputs("staging")
     assert (outputs["status"], outputs["passed"], outputs["seal-digest"]) == ("error", "false", "")
-    assert read(promotion, "staging-report.json")["error"]["type"] == "AccessError"
+    assert read(promotion, "staging-report.json")["error"]["type"] == "UnreachableError"
 
 
 def test_seal_of_staging_has_the_digests_of_the_files_on_its_disk(approval: Job, staging: World) -> None:

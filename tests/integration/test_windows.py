@@ -447,6 +447,18 @@ def test_several_counterparts_that_are_large_together_are_compared_in_windows(ga
         assert any(storage.home.parent.glob("windows"))
 
 
+def test_archive_with_several_counterparts_is_compared_whole(gate: Gate) -> None:
+    archives = archives_of_two_dates()
+    gate.compare(*archives)
+    gate.server.add("Other", {"MLmodel": MLMODEL, **archives[1]})
+    windows = replace(WINDOWS, rewritable_threshold_bytes=len(archives[0]["model.npz"]))
+    with Storage(None) as storage:
+        left, right, other = (SelectedModel(gate.source(name, storage)) for name in ("Left", "Right", "Other"))
+        compared = compare_models([SelectedPair(left, right), SelectedPair(left, other)], NoProgress(), windows=windows)
+        assert [comparison.equivalent for comparison in compared] == [True, True]
+        assert not any(storage.home.parent.glob("windows"))
+
+
 def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None:
     archives = archives_of_two_dates()
     comparison = gate.compare(*archives)

@@ -45,7 +45,8 @@ def is_windowed(job: Job, windows: Windows = WINDOWS) -> bool:
     is_rewritable = any(_may_be_rewritten(pending.pair) for pending in job.pairs)
     threshold = windows.rewritable_threshold_bytes if is_rewritable else windows.threshold_bytes
     # With several counterparts of a file, the files together can be large.
-    is_large = job.size > 2 * threshold or any(size > threshold for size in sizes.values())
+    are_large = not is_rewritable and job.size > 2 * threshold
+    is_large = are_large or any(size > threshold for size in sizes.values())
     return is_large and all(file.source.has_windows for file in sizes)
 
 

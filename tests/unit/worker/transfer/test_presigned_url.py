@@ -21,7 +21,16 @@ from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl, Timeouts
-from tests.support.faulty_server import ARTIFACTS, Call, Fault, FaultyServer, Request, never_respond, serve_range, status
+from tests.support.faulty_server import (
+    ARTIFACTS,
+    Call,
+    Fault,
+    FaultyServer,
+    Request,
+    never_respond,
+    serve_range,
+    status,
+)
 
 MIB = 1024 * 1024
 LARGE = random.Random(2).randbytes(20 * MIB + 1)

@@ -119,6 +119,7 @@ def seal(bench: Bench) -> None:
     works = {
         f"{amount(large, 'B')} in one file": models.one_file(large),
         f"{number:,} files of 4 KiB": models.small_files(number),
+        f"{number:,} files of 100 KiB": models.equal_files(number, 100 * 1024),
     }
     programs = bench.programs
     for work, make in works.items():

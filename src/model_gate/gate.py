@@ -166,11 +166,18 @@ def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> No
     same = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair) and pair.is_same_location}
     if not same:
         return
-    models = " and ".join(request.model_names(name).title for name in same)
     uris = " and ".join(dict.fromkeys(printable(pair.left.source.location.uri) for pair in same.values()))
+    if isinstance(request, CheckRequest):
+        raise ModelError(
+            f"This version of {request.version.model!r} has no copy of its own: its files are those that its run"
+            f" logged, {uris}. So there are not two models to compare.",
+            "Leave out --fail-on-same-location to accept this. To compare with a copy of the model on another server or"
+            " in another version, use model-gate compare.",
+        )
+    models = " and ".join(request.model_names(name).title for name in same)
     raise ModelError(
-        f"The {models} are one and the same location, {uris}: there is nothing to compare.",
-        "Compare models that are stored apart, or leave out --fail-on-same-location.",
+        f"The two {models} are the same files, at {uris}. So there are not two models to compare.",
+        "Name models that are stored apart, or leave out --fail-on-same-location to accept this.",
     )
 
 
@@ -548,8 +555,10 @@ def _with_swapped_logins(
     servers = {request.host.address for request in requests.values()}
     if len(servers) < 2 or len(errors) < 2 or not all(isinstance(error, AccessError) for error in errors.values()):
         return joined
-    advice = "Both servers reject their logins: check whether the two logins are swapped."
-    return type(joined)(joined.message, f"{advice} {joined.remedy}", detail=joined.detail)
+    if not all("does not accept the login in" in error.message for error in errors.values()):
+        return joined
+    advice = "Check whether the two logins are swapped. If not, correct both."
+    return type(joined)(joined.message, advice, detail=joined.detail)
 
 
 def _location_of(version: ModelVersion, role: ModelRole) -> _ModelLocation:

@@ -181,7 +181,7 @@ class _CommandLine:
         if parameter is None:
             return message, self.see_help
         if parameter.param_type_name == "argument":
-            return f"The argument {_argument(parameter)} is missing.", f"Usage: {self.usage}"
+            return f"The argument {_argument(parameter)} is missing.", f"Usage: {self.usage}. {self.see_help}"
         option = parameter.opts[-1]
         return (
             f"The value {_value_of(option, self.arguments)!r} of {option} is not valid.",
@@ -189,15 +189,23 @@ class _CommandLine:
         )
 
     def _example(self, option: str) -> str:
-        """Return an option with a word that stands for its value."""
+        """Return an option with a word that stands for its value, or with its values."""
         metavars = {name: parameter.metavar for parameter in self.command.params for name in parameter.opts}
-        return f"{option} {metavars.get(option) or 'VALUE'}"
+        # A shell would take the bar between two values for a pipe.
+        return f"{option} {' or '.join((metavars.get(option) or 'VALUE').split('|'))}"
 
     def _extra_argument(self, extra: str) -> tuple[str, str]:
         names = [_argument(parameter) for parameter in self.command.params if parameter.param_type_name == "argument"]
-        known = f"{' and '.join(names)} only" if names else "options only"
-        quote = "" if names else "Quote a value that has blanks. "
-        return f"{self.path} takes {known}: {extra!r} is too many.", f"{quote}Usage: {self.usage}"
+        if not names:
+            remedy = f"Quote a value that has spaces. Usage: {self.usage}"
+            return f"{self.path} takes options only: {extra!r} is too many.", remedy
+        message = f"{self.path} takes {' and '.join(f'one {name}' for name in names)}, but {extra!r} follows."
+        if names != ["FILE"]:
+            return message, f"Usage: {self.usage}. {self.see_help}"
+        return message, (
+            "Run the command once for each file: the shell replaces a pattern such as *.yaml by all the files that"
+            f" match. Usage: {self.usage}"
+        )
 
     def _unknown_option(self, option: str, siblings: Mapping[str, Any]) -> tuple[str, str]:
         """Return the message and the remedy for an option that the command does not have."""
@@ -212,7 +220,8 @@ class _CommandLine:
         if below:
             return message, f"Write it after the command, as in {self.path} {below[0]} {given}. {self.see_help}"
         if owners := _owners(given, siblings):
-            return message, f"It is an option of {' and '.join(owners)}. {self.see_help}"
+            program = self.path.rpartition(" ")[0]
+            return message, f"It is an option of {' and '.join(owners)}. See {program} {owners[0]} --help."
         near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
         return message, f"Did you mean {near[0]}? {self.see_help}" if near else self.see_help
 

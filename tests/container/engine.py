@@ -183,7 +183,7 @@ class Act:
         _commit(workspace)
         # Secrets are passed in a file, because other processes can read the command line.
         settings = self.directory / f"{workflow} settings"
-        settings.mkdir()
+        settings.mkdir(exist_ok=True)
         for name, values in (("secrets", secrets), ("variables", variables)):
             (settings / name).write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in values.items()))
         command = [

@@ -1,6 +1,7 @@
 """Runs a real `mlflow server` with authentication and registered models for the container tests.
 
-The server listens on all addresses of this machine, so that containers can reach it.
+The server listens on all addresses of this machine, so that containers can reach it. Or it runs in a container, and
+only containers in its network and this machine can reach it.
 """
 
 from __future__ import annotations
@@ -22,10 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.container.engine import docker
+
 USERNAME = "ada"
 # The password has characters with a special meaning in URLs, shells and regular expressions.
 PASSWORD = "S3cret/pass:word+100%"
 _START_SECONDS = 120
+# The port of each server in a container. Every container has its own ports.
+CONTAINER_PORT = 5000
 
 # Names of a registered model and of its files that could be taken for workflow commands, Markdown or HTML. The content
 # of each file differs between version 1 and version 2. No file name has a line break or #, because the MLflow server
@@ -49,15 +54,17 @@ class Registry:
     Attributes:
         port: TCP port on which the server listens.
         directory: Directory of its database, its artifacts and its log.
+        address: IP address at which programs on this machine reach the server.
     """
 
     port: int
     directory: Path
+    address: str = "127.0.0.1"
 
     @property
     def local(self) -> str:
         """The URL of the server for programs on this machine."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.address}:{self.port}"
 
 
 @contextmanager
@@ -87,6 +94,38 @@ def registry(directory: Path, password: str = PASSWORD, models: Path | None = No
         process.wait()
 
 
+@contextmanager
+def contained_registry(directory: Path, image: str, network: str, password: str, models: Path) -> Iterator[Registry]:
+    """Run a tracking server with registered models in a container. Remove the container at the exit.
+
+    Args:
+        directory: Directory of this machine for the database, the artifacts and the log of the server.
+        image: An image that has the program `chroot`.
+        network: The Docker network of the container, which has no other.
+        password: Password of the user `USERNAME`.
+        models: Directory with the models of another server, which are registered here too.
+    """
+    shutil.copytree(models, directory / "models")
+    container = docker(*_run_contained(directory, image, network, password)).stdout.strip()
+    try:
+        template = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}"
+        address = docker("inspect", container, "--format", template).stdout.strip()
+        server = Registry(CONTAINER_PORT, directory, address)
+        log = directory / "server.log"
+        with log.open("wb") as file:
+            # This process ends when the server ends.
+            follower = subprocess.Popen(["docker", "logs", "--follow", container], stdout=file, stderr=file)
+        try:
+            _await_health(follower, server, log)
+            _seed(server, password)
+            yield server
+        finally:
+            follower.kill()
+            follower.wait()
+    finally:
+        docker("rm", "--force", container)
+
+
 def environment() -> dict[str, str]:
     """Return the environment variables of this process, without those of MLflow and Databricks."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("MLFLOW_", "DATABRICKS_"))}
@@ -94,6 +133,39 @@ def environment() -> dict[str, str]:
 
 
 def _start(directory: Path, port: int, password: str) -> subprocess.Popen[bytes]:
+    command, variables = _server(directory, port, password)
+    with (directory / "server.log").open("wb") as log:
+        return subprocess.Popen(
+            command,
+            env=environment() | variables,
+            cwd=directory,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+
+
+def _run_contained(directory: Path, image: str, network: str, password: str) -> list[str]:
+    """Return the arguments of `docker` that start the server in a container and print the container's id.
+
+    The server sees the files of this machine, which have MLflow, and can only write to `directory`. An image with
+    MLflow would take minutes to build.
+    """
+    command, variables = _server(directory, CONTAINER_PORT, password)
+    variables |= {"MLFLOW_DISABLE_TELEMETRY": "true", "HOME": str(directory), "TMPDIR": str(directory)}
+    machine = "/machine"
+    return [
+        *("run", "--detach", "--network", network),
+        *("--volume", f"/:{machine}:ro", "--volume", f"{directory}:{machine}{directory}"),
+        *(part for name, value in variables.items() for part in ("--env", f"{name}={value}")),
+        *("--entrypoint", "chroot", image, f"--userspec={os.getuid()}:{os.getgid()}", machine),
+        *("env", f"--chdir={directory}", *command),
+    ]
+
+
+def _server(directory: Path, port: int, password: str) -> tuple[list[str], dict[str, str]]:
+    """Write the configuration of a server; return its command and its environment variables."""
     settings = {
         "default_permission": "NO_PERMISSIONS",
         "database_uri": f"sqlite:///{directory}/auth.db",
@@ -113,16 +185,7 @@ def _start(directory: Path, port: int, password: str) -> subprocess.Popen[bytes]
         "MLFLOW_FLASK_SERVER_SECRET_KEY": "tests",
         "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
     }
-    with (directory / "server.log").open("wb") as log:
-        return subprocess.Popen(
-            command,
-            env=environment() | variables,
-            cwd=directory,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
+    return command, variables
 
 
 def _await_health(process: subprocess.Popen[bytes], server: Registry, log: Path) -> None:

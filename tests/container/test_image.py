@@ -17,6 +17,8 @@ import pytest
 
 from tests.container.engine import docker
 from tests.container.registry import PASSWORD, USERNAME, Registry
+from tests.support.signed_models import KeyFiles
+from tests.support.sigstore_instance import Identity, SigstoreInstance
 
 # The long timeout is for the first test, which builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
@@ -322,6 +324,54 @@ def test_image_has_title_and_license(image: str) -> None:
     labels = json.loads(docker("inspect", image, "--format", "{{json .Config.Labels}}").stdout)
     assert labels["org.opencontainers.image.title"] == "Model Gate"
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+
+
+def sealed_model(step: Step) -> Path:
+    """Put a model and its seal into the workspace of a step; return the seal."""
+    model = step.workspace / "model"
+    model.mkdir()
+    (model / "MLmodel").write_text("flavors: {}\n")
+    (model / "model.pkl").write_bytes(b"model")
+    completed = step.run(INPUT_COMMAND="seal", INPUT_URI="model", INPUT_OUTPUT="seal.json")
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return step.workspace / "seal.json"
+
+
+def test_step_verifies_the_signature_of_a_seal_by_a_key(step: Step, tmp_path: Path) -> None:
+    seal = sealed_model(step)
+    signer, other = (KeyFiles.make(directory) for directory in (step.workspace, tmp_path))
+    signer.sign_file(seal)
+    (step.workspace / "other.pub").write_bytes(other.public.read_bytes())
+    verify = {"INPUT_COMMAND": "verify", "INPUT_URI": "model", "INPUT_SEAL": "seal.json"}
+    verify |= {"INPUT_BUNDLE": "seal.sigstore.json", "INPUT_PUBLIC-KEY": "key.pub"}
+    completed = step.run(**verify)
+    assert (completed.returncode, step.outputs["status"]) == (0, "equal"), completed.stdout + completed.stderr
+    assert step.outputs["seal-file"] == "seal.json"
+    completed = step.run(**verify | {"INPUT_PUBLIC-KEY": "other.pub"})
+    assert (completed.returncode, step.outputs["status"]) == (2, "error")
+    assert json.loads((step.workspace / "model-gate-report.json").read_text())["error"]["type"] == "SignatureError"
+    (step.workspace / "model/model.pkl").write_bytes(b"Model")
+    completed = step.run(**verify)
+    assert (completed.returncode, step.outputs["status"]) == (1, "different")
+    assert "model.pkl" in completed.stdout
+
+
+def test_image_verifies_the_signature_of_an_identity_without_a_network(step: Step) -> None:
+    seal = sealed_model(step)
+    instance, signer = SigstoreInstance(), Identity("ada@example.com", "https://issuer.example.com")
+    for name, content in (
+        ("seal.sigstore.json", instance.bundle(seal.read_bytes(), signer)),
+        ("trusted_root.json", instance.trusted_root()),
+    ):
+        (step.workspace / name).write_text(json.dumps(content))
+    run = ["run", "--rm", "--network", "none", "--volume", f"{step.workspace}:/work", step.image]
+    verify = ["verify", "model", "--seal", "seal.json", "--bundle", "seal.sigstore.json"]
+    verify += ["--issuer", signer.issuer, "--trust-config", "trusted_root.json"]
+    completed = docker(*run, *verify, "--identity", signer.uri)
+    assert "EQUAL" in completed.stdout
+    completed = docker(*run, *verify, "--identity", "eve@example.com", check=False)
+    assert completed.returncode == 2
+    assert "seal.sigstore.json" in completed.stderr
 
 
 @pytest.mark.parametrize("module", ["boto3", "azure.storage.blob", "azure.identity", "google.cloud.storage"])

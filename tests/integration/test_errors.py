@@ -29,7 +29,7 @@ def test_wrong_password_is_an_access_error(tmp_path: Path, servers: Servers) -> 
     host = servers.staging.url.replace("://", "://ada:secret-of-the-test@")
     result = check(tmp_path, host, "Wine", "1")
     result.require_error(
-        "AccessError", servers.staging.url, "does not accept the credentials", "Correct the user-info of the host."
+        "AccessError", servers.staging.url, "does not accept the login in", "Correct the user-info of the host."
     )
 
 
@@ -47,7 +47,7 @@ def test_error_of_two_rejected_logins_asks_whether_they_are_swapped(tmp_path: Pa
         for server, other in ((servers.staging, servers.production), (servers.production, servers.staging))
     )
     result = compare(tmp_path, version(first, "Wine"), version(second, "Wine Imported"))
-    result.require_error("AccessError", "check whether the two logins are swapped")
+    result.require_error("AccessError", "Check whether the two logins are swapped. If not, correct both.")
 
 
 _NO_MODELS: dict[str, Fault] = {"registered-models/search": lambda call: call.send_json({"registered_models": []})}

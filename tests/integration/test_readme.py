@@ -17,7 +17,13 @@ import typer
 import yaml
 
 from model_gate import cli, errors
-from model_gate.domain.rewrites import PATH_FIELDS, REWRITTEN_FIELDS, REWRITTEN_FILES
+from model_gate.domain.rewrites import (
+    PATH_FIELDS,
+    REWRITTEN_FIELDS,
+    REWRITTEN_FILES,
+    UNORDERED_FIELDS,
+    UNREAD_FIELDS,
+)
 from model_gate.inputs.compare_file import parse_config
 from tests.support.commandline import BIN, clean_environment
 from tests.support.demo import Demo, demo_in
@@ -190,7 +196,8 @@ def test_package_extras_in_the_readme_match_the_pyproject_file() -> None:
 
 def test_readme_lists_every_field_and_file_that_mlflow_rewrites() -> None:
     listed = set(re.findall(r"`(\w+)`", README.section("Equivalent").partition("Two models")[0]))
-    assert listed - {"MLmodel"} == {*REWRITTEN_FIELDS, *PATH_FIELDS, *REWRITTEN_FILES}
+    in_flavors = {field for _, field in (*UNREAD_FIELDS, *UNORDERED_FIELDS)}
+    assert listed - {"MLmodel", "uri"} == {*REWRITTEN_FIELDS, *PATH_FIELDS, *REWRITTEN_FILES, *in_flavors}
 
 
 def _names_in_table(page: Page, section: str) -> list[str]:

@@ -280,7 +280,7 @@ def test_fail_on_same_location_makes_a_comparison_of_a_model_with_itself_an_erro
             check(tmp_path, server.url, "Wine", "1", "--fail-on-same-location"),
             compare(tmp_path, version(server.url, "Wine"), version(server.url, "Wine"), "--fail-on-same-location"),
         ):
-            result.require_error("ModelError", "one and the same location", "--fail-on-same-location")
+            result.require_error("ModelError", "So there are not two models to compare", "--fail-on-same-location")
         assert server.fetched == []
         assert result.report["model_versions"]["tracking_server_2"]["resolved"]["version"] == "1"
 
@@ -289,7 +289,7 @@ def test_fail_on_same_location_makes_a_diff_of_a_directory_with_itself_an_error(
     make_model(tmp_path / "model")
     (tmp_path / "link").symlink_to("model")
     result = run(tmp_path, "diff", tmp_path / "model", tmp_path / "link", "--fail-on-same-location")
-    result.require_error("ModelError", "The models are one and the same location", "--fail-on-same-location")
+    result.require_error("ModelError", "The two models are the same files", "--fail-on-same-location")
 
 
 def test_fail_on_same_location_applies_if_only_the_registry_models_are_one_location(tmp_path: Path) -> None:
@@ -299,7 +299,7 @@ def test_fail_on_same_location_applies_if_only_the_registry_models_are_one_locat
         server.downloads["Wine", "2"] = server.sources["Wine", "1"]
         versions = (version(server.url, "Wine", "1"), version(server.url, "Wine", "2"))
         result = compare(tmp_path, *versions, "--fail-on-same-location")
-        result.require_error("ModelError", "The registry models are one and the same location")
+        result.require_error("ModelError", "The two registry models are the same files")
         result = compare(tmp_path, *versions, "--fail-on-same-location", "--no-compare-reg-models")
         require_compared(result, "different")
         result = compare(tmp_path, *versions)

@@ -42,7 +42,7 @@ class GateResult:
         assert error["message"], error
         assert error["remedy"], error
         assert self.stdout == "", self.stdout
-        told, _, undecided = self.errors.partition("  Undecided: ")
+        told, _, undecided = self.errors.partition("  Not decided: ")
         assert told == f"error: {error['message']}\n  {error['remedy']}\n"
         assert undecided.count("\n") <= 1, undecided
         for text in texts:

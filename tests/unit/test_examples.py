@@ -62,3 +62,32 @@ def test_job_that_signs_reads_no_model_and_job_that_reads_a_model_cannot_sign(na
     assert (len(signers), len(readers)) == (1, 1)
     assert signers != readers
     assert "secrets." not in str(signers)
+
+
+@pytest.mark.parametrize(
+    "name, command, model",
+    [("approve.yml", "seal", "Wine"), ("nightly.yml", "verify", "Wine"), ("promote.yml", "verify", "Sklearn_Wine")],
+)
+def test_example_with_a_seal_has_inputs_that_fit_its_command(
+    name: str, command: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
+    ((job, step),) = (
+        (job, step) for job in jobs for step in job["steps"] if step.get("uses", "").startswith("model-gate/")
+    )
+    file = "seals/wine.json"
+    values = {"version": "3", "file": file, "temp": str(tmp_path), "model": "Wine"}
+    expression = re.compile(r"\$\{\{ [\w.-]*?(\w+) \}\}")
+    inputs = {
+        f"INPUT_{key.upper()}": expression.sub(lambda match: values[match[1]], str(value))
+        for key, value in step["with"].items()
+    }
+    write_seal(tmp_path / file, "Wine")
+    write_seal(tmp_path / "seals" / "Sklearn_Wine_Tested.json", "Sklearn_Wine_Tested")
+    monkeypatch.chdir(tmp_path)
+    variables = {"RUNNER_TEMP": str(tmp_path), **job.get("env", {}), **step.get("env", {})}
+    request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
+    assert request.command == command
+    (version,) = request.versions.values()
+    assert (version.model, version.version_or_stage) == (model, "3")
+    assert all(host.secrets for host in request.hosts)

@@ -196,6 +196,11 @@ class Declarations:
             f"{hint}{known} To declare it, set {variable} to its address.",
         )
 
+    def is_default(self, host: Host) -> bool:
+        """Return whether MLFLOW_TRACKING_URI has the address of a server."""
+        default = self._servers.get("")
+        return default is not None and self._is_at(default, host)
+
     def require_no_name(self, text: str, form: str) -> None:
         """Verify that an address is not the name of a declared server.
 
@@ -405,8 +410,9 @@ def _require_whole_login(variables: Mapping[str, str], prefix: str) -> None:
     if any(given) and not all(given) and not any(variables.get(name) for name in LOGIN_VARIABLES - {*_BASIC_LOGIN}):
         there, missing = (prefix + _BASIC_LOGIN[given.index(state)] for state in (True, False))
         raise InputError(
-            f"{there} is set, but {missing} is not set or empty.",
-            f"Set {missing}. In a workflow, verify that the secret exists and that this workflow may read it.",
+            f"{there} is set, but {missing} is missing or empty.",
+            f"Set {missing}. In a workflow, verify that the secret exists and that this workflow may read it; a pull"
+            " request from a fork gets no secrets.",
         )
 
 

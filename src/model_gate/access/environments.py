@@ -21,6 +21,7 @@ from urllib.parse import unquote
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.declared import (
     LOGIN_NAMES,
+    Declarations,
     Ownership,
     declared_prefix,
     declared_secrets,
@@ -34,6 +35,7 @@ from model_gate.domain.variables import (
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
     NOT_SENT_VARIABLE,
+    PREFIX_VARIABLE,
     REGISTRY_URI,
     SENT_VARIABLE,
     SERVER_VARIABLE,
@@ -244,9 +246,12 @@ def _account(
     names = [prefix + name if environment.get(prefix + name) == value else name for name, value in own.items()]
     sent = [name for name in (*names, *shared) if is_credential(name)]
     not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in sent]
+    is_owner = bool(prefix) or (not host.server and Declarations(environment).is_default(host))
     return {
         SERVER_VARIABLE: host.server,
-        SENT_VARIABLE: json.dumps(sorted(sent)),
+        **({PREFIX_VARIABLE: prefix} if is_owner else {}),
+        # The user name comes before the password.
+        SENT_VARIABLE: json.dumps(sorted(sent, key=lambda name: (not name.endswith("_USERNAME"), name))),
         NOT_SENT_VARIABLE: json.dumps(not_sent),
     }
 

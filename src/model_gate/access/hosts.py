@@ -11,12 +11,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlencode, urlsplit
 
 from model_gate.access.databricks import find_login, is_databricks, parse_workspace_name
 from model_gate.access.local_stores import read_only_uri, require_file_store
 from model_gate.domain.host import Host, HostKind, is_credential_key
 from model_gate.domain.origin import origin_of
+from model_gate.domain.variables import REGISTRY_URI, TRACKING_URI
 from model_gate.errors import InputError
 
 _DATABASES = {"sqlite", "postgresql", "mysql", "mssql"}
@@ -172,10 +173,22 @@ def _require_encoded_login(text: str, label: str) -> None:
     ends = [char for char in user_info if char in _ENDS]
     if scheme in _DEFAULT_PORTS and at and ends:
         raise InputError(
-            f"{label} has a {ends[0]!r} before its '@', where the user name and the password are.",
-            "Percent-encode it: '#' is %23, '?' is %3F, '/' is %2F. Or remove the login from the address, and set"
-            " MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD.",
+            f"The user name or the password in {label} has a {ends[0]!r}, which ends this part of an address.",
+            f"Write {ends[0]!r} as {quote(ends[0], safe='')}. {_login_elsewhere(label)}",
         )
+
+
+def _login_elsewhere(label: str) -> str:
+    """Return how to declare the server of an address without a login in the address."""
+    if label == "host":
+        names = "NAME_MLFLOW_TRACKING_URI, NAME_MLFLOW_TRACKING_USERNAME and NAME_MLFLOW_TRACKING_PASSWORD"
+        return f"Better, keep the login out of the file: write server: NAME instead of host, and set {names}."
+    variable = next((name for name in (TRACKING_URI, REGISTRY_URI) if label.endswith(name)), "")
+    prefix = label.removesuffix(variable) if variable else ""
+    names = f"{prefix}MLFLOW_TRACKING_USERNAME and {prefix}MLFLOW_TRACKING_PASSWORD"
+    # If MLFLOW_TRACKING_URI is set, the unprefixed login belongs to the address in it.
+    address = "" if variable else "MLFLOW_TRACKING_URI to the same address, "
+    return f"Or remove the login from the address, and set {address}{names}."
 
 
 def _http_host(text: str, label: str, port: int | None) -> Host:

@@ -16,6 +16,8 @@ _MAX_LINE = 40
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
     "classDef equivalent stroke:#9a6700,stroke-width:2px",
+    # Nothing is known about the files of one location, so it has no color of a verdict.
+    "classDef notcompared stroke:#6e7781,stroke-width:2px,stroke-dasharray:4",
     "classDef different stroke:#cf222e,stroke-width:2px",
 )
 
@@ -62,7 +64,7 @@ def _one_location(
 ) -> Iterator[str]:
     named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
     yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
-    yield f"class {node} equal"
+    yield f"class {node} notcompared"
 
 
 def _model(model: ComparedModel, version: list[str], noun: str) -> list[str]:

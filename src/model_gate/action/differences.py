@@ -7,7 +7,13 @@ from dataclasses import dataclass
 
 from model_gate.action.escape import fenced
 from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
-from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.difference import (
+    ENVIRONMENT_SETTING,
+    Difference,
+    DifferenceKind,
+    Explanation,
+    FieldChange,
+)
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.wording import byte_count, printable, truncate_middle
 from model_gate.reporting.naming import SideNames
@@ -145,6 +151,7 @@ def meaning(difference: Difference) -> str:
     return _explained_meaning(explanation)
 
 
+_SAME_PACKAGES = "the same packages in another notation"
 _SAVED_OTHERWISE = "the same values, saved in another way"
 _OTHER_CODE = "code compiled from another source, or by another Python"
 # What a difference means if parts of the file differ, and if only its form differs, by the kind of file.
@@ -162,12 +169,16 @@ _KIND_MEANINGS = {
 
 def _explained_meaning(explanation: Explanation) -> str:
     fields = [field for field in explanation.fields if not field.rewrite_reason]
+    if explanation.only_random:
+        return f"saved again: only {explanation.only_random} differ"
     if explanation.kind == MLMODEL:
         meanings = list(dict.fromkeys(field.meaning for field in fields if field.meaning))
         more = ["…"] if len(meanings) > _MAX_MEANINGS else []
         return "; ".join([*meanings[:_MAX_MEANINGS], *more]) or "its description changed"
     if explanation.kind == "packages":
-        return "it is run with other packages" if fields else "the same packages in another notation"
+        if all(field.meaning == ENVIRONMENT_SETTING for field in fields) and not explanation.is_cut:
+            return "the same packages, other settings of the environment" if fields else _SAME_PACKAGES
+        return "it is run with other packages"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
     if explanation.kind in _KIND_MEANINGS:

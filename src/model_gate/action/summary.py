@@ -94,7 +94,7 @@ def _titles(names: Iterable[str], outcome: Outcome) -> str:
 
 
 def _verdict(comparison: Comparison) -> str:
-    native = " (of the native model)" if comparison.native_model else ""
+    native = " (only the native model)" if comparison.native_model else ""
     if comparison.same_location:
         return "**equal**, being one and the same location"
     if comparison.equals:
@@ -237,11 +237,8 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.status is Status.SEALED:
         return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
     if outcome.status is Status.EQUAL:
-        if outcome.has_same_location and outcome.seal is None:
-            return (
-                "Nothing. But note that this registry keeps no copy of its own: two models at one location "
-                "cannot differ, so nothing was downloaded."
-            )
+        if outcome.is_nothing_compared:
+            return _next_step_at_one_location(outcome)
         if any(comparison.native_models or comparison.ignored for _, comparison in outcome.distinct_comparisons):
             return "Nothing, unless the files that are not part of the verdict matter: all others have the same bytes."
         return "Nothing: the same files with the same bytes."
@@ -253,6 +250,18 @@ def _next_step(outcome: Outcome, markdown: Markdown) -> str:
             "if not, copy the version instead of logging the model again."
         )
     return _next_step_after_difference(outcome)
+
+
+def _next_step_at_one_location(outcome: Outcome) -> str:
+    if VersionRole.MODEL_VERSION in outcome.requested_versions:
+        return (
+            "Nothing was compared, because this registry keeps no copy of its own. To find out whether the files "
+            "change later, seal the version now (<code>command: seal</code>)."
+        )
+    return (
+        "If two versions were meant to be compared, check their names: both refer to the same files, so nothing was "
+        "compared. That is as it should be if one is a copy of the other in the same registry."
+    )
 
 
 def _next_step_after_difference(outcome: Outcome) -> str:

@@ -24,7 +24,7 @@ _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_JOBS = 16
 # Maximum total sizes for one pair of models whose listings prove that they differ: of the files of different sizes that
 # are fetched only to explain the difference, and of the files of equal size, which may differ too.
-_MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
+MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
 MAX_COMPARED_BYTES = 2 * 1024**3
 
 
@@ -156,7 +156,7 @@ def _equal_sized_pairs(pairing: Pairing) -> set[Pair]:
 
     Files that decide about predictions come first, and then the smallest. Their total size is at most 2 GiB.
     """
-    return _first_pairs((pair for pair in pairing.pairs if pair.left_size == pair.right_size), MAX_COMPARED_BYTES)
+    return first_pairs((pair for pair in pairing.pairs if pair.left_size == pair.right_size), MAX_COMPARED_BYTES)
 
 
 def _explained_pairs(pairing: Pairing) -> set[Pair]:
@@ -173,10 +173,10 @@ def _explained_pairs(pairing: Pairing) -> set[Pair]:
         and not pair.ignored_by
         and is_worth_fetching(pair.path, pair.left_size, pair.right_size)
     )
-    return _first_pairs(explained, _MAX_EXPLAINED_BYTES)
+    return first_pairs(explained, MAX_EXPLAINED_BYTES)
 
 
-def _first_pairs(pairs: Iterable[Pair], max_bytes: int) -> set[Pair]:
+def first_pairs(pairs: Iterable[Pair], max_bytes: int) -> set[Pair]:
     """Return the most important pairs whose files have at most `max_bytes` in total.
 
     A pair that is larger than what remains is left out. Smaller pairs after it may still fit.
@@ -203,7 +203,7 @@ def _renamed_pairs(pairing: Pairing) -> dict[Pair, str]:
     size = 0
     for left, right in find_counterparts(pairing.pairs):
         size += (left.left_size or 0) + (right.right_size or 0)
-        if size <= _MAX_EXPLAINED_BYTES:
+        if size <= MAX_EXPLAINED_BYTES:
             together[left] = together[right] = stable_name(left.path)
     return together
 

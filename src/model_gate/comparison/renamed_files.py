@@ -10,6 +10,8 @@ from model_gate.domain.counterparts import find_counterparts
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.explanation import Explainer
 
+_RANDOM_NAMES = "random file names"
+
 
 def explain_renamed(
     comparisons: Sequence[FileComparison], files: Sequence[tuple[str | None, str | None]], explainer: Explainer
@@ -31,13 +33,15 @@ def explain_renamed(
         if left_file is None or right_file is None:
             continue
         inner = (
-            Explanation("bytes", "the same bytes")
+            Explanation("bytes", "the same bytes", only_random=_RANDOM_NAMES)
             if have_same_content(left_file, right_file)
             else explainer.explain(left_pair.path, left_file, right_file)
         )
         result[left] = _with_explanation(comparisons[left], _counterpart(inner, left_pair.path, right_pair.path))
+        is_same = inner.only_random == _RANDOM_NAMES
         summary = f"its counterpart is {left_pair.path}"
-        result[right] = _with_explanation(comparisons[right], Explanation(inner.kind, summary))
+        of_counterpart = Explanation(inner.kind, summary, only_random=inner.only_random if is_same else "")
+        result[right] = _with_explanation(comparisons[right], of_counterpart)
     return result
 
 
@@ -51,6 +55,7 @@ def _counterpart(inner: Explanation, left: str, right: str) -> Explanation:
         fields=(*fields, name),
         rewrite_reason="",
         rewrite_conditions=(),
+        only_random=inner.only_random if inner.only_random == _RANDOM_NAMES else "",
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# What a changed field of an environment file means if it is no package, such as the channels of conda.
+ENVIRONMENT_SETTING = "a setting of the environment, no package"
+
 
 class DifferenceKind(StrEnum):
     """How a path differs between two models."""
@@ -72,6 +75,8 @@ class Explanation:
         rewrite_conditions: What must hold for other paths of the models, so that `rewrite_reason` is true.
         advice: What to do so that the files do not differ when the same model is saved again, as sentences; "" if
             nothing is known.
+        only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
+            whenever it saves a model. Otherwise "".
     """
 
     kind: str = "bytes"
@@ -83,6 +88,7 @@ class Explanation:
     rewrite_reason: str = ""
     rewrite_conditions: tuple[RewriteCondition, ...] = ()
     advice: str = ""
+    only_random: str = ""
 
 
 @dataclass(frozen=True)

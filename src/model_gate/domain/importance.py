@@ -21,6 +21,19 @@ _DOCUMENT_SUFFIXES = frozenset({".md", ".rst"})
 # Files that a store or a writer adds, such as Spark's checksums and marks of success.
 _BY_PRODUCTS = frozenset({"_success", ".gitattributes", ".gitignore", ".ds_store"})
 _CODE_SUFFIXES = frozenset({".py", ".pyc", ".ipynb", ".r", ".jar", ".sql", ".sh", ".so", ".whl"})
+# XGBoost and LightGBM can write a whole model as text: model.json, model.txt. spaCy's models have no suffix.
+_WEIGHTS = frozenset({"model", "weights", "vectors"})
+_WEIGHTS_SUFFIXES = (
+    # Pickles and arrays.
+    frozenset({".pkl", ".pickle", ".cloudpickle", ".joblib", ".dill", ".skops", ".statsmodels", ".npy", ".npz", ".bin"})
+    # Tensors.
+    | frozenset({".safetensors", ".gguf", ".pt", ".pt2", ".pth", ".ckpt", ".pdparams", ".pdmodel", ".h5", ".hdf5"})
+    | frozenset({".keras", ".tflite", ".pb", ".index", ".onnx", ".data"})
+    # Boosted trees, and Prophet's model.
+    | frozenset({".xgb", ".ubj", ".bst", ".lgb", ".cb", ".cbm", ".pr"})
+)
+_TENSORFLOW_DATA = ".data-"
+_SPARK_PART = "part-"
 _SETTINGS_SUFFIXES = frozenset({".json", ".yaml", ".yml", ".toml", ".cfg", ".ini", ".txt", ".xml", ".jinja"})
 
 
@@ -28,13 +41,15 @@ class Importance(IntEnum):
     """What a file of a model is, sorted by how much it decides about predictions."""
 
     WEIGHTS = 0
-    SETTINGS = 1
-    CODE = 2
-    PACKAGES = 3
-    MLMODEL = 4
-    TOKENIZER_DETAILS = 5
-    EXAMPLE = 6
-    DOCUMENT = 7
+    UNKNOWN = 1
+    ARTIFACT = 2
+    SETTINGS = 3
+    CODE = 4
+    PACKAGES = 5
+    MLMODEL = 6
+    TOKENIZER_DETAILS = 7
+    EXAMPLE = 8
+    DOCUMENT = 9
 
     @property
     def affects_predictions(self) -> bool:
@@ -43,22 +58,32 @@ class Importance(IntEnum):
 
 
 def importance_of(path: str) -> Importance:
-    """Return what a file is. A file that no rule names counts as weights, so that none is underrated."""
+    """Return what a file is. A file that no rule names comes right after the weights, so that none is underrated."""
     file = PurePosixPath(path)
     name, stem, suffix = file.name.lower(), file.stem.lower(), file.suffix.lower()
     if path == MLMODEL or path in REWRITTEN_FILES:
         return Importance.MLMODEL
+    if suffix in _CODE_SUFFIXES or path.startswith("code/"):
+        return Importance.CODE
+    if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
+        return Importance.WEIGHTS
+    if name in _BY_PRODUCTS or suffix == ".crc":
+        return Importance.DOCUMENT
+    # The files of a user, whose names have no meaning for MLflow.
+    if path.startswith("artifacts/"):
+        return Importance.ARTIFACT
+    if name.startswith(_SPARK_PART):
+        return Importance.SETTINGS if file.parent.name == "metadata" else Importance.WEIGHTS
+    return _importance_of_name(path, name, stem, suffix)
+
+
+def _importance_of_name(path: str, name: str, stem: str, suffix: str) -> Importance:
     if name in _PACKAGE_FILES:
         return Importance.PACKAGES
     if name in _EXAMPLES or path.startswith("input_example/"):
         return Importance.EXAMPLE
     if name in _TOKENIZER_DETAILS:
         return Importance.TOKENIZER_DETAILS
-    if suffix in _CODE_SUFFIXES or path.startswith("code/"):
-        return Importance.CODE
-    if stem in _DOCUMENTS or suffix in _DOCUMENT_SUFFIXES or suffix == ".crc" or name in _BY_PRODUCTS:
+    if stem in _DOCUMENTS or suffix in _DOCUMENT_SUFFIXES:
         return Importance.DOCUMENT
-    # XGBoost and LightGBM can write a whole model as text: model.json, model.txt.
-    if suffix in _SETTINGS_SUFFIXES and stem != "model":
-        return Importance.SETTINGS
-    return Importance.WEIGHTS
+    return Importance.SETTINGS if suffix in _SETTINGS_SUFFIXES else Importance.UNKNOWN

@@ -10,6 +10,8 @@ STORE_ENDPOINTS = "MODEL_GATE_STORE_ENDPOINTS"
 # The parent sets these variables in the environment of a worker: the name of the declared server, and in JSON the
 # variables with credentials that the worker gets, and those that it does not get.
 SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
+# The prefix of the server's own variables; not set if no variable declares the server.
+PREFIX_VARIABLE = "MODEL_GATE_SERVER_PREFIX"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
 # How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.rewrites import ARCHIVE_SUFFIXES, ArchiveFormat, archive_format
-from model_gate.domain.wording import byte_count
+from model_gate.domain.wording import byte_count, plural
 from model_gate.explanation.archive_members import CanonicalDocument, document_changes, is_automatic_name, read_document
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.raw_bytes import first_differing_byte
@@ -52,6 +52,14 @@ def explain(pair: ContentPair, explain_member: ExplainMember) -> Explanation | N
     known_format = archive_format(pair.path)
     with open_archive(pair.left) as left, open_archive(pair.right) as right:
         return _ArchiveComparison(left, right, known_format).explain(explain_member)
+
+
+def describe(content: Content) -> str:
+    """Return the number of members in a phrase, "" if the content is not an archive."""
+    if not is_zip(content):
+        return ""
+    with open_archive(content) as archive:
+        return f"a zip archive with {plural(len(archive.members), 'member')}"
 
 
 @dataclass
@@ -334,7 +342,7 @@ def _size(half: _Half, name: str) -> str:
 def _summary(changes: list[FieldChange]) -> str:
     first = changes[0]
     if first.left is None or first.right is None:
-        how = "only in the second" if first.left is None else "only in the first"
+        how = "added" if first.left is None else "removed"
     else:
         how = first.meaning or "differs"
     more = f", and {len(changes) - 1:,} more member{'s' if len(changes) > 2 else ''}" if len(changes) > 1 else ""

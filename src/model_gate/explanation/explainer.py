@@ -59,6 +59,26 @@ class Explainer:
             finally:
                 self._remaining_seconds -= self._clock() - started
 
+    def describe(self, path: str, content: Content) -> str:
+        """Return what one file is, in a phrase such as `a pickle of protocol 4`; "" if that is not known.
+
+        Args:
+            path: Path in the model.
+            content: The content of the file.
+        """
+        with self._lock:
+            if self._remaining_seconds <= 0:
+                return ""
+            started = self._clock()
+            try:
+                from model_gate.explanation.kinds import describe_file
+
+                return describe_file(path, content)
+            except Exception:  # noqa: BLE001  # a failed description must not change the verdict
+                return ""
+            finally:
+                self._remaining_seconds -= self._clock() - started
+
 
 def _unexplained(error: Exception) -> Explanation:
     return Explanation("bytes", "content differs", note=f"could not be explained: {type(error).__name__}")

@@ -22,7 +22,7 @@ from model_gate.explanation import (
     text,
     ubjson,
 )
-from model_gate.explanation.content import ContentPair, UnexplainedError
+from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,14 @@ class FileKind:
         matches: Returns whether a pair may be of this kind. Reads no more than the first bytes.
         explain: Returns the explanation, or None if the pair turns out to be of another kind. Raises UnexplainedError
             if the pair is of this kind but too large, damaged or hostile.
+        describe: Returns what one file is, in a phrase such as `a pickle of protocol 4`, or "" if it turns out to be of
+            another kind. Reads little. Raises UnexplainedError as `explain` does. None if there is no such phrase.
     """
 
     kind: str
     matches: Callable[[ContentPair], bool]
     explain: Callable[[ContentPair], Explanation | None]
+    describe: Callable[[Content], str] | None = None
 
 
 def _explain_archive(pair: ContentPair) -> Explanation | None:
@@ -47,18 +50,18 @@ def _explain_archive(pair: ContentPair) -> Explanation | None:
 
 # The last kind explains any pair.
 FILE_KINDS = (
-    FileKind(MLMODEL, mlmodel.matches, mlmodel.explain),
+    FileKind(MLMODEL, mlmodel.matches, mlmodel.explain, mlmodel.describe),
     FileKind(bytecode.KIND, bytecode.matches, bytecode.explain),
     FileKind(packages.KIND, packages.matches, packages.explain),
-    FileKind(archive.KIND, archive.matches, _explain_archive),
-    FileKind(safetensors.KIND, safetensors.matches, safetensors.explain),
-    FileKind(npy.KIND, npy.matches, npy.explain),
+    FileKind(archive.KIND, archive.matches, _explain_archive, archive.describe),
+    FileKind(safetensors.KIND, safetensors.matches, safetensors.explain, safetensors.describe),
+    FileKind(npy.KIND, npy.matches, npy.explain, npy.describe),
     FileKind(ubjson.KIND, ubjson.matches, ubjson.explain),
     FileKind(onnx.KIND, onnx.matches, onnx.explain),
     FileKind(catboost.KIND, catboost.matches, catboost.explain),
-    FileKind(pickles.KIND, pickles.matches, pickles.explain),
+    FileKind(pickles.KIND, pickles.matches, pickles.explain, pickles.describe),
     FileKind("JSON or YAML", structured.matches, structured.explain),
-    FileKind(text.KIND, text.matches, text.explain),
+    FileKind(text.KIND, text.matches, text.explain, text.describe),
     FileKind(raw_bytes.KIND, raw_bytes.matches, raw_bytes.explain),
 )
 
@@ -84,3 +87,26 @@ def explain_pair(pair: ContentPair, kinds: Sequence[FileKind] = FILE_KINDS) -> E
             if explanation is not None:
                 return replace(explanation, note=note) if note else explanation
     raise AssertionError("The last kind must explain any pair.")
+
+
+def describe_file(path: str, content: Content) -> str:
+    """Return what one file is, in a phrase such as `a pickle of protocol 4`; "" if it is of no such kind.
+
+    Args:
+        path: Path in the model.
+        content: The content of the file.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    pair = ContentPair(path, content, content)
+    for kind in FILE_KINDS:
+        if kind.describe is None or not kind.matches(pair):
+            continue
+        try:
+            if phrase := kind.describe(content):
+                return phrase
+        except UnexplainedError:
+            # The file has the suffix of the kind, and is of another kind or damaged.
+            continue
+    return ""

@@ -24,6 +24,7 @@ from model_gate.explanation.trees import (
     format_change,
     format_path,
     format_tree,
+    shorten,
     summarize_fields,
 )
 from model_gate.explanation.yaml_tree import parse_yaml
@@ -113,6 +114,14 @@ def _with_joined_lists(tree: Tree, paths: Collection[tuple[str, ...]]) -> Tree:
         for key, value in tree.items()
         for inner in [{path[1:] for path in paths if path and path[0] == key}]
     }
+
+
+def describe(content: Content) -> str:
+    """Return the run and the logged model that the file names, in a phrase."""
+    fields = _parse_fields(_read(content))
+    named = [(name, fields.get(name)) for name in ("run_id", "model_id")]
+    ids = [f"{name} {shorten(value.text, 40)}" for name, value in named if isinstance(value, Leaf)]
+    return f"an MLmodel file with {' and '.join(ids)}" if ids else "an MLmodel file"
 
 
 def _read(content: Content) -> str:

@@ -51,6 +51,11 @@ def explain(pair: ContentPair) -> Explanation:
     return Explanation(KIND, summary, (change,), is_cut=is_cut)
 
 
+def describe(content: Content) -> str:
+    """Return the type and the shape of the array in a phrase."""
+    return f"an npy array of {_read_array(content)}"
+
+
 def _read_array(content: Content) -> Tensor:
     with content.open() as stream:
         start = stream.read(8)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Explanation, FieldChange
 from model_gate.explanation.content import ContentPair, UnexplainedError, read_text
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff
 from model_gate.explanation.trees import MAX_FIELDS, Leaf, Tree, shorten, summarize_fields
@@ -20,6 +21,7 @@ _REQUIREMENTS = frozenset({"requirements.txt", "constraints.txt"})
 _ENVIRONMENTS = frozenset({"conda.yaml", "python_env.yaml"})
 _MAX_LINE = 1_000
 _ANY = "(any)"
+_SETTING = "a setting"
 
 
 def matches(pair: ContentPair) -> bool:
@@ -33,36 +35,59 @@ def explain(pair: ContentPair) -> Explanation | None:
     if left is None or right is None:
         return None
     read = _requirements if PurePosixPath(pair.path).name in _REQUIREMENTS else _environment
-    left_packages, right_packages = _packages(read(left)), _packages(read(right))
-    changes = [
-        FieldChange(name, left_packages.get(name), right_packages.get(name))
-        for name in sorted(left_packages.keys() | right_packages.keys())
-        if left_packages.get(name) != right_packages.get(name)
-    ]
+    changes = _changes(_packages(read(left)), _packages(read(right)))
     lines = line_diff(left, right) or ()
     if not changes:
         summary = "the same packages, only their order, comments or layout differ"
         return Explanation(KIND, summary, lines=lines[:MAX_LINES], is_cut=len(lines) > MAX_LINES)
     # Version changes come first, since they matter more to readers than added or removed packages.
-    changes.sort(key=lambda change: change.left is None or change.right is None)
+    changes.sort(key=lambda change: (bool(change.meaning), change.left is None or change.right is None))
     fields = tuple(changes[:MAX_FIELDS])
     summary = summarize_fields(fields, len(changes), "change")
     return Explanation(KIND, summary, fields, is_cut=len(changes) > MAX_FIELDS)
 
 
-def _packages(entries: Iterator[tuple[str, str]]) -> dict[str, str]:
-    """Return the version constraints of each package, by name. A package may have several entries."""
-    result: dict[str, list[str]] = defaultdict(list)
-    for name, constraint in entries:
-        result[name].append(constraint)
-    return {name: shorten(", ".join(sorted(constraints))) for name, constraints in result.items()}
+def _changes(left: dict[_Key, str], right: dict[_Key, str]) -> list[FieldChange]:
+    """Return the entries that differ, sorted. Their texts are shortened only after they are compared."""
+    changed = sorted(key for key in left.keys() | right.keys() if left.get(key) != right.get(key))
+    names = Counter(key.name for key in changed)
+    return [
+        FieldChange(
+            # A package that another program installs.
+            f"{key.name} ({key.source})" if key.source and names[key.name] > 1 else key.name,
+            *_shortened(left.get(key), right.get(key)),
+            meaning=ENVIRONMENT_SETTING if key.source == _SETTING else "",
+        )
+        for key in changed
+    ]
 
 
-def _requirements(text: str) -> Iterator[tuple[str, str]]:
+def _shortened(left: str | None, right: str | None) -> tuple[str | None, str | None]:
+    texts = (None if left is None else shorten(left), None if right is None else shorten(right))
+    return (f"{texts[0]} (other text)", texts[1]) if texts[0] == texts[1] else texts
+
+
+class _Key(NamedTuple):
+    """Name of a package or a setting, and what reads it: `conda`, `pip`, `a setting`, or "" in a file for pip."""
+
+    name: str
+    source: str
+
+
+def _packages(entries: Iterator[tuple[_Key, str]]) -> dict[_Key, str]:
+    """Return the version constraints of each package. A package may have several entries."""
+    result: dict[_Key, list[str]] = defaultdict(list)
+    for key, constraint in entries:
+        result[key].append(constraint)
+    return {key: ", ".join(sorted(constraints)) for key, constraints in result.items()}
+
+
+def _requirements(text: str) -> Iterator[tuple[_Key, str]]:
     for line in text.replace("\\\n", " ").splitlines():
         requirement = line.partition(" #")[0].strip()
         if requirement and not requirement.startswith("#"):
-            yield _requirement(requirement)
+            name, constraint = _requirement(requirement)
+            yield _Key(name, ""), constraint
 
 
 def _requirement(line: str) -> tuple[str, str]:
@@ -85,7 +110,7 @@ def _requirement(line: str) -> tuple[str, str]:
     return canonicalize_name(requirement.name), f"{extras}{version}{marker}{' --hash' + hashes if hashes else ''}"
 
 
-def _environment(text: str) -> Iterator[tuple[str, str]]:
+def _environment(text: str) -> Iterator[tuple[_Key, str]]:
     tree = parse_yaml(text)
     if not isinstance(tree, dict):
         raise UnexplainedError("it is not a mapping of fields")
@@ -94,16 +119,19 @@ def _environment(text: str) -> Iterator[tuple[str, str]]:
             for entry in value:
                 yield from _dependency(entry, "" if key == "dependencies" else "to build: ")
         else:
-            yield key, _format_setting(value)
+            # `python_env.yaml` has the version of Python as a field.
+            yield _Key(key, "" if key == "python" else _SETTING), _format_setting(value)
 
 
-def _dependency(entry: Tree, prefix: str) -> Iterator[tuple[str, str]]:
+def _dependency(entry: Tree, prefix: str) -> Iterator[tuple[_Key, str]]:
     if isinstance(entry, Leaf):
-        name, constraint = _conda_package(entry.text)
-        yield prefix + name, constraint
+        # pip installs what builds packages.
+        name, constraint = _requirement(entry.text) if prefix else _conda_package(entry.text)
+        yield _Key(prefix + name, "conda"), constraint
     elif isinstance(entry, dict) and isinstance(entry.get("pip"), list):
         for requirement in entry["pip"]:
-            yield _requirement(_format_setting(requirement))
+            name, constraint = _requirement(_format_setting(requirement))
+            yield _Key(name, "pip"), constraint
     else:
         raise UnexplainedError("a dependency is neither a package nor a list for pip")
 
@@ -113,10 +141,15 @@ def _conda_package(text: str) -> tuple[str, str]:
     name, equals, version = text.partition("=")
     if equals and not version.startswith("=") and name.strip().replace("-", "").replace("_", "").isalnum():
         return name.strip(), version.strip()
+    if equals and version.startswith("="):
+        # To conda, python=3.11 is any 3.11, and python==3.11 is 3.11.0.
+        return name.strip(), f"={version}"
     return _requirement(text)
 
 
 def _format_setting(tree: Tree) -> str:
     if isinstance(tree, Leaf):
         return tree.text
-    return ", ".join(map(_format_setting, tree)) if isinstance(tree, list) else f"{len(tree):,} keys"
+    if isinstance(tree, dict):
+        return ", ".join(f"{key}: {_format_setting(value)}" for key, value in sorted(tree.items()))
+    return ", ".join(map(_format_setting, tree or ()))

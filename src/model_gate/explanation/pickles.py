@@ -39,6 +39,8 @@ _RANDOM_ID_ADVICE = (
     "cloudpickle gives each class that is defined in the program itself (`__main__`) a new random id whenever it is "
     'saved. Log the model from code (`python_model="program.py"`), or define the class in a module that is imported.'
 )
+# The column of the value says which model it is.
+_ONE_SIDED_GLOBAL = "a class or function to which only one of the models refers"
 _ORDER_ADVICE = (
     "If it is the order of a set of texts: set PYTHONHASHSEED=0 where models are trained, or save a sorted list. The "
     "order of a list, such as columns, is a change of the model."
@@ -68,7 +70,20 @@ def explain(pair: ContentPair) -> Explanation | None:
     fields = [*comparison.protocol_and_globals(), *comparison.values(), *comparison.first_differing()]
     summary = ", ".join([summary, *comparison.phrases()])
     is_cut = is_cut or comparison.is_cut or len(fields) > MAX_FIELDS
-    return Explanation(KIND, summary, tuple(fields[:MAX_FIELDS]), is_cut=is_cut, advice=comparison.advice())
+    return Explanation(
+        KIND,
+        summary,
+        tuple(fields[:MAX_FIELDS]),
+        is_cut=is_cut,
+        advice=comparison.advice(),
+        only_random="random class ids" if comparison.has_only_class_ids else "",
+    )
+
+
+def describe(content: Content) -> str:
+    """Return the protocol that a pickle declares in a phrase, "" if the content does not start like a pickle."""
+    start = content.head(3)
+    return f"a pickle of protocol {start[1]}" if _START.match(start) else ""
 
 
 def _has_suffix(pair: ContentPair) -> bool:
@@ -99,7 +114,7 @@ class _Half:
     """
 
     def __init__(self, content: Content, name: str) -> None:
-        """Prepare to read a pickle, which errors call by a name such as `the first file`."""
+        """Prepare to read a pickle, which errors call by a name such as `the left file`."""
         self.protocol = 0
         self.is_cut = False
         self._content = content
@@ -163,12 +178,14 @@ class _Comparison:
         first: The first opcode that differs in each pickle, None at the end of a pickle.
         counts: How often the left pickle has each value more often than the right one. Values before the first
             difference are not counted.
+        has_only_class_ids: Whether all bytes are the same except random ids that cloudpickle gives to classes.
     """
 
     left: _Half
     right: _Half
     first: tuple[Opcode | None, Opcode | None] | None = None
     counts: Counter[_Value] = field(default_factory=Counter)
+    has_only_class_ids: bool = False
 
     @property
     def is_cut(self) -> bool:
@@ -188,8 +205,8 @@ class _Comparison:
         # An incomplete scan cannot show that a global is absent.
         if not self.is_cut:
             added, removed = (sorted(names) for names in self._globals())
-            changes += [FieldChange("global", None, name, meaning="only the second refers to it") for name in added]
-            changes += [FieldChange("global", name, None, meaning="only the first refers to it") for name in removed]
+            changes += [FieldChange("global", None, name, meaning=_ONE_SIDED_GLOBAL) for name in added]
+            changes += [FieldChange("global", name, None, meaning=_ONE_SIDED_GLOBAL) for name in removed]
         return changes
 
     def values(self) -> list[FieldChange]:
@@ -216,13 +233,13 @@ class _Comparison:
             yield f"globals {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
         if self.is_reordered:
             yield "the same values in another order"
-        if self._has_only_random_ids():
+        if self.has_only_class_ids:
             yield "only the random id that cloudpickle gives to a class of the program"
         elif not names:
             pairs = [pair for pair in self._value_pairs() if not _is_random_id(pair)]
             for opcode, left, right in pairs[:2]:
                 if left is None or right is None:
-                    yield f"{opcode} {left or right} only in the {'second' if left is None else 'first'}"
+                    yield f"{opcode} {left or right} {'added' if left is None else 'removed'}"
                 elif left != right:
                     yield f"{opcode} {left} → {right}"
 
@@ -235,7 +252,8 @@ class _Comparison:
     def _globals(self) -> tuple[set[str], set[str]]:
         return self.right.globals - self.left.globals, self.left.globals - self.right.globals
 
-    def _has_only_random_ids(self) -> bool:
+    def may_have_only_class_ids(self) -> bool:
+        """Return whether the values differ only in texts that look like random ids. Their order may differ too."""
         pairs = self._value_pairs()
         return bool(pairs and all(map(_is_random_id, pairs)) and self.left.globals & _RANDOM_ID_USERS)
 
@@ -271,14 +289,42 @@ def _compare(pair: ContentPair) -> _Comparison:
     for ignored in (frozenset({"FRAME"}), frozenset[str]()):
         if comparison.first is None:
             comparison = _compare_opcodes(pair, ignored)
+    if comparison.may_have_only_class_ids():
+        comparison.has_only_class_ids = _differ_only_in_class_ids(pair)
     return comparison
 
 
-def _compare_opcodes(pair: ContentPair, ignored: frozenset[str]) -> _Comparison:
+def _differ_only_in_class_ids(pair: ContentPair) -> bool:
+    """Return whether all bytes are the same except ids that are arguments of cloudpickle's functions for classes.
+
+    Such a function is called with a tuple that ends in the id, or in the id and None.
+    """
+    left, right = _halves(pair)
+    end, awaited = 0, ""
+    for before, after in zip_longest(left.opcodes(frozenset()), right.opcodes(frozenset())):
+        if before is None or after is None or before.end != after.end:
+            return False
+        end = before.end
+        if not _is_same(pair, before, after):
+            if awaited or not all(_RANDOM_ID.fullmatch(repr(opcode.argument)) for opcode in (before, after)):
+                return False
+            awaited = "TUPLE"
+        elif awaited and before.name not in _STORES | {"MEMOIZE", "NONE"}:
+            if before.name != awaited:
+                return False
+            awaited = "REDUCE" if awaited == "TUPLE" else ""
+    rests = [content.slice(end, content.size - end) for content in (pair.left, pair.right)]
+    is_cut = left.is_cut or right.is_cut
+    return not is_cut and pair.left.size == pair.right.size and first_differing_byte(*rests) is None
+
+
+def _halves(pair: ContentPair) -> tuple[_Half, _Half]:
     damage = "is damaged" if pair.left.size == pair.right.size else "is cut off or damaged"
-    comparison = _Comparison(
-        _Half(pair.left, f"the first file {damage}"), _Half(pair.right, f"the second file {damage}")
-    )
+    return _Half(pair.left, f"the left file {damage}"), _Half(pair.right, f"the right file {damage}")
+
+
+def _compare_opcodes(pair: ContentPair, ignored: frozenset[str]) -> _Comparison:
+    comparison = _Comparison(*_halves(pair))
     left, right = comparison.left, comparison.right
     for before, after in zip_longest(left.opcodes(ignored), right.opcodes(ignored)):
         if comparison.first is None and not _is_same(pair, before, after):

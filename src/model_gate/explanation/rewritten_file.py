@@ -5,7 +5,6 @@ from __future__ import annotations
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import REWRITTEN_FILE_KEYS, REWRITTEN_FILES
 from model_gate.explanation.content import Content, UnexplainedError, read_text
-from model_gate.explanation.loaded_yaml import load_yaml
 from model_gate.explanation.text import MAX_TEXT_BYTES
 
 
@@ -26,6 +25,9 @@ def rewrite_reason_of(pair: Pair, *files: str | None) -> str:
 
 
 def _is_rewritten(file: str) -> bool:
+    # Hardly any gate has such a file, and every gate would wait for the import of PyYAML.
+    from model_gate.explanation.loaded_yaml import load_yaml
+
     try:
         text = read_text(Content.of_file(file), MAX_TEXT_BYTES)
         fields = None if text is None else load_yaml(text)

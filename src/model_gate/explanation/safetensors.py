@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.wording import plural
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.tensors import (
@@ -60,6 +61,11 @@ def explain(pair: ContentPair) -> Explanation:
             is_cut |= result[1]
     is_cut = is_cut or len(changes) > MAX_FIELDS
     return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut)
+
+
+def describe(content: Content) -> str:
+    """Return the number of tensors in a phrase."""
+    return f"a safetensors file with {plural(len(_read_header(content).tensors), 'tensor')}"
 
 
 def _summary(changes: list[FieldChange]) -> str:

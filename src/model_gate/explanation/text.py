@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation
 from model_gate.domain.wording import plural
-from model_gate.explanation.content import ContentPair, read_text
+from model_gate.explanation.content import Content, ContentPair, read_text
 from model_gate.explanation.trees import shorten
 
 KIND = "text"
@@ -46,6 +46,11 @@ def explain(pair: ContentPair) -> Explanation | None:
         f"{plural(count, 'line')} {word}" for count, word in ((added, "added"), (removed, "removed")) if count
     )
     return Explanation(KIND, summary, lines=diff[:MAX_LINES], is_cut=len(diff) > MAX_LINES)
+
+
+def describe(content: Content) -> str:
+    """Return `text`, or "" if the content is binary or empty."""
+    return "text" if read_text(content, MAX_TEXT_BYTES) else ""
 
 
 def line_diff(left: str, right: str) -> tuple[str, ...] | None:

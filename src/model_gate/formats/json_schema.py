@@ -11,10 +11,17 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Violation:
-    """The path of a value that breaks a schema, and a message that describes the problem."""
+    """A value that breaks a schema.
+
+    Attributes:
+        path: The path of the value.
+        message: What is wrong with it.
+        missing: The key that it lacks; "" if it breaks the schema in another way.
+    """
 
     path: tuple[str, ...]
     message: str
+    missing: str = ""
 
 
 @cache
@@ -28,7 +35,7 @@ def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
     """Return the violation that best explains why data breaks a schema; None if the data is valid.
 
     >>> first_violation({"a": 1}, {"properties": {"a": {"type": "string"}}})
-    Violation(path=('a',), message='it is of a wrong kind')
+    Violation(path=('a',), message='it is of a wrong kind', missing='')
     """
     # Importing jsonschema is slow, so errors that are found without it appear faster.
     from jsonschema import Draft202012Validator
@@ -37,7 +44,8 @@ def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
     error = best_match(Draft202012Validator(schema).iter_errors(data))
     if error is None:
         return None
-    return Violation(tuple(str(part) for part in error.absolute_path), _sentence(error.validator, error))
+    path = tuple(str(part) for part in error.absolute_path)
+    return Violation(path, _sentence(error.validator, error), _missing_key(error))
 
 
 _KINDS = {bool: "true or false", dict: "a mapping", list: "a list", str: "text"}
@@ -56,6 +64,12 @@ def _sentence(validator: str, error: Any) -> str:
     if validator in {"minLength", "minProperties"}:
         return "it is empty"
     if validator == "required":
-        missing = [key for key in error.validator_value if key not in error.instance]
-        return f"the key {missing[0]!r} is missing"
+        return f"the key {_missing_key(error)!r} is missing"
     return str(error.message)
+
+
+def _missing_key(error: Any) -> str:
+    """Return the first required key that a value lacks, "" if the error is of another kind."""
+    if error.validator != "required":
+        return ""
+    return next(str(key) for key in error.validator_value if key not in error.instance)

@@ -15,6 +15,7 @@ import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
@@ -182,7 +183,9 @@ def _statement_data(statement: Statement) -> dict[str, Any]:
 
 def _resource_line(name: str, resource: Resource) -> str:
     size = "" if resource.size is None else f', "annotations": {{"size": {resource.size}}}'
-    return f'      {{"name": {json.dumps(name)}, "digest": "{resource.digest}", "algorithm": "sha256"{size}}}'
+    return (
+        f'      {{"name": {encode_basestring_ascii(name)}, "digest": "{resource.digest}", "algorithm": "sha256"{size}}}'
+    )
 
 
 def _checksum(data: dict[str, Any], resources: Mapping[str, Resource]) -> str:

@@ -28,7 +28,7 @@ from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, storage_error
 from model_gate.formats import strict_yaml
-from model_gate.formats.json_schema import first_violation, load_schema
+from model_gate.formats.json_schema import Violation, first_violation, load_schema
 from model_gate.inputs.seal_file import read_seal
 from model_gate.inputs.version_name import checked_version_name
 from model_gate.symbolic_links import open_input
@@ -43,9 +43,15 @@ _SYNONYMS = {
 _MAX_NEIGHBOURS = 1_000
 # A place for a value that another program would fill in: $NAME, ${NAME}, ${{ NAME }} or {{ NAME }}.
 _VARIABLE = re.compile(r"^\$\w+|\$?\{\{.*\}\}|\$\{.*\}")
+_VARIABLE_ALONE = re.compile(r"\$\w+|\$\{\w+\}", re.ASCII)
 # Characters with a meaning in YAML, with which a value cannot begin unless it is quoted.
 _INDICATORS = "@`*&!%|>"
-_REMEDY = "See the example in the README, or point your editor at schemas/config.schema.json."
+_EXAMPLE = "model-gate compare --help and the README of Model Gate show an example."
+_REMEDY = f"Write the file as in the example: {_EXAMPLE}"
+_MISSING_KEY_REMEDIES = {
+    "model": "Add it, with the name of the registered model.",
+    "version_or_stage": 'Add it, with a version number (1), a stage (Production) or an alias ("@champion").',
+}
 
 
 @dataclass(frozen=True)
@@ -152,9 +158,7 @@ def parse_config(
         _require_texts(key, data[key], source)
     violation = first_violation(data, schema)
     if violation is not None:
-        raise ConfigError(
-            f"{source.where(*violation.path)}: {violation.message}.", _violation_remedy(data, violation.path)
-        )
+        raise ConfigError(f"{source.where(*violation.path)}: {violation.message}.", _violation_remedy(data, violation))
     declarations = Declarations(environment)
     servers = {key: _side(key, data[key], source, declarations) for key in _SYNONYMS.values()}
     if is_declaration:
@@ -178,12 +182,14 @@ def parse_config(
     )
 
 
-def _violation_remedy(data: Mapping[str, Any], path: tuple[str, ...]) -> str:
-    if path == ("ignore",) and isinstance(data["ignore"], str):
+def _violation_remedy(data: Mapping[str, Any], violation: Violation) -> str:
+    if violation.path == ("ignore",) and isinstance(data["ignore"], str):
         pattern = data["ignore"]
         # A pattern such as *.log must be quoted, because YAML would read it as an alias.
         item = pattern if pattern[:1].isalnum() else json.dumps(pattern, ensure_ascii=False)
         return f"Write a list, with one pattern on each line: - {printable(item)}"
+    if violation.missing:
+        return f"{_MISSING_KEY_REMEDIES.get(violation.missing, 'Add it.')} {_EXAMPLE}"
     return _REMEDY
 
 
@@ -212,7 +218,7 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError) -> tuple[str, str]:
         return problem, _REMEDY
     line, rest = lines[0], lines[0][mark.column :]
     if "\t" in line[: len(line) - len(line.lstrip())] or rest.startswith("\t"):
-        return "the line has a tab, which YAML does not allow here", "Indent the line with blanks."
+        return "the line has a tab, which YAML does not allow here", "Indent with spaces: replace every tab."
     if rest[:1] and rest[0] in _INDICATORS:
         value = re.split(r"[,}\]#]|\s", rest, maxsplit=1)[0]
         noun = "alias" if value.startswith("@") else "value"
@@ -318,8 +324,8 @@ def _known_keys_remedy(key: str, known: list[str], path: tuple[str, ...]) -> str
     singular = next((name for name in (key, key.removesuffix("s")) if name in server_keys), "")
     if not path and singular:
         return (
-            f"Write {singular} below tracking_server_1 and below tracking_server_2. A compare file is about one pair of"
-            " versions: write one file for each pair."
+            f"Remove it: the key {singular!r} belongs below tracking_server_1 and below tracking_server_2. For several"
+            " pairs of versions, write one compare file for each pair."
         )
     near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
     return f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
@@ -335,18 +341,25 @@ def _require_texts(server: str, data: object, source: _Source) -> None:
                 f'Quote it: {key}: "{raw}".',
             )
         if isinstance(value, str) and _VARIABLE.search(value):
-            # The message does not quote the value, since that of a host can have a password.
+            # The message quotes a variable alone only, since the value of a host can have a password.
+            variable = f"the variable {value}" if _VARIABLE_ALONE.fullmatch(value) else "a variable such as ${NAME}"
             raise ConfigError(
-                f"{source.where(server, key)}: it has a variable such as ${{NAME}}. Variables in a compare file are not"
-                " replaced by their values.",
+                f"{source.where(server, key)}: {variable} is not replaced by its value: a compare file has no"
+                " variables.",
                 _VARIABLE_REMEDIES.get(key, "Write the value itself."),
             )
 
 
-_NAME_SERVER = (
-    f"Write the address itself. Or set PROD_{TRACKING_URI} to the address, and name the server here: server: prod."
-)
-_VARIABLE_REMEDIES = {"host": _NAME_SERVER, "server": _NAME_SERVER}
+_VARIABLE_REMEDIES = {
+    "host": (
+        f"Write the address itself. Or write server: NAME instead of host, and set NAME_{TRACKING_URI} to the address;"
+        " choose a NAME that no other server has."
+    ),
+    "server": (
+        f"Write a name such as staging, and set STAGING_{TRACKING_URI} to the server's address. Or write host: with the"
+        " address instead of server."
+    ),
+}
 
 
 def _require_one_server(key: str, data: object, source: _Source) -> None:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from model_gate.access.allowed import AllowedHosts
 from model_gate.access.declared import Declarations
@@ -27,10 +28,12 @@ from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
-from model_gate.inputs.compare_file import CompareConfig, checked_native_model, read_config
 from model_gate.inputs.seal_file import read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
 from model_gate.signatures import signer_of
+
+if TYPE_CHECKING:
+    from model_gate.inputs.compare_file import CompareConfig
 
 
 @dataclass(frozen=True)
@@ -240,6 +243,9 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
     Raises:
         InputError: An option is missing or cannot be used.
     """
+    # The import takes time, which a command on a directory saves.
+    from model_gate.inputs.compare_file import checked_native_model
+
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
     version_or_stage = _required(
@@ -280,6 +286,8 @@ def compare_request(
         raise InputError(
             f"Two compare files are named: {files[0]} and {files[1]}.", "Run model-gate compare once for each file."
         )
+    from model_gate.inputs.compare_file import read_config
+
     return compare_config_request(read_config(files[0], environment), models, common)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from model_gate.domain.difference import Difference
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference
 from model_gate.domain.importance import Importance, importance_of
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Status
@@ -13,6 +13,8 @@ from model_gate.reporting.phrases import NOTHING_COMPARED
 
 _NOUNS = {
     Importance.WEIGHTS: "the weights",
+    Importance.UNKNOWN: "files of unknown kind",
+    Importance.ARTIFACT: "artifacts",
     Importance.SETTINGS: "settings",
     Importance.CODE: "code",
     Importance.PACKAGES: "packages",
@@ -22,7 +24,8 @@ _NOUNS = {
     Importance.DOCUMENT: "documents",
 }
 # Kinds of files whose explanation knows whether the content differs or only its notation.
-_KINDS_WITH_CONTENT = frozenset({"JSON", "YAML", "safetensors", "npy"})
+_KINDS_WITH_CONTENT = frozenset({"JSON", "YAML", "safetensors", "npy", "packages"})
+_ENVIRONMENT = "settings of the environment"
 _MAX_NOUNS = 3
 _MAX_PATH = 60
 
@@ -48,9 +51,13 @@ def judgement(outcome: Outcome) -> str:
 def _left_out(comparison: Comparison) -> Iterator[str]:
     """Yield what a comparison does not cover, so that nothing is claimed about whole models."""
     if comparison.native_models:
-        yield f"{' and '.join(truncate_middle(printable(path), _MAX_PATH) for path in comparison.native_models)} only"
+        paths = " and ".join(truncate_middle(printable(path), _MAX_PATH) for path in comparison.native_models)
+        is_rest_different = comparison.rest is not None and bool(comparison.rest.differences)
+        yield f"{paths} only{', the rest differs' if is_rest_different else ''}"
     if comparison.ignored:
-        yield f"{plural(len(comparison.ignored), 'path')} ignored"
+        differing = sum(ignored.equals is False for ignored in comparison.ignored)
+        more = f", of which {differing:,} differ{'s' if differing == 1 else ''}" if differing else ""
+        yield f"{plural(len(comparison.ignored), 'path')} ignored{more}"
 
 
 def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> str:
@@ -63,17 +70,59 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
         is_metadata = all(importance_of(difference.path) is Importance.MLMODEL for difference in rewritten)
         what = "metadata that MLflow rewrites" if is_metadata else "what MLflow or the file format rewrites"
         return f"{only}{what} differs"
-    found = sorted({importance_of(difference.path) for difference in decisive if not _is_notation(difference)})
-    if not found:
+    changed = [difference for difference in decisive if not _is_notation(difference)]
+    if not changed:
         return f"{only}the notation of files differs"
-    nouns = [_NOUNS[importance] for importance in found]
-    if found == [Importance.WEIGHTS]:
-        return "the weights differ"
+    nouns = _nouns(changed)
+    found = {importance_of(difference.path) for difference in changed if not _only_random(difference)}
+    if found & {Importance.WEIGHTS, Importance.UNKNOWN}:
+        # "Only" would play the difference down.
+        only = ""
     if len(nouns) > _MAX_NOUNS:
         nouns = [*nouns[:_MAX_NOUNS], "more"]
     listed = nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} and {nouns[-1]}"
-    # If the weights are among them, "only" would play the difference down.
-    return f"{'' if Importance.WEIGHTS in found else only}{listed} differ{'s' if nouns == ['code'] else ''}"
+    is_singular = nouns == [_NOUNS[Importance.CODE]] or (
+        len(nouns) == 1 and Importance.UNKNOWN in found and nouns[0] != _NOUNS[Importance.UNKNOWN]
+    )
+    return f"{only}{listed} differ{'s' if is_singular else ''}"
+
+
+def _nouns(differences: Iterable[Difference]) -> list[str]:
+    """Return what differs, the most important first. What is only drawn at random comes last."""
+    paths: dict[Importance, list[str]] = {}
+    settings: list[str] = []
+    random: list[str] = []
+    for difference in differences:
+        if name := _only_random(difference):
+            random.append(name)
+        elif _is_environment_setting(difference):
+            settings.append(_ENVIRONMENT)
+        else:
+            paths.setdefault(importance_of(difference.path), []).append(difference.path)
+    unknown = paths.get(Importance.UNKNOWN, [])
+    nouns = [
+        # The only file of unknown kind is named by its path.
+        f"the file {truncate_middle(printable(unknown[0]), _MAX_PATH)}"
+        if importance is Importance.UNKNOWN and len(unknown) == 1
+        else _NOUNS[importance]
+        for importance in sorted(paths)
+    ]
+    return list(dict.fromkeys([*nouns, *settings, *random]))
+
+
+def _only_random(difference: Difference) -> str:
+    return difference.explanation.only_random if difference.explanation is not None else ""
+
+
+def _is_environment_setting(difference: Difference) -> bool:
+    """Return whether an environment file has the same packages, and only other settings such as channels."""
+    explanation = difference.explanation
+    return (
+        explanation is not None
+        and not explanation.is_cut
+        and bool(explanation.fields)
+        and all(field.meaning == ENVIRONMENT_SETTING for field in explanation.fields)
+    )
 
 
 def _is_notation(difference: Difference) -> bool:

@@ -10,7 +10,7 @@ from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.request import DiffRequest, VerifyRequest, VersionRequest
+from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, VerifyRequest, VersionRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import truncate_middle
@@ -50,6 +50,27 @@ def heading(outcome: Outcome) -> str:
         return ""
     prefix, left, right = sides
     return f"{prefix}{left} {sign} {right}" if sign else f"{prefix}{left} and {right}"
+
+
+def open_question(outcome: Outcome) -> str:
+    """Return what a gate without a verdict could not decide, as in `whether staging Wine v1 equals prod Wine v3`.
+
+    The result is "" if the inputs are not valid, so that nothing is known, and for a command that gives no verdict.
+    """
+    request, requests = outcome.request, list(outcome.requested_versions.values())
+    if len(requests) == 1 and request is not None:
+        (version,) = requests
+        model = truncate_middle(version.model, _MAX_NAME)
+        subject = f"{model} {version_name(version, outcome)} on {server_names(outcome)[0]}"
+        if isinstance(request, CheckRequest):
+            return f"whether {subject} equals the model that its run logged"
+        seal = request.seal if isinstance(request, CompareRequest | VerifyRequest) else None
+        return f"whether {subject} equals the seal {truncate_middle(seal.file, _MAX_NAME)}" if seal else ""
+    sides = _sides_in_heading(outcome)
+    if sides is None:
+        return ""
+    prefix, left, right = sides
+    return f"{prefix}whether {left} equals {right}"
 
 
 def side_names(outcome: Outcome, comparison: str) -> SideNames:

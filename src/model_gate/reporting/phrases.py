@@ -77,11 +77,13 @@ def named_paths(paths: Sequence[str]) -> str:
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """Return the differences sorted by how much they decide about predictions, and rewritten files last.
 
-    A rewritten file differs only in what MLflow or the file format changes when the same model is saved again.
+    Files of which only random names or ids differ come before the rewritten files. A rewritten file differs only in
+    what MLflow or the file format changes when the same model is saved again.
     """
     return sorted(differences, key=rank)
 
 
-def rank(difference: Difference) -> tuple[bool, int]:
+def rank(difference: Difference) -> tuple[bool, bool, int]:
     """Return the sort key of a difference. More important differences have lower keys."""
-    return bool(difference.rewrite_reason), importance_of(difference.path)
+    is_random = difference.explanation is not None and bool(difference.explanation.only_random)
+    return bool(difference.rewrite_reason), is_random, importance_of(difference.path)

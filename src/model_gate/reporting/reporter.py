@@ -13,7 +13,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.comparison.progress import Progress
 from model_gate.domain.result import Outcome
 from model_gate.domain.wording import printable
-from model_gate.reporting.naming import heading
+from model_gate.reporting.naming import open_question
 from model_gate.reporting.output import print_line
 from model_gate.reporting.progress import TerminalProgress
 from model_gate.reporting.terminal import error_text, verdict_text
@@ -78,7 +78,7 @@ class TerminalReporter:
             if result.statement_file is not None:
                 print_line(result.redactor.text(f"Promotion statement: {printable(str(result.statement_file))}"))
             return
-        subject = printable(heading(result.outcome))
-        undecided = f"\n  Undecided: {subject}" if subject else ""
+        subject = printable(open_question(result.outcome))
+        undecided = f"\n  Not decided: {subject}." if subject else ""
         detail = f"\n{error.detail}" if result.is_verbose and error.detail else ""
         print_line(result.redactor.text(error_text(error) + undecided + detail), sys.stderr.fileno())

@@ -17,11 +17,14 @@ from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.ranged_content import ReadBudget, ranged_content
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, storage_error
+from model_gate.explanation.content import Content
+from model_gate.regular_files import open_regular
 from model_gate.sealing.small_files import PROGRAM, digest_of
 from model_gate.sources.model_source import ModelSource
 from model_gate.sources.window_reader import WindowReader
@@ -34,6 +37,8 @@ _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_FILES = 16
 # Smaller local files are hashed in batches: handing one to a thread takes longer than hashing it.
 _LOCAL_SMALL_BYTES = 1024 * 1024
+# A file that was read window by window is inspected by reading at most this much of it again.
+_MAX_BYTES_READ_AGAIN = 16 * 1024**2
 # Hashing releases the interpreter lock, so several threads run at once.
 _THREADS = min(8, os.cpu_count() or 1)
 
@@ -41,6 +46,8 @@ Sizes = Mapping[str, int]
 Digests = dict[str, str]
 # Receives the path and the digest of a file. Returns whether no further digest is needed.
 OnDigest = Callable[[str, str], bool]
+# Receives the path, the digest and the content of a file, which can be read only during the call. Any thread calls it.
+Inspect = Callable[[str, str, Content], None]
 
 
 def hash_files(
@@ -49,6 +56,7 @@ def hash_files(
     progress: Progress,
     is_enough: OnDigest = lambda _path, _digest: False,
     windows: Windows = WINDOWS,
+    inspect: Inspect | None = None,
 ) -> Digests:
     """Return the SHA-256 of files in hex, by path.
 
@@ -59,12 +67,13 @@ def hash_files(
         is_enough: Returns whether the digest of a file makes all further digests unnecessary. Files whose fetch has not
             begun are then left out.
         windows: Which files are read window by window, and how.
+        inspect: Looks at each file before it is released and before `is_enough` is called for it.
 
     Raises:
         ModelGateError: A transfer failed, or a file cannot be read or does not have its listed size.
     """
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
-    hasher = _Hasher(source, progress, is_enough)
+    hasher = _Hasher(source, progress, is_enough, inspect)
     small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
     large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
     hasher.hash_local(small)
@@ -89,11 +98,12 @@ class _Finished:
 class _Hasher:
     """Hashes files in several threads or processes. Only the thread that calls its methods changes the attributes."""
 
-    def __init__(self, source: ModelSource, progress: Progress, is_enough: OnDigest) -> None:
+    def __init__(self, source: ModelSource, progress: Progress, is_enough: OnDigest, inspect: Inspect | None) -> None:
         self.digests: Digests = {}
         self._source = source
         self._progress = progress
         self._is_enough = is_enough
+        self._inspect = inspect
         self._is_done = False
 
     def hash_local(self, sizes: Sizes) -> None:
@@ -103,9 +113,13 @@ class _Hasher:
             for number, (path, size) in enumerate(sizes.items()):
                 if self._is_done:
                     return
-                digest = comparer.digest(number)
-                # A file without a digest is read again here, to find out what is wrong with it.
-                self._add({path: digest} if digest else self._hash_one(path, size))
+                if digest := comparer.digest(number):
+                    if self._inspect is not None:
+                        self._inspect(path, digest, _content(self._source.local_file(path), size))
+                    self._add({path: digest})
+                else:
+                    # The file is read again here, to find out what is wrong with it.
+                    self._add(self._hash_one(path, size))
 
     def _hash_one(self, path: str, size: int) -> Digests:
         return self._hash(self._source.begin_fetch({path: size}, lambda _: None).result())
@@ -122,22 +136,22 @@ class _Hasher:
             self._progress.received(self._source.name, count)
 
         hashed = 0
-        with (
-            closing(self._source.open_file(path, size, on_bytes)) as file,
-            PrefixDigests([file]) as digests,
-            WindowReader([file], windows) as reader,
-        ):
-            for window in reader:
-                try:
-                    digests.add(window.files, lambda: ())
-                except OSError as error:
-                    raise storage_error(error, f"read a window of {printable(path)}") from error
-                hashed += min(windows.window_bytes, size - window.start)
-        if hashed != size:
-            raise InternalError(
-                f"Only {hashed:,} bytes of {printable(path)} were hashed.", "Please report it, with the listing."
-            )
-        return digests.hex(file)
+        with closing(self._source.open_file(path, size, on_bytes)) as file:
+            with PrefixDigests([file]) as digests, WindowReader([file], windows) as reader:
+                for window in reader:
+                    try:
+                        digests.add(window.files, lambda: ())
+                    except OSError as error:
+                        raise storage_error(error, f"read a window of {printable(path)}") from error
+                    hashed += min(windows.window_bytes, size - window.start)
+                digest = digests.hex(file)
+            if hashed != size:
+                raise InternalError(
+                    f"Only {hashed:,} bytes of {printable(path)} were hashed.", "Please report it, with the listing."
+                )
+            if self._inspect is not None:
+                self._inspect(path, digest, ranged_content(file, ReadBudget(_MAX_BYTES_READ_AGAIN)))
+        return digest
 
     def hash_groups(self, sizes: Sizes) -> None:
         """Fetch and hash files, the largest first."""
@@ -204,10 +218,17 @@ class _Hasher:
         for path, file in files.items():
             try:
                 digests[path] = file_digest(file)
+                if self._inspect is not None:
+                    self._inspect(path, digests[path], Content.of_file(file))
             except OSError as error:
                 raise storage_error(error, f"read {printable(path)}") from error
             self._source.release(file)
         return digests
+
+
+def _content(file: str, size: int) -> Content:
+    # Unlike `Content.of_file`, this takes no look at the file, because hardly any of many files is inspected further.
+    return Content(size, lambda: open(file, "rb", opener=open_regular))
 
 
 def _groups(sizes: Sizes, *, batches: bool) -> Iterator[Sizes]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_gate.comparison.file_comparison import FileComparison, compare_sizes
+from model_gate.comparison.jobs import MAX_EXPLAINED_BYTES, first_pairs
 from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
 from model_gate.comparison.models import list_model, pair_models
@@ -20,11 +21,14 @@ from model_gate.domain.result import ComparedModel, Comparison
 from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal
 from model_gate.domain.wording import printable
 from model_gate.errors import SealError
+from model_gate.explanation import Explainer
+from model_gate.explanation.content import Content
 from model_gate.formats.model_signing import Resource, StatementError, require_names
 from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seal_source import SealSource
 
 _SHOWN_DIGITS = 12
+_KIND = "sha256"
 
 
 @dataclass(frozen=True)
@@ -102,14 +106,14 @@ def verify_model(
         ModelGateError: A listing or a transfer failed.
     """
     with closing(pair.model.source):
-        return _verify_model(pair, progress, ignore, is_enough or (lambda _: False), has_roots=has_roots)
+        return _verify_model(pair, progress, ignore, is_enough, has_roots=has_roots)
 
 
 def _verify_model(
     pair: SealedPair,
     progress: Progress,
     ignore: Ignore,
-    is_enough: Callable[[FileComparison], bool],
+    is_enough: Callable[[FileComparison], bool] | None,
     *,
     has_roots: bool,
 ) -> Comparison:
@@ -152,35 +156,67 @@ class _Files:
         self._files = pair.sealed.seal.files
         self._is_seal_left = pair.is_seal_left
         self._model = model
+        self._explainer = Explainer()
+        # What the differing files of the model are, in a phrase, by path.
+        self._descriptions: dict[str, str] = {}
 
     def compare(
-        self, models: ModelPair, progress: Progress, is_enough: Callable[[FileComparison], bool]
+        self, models: ModelPair, progress: Progress, is_enough: Callable[[FileComparison], bool] | None
     ) -> list[FileComparison]:
-        """Return the comparison of each pair of files."""
-        compared: list[FileComparison] = []
+        """Return the comparison of each pair of files. `is_enough` is None if all files are compared."""
+        by_size: list[FileComparison] = []
         pending: dict[str, Pair] = {}
         for pair in models.pairing.pairs:
-            path = pair.right if self._is_seal_left else pair.left
+            path = self._path(pair)
             if pair.left is None or pair.right is None or pair.left_size != pair.right_size:
-                compared.append(self._by_size(pair))
+                by_size.append(self._by_size(pair))
             elif path is not None:
                 pending[path] = pair
-        if not any(map(is_enough, compared)):
-            compared += self._by_digest(pending, progress, is_enough)
-        return [*compared, *(compare_sizes(pair) for pair in pending.values())]
+        if is_enough is not None:
+            by_digest = [] if any(map(is_enough, by_size)) else self._by_digest(pending, {}, progress, is_enough)
+        else:
+            explained = self._explained(by_size)
+            by_digest = self._by_digest(pending, explained, progress, lambda _: False)
+            by_size = [explained.get(self._path(file.pair) or "", file) for file in by_size]
+        return [*by_size, *by_digest, *(compare_sizes(pair) for pair in pending.values())]
+
+    def _explained(self, by_size: Iterable[FileComparison]) -> dict[str, FileComparison]:
+        """Return the comparisons, by path in the model, whose files are fetched only to say what they are."""
+        compared = {file.pair: file for file in by_size if self._path(file.pair) and not file.pair.ignored_by}
+        chosen = first_pairs(compared, MAX_EXPLAINED_BYTES)
+        return {self._path(pair) or "": file for pair, file in compared.items() if pair in chosen}
+
+    def _path(self, pair: Pair) -> str | None:
+        """Return the path of a pair in the model, None if only the seal has the file."""
+        return pair.right if self._is_seal_left else pair.left
 
     def _by_digest(
-        self, pending: dict[str, Pair], progress: Progress, is_enough: Callable[[FileComparison], bool]
+        self,
+        pending: dict[str, Pair],
+        explained: dict[str, FileComparison],
+        progress: Progress,
+        is_enough: Callable[[FileComparison], bool],
     ) -> list[FileComparison]:
-        """Compare the files by their digests, and remove the compared ones from `pending`."""
+        """Compare the files by their digests, and remove the compared ones from `pending`.
+
+        In `explained`, replace the comparisons, which the sizes have decided, by others with the digests and what the
+        files are.
+        """
         compared: list[FileComparison] = []
 
         def on_digest(path: str, digest: str) -> bool:
-            compared.append(self._compare(pending.pop(path), digest))
+            if path in explained:
+                explained[path] = self._with_digest(explained[path], path, digest)
+                return False
+            compared.append(self._compare(pending.pop(path), path, digest))
             return is_enough(compared[-1])
 
-        sizes = {path: self._model.listing.files[path] for path in pending}
-        hash_files(self._model.source, sizes, progress, on_digest)
+        def inspect(path: str, digest: str, content: Content) -> None:
+            if path in explained or digest != self._sealed_digest(pending[path]):
+                self._descriptions[path] = self._explainer.describe(path, content)
+
+        sizes = {path: self._model.listing.files[path] for path in (*pending, *explained)}
+        hash_files(self._model.source, sizes, progress, on_digest, inspect=inspect)
         return compared
 
     def _by_size(self, pair: Pair) -> FileComparison:
@@ -188,7 +224,7 @@ class _Files:
         comparison = compare_sizes(pair)
         if comparison.difference is None:
             return comparison
-        # Only the content of a file shows whether MLflow itself added it, and the file is not fetched.
+        # Only the content of a file shows whether MLflow itself added it, and the sealed content is not known.
         difference = replace(comparison.difference, rewrite_reason="")
         path = pair.left if self._is_seal_left else pair.right
         if path is None:
@@ -201,26 +237,44 @@ class _Files:
         difference = replace(difference, right_size=resource.size)
         return comparison._replace(difference=difference, right_digest=resource.digest)
 
-    def _compare(self, pair: Pair, digest: str) -> FileComparison:
-        path = (pair.left if self._is_seal_left else pair.right) or pair.path
-        sealed = self._files[path].digest
+    def _with_digest(self, comparison: FileComparison, path: str, digest: str) -> FileComparison:
+        """Return a comparison that the sizes have decided, with the digest of the model's file and what it is."""
+        left, right = comparison.left_digest, digest
+        if not self._is_seal_left:
+            left, right = digest, comparison.right_digest or ""
+        difference = comparison.difference
+        if difference is not None and difference.explanation is None:
+            difference = replace(difference, explanation=self._explanation(path, left, right))
+        return comparison._replace(difference=difference, left_digest=left or None, right_digest=right or None)
+
+    def _sealed_digest(self, pair: Pair) -> str | None:
+        path = pair.left if self._is_seal_left else pair.right
+        return None if path is None else self._files[path].digest
+
+    def _compare(self, pair: Pair, path: str, digest: str) -> FileComparison:
+        sealed = self._sealed_digest(pair)
         left, right = (sealed, digest) if self._is_seal_left else (digest, sealed)
         difference = None if sealed == digest else self._difference(pair, path, left, right)
         return FileComparison(pair, difference, left, right)
 
-    def _difference(self, pair: Pair, path: str, left: str, right: str) -> Difference:
-        sealed_size = self._files[path].size
-        explanation = Explanation(
-            "sha256",
-            f"other bytes, sha256 {left[:_SHOWN_DIGITS]}… → {right[:_SHOWN_DIGITS]}…",
-            (FieldChange("sha256", left, right),),
-        )
+    def _difference(self, pair: Pair, path: str, left: str | None, right: str | None) -> Difference:
+        sealed_path = (pair.left if self._is_seal_left else pair.right) or pair.path
+        sealed_size = self._files[sealed_path].size
         return Difference(
             pair.path,
             DifferenceKind.CONTENT,
             sealed_size if self._is_seal_left else pair.left_size,
             pair.right_size if self._is_seal_left else sealed_size,
-            explanation=explanation,
+            explanation=self._explanation(path, left, right),
             is_native=pair.is_native,
             ignored_by=pair.ignored_by,
         )
+
+    def _explanation(self, path: str, left: str | None, right: str | None) -> Explanation | None:
+        """Return the digests and what the model's file is. Of the sealed file, only the digest is known."""
+        description = self._descriptions.get(path, "")
+        if not left or not right:
+            return Explanation(_KIND, description) if description else None
+        digests = f"other bytes, sha256 {left[:_SHOWN_DIGITS]}… → {right[:_SHOWN_DIGITS]}…"
+        summary = f"{digests}; the model's file is {description}" if description else digests
+        return Explanation(_KIND, summary, (FieldChange(_KIND, left, right),))

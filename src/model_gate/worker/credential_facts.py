@@ -20,6 +20,7 @@ from typing import Any
 from model_gate.domain.variables import (
     ANOTHER_SERVER,
     NOT_SENT_VARIABLE,
+    PREFIX_VARIABLE,
     SENT_VARIABLE,
     SERVER_VARIABLE,
     STORE_FAMILIES,
@@ -58,11 +59,14 @@ class CredentialFacts:
         server: The name with which the environment declares the tracking server, "" if it is not declared.
         sent: Names of the variables with credentials that the worker has received; None if they are not known.
         not_sent: Name of each variable that the worker has not received, and the reason.
+        prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
+            variable declares the server.
     """
 
     server: str = ""
     sent: tuple[str, ...] | None = None
     not_sent: tuple[tuple[str, str], ...] = ()
+    prefix: str | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
@@ -76,6 +80,7 @@ class CredentialFacts:
             environment.get(SERVER_VARIABLE, ""),
             None if sent is None else tuple(map(str, sent)),
             tuple((str(item[0]), str(item[1])) for item in not_sent if isinstance(item, list) and len(item) == 2),
+            environment.get(PREFIX_VARIABLE),
         )
 
     def describe_server(self, address: str) -> str:
@@ -99,25 +104,28 @@ class CredentialFacts:
         if self.sent is None:
             return ""
         if self.sent:
-            # In a correct set-up, the variables of another server have nothing to do with a login that is rejected.
-            others = tuple(item for item in self.not_sent if not item[1].startswith(ANOTHER_SERVER))
-            rest = replace(self, not_sent=others).not_handed_over()
-            return join_sentences(f"It was sent the credentials in {_and(self.sent)}.", rest)
+            return join_sentences(f"It was sent the credentials in {and_(self.sent)}.", self.not_sent_to_server())
         reason = "none is declared for it" if self.not_sent else "none is set for it here"
         return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
+
+    def not_sent_to_server(self) -> str:
+        """Return a text about variables that a server was not sent besides the login that it rejects."""
+        # In a correct set-up, the variables of another server have nothing to do with a login that is rejected.
+        others = tuple(item for item in self.not_sent if not item[1].startswith(ANOTHER_SERVER))
+        return replace(self, not_sent=others).not_handed_over()
 
     def correction(self) -> str:
         """Return the remedy for a login that a server rejects, "" if the login is not known."""
         if not self.sent:
             return ""
-        return f"Correct {_and(self.sent)}."
+        return f"Correct {and_(self.sent)}."
 
     def used_for_store(self) -> str:
         """Return a text that says which variables contain the login to a store, "" if these variables are not known."""
         if self.sent is None:
             return ""
         if self.sent:
-            return join_sentences(f"The credentials in {_and(self.sent)} are for it.", self.not_handed_over())
+            return join_sentences(f"The credentials in {and_(self.sent)} are for it.", self.not_handed_over())
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
 
     def not_handed_over(self) -> str:
@@ -128,7 +136,7 @@ class CredentialFacts:
         return " ".join(
             f"{names[0]} is set here, but was not handed over: {reason}."
             if len(names) == 1
-            else f"{_and(names)} are set here, but were not handed over: {_plural(reason)}."
+            else f"{and_(names)} are set here, but were not handed over: {_plural(reason)}."
             for reason, names in by_reason.items()
         )
 
@@ -169,7 +177,8 @@ def _plural(reason: str) -> str:
     return reason
 
 
-def _and(names: Iterable[str]) -> str:
+def and_(names: Iterable[str]) -> str:
+    """Return names as in `a, b and c`."""
     *others, last = names
     return f"{', '.join(others)} and {last}" if others else last
 

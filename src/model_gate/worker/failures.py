@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 import mlflow
+from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 
 from model_gate.errors import (
@@ -19,11 +20,16 @@ from model_gate.errors import (
     UnreachableError,
     storage_error,
 )
-from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, join_sentences
+from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, and_, join_sentences
 
 # Codes of MLflow's errors for names that do not exist, or that are malformed so that they cannot exist.
 NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
 
+_REMEDY_NAME = "Check the host name in the address, and the DNS and VPN of this machine."
+_REMEDY_SILENT = (
+    "Check the port, and whether the server or a proxy in front of it hangs or is overloaded. To wait longer for each"
+    " answer, set MLFLOW_HTTP_REQUEST_TIMEOUT to a number of seconds."
+)
 _REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
 _REMEDY_LOGIN = (
     "Check the user name, password or token: in the host's user-info, or in the MLFLOW_TRACKING_* variables."
@@ -35,19 +41,22 @@ _REMEDY_EXPERIMENT = (
     " does not include it."
 )
 
+# Start of a note in an exception, before the ID of the run that a request is about.
+RUN_NOTE = "about the run "
+
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
 )
 
-_REMEDY_CERTIFICATE = (
-    "Name the file of its certificate authority in MLFLOW_TRACKING_SERVER_CERT_PATH or REQUESTS_CA_BUNDLE."
-    " MLFLOW_TRACKING_INSECURE_TLS=true skips the check, on a trusted network only."
-)
 _REMEDY_HTTPS = "If the server speaks https on this port, write https:// in its address."
-_HANGS_UP = "it closes the connection without an answer"
+_HANGS_UP = "it closes the connection"
+_UNRESOLVED = "its name cannot be resolved"
+_NOT_MLFLOW = "the response is not from an MLflow server"
 _SILENT = "it accepts connections but does not answer"
 # The request that a server has not answered, and the seconds that the client waited.
 _WAITED_FOR = re.compile(r"url: (/[^\s?]*)[^\n]*\((?:read|connect) timeout=(\d+)(?:\.0)?\)")
+# The client's text after its last attempt, if it has sent the request more than once.
+_MAX_RETRIES = re.compile(r"Max retries exceeded with url: \S*/api/2\.0/mlflow/")
 _REMEDY_PLAIN_HTTP = "Name the server with http://, or name the port on which it speaks https."
 
 # Pairs of a regular expression for the error text and the reason to show. The first pair that matches is used.
@@ -60,7 +69,7 @@ _REASONS: tuple[tuple[str, str], ...] = (
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
     (
         r"NameResolutionError|Name or service not known|getaddrinfo|Temporary failure in name resolution",
-        "its name cannot be resolved",
+        _UNRESOLVED,
     ),
     (r"[Cc]onnection refused", "it refuses connections"),
     (r"ReadTimeout|[Rr]ead timed out|failed with timeout", _SILENT),
@@ -74,10 +83,10 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     (
         r"not in a valid JSON format|JSONDecodeError|Expecting value",
-        "the response is not from an MLflow server (a web page instead of JSON)",
+        f"{_NOT_MLFLOW} (a web page instead of JSON)",
     ),
     # protobuf raises this error if a field does not have the type that MLflow defines for it.
-    (r"(?m)^ParseError: ", "the response is not from an MLflow server (a field has a wrong type)"),
+    (r"(?m)^ParseError: ", f"{_NOT_MLFLOW} (a field has a wrong type)"),
 )
 _CERTIFICATE_REASON = re.compile(r"certificate verify failed: ([^()\n]{1,200}?)\.? \(_ssl")
 _MAX_CHAIN_LENGTH = 10
@@ -117,7 +126,7 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if status is not None and status != 200:
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
-        return _no_answer(reason, address, facts.of_certificates())
+        return _no_answer(reason, text, address, facts)
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
@@ -156,42 +165,77 @@ def _missing_package(error: ImportError) -> ModelGateError:
 
 
 def reason_in(text: str) -> str | None:
-    """Return why a server gives no answer, according to the text of an exception; None if the text does not say it."""
+    """Return why a server or store gives no answer that can be used; None if the text of the exception does not say it.
+
+    The result begins with `gives no answer` or, if the server does answer, with `cannot be used`.
+    """
     reason = next((reason for pattern, reason in _REASONS if re.search(pattern, text)), None)
     if reason == _SILENT and (waited := _WAITED_FOR.search(text)):
-        return f"{reason} {waited[1]} within {waited[2]} s"
+        reason = f"{reason} {waited[1]} within {waited[2]} s"
     if reason is not None and "certificate" in reason and (match := _CERTIFICATE_REASON.search(text)):
-        return f"{reason}: {match[1]}"
-    return reason
+        reason = f"{reason}: {match[1]}"
+    if reason is None:
+        return None
+    answers = ("plain http", "certificate", _NOT_MLFLOW)
+    return f"{'cannot be used' if any(part in reason for part in answers) else 'gives no answer'}: {reason}"
 
 
-def _no_answer(reason: str, address: str, certificates: CredentialFacts) -> ModelGateError:
-    message = f"The tracking server {address} gives no answer: {reason}."
-    if "plain http" in reason:
-        return UnreachableError(message, _REMEDY_PLAIN_HTTP)
-    if reason == _HANGS_UP and "http://" in address:
-        return UnreachableError(message, f"{_REMEDY_HTTPS} {_REMEDY_REACH}")
+def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts) -> ModelGateError:
+    message = f"The tracking server {address} {reason}."
     if "certificate" in reason:
-        return UnreachableError(join_sentences(message, certificates.not_handed_over()), _REMEDY_CERTIFICATE)
-    return UnreachableError(message, _REMEDY_REACH)
+        certificates = facts.of_certificates().not_handed_over()
+        return UnreachableError(join_sentences(message, certificates), _certificate_remedy(facts))
+    if _SILENT in reason and _MAX_RETRIES.search(text):
+        tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
+        message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
+    return UnreachableError(message, _reach_remedy(reason, address, facts))
+
+
+def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
+    if "plain http" in reason:
+        return _REMEDY_PLAIN_HTTP
+    if _HANGS_UP in reason and "http://" in address:
+        return f"{_REMEDY_HTTPS} {_REMEDY_REACH}"
+    if _UNRESOLVED in reason:
+        return _REMEDY_NAME
+    if _SILENT in reason:
+        return _REMEDY_SILENT
+    if "a web page" in reason:
+        return (
+            "Perhaps a login page or a proxy (single sign-on) is in front of the server: name an address at which the"
+            f" API answers without a browser, or set {facts.prefix or ''}MLFLOW_TRACKING_TOKEN if the proxy takes a"
+            " token. Or the address is not that of an MLflow server."
+        )
+    if _NOT_MLFLOW in reason:
+        return "Check the address: it is perhaps not that of an MLflow server."
+    return _REMEDY_REACH
+
+
+def _certificate_remedy(facts: CredentialFacts) -> str:
+    prefix = f"{facts.prefix or ''}MLFLOW_TRACKING_"
+    return (
+        f"Name the file of its certificate authority in {prefix}SERVER_CERT_PATH or REQUESTS_CA_BUNDLE."
+        f" {prefix}INSECURE_TLS=true skips the check: use it only on a network that you trust."
+    )
 
 
 def _login_error(status: int | str, address: str, facts: CredentialFacts) -> AccessError:
     if facts.sent == ():
         message = f"The tracking server {address} requires a login ({status})."
         return AccessError(join_sentences(message, facts.sent_to_server()), _login_remedy(facts))
-    message = f"The tracking server {address} does not accept the credentials ({status})."
-    return AccessError(join_sentences(message, facts.sent_to_server()), facts.correction() or _REMEDY_LOGIN)
+    login = f"the login in {and_(facts.sent)}" if facts.sent else "the credentials"
+    message = f"The tracking server {address} does not accept {login} ({status})."
+    return AccessError(join_sentences(message, facts.not_sent_to_server()), facts.correction() or _REMEDY_LOGIN)
 
 
 def _login_remedy(facts: CredentialFacts) -> str:
     """Return the remedy for a server that received no credential."""
-    if facts.server:
-        prefix = f"{facts.server.upper()}_MLFLOW_TRACKING_"
+    if facts.prefix is not None:
+        prefix = f"{facts.prefix}MLFLOW_TRACKING_"
         return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
     return (
-        "Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, for the server in"
-        " MLFLOW_TRACKING_URI; for another server, set NAME_MLFLOW_TRACKING_URI and the same variables after NAME_."
+        "Declare the server with a name: set NAME_MLFLOW_TRACKING_URI to its address, and NAME_MLFLOW_TRACKING_USERNAME"
+        " and NAME_MLFLOW_TRACKING_PASSWORD, or NAME_MLFLOW_TRACKING_TOKEN. Choose a NAME that no other server has."
     )
 
 
@@ -238,7 +282,7 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     if status == 401:
         return _login_error(status, address, facts)
     if status == 403:
-        subject, remedy = _denied(chain_text(error))
+        subject, remedy = _denied(error)
         message = f"The tracking server {address} forbids this user to read {subject} (403)."
         return _forbidden(message, facts, remedy)
     if status == 404:
@@ -260,12 +304,15 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     return UnreachableError(f"The tracking server {address} refuses the request ({status}).", _REMEDY_REACH)
 
 
-def _denied(text: str) -> tuple[str, str]:
+def _denied(error: Exception) -> tuple[str, str]:
     """Return what a user may not read, according to the request in an exception's text, and the remedy."""
+    text = chain_text(error)
     if re.search(r"mlflow/(?:registered-models|model-versions)/", text):
         return "the registered model", "Give this user READ permission on the registered model."
     if re.search(r"mlflow/(?:logged-models|runs|experiments)/", text):
-        return "the run that logged the model", _REMEDY_EXPERIMENT
+        notes = (note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ()))
+        run = next((f" {note.removeprefix(RUN_NOTE)}" for note in notes if note.startswith(RUN_NOTE)), "")
+        return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
     return "the model", _REMEDY_RIGHTS
 
 

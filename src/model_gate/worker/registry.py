@@ -7,8 +7,9 @@ the process's global server, even if the URI belongs to another server.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
 from model_gate.domain.wording import plural
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
-from model_gate.worker.failures import NOT_FOUND_CODES
+from model_gate.worker.failures import NOT_FOUND_CODES, RUN_NOTE
 from model_gate.worker.runs import ModelFilter, RunResolver, filter_by_run, require_ready_model
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class RegistryClient:
             run_model = pool.submit(self._location_or_reason, version.source or "")
             registry_model = pool.submit(self._registry_model, version, run_model)
             lineage = pool.submit(self._lineage, version)
-        download_uri, reg_location = registry_model.result()
-        run_location = run_model.result()
+        with _errors_about_run(version.run_id or ""):
+            download_uri, reg_location = registry_model.result()
+            run_location = run_model.result()
         return ModelVersion(
             name=version.name,
             version=number,
@@ -345,6 +347,17 @@ class RegistryClient:
             notebook_revision=tags.get("mlflow.databricks.notebookRevisionID", ""),
             lifecycle_stage=run.info.lifecycle_stage or "",
         )
+
+
+@contextmanager
+def _errors_about_run(run_id: str) -> Iterator[None]:
+    """Add the ID of a run to an error of the server inside the block, so that a user can find the run."""
+    try:
+        yield
+    except MlflowException as error:
+        if run_id:
+            error.add_note(f"{RUN_NOTE}{run_id}")
+        raise
 
 
 def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:

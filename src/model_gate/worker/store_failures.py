@@ -161,7 +161,7 @@ def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
     remedy = "Check the address of the store, and whether it can be reached from here."
     if "certificate" in reason:
         remedy = _CERTIFICATE_REMEDIES[store.family]
-    return UnreachableError(f"The store {store} gives no answer: {reason}.", remedy)
+    return UnreachableError(f"The store {store} {reason}.", remedy)
 
 
 def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:

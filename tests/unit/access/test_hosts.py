@@ -325,8 +325,8 @@ def test_error_for_a_password_that_is_not_percent_encoded_says_how_to_encode_it(
     with pytest.raises(InputError) as raised:
         parse_host(f"http://ann:se{char}cret@example.com")
     error = raised.value
-    assert f"has a {char!r} before its '@'" in error.message
-    assert f"'{char}' is %" in error.remedy
+    assert f"The user name or the password in host has a {char!r}" in error.message
+    assert f"Write {char!r} as %{ord(char):X}." in error.remedy
     assert "cret" not in error.message + error.remedy.replace("secret", "")
 
 

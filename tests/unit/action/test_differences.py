@@ -134,7 +134,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         pickle.dumps([2, Path]),
         (
             "Part | run model | registry model | What it means",
-            "global | not there | pathlib.Path | only the second refers to it",
+            "global | not there | pathlib.Path | a class or function to which only one of the models refers",
             "first differing opcode | ",
         ),
     ),
@@ -148,7 +148,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         "model.pkl",
         pickle.dumps(list(range(99)))[:-9],
         pickle.dumps(list(range(98))),
-        ("Note: could not be explained as pickle: the first file is cut off or damaged: ",),
+        ("Note: could not be explained as pickle: the left file is cut off or damaged: ",),
     ),
 }
 

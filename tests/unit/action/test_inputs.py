@@ -90,6 +90,27 @@ def test_action_manifest_and_code_have_the_same_default_values() -> None:
     assert named.is_verbose == unset.is_verbose
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"command": "check", "model": "Wine", "version_or_stage": "1", "host": HOST},
+        {"command": "compare", "config": CONFIG},
+        {"command": "seal", "model": "Wine", "version_or_stage": "1", "host": HOST},
+        {"command": "verify", "model": "Wine", "version_or_stage": "1", "host": HOST, "seal": "seal.json"},
+    ],
+    ids=lambda values: values["command"],
+)
+def test_each_command_accepts_the_default_values_of_the_action_manifest(
+    values: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_seal(tmp_path / "seal.json")
+    # The runner passes the default of each input, whatever the command.
+    defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
+    named = {name.replace("-", "_"): value for name, value in defaults.items()}
+    assert inputs(**named | values).request() == inputs(**values).request()
+
+
 def test_white_space_around_inputs_of_a_check_is_removed() -> None:
     request = inputs(
         model="Wine", version_or_stage="\t@champion\n", host=f" {HOST} ", native_model="model.pkl"

@@ -236,7 +236,19 @@ def test_annotation_title_names_what_was_compared() -> None:
     assert command.startswith(
         "::error title=Model Gate%3A Wine%3A mlflow.example.com v1%2C run model ≠ registry model::"
     )
-    assert "::The weights differ. The run model and the registry model differ: a: " in command
+    assert "::The file a differs. The run model and the registry model differ: a: " in command
+
+
+def test_advice_for_one_location_fits_the_command_and_its_diagram_claims_no_verdict() -> None:
+    for outcome, advice in (
+        (check(comparison(same=True)), "this registry keeps no copy of its own"),
+        (compare(comparison(same=True), comparison(same=True)), "both refer to the same files"),
+    ):
+        (step,) = (line for line in summary(outcome, "", REDACTOR).splitlines() if line.startswith("**What to do"))
+        assert advice in step
+        assert [line.split()[-1] for line in diagram_of(outcome, REDACTOR) if line.startswith("  class model1")] == [
+            "notcompared"
+        ]
 
 
 def test_models_at_one_location_are_described_once() -> None:

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from numpy.lib import format as npy_format
 
+from model_gate.domain.difference import ENVIRONMENT_SETTING
 from model_gate.explanation.kinds import FILE_KINDS
 from tests.support.explained import explain, field_of, safetensors
 from tests.support.paths import ROOT
@@ -98,6 +99,42 @@ def test_mlmodel_files_are_equivalent_only_if_mlflow_rewrites_every_changed_fiel
     other: bytes, rewrite_reason: str, tmp_path: Path
 ) -> None:
     assert explain(tmp_path, "MLmodel", changed(), other).rewrite_reason == rewrite_reason
+
+
+@pytest.mark.parametrize(
+    "left, right, summary",
+    [
+        ("channels: [a]", "channels: [b]", "channels a → b"),
+        ("channels: [a, b]", "channels: [b, a]", "channels a, b → b, a"),
+        ("variables: {A: 1}", "variables: {A: 2}", "variables A: 1 → A: 2"),
+    ],
+)
+def test_settings_of_an_environment_are_no_packages(left: str, right: str, summary: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "conda.yaml", left.encode(), right.encode())
+    assert explanation.summary == summary
+    assert [field.meaning for field in explanation.fields] == [ENVIRONMENT_SETTING]
+
+
+@pytest.mark.parametrize(
+    "left, right, summary",
+    [
+        ("[a=1=py_0]", "[a=1=py_1]", "a 1=py_0 → 1=py_1"),
+        ("[a=1]", "[a==1]", "a 1 → ==1"),
+        ("[a==1]", "[pip: [a==1]]", "a (conda) removed (was ==1), a (pip) added (1)"),
+    ],
+)
+def test_build_source_and_exactness_of_a_package_of_conda_are_changes(
+    left: str, right: str, summary: str, tmp_path: Path
+) -> None:
+    left, right = (f"dependencies: {packages}" for packages in (left, right))
+    explanation = explain(tmp_path, "conda.yaml", left.encode(), right.encode())
+    assert explanation.summary == summary
+    assert [field.meaning for field in explanation.fields if field.meaning] == []
+
+
+def test_long_constraints_are_compared_before_they_are_shortened(tmp_path: Path) -> None:
+    left, right = (f"a==1 --hash=sha256:{'0' * 200}{digit}\n".encode() for digit in "12")
+    assert explain(tmp_path, "requirements.txt", left, right).fields
 
 
 def test_changed_type_of_an_mlmodel_value_is_a_difference(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from model_gate.domain.counterparts import stable_name
+from model_gate.reporting.phrases import in_order
 from tests.support.explained import compare_directories, explain, field_of, verdict_of, zipped
 from tests.support.onnx_models import onnx_model
 from tests.support.torch_archives import torch_archive
@@ -31,7 +32,7 @@ sys.stdout.buffer.write(cloudpickle.dumps(Model()))
 """
 
 
-def pickled_by_cloudpickle(limit: int) -> bytes:
+def pickled_by_cloudpickle(limit: int | str) -> bytes:
     program = CLASS_OF_MAIN.format(limit=limit)
     return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True).stdout
 
@@ -43,10 +44,31 @@ def test_random_id_of_a_class_of_the_program_is_explained_with_advice(tmp_path: 
     assert "only the random id that cloudpickle gives to a class of the program" in explanation.summary
     assert "from code" in explanation.advice
     assert explanation.rewrite_reason == ""
+    assert explanation.only_random == "random class ids"
     changed = explain(tmp_path, "python_model.pkl", first, other)
+    assert changed.only_random == ""
     assert "only the random id" not in changed.summary
     assert "BININT1 3 → 4" in changed.summary
     assert changed.advice == explanation.advice
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(("[a, b, a]", "'1' * 32"), id="order of references"),
+        pytest.param(("[a, b, b]", "'0' * 32"), id="text of 32 hex digits"),
+    ],
+)
+def test_random_class_ids_are_not_called_all_that_differs_beside_another_change(
+    other: tuple[str, str], tmp_path: Path
+) -> None:
+    first, second = (
+        pickled_by_cloudpickle(f"3\n    a, b = [1], [2]\n    items, text = {items}, {text}")
+        for items, text in (("[a, b, b]", "'1' * 32"), other)
+    )
+    explanation = explain(tmp_path, "python_model.pkl", first, second)
+    assert explanation.only_random == ""
+    assert "only the random id" not in explanation.summary
 
 
 def test_texts_that_look_like_random_ids_are_values_without_cloudpickle(tmp_path: Path) -> None:
@@ -93,9 +115,9 @@ def test_damaged_pickle_of_the_same_size_is_not_called_cut_off(tmp_path: Path) -
     position = data.index(b"\x8c") + 1
     damaged = data[:position] + bytes([data[position] ^ 0x40]) + data[position + 1 :]
     note = explain(tmp_path, "model.pkl", data, damaged).note
-    assert note.startswith("could not be explained as pickle: the second file is damaged: ")
+    assert note.startswith("could not be explained as pickle: the right file is damaged: ")
     note = explain(tmp_path, "model.pkl", data[:-4], data).note
-    assert note.startswith("could not be explained as pickle: the first file is cut off or damaged: ")
+    assert note.startswith("could not be explained as pickle: the left file is cut off or damaged: ")
 
 
 def test_pickle_is_recognized_by_its_first_bytes(tmp_path: Path) -> None:
@@ -303,6 +325,11 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
     assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("its counterpart: the same bytes")
     assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart is")
     assert len(comparison.differences) == 12
+    names = [stable_name(difference.path).rpartition("/")[2] for difference in in_order(comparison.differences)]
+    # Files with the same bytes come last.
+    last = {"part-00000-*-c000.snappy.parquet", "part-00001-*-c000.snappy.parquet"}
+    assert [name in last for name in names] == [False] * (len(names) - 6) + [name in last for name in names[-6:]]
+    assert sum(name in last for name in names[-6:]) == 4
 
 
 def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from model_gate.domain.difference import Difference, Explanation, FieldChange
-from model_gate.domain.result import IgnoredPath, Outcome
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, Explanation, FieldChange
+from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
 from model_gate.errors import NotFoundError
 from model_gate.reporting.judgement import judgement
 from tests.support.action_outcomes import check, comparison, difference
@@ -16,6 +16,13 @@ REWRITTEN = difference("MLmodel", rewrite_reason="only run_id differs")
 SKOPS = difference("model.skops", rewrite_reason="the same members")
 REFORMATTED = difference("config.json", explanation=Explanation("JSON", "only its layout differs"))
 PACKAGES = difference("requirements.txt", explanation=Explanation("packages", "a 1 → 2", (FieldChange("a", "1", "2"),)))
+RANDOM_ID = difference("python_model.pkl", explanation=Explanation("pickle", only_random="random class ids"))
+RANDOM_NAME = difference("sparkml/part-00000", explanation=Explanation("bytes", only_random="random file names"))
+SETTING = FieldChange("channels", "a", "b", meaning=ENVIRONMENT_SETTING)
+CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channels a → b", (SETTING,)))
+CUT_CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channels a → b", (SETTING,), is_cut=True))
+MIXED = difference("conda.yaml", explanation=Explanation("packages", "", (FieldChange("a", "1", "2"), SETTING)))
+COMMENT = difference("requirements.txt", explanation=Explanation("packages", "the same packages", lines=("-# a",)))
 
 
 @pytest.mark.parametrize(
@@ -29,9 +36,23 @@ PACKAGES = difference("requirements.txt", explanation=Explanation("packages", "a
         ([difference("MLmodel")], "only fields of MLmodel differ"),
         ([difference("input_example.json")], "only examples differ"),
         (
-            [difference(name) for name in ("a", "b.json", "c.py", "conda.yaml")],
+            [difference(name) for name in ("a.pkl", "b.json", "c.py", "conda.yaml")],
             "the weights, settings, code and more differ",
         ),
+        ([difference("artifacts/notes.csv"), difference("artifacts/a/words.txt")], "only artifacts differ"),
+        ([difference("artifacts/model.pkl")], "the weights differ"),
+        ([difference("data/table.dat")], "the file data/table.dat differs"),
+        ([difference("a"), difference("b")], "files of unknown kind differ"),
+        ([difference("a"), difference("model.pkl"), PACKAGES], "the weights, the file a and packages differ"),
+        ([RANDOM_ID, REWRITTEN], "only random class ids differ"),
+        ([RANDOM_ID, RANDOM_NAME], "only random class ids and random file names differ"),
+        ([RANDOM_ID, PACKAGES], "only packages and random class ids differ"),
+        ([RANDOM_ID, difference("model.pkl")], "the weights and random class ids differ"),
+        ([CHANNELS], "only settings of the environment differ"),
+        ([MIXED], "only packages differ"),
+        ([CHANNELS, PACKAGES], "only packages and settings of the environment differ"),
+        ([CUT_CHANNELS], "only packages differ"),
+        ([COMMENT], "only the notation of files differs"),
         ([REWRITTEN], "only metadata that MLflow rewrites differs"),
         ([REWRITTEN, SKOPS], "only what MLflow or the file format rewrites differs"),
         ([REFORMATTED], "only the notation of files differs"),
@@ -60,6 +81,14 @@ def test_judgement_of_a_part_of_a_model_claims_nothing_about_the_whole_model() -
     ignored = (IgnoredPath("README.md", "*.md", True),)
     assert judgement(check(replace(comparison(), ignored=ignored))) == "1 path ignored"
     assert judgement(check(replace(comparison(PACKAGES), ignored=ignored))) == "packages differ"
+
+
+def test_judgement_says_whether_what_is_left_out_differs() -> None:
+    native = replace(comparison(), native_model="model.pkl", rest=RestOfModel(False, (PACKAGES,)))
+    assert judgement(check(native)) == "model.pkl only, the rest differs"
+    ignored = tuple(IgnoredPath(path, "*", equals) for path, equals in (("a", False), ("b", None), ("c", False)))
+    assert judgement(check(replace(comparison(), ignored=ignored))) == "3 paths ignored, of which 2 differ"
+    assert judgement(check(replace(comparison(), ignored=ignored[:2]))) == "2 paths ignored, of which 1 differs"
 
 
 def test_judgement_of_an_error_is_empty_and_one_location_is_not_called_compared() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import pickle
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from model_gate.comparison.file_comparison import FileComparison
@@ -15,12 +18,15 @@ from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.location import Location
 from model_gate.domain.result import Comparison
 from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, parse_seal
+from model_gate.domain.windows import Windows
 from model_gate.errors import ModelError, SealError
+from model_gate.explanation import Explainer
 from model_gate.formats.model_signing import Resource, statement_bytes
 from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
+from tests.support.explained import safetensors, zipped
 from tests.support.seals import FILES, seal_of
 
 FACTS = SealFacts("0", "2026-01-31T18:00:00+00:00", "m", registered_model="Wine", aliases=("a", "b"))
@@ -208,3 +214,90 @@ def test_facts_that_model_gate_does_not_write_are_an_error(facts: dict[str, obje
     statement = make_statement("wine", {"MLmodel": Resource("00" * 32)}, {"model_gate": facts})
     with pytest.raises(SealError, match="model_gate"):
         parse_seal(statement_bytes(statement), "s")
+
+
+def _npy(shape: tuple[int, ...]) -> bytes:
+    buffer = io.BytesIO()
+    np.save(buffer, np.zeros(shape))
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("sealed", ["same-size", "other-size", "missing"])
+@pytest.mark.parametrize(
+    "path, content, expected",
+    [
+        ("sub.pkl", pickle.dumps([1], 4), "a pickle of protocol 4"),
+        ("m.keras", zipped({"a": b"1", "b": b"2"}), "a zip archive with 2 members"),
+        ("w.npy", _npy((2, 3)), "an npy array of float64 2 × 3"),
+        ("w.safetensors", safetensors({"a": ("F32", [1], bytes(4))}), "a safetensors file with 1 tensor"),
+        ("code/predict.py", b"pass\n", "text"),
+        ("model.bin", b"\x00\x01", ""),
+        ("cut.zip", zipped({"a": b"1"})[:-9], ""),
+        ("w.safetensors", b"\x01" * 9 + b"\x00", ""),
+    ],
+    ids=["pickle", "zip", "npy", "safetensors", "text", "binary", "cut-zip", "no-safetensors"],
+)
+def test_differing_file_of_model_is_described(
+    tmp_path: Path, storage: Storage, path: str, content: bytes, expected: str, sealed: str
+) -> None:
+    other = {"same-size": b"~" * len(content), "other-size": content + b"~", "missing": b""}[sealed]
+    model = model_of(write(tmp_path, {**FILES, path: content}), storage)
+    comparison = verified(model, seal_of({**FILES, path: other} if other else FILES))
+    (difference,) = comparison.differences
+    summary = "" if difference.explanation is None else difference.explanation.summary
+    if not other:
+        assert summary == expected
+    else:
+        before, after = (hashlib.sha256(each).hexdigest()[:12] for each in (other, content))
+        ending = f"; the model's file is {expected}" if expected else ""
+        assert summary == f"other bytes, sha256 {before}… → {after}…{ending}"
+    # The model has a hash, because every file of it was read.
+    assert comparison.right.digest is not None
+
+
+def test_description_of_mlmodel_names_its_run_and_logged_model(tmp_path: Path, storage: Storage) -> None:
+    content = b"flavors: {}\nrun_id: r1\nmodel_id: m-1\n"
+    comparison = verified(model_of(write(tmp_path, {**FILES, "MLmodel": content}), storage), seal_of(FILES))
+    (difference,) = comparison.differences
+    assert difference.explanation is not None
+    expected = "; the model's file is an MLmodel file with run_id r1 and model_id m-1"
+    assert difference.explanation.summary.endswith(expected)
+
+
+def test_fail_fast_reads_no_file_only_to_describe_it(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, {**FILES, "new": b"text"}), storage)
+    pair = SealedPair(SealedVersion(seal_of(FILES)), model)
+    (difference,) = verify_model(pair, NoProgress(), is_enough=lambda _: False).differences
+    assert difference.explanation is None
+
+
+def test_large_file_of_server_is_described_after_its_windows(tmp_path: Path) -> None:
+    content = safetensors({"a": ("F32", [1000], bytes(4000))})
+    (tmp_path / "m").mkdir()
+    write(tmp_path / "m", {"w.safetensors": content})
+    windows = Windows(threshold_bytes=2000, window_bytes=1000, scratch_bytes=8000, first_bytes=2000)
+    described: list[str] = []
+    with Storage(None) as storage:
+        source = _Remote(tmp_path / "m", Location("m", local_path=tmp_path / "m"), "model", storage)
+        assert windows.is_large(len(content))
+        hash_files(
+            source,
+            {"w.safetensors": len(content)},
+            NoProgress(),
+            windows=windows,
+            inspect=lambda path, _, file: described.append(Explainer().describe(path, file)),
+        )
+    assert described == ["a safetensors file with 1 tensor"]
+
+
+class _Remote(DirectorySource):
+    """A directory whose large files are read window by window, as those of a tracking server."""
+
+    @property
+    def is_local(self) -> bool:
+        """False, as for a tracking server."""
+        return False
+
+    def local_file(self, path: str) -> str:
+        """Return "", as for a file of a tracking server."""
+        return ""

@@ -19,7 +19,7 @@ from obstore.store import S3Store
 
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
-from model_gate.worker.failures import reason_in, to_model_gate_error
+from model_gate.worker.failures import RUN_NOTE, reason_in, to_model_gate_error
 from model_gate.worker.store_failures import store_errors, store_of, to_store_error
 from tests.support.certificates import certificates
 from tests.support.faulty_server import FaultyServer, hang_up, status
@@ -57,22 +57,26 @@ def test_error_for_a_rejected_login_names_the_server_and_the_variables() -> None
     with FaultyServer(faults={"registered-models/get": status(401)}) as server:
         error = server_error(server.url, CredentialFacts("prod", USER))
     assert isinstance(error, AccessError)
-    assert f"prod ({server.url}) does not accept the credentials (401)." in error.message
-    assert f"It was sent the credentials in {USER[0]} and {USER[1]}." in error.message
+    assert f"prod ({server.url}) does not accept the login in {USER[0]} and {USER[1]} (401)." in error.message
+    assert error.remedy == f"Correct {USER[0]} and {USER[1]}."
 
 
 @pytest.mark.parametrize("code", [401, 403])
 def test_error_for_a_missing_login_says_why_no_credential_was_sent(code: int) -> None:
     with FaultyServer(faults={"registered-models/get": status(code)}) as server:
         error = server_error(server.url, NOTHING_SENT)
-        named = server_error(server.url, CredentialFacts("prod", ()))
+        named = server_error(server.url, CredentialFacts("prod", (), prefix="PROD_"))
+        default = server_error(server.url, CredentialFacts("", (), prefix=""))
     assert isinstance(error, AccessError)
     assert server.url in error.message
     assert f"({code})" in error.message
     assert "No credential was sent, because none is declared for it." in error.message
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for https://other" in error.message
     assert "NAME_MLFLOW_TRACKING_URI" in error.remedy
-    assert "PROD_MLFLOW_TRACKING_USERNAME" in named.remedy
+    assert named.remedy == (
+        "Set PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD, or PROD_MLFLOW_TRACKING_TOKEN."
+    )
+    assert default.remedy == ("Set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN.")
 
 
 def test_error_for_an_untrusted_certificate_names_the_reason_and_the_variables(tmp_path: Path) -> None:
@@ -83,7 +87,7 @@ def test_error_for_an_untrusted_certificate_names_the_reason_and_the_variables(t
     with FaultyServer(tls=context) as server:
         error = server_error(server.url, facts)
     assert isinstance(error, UnreachableError)
-    assert "its certificate is not trusted here: " in error.message
+    assert "cannot be used: its certificate is not trusted here: " in error.message
     assert "certificate in certificate chain" in error.message or "issuer certificate" in error.message
     assert "MLFLOW_TRACKING_INSECURE_TLS is set here, but was not handed over" in error.message
     for name in ("MLFLOW_TRACKING_SERVER_CERT_PATH", "REQUESTS_CA_BUNDLE", "MLFLOW_TRACKING_INSECURE_TLS"):
@@ -94,14 +98,14 @@ def test_error_for_https_to_a_plain_http_port_says_that_the_port_speaks_http() -
     with FaultyServer() as server:
         error = server_error(server.url.replace("http:", "https:"), NOTHING_SENT)
     assert isinstance(error, UnreachableError)
-    assert "it speaks plain http on this port, not https" in error.message
+    assert "cannot be used: it speaks plain http on this port, not https" in error.message
     assert "http://" in error.remedy
 
 
 def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None:
     with FaultyServer(faults={"registered-models/get": hang_up}) as server:
         error = server_error(server.url, NOTHING_SENT)
-    assert "it closes the connection without an answer" in error.message
+    assert "gives no answer: it closes the connection." in error.message
     assert "write https:// in its address" in error.remedy
 
 
@@ -120,13 +124,27 @@ def test_error_for_a_missing_permission_names_what_cannot_be_read(request_name: 
     assert remedy in error.remedy
 
 
+def test_error_for_a_run_without_permission_names_the_run() -> None:
+    denied = MlflowException("API request to endpoint /api/2.0/mlflow/runs/get failed with error code 403 != 200.")
+    denied.add_note(f"{RUN_NOTE}0123abcd")
+    error = to_model_gate_error(denied, "http://mlflow.example.com", CredentialFacts("", USER))
+    assert "forbids this user to read the run 0123abcd that logged the model (403)" in error.message
+
+
+def test_error_for_an_untrusted_certificate_of_a_named_server_names_its_own_variables() -> None:
+    untrusted = MlflowException("SSLError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: self-signed")
+    error = to_model_gate_error(untrusted, "https://mlflow.example.com", CredentialFacts("prod", (), prefix="PROD_"))
+    assert "PROD_MLFLOW_TRACKING_SERVER_CERT_PATH" in error.remedy
+    assert "PROD_MLFLOW_TRACKING_INSECURE_TLS=true" in error.remedy
+
+
 def test_error_for_a_silent_server_names_the_request_and_the_time() -> None:
     text = (
         "Max retries exceeded with url: /api/2.0/mlflow/registered-models/get?name=Wine (Caused by ReadTimeoutError("
         "\"HTTPConnectionPool(host='127.0.0.1', port=1): Read timed out. (read timeout=10)\"))"
     )
     assert reason_in(text) == (
-        "it accepts connections but does not answer /api/2.0/mlflow/registered-models/get within 10 s"
+        "gives no answer: it accepts connections but does not answer /api/2.0/mlflow/registered-models/get within 10 s"
     )
 
 

@@ -87,8 +87,8 @@ class DeclaredServer:
         try:
             response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
         except requests.RequestException as error:
-            reason = reason_in(chain_text(error)) or type(error).__name__
-            raise self._error(f"gives no answer: {reason}") from error
+            reason = reason_in(chain_text(error)) or f"gives no answer: {type(error).__name__}"
+            raise self._error(reason) from error
         if response.status_code in {401, 403}:
             login = "the login that is declared for it" if self._endpoint.username else "requests without a login"
             raise AccessError(

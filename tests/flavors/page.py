@@ -33,7 +33,8 @@ flavor with MLflow {mlflow}, in a process for each saving, and writes this page.
 - **Loaded**: a logged model that MLflow loaded and logged again.
 - **Changed**: trained with another parameter, or with other data. Such a model must be different.
 
-The flavors that are not on this page were not measured, such as Keras, Prophet, Spark ML, Transformers and LangChain.
+The other flavors were not measured. Spark ML, TensorFlow, Transformers, Sentence Transformers and LangChain need
+large packages, and Spark ML needs Java. Keras is measured with PyTorch as its backend.
 
 A process of a user writes bytecode (`__pycache__`) and has its own order of sets. So have these processes.
 
@@ -50,7 +51,8 @@ _REPEAT = """
 ## How to repeat this
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk).
-On two processors with much other work it takes {duration}. CI does not run it, because it is too heavy.
+On two processors with much other work it takes {duration}.
+CI does not run it, because it is too heavy.
 
 It fails if a verdict differs from this page, and writes the page anew. Numbers in the sentences can change with each
 run. `make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. On Linux x86-64, PyTorch needs
@@ -73,7 +75,7 @@ def render(verdicts: Sequence[Verdict]) -> str:
         *(_section(verdict) for verdict in verdicts if verdict.needs_advice),
         "\n## What Model Gate says about a changed model\n\n",
         *(_item(verdict) for verdict in verdicts if verdict.situation == CHANGED),
-        _REPEAT.format(packages=packages, size="at most 4 GB", duration="nearly an hour"),
+        _REPEAT.format(packages=packages, size="at most 4 GB", duration="one to two minutes for each flavor"),
     ]
     return "".join(parts)
 

@@ -25,6 +25,7 @@ class Server:
     def __init__(self, directory: Path, seed: int) -> None:
         # Bytecode is written, because it becomes a part of some models.
         variables = clean_environment() | {
+            "KERAS_BACKEND": "torch",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
             "PYTHONHASHSEED": str(seed),

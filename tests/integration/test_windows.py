@@ -34,7 +34,12 @@ from tests.support.faulty_server import Call, Fault, FaultyServer
 KIB = 1024
 WINDOW = 64 * KIB
 WINDOWS = Windows(
-    threshold_bytes=100 * KIB, window_bytes=WINDOW, scratch_bytes=16 * WINDOW, first_bytes=8 * WINDOW, explained_bytes=0
+    threshold_bytes=100 * KIB,
+    rewritable_threshold_bytes=100 * KIB,
+    window_bytes=WINDOW,
+    scratch_bytes=16 * WINDOW,
+    first_bytes=8 * WINDOW,
+    explained_bytes=0,
 )
 LARGE = random.Random(1).randbytes(20 * WINDOW + 123)
 LAST_BYTE = LARGE[:-1] + bytes([LARGE[-1] ^ 1])
@@ -385,13 +390,77 @@ def test_large_file_in_only_one_model_is_never_a_rewrite(gate: Gate) -> None:
     assert comparison.left.digest is not None
 
 
-def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None:
+def archives_of_two_dates(name: str = "model.npz") -> list[dict[str, bytes]]:
     archives = []
     for year in (2001, 2002):
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr(zipfile.ZipInfo("a.npy", (year, 1, 1, 0, 0, 0)), LARGE)
-        archives.append({"model.npz": buffer.getvalue()})
+        archives.append({name: buffer.getvalue()})
+    return archives
+
+
+@pytest.mark.parametrize("name", ["model.npz", "model.pt"])
+@pytest.mark.parametrize("fault", [with_new_etags, without_ranges, serve])
+def test_archives_are_compared_whole_and_equivalent_whatever_the_server_can_send(
+    gate: Gate, name: str, fault: Fault
+) -> None:
+    archives = archives_of_two_dates(name)
+    windows = replace(WINDOWS, rewritable_threshold_bytes=len(archives[0][name]))
+    comparison = gate.compare(*archives, windows=windows, fault=fault)
+    assert (comparison.equals, comparison.equivalent) == (False, True), comparison.differences
+    assert gate.peak == 0
+
+
+def test_archives_above_the_limit_are_compared_in_windows(gate: Gate) -> None:
+    archives = archives_of_two_dates()
+    windows = replace(WINDOWS, rewritable_threshold_bytes=len(archives[0]["model.npz"]) - 1)
+    comparison = gate.compare(*archives, windows=windows, fault=with_new_etags)
+    assert (comparison.equals, comparison.equivalent) == (False, False)
+    assert gate.peak > 0
+    explanation = comparison.differences[0].explanation
+    assert explanation is not None
+    assert "cannot send parts of model.npz again" in explanation.note
+
+
+@pytest.mark.parametrize("stops_early", [True, False])
+def test_large_files_are_read_last_if_the_first_difference_is_enough(gate: Gate, stops_early: bool) -> None:
+    left, right = ({**files(LARGE), "small.bin": content} for content in (b"left", b"more"))
+
+    def is_enough(file: FileComparison) -> bool:
+        return bool(file.difference)
+
+    comparison = gate.compare(left, right, is_enough=is_enough if stops_early else None)
+    assert [difference.path for difference in comparison.differences] == ["small.bin"]
+    assert bool(gate.ranges("Right")) != stops_early
+
+
+def test_several_counterparts_that_are_large_together_are_compared_in_windows(gate: Gate) -> None:
+    content = LARGE[: WINDOWS.threshold_bytes]
+    gate.compare(files(content), files(content))
+    assert gate.peak == 0
+    gate.server.add("Other", {"MLmodel": MLMODEL, **files(content)})
+    with Storage(None) as storage:
+        left, right, other = (SelectedModel(gate.source(name, storage)) for name in ("Left", "Right", "Other"))
+        compared = compare_models([SelectedPair(left, right), SelectedPair(left, other)], NoProgress(), windows=WINDOWS)
+        assert all(comparison.equals for comparison in compared)
+        assert any(storage.home.parent.glob("windows"))
+
+
+def test_archive_with_several_counterparts_is_compared_whole(gate: Gate) -> None:
+    archives = archives_of_two_dates()
+    gate.compare(*archives)
+    gate.server.add("Other", {"MLmodel": MLMODEL, **archives[1]})
+    windows = replace(WINDOWS, rewritable_threshold_bytes=len(archives[0]["model.npz"]))
+    with Storage(None) as storage:
+        left, right, other = (SelectedModel(gate.source(name, storage)) for name in ("Left", "Right", "Other"))
+        compared = compare_models([SelectedPair(left, right), SelectedPair(left, other)], NoProgress(), windows=windows)
+        assert [comparison.equivalent for comparison in compared] == [True, True]
+        assert not any(storage.home.parent.glob("windows"))
+
+
+def test_large_archives_with_the_same_members_are_equivalent(gate: Gate) -> None:
+    archives = archives_of_two_dates()
     comparison = gate.compare(*archives)
     assert (comparison.equals, comparison.equivalent) == (False, True), comparison.differences
     changed = bytearray(archives[1]["model.npz"])

@@ -147,11 +147,16 @@ class _JobRunner:
             (small if job.size < _LOCAL_SMALL_BYTES and job.is_local else other).append(job)
         if batches_small_jobs:
             other = list(batch_small_jobs(other))
-        compared = self._run_windowed(windowed)
+        if self._is_enough is _never:
+            return self._run_windowed(windowed) + self._run_whole(other, small)
+        # A difference in another file makes the transfer of the large files unnecessary.
+        return self._run_whole(other, small) + self._run_windowed(windowed)
+
+    def _run_whole(self, other: Iterable[Job], small: Sequence[Job]) -> list[_ComparedPair]:
+        """Compare files that are on disk whole. `small` are the jobs of small local files."""
         with FailFastPool(_COMPARE_THREADS) as pool:
-            compared += self._run_in_parallel(deque(other), pool)
-            compared += self._run_local_small(small)
-        return compared
+            compared = self._run_in_parallel(deque(other), pool)
+            return compared + self._run_local_small(small)
 
     def _run_windowed(self, jobs: Iterable[Job]) -> list[_ComparedPair]:
         """Compare large files window by window, one job after the other: each of them alone keeps the servers busy."""

@@ -20,6 +20,7 @@ from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
 from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.domain.wording import printable
@@ -37,13 +38,20 @@ IsEnough = Callable[[FileComparison], bool]
 
 
 def is_windowed(job: Job, windows: Windows = WINDOWS) -> bool:
-    """Return whether the files of a job are compared window by window: one is large, and all can be read so."""
+    """Return whether the files of a job are compared window by window: they are large, and all can be read so."""
+    if job.is_local or job.size <= windows.threshold_bytes:
+        return False
     sizes = job.file_sizes()
-    return (
-        not job.is_local
-        and any(map(windows.is_large, sizes.values()))
-        and all(file.source.has_windows for file in sizes)
-    )
+    is_rewritable = any(_may_be_rewritten(pending.pair) for pending in job.pairs)
+    threshold = windows.rewritable_threshold_bytes if is_rewritable else windows.threshold_bytes
+    # With several counterparts of a file, the files together can be large.
+    are_large = not is_rewritable and job.size > 2 * threshold
+    is_large = are_large or any(size > threshold for size in sizes.values())
+    return is_large and all(file.source.has_windows for file in sizes)
+
+
+def _may_be_rewritten(pair: Pair) -> bool:
+    return pair.left is not None and pair.right is not None and may_be_rewritten(pair.left, pair.right)
 
 
 @dataclass
@@ -188,7 +196,7 @@ class WindowedComparison:
     def _is_settled_by_a_difference(self, pending: PendingPair) -> bool:
         """Return whether any difference of a pair settles the verdict, whatever its explanation is."""
         pair = pending.pair
-        reason = "unknown yet" if may_be_rewritten(pair.left or pair.path, pair.right or pair.path) else ""
+        reason = "unknown yet" if _may_be_rewritten(pair) else ""
         difference = Difference(
             pair.path,
             DifferenceKind.CONTENT,
@@ -225,7 +233,7 @@ class WindowedComparison:
         if state.is_stopped:
             explained = min(explained, _MAX_EXPLAINED_EARLY)
             ranges = [(ranges[0][0], max(left.size, right.size))]
-        elif may_be_rewritten(pair.left or pair.path, pair.right or pair.path):
+        elif _may_be_rewritten(pair):
             # Every byte must be read again to find that two archives are equivalent.
             explained += 2 * (left.size + right.size)
         budget = ReadBudget(explained)

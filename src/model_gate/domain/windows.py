@@ -34,6 +34,8 @@ class Windows:
 
     Attributes:
         threshold_bytes: A file with more bytes is read in windows, if its source can do so.
+        rewritable_threshold_bytes: The same for the files of a pair that can be equivalent although the bytes differ.
+            Only a comparison of whole files is certain to find that.
         window_bytes: Bytes of a window. The last window of a file can be smaller.
         scratch_bytes: Bytes of all windows on disk at the same time.
         first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
@@ -41,7 +43,8 @@ class Windows:
         explained_bytes: Bytes that are read again to explain the difference of two files.
     """
 
-    threshold_bytes: int = 64 * _MIB
+    threshold_bytes: int = 256 * _MIB
+    rewritable_threshold_bytes: int = 2048 * _MIB
     window_bytes: int = 8 * _MIB
     scratch_bytes: int = 448 * _MIB
     first_bytes: int = 192 * _MIB

@@ -82,13 +82,15 @@ class ServerFile:
             return read
 
         def on_read(done: Future[None]) -> None:
-            self._storage.arrived(file)
             try:
+                self._storage.arrived(file)
                 done.result()
                 read.set_result(_require_size(str(file), window.size, self._path, self._location))
-            except ModelGateError as error:
-                self._storage.release_window(file)
-                read.set_exception(error)
+            except Exception as error:  # noqa: BLE001  # without a result or an error, the comparison waits for ever
+                try:
+                    self._storage.release_window(file)
+                finally:
+                    read.set_exception(error)
 
         part = self._part(window.start, window.stop, file)
         self._client.begin_read(part, lambda note: self._on_bytes(int(note["bytes"]))).add_done_callback(on_read)

@@ -80,6 +80,8 @@ class ArtifactReader:
         self._opened: dict[int, FileParts] = {}
         # Those of them that hold a login that is not valid any more.
         self._stale: set[int] = set()
+        # A read can arrive after the file was closed, because each request has a thread of its own.
+        self._closed: set[int] = set()
 
     @property
     def is_near(self) -> bool:
@@ -188,16 +190,27 @@ class ArtifactReader:
             opened.read(part, request.destination, progress.add)
 
     def _opened_file(self, request: PartRequest) -> FileParts:
+        replaced: FileParts | None = None
         with self._lock:
+            if request.handle in self._closed:
+                raise TransferError(f"The download of {printable(request.path)} was ended.", "Run the gate again.")
             opened = self._opened.get(request.handle)
-            is_stale = request.handle in self._stale
-            self._stale.discard(request.handle)
-            if opened is None or is_stale:
-                model: FilesInParts = self._open_cached(request.uri)
-                renewed = model.open(request.path, request.size)
-                if opened is None or renewed.continue_from(opened):
-                    opened = self._opened[request.handle] = renewed
-            return opened
+            if opened is None:
+                opened = self._opened[request.handle] = self._open_file(request)
+            elif request.handle in self._stale and (request.is_again or opened.has_failed):
+                # Without a failure, other threads read from it: the parts before this one may be read there only.
+                self._stale.discard(request.handle)
+                renewed = self._open_file(request)
+                if renewed.continue_from(opened):
+                    replaced, opened = opened, renewed
+                    self._opened[request.handle] = renewed
+        if replaced is not None:
+            replaced.close()
+        return opened
+
+    def _open_file(self, request: PartRequest) -> FileParts:
+        model: FilesInParts = self._open_cached(request.uri)
+        return model.open(request.path, request.size)
 
     def clear_cache(self) -> None:
         """Discard all cached clients, because they hold a login that is not valid any more."""
@@ -215,6 +228,7 @@ class ArtifactReader:
     def close(self, handle: int) -> None:
         """End the reads of a file for good."""
         with self._lock:
+            self._closed.add(handle)
             opened = self._opened.pop(handle, None)
             self._stale.discard(handle)
         if opened is not None:

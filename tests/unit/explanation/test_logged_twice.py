@@ -111,8 +111,8 @@ def test_explanation_names_changed_versions_of_mlflow_and_scikit_learn(logged: L
     assert fields["mlflow_version"]["meaning"] == "logged by another version of MLflow"
     assert fields["flavors.sklearn.sklearn_version"]["meaning"] == "logged with another version of the library"
     assert fields["flavors.sklearn.sklearn_version"]["left"].startswith("1.8.")
-    # Packages come first, since they are the most likely cause.
-    assert result.text.index("requirements.txt: ") < result.text.index("model.pkl: ")
+    # What decides about predictions comes first.
+    assert result.text.index("model.pkl: ") < result.text.index("requirements.txt: ")
 
 
 def test_explanation_shows_changed_code_of_a_pyfunc_model(logged: LoggedModels, tmp_path: Path) -> None:

@@ -63,13 +63,13 @@ def verdict(tmp_path: Path, left: str, right: str, left_files: tuple[str, ...], 
 
 def test_models_whose_artifacts_were_logged_from_other_places_are_equivalent(tmp_path: Path) -> None:
     files = ("artifacts/a.txt/in a directory", "b")
-    left, right = (PYFUNC.format(loader=LOADER, path="artifacts/a.txt", uri=uri) for uri in ("/work/1/a", "/work/2/a"))
+    left, right = (PYFUNC.format(loader=LOADER, path="artifacts/a.txt", uri=uri) for uri in ("/srv/1/a", "/srv/2/a"))
     assert verdict(tmp_path, left, right, files, files) == "equivalent"
 
 
 @pytest.mark.parametrize("files", [(), ("artifacts/a.tx",), ("artifacts/a.txt.b",)])
 def test_models_that_lack_the_artifact_of_another_uri_are_different(files: tuple[str, ...], tmp_path: Path) -> None:
-    left, right = (PYFUNC.format(loader=LOADER, path="artifacts/a.txt", uri=uri) for uri in ("/work/1/a", "/work/2/a"))
+    left, right = (PYFUNC.format(loader=LOADER, path="artifacts/a.txt", uri=uri) for uri in ("/srv/1/a", "/srv/2/a"))
     assert verdict(tmp_path, left, right, files, files) == "different"
 
 
@@ -108,7 +108,7 @@ def based_on(name: str, flavor: str = "transformers", rest: str = ", model_binar
 
 
 def test_base_model_of_sentence_transformers_is_a_rewrite(tmp_path: Path) -> None:
-    left, right = (based_on(name, "sentence_transformers", "").encode() for name in ("org/small", "/work/x"))
+    left, right = (based_on(name, "sentence_transformers", "").encode() for name in ("org/small", "/srv/x"))
     explanation = explain(tmp_path, "MLmodel", left, right)
     assert explanation.rewrite_reason == "only flavors.sentence_transformers.source_model_name differs"
     other = based_on("[x]", "sentence_transformers", "").encode()
@@ -116,7 +116,7 @@ def test_base_model_of_sentence_transformers_is_a_rewrite(tmp_path: Path) -> Non
 
 
 def test_transformers_saved_from_other_directories_are_equivalent_only_with_their_weights(tmp_path: Path) -> None:
-    left, right = based_on("/work/1"), based_on("/work/2")
+    left, right = based_on("/srv/1"), based_on("/srv/2")
     with_weights, without = ("model/config.json",), ("components/config.json",)
     assert verdict(tmp_path, left, right, with_weights, with_weights) == "equivalent"
     (tmp_path / "other").mkdir()
@@ -127,19 +127,19 @@ def test_transformers_saved_from_other_directories_are_equivalent_only_with_thei
     "left, right",
     [
         (based_on("org/a"), based_on("org/b")),
-        (based_on("/work/a"), based_on("org/b")),
+        (based_on("/srv/a"), based_on("org/b")),
         (based_on("./a"), based_on("./b")),
         (based_on("'C:\\a'"), based_on("'C:\\b'")),
-        (based_on("/work/a", rest=""), based_on("/work/b", rest="")),
-        (based_on("/work/a"), based_on("/work/b", rest="")),
-        (based_on("/work/a", rest=", model_binary: null"), based_on("/work/b", rest=", model_binary: null")),
-        (based_on("/work/a", rest=", model_binary: ../x"), based_on("/work/b", rest=", model_binary: ../x")),
+        (based_on("/srv/a", rest=""), based_on("/srv/b", rest="")),
+        (based_on("/srv/a"), based_on("/srv/b", rest="")),
+        (based_on("/srv/a", rest=", model_binary: null"), based_on("/srv/b", rest=", model_binary: null")),
+        (based_on("/srv/a", rest=", model_binary: ../x"), based_on("/srv/b", rest=", model_binary: ../x")),
         *(
-            (based_on("/work/a", rest=rest), based_on("/work/b", rest=rest))
+            (based_on("/srv/a", rest=rest), based_on("/srv/b", rest=rest))
             for key in ("inference_task", "source_model_revision", "local_base_model_path")
             for rest in (f", model_binary: model, {key}: x", f", model_binary: model, {key}: null")
         ),
-        (based_on("/work/a", "mine"), based_on("/work/b", "mine")),
+        (based_on("/srv/a", "mine"), based_on("/srv/b", "mine")),
     ],
 )
 def test_transformers_whose_base_model_mlflow_may_read_are_not_equivalent(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -85,3 +86,83 @@ def test_rest_of_a_file_is_read_with_a_renewed_login(tmp_path: Path) -> None:
         ranges = [request.headers for request in server.requests if "Range" in request.headers]
         assert {headers["If-Range"] for headers in ranges} == {'"1"'}
         reader.close(1)
+
+
+class PartsOfWine:
+    """Reads the parts of `model.bin` of one model, 1,000 bytes each, as the gate's process requests them."""
+
+    def __init__(self, reader: ArtifactReader, size: int, directory: Path) -> None:
+        self.reader = reader
+        self._size = size
+        self._directory = directory
+
+    def read(self, start: int) -> bytes:
+        destination = self._directory / str(start)
+        destination.touch()
+        request = PartRequest(
+            1, "mlflow-artifacts:/Wine/1", "model.bin", self._size, start, start + 1000, str(destination)
+        )
+        self.reader.read(request, lambda _: None)
+        return destination.read_bytes()
+
+
+def test_renewal_of_the_login_during_the_first_parts_leaves_all_parts_to_one_response(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(4000)
+    is_renewed = threading.Event()
+
+    def serve(call: Call) -> None:
+        is_renewed.wait(10)
+        call.send(call.file, etag='"1"')
+
+    with FaultyServer(faults={"/model.bin": serve}) as server, ThreadPoolExecutor(4) as pool:
+        server.add("Wine", {"model.bin": content})
+        parts = PartsOfWine(ArtifactReader(server.url), len(content), tmp_path)
+        try:
+            first = [pool.submit(parts.read, start) for start in (0, 1000)]
+            while not server.requests:
+                time.sleep(0.01)
+            parts.reader.clear_cache()
+            rest = [pool.submit(parts.read, start) for start in (2000, 3000)]
+            time.sleep(0.1)
+            is_renewed.set()
+            assert b"".join(part.result(10) for part in [*first, *rest]) == content
+        finally:
+            # Without it, a part that waits for ever would keep the pool from its end.
+            parts.reader.close(1)
+        assert len([request for request in server.requests if "model.bin" in request.path]) == 1
+
+
+def test_file_whose_first_request_failed_is_requested_again_with_a_renewed_login(tmp_path: Path) -> None:
+    content = random.Random(1).randbytes(2000)
+    refused: list[Call] = []
+
+    def serve(call: Call) -> None:
+        if refused:
+            call.send(call.file, etag='"1"')
+        else:
+            refused.append(call)
+            call.send(b"", 401)
+
+    with FaultyServer(faults={"/model.bin": serve}) as server, ThreadPoolExecutor(2) as pool:
+        server.add("Wine", {"model.bin": content})
+        parts = PartsOfWine(ArtifactReader(server.url), len(content), tmp_path)
+        with pytest.raises(Exception, match="401"):
+            parts.read(0)
+        parts.reader.clear_cache()
+        try:
+            results = [pool.submit(parts.read, start) for start in (0, 1000)]
+            assert b"".join(part.result(10) for part in results) == content
+        finally:
+            parts.reader.close(1)
+
+
+def test_part_of_a_closed_file_is_refused_without_a_request(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", {"model.bin": bytes(2000)})
+        parts = PartsOfWine(ArtifactReader(server.url), 2000, tmp_path)
+        parts.read(0)
+        parts.reader.close(1)
+        count = len(server.requests)
+        with pytest.raises(TransferError, match="was ended"):
+            parts.read(1000)
+        assert len(server.requests) == count

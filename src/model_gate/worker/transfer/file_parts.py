@@ -28,7 +28,8 @@ _CHUNK_BYTES = 256 * 1024
 _MAX_ATTEMPTS = 4
 _MAX_PAUSE_SECONDS = 10.0
 # With 200, 412 and 416, a server says that it has another version of the file, or does not serve ranges.
-_STATUSES_OF_PARTS = frozenset({200, 206, 412, 416})
+_STATUSES_OF_CHANGES = frozenset({412, 416})
+_STATUSES_OF_PARTS = frozenset({200, 206}) | _STATUSES_OF_CHANGES
 
 OpenStream = Callable[[], AbstractContextManager[Response]]
 Request = Callable[[Mapping[str, str]], AbstractContextManager[Response]]
@@ -70,6 +71,9 @@ class FileParts:
         self._has_ranges = False
         self._reading = False
         self._failure: Exception | None = None
+        self._is_stopped = False
+        # Whether the server has sent a part of the version that is read, in a response of its own.
+        self._is_proven = False
 
     def read(self, part: ByteRange, destination: str, on_bytes: Callable[[int], None]) -> None:
         """Write the bytes of a part to the file `destination`, which must exist and be empty.
@@ -97,12 +101,10 @@ class FileParts:
             HTTPError: A request failed.
         """
         if not self.can_resume:
-            raise TransferError(
-                f"The server cannot send parts of {printable(self._path)} again.",
-                "Keep whole files with --download-dir.",
-            )
+            raise self._not_again()
         again = FileParts(self._path, self._size, self._open_stream, self._limiter, self._request)
         again._request_ranges_of(self)
+        again._is_proven = self._is_proven
         again.read(part, destination, lambda _: None)
 
     def continue_from(self, other: FileParts) -> bool:
@@ -113,6 +115,7 @@ class FileParts:
         """
         if other._has_ranges and self._request is not None:
             self._request_ranges_of(other)
+            self._is_proven = other._is_proven
             return True
         return other._stream.is_untouched
 
@@ -120,8 +123,16 @@ class FileParts:
         self._stream.etag = other._stream.etag
         self._has_ranges = True
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether an error has ended the reads, and not `stop`."""
+        with self._changed:
+            return self._failure is not None and not self._is_stopped
+
     def stop(self) -> None:
         """End all reads and close the connection of the stream. Parts can still be read again."""
+        with self._changed:
+            self._is_stopped = True
         self.fail(TransferError(f"The download of {printable(self._path)} was ended.", "Run the gate again."))
         with self._changed:
             self._changed.wait_for(lambda: not self._reading)
@@ -149,7 +160,7 @@ class FileParts:
         try:
             self.read_range(part, write)
         except UnsupportedDownloadError as error:
-            raise self.changed() from error
+            raise (self.changed() if self._is_proven else self._not_again()) from error
         return True
 
     def _next_action(self, part: ByteRange) -> str:
@@ -203,7 +214,7 @@ class FileParts:
         with self._changed:
             self._is_probing = False
             self._may_probe = False
-            self._has_ranges = is_proven
+            self._has_ranges = self._is_proven = is_proven
             if is_proven and not self._reading:
                 self._stream.close()
             self._changed.notify_all()
@@ -220,13 +231,16 @@ class FileParts:
         for attempt in range(_MAX_ATTEMPTS):
             pause = 2.0**attempt - 1
             try:
-                with self._limiter.request(missing.size), self.request(missing) as response:
-                    if not is_busy(response):
-                        self.require_range(missing, response)
-                        missing = self.copy(response, missing, write, part.start)
-                    elif response.status in THROTTLING_STATUSES:
-                        self._limiter.throttled()
-                        pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
+                with self._limiter.request(missing.size):
+                    # The reads may have ended while this thread waited for its slot.
+                    self.require_open()
+                    with self.request(missing) as response:
+                        if not is_busy(response):
+                            self.require_range(missing, response)
+                            missing = self.copy(response, missing, write, part.start)
+                        elif response.status in THROTTLING_STATUSES:
+                            self._limiter.throttled()
+                            pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
             except Urllib3TimeoutError:
                 raise
             except HTTPError:
@@ -331,6 +345,24 @@ class FileParts:
             f"The download of {printable(self._path)} broke off before its end.", "Run the gate again."
         )
 
+    def not_resumed(self, status: int) -> TransferError:
+        """Return the error for a response with another part than the rest of a response that broke off.
+
+        Without a proof that the server sends parts, the response does not show that the file has changed: some servers
+        ignore ranges, and others make a new ETag for each response.
+        """
+        if self._is_proven or status in _STATUSES_OF_CHANGES:
+            return self.changed()
+        return TransferError(
+            f"The download of {printable(self._path)} broke off before its end, and the server cannot resume it.",
+            "Run the gate again.",
+        )
+
+    def _not_again(self) -> TransferError:
+        return TransferError(
+            f"The server cannot send parts of {printable(self._path)} again.", "Keep whole files with --download-dir."
+        )
+
     @property
     def size(self) -> int:
         """Listed size of the file in bytes."""
@@ -410,17 +442,19 @@ class _Stream:
         """Request the rest of the file, as far as the server still has the version that was read.
 
         Raises:
-            TransferError: The server has another version now.
+            TransferError: The server has another version now, or cannot send the rest.
             HTTPError: The request failed.
         """
         rest = ByteRange(start, self._parts.size)
-        response = self._stack.enter_context(self._parts.request(rest))
-        if is_busy(response):
-            raise HTTPError(f"status {response.status}")
+        status = 0
         try:
+            response = self._stack.enter_context(self._parts.request(rest))
+            status = response.status
+            if is_busy(response):
+                raise HTTPError(f"status {status}")
             self._parts.require_range(rest, response)
         except UnsupportedDownloadError as error:
-            raise self._parts.changed() from error
+            raise self._parts.not_resumed(status) from error
         self._response = response
 
     def _require_end(self) -> None:

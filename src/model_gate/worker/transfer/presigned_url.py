@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeVar
 from urllib.parse import urlsplit
@@ -135,10 +135,7 @@ class PresignedStore:
             stream.close()
             ranges.close()
 
-        def request(headers: Mapping[str, str]) -> AbstractContextManager[BaseHTTPResponse]:
-            return ranges.get("", headers)
-
-        return FileParts(path, size, lambda: stream.get("", {}), self._limiter, request, close_clients)
+        return FileParts(path, size, lambda: stream.request({}), self._limiter, ranges.request, close_clients)
 
     def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
         adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)
@@ -201,12 +198,26 @@ class _PresignedClient:
             UnsupportedDownloadError: The signature of the presigned URL covers a byte range.
             ModelGateError: One of the errors of `PresignedStore.fetch`.
         """
+        with self.request(headers) as response:
+            try:
+                yield response
+            except Exception as error:
+                self._set_failure(error)
+                raise
+
+    @contextmanager
+    def request(self, headers: Mapping[str, str]) -> Iterator[BaseHTTPResponse]:
+        """Do the same as `get`, except that an error of the caller, for example in the body, does not end the client.
+
+        The caller may send another request for the bytes that are missing.
+        """
         try:
-            with self._with_retries(lambda presigned: self._send(presigned, headers)) as response:
-                yield response.raw
+            response = self._with_retries(lambda presigned: self._send(presigned, headers))
         except Exception as error:
             self._set_failure(error)
             raise
+        with response:
+            yield response.raw
 
     def write_to(self, destination: str, progress: TransferProgress) -> None:
         """Download the whole file in a single request, with retries, and write it to `destination`.

@@ -8,6 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,10 +17,20 @@ import pytest
 from model_gate.domain.origin import parse_store_endpoints
 from model_gate.errors import ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.progress import TransferProgress
-from model_gate.worker.transfer.byte_range import split_into_ranges
+from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl, Timeouts
-from tests.support.faulty_server import ARTIFACTS, Call, FaultyServer, Request, never_respond, serve_range, status
+from tests.support.faulty_server import (
+    ARTIFACTS,
+    Call,
+    Fault,
+    FaultyServer,
+    Request,
+    never_respond,
+    serve_range,
+    status,
+)
 
 MIB = 1024 * 1024
 LARGE = random.Random(2).randbytes(20 * MIB + 1)
@@ -72,6 +83,9 @@ class Download:
     def fetch(self, size: int = len(LARGE)) -> bytes:
         self._store.fetch(self._request_url, "data/model.bin", size, str(self._destination), lambda _: None)
         return self._destination.read_bytes()
+
+    def open(self) -> FileParts:
+        return self._store.open(self._request_url, "data/model.bin", len(LARGE))
 
     def _request_url(self) -> PresignedUrl:
         self.url_count += 1
@@ -247,3 +261,79 @@ def traceback_of_failure(download: Download, size: int) -> str:
     for secret in ("Signature", "0123456789abcdef", "Expires", ARTIFACTS):
         assert secret not in text
     return text
+
+
+def send_part(call: Call, *, length: int, etag: str) -> None:
+    start, stop = (int(number) for number in call.request.headers["Range"].removeprefix("bytes=").split("-"))
+    content = LARGE[start : stop + 1]
+    content_range = f"bytes {start}-{stop}/{len(LARGE)}"
+    call.send(content[:length], 206, content_length=str(len(content)), content_range=content_range, etag=etag)
+
+
+def cut_before_first_byte(call: Call) -> None:
+    send_part(call, length=0, etag='"1"')
+    call.close()
+
+
+def send_other_version(call: Call) -> None:
+    send_part(call, length=MIB, etag='"2"')
+
+
+@pytest.mark.parametrize("fault", [cut_before_first_byte, send_other_version])
+def test_part_can_be_requested_after_another_part_failed_in_its_body(
+    server: FaultyServer, tmp_path: Path, fault: Fault
+) -> None:
+    faults = [fault]
+
+    def serve(call: Call) -> None:
+        if "Range" in call.request.headers and faults:
+            faults.pop()(call)
+        else:
+            serve_range(call)
+
+    server.faults["/model.bin"] = serve
+    parts = Download(server.url, tmp_path).open()
+    destination = tmp_path / "part"
+    destination.touch()
+    try:
+        parts.read(ByteRange(0, MIB), str(destination), lambda _: None)
+        if fault is send_other_version:
+            with pytest.raises(ModelGateError):
+                parts.read_again(ByteRange(5, 500), str(destination))
+        parts.read_again(ByteRange(5, 500), str(destination))
+        assert destination.read_bytes()[:495] == LARGE[5:500]
+    finally:
+        parts.close()
+
+
+def test_parts_can_be_read_again_after_the_reads_were_stopped(server: FaultyServer, tmp_path: Path) -> None:
+    has_begun = threading.Event()
+
+    def serve(call: Call) -> None:
+        if "Range" in call.request.headers and not has_begun.is_set():
+            content_range = call.request.headers["Range"].replace("=", " ") + f"/{len(LARGE)}"
+            call.handler.send_response(206)
+            for name, value in {"Content-Length": str(MIB), "Content-Range": content_range, "ETag": '"1"'}.items():
+                call.handler.send_header(name, value)
+            call.handler.end_headers()
+            call.handler.wfile.write(bytes(1000))
+            has_begun.set()
+            time.sleep(0.3)
+            call.handler.wfile.write(bytes(MIB - 1000))
+        else:
+            serve_range(call)
+
+    server.faults["/model.bin"] = serve
+    parts = Download(server.url, tmp_path).open()
+    for name in ("0", "1", "again"):
+        (tmp_path / name).touch()
+    parts.read(ByteRange(0, MIB), str(tmp_path / "0"), lambda _: None)
+    with ThreadPoolExecutor(1) as pool:
+        probe = pool.submit(parts.read, ByteRange(2 * MIB, 3 * MIB), str(tmp_path / "1"), lambda _: None)
+        assert has_begun.wait(5)
+        parts.stop()
+        with pytest.raises(ModelGateError, match="was ended"):
+            probe.result(10)
+    parts.read_again(ByteRange(5, 500), str(tmp_path / "again"))
+    assert (tmp_path / "again").read_bytes() == LARGE[5:500]
+    parts.close()

@@ -1,0 +1,148 @@
+"""The parts of one file: no request after the end of the reads, and true errors if the server cannot resume."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from requests.structures import CaseInsensitiveDict
+
+from model_gate.errors import TransferError
+from model_gate.worker.transfer.byte_range import ByteRange
+from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.range_download import UnsupportedDownloadError
+
+CONTENT = bytes(range(250)) * 16
+PART = 1000
+
+
+class Response:
+    """A response with the given body."""
+
+    def __init__(self, status: int, body: bytes, etag: str, start: int | None = None) -> None:
+        self.status = status
+        place = {} if start is None else {"Content-Range": f"bytes {start}-{start + len(body) - 1}/{len(CONTENT)}"}
+        self.headers: Mapping[str, str] = CaseInsensitiveDict({"ETag": etag, **place})
+        self._body = body
+
+    def read1(self, amount: int) -> bytes:
+        data, self._body = self._body[:amount], self._body[amount:]
+        return data
+
+
+Respond = Callable[[Mapping[str, str]], Response]
+
+
+def in_context(respond: Respond) -> Callable[[Mapping[str, str]], Iterator[Response]]:
+    @contextmanager
+    def request(headers: Mapping[str, str]) -> Iterator[Response]:
+        yield respond(headers)
+
+    return request  # type: ignore[return-value]
+
+
+def parts_of(stream: Response, respond: Respond, limiter: ConcurrencyLimiter) -> FileParts:
+    request = in_context(respond)
+    return FileParts("model.bin", len(CONTENT), lambda: in_context(lambda _: stream)({}), limiter, request)  # type: ignore[arg-type, return-value]
+
+
+def near() -> ConcurrencyLimiter:
+    limiter = ConcurrencyLimiter()
+    limiter.is_near = True
+    return limiter
+
+
+def read(parts: FileParts, start: int, directory: Path) -> bytes:
+    destination = directory / str(start)
+    destination.touch()
+    parts.read(ByteRange(start, start + PART), str(destination), lambda _: None)
+    return destination.read_bytes()
+
+
+def range_of(headers: Mapping[str, str]) -> tuple[int, int]:
+    start, last = (int(number) for number in headers["Range"].removeprefix("bytes=").split("-"))
+    return start, last + 1
+
+
+def with_new_etag(headers: Mapping[str, str]) -> Response:
+    start, stop = range_of(headers)
+    return Response(206, CONTENT[start:stop], '"2"', start)
+
+
+def signed_for_one_range(_: Mapping[str, str]) -> Response:
+    raise UnsupportedDownloadError("The presigned URL is valid for one range only.")
+
+
+@pytest.mark.parametrize(
+    "respond, is_change",
+    [
+        (with_new_etag, False),
+        (lambda _: Response(200, CONTENT, '"1"'), False),
+        (signed_for_one_range, False),
+        (lambda _: Response(412, b"", ""), True),
+    ],
+)
+def test_response_that_breaks_off_is_called_a_change_only_if_the_server_says_so(
+    tmp_path: Path, respond: Respond, is_change: bool
+) -> None:
+    parts = parts_of(Response(200, CONTENT[:1500], '"1"'), respond, near())
+    assert read(parts, 0, tmp_path) == CONTENT[:PART]
+    with pytest.raises(TransferError) as raised:
+        read(parts, PART, tmp_path)
+    text = "changed while it was read" if is_change else "broke off before its end, and the server cannot resume it"
+    assert text in raised.value.message
+
+
+def test_server_with_new_etags_cannot_send_a_part_again(tmp_path: Path) -> None:
+    parts = parts_of(Response(200, CONTENT, '"1"'), with_new_etag, near())
+    for start in range(0, len(CONTENT), PART):
+        read(parts, start, tmp_path)
+    (tmp_path / "again").touch()
+    with pytest.raises(TransferError, match=r"cannot send parts of model\.bin again"):
+        parts.read_again(ByteRange(5, 10), str(tmp_path / "again"))
+
+
+class OneSlot(ConcurrencyLimiter):
+    """A limiter of a far server that grants slots only while `is_open` is set."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_open = threading.Event()
+        self.is_open.set()
+        self.is_waiting = threading.Event()
+
+    @contextmanager
+    def request(self, size: int) -> Iterator[None]:
+        if not self.is_open.is_set():
+            self.is_waiting.set()
+        self.is_open.wait(10)
+        with super().request(size):
+            yield
+
+
+def test_part_that_waits_for_a_slot_is_not_requested_after_the_end_of_the_reads(tmp_path: Path) -> None:
+    requested: list[int] = []
+
+    def respond(headers: Mapping[str, str]) -> Response:
+        start, stop = range_of(headers)
+        requested.append(start)
+        return Response(206, CONTENT[start:stop], '"1"', start)
+
+    limiter = OneSlot()
+    parts = parts_of(Response(200, CONTENT, '"1"'), respond, limiter)
+    read(parts, 0, tmp_path)
+    limiter.is_open.clear()
+    with ThreadPoolExecutor(1) as pool:
+        # The first part was read from the stream, so this one is the first range.
+        waiting = pool.submit(read, parts, 2 * PART, tmp_path)
+        assert limiter.is_waiting.wait(10)
+        parts.stop()
+        limiter.is_open.set()
+        with pytest.raises(TransferError, match="was ended"):
+            waiting.result(10)
+    assert requested == []

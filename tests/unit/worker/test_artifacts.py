@@ -157,12 +157,17 @@ def test_file_whose_first_request_failed_is_requested_again_with_a_renewed_login
 
 
 def test_part_of_a_closed_file_is_refused_without_a_request(tmp_path: Path) -> None:
-    with FaultyServer() as server:
+    with FaultyServer() as server, ThreadPoolExecutor(1) as pool:
         server.add("Wine", {"model.bin": bytes(2000)})
         parts = PartsOfWine(ArtifactReader(server.url), 2000, tmp_path)
         parts.read(0)
         parts.reader.close(1)
         count = len(server.requests)
-        with pytest.raises(TransferError, match="was ended"):
-            parts.read(1000)
+        refused = pool.submit(parts.read, 1000)
+        try:
+            with pytest.raises(TransferError, match="was ended"):
+                refused.result(5)
+        finally:
+            # Without it, a part that waits for ever would keep the pool from its end.
+            parts.reader.close(1)
         assert len(server.requests) == count

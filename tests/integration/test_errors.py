@@ -138,7 +138,7 @@ def client(faulty: FaultyServer, tmp_path_factory: pytest.TempPathFactory) -> It
 
 _RESPONSES: dict[str, tuple[Fault, type[ModelGateError], str]] = {
     "web page": (login_page, UnreachableError, "web page instead of JSON"),
-    "closed connection": (hang_up, UnreachableError, "without an answer"),
+    "closed connection": (hang_up, UnreachableError, "it closes the connection"),
     "503": (status(503), UnreachableError, "a server error (503)"),
     "429": (status(429), UnreachableError, "asks to slow down (429)"),
     "403": (status(403), AccessError, "(403)"),

@@ -22,7 +22,7 @@ REPORT = "model-gate-report.json"
         (
             ["check", "--config-file", "x"],
             "has no option --config-file.",
-            "See model-gate compare --help.",
+            "It is an option of compare. See model-gate compare --help.",
         ),
         (["check", "--host"], "The option --host has no value.", "Write --host URI."),
         (["check", "--verbose=1"], "The option --verbose takes no value.", "Write --verbose alone."),

@@ -326,6 +326,7 @@ def test_models_with_hostile_files_get_a_verdict_and_a_report(tmp_path: Path) ->
         (tmp_path / half / "MLmodel").write_text(f"run_id: {seed}\n")
         for name, make in makers.items():
             if name != "MLmodel":
+                (tmp_path / half / name).parent.mkdir(exist_ok=True)
                 (tmp_path / half / name).write_bytes(make(seed))
     result = diff(tmp_path, tmp_path / "left", tmp_path / "right", "--require", "equivalent")
     assert (result.exit_code, result.verdict) == (1, "different"), result.text

@@ -96,7 +96,7 @@ def test_client_names_what_it_waits_for(tmp_path: Path) -> None:
 
     def answer(number: int, output: BinaryIO) -> None:
         awaited.append(client.awaited)
-        message = {"id": number, "result": {"files": {"MLmodel": 1}, "is_near": False}}
+        message = {"id": number, "result": {"files": {"MLmodel": 1}, "is_near": False, "has_parts": False}}
         output.write(json.dumps(message).encode() + b"\n")
         is_done.wait(_WORKER_SECONDS)
 

@@ -11,6 +11,7 @@ better error messages.
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.client import HTTPConnection as PlainConnection
@@ -91,6 +92,8 @@ class HttpClient:
         self._pool = pool
         self._headers = headers
         self._idle: list[HTTPConnection] = []
+        # A client has no end of its own, so its idle connections are closed when the client is collected.
+        weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
     def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
@@ -172,6 +175,11 @@ class HttpClient:
                     return connection
                 connection.close()
         return None
+
+
+def _close_all(connections: list[HTTPConnection]) -> None:
+    for connection in connections:
+        connection.close()
 
 
 @contextmanager

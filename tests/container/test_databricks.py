@@ -103,7 +103,7 @@ def migration(act: Act, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mi
 def test_version_migrated_to_another_workspace_is_equal_to_its_original(migration: Migration) -> None:
     step = migration.steps["migrated"]
     assert step["outcome"] == "success", migration.run.log_of("migrated")
-    assert step["outputs"] == {
+    expected = {
         "status": "equal",
         "equals": "true",
         "equivalent": "true",
@@ -114,6 +114,7 @@ def test_version_migrated_to_another_workspace_is_equal_to_its_original(migratio
         "differences": "0",
         "report-file": "reports/migrated.json",
     }
+    assert expected.items() <= step["outputs"].items()
     versions = migration.report("migrated")["model_versions"]
     origins = {role: version["resolved"]["download_uri"].partition("://")[0] for role, version in versions.items()}
     assert origins == {

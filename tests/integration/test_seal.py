@@ -106,7 +106,7 @@ def test_seal_stands_for_a_server_whose_credentials_are_not_there(tmp_path: Path
     assert set(result.report["model_versions"]) == {"tracking_server_2"}
     assert result.report["reg_model_comparison"]["decided_by"] == "sha256"
     assert "run_model_comparison" not in result.report
-    assert "Wine version 2" in result.stdout
+    assert "of 'Wine' version '2'" in result.stdout
 
     other = compare(tmp_path, version(servers.production, "Wine Imported", "2"), {"seal": _SEAL, "model": "Wine"})
     assert (other.exit_code, other.status) == (1, "different"), other

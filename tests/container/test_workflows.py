@@ -55,7 +55,8 @@ def steps(verdicts: Run) -> dict[str, Any]:
 def annotations_of(run: Run, step: str) -> list[tuple[str, str, str]]:
     """Return the level, the file and the message of each annotation that a step printed."""
     annotations = run.commands(step, "error", "warning", "notice")
-    assert all(annotation.properties["title"].startswith("Model Gate") for annotation in annotations)
+    # act drops a title that contains "=".
+    assert all(annotation.properties.get("title", "Model Gate").startswith("Model Gate") for annotation in annotations)
     return [(annotation.command, annotation.properties.get("file", ""), annotation.data) for annotation in annotations]
 
 
@@ -162,7 +163,9 @@ def test_hostile_file_names_do_not_become_workflow_commands_or_html(verdicts: Ru
     ((level, file, _),) = annotations_of(verdicts, "hostile")
     # In a workflow command, act reads the properties up to the last `::`, but GitHub's runner up to the first.
     assert (level, file.partition("::")[0]) == ("error", "hostile.yaml")
-    assert "##[" not in verdicts.log_of("hostile")
+    # act writes the summary into its log, and GitHub does not.
+    log = [message.text for message in verdicts.messages if message.step == "hostile" and message.command != "summary"]
+    assert not any("##[" in text for text in log)
     summary = summary_of(verdicts, "hostile")
     assert "<img" not in summary
     assert "&#60;img src&#61;x&#62;" in summary

@@ -14,7 +14,7 @@ from model_gate.domain.pairing import Pairing
 from model_gate.domain.paths import path_key, sorted_paths
 from model_gate.domain.result import ComparedModel, Comparison, IgnoredPath, RestOfModel
 from model_gate.errors import InternalError
-from model_gate.formats.model_signing import Resource, root_digest
+from model_gate.formats.model_signing import Resource, is_utf8, root_digest
 
 
 def build_comparison(
@@ -116,13 +116,9 @@ def _compared_model(model: ListedModel, digest: str | None, root: str | None, *,
 def _root(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:
     """Return the root of a whole model, as in its seal; None if a file has no digest, or a name that is not UTF-8."""
     resources = [Resource(digest) for path in sorted(model.listing.files) if (digest := digests.get(path)) is not None]
-    if len(resources) < len(model.listing.files) or not all(map(_is_utf8, model.listing.files)):
+    if len(resources) < len(model.listing.files) or not all(map(is_utf8, model.listing.files)):
         return None
     return root_digest(resources)
-
-
-def _is_utf8(path: str) -> bool:
-    return path.isascii() or not any("\ud800" <= char <= "\udfff" for char in path)
 
 
 def _model_digest(model: ListedModel, digests: Mapping[str | None, str | None]) -> str | None:

@@ -322,8 +322,8 @@ def require_names(names: Iterable[str]) -> None:
     if _INVALID_NAME.search(joined) or joined.count("\0") >= len(names) or max(map(len, names)) > MAX_NAME_CHARACTERS:
         name = next(name for name in names if _is_invalid(name))
         raise StatementError(f"{name[:200]!r} is not a relative path of a file with `/` between its parts")
-    if not _is_utf8(joined):
-        name = next(name for name in names if not _is_utf8(name))
+    if not is_utf8(joined):
+        name = next(name for name in names if not is_utf8(name))
         # The repr would hide the byte, which `printable` shows, as in \xff.
         raise StatementError(f"the path '{name[:200]}' is not UTF-8")
     if any(name.count("/") > _MAX_DEPTH for name in names):
@@ -339,7 +339,8 @@ def _is_invalid(name: str) -> bool:
     return "\0" in name or len(name) > MAX_NAME_CHARACTERS or bool(_INVALID_NAME.search(name))
 
 
-def _is_utf8(name: str) -> bool:
+def is_utf8(name: str) -> bool:
+    """Return whether a name has no byte that is not UTF-8."""
     try:
         name.encode()
     except UnicodeEncodeError:

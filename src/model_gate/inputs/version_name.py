@@ -1,4 +1,4 @@
-"""Checks the name of a version before any server is asked, and explains names that MLflow uses elsewhere.
+"""Checks the name of a version before the first request to a server, and explains names that MLflow uses elsewhere.
 
 >>> checked_version_name("@champion", "Wine")
 '@champion'

@@ -31,7 +31,7 @@ _MAX_PATH = 60
 
 
 def judgement(outcome: Outcome) -> str:
-    """Return a phrase that says what differs. "Only" is said only if every file was compared.
+    """Return a phrase that says what differs. It contains "only" if every file was compared.
 
     The result is NOTHING_COMPARED if all models are one location, and "" after an error.
     """

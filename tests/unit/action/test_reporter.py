@@ -112,7 +112,7 @@ def test_hostile_names_in_the_summary_are_plain_text(text: str) -> None:
     assert html.count("<details>") == html.count("</details>")
     assert elements == harmless
     rows = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert {line.count("|") for line in rows} == {6, 5, 4, 8}
+    assert {line.count("|") for line in rows} == {3, 4}
 
 
 @given(st.text(max_size=200))
@@ -178,15 +178,16 @@ def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
         ),
         (
             compare(comparison(REWRITTEN, equivalent=True), comparison(), require=Require.EQUIVALENT),
-            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 (only metadata that MLflow rewrites differs)",
+            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 "
+            "(run models: only metadata that MLflow rewrites differs)",
         ),
         (
             Outcome(None, error=NotFoundError("No.", "Do.")),
-            "## ⛔ It could not be decided whether the models are the same",
+            "## ⛔ No: nothing was compared\n",
         ),
         (
             replace(check(comparison()), comparisons={}, versions={}, error=NotFoundError("No.", "Do.")),
-            f"## ⛔ {CHECKED.format('and')}: it could not be decided",
+            "## ⛔ No: nothing was compared\n\nNot decided: whether Wine v1 on mlflow.example.com equals",
         ),
     ],
 )
@@ -199,13 +200,13 @@ def test_files_that_mlflow_only_rewrote_come_last_in_summary_and_annotation() ->
     markdown = summary(check(result), "report.json", REDACTOR)
     assert markdown.index("<code>model.pkl</code>") < markdown.index("<code>MLmodel</code>")
     ((annotation),) = annotations_for(check(result), config_file="", fails_on_difference=True)
-    assert "differ: model.pkl: content differs" in annotation.message
+    assert "differ): model.pkl: content differs" in annotation.message
 
 
 def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
     markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
-    assert "### Ignored" in markdown
+    assert "### Ignored files" in markdown
     assert markdown.index("| <code>notes.txt</code> | different |") < markdown.index(
         "| <code>README.md</code> | equal |"
     )
@@ -236,7 +237,10 @@ def test_annotation_title_names_what_was_compared() -> None:
     assert command.startswith(
         "::error title=Model Gate%3A Wine%3A mlflow.example.com v1%2C run model ≠ registry model::"
     )
-    assert "::The file a differs. The run model and the registry model differ: a: " in command
+    assert (
+        "::The file a differs. The run model and the registry model of mlflow.example.com v1 are different (1 of"
+        in command
+    )
 
 
 def test_advice_for_one_location_fits_the_command_and_its_diagram_claims_no_verdict() -> None:
@@ -286,7 +290,7 @@ def native(*differences: Difference, equals: bool | None) -> Comparison:
 def test_summary_says_whether_the_files_outside_the_native_models_are_equal(outcome: Comparison, text: str) -> None:
     markdown = summary(check(outcome), "report.json", REDACTOR)
     (line,) = [line for line in markdown.splitlines() if line.startswith("**Not part of the verdict**")]
-    assert line.startswith("**Not part of the verdict**, the rest of the run model and registry model: ")
+    assert line.startswith("**Not part of the verdict**, the other files of the run model and registry model: ")
     assert line.endswith(text)
 
 
@@ -303,19 +307,19 @@ def test_summary_claims_the_same_files_only_if_all_files_are_part_of_the_verdict
 ) -> None:
     markdown = summary(check(outcome), "report.json", REDACTOR)
     assert ("same files with the same bytes" in markdown) == is_whole
-    assert ("unless the files that are not part of the verdict matter" in markdown) != is_whole
+    assert ("if the files outside the verdict do not matter" in markdown) != is_whole
 
 
 def test_summary_of_an_error_has_no_columns_for_models_that_were_not_found() -> None:
     outcome = Outcome(check(comparison()).request, error=NotFoundError("There is no version 1.", ""))
-    assert "| Model version |\n" in summary(outcome, "report.json", REDACTOR)
+    assert "| Model | Version | Server |\n" in summary(outcome, "report.json", REDACTOR)
 
 
 def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:
     lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
         'left1 == "equal" === right1',
-        'left2 -. "different: 1" .- right2',
+        'left2 -. "different#58; 1 of 4 files" .- right2',
     ]
     assert sum("[" in line for line in lines) == 4
 
@@ -331,7 +335,9 @@ def test_diagram_names_the_model_the_version_and_the_server() -> None:
 def test_diagram_names_the_native_models_and_counts_the_ignored_paths() -> None:
     lines = diagram_of(check(replace(native(equals=True), ignored=(IgnoredPath("a", "a", None),))), REDACTOR)
     assert [line.endswith('model<br/>only model#46;pkl"]') for line in lines[1:3]] == [True, True]
-    assert lines[3] == '  left1 == "equal<br/>1 ignored" === right1'
+    limits = "in model.pkl only (the other files are equal too), except 1 ignored file (not compared)"
+    assert lines[3] == f'  left1 == "{mermaid_text(f"equal {limits}")}" === right1'
+    assert lines[4] == "  class left1,right1 partly"
 
 
 def test_annotation_of_a_config_error_points_to_the_line() -> None:
@@ -349,16 +355,23 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     same = replace(comparison(), same_location=True)
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
-    assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
+    assert warning.message == (
+        "EQUAL, nothing compared: one location. The run model and the registry model of mlflow.example.com v1 are the"
+        " same files (one location, nothing to compare)."
+    )
     assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
-    assert "(EQUAL, nothing compared: one location)\n" in unescape(summary(check(same), "", REDACTOR))
+    markdown = unescape(summary(check(same), "", REDACTOR))
+    assert "run model and registry model are the same files (one location, nothing to compare)\n" in markdown
+    assert "\n**Passed**, but nothing was compared. " in markdown
 
 
 def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     outcome = compare(comparison(), replace(comparison(), same_location=True))
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"
-    assert warning.message.startswith("The registry models are one and the same location")
+    assert warning.message.startswith(
+        "The registry models of mlflow.example.com v1 and mlflow.example.com v2 are the same"
+    )
     assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
     headline = "## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 ("
     assert unescape(summary(outcome, "", REDACTOR)).startswith(headline)

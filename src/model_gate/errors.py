@@ -145,7 +145,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
 
 _STORAGE_REMEDIES = {
     errno.EPERM: "Check the permissions of the file and of its directory.",
-    errno.ENOENT: "Check the path.",
+    errno.ENOENT: "Check the path: a directory in it does not exist, or takes no new files.",
     errno.EACCES: "Check the permissions of the file and of its directory.",
     errno.ENOTDIR: "Check the path: a part of it is a file, not a directory.",
     errno.EISDIR: "Name a file, not a directory.",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -81,9 +82,11 @@ class WorkflowReporter:
         if problem is not None:
             message = with_input_names(f"{problem.message} {problem.remedy}")
             print_command(Annotation(AnnotationLevel.WARNING, message).command(redactor))
+        config_file = self._inputs["config-file"]
         for annotation in annotations_for(
             outcome,
-            config_file=self._inputs["config-file"],
+            # A file that does not exist cannot be annotated.
+            config_file=config_file if os.path.isfile(config_file) else "",
             fails_on_difference=self._inputs.fails_on_difference,
         ):
             print_command(annotation.command(redactor))

@@ -19,7 +19,7 @@ from model_gate.action.models_table import models_table, origins
 from model_gate.action.next_step import next_step
 from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import capitalized, plural
+from model_gate.domain.wording import plural
 from model_gate.errors import ModelGateError
 from model_gate.reporting.findings import cause, findings, requirement
 from model_gate.reporting.naming import heading, open_question, side_names
@@ -91,7 +91,7 @@ def _verdict(outcome: Outcome, markdown: Markdown) -> str:
 def _undecided(outcome: Outcome, error: ModelGateError, markdown: Markdown) -> str:
     """Return the error, unless the headline has the whole of it, and what it left undecided."""
     question = open_question(outcome)
-    is_shown = cause(outcome).startswith(capitalized(error.message.removesuffix(".")))
+    is_shown = cause(outcome).startswith(error.message.removesuffix("."))
     return "\n\n".join(
         filter(
             None,

@@ -199,7 +199,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except strict_yaml.DuplicateKeyError as error:
         raise ConfigError(
             f"{name}, line {error.second}: the key {error.key!r} is given twice, first on line {error.first}.",
-            _duplicate_remedy(error.key),
+            _duplicate_remedy(error.key, error.second),
         ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -227,9 +227,9 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError) -> tuple[str, str]:
     return problem, _REMEDY
 
 
-def _duplicate_remedy(key: str) -> str:
+def _duplicate_remedy(key: str, line: int) -> str:
     if key.startswith("tracking_server"):
-        return "Name the two servers tracking_server_1 and tracking_server_2."
+        return f"Rename the key on line {line} to tracking_server_{1 if key.endswith('2') else 2}."
     return "Remove one of them: YAML would silently take the last."
 
 
@@ -242,7 +242,7 @@ def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
             line, first = strict_yaml.line_of(key), strict_yaml.line_of(keys[canonical])
             return ConfigError(
                 f"{name}, line {line}: {key.value!r} duplicates {keys[canonical].value!r} on line {first}.",
-                _duplicate_remedy(canonical),
+                _duplicate_remedy(canonical, line),
             )
         keys[canonical] = key
     raise AssertionError("no server has two names")

@@ -256,7 +256,7 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
     return VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
-        version_or_stage=checked_version_name(version_or_stage, model),
+        version_or_stage=checked_version_name(version_or_stage, model, "--version-or-stage"),
         native_model=checked_native_model(version.native_model),
     )
 

@@ -87,7 +87,7 @@ def cause(outcome: Outcome) -> str:
     consequence = f"nothing was {'sealed' if isinstance(outcome.request, SealRequest) else 'compared'}"
     problem = _SENTENCE_END.split(outcome.error.message, maxsplit=1)[0]
     if len(problem) <= _MAX_PROBLEM:
-        return f"{capitalized(problem)}: {consequence}"
+        return f"{problem}: {consequence}"
     subject = heading(outcome)
     return f"{subject}: {consequence}" if subject else capitalized(consequence)
 

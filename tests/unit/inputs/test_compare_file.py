@@ -541,7 +541,8 @@ def test_error_for_an_unknown_server_lists_the_declared_servers_and_the_variable
         "c, line 1, tracking_server_1.server: There is no server 'prd': no variable declares it."
     )
     assert caught.value.remedy == (
-        "Did you mean 'prod'? Declared are: prod, staging. To declare it, set PRD_MLFLOW_TRACKING_URI to its address."
+        "Did you mean 'prod'? To declare 'prd', set PRD_MLFLOW_TRACKING_URI to its address."
+        " Declared now: prod, staging."
     )
 
 

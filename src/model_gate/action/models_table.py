@@ -65,7 +65,8 @@ def _one_version(outcome: Outcome, markdown: Markdown) -> str:
         return ""
     ((role, _),) = outcome.requested_versions.items()
     ((request, server),) = _requests(outcome)
-    return f"{_version(request, outcome.versions.get(role), markdown)} on {_address(request, server, markdown, ', ')}"
+    version = _version(request, outcome.versions.get(role), markdown)
+    return f"{markdown.code(request.model)} version {version} on {_address(request, server, markdown, ', ')}"
 
 
 def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, markdown: Markdown) -> str:

@@ -37,7 +37,7 @@ def step_after(*differences: Difference, result: Comparison | None = None) -> st
         ([PACKAGES], "they run with other packages"),
         (
             [difference("LICENSE"), difference("input_example.json")],
-            "All files that decide about predictions are the same",
+            "All files that decide about predictions are",
         ),
         ([difference("a", kind=DifferenceKind.ONLY_LEFT)], "One version lacks files that the other has"),
         ([difference("model.pkl"), PACKAGES], NOT_THE_SAME),

@@ -293,7 +293,7 @@ def test_duplicate_key_in_a_single_line_is_rejected() -> None:
 def test_old_server_key_that_is_given_twice_is_rejected() -> None:
     error = rejection(f"tracking_server_01: {SERVER}\n\ntracking_server_01: {SERVER}\n")
     assert "line 3: the key 'tracking_server_01' is given twice, first on line 1" in error.message
-    assert "tracking_server_1 and tracking_server_2" in error.remedy
+    assert "Rename the key on line 3 to tracking_server_2" in error.remedy
 
 
 @pytest.mark.parametrize("number", ["1", "2"])

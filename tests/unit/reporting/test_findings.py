@@ -33,8 +33,7 @@ def ignored(*equals: bool | None, result: Comparison | None = None) -> Compariso
 
 def native(*, equals: bool | None, result: Comparison | None = None) -> Comparison:
     rest = RestOfModel(equals, (difference("conda.yaml"),) if equals is False else ())
-    model = {"native_model": "model.pkl", "right_native_model": "model.pkl"}
-    return replace(result or comparison(), rest=rest, **model)
+    return replace(result or comparison(), rest=rest, native_model="model.pkl", right_native_model="model.pkl")
 
 
 def sentences(outcome: Outcome) -> list[str]:

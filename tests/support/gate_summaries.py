@@ -146,7 +146,7 @@ def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcom
     )
     yield "no-such-version", _no_such_version(logged.first.host)
     yield "many-differences", _many_differences(first, copies)
-    ignore = Ignore(("MLmodel", "conda.yaml", "requirements.txt"))
+    ignore = Ignore(("*.yaml", "requirements.txt"))
     yield "ignored-paths", _compare(_compared(first, copies["packages"], ignore), GateOptions(ignore=ignore))
     yield "native-model", _native_model(first, copies["packages"])
     yield "missing-file", _check(_compared(first, copies.of(first, "missing", _remove_a_file)))

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,14 +22,17 @@ from model_gate.action.escape import (
     html_text,
     mermaid_text,
 )
+from model_gate.action.inputs import Inputs
 from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
+from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.errors import ConfigError, NotFoundError
+from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 
@@ -427,3 +431,16 @@ def test_hostile_text_in_an_output_is_no_command_if_a_later_step_prints_it(text:
     outcome = check(replace(comparison(difference("a")), not_compared=(text,)), name=text)
     values = outputs_of(outcome, "", REDACTOR).values()
     assert [line for value in values for line in value.splitlines() if is_command(line)] == []
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_annotation_points_to_the_compare_file_only_if_it_exists(
+    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if exists:
+        Path("promotion.yaml").write_text("")
+    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), {})
+    reporter.show_result(CommandResult(Outcome(None, error=ConfigError("No.")), None, REDACTOR))
+    (annotation,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("::error")]
+    assert ("file=promotion.yaml" in annotation) == exists

@@ -13,9 +13,9 @@ from model_gate.domain.wording import printable, truncate_middle, truncate_path
 _MAX_CELL = 160
 _MAX_PATH = 80
 _MAX_TEXT = 2_000
-# A browser may break a longer word after each of these characters, and a run of other characters after 16 of them.
+# A browser may break a longer word after each of these characters, and a run of other characters after 13 of them.
 _LONG_WORD = re.compile(r"(\S{21,})")
-_PIECE = re.compile(r"[^/_.,:;=@+-]{1,16}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
+_PIECE = re.compile(r"[^/_.,:;=@+-]{1,13}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 
 
 @dataclass(frozen=True)

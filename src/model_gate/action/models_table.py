@@ -17,7 +17,8 @@ _MAX_URI = 1_000
 _MAX_ALIASES = 4
 # With a hyphen at which a browser does not break the line.
 _SHA_256 = "SHA&#8209;256"
-_MAX_RUN_ID = 12
+# Of a run or a commit, so that two columns fit on a narrow page.
+_MAX_ID = 10
 
 
 def models_table(outcome: Outcome, markdown: Markdown) -> list[str]:
@@ -166,7 +167,7 @@ def _runs(outcome: Outcome, markdown: Markdown) -> str:
         "Run name": lambda version: markdown.cell(version.lineage.run_name),
         "Experiment": lambda version: markdown.cell(version.lineage.experiment_name),
         "User": lambda version: markdown.cell(version.lineage.user),
-        "Commit": lambda version: markdown.code(version.lineage.git_commit[:_SHOWN_DIGITS]),
+        "Commit": lambda version: markdown.code(version.lineage.git_commit[:_MAX_ID]),
         "Source": lambda version: markdown.code(version.lineage.notebook_path or version.lineage.source_name),
     }
     # After an error, possibly not all versions are resolved.
@@ -186,4 +187,4 @@ def _runs(outcome: Outcome, markdown: Markdown) -> str:
 
 def _shortened(run_id: str) -> str:
     # The report has the whole ID.
-    return run_id if len(run_id) <= _MAX_RUN_ID else f"{run_id[:_MAX_RUN_ID]}…"
+    return run_id if len(run_id) <= _MAX_ID else f"{run_id[:_MAX_ID]}…"

@@ -95,7 +95,7 @@ def truncate_path(path: str, max_length: int) -> str:
     >>> truncate_path("artifacts/tokenizers/german/vocabulary.txt", 30)
     'artifac…/german/vocabulary.txt'
     >>> truncate_path("artifacts/tokenizers/part-00001-of-00002-of-the-table.parquet", 30)
-    'art…rs/part-00001-…ble.parquet'
+    'art…ers/part-00001…ble.parquet'
     """
     if len(path) <= max_length:
         return path

@@ -203,11 +203,12 @@ TrustConfigOption = Annotated[
         rich_help_panel=_VERDICT,
     ),
 ]
-AllowOtherModelOption = Annotated[
-    bool,
+SealModelOption = Annotated[
+    str,
     typer.Option(
-        "--allow-other-model",
-        help="Accept a seal of another registered model, such as the original of a copy.",
+        metavar="NAME",
+        help="The model that the seal must be of, such as the original of a copy.",
+        show_default="the name of the registered model",
         rich_help_panel=_VERDICT,
     ),
 ]
@@ -431,7 +432,7 @@ def check(
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
     require: RequireOption = None,
-    allow_other_model: AllowOtherModelOption = False,
+    seal_model: SealModelOption = "",
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
@@ -464,9 +465,9 @@ def check(
         "registry": registry,
         "native_model": native_model or None,
         "seal": seal,
-        "allow_other_model": allow_other_model,
+        "seal_model": seal_model or None,
     }
-    sealed = SealOptions(seal, allow_other_model)
+    sealed = SealOptions(seal, seal_model)
     _run(
         CommandName.CHECK,
         options,
@@ -624,7 +625,7 @@ def verify(
     registry: RegistryOption = None,
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
-    allow_other_model: AllowOtherModelOption = False,
+    seal_model: SealModelOption = "",
     identity: IdentityOption = "",
     issuer: IssuerOption = "",
     public_key: PublicKeyOption = None,
@@ -657,7 +658,7 @@ def verify(
         "host": host or None,
         "registry": registry,
         "native_model": native_model or None,
-        "allow_other_model": allow_other_model,
+        "seal_model": seal_model or None,
         **signature.reported,
         "download_dir": download_dir,
         "report_file": report_file,
@@ -666,7 +667,7 @@ def verify(
         "allow_local_artifacts": allow_local_artifacts,
         "timeout": timeout,
     }
-    sealed = SealOptions(seal, allow_other_model, signature)
+    sealed = SealOptions(seal, seal_model, signature)
     command = Command(
         CommandName.VERIFY,
         options,

@@ -36,7 +36,7 @@ _PREFIX = "INPUT_"
 # These two inputs are for the runner itself, but it passes them to the container too.
 _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
 # Blanks at the start or end of these inputs are not removed, because they are part of a name.
-_EXACT_INPUTS = frozenset({"model", "native-model"})
+_EXACT_INPUTS = frozenset({"model", "native-model", "seal-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 # The files that a command reads, besides the compare file.
@@ -47,7 +47,6 @@ _BOOLEANS = (
     "fail-fast",
     "fail-on-same-location",
     "allow-local-artifacts",
-    "allow-other-model",
 )
 
 
@@ -91,7 +90,7 @@ INPUTS = (
     Input("native-model", (CommandName.CHECK, CommandName.VERIFY)),
     Input("uri", (CommandName.SEAL, CommandName.VERIFY)),
     Input("seal", (CommandName.CHECK, CommandName.VERIFY)),
-    Input("allow-other-model", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("seal-model", (CommandName.CHECK, CommandName.VERIFY)),
     Input("bundle", _VERIFY),
     Input("identity", _VERIFY),
     Input("issuer", _VERIFY),
@@ -111,7 +110,7 @@ INPUTS = (
     Input("timeout"),
     Input("credentials"),
     Input("databricks-profiles"),
-    Input("download-dir"),
+    Input("download-dir", _GATES),
     Input("report-file"),
     Input("statement-file", _GATES, "statement"),
     Input("verbose"),
@@ -229,7 +228,7 @@ class Inputs:
             self["issuer"],
             self._workspace_path("trust-config"),
         )
-        sealed = SealOptions(self._workspace_path("seal"), self._boolean("allow-other-model") or False, signature)
+        sealed = SealOptions(self._workspace_path("seal"), self["seal-model"], signature)
         if command == CommandName.CHECK:
             return check_request(version, self._common(), self._environment, sealed)
         if not self["bundle"]:

@@ -116,6 +116,11 @@ class Seal:
         return "" if self.facts is None else self.facts.registered_model
 
     @property
+    def model_name(self) -> str:
+        """Name of the sealed model: of the registered model or, if the seal does not say it, of the subject."""
+        return self.registered_model or self.statement.name
+
+    @property
     def size(self) -> int | None:
         """Bytes of all files; None if the seal does not say the size of each."""
         sizes = [resource.size for resource in self.files.values()]
@@ -149,8 +154,20 @@ class Seal:
         """
         if self.registered_model == name:
             return
-        sealed = repr(printable(self.registered_model)) if self.registered_model else "no registered model"
+        sealed = repr(printable(self.model_name))
+        if not self.registered_model:
+            sealed = f"no registered model (its subject is {sealed})"
         raise SealError(f"The seal {printable(self.file)} is of {sealed}, not of {printable(name)!r}.", remedy)
+
+    def require_model_name(self, name: str, remedy: str) -> None:
+        """Verify that the seal is of the model with this name. See `model_name`.
+
+        Raises:
+            SealError: The seal is of another model.
+        """
+        if self.model_name != name:
+            sealed = printable(self.model_name)
+            raise SealError(f"The seal {printable(self.file)} is of {sealed!r}, not of {printable(name)!r}.", remedy)
 
 
 @dataclass(frozen=True)

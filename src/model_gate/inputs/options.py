@@ -106,12 +106,12 @@ class SealOptions:
 
     Attributes:
         seal: Path of the seal, None if not given.
-        allow_other_model: Whether the seal may be of another registered model, or of none.
+        model: Name of the model that the seal must be of, "" for the name of the registered model that is compared.
         signature: The options about its signature. `check` has none.
     """
 
     seal: Path | None = None
-    allow_other_model: bool = False
+    model: str = ""
     signature: SignatureOptions = SignatureOptions()
 
 
@@ -155,9 +155,14 @@ def check_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    request = _version_request(version, environment)
+    options, request = _gate_options(common), _version_request(version, environment)
+    if sealed.seal is None and sealed.model:
+        raise InputError(
+            "--seal-model is given without --seal.",
+            "Name the seal too: --seal seals/wine.json. Or leave out --seal-model.",
+        )
     seal = None if sealed.seal is None else _seal_of(sealed, request)
-    return CheckRequest(request, seal, options=_gate_options(common))
+    return CheckRequest(request, seal, options=options)
 
 
 def seal_request(
@@ -180,8 +185,8 @@ def verify_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    model = _model_request(version, uri, environment)
-    return VerifyRequest(_seal_of(sealed, model.version), model, options=_gate_options(common))
+    options, model = _gate_options(common), _model_request(version, uri, environment)
+    return VerifyRequest(_seal_of(sealed, model.version), model, options=options)
 
 
 def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
@@ -191,9 +196,13 @@ def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     seal = _read_seal(sealed)
-    if version is not None and not sealed.allow_other_model:
+    if sealed.model:
+        seal.require_model_name(sealed.model, "Name the seal of this model: --seal. Or correct --seal-model.")
+    elif version is not None:
         seal.require_registered_model(
-            version.model, "Name the seal of this model, or allow another model, such as a copy: --allow-other-model."
+            version.model,
+            "Name the seal of this model: --seal. If the version is a copy of another model, name the sealed model:"
+            " --seal-model NAME.",
         )
     return seal
 

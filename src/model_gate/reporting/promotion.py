@@ -61,7 +61,8 @@ def build_statement(
         {
             "predicateType": PREDICATE_TYPE,
             "_type": STATEMENT_TYPE,
-            "subject": [{"name": _subject_name(outcome, last), "digest": {"sha256": _root(last.right)}}],
+            # Workflows pass the name to other programs line by line, so it must not have a line break.
+            "subject": [{"name": printable(_subject_name(outcome, last)), "digest": {"sha256": _root(last.right)}}],
             "predicate": {
                 **{name: report[name] for name in ("command", "status", "equals", "equivalent", "require", "passed")},
                 "model_versions": [
@@ -104,9 +105,9 @@ def _validate(statement: Json) -> None:
 def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
     versions = list(outcome.versions.values())
     if comparison.right.seal is not None:
-        return printable(comparison.right.seal.statement.name)
+        return comparison.right.seal.statement.name
     if not versions:
-        return printable(comparison.right.location.uri)
+        return comparison.right.location.uri
     return f"models:/{versions[-1].name}/{versions[-1].version}"
 
 

@@ -108,18 +108,42 @@ def test_seal_that_cannot_be_read_is_an_error(path: Path) -> None:
     assert caught.value.remedy
 
 
-def test_seal_of_another_registered_model_is_an_error_unless_it_is_allowed(seal: Path) -> None:
+def test_seal_must_be_of_the_named_model_or_else_of_the_registered_model(seal: Path) -> None:
     other = VersionOptions("Churn", "1", HOST)
-    for allowed in (False, True):
-        options = SealOptions(seal, allow_other_model=allowed)
-        if allowed:
-            assert verify_request(other, "", options, CommonOptions(), {}).seal.registered_model == "Wine"
-            assert check_request(other, CommonOptions(), {}, options).seal
-            continue
-        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
-            verify_request(other, "", options, CommonOptions(), {})
-        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
-            check_request(other, CommonOptions(), {}, options)
+    named = SealOptions(seal, "Wine")
+    assert verify_request(other, "", named, CommonOptions(), {}).seal.registered_model == "Wine"
+    assert check_request(other, CommonOptions(), {}, named).seal
+    assert verify_request(VersionOptions("", ""), "model", named, CommonOptions(), {}).seal.registered_model == "Wine"
+    for version, uri, name in (
+        (other, "", ""),
+        (other, "", "Churn"),
+        (VERSION, "", "Churn"),
+        (VersionOptions("", ""), "model", "Churn"),
+    ):
+        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'") as caught:
+            verify_request(version, uri, SealOptions(seal, name), CommonOptions(), {})
+        assert "--seal-model" in caught.value.remedy
+        if not uri:
+            with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
+                check_request(version, CommonOptions(), {}, SealOptions(seal, name))
+
+
+def test_seal_without_a_registered_model_has_the_name_of_its_subject(tmp_path: Path) -> None:
+    # `write_seal` calls the subject "model" if there is no registered model.
+    seal = write_seal(tmp_path / "directory.json", "")
+    with pytest.raises(SealError, match=r"is of no registered model \(its subject is 'model'\), not of 'Wine'"):
+        verify_request(VERSION, "", SealOptions(seal), CommonOptions(), {})
+    with pytest.raises(SealError, match="is of 'model', not of 'Wine'"):
+        verify_request(VERSION, "", SealOptions(seal, "Wine"), CommonOptions(), {})
+    assert verify_request(VERSION, "", SealOptions(seal, "model"), CommonOptions(), {}).seal.facts
+    assert _config("seal: directory.json, model: model").has_seal
+    with pytest.raises(SealError, match="is of no registered model"):
+        _config("seal: directory.json")
+
+
+def test_name_of_a_sealed_model_without_a_seal_is_an_error() -> None:
+    with pytest.raises(InputError, match="--seal-model is given without --seal"):
+        check_request(VERSION, CommonOptions(), {}, SealOptions(None, "Wine"))
 
 
 def test_model_to_seal_or_verify_is_named_in_one_way(seal: Path) -> None:

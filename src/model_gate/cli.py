@@ -384,6 +384,7 @@ def _run(
     process: WorkerProcess | None = None,
 ) -> NoReturn:
     """Run a gate, and exit. The report lists the options in `shared`, and those in `options` of this command only."""
+    from model_gate.inputs.options import valid_timeout
     from model_gate.runner import Command, run_command
 
     reported = {
@@ -400,7 +401,14 @@ def _run(
         "timeout": shared.timeout,
     }
     command = Command(
-        name, reported, request, shared.report_file, inputs, shared.verbose, statement_file=shared.statement
+        name,
+        reported,
+        request,
+        shared.report_file,
+        inputs,
+        shared.verbose,
+        statement_file=shared.statement,
+        timeout=valid_timeout(shared.timeout),
     )
     raise typer.Exit(run_command(command, process=process))
 
@@ -587,7 +595,7 @@ def seal(
     verbose: VerboseOption = False,
 ) -> None:
     """Seal one model: write the SHA-256 of each of its files, to verify them at any later time or place."""
-    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request
+    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request, valid_timeout
     from model_gate.runner import Command, run_command
 
     common = CommonOptions(allow_local_artifacts=allow_local_artifacts, timeout=timeout)
@@ -610,6 +618,7 @@ def seal(
         report_file,
         _local_inputs(uri),
         verbose,
+        timeout=valid_timeout(timeout),
     )
     raise typer.Exit(run_command(command, process=context.obj))
 
@@ -638,7 +647,14 @@ def verify(
     verbose: VerboseOption = False,
 ) -> None:
     """Verify one model: does it still have the files of its seal?"""
-    from model_gate.inputs.options import CommonOptions, SealOptions, SignatureOptions, VersionOptions, verify_request
+    from model_gate.inputs.options import (
+        CommonOptions,
+        SealOptions,
+        SignatureOptions,
+        VersionOptions,
+        valid_timeout,
+        verify_request,
+    )
     from model_gate.runner import Command, run_command
 
     common = CommonOptions(
@@ -676,6 +692,7 @@ def verify(
         (*_local_inputs(uri), *(() if seal is None else (seal,)), *signature.files),
         verbose,
         statement_file=statement,
+        timeout=valid_timeout(timeout),
     )
     raise typer.Exit(run_command(command, process=context.obj))
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import InputError, SignatureError, storage_error
 from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE
+from model_gate.signals import Interrupted
 from model_gate.symbolic_links import open_input
 
 if TYPE_CHECKING:
@@ -221,6 +222,9 @@ def _public_trusted_root() -> TrustedRoot:
 
     try:
         return ClientTrustConfig.production().trusted_root
+    except Interrupted as signal:
+        signal.awaited = "the trusted root from https://tuf-repo-cdn.sigstore.dev"
+        raise
     except Exception as error:
         raise SignatureError(
             f"The trusted root of the public Sigstore instance cannot be had: {_reason(error)}.",

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import time
 from pathlib import Path
 
 from tests.support.faulty_server import MODEL, FaultyServer
 from tests.support.gates import compare, run, version
+from tests.support.seals import FILES, write_seal
 from tests.support.signed_models import KeyFiles
+from tests.support.sigstore_instance import Identity, SigstoreInstance
 
 
 def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
@@ -36,3 +40,21 @@ def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path
         assert {comparison[side]["root"]["sha256"] for comparison in comparisons for side in ("left", "right")} == {
             root
         }
+
+
+def test_time_limit_holds_for_the_check_of_a_signature(tmp_path: Path) -> None:
+    for name, content in FILES.items():
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(content)
+    seal = write_seal(tmp_path / "wine.json")
+    identity = Identity("https://example.com/approve.yml@refs/heads/main", "https://issuer.example.com")
+    (tmp_path / "bundle.json").write_text(json.dumps(SigstoreInstance().bundle(seal.read_bytes(), identity)))
+    signer = ("--bundle", "bundle.json", "--identity", identity.uri, "--issuer", identity.issuer)
+    # The proxy accepts connections and never answers, so the trusted root of the public instance never arrives.
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        variables = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.getsockname()[1]}", "HOME": str(tmp_path)}
+        began = time.monotonic()
+        options = ("--seal", "wine.json", *signer, "--timeout", "8")
+        result = run(tmp_path, "verify", "model", *options, environment=variables)
+    result.require_error("StoppedError", "within 8 s. It was waiting for the trusted root from https://tuf-repo-cdn")
+    assert time.monotonic() - began < 25

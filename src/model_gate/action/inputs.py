@@ -161,6 +161,13 @@ class Inputs:
         return self["fail-on-difference"] not in _FALSE
 
     @property
+    def timeout(self) -> float | None:
+        """The time limit of the step in seconds: None if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._seconds("timeout")
+        return None
+
+    @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
         return self._path_or_none("report-file") or DEFAULT_REPORT

@@ -58,7 +58,6 @@ class GateOptions:
         fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
-        timeout: Seconds after which the whole gate is an error; None for no limit.
         is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
@@ -68,7 +67,6 @@ class GateOptions:
     fail_fast: bool = False
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
-    timeout: float | None = None
     is_stated: bool = False
 
 

@@ -128,7 +128,7 @@ class CommonOptions:
         declared_hosts_only: Whether a server in a compare file is an error if it is neither declared nor allowed.
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
-        timeout: See `GateOptions`.
+        timeout: Seconds after which the whole command is an error, None for no limit.
         is_stated: See `GateOptions`.
     """
 
@@ -367,10 +367,15 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
     return DiffRequest(models.left, models.right, left_host, right_host, options=_gate_options(common))
 
 
+def valid_timeout(seconds: float | None) -> float | None:
+    """Return a time limit; None for no limit, or for a number that a request rejects."""
+    # The command line accepts "nan" as a number.
+    return seconds if seconds is not None and seconds >= 1 else None
+
+
 def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
     AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
-    if options.timeout is not None and not options.timeout >= 1:
-        # The command line accepts "nan" as a number.
+    if options.timeout is not None and valid_timeout(options.timeout) is None:
         raise InputError(
             f"--timeout is {options.timeout}, which is not a number of seconds.", "Set it to 1 or more, as in 600."
         )
@@ -381,7 +386,6 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_fast=options.fail_fast,
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
-        timeout=options.timeout,
         is_stated=options.is_stated,
     )
 

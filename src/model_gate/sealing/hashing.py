@@ -21,7 +21,7 @@ from model_gate.comparison.ranged_content import ReadBudget, ranged_content
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.domain.windows import WINDOWS, Windows
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import first_names, printable
 from model_gate.errors import InternalError, storage_error
 from model_gate.explanation.content import Content
 from model_gate.regular_files import open_regular
@@ -71,6 +71,7 @@ def hash_files(
 
     Raises:
         ModelGateError: A transfer failed, or a file cannot be read or does not have its listed size.
+        InternalError: A file has no digest although all were wanted.
     """
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
     hasher = _Hasher(source, progress, is_enough, inspect)
@@ -79,6 +80,10 @@ def hash_files(
     hasher.hash_local(small)
     hasher.hash_windows(large, windows)
     hasher.hash_groups({path: size for path, size in sizes.items() if path not in small and path not in large})
+    if not hasher.is_done and (missing := sizes.keys() - hasher.digests.keys()):
+        raise InternalError(
+            f"No digest was computed of {first_names(missing)}.", "Please report it, with the listing of the model."
+        )
     return hasher.digests
 
 
@@ -104,14 +109,14 @@ class _Hasher:
         self._progress = progress
         self._is_enough = is_enough
         self._inspect = inspect
-        self._is_done = False
+        self.is_done = False
 
     def hash_local(self, sizes: Sizes) -> None:
         """Hash small files of this machine."""
         files: list[SmallPair | None] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
         with SmallFileComparer(files, process_count(files), PROGRAM, digest_of) as comparer:
             for number, (path, size) in enumerate(sizes.items()):
-                if self._is_done:
+                if self.is_done:
                     return
                 if digest := comparer.digest(number):
                     if self._inspect is not None:
@@ -127,7 +132,7 @@ class _Hasher:
     def hash_windows(self, sizes: Sizes, windows: Windows) -> None:
         """Read files window by window, the largest first, and hash the windows as they arrive."""
         for path, size in sorted(sizes.items(), key=lambda item: item[1], reverse=True):
-            if self._is_done:
+            if self.is_done:
                 return
             self._add({path: self._hash_windowed(path, size, windows)})
 
@@ -161,7 +166,7 @@ class _Hasher:
         files = size = 0
         with FailFastPool(_THREADS) as pool:
             while True:
-                while pending and not self._is_done and files < _MAX_FILES_IN_PROGRESS:
+                while pending and not self.is_done and files < _MAX_FILES_IN_PROGRESS:
                     if size + sum(pending[0].values()) > max_bytes:
                         break
                     group = pending.popleft()
@@ -176,7 +181,7 @@ class _Hasher:
     def _add(self, digests: Digests) -> None:
         for path, digest in digests.items():
             self.digests[path] = digest
-            self._is_done = self._is_enough(path, digest) or self._is_done
+            self.is_done = self._is_enough(path, digest) or self.is_done
         self._progress.advance(len(digests))
 
     def _start(self, group: Sizes, pool: ThreadPoolExecutor, finished: SimpleQueue[_Finished]) -> None:

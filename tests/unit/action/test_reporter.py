@@ -22,7 +22,7 @@ from model_gate.action.escape import (
     mermaid_text,
 )
 from model_gate.action.markdown import Markdown
-from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
+from model_gate.action.outputs import OUTPUTS, UNDECIDED, WrittenFiles, outputs_of
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
@@ -33,6 +33,7 @@ from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 
 REDACTOR = Redactor()
+NO_FILES = WrittenFiles()
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
@@ -221,7 +222,7 @@ def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
     )
     (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert f"Not compared, so they may differ too: {shown}" in annotation.message
-    assert outputs_of(outcome, "", REDACTOR)["not-compared"] == shown
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["not-compared"] == shown
 
 
 def test_list_of_differences_is_called_complete_only_if_all_files_were_compared() -> None:
@@ -350,7 +351,7 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
-    assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
+    assert outputs_of(check(same), NO_FILES, REDACTOR)["same-location"] == "true"
     assert "(EQUAL, nothing compared: one location)\n" in unescape(summary(check(same), "", REDACTOR))
 
 
@@ -359,14 +360,14 @@ def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"
     assert warning.message.startswith("The registry models are one and the same location")
-    assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["same-location"] == "true"
     headline = "## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 ("
     assert unescape(summary(outcome, "", REDACTOR)).startswith(headline)
 
 
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
-    assert outputs_of(different, "r.json", REDACTOR, "r.md") == {
+    assert outputs_of(different, WrittenFiles("r.json", "r.md"), REDACTOR) == {
         "status": "different",
         "equals": "false",
         "equivalent": "false",
@@ -393,12 +394,12 @@ def test_action_outputs_match_the_verdict() -> None:
         "statement-file": "",
         "subject-digest": "",
     }
-    stated = outputs_of(different, "r.json", REDACTOR, "r.md", "s.json", "sha256:00")
+    stated = outputs_of(different, WrittenFiles("r.json", statement="s.json"), REDACTOR, "sha256:00")
     assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
-    assert outputs_of(error, "", REDACTOR) == UNDECIDED
+    assert outputs_of(error, NO_FILES, REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)
-    assert json.dumps(outputs_of(check(comparison()), "r.json", REDACTOR)).count('"true"') == 3
+    assert json.dumps(outputs_of(check(comparison()), WrittenFiles("r.json"), REDACTOR)).count('"true"') == 3
 
 
 @given(st.text(), st.integers(1, 50))
@@ -411,5 +412,5 @@ def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_an_output_is_no_command_if_a_later_step_prints_it(text: str) -> None:
     outcome = check(replace(comparison(difference("a")), not_compared=(text,)), name=text)
-    values = outputs_of(outcome, "", REDACTOR).values()
+    values = outputs_of(outcome, WrittenFiles(text, text, text, text), REDACTOR).values()
     assert [line for value in values for line in value.splitlines() if is_command(line)] == []

@@ -31,6 +31,16 @@ def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path
             tmp_path, version(staging.url, "Wine"), version(production.url, "Wine"), "--statement", "promoted.json"
         )
     assert (verified.exit_code, promoted.exit_code) == (0, 0), (verified, promoted)
+    statement = json.loads((tmp_path / "verified.json").read_bytes())
+    sealed = statement["predicate"]["comparisons"]["seal_comparison"]["left"]["seal"]
+    assert sealed.pop("sealed_at") in (tmp_path / "wine.json").read_text()
+    assert sealed == {
+        "file": "wine.json",
+        "root": {"sha256": root},
+        "model": "Wine",
+        "version": "1",
+        "signer": f"the key {key.public}",
+    }
     assert f", signer the key {key.public}, of " in verified.stdout
     for name, decided_by in (("verified", "sha256"), ("promoted", "filecmp")):
         statement = json.loads((tmp_path / f"{name}.json").read_bytes())

@@ -198,7 +198,7 @@ def test_edited_seal_is_an_error_although_its_bundle_is_valid(model: Path, key: 
     for resource in edited["predicate"]["resources"]:
         resource.pop("annotations")
     seal.write_text(json.dumps(edited))
-    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "edited")
+    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "edited", "SealError")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +229,7 @@ def test_foreign_key_is_an_error(model: Path, key: KeyFiles, tmp_path_factory: p
     foreign = KeyFiles.make(tmp_path_factory.mktemp("foreign"))
     seal = model.with_suffix(".json")
     bundle = key.sign_file(seal)
-    require_error(verify(model, seal, bundle=bundle, public_key=foreign.public), "does not hold")
+    require_error(verify(model, seal, bundle=bundle, public_key=foreign.public), "no valid signature of the key")
 
 
 def test_seal_that_a_workflow_signed_verifies_by_its_identity_only(model: Path) -> None:

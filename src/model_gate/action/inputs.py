@@ -280,7 +280,9 @@ class Inputs:
         )
 
     def _require_version(self) -> None:
-        self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
+        has_uri = self.command in {CommandName.SEAL, CommandName.VERIFY}
+        alternative = " Or name a directory or an artifact URI, as in uri: ./model." if has_uri else ""
+        self._require("model", f"Name the registered model, as in model: Sklearn_Wine.{alternative}")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
             Declarations(self._environment).option(self["host"], "The input 'host'")

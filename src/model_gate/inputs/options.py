@@ -232,15 +232,28 @@ def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, 
     """Return the one model that is named by a version or by a URI.
 
     Raises:
-        InputError: Both or neither are given, or an option cannot be used.
+        InputError: Both or neither are given, or an option cannot be used for a URI.
     """
-    if not uri:
+    if not uri.strip():
+        if not version.model.strip() and not version.version_or_stage.strip():
+            raise InputError(
+                "No model is named.",
+                "Name a directory or an artifact URI, as in ./model or models:/Sklearn_Wine/12, or a version: --model"
+                " Sklearn_Wine --version-or-stage 12.",
+            )
         return ModelRequest(_version_request(version, environment))
-    if version.model or version.version_or_stage or version.native_model or version.registry:
+    if version.model or version.version_or_stage:
         raise InputError(
-            "Both a URI and a version of a registered model are given.",
-            "Name the model by its URI, or by --model and --version-or-stage.",
+            f"The model is named twice, by the URI {printable(uri)!r} and by --model and --version-or-stage.",
+            "Leave out the URI, or --model and --version-or-stage.",
         )
+    for option, value in (("--native-model", version.native_model), ("--registry", version.registry)):
+        if value:
+            raise InputError(
+                f"{option} is only for a version of a registered model, but the model is named by the URI"
+                f" {printable(uri)!r}.",
+                f"Leave out {option}, or name the version by --model and --version-or-stage instead of the URI.",
+            )
     declarations = Declarations({} if is_local_uri(uri) else environment)
     host = _host_of("uri", uri, version.host, declarations, option="--host")
     return ModelRequest(None, uri, None if host is None else declarations.with_unprefixed(host))

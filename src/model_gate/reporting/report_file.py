@@ -15,8 +15,8 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.seal import Seal, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import StatementError, statement_bytes
-from model_gate.reporting.promotion import PREDICATE_TYPE
 from model_gate.reporting.report import Json
 from model_gate.symbolic_links import PathBeneath
 
@@ -199,7 +199,7 @@ class StatementFile(ReportFile):
 
     _noun = "promotion statement"
     _option = "--statement"
-    _start = f'{{\n  "predicateType": "{PREDICATE_TYPE}"'.encode()
+    _start = f'{{\n  "predicateType": "{PROMOTION_TYPE}"'.encode()
 
 
 def json_text(report: Json) -> str:

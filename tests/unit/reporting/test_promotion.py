@@ -304,6 +304,6 @@ def test_seal_in_the_order_of_the_reference_tool_is_stated_with_its_own_root(tmp
     compared = with_roots(comparison())
     outcome = compare_outcome(replace(compared, left=replace(compared.left, seal=seal)), compared)
     stated = next(iter(state(outcome)["predicate"]["comparisons"].values()))
-    assert stated["left"]["seal_root"] == {"sha256": seal.statement.root}
-    assert stated["left"]["seal_root"] != stated["left"]["root"]
-    assert stated["right"]["seal_root"] is None
+    assert stated["left"]["seal"]["root"] == {"sha256": seal.statement.root}
+    assert stated["left"]["seal"]["root"] != stated["left"]["root"]
+    assert stated["right"]["seal"] is None

@@ -5,12 +5,20 @@ from __future__ import annotations
 import hashlib
 import json
 import socket
+import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from tests.support.commandline import BIN
 from tests.support.faulty_server import MODEL, FaultyServer
-from tests.support.gates import compare, run, version
+from tests.support.gates import GateResult, compare, run, version
+from tests.support.model_transfer import download, upload
+from tests.support.saved_models import MODELS, change_one_byte
 from tests.support.seals import FILES, write_seal
+from tests.support.servers import Server, Servers
 from tests.support.signed_models import KeyFiles
 from tests.support.sigstore_instance import Identity, SigstoreInstance
 
@@ -68,3 +76,68 @@ def test_time_limit_holds_for_the_check_of_a_signature(tmp_path: Path) -> None:
         result = run(tmp_path, "verify", "model", *options, environment=variables)
     result.require_error("StoppedError", "within 8 s. It was waiting for the trusted root from https://tuf-repo-cdn")
     assert time.monotonic() - began < 25
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Versions of real models on a tracking server, by kind: their names, numbers and sources."""
+
+    server: Server
+    versions: dict[str, dict[str, str]]
+
+    def run(self, directory: Path, command: str, kind: str, *options: str | Path) -> GateResult:
+        selection = ("--model", f"Signed {kind}", "--version-or-stage", self.versions[kind]["version"])
+        return run(directory, command, *selection, *options, environment={"MLFLOW_TRACKING_URI": self.server.host})
+
+
+@pytest.fixture(scope="module")
+def registered(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    scratch = tmp_path_factory.mktemp("models")
+    for kind, make in MODELS.items():
+        make(scratch / f"Signed {kind}", scratch)
+    versions = upload(servers.staging, {f"Signed {kind}": scratch / f"Signed {kind}" for kind in MODELS})
+    return Registered(servers.staging, {kind: versions[f"Signed {kind}"] for kind in MODELS})
+
+
+def tool_accepts(model: Path, bundle: Path, key: KeyFiles, *options: str | Path) -> bool:
+    """Return whether the command line of the tool `model_signing` accepts a directory."""
+    command: list[str | Path] = [BIN / "model_signing", "verify", "key", "--public_key", key.public]
+    completed = subprocess.run(
+        [*command, "--signature", bundle, *options, model], capture_output=True, text=True, check=False
+    )
+    assert completed.returncode in {0, 1}, completed.stderr
+    assert completed.returncode == 0 or "Verification failed" in completed.stderr, completed.stderr
+    return completed.returncode == 0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_signed_seal_of_a_version_verifies_with_the_tool_against_its_download_until_a_byte_changes(
+    registered: Registered, kind: str, tmp_path: Path
+) -> None:
+    key, source = KeyFiles.make(tmp_path), registered.versions[kind]["source"]
+    assert registered.run(tmp_path, "seal", kind, "--output", "seal.json").status == "sealed"
+    bundle = key.sign_file(tmp_path / "seal.json")
+    signed = ("--seal", "seal.json", "--bundle", bundle, "--public-key", key.public)
+    assert registered.run(tmp_path, "verify", kind, *signed).status == "equal"
+
+    model = download(registered.server, source, tmp_path / "downloaded") / "model"
+    assert tool_accepts(model, bundle, key)
+    # MLflow adds a file if a model is downloaded by the name of its version.
+    number = registered.versions[kind]["version"]
+    named = download(registered.server, f"models:/Signed {kind}/{number}", tmp_path / "named")
+    assert not tool_accepts(named, bundle, key)
+    assert tool_accepts(named, bundle, key, "--ignore-paths", named / "registered_model_meta")
+
+    # The byte changes on the server's disk.
+    stored = registered.server.stored(source)
+    largest = max((file for file in stored.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    change_one_byte(largest)
+    try:
+        changed = download(registered.server, source, tmp_path / "changed") / "model"
+        verified = registered.run(tmp_path, "verify", kind, *signed)
+    finally:
+        change_one_byte(largest)
+    assert not tool_accepts(changed, bundle, key)
+    assert (verified.exit_code, verified.status) == (1, "different")
+    (difference,) = verified.report["seal_comparison"]["differences"]
+    assert difference["path"] == largest.relative_to(stored).as_posix()

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, DifferenceKind
 from model_gate.domain.importance import Importance, importance_of
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Status
@@ -70,9 +70,16 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
         is_metadata = all(importance_of(difference.path) is Importance.MLMODEL for difference in rewritten)
         what = "metadata that MLflow rewrites" if is_metadata else "what MLflow or the file format rewrites"
         return f"{only}{what} differs"
-    changed = [difference for difference in decisive if not _is_notation(difference)]
-    if not changed:
-        return f"{only}the notation of files differs"
+    one_sided = [difference for difference in decisive if _is_one_sided(difference)]
+    changed = [each for each in decisive if not _is_notation(each) and not _is_one_sided(each)]
+    if one_sided:
+        # Nobody knows how a missing file matters, so "only" would play the difference down.
+        return " and ".join(filter(None, (_what_changed(changed, "") if changed else "", _what_is_missing(one_sided))))
+    return _what_changed(changed, only) if changed else f"{only}the notation of files differs"
+
+
+def _what_changed(changed: Sequence[Difference], only: str) -> str:
+    """Return what differs although both models have it. `only` is "only " if nothing else differs, otherwise ""."""
     nouns = _nouns(changed)
     found = {importance_of(difference.path) for difference in changed if not _only_random(difference)}
     if found & {Importance.WEIGHTS, Importance.UNKNOWN}:
@@ -85,6 +92,19 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
         len(nouns) == 1 and Importance.UNKNOWN in found and nouns[0] != _NOUNS[Importance.UNKNOWN]
     )
     return f"{only}{listed} differ{'s' if is_singular else ''}"
+
+
+def _is_one_sided(difference: Difference) -> bool:
+    """Return whether one model lacks a file. A file with a random name is there, with another name."""
+    kinds = {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}
+    return difference.kind in kinds and not _only_random(difference)
+
+
+def _what_is_missing(one_sided: Sequence[Difference]) -> str:
+    """Return how many files one of the models lacks, or the path of the only one."""
+    if len(one_sided) == 1:
+        return f"{truncate_middle(printable(one_sided[0].path), _MAX_PATH)} is in one model only"
+    return f"{plural(len(one_sided), 'file')} are in one model only"
 
 
 def _nouns(differences: Iterable[Difference]) -> list[str]:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, Explanation, FieldChange
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
 from model_gate.errors import NotFoundError
 from model_gate.reporting.judgement import judgement
@@ -23,6 +23,17 @@ CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channel
 CUT_CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channels a → b", (SETTING,), is_cut=True))
 MIXED = difference("conda.yaml", explanation=Explanation("packages", "", (FieldChange("a", "1", "2"), SETTING)))
 COMMENT = difference("requirements.txt", explanation=Explanation("packages", "the same packages", lines=("-# a",)))
+
+
+def missing(path: str) -> Difference:
+    return difference(path, kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None)
+
+
+def added(path: str, **more: object) -> Difference:
+    return difference(path, kind=DifferenceKind.ONLY_RIGHT, left_size=None, offset=None, **more)
+
+
+RANDOM_FILE = added("sparkml/part-00001", explanation=Explanation("bytes", only_random="random file names"))
 
 
 @pytest.mark.parametrize(
@@ -57,6 +68,13 @@ COMMENT = difference("requirements.txt", explanation=Explanation("packages", "th
         ([REWRITTEN, SKOPS], "only what MLflow or the file format rewrites differs"),
         ([REFORMATTED], "only the notation of files differs"),
         ([REFORMATTED, PACKAGES], "only packages differ"),
+        ([missing("model.pkl")], "model.pkl is in one model only"),
+        ([missing("MLmodel"), added("MLmodel.orig")], "2 files are in one model only"),
+        ([added("requirements.txt"), REWRITTEN], "requirements.txt is in one model only"),
+        ([added("code/a.py"), PACKAGES], "packages differ and code/a.py is in one model only"),
+        ([missing("conda.yaml"), difference("model.pkl")], "the weights differ and conda.yaml is in one model only"),
+        ([missing("conda.yaml"), REFORMATTED], "conda.yaml is in one model only"),
+        ([RANDOM_FILE, PACKAGES], "only packages and random file names differ"),
         ([], "the same files with the same bytes"),
     ],
 )

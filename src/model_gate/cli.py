@@ -250,6 +250,15 @@ DownloadDirOption = Annotated[
         rich_help_panel=_OUTPUT,
     ),
 ]
+VerifyDownloadDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Keep the downloaded files here: in reg_model/… of a version, in model/… of a URI. {_DOWNLOADS}",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
 DiffDownloadDirOption = Annotated[
     Path | None,
     typer.Option(
@@ -641,7 +650,7 @@ def verify(
     trust_config: TrustConfigOption = None,
     fail_fast: FailFastOption = False,
     timeout: TimeoutOption = None,
-    download_dir: DownloadDirOption = None,
+    download_dir: VerifyDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
     statement: StatementOption = None,
     verbose: VerboseOption = False,

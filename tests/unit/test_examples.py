@@ -71,11 +71,15 @@ def test_job_that_signs_reads_no_model_and_job_that_reads_a_model_cannot_sign(na
 
 
 @pytest.mark.parametrize(
-    "name, command, model",
-    [("approve.yml", "seal", "Wine"), ("nightly.yml", "verify", "Wine"), ("promote.yml", "verify", "Sklearn_Wine")],
+    "name, command, model, named",
+    [
+        ("approve.yml", "seal", "Wine", "3"),
+        ("nightly.yml", "verify", "Wine", "@champion"),
+        ("promote.yml", "verify", "Sklearn_Wine", "3"),
+    ],
 )
 def test_example_with_a_seal_has_inputs_that_fit_its_command(
-    name: str, command: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, command: str, model: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
     ((job, step),) = (
@@ -95,7 +99,7 @@ def test_example_with_a_seal_has_inputs_that_fit_its_command(
     request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
     assert request.command == command
     (version,) = request.versions.values()
-    assert (version.model, version.version_or_stage) == (model, "3")
+    assert (version.model, version.version_or_stage) == (model, named)
     assert all(host.secrets for host in request.hosts)
 
 

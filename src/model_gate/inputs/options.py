@@ -186,7 +186,7 @@ def verify_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, model = _gate_options(common), _model_request(version, uri, environment)
-    return VerifyRequest(_seal_of(sealed, model.version), model, options=options)
+    return VerifyRequest(model, _seal_of(sealed, model.version), options=options)
 
 
 def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:

@@ -15,6 +15,7 @@ from queue import SimpleQueue
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
+from model_gate.comparison.fetching import LOCAL_SMALL_BYTES, begin_fetch
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
@@ -35,8 +36,6 @@ _MAX_FILES_IN_PROGRESS = 64
 # Smaller files of a near server are fetched with one request for several of them.
 _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_FILES = 16
-# Smaller local files are hashed in batches: handing one to a thread takes longer than hashing it.
-_LOCAL_SMALL_BYTES = 1024 * 1024
 # A file that was read window by window is inspected by reading at most this much of it again.
 _MAX_BYTES_READ_AGAIN = 16 * 1024**2
 # Hashing releases the interpreter lock, so several threads run at once.
@@ -75,7 +74,7 @@ def hash_files(
     """
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
     hasher = _Hasher(source, progress, is_enough, inspect)
-    small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
+    small = {path: size for path, size in sizes.items() if size < LOCAL_SMALL_BYTES and source.local_file(path)}
     large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
     hasher.hash_local(small)
     hasher.hash_windows(large, windows)
@@ -200,22 +199,7 @@ class _Hasher:
                 return
             hashing.add_done_callback(lambda result: finished.put(_Finished(group, result)))
 
-        self._fetch(group).add_done_callback(on_fetched)
-
-    def _fetch(self, group: Sizes) -> Future[dict[str, str]]:
-        if self._source.is_local:
-            return self._source.begin_fetch(group, lambda _: None)
-        reported = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal reported
-            reported += count
-            self._progress.received(self._source.name, count)
-
-        fetch = self._source.begin_fetch(group, on_bytes)
-        # Some artifact stores report no progress, so the remaining bytes are reported at the end.
-        fetch.add_done_callback(lambda _: self._progress.received(self._source.name, sum(group.values()) - reported))
-        return fetch
+        begin_fetch(self._source, group, self._progress).add_done_callback(on_fetched)
 
     def _hash(self, files: Mapping[str, str]) -> Digests:
         """Return the digest of each fetched file, and release the files. `files` has their local paths."""

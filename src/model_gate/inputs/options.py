@@ -30,7 +30,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.seal_file import read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
-from model_gate.signatures import signer_of
+from model_gate.signatures.signers import signer_of
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig

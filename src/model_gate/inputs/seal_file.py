@@ -10,7 +10,8 @@ from model_gate.domain.wording import printable
 from model_gate.errors import SealError, SignatureError, storage_error
 from model_gate.formats.attestation import vouched_seal
 from model_gate.formats.model_signing import MAX_BYTES, StatementError
-from model_gate.signatures import Signer, read_bundle, verified_statement
+from model_gate.signatures.signers import Signer
+from model_gate.signatures.verification import read_bundle, verified_statement
 from model_gate.symbolic_links import open_input
 
 

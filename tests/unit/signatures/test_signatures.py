@@ -26,15 +26,8 @@ from cryptography.hazmat.primitives.serialization import (
 from model_gate.errors import InputError, ModelGateError, SignatureError
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import PREDICATE_TYPE
-from model_gate.signatures import (
-    MAX_BUNDLE_BYTES,
-    IdentitySigner,
-    KeySigner,
-    Signer,
-    read_bundle,
-    signer_of,
-    verified_statement,
-)
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer, signer_of
+from model_gate.signatures.verification import MAX_BUNDLE_BYTES, read_bundle, verified_statement
 from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
 
 STATEMENT = b'{"_type": "https://in-toto.io/Statement/v1"}'

@@ -8,9 +8,6 @@ from concurrent.futures import Future
 from model_gate.comparison.progress import Progress
 from model_gate.sources.model_source import ModelSource
 
-# Handing a smaller file of this machine to another thread takes longer than comparing or hashing it.
-LOCAL_SMALL_BYTES = 1024 * 1024
-
 
 def begin_fetch(source: ModelSource, sizes: Mapping[str, int], progress: Progress) -> Future[dict[str, str]]:
     """Begin to fetch files, and return a future of their local paths, by path relative to the model's root.

@@ -15,7 +15,7 @@ from queue import SimpleQueue
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
-from model_gate.comparison.fetching import LOCAL_SMALL_BYTES, begin_fetch
+from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
@@ -36,6 +36,8 @@ _MAX_FILES_IN_PROGRESS = 64
 # Smaller files of a near server are fetched with one request for several of them.
 _BATCHED_BELOW_BYTES = 128 * 1024
 _BATCH_FILES = 16
+# Smaller local files are hashed in batches: handing one to a thread takes longer than hashing it.
+_LOCAL_SMALL_BYTES = 1024 * 1024
 # A file that was read window by window is inspected by reading at most this much of it again.
 _MAX_BYTES_READ_AGAIN = 16 * 1024**2
 # Hashing releases the interpreter lock, so several threads run at once.
@@ -74,7 +76,7 @@ def hash_files(
     """
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
     hasher = _Hasher(source, progress, is_enough, inspect)
-    small = {path: size for path, size in sizes.items() if size < LOCAL_SMALL_BYTES and source.local_file(path)}
+    small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
     large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
     hasher.hash_local(small)
     hasher.hash_windows(large, windows)
@@ -112,7 +114,7 @@ class _Hasher:
 
     def hash_local(self, sizes: Sizes) -> None:
         """Hash small files of this machine."""
-        files: list[SmallPair | None] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
+        files: list[SmallPair] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
         with SmallFileComparer(files, process_count(files), PROGRAM, digest_of) as comparer:
             for number, (path, size) in enumerate(sizes.items()):
                 if self.is_done:

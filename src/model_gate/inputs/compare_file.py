@@ -410,7 +410,7 @@ def _sealed_version(key: str, data: Mapping[str, str], source: _Source) -> Seale
         native_model = checked_native_model(data.get("native_model") or "")
     seal = read_seal(Path(path))
     if "model" in data:
-        seal.require_registered_model(data["model"], f"Name the model of the seal in {source.where(key, 'model')}.")
+        seal.require_model_name(data["model"], f"Name the model of the seal in {source.where(key, 'model')}.")
     return SealedVersion(seal, native_model)
 
 
@@ -435,7 +435,8 @@ def _require_one_seal(
         if "model" not in data[key]:
             seal.require_registered_model(
                 versions[0].model,
-                f"If a seal of another model is meant, name that model beside the seal in {source.where(key)}.",
+                f"If the version is a copy of another model, name the sealed model beside the seal in"
+                f" {source.where(key)}: model: NAME.",
             )
 
 

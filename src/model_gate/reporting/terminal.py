@@ -108,6 +108,8 @@ def _request_lines(outcome: Outcome) -> Iterator[str]:
     # A check has one line, since it is about one version. The other commands have two lines.
     for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
         yield f"{word:<9}{subject}"
+        if outcome.seal is not None and subject == outcome.seal.title:
+            yield f"{'':<9}root sha256 {outcome.seal.statement.root}"
 
 
 def _subjects(outcome: Outcome) -> list[str]:

@@ -24,7 +24,7 @@ from model_gate.action.escape import (
 )
 from model_gate.action.inputs import Inputs
 from model_gate.action.markdown import Markdown
-from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
+from model_gate.action.outputs import OUTPUTS, UNDECIDED, WrittenFiles, outputs_of
 from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
@@ -37,6 +37,7 @@ from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 
 REDACTOR = Redactor()
+NO_FILES = WrittenFiles()
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
@@ -227,7 +228,7 @@ def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
     )
     (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert f"Not compared, so they may differ too: {shown}" in annotation.message
-    assert outputs_of(outcome, "", REDACTOR)["not-compared"] == shown
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["not-compared"] == shown
 
 
 def test_list_of_differences_is_called_complete_only_if_all_files_were_compared() -> None:
@@ -364,7 +365,7 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
         "EQUAL, nothing compared: one location. The run model and the registry model of mlflow.example.com v1 are the"
         " same files (one location, nothing to compare)."
     )
-    assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
+    assert outputs_of(check(same), NO_FILES, REDACTOR)["same-location"] == "true"
     markdown = unescape(summary(check(same), "", REDACTOR))
     assert "run model and registry model are the same files (one location, nothing to compare)\n" in markdown
     assert "\n**Passed**, but nothing was compared. " in markdown
@@ -377,14 +378,14 @@ def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     assert warning.message.startswith(
         "The registry models of mlflow.example.com v1 and mlflow.example.com v2 are the same"
     )
-    assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["same-location"] == "true"
     headline = "## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 ("
     assert unescape(summary(outcome, "", REDACTOR)).startswith(headline)
 
 
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
-    assert outputs_of(different, "r.json", REDACTOR, "r.md") == {
+    assert outputs_of(different, WrittenFiles("r.json", "r.md"), REDACTOR) == {
         "status": "different",
         "equals": "false",
         "equivalent": "false",
@@ -411,12 +412,12 @@ def test_action_outputs_match_the_verdict() -> None:
         "statement-file": "",
         "subject-digest": "",
     }
-    stated = outputs_of(different, "r.json", REDACTOR, "r.md", "s.json", "sha256:00")
+    stated = outputs_of(different, WrittenFiles("r.json", statement="s.json"), REDACTOR, "sha256:00")
     assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
-    assert outputs_of(error, "", REDACTOR) == UNDECIDED
+    assert outputs_of(error, NO_FILES, REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)
-    assert json.dumps(outputs_of(check(comparison()), "r.json", REDACTOR)).count('"true"') == 3
+    assert json.dumps(outputs_of(check(comparison()), WrittenFiles("r.json"), REDACTOR)).count('"true"') == 3
 
 
 @given(st.text(), st.integers(1, 50))
@@ -429,7 +430,7 @@ def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_an_output_is_no_command_if_a_later_step_prints_it(text: str) -> None:
     outcome = check(replace(comparison(difference("a")), not_compared=(text,)), name=text)
-    values = outputs_of(outcome, "", REDACTOR).values()
+    values = outputs_of(outcome, WrittenFiles(text, text, text, text), REDACTOR).values()
     assert [line for value in values for line in value.splitlines() if is_command(line)] == []
 
 

@@ -205,7 +205,7 @@ def _with_seal(seal: Seal, model: Path) -> Comparison:
 def _verify(sealed: Path, model: Path) -> Outcome:
     seal = _seal(sealed)
     return Outcome(
-        VerifyRequest(seal, ModelRequest(_SECOND.request)),
+        VerifyRequest(ModelRequest(_SECOND.request), seal),
         {VersionRole.MODEL_VERSION: _SECOND.version},
         {ComparisonName.SEAL: _with_seal(seal, model)},
         seal=seal,

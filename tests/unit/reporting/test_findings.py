@@ -106,7 +106,7 @@ def seal_outcomes() -> list[tuple[Outcome, str, list[str]]]:
         {ComparisonName.RUN_MODELS: sealed, ComparisonName.REG_MODELS: sealed},
         seal=SEAL,
     )
-    verified = Outcome(VerifyRequest(SEAL, ModelRequest(uri="./wine")), {}, {ComparisonName.SEAL: sealed}, seal=SEAL)
+    verified = Outcome(VerifyRequest(ModelRequest(uri="./wine"), SEAL), {}, {ComparisonName.SEAL: sealed}, seal=SEAL)
     different = "are different (1 of 4 files differs)"
     return [
         (

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from model_gate.comparison.file_comparison import FileComparison, have_same_content
-from model_gate.domain.counterparts import find_counterparts
+from model_gate.domain.counterparts import RANDOM_IDS, RANDOM_NAMES, find_counterparts
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.explanation import Explainer
-
-_RANDOM_NAMES = "random file names"
 
 
 def explain_renamed(
@@ -33,14 +31,13 @@ def explain_renamed(
         if left_file is None or right_file is None:
             continue
         inner = (
-            Explanation("bytes", "the same bytes", only_random=_RANDOM_NAMES)
+            Explanation("bytes", "the same bytes", only_random=RANDOM_NAMES)
             if have_same_content(left_file, right_file)
             else explainer.explain(left_pair.path, left_file, right_file)
         )
         result[left] = _with_explanation(comparisons[left], _counterpart(inner, left_pair.path, right_pair.path))
-        is_same = inner.only_random == _RANDOM_NAMES
         summary = f"its counterpart is {left_pair.path}"
-        of_counterpart = Explanation(inner.kind, summary, only_random=inner.only_random if is_same else "")
+        of_counterpart = Explanation(inner.kind, summary, only_random=_only_drawn_by_spark(inner))
         result[right] = _with_explanation(comparisons[right], of_counterpart)
     return result
 
@@ -55,8 +52,12 @@ def _counterpart(inner: Explanation, left: str, right: str) -> Explanation:
         fields=(*fields, name),
         rewrite_reason="",
         rewrite_conditions=(),
-        only_random=inner.only_random if inner.only_random == _RANDOM_NAMES else "",
+        only_random=_only_drawn_by_spark(inner),
     )
+
+
+def _only_drawn_by_spark(inner: Explanation) -> str:
+    return inner.only_random if inner.only_random in {RANDOM_NAMES, RANDOM_IDS} else ""
 
 
 def _with_explanation(comparison: FileComparison, explanation: Explanation) -> FileComparison:

@@ -24,6 +24,7 @@ _BINARY_SUFFIXES = frozenset(
         ".safetensors",
         ".skops",
         ".keras",
+        ".lgb",
         ".pt",
         ".pt2",
         ".pth",

@@ -17,6 +17,7 @@ _NOUNS = {
     Importance.ARTIFACT: "artifacts",
     Importance.SETTINGS: "settings",
     Importance.CODE: "code",
+    Importance.BYTECODE: "code",
     Importance.PACKAGES: "packages",
     Importance.MLMODEL: "fields of MLmodel",
     Importance.TOKENIZER_DETAILS: "tokenizer details",

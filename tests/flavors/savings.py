@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -18,15 +19,20 @@ PROGRAMS = Path(__file__).parent / "programs"
 # Each list is saved in parallel, one saving by each server. `programs/saving.py` explains the names.
 _ROUNDS = [["trained-1", "trained-2"], ["object-1", "object-2"], ["changed", "loaded"]]
 # Spark listens on this machine only. With Arrow, it needs no processes of Python for data frames of pandas.
+# A process runs Spark for a short time, so that Java compiles little.
 _SPARK_SETTINGS = {
     "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
     "spark.driver.host": "127.0.0.1",
     "spark.sql.execution.arrow.pyspark.enabled": "true",
     "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
     "spark.sql.shuffle.partitions": "1",
     "spark.ui.enabled": "false",
 }
-_SPARK_OPTIONS = " ".join([*(f"--conf {name}={value}" for name, value in _SPARK_SETTINGS.items()), "pyspark-shell"])
+_SPARK_OPTIONS = shlex.join(
+    [*(f"--conf={name}={value}" for name, value in _SPARK_SETTINGS.items()), "pyspark-shell"],
+)
 
 
 class Server:

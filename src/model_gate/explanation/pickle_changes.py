@@ -7,15 +7,16 @@ from dataclasses import dataclass, field
 
 from model_gate.domain.difference import FieldChange
 from model_gate.domain.wording import byte_count, plural
-from model_gate.explanation.content import ContentPair
+from model_gate.explanation.content import Content, ContentPair
 from model_gate.explanation.pickle_objects import Atom, Part, PickledObject, Value, read_pickle
 from model_gate.explanation.pickled_arrays import array_of, number_of
-from model_gate.explanation.raw_bytes import first_differing_byte
+from model_gate.explanation.raw_bytes import count_differing, first_differing_byte
 from model_gate.explanation.tensors import ElementBudget, compare_tensors
 from model_gate.explanation.trees import format_change, format_path, shorten
 
 _MAX_PAIRS = 200_000
 _MAX_COMPARED_BYTES = 256 * 1024 * 1024
+_MAX_COUNTED_BYTES = 16 * 1024 * 1024
 _MAX_VALUE = 60
 Path = tuple[str | int, ...]
 
@@ -177,14 +178,21 @@ class _Walk:
         self._bytes += left.size
         if self._bytes > _MAX_COMPARED_BYTES:
             self.is_cut = True
-        slices = [
-            content.slice(atom.start, atom.size) for content, atom in ((self.pair.left, left), (self.pair.right, right))
-        ]
-        return self.is_cut or first_differing_byte(*slices) is None
+        return self.is_cut or first_differing_byte(*self._contents(left, right)) is None
+
+    def _contents(self, left: Atom, right: Atom) -> tuple[Content, Content]:
+        return self.pair.left.slice(left.start, left.size), self.pair.right.slice(right.start, right.size)
 
     def _add_atoms(self, left: Value, right: Value, path: Path) -> None:
         before, after = self._format(left, is_left=True), self._format(right, is_left=False)
-        self.add_change(path, before, after, "another value" if before == after else "")
+        meaning = ""
+        if before == after and isinstance(left, Atom) and isinstance(right, Atom):
+            count = count_differing(ContentPair("", *self._contents(left, right)), _MAX_COUNTED_BYTES)
+            at_least = "at least " if count.is_cut else ""
+            meaning = (
+                f"{at_least}{count.differing:,} of {byte_count(left.size)} differ" if left.size else "another value"
+            )
+        self.add_change(path, before, after, meaning)
 
     def _format(self, value: Value | None, *, is_left: bool) -> str | None:
         if value is None:
@@ -261,6 +269,12 @@ def _keyed_part(part: Part, index: int, others: dict[tuple[Hashable, ...], Value
 
 
 def _is_state(value: PickledObject) -> bool:
-    """Return whether a tuple looks like the state of an object: its attributes, and those in slots."""
+    """Return whether a tuple looks like the state of an object, or of an array of NumPy.
+
+    The state of an object is its attributes, and those in slots. That of an array ends in its bytes.
+    """
+    values = value.of_role("item")
+    if len(values) == 5 and values[0] == Atom("int", "1") and isinstance(values[4], Atom):
+        return values[4].type == "bytes"
     kinds = [part.value.kind if isinstance(part.value, PickledObject) else "" for part in value.parts]
     return len(kinds) == 2 and "dict" in kinds

@@ -19,7 +19,7 @@ from model_gate.domain.wording import plural
 MAX_FIELDS = 40
 _MAX_VALUE = 200
 _MAX_KEY = 100
-_MAX_PHRASE = 80
+_MAX_PHRASE = 110
 
 
 @dataclass(frozen=True)

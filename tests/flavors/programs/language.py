@@ -40,12 +40,11 @@ def save_tokenizer(path: Path) -> None:
 
 
 def make(kind: type[PreTrainedModel], is_changed: bool) -> PreTrainedModel:
-    """Return a model with the weights of a seed. The last layer of a changed model has other weights."""
+    """Return a model with the weights of a seed. A changed model has other embeddings of words."""
     torch.manual_seed(0)
     torch.set_num_threads(1)
     model = kind(config())
     if is_changed:
-        last = [parameter for parameter in model.parameters() if parameter.ndim > 1][-1]
         with torch.no_grad():
-            last.mul_(1.5)
+            model.get_input_embeddings().weight.mul_(1.5)
     return model.eval()

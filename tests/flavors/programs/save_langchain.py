@@ -1,5 +1,6 @@
 """LangChain: a chain without a language model, logged from code with the module that it imports in `code_paths`."""
 
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ def log(model: Any, **destination: Any) -> None:
     program.mkdir()
     (program / "template.py").write_text(model)
     (program / "chain.py").write_text(PROGRAM)
+    sys.path.insert(0, str(program.absolute()))
     mlflow.langchain.log_model(
         lc_model=str(program / "chain.py"),
         **destination,

@@ -431,7 +431,8 @@ def packed(value: Any) -> bytes:
         case int():
             return b"\xd3" + struct.pack(">q", value)
         case _:
-            return b"\xd9" + bytes([len(value.encode())]) + value.encode()
+            text = str(value).encode()
+            return b"\xd9" + bytes([len(text)]) + text
 
 
 def thinc(weights: tuple[float, ...], kind: str = "<f4", width: int = 3, attribute: bytes = b"\xc0") -> bytes:
@@ -474,3 +475,18 @@ def test_explanation_names_the_layer_of_a_spacy_model(tmp_path: Path) -> None:
 def test_damaged_messagepack_is_explained_by_its_bytes(data: bytes, tmp_path: Path) -> None:
     assert explain(tmp_path, "model", thinc((1.0, 2.0)), data).kind in {"bytes", "text"}
     assert "could not be explained as MessagePack: " in explain(tmp_path, "model.msgpack", thinc((1.0, 2.0)), data).note
+
+
+def no_license(name: str, more: str = "") -> bytes:
+    return f"A license file could not be found for the '{name}' repository. \nVisit https://host/{name}.{more}".encode()
+
+
+def test_name_of_the_base_model_in_a_missing_license_is_explained_with_advice(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "LICENSE.txt", no_license("/a/base"), no_license("/b/base"))
+    assert explanation.summary.startswith("only the name of the base model")
+    assert "`ignore`" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    for path, more in (("LICENSE.txt", "\nmore"), ("NOTICE.txt", "")):
+        explanation = explain(tmp_path, path, no_license("/a/base"), no_license("/b/base", more))
+        assert "line" in explanation.summary
+        assert explanation.advice == ""

@@ -70,7 +70,7 @@ def client(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
 
 
 @pytest.fixture(scope="module")
-def catalog(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
+def catalog_environment(workspaces: Workspaces) -> Iterator[dict[str, str]]:
     from moto.server import ThreadedMotoServer
 
     store = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
@@ -78,10 +78,14 @@ def catalog(workspaces: Workspaces) -> Iterator[TrackingServerClient]:
     host, port = store.get_host_and_port()
     _fill(f"http://{host}:{port}")
     workspaces.declare(f"http://{host}:{port}", "AKIAVENDED", "vended-session")
-    environment = {**workspaces.environment, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
-    with workspaces.client("databricks-uc://ways", "ml.prod.vended", environment) as started:
-        yield started
+    yield {**workspaces.environment, "MLFLOW_S3_ENDPOINT_URL": f"http://{host}:{port}"}
     store.stop()
+
+
+@pytest.fixture(scope="module")
+def catalog(workspaces: Workspaces, catalog_environment: dict[str, str]) -> Iterator[TrackingServerClient]:
+    with workspaces.client("databricks-uc://ways", "ml.prod.vended", catalog_environment) as started:
+        yield started
 
 
 def _fill(endpoint: str) -> None:
@@ -161,10 +165,12 @@ def test_model_name_may_contain_url_metacharacters(client: TrackingServerClient,
 
 @pytest.mark.parametrize("name", ["presigned", "vended"])
 def test_catalog_model_is_downloaded_from_its_store(
-    catalog: TrackingServerClient, workspaces: Workspaces, tmp_path: Path, name: str
+    workspaces: Workspaces, catalog_environment: dict[str, str], tmp_path: Path, name: str
 ) -> None:
     before = len(workspaces["ways"].requests)
-    assert read_files(catalog, f"models:/ml.prod.{name}/1", tmp_path / "model") == BLANK
+    # A worker keeps credentials while they are valid, so this test needs a worker of its own.
+    with workspaces.client("databricks-uc://ways", f"ml.prod.{name}", catalog_environment) as client:
+        assert read_files(client, f"models:/ml.prod.{name}/1", tmp_path / "model") == BLANK
     requests = workspaces["ways"].requests[before:]
     listed = listings(requests)
     assert len(listed) == len(set(listed)), listed

@@ -273,7 +273,7 @@ _FAULTS: dict[str, tuple[Callable[..., Fault], Callable[[Call], None], bool | No
     "another version after a break": (once, other_version, False),
     "a part without an ETag": (once, other_version_without_etag, False),
     "a part from another place": (once, misplaced, None),
-    "a refused part": (once, refuse, False),
+    "a refused part": (once, refuse, None),
 }
 
 

@@ -18,7 +18,7 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from model_gate.domain.roles import CommandName
-from model_gate.formats.model_signing import PREDICATE_TYPE
+from model_gate.formats.model_signing import PREDICATE_TYPE, STATEMENT_TYPE
 from model_gate.inputs.options import (
     CommonOptions,
     SealOptions,
@@ -208,7 +208,7 @@ def test_edited_seal_is_an_error_although_its_bundle_is_valid(model: Path, key: 
         (lambda statement: statement["predicate"]["serialization"].update(hash_type="md5"), "hash_type"),
         (lambda statement: statement["predicate"].update(resources=[]), "there are no files"),
         (lambda statement: statement.update(predicateType="https://example.com/scan"), "vouches for no seal"),
-        (lambda statement: statement.update(_type="https://in-toto.io/Statement/v0.1"), "_type"),
+        (lambda statement: statement.update(_type="https://in-toto.io/Statement/v0.1"), "its type is not"),
     ],
     ids=["algorithm", "hash type", "no files", "predicate", "type"],
 )
@@ -220,7 +220,8 @@ def test_signed_statement_that_is_no_seal_is_an_error(
     edit(statement)
     bundle = model.parent / "bundle.json"
     bundle.write_text(json.dumps(key.sign(json.dumps(statement).encode())))
-    kind = "SignatureError" if statement["predicateType"] != PREDICATE_TYPE else "SealError"
+    is_seal = (statement["_type"], statement["predicateType"]) == (STATEMENT_TYPE, PREDICATE_TYPE)
+    kind = "SealError" if is_seal else "SignatureError"
     require_error(verify(model, None, bundle=bundle, public_key=key.public), message, kind)
 
 

@@ -5,8 +5,8 @@ Each location is listed once and each of its files is fetched once, however many
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -16,6 +16,8 @@ from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelKey, ModelPair, SelectedModel, SelectedPair
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.scheduler import compare_files
+from model_gate.comparison.small_files.common import NO_SMALL_FILES, SmallFiles, common_small_files
+from model_gate.comparison.small_files.comparer import start_comparer
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
@@ -61,16 +63,31 @@ def compare_models(
             stack.callback(source.close)
         locations = _list_locations(sources.values(), progress)
         listed_pairs = [(_listed(pair.left, locations), _listed(pair.right, locations)) for pair in selected_pairs]
+        small_files = stack.enter_context(_begin_small_files(listed_pairs))
         model_pairs: dict[tuple[ModelKey, ModelKey], ModelPair] = {}
         for left, right in listed_pairs:
             if (left.key, right.key) not in model_pairs:
                 model_pairs[left.key, right.key] = pair_models(left, right, ignore)
-        files = compare_files(list(model_pairs.values()), progress, is_enough, windows=windows)
+        files = compare_files(list(model_pairs.values()), progress, is_enough, small_files, windows)
         _require_unchanged(model_pairs.values())
     comparisons = {
         key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()
     }
     return [comparisons[left.key, right.key] for left, right in listed_pairs]
+
+
+@contextmanager
+def _begin_small_files(pairs: Sequence[tuple[ListedModel, ListedModel]]) -> Iterator[SmallFiles]:
+    """Begin to compare the small files of two models on this machine while their files are paired.
+
+    Several pairs of models can share files, so their files are compared later.
+    """
+    if len(pairs) != 1 or pairs[0][0].key == pairs[0][1].key:
+        yield NO_SMALL_FILES
+        return
+    common = common_small_files(*pairs[0])
+    with start_comparer(common) as comparer:
+        yield SmallFiles.of(common, comparer)
 
 
 def _require_unchanged(model_pairs: Iterable[ModelPair]) -> None:

@@ -21,8 +21,7 @@ from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_j
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.renamed_files import explain_renamed
-from model_gate.comparison.small_files.comparer import SmallFileComparer, start_comparer
-from model_gate.comparison.small_files.equality import SmallPair
+from model_gate.comparison.small_files.common import NO_SMALL_FILES, SMALL_PAIR_BYTES, SmallFiles
 from model_gate.comparison.windowed_comparison import WindowedComparison, is_windowed
 from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.explanation import Explainer
@@ -37,17 +36,13 @@ _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
 _MAX_PAIRS_IN_PROGRESS = 64
 # Comparing and hashing release the interpreter lock, so several threads run at once. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
-# Handing a smaller local job to another thread takes longer than comparing its files.
-_LOCAL_SMALL_BYTES = 1024 * 1024
-
-ComparerFactory = Callable[[Sequence[SmallPair | None]], SmallFileComparer]
 
 
 def compare_files(
     model_pairs: Sequence[ModelPair],
     progress: Progress,
     is_enough: Callable[[FileComparison], bool] | None = None,
-    start_comparer: ComparerFactory = start_comparer,
+    small_files: SmallFiles = NO_SMALL_FILES,
     windows: Windows = WINDOWS,
 ) -> dict[ModelPair, list[FileComparison]]:
     """Compare the files of each pair of models.
@@ -60,7 +55,8 @@ def compare_files(
         is_enough: Returns whether a file comparison settles the verdict of its pair of models. Other files of these
             models, if their fetch has not begun, are then compared only by their listed sizes. So are all files of
             models whose listings prove a difference. None to continue after the verdict is settled.
-        start_comparer: Returns the comparer for the small files of local models.
+        small_files: Small files of this machine that are compared in processes of their own. Only for one pair of
+            models.
         windows: Which files are compared window by window, and how.
 
     Returns:
@@ -70,12 +66,12 @@ def compare_files(
         ModelGateError: A transfer failed, or a file could not be read.
     """
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
+    are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
     plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
     progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
-    are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
-    runner = _JobRunner(progress, is_enough or _never, start_comparer, windows)
+    runner = _JobRunner(progress, is_enough or _never, small_files, windows)
     for model_pair, comparison in runner.run(plan.jobs, are_all_near):
         comparisons[model_pair].append(comparison)
     return comparisons
@@ -124,12 +120,12 @@ class _JobRunner:
         self,
         progress: Progress,
         is_enough: Callable[[FileComparison], bool],
-        start_comparer: ComparerFactory,
+        small_files: SmallFiles,
         windows: Windows,
     ) -> None:
         self._progress = progress
         self._is_enough = is_enough
-        self._start_comparer = start_comparer
+        self._small_files = small_files
         self._windows = windows
         self._explainer = Explainer()
         self._settled: set[ModelPair] = set()
@@ -144,7 +140,7 @@ class _JobRunner:
             if is_windowed(job, self._windows):
                 windowed.append(job)
                 continue
-            (small if job.size < _LOCAL_SMALL_BYTES and job.is_local else other).append(job)
+            (small if job.size < SMALL_PAIR_BYTES and job.is_local else other).append(job)
         if batches_small_jobs:
             other = list(batch_small_jobs(other))
         if self._is_enough is _never:
@@ -178,17 +174,15 @@ class _JobRunner:
         by one.
         """
         compared: list[_ComparedPair] = []
-        small_pairs = [_small_pair(job) for job in jobs]
-        with self._start_comparer(small_pairs) as comparer:
-            for number, job in enumerate(jobs):
-                if self._settled and self._is_settled(job):
-                    compared += self._compare_sizes(job)
-                elif digest := comparer.digest(number):
-                    model_pair, pair = job.pairs[0]
-                    compared += self._settle([_ComparedPair(model_pair, FileComparison(pair, None, digest, digest))])
-                    self._progress.advance(1)
-                else:
-                    compared += self._settle(self._compare(job, _local_files(self._begin_fetches(job))))
+        for job in jobs:
+            if self._settled and self._is_settled(job):
+                compared += self._compare_sizes(job)
+            elif len(job.pairs) == 1 and (digest := self._small_files.digest_if_equal(job.pairs[0].pair)):
+                model_pair, pair = job.pairs[0]
+                compared += self._settle([_ComparedPair(model_pair, FileComparison(pair, None, digest, digest))])
+                self._progress.advance(1)
+            else:
+                compared += self._settle(self._compare(job, _local_files(self._begin_fetches(job))))
         return compared
 
     def _run_in_parallel(self, jobs: deque[Job], pool: ThreadPoolExecutor) -> list[_ComparedPair]:
@@ -296,19 +290,6 @@ class _JobRunner:
             for number, comparison in zip(numbers, explained, strict=True):
                 result[number] = _ComparedPair(model_pair, comparison)
         return result
-
-
-def _small_pair(job: Job) -> SmallPair | None:
-    """Return the local paths and the size of a job's two files, None if the small-file comparer cannot compare them.
-
-    The comparer needs a job of exactly one pair, with two local files of the same listed size.
-    """
-    model_pair, pair = job.pairs[0]
-    if len(job.pairs) > 1 or pair.left is None or pair.right is None or pair.left_size != pair.right_size:
-        return None
-    left = model_pair.left.source.local_file(pair.left)
-    right = model_pair.right.source.local_file(pair.right)
-    return (left, right, pair.left_size) if left and right and pair.left_size is not None else None
 
 
 def _max_bytes_in_progress(largest: int) -> int:

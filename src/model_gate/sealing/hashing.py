@@ -108,7 +108,7 @@ class _Hasher:
 
     def hash_local(self, sizes: Sizes) -> None:
         """Hash small files of this machine."""
-        files: list[SmallPair | None] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
+        files: list[SmallPair] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
         with SmallFileComparer(files, process_count(files), PROGRAM, digest_of) as comparer:
             for number, (path, size) in enumerate(sizes.items()):
                 if self._is_done:

@@ -36,8 +36,8 @@ def digest_of(path: str, _: str, size: int) -> str | None:
     return hashlib.sha256(content).hexdigest() if len(content) == size else None
 
 
-def _digests_of(files: Sequence[SmallPair | None]) -> list[str | None]:
-    return [file and digest_of(*file) for file in files]
+def _digests_of(files: Sequence[SmallPair]) -> list[str | None]:
+    return [digest_of(*file) for file in files]
 
 
 if __name__ == "__main__":

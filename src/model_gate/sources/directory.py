@@ -278,15 +278,20 @@ def _is_within(path: str, directory: str) -> bool:
 
 
 def _regular_file_status(entry: os.DirEntry[str], path: str, real_root: str) -> os.stat_result:
-    name = f"{printable(path)} in {printable(real_root)}"
     try:
         status = entry.stat(follow_symlinks=True)
     except OSError as error:
-        raise storage_error(error, f"read {name}") from error
+        raise storage_error(error, f"read {_name(path, real_root)}") from error
     if stat.S_ISREG(status.st_mode):
         return status
     kind = next((name for is_kind, name in _SPECIAL_FILES if is_kind(status.st_mode)), "not a regular file")
-    raise ModelError(f"{name} is {kind}: a model can contain only files.", "Remove it from the model.")
+    raise ModelError(
+        f"{_name(path, real_root)} is {kind}: a model can contain only files.", "Remove it from the model."
+    )
+
+
+def _name(path: str, real_root: str) -> str:
+    return f"{printable(path)} in {printable(real_root)}"
 
 
 def local_path(uri: str) -> Path:

@@ -267,15 +267,20 @@ class _LimitedResponse(urllib3.response.HTTPResponse):
         # A caller that does not decompress the body receives these bytes.
         self._raw_remaining -= len(data or b"")
         if self._raw_remaining < 0:
-            raise too_large(self._limit)
+            raise self._too_large()
         return data
 
     def _decode(self, *args: Any, **options: Any) -> bytes:
         decoded: bytes = super()._decode(*args, **options)
         self._decoded_remaining -= len(decoded)
         if self._decoded_remaining < 0:
-            raise too_large(self._limit)
+            raise self._too_large()
         return decoded
+
+    def _too_large(self) -> TransferError:
+        # urllib3 closes the connection only after errors of its own reads.
+        self.close()
+        return too_large(self._limit)
 
 
 def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[..., Any]:

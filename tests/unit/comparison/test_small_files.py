@@ -20,7 +20,8 @@ from model_gate.comparison.digest import file_digest
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair
 from model_gate.comparison.progress import NoProgress
-from model_gate.comparison.scheduler import ComparerFactory, compare_files
+from model_gate.comparison.scheduler import compare_files
+from model_gate.comparison.small_files.common import SmallFiles, common_small_files
 from model_gate.comparison.small_files.comparer import BATCH_PAIRS, SmallFileComparer, process_count, start_comparer
 from model_gate.comparison.small_files.equality import SmallPair, digest_if_equal, digests_if_equal
 from model_gate.comparison.small_files.process import PROGRAM
@@ -37,6 +38,7 @@ from tests.support.twins import two_files
 
 # Comparison processes are started for this number of pairs.
 MANY = 4100
+Comparers = Callable[[Sequence[SmallPair]], SmallFileComparer]
 BATCH = BATCH_PAIRS
 CHUNKS = (8 * 1024, 64 * 1024, 512 * 1024)
 
@@ -133,12 +135,6 @@ def test_batch_returns_digests_only_for_pairs_of_equal_files(
     assert [digest is not None for digest in digests] == are_equal
 
 
-def test_empty_entry_in_a_batch_gets_no_digest(tmp_path: Path) -> None:
-    first, second = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
-    digests = digests_if_equal([None, first, None, second])
-    assert [digest is not None for digest in digests] == [False, True, False, True]
-
-
 def test_missing_file_in_a_batch_does_not_affect_the_digests_of_other_pairs(tmp_path: Path) -> None:
     pairs = pairs_of(tmp_path, (b"a", b"a", 1), (b"b", b"b", 1))
     Path(pairs[0][1]).unlink()
@@ -185,7 +181,7 @@ def pairs_in(trees: Path) -> list[SmallPair]:
 
 
 def digests_of(
-    pairs: Sequence[SmallPair | None],
+    pairs: Sequence[SmallPair],
     processes: int,
     program: Sequence[str] = PROGRAM,
     compare: Callable[[str, str, int], str | None] = digest_if_equal,
@@ -227,12 +223,27 @@ def test_changed_file_is_found_at_any_position_in_the_list(trees: Path, position
     assert unequal(digests) == [position]
 
 
-def test_empty_entry_in_a_batch_does_not_end_the_comparison_process(trees: Path) -> None:
-    def refuse(left: str, right: str, size: int) -> str | None:
-        raise AssertionError(f"{left} was compared in this process")
+def refuse(left: str, right: str, size: int) -> str | None:
+    raise AssertionError(f"{left} of {size} bytes was compared in this process with {right}")
 
-    pairs = [None if number % 3 else pair for number, pair in enumerate(pairs_in(trees))]
-    assert [digest is None for digest in digests_of(pairs, 2, compare=refuse)] == [pair is None for pair in pairs]
+
+def test_comparison_processes_compare_all_pairs(trees: Path) -> None:
+    assert None not in digests_of(pairs_in(trees), 2, compare=refuse)
+
+
+def test_digest_of_an_earlier_batch_is_correct(trees: Path) -> None:
+    pairs = pairs_in(trees)
+    with changed(pairs[1]), SmallFileComparer(pairs, 2) as comparer:
+        digests = [comparer.digest(number) for number in (MANY - 1, 1, 0)]
+    assert digests == [file_digest(pairs[-1][0]), None, file_digest(pairs[0][0])]
+
+
+@pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["at once", "later"])
+def test_gate_may_send_all_requests_before_it_reads_a_response(trees: Path, seconds: float) -> None:
+    pairs = pairs_in(trees) * 20
+    with SmallFileComparer(pairs, 2, compare=refuse) as comparer:
+        time.sleep(seconds)
+        assert comparer.digest(len(pairs) - 1) == file_digest(pairs[-1][0])
 
 
 def test_digests_of_some_pairs_are_correct_if_the_remaining_pairs_are_skipped(trees: Path) -> None:
@@ -332,7 +343,6 @@ def test_process_count_depends_on_pair_count_processor_count_and_filename_encodi
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
     assert process_count([pair] * 100_000) == 2
     assert process_count([pair] * 1000) == 0
-    assert process_count([pair] * 1000 + [None] * 100_000) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {3})
     assert process_count([pair] * 100_000) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(1000)))
@@ -347,7 +357,7 @@ def list_trees(trees: Path) -> tuple[Listing, Listing]:
 
 def compare_trees(
     trees: Path,
-    start_comparer: ComparerFactory = start_comparer,
+    start_comparer: Comparers = start_comparer,
     *,
     listings: tuple[Listing, Listing] | None = None,
     settled_by: str = "",
@@ -359,17 +369,40 @@ def compare_trees(
             for name, listing in zip(("left", "right"), listings or list_trees(trees), strict=True)
         )
         pair = ModelPair(left, right, pair_files(left.listing, right.listing))
-        files = compare_files([pair], NoProgress(), lambda file: file.pair.path == settled_by, start_comparer)[pair]
+        common = common_small_files(left, right)
+        with start_comparer(common) as comparer:
+            small_files = SmallFiles.of(common, comparer)
+            files = compare_files([pair], NoProgress(), lambda file: file.pair.path == settled_by, small_files)[pair]
     return {file.pair.path: file for file in files}
 
 
 @pytest.fixture(params=[2, 0], ids=["two processes", "no process"])
-def fixed_comparer(request: pytest.FixtureRequest) -> ComparerFactory:
+def fixed_comparer(request: pytest.FixtureRequest) -> Comparers:
     """A function that returns a comparer with two comparison processes, or with none."""
     return lambda pairs: SmallFileComparer(pairs, request.param)
 
 
-def test_missing_file_is_an_error(trees: Path, fixed_comparer: ComparerFactory) -> None:
+def test_native_models_with_different_names_are_not_compared_by_their_common_paths(tmp_path: Path) -> None:
+    for tree, contents in (("left", (b"1", b"2")), ("right", (b"1", b"3"))):
+        for name, content in zip("ab", contents, strict=True):
+            (tmp_path / tree / name).mkdir(parents=True)
+            (tmp_path / tree / name / "file").write_bytes(content)
+    with Storage(None) as storage:
+        left, right = (
+            ListedModel(
+                DirectorySource(root, Location(root.name, local_path=root), "", storage), list_directory(root), at
+            )
+            for root, at in ((tmp_path / "left", "a"), (tmp_path / "right", "b"))
+        )
+        common = common_small_files(left, right)
+        assert list(common.paths) == ["a/file", "b/file"]
+        pair = ModelPair(left, right, pair_files(left.listing, right.listing, "a", "b"))
+        with start_comparer(common) as comparer:
+            files = compare_files([pair], NoProgress(), small_files=SmallFiles.of(common, comparer))[pair]
+    assert [file.difference is None for file in files if file.pair.is_native] == [False]
+
+
+def test_missing_file_is_an_error(trees: Path, fixed_comparer: Comparers) -> None:
     listings = list_trees(trees)
     (trees / "right" / "01500").rename(trees / "moved")
     try:
@@ -381,9 +414,7 @@ def test_missing_file_is_an_error(trees: Path, fixed_comparer: ComparerFactory) 
 
 
 @pytest.mark.parametrize("changed_tree", ["left", "right"])
-def test_file_whose_size_has_changed_is_an_error(
-    trees: Path, changed_tree: str, fixed_comparer: ComparerFactory
-) -> None:
+def test_file_whose_size_has_changed_is_an_error(trees: Path, changed_tree: str, fixed_comparer: Comparers) -> None:
     file = trees / changed_tree / "01500"
     content = file.read_bytes()
     listings = list_trees(trees)
@@ -395,7 +426,7 @@ def test_file_whose_size_has_changed_is_an_error(
         file.write_bytes(content)
 
 
-def test_no_file_is_compared_after_the_verdict_is_final(trees: Path, fixed_comparer: ComparerFactory) -> None:
+def test_no_file_is_compared_after_the_verdict_is_final(trees: Path, fixed_comparer: Comparers) -> None:
     files = compare_trees(trees, fixed_comparer, settled_by="01504")
     order = sorted(files, key=lambda path: (-(files[path].pair.left_size or 0), os.fsencode(path)))
     last = order.index("01504")
@@ -523,7 +554,7 @@ def test_comparison_processes_are_started_only_for_many_files(trees: Path, monke
     def refuse(*_: object, **__: object) -> None:
         raise AssertionError("a process was started")
 
-    def start_for_more_files(pairs: Sequence[SmallPair | None]) -> SmallFileComparer:
+    def start_for_more_files(pairs: Sequence[SmallPair]) -> SmallFileComparer:
         return SmallFileComparer(pairs, process_count(pairs, min_pairs=MANY + 1))
 
     monkeypatch.setattr(subprocess, "Popen", refuse)

@@ -24,8 +24,6 @@ from model_gate.worker.transfer.http_client import HttpClient
 from tests.support.faulty_server import Call, FaultyServer
 from tests.support.hostile import drip
 
-# After an error, the libraries leave some connections to the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 LIMITS = replace(
     Limits(), response_bytes=100_000, file_slack=1_000, response_values=100, listing_values=150, slow_seconds=0.3
 )

@@ -21,17 +21,16 @@ _MIN_PAIRS = 4000
 # busy.
 _MAX_PROCESSES = 8
 BATCH_PAIRS = 200
-# Batches sent to each process in advance. The process never waits, and little work is lost if the gate stops early.
-_BATCHES_AHEAD = 3
+# Batches sent to each process in advance. The processes have work while the gate pairs the files and plans the jobs.
+_BATCHES_AHEAD = 150
 
 
-def process_count(pairs: Sequence[SmallPair | None], min_pairs: int = _MIN_PAIRS) -> int:
+def process_count(pairs: Sequence[SmallPair], min_pairs: int = _MIN_PAIRS) -> int:
     """Return the number of comparison processes to start, 0 if this process compares all pairs itself.
 
-    Processes save time only for at least `min_pairs` pairs and on more than one processor. An entry of None is not
-    counted as a pair.
+    Processes save time only for at least `min_pairs` pairs and on more than one processor.
     """
-    if sum(pair is not None for pair in pairs) < min_pairs:
+    if len(pairs) < min_pairs:
         return 0
     if sys.getfilesystemencoding() != "utf-8":
         # The processes decode file names as UTF-8.
@@ -48,7 +47,7 @@ class SmallFileComparer:
     manager: its exit kills the comparison processes.
 
     Args:
-        pairs: The pairs to compare. None stands for a pair that the caller compares in another way.
+        pairs: The pairs to compare.
         processes: Number of comparison processes to start.
         program: Command line of a comparison process.
         compare: Compares a pair in this process, as `digest_if_equal` does.
@@ -56,7 +55,7 @@ class SmallFileComparer:
 
     def __init__(
         self,
-        pairs: Sequence[SmallPair | None],
+        pairs: Sequence[SmallPair],
         processes: int,
         program: Sequence[str] = PROGRAM,
         compare: Callable[[str, str, int], str | None] = digest_if_equal,
@@ -96,18 +95,16 @@ class SmallFileComparer:
         """Return the SHA-256 of both files in hex if they are equal, None if the caller must compare the pair itself.
 
         Args:
-            number: Index of the pair. Each call needs a larger index than the call before. Indexes may be skipped.
+            number: Index of the pair. Indexes may be skipped. A pair whose index is smaller than the index of the call
+                before may be compared in this process.
         """
-        pair = self._pairs[number]
-        if pair is None:
-            return None
         if self._processes:
             batch, index = divmod(number, BATCH_PAIRS)
             while self._received < batch:
                 self._receive_next()
-            if self._digests is not None:
+            if self._received == batch and self._digests is not None:
                 return self._digests[index]
-        return self._compare(*pair)
+        return self._compare(*self._pairs[number])
 
     def _send(self, batch: int) -> None:
         if pairs := self._pairs_of(batch):
@@ -119,10 +116,10 @@ class SmallFileComparer:
         self._digests = process.receive(self._received, len(self._pairs_of(self._received)))
         self._send(self._received + _BATCHES_AHEAD * len(self._processes))
 
-    def _pairs_of(self, batch: int) -> Sequence[SmallPair | None]:
+    def _pairs_of(self, batch: int) -> Sequence[SmallPair]:
         return self._pairs[batch * BATCH_PAIRS : (batch + 1) * BATCH_PAIRS]
 
 
-def start_comparer(pairs: Sequence[SmallPair | None]) -> SmallFileComparer:
+def start_comparer(pairs: Sequence[SmallPair]) -> SmallFileComparer:
     """Return a comparer with the number of comparison processes that `process_count` returns."""
     return SmallFileComparer(pairs, process_count(pairs))

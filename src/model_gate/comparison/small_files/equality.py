@@ -21,14 +21,14 @@ SmallPair = tuple[str, str, int]
 _CONCATENATED_BYTES = 16 * 1024
 
 
-def digests_if_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]:
-    """Return the result of `digest_if_equal` for each pair, and None for each None.
+def digests_if_equal(pairs: Sequence[SmallPair]) -> list[str | None]:
+    """Return the result of `digest_if_equal` for each pair.
 
     If all pairs are equal, one call of `filecmp` compares all files of up to 16 KiB.
     """
     if (digests := _digests_if_all_equal(pairs)) is not None:
         return digests
-    return [pair and digest_if_equal(*pair) for pair in pairs]
+    return [digest_if_equal(*pair) for pair in pairs]
 
 
 def digest_if_equal(left: str, right: str, size: int) -> str | None:
@@ -84,7 +84,7 @@ def have_same_bytes(left: int, right: int) -> bool:
     return filecmp.cmp(_CacheKey(left), _CacheKey(right), shallow=False)  # type: ignore[arg-type]  # as open() does
 
 
-def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None] | None:
+def _digests_if_all_equal(pairs: Sequence[SmallPair]) -> list[str | None] | None:
     """Return the result of `digest_if_equal` for each pair, or None if the pairs must be compared one at a time.
 
     A call of `filecmp` takes longer than reading a small file. So the contents of all left files are concatenated, the
@@ -98,10 +98,10 @@ def _digests_if_all_equal(pairs: Sequence[SmallPair | None]) -> list[str | None]
     right_contents: list[bytes] = []
     try:
         for pair in pairs:
-            if pair is None or pair[2] > _CONCATENATED_BYTES:
-                digests.append(pair and digest_if_equal(*pair))
-                continue
             left, right, size = pair
+            if size > _CONCATENATED_BYTES:
+                digests.append(digest_if_equal(*pair))
+                continue
             left_contents.append(_content(left, size))
             right_contents.append(_content(right, size))
             if not len(left_contents[-1]) == len(right_contents[-1]) == size:

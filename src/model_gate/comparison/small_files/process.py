@@ -24,7 +24,8 @@ _RESPONSE = re.compile(rb"\[[0-9]{1,18}, \[%b(?:, %b)*\]\]\n" % (_DIGEST, _DIGES
 RESPONSE_SECONDS = 60.0
 # A killed process ends later if the system waits for its disk.
 _KILLED_SECONDS = 5.0
-_PIPE_BYTES = 64 * 1024
+# The gate sends many batches in advance. Neither process then waits until the other process has read its pipe.
+_PIPE_BYTES = 1024 * 1024
 
 Digests = list[str | None]
 
@@ -50,6 +51,7 @@ class ComparisonProcess:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
+            pipesize=_PIPE_BYTES,
             # In its own session, the process does not receive Ctrl-C. Only the parent handles it.
             start_new_session=True,
         )
@@ -57,7 +59,7 @@ class ComparisonProcess:
         # What the process has sent after the last line that was read.
         self._unread = b""
 
-    def send(self, number: int, pairs: Sequence[SmallPair | None]) -> None:
+    def send(self, number: int, pairs: Sequence[SmallPair]) -> None:
         """Send the batch `number` of pairs. If the process has ended, nothing is sent and `receive` returns None."""
         stdin = self._process.stdin
         if stdin is None or self._is_closed:

@@ -73,11 +73,11 @@ def _difference(entry: dict[str, Any]) -> Difference:
 def _rank(difference: Difference) -> tuple[bool, bool, int]:
     """Return the sort key of a difference, as Model Gate sorts them for people: what is drawn at random comes last."""
     is_random = "what Spark draws at random" in difference.summary or difference.summary.endswith("the same bytes")
-    return _is_told_by_counterpart(difference), is_random, importance_of(difference.path)
+    return _is_told_elsewhere(difference), is_random, importance_of(difference.path)
 
 
-def _is_told_by_counterpart(difference: Difference) -> bool:
-    return difference.summary.startswith("its counterpart is")
+def _is_told_elsewhere(difference: Difference) -> bool:
+    return "its counterpart is" in difference.summary or "the checksum of" in difference.summary
 
 
 def verdicts(servers: Servers, flavor: Flavor) -> list[Verdict]:

@@ -18,8 +18,8 @@ _EXAMPLES = frozenset({"input_example.json", "serving_input_example.json", "serv
 _TOKENIZER_DETAILS = frozenset({"special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"})
 _DOCUMENTS = frozenset({"license", "licence", "notice", "readme", "copying", "changelog", "model_card"})
 _DOCUMENT_SUFFIXES = frozenset({".md", ".rst"})
-# Files that a store or a writer adds, such as Spark's checksums and marks of success.
-_BY_PRODUCTS = frozenset({"_success", ".gitattributes", ".gitignore", ".ds_store"})
+# Files that a store or a writer adds, such as Spark's checksums and marks of success, and TensorFlow's fingerprint.
+_BY_PRODUCTS = frozenset({"_success", "fingerprint.pb", ".gitattributes", ".gitignore", ".ds_store"})
 _CODE_SUFFIXES = frozenset({".py", ".ipynb", ".r", ".jar", ".sql", ".sh", ".so", ".whl"})
 # XGBoost and LightGBM can write a whole model as text: model.json, model.txt. spaCy's models have no suffix.
 _WEIGHTS = frozenset({"model", "weights", "vectors"})
@@ -68,10 +68,10 @@ def importance_of(path: str) -> Importance:
         return Importance.BYTECODE
     if suffix in _CODE_SUFFIXES or path.startswith("code/"):
         return Importance.CODE
-    if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
-        return Importance.WEIGHTS
     if name in _BY_PRODUCTS or suffix == ".crc":
         return Importance.DOCUMENT
+    if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
+        return Importance.WEIGHTS
     # The files of a user, whose names have no meaning for MLflow.
     if path.startswith("artifacts/"):
         return Importance.ARTIFACT

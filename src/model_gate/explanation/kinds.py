@@ -21,6 +21,7 @@ from model_gate.explanation import (
     raw_bytes,
     safetensors,
     structured,
+    tensorflow,
     text,
     ubjson,
 )
@@ -61,6 +62,7 @@ FILE_KINDS = (
     FileKind(ubjson.KIND, ubjson.matches, ubjson.explain),
     FileKind(onnx.KIND, onnx.matches, onnx.explain),
     FileKind(catboost.KIND, catboost.matches, catboost.explain),
+    FileKind(tensorflow.KIND, tensorflow.matches, tensorflow.explain),
     FileKind(lightgbm.KIND, lightgbm.matches, lightgbm.explain),
     FileKind(msgpack.KIND, msgpack.matches, msgpack.explain),
     FileKind(pickles.KIND, pickles.matches, pickles.explain, pickles.describe),

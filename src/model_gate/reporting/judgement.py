@@ -94,6 +94,8 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     settings: list[str] = []
     random: list[str] = []
     for difference in differences:
+        if difference.explanation is not None and difference.explanation.told_at:
+            continue
         if name := _only_random(difference):
             random.append(name)
         elif _is_environment_setting(difference):

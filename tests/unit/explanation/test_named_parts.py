@@ -344,11 +344,31 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
     assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("its counterpart: the same bytes")
     assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart is")
     assert len(comparison.differences) == 12
-    names = [stable_name(difference.path).rpartition("/")[2] for difference in in_order(comparison.differences)]
-    # Files with the same bytes come last.
-    last = {"part-00000-*-c000.snappy.parquet", "part-00001-*-c000.snappy.parquet"}
-    assert [name in last for name in names] == [False] * (len(names) - 6) + [name in last for name in names[-6:]]
-    assert sum(name in last for name in names[-6:]) == 4
+    assert summaries["only_right", ".part-00000-*-c000.txt.crc"].startswith("the checksum of part-00000-")
+    # What changed comes first. Files with the same bytes, counterparts and checksums come last.
+    ordered = in_order(comparison.differences)
+    names = [stable_name(difference.path).rpartition("/")[2] for difference in ordered]
+    assert names[:2] == ["arrays.npz", "part-00000-*-c000.txt"]
+    is_told = [
+        bool(each.explanation and (each.explanation.told_at or each.explanation.only_random)) for each in ordered
+    ]
+    assert is_told == sorted(is_told)
+    assert sum(is_told) == 8
+
+
+def test_checksum_that_differs_for_a_file_with_the_same_bytes_is_not_told_by_the_file(tmp_path: Path) -> None:
+    for number in (1, 2):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        digits = str(number) * 12
+        part = f"part-00000-{digits[:8]}-{digits[:4]}-{digits[:4]}-{digits[:4]}-{digits}.parquet"
+        (directory / "MLmodel").write_bytes(b"flavors: {}\n")
+        (directory / part).write_bytes(b"the same rows")
+        (directory / f".{part}.crc").write_bytes(bytes([number]))
+    comparison = compare_directories(tmp_path / "1", tmp_path / "2")
+    summaries = [each.explanation.summary for each in comparison.differences if each.explanation]
+    assert "compared with its counterpart: the same bytes" in summaries
+    assert not any("the checksum of" in summary for summary in summaries)
 
 
 def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: Path) -> None:
@@ -490,3 +510,32 @@ def test_name_of_the_base_model_in_a_missing_license_is_explained_with_advice(tm
         explanation = explain(tmp_path, path, no_license("/a/base"), no_license("/b/base", more))
         assert "line" in explanation.summary
         assert explanation.advice == ""
+
+
+def fingerprint(uuid: str, graph: int = 5) -> bytes:
+    return b"\x08\x01\x10" + bytes([graph]) + b"\x3a" + bytes([len(uuid)]) + uuid.encode()
+
+
+def test_random_id_of_a_tensorflow_model_is_explained_with_advice(tmp_path: Path) -> None:
+    path, left = "tf2model/fingerprint.pb", fingerprint("123")
+    explanation = explain(tmp_path, path, left, fingerprint("456"))
+    assert (explanation.kind, explanation.summary) == (
+        "TensorFlow",
+        "only uuid differs, which TensorFlow draws at random",
+    )
+    assert "`ignore`" in explanation.advice
+    assert explanation.only_random
+    assert explanation.rewrite_reason == ""
+    explanation = explain(tmp_path, path, left, fingerprint("456", graph=6))
+    assert (explanation.summary, explanation.only_random) == ("graph_def_program_hash changed", "")
+    assert explain(tmp_path, path, left, b"\xff" * 9).kind == "bytes"
+
+
+def test_numbers_in_names_of_tensorflow_functions_are_explained_with_advice(tmp_path: Path) -> None:
+    path, left = "tf2model/saved_model.pb", b"\x00\x0a__inference_call_23\x00 __inference_save_7\x00"
+    explanation = explain(tmp_path, path, left, left.replace(b"_23", b"_21"))
+    assert "names of functions changed (__inference_call_23 → 21); the graph is not read" in explanation.summary
+    assert "saved_model.pb" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    for other in (left.replace(b"call_23", b"cell_23"), left[:-1] + b"\x01", left + b"__inference_more_8\x00"):
+        assert explain(tmp_path, path, left, other).kind == "bytes"

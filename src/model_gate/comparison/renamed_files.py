@@ -7,10 +7,14 @@ from collections.abc import Collection, Sequence
 from dataclasses import replace
 
 from model_gate.comparison.file_comparison import FileComparison, have_same_content
-from model_gate.domain.counterparts import RANDOM_IDS, RANDOM_NAMES, find_counterparts, stable_name
+from model_gate.domain.counterparts import RANDOM_IDS, RANDOM_NAMES, RANDOM_ORDERS, find_counterparts, stable_name
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.explanation import Explainer
 
+_ADVICE = (
+    "Spark draws names of files and ids anew whenever it saves a model. Copy the files of the logged model instead of "
+    "saving it again."
+)
 # `.NAME.crc`, which Hadoop writes beside `NAME`.
 _CHECKSUM = re.compile(r"((?:.*/)?)\.([^/]+)\.crc")
 
@@ -81,12 +85,13 @@ def _counterpart(inner: Explanation, left: str, right: str) -> Explanation:
         fields=(*fields, name),
         rewrite_reason="",
         rewrite_conditions=(),
+        advice=inner.advice or (_ADVICE if _only_drawn_by_spark(inner) else ""),
         only_random=_only_drawn_by_spark(inner),
     )
 
 
 def _only_drawn_by_spark(inner: Explanation) -> str:
-    return inner.only_random if inner.only_random in {RANDOM_NAMES, RANDOM_IDS} else ""
+    return inner.only_random if inner.only_random in {RANDOM_NAMES, RANDOM_IDS, RANDOM_ORDERS} else ""
 
 
 def _with_explanation(comparison: FileComparison, explanation: Explanation) -> FileComparison:

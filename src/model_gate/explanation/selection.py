@@ -20,6 +20,7 @@ _BINARY_SUFFIXES = frozenset(
         ".npy",
         ".npz",
         ".onnx",
+        ".parquet",
         ".pb",
         ".pr",
         ".safetensors",

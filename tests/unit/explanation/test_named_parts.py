@@ -353,7 +353,7 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
         bool(each.explanation and (each.explanation.told_at or each.explanation.only_random)) for each in ordered
     ]
     assert is_told == sorted(is_told)
-    assert sum(is_told) == 8
+    assert sum(is_told) == 10
 
 
 def test_checksum_that_differs_for_a_file_with_the_same_bytes_is_not_told_by_the_file(tmp_path: Path) -> None:
@@ -378,6 +378,7 @@ def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: P
     explanations = [difference.explanation for difference in comparison.differences]
     assert any("only what Spark draws at random: timestamp 1 → 2" in each.summary for each in explanations if each)
     assert any("same members" in each.summary for each in explanations if each)
+    assert any("Copy the files of the logged model" in each.advice for each in explanations if each)
     assert not any(each.rewrite_reason for each in explanations if each)
 
 
@@ -539,3 +540,54 @@ def test_numbers_in_names_of_tensorflow_functions_are_explained_with_advice(tmp_
     assert explanation.rewrite_reason == ""
     for other in (left.replace(b"call_23", b"cell_23"), left[:-1] + b"\x01", left + b"__inference_more_8\x00"):
         assert explain(tmp_path, path, left, other).kind == "bytes"
+
+
+def parquet(columns: bytes = b"columns", encodings: bytes = b"\x02\x06", rows: bytes = b"\x02") -> bytes:
+    """Return a Parquet file with one column of these encodings, which are described in Thrift's compact protocol."""
+    column = b"\x3c\x15\x02\x19" + bytes([len(encodings) << 4 | 5]) + encodings + b"\x00\x00"
+    footer = b"\x36" + rows + b"\x19\x1c\x19\x1c" + column + b"\x00\x00"
+    return b"PAR1" + columns + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+def test_order_of_encodings_of_a_parquet_file_is_explained_as_random(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), parquet(encodings=b"\x06\x02"))
+    assert (explanation.kind, explanation.only_random) == ("Parquet", "random orders of lists")
+    assert "only the order of their encodings" in explanation.summary
+    assert explanation.rewrite_reason == ""
+
+
+@pytest.mark.parametrize(
+    "other, summary",
+    [
+        (parquet(columns=b"columnz"), "1 of 36 bytes differ (3 %), the columns differ"),
+        (parquet(columns=b"more columns"), "the columns differ"),
+        (parquet(encodings=b"\x02\x02"), "the columns have the same bytes, and their description differs"),
+        (parquet(encodings=b"\x02\x06\x06"), "the columns have the same bytes, and their description differs"),
+        (parquet(rows=b"\x04"), "the columns have the same bytes, and their description differs"),
+    ],
+    ids=map(str, range(5)),
+)
+def test_changed_parquet_file_is_never_explained_as_random(other: bytes, summary: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), other)
+    assert explanation.summary.endswith(summary)
+    assert explanation.only_random == ""
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        b"\x19\x9c" + b"\x19\x9c" * 100,
+        b"\x19\xfc\xff\xff\xff\xff\x0f",
+        b"\x18\xff\xff\x7f",
+        b"\x1e",
+        b"\x00\x00",
+        b"\x16" + b"\xff" * 12,
+        b"",
+    ],
+    ids=map(str, range(7)),
+)
+def test_damaged_footer_of_a_parquet_file_is_explained_by_bytes(footer: bytes, tmp_path: Path) -> None:
+    damaged = b"PAR1columns" + footer + struct.pack("<I", len(footer)) + b"PAR1"
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), damaged)
+    assert explanation.kind == "bytes"
+    assert "could not be explained as Parquet" in explanation.note

@@ -65,10 +65,12 @@ class PickledObject:
     Attributes:
         kind: `tuple`, `list`, `dict`, `set`, `frozenset`, `call` of a class or function, or `persistent`.
         parts: The parts, in the order of the pickle.
+        is_used: Whether a call has used the object, so that its parts at that time count.
     """
 
     kind: str
     parts: list[Part] = field(default_factory=list)
+    is_used: bool = False
 
     def of_role(self, role: str) -> list[Value]:
         """Return the parts with a role."""
@@ -220,6 +222,9 @@ class _Machine:
         target = self._top()
         if not isinstance(target, PickledObject):
             raise UnexplainedError("it adds to a value without parts")
+        if target.is_used:
+            # The call may have a result that depends on when the part was added.
+            raise UnexplainedError("it adds to an object after a call has used it")
         target.parts += parts
 
     def _call(self, values: list[Any], role: str) -> None:
@@ -228,10 +233,12 @@ class _Machine:
         if not isinstance(arguments, PickledObject) or arguments.kind != "tuple":
             raise TypeError
         parts = [Part("class", None, callee), *(Part(role, None, value) for value in arguments.of_role("item"))]
+        _mark_used([part.value for part in parts])
         self._stack.append(PickledObject("call", parts))
 
     def _call_with_names(self, values: list[Any]) -> None:
         names = values.pop()
+        _mark_used([names])
         self._call(values, "new argument")
         self._add([Part("new argument", None, names)])
 
@@ -247,6 +254,16 @@ class _Machine:
     def _recall(self, number: int) -> None:
         self._references += 1
         self._stack.append(self._memo[number])
+
+
+def _mark_used(values: list[Value]) -> None:
+    """Mark all objects that a call uses, each of them once."""
+    pending = list(values)
+    while pending:
+        value = pending.pop()
+        if isinstance(value, PickledObject) and not value.is_used:
+            value.is_used = True
+            pending += [item for part in value.parts for item in (part.key, part.value) if item is not None]
 
 
 def _text(value: Any) -> str:

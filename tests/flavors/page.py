@@ -75,7 +75,7 @@ def render(verdicts: Sequence[Verdict]) -> str:
         *(_section(verdict) for verdict in verdicts if verdict.needs_advice),
         "\n## What Model Gate says about a changed model\n\n",
         *(_item(verdict) for verdict in verdicts if verdict.situation == CHANGED),
-        _REPEAT.format(packages=packages, size="at most 4 GB", duration="one to two minutes for each flavor"),
+        _REPEAT.format(packages=packages, size="at most 5 GB", duration="one to two minutes for each flavor"),
     ]
     return "".join(parts)
 

@@ -16,7 +16,7 @@ _LOCK = ROOT / "requirements/flavors.lock"
 # Parts of a sentence that are different in each run.
 _RANDOM = (
     (r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "…"),
-    (r"(?<![0-9a-f])[0-9a-f]{12,}", "…"),
+    (r"(?<![0-9a-f.])[0-9a-f]{12,}", "…"),
     (r"(?<=\w_)[0-9a-f]{12}", "…"),
     (r"program-[\w-]+|tmp\w+", "…"),
     (r"\b[\d,]+ of [\d,]+ bytes differ( \(\d+ %\))?", "some bytes differ"),

@@ -203,11 +203,12 @@ TrustConfigOption = Annotated[
         rich_help_panel=_VERDICT,
     ),
 ]
-AllowOtherModelOption = Annotated[
-    bool,
+SealModelOption = Annotated[
+    str,
     typer.Option(
-        "--allow-other-model",
-        help="Accept a seal of another registered model, such as the original of a copy.",
+        metavar="NAME",
+        help="The model that the seal must be of, such as the original of a copy.",
+        show_default="the name of the registered model",
         rich_help_panel=_VERDICT,
     ),
 ]
@@ -245,6 +246,15 @@ DownloadDirOption = Annotated[
     typer.Option(
         metavar="DIR",
         help=f"Keep the downloaded files here, in run_model/… and reg_model/…. {_DOWNLOADS}",
+        show_default=False,
+        rich_help_panel=_OUTPUT,
+    ),
+]
+VerifyDownloadDirOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help=f"Keep the downloaded files here: in reg_model/… of a version, in model/… of a URI. {_DOWNLOADS}",
         show_default=False,
         rich_help_panel=_OUTPUT,
     ),
@@ -383,6 +393,7 @@ def _run(
     process: WorkerProcess | None = None,
 ) -> NoReturn:
     """Run a gate, and exit. The report lists the options in `shared`, and those in `options` of this command only."""
+    from model_gate.inputs.options import valid_timeout
     from model_gate.runner import Command, run_command
 
     reported = {
@@ -399,7 +410,14 @@ def _run(
         "timeout": shared.timeout,
     }
     command = Command(
-        name, reported, request, shared.report_file, inputs, shared.verbose, statement_file=shared.statement
+        name,
+        reported,
+        request,
+        shared.report_file,
+        inputs,
+        shared.verbose,
+        statement_file=shared.statement,
+        timeout=valid_timeout(shared.timeout),
     )
     raise typer.Exit(run_command(command, process=process))
 
@@ -431,7 +449,7 @@ def check(
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
     require: RequireOption = None,
-    allow_other_model: AllowOtherModelOption = False,
+    seal_model: SealModelOption = "",
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
     timeout: TimeoutOption = None,
@@ -464,9 +482,9 @@ def check(
         "registry": registry,
         "native_model": native_model or None,
         "seal": seal,
-        "allow_other_model": allow_other_model,
+        "seal_model": seal_model or None,
     }
-    sealed = SealOptions(seal, allow_other_model)
+    sealed = SealOptions(seal, seal_model)
     _run(
         CommandName.CHECK,
         options,
@@ -586,7 +604,7 @@ def seal(
     verbose: VerboseOption = False,
 ) -> None:
     """Seal one model: write the SHA-256 of each of its files, to verify them at any later time or place."""
-    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request
+    from model_gate.inputs.options import CommonOptions, VersionOptions, seal_request, valid_timeout
     from model_gate.runner import Command, run_command
 
     common = CommonOptions(allow_local_artifacts=allow_local_artifacts, timeout=timeout)
@@ -609,6 +627,7 @@ def seal(
         report_file,
         _local_inputs(uri),
         verbose,
+        timeout=valid_timeout(timeout),
     )
     raise typer.Exit(run_command(command, process=context.obj))
 
@@ -624,20 +643,27 @@ def verify(
     registry: RegistryOption = None,
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
-    allow_other_model: AllowOtherModelOption = False,
+    seal_model: SealModelOption = "",
     identity: IdentityOption = "",
     issuer: IssuerOption = "",
     public_key: PublicKeyOption = None,
     trust_config: TrustConfigOption = None,
     fail_fast: FailFastOption = False,
     timeout: TimeoutOption = None,
-    download_dir: DownloadDirOption = None,
+    download_dir: VerifyDownloadDirOption = None,
     report_file: ReportFileOption = DEFAULT_REPORT,
     statement: StatementOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Verify one model: does it still have the files of its seal?"""
-    from model_gate.inputs.options import CommonOptions, SealOptions, SignatureOptions, VersionOptions, verify_request
+    from model_gate.inputs.options import (
+        CommonOptions,
+        SealOptions,
+        SignatureOptions,
+        VersionOptions,
+        valid_timeout,
+        verify_request,
+    )
     from model_gate.runner import Command, run_command
 
     common = CommonOptions(
@@ -657,7 +683,7 @@ def verify(
         "host": host or None,
         "registry": registry,
         "native_model": native_model or None,
-        "allow_other_model": allow_other_model,
+        "seal_model": seal_model or None,
         **signature.reported,
         "download_dir": download_dir,
         "report_file": report_file,
@@ -666,7 +692,7 @@ def verify(
         "allow_local_artifacts": allow_local_artifacts,
         "timeout": timeout,
     }
-    sealed = SealOptions(seal, allow_other_model, signature)
+    sealed = SealOptions(seal, seal_model, signature)
     command = Command(
         CommandName.VERIFY,
         options,
@@ -675,6 +701,7 @@ def verify(
         (*_local_inputs(uri), *(() if seal is None else (seal,)), *signature.files),
         verbose,
         statement_file=statement,
+        timeout=valid_timeout(timeout),
     )
     raise typer.Exit(run_command(command, process=context.obj))
 

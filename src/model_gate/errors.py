@@ -79,9 +79,10 @@ class InternalError(ModelGateError):
 
 
 def error_about(role: str, address: str, error: ModelGateError, server: str = "") -> ModelGateError:
-    """Return a copy of an error whose message starts with the server that it is about.
+    """Return a copy of an error whose message names the server that it is about.
 
-    The address is not added if the message already has it.
+    The message starts with the server's role, or ends with the server if it has no role. The address is not added if
+    the message already has it.
 
     Args:
         role: The server's role in the gate, such as `tracking_server_1`, "" if the gate has one server.
@@ -89,12 +90,12 @@ def error_about(role: str, address: str, error: ModelGateError, server: str = ""
         error: The error.
         server: Its declared name, "" if it has none.
     """
-    subject = role
-    if address not in error.message:
-        # Many messages name the address already.
-        known = ", ".join(filter(None, (server, address)))
-        subject = f"{role} ({known})" if role else f"On {known}"
-    message = f"{subject}: {error.message}" if subject else error.message
+    # Many messages name the address already.
+    known = "" if address in error.message else ", ".join(filter(None, (server, address)))
+    if role:
+        message = f"{role}{f' ({known})' if known else ''}: {error.message}"
+    else:
+        message = f"{error.message.removesuffix('.')} (on {known})." if known else error.message
     return type(error)(message, error.remedy, detail=error.detail)
 
 
@@ -144,7 +145,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
 
 _STORAGE_REMEDIES = {
     errno.EPERM: "Check the permissions of the file and of its directory.",
-    errno.ENOENT: "Check the path.",
+    errno.ENOENT: "Check the path: a directory in it does not exist, or takes no new files.",
     errno.EACCES: "Check the permissions of the file and of its directory.",
     errno.ENOTDIR: "Check the path: a part of it is a file, not a directory.",
     errno.EISDIR: "Name a file, not a directory.",

@@ -154,7 +154,8 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
             run_id=version.lineage.run_id,
             git_commit=version.lineage.git_commit,
         )
-    return seal_model(model, request.output, name, facts, progress)
+    # The subject's name only informs people. The facts have the exact name.
+    return seal_model(model, request.output, printable(name), facts, progress)
 
 
 def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:

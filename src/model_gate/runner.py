@@ -6,7 +6,7 @@ import hashlib
 import os
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,6 +50,8 @@ class Command:
         request: Validates the inputs and returns the request; raises InputError or ConfigError.
         report_file: Path of the report.
         statement_file: Path of the promotion statement, which is written if the gate passes; None for no statement.
+        timeout: Seconds after which the command ends in an error; None for no limit, or for a value that `request`
+            rejects.
         inputs: Files and directories that the command reads; the report must not change them.
         is_verbose: Whether to show the details of an error.
         secrets: Texts that must not be printed or written, besides the secrets of the request and the environment.
@@ -63,6 +65,7 @@ class Command:
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
     statement_file: Path | None = None
+    timeout: float | None = None
 
 
 def run_command(
@@ -175,11 +178,13 @@ class _Decision:
         outcome: The outcome.
         redactor: Removes the secrets of the command and of its request from texts.
         signal: The signal that stopped the gate, None if no signal did.
+        seal_file: The file for the seal that the gate made, None if it made none.
     """
 
     outcome: Outcome
     redactor: Redactor
     signal: Interrupted | None = None
+    seal_file: SealFile | None = None
 
 
 @dataclass(frozen=True)
@@ -260,15 +265,6 @@ class _Outputs:
         self.statement.write(statement)
         return subject_digest(statement)
 
-    def write_seal(self, outcome: Outcome, redactor: Redactor) -> None:
-        """Write the seal, if the gate made one.
-
-        Raises:
-            ModelGateError: The seal cannot be written.
-        """
-        if self.seal is not None and outcome.is_sealed and outcome.seal is not None:
-            self.seal.write(outcome.seal, redactor)
-
 
 def _decide(
     command: Command,
@@ -281,7 +277,8 @@ def _decide(
     redactor = Redactor(_initial_secrets(command))
 
     try:
-        with interruptible(), reporter.progress() as progress:
+        # The time limit also holds for the request: a check of a signature can read from the network.
+        with interruptible(), reporter.progress() as progress, time_limit(command.timeout):
             request = command.request()
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
@@ -289,15 +286,11 @@ def _decide(
                 outputs = replace(outputs, seal=SealFile(request.output))
             hosts = [path for host in request.hosts if (path := host.local_path)]
             outputs.require_outside([*command.inputs, *hosts, *_seal_files(request)])
-            with time_limit(request.options.timeout):
-                outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
-            outputs.write_seal(outcome, redactor)
-            return _Decision(outcome, redactor)
+            outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
+            return _Decision(outcome, redactor, seal_file=outputs.seal if outcome.is_sealed else None)
     except Interrupted as signal:
-        if signal.is_timeout and request is not None:
-            return _Decision(
-                Outcome(request, error=_timeout_error(request.options.timeout or 0, signal.awaited)), redactor
-            )
+        if signal.is_timeout:
+            return _Decision(Outcome(request, error=_timeout_error(command.timeout or 0, signal.awaited)), redactor)
         return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
@@ -326,27 +319,57 @@ def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> Comman
     If one of them cannot be written, the verdict is replaced by an error.
     """
     outcome, redactor = decision.outcome, decision.redactor
-    digest = ""
+    # An invalid compare file may name a seal at the path of the report. Other commands name all that they read.
+    is_unread = outcome.request is None and command.name is CommandName.COMPARE
+    if is_unread and not outputs.can_replace_report():
+        return CommandResult(outcome, None, redactor, command.is_verbose)
     try:
-        # An invalid compare file may name a seal at the path of the report. Other commands name all that they read.
-        is_unread = outcome.request is None and command.name is CommandName.COMPARE
-        if is_unread and not outputs.can_replace_report():
-            return CommandResult(outcome, None, redactor, command.is_verbose)
-        report = _report(outcome, command, redactor)
-        try:
-            digest = outputs.write_statement(outcome, report, redactor)
-        except ModelGateError as error:
-            outcome = replace(outcome, comparisons={}, error=error)
-            report = _report(outcome, command, redactor)
-        outputs.report.write(report)
+        return _write_files(decision, command, outputs)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
         with suppress(ModelGateError):
             # The report of the statement does not exist.
             outputs.remove_statement()
         failure = error if isinstance(error, ModelGateError) else _internal_error(error)
         return CommandResult(Outcome(outcome.request, error=failure), None, redactor, command.is_verbose)
-    statement_file = command.statement_file if digest else None
-    return CommandResult(outcome, command.report_file, redactor, command.is_verbose, statement_file, digest)
+
+
+def _write_files(decision: _Decision, command: Command, outputs: _Outputs) -> CommandResult:
+    """Write the report, and the promotion statement or the seal of a gate that passed.
+
+    The seal gets its path last, so that there is no new seal unless the whole command succeeds.
+
+    Raises:
+        ModelGateError: The report cannot be written, or the seal cannot be put at its path.
+    """
+    outcome, redactor = decision.outcome, decision.redactor
+    digest, seal_file = "", decision.seal_file
+    report = _report(outcome, command, redactor)
+    with ExitStack() as stack:
+        put_seal = None
+        try:
+            digest = outputs.write_statement(outcome, report, redactor)
+            if seal_file is not None and outcome.seal is not None:
+                put_seal = stack.enter_context(seal_file.staged(outcome.seal, redactor))
+        except ModelGateError as error:
+            outcome = replace(outcome, comparisons={}, seal=None, error=error)
+            report = _report(outcome, command, redactor)
+        outputs.report.write(report)
+        if put_seal is not None:
+            try:
+                put_seal()
+            except OSError:
+                # No report may say that the model is sealed.
+                outputs.report.remove_old()
+                raise
+    return CommandResult(
+        outcome,
+        command.report_file,
+        redactor,
+        command.is_verbose,
+        statement_file=command.statement_file if digest else None,
+        subject_digest=digest,
+        seal_file=seal_file.path if seal_file is not None and put_seal is not None else None,
+    )
 
 
 def _report(outcome: Outcome, command: Command, redactor: Redactor) -> Json:

@@ -11,9 +11,10 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from model_gate.regular_files import open_regular
@@ -137,7 +138,17 @@ class PathBeneath:
     def replace(self, text: str) -> None:
         """Write a text to the file, or leave the file unchanged if that fails.
 
-        The text is first written to a temporary file in the same directory, which is then renamed.
+        Raises:
+            OSError: The file cannot be written, or a parent directory is a symbolic link.
+        """
+        with self.staged(text) as put:
+            put()
+
+    @contextmanager
+    def staged(self, text: str) -> Iterator[Callable[[], None]]:
+        """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.
+
+        The temporary file is removed at the end of the block, unless the function was called.
 
         Raises:
             OSError: The file cannot be written, or a parent directory is a symbolic link.
@@ -151,10 +162,10 @@ class PathBeneath:
                     file.flush()
                     os.fsync(file.fileno())
                     os.fchmod(file.fileno(), 0o666 & ~_umask())
-                os.replace(temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
-            except BaseException:
-                os.unlink(temporary, dir_fd=directory)
-                raise
+                yield partial(os.replace, temporary, name, src_dir_fd=directory, dst_dir_fd=directory)
+            finally:
+                with suppress(FileNotFoundError):
+                    os.unlink(temporary, dir_fd=directory)
 
     def unlink(self) -> None:
         """Remove the file, or the link in its place.

@@ -18,7 +18,7 @@ def test_run_model_and_registry_model_in_open_source_mlflow_have_the_same_locati
     settings = {} if program == "model-gate" else {"program": program}
     result = check(tmp_path, servers.staging, "Wine", "champion", "--download-dir", tmp_path / "kept", **settings)
     assert (result.exit_code, result.status, result.report["command"]) == (0, "equal", "check"), result
-    assert "one and the same location; nothing was downloaded" in result.stdout
+    assert "run model and registry model: the same files (one location, nothing to compare)" in result.stdout
     assert result.stderr == ""
     comparison = result.report["comparison"]
     assert (comparison["equals"], comparison["same_location"]) == (True, True)

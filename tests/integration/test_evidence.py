@@ -4,11 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
+import socket
+import subprocess
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+from tests.support.commandline import BIN
 from tests.support.faulty_server import MODEL, FaultyServer
-from tests.support.gates import compare, run, version
+from tests.support.gates import GateResult, compare, run, version
+from tests.support.model_transfer import download, upload
+from tests.support.saved_models import MODELS, change_one_byte
+from tests.support.seals import FILES, write_seal
+from tests.support.servers import Server, Servers
 from tests.support.signed_models import KeyFiles
+from tests.support.sigstore_instance import Identity, SigstoreInstance
 
 
 def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
@@ -27,6 +39,16 @@ def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path
             tmp_path, version(staging.url, "Wine"), version(production.url, "Wine"), "--statement", "promoted.json"
         )
     assert (verified.exit_code, promoted.exit_code) == (0, 0), (verified, promoted)
+    statement = json.loads((tmp_path / "verified.json").read_bytes())
+    sealed = statement["predicate"]["comparisons"]["seal_comparison"]["left"]["seal"]
+    assert sealed.pop("sealed_at") in (tmp_path / "wine.json").read_text()
+    assert sealed == {
+        "file": "wine.json",
+        "root": {"sha256": root},
+        "model": "Wine",
+        "version": "1",
+        "signer": f"the key {key.public}",
+    }
     assert f", signer the key {key.public}, of " in verified.stdout
     for name, decided_by in (("verified", "sha256"), ("promoted", "filecmp")):
         statement = json.loads((tmp_path / f"{name}.json").read_bytes())
@@ -36,3 +58,86 @@ def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path
         assert {comparison[side]["root"]["sha256"] for comparison in comparisons for side in ("left", "right")} == {
             root
         }
+
+
+def test_time_limit_holds_for_the_check_of_a_signature(tmp_path: Path) -> None:
+    for name, content in FILES.items():
+        (tmp_path / "model").mkdir(exist_ok=True)
+        (tmp_path / "model" / name).write_bytes(content)
+    seal = write_seal(tmp_path / "wine.json")
+    identity = Identity("https://example.com/approve.yml@refs/heads/main", "https://issuer.example.com")
+    (tmp_path / "bundle.json").write_text(json.dumps(SigstoreInstance().bundle(seal.read_bytes(), identity)))
+    signer = ("--bundle", "bundle.json", "--identity", identity.uri, "--issuer", identity.issuer)
+    # The proxy accepts connections and never answers, so the trusted root of the public instance never arrives.
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        variables = {"HTTPS_PROXY": f"http://127.0.0.1:{proxy.getsockname()[1]}", "HOME": str(tmp_path)}
+        began = time.monotonic()
+        options = ("--seal", "wine.json", *signer, "--timeout", "8")
+        result = run(tmp_path, "verify", "model", *options, environment=variables)
+    result.require_error("StoppedError", "within 8 s. It was waiting for the trusted root from https://tuf-repo-cdn")
+    assert time.monotonic() - began < 25
+
+
+@dataclass(frozen=True)
+class Registered:
+    """Versions of real models on a tracking server, by kind: their names, numbers and sources."""
+
+    server: Server
+    versions: dict[str, dict[str, str]]
+
+    def run(self, directory: Path, command: str, kind: str, *options: str | Path) -> GateResult:
+        selection = ("--model", f"Signed {kind}", "--version-or-stage", self.versions[kind]["version"])
+        return run(directory, command, *selection, *options, environment={"MLFLOW_TRACKING_URI": self.server.host})
+
+
+@pytest.fixture(scope="module")
+def registered(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Registered:
+    scratch = tmp_path_factory.mktemp("models")
+    for kind, make in MODELS.items():
+        make(scratch / f"Signed {kind}", scratch)
+    versions = upload(servers.staging, {f"Signed {kind}": scratch / f"Signed {kind}" for kind in MODELS})
+    return Registered(servers.staging, {kind: versions[f"Signed {kind}"] for kind in MODELS})
+
+
+def tool_accepts(model: Path, bundle: Path, key: KeyFiles, *options: str | Path) -> bool:
+    """Return whether the command line of the tool `model_signing` accepts a directory."""
+    command: list[str | Path] = [BIN / "model_signing", "verify", "key", "--public_key", key.public]
+    completed = subprocess.run(
+        [*command, "--signature", bundle, *options, model], capture_output=True, text=True, check=False
+    )
+    assert completed.returncode in {0, 1}, completed.stderr
+    assert completed.returncode == 0 or "Verification failed" in completed.stderr, completed.stderr
+    return completed.returncode == 0
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_signed_seal_of_a_version_verifies_with_the_tool_against_its_download_until_a_byte_changes(
+    registered: Registered, kind: str, tmp_path: Path
+) -> None:
+    key, source = KeyFiles.make(tmp_path), registered.versions[kind]["source"]
+    assert registered.run(tmp_path, "seal", kind, "--output", "seal.json").status == "sealed"
+    bundle = key.sign_file(tmp_path / "seal.json")
+    signed = ("--seal", "seal.json", "--bundle", bundle, "--public-key", key.public)
+    assert registered.run(tmp_path, "verify", kind, *signed).status == "equal"
+
+    model = download(registered.server, source, tmp_path / "downloaded") / "model"
+    assert tool_accepts(model, bundle, key)
+    # MLflow adds a file if a model is downloaded by the name of its version.
+    number = registered.versions[kind]["version"]
+    named = download(registered.server, f"models:/Signed {kind}/{number}", tmp_path / "named")
+    assert not tool_accepts(named, bundle, key)
+    assert tool_accepts(named, bundle, key, "--ignore-paths", named / "registered_model_meta")
+
+    # The byte changes on the server's disk.
+    stored = registered.server.stored(source)
+    largest = max((file for file in stored.rglob("*") if file.is_file()), key=lambda file: file.stat().st_size)
+    change_one_byte(largest)
+    try:
+        changed = download(registered.server, source, tmp_path / "changed") / "model"
+        verified = registered.run(tmp_path, "verify", kind, *signed)
+    finally:
+        change_one_byte(largest)
+    assert not tool_accepts(changed, bundle, key)
+    assert (verified.exit_code, verified.status) == (1, "different")
+    (difference,) = verified.report["seal_comparison"]["differences"]
+    assert difference["path"] == largest.relative_to(stored).as_posix()

@@ -108,7 +108,7 @@ def test_check_of_a_missing_version_prints_existing_versions(
     tmp_path: Path, servers: Servers, model: str, version_or_stage: str, texts: list[str]
 ) -> None:
     result = check(tmp_path, servers.staging, model, version_or_stage)
-    result.require_error("NotFoundError", f"error: On {servers.staging.url}: ", *texts)
+    result.require_error("NotFoundError", f" (on {servers.staging.url}).", *texts)
     assert result.report["model_version"]["requested"] == {"model": model, "version_or_stage": version_or_stage}
     assert result.report["model_version"]["resolved"] is None
 

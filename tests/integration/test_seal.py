@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.faulty_server import ARTIFACTS, MODEL, FaultyServer
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.servers import Server, Servers
 from tests.support.signing_spec import validate
@@ -116,9 +117,12 @@ def test_seal_stands_for_a_server_whose_credentials_are_not_there(tmp_path: Path
 
 def test_seal_of_another_registered_model_is_an_error(tmp_path: Path, servers: Servers) -> None:
     seal(tmp_path, servers.staging, "Wine", "2")
-    verify(tmp_path, servers.production, "Wine Imported").require_error("SealError", "'Wine'", "--allow-other-model")
-    result = verify(tmp_path, servers.production, "Wine Imported", "--allow-other-model")
+    verify(tmp_path, servers.production, "Wine Imported").require_error("SealError", "'Wine'", "--seal-model")
+    result = verify(tmp_path, servers.production, "Wine Imported", "--seal-model", "Wine")
     assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["options"]["seal_model"] == "Wine"
+    other = verify(tmp_path, servers.production, "Wine Imported", "--seal-model", "Wine Imported")
+    other.require_error("SealError", "is of 'Wine', not of 'Wine Imported'")
 
 
 def _edit(path: Path, change: Callable[[Any], None]) -> None:
@@ -152,3 +156,27 @@ def test_seal_is_not_written_into_the_sealed_model(tmp_path: Path) -> None:
     run(tmp_path, "seal", "model", "--output", "model/seal.json").require_error("StorageError", "would change an input")
     run(tmp_path, "seal", "model", "--output", "report.json").require_error("StorageError", "would change an input")
     assert os.listdir(model) == ["MLmodel"]
+
+
+@pytest.mark.parametrize("is_copy", [False, True], ids=["one location", "two locations"])
+def test_download_directory_keeps_one_copy_of_a_model_that_is_checked_with_its_seal(
+    tmp_path: Path, is_copy: bool
+) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        if is_copy:
+            server.add("copies", MODEL)
+            server.downloads["Wine", "1"] = server.sources["copies", "1"]
+        named = ("--host", server.url, "--model", "Wine", "--version-or-stage", "1")
+        assert run(tmp_path, "seal", *named, "--output", "wine.json").status == "sealed"
+        server.requests.clear()
+        result = run(tmp_path, "check", *named, "--seal", "wine.json", "--download-dir", "kept")
+        requested = [request.path for request in server.requests if request.path.startswith(f"{ARTIFACTS}/")]
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["seal_comparison"]["model"]["kept"]
+    roots = ("run_model", "reg_model") if is_copy else ("reg_model",)
+    assert len(requested) == len(set(requested)) == len(roots) * len(MODEL)
+    kept = {file.relative_to(tmp_path / "kept").as_posix() for file in (tmp_path / "kept").rglob("*") if file.is_file()}
+    assert kept == {f"{root}/{path}" for root in roots for path in MODEL}
+    for root in roots:
+        assert {path: (tmp_path / "kept" / root / path).read_bytes() for path in MODEL} == MODEL

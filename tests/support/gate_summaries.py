@@ -10,6 +10,9 @@ from contextlib import chdir
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from pathlib import Path
+from random import Random
+
+import yaml
 
 from model_gate import gate
 from model_gate.access.hosts import parse_host
@@ -21,17 +24,31 @@ from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.ignore import Ignore
 from model_gate.domain.location import Location
-from model_gate.domain.request import CheckRequest, CompareRequest, GateOptions, VersionRequest
+from model_gate.domain.request import (
+    CheckRequest,
+    CompareRequest,
+    GateOptions,
+    ModelRequest,
+    VerifyRequest,
+    VersionRequest,
+)
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, VersionRole
+from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Lineage, ModelVersion
+from model_gate.domain.windows import Windows
+from model_gate.formats.model_signing import Resource
 from model_gate.reporting.reporter import CommandResult
-from model_gate.sources.model_source import DirectorySource
+from model_gate.sealing.seals import SealedPair, seal_model, verify_model
+from model_gate.sources.model_source import AccessContext, DirectorySource, ServerSource
 from model_gate.sources.storage import Storage
-from tests.support.logged_models import LoggedModels
+from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.faulty_server import FaultyServer
+from tests.support.logged_models import Logged, LoggedModels
 
 _STAGING, _PRODUCTION = "https://mlflow.staging.example.com", "https://mlflow.example.com"
+_WINDOW = 64 * 1024
 _REPORT = Path("model-gate-report.json")
 # Names without a place where a line may break, and names with a meaning in Markdown, HTML or Mermaid.
 _UNBROKEN = "Quarterly" * 25
@@ -101,7 +118,12 @@ def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
         logged: Models that MLflow logged; they are not changed.
         scratch: An empty directory for changed copies of them.
     """
-    return {name: _markdown(outcome, scratch / f"{name}.md") for name, outcome in _outcomes(logged, scratch)}
+    summaries = {name: _markdown(outcome, scratch / f"{name}.md") for name, outcome in _outcomes(logged, scratch)}
+    # The page of a workflow run has the summaries of all jobs of a matrix, one after another.
+    jobs = [
+        _markdown(_of_model(outcome, model), scratch / f"{model}.md") for model, outcome in _jobs(logged.first, scratch)
+    ]
+    return summaries | {"many-jobs": "\n\n".join(jobs)}
 
 
 def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcome]]:
@@ -124,11 +146,116 @@ def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcom
     )
     yield "no-such-version", _no_such_version(logged.first.host)
     yield "many-differences", _many_differences(first, copies)
-    ignore = Ignore(("MLmodel", "conda.yaml", "requirements.txt"))
+    ignore = Ignore(("*.yaml", "requirements.txt"))
     yield "ignored-paths", _compare(_compared(first, copies["packages"], ignore), GateOptions(ignore=ignore))
     yield "native-model", _native_model(first, copies["packages"])
     yield "missing-file", _check(_compared(first, copies.of(first, "missing", _remove_a_file)))
     yield "stopped-early", _compare(_compared(first, retrained, is_stopped_early=True), GateOptions(fail_fast=True))
+    yield "one-of-two-comparisons", _one_of_two(_compared(first, copy), _compared(first, retrained))
+    yield "seal-verify-failed", _verify(first, retrained)
+    yield "check-with-failed-seal", _check_with_seal(first, copies["missing"], copies.of(copies["missing"], "unsealed"))
+    yield "windowed-large-file", _compare(_windowed(scratch))
+    yield "unmet-condition", _compare(_with_unmet_condition(again, copies))
+
+
+def _jobs(logged: Logged, scratch: Path) -> Iterator[tuple[str, Outcome]]:
+    """Yield the gates of three models, and the names of the models."""
+    first, copies = logged["cloudpickle"], _Copies(scratch / "jobs")
+    yield "Wine", _compare(_compared(first, logged["retrained_cloudpickle"]))
+    yield "Churn", _compare(_compared(first, copies.of(first, "copy")))
+    yield "Fraud", _compare(_compared(first, copies.of(first, "packages", _change_packages)))
+
+
+def _of_model(outcome: Outcome, model: str) -> Outcome:
+    """Return the outcome of a compare with another name of the registered model."""
+    request = outcome.request
+    assert isinstance(request, CompareRequest)
+    one, two = (replace(version, model=model) for version in request.versions.values())
+    return replace(
+        outcome,
+        request=replace(request, tracking_server_1=one, tracking_server_2=two),
+        versions={role: replace(version, name=model) for role, version in outcome.versions.items()},
+    )
+
+
+def _one_of_two(run_models: Comparison, reg_models: Comparison) -> Outcome:
+    """Return the outcome of a compare whose run models are equal, and whose registry models are other files."""
+    outcome = _compare(run_models)
+    return replace(outcome, comparisons={ComparisonName.RUN_MODELS: run_models, ComparisonName.REG_MODELS: reg_models})
+
+
+def _seal(model: Path, *, has_sizes: bool = True) -> Seal:
+    """Return the seal of a model, which is version 12. Other programs than Model Gate may leave out the sizes."""
+    facts = SealFacts("1.0.0", "2026-01-31T18:00:00+00:00", "models:/m-1", registered_model="Wine", model_version="12")
+    with Storage(None) as storage:
+        seal = seal_model(_selected(model, 1, storage), Path("seals/wine-12.json"), "Wine", facts, NoProgress())
+    if has_sizes:
+        return seal
+    files = {path: Resource(resource.digest) for path, resource in seal.files.items()}
+    return make_seal(seal.file, "Wine", files, facts)
+
+
+def _with_seal(seal: Seal, model: Path) -> Comparison:
+    """Compare a model with a seal."""
+    with Storage(None) as storage:
+        comparison = verify_model(SealedPair(SealedVersion(seal), _selected(model, 2, storage)), NoProgress())
+    return replace(comparison, right=_at(_uri(_id(_SECOND.number)), comparison.right))
+
+
+def _verify(sealed: Path, model: Path) -> Outcome:
+    seal = _seal(sealed)
+    return Outcome(
+        VerifyRequest(ModelRequest(_SECOND.request), seal),
+        {VersionRole.MODEL_VERSION: _SECOND.version},
+        {ComparisonName.SEAL: _with_seal(seal, model)},
+        seal=seal,
+    )
+
+
+def _check_with_seal(sealed: Path, run_model: Path, reg_model: Path) -> Outcome:
+    """Check a version whose registry model is its run model, but not what was sealed."""
+    seal = _seal(sealed, has_sizes=False)
+    return Outcome(
+        CheckRequest(_SECOND.request, seal),
+        {VersionRole.MODEL_VERSION: _SECOND.version},
+        {ComparisonName.COMPARISON: _compared(run_model, reg_model), ComparisonName.SEAL: _with_seal(seal, reg_model)},
+        seal=seal,
+    )
+
+
+def _windowed(scratch: Path) -> Comparison:
+    """Compare two models of a server whose large files are read window by window, and whose last bytes differ."""
+    large = Random(1).randbytes(20 * _WINDOW + 123)
+    windows = Windows(100 * 1024, 100 * 1024, _WINDOW, 16 * _WINDOW, 8 * _WINDOW, explained_bytes=0)
+    with (
+        FaultyServer() as server,
+        TrackingServerClient(parse_host(server.url), os.environ, scratch) as client,
+        Storage(None) as storage,
+    ):
+        for name, content in (("first", large), ("second", large[:-2] + bytes(2))):
+            server.add(name, {"MLmodel": b"flavors: {}\n", "model.bin": content})
+        models = [
+            SelectedModel(ServerSource(client, Location(f"mlflow-artifacts:/{name}/1"), name, storage, AccessContext()))
+            for name in ("first", "second")
+        ]
+        (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), windows=windows)
+    return _at_versions(comparison)
+
+
+def _with_unmet_condition(model: Path, copies: _Copies) -> Comparison:
+    """Compare two models whose `MLmodel` names an artifact, which MLflow rewrites, and which one of them lacks."""
+
+    def name_artifact(directory: Path, uri: str) -> None:
+        fields = yaml.safe_load((directory / "MLmodel").read_text("utf-8"))
+        fields["flavors"]["python_function"] |= {
+            "loader_module": "mlflow.pyfunc.model",
+            "artifacts": {"words": {"path": "artifacts/words.txt", "uri": uri}},
+        }
+        (directory / "MLmodel").write_text(yaml.safe_dump(fields, sort_keys=False), "utf-8")
+
+    left = copies.of(model, "artifact-1", lambda directory: name_artifact(directory, "/data/a/words.txt"))
+    right = copies.of(model, "artifact-2", lambda directory: name_artifact(directory, "/data/b/words.txt"))
+    return _compared(left, right)
 
 
 class _Copies:
@@ -211,13 +338,20 @@ def _compared(
     """Compare two models on this machine. Their locations become those of two models of a server."""
     with Storage(None) as storage:
         models = [
-            SelectedModel(
-                DirectorySource(path, Location(str(path), local_path=path), f"model {number}", storage), native_model
-            )
+            replace(_selected(path, number, storage), native_model=native_model)
             for number, path in enumerate((left, right), start=1)
         ]
         more = (lambda comparison: comparison.difference is not None,) if is_stopped_early else ()
         (comparison,) = compare_models([SelectedPair(*models)], NoProgress(), ignore or Ignore(), *more)
+    return _at_versions(comparison)
+
+
+def _selected(model: Path, number: int, storage: Storage) -> SelectedModel:
+    return SelectedModel(DirectorySource(model, Location(str(model), local_path=model), f"model {number}", storage))
+
+
+def _at_versions(comparison: Comparison) -> Comparison:
+    """Return the comparison as that of the models of both versions."""
     left_uri, right_uri = (_uri(_id(side.number)) for side in (_FIRST, _SECOND))
     return replace(
         comparison,

@@ -48,7 +48,7 @@ def comparison(differences: tuple[Difference, ...] = (), left: str = "left", nat
         equivalent=all(difference.rewrite_reason for difference in differences),
         same_location=False,
         differences=differences,
-        compared=3,
+        compared=max(3, len(differences)),
         not_compared=("model.pkl",) if differences else (),
         native_model=native_model,
         rest=RestOfModel(False, THREE) if native_model else None,

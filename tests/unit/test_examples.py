@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,8 @@ import yaml
 
 from model_gate.action import profiles
 from model_gate.action.inputs import Inputs
-from tests.support.paths import ROOT
+from tests.support.action_outcomes import HOSTILE
+from tests.support.paths import ROOT, SUPPORT
 from tests.support.seals import write_seal
 
 # A comment in the example has the compare file.
@@ -65,11 +71,15 @@ def test_job_that_signs_reads_no_model_and_job_that_reads_a_model_cannot_sign(na
 
 
 @pytest.mark.parametrize(
-    "name, command, model",
-    [("approve.yml", "seal", "Wine"), ("nightly.yml", "verify", "Wine"), ("promote.yml", "verify", "Sklearn_Wine")],
+    "name, command, model, named",
+    [
+        ("approve.yml", "seal", "Wine", "3"),
+        ("nightly.yml", "verify", "Wine", "@champion"),
+        ("promote.yml", "verify", "Sklearn_Wine", "3"),
+    ],
 )
 def test_example_with_a_seal_has_inputs_that_fit_its_command(
-    name: str, command: str, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    name: str, command: str, model: str, named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
     ((job, step),) = (
@@ -89,5 +99,55 @@ def test_example_with_a_seal_has_inputs_that_fit_its_command(
     request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
     assert request.command == command
     (version,) = request.versions.values()
-    assert (version.model, version.version_or_stage) == (model, "3")
+    assert (version.model, version.version_or_stage) == (model, named)
     assert all(host.secrets for host in request.hosts)
+
+
+def run_script(script: str, directory: Path, **variables: str) -> str:
+    """Run the script of a step, and return what it adds to the step's outputs."""
+    programs = directory / "programs"
+    programs.mkdir(exist_ok=True)
+    (programs / "jq").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {SUPPORT / "jq_program.py"} "$@"\n')
+    (programs / "jq").chmod(0o755)
+    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
+    outputs = directory / "outputs"
+    outputs.touch()
+    subprocess.run(
+        ["bash", "-e", "-c", script],
+        cwd=directory,
+        env={**os.environ, "PATH": path, "GITHUB_OUTPUT": str(outputs), **variables},
+        stderr=subprocess.DEVNULL,
+        check=False,
+    )
+    return outputs.read_text()
+
+
+def scripts_of(name: str) -> list[str]:
+    jobs = yaml.safe_load((ROOT / "examples" / name).read_text())["jobs"].values()
+    return [step["run"] for job in jobs for step in job["steps"] if "run" in step]
+
+
+@pytest.mark.parametrize("text", [*HOSTILE, "Wine\nsubject-digest=sha256:00"])
+def test_name_in_a_promotion_statement_sets_no_output_of_the_job_that_signs(text: str, tmp_path: Path) -> None:
+    statement = {"predicateType": text, "subject": [{"name": text}], "predicate": {"model": text}}
+    (tmp_path / "promotion.intoto.json").write_text(json.dumps(statement))
+    (script,) = scripts_of("attested-promotion.yml")
+    assert run_script(script, tmp_path) == ""
+    assert list(json.loads((tmp_path / "predicate.json").read_text())) == ["model"]
+
+
+@pytest.mark.parametrize(
+    "version, outputs", [("3", "version=3\n"), ("3\npassed=true", ""), ("3\r\npassed=true", "")], ids=repr
+)
+def test_version_that_a_server_returns_sets_one_output_of_the_promotion(
+    version: str, outputs: str, tmp_path: Path
+) -> None:
+    (tmp_path / "mlflow.py").write_text(
+        f"""class MlflowClient:
+    def copy_model_version(self, source, name):
+        self.version = {version!r}
+        return self
+"""
+    )
+    (script,) = [script for script in scripts_of("promote.yml") if "GITHUB_OUTPUT" in script]
+    assert run_script(script, tmp_path, PYTHONPATH=str(tmp_path), TESTED="2") == outputs

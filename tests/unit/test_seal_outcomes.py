@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 
@@ -11,12 +14,14 @@ from model_gate import gate
 from model_gate.access.redaction import Redactor
 from model_gate.action.annotations import annotations_for
 from model_gate.action.inputs import Inputs
-from model_gate.action.outputs import outputs_of
+from model_gate.action.outputs import WrittenFiles, outputs_of
+from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step import run_step
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import CheckRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Outcome
-from model_gate.domain.roles import CommandName
+from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
 from model_gate.domain.seal import parse_seal
 from model_gate.domain.verdict import Status, exit_code
 from model_gate.errors import InputError, SealError
@@ -36,6 +41,9 @@ from model_gate.reporting.report_file import SealFile
 from model_gate.reporting.system import system_facts
 from model_gate.reporting.terminal import verdict_text
 from model_gate.runner import Command, run_command
+from tests.support.action_outcomes import comparison, resolved
+from tests.support.faulty_server import MODEL, FaultyServer
+from tests.support.reports import Json, read_report
 from tests.support.seals import FILES, seal_of, write_seal
 
 NOTHING = VersionOptions("", "")
@@ -58,7 +66,11 @@ def texts(outcome: Outcome) -> tuple[str, str, dict[str, str]]:
     if outcome.request is None:
         raise AssertionError
     validate_report(build_report(outcome.request.command, outcome, {}, redactor, system_facts()))
-    return verdict_text(outcome, None), summary(outcome, "r.json", redactor), outputs_of(outcome, "r.json", redactor)
+    return (
+        verdict_text(outcome, None),
+        summary(outcome, "r.json", redactor),
+        outputs_of(outcome, WrittenFiles(), redactor),
+    )
 
 
 def sealed(model: Path) -> Outcome:
@@ -81,7 +93,7 @@ def test_sealed_model_counts_as_passed_and_not_as_equal(model: Path) -> None:
     assert outcome.seal.statement.root in text
     assert "The model is sealed" in markdown
     assert (outputs["status"], outputs["equals"], outputs["passed"]) == ("sealed", "", "true")
-    assert (outputs["seal-file"], outputs["seal-digest"]) == ("s.json", outcome.seal.statement.root)
+    assert outputs["seal-digest"] == outcome.seal.statement.root
     assert annotations_for(outcome, config_file="", fails_on_difference=True) == []
 
 
@@ -90,7 +102,7 @@ def test_failed_seal_is_an_error(model: Path) -> None:
         file.unlink()
     outcome = sealed(model)
     assert (outcome.status, outcome.passed, outcome.seal) == (Status.ERROR, False, None)
-    assert outputs_of(outcome, "", Redactor())["seal-digest"] == ""
+    assert outputs_of(outcome, WrittenFiles(), Redactor())["seal-digest"] == ""
 
 
 def test_verified_model_is_equal(model: Path) -> None:
@@ -156,11 +168,13 @@ def test_inputs_of_the_action_that_a_seal_cannot_use_are_an_error(
 
 def test_seal_whose_name_contains_a_secret_is_not_written(model: Path) -> None:
     seal = seal_of(FILES, "Wine_hunter22")
+    file = SealFile(model.parent / "s.json")
     for secret in ("hunter22", "Wine_hunter22"):
-        with pytest.raises(SealError, match="contains a secret"):
-            SealFile(model.parent / "s.json").write(seal, Redactor([secret]))
-    assert not (model.parent / "s.json").exists()
-    SealFile(model.parent / "s.json").write(seal, Redactor(["other-secret"]))
+        with pytest.raises(SealError, match="contains a secret"), file.staged(seal, Redactor([secret])):
+            raise AssertionError
+    assert os.listdir(model.parent) == ["model"]
+    with file.staged(seal, Redactor(["other-secret"])) as put:
+        put()
     assert parse_seal((model.parent / "s.json").read_bytes(), "s.json").registered_model == "Wine_hunter22"
 
 
@@ -201,3 +215,116 @@ tracking_server_2: {{host: {HOST}, model: Wine, version_or_stage: 1}}"""
 
     assert run_command(Command(CommandName.COMPARE, {}, lambda: request, Path("report.json")), run_gate=fail) == 2
     assert seal.read_bytes() == before
+
+
+def run_seal(model: Path, during_gate: Callable[[], None]) -> tuple[int, Json | None]:
+    """Run `seal` with the output `s.json`, and return the exit code and the report. It calls a function in the gate."""
+    request = seal_request(NOTHING, str(model), Path("s.json"), CommonOptions(), {})
+
+    def run_gate(*arguments: Any) -> Outcome:
+        outcome = gate.run(*arguments)
+        during_gate()
+        return outcome
+
+    code = run_command(Command(CommandName.SEAL, {}, lambda: request, Path("report.json")), run_gate=run_gate)
+    return code, read_report(Path("report.json"), code) if Path("report.json").is_file() else None
+
+
+def test_seal_is_not_written_if_the_report_cannot_be_written(model: Path) -> None:
+    write_seal(Path("s.json"), "Old")
+    code, report = run_seal(model, Path("report.json").mkdir)
+    assert (code, report) == (2, None)
+    assert parse_seal(Path("s.json").read_bytes(), "s.json").registered_model == "Old"
+    Path("report.json").rmdir()
+    code, report = run_seal(model, lambda: None)
+    assert (code, report and report["status"]) == (0, "sealed")
+    assert parse_seal(Path("s.json").read_bytes(), "s.json").registered_model == ""
+    assert sorted(os.listdir()) == ["model", "report.json", "s.json"]
+
+
+def test_report_does_not_say_that_the_model_is_sealed_if_the_seal_cannot_be_written(model: Path) -> None:
+    code, report = run_seal(model, Path("s.json").mkdir)
+    assert code == 2
+    assert report is not None
+    assert (report["status"], report["error"]["type"], report.get("seal")) == ("error", "StorageError", None)
+    assert sorted(os.listdir()) == ["model", "report.json", "s.json"]
+
+
+def outputs_of_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, **values: str) -> dict[str, str]:
+    """Run a step of the action in the working directory, and return the outputs of the last write."""
+    named = {f"INPUT_{name.replace('_', '-').upper()}": value for name, value in values.items()}
+    outputs = tmp_path / "outputs.txt"
+    for name, value in {"GITHUB_WORKSPACE": str(Path.cwd()), "GITHUB_OUTPUT": str(outputs), **named}.items():
+        monkeypatch.setenv(name, value)
+    run_step()
+    return outputs_in(outputs)
+
+
+def outputs_in(file: Path) -> dict[str, str]:
+    """Return the last value of each output in a file that the runner reads."""
+    entries = re.findall(r"^([\w-]+)<<(end-\w+)\n(.*?)\n\2$", file.read_text(), re.MULTILINE | re.DOTALL)
+    return {name: value for name, _, value in entries}
+
+
+def test_outputs_name_only_files_that_the_step_has_written(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = outputs_of_step(tmp_path, monkeypatch, command="seal", uri="model", output="seals/s.json")
+    root = parse_seal(Path("seals/s.json").read_bytes(), "").statement.root
+    assert (sealed["status"], sealed["seal-file"], sealed["seal-digest"]) == ("sealed", "seals/s.json", root)
+    values = {"command": "verify", "uri": "model", "seal": "seals/s.json"}
+    verified = outputs_of_step(tmp_path, monkeypatch, **values, statement_file="statement.json")
+    assert (verified["status"], verified["seal-file"], verified["seal-digest"]) == ("equal", "", root)
+    assert (verified["statement-file"], verified["subject-digest"]) == ("statement.json", f"sha256:{root}")
+    (model / "model.pkl").write_bytes(b"modem")
+    changed = outputs_of_step(tmp_path, monkeypatch, **values, statement_file="statement.json")
+    assert (changed["status"], changed["statement-file"], changed["seal-digest"]) == ("different", "", root)
+
+
+def test_failed_statement_leaves_no_output_about_the_seal(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    common = CommonOptions(is_stated=True)
+    request = verify_request(NOTHING, str(model), SealOptions(write_seal(Path("wine.json"))), common, {})
+
+    def run_gate(*arguments: Any) -> Outcome:
+        outcome = gate.run(*arguments)
+        assert outcome.passed
+        Path("statement.json").mkdir()
+        return outcome
+
+    outputs = tmp_path / "outputs.txt"
+    reporter = WorkflowReporter(Inputs({}), {"GITHUB_OUTPUT": str(outputs)})
+    command = Command(
+        CommandName.VERIFY, {}, lambda: request, Path("report.json"), statement_file=Path("statement.json")
+    )
+    assert run_command(command, reporter, run_gate=run_gate) == 2
+    written = outputs_in(outputs)
+    assert (written["status"], written["report-file"]) == ("error", "report.json")
+    assert {written[name] for name in ("seal-file", "seal-digest", "statement-file", "subject-digest")} == {""}
+
+
+@pytest.mark.parametrize("is_seal_left", [True, False])
+def test_outputs_of_a_compare_with_a_seal_are_numbered_by_side(is_seal_left: bool) -> None:
+    server, sealed = "{host: https://h.example.com, model: Wine, version_or_stage: 3}", "{seal: wine.json, model: W0}"
+    left, right = (sealed, server) if is_seal_left else (server, sealed)
+    write_seal(Path("wine.json"), "W0")
+    config = parse_config(f"tracking_server_1: {left}\ntracking_server_2: {right}", "c", {})
+    request = compare_config_request(config, CompareOptions(), CommonOptions())
+    role = VersionRole.TRACKING_SERVER_2 if is_seal_left else VersionRole.TRACKING_SERVER_1
+    outcome = Outcome(request, {role: resolved("Wine", "3")}, {ComparisonName.REG_MODELS: comparison()})
+    outputs = outputs_of(outcome, WrittenFiles(), Redactor())
+    number, other = ("2", "1") if is_seal_left else ("1", "2")
+    assert [outputs[f"{name}-{number}"] for name in ("model", "version", "run")] == ["Wine", "3", "f" * 32]
+    assert {outputs[f"{name}-{other}"] for name in ("model", "version", "run")} == {""}
+    # The two sides have two names.
+    assert (outputs["model"], outputs["version"]) == ("", "")
+
+
+def test_outputs_of_a_sealed_version_name_it(model: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        request = seal_request(VersionOptions("Wine", "1", server.url), "", Path("s.json"), CommonOptions(), {})
+        outcome = gate.run(request, os.environ, NoProgress())
+    outputs = outputs_of(outcome, WrittenFiles(), Redactor())
+    assert (outputs["status"], outputs["model"], outputs["version"]) == ("sealed", "Wine", "1")

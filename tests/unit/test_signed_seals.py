@@ -6,16 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-import struct
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import mlflow.pyfunc
-import mlflow.sklearn
 import pytest
-from sklearn.linear_model import LogisticRegression
 
 from model_gate.domain.roles import CommandName
 from model_gate.formats.model_signing import PREDICATE_TYPE, STATEMENT_TYPE
@@ -31,6 +27,7 @@ from model_gate.runner import Command, run_command
 from tests.support.commandline import BIN, clean_environment
 from tests.support.paths import ROOT
 from tests.support.reports import Json, read_report
+from tests.support.saved_models import MODELS, change_one_byte
 from tests.support.signed_models import KeyFiles
 from tests.support.signing_spec import payload, validate
 from tests.support.sigstore_instance import Identity, SigstoreInstance
@@ -40,54 +37,6 @@ IDENTITY = Identity(
     "https://token.actions.githubusercontent.com",
 )
 NO_VERSION = VersionOptions("", "")
-
-
-def shard(values: dict[str, bytes]) -> bytes:
-    """Return a safetensors file of one-dimensional tensors of bytes."""
-    header: dict[str, Any] = {}
-    offset = 0
-    for name, data in values.items():
-        header[name] = {"dtype": "U8", "shape": [len(data)], "data_offsets": [offset, offset + len(data)]}
-        offset += len(data)
-    text = json.dumps(header).encode()
-    return struct.pack("<Q", len(text)) + text + b"".join(values.values())
-
-
-def save_directory_flavor(model: Path, data: Path) -> None:
-    """Let MLflow save a model whose native model is the directory `data`."""
-    mlflow.pyfunc.save_model(model, loader_module="json", data_path=str(data), pip_requirements=[])
-
-
-def make_directory_flavor(model: Path, scratch: Path) -> None:
-    data = scratch / "data"
-    # By code point, `part-1` comes before `part/0`. By the parts of the path, it comes after.
-    (data / "part").mkdir(parents=True)
-    for name in ("part/0", "part-1", "\u00e9t\u00e9"):
-        (data / name).write_bytes(name.encode())
-    save_directory_flavor(model, data)
-
-
-def make_sharded_safetensors(model: Path, scratch: Path) -> None:
-    data = scratch / "shards"
-    data.mkdir()
-    names = [f"model-0000{number}-of-00003.safetensors" for number in (1, 2, 3)]
-    for number, name in enumerate(names):
-        (data / name).write_bytes(shard({f"layer.{number}.weight": bytes(range(256)) * 64}))
-    index = {"weight_map": {f"layer.{number}.weight": name for number, name in enumerate(names)}}
-    (data / "model.safetensors.index.json").write_text(json.dumps(index))
-    save_directory_flavor(model, data)
-
-
-def make_sklearn(model: Path, _: Path) -> None:
-    estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
-    mlflow.sklearn.save_model(estimator, model, pip_requirements=[])
-
-
-MODELS: dict[str, Callable[[Path, Path], None]] = {
-    "sklearn": make_sklearn,
-    "directory flavor": make_directory_flavor,
-    "sharded safetensors": make_sharded_safetensors,
-}
 
 
 @pytest.fixture(scope="module")
@@ -135,12 +84,6 @@ def require_error(result: tuple[int, Json], message: str, kind: str = "Signature
     assert report["error"]["type"] == kind
     assert message in report["error"]["message"], report["error"]
     assert report["error"]["remedy"]
-
-
-def change_one_byte(file: Path) -> None:
-    content = bytearray(file.read_bytes())
-    content[-1] ^= 1
-    file.write_bytes(content)
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -198,7 +141,7 @@ def test_edited_seal_is_an_error_although_its_bundle_is_valid(model: Path, key: 
     for resource in edited["predicate"]["resources"]:
         resource.pop("annotations")
     seal.write_text(json.dumps(edited))
-    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "edited")
+    require_error(verify(model, seal, bundle=bundle, public_key=key.public), "edited", "SealError")
 
 
 @pytest.mark.parametrize(
@@ -229,7 +172,7 @@ def test_foreign_key_is_an_error(model: Path, key: KeyFiles, tmp_path_factory: p
     foreign = KeyFiles.make(tmp_path_factory.mktemp("foreign"))
     seal = model.with_suffix(".json")
     bundle = key.sign_file(seal)
-    require_error(verify(model, seal, bundle=bundle, public_key=foreign.public), "does not hold")
+    require_error(verify(model, seal, bundle=bundle, public_key=foreign.public), "no valid signature of the key")
 
 
 def test_seal_that_a_workflow_signed_verifies_by_its_identity_only(model: Path) -> None:

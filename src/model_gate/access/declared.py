@@ -182,7 +182,7 @@ class Declarations:
         names = self.names
         near = difflib.get_close_matches(name.strip().lower(), names, n=1)
         hint = f"Did you mean {near[0]!r}? " if near else ""
-        known = f"Declared are: {', '.join(names)}." if names else "No server is declared by a name."
+        known = f"Declared now: {', '.join(names)}." if names else "No server is declared by a name."
         variable = f"{re.sub('[^A-Z0-9_]', '_', name.strip().upper()) or 'NAME'}_{TRACKING_URI}"
         prefix = variable.removesuffix(TRACKING_URI)
         logins = [login for login in undeclared_logins(self._environment) if login.startswith(prefix)]
@@ -193,7 +193,7 @@ class Declarations:
             problem = f"{' and '.join(logins)} {'is' if len(logins) == 1 else 'are'} set, but {variable} is not"
         raise InputError(
             f"There is no server {name.strip()!r}: {problem}.",
-            f"{hint}{known} To declare it, set {variable} to its address.",
+            f"{hint}To declare {name.strip()!r}, set {variable} to its address. {known}",
         )
 
     def is_default(self, host: Host) -> bool:

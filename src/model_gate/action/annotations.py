@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import command_data, command_property
 from model_gate.action.inputs import with_input_names
-from model_gate.domain.result import Comparison, Outcome
-from model_gate.domain.roles import ModelNames
+from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import plain_text, printable, truncate_middle
+from model_gate.domain.wording import capitalized, plain_text, printable, truncate_middle
+from model_gate.reporting.findings import findings
 from model_gate.reporting.judgement import judgement
-from model_gate.reporting.naming import SideNames, heading, side_names
-from model_gate.reporting.phrases import NOTHING_COMPARED, describe_all, not_compared_text
+from model_gate.reporting.naming import heading, side_names
+from model_gate.reporting.phrases import NOTHING_COMPARED, REWRITTEN, describe_all, not_compared_text
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
 _MAX_MESSAGE = 3_000
@@ -91,42 +91,27 @@ def _line_of(message: str, config_file: str) -> int:
 
 
 def _difference_message(outcome: Outcome) -> str:
-    words = judgement(outcome)
-    parts = [words[:1].upper() + words[1:]]
-    for names, comparison in outcome.distinct_comparisons:
+    parts = [capitalized(judgement(outcome))]
+    for (names, _), (comparison, found) in zip(outcome.distinct_comparisons, findings(outcome), strict=True):
         if not comparison.equals:
-            parts.append(f"The {_subjects(outcome, names)} {_differences(comparison, side_names(outcome, names[0]))}")
+            first, *others = found
+            listed = describe_all(comparison.differences, side_names(outcome, names[0]), _MAX_PATHS)
+            parts += [f"{first.text}: {listed}", *(other.text for other in others)]
             if comparison.not_compared:
-                missing = not_compared_text(comparison.not_compared)
-                parts.append(missing[0].upper() + missing[1:])
+                parts.append(capitalized(not_compared_text(comparison.not_compared)))
     if outcome.equivalent:
-        parts.append("Only what MLflow itself rewrites differs, so require: equivalent would pass")
+        parts.append(f"Only {REWRITTEN} differs, so require: equivalent would pass")
     return ". ".join(parts) + "."
-
-
-def _subjects(outcome: Outcome, names: Iterable[str]) -> str:
-    return " and ".join(_subject(outcome.model_names(name)) for name in names)
-
-
-def _subject(names: ModelNames) -> str:
-    return names.title if names.left == names.right else f"{names.left} and the {names.right}"
-
-
-def _differences(comparison: Comparison, names: SideNames) -> str:
-    return f"differ: {describe_all(comparison.differences, names, _MAX_PATHS)}"
 
 
 def _remarks(outcome: Outcome) -> Iterator[Annotation]:
     """Yield a warning if models were not compared, and a notice if the gate passes although the models differ."""
-    same = [name for name, comparison in outcome.comparisons.items() if comparison.same_location]
+    same = [finding.text for comparison, found in findings(outcome) if comparison.same_location for finding in found]
     if same:
-        verdict = f"{NOTHING_COMPARED}. " if outcome.is_nothing_compared else ""
-        subjects = _subjects(outcome, same)
-        yield Annotation(
-            AnnotationLevel.WARNING,
-            f"{verdict}The {subjects} are one and the same location, so equal by definition: nothing was downloaded.",
-        )
+        verdict = [NOTHING_COMPARED] if outcome.is_nothing_compared else []
+        yield Annotation(AnnotationLevel.WARNING, f"{'. '.join([*verdict, *same])}.")
     if outcome.status is Status.DIFFERENT and outcome.passed:
         yield Annotation(
-            AnnotationLevel.NOTICE, "The models are equivalent, not the same: only what MLflow itself rewrites differs."
+            AnnotationLevel.NOTICE,
+            f"The models are equivalent, not the same: only {REWRITTEN} differs.",
         )

@@ -8,13 +8,16 @@ from model_gate.access.redaction import Redactor
 from model_gate.action.escape import mermaid_text
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
-from model_gate.domain.wording import truncate_middle
+from model_gate.domain.wording import plural, truncate_middle
 from model_gate.reporting.naming import server_names, version_name
+from model_gate.reporting.scope import limits_of_equality
 
 # Mermaid wraps a line at its blanks only, so a longer name would make the whole diagram small.
 _MAX_LINE = 40
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
+    # Some files do not count, and may differ.
+    "classDef partly stroke:#9a6700,stroke-width:2px",
     "classDef equivalent stroke:#9a6700,stroke-width:2px",
     # Nothing is known about the files of one location, so it has no color of a verdict.
     "classDef notcompared stroke:#6e7781,stroke-width:2px,stroke-dasharray:4",
@@ -25,7 +28,8 @@ _STYLES = (
 def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
     """Return the lines of a Mermaid flowchart; an empty list if no versions were compared.
 
-    Each comparison is a row of two models and the verdict between them. Two models at one location are one box.
+    Each comparison is a column of two models and the verdict between them. The comparisons are below one another, so
+    that the diagram is narrow enough for a telephone. Two models at one location are one box.
     """
     requests = list(outcome.requested_versions.values())
     if not outcome.comparisons or not requests:
@@ -33,22 +37,34 @@ def diagram_of(outcome: Outcome, redactor: Redactor) -> list[str]:
     servers = server_names(outcome)
     versions = [_version(request, server, outcome) for request, server in zip(requests, servers, strict=True)]
     lines: list[str] = []
+    order: list[str] = []
+    bottom = ""
     for number, (names, comparison) in enumerate(outcome.distinct_comparisons, start=1):
         pairs = [outcome.model_names(name) for name in names]
-        nouns = (" and ".join(pair.left for pair in pairs), " and ".join(pair.right for pair in pairs))
+        nouns = (_noun([pair.left for pair in pairs]), _noun([pair.right for pair in pairs]))
+        left, right = (f"model{number}",) * 2 if comparison.same_location else (f"left{number}", f"right{number}")
+        if bottom:
+            # An invisible line, which places the comparison below the one before.
+            order.append(f"{bottom} ~~~ {left}")
+        bottom = right
         if comparison.same_location:
-            lines += _one_location(f"model{number}", versions, nouns, redactor)
+            lines += _one_location(left, versions, nouns, redactor)
             continue
-        left, right = f"left{number}", f"right{number}"
         # Both models of a check belong to one version.
         left_lines = [*_model(comparison.left, versions[0], nouns[0]), *_only(comparison.native_model)]
         right_lines = [*_model(comparison.right, versions[-1], nouns[1]), *_only(comparison.right_native_model)]
         lines += [
             f'{left}["{_label(left_lines, redactor)}"]',
             f'{right}["{_label(right_lines, redactor)}"]',
-            *_edge(left, right, comparison),
+            *_edge(left, right, comparison, redactor),
         ]
-    return ["flowchart LR", *(f"  {line}" for line in (*lines, *_STYLES))]
+    return ["flowchart TB", *(f"  {line}" for line in (*lines, *order, *_STYLES))]
+
+
+def _noun(nouns: Sequence[str]) -> str:
+    """Return the names of one or two models, as in `run and registry model`."""
+    distinct = list(dict.fromkeys(nouns))
+    return " and ".join([*(noun.removesuffix(" model") for noun in distinct[:-1]), distinct[-1]])
 
 
 def _version(request: VersionRequest, server: str, outcome: Outcome) -> list[str]:
@@ -63,7 +79,7 @@ def _one_location(
     node: str, versions: Sequence[list[str]], nouns: tuple[str, str], redactor: Redactor
 ) -> Iterator[str]:
     named = dict.fromkeys(line for lines in zip(*versions, strict=True) for line in lines)
-    yield f'{node}["{_label([*named, " and ".join(dict.fromkeys(nouns)), "one location"], redactor)}"]'
+    yield f'{node}["{_label([*named, _noun(nouns), "the same files: one location"], redactor)}"]'
     yield f"class {node} notcompared"
 
 
@@ -76,16 +92,25 @@ def _only(native_model: str) -> list[str]:
     return [f"only {native_model}"] if native_model else []
 
 
-def _edge(left: str, right: str, comparison: Comparison) -> Iterator[str]:
-    ignored = f"<br/>{len(comparison.ignored):,} ignored" if comparison.ignored else ""
+def _edge(left: str, right: str, comparison: Comparison, redactor: Redactor) -> Iterator[str]:
     if comparison.equals:
-        style = "equal"
-        arrow = f'== "{"one location" if comparison.same_location else "equal"}{ignored}" ==='
+        limits = limits_of_equality(comparison)
+        # Files that do not count may differ, so not all is as green as equal models.
+        style = "partly" if limits else "equal"
+        arrow, label = ("==", "==="), f"equal{limits}"
     else:
         style = "equivalent" if comparison.equivalent else "different"
-        arrow = f'-. "{style}: {len(comparison.differences):,}{ignored}" .-'
-    yield f"{left} {arrow} {right}"
+        arrow, label = ("-.", ".-"), f"{style}: {_count(comparison)}"
+    yield f'{left} {arrow[0]} "{mermaid_text(redactor.text(label))}" {arrow[1]} {right}'
     yield f"class {left},{right} {style}"
+
+
+def _count(comparison: Comparison) -> str:
+    """Return how many files differ, and how many were not compared."""
+    differing = f"{len(comparison.differences):,} of"
+    if not comparison.not_compared:
+        return f"{differing} {plural(comparison.compared, 'file')}"
+    return f"{differing} {plural(comparison.compared, 'compared file')}, {len(comparison.not_compared):,} not compared"
 
 
 def _label(lines: list[str], redactor: Redactor) -> str:

@@ -15,9 +15,9 @@ from model_gate.domain.difference import (
     FieldChange,
 )
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.wording import byte_count, printable, truncate_middle
+from model_gate.domain.wording import capitalized, truncate_middle
 from model_gate.reporting.naming import SideNames
-from model_gate.reporting.phrases import describe, rank
+from model_gate.reporting.phrases import describe, rank, sizes, unmet_condition
 
 MAX_SHOWN = 8
 _MAX_LISTED = 500
@@ -36,6 +36,7 @@ _PART_NAMES = {
     "npy": "Array",
     "pickle": "Part",
 }
+_HEAD = ("File", "Difference, and what it means")
 _OTHER_CONTENT = "other content: trained, saved or edited anew"
 
 
@@ -77,13 +78,13 @@ def first_differences(
     if not differences:
         return []
     shown = differences[:MAX_SHOWN]
-    head = _head(differences)
-    rows = [_row(labeled, markdown, head) for labeled in shown]
+    has_several_models = _has_several_models(differences)
+    rows = [_row(labeled, markdown, is_labeled=has_several_models) for labeled in shown]
     omitted = len(differences) - len(shown)
     more = f"… and {omitted:,} more, below and in the report." if omitted else ""
     return [
         "### What differs",
-        table(head, rows, "l" * len(head)),
+        table(_HEAD, rows, "ll"),
         more,
         *_explanations(shown, markdown, max_explanation_bytes),
     ]
@@ -106,48 +107,49 @@ def all_differences(
         return []
     title = f"All {len(differences):,} differences" if is_complete else f"{len(differences):,} known differences"
     opening = f"<details><summary>{title}</summary>"
-    head = _head(differences)
+    has_several_models = _has_several_models(differences)
     rows: list[tuple[str, ...]] = []
     remaining = max_bytes - _LIST_OVERHEAD_BYTES
     for labeled in differences[:_MAX_LISTED]:
-        row = _row(labeled, markdown, head)
+        row = _row(labeled, markdown, is_labeled=has_several_models)
         remaining -= len(table_row(row).encode()) + 1
         if remaining < 0:
             break
         rows.append(row)
     omitted = len(differences) - len(rows)
     more = f"{omitted:,} more are in the report." if omitted else ""
-    return [opening, table(head, rows, "l" * len(head)), more, "</details>"]
+    return [opening, table(_HEAD, rows, "ll"), more, "</details>"]
 
 
-def _head(differences: Sequence[LabeledDifference]) -> tuple[str, ...]:
-    has_several_models = len({labeled.models for labeled in differences}) > 1
-    return ("Path", *(["In"] if has_several_models else []), "Difference", "What it means")
+def _has_several_models(differences: Sequence[LabeledDifference]) -> bool:
+    return len({labeled.models for labeled in differences}) > 1
 
 
-def _row(labeled: LabeledDifference, markdown: Markdown, head: tuple[str, ...]) -> tuple[str, ...]:
+def _row(labeled: LabeledDifference, markdown: Markdown, *, is_labeled: bool) -> tuple[str, str]:
+    """Return the two cells of a difference. More cells would not fit on a telephone."""
     difference = labeled.difference
-    return (
-        markdown.code(printable(difference.path)),
-        *([labeled.models.lower()] if "In" in head else []),
-        markdown.text(describe(difference, labeled.sides)),
-        markdown.text(meaning(difference)),
-    )
+    models = [f"in the {labeled.models}"] if is_labeled else []
+    phrases = map(markdown.text, (describe(difference, labeled.sides), meaning(difference)))
+    return "<br>".join([markdown.path(difference.path), *models]), "<br>".join(filter(None, phrases))
 
 
 def meaning(difference: Difference) -> str:
-    """Return a phrase that says what a difference means for the model, such as `it is run with other packages`."""
+    """Return what a difference means for the model, such as `it is run with other packages`; "" for a missing file."""
     explanation = difference.explanation
     if difference.rewrite_reason:
-        return f"nothing about the model: {difference.rewrite_reason}"
+        is_known = explanation is not None and explanation.summary == difference.rewrite_reason
+        return f"no change of the model{'' if is_known else f': {difference.rewrite_reason}'}"
     if difference.kind is DifferenceKind.TYPE:
         return "the models are built differently"
-    if difference.left_size is None or difference.right_size is None:
-        return "one of the models lacks it"
+    if difference.kind is not DifferenceKind.CONTENT:
+        # The difference itself says that the other model lacks it.
+        return ""
     if explanation is None:
         return _OTHER_CONTENT if difference.offset is not None else "the sizes tell it; the bytes were not needed"
+    if explanation.unmet_condition:
+        return unmet_condition(explanation)
     if explanation.note:
-        return "it is not what its name says, or too large or damaged to be explained"
+        return "other content; the details say why it is not explained"
     return _explained_meaning(explanation)
 
 
@@ -208,17 +210,19 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
         return ""
     decisive = [field for field in explanation.fields if not field.rewrite_reason]
     rewritten = [field for field in explanation.fields if field.rewrite_reason]
-    part = _PART_NAMES.get(explanation.kind, "Path")
-    title = f"{markdown.code(printable(difference.path))}: {markdown.text(describe(difference, labeled.sides))}"
+    sides = (markdown.cell(name) for name in (labeled.sides.left, labeled.sides.right))
+    columns = (_PART_NAMES.get(explanation.kind, "Path"), " → ".join(sides))
+    title = f"{markdown.path(difference.path)}: {markdown.text(describe(difference, labeled.sides))}"
     return collapsible(
         title,
         [
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
+            markdown.text(f"{capitalized(unmet_condition(explanation))}.") if explanation.unmet_condition else "",
             markdown.text(explanation.advice),
-            _decisive_fields((part, *_columns(labeled, markdown)), decisive, markdown),
+            _decisive_fields(columns, decisive, markdown),
             _text_diff(explanation, markdown),
-            _rewritten_fields((part, *_columns(labeled, markdown)), rewritten, is_all=not decisive, markdown=markdown),
+            _rewritten_fields(columns, rewritten, is_all=not decisive, markdown=markdown),
             "There is more than is shown here." if explanation.is_cut else "",
         ],
     )
@@ -226,45 +230,31 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
 
 def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:
     difference = labeled.difference
-    sizes = byte_count(difference.left_size or difference.right_size or 0)
-    if None not in {difference.left_size, difference.right_size} and difference.left_size != difference.right_size:
-        sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    offset = "" if difference.offset is None else f", the first that differs is byte {difference.offset:,}"
+    size = sizes(difference)
+    offset = "" if difference.offset is None else f"the first byte that differs is byte {difference.offset:,}"
+    facts = ", ".join(filter(None, (size, offset)))
     rewrite = f" It says nothing about the model: {difference.rewrite_reason}." if difference.rewrite_reason else ""
-    return markdown.text(f"In the {labeled.models.lower()}, read as {explanation.kind}: {sizes}{offset}.{rewrite}")
+    return markdown.text(
+        f"In the {labeled.models}, read as {explanation.kind}{f': {facts}' if facts else ''}.{rewrite}"
+    )
 
 
-def _columns(labeled: LabeledDifference, markdown: Markdown) -> tuple[str, str]:
-    left, right = (markdown.cell(name) for name in (labeled.sides.left, labeled.sides.right))
-    return left, right
-
-
-def _decisive_fields(columns: tuple[str, ...], fields: Sequence[FieldChange], markdown: Markdown) -> str:
-    """Return a table of at most 15 changed fields that are not rewritten. Meanings, if any, are in a column.
+def _decisive_fields(columns: tuple[str, str], fields: Sequence[FieldChange], markdown: Markdown) -> str:
+    """Return a table of at most 15 changed fields that are not rewritten. A second line has the meaning, if it has one.
 
     A rewritten field is one that MLflow or a file format changes whenever the same model is saved again.
     """
     if not fields:
         return ""
-    has_meanings = any(field.meaning for field in fields)
-    head = (*columns, *(["What it means"] if has_meanings else []))
-    rows = [
-        (
-            markdown.code(field.field),
-            _value(field.left, markdown),
-            _value(field.right, markdown),
-            *([markdown.cell(field.meaning)] if has_meanings else []),
-        )
-        for field in fields[:_MAX_FIELDS]
-    ]
-    section = table(head, rows, "l" * len(head))
+    rows = [_field_row(field, field.meaning, markdown) for field in fields[:_MAX_FIELDS]]
+    section = table(columns, rows, "ll")
     if len(fields) > _MAX_FIELDS:
         section += f"\n\n… and {len(fields) - _MAX_FIELDS:,} more, in the report."
     return section
 
 
 def _rewritten_fields(
-    columns: tuple[str, ...], fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown
+    columns: tuple[str, str], fields: Sequence[FieldChange], *, is_all: bool, markdown: Markdown
 ) -> str:
     """Return a table of at most 15 rewritten fields. The table is collapsible unless only rewritten fields differ.
 
@@ -272,19 +262,15 @@ def _rewritten_fields(
     """
     if not fields:
         return ""
-    head = (*columns, "Rewritten anyway")
-    rows = [
-        (
-            markdown.code(field.field),
-            _value(field.left, markdown),
-            _value(field.right, markdown),
-            markdown.cell(field.rewrite_reason),
-        )
-        for field in fields[:_MAX_FIELDS]
-    ]
-    section = table(head, rows, "llll")
+    rows = [_field_row(field, f"rewritten: {field.rewrite_reason}", markdown) for field in fields[:_MAX_FIELDS]]
+    section = table(columns, rows, "ll")
     names = ", ".join(markdown.code(field.field) for field in fields[:_MAX_FIELDS])
     return section if is_all else collapsible(f"What is rewritten anyway: {names}", [section])
+
+
+def _field_row(field: FieldChange, remark: str, markdown: Markdown) -> tuple[str, str]:
+    values = f"{_value(field.left, markdown)} → {_value(field.right, markdown)}"
+    return markdown.code(field.field), "<br>".join(filter(None, (values, markdown.cell(remark))))
 
 
 def _value(value: str | None, markdown: Markdown) -> str:

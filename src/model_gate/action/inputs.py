@@ -36,7 +36,7 @@ _PREFIX = "INPUT_"
 # These two inputs are for the runner itself, but it passes them to the container too.
 _RUNNER_INPUTS = frozenset({"entrypoint", "args"})
 # Blanks at the start or end of these inputs are not removed, because they are part of a name.
-_EXACT_INPUTS = frozenset({"model", "native-model"})
+_EXACT_INPUTS = frozenset({"model", "native-model", "seal-model"})
 _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 # The files that a command reads, besides the compare file.
@@ -47,7 +47,6 @@ _BOOLEANS = (
     "fail-fast",
     "fail-on-same-location",
     "allow-local-artifacts",
-    "allow-other-model",
 )
 
 
@@ -91,7 +90,7 @@ INPUTS = (
     Input("native-model", (CommandName.CHECK, CommandName.VERIFY)),
     Input("uri", (CommandName.SEAL, CommandName.VERIFY)),
     Input("seal", (CommandName.CHECK, CommandName.VERIFY)),
-    Input("allow-other-model", (CommandName.CHECK, CommandName.VERIFY)),
+    Input("seal-model", (CommandName.CHECK, CommandName.VERIFY)),
     Input("bundle", _VERIFY),
     Input("identity", _VERIFY),
     Input("issuer", _VERIFY),
@@ -111,7 +110,7 @@ INPUTS = (
     Input("timeout"),
     Input("credentials"),
     Input("databricks-profiles"),
-    Input("download-dir"),
+    Input("download-dir", _GATES),
     Input("report-file"),
     Input("statement-file", _GATES, "statement"),
     Input("verbose"),
@@ -160,6 +159,13 @@ class Inputs:
     def fails_on_difference(self) -> bool:
         """Whether a difference fails the step. An invalid value is treated as true."""
         return self["fail-on-difference"] not in _FALSE
+
+    @property
+    def timeout(self) -> float | None:
+        """The time limit of the step in seconds: None if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._seconds("timeout")
+        return None
 
     @property
     def report_file(self) -> Path:
@@ -229,7 +235,7 @@ class Inputs:
             self["issuer"],
             self._workspace_path("trust-config"),
         )
-        sealed = SealOptions(self._workspace_path("seal"), self._boolean("allow-other-model") or False, signature)
+        sealed = SealOptions(self._workspace_path("seal"), self["seal-model"], signature)
         if command == CommandName.CHECK:
             return check_request(version, self._common(), self._environment, sealed)
         if not self["bundle"]:
@@ -274,7 +280,9 @@ class Inputs:
         )
 
     def _require_version(self) -> None:
-        self._require("model", "Name the registered model, as in model: Sklearn_Wine.")
+        has_uri = self.command in {CommandName.SEAL, CommandName.VERIFY}
+        alternative = " Or name a directory or an artifact URI, as in uri: ./model." if has_uri else ""
+        self._require("model", f"Name the registered model, as in model: Sklearn_Wine.{alternative}")
         self._require("version-or-stage", "Name the version: a number, a stage, an alias such as @champion, or latest.")
         if self["host"]:
             Declarations(self._environment).option(self["host"], "The input 'host'")

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.escape import html_text
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import printable, truncate_middle, truncate_path
 
 _MAX_CELL = 160
+_MAX_PATH = 80
 _MAX_TEXT = 2_000
-# A browser may break a longer word after each of these characters, and a run of other characters after 16 of them.
+# A browser may break a longer word after each of these characters, and a run of other characters after 13 of them.
 _LONG_WORD = re.compile(r"(\S{21,})")
-_PIECE = re.compile(r"[^/_.,:;=@+-]{1,16}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
+_PIECE = re.compile(r"[^/_.,:;=@+-]{1,13}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 
 
 @dataclass(frozen=True)
@@ -39,14 +40,23 @@ class Markdown:
         """Return a name, path or value in a code font; "" if `text` is empty."""
         return f"<code>{self.breakable(text, max_length)}</code>" if text else ""
 
+    def path(self, path: str, max_length: int = _MAX_PATH) -> str:
+        """Return the path of a file in a code font. A long path keeps the name of the file and loses directories."""
+        shortened = truncate_path(printable(self.redactor.text(path)), max_length)
+        return f"<code>{_breakable(shortened)}</code>"
+
     def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return the text as Markdown with places where a browser may break long words, so that no table overflows."""
-        shortened = printable(truncate_middle(self.redactor.text(text), max_length))
-        words = _LONG_WORD.split(shortened)
-        # Every second part is a long word.
-        words[1::2] = ["<wbr>".join(map(html_text, _PIECE.findall(word))) for word in words[1::2]]
-        words[::2] = map(html_text, words[::2])
-        return "".join(words)
+        return _breakable(printable(truncate_middle(self.redactor.text(text), max_length)))
+
+
+def _breakable(text: str) -> str:
+    """Return the text as Markdown with places where a browser may break long words."""
+    words = _LONG_WORD.split(text)
+    # Every second part is a long word.
+    words[1::2] = ["<wbr>".join(map(html_text, _PIECE.findall(word))) for word in words[1::2]]
+    words[::2] = map(html_text, words[::2])
+    return "".join(words)
 
 
 def join_sections(sections: Iterable[str]) -> str:

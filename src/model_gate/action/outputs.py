@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.access.redaction import Redactor
+from model_gate.domain.request import CompareRequest
 from model_gate.domain.result import Outcome
-from model_gate.domain.roles import ComparisonName
+from model_gate.domain.roles import ComparisonName, VersionRole
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import plain_text, printable
 from model_gate.errors import storage_error
@@ -43,6 +45,8 @@ OUTPUTS = (
     "subject-digest",
 )
 
+# What the names of outputs about the versions of a compare end with.
+_NUMBERS = {VersionRole.TRACKING_SERVER_1: "-1", VersionRole.TRACKING_SERVER_2: "-2"}
 _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
@@ -50,14 +54,17 @@ _VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
 UNDECIDED = dict.fromkeys(OUTPUTS, "") | {"status": str(Status.ERROR), "passed": "false"}
 
 
-def outputs_of(
-    outcome: Outcome,
-    report_file: str,
-    redactor: Redactor,
-    summary_file: str = "",
-    statement_file: str = "",
-    subject_digest: str = "",
-) -> dict[str, str]:
+@dataclass(frozen=True)
+class WrittenFiles:
+    """The paths of the files that a step wrote, "" for a file that it did not write."""
+
+    report: str = ""
+    summary: str = ""
+    seal: str = ""
+    statement: str = ""
+
+
+def outputs_of(outcome: Outcome, written: WrittenFiles, redactor: Redactor, subject_digest: str = "") -> dict[str, str]:
     """Return the outputs of a finished step by name. A value that does not apply is "".
 
     Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
@@ -69,43 +76,45 @@ def outputs_of(
         "equivalent": _truth(outcome.equivalent),
         "passed": _truth(outcome.passed),
         **dict.fromkeys(_VERSION_OUTPUTS, ""),
-        **({name: _harmless(value, redactor) for name, value in _versions(outcome).items()} if is_decided else {}),
+        **({name: _harmless(redactor.text(value)) for name, value in _versions(outcome).items()}),
         **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
         "same-location": _truth(outcome.has_same_location) if is_decided else "",
-        "not-compared": _harmless(named_paths(outcome.not_compared), redactor),
+        "not-compared": _harmless(redactor.text(named_paths(outcome.not_compared))),
         "differences": str(outcome.difference_count) if is_decided else "",
-        "report-file": report_file,
-        "seal-file": "" if outcome.seal is None else outcome.seal.file,
+        "report-file": _harmless(written.report),
+        "seal-file": _harmless(written.seal),
         "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
-        "summary-file": summary_file,
-        "statement-file": statement_file,
+        "summary-file": _harmless(written.summary),
+        "statement-file": _harmless(written.statement),
         "subject-digest": subject_digest,
     }
 
 
-def _harmless(text: str, redactor: Redactor) -> str:
-    """Return a server's text without secrets and without commands to the runner, since a later step may print it."""
-    return plain_text(printable(redactor.text(text)))
+def _harmless(text: str) -> str:
+    """Return a text on one line and without commands to the runner, since a later step may print it."""
+    return plain_text(printable(text))
 
 
 def _versions(outcome: Outcome) -> dict[str, str]:
-    """Return the names of the models, the numbers of the versions and their runs.
+    """Return the names of the models, the numbers of the versions and their runs; empty after an error.
 
-    They are of the versions that were compared, so a later job need not resolve an alias again.
+    They are of the versions that were compared or sealed, so a later job need not resolve an alias again. A seal that
+    stands for a version has no number here: what it says about itself is not known to be true.
     """
-    versions = [outcome.versions[role] for role in outcome.requested_versions if role in outcome.versions]
-    if not versions:
+    if outcome.status is Status.ERROR:
         return {}
-    names = {version.name for version in versions}
-    values = {"model": versions[0].name if len(names) == 1 else ""}
-    if len(versions) == 1:
-        return values | {"version": versions[0].version, "run-1": versions[0].lineage.run_id}
-    for number, version in enumerate(versions, start=1):
-        values[f"model-{number}"] = version.name
-        values[f"version-{number}"] = version.version
-        values[f"run-{number}"] = version.lineage.run_id
+    versions = {role: outcome.versions[role] for role in outcome.requested_versions if role in outcome.versions}
+    names = {version.name for version in versions.values()}
+    if isinstance(outcome.request, CompareRequest) and outcome.request.seal is not None:
+        names.add(outcome.request.seal.model_name)
+    values = {"model": names.pop() if len(names) == 1 else ""}
+    for role, version in versions.items():
+        number = _NUMBERS.get(role, "")
+        values |= {f"version{number}": version.version, f"run{number or '-1'}": version.lineage.run_id}
+        if number:
+            values[f"model{number}"] = version.name
     return values
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from pathlib import Path
 from model_gate.action.annotations import Annotation, AnnotationLevel, annotations_for
 from model_gate.action.escape import command_data
 from model_gate.action.inputs import Inputs, with_input_names
-from model_gate.action.outputs import UNDECIDED, outputs_of, write_outputs
+from model_gate.action.outputs import UNDECIDED, WrittenFiles, outputs_of, write_outputs
 from model_gate.action.summary import summary
 from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.action.summary_file import write_summary_file
@@ -71,19 +72,19 @@ class WorkflowReporter:
             StorageError: The outputs or the summary cannot be written.
         """
         outcome, redactor = result.outcome, result.redactor
-        report_file = "" if result.report_file is None else str(result.report_file)
-        statement_file = "" if result.statement_file is None else str(result.statement_file)
+        report_file = _text(result.report_file)
         summary_file, problem = self._write_summary_file(result)
-        self._write_outputs(
-            outputs_of(outcome, report_file, redactor, summary_file, statement_file, result.subject_digest)
-        )
+        written = WrittenFiles(report_file, summary_file, _text(result.seal_file), _text(result.statement_file))
+        self._write_outputs(outputs_of(outcome, written, redactor, result.subject_digest))
         self._log(result)
         if problem is not None:
             message = with_input_names(f"{problem.message} {problem.remedy}")
             print_command(Annotation(AnnotationLevel.WARNING, message).command(redactor))
+        config_file = self._inputs["config-file"]
         for annotation in annotations_for(
             outcome,
-            config_file=self._inputs["config-file"],
+            # A file that does not exist cannot be annotated.
+            config_file=config_file if os.path.isfile(config_file) else "",
             fails_on_difference=self._inputs.fails_on_difference,
         ):
             print_command(annotation.command(redactor))
@@ -136,6 +137,10 @@ class WorkflowReporter:
                 stream.write(text)
         except OSError as error:
             raise storage_error(error, f"write the step's summary to {self._summary_file}") from error
+
+
+def _text(path: Path | None) -> str:
+    return "" if path is None else str(path)
 
 
 def _difference_lines(differences: Sequence[tuple[Difference, SideNames]]) -> Iterator[str]:

@@ -64,6 +64,7 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
         is_verbose=inputs.is_verbose,
         secrets=_secrets(inputs),
         statement_file=inputs.statement_file,
+        timeout=inputs.timeout,
     )
 
 

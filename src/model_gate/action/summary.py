@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Sequence
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.diagram import diagram_of
@@ -14,21 +14,20 @@ from model_gate.action.differences import (
     in_order,
 )
 from model_gate.action.escape import fenced
-from model_gate.action.inputs import with_input_names
-from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes, table
-from model_gate.domain.request import VersionRequest
-from model_gate.domain.result import ComparedModel, Comparison, Outcome, RestOfModel
-from model_gate.domain.roles import VersionRole
-from model_gate.domain.verdict import Require, Status
-from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import plural, printable
-from model_gate.reporting.judgement import judgement
-from model_gate.reporting.naming import heading, server_names, side_names
+from model_gate.action.markdown import Markdown, join_sections, size_in_bytes, table
+from model_gate.action.models_table import models_table, origins
+from model_gate.action.next_step import next_step
+from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
+from model_gate.domain.verdict import Status
+from model_gate.domain.wording import plural
+from model_gate.errors import ModelGateError
+from model_gate.reporting.findings import cause, findings, requirement
+from model_gate.reporting.naming import heading, open_question, side_names
 from model_gate.reporting.phrases import MAX_NAMED
+from model_gate.reporting.terminal import summary_line
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
-_MAX_ID = 12
 
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:
@@ -43,130 +42,73 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
     differences = _differences(outcome)
+    verdict = [f"## {_headline(outcome, markdown)}", _verdict(outcome, markdown), *_not_compared(outcome, markdown)]
     head = [
-        f"## {_headline(outcome, markdown)}",
-        _sentence(outcome, markdown),
+        *verdict,
         *first_differences(differences, markdown, max_bytes // 2),
-        *_not_compared(outcome, markdown),
         *_rest_of_models(outcome, markdown),
         *_ignored(outcome, markdown),
-        f"**What to do next.** {_next_step(outcome, markdown)}",
-        _models_table(outcome, markdown),
+        f"**What to do next.** {next_step(outcome, markdown)}",
+        *models_table(outcome, markdown),
         fenced(diagram, "mermaid") if diagram else "",
-        _lineage(outcome, markdown),
+        origins(outcome, markdown),
     ]
     tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
     remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
     rest = all_differences(differences, markdown, remaining, is_complete=not outcome.not_compared)
     if size_in_bytes([*head, *rest, *tail]) > max_bytes:
-        return join_sections([*head[:2], *_not_compared(outcome, markdown), *tail])
+        return join_sections([*verdict, *tail])
     return join_sections([*head, *rest, *tail])
 
 
 def _headline(outcome: Outcome, markdown: Markdown) -> str:
-    """Return the mark of the verdict and what was compared, such as `Wine: staging v12 ≠ production v7 (…)`."""
-    subject = markdown.text(heading(outcome))
-    if outcome.status is Status.ERROR:
-        undecided = "it could not be decided whether the models are the same"
-        return f"⛔ {subject}: {undecided}" if subject else f"⛔ {undecided.capitalize()}"
-    if outcome.status is Status.SEALED:
-        return "✅ The model is sealed"
-    mark = "⚠️" if outcome.is_nothing_compared else "✅" if outcome.passed else "❌"
-    return f"{mark} {subject} ({markdown.text(judgement(outcome))})"
-
-
-def _sentence(outcome: Outcome, markdown: Markdown) -> str:
+    """Return the mark of the verdict and the gate in one line, such as `Wine: staging v12 ≠ production v7 (…)`."""
     if outcome.error is not None:
-        return f"> {markdown.text(outcome.error.message)}"
+        return f"⛔ {markdown.text(cause(outcome))}"
+    if outcome.status is Status.SEALED:
+        subject = heading(outcome)
+        return f"✅ {markdown.text(subject) if subject else 'The model'} is sealed"
+    mark = "⚠️" if outcome.is_nothing_compared else "✅" if outcome.passed else "❌"
+    return f"{mark} {markdown.text(summary_line(outcome))}"
+
+
+def _verdict(outcome: Outcome, markdown: Markdown) -> str:
+    """Return whether the gate passed, and the result of each comparison, in one paragraph."""
+    if outcome.error is not None:
+        return _undecided(outcome, outcome.error, markdown)
     if outcome.status is Status.SEALED and outcome.seal is not None:
         files, root = plural(len(outcome.seal.files), "file"), markdown.code(outcome.seal.statement.root)
         return f"{markdown.code(outcome.seal.file)}: {files}, root SHA-256 {root}."
-    parts = [
-        f"{_titles(names, outcome)}: {_verdict(comparison)}." for names, comparison in outcome.distinct_comparisons
+    passed, required = requirement(outcome)
+    results = [
+        f"{markdown.text(finding.subject)} **{finding.word}**{markdown.text(finding.details)}."
+        for _, found in findings(outcome)
+        for finding in found
     ]
-    passed = "met" if outcome.passed else "not met"
-    return f"{' '.join(parts)} The requirement, **{outcome.require}**, is **{passed}**."
+    return " ".join([f"**{passed}**{required}.", *results])
 
 
-def _titles(names: Iterable[str], outcome: Outcome) -> str:
-    """Return the titles of comparisons in one phrase, such as `Run models and registry models`."""
-    return " and ".join(outcome.model_names(name).title for name in names).capitalize()
+def _undecided(outcome: Outcome, error: ModelGateError, markdown: Markdown) -> str:
+    """Return the error, unless the headline has the whole of it, and what it left undecided."""
+    question = open_question(outcome)
+    is_shown = cause(outcome).startswith(error.message.removesuffix("."))
+    return "\n\n".join(
+        filter(
+            None,
+            (
+                "" if is_shown else f"> {markdown.text(error.message)}",
+                f"Not decided: {markdown.text(question)}." if question else "",
+            ),
+        )
+    )
 
 
-def _verdict(comparison: Comparison) -> str:
-    native = " (only the native model)" if comparison.native_model else ""
-    if comparison.same_location:
-        return "**equal**, being one and the same location"
-    if comparison.equals:
-        return f"**equal**{native}"
-    count = len(comparison.differences)
-    word = "equivalent" if comparison.equivalent else "different"
-    return f"**{word}**, {plural(count, 'difference')} in {plural(comparison.compared, 'path')}{native}"
-
-
-def _models_table(outcome: Outcome, markdown: Markdown) -> str:
-    """Return a table of the compared models. Two models at one location have one row."""
-    rows = list(_model_rows(outcome, markdown))
-    if not rows:
-        servers = server_names(outcome)
-        requests = outcome.requested_versions.values()
-        rows = [(_unresolved(request, server, markdown),) for request, server in zip(requests, servers, strict=True)]
-        return table(("Model version",), rows, "l") if rows else ""
-    return table(("Model version", "MLflow model", "Files", "Bytes", "SHA-256"), rows, "llrrl")
-
-
-def _model_rows(outcome: Outcome, markdown: Markdown) -> Iterator[tuple[str, ...]]:
-    requests = list(zip(outcome.requested_versions.items(), server_names(outcome), strict=True))
-    for names, comparison in outcome.distinct_comparisons:
-        pairs = [outcome.model_names(name) for name in names]
-        models = [comparison.left, comparison.right]
-        nouns = [" and ".join(pair.left for pair in pairs), " and ".join(pair.right for pair in pairs)]
-        if comparison.same_location:
-            models, nouns = models[:1], [" and ".join(dict.fromkeys(nouns))]
-        for index, (model, noun) in enumerate(zip(models, nouns, strict=True)):
-            versions = ""
-            if requests:
-                # Both models of a check belong to one version, and so may both versions at one location.
-                shown = requests if comparison.same_location else [requests[min(index, len(requests) - 1)]]
-                versions = "<br>and ".join(
-                    _resolved(request, server, outcome.versions.get(role), markdown)
-                    for (role, request), server in shown
-                )
-            if model.seal is not None:
-                versions = markdown.code(printable(model.seal.title))
-            uri = markdown.code(printable(model.location.uri))
-            yield versions, f"{noun}{_native(comparison, markdown)}<br>{uri}", *_measures(model, comparison)
-
-
-def _native(comparison: Comparison, markdown: Markdown) -> str:
-    names = " and ".join(map(markdown.code, comparison.native_models))
-    return f", {names} only" if names else ""
-
-
-def _measures(model: ComparedModel, comparison: Comparison) -> tuple[str, str, str]:
-    unread = "nothing was read" if comparison.same_location else "not all was read"
-    digest = f"<code>{model.digest[:_MAX_ID]}…</code>" if model.digest else unread
-    return f"{model.files:,}", "" if model.size is None else f"{model.size:,}", digest
-
-
-def _unresolved(request: VersionRequest, server: str, markdown: Markdown) -> str:
-    title = f"{markdown.code(request.model)} {markdown.code(request.version_or_stage)}"
-    return f"{title}<br>{_on_server(request, server, markdown)}"
-
-
-def _resolved(request: VersionRequest, server: str, version: ModelVersion | None, markdown: Markdown) -> str:
-    if version is None:
-        return _unresolved(request, server, markdown)
-    names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
-    listed = ", ".join(markdown.code(name) for name in names[:4] if name and name != "None")
-    title = f"{markdown.code(request.model)} version {markdown.code(version.version)}{f' ({listed})' if listed else ''}"
-    return f"{title}<br>{_on_server(request, server, markdown)}"
-
-
-def _on_server(request: VersionRequest, server: str, markdown: Markdown) -> str:
-    """Return where a version is: the name that people gave the server, and its address."""
-    address = markdown.code(request.host.address)
-    return f"on {markdown.cell(server)}, {address}" if request.host.server else f"on {address}"
+def _titles(names: Sequence[str], outcome: Outcome) -> str:
+    """Return the models of a comparison in one phrase, such as `run models and registry models`."""
+    pairs = [outcome.model_names(name) for name in names]
+    if all(pair.left == pair.right for pair in pairs):
+        return " and ".join(pair.title for pair in pairs)
+    return " and ".join(dict.fromkeys(noun for pair in pairs for noun in (pair.left, pair.right)))
 
 
 def _differences(outcome: Outcome) -> list[LabeledDifference]:
@@ -185,7 +127,7 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
     paths = outcome.not_compared
     if not paths:
         return []
-    names = ", ".join(markdown.code(printable(path)) for path in paths[:MAX_NAMED])
+    names = ", ".join(markdown.path(path) for path in paths[:MAX_NAMED])
     more = f" and {len(paths) - MAX_NAMED:,} more, in the report" if len(paths) > MAX_NAMED else ""
     return [f"**Not compared**, so they may differ too: {names}{more}."]
 
@@ -193,7 +135,7 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
 def _rest_of_models(outcome: Outcome, markdown: Markdown) -> list[str]:
     """Return a Markdown section about the files outside each pair of native models: whether they are equal."""
     return [
-        f"**Not part of the verdict**, the rest of the {_titles(names, outcome).lower()}:"
+        f"**Not part of the verdict**, the other files of the {_titles(names, outcome)}:"
         f" {_rest(comparison.rest, markdown)}."
         for names, comparison in outcome.distinct_comparisons
         if comparison.rest is not None
@@ -205,7 +147,7 @@ def _rest(rest: RestOfModel, markdown: Markdown) -> str:
         return "equal"
     parts = []
     if rest.differences:
-        names = ", ".join(markdown.code(printable(difference.path)) for difference in rest.differences[:MAX_NAMED])
+        names = ", ".join(markdown.path(difference.path) for difference in rest.differences[:MAX_NAMED])
         more = f" and {len(rest.differences) - MAX_NAMED:,} more" if len(rest.differences) > MAX_NAMED else ""
         parts.append(f"different in {names}{more}")
     if rest.equals is None:
@@ -220,82 +162,21 @@ def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
     """
     words = {True: "equal", False: "different", None: "not compared"}
     rows = [
-        (markdown.code(printable(ignored.path)), words[ignored.equals], markdown.code(ignored.pattern))
+        (_ignored_path(ignored, markdown), words[ignored.equals])
         for _, comparison in outcome.distinct_comparisons
         for ignored in sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
     ]
     if not rows:
         return []
     more = f"… and {len(rows) - MAX_SHOWN:,} more, in the report." if len(rows) > MAX_SHOWN else ""
-    return ["### Ignored, as the compare file asks", table(("Path", "It is", "By"), rows[:MAX_SHOWN], "lll"), more]
-
-
-def _next_step(outcome: Outcome, markdown: Markdown) -> str:
-    if outcome.error is not None:
-        remedy = with_input_names(outcome.error.remedy)
-        return markdown.text(remedy) if remedy else "Run the step again with <code>verbose: true</code>."
-    if outcome.status is Status.SEALED:
-        return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
-    if outcome.status is Status.EQUAL:
-        if outcome.is_nothing_compared:
-            return _next_step_at_one_location(outcome)
-        if any(comparison.native_models or comparison.ignored for _, comparison in outcome.distinct_comparisons):
-            return "Nothing, unless the files that are not part of the verdict matter: all others have the same bytes."
-        return "Nothing: the same files with the same bytes."
-    if outcome.equivalent:
-        if outcome.passed:
-            return "Nothing: only what MLflow itself rewrites differs, and that is allowed here."
-        return (
-            "Only what MLflow itself rewrites differs. If that is fine, set <code>require: equivalent</code>; "
-            "if not, copy the version instead of logging the model again."
-        )
-    return _next_step_after_difference(outcome)
-
-
-def _next_step_at_one_location(outcome: Outcome) -> str:
-    if VersionRole.MODEL_VERSION in outcome.requested_versions:
-        return (
-            "Nothing was compared, because this registry keeps no copy of its own. To find out whether the files "
-            "change later, seal the version now (<code>command: seal</code>)."
-        )
-    return (
-        "If two versions were meant to be compared, check their names: both refer to the same files, so nothing was "
-        "compared. That is as it should be if one is a copy of the other in the same registry."
-    )
-
-
-def _next_step_after_difference(outcome: Outcome) -> str:
-    if outcome.seal is not None:
-        first = "The model is not what was sealed: find out who changed it, or seal the version that is meant."
-    elif VersionRole.MODEL_VERSION in outcome.requested_versions:
-        first = "The registry's copy is not what the run logged: register the version again from its run."
-    else:
-        first = "These are two models: copy or import the version that was tested, or name the one that is meant."
-    allowed = (
-        " Even the equivalence that is allowed here does not hold." if outcome.require is Require.EQUIVALENT else ""
-    )
-    return f"{first}{allowed} To look at the files, set <code>download-dir</code> and upload it as an artifact."
-
-
-def _lineage(outcome: Outcome, markdown: Markdown) -> str:
-    rows = [
-        (
-            markdown.code(f"{version.name} {version.version}"),
-            markdown.code(_shortened(version.lineage.run_id)),
-            markdown.cell(version.lineage.run_name),
-            markdown.cell(version.lineage.experiment_name),
-            markdown.cell(version.lineage.user),
-            markdown.code(version.lineage.git_commit[:12]),
-            markdown.code(version.lineage.notebook_path or version.lineage.source_name),
-        )
-        for version in outcome.versions.values()
+    return [
+        "### Ignored files, not part of the verdict",
+        table(("Ignored file", "In both models"), rows[:MAX_SHOWN], "ll"),
+        more,
     ]
-    if not rows:
-        return ""
-    # The report has the whole IDs.
-    head = ("Version", "Run", "Run name", "Experiment", "User", "Commit", "Source")
-    return collapsible("Where the versions come from", [table(head, rows, "lllllll")])
 
 
-def _shortened(run_id: str) -> str:
-    return run_id if len(run_id) <= _MAX_ID else f"{run_id[:_MAX_ID]}…"
+def _ignored_path(ignored: IgnoredPath, markdown: Markdown) -> str:
+    """Return an ignored path, and the glob of the compare file that matches it, if this is not the path itself."""
+    pattern = "" if ignored.pattern == ignored.path else f"<br>matches {markdown.code(ignored.pattern)}"
+    return f"{markdown.path(ignored.path)}{pattern}"

@@ -81,6 +81,6 @@ def _without_rewrite(difference: Difference, failed: RewriteCondition) -> Differ
             explanation,
             fields=tuple(replace(field, rewrite_reason="") for field in explanation.fields),
             rewrite_reason="",
-            note=f"this would be a rewrite, but {failed.path} {lacks}",
+            unmet_condition=f"{failed.path} {lacks}",
         ),
     )

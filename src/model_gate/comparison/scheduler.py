@@ -16,6 +16,7 @@ from queue import SimpleQueue
 from typing import NamedTuple
 
 from model_gate.comparison.fail_fast_pool import FailFastPool
+from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.file_comparison import FileComparison, compare_pair, compare_sizes
 from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_jobs
 from model_gate.comparison.model_pair import ModelPair
@@ -244,22 +245,7 @@ class _JobRunner:
         sizes_by_source: dict[ModelSource, dict[str, int]] = {}
         for (source, path), size in job.file_sizes().items():
             sizes_by_source.setdefault(source, {})[path] = size
-        return {source: self._begin_fetch(source, sizes) for source, sizes in sizes_by_source.items()}
-
-    def _begin_fetch(self, source: ModelSource, sizes: Mapping[str, int]) -> Future[dict[str, str]]:
-        if source.is_local:
-            return source.begin_fetch(sizes, lambda _: None)
-        reported = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal reported
-            reported += count
-            self._progress.received(source.name, count)
-
-        fetch = source.begin_fetch(sizes, on_bytes)
-        # Some artifact stores report no progress, so the remaining bytes are reported at the end.
-        fetch.add_done_callback(lambda _: self._progress.received(source.name, sum(sizes.values()) - reported))
-        return fetch
+        return {source: begin_fetch(source, sizes, self._progress) for source, sizes in sizes_by_source.items()}
 
     def _compare(self, job: Job, files: Mapping[SourceFile, str]) -> list[_ComparedPair]:
         """Compare the pairs of a job, then release the local files. `files` holds the local path of each file."""

@@ -73,6 +73,8 @@ class Explanation:
         note: Why the files could not be read as the kind that their name suggests, "" if they could.
         rewrite_reason: Why the whole difference is a rewrite, "" if it may be another change.
         rewrite_conditions: What must hold for other paths of the models, so that `rewrite_reason` is true.
+        unmet_condition: Which of these conditions does not hold, so that the difference is more than a rewrite, as in
+            `code/a.py is not the same in both models`. Otherwise "".
         advice: What to do so that the files do not differ when the same model is saved again, as sentences; "" if
             nothing is known.
         only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
@@ -88,6 +90,7 @@ class Explanation:
     note: str = ""
     rewrite_reason: str = ""
     rewrite_conditions: tuple[RewriteCondition, ...] = ()
+    unmet_condition: str = ""
     advice: str = ""
     only_random: str = ""
     told_at: str = ""

@@ -58,7 +58,6 @@ class GateOptions:
         fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
-        timeout: Seconds after which the whole gate is an error; None for no limit.
         is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
@@ -68,7 +67,6 @@ class GateOptions:
     fail_fast: bool = False
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
-    timeout: float | None = None
     is_stated: bool = False
 
 
@@ -245,17 +243,14 @@ class ModelRequest:
 
 
 @dataclass(frozen=True)
-class SealRequest(GateRequest):
-    """Request to seal a model.
+class OneModelRequest(GateRequest):
+    """Base class of the requests of `seal` and `verify`.
 
     Attributes:
         model: The model.
-        output: Path of the seal.
     """
 
-    command = CommandName.SEAL
     model: ModelRequest
-    output: Path
 
     @property
     def versions(self) -> Mapping[VersionRole, VersionRequest]:
@@ -266,6 +261,18 @@ class SealRequest(GateRequest):
     def hosts(self) -> tuple[Host, ...]:
         """The model's tracking server; empty for a local directory."""
         return self.model.hosts
+
+
+@dataclass(frozen=True)
+class SealRequest(OneModelRequest):
+    """Request to seal a model.
+
+    Attributes:
+        output: Path of the seal.
+    """
+
+    command = CommandName.SEAL
+    output: Path
 
     def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a seal has no comparison
         """Return the name of the model, twice."""
@@ -273,27 +280,15 @@ class SealRequest(GateRequest):
 
 
 @dataclass(frozen=True)
-class VerifyRequest(GateRequest):
+class VerifyRequest(OneModelRequest):
     """Request to compare a model with a seal.
 
     Attributes:
         seal: The seal.
-        model: The model.
     """
 
     command = CommandName.VERIFY
     seal: Seal
-    model: ModelRequest
-
-    @property
-    def versions(self) -> Mapping[VersionRole, VersionRequest]:
-        """The version by its role, if the model is named by a version."""
-        return self.model.versions
-
-    @property
-    def hosts(self) -> tuple[Host, ...]:
-        """The model's tracking server; empty for a local directory."""
-        return self.model.hosts
 
     def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a verification has one comparison
         """Return the names of the seal and the model."""

@@ -10,18 +10,26 @@ from typing import Any
 from model_gate.domain.location import without_query
 from model_gate.domain.wording import printable
 from model_gate.errors import SealError
+from model_gate.formats.document_kinds import BUNDLE, SEAL, SIGNED_FILE, document_kind
 from model_gate.formats.model_signing import (
     OWN_ANNOTATION,
     Resource,
     Statement,
     StatementError,
     make_statement,
-    read_statement,
+    parse_json,
+    statement_of,
 )
 
 # Texts of a seal are shown in messages, reports and summaries.
 _MAX_CHARACTERS = 4_096
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
+_NAME_SEAL = "Name the file that model-gate seal wrote to --output."
+_NAME_BUNDLE = (
+    "Name the seal: --seal. Name the bundle as --bundle of model-gate verify, with its signer: --public-key, or"
+    " --identity and --issuer. A bundle of model_signing has the seal itself, so leave out --seal."
+)
+_REMEDIES = {BUNDLE: _NAME_BUNDLE, SIGNED_FILE: _NAME_BUNDLE}
 _REMEDY = "Take the seal from the place where it was approved, or seal the model again."
 
 
@@ -116,6 +124,11 @@ class Seal:
         return "" if self.facts is None else self.facts.registered_model
 
     @property
+    def model_name(self) -> str:
+        """Name of the sealed model: of the registered model or, if the seal does not say it, of the subject."""
+        return self.registered_model or self.statement.name
+
+    @property
     def size(self) -> int | None:
         """Bytes of all files; None if the seal does not say the size of each."""
         sizes = [resource.size for resource in self.files.values()]
@@ -149,8 +162,20 @@ class Seal:
         """
         if self.registered_model == name:
             return
-        sealed = repr(printable(self.registered_model)) if self.registered_model else "no registered model"
+        sealed = repr(printable(self.model_name))
+        if not self.registered_model:
+            sealed = f"no registered model (its subject is {sealed})"
         raise SealError(f"The seal {printable(self.file)} is of {sealed}, not of {printable(name)!r}.", remedy)
+
+    def require_model_name(self, name: str, remedy: str) -> None:
+        """Verify that the seal is of the model with this name. See `model_name`.
+
+        Raises:
+            SealError: The seal is of another model.
+        """
+        if self.model_name != name:
+            sealed = printable(self.model_name)
+            raise SealError(f"The seal {printable(self.file)} is of {sealed!r}, not of {printable(name)!r}.", remedy)
 
 
 @dataclass(frozen=True)
@@ -177,7 +202,10 @@ def parse_seal(content: bytes, file: str) -> Seal:
         SealError: The text is not a seal, or was edited.
     """
     try:
-        statement = read_statement(content)
+        data = parse_json(content)
+        if (kind := document_kind(data)) not in {"", SEAL}:
+            raise SealError(f"{printable(file)} is {kind}, not a seal.", _REMEDIES.get(kind, _NAME_SEAL))
+        statement = statement_of(data)
         return Seal(file, statement, _checked_facts(statement))
     except StatementError as error:
         raise SealError(f"{printable(file)} is not a valid seal: {printable(str(error))}.", _REMEDY) from error

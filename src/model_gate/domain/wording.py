@@ -86,6 +86,35 @@ def truncate_middle(text: str, max_length: int) -> str:
     return f"{text[:head]}…{text[len(text) - (max_length - 1 - head) :]}"
 
 
+def truncate_path(path: str, max_length: int) -> str:
+    """Return a path with at most `max_length` characters. "…" replaces a part of its directories.
+
+    The name of the file is whole unless it alone is too long. Then "…" replaces the middle of the name too, since
+    both of its ends can distinguish it from other names.
+
+    >>> truncate_path("artifacts/tokenizers/german/vocabulary.txt", 30)
+    'artifac…/german/vocabulary.txt'
+    >>> truncate_path("artifacts/tokenizers/part-00001-of-00002-of-the-table.parquet", 30)
+    'art…ers/part-00001…ble.parquet'
+    """
+    if len(path) <= max_length:
+        return path
+    directory, slash, name = path.rpartition("/")
+    if not slash:
+        return truncate_middle(name, max_length)
+    name = truncate_middle(name, max_length - min(len(directory), max_length // 4) - 1)
+    return f"{truncate_middle(directory, max_length - len(name) - 1)}/{name}"
+
+
+def capitalized(text: str) -> str:
+    """Return the text with its first letter in upper case. The other letters do not change.
+
+    >>> capitalized("the run model of MLflow")
+    'The run model of MLflow'
+    """
+    return text[:1].upper() + text[1:]
+
+
 def plural(count: int, noun: str) -> str:
     """Return a count with its noun.
 

@@ -129,15 +129,24 @@ def statement_bytes(statement: Statement) -> bytes:
 
 
 def read_statement(content: bytes) -> Statement:
-    """Return the statement in a JSON text.
+    """Return the statement in a JSON text, see `statement_of`.
+
+    Raises:
+        StatementError: The text is not a statement, or its digests or its checksum do not match.
+    """
+    return statement_of(parse_json(content))
+
+
+def statement_of(value: Any) -> Statement:
+    """Return the statement in a JSON value, which must not be used afterwards.
 
     Files may be in the order of the specification, or in the order of the tool `model_signing`, which sorts each part
     of a path separately.
 
     Raises:
-        StatementError: The text is not a statement, or its digests or its checksum do not match.
+        StatementError: The value is not a statement, or its digests or its checksum do not match.
     """
-    data = _object(parse_json(content), "the statement", required=("_type", "subject", "predicateType", "predicate"))
+    data = _object(value, "the statement", required=("_type", "subject", "predicateType", "predicate"))
     _require_value(data["_type"], STATEMENT_TYPE, "_type")
     _require_value(data["predicateType"], PREDICATE_TYPE, "predicateType")
     predicate = _object(data["predicate"], "predicate", required=("resources", "serialization"))

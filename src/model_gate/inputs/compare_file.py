@@ -199,7 +199,7 @@ def _compose(text: str, name: str) -> yaml.Node | None:
     except strict_yaml.DuplicateKeyError as error:
         raise ConfigError(
             f"{name}, line {error.second}: the key {error.key!r} is given twice, first on line {error.first}.",
-            _duplicate_remedy(error.key),
+            _duplicate_remedy(error.key, error.second),
         ) from error
     except yaml.MarkedYAMLError as error:
         line = f", line {error.problem_mark.line + 1}" if error.problem_mark else ""
@@ -227,9 +227,9 @@ def _yaml_problem(text: str, error: yaml.MarkedYAMLError) -> tuple[str, str]:
     return problem, _REMEDY
 
 
-def _duplicate_remedy(key: str) -> str:
+def _duplicate_remedy(key: str, line: int) -> str:
     if key.startswith("tracking_server"):
-        return "Name the two servers tracking_server_1 and tracking_server_2."
+        return f"Rename the key on line {line} to tracking_server_{1 if key.endswith('2') else 2}."
     return "Remove one of them: YAML would silently take the last."
 
 
@@ -242,7 +242,7 @@ def _duplicate_server(node: yaml.MappingNode, name: str) -> ConfigError:
             line, first = strict_yaml.line_of(key), strict_yaml.line_of(keys[canonical])
             return ConfigError(
                 f"{name}, line {line}: {key.value!r} duplicates {keys[canonical].value!r} on line {first}.",
-                _duplicate_remedy(canonical),
+                _duplicate_remedy(canonical, line),
             )
         keys[canonical] = key
     raise AssertionError("no server has two names")
@@ -410,7 +410,7 @@ def _sealed_version(key: str, data: Mapping[str, str], source: _Source) -> Seale
         native_model = checked_native_model(data.get("native_model") or "")
     seal = read_seal(Path(path))
     if "model" in data:
-        seal.require_registered_model(data["model"], f"Name the model of the seal in {source.where(key, 'model')}.")
+        seal.require_model_name(data["model"], f"Name the model of the seal in {source.where(key, 'model')}.")
     return SealedVersion(seal, native_model)
 
 
@@ -435,7 +435,8 @@ def _require_one_seal(
         if "model" not in data[key]:
             seal.require_registered_model(
                 versions[0].model,
-                f"If a seal of another model is meant, name that model beside the seal in {source.where(key)}.",
+                f"If the version is a copy of another model, name the sealed model beside the seal in"
+                f" {source.where(key)}: model: NAME.",
             )
 
 

@@ -30,7 +30,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.inputs.seal_file import read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
-from model_gate.signatures import signer_of
+from model_gate.signatures.signers import signer_of
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig
@@ -106,12 +106,12 @@ class SealOptions:
 
     Attributes:
         seal: Path of the seal, None if not given.
-        allow_other_model: Whether the seal may be of another registered model, or of none.
+        model: Name of the model that the seal must be of, "" for the name of the registered model that is compared.
         signature: The options about its signature. `check` has none.
     """
 
     seal: Path | None = None
-    allow_other_model: bool = False
+    model: str = ""
     signature: SignatureOptions = SignatureOptions()
 
 
@@ -128,7 +128,7 @@ class CommonOptions:
         declared_hosts_only: Whether a server in a compare file is an error if it is neither declared nor allowed.
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
-        timeout: See `GateOptions`.
+        timeout: Seconds after which the whole command is an error, None for no limit.
         is_stated: See `GateOptions`.
     """
 
@@ -155,9 +155,14 @@ def check_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    request = _version_request(version, environment)
+    options, request = _gate_options(common), _version_request(version, environment)
+    if sealed.seal is None and sealed.model:
+        raise InputError(
+            "--seal-model is given without --seal.",
+            "Name the seal too: --seal seals/wine.json. Or leave out --seal-model.",
+        )
     seal = None if sealed.seal is None else _seal_of(sealed, request)
-    return CheckRequest(request, seal, options=_gate_options(common))
+    return CheckRequest(request, seal, options=options)
 
 
 def seal_request(
@@ -180,8 +185,8 @@ def verify_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    model = _model_request(version, uri, environment)
-    return VerifyRequest(_seal_of(sealed, model.version), model, options=_gate_options(common))
+    options, model = _gate_options(common), _model_request(version, uri, environment)
+    return VerifyRequest(model, _seal_of(sealed, model.version), options=options)
 
 
 def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
@@ -191,9 +196,13 @@ def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     seal = _read_seal(sealed)
-    if version is not None and not sealed.allow_other_model:
+    if sealed.model:
+        seal.require_model_name(sealed.model, "Name the seal of this model: --seal. Or correct --seal-model.")
+    elif version is not None:
         seal.require_registered_model(
-            version.model, "Name the seal of this model, or allow another model, such as a copy: --allow-other-model."
+            version.model,
+            "Name the seal of this model: --seal. If the version is a copy of another model, name the sealed model:"
+            " --seal-model NAME.",
         )
     return seal
 
@@ -223,15 +232,28 @@ def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, 
     """Return the one model that is named by a version or by a URI.
 
     Raises:
-        InputError: Both or neither are given, or an option cannot be used.
+        InputError: Both or neither are given, or an option cannot be used for a URI.
     """
-    if not uri:
+    if not uri.strip():
+        if not version.model.strip() and not version.version_or_stage.strip():
+            raise InputError(
+                "No model is named.",
+                "Name a directory or an artifact URI, as in ./model or models:/Sklearn_Wine/12, or a version: --model"
+                " Sklearn_Wine --version-or-stage 12.",
+            )
         return ModelRequest(_version_request(version, environment))
-    if version.model or version.version_or_stage or version.native_model or version.registry:
+    if version.model or version.version_or_stage:
         raise InputError(
-            "Both a URI and a version of a registered model are given.",
-            "Name the model by its URI, or by --model and --version-or-stage.",
+            f"The model is named twice, by the URI {printable(uri)!r} and by --model and --version-or-stage.",
+            "Leave out the URI, or --model and --version-or-stage.",
         )
+    for option, value in (("--native-model", version.native_model), ("--registry", version.registry)):
+        if value:
+            raise InputError(
+                f"{option} is only for a version of a registered model, but the model is named by the URI"
+                f" {printable(uri)!r}.",
+                f"Leave out {option}, or name the version by --model and --version-or-stage instead of the URI.",
+            )
     declarations = Declarations({} if is_local_uri(uri) else environment)
     host = _host_of("uri", uri, version.host, declarations, option="--host")
     return ModelRequest(None, uri, None if host is None else declarations.with_unprefixed(host))
@@ -256,7 +278,7 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
     return VersionRequest(
         host=host.for_model(model, version.registry),
         model=model,
-        version_or_stage=checked_version_name(version_or_stage, model),
+        version_or_stage=checked_version_name(version_or_stage, model, "--version-or-stage"),
         native_model=checked_native_model(version.native_model),
     )
 
@@ -358,10 +380,15 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
     return DiffRequest(models.left, models.right, left_host, right_host, options=_gate_options(common))
 
 
+def valid_timeout(seconds: float | None) -> float | None:
+    """Return a time limit; None for no limit, or for a number that a request rejects."""
+    # The command line accepts "nan" as a number.
+    return seconds if seconds is not None and seconds >= 1 else None
+
+
 def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
     AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
-    if options.timeout is not None and not options.timeout >= 1:
-        # The command line accepts "nan" as a number.
+    if options.timeout is not None and valid_timeout(options.timeout) is None:
         raise InputError(
             f"--timeout is {options.timeout}, which is not a number of seconds.", "Set it to 1 or more, as in 600."
         )
@@ -372,7 +399,6 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_fast=options.fail_fast,
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
-        timeout=options.timeout,
         is_stated=options.is_stated,
     )
 

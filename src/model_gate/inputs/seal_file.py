@@ -10,7 +10,8 @@ from model_gate.domain.wording import printable
 from model_gate.errors import SealError, SignatureError, storage_error
 from model_gate.formats.attestation import vouched_seal
 from model_gate.formats.model_signing import MAX_BYTES, StatementError
-from model_gate.signatures import Signer, read_bundle, verified_statement
+from model_gate.signatures.signers import Signer
+from model_gate.signatures.verification import read_bundle, verified_statement
 from model_gate.symbolic_links import open_input
 
 
@@ -38,17 +39,18 @@ def read_signed_seal(path: Path | None, bundle: Path, signer: Signer) -> Seal:
         InputError: The public key or the trust configuration is malformed.
     """
     content = None if path is None else _content(path)
-    name = f"The bundle {printable(str(bundle))}"
-    statement = verified_statement(read_bundle(bundle), signer, name)
+    # A file that is no seal is an error about this file, and not about the bundle.
+    seal = None if content is None else parse_seal(content, str(path))
+    statement = verified_statement(read_bundle(bundle), signer, printable(str(bundle)))
     try:
-        seal = vouched_seal(statement, content)
+        signed = vouched_seal(statement, content)
     except StatementError as error:
         subject = "has no seal" if path is None else f"does not vouch for the seal {printable(str(path))}"
         raise SignatureError(
-            f"{name} {subject}: {printable(str(error))}.",
+            f"The bundle {printable(str(bundle))} {subject}: {printable(str(error))}.",
             "Name the bundle that was made for this seal, and the seal as it was signed.",
         ) from error
-    return replace(parse_seal(seal, str(path or bundle)), signer=str(signer))
+    return replace(seal or parse_seal(signed, str(bundle)), signer=str(signer))
 
 
 def _content(path: Path) -> bytes:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, DifferenceKind
 from model_gate.domain.importance import Importance, importance_of
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import plural, printable, truncate_middle
-from model_gate.reporting.phrases import NOTHING_COMPARED
+from model_gate.domain.wording import plural, printable, truncate_path
+from model_gate.reporting.naming import side_names
+from model_gate.reporting.phrases import REWRITTEN
+from model_gate.reporting.scope import limits_of_equality
 
 _NOUNS = {
     Importance.WEIGHTS: "the weights",
@@ -31,34 +34,116 @@ _MAX_NOUNS = 3
 _MAX_PATH = 60
 
 
+@dataclass(frozen=True)
+class Kinds:
+    """The kinds of all differences that are more than a rewrite.
+
+    Attributes:
+        changed: What the files are whose content differs, other than by its notation or by random names and ids.
+        missing: Whether one of two models lacks a file, or has a file where the other has a directory.
+        is_complete: Whether every file was compared and affects the verdict, so that there is no other difference.
+    """
+
+    changed: frozenset[Importance]
+    missing: bool
+    is_complete: bool
+
+
 def judgement(outcome: Outcome) -> str:
     """Return a phrase that says what differs. It contains "only" if every file was compared.
 
-    The result is NOTHING_COMPARED if all models are one location, and "" after an error.
+    The result is "" after an error, and for equal models of which some files do not affect the verdict: the heading
+    names these.
     """
     if outcome.status is Status.ERROR:
         return ""
     if outcome.is_nothing_compared:
-        return NOTHING_COMPARED
-    comparisons = [comparison for _, comparison in outcome.distinct_comparisons]
-    left_out = list(dict.fromkeys(part for comparison in comparisons for part in _left_out(comparison)))
+        return "one location, nothing to compare"
     if outcome.status is Status.EQUAL:
-        return ", ".join(left_out) or "the same files with the same bytes"
-    differences = [difference for comparison in comparisons for difference in comparison.differences]
-    phrase = _what_differs(differences, is_complete=not outcome.not_compared and not left_out)
-    return "; ".join(filter(None, (phrase, _not_compared(outcome.not_compared))))
+        return "" if any(map(limits_of_equality, _comparisons(outcome))) else "the same files with the same bytes"
+    differences = [difference for comparison in _comparisons(outcome) for difference in comparison.differences]
+    placed = [difference for difference in differences if not _is_misplaced(difference)]
+    misplaced = _misplaced(outcome)
+    phrase = _what_differs(placed, is_complete=_is_complete(outcome) and not misplaced) if placed else ""
+    words = "; ".join(filter(None, (phrase, *misplaced, _not_compared(outcome.not_compared))))
+    return f"{_where(outcome)}{words}"
 
 
-def _left_out(comparison: Comparison) -> Iterator[str]:
-    """Yield what a comparison does not cover, so that nothing is claimed about whole models."""
-    if comparison.native_models:
-        paths = " and ".join(truncate_middle(printable(path), _MAX_PATH) for path in comparison.native_models)
-        is_rest_different = comparison.rest is not None and bool(comparison.rest.differences)
-        yield f"{paths} only{', the rest differs' if is_rest_different else ''}"
-    if comparison.ignored:
-        differing = sum(ignored.equals is False for ignored in comparison.ignored)
-        more = f", of which {differing:,} differ{'s' if differing == 1 else ''}" if differing else ""
-        yield f"{plural(len(comparison.ignored), 'path')} ignored{more}"
+def kinds_of_differences(outcome: Outcome) -> Kinds:
+    """Return the kinds of the differences of a gate, for the next step."""
+    decisive = [
+        difference
+        for comparison in _comparisons(outcome)
+        for difference in comparison.differences
+        if not difference.rewrite_reason
+    ]
+    changed = [
+        difference
+        for difference in decisive
+        if not (_is_misplaced(difference) or _is_notation(difference) or _only_random(difference))
+    ]
+    return Kinds(
+        frozenset(importance_of(difference.path) for difference in changed),
+        any(map(_is_misplaced, decisive)),
+        _is_complete(outcome),
+    )
+
+
+def _comparisons(outcome: Outcome) -> list[Comparison]:
+    return [comparison for _, comparison in outcome.distinct_comparisons]
+
+
+def _is_complete(outcome: Outcome) -> bool:
+    return not outcome.not_compared and not any(map(limits_of_equality, _comparisons(outcome)))
+
+
+def _is_misplaced(difference: Difference) -> bool:
+    """Return whether one model lacks a file of the other, which is more than a rewrite and than a random name."""
+    return (
+        difference.kind is not DifferenceKind.CONTENT and not difference.rewrite_reason and not _only_random(difference)
+    )
+
+
+def _misplaced(outcome: Outcome) -> list[str]:
+    """Return a phrase about files that one of two models lacks, otherwise about paths that have two types."""
+    lacking: dict[str, list[str]] = {}
+    types: list[str] = []
+    for names, comparison in outcome.distinct_comparisons:
+        left, right = side_names(outcome, names[0]).phrases
+        for difference in filter(_is_misplaced, comparison.differences):
+            if difference.kind is DifferenceKind.TYPE:
+                types.append(difference.path)
+            else:
+                side = right if difference.kind is DifferenceKind.ONLY_LEFT else left
+                lacking.setdefault(side, []).append(difference.path)
+    if lacking:
+        return [_missing(lacking)]
+    if types:
+        path = _short(types[0]) if len(set(types)) == 1 else plural(len(set(types)), "path")
+        verb = "is a file" if len(set(types)) == 1 else "are files"
+        return [f"{path} {verb} in one model and a directory in the other"]
+    return []
+
+
+def _missing(lacking: Mapping[str, Sequence[str]]) -> str:
+    """Return a phrase about missing files. `lacking` has their paths, by the name of the model that lacks them."""
+    paths = list(dict.fromkeys(path for missing in lacking.values() for path in missing))
+    side = next(iter(lacking)) if len(lacking) == 1 else "one of the models"
+    if len(paths) == 1:
+        return f"a file is missing in {side}: {_short(paths[0])}"
+    return f"{plural(len(paths), 'file')} are missing in {side}"
+
+
+def _where(outcome: Outcome) -> str:
+    """Return which models of a compare differ, as in `registry models: `; "" if all do, and for other commands."""
+    differing = [name for name, comparison in outcome.comparisons.items() if not comparison.equals]
+    if len(outcome.requested_versions) < 2 or len(differing) == len(outcome.comparisons):
+        return ""
+    return f"{' and '.join(outcome.model_names(name).title for name in differing)}: "
+
+
+def _short(path: str) -> str:
+    return truncate_path(printable(path), _MAX_PATH)
 
 
 def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> str:
@@ -69,7 +154,7 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
     only = "only " if is_complete else ""
     if not decisive:
         is_metadata = all(importance_of(difference.path) is Importance.MLMODEL for difference in rewritten)
-        what = "metadata that MLflow rewrites" if is_metadata else "what MLflow or the file format rewrites"
+        what = "metadata that MLflow rewrites" if is_metadata else REWRITTEN
         return f"{only}{what} differs"
     changed = [difference for difference in decisive if not _is_notation(difference)]
     if not changed:
@@ -105,7 +190,7 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     unknown = paths.get(Importance.UNKNOWN, [])
     nouns = [
         # The only file of unknown kind is named by its path.
-        f"the file {truncate_middle(printable(unknown[0]), _MAX_PATH)}"
+        f"the file {_short(unknown[0])}"
         if importance is Importance.UNKNOWN and len(unknown) == 1
         else _NOUNS[importance]
         for importance in sorted(paths)
@@ -135,6 +220,7 @@ def _is_notation(difference: Difference) -> bool:
         explanation is not None
         and explanation.kind in _KINDS_WITH_CONTENT
         and not explanation.note
+        and not explanation.unmet_condition
         and not explanation.is_cut
         and not any(not field.rewrite_reason for field in explanation.fields)
     )
@@ -144,5 +230,5 @@ def _not_compared(paths: tuple[str, ...]) -> str:
     if not paths:
         return ""
     if len(paths) == 1:
-        return f"{truncate_middle(printable(paths[0]), _MAX_PATH)} was not compared"
+        return f"{_short(paths[0])} was not compared"
     return f"{plural(len(paths), 'file')} were not compared"

@@ -5,15 +5,23 @@ The names are not redacted and not escaped.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest, VerifyRequest, VersionRequest
-from model_gate.domain.result import Outcome
-from model_gate.domain.verdict import Status
-from model_gate.domain.wording import truncate_middle
+from model_gate.domain.request import (
+    SEAL_NOUN,
+    CheckRequest,
+    CompareRequest,
+    DiffRequest,
+    VerifyRequest,
+    VersionRequest,
+)
+from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.wording import truncate_middle, truncate_path
+from model_gate.reporting.scope import limits_of_all, limits_of_equality
 
 _MAX_NAME = 60
 _DEFAULT_PORTS = {"http": 80, "https": 443}
@@ -42,14 +50,24 @@ class SideNames:
 def heading(outcome: Outcome) -> str:
     """Return what a gate compared and whether it is the same, or only what it compared if there is no verdict.
 
-    The result is "" if the inputs are not valid, so that nothing is known.
+    A part that does not affect the verdict is named, as in `= …, except 3 ignored files (2 of them differ)`. The result
+    is "" if the inputs are not valid, so that nothing is known.
     """
-    sign = _sign(outcome)
+    requests = list(outcome.requested_versions.values())
+    if len(requests) == 1:
+        subject = f"{truncate_middle(requests[0].model, _MAX_NAME)}: {server_and_version(outcome)}"
+        results = [_result_in_heading(outcome, names, comparison) for names, comparison in outcome.distinct_comparisons]
+        return ", ".join([subject, *results])
     sides = _sides_in_heading(outcome)
     if sides is None:
         return ""
     prefix, left, right = sides
-    return f"{prefix}{left} {sign} {right}" if sign else f"{prefix}{left} and {right}"
+    if outcome.is_nothing_compared or not outcome.comparisons:
+        return f"{prefix}{left} and {right}{' are the same files' if outcome.comparisons else ''}"
+    if not outcome.equivalent:
+        return f"{prefix}{left} ≠ {right}"
+    limits = limits_of_all(comparison for _, comparison in outcome.distinct_comparisons)
+    return f"{prefix}{left} {'=' if outcome.equals else '≈'} {right}{limits}"
 
 
 def open_question(outcome: Outcome) -> str:
@@ -108,12 +126,29 @@ def server_names(outcome: Outcome) -> list[str]:
     return names
 
 
-def _sign(outcome: Outcome) -> str:
-    if outcome.status in {Status.ERROR, Status.SEALED}:
-        return ""
-    if outcome.status is Status.EQUAL:
-        return "="
-    return "≈" if outcome.equivalent else "≠"
+def server_and_version(outcome: Outcome) -> str:
+    """Return the name of the only requested version and its server, as in `staging v12`, otherwise ""."""
+    requests = list(outcome.requested_versions.values())
+    return f"{server_names(outcome)[0]} {version_name(requests[0], outcome)}" if len(requests) == 1 else ""
+
+
+def seal_name(outcome: Outcome) -> str:
+    """Return the seal with its file, as in `seal seals/wine.json`."""
+    request = outcome.request
+    seal = request.seal if isinstance(request, CheckRequest | CompareRequest | VerifyRequest) else None
+    return SEAL_NOUN if seal is None else f"{SEAL_NOUN} {truncate_path(seal.file, _MAX_NAME)}"
+
+
+def _result_in_heading(outcome: Outcome, names: Sequence[str], comparison: Comparison) -> str:
+    """Return the result of a comparison of models of one version, as in `run model = registry model`."""
+    pairs = [outcome.model_names(name) for name in names]
+    left = " and ".join(dict.fromkeys(pair.left for pair in pairs))
+    right = " and ".join(dict.fromkeys(pair.right for pair in pairs))
+    if comparison.same_location:
+        return f"{left} and {right} are the same files"
+    if not comparison.equivalent:
+        return f"{left} ≠ {right}"
+    return f"{left} {'=' if comparison.equals else '≈'} {right}{limits_of_equality(comparison)}"
 
 
 def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
@@ -126,10 +161,6 @@ def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
         return "", truncate_middle(request.seal.file, _MAX_NAME), truncate_middle(request.model.uri, _MAX_NAME)
     if not requests:
         return None
-    if len(requests) == 1:
-        names = outcome.model_names(next(reversed(list(outcome.comparisons)), ""))
-        model, server = truncate_middle(requests[0].model, _MAX_NAME), server_names(outcome)[0]
-        return f"{model}: {server} {version_name(requests[0], outcome)}, ", names.left, names.right
     left, right = _version_names(outcome)
     models = {request.model for request in requests}
     return f"{truncate_middle(models.pop(), _MAX_NAME)}: " if len(models) == 1 else "", left, right

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.importance import importance_of
-from model_gate.domain.wording import byte_count, printable, truncate, truncate_middle
+from model_gate.domain.wording import byte_count, printable, truncate, truncate_path
 from model_gate.reporting.naming import SideNames
 
 MAX_NAMED = 10
 # The verdict if the two models of every comparison are at the same location.
 NOTHING_COMPARED = "EQUAL, nothing compared: one location"
+# What differs between equivalent models.
+REWRITTEN = "what MLflow or the file format rewrites"
 _MAX_PHRASE = 160
 
 
@@ -29,16 +31,29 @@ def describe(difference: Difference, names: SideNames) -> str:
         return f"a {difference.left_type} in {left}, a {difference.right_type} in {right}"
     if difference.explanation is not None and difference.explanation.summary:
         return truncate(printable(difference.explanation.summary), _MAX_PHRASE)
-    sizes = byte_count(difference.left_size or 0)
-    if difference.left_size != difference.right_size:
-        sizes = f"{difference.left_size:,} → {difference.right_size:,} bytes"
-    offset = "" if difference.offset is None else f", first at byte {difference.offset:,}"
-    return f"content differs ({sizes}{offset})"
+    offset = "" if difference.offset is None else f"first at byte {difference.offset:,}"
+    details = ", ".join(filter(None, (sizes(difference), offset)))
+    return f"content differs ({details})" if details else "content differs"
+
+
+def sizes(difference: Difference) -> str:
+    """Return the known sizes of the files of a difference, as in `10 → 20 bytes`; "" if none is known."""
+    known = [size for size in (difference.left_size, difference.right_size) if size is not None]
+    if not known:
+        return ""
+    left, right = known[0], known[-1]
+    return byte_count(left) if left == right else f"{left:,} → {right:,} bytes"
+
+
+def unmet_condition(explanation: Explanation) -> str:
+    """Return why a difference is more than a rewrite, as a phrase; "" if no condition failed."""
+    return f"not only a rewrite, because {explanation.unmet_condition}" if explanation.unmet_condition else ""
 
 
 def _describe_one_sided(difference: Difference, name: str) -> str:
-    size = difference.left_size if difference.kind is DifferenceKind.ONLY_LEFT else difference.right_size
-    phrase = f"only in {name} ({byte_count(size or 0)})"
+    # A seal may not say the sizes of its files.
+    size = sizes(difference)
+    phrase = f"only in {name} ({size})" if size else f"only in {name}"
     if difference.explanation is None:
         return phrase
     return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
@@ -51,7 +66,7 @@ def describe_all(differences: Sequence[Difference], names: SideNames, limit: int
     """
     ordered = in_order(differences)
     parts = [
-        f"{truncate(printable(difference.path), _MAX_PHRASE)}: {describe(difference, names)}"
+        f"{truncate_path(printable(difference.path), _MAX_PHRASE)}: {describe(difference, names)}"
         for difference in ordered[:limit]
     ]
     if len(ordered) > limit:
@@ -70,7 +85,7 @@ def not_compared_text(paths: Sequence[str]) -> str:
 
 def named_paths(paths: Sequence[str]) -> str:
     """Return the first ten paths and the number of the others, as in `MLmodel, model.pkl`."""
-    names = ", ".join(truncate_middle(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
+    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
     return f"{names} and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else names
 
 

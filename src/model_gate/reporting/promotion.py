@@ -11,14 +11,15 @@ from collections.abc import Mapping
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
+from model_gate.domain.seal import Seal
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelError
+from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.json_schema import first_violation, load_schema
 from model_gate.formats.model_signing import STATEMENT_TYPE
 from model_gate.reporting.report import Json
 
-PREDICATE_TYPE = "https://github.com/model-gate/model-gate/promotion/v1"
 SCHEMA_FILE = "promotion.schema.json"
 IMAGE_DIGEST = "MODEL_GATE_IMAGE_DIGEST"
 
@@ -59,9 +60,10 @@ def build_statement(
     config = outcome.request.config
     statement: Json = redactor.data(
         {
-            "predicateType": PREDICATE_TYPE,
+            "predicateType": PROMOTION_TYPE,
             "_type": STATEMENT_TYPE,
-            "subject": [{"name": _subject_name(outcome, last), "digest": {"sha256": _root(last.right)}}],
+            # Workflows pass the name to other programs line by line, so it must not have a line break.
+            "subject": [{"name": printable(_subject_name(outcome, last)), "digest": {"sha256": _root(last.right)}}],
             "predicate": {
                 **{name: report[name] for name in ("command", "status", "equals", "equivalent", "require", "passed")},
                 "model_versions": [
@@ -104,9 +106,9 @@ def _validate(statement: Json) -> None:
 def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
     versions = list(outcome.versions.values())
     if comparison.right.seal is not None:
-        return printable(comparison.right.seal.statement.name)
+        return comparison.right.seal.statement.name
     if not versions:
-        return printable(comparison.right.location.uri)
+        return comparison.right.location.uri
     return f"models:/{versions[-1].name}/{versions[-1].version}"
 
 
@@ -141,9 +143,20 @@ def _model(model: ComparedModel) -> Json:
     return {
         "uri": printable(model.location.uri),
         "root": {"sha256": _root(model)},
-        "seal": None if model.seal is None else printable(model.seal.file),
-        "seal_root": None if model.seal is None else {"sha256": model.seal.statement.root},
+        "seal": None if model.seal is None else _seal(model.seal),
         "files": model.files,
+    }
+
+
+def _seal(seal: Seal) -> Json:
+    """Return what the seal says about itself, and who signed it."""
+    return {
+        "file": printable(seal.file),
+        "root": {"sha256": seal.statement.root},
+        "model": seal.model_name,
+        "version": "" if seal.facts is None else seal.facts.model_version,
+        "sealed_at": "" if seal.facts is None else seal.facts.sealed_at,
+        "signer": printable(seal.signer) or None,
     }
 
 

@@ -281,6 +281,8 @@ def _explanation(explanation: Explanation) -> Json:
     result: Json = {"kind": explanation.kind, "summary": explanation.summary, "is_cut": explanation.is_cut}
     if explanation.note:
         result["note"] = explanation.note
+    if explanation.unmet_condition:
+        result["unmet_condition"] = printable(explanation.unmet_condition)
     if explanation.advice:
         result["advice"] = explanation.advice
     if explanation.fields:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import os
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
@@ -14,8 +15,8 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.seal import Seal, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import StatementError, statement_bytes
-from model_gate.reporting.promotion import PREDICATE_TYPE
 from model_gate.reporting.report import Json
 from model_gate.symbolic_links import PathBeneath
 
@@ -75,11 +76,22 @@ class _OutputFile:
         Raises:
             StorageError: The file cannot be written, or would change an input.
         """
+        with self._staged(text) as put:
+            put()
+
+    @contextmanager
+    def _staged(self, text: str) -> Iterator[Callable[[], None]]:
+        """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.
+
+        Raises:
+            StorageError: The file cannot be written, or would change an input.
+        """
         if self._conflict is not None:
             raise self._conflict
         try:
             self._require_replaceable()
-            self._target.replace(text)
+            with self._target.staged(text) as put:
+                yield put
         except OSError as error:
             raise storage_error(error, f"write the {self._noun} {self.path}") from error
 
@@ -162,8 +174,9 @@ class SealFile(_OutputFile):
     _noun = "seal"
     _option = "--output"
 
-    def write(self, seal: Seal, redactor: Redactor) -> None:
-        """Write a seal completely or not at all, without secrets.
+    @contextmanager
+    def staged(self, seal: Seal, redactor: Redactor) -> Iterator[Callable[[], None]]:
+        """Write a seal, without secrets, to a temporary file, and yield a function that puts it in its place.
 
         Raises:
             SealError: The seal is larger than the limit for a seal, or a secret is part of the model's name or version.
@@ -177,7 +190,8 @@ class SealFile(_OutputFile):
             content = statement_bytes(redacted)
         except StatementError as error:
             raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
-        self._replace(content.decode())
+        with self._staged(content.decode()) as put:
+            yield put
 
 
 class StatementFile(ReportFile):
@@ -185,7 +199,7 @@ class StatementFile(ReportFile):
 
     _noun = "promotion statement"
     _option = "--statement"
-    _start = f'{{\n  "predicateType": "{PREDICATE_TYPE}"'.encode()
+    _start = f'{{\n  "predicateType": "{PROMOTION_TYPE}"'.encode()
 
 
 def json_text(report: Json) -> str:

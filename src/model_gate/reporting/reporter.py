@@ -30,6 +30,7 @@ class CommandResult:
         is_verbose: Whether to show the details of an error.
         statement_file: The path of the promotion statement; None if there is none.
         subject_digest: The root of the second model, as in `sha256:…`; "" without a statement.
+        seal_file: The path of the seal that this command wrote; None if it wrote none.
     """
 
     outcome: Outcome
@@ -38,6 +39,7 @@ class CommandResult:
     is_verbose: bool = False
     statement_file: Path | None = None
     subject_digest: str = ""
+    seal_file: Path | None = None
 
 
 class Reporter(Protocol):

@@ -13,11 +13,20 @@ from model_gate.domain.roles import ComparisonName
 from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import byte_count, plural, printable, truncate
+from model_gate.domain.wording import byte_count, plural, printable, truncate, truncate_path
 from model_gate.errors import ModelGateError
+from model_gate.reporting.findings import result_of, same_files
 from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import SideNames, heading, side_names
-from model_gate.reporting.phrases import NOTHING_COMPARED, describe, in_order, not_compared_text
+from model_gate.reporting.phrases import (
+    NOTHING_COMPARED,
+    REWRITTEN,
+    describe,
+    in_order,
+    not_compared_text,
+    unmet_condition,
+)
+from model_gate.reporting.scope import limits_of_all, limits_of_equality
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
@@ -36,10 +45,12 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     lines = [*_request_lines(outcome), ""]
     room = _room(outcome)
     for names, comparison in outcome.distinct_comparisons:
-        title, *other_titles = (outcome.model_names(name).title for name in names)
+        title = outcome.model_names(names[0]).title
         lines += _comparison_lines(title, comparison, room, side_names(outcome, names[0]))
-        word = "equal" if comparison.equals else "different"
-        lines += [f"{other}: {word} too, being at the same locations as the {title}" for other in other_titles]
+        word, _ = result_of(comparison)
+        for name in names[1:]:
+            models, known = same_files(outcome, names[0], name)
+            lines.append(f"{models}: {word} too ({known})")
     lines += ["", *filter(None, (summary_line(outcome),)), _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
@@ -97,6 +108,8 @@ def _request_lines(outcome: Outcome) -> Iterator[str]:
     # A check has one line, since it is about one version. The other commands have two lines.
     for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
         yield f"{word:<9}{subject}"
+        if outcome.seal is not None and subject == outcome.seal.title:
+            yield f"{'':<9}root sha256 {outcome.seal.statement.root}"
 
 
 def _subjects(outcome: Outcome) -> list[str]:
@@ -137,17 +150,15 @@ def _version(request: VersionRequest, version: ModelVersion | None) -> str:
 
 
 def _comparison_lines(title: str, comparison: Comparison, room: int, names: SideNames) -> Iterator[str]:
-    left = comparison.left
-    native = f" ({' and '.join(map(printable, comparison.native_models))} only)" if comparison.native_model else ""
+    word, details = result_of(comparison)
     if comparison.same_location:
-        yield f"{title}{native}: equal, since both are one and the same location; nothing was downloaded"
-        yield f"  {printable(left.location.uri)}"
+        yield f"{title}: {word}{details}"
+        yield f"  {printable(comparison.left.location.uri)}"
     elif comparison.equals:
-        yield f"{title}{native}: equal ({_extent(comparison)})"
+        limits, extent = limits_of_equality(comparison), _extent(comparison)
+        yield f"{title}: {word}{limits}; {extent}" if limits else f"{title}: {word} ({extent})"
     else:
-        equivalent = ", but equivalent" if comparison.equivalent else ""
-        count = plural(len(comparison.differences), "difference")
-        yield f"{title}{native}: different{equivalent}, {count} in {plural(comparison.compared, 'path')}"
+        yield f"{title}: {word}{details}"
         room -= sum(1 for _ in _ignored_lines(comparison))
         yield from _difference_lines(comparison.differences, room, names)
         if comparison.not_compared:
@@ -160,13 +171,12 @@ def _comparison_lines(title: str, comparison: Comparison, room: int, names: Side
 def _extent(comparison: Comparison) -> str:
     """Return the number and size of the compared files of equal models.
 
-    The digest of the files follows or, if paths are ignored, the number of the ignored paths.
+    The digest of the files follows, unless files are ignored.
     """
     left = comparison.left
     if comparison.ignored:
         # Digests cover all files, so equal models with ignored files can have different digests.
-        files = f"{plural(comparison.compared, 'file')}, {byte_count(comparison.compared_bytes)}"
-        return f"{files}; {plural(len(comparison.ignored), 'path')} ignored"
+        return f"{plural(comparison.compared, 'file')}, {byte_count(comparison.compared_bytes)}"
     digest = f", sha256 {left.digest[:12]}…" if left.digest else ""
     # Equal models have the same size, also if a seal does not say it.
     size = comparison.right.size if left.size is None else left.size
@@ -213,9 +223,7 @@ def _first_byte(difference: Difference) -> str:
 
 
 def _short_path(path: str) -> str:
-    text = printable(path)
-    half = _MAX_PATH // 2
-    return text if len(text) <= _MAX_PATH else f"{text[:half]}…{text[-half:]}"
+    return truncate_path(printable(path), _MAX_PATH)
 
 
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
@@ -230,7 +238,7 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
     details = [_field(change) for change in explanation.fields if not change.rewrite_reason] or list(explanation.lines)
     if len(explanation.fields) == 1 and explanation.fields[0].field in explanation.summary:
         details = []
-    details = [*filter(None, [explanation.note]), *details]
+    details = [*filter(None, [explanation.note, unmet_condition(explanation)]), *details]
     limit = min(_MAX_DETAILS, room)
     if len(details) > limit:
         # The last line shows that some details are missing.
@@ -266,26 +274,17 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
         yield f"  ignored: nothing by {truncate(unmatched, _MAX_WIDTH)}"
 
 
-def _ignored_count(outcome: Outcome) -> str:
-    """Return the number of ignored paths as a suffix of the verdict, "" if there are none."""
-    paths = {ignored.path: ignored for comparison in outcome.comparisons.values() for ignored in comparison.ignored}
-    if not paths:
-        return ""
-    differing = sum(ignored.equals is False for ignored in paths.values())
-    return f" ({plural(len(paths), 'path')} ignored, {differing:,} known to differ)"
-
-
 def _verdict(outcome: Outcome) -> str:
-    status = outcome.status
-    word = str(status).upper() + _ignored_count(outcome)
+    word = str(outcome.status).upper()
     if outcome.is_nothing_compared:
         return NOTHING_COMPARED
-    if status is Status.EQUAL:
-        return word
+    limits = limits_of_all(comparison for _, comparison in outcome.distinct_comparisons)
+    if outcome.status is Status.EQUAL:
+        return f"{word}{limits}"
     if outcome.equivalent:
         passed = "passed" if outcome.passed else "not passed: identical is required, see --require equivalent"
-        return f"{word}, but equivalent: only what MLflow itself rewrites differs ({passed})"
+        return f"{word}, but equivalent{limits}: only {REWRITTEN} differs ({passed})"
     if outcome.has_only_known_rewrites:
-        return f"{word}: only what MLflow itself rewrites is known to differ, but not all files were compared"
+        return f"{word}: only {REWRITTEN} is known to differ, but not all files were compared"
     required = " (equivalent is required)" if outcome.require is Require.EQUIVALENT else ""
     return f"{word}{required}"

@@ -15,13 +15,14 @@ from queue import SimpleQueue
 
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
+from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.domain.windows import WINDOWS, Windows
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import first_names, printable
 from model_gate.errors import InternalError, storage_error
 from model_gate.explanation.content import Content
 from model_gate.regular_files import open_regular
@@ -71,6 +72,7 @@ def hash_files(
 
     Raises:
         ModelGateError: A transfer failed, or a file cannot be read or does not have its listed size.
+        InternalError: A file has no digest although all were wanted.
     """
     progress.begin(len(sizes), {} if source.is_local else {source.name: sum(sizes.values())})
     hasher = _Hasher(source, progress, is_enough, inspect)
@@ -79,6 +81,10 @@ def hash_files(
     hasher.hash_local(small)
     hasher.hash_windows(large, windows)
     hasher.hash_groups({path: size for path, size in sizes.items() if path not in small and path not in large})
+    if not hasher.is_done and (missing := sizes.keys() - hasher.digests.keys()):
+        raise InternalError(
+            f"No digest was computed of {first_names(missing)}.", "Please report it, with the listing of the model."
+        )
     return hasher.digests
 
 
@@ -104,14 +110,14 @@ class _Hasher:
         self._progress = progress
         self._is_enough = is_enough
         self._inspect = inspect
-        self._is_done = False
+        self.is_done = False
 
     def hash_local(self, sizes: Sizes) -> None:
         """Hash small files of this machine."""
         files: list[SmallPair] = [(self._source.local_file(path), "", size) for path, size in sizes.items()]
         with SmallFileComparer(files, process_count(files), PROGRAM, digest_of) as comparer:
             for number, (path, size) in enumerate(sizes.items()):
-                if self._is_done:
+                if self.is_done:
                     return
                 if digest := comparer.digest(number):
                     if self._inspect is not None:
@@ -127,7 +133,7 @@ class _Hasher:
     def hash_windows(self, sizes: Sizes, windows: Windows) -> None:
         """Read files window by window, the largest first, and hash the windows as they arrive."""
         for path, size in sorted(sizes.items(), key=lambda item: item[1], reverse=True):
-            if self._is_done:
+            if self.is_done:
                 return
             self._add({path: self._hash_windowed(path, size, windows)})
 
@@ -161,7 +167,7 @@ class _Hasher:
         files = size = 0
         with FailFastPool(_THREADS) as pool:
             while True:
-                while pending and not self._is_done and files < _MAX_FILES_IN_PROGRESS:
+                while pending and not self.is_done and files < _MAX_FILES_IN_PROGRESS:
                     if size + sum(pending[0].values()) > max_bytes:
                         break
                     group = pending.popleft()
@@ -176,7 +182,7 @@ class _Hasher:
     def _add(self, digests: Digests) -> None:
         for path, digest in digests.items():
             self.digests[path] = digest
-            self._is_done = self._is_enough(path, digest) or self._is_done
+            self.is_done = self._is_enough(path, digest) or self.is_done
         self._progress.advance(len(digests))
 
     def _start(self, group: Sizes, pool: ThreadPoolExecutor, finished: SimpleQueue[_Finished]) -> None:
@@ -195,22 +201,7 @@ class _Hasher:
                 return
             hashing.add_done_callback(lambda result: finished.put(_Finished(group, result)))
 
-        self._fetch(group).add_done_callback(on_fetched)
-
-    def _fetch(self, group: Sizes) -> Future[dict[str, str]]:
-        if self._source.is_local:
-            return self._source.begin_fetch(group, lambda _: None)
-        reported = 0
-
-        def on_bytes(count: int) -> None:
-            nonlocal reported
-            reported += count
-            self._progress.received(self._source.name, count)
-
-        fetch = self._source.begin_fetch(group, on_bytes)
-        # Some artifact stores report no progress, so the remaining bytes are reported at the end.
-        fetch.add_done_callback(lambda _: self._progress.received(self._source.name, sum(group.values()) - reported))
-        return fetch
+        begin_fetch(self._source, group, self._progress).add_done_callback(on_fetched)
 
     def _hash(self, files: Mapping[str, str]) -> Digests:
         """Return the digest of each fetched file, and release the files. `files` has their local paths."""

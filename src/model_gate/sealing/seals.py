@@ -77,7 +77,8 @@ def _seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, p
         ) from error
     digests = hash_files(listed.source, sizes, progress)
     listed.source.require_unchanged()
-    files = {path: Resource(digest, sizes[path]) for path, digest in digests.items()}
+    # Every listed file is in the seal.
+    files = {path: Resource(digests[path], size) for path, size in sizes.items()}
     return make_seal(str(file), name, files, facts, allow_symlinks=listed.listing.has_links)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import dataclass
@@ -111,6 +111,8 @@ class DirectorySource:
         self._storage = storage
         self._listing: DirectoryListing | None = None
         self._process: DirectoryProcess | None = None
+        # The local paths of the copies, if the user keeps them.
+        self._copies: dict[str, str] = {}
 
     @property
     def is_local(self) -> bool:
@@ -154,13 +156,15 @@ class DirectorySource:
                 self._process = DirectoryProcess(self._root)
 
     def fetch(self, path: str, size: int) -> str:
-        """Return the local path of the file. If the user keeps the downloads, this is the path of a new copy.
+        """Return the local path of the file. If the user keeps the downloads, this is the path of the only copy.
 
         Raises:
             StorageError: The file cannot be read or copied.
             TransferError: The file does not have the listed size.
         """
         original = f"{self._root}/{path}"
+        if path in self._copies:
+            return _check_size(self._copies[path], path, size, self.location)
         if self._storage.keeps:
             copy = str(self._storage.reserve(self.name, path))
             try:
@@ -168,7 +172,8 @@ class DirectorySource:
                     shutil.copyfileobj(source, destination, _COPY_BYTES)
             except OSError as error:
                 raise storage_error(error, f"copy {printable(path)} from {self._root}") from error
-            return _check_size(copy, path, size, self.location)
+            self._copies[path] = _check_size(copy, path, size, self.location)
+            return copy
         return _check_size(original, path, size, self.location)
 
     def local_file(self, path: str) -> str:
@@ -269,6 +274,9 @@ class ServerSource:
         self._client = client
         self._storage = storage
         self._access_context = access_context
+        self._listing: Listing | None = None
+        # The local paths of the downloaded files, if the user keeps them.
+        self._kept: dict[str, str] = {}
 
     @property
     def is_local(self) -> bool:
@@ -286,17 +294,20 @@ class ServerSource:
         return self._storage.directory(self.name)
 
     def list(self, on_progress: ProgressCallback) -> Listing:
-        """Return all files with the sizes in bytes that the server reports.
+        """Return all files with the sizes in bytes that the server reports. The server lists them only once.
 
         Raises:
             ModelGateError: The server cannot list the files.
         """
+        if self._listing is not None:
+            return self._listing
         try:
             listing = self._client.list(self.location.uri, on_progress)
         except (AccessError, NotFoundError) as error:
             raise self._access_context.add_to(error) from error
         self.is_near = listing.is_near
         self.has_windows = listing.has_parts and not self._storage.keeps
+        self._listing = listing
         return listing
 
     def begin_list(self) -> None:
@@ -307,31 +318,52 @@ class ServerSource:
         return ""
 
     def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
-        """Begin to download files. The future fails with a TransferError if a file does not have its listed size."""
+        """Begin to download files. The future fails with a TransferError if a file does not have its listed size.
+
+        A file that the user keeps is downloaded only once.
+        """
         fetch: Future[dict[str, str]] = Future()
         try:
+            kept = {
+                path: _check_size(self._kept[path], path, size, self.location)
+                for path, size in sizes.items()
+                if path in self._kept
+            }
             files = [
                 FileRequest(path, size, str(self._storage.reserve(self.name, path, size)))
                 for path, size in sizes.items()
+                if path not in kept
             ]
         except ModelGateError as error:
             fetch.set_exception(error)
+            return fetch
+        if not files:
+            fetch.set_result(kept)
             return fetch
 
         def on_downloaded(download: Future[None]) -> None:
             try:
                 download.result()
-                for file in files:
-                    self._storage.arrived(Path(file.destination))
-                fetch.set_result(
-                    {file.path: _check_size(file.destination, file.path, file.size, self.location) for file in files}
-                )
+                fetch.set_result(kept | self._received(files))
             except ModelGateError as error:
                 fetch.set_exception(error)
 
         download = self._client.begin_fetch(self.location.uri, files, lambda note: on_bytes(int(note["bytes"])))
         download.add_done_callback(on_downloaded)
         return fetch
+
+    def _received(self, files: Iterable[FileRequest]) -> dict[str, str]:
+        """Return the local path of each downloaded file, and remember it if the user keeps the file.
+
+        Raises:
+            TransferError: A file does not have its listed size.
+        """
+        for file in files:
+            self._storage.arrived(Path(file.destination))
+        received = {file.path: _check_size(file.destination, file.path, file.size, self.location) for file in files}
+        if self._storage.keeps:
+            self._kept |= received
+        return received
 
     def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
         """Return a file of `size` bytes whose windows can be read."""

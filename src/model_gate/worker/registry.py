@@ -36,6 +36,7 @@ _MAX_HOPS = 16
 # Maximum number of registered models that are searched for a similar name.
 _MAX_NAMES = 1_000
 # Names are similar from this ratio of difflib on, or if one of at least so many characters is a part of the other.
+_DID_YOU_MEAN = "Did you mean"
 _MIN_LIKENESS = 0.6
 _MIN_PART = 3
 _MAX_SIMILAR = 5
@@ -229,7 +230,8 @@ class RegistryClient:
             remedy = _similar_models(name, self._model_names())
             if self._is_prompt(name):
                 message = f"{name!r} is a prompt, not a registered model."
-                raise NotFoundError(message, f"Name a registered model. {remedy}") from error
+                near = f" {remedy}" if remedy.startswith(_DID_YOU_MEAN) else ""
+                raise NotFoundError(message, f"Name a registered model.{near}") from error
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
             raise NotFoundError(f"There is no registered model {name!r}.", remedy) from error
@@ -448,4 +450,4 @@ def _similar_models(name: str, names: Sequence[str]) -> str:
         some = ", ".join(map(repr, names[:_MAX_SIMILAR]))
         return f"No name is similar. This server has {plural(len(names), 'registered model')}, such as {some}."
     others = f" Other similar names: {', '.join(similar[1:_MAX_SIMILAR])}." if similar[1:] else ""
-    return f"Did you mean {similar[0]}?{others}"
+    return f"{_DID_YOU_MEAN} {similar[0]}?{others}"

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 
 from model_gate.access.redaction import Redactor
 from model_gate.action.summary import MAX_BYTES, summary
-from model_gate.domain.difference import Difference, DifferenceKind, FileType
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange, FileType
 from model_gate.explanation.one_sided import explain_one_sided
 from tests.support.action_outcomes import check, comparison, difference, explained
 from tests.support.explained import explain, safetensors, zipped
@@ -56,7 +56,7 @@ def section(markdown: str, title: str) -> str:
 
 
 def plain(html: str) -> str:
-    cells = re.sub(r"</t[hd]>\s*(?=<t[hd])", " | ", html)
+    cells = re.sub(r"</t[hd]>\s*(?=<t[hd])", " | ", html.replace("<br>", "\n"))
     return unescape(re.sub(r"<[^>]+>", "", cells))
 
 
@@ -72,9 +72,9 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         changed(run_id="2", mlflow_version="3.18.0", signature={"inputs": '[{"name": "age", "type": "double"}]'}),
         (
             "MLmodel: signature changed (inputs.age long → double)",
-            "Field | run model | registry model | What it means",
-            "signature.inputs.age | long | double | what the model takes or gives changed",
-            "mlflow_version | 3.17.2 | 3.18.0 | logged by another version of MLflow",
+            "Field | run model → registry model",
+            "signature.inputs.age | long → double\nwhat the model takes or gives changed",
+            "mlflow_version | 3.17.2 → 3.18.0\nlogged by another version of MLflow",
             "What is rewritten anyway: run_id",
         ),
     ),
@@ -84,9 +84,9 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         b"pandas==2.3\nscikit-learn==1.6.0\n",
         (
             "requirements.txt: scikit-learn 1.5.2 → 1.6.0",
-            "Package | run model | registry model",
-            "scikit-learn | 1.5.2 | 1.6.0",
-            "old | (any) | not there",
+            "Package | run model → registry model",
+            "scikit-learn | 1.5.2 → 1.6.0",
+            "old | (any) → not there",
         ),
     ),
     "equal packages in another order": (
@@ -99,9 +99,9 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         "settings.json",
         b'{"a": {"b": [1, 2]}}',
         b'{"a": {"b": [1, 3]}}',
-        ("settings.json: a.b[1] 2 → 3", "Path | run model | registry model", "a.b[1] | 2 | 3"),
+        ("settings.json: a.b[1] 2 → 3", "Path | run model → registry model", "a.b[1] | 2 → 3"),
     ),
-    "YAML": ("settings.yaml", b"a: 1\n", b"a: '1'\nb: 2\n", ("read as YAML", "a | 1 | 1", "b | not there | 2")),
+    "YAML": ("settings.yaml", b"a: 1\n", b"a: '1'\nb: 2\n", ("read as YAML", "a | 1 → 1", "b | not there → 2")),
     "text": (
         "code/rule.py",
         b"LIMIT = 3\n",
@@ -113,8 +113,8 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         safetensors(TENSOR),
         safetensors(TENSOR | {"w": ("F32", [2], floats(1, 2.5))}),
         (
-            "Tensor | run model | registry model | What it means",
-            "w | float32 2 | float32 2 | 1 of 2 elements changed, largest difference 0.5",
+            "Tensor | run model → registry model",
+            "w | float32 2 → float32 2\n1 of 2 elements changed, largest difference 0.5",
         ),
     ),
     "archive": (
@@ -122,10 +122,10 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         zipped({"model/data/0": b"\0\1\2\3", "model/version": b"3"}),
         zipped({"model/data/0": b"\0\1\2\4", "model/new": b"3"}),
         (
-            "Member | run model | registry model | What it means",
-            "model/data/0 | 4 bytes | 4 bytes | 1 of 4 bytes differ (25 %)",
-            "model/version | 1 byte | not there",
-            "model/new | not there | 1 byte",
+            "Member | run model → registry model",
+            "model/data/0 | 4 bytes → 4 bytes\n1 of 4 bytes differ (25 %)",
+            "model/version | 1 byte → not there",
+            "model/new | not there → 1 byte",
         ),
     ),
     "pickle": (
@@ -133,8 +133,8 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         pickle.dumps([1, "a"]),
         pickle.dumps([2, Path]),
         (
-            "Part | run model | registry model | What it means",
-            "global | not there | pathlib.Path | a class or function to which only one of the models refers",
+            "Part | run model → registry model",
+            "global | not there → pathlib.Path\na class or function to which only one of the models refers",
             "first differing opcode | ",
         ),
     ),
@@ -142,7 +142,7 @@ CASES: Mapping[str, tuple[str, bytes, bytes, tuple[str, ...]]] = {
         "weights.bin",
         b"\0\1\2\3",
         b"\0\1\2\4",
-        ("weights.bin: 1 of 4 bytes differ (25 %)", "read as bytes: 4 bytes, the first that differs is byte 3."),
+        ("weights.bin: 1 of 4 bytes differ (25 %)", "read as bytes: 4 bytes, the first byte that differs is byte 3."),
     ),
     "damaged": (
         "model.pkl",
@@ -177,23 +177,23 @@ def test_files_that_mlflow_only_rewrote_come_last_in_the_summary(tmp_path: Path)
     rows = re.findall(r"^\| <code>(\S+?)</code> \|", first_table, re.MULTILINE)
     assert rows == titles
     # The table of differences precedes the tables of models and lineage.
-    assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Model version |")
+    assert markdown.index("### What differs") < markdown.index("What to do next") < markdown.index("| Files |")
 
 
 def test_summary_says_that_a_new_run_id_in_mlmodel_does_not_affect_the_model(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2")))
     shown = section(markdown, "<code>MLmodel</code>")
     assert "It says nothing about the model: only run_id differs." in shown
-    assert "Field | run model | registry model | Rewritten anyway" in shown
-    assert "run_id | 1 | 2 | the run that logged it" in shown
-    assert "nothing about the model: only run_id differs |" in plain(MARKDOWN.render(markdown)).replace("\n", " |")
+    assert "Field | run model → registry model" in shown
+    assert "run_id | 1 → 2\nrewritten: the run that logged it" in shown
+    assert "only run_id differs\nno change of the model" in plain(MARKDOWN.render(markdown))
 
 
 def test_fields_that_mlflow_rewrites_have_their_own_section_in_the_summary(tmp_path: Path) -> None:
     markdown = summary_of(real_difference(tmp_path, "MLmodel", changed(), changed(run_id="2", mlflow_version="3.18.0")))
     outer, nested = section(markdown, "<code>MLmodel</code>"), section(markdown, "What is rewritten anyway: <code>run")
-    assert "run_id | 1 | 2" in nested
-    assert outer.index("mlflow_version | 3.17.2 | 3.18.0") < outer.index("run_id | 1 | 2")
+    assert "run_id | 1 → 2" in nested
+    assert outer.index("mlflow_version | 3.17.2 → 3.18.0") < outer.index("run_id | 1 → 2")
     assert "mlflow_version" not in nested
 
 
@@ -202,8 +202,10 @@ def test_file_without_a_counterpart_file_gets_no_collapsible_section() -> None:
         difference("a.txt", kind=DifferenceKind.ONLY_LEFT, right_size=None, offset=None),
         difference("b", kind=DifferenceKind.TYPE, left_type=FileType.FILE, right_type=FileType.DIRECTORY, offset=None),
     )
-    assert "only in the run model (3 bytes) | one of the models lacks it |" in markdown
-    assert "a file in the run model, a directory in the registry model | the models are built differently |" in markdown
+    assert "| <code>a.txt</code> | only in the run model (3 bytes) |" in markdown
+    assert (
+        "a file in the run model, a directory in the registry model<br>the models are built differently |" in markdown
+    )
     assert "<details><summary><code>" not in markdown
 
 
@@ -213,7 +215,7 @@ def test_summary_shows_the_number_of_omitted_fields(tmp_path: Path) -> None:
         summary_of(real_difference(tmp_path, "requirements.txt", left, right)), "<code>requirements.txt</code>"
     )
     assert "… and 15 more, in the report." in shown
-    assert len(re.findall(r"p\d+ \| 1 \| 2", shown)) == 15
+    assert len(re.findall(r"p\d+ \| 1 → 2", shown)) == 15
 
 
 def test_long_explanations_are_cut_at_the_size_limit_of_the_summary() -> None:
@@ -235,3 +237,32 @@ def test_summary_has_the_advice_for_a_file_in_only_one_model() -> None:
     )
     assert "read as bytecode: 1,234 bytes." in text
     assert "Set PYTHONDONTWRITEBYTECODE=1" in text
+
+
+def test_summary_says_why_a_difference_is_more_than_a_rewrite() -> None:
+    field = FieldChange("uri", "/a", "/b", meaning="the files that it reads changed")
+    explanation = Explanation("MLmodel", "uri /a → /b", (field,), unmet_condition="artifacts/a is not in both models")
+    markdown = summary_of(difference("MLmodel", explanation=explanation))
+    why = "not only a rewrite, because artifacts/a is not in both models"
+    first_table = plain(MARKDOWN.render(markdown.partition("<details>")[0]))
+    assert f"uri /a → /b\n{why}" in first_table
+    assert f"N{why[1:]}." in section(markdown, "<code>MLmodel")
+
+
+def test_file_of_a_seal_without_sizes_has_no_size_and_no_missing_counterpart() -> None:
+    digests = Explanation("sha256", "other bytes", (FieldChange("sha256", "0" * 64, "1" * 64),))
+    markdown = summary_of(
+        difference("model.pkl", left_size=None, offset=None, explanation=digests),
+        difference("gone.txt", kind=DifferenceKind.ONLY_LEFT, left_size=None, right_size=None, offset=None),
+    )
+    assert "| <code>model.pkl</code> | other bytes<br>other content&#58; trained, saved or edited anew |" in markdown
+    assert "| <code>gone.txt</code> | only in the run model |" in markdown
+    assert "0 bytes" not in markdown
+
+
+def test_long_paths_in_the_summary_keep_the_names_of_the_files() -> None:
+    names = [f"part-{number:05}-of-00002.parquet" for number in (1, 2)]
+    markdown = summary_of(*(difference(f"artifacts/{'tables/' * 40}{name}") for name in names))
+    shown = unescape(re.sub("<wbr>", "", markdown))
+    for name in names:
+        assert re.search(rf"^\| <code>artifacts/[^ ]*…[^ ]*/{name}</code> \|", shown, re.MULTILINE)

@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html import unescape
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -21,18 +22,22 @@ from model_gate.action.escape import (
     html_text,
     mermaid_text,
 )
+from model_gate.action.inputs import Inputs
 from model_gate.action.markdown import Markdown
-from model_gate.action.outputs import OUTPUTS, UNDECIDED, outputs_of
+from model_gate.action.outputs import OUTPUTS, UNDECIDED, WrittenFiles, outputs_of
+from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import plain_text, printable, truncate_middle
 from model_gate.errors import ConfigError, NotFoundError
+from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import verdict_text
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 
 REDACTOR = Redactor()
+NO_FILES = WrittenFiles()
 MARKDOWN = MarkdownIt("gfm-like", {"linkify": False, "html": True})
 
 
@@ -112,7 +117,7 @@ def test_hostile_names_in_the_summary_are_plain_text(text: str) -> None:
     assert html.count("<details>") == html.count("</details>")
     assert elements == harmless
     rows = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert {line.count("|") for line in rows} == {6, 5, 4, 8}
+    assert {line.count("|") for line in rows} == {3, 4}
 
 
 @given(st.text(max_size=200))
@@ -178,15 +183,15 @@ def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
         ),
         (
             compare(comparison(REWRITTEN, equivalent=True), comparison(), require=Require.EQUIVALENT),
-            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 (only metadata that MLflow rewrites differs)",
+            "## ✅ Wine: mlflow.example.com v1 ≈ mlflow.example.com v2 (run models: only metadata that MLflow rewrites",
         ),
         (
             Outcome(None, error=NotFoundError("No.", "Do.")),
-            "## ⛔ It could not be decided whether the models are the same",
+            "## ⛔ No: nothing was compared\n",
         ),
         (
             replace(check(comparison()), comparisons={}, versions={}, error=NotFoundError("No.", "Do.")),
-            f"## ⛔ {CHECKED.format('and')}: it could not be decided",
+            "## ⛔ No: nothing was compared\n\nNot decided: whether Wine v1 on mlflow.example.com equals",
         ),
     ],
 )
@@ -199,16 +204,18 @@ def test_files_that_mlflow_only_rewrote_come_last_in_summary_and_annotation() ->
     markdown = summary(check(result), "report.json", REDACTOR)
     assert markdown.index("<code>model.pkl</code>") < markdown.index("<code>MLmodel</code>")
     ((annotation),) = annotations_for(check(result), config_file="", fails_on_difference=True)
-    assert "differ: model.pkl: content differs" in annotation.message
+    assert "differ): model.pkl: content differs" in annotation.message
 
 
 def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
     markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
-    assert "### Ignored" in markdown
-    assert markdown.index("| <code>notes.txt</code> | different |") < markdown.index(
-        "| <code>README.md</code> | equal |"
-    )
+    assert "### Ignored files" in markdown
+    rows = [line for line in unescape(markdown).splitlines() if "matches" in line]
+    assert rows == [
+        "| <code>notes.txt</code><br>matches <code>*.txt</code> | different |",
+        "| <code>README.md</code><br>matches <code>*.md</code> | equal |",
+    ]
     assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
 
 
@@ -221,7 +228,7 @@ def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
     )
     (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert f"Not compared, so they may differ too: {shown}" in annotation.message
-    assert outputs_of(outcome, "", REDACTOR)["not-compared"] == shown
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["not-compared"] == shown
 
 
 def test_list_of_differences_is_called_complete_only_if_all_files_were_compared() -> None:
@@ -236,13 +243,16 @@ def test_annotation_title_names_what_was_compared() -> None:
     assert command.startswith(
         "::error title=Model Gate%3A Wine%3A mlflow.example.com v1%2C run model ≠ registry model::"
     )
-    assert "::The file a differs. The run model and the registry model differ: a: " in command
+    assert (
+        "::The file a differs. The run model and the registry model of mlflow.example.com v1 are different (1 of"
+        in command
+    )
 
 
 def test_advice_for_one_location_fits_the_command_and_its_diagram_claims_no_verdict() -> None:
     for outcome, advice in (
         (check(comparison(same=True)), "this registry keeps no copy of its own"),
-        (compare(comparison(same=True), comparison(same=True)), "both refer to the same files"),
+        (compare(comparison(same=True), comparison(same=True)), "both versions refer to the same files"),
     ):
         (step,) = (line for line in summary(outcome, "", REDACTOR).splitlines() if line.startswith("**What to do"))
         assert advice in step
@@ -286,7 +296,7 @@ def native(*differences: Difference, equals: bool | None) -> Comparison:
 def test_summary_says_whether_the_files_outside_the_native_models_are_equal(outcome: Comparison, text: str) -> None:
     markdown = summary(check(outcome), "report.json", REDACTOR)
     (line,) = [line for line in markdown.splitlines() if line.startswith("**Not part of the verdict**")]
-    assert line.startswith("**Not part of the verdict**, the rest of the run model and registry model: ")
+    assert line.startswith("**Not part of the verdict**, the other files of the run model and registry model: ")
     assert line.endswith(text)
 
 
@@ -303,19 +313,19 @@ def test_summary_claims_the_same_files_only_if_all_files_are_part_of_the_verdict
 ) -> None:
     markdown = summary(check(outcome), "report.json", REDACTOR)
     assert ("same files with the same bytes" in markdown) == is_whole
-    assert ("unless the files that are not part of the verdict matter" in markdown) != is_whole
+    assert ("if the files outside the verdict do not matter" in markdown) != is_whole
 
 
 def test_summary_of_an_error_has_no_columns_for_models_that_were_not_found() -> None:
     outcome = Outcome(check(comparison()).request, error=NotFoundError("There is no version 1.", ""))
-    assert "| Model version |\n" in summary(outcome, "report.json", REDACTOR)
+    assert "| Model | Version | Server |\n" in summary(outcome, "report.json", REDACTOR)
 
 
 def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:
     lines = diagram_of(compare(comparison(), comparison(difference("a"))), REDACTOR)
     assert [line.strip() for line in lines if ".-" in line or "===" in line] == [
         'left1 == "equal" === right1',
-        'left2 -. "different: 1" .- right2',
+        'left2 -. "different#58; 1 of 4 files" .- right2',
     ]
     assert sum("[" in line for line in lines) == 4
 
@@ -331,7 +341,9 @@ def test_diagram_names_the_model_the_version_and_the_server() -> None:
 def test_diagram_names_the_native_models_and_counts_the_ignored_paths() -> None:
     lines = diagram_of(check(replace(native(equals=True), ignored=(IgnoredPath("a", "a", None),))), REDACTOR)
     assert [line.endswith('model<br/>only model#46;pkl"]') for line in lines[1:3]] == [True, True]
-    assert lines[3] == '  left1 == "equal<br/>1 ignored" === right1'
+    limits = "in model.pkl only (the other files are equal too), except 1 ignored file (not compared)"
+    assert lines[3] == f'  left1 == "{mermaid_text(f"equal {limits}")}" === right1'
+    assert lines[4] == "  class left1,right1 partly"
 
 
 def test_annotation_of_a_config_error_points_to_the_line() -> None:
@@ -349,24 +361,31 @@ def test_annotation_warns_if_every_model_is_compared_with_itself() -> None:
     same = replace(comparison(), same_location=True)
     (warning,) = annotations_for(check(same), config_file="", fails_on_difference=True)
     assert warning.level == "warning"
-    assert warning.message.startswith("EQUAL, nothing compared: one location. The run model and the registry model are")
-    assert outputs_of(check(same), "", REDACTOR)["same-location"] == "true"
-    assert "(EQUAL, nothing compared: one location)\n" in unescape(summary(check(same), "", REDACTOR))
+    assert warning.message == (
+        "EQUAL, nothing compared: one location. The run model and the registry model of mlflow.example.com v1 are the"
+        " same files (one location, nothing to compare)."
+    )
+    assert outputs_of(check(same), NO_FILES, REDACTOR)["same-location"] == "true"
+    markdown = unescape(summary(check(same), "", REDACTOR))
+    assert "run model and registry model are the same files (one location, nothing to compare)\n" in markdown
+    assert "\n**Passed**, but nothing was compared. " in markdown
 
 
 def test_annotation_names_which_models_are_compared_with_themselves() -> None:
     outcome = compare(comparison(), replace(comparison(), same_location=True))
     (warning,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert warning.level == "warning"
-    assert warning.message.startswith("The registry models are one and the same location")
-    assert outputs_of(outcome, "", REDACTOR)["same-location"] == "true"
+    assert warning.message.startswith(
+        "The registry models of mlflow.example.com v1 and mlflow.example.com v2 are the same"
+    )
+    assert outputs_of(outcome, NO_FILES, REDACTOR)["same-location"] == "true"
     headline = "## ✅ Wine: mlflow.example.com v1 = mlflow.example.com v2 ("
     assert unescape(summary(outcome, "", REDACTOR)).startswith(headline)
 
 
 def test_action_outputs_match_the_verdict() -> None:
     different = compare(comparison(), comparison(difference("a"), difference("b")))
-    assert outputs_of(different, "r.json", REDACTOR, "r.md") == {
+    assert outputs_of(different, WrittenFiles("r.json", "r.md"), REDACTOR) == {
         "status": "different",
         "equals": "false",
         "equivalent": "false",
@@ -393,12 +412,12 @@ def test_action_outputs_match_the_verdict() -> None:
         "statement-file": "",
         "subject-digest": "",
     }
-    stated = outputs_of(different, "r.json", REDACTOR, "r.md", "s.json", "sha256:00")
+    stated = outputs_of(different, WrittenFiles("r.json", statement="s.json"), REDACTOR, "sha256:00")
     assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")
     error = Outcome(None, error=NotFoundError("No."))
-    assert outputs_of(error, "", REDACTOR) == UNDECIDED
+    assert outputs_of(error, NO_FILES, REDACTOR) == UNDECIDED
     assert set(UNDECIDED) == set(OUTPUTS)
-    assert json.dumps(outputs_of(check(comparison()), "r.json", REDACTOR)).count('"true"') == 3
+    assert json.dumps(outputs_of(check(comparison()), WrittenFiles("r.json"), REDACTOR)).count('"true"') == 3
 
 
 @given(st.text(), st.integers(1, 50))
@@ -411,5 +430,18 @@ def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max
 @pytest.mark.parametrize("text", HOSTILE)
 def test_hostile_text_in_an_output_is_no_command_if_a_later_step_prints_it(text: str) -> None:
     outcome = check(replace(comparison(difference("a")), not_compared=(text,)), name=text)
-    values = outputs_of(outcome, "", REDACTOR).values()
+    values = outputs_of(outcome, WrittenFiles(text, text, text, text), REDACTOR).values()
     assert [line for value in values for line in value.splitlines() if is_command(line)] == []
+
+
+@pytest.mark.parametrize("exists", [True, False])
+def test_annotation_points_to_the_compare_file_only_if_it_exists(
+    exists: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if exists:
+        Path("promotion.yaml").write_text("")
+    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), {})
+    reporter.show_result(CommandResult(Outcome(None, error=ConfigError("No.")), None, REDACTOR))
+    (annotation,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("::error")]
+    assert ("file=promotion.yaml" in annotation) == exists

@@ -286,8 +286,8 @@ def test_report_and_terminal_list_ignored_paths_and_whether_they_differ(logged: 
     assert (comparison["compared"], comparison["differences"]) == (2, [])
     # The digests cover all files, ignored ones included.
     assert comparison["tracking_server_1"]["hash"] != comparison["tracking_server_2"]["hash"]
-    assert "EQUAL (3 paths ignored, 2 known to differ)" in result.text
-    assert "run models: equal (2 files, 17 bytes; 3 paths ignored)" in result.text
+    assert "\nEQUAL, except 3 ignored files (2 of them differ)\n" in result.text
+    assert "run models: equal, except 3 ignored files (2 of them differ); 2 files, 17 bytes\n" in result.text
     for line in ("ignored: README.md (differs)", "ignored: notes/a.txt (the same)", "ignored: nothing by gone/**"):
         assert line in result.text
 

@@ -293,7 +293,7 @@ def test_duplicate_key_in_a_single_line_is_rejected() -> None:
 def test_old_server_key_that_is_given_twice_is_rejected() -> None:
     error = rejection(f"tracking_server_01: {SERVER}\n\ntracking_server_01: {SERVER}\n")
     assert "line 3: the key 'tracking_server_01' is given twice, first on line 1" in error.message
-    assert "tracking_server_1 and tracking_server_2" in error.remedy
+    assert "Rename the key on line 3 to tracking_server_2" in error.remedy
 
 
 @pytest.mark.parametrize("number", ["1", "2"])
@@ -541,7 +541,8 @@ def test_error_for_an_unknown_server_lists_the_declared_servers_and_the_variable
         "c, line 1, tracking_server_1.server: There is no server 'prd': no variable declares it."
     )
     assert caught.value.remedy == (
-        "Did you mean 'prod'? Declared are: prod, staging. To declare it, set PRD_MLFLOW_TRACKING_URI to its address."
+        "Did you mean 'prod'? To declare 'prd', set PRD_MLFLOW_TRACKING_URI to its address."
+        " Declared now: prod, staging."
     )
 
 

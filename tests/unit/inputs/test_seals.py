@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
 
+from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.seal import SealedVersion
 from model_gate.errors import ConfigError, InputError, SealError
+from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import MAX_BYTES
 from model_gate.inputs.compare_file import CompareConfig, parse_config
 from model_gate.inputs.options import (
     CommonOptions,
     CompareOptions,
     SealOptions,
+    SignatureOptions,
     VersionOptions,
     check_request,
     compare_config_request,
@@ -108,26 +112,97 @@ def test_seal_that_cannot_be_read_is_an_error(path: Path) -> None:
     assert caught.value.remedy
 
 
-def test_seal_of_another_registered_model_is_an_error_unless_it_is_allowed(seal: Path) -> None:
+def test_seal_must_be_of_the_named_model_or_else_of_the_registered_model(seal: Path) -> None:
     other = VersionOptions("Churn", "1", HOST)
-    for allowed in (False, True):
-        options = SealOptions(seal, allow_other_model=allowed)
-        if allowed:
-            assert verify_request(other, "", options, CommonOptions(), {}).seal.registered_model == "Wine"
-            assert check_request(other, CommonOptions(), {}, options).seal
-            continue
-        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
-            verify_request(other, "", options, CommonOptions(), {})
-        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
-            check_request(other, CommonOptions(), {}, options)
+    named = SealOptions(seal, "Wine")
+    assert verify_request(other, "", named, CommonOptions(), {}).seal.registered_model == "Wine"
+    assert check_request(other, CommonOptions(), {}, named).seal
+    assert verify_request(VersionOptions("", ""), "model", named, CommonOptions(), {}).seal.registered_model == "Wine"
+    for version, uri, name in (
+        (other, "", ""),
+        (other, "", "Churn"),
+        (VERSION, "", "Churn"),
+        (VersionOptions("", ""), "model", "Churn"),
+    ):
+        with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'") as caught:
+            verify_request(version, uri, SealOptions(seal, name), CommonOptions(), {})
+        assert "--seal-model" in caught.value.remedy
+        if not uri:
+            with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
+                check_request(version, CommonOptions(), {}, SealOptions(seal, name))
+
+
+def test_seal_without_a_registered_model_has_the_name_of_its_subject(tmp_path: Path) -> None:
+    # `write_seal` calls the subject "model" if there is no registered model.
+    seal = write_seal(tmp_path / "directory.json", "")
+    with pytest.raises(SealError, match=r"is of no registered model \(its subject is 'model'\), not of 'Wine'"):
+        verify_request(VERSION, "", SealOptions(seal), CommonOptions(), {})
+    with pytest.raises(SealError, match="is of 'model', not of 'Wine'"):
+        verify_request(VERSION, "", SealOptions(seal, "Wine"), CommonOptions(), {})
+    assert verify_request(VERSION, "", SealOptions(seal, "model"), CommonOptions(), {}).seal.facts
+    assert _config("seal: directory.json, model: model").has_seal
+    with pytest.raises(SealError, match="is of no registered model"):
+        _config("seal: directory.json")
+
+
+@pytest.mark.parametrize(
+    "version, option",
+    [
+        (VersionOptions("", "", native_model="model.pkl"), "--native-model"),
+        (VersionOptions("", "", registry=RegistryKind.WORKSPACE), "--registry"),
+    ],
+    ids=["native model", "registry"],
+)
+def test_option_of_a_version_beside_a_uri_is_an_error_that_names_it(
+    seal: Path, version: VersionOptions, option: str
+) -> None:
+    with pytest.raises(InputError, match=f"{option} is only for a version .* named by the URI 'model'") as caught:
+        verify_request(version, "model", SealOptions(seal), CommonOptions(), {})
+    assert f"Leave out {option}" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    "document, kind, remedy",
+    [
+        ({"schema_version": "1.0", "command": "seal", "status": "sealed"}, "a report of Model Gate", "--output"),
+        ({"dsseEnvelope": {}}, "a bundle with a signature", "--bundle"),
+        ({"payload": "", "payloadType": "", "signatures": []}, "a bundle with a signature", "--bundle"),
+        ({"messageSignature": {}}, "a bundle with a signature of a file, not of a statement", "--bundle"),
+        ({"predicateType": PROMOTION_TYPE}, "a promotion statement", "--output"),
+    ],
+    ids=["report", "bundle", "envelope", "signature of a file", "promotion"],
+)
+def test_document_in_the_place_of_a_seal_is_named(
+    tmp_path: Path, document: dict[str, object], kind: str, remedy: str
+) -> None:
+    (tmp_path / "other.json").write_text(json.dumps(document))
+    key = tmp_path / "key.pub"
+    for options in (
+        SealOptions(Path("other.json")),
+        SealOptions(Path("other.json"), signature=SignatureOptions(Path("other.json"), key)),
+    ):
+        with pytest.raises(SealError, match=f"^other.json is {kind}, not a seal.$") as caught:
+            verify_request(VersionOptions("", ""), "model", options, CommonOptions(), {})
+        assert remedy in caught.value.remedy
+    with pytest.raises(SealError, match=f"^other.json is {kind}, not a seal.$"):
+        _config("seal: other.json")
+
+
+def test_name_of_a_sealed_model_without_a_seal_is_an_error() -> None:
+    with pytest.raises(InputError, match="--seal-model is given without --seal"):
+        check_request(VERSION, CommonOptions(), {}, SealOptions(None, "Wine"))
 
 
 def test_model_to_seal_or_verify_is_named_in_one_way(seal: Path) -> None:
     nothing = VersionOptions("", "")
-    with pytest.raises(InputError, match="Both a URI and a version"):
+    with pytest.raises(InputError, match="named twice, by the URI 'model' and by --model"):
         seal_request(VERSION, "model", Path("s"), CommonOptions(), {})
-    with pytest.raises(InputError, match="--model is missing"):
-        seal_request(nothing, "", Path("s"), CommonOptions(), {})
+    for uri in ("", " "):
+        with pytest.raises(InputError, match="No model is named") as caught:
+            seal_request(nothing, uri, Path("s"), CommonOptions(), {})
+        assert "./model" in caught.value.remedy
+    with pytest.raises(InputError, match="--version-or-stage is missing"):
+        seal_request(VersionOptions("Wine", ""), "", Path("s"), CommonOptions(), {})
     with pytest.raises(InputError, match="--seal is missing"):
         verify_request(nothing, "model", SealOptions(), CommonOptions(), {})
     assert verify_request(nothing, "model", SealOptions(seal), CommonOptions(), {}).hosts == ()

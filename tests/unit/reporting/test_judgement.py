@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, Explanation, FieldChange
-from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
+from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.result import Comparison, IgnoredPath, Outcome
 from model_gate.errors import NotFoundError
 from model_gate.reporting.judgement import judgement
-from tests.support.action_outcomes import check, comparison, difference
+from tests.support.action_outcomes import check, compare, comparison, difference
 
 REWRITTEN = difference("MLmodel", rewrite_reason="only run_id differs")
 SKOPS = difference("model.skops", rewrite_reason="the same members")
@@ -75,22 +75,56 @@ def test_judgement_names_what_was_not_compared_and_does_not_say_only(paths: tupl
     assert judgement(check(replace(comparison(PACKAGES), not_compared=paths))) == words
 
 
-def test_judgement_of_a_part_of_a_model_claims_nothing_about_the_whole_model() -> None:
-    native = replace(comparison(), native_model="model.pkl", right_native_model="model.pkl")
-    assert judgement(check(native)) == "model.pkl only"
-    ignored = (IgnoredPath("README.md", "*.md", True),)
-    assert judgement(check(replace(comparison(), ignored=ignored))) == "1 path ignored"
-    assert judgement(check(replace(comparison(PACKAGES), ignored=ignored))) == "packages differ"
+NATIVE = replace(comparison(), native_model="model.pkl", right_native_model="model.pkl")
+IGNORED = (IgnoredPath("README.md", "*.md", True),)
 
 
-def test_judgement_says_whether_what_is_left_out_differs() -> None:
-    native = replace(comparison(), native_model="model.pkl", rest=RestOfModel(False, (PACKAGES,)))
-    assert judgement(check(native)) == "model.pkl only, the rest differs"
-    ignored = tuple(IgnoredPath(path, "*", equals) for path, equals in (("a", False), ("b", None), ("c", False)))
-    assert judgement(check(replace(comparison(), ignored=ignored))) == "3 paths ignored, of which 2 differ"
-    assert judgement(check(replace(comparison(), ignored=ignored[:2]))) == "2 paths ignored, of which 1 differs"
+@pytest.mark.parametrize("result", [NATIVE, replace(comparison(), ignored=IGNORED)])
+def test_judgement_of_a_part_of_a_model_claims_nothing_about_the_whole_model(result: Comparison) -> None:
+    assert judgement(check(result)) == ""
+    packages = replace(result, equals=False, equivalent=False, differences=(PACKAGES,))
+    assert judgement(check(packages)) == "packages differ"
+
+
+def one_sided(path: str, kind: DifferenceKind, reason: str = "") -> Difference:
+    return difference(path, kind=kind, rewrite_reason=reason)
+
+
+LEFT, RIGHT = DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT
+
+
+@pytest.mark.parametrize(
+    "differences, words",
+    [
+        ([one_sided("requirements.txt", LEFT)], "a file is missing in the registry model: requirements.txt"),
+        ([one_sided("code/a.py", RIGHT)], "a file is missing in the run model: code/a.py"),
+        ([one_sided("a", LEFT), one_sided("b", LEFT)], "2 files are missing in the registry model"),
+        (
+            [one_sided("a", LEFT), one_sided("b", RIGHT)],
+            "2 files are missing in one of the models",
+        ),
+        ([PACKAGES, one_sided("a", LEFT)], "packages differ; a file is missing in the registry model: a"),
+        ([one_sided("registered_model_meta", RIGHT, "written")], "only metadata that MLflow rewrites differs"),
+        (
+            [difference("data", kind=DifferenceKind.TYPE, left_type="file", right_type="directory")],
+            "data is a file in one model and a directory in the other",
+        ),
+    ],
+)
+def test_judgement_names_the_model_that_lacks_a_file(differences: list[Difference], words: str) -> None:
+    assert judgement(check(comparison(*differences))) == words
+
+
+def test_judgement_names_the_models_of_a_compare_of_which_only_some_differ() -> None:
+    assert judgement(compare(comparison(), comparison(PACKAGES))) == "registry models: only packages differ"
+    assert judgement(compare(comparison(PACKAGES), comparison(PACKAGES))) == "only packages differ"
+
+
+def test_difference_with_an_unmet_condition_is_not_called_notation() -> None:
+    unmet = Explanation("JSON", "only its layout differs", unmet_condition="a is not in both models")
+    assert judgement(check(comparison(difference("config.json", explanation=unmet)))) == "only settings differ"
 
 
 def test_judgement_of_an_error_is_empty_and_one_location_is_not_called_compared() -> None:
     assert judgement(Outcome(None, error=NotFoundError("No."))) == ""
-    assert judgement(check(comparison(same=True))) == "EQUAL, nothing compared: one location"
+    assert judgement(check(comparison(same=True))) == "one location, nothing to compare"

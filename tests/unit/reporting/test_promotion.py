@@ -13,18 +13,21 @@ from jsonschema import Draft202012Validator, FormatChecker
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.ignore import checked_ignore
+from model_gate.domain.location import Location
 from model_gate.domain.request import ConfigFile, DiffRequest, GateOptions
 from model_gate.domain.result import Comparison, Outcome
-from model_gate.domain.roles import CommandName
+from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
 from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelError
 from model_gate.formats.model_signing import Resource, Statement, root_digest
 from model_gate.reporting.promotion import build_statement, subject_digest
 from model_gate.reporting.report import build_report
 from model_gate.reporting.system import system_facts
 from model_gate.runner import Command, run_command
-from tests.support.outcomes import IDENTITY, check_outcome, compare_outcome, comparison
+from tests.support.action_outcomes import HOSTILE
+from tests.support.outcomes import IDENTITY, check_outcome, compare_outcome, comparison, diff_outcome
 from tests.support.paths import SCHEMAS
 from tests.support.reports import Json, read_report
 
@@ -203,6 +206,24 @@ def test_subject_is_the_registry_model_of_the_second_version() -> None:
     assert [version["host"] for version in versions] == ["http://example.com", "https://example.org"]
 
 
+@pytest.mark.parametrize("text", HOSTILE)
+def test_name_of_the_subject_is_one_line_without_control_characters(text: str) -> None:
+    compared = with_roots(comparison())
+    outcome = compare_outcome(compared, compared)
+    named = replace(outcome.versions[VersionRole.TRACKING_SERVER_2], name=text, version=text)
+    seal = Seal("s.json", Statement(text, RIGHT, {}))
+    located = replace(compared, right=replace(compared.right, location=Location(text)))
+    sealed = replace(compared, right=replace(compared.right, seal=seal))
+    for each in (
+        replace(outcome, versions={**outcome.versions, VersionRole.TRACKING_SERVER_2: named}),
+        replace(outcome, comparisons={ComparisonName.REG_MODELS: sealed}),
+        replace(diff_outcome(), comparisons={ComparisonName.COMPARISON: located}),
+    ):
+        name = state(each)["subject"][0]["name"]
+        assert printable(text) in name
+        assert name == printable(name)
+
+
 def test_config_run_and_image_are_stated() -> None:
     outcome = compare_outcome(with_roots(comparison()), with_roots(comparison()))
     assert outcome.request is not None
@@ -283,6 +304,6 @@ def test_seal_in_the_order_of_the_reference_tool_is_stated_with_its_own_root(tmp
     compared = with_roots(comparison())
     outcome = compare_outcome(replace(compared, left=replace(compared.left, seal=seal)), compared)
     stated = next(iter(state(outcome)["predicate"]["comparisons"].values()))
-    assert stated["left"]["seal_root"] == {"sha256": seal.statement.root}
-    assert stated["left"]["seal_root"] != stated["left"]["root"]
-    assert stated["right"]["seal_root"] is None
+    assert stated["left"]["seal"]["root"] == {"sha256": seal.statement.root}
+    assert stated["left"]["seal"]["root"] != stated["left"]["root"]
+    assert stated["right"]["seal"] is None

@@ -24,7 +24,7 @@ from tests.support.outcomes import (
 )
 
 SCREEN = 24
-EQUIVALENT = "DIFFERENT, but equivalent: only what MLflow itself rewrites differs"
+EQUIVALENT = "DIFFERENT, but equivalent: only what MLflow or the file format rewrites differs"
 TWELVE = tuple(
     Difference(f"data/{n:02}.txt", DifferenceKind.CONTENT, 1, 2, offset=0, explanation=FIELDS) for n in range(12)
 )
@@ -68,7 +68,7 @@ def test_terminal_output_lists_three_differences_with_details() -> None:
 
 def test_terminal_output_shows_how_many_differences_it_omits() -> None:
     text = text_of(diff_outcome(TWELVE))
-    assert "12 differences" in text
+    assert "12 of 12 compared files differ" in text
     assert "data/00.txt" in text
     assert "… and 6 more, in the report" in text
 
@@ -132,9 +132,9 @@ def test_terminal_output_says_that_not_all_files_were_compared_if_only_rewrites_
 def test_terminal_output_names_both_native_models() -> None:
     run_models = replace(comparison(THREE, native_model="model.pkl"), right_native_model="conda.yaml")
     text = text_of(compare_outcome(run_models, comparison()))
-    assert "run models (model.pkl and conda.yaml only): different" in text
+    assert "only model.pkl and conda.yaml affect the verdict" in text
     same = replace(comparison(native_model="model.pkl"), right_native_model="model.pkl")
-    assert "run models (model.pkl only): equal" in text_of(compare_outcome(same, comparison()))
+    assert "run models: equal in model.pkl only" in text_of(compare_outcome(same, comparison()))
 
 
 def test_terminal_output_of_check_starts_with_the_resolved_version() -> None:
@@ -149,7 +149,7 @@ def test_terminal_output_of_compare_shows_both_versions_and_both_comparisons() -
     assert "compare  Wine version 7" in text
     assert "with     Wine_Imported version 7" in text
     assert "run models: equal (3 files, 30 bytes, sha256 0123456789ab…)" in text
-    assert "registry models: different, 3 differences in 3 paths" in text
+    assert "registry models: different (3 of 3 compared files differ; 1 file was not compared)" in text
 
 
 def test_password_in_a_host_is_not_shown() -> None:
@@ -158,7 +158,9 @@ def test_password_in_a_host_is_not_shown() -> None:
 
 def test_terminal_output_says_that_both_models_have_the_same_location() -> None:
     same = replace(comparison(), same_location=True)
-    assert "equal, since both are one and the same location" in text_of(compare_outcome(same, comparison()))
+    assert "run models: the same files (one location, nothing to compare)" in text_of(
+        compare_outcome(same, comparison())
+    )
 
 
 @pytest.mark.parametrize(
@@ -172,7 +174,7 @@ def test_terminal_output_says_that_both_models_have_the_same_location() -> None:
 def test_terminal_output_says_whether_files_outside_the_native_model_are_equal(rest: RestOfModel, words: str) -> None:
     run_models = replace(comparison(native_model="model.pkl"), rest=rest)
     text = text_of(compare_outcome(run_models, comparison()))
-    assert "run models (model.pkl only): equal" in text
+    assert "run models: equal in model.pkl only" in text
     assert f"  the rest of the MLflow model: {words}" in text
 
 

@@ -6,7 +6,8 @@ import hashlib
 import io
 import pickle
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,7 +22,7 @@ from model_gate.domain.location import Location
 from model_gate.domain.result import Comparison
 from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, parse_seal
 from model_gate.domain.windows import Windows
-from model_gate.errors import ModelError, SealError
+from model_gate.errors import InternalError, ModelError, SealError
 from model_gate.explanation import Explainer
 from model_gate.formats.model_signing import Resource, make_statement, statement_bytes
 from model_gate.sealing.hashing import hash_files
@@ -342,3 +343,24 @@ def test_seal_has_no_query_and_no_fragment_of_a_uri(uri: str) -> None:
     read = parse_seal(content, "s").facts
     assert read is not None
     assert {read.uri, read.source, read.tracking_server} == {re.split("[?#]", uri)[0]}
+
+
+class _Forgetful(_Remote):
+    """A source that forgets one of the files that it fetches."""
+
+    def begin_fetch(self, sizes: Mapping[str, int], on_bytes: Callable[[int], None]) -> Future[dict[str, str]]:
+        """Fetch the files, but return no path of `model.pkl`."""
+        files = super().begin_fetch(sizes, on_bytes).result()
+        fetch: Future[dict[str, str]] = Future()
+        fetch.set_result({path: file for path, file in files.items() if path != "model.pkl"})
+        return fetch
+
+
+def test_file_without_a_digest_is_an_error_and_never_left_out(tmp_path: Path, storage: Storage) -> None:
+    write(tmp_path, FILES)
+    source = _Forgetful(tmp_path, Location("m", local_path=tmp_path), "model", storage)
+    model = SelectedModel(source, "", False)
+    with pytest.raises(InternalError, match=r"No digest was computed of model\.pkl"):
+        seal_model(model, Path("s"), "wine", FACTS, NoProgress())
+    with pytest.raises(InternalError, match=r"No digest was computed of model\.pkl"):
+        verified(model, seal_of(FILES))

@@ -63,3 +63,14 @@ def test_local_model_is_copied_to_the_download_directory(model: Path, tmp_path: 
         assert source.directory == tmp_path / "kept" / "left"
     assert (tmp_path / "kept" / "left" / "data" / "f").read_bytes() == b"12345"
     assert (model / "data" / "f").read_bytes() == b"12345"
+
+
+def test_file_is_copied_to_the_download_directory_once_and_keeps_its_listed_size(model: Path, tmp_path: Path) -> None:
+    with Storage(tmp_path / "kept") as storage:
+        source = source_of(model, storage)
+        copy = source.fetch("data/f", 5)
+        (model / "data" / "f").write_bytes(b"54321")
+        assert source.fetch("data/f", 5) == copy
+        assert Path(copy).read_bytes() == b"12345"
+        with pytest.raises(TransferError, match="has 5 bytes, but was listed with 6"):
+            source.fetch("data/f", 6)

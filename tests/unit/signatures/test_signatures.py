@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import copy
 import json
+import re
+import shlex
 import sys
 from collections.abc import Callable
 from datetime import timedelta
@@ -13,18 +15,19 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+)
 
 from model_gate.errors import InputError, ModelGateError, SignatureError
-from model_gate.signatures import (
-    MAX_BUNDLE_BYTES,
-    IdentitySigner,
-    KeySigner,
-    Signer,
-    read_bundle,
-    signer_of,
-    verified_statement,
-)
+from model_gate.formats.document_kinds import PROMOTION_TYPE
+from model_gate.formats.model_signing import PREDICATE_TYPE
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer, signer_of
+from model_gate.signatures.verification import MAX_BUNDLE_BYTES, read_bundle, verified_statement
 from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
 
 STATEMENT = b'{"_type": "https://in-toto.io/Statement/v1"}'
@@ -72,7 +75,7 @@ def require_error(bundle: Any, signer: Signer, message: str, kind: type[ModelGat
     with pytest.raises(kind) as caught:
         verify(bundle, signer)
     assert type(caught.value) is kind
-    assert message in caught.value.message
+    assert re.search(message, caught.value.message), caught.value.message
     assert caught.value.remedy
 
 
@@ -107,7 +110,7 @@ def test_ed25519_key_verifies(tmp_path: Path) -> None:
 
 def test_foreign_key_is_an_error(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
     foreign = KeySigner(public_key_file(ec.generate_private_key(ec.SECP256R1()), tmp_path))
-    require_error(envelope(key, STATEMENT), foreign, "does not hold")
+    require_error(envelope(key, STATEMENT), foreign, "no valid signature of the key")
 
 
 def _edit_payload(bundle: dict[str, Any]) -> None:
@@ -139,8 +142,8 @@ def _name_no_signature(bundle: dict[str, Any]) -> None:
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "edited payload": (_edit_payload, "does not hold"),
-    "empty payload": (_empty_payload, "does not hold"),
+    "edited payload": (_edit_payload, "hold|no valid signature"),
+    "empty payload": (_empty_payload, "hold|no valid signature"),
     "two signatures": (_sign_twice, "has 2 signatures"),
     "no signature": (_remove_signature, "has 0 signatures"),
     "payload type": (_change_type, "'text/plain', not an in-toto statement"),
@@ -184,7 +187,7 @@ def test_payload_type_is_an_error_although_it_is_signed(key: ec.EllipticCurvePri
         (b"\xff", "is not JSON"),
         (b"[]", "neither a Sigstore bundle"),
         (b'{"dsseEnvelope": []}', "neither a Sigstore bundle"),
-        (b'{"messageSignature": {}}', "neither a Sigstore bundle"),
+        (b'{"messageSignature": {}}', "a bundle with a signature of a file, not of a statement"),
         (b"[" + b"0," * 200_000 + b"0]", "has more values than a bundle"),
     ],
     ids=["empty", "deep", "bytes", "list", "no envelope", "blob", "values"],
@@ -210,6 +213,46 @@ def test_keys_that_are_not_supported_are_errors(key: ec.EllipticCurvePrivateKey,
     text = tmp_path / "text"
     text.write_text("no key")
     require_error(signed, KeySigner(text), "not the PEM of a public key", InputError)
+
+
+def private_key_file(file: Path, key: Any, password: bytes = b"") -> Path:
+    encryption = BestAvailableEncryption(password) if password else NoEncryption()
+    file.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    return file
+
+
+@pytest.mark.parametrize("password", [b"", b"pass-phrase-of-the-key"], ids=["plain", "encrypted"])
+@pytest.mark.parametrize("make", [lambda: ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate])
+def test_private_key_in_the_place_of_a_public_key_is_an_error_that_shows_nothing_of_it(
+    key: ec.EllipticCurvePrivateKey, make: Callable[[], Any], password: bytes, tmp_path: Path
+) -> None:
+    file = private_key_file(tmp_path / "approver's.pem", make(), password)
+    with pytest.raises(InputError, match="is a private key, and --public-key takes") as caught:
+        verify(envelope(key, STATEMENT), KeySigner(file))
+    assert f"openssl pkey -in {shlex.quote(str(file))} -pubout" in caught.value.remedy
+    shown = caught.value.message + caught.value.remedy + caught.value.detail
+    assert not any(line in shown for line in file.read_text().splitlines())
+
+
+def test_certificate_in_the_place_of_a_public_key_is_an_error(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
+    file = tmp_path / "certificate.pem"
+    file.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
+    require_error(envelope(key, STATEMENT), KeySigner(file), "is a certificate, and --public-key takes", InputError)
+    file.write_text("ecdsa-sha2-nistp256 AAAA approver@example.com\n")
+    require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and", InputError)
+
+
+@pytest.mark.parametrize(
+    "document, kind",
+    [
+        ({"schema_version": "1.0", "command": "seal", "status": "sealed"}, "a report of Model Gate, not a bundle"),
+        ({"predicateType": PREDICATE_TYPE}, "a seal without a signature, not a bundle"),
+        ({"predicateType": PROMOTION_TYPE}, "a promotion statement, not a bundle"),
+    ],
+    ids=["report", "seal", "promotion"],
+)
+def test_document_in_the_place_of_a_bundle_is_named(by_key: KeySigner, document: dict[str, str], kind: str) -> None:
+    require_error(document, by_key, f"wine.sigstore.json is {kind}")
 
 
 def test_bundle_verifies_with_a_trusted_root_and_with_a_trust_configuration(
@@ -258,7 +301,7 @@ def test_envelope_without_a_certificate_has_no_identity(
 
 
 def test_bundle_of_an_identity_does_not_verify_with_a_key(instance: SigstoreInstance, by_key: KeySigner) -> None:
-    require_error(instance.bundle(STATEMENT, IDENTITY), by_key, "does not hold")
+    require_error(instance.bundle(STATEMENT, IDENTITY), by_key, "no valid signature of the key")
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"mediaType": 5}', '{"mediaType": "text/plain"}'])

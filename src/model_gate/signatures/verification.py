@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import json
 import logging
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import InputError, SignatureError, storage_error
+from model_gate.formats.document_kinds import BUNDLE, SIGNED_FILE, document_kind
 from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE
+from model_gate.signals import Interrupted
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.symbolic_links import open_input
 
 if TYPE_CHECKING:
@@ -34,66 +37,13 @@ _TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
 # Signatures in an envelope have no meaning for each other, so the library gets this name for the only one.
 _KEY_ID = "signer"
 
+_NAME_BUNDLE = (
+    "Name the file that was written when the seal was signed, by model_signing sign, cosign attest-blob --statement or"
+    " GitHub's attestation."
+)
+_NAME_KEY = "Name the signer's public key: an elliptic curve key (P-256, P-384, P-521) or an Ed25519 key."
 _NEEDS_EXTRA = "Install the extra that checks signatures: pip install 'model-gate[signatures]'."
 _SIGN_AGAIN = "Do not use the model: find out who made this bundle, or sign the seal again."
-
-
-@dataclass(frozen=True)
-class KeySigner:
-    """A signer that is known by its public key: an elliptic curve key (P-256, P-384, P-521) or an Ed25519 key.
-
-    Attributes:
-        public_key: Path of the PEM file.
-    """
-
-    public_key: Path
-
-    def __str__(self) -> str:
-        return f"the key {self.public_key}"
-
-
-@dataclass(frozen=True)
-class IdentitySigner:
-    """A signer that is known by the certificate that a Sigstore instance issued.
-
-    Attributes:
-        identity: The certificate's subject: an e-mail address, or the URI of a workflow at a ref.
-        issuer: The OpenID Connect issuer that vouches for the identity.
-        trust_config: Path of the Sigstore client's trust configuration, or of its trusted root; None for the public
-            instance of Sigstore, whose trusted root comes from the network.
-    """
-
-    identity: str
-    issuer: str
-    trust_config: Path | None = None
-
-    def __str__(self) -> str:
-        return f"{self.identity} ({self.issuer})"
-
-
-Signer = KeySigner | IdentitySigner
-
-
-def signer_of(public_key: Path | None, identity: str, issuer: str, trust_config: Path | None) -> Signer:
-    """Return the signer that the options name. An option that is not given is None or "".
-
-    Raises:
-        InputError: The options name no signer or two, or an identity without its issuer.
-    """
-    if public_key is not None:
-        if identity or issuer or trust_config:
-            raise InputError(
-                "--public-key names a signer, and so do --identity, --issuer or --trust-config.",
-                "Leave out --public-key, or the other options.",
-            )
-        return KeySigner(public_key)
-    if not identity.strip() or not issuer.strip():
-        missing = "--identity" if not identity.strip() else "--issuer"
-        raise InputError(
-            f"The bundle's signer is not named: {missing} is missing.",
-            "A signature proves nothing without the name of its signer: --identity with --issuer, or --public-key.",
-        )
-    return IdentitySigner(identity.strip(), issuer.strip(), trust_config)
 
 
 def read_bundle(path: Path) -> bytes:
@@ -129,24 +79,23 @@ def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
         statement = _verify_with_key(envelope, signer, name)
     elif envelope is data:
         raise SignatureError(
-            f"{name} is a DSSE envelope without a certificate, so it has no identity to check.",
+            f"The bundle {name} is a DSSE envelope without a certificate, so it has no identity to check.",
             "Name the signer's --public-key, or sign the seal with Sigstore.",
         )
     else:
         statement = _verify_with_identity(bundle, signer, name)
     if not statement:
-        raise SignatureError(f"The statement in {name} is empty.", _SIGN_AGAIN)
+        raise SignatureError(f"The statement in the bundle {name} is empty.", _SIGN_AGAIN)
     return statement
 
 
 def _parse(bundle: bytes, name: str) -> Any:
-    remedy = "Name the bundle that model_signing, cosign attest-blob or GitHub's attestation made."
     if bundle.count(b",") > _MAX_COMMAS:
-        raise SignatureError(f"{name} has more values than a bundle.", remedy)
+        raise SignatureError(f"The bundle {name} has more values than a bundle.", _NAME_BUNDLE)
     try:
         return json.loads(bundle)
     except (ValueError, RecursionError) as error:
-        raise SignatureError(f"{name} is not JSON: {_reason(error)}.", remedy) from error
+        raise SignatureError(f"The bundle {name} is not JSON: {_reason(error)}.", _NAME_BUNDLE) from error
 
 
 def _envelope(data: Any, name: str) -> dict[str, Any]:
@@ -157,18 +106,22 @@ def _envelope(data: Any, name: str) -> dict[str, Any]:
     """
     envelope = data.get("dsseEnvelope", data) if isinstance(data, dict) else None
     if not isinstance(envelope, dict) or not {"payload", "payloadType", "signatures"} <= envelope.keys():
-        raise SignatureError(
-            f"{name} is neither a Sigstore bundle of a statement nor a DSSE envelope.",
-            "Name the bundle that model_signing, cosign attest-blob or GitHub's attestation made.",
-        )
+        kind = document_kind(data)
+        if kind in {"", BUNDLE}:
+            kind = "neither a Sigstore bundle of a statement nor a DSSE envelope"
+        elif kind != SIGNED_FILE:
+            kind = f"{kind}, not a bundle"
+        raise SignatureError(f"{name} is {kind}.", _NAME_BUNDLE)
     if envelope["payloadType"] != PAYLOAD_TYPE:
         payload_type = truncate_middle(printable(str(envelope["payloadType"])), _MAX_REASON)
-        raise SignatureError(f"{name} signs {payload_type!r}, not an in-toto statement ({PAYLOAD_TYPE}).", _SIGN_AGAIN)
+        raise SignatureError(
+            f"The bundle {name} signs {payload_type!r}, not an in-toto statement ({PAYLOAD_TYPE}).", _SIGN_AGAIN
+        )
     signatures = envelope["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
         count = len(signatures) if isinstance(signatures, list) else "no list of"
         raise SignatureError(
-            f"{name} has {count} signatures: it must have exactly one.",
+            f"The bundle {name} has {count} signatures: it must have exactly one.",
             "Name a bundle with one signature. Verify several bundles one after the other.",
         )
     return envelope
@@ -178,25 +131,49 @@ def _verify_with_key(envelope: dict[str, Any], signer: KeySigner, name: str) -> 
     with _optional_packages():
         from cryptography.hazmat.primitives.serialization import load_pem_public_key
         from securesystemslib.dsse import Envelope
+        from securesystemslib.exceptions import VerificationError
         from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # public, but not exported
+    file = printable(str(signer.public_key))
     pem = _read(signer.public_key, "the public key", _MAX_KEY_BYTES)
+    _require_public_key(pem, file)
     try:
         key = SSlibKey.from_crypto(load_pem_public_key(pem), keyid=_KEY_ID)
     except Exception as error:
-        raise InputError(
-            f"{printable(str(signer.public_key))} is not the PEM of a public key that can be used: {_reason(error)}.",
-            "Name the public key of an elliptic curve (P-256, P-384, P-521) or an Ed25519 key.",
-        ) from error
+        raise InputError(f"{file} is not the PEM of a public key that can be used.", _NAME_KEY) from error
     if key.keytype not in _KEY_TYPES:
-        raise InputError(
-            f"{printable(str(signer.public_key))} is a key of the type {key.keytype}, which is not supported.",
-            "Name the public key of an elliptic curve (P-256, P-384, P-521) or an Ed25519 key.",
-        )
+        raise InputError(f"{file} is a key of the type {key.keytype}, which is not supported.", _NAME_KEY)
     with _failures_of(name):
         signature = {"keyid": _KEY_ID, "sig": envelope["signatures"][0]["sig"]}
         signed = Envelope.from_dict({**envelope, "signatures": [signature]})
-        signed.verify([key], threshold=1)
+        try:
+            signed.verify([key], threshold=1)
+        except VerificationError as error:
+            raise SignatureError(
+                f"The bundle {name} has no valid signature of the key {file}: another key signed it, or it was changed"
+                " after it was signed.",
+                f"Check that {file} is the public key of the signer. If it is, do not use the model: find out who"
+                " changed the bundle.",
+            ) from error
     return signed.payload
+
+
+def _require_public_key(pem: bytes, file: str) -> None:
+    """Verify that a file is not another kind of key file. Its content is never shown.
+
+    Raises:
+        InputError: It is a private key, a certificate or a key of OpenSSH.
+    """
+    kinds = {
+        b"PRIVATE KEY-----": ("a private key", f"openssl pkey -in {shlex.quote(file)} -pubout -out approver.pub"),
+        b"BEGIN CERTIFICATE-----": ("a certificate", f"openssl x509 -in {shlex.quote(file)} -noout -pubkey"),
+        b"ecdsa-sha2-": ("a key of OpenSSH", f"ssh-keygen -e -m PKCS8 -f {shlex.quote(file)}"),
+    }
+    for mark, (kind, command) in kinds.items():
+        if mark in pem:
+            raise InputError(
+                f"{file} is {kind}, and --public-key takes the PEM of a public key.",
+                f"This command writes the public key: {command}",
+            )
 
 
 def _verify_with_identity(bundle: bytes, signer: IdentitySigner, name: str) -> bytes:
@@ -221,6 +198,9 @@ def _public_trusted_root() -> TrustedRoot:
 
     try:
         return ClientTrustConfig.production().trusted_root
+    except Interrupted as signal:
+        signal.awaited = "the trusted root from https://tuf-repo-cdn.sigstore.dev"
+        raise
     except Exception as error:
         raise SignatureError(
             f"The trusted root of the public Sigstore instance cannot be had: {_reason(error)}.",
@@ -277,10 +257,15 @@ def _failures_of(name: str) -> Iterator[None]:
     """
     try:
         yield
+    except SignatureError:
+        raise
     except Exception as error:
-        raise SignatureError(f"The signature in {name} does not hold: {_reason(error)}.", _SIGN_AGAIN) from error
+        raise SignatureError(
+            f"The signature of the bundle {name} does not hold: {_reason(error)}.", _SIGN_AGAIN
+        ) from error
 
 
 def _reason(error: Exception) -> str:
-    text = " ".join(printable(line) for line in str(error).splitlines()) or type(error).__name__
+    message = f"there is no {error}" if isinstance(error, KeyError) else str(error)
+    text = " ".join(printable(line) for line in message.splitlines()) or type(error).__name__
     return truncate_middle(text.rstrip(". "), _MAX_REASON)

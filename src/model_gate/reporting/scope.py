@@ -1,0 +1,70 @@
+"""Says which files of two models do not affect the verdict, and whether these files differ."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from model_gate.domain.result import Comparison
+from model_gate.domain.wording import plural, printable, truncate_path
+
+_MAX_PATH = 60
+
+
+def native_names(comparison: Comparison) -> str:
+    """Return the paths of the native models, as in `model.pkl and model.skops`; "" if whole models were compared."""
+    return " and ".join(truncate_path(printable(path), _MAX_PATH) for path in comparison.native_models)
+
+
+def limits_of_equality(comparison: Comparison) -> str:
+    """Return what limits the equality of two models, as in `, except 3 ignored files (2 of them differ)`.
+
+    The text follows the word "equal" or the names of both models. It is "" if every file affects the verdict, and if
+    both models are at the same location, because then no file can differ.
+    """
+    if comparison.same_location:
+        return ""
+    native = ""
+    if comparison.native_models:
+        rest = _rest(comparison)
+        native = f" in {native_names(comparison)} only{f' ({rest})' if rest else ''}"
+    return f"{native}{f', except {_ignored(comparison)}' if comparison.ignored else ''}"
+
+
+def limits_of_all(comparisons: Iterable[Comparison]) -> str:
+    """Return what limits the equality of the models of several comparisons, in the same words."""
+    return " and".join(filter(None, dict.fromkeys(map(limits_of_equality, comparisons))))
+
+
+def not_counted(comparison: Comparison) -> list[str]:
+    """Return a phrase for each reason why files of two different models do not affect the verdict."""
+    phrases = []
+    if comparison.native_models:
+        verb = "affects" if len(comparison.native_models) == 1 else "affect"
+        rest = _rest(comparison)
+        phrases.append(f"only {native_names(comparison)} {verb} the verdict{f', {rest}' if rest else ''}")
+    if comparison.ignored:
+        phrases.append(f"{_ignored(comparison)} {'does' if len(comparison.ignored) == 1 else 'do'} not count")
+    return phrases
+
+
+def _ignored(comparison: Comparison) -> str:
+    """Return the number of ignored files, and how many of them differ or are not known to be equal."""
+    noun = plural(len(comparison.ignored), "ignored file")
+    differing = sum(ignored.equals is False for ignored in comparison.ignored)
+    unknown = sum(ignored.equals is None for ignored in comparison.ignored)
+    if len(comparison.ignored) == 1 and (differing or unknown):
+        return f"{noun} ({'it differs' if differing else 'not compared'})"
+    parts = []
+    if differing:
+        parts.append(f"{differing:,} of them differ{'s' if differing == 1 else ''}")
+    if unknown:
+        parts.append(f"{unknown:,} {'was' if unknown == 1 else 'were'} not compared")
+    return f"{noun} ({', '.join(parts)})" if parts else noun
+
+
+def _rest(comparison: Comparison) -> str:
+    if comparison.rest is None:
+        return ""
+    if comparison.rest.equals is None:
+        return "not all other files were compared"
+    return f"the other files {'are equal too' if comparison.rest.equals else 'differ'}"

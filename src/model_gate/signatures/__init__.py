@@ -1,0 +1,1 @@
+"""Checks the signature of a statement, with optional packages that do all cryptography."""

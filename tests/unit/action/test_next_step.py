@@ -1,0 +1,89 @@
+"""The next step in the summary fits what was compared and what differs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from model_gate.access.redaction import Redactor
+from model_gate.action.markdown import Markdown
+from model_gate.action.next_step import next_step
+from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.request import CheckRequest
+from model_gate.domain.result import Comparison, IgnoredPath, Outcome
+from model_gate.domain.roles import ComparisonName
+from tests.support.action_outcomes import check, compare, comparison, difference, resolved, version
+from tests.support.seals import FILES, seal_of
+
+PACKAGES = difference("requirements.txt")
+NOT_THE_SAME = "The versions are not the same model."
+REGISTER_AGAIN = "The registry's copy is not what the run logged"
+NOT_SEALED = "The model is not what was sealed"
+
+
+def step(outcome: Outcome) -> str:
+    return next_step(outcome, Markdown(Redactor()))
+
+
+def step_after(*differences: Difference, result: Comparison | None = None) -> str:
+    changed = comparison(*differences) if result is None else result
+    return step(compare(changed, changed))
+
+
+@pytest.mark.parametrize(
+    "differences, words",
+    [
+        ([PACKAGES], "they run with other packages"),
+        (
+            [difference("LICENSE"), difference("input_example.json")],
+            "All files that decide about predictions are",
+        ),
+        ([difference("a", kind=DifferenceKind.ONLY_LEFT)], "One version lacks files that the other has"),
+        ([difference("model.pkl"), PACKAGES], NOT_THE_SAME),
+        ([PACKAGES, difference("a", kind=DifferenceKind.ONLY_LEFT)], NOT_THE_SAME),
+        ([PACKAGES, difference("MLmodel", rewrite_reason="only run_id differs")], "they run with other packages"),
+    ],
+)
+def test_next_step_after_a_compare_fits_what_differs(differences: list[Difference], words: str) -> None:
+    assert words in step_after(*differences)
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        replace(comparison(PACKAGES), not_compared=("model.pkl",)),
+        replace(comparison(PACKAGES), native_model="requirements.txt"),
+        replace(comparison(PACKAGES), ignored=(IgnoredPath("model.pkl", "*.pkl", False),)),
+    ],
+)
+def test_next_step_claims_the_same_model_only_if_all_other_files_are_equal(result: Comparison) -> None:
+    assert step_after(result=result).startswith(NOT_THE_SAME)
+
+
+@pytest.mark.parametrize(
+    "run_and_registry, seal, words, others",
+    [
+        (comparison(), comparison(PACKAGES), [NOT_SEALED], [REGISTER_AGAIN]),
+        (comparison(PACKAGES), comparison(), [REGISTER_AGAIN], [NOT_SEALED]),
+        (comparison(PACKAGES), comparison(PACKAGES), [REGISTER_AGAIN, NOT_SEALED], []),
+    ],
+)
+def test_next_step_after_a_check_with_a_seal_is_about_the_comparison_that_differs(
+    run_and_registry: Comparison, seal: Comparison, words: list[str], others: list[str]
+) -> None:
+    sealed = seal_of(FILES)
+    outcome = Outcome(
+        CheckRequest(version(), sealed),
+        {"model_version": resolved()},
+        {ComparisonName.COMPARISON: run_and_registry, ComparisonName.SEAL: replace(seal, is_by_digest=True)},
+        seal=sealed,
+    )
+    text = step(outcome)
+    assert [word for word in words if word in text] == words
+    assert [word for word in others if word in text] == []
+
+
+def test_next_step_after_a_check_does_not_speak_of_the_compare_file() -> None:
+    assert step(check(comparison(PACKAGES))).startswith(REGISTER_AGAIN)
+    assert "compare file" not in step(check(comparison(PACKAGES)))

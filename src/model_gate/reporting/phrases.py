@@ -93,8 +93,8 @@ def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """Return the differences sorted by how much they decide about predictions, and rewritten files last.
 
     Files of which only random names or ids differ, and files whose difference another file tells, come before the
-    rewritten files. A rewritten file differs only in
-    what MLflow or the file format changes when the same model is saved again.
+    rewritten files. A rewritten file differs only in what MLflow or the file format changes when the same model is
+    saved again.
     """
     return sorted(differences, key=rank)
 

@@ -73,10 +73,10 @@ def _difference(entry: dict[str, Any]) -> Difference:
 def _rank(difference: Difference) -> tuple[bool, bool, int]:
     """Return the sort key of a difference, as Model Gate sorts them for people: what is drawn at random comes last."""
     is_random = "what Spark draws at random" in difference.summary or difference.summary.endswith("the same bytes")
-    return _is_told_elsewhere(difference), is_random, importance_of(difference.path)
+    return _is_explained_elsewhere(difference), is_random, importance_of(difference.path)
 
 
-def _is_told_elsewhere(difference: Difference) -> bool:
+def _is_explained_elsewhere(difference: Difference) -> bool:
     return "its counterpart is" in difference.summary or "the checksum of" in difference.summary
 
 

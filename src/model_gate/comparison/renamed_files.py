@@ -45,14 +45,16 @@ def explain_renamed(
         )
         result[left] = _with_explanation(comparisons[left], _counterpart(inner, left_pair.path, right_pair.path))
         summary = f"its counterpart is {left_pair.path}"
-        told_at = left_pair.path
-        of_counterpart = Explanation(inner.kind, summary, only_random=_only_drawn_by_spark(inner), told_at=told_at)
+        explained_by = left_pair.path
+        of_counterpart = Explanation(
+            inner.kind, summary, only_random=_only_drawn_by_spark(inner), explained_by=explained_by
+        )
         result[right] = _with_explanation(comparisons[right], of_counterpart)
     return result
 
 
 def explain_checksums(differences: Sequence[Difference]) -> list[Difference]:
-    """Return differences, in which a checksum is told by its file, if the file has a counterpart with other content."""
+    """Return differences, in which a checksum is explained by its file, if the file has a counterpart with other content."""
     changed = {difference.path for difference in differences if _has_changed_counterpart(difference)}
     return [_as_checksum(difference, changed) for difference in differences] if changed else list(differences)
 
@@ -72,7 +74,7 @@ def _as_checksum(difference: Difference, changed: Collection[str]) -> Difference
     if file not in changed:
         return difference
     name = file.rpartition("/")[2]
-    return replace(difference, explanation=Explanation("bytes", f"the checksum of {name}", told_at=file))
+    return replace(difference, explanation=Explanation("bytes", f"the checksum of {name}", explained_by=file))
 
 
 def _counterpart(inner: Explanation, left: str, right: str) -> Explanation:

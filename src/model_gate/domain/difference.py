@@ -79,7 +79,7 @@ class Explanation:
             nothing is known.
         only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
             whenever it saves a model. Otherwise "".
-        told_at: Path of the file whose explanation tells this difference too, "" if there is none.
+        explained_by: Path of the file whose explanation covers this difference too, "" if there is none.
     """
 
     kind: str = "bytes"
@@ -93,7 +93,7 @@ class Explanation:
     unmet_condition: str = ""
     advice: str = ""
     only_random: str = ""
-    told_at: str = ""
+    explained_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -179,7 +179,7 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     settings: list[str] = []
     random: list[str] = []
     for difference in differences:
-        if difference.explanation is not None and difference.explanation.told_at:
+        if difference.explanation is not None and difference.explanation.explained_by:
             continue
         if name := _only_random(difference):
             random.append(name)

@@ -102,5 +102,5 @@ def in_order(differences: Sequence[Difference]) -> list[Difference]:
 def rank(difference: Difference) -> tuple[bool, bool, int]:
     """Return the sort key of a difference. More important differences have lower keys."""
     explanation = difference.explanation
-    is_told = explanation is not None and bool(explanation.only_random or explanation.told_at)
-    return bool(difference.rewrite_reason), is_told, importance_of(difference.path)
+    is_explained_elsewhere = explanation is not None and bool(explanation.only_random or explanation.explained_by)
+    return bool(difference.rewrite_reason), is_explained_elsewhere, importance_of(difference.path)

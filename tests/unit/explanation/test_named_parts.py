@@ -349,14 +349,14 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
     ordered = in_order(comparison.differences)
     names = [stable_name(difference.path).rpartition("/")[2] for difference in ordered]
     assert names[:2] == ["arrays.npz", "part-00000-*-c000.txt"]
-    is_told = [
-        bool(each.explanation and (each.explanation.told_at or each.explanation.only_random)) for each in ordered
+    is_explained_elsewhere = [
+        bool(each.explanation and (each.explanation.explained_by or each.explanation.only_random)) for each in ordered
     ]
-    assert is_told == sorted(is_told)
-    assert sum(is_told) == 10
+    assert is_explained_elsewhere == sorted(is_explained_elsewhere)
+    assert sum(is_explained_elsewhere) == 10
 
 
-def test_checksum_that_differs_for_a_file_with_the_same_bytes_is_not_told_by_the_file(tmp_path: Path) -> None:
+def test_checksum_that_differs_for_a_file_with_the_same_bytes_is_not_explained_by_the_file(tmp_path: Path) -> None:
     for number in (1, 2):
         directory = tmp_path / str(number)
         directory.mkdir()

@@ -54,7 +54,7 @@ def explain_renamed(
 
 
 def explain_checksums(differences: Sequence[Difference]) -> list[Difference]:
-    """Return differences, in which a checksum is explained by its file, if the file has a counterpart with other content."""
+    """Return the differences. A checksum is explained by its file, if the file has a counterpart with other content."""
     changed = {difference.path for difference in differences if _has_changed_counterpart(difference)}
     return [_as_checksum(difference, changed) for difference in differences] if changed else list(differences)
 

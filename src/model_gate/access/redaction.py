@@ -37,9 +37,11 @@ _PATHS = frozenset(
 )
 # Words that messages use for verdicts. A short secret that equals one of them is not masked.
 _VERDICT_WORDS = frozenset({"equal", "error", "check", "diff", "same", "true", "false"})
-# Fields of the report with fixed values, which are never masked, even if a password equals such a value.
+# Fields of the report and of a statement with fixed values, digests and times of Model Gate. They are never masked, even
+# if a password is a part of such a value.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
+    | {"_type", "predicateType", "decided_by", "root", "sha256", "image_digest", "same_location", "time", "utc_time"}
 )
 
 

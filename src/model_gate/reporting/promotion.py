@@ -106,7 +106,8 @@ def _validate(statement: Json) -> None:
 def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
     versions = list(outcome.versions.values())
     if comparison.right.seal is not None:
-        return comparison.right.seal.statement.name
+        # The name of the seal's subject is a free text, which can imitate another version. The file is the user's.
+        return f"seal:{comparison.right.seal.file}"
     if not versions:
         return comparison.right.location.uri
     return f"models:/{versions[-1].name}/{versions[-1].version}"
@@ -115,14 +116,18 @@ def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
 def _version(version: ModelVersion, address: str) -> Json:
     return {
         "host": address,
-        "name": version.name,
-        "version": version.version,
-        "stage": version.stage,
-        "aliases": list(version.aliases),
-        "source": version.source,
-        "run_id": version.lineage.run_id,
-        "git_commit": version.lineage.git_commit,
+        "name": printable(version.name),
+        "version": printable(version.version),
+        "stage": _printable(version.stage),
+        "aliases": list(map(printable, version.aliases)),
+        "source": printable(version.source),
+        "run_id": _printable(version.lineage.run_id),
+        "git_commit": _printable(version.lineage.git_commit),
     }
+
+
+def _printable(text: str | None) -> str | None:
+    return None if text is None else printable(text)
 
 
 def _comparison(comparison: Comparison) -> Json:
@@ -153,8 +158,8 @@ def _seal(seal: Seal) -> Json:
     return {
         "file": printable(seal.file),
         "root": {"sha256": seal.statement.root},
-        "model": seal.model_name,
-        "version": "" if seal.facts is None else seal.facts.model_version,
+        "model": printable(seal.model_name),
+        "version": "" if seal.facts is None else printable(seal.facts.model_version),
         "sealed_at": "" if seal.facts is None else seal.facts.sealed_at,
         "signer": printable(seal.signer) or None,
     }

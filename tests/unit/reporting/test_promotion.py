@@ -17,7 +17,7 @@ from model_gate.domain.location import Location
 from model_gate.domain.request import ConfigFile, DiffRequest, GateOptions
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
-from model_gate.domain.seal import Seal
+from model_gate.domain.seal import Seal, SealFacts
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelError
@@ -211,7 +211,7 @@ def test_name_of_the_subject_is_one_line_without_control_characters(text: str) -
     compared = with_roots(comparison())
     outcome = compare_outcome(compared, compared)
     named = replace(outcome.versions[VersionRole.TRACKING_SERVER_2], name=text, version=text)
-    seal = Seal("s.json", Statement(text, RIGHT, {}))
+    seal = Seal(text, Statement("wine", RIGHT, {}))
     located = replace(compared, right=replace(compared.right, location=Location(text)))
     sealed = replace(compared, right=replace(compared.right, seal=seal))
     for each in (
@@ -222,6 +222,51 @@ def test_name_of_the_subject_is_one_line_without_control_characters(text: str) -
         name = state(each)["subject"][0]["name"]
         assert printable(text) in name
         assert name == printable(name)
+
+
+def test_subject_of_a_seal_is_its_file_and_never_the_text_of_the_seal() -> None:
+    compared = with_roots(comparison())
+    facts = SealFacts("0", "2026-01-31T18:00:00+00:00", "m", registered_model="Wine", model_version="99")
+    seal = Seal("seals/wine.json", Statement("models:/Fraud_Detection/99", RIGHT, {}), facts)
+    sealed = replace(compared, right=replace(compared.right, seal=seal))
+    outcome = replace(compare_outcome(compared, compared), comparisons={ComparisonName.REG_MODELS: sealed})
+    assert state(outcome)["subject"][0]["name"] == "seal:seals/wine.json"
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_texts_of_a_seal_and_of_a_server_are_stated_on_one_line(text: str) -> None:
+    compared = with_roots(comparison())
+    facts = SealFacts("0", "2026-01-31T18:00:00+00:00", "m", registered_model=text, model_version=text)
+    seal = Seal("s.json", Statement("wine", LEFT, {}), facts)
+    outcome = compare_outcome(compared, compared)
+    named = replace(
+        outcome.versions[VersionRole.TRACKING_SERVER_2], name=text, version=text, aliases=(text,), source=text
+    )
+    outcome = replace(
+        outcome,
+        versions={**outcome.versions, VersionRole.TRACKING_SERVER_2: named},
+        comparisons={ComparisonName.REG_MODELS: replace(compared, left=replace(compared.left, seal=seal))},
+    )
+    predicate = state(outcome)["predicate"]
+    stated = predicate["comparisons"][ComparisonName.REG_MODELS]["left"]["seal"]
+    version = predicate["model_versions"][-1]
+    assert {stated["model"], stated["version"]} == {printable(text)}
+    assert {version["name"], version["version"], version["source"], *version["aliases"]} == {printable(text)}
+
+
+@pytest.mark.parametrize(
+    "secret",
+    ["github", "in-toto", "Statement", "promotion", "sha256", "filecmp", "identical", LEFT[:8]],
+)
+def test_password_that_is_a_part_of_the_format_changes_no_constant(secret: str) -> None:
+    outcome = compare_outcome(with_roots(comparison()), with_roots(comparison()))
+    environment = WORKFLOW | {"MODEL_GATE_IMAGE_DIGEST": "sha256:" + LEFT}
+    plain = state(outcome, environment)
+    redacted = state(outcome, environment, Redactor([secret]))
+    assert {redacted[name] == plain[name] for name in ("_type", "predicateType")} == {True}
+    assert redacted["subject"][0]["digest"] == plain["subject"][0]["digest"]
+    assert redacted["predicate"]["tool"]["image_digest"] == "sha256:" + LEFT
+    assert redacted["predicate"]["comparisons"] == plain["predicate"]["comparisons"]
 
 
 def test_config_run_and_image_are_stated() -> None:

@@ -74,6 +74,13 @@ class Pairing:
         return [mismatch.difference for mismatch in self.type_mismatches]
 
     @property
+    def is_decided_by_listings(self) -> bool:
+        """Whether paths, types and sizes alone prove that the models are not identical."""
+        return any(difference.decides for difference in self.type_differences) or any(
+            pair.left_size != pair.right_size and pair.decides for pair in self.pairs
+        )
+
+    @property
     def is_proven_different(self) -> bool:
         """Whether paths, types and sizes alone prove that the models are not equivalent.
 

@@ -45,7 +45,8 @@ def build_statement(
         environment: Variables that name the workflow run and the image.
 
     Raises:
-        ModelError: Nothing was compared. Or a file was not read, or its path is not UTF-8, so a model has no root.
+        ModelError: Nothing was compared. Or a model has no root: a file was not read, its path is not UTF-8, or the
+            other model has a directory at its path.
         InternalError: The statement breaks its schema, so it must not be published.
     """
     if not outcome.passed or outcome.request is None:
@@ -182,8 +183,8 @@ def _root(model: ComparedModel) -> str:
     if model.root is None:
         raise ModelError(
             f"The promotion statement needs the digest of every file of {printable(model.location.uri)}, but a file was"
-            " not read, or its name is not UTF-8.",
-            "Compare the whole model, or leave out --statement.",
+            " not read, its name is not UTF-8, or one model has a directory at its path.",
+            "Compare the whole model and ignore no file, or leave out --statement.",
         )
     return model.root
 

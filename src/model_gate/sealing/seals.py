@@ -122,7 +122,7 @@ def _verify_model(
     sealed = _sealed_model(pair, model)
     left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
     model_pair = pair_models(left, right, ignore)
-    files = _Files(pair, model).compare(model_pair, progress, is_enough)
+    files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
     model.source.require_unchanged()
     comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
     if pair.is_seal_left:
@@ -162,9 +162,17 @@ class _Files:
         self._descriptions: dict[str, str] = {}
 
     def compare(
-        self, models: ModelPair, progress: Progress, is_enough: Callable[[FileComparison], bool] | None
+        self,
+        models: ModelPair,
+        progress: Progress,
+        is_enough: Callable[[FileComparison], bool] | None,
+        *,
+        has_roots: bool,
     ) -> list[FileComparison]:
-        """Return the comparison of each pair of files. `is_enough` is None if all files are compared."""
+        """Return the comparison of each pair of files. `is_enough` is None if all files are compared.
+
+        With `has_roots`, all files of the model are hashed, unless the sizes already decide.
+        """
         by_size: list[FileComparison] = []
         pending: dict[str, Pair] = {}
         for pair in models.pairing.pairs:
@@ -173,12 +181,16 @@ class _Files:
                 by_size.append(self._by_size(pair))
             elif path is not None:
                 pending[path] = pair
-        if is_enough is not None:
-            by_digest = [] if any(map(is_enough, by_size)) else self._by_digest(pending, {}, progress, is_enough)
-        else:
+        explained: dict[str, FileComparison] = {}
+        if has_roots and not models.pairing.is_decided_by_listings:
+            explained = {path: file for file in by_size if (path := self._path(file.pair)) is not None}
+        elif is_enough is None:
             explained = self._explained(by_size)
-            by_digest = self._by_digest(pending, explained, progress, lambda _: False)
-            by_size = [explained.get(self._path(file.pair) or "", file) for file in by_size]
+        if is_enough is not None and any(map(is_enough, by_size)):
+            by_digest = []
+        else:
+            by_digest = self._by_digest(pending, explained, progress, is_enough or (lambda _: False))
+        by_size = [explained.get(self._path(file.pair) or "", file) for file in by_size]
         return [*by_size, *by_digest, *(compare_sizes(pair) for pair in pending.values())]
 
     def _explained(self, by_size: Iterable[FileComparison]) -> dict[str, FileComparison]:

@@ -303,6 +303,43 @@ def test_fail_fast_reads_no_file_only_to_describe_it(tmp_path: Path, storage: St
     assert difference.explanation is None
 
 
+def root_of(files: Mapping[str, bytes]) -> str:
+    return hashlib.sha256(b"".join(hashlib.sha256(files[path]).digest() for path in sorted(files))).hexdigest()
+
+
+def decides(compared: FileComparison) -> bool:
+    return compared.difference is not None and compared.pair.decides
+
+
+@pytest.mark.parametrize("is_seal_left", [True, False])
+@pytest.mark.parametrize("is_enough", [None, decides], ids=["all", "fail-fast"])
+@pytest.mark.parametrize("native_model, ignore", [("", "notes/**"), ("model.pkl", ""), ("model.pkl", "notes/**")])
+def test_roots_of_a_passed_verification_cover_files_that_do_not_decide(
+    tmp_path: Path,
+    storage: Storage,
+    native_model: str,
+    ignore: str,
+    is_enough: Callable[[FileComparison], bool] | None,
+    is_seal_left: bool,
+) -> None:
+    # The large file is more than is read to describe differences.
+    sealed = {**FILES, "notes/size": b"a", "notes/missing": b"b", "notes/large": b"", "notes/bytes": b"c"}
+    files = {**FILES, "notes/size": b"aa", "notes/new": b"b", "notes/large": bytes(65 * 1024**2), "notes/bytes": b"d"}
+    model = model_of(write(tmp_path, files), storage, native_model)
+    pair = SealedPair(SealedVersion(seal_of(sealed), native_model), model, is_seal_left)
+    patterns = checked_ignore([ignore] if ignore else [])
+    comparison = verify_model(pair, NoProgress(), patterns, is_enough, has_roots=True)
+    roots = (root_of(sealed), root_of(files)) if is_seal_left else (root_of(files), root_of(sealed))
+    assert comparison.equals
+    assert (comparison.left.root, comparison.right.root) == roots
+
+
+def test_verification_that_the_sizes_decide_reads_no_large_file_for_its_root(tmp_path: Path, storage: Storage) -> None:
+    model = model_of(write(tmp_path, {**FILES, "large": bytes(65 * 1024**2)}), storage)
+    comparison = verify_model(SealedPair(SealedVersion(seal_of(FILES)), model), NoProgress(), has_roots=True)
+    assert (comparison.equals, comparison.right.root) == (False, None)
+
+
 def test_large_file_of_server_is_described_after_its_windows(tmp_path: Path) -> None:
     content = safetensors({"a": ("F32", [1000], bytes(4000))})
     (tmp_path / "m").mkdir()

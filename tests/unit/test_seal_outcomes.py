@@ -178,6 +178,23 @@ def test_seal_whose_name_contains_a_secret_is_not_written(model: Path) -> None:
     assert parse_seal((model.parent / "s.json").read_bytes(), "s.json").registered_model == "Wine_hunter22"
 
 
+@pytest.mark.parametrize("path", ["key-hunter22.txt", "hunter22/model.pkl", "key-hunter22.txt.d/a"])
+def test_seal_whose_path_contains_a_secret_is_not_written(path: str, tmp_path: Path) -> None:
+    seal = seal_of({**FILES, path: b"content"})
+    file = SealFile(tmp_path / "s.json")
+    redactor = Redactor(["hunter22"])
+    with pytest.raises(SealError, match="path of a file contains a secret") as caught, file.staged(seal, redactor):
+        raise AssertionError
+    assert "hunter22" not in caught.value.message
+    assert os.listdir(tmp_path) == []
+
+
+def test_short_secret_that_is_a_path_by_chance_does_not_stop_a_seal(tmp_path: Path) -> None:
+    with SealFile(tmp_path / "s.json").staged(seal_of({**FILES, "model": b"content"}), Redactor(["model"])) as put:
+        put()
+    assert os.listdir(tmp_path) == ["s.json"]
+
+
 @pytest.mark.parametrize("change", ["not: [valid", "tracking_server_1: {seal: report.json}", "edited seal"])
 def test_invalid_compare_never_replaces_the_seal_that_it_names(
     change: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

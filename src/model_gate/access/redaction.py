@@ -37,8 +37,8 @@ _PATHS = frozenset(
 )
 # Words that messages use for verdicts. A short secret that equals one of them is not masked.
 _VERDICT_WORDS = frozenset({"equal", "error", "check", "diff", "same", "true", "false"})
-# Fields of the report and of a statement with fixed values, digests and times of Model Gate. They are never masked, even
-# if a password is a part of such a value.
+# Fields of the report and of a statement with fixed values, digests and times of Model Gate. They are never masked,
+# even if a password is a part of such a value.
 _VOCABULARY = frozenset(
     {"status", "kind", "command", "type", "left_type", "right_type", "require", "schema_version", "hash"}
     | {"_type", "predicateType", "decided_by", "root", "sha256", "image_digest", "same_location", "time", "utc_time"}
@@ -62,7 +62,7 @@ class Redactor:
 
     def text(self, text: str) -> str:
         """Return the text with its secrets replaced. A short secret is replaced only where it is a whole word."""
-        return self._path(text if self._short is None else self._short.sub(MASK, text))
+        return self.path(text if self._short is None else self._short.sub(MASK, text))
 
     def data(self, value: Any) -> Any:
         """Return a JSON value with redacted texts. Keys and the report's fields with fixed values do not change."""
@@ -77,9 +77,9 @@ class Redactor:
     def _field(self, key: str, value: Any) -> Any:
         if key in _VOCABULARY:
             return value
-        return self._path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
+        return self.path(value) if key in _PATHS and isinstance(value, str) else self.data(value)
 
-    def _path(self, text: str) -> str:
+    def path(self, text: str) -> str:
         """Return a path or URI with its secrets replaced, except secrets of fewer than 6 characters.
 
         A path can contain such a short text by chance.

@@ -29,6 +29,9 @@ MAX_NAME_CHARACTERS = 16_384
 # Levels of directories, as in the listing of a model.
 _MAX_DEPTH = 250
 _MAX_SIZE = 2**63 - 1
+# Levels of objects and lists in JSON. A statement has 5, and annotations of another program may have more.
+_MAX_NESTING = 100
+_NESTED = (dict, list)
 # A file has four commas of JSON, and those of its path. The parsed form of `[],` takes 20 times its text.
 _MAX_COMMAS = 10 * MAX_RESOURCES
 
@@ -223,7 +226,7 @@ def parse_json(content: bytes) -> Any:
     if content.count(b",") > _MAX_COMMAS:
         raise StatementError("it has too many values")
     try:
-        return json.loads(
+        value = json.loads(
             content.decode("utf-8"),
             object_pairs_hook=_unique_keys,
             parse_float=_finite,
@@ -239,6 +242,23 @@ def parse_json(content: bytes) -> Any:
         raise StatementError(f"it is not JSON: {error.msg}, line {error.lineno}") from error
     except ValueError as error:
         raise StatementError("it has a number that is too large") from error
+    require_flat(value)
+    return value
+
+
+def require_flat(value: Any) -> None:
+    """Verify that a JSON value is not nested so deeply that a later step fails to write or to compare it.
+
+    Raises:
+        StatementError: The value has too many levels.
+    """
+    level = [value]
+    for _ in range(_MAX_NESTING):
+        containers = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, _NESTED))
+        level = [item for items in containers for item in items if isinstance(item, _NESTED)]
+        if not level:
+            return
+    raise StatementError("it is nested too deeply")
 
 
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -361,7 +381,7 @@ def _object(value: Any, name: str, required: tuple[str, ...], optional: tuple[st
     """Return a JSON object that has all required fields and no unknown field."""
     data = _fields(value, name, required)
     if unknown := data.keys() - {*required, *optional}:
-        raise StatementError(f"{name} has the unknown field {min(unknown)!r}")
+        raise StatementError(f"{name} has the unknown field {min(unknown)[:200]!r}")
     return data
 
 

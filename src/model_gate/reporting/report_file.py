@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.seal import Seal, require_same_identity
+from model_gate.domain.seal import Seal, require_paths_without_secrets, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
 from model_gate.errors import SealError, StorageError, storage_error
 from model_gate.formats.document_kinds import PROMOTION_TYPE
@@ -179,13 +179,15 @@ class SealFile(_OutputFile):
         """Write a seal, without secrets, to a temporary file, and yield a function that puts it in its place.
 
         Raises:
-            SealError: The seal is larger than the limit for a seal, or a secret is part of the model's name or version.
+            SealError: The seal is larger than the limit for a seal, or a secret is part of the model's name, of its
+                version or of a path.
             StorageError: The seal cannot be written, or would change an input.
         """
         statement = seal.statement
         annotations = redactor.data(dict(statement.annotations))
         redacted = replace(statement, name=redactor.text(statement.name), annotations=annotations)
         require_same_identity(seal, redacted)
+        require_paths_without_secrets(seal, redactor.path)
         try:
             content = statement_bytes(redacted)
         except StatementError as error:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import InputError, SignatureError, storage_error
 from model_gate.formats.document_kinds import BUNDLE, SIGNED_FILE, document_kind
-from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE
+from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE, require_flat
 from model_gate.signals import Interrupted
 from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.symbolic_links import open_input
@@ -93,9 +93,11 @@ def _parse(bundle: bytes, name: str) -> Any:
     if bundle.count(b",") > _MAX_COMMAS:
         raise SignatureError(f"The bundle {name} has more values than a bundle.", _NAME_BUNDLE)
     try:
-        return json.loads(bundle)
+        data = json.loads(bundle)
+        require_flat(data)
     except (ValueError, RecursionError) as error:
         raise SignatureError(f"The bundle {name} is not JSON: {_reason(error)}.", _NAME_BUNDLE) from error
+    return data
 
 
 def _envelope(data: Any, name: str) -> dict[str, Any]:

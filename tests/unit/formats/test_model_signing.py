@@ -222,6 +222,12 @@ _NOT_STRICT = {
     "duplicate": (b'{"a": {"b": 1, "b": 1}}', "'b' is there twice"),
     "number": (b'{"a": %s}' % (b"9" * 5000), "number that is too large"),
     "deep": (b"[" * 200_000, "nested too deeply"),
+    "101 levels": (b"[" * 101 + b"]" * 101, "nested too deeply"),
+    "100 levels": (b"[" * 100 + b"]" * 100, "is not an object"),
+    "unknown field of 1 MB": (
+        b'{"%b": 1, "_type": 1, "subject": 1, "predicateType": 1, "predicate": 1}' % (b"A" * 2**20),
+        r"unknown field 'A{200}'$",
+    ),
     "large": (b" " * (MAX_BYTES + 1), "limit"),
     "wide": (b"," * (10 * MAX_RESOURCES + 1), "too many values"),
     "two": (b"{}{}", "not JSON"),

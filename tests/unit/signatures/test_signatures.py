@@ -184,13 +184,14 @@ def test_payload_type_is_an_error_although_it_is_signed(key: ec.EllipticCurvePri
     [
         (b"", "is not JSON"),
         (b"[" * 100_000, "is not JSON"),
+        (b'{"payload": "", "signatures": [], "payloadType": %s}' % (b"[" * 300 + b"]" * 300), "nested too deeply"),
         (b"\xff", "is not JSON"),
         (b"[]", "neither a Sigstore bundle"),
         (b'{"dsseEnvelope": []}', "neither a Sigstore bundle"),
         (b'{"messageSignature": {}}', "a bundle with a signature of a file, not of a statement"),
         (b"[" + b"0," * 200_000 + b"0]", "has more values than a bundle"),
     ],
-    ids=["empty", "deep", "bytes", "list", "no envelope", "blob", "values"],
+    ids=["empty", "deep", "nested", "bytes", "list", "no envelope", "blob", "values"],
 )
 def test_text_that_is_no_bundle_is_an_error(by_key: KeySigner, text: bytes, message: str) -> None:
     require_error(text, by_key, message)

@@ -44,7 +44,10 @@ def vouched_seal(signed: bytes, seal: bytes | None) -> bytes:
         raise StatementError(f"its predicate type {str(predicate_type)[:200]!r} vouches for no seal")
     if seal is None:
         raise StatementError("it is the provenance of a file and not the seal itself: name the seal too")
-    if hashlib.sha256(seal).hexdigest() not in _subject_digests(data):
+    digests = _subject_digests(data)
+    if len(digests) != 1:
+        raise StatementError(f"it is the provenance of {len(digests)} files, and not of exactly one")
+    if digests != [hashlib.sha256(seal).hexdigest()]:
         raise StatementError("it is the provenance of another file than the seal")
     return seal
 
@@ -59,8 +62,9 @@ def _parse(signed: bytes) -> dict[str, Any]:
 
 
 def _subject_digests(data: dict[str, Any]) -> list[object]:
+    """Return the SHA-256 of each subject, None for a subject without one."""
     subjects = data.get("subject")
     if not isinstance(subjects, list):
         return []
-    digests = [subject.get("digest") for subject in subjects if isinstance(subject, dict)]
-    return [digest.get("sha256") for digest in digests if isinstance(digest, dict)]
+    digests = [subject.get("digest") if isinstance(subject, dict) else None for subject in subjects]
+    return [digest.get("sha256") if isinstance(digest, dict) else None for digest in digests]

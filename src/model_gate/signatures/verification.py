@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,6 +33,8 @@ _MAX_COMMAS = 100_000
 _MAX_KEY_BYTES = 64 * 1024
 _MAX_TRUST_CONFIG_BYTES = 8 * 1024 * 1024
 _MAX_REASON = 300
+_BEGIN_PEM = b"-----BEGIN "
+_OPENSSH_ED25519 = re.compile(rb"^(?:sk-)?ssh-ed25519", re.MULTILINE)
 _KEY_TYPES = frozenset({"ecdsa", "ed25519"})
 _TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
 # Signatures in an envelope have no meaning for each other, so the library gets this name for the only one.
@@ -163,7 +166,7 @@ def _require_public_key(pem: bytes, file: str) -> None:
     """Verify that a file is not another kind of key file. Its content is never shown.
 
     Raises:
-        InputError: It is a private key, a certificate or a key of OpenSSH.
+        InputError: It is a private key, a certificate or a key of OpenSSH, or has several keys.
     """
     kinds = {
         b"PRIVATE KEY-----": ("a private key", f"openssl pkey -in {shlex.quote(file)} -pubout -out approver.pub"),
@@ -176,6 +179,16 @@ def _require_public_key(pem: bytes, file: str) -> None:
                 f"{file} is {kind}, and --public-key takes the PEM of a public key.",
                 f"This command writes the public key: {command}",
             )
+    if _OPENSSH_ED25519.search(pem):
+        raise InputError(
+            f"{file} is a key of OpenSSH, and --public-key takes the PEM of a public key.",
+            "ssh-keygen cannot convert an Ed25519 key. Make a key pair for signing: openssl genpkey -algorithm ed25519"
+            " -out approver.pem",
+        )
+    if (keys := pem.count(_BEGIN_PEM)) > 1:
+        raise InputError(
+            f"{file} has {keys} keys, and only one can be the signer.", "Write each key to a file of its own."
+        )
 
 
 def _verify_with_identity(bundle: bytes, signer: IdentitySigner, name: str) -> bytes:

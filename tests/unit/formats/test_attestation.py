@@ -49,11 +49,22 @@ def test_signature_of_another_seal_does_not_vouch(other: object) -> None:
 
 def test_provenance_of_the_seals_file_vouches() -> None:
     digest = hashlib.sha256(SEAL).hexdigest()
-    assert vouched_seal(provenance("00" * 32, digest), SEAL) == SEAL
+    assert vouched_seal(provenance(digest), SEAL) == SEAL
     with pytest.raises(StatementError, match="another file"):
         vouched_seal(provenance(digest), SEAL + b"\n")
     with pytest.raises(StatementError, match="name the seal too"):
         vouched_seal(provenance(digest), None)
+
+
+def test_provenance_of_several_files_or_of_none_does_not_vouch() -> None:
+    digest = hashlib.sha256(SEAL).hexdigest()
+    for digests in ((), ("00" * 32, digest), (digest, "00" * 32), (digest, digest)):
+        with pytest.raises(StatementError, match=f"provenance of {len(digests)} files, and not of exactly one"):
+            vouched_seal(provenance(*digests), SEAL)
+    data = json.loads(provenance(digest))
+    data["subject"].append({"name": "other.json", "digest": {"sha512": "00" * 64}})
+    with pytest.raises(StatementError, match="provenance of 2 files"):
+        vouched_seal(json.dumps(data).encode(), SEAL)
 
 
 def test_other_predicates_about_the_seals_file_do_not_vouch() -> None:

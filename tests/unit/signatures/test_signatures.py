@@ -243,6 +243,27 @@ def test_certificate_in_the_place_of_a_public_key_is_an_error(key: ec.EllipticCu
     require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and", InputError)
 
 
+@pytest.mark.parametrize("name", ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"])
+def test_ed25519_key_of_openssh_is_an_error_without_a_command_that_fails(
+    name: str, key: ec.EllipticCurvePrivateKey, tmp_path: Path
+) -> None:
+    file = tmp_path / "id_ed25519.pub"
+    file.write_text(f"{name} AAAA approver@example.com\n")
+    with pytest.raises(InputError, match="is a key of OpenSSH, and --public-key takes") as caught:
+        verify(envelope(key, STATEMENT), KeySigner(file))
+    assert "openssl genpkey -algorithm ed25519" in caught.value.remedy
+
+
+@pytest.mark.parametrize("is_signer_first", [True, False])
+def test_file_with_two_public_keys_is_an_error(
+    key: ec.EllipticCurvePrivateKey, tmp_path: Path, is_signer_first: bool
+) -> None:
+    keys = [public_key_file(each, tmp_path).read_bytes() for each in (key, ec.generate_private_key(ec.SECP256R1()))]
+    file = tmp_path / "keys.pub"
+    file.write_bytes(b"".join(keys if is_signer_first else keys[::-1]))
+    require_error(envelope(key, STATEMENT), KeySigner(file), "has 2 keys, and only one can be the signer", InputError)
+
+
 @pytest.mark.parametrize(
     "document, kind",
     [

@@ -15,6 +15,7 @@ from typing import TypeVar
 
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
+from model_gate.domain.location import is_local_uri, other_machine
 from model_gate.domain.request import Request
 from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
@@ -31,6 +32,7 @@ from model_gate.inputs.options import (
     seal_request,
     verify_request,
 )
+from model_gate.sources.directory import local_path
 
 _PREFIX = "INPUT_"
 # These two inputs are for the runner itself, but it passes them to the container too.
@@ -213,6 +215,7 @@ class Inputs:
             self._boolean(name)
         for name in ("report-file", "statement-file", "download-dir", "output", *_READ_FILES):
             self._workspace_path(name)
+        self._require_uri_in_workspace()
         try:
             return self._command_request()
         except ModelGateError as error:
@@ -354,15 +357,30 @@ class Inputs:
             "Set it to 1 or more, as in 600.",
         )
 
+    def _require_uri_in_workspace(self) -> None:
+        """Verify that the directory in the input `uri` is in the workspace.
+
+        Raises:
+            InputError: The directory is neither in the workspace nor in `RUNNER_TEMP`.
+        """
+        uri = self["uri"]
+        if uri and is_local_uri(uri) and not other_machine(uri):
+            self._in_workspace("uri", local_path(uri) if uri.startswith("file:") else Path(uri))
+
     def _workspace_path(self, name: str) -> Path | None:
         """Return the path in an input, None if it is unset.
 
         Raises:
             InputError: The path is neither in the workspace nor in `RUNNER_TEMP`, so other steps could not reach it.
         """
-        if not self[name]:
-            return None
-        path = Path(self[name])
+        return self._in_workspace(name, Path(self[name])) if self[name] else None
+
+    def _in_workspace(self, name: str, path: Path) -> Path:
+        """Return the path in an input.
+
+        Raises:
+            InputError: The path is neither in the workspace nor in `RUNNER_TEMP`, so other steps could not reach it.
+        """
         named = Path(os.path.normpath(self._workspace / path))
         real = Path(os.path.realpath(named))
         if real.is_relative_to(os.path.realpath(self._workspace)):

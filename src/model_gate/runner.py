@@ -212,6 +212,16 @@ class _Outputs:
             )
         return cls(report, statement)
 
+    def with_seal(self, seal: SealFile) -> _Outputs:
+        """Return these outputs and the file of a seal.
+
+        Raises:
+            StorageError: The seal and the report have one path.
+        """
+        if seal.target == self.report.target:
+            raise StorageError(f"--output and --report-file name the same file, {seal.path}.", "Name two files.")
+        return replace(self, seal=seal)
+
     def require_outside(self, inputs: Iterable[Path]) -> None:
         """Verify that no output would change an input, and the seal no other output.
 
@@ -283,7 +293,7 @@ def _decide(
             reporter.mask_secrets(request.secrets)
             redactor = Redactor((*_initial_secrets(command), *request.secrets))
             if isinstance(request, SealRequest):
-                outputs = replace(outputs, seal=SealFile(request.output))
+                outputs = outputs.with_seal(SealFile(request.output))
             hosts = [path for host in request.hosts if (path := host.local_path)]
             outputs.require_outside([*command.inputs, *hosts, *_seal_files(request)])
             outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)

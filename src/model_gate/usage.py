@@ -18,6 +18,11 @@ from model_gate.domain.roles import DEFAULT_REPORT, CommandName
 _NAME_WIDTH = 26
 _MISSING_VALUE = re.compile(r"requires (?:an argument|\d+ arguments)")
 _SUPERFLUOUS_VALUE = "does not take a value"
+# An empty value of these options comes from a variable that is not set. It must not count as an option that is left
+# out, because then nothing, or less, would be verified.
+_NEVER_EMPTY = frozenset(
+    {"--seal", "--seal-model", "--bundle", "--public-key", "--identity", "--issuer", "--trust-config", "--output"}
+)
 _EXTRA_ARGUMENTS = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)$", re.DOTALL)
 # Typer shows a default that is a text in parentheses.
 _DEFAULT = re.compile(r"\[default: \((.*?)\)")
@@ -52,6 +57,11 @@ class StyledCommand(TyperCommand):
     def make_context(self, info_name: str | None, args: list[str], *more: Any, **settings: Any) -> Any:
         """Parse the arguments of the command."""
         arguments = list(args)
+        # The name of the function is the name of the command, also for a program with an earlier name.
+        name = self.callback.__name__ if self.callback else ""
+        if empty := _empty_option(arguments):
+            remedy = f"Name its value, or leave out {empty}. If the value is a variable, check that it is set."
+            raise typer.Exit(_show(name, f"{empty} is empty.", remedy, arguments))
         try:
             return super().make_context(info_name, args, *more, **settings)
         except Exception as error:
@@ -60,8 +70,6 @@ class StyledCommand(TyperCommand):
             parent = settings.get("parent")
             siblings = {} if parent is None else parent.command.commands
             line = _CommandLine(self, f"{parent.command_path} {info_name}" if parent else str(info_name), arguments)
-            # The name of the function is the name of the command, also for a program with an earlier name.
-            name = self.callback.__name__ if self.callback else ""
             raise typer.Exit(_show(name, *line.explain(error, siblings), arguments)) from error
 
 
@@ -141,6 +149,15 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
         if name == option and (separator or number + 1 < len(arguments)):
             return value if separator else arguments[number + 1]
     return None
+
+
+def _empty_option(arguments: Sequence[str]) -> str:
+    """Return the first option that is given with an empty value although it must have one, "" if there is none."""
+    for argument, following in zip(arguments, (*arguments[1:], None), strict=True):
+        name, separator, value = argument.partition("=")
+        if name in _NEVER_EMPTY and not (value if separator else "-" if following is None else following).strip():
+            return name
+    return ""
 
 
 @dataclass(frozen=True)

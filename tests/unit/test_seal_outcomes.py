@@ -153,6 +153,10 @@ def test_inputs_of_the_action_select_the_command(tmp_path: Path, monkeypatch: py
         ({"command": "seal", "uri": "m", "output": "../seal.json"}, "outside the workspace"),
         ({"command": "verify", "uri": "m", "seal": "/etc/passwd"}, "outside the workspace"),
         ({"command": "verify", "uri": "m"}, "'seal' is not set"),
+        ({"command": "seal", "uri": "/etc"}, "'uri' names /etc, which is outside the workspace"),
+        ({"command": "seal", "uri": "file:///etc"}, "'uri' names file:///etc, which is outside the workspace"),
+        ({"command": "seal", "uri": "file:/etc"}, "outside the workspace"),
+        ({"command": "verify", "uri": "model/../../other", "seal": "s.json"}, "outside the workspace"),
         ({"command": "seal", "seal": "wine.json", "uri": "m"}, "'seal' is not for seal"),
         ({"command": "verify", "seal": "wine.json"}, "'model' is not set"),
         ({"command": "compare", "config": "{}", "seal": "wine.json"}, "'seal' is not for compare"),
@@ -245,6 +249,13 @@ def run_seal(model: Path, during_gate: Callable[[], None]) -> tuple[int, Json | 
 
     code = run_command(Command(CommandName.SEAL, {}, lambda: request, Path("report.json")), run_gate=run_gate)
     return code, read_report(Path("report.json"), code) if Path("report.json").is_file() else None
+
+
+def test_seal_and_report_in_one_file_are_an_error(model: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for output in (Path("report.json"), model.parent / "report.json", Path("x/../report.json")):
+        request = seal_request(NOTHING, str(model), output, CommonOptions(), {})
+        assert run_command(Command(CommandName.SEAL, {}, lambda: request, Path("report.json"))) == 2  # noqa: B023
+        assert "--output and --report-file name the same file" in capfd.readouterr().err
 
 
 def test_seal_is_not_written_if_the_report_cannot_be_written(model: Path) -> None:

@@ -162,10 +162,10 @@ class Seal:
         """
         if self.registered_model == name:
             return
-        sealed = repr(printable(self.model_name))
+        sealed, wanted = _distinct(self.model_name, name)
         if not self.registered_model:
             sealed = f"no registered model (its subject is {sealed})"
-        raise SealError(f"The seal {printable(self.file)} is of {sealed}, not of {printable(name)!r}.", remedy)
+        raise SealError(f"The seal {printable(self.file)} is of {sealed}, not of {wanted}.", remedy)
 
     def require_model_name(self, name: str, remedy: str) -> None:
         """Verify that the seal is of the model with this name. See `model_name`.
@@ -174,8 +174,8 @@ class Seal:
             SealError: The seal is of another model.
         """
         if self.model_name != name:
-            sealed = printable(self.model_name)
-            raise SealError(f"The seal {printable(self.file)} is of {sealed!r}, not of {printable(name)!r}.", remedy)
+            sealed, wanted = _distinct(self.model_name, name)
+            raise SealError(f"The seal {printable(self.file)} is of {sealed}, not of {wanted}.", remedy)
 
 
 @dataclass(frozen=True)
@@ -283,6 +283,21 @@ def _checked_facts(statement: Statement) -> SealFacts | None:
     if len(statement.name) > _MAX_CHARACTERS:
         raise StatementError(f"the name of the subject has more than {_MAX_CHARACTERS:,} characters")
     return SealFacts.of_annotations(statement.annotations)
+
+
+def _distinct(sealed: str, wanted: str) -> tuple[str, str]:
+    r"""Return two different names in quotes. A name that is not ASCII is followed by its escapes.
+
+    Such names can look alike: `é` as one or as two characters, or a Cyrillic letter among Latin ones.
+
+    >>> _distinct("Wine", "Café")
+    ("'Wine'", "'Café' ('Caf\\xe9')")
+    """
+    return _with_escapes(printable(sealed)), _with_escapes(printable(wanted))
+
+
+def _with_escapes(name: str) -> str:
+    return repr(name) if name.isascii() else f"{name!r} ({name!a})"
 
 
 def _quoted(text: str) -> str:

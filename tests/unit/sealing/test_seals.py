@@ -203,6 +203,23 @@ def test_seal_of_another_or_of_no_registered_model_is_an_error() -> None:
 
 
 @pytest.mark.parametrize(
+    "sealed, wanted, escaped",
+    [
+        ("Caf\u00e9", "Cafe\u0301", [r"'Caf\xe9'", r"'Cafe\u0301'"]),
+        ("Win\u0435", "Wine", [r"'Win\u0435'"]),
+        ("\uff37ine", "Wine", [r"'\uff37ine'"]),
+    ],
+    ids=["normalization", "cyrillic", "width"],
+)
+def test_names_that_look_alike_are_shown_with_their_code_points(sealed: str, wanted: str, escaped: list[str]) -> None:
+    seal = seal_of(FILES, sealed)
+    for require in (seal.require_registered_model, seal.require_model_name):
+        with pytest.raises(SealError) as caught:
+            require(wanted, "")
+        assert all(f"({name})" in caught.value.message for name in escaped)
+
+
+@pytest.mark.parametrize(
     "facts",
     [
         {},

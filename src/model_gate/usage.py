@@ -123,8 +123,15 @@ def _show(command: str, message: str, remedy: str, arguments: Sequence[str]) -> 
     from model_gate.runner import run_invalid_command
 
     name = CommandName(command) if command in set(CommandName) else None
-    path = _value_of("--report-file", arguments)
-    return run_invalid_command(name, message, remedy, arguments, Path(path) if path else DEFAULT_REPORT)
+    report, statement = (_value_of(option, arguments) for option in ("--report-file", "--statement"))
+    return run_invalid_command(
+        name,
+        message,
+        remedy,
+        arguments,
+        Path(report) if report else DEFAULT_REPORT,
+        Path(statement) if statement else None,
+    )
 
 
 def _message_of(error: Exception) -> str:

@@ -81,7 +81,8 @@ def open_question(outcome: Outcome) -> str:
         model = truncate_middle(version.model, _MAX_NAME)
         subject = f"{model} {version_name(version, outcome)} on {server_names(outcome)[0]}"
         if isinstance(request, CheckRequest):
-            return f"whether {subject} equals the model that its run logged"
+            sealed = "" if request.seal is None else f" and the seal {truncate_middle(request.seal.file, _MAX_NAME)}"
+            return f"whether {subject} equals the model that its run logged{sealed}"
         seal = request.seal if isinstance(request, CompareRequest | VerifyRequest) else None
         return f"whether {subject} equals the seal {truncate_middle(seal.file, _MAX_NAME)}" if seal else ""
     sides = _sides_in_heading(outcome)

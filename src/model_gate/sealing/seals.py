@@ -101,7 +101,8 @@ def verify_model(
         has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
-        ModelError: The model or the seal is empty, has no MLmodel file or lacks the native model.
+        ModelError: The model or the seal is empty or lacks the native model, or the seal of an MLflow model has no
+            MLmodel file.
         InputError: All files are ignored.
         TransferError: A local model changed during the comparison.
         ModelGateError: A listing or a transfer failed.
@@ -118,7 +119,8 @@ def _verify_model(
     *,
     has_roots: bool,
 ) -> Comparison:
-    model = list_model(pair.model, progress)
+    # The seal says which files there must be: a model without its MLmodel file is different.
+    model = list_model(replace(pair.model, is_mlflow_model=False), progress)
     sealed = _sealed_model(pair, model)
     left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
     model_pair = pair_models(left, right, ignore)

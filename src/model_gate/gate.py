@@ -143,7 +143,9 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
     facts = SealFacts(__version__, datetime.now(UTC).isoformat(timespec="seconds"), uri)
     if version is None or request.model.version is None:
         named = _named_version(request.model, selection)
-        name = named.name or uri.rstrip("/").rpartition("/")[2] or "model"
+        # The physical URI of a logged model ends with "artifacts", so the user's URI names the model better.
+        named_uri = uri if is_local_uri(request.model.uri) else without_query(request.model.uri)
+        name = named.name or named_uri.rstrip("/").rpartition("/")[2] or "model"
         if named.name and request.model.uri_host is not None:
             facts = replace(
                 facts,

@@ -333,6 +333,12 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
     run_models = _first(models.compare_run_models, config.compare_run_models, default=not config.has_seal)
     reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
     if not run_models and not reg_models:
+        if config.has_seal and models.compare_run_models is None and config.compare_run_models is None:
+            raise InputError(
+                "There is nothing to compare: registry models are switched off, and with a seal, run models are off by"
+                " default.",
+                "Compare the run model with the seal: --compare-run-models. Or leave out --no-compare-reg-models.",
+            )
         raise InputError(
             "There is nothing to compare: run models and registry models are both switched off.",
             "Switch one of them on: --compare-run-models or --compare-reg-models.",

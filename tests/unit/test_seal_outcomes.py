@@ -175,7 +175,7 @@ def test_seal_of_a_models_uri_names_the_version_and_verifies_by_its_name(model: 
     with FaultyServer() as server:
         server.add("Wine", FILES)
         host = VersionOptions("", "", server.url)
-        request = seal_request(host, "models:/Wine/latest", Path("s.json"), CommonOptions(), {})
+        request = seal_request(host, "models:/Wine/1", Path("s.json"), CommonOptions(), {})
         outcome = gate.run(request, os.environ, NoProgress())
     assert outcome.seal is not None, outcome.error
     assert outcome.seal.facts is not None

@@ -334,7 +334,7 @@ def _denied(error: Exception) -> tuple[str, str]:
         notes = (note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ()))
         run = next((f" {note.removeprefix(RUN_NOTE)}" for note in notes if note.startswith(RUN_NOTE)), "")
         return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
-    if "/mlflow-artifacts/artifacts" in text:
+    if _ARTIFACTS in text:
         return "the files of the model", _REMEDY_FILES
     return "the model", _REMEDY_RIGHTS
 

@@ -14,9 +14,8 @@ _MAX_CELL = 160
 _MAX_PATH = 80
 _MAX_TEXT = 2_000
 # A browser may break a longer word after each of these characters, and a run of other characters after 13 of them.
-_LONG_WORD = re.compile(r"(\S{21,})")
-# The scheme of an address stays on the line of its host.
-_PIECE = re.compile(r"https?://[^/_.,:;=@+-]{1,12}[/_.,:;=@+-]*|[^/_.,:;=@+-]{1,13}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
+_LONG_WORD = re.compile(r"(\S{17,})")
+_PIECE = re.compile(r"[^/_.,:;=@+-]{1,13}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 
 
 @dataclass(frozen=True)

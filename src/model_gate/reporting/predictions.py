@@ -42,7 +42,8 @@ def _of_uncounted(parts: list[Uncounted]) -> str:
         reason = "other packages are installed" if found == {Importance.PACKAGES} else what_differs(differences)
         return f"can differ: {reason or 'files differ'} ({named}), which does not count for the verdict"
     if found:
-        return f"not known: {named} differ, and the code of the model can read them"
+        verb, pronoun = ("differs", "it") if len(paths) == 1 else ("differ", "them")
+        return f"not known: {named} {verb}, and the code of the model can read {pronoun}"
     if any(part.is_unknown for part in parts):
         return "not known: not all files outside the verdict were compared"
     return f"not affected: outside the verdict, only {REWRITTEN} differs" if rewritten else ""

@@ -50,7 +50,7 @@ class Entra:
 
 @dataclass(frozen=True)
 class DataLake:
-    """A file system of a storage account (`dfs` and `blob` hosts), protected by a shared access signature."""
+    """A file system of a storage account (its `dfs` host), protected by a shared access signature."""
 
     filesystem: str
     files: Mapping[str, bytes]
@@ -64,14 +64,17 @@ class DataLake:
             )
         path = unquote(request.path).removeprefix(f"/{self.filesystem}").strip("/")
         if request.query.get("resource") == "filesystem" and not path:
+            if request.query.get("recursive") != "true":
+                return json_response({"error": {"code": "NotImplemented"}}, 501)
             return self._page(request.query["directory"].strip("/"), int(request.query.get("continuation") or 0))
         if path not in self.files:
             return json_response({"error": {"code": "BlobNotFound"}}, 404, {"x-ms-error-code": "BlobNotFound"})
         return _range(self.files[path], request.headers.get("x-ms-range") or request.headers.get("range", ""))
 
     def _page(self, directory: str, start: int) -> Response:
-        directories, files = _children(self.files, directory)
-        entries = [{"name": name, "isDirectory": "true", "contentLength": "0"} for name in directories]
+        files = _below(self.files, directory)
+        directories = {name.rpartition("/")[0] for name in files} - {directory}
+        entries = [{"name": name, "isDirectory": "true", "contentLength": "0"} for name in sorted(directories)]
         entries += [{"name": name, "contentLength": str(len(self.files[name]))} for name in files]
         more = {"x-ms-continuation": str(start + _PAGE)} if start + _PAGE < len(entries) else {}
         return json_response({"paths": entries[start : start + _PAGE]}, headers=more)
@@ -104,24 +107,17 @@ class Bucket:
         return {"kind": "storage#object", "name": name, "bucket": self.name, "size": str(len(self.files[name]))}
 
     def _page(self, prefix: str, start: int) -> Response:
-        directories, files = _children(self.files, prefix.rstrip("/"))
+        files = _below(self.files, prefix.rstrip("/"))
         data: dict[str, object] = {"kind": "storage#objects"}
         data["items"] = [self._object(name) for name in files[start : start + _PAGE]]
-        if not start:
-            data["prefixes"] = [f"{name}/" for name in directories]
         if start + _PAGE < len(files):
             data["nextPageToken"] = str(start + _PAGE)
         return json_response(data)
 
 
-def _children(files: Mapping[str, bytes], directory: str) -> tuple[list[str], list[str]]:
-    """Return the full paths of the directories and files directly below a directory."""
-    below = [path for path in files if path.startswith(f"{directory}/")]
-    direct = {path for path in below if "/" not in path[len(directory) + 1 :]}
-    directories = {
-        f"{directory}/{path[len(directory) + 1 :].partition('/')[0]}" for path in below if path not in direct
-    }
-    return sorted(directories), sorted(direct)
+def _below(files: Mapping[str, bytes], directory: str) -> list[str]:
+    """Return the full paths of all files below a directory."""
+    return sorted(path for path in files if path.startswith(f"{directory}/"))
 
 
 def _range(content: bytes, byte_range: str) -> Response:

@@ -20,7 +20,7 @@ SECRET, OTHER_SECRET, KEY = "entra-secret-one-0123", "entra-secret-two-0123", "e
 DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"
 ENTRA, CHINA = "login.microsoftonline.com", "login.chinacloudapi.cn"
 ONE, TWO = "adb-1.2.azuredatabricks.net", "adb-3.4.databricks.azure.cn"
-LAKE, LAKE_BLOBS, GOOGLE = "wine.dfs.core.windows.net", "wine.blob.core.windows.net", "storage.googleapis.com"
+LAKE, GOOGLE = "wine.dfs.core.windows.net", "storage.googleapis.com"
 # A store that redirects every request to another host.
 REDIRECTED, ELSEWHERE = "redirected.dfs.core.windows.net", "https://elsewhere.example"
 SIGNATURE, GOOGLE_TOKEN = "sas+signature/0123=", "ya29.vended-token-0123456789"
@@ -65,7 +65,6 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
         for host, secret in ((ENTRA, SECRET), (CHINA, OTHER_SECRET), (LAKE, SIGNATURE), (GOOGLE, GOOGLE_TOKEN)):
             result.declare(f"https://{host}", secret)
         result.declare(f"https://{ENTRA}", "not-the-secret")
-        result.declare(f"https://{LAKE_BLOBS}", SIGNATURE)
         result.declare(f"https://{REDIRECTED}", SIGNATURE)
         # The stores of presigned URLs.
         result.declare(one.url)
@@ -76,14 +75,12 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
 
 @pytest.fixture(scope="module")
 def proxy(workspaces: Workspaces) -> Iterator[HttpsProxy]:
-    lake = DataLake("ml", STORED, SIGNATURE)
     sites: dict[str, Site] = {
         ONE: forward_to(workspaces["one"].url),
         TWO: forward_to(workspaces["two"].url),
         ENTRA: Entra(TENANT, {CLIENT: SECRET}, KEY),
         CHINA: Entra(TENANT, {OTHER_CLIENT: OTHER_SECRET}, KEY),
-        LAKE: lake,
-        LAKE_BLOBS: lake,
+        LAKE: DataLake("ml", STORED, SIGNATURE),
         REDIRECTED: lambda _: Response(307, b"", {"Location": f"{ELSEWHERE}/x"}),
         GOOGLE: Bucket("ml-prod", STORED, GOOGLE_TOKEN),
     }
@@ -146,7 +143,7 @@ def catalog(workspaces: Workspaces, proxy: HttpsProxy) -> Iterator[TrackingServe
         yield started
 
 
-@pytest.mark.parametrize("name, hosts", [("azure", (LAKE, LAKE_BLOBS)), ("gcp", (GOOGLE,))])
+@pytest.mark.parametrize("name, hosts", [("azure", (LAKE,)), ("gcp", (GOOGLE,))])
 def test_catalog_model_is_downloaded_with_temporary_store_credentials(
     catalog: TrackingServerClient,
     proxy: HttpsProxy,

@@ -400,6 +400,7 @@ def read_files(client: TrackingServerClient, uri: str, directory: Path) -> dict[
     result = {}
     for number, (path, size) in enumerate(client.list(uri, ignore_progress).files.items()):
         destination = directory / str(number)
+        destination.touch()
         client.fetch(uri, path, size, destination)
         result[path] = destination.read_bytes()
         assert len(result[path]) == size, path

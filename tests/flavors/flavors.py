@@ -52,4 +52,13 @@ FLAVORS = (
     Flavor("PyTorch, pickle", "save_pytorch", "pickle", ("mlflow.pytorch", "networks")),
     Flavor("PyTorch, pt2", "save_pytorch", "pt2", ("mlflow.pytorch", "networks")),
     Flavor("Keras", "save_keras", imports=("mlflow.keras", "keras")),
+    Flavor("TensorFlow", "save_tensorflow", imports=("mlflow.tensorflow", "tensorflow")),
+    Flavor("Transformers", "save_transformers", imports=("mlflow.transformers", "language")),
+    Flavor(
+        "Sentence Transformers",
+        "save_sentence_transformers",
+        imports=("mlflow.sentence_transformers", "sentence_transformers", "language"),
+    ),
+    Flavor("LangChain", "save_langchain", imports=("mlflow.langchain", "langchain_core.prompts")),
+    Flavor("Spark ML", "save_spark", imports=("mlflow.spark", "pyspark.ml")),
 )

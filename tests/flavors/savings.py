@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,6 +18,21 @@ PYTHON = ROOT / ".venv-flavors/bin/python"
 PROGRAMS = Path(__file__).parent / "programs"
 # Each list is saved in parallel, one saving by each server. `programs/saving.py` explains the names.
 _ROUNDS = [["trained-1", "trained-2"], ["object-1", "object-2"], ["changed", "loaded"]]
+# Spark listens on this machine only. With Arrow, it needs no processes of Python for data frames of pandas.
+# A process runs Spark for a short time, so that Java compiles little.
+_SPARK_SETTINGS = {
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
+    "spark.driver.host": "127.0.0.1",
+    "spark.sql.execution.arrow.pyspark.enabled": "true",
+    "spark.sql.execution.arrow.pyspark.fallback.enabled": "false",
+    "spark.sql.codegen.wholeStage": "false",
+    "spark.sql.shuffle.partitions": "1",
+    "spark.ui.enabled": "false",
+}
+_SPARK_OPTIONS = shlex.join(
+    [*(f"--conf={name}={value}" for name, value in _SPARK_SETTINGS.items()), "pyspark-shell"],
+)
 
 
 class Server:
@@ -25,9 +41,12 @@ class Server:
     def __init__(self, directory: Path, seed: int) -> None:
         # Bytecode is written, because it becomes a part of some models.
         variables = clean_environment() | {
+            # No model is downloaded.
+            "HF_HUB_OFFLINE": "1",
             "KERAS_BACKEND": "torch",
             "MLFLOW_DISABLE_TELEMETRY": "true",
             "OMP_NUM_THREADS": "1",
+            "PYSPARK_SUBMIT_ARGS": _SPARK_OPTIONS,
             "PYTHONHASHSEED": str(seed),
         }
         directory.mkdir()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from model_gate.domain.importance import importance_of
 from tests.flavors.flavors import CHANGED, LOADED, SITUATIONS, Flavor
 from tests.flavors.savings import Servers
 from tests.support import explained
@@ -69,6 +70,16 @@ def _difference(entry: dict[str, Any]) -> Difference:
     return Difference(entry["path"], summary, explanation.get("advice", ""))
 
 
+def _rank(difference: Difference) -> tuple[bool, bool, int]:
+    """Return the sort key of a difference, as Model Gate sorts them for people: what is drawn at random comes last."""
+    is_random = "what Spark draws at random" in difference.summary or difference.summary.endswith("the same bytes")
+    return _is_explained_elsewhere(difference), is_random, importance_of(difference.path)
+
+
+def _is_explained_elsewhere(difference: Difference) -> bool:
+    return "its counterpart is" in difference.summary or "the checksum of" in difference.summary
+
+
 def verdicts(servers: Servers, flavor: Flavor) -> list[Verdict]:
     """Save a flavor in all situations and return the verdicts."""
     directory, predictions = servers.save(flavor.program, flavor.variant, list(flavor.imports))
@@ -81,11 +92,12 @@ def _verdict(
     left, right = names
     result = explained.diff(directory, directory / left, directory / right)
     entries = result.comparison["differences"]
+    differences = [_difference(entry) for entry in entries if "identity" not in entry]
     return Verdict(
         flavor=flavor,
         situation=situation,
         verdict=result.verdict,
         is_same_prediction=predictions[left] == predictions[right],
-        differences=tuple(_difference(entry) for entry in entries if "identity" not in entry),
+        differences=tuple(sorted(differences, key=_rank)),
         rewritten=tuple(entry["path"] for entry in entries if "identity" in entry),
     )

@@ -127,8 +127,8 @@ def test_stopped_gate_reports_an_error_and_leaves_no_files(
         exit_code, stdout, stderr, report = gate.wait()
         assert time.monotonic() - stopped < 10
     assert (exit_code, stdout) == (EXIT_CODES[number], "")
-    told = f"error: The gate was stopped by {number.name} before it could decide.\n  Run it again.\n  Not decided: "
-    assert stderr.startswith(told)
+    expected = f"error: The gate was stopped by {number.name} before it could decide.\n  Run it again.\n  Not decided: "
+    assert stderr.startswith(expected)
     assert (report["status"], report["error"]["type"], report["passed"]) == ("error", "StoppedError", False)
 
 

@@ -8,6 +8,7 @@ import itertools
 import json
 import os
 import random
+import ssl
 import threading
 import time
 import zipfile
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.access.hosts import parse_host
+from model_gate.access.declared import Declarations
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
@@ -30,7 +31,9 @@ from model_gate.errors import ModelGateError
 from model_gate.sources.model_source import AccessContext, DirectorySource, ServerSource
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient
+from tests.support.certificates import certificates
 from tests.support.faulty_server import Call, Fault, FaultyServer
+from tests.support.faulty_store import FaultyStore
 
 KIB = 1024
 WINDOW = 64 * KIB
@@ -51,7 +54,9 @@ def serve(call: Call, tag: str = '"1"', *, until: int | None = None, content: by
     """Send the file, or the requested range of it, with an ETag. Close the connection after `until` bytes."""
     content = call.file if content is None else content
     header = call.request.headers.get("Range", "")
-    if not header or call.request.headers.get("If-Range", tag) != tag:
+    if call.request.headers.get("If-Match", tag) != tag:
+        call.send(b"", 412)
+    elif not header or call.request.headers.get("If-Range", tag) != tag:
         call.send(content[:until], content_length=str(len(content)), etag=tag)
     else:
         start, stop = (int(number) for number in header.removeprefix("bytes=").split("-"))
@@ -78,11 +83,15 @@ class Gate:
     fault: Fault = field(default=serve)
 
     def source(self, name: str, storage: Storage) -> ServerSource:
-        source = ServerSource(self.client, Location(f"mlflow-artifacts:/{name}/1"), name, storage, AccessContext())
+        source = ServerSource(self.client, Location(self.location(name)), name, storage, AccessContext())
         while True:
             source.list(lambda _: None)
             if source.is_near == self.is_near:
                 return source
+
+    def location(self, name: str) -> str:
+        path = f"{name}/1"
+        return self.server.location(path) if isinstance(self.server, FaultyStore) else f"mlflow-artifacts:/{path}"
 
     def compare(
         self,
@@ -127,12 +136,21 @@ class Gate:
         ]
 
 
-@pytest.fixture(scope="module", params=["near", "far"])
+@pytest.fixture(scope="module", params=["near", "far", "s3", "azure", "google", "lake"])
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     home = tmp_path_factory.mktemp("home")
-    with FaultyServer() as server:
-        environment = {**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-        with TrackingServerClient(parse_host(server.url), environment, home) as client:
+    environment = {**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
+    server = FaultyServer() if request.param in {"near", "far"} else FaultyStore(cloud=request.param)
+    if request.param == "lake":
+        authority, identity = certificates(home, ["localhost", "127.0.0.1"])
+        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server.tls.load_cert_chain(identity)
+        environment["REQUESTS_CA_BUNDLE"] = str(authority)
+    with server:
+        variables = server.variables if isinstance(server, FaultyStore) else {}
+        environment |= {"MLFLOW_TRACKING_URI": server.url, **variables}
+        host = Declarations(environment).default()
+        with TrackingServerClient(host, environment, home) as client:
             yield Gate(server, client, is_near=request.param == "near")
 
 

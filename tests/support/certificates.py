@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 
 from cryptography import x509
@@ -27,7 +28,7 @@ def certificates(directory: Path, hosts: list[str]) -> tuple[Path, Path]:
         .sign(authority_key, hashes.SHA256())
     )
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Test hosts")])
-    names = x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts])
+    names = x509.SubjectAlternativeName([_general_name(host) for host in hosts])
     issued_by = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key())
     certificate = (
         _builder(subject, issuer, key)
@@ -40,6 +41,13 @@ def certificates(directory: Path, hosts: list[str]) -> tuple[Path, Path]:
     (directory / "authority.pem").write_bytes(authority.public_bytes(pem))
     (directory / "identity.pem").write_bytes(secret + certificate.public_bytes(pem))
     return directory / "authority.pem", directory / "identity.pem"
+
+
+def _general_name(host: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(host))
+    except ValueError:
+        return x509.DNSName(host)
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:

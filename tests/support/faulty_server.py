@@ -61,8 +61,8 @@ class Call:
             self.handler.wfile.write(body)
         self.handler.wfile.flush()
 
-    def send_json(self, data: object, status: int = 200) -> None:
-        self.send(json.dumps(data).encode(), status)
+    def send_json(self, data: object, status: int = 200, **headers: str) -> None:
+        self.send(json.dumps(data).encode(), status, **headers)
 
     def close(self) -> None:
         self.handler.close_connection = True
@@ -70,7 +70,7 @@ class Call:
     @property
     def file(self) -> bytes:
         """The content of the requested file."""
-        return self.server.files[self.request.path.removeprefix(ARTIFACTS).strip("/")]
+        return self.server.file_at(self.request.path)
 
 
 Fault = Callable[[Call], None]
@@ -172,9 +172,17 @@ class FaultyServer:
             if part in unquote(handler.path):
                 fault(call)
                 return
-        if request.path == ARTIFACTS:
-            call.send_json({"files": self.entries(request)})
-        elif request.path.startswith(ARTIFACTS):
+        self.respond(call)
+
+    def file_at(self, path: str) -> bytes:
+        """Return the content of the file at the path of a request."""
+        return self.files[path.removeprefix(ARTIFACTS).strip("/")]
+
+    def respond(self, call: Call) -> None:
+        """Respond to a request without a fault."""
+        if call.request.path == ARTIFACTS:
+            call.send_json({"files": self.entries(call.request)})
+        elif call.request.path.startswith(ARTIFACTS):
             call.send(call.file, content_type="application/octet-stream")
         else:
             self._registry(call)

@@ -42,8 +42,8 @@ class GateResult:
         assert error["message"], error
         assert error["remedy"], error
         assert self.stdout == "", self.stdout
-        told, _, undecided = self.errors.partition("  Not decided: ")
-        assert told == f"error: {error['message']}\n  {error['remedy']}\n"
+        sentence, _, undecided = self.errors.partition("  Not decided: ")
+        assert sentence == f"error: {error['message']}\n  {error['remedy']}\n"
         assert undecided.count("\n") <= 1, undecided
         for text in texts:
             assert text in self.stderr, (text, self.stderr)

@@ -185,6 +185,8 @@ _KIND_MEANINGS = {
     "npy": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
     "UBJSON": ("other parameters or weights", _SAVED_OTHERWISE),
     "ONNX": ("other parameters or weights", _SAVED_OTHERWISE),
+    "LightGBM": ("other parameters or weights", _SAVED_OTHERWISE),
+    "MessagePack": ("other parameters or weights", _SAVED_OTHERWISE),
     "bytecode": (_OTHER_CODE, _OTHER_CODE),
     "JSON": ("other settings or data", "the same values, written in another way"),
     "YAML": ("other settings or data", "the same values, written in another way"),

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from model_gate.comparison.digest import tree_digest
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair
+from model_gate.comparison.renamed_files import explain_checksums
 from model_gate.comparison.rewrite_conditions import require_conditions
 from model_gate.domain.difference import Difference
 from model_gate.domain.ignore import Ignore
@@ -28,7 +29,7 @@ def build_comparison(
     pairing = models.pairing
     if len(files) != len(pairing.pairs):
         raise InternalError("Not every file was compared.", "Please report it, with the listing of both models.")
-    all_differences = require_conditions(_differences(files, pairing), models, files)
+    all_differences = explain_checksums(require_conditions(_differences(files, pairing), models, files))
     counted = [difference for difference in all_differences if not difference.ignored_by]
     differences = tuple(difference for difference in counted if difference.is_native)
     deciding = [file for file in files if file.pair.decides]

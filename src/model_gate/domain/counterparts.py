@@ -14,6 +14,11 @@ from collections.abc import Iterable
 
 from model_gate.domain.pairing import Pair
 
+# What Spark draws at random whenever it saves a model: names of files, ids and times in descriptions of stages, and
+# the order of the encodings of columns.
+RANDOM_NAMES = "random file names"
+RANDOM_IDS = "random ids"
+RANDOM_ORDERS = "random orders of lists"
 # `part-00000-<uuid>-c000.snappy.parquet`, `.part-00000-<uuid>.crc`, `VectorAssembler_<12 hex digits>`.
 _RANDOM_PARTS = (
     (re.compile(r"(^|/)(\.?part-\d+)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"), r"\1\2-*"),

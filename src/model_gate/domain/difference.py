@@ -86,6 +86,7 @@ class Explanation:
             condition holds, as sentences; "" if nothing is known.
         only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
             whenever it saves a model. Otherwise "".
+        explained_by: Path of the file whose explanation covers this difference too, "" if there is none.
     """
 
     kind: str = "bytes"
@@ -99,6 +100,7 @@ class Explanation:
     unmet_condition: str = ""
     advice: str = ""
     only_random: str = ""
+    explained_by: str = ""
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ class HostKind(StrEnum):
     DATABASE = "database"
     FILES = "files"
     DATABRICKS = "databricks"
+    # No tracking server: an object store, which is read directly.
+    STORE = "store"
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Host:
         """Whether the server runs on this machine, so that its local paths can be read directly."""
         if self.kind is HostKind.HTTP:
             return urlsplit(self.address).hostname in LOOPBACK
-        return self.kind is not HostKind.DATABRICKS
+        return self.kind not in {HostKind.DATABRICKS, HostKind.STORE}
 
     @property
     def local_path(self) -> Path | None:

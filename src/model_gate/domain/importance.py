@@ -18,9 +18,9 @@ _EXAMPLES = frozenset({"input_example.json", "serving_input_example.json", "serv
 _TOKENIZER_DETAILS = frozenset({"special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"})
 _DOCUMENTS = frozenset({"license", "licence", "notice", "readme", "copying", "changelog", "model_card"})
 _DOCUMENT_SUFFIXES = frozenset({".md", ".rst"})
-# Files that a store or a writer adds, such as Spark's checksums and marks of success.
-_BY_PRODUCTS = frozenset({"_success", ".gitattributes", ".gitignore", ".ds_store"})
-_CODE_SUFFIXES = frozenset({".py", ".pyc", ".ipynb", ".r", ".jar", ".sql", ".sh", ".so", ".whl"})
+# Files that a store or a writer adds, such as Spark's checksums and marks of success, and TensorFlow's fingerprint.
+_BY_PRODUCTS = frozenset({"_success", "fingerprint.pb", ".gitattributes", ".gitignore", ".ds_store"})
+_CODE_SUFFIXES = frozenset({".py", ".ipynb", ".r", ".jar", ".sql", ".sh", ".so", ".whl"})
 # XGBoost and LightGBM can write a whole model as text: model.json, model.txt. spaCy's models have no suffix.
 _WEIGHTS = frozenset({"model", "weights", "vectors"})
 _WEIGHTS_SUFFIXES = (
@@ -45,11 +45,12 @@ class Importance(IntEnum):
     ARTIFACT = 2
     SETTINGS = 3
     CODE = 4
-    PACKAGES = 5
-    MLMODEL = 6
-    TOKENIZER_DETAILS = 7
-    EXAMPLE = 8
-    DOCUMENT = 9
+    BYTECODE = 5
+    PACKAGES = 6
+    MLMODEL = 7
+    TOKENIZER_DETAILS = 8
+    EXAMPLE = 9
+    DOCUMENT = 10
 
     @property
     def affects_predictions(self) -> bool:
@@ -63,12 +64,14 @@ def importance_of(path: str) -> Importance:
     name, stem, suffix = file.name.lower(), file.stem.lower(), file.suffix.lower()
     if path == MLMODEL or path in REWRITTEN_FILES:
         return Importance.MLMODEL
+    if suffix == ".pyc":
+        return Importance.BYTECODE
     if suffix in _CODE_SUFFIXES or path.startswith("code/"):
         return Importance.CODE
-    if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
-        return Importance.WEIGHTS
     if name in _BY_PRODUCTS or suffix == ".crc":
         return Importance.DOCUMENT
+    if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
+        return Importance.WEIGHTS
     # The files of a user, whose names have no meaning for MLflow.
     if path.startswith("artifacts/"):
         return Importance.ARTIFACT

@@ -10,6 +10,8 @@ from urllib.parse import unquote, urlsplit
 
 # How file: URIs name this machine.
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
+# Schemes of locations in object stores, which can be read without a tracking server.
+_STORE_SCHEMES = frozenset({"s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss"})
 # What a user can do if an HTTP server names a path on this machine.
 LOCAL_REMEDY = (
     "Let the server proxy its artifacts (mlflow server --serve-artifacts), or allow it to name local paths:"
@@ -59,6 +61,17 @@ def is_local_uri(uri: str) -> bool:
     (True, True, False)
     """
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
+
+
+def store_of_uri(uri: str) -> str:
+    """Return the scheme and bucket of a location in an object store, "" if the location is in none.
+
+    >>> store_of_uri("s3://bucket/model"), store_of_uri("models:/Wine/1")
+    ('s3://bucket', '')
+    """
+    scheme, _, rest = uri.partition("://")
+    bucket = rest.partition("/")[0]
+    return f"{scheme.lower()}://{bucket}" if bucket and scheme.lower() in _STORE_SCHEMES else ""
 
 
 def without_query(uri: str) -> str:

@@ -14,6 +14,9 @@ from model_gate.explanation.trees import shorten
 
 MAX_OPCODES = 300_000
 _LONG_BYTES = 64 * 1024
+# Opcodes that keep a value for later, and those that load it again.
+STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
+LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 
 
 class Opcode(NamedTuple):
@@ -21,7 +24,7 @@ class Opcode(NamedTuple):
 
     Attributes:
         name: Name of the opcode.
-        argument: Its value; a `SkippedBytes` if it is long.
+        argument: Its value; a placeholder if it is long.
         start: Offset of the opcode in the file.
         end: Offset of the next opcode.
         pushes: Whether it puts a value onto the stack.
@@ -34,6 +37,11 @@ class Opcode(NamedTuple):
     end: int
     pushes: bool
     is_value: bool
+
+    @property
+    def is_long(self) -> bool:
+        """Whether the argument may be a placeholder, so that only the bytes of the file have the value."""
+        return self.end - self.start > _LONG_BYTES
 
 
 def read_opcodes(content: Content) -> Iterator[Opcode]:

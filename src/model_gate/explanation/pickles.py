@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import zip_longest
@@ -14,7 +15,8 @@ from typing import NamedTuple
 from model_gate.domain.difference import Explanation, FieldChange
 from model_gate.domain.wording import byte_count
 from model_gate.explanation.content import CHUNK_BYTES, Content, ContentPair, UnexplainedError
-from model_gate.explanation.pickle_opcodes import MAX_OPCODES, Opcode, SkippedBytes, read_opcodes
+from model_gate.explanation.pickle_changes import ObjectChanges, compare_objects, summarize_changes
+from model_gate.explanation.pickle_opcodes import LOADS, MAX_OPCODES, STORES, Opcode, read_opcodes
 from model_gate.explanation.raw_bytes import first_differing_byte, summarize
 from model_gate.explanation.trees import MAX_FIELDS, shorten
 
@@ -27,10 +29,8 @@ _MAX_NAME = 200
 _MAX_GLOBALS = 20_000
 _MAX_VALUES = 10
 _MAX_LONG_BYTES = 256 * 1024 * 1024
-_STORES = frozenset({"PUT", "BINPUT", "LONG_BINPUT"})
-_LOADS = frozenset({"GET", "BINGET", "LONG_BINGET"})
 # Opcodes that say nothing about the values: they depend on the length and on the order of other values.
-_BOOKKEEPING = _STORES | _LOADS | {"FRAME", "MEMOIZE"}
+_BOOKKEEPING = STORES | LOADS | {"FRAME", "MEMOIZE"}
 _RANDOM_ID = re.compile("'[0-9a-f]{32}'")
 _RANDOM_ID_USERS = frozenset(
     f"cloudpickle.cloudpickle.{name}" for name in ("_make_skeleton_class", "_make_skeleton_enum", "_make_typevar")
@@ -38,6 +38,10 @@ _RANDOM_ID_USERS = frozenset(
 _RANDOM_ID_ADVICE = (
     "cloudpickle gives each class that is defined in the program itself (`__main__`) a new random id whenever it is "
     'saved. Log the model from code (`python_model="program.py"`), or define the class in a module that is imported.'
+)
+_SHARING_ADVICE = (
+    "A pickle also keeps which of its objects are one and the same, and loading a model can change that. Copy the "
+    "files of the logged model instead of loading the model and logging it again."
 )
 # The column of the value says which model it is.
 _ONE_SIDED_GLOBAL = "a class or function to which only one of the models refers"
@@ -67,9 +71,9 @@ def explain(pair: ContentPair) -> Explanation | None:
             return None
         raise
     summary, is_cut = summarize(pair)
-    fields = [*comparison.protocol_and_globals(), *comparison.values(), *comparison.first_differing()]
+    fields = [*comparison.protocol_and_globals(), *comparison.values()[: MAX_FIELDS - 1], *comparison.first_differing()]
     summary = ", ".join([summary, *comparison.phrases()])
-    is_cut = is_cut or comparison.is_cut or len(fields) > MAX_FIELDS
+    is_cut = is_cut or comparison.is_cut or len(fields) > MAX_FIELDS or len(comparison.values()) >= MAX_FIELDS
     return Explanation(
         KIND,
         summary,
@@ -151,7 +155,7 @@ class _Half:
         key: object = repr(argument) if isinstance(argument, float) else argument
         # The hash takes less memory than a long value.
         key = hash(bytes(key) if isinstance(key, bytearray) else key)
-        if isinstance(argument, SkippedBytes):
+        if opcode.is_long:
             key = self._long_value(opcode)
         return _Value(opcode.name, _format_argument(argument), key)
 
@@ -179,6 +183,7 @@ class _Comparison:
         counts: How often the left pickle has each value more often than the right one. Values before the first
             difference are not counted.
         has_only_class_ids: Whether all bytes are the same except random ids that cloudpickle gives to classes.
+        objects: The differences between the objects, None if a pickle is not understood well enough.
     """
 
     left: _Half
@@ -186,6 +191,12 @@ class _Comparison:
     first: tuple[Opcode | None, Opcode | None] | None = None
     counts: Counter[_Value] = field(default_factory=Counter)
     has_only_class_ids: bool = False
+    objects: ObjectChanges | None = None
+
+    @property
+    def has_same_values(self) -> bool:
+        """Whether the objects have the same values, so that only how they are saved differs."""
+        return self.objects is not None and self.objects.has_same_values
 
     @property
     def is_cut(self) -> bool:
@@ -210,11 +221,16 @@ class _Comparison:
         return changes
 
     def values(self) -> list[FieldChange]:
-        """Return the values that only one pickle has, in pairs with the same opcode; none if there are many."""
-        pairs = self._value_pairs()
+        """Return the values that changed, by their paths.
+
+        If the objects are not known: the values that only one pickle has, in pairs with the same opcode; none if there
+        are many.
+        """
+        if self.objects is not None and not self.is_reordered:
+            return list(self.objects.changes)
         return [
-            FieldChange(opcode, left, right, meaning="of other content" if left == right else "")
-            for opcode, left, right in pairs
+            FieldChange(opcode, left, right, meaning="other bytes of the same size" if left == right else "")
+            for opcode, left, right in self._value_pairs()
         ]
 
     def first_differing(self) -> list[FieldChange]:
@@ -231,22 +247,33 @@ class _Comparison:
         names = [f"+{name}" for name in added] + [f"−{name}" for name in removed]
         if names:
             yield f"globals {', '.join(names[:3])}{' …' if len(names) > 3 else ''}"
-        if self.is_reordered:
+        if self.has_same_values:
+            is_shared = self.objects is not None and self.objects.has_other_sharing
+            yield f"the same values, {'saved with other sharing' if is_shared else 'written in another way'}"
+        elif self.is_reordered:
             yield "the same values in another order"
-        if self.has_only_class_ids:
+        elif self.has_only_class_ids:
             yield "only the random id that cloudpickle gives to a class of the program"
         elif not names:
-            pairs = [pair for pair in self._value_pairs() if not _is_random_id(pair)]
-            for opcode, left, right in pairs[:2]:
-                if left is None or right is None:
-                    yield f"{opcode} {left or right} {'added' if left is None else 'removed'}"
-                elif left != right:
-                    yield f"{opcode} {left} → {right}"
+            yield from self._value_phrases()
+
+    def _value_phrases(self) -> Iterator[str]:
+        if self.objects is not None:
+            changes = [change for change in self.objects.changes if not _is_random_id(("", change.left, change.right))]
+            yield from filter(None, [summarize_changes(changes)])
+            return
+        for opcode, left, right in [pair for pair in self._value_pairs() if not _is_random_id(pair)][:2]:
+            if left is None or right is None:
+                yield f"{opcode} {left or right} {'added' if left is None else 'removed'}"
+            elif left != right:
+                yield f"{opcode} {left} → {right}"
 
     def advice(self) -> str:
         """Return what to do so that the pickles do not differ when the same object is saved again."""
         if any(map(_is_random_id, self._value_pairs())) and self.left.globals & _RANDOM_ID_USERS:
             return _RANDOM_ID_ADVICE
+        if self.has_same_values:
+            return _SHARING_ADVICE
         return _ORDER_ADVICE if self.is_reordered else ""
 
     def _globals(self) -> tuple[set[str], set[str]]:
@@ -291,6 +318,10 @@ def _compare(pair: ContentPair) -> _Comparison:
             comparison = _compare_opcodes(pair, ignored)
     if comparison.may_have_only_class_ids():
         comparison.has_only_class_ids = _differ_only_in_class_ids(pair)
+    if not comparison.is_cut:
+        # The objects are names for people, so that a pickle with unusual opcodes is no error.
+        with suppress(UnexplainedError):
+            comparison.objects = compare_objects(pair)
     return comparison
 
 
@@ -309,7 +340,7 @@ def _differ_only_in_class_ids(pair: ContentPair) -> bool:
             if awaited or not all(_RANDOM_ID.fullmatch(repr(opcode.argument)) for opcode in (before, after)):
                 return False
             awaited = "TUPLE"
-        elif awaited and before.name not in _STORES | {"MEMOIZE", "NONE"}:
+        elif awaited and before.name not in STORES | {"MEMOIZE", "NONE"}:
             if before.name != awaited:
                 return False
             awaited = "REDUCE" if awaited == "TUPLE" else ""
@@ -349,7 +380,7 @@ def _is_same(pair: ContentPair, left: Opcode | None, right: Opcode | None) -> bo
         return False
     if left.name != right.name or type(left.argument) is not type(right.argument):
         return False
-    if isinstance(left.argument, SkippedBytes):
+    if left.is_long or right.is_long:
         slices = [
             content.slice(opcode.start, opcode.end - opcode.start)
             for content, opcode in ((pair.left, left), (pair.right, right))
@@ -392,9 +423,9 @@ class _GlobalTracker:
         name, argument = opcode.name, opcode.argument
         if name == "MEMOIZE":
             self._memo[len(self._memo)] = self._top[1]
-        elif name in _STORES:
+        elif name in STORES:
             self._memo[int(str(argument))] = self._top[1]
-        elif name in _LOADS:
+        elif name in LOADS:
             self._push(self._memo.get(int(str(argument))))
         elif name in {"GLOBAL", "INST"}:
             self.globals.add(shorten(str(argument).replace(" ", "."), _MAX_NAME))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePosixPath
 
+from model_gate.domain.counterparts import RANDOM_IDS
 from model_gate.domain.difference import Explanation
+from model_gate.explanation.boosted_trees import split_by_tree, summarize_boosting, tree_number
 from model_gate.explanation.content import ContentPair, UnexplainedError, read_text
 from model_gate.explanation.json_tree import parse_json
 from model_gate.explanation.text import MAX_LINES, MAX_TEXT_BYTES, line_diff
@@ -42,7 +44,8 @@ def explain(pair: ContentPair) -> Explanation | None:
     left, right = (read_text(content, MAX_TEXT_BYTES) for content in (pair.left, pair.right))
     if left is None or right is None:
         return None
-    changes = [nested for change in find_changes(parse(left), parse(right)) for nested in _nested_changes(change)]
+    before, after = parse(left), parse(right)
+    changes = [nested for change in find_changes(before, after) for nested in _nested_changes(change)]
     if not changes:
         lines = line_diff(left, right) or ()
         is_cut = len(lines) > MAX_LINES
@@ -52,14 +55,38 @@ def explain(pair: ContentPair) -> Explanation | None:
     is_spark = _SPARK_METADATA.fullmatch(pair.path) is not None
     if is_spark:
         changes.sort(key=_is_drawn_by_spark)
+    else:
+        # Boosted trees follow from the parameters.
+        changes.sort(key=lambda change: tree_number(change.path) is not None)
     fields = field_changes(changes)
     # What Spark draws at random comes last, and only the summary of nothing else has it.
     decisive = sum(not _is_drawn_by_spark(change) for change in changes) if is_spark else 0
     count = decisive or len(changes)
     summary = summarize_fields(fields[:count], count, "change")
-    if is_spark and not decisive:
+    if total := max(_number_of_trees(before), _number_of_trees(after)):
+        summary = _boosting_summary(changes, total) or summary
+    only_random = RANDOM_IDS if is_spark and not decisive else ""
+    if only_random:
         summary = f"only what Spark draws at random: {summary}"
-    return Explanation(kind, summary, fields, is_cut=len(changes) > len(fields))
+    return Explanation(kind, summary, fields, is_cut=len(changes) > len(fields), only_random=only_random)
+
+
+def _number_of_trees(document: Tree) -> int:
+    """Return the number of trees if a document is XGBoost's model, otherwise 0."""
+    booster = _child(_child(document, "learner"), "gradient_booster")
+    trees = _child(_child(_child(booster, "gbtree") or booster, "model"), "trees")
+    return len(trees) if isinstance(trees, list) else 0
+
+
+def _child(tree: Tree, key: str) -> Tree:
+    return tree.get(key) if isinstance(tree, dict) else None
+
+
+def _boosting_summary(changes: Sequence[Change], total: int) -> str:
+    """Return a phrase with the parameters and the number of trees that changed, "" if no tree changed."""
+    named = ((change.path, field_changes([change])[0]) for change in changes)
+    settings, trees = split_by_tree(named)
+    return summarize_boosting(settings, trees, total) if trees else ""
 
 
 def _is_drawn_by_spark(change: Change) -> bool:

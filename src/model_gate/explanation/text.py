@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from pathlib import PurePosixPath
 
 from model_gate.domain.difference import Explanation
@@ -17,6 +18,12 @@ SUFFIXES = frozenset(
     {".txt", ".yaml", ".yml", ".json", ".py", ".toml", ".cfg", ".ini", ".md", ".csv", ".sql", ".r", ".sh", ".xml"}
 )
 MAX_LINES = 20
+_LICENSE = "LICENSE.txt"
+_NO_LICENSE = re.compile(r"A license file could not be found for the '([^'\n]+)' repository\.")
+_LICENSE_ADVICE = (
+    "MLflow writes the path of the base model into `LICENSE.txt`. Read the base model from the same path whenever it "
+    "is logged, or add `LICENSE.txt` to `ignore`."
+)
 # difflib takes quadratic time.
 _MAX_DIFF_LINES = 2_000
 
@@ -36,6 +43,12 @@ def explain(pair: ContentPair) -> Explanation | None:
         return None
     if left.splitlines() == right.splitlines():
         return Explanation(KIND, "only its line ends differ")
+    if _is_only_base_model(pair, left, right):
+        lines = line_diff(left, right) or ()
+        summary = "only the name of the base model, which MLflow writes if it finds no license"
+        return Explanation(
+            KIND, summary, lines=lines[:MAX_LINES], is_cut=len(lines) > MAX_LINES, advice=_LICENSE_ADVICE
+        )
     diff = line_diff(left, right)
     if diff is None:
         return Explanation(
@@ -46,6 +59,13 @@ def explain(pair: ContentPair) -> Explanation | None:
         f"{plural(count, 'line')} {word}" for count, word in ((added, "added"), (removed, "removed")) if count
     )
     return Explanation(KIND, summary, lines=diff[:MAX_LINES], is_cut=len(diff) > MAX_LINES)
+
+
+def _is_only_base_model(pair: ContentPair, left: str, right: str) -> bool:
+    """Return whether two licenses are only MLflow's notes that there is none, for base models of different names."""
+    notes = [_NO_LICENSE.match(text) for text in (left, right)]
+    rests = [text.replace(note[1], "") for text, note in zip((left, right), notes, strict=True) if note]
+    return pair.path == _LICENSE and len(rests) == 2 and rests[0] == rests[1]
 
 
 def describe(content: Content) -> str:

@@ -19,6 +19,7 @@ from model_gate.domain.wording import plural
 MAX_FIELDS = 40
 _MAX_VALUE = 200
 _MAX_KEY = 100
+_MAX_PHRASE = 110
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Leaf:
 
 # dict[str, Tree] | list[Tree] | Leaf, or None if the value is absent.
 Tree = Any
+# Keys and indexes from the root of a document to a value.
+Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
@@ -122,9 +125,11 @@ def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> st
         count: Number of all changes.
         noun: Singular noun for the other changes.
     """
-    phrases = [f"{field.field} {format_change(field)}" for field in fields[:2]]
-    if any(len(phrase) > 80 for phrase in phrases):
-        phrases = [f"{shorten(field.field, 60)} changed" for field in fields[:2]]
+    phrases = [
+        phrase if len(phrase) <= _MAX_PHRASE else f"{shorten(field.field, 60)} changed"
+        for field in fields[:2]
+        for phrase in [f"{field.field} {format_change(field)}"]
+    ]
     rest = count - len(phrases)
     more = f" and {plural(rest, f'more {noun}')}" if rest else ""
     return ", ".join(phrases) + more

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import IO
 
-from model_gate.domain.difference import Explanation, FieldChange
+from model_gate.domain.difference import Explanation
+from model_gate.explanation.boosted_trees import count_trees, split_by_tree, summarize_boosting, tree_number
 from model_gate.explanation.content import Content, ContentPair, UnexplainedError
-from model_gate.explanation.tensors import ElementBudget, ElementType, Tensor, compare_tensors, format_float32
-from model_gate.explanation.trees import MAX_FIELDS, Leaf, format_path, format_tree, shorten, summarize_fields
+from model_gate.explanation.located_values import compare_values, summarize_values
+from model_gate.explanation.tensors import ElementType, Tensor, format_float32
+from model_gate.explanation.trees import MAX_FIELDS, Leaf, shorten
 
 KIND = "UBJSON"
 _SUFFIXES = frozenset({".ubj", ".ubjson"})
@@ -38,34 +40,15 @@ def matches(pair: ContentPair) -> bool:
 def explain(pair: ContentPair) -> Explanation:
     """Return an explanation with the paths whose values changed."""
     left, right = (_Reader(content).read() for content in (pair.left, pair.right))
-    changes: list[FieldChange] = []
-    budget, is_cut = ElementBudget(), False
-    for path in [*left, *(path for path in right if path not in left)]:
-        before, after, name = left.get(path), right.get(path), format_path(path)
-        if isinstance(before, Tensor) and isinstance(after, Tensor):
-            if result := compare_tensors(name, (pair.left, before), (pair.right, after), budget):
-                changes.append(result[0])
-                is_cut |= result[1]
-        elif before != after:
-            changes.append(FieldChange(name, _format(before), _format(after)))
+    changes, is_cut = compare_values(pair, left, right)
     if not changes:
         return Explanation(KIND, "the same values, written in another way")
-    summary = _summary(changes)
-    return Explanation(KIND, summary, tuple(changes[:MAX_FIELDS]), is_cut=is_cut or len(changes) > MAX_FIELDS)
-
-
-def _summary(changes: list[FieldChange]) -> str:
-    # Values that people set come first: they are few, and the arrays follow from them.
-    scalars = [change for change in changes if not change.meaning]
-    first = scalars or changes
-    if not scalars:
-        return f"{first[0].field}: {first[0].meaning}" + (f", and {len(first) - 1:,} more" if len(first) > 1 else "")
-    short = [FieldChange(change.field, change.left, change.right) for change in first]
-    return summarize_fields(short, len(changes), "change")
-
-
-def _format(value: Leaf | Tensor | None) -> str | None:
-    return str(value) if isinstance(value, Tensor) else format_tree(value)
+    changes.sort(key=lambda item: tree_number(item[0]) is not None)
+    settings, trees = split_by_tree(changes)
+    total = count_trees([*left, *right])
+    summary = summarize_boosting(settings, trees, total) if trees else summarize_values(settings)
+    fields = tuple(change for _, change in changes[:MAX_FIELDS])
+    return Explanation(KIND, summary, fields, is_cut=is_cut or len(changes) > MAX_FIELDS)
 
 
 @dataclass

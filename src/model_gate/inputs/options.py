@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from model_gate.access.allowed import AllowedHosts
 from model_gate.access.declared import Declarations
-from model_gate.domain.host import Host, RegistryKind
+from model_gate.domain.host import Host, HostKind, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
-from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile
+from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile, store_of_uri
 from model_gate.domain.request import (
     CheckRequest,
     CompareRequest,
@@ -419,6 +419,9 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
         )
     if is_local_uri(uri):
         return None
+    store = store_of_uri(uri)
+    if store and not host.strip() and not declarations.has_default:
+        return Host(HostKind.STORE, store, "", is_declared=True)
     scheme, profile, path = split_profile(uri)
     option, profile_host = option or f"--{half}-host", f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)

@@ -22,6 +22,7 @@ _NOUNS = {
     Importance.ARTIFACT: "artifacts",
     Importance.SETTINGS: "settings",
     Importance.CODE: "code",
+    Importance.BYTECODE: "code",
     Importance.PACKAGES: "packages",
     Importance.MLMODEL: "fields of MLmodel",
     Importance.TOKENIZER_DETAILS: "tokenizer details",
@@ -191,6 +192,8 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     settings: list[str] = []
     random: list[str] = []
     for difference in differences:
+        if difference.explanation is not None and difference.explanation.explained_by:
+            continue
         if name := _only_random(difference):
             random.append(name)
         elif _is_environment_setting(difference):

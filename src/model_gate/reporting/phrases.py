@@ -101,13 +101,15 @@ def named_paths(paths: Sequence[str]) -> str:
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """Return the differences sorted by how much they decide about predictions, and rewritten files last.
 
-    Files of which only random names or ids differ come before the rewritten files. A rewritten file differs only in
-    what MLflow or the file format changes when the same model is saved again.
+    Files of which only random names or ids differ, and files whose difference another file tells, come before the
+    rewritten files. A rewritten file differs only in what MLflow or the file format changes when the same model is
+    saved again.
     """
     return sorted(differences, key=rank)
 
 
 def rank(difference: Difference) -> tuple[bool, bool, int]:
     """Return the sort key of a difference. More important differences have lower keys."""
-    is_random = difference.explanation is not None and bool(difference.explanation.only_random)
-    return bool(difference.rewrite_reason), is_random, importance_of(difference.path)
+    explanation = difference.explanation
+    is_explained_elsewhere = explanation is not None and bool(explanation.only_random or explanation.explained_by)
+    return bool(difference.rewrite_reason), is_explained_elsewhere, importance_of(difference.path)

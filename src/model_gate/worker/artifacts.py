@@ -1,8 +1,9 @@
 """Lists and downloads the files of a model at a storage location, such as `s3://bucket/path`.
 
-If a tracking server proxies the files, `ProxiedFiles` downloads them. Otherwise `StoreFiles` calls `_download_file` of
-MLflow's artifact repository. MLflow's public functions are not used: they list the parent directory again for each
-file, and they resolve `models:/` and `runs:/` URIs on the global tracking server of the process.
+If a tracking server proxies the files, `ProxiedFiles` downloads them. `StoredFiles` reads S3, Azure and Google. For
+other stores, `RepositoryFiles` calls `_download_file` of MLflow's artifact repository. MLflow's public functions are
+not used: they list the parent directory again for each file, and they resolve `models:/` and `runs:/` URIs on the
+global tracking server of the process.
 """
 
 from __future__ import annotations
@@ -35,13 +36,13 @@ from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
+from model_gate.worker.stores.files import stored_files
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
-from model_gate.worker.transfer.s3_object import is_s3, s3_parts
 
 
 class ArtifactReader:
@@ -240,10 +241,9 @@ class ArtifactReader:
             return declared
         with store_errors(uri, os.environ):
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
-        if isinstance(repository, HttpArtifactRepository):
-            return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
-        kind = S3Files if is_s3(repository) else StoreFiles
-        return kind(repository, self._limiter, uri)
+            if isinstance(repository, HttpArtifactRepository):
+                return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
+            return stored_files(repository, uri, self._limiter) or RepositoryFiles(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
@@ -266,8 +266,8 @@ class ArtifactReader:
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
 
 
-class StoreFiles:
-    """The files at one location in an object store."""
+class RepositoryFiles:
+    """The files at one location in a store that only MLflow's artifact repository can read, such as HDFS."""
 
     def __init__(self, repository: ArtifactRepository, limiter: ConcurrencyLimiter, uri: str) -> None:
         self._repository = repository
@@ -283,12 +283,3 @@ class StoreFiles:
         """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
         with self._limiter.request(size), store_errors(self._uri, os.environ):
             self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
-
-
-class S3Files(StoreFiles):
-    """The files at one location in S3, of which large ones can be read part by part."""
-
-    def open(self, path: str, size: int) -> FileParts:
-        """Return the parts of one file of `size` bytes."""
-        with store_errors(self._uri, os.environ):
-            return s3_parts(self._repository, path, size, self._limiter, lambda: store_errors(self._uri, os.environ))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import Protocol, TypeVar, runtime_checkable
 
@@ -46,8 +46,16 @@ class FilesInParts(ModelFiles, Protocol):
         """Return the parts of one file of `size` bytes."""
 
 
+@runtime_checkable
+class FilesInPages(ModelFiles, Protocol):
+    """The files of one model in a store without directories, which lists the files of all directories together."""
+
+    def list_pages(self) -> Iterator[list[FileInfo]]:
+        """Yield all files with their sizes, page by page."""
+
+
 class ModelListing:
-    """Reads the listing of one model, directory by directory. `read` may be called once only.
+    """Reads the listing of one model, directory by directory or page by page. `read` may be called once only.
 
     Args:
         open_model: Returns the files of the model. The first call may send requests.
@@ -73,6 +81,8 @@ class ModelListing:
         self._start = clock()
         self._files: dict[str, int] = {}
         self._unsized: set[str] = set()
+        # The directories of files that are listed in pages.
+        self._directories: set[str] = set()
         self._pending: dict[Future[list[FileInfo]], str] = {}
         self._characters = 0
         self._allowance = ListingAllowance(limits)
@@ -87,8 +97,12 @@ class ModelListing:
             UnreachableError: The listing takes too long.
         """
         try:
-            self._walk()
-            self._require_unsized_empty()
+            model = self._result(self._pool.submit(self._open_model))
+            if isinstance(model, FilesInPages):
+                self._read_pages(model.list_pages())
+            else:
+                self._walk()
+                self._require_unsized_empty()
         finally:
             # A thread may still wait for a server that does not respond. The worker does not wait for that thread.
             self._pool.shutdown(wait=False, cancel_futures=True)
@@ -103,6 +117,35 @@ class ModelListing:
                     self._add(info, parent)
             self._on_progress({"files": len(self._files)})
 
+    def _read_pages(self, pages: Iterator[list[FileInfo]]) -> None:
+        while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
+            for info in page:
+                self._add_file(info)
+            self._on_progress({"files": len(self._files)})
+
+    def _next_page(self, pages: Iterator[list[FileInfo]]) -> list[FileInfo] | None:
+        with self._allowance():
+            return next(pages, None)
+
+    def _add_file(self, info: FileInfo) -> None:
+        """Add a file of a page. Its path implies its directories."""
+        path, size = info.path, int(info.file_size or 0)
+        if not _is_path(path) or path in self._files or path in self._directories:
+            raise _invalid_path(path)
+        if size < 0:
+            raise _invalid_size(path, size)
+        parent = path
+        while (parent := parent.rpartition("/")[0]) and parent not in self._directories:
+            if parent in self._files:
+                raise _invalid_path(path)
+            self._directories.add(parent)
+        self._count(path)
+        self._files[path] = size
+
+    def _result(self, future: Future[_T]) -> _T:
+        (done,) = self._wait([future])
+        return done.result()
+
     def _begin(self, directory: str) -> None:
         self._pending[self._pool.submit(self._list, directory or None)] = directory
 
@@ -114,8 +157,7 @@ class ModelListing:
         path = info.path
         if path in self._files or path in self._unsized or not _is_entry_of(path, parent):
             raise _invalid_entry(path, parent)
-        self._characters += len(path) if path.isascii() else 6 * len(path)
-        self._require_bounded(path)
+        self._count(path)
         if info.is_dir:
             self._begin(path)
         elif info.file_size is None:
@@ -123,14 +165,13 @@ class ModelListing:
         elif (size := int(info.file_size)) >= 0:
             self._files[path] = size
         else:
-            raise ModelError(
-                f"The server lists {printable(path)} with {size:,} bytes.",
-                "Check the tracking server.",
-            )
+            raise _invalid_size(path, size)
 
-    def _require_bounded(self, path: str) -> None:
+    def _count(self, path: str) -> None:
+        """Count a path that is about to be added, and require that the listing is within its limits."""
         limits = self._limits
-        entries = len(self._files) + len(self._unsized) + len(self._pending)
+        self._characters += len(path) if path.isascii() else 6 * len(path)
+        entries = len(self._files) + len(self._unsized) + len(self._pending) + len(self._directories)
         if (
             entries >= limits.listing_files
             or self._characters > limits.listing_characters
@@ -178,6 +219,22 @@ def _is_entry_of(path: str, parent: str) -> bool:
     """Return whether `path` is a valid path directly in the directory `parent`: its name is not empty and not `..`."""
     above, _, name = path.rpartition("/")
     return above == parent and name not in {"", ".", ".."} and "\0" not in name
+
+
+def _is_path(path: str) -> bool:
+    """Return whether `path` is a valid path of a file below a directory."""
+    return {"", ".", ".."}.isdisjoint(path.split("/")) and "\0" not in path
+
+
+def _invalid_path(path: str) -> ModelError:
+    return ModelError(
+        f"The store lists {printable(path)!r}, which no directory can contain beside the other files.",
+        "Check the names of the objects: an empty part, `.` or `..`, or a file with the name of a directory.",
+    )
+
+
+def _invalid_size(path: str, size: int) -> ModelError:
+    return ModelError(f"The server lists {printable(path)} with {size:,} bytes.", "Check the tracking server.")
 
 
 def _invalid_entry(path: str, parent: str) -> ModelError:

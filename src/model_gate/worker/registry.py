@@ -61,6 +61,21 @@ class ModelLocation:
     remedy: str = ""
 
 
+class NoRegistry:
+    """Stands in for a registry if there is no tracking server, so that only physical URIs can be read."""
+
+    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
+        """Raise an InputError: no server has the version."""
+        raise InputError(
+            f"No tracking server is named, so there is no version {version_or_stage} of {model!r}.",
+            "Set MLFLOW_TRACKING_URI.",
+        )
+
+    def locate(self, uri: str) -> ResolvedUri:
+        """Return the physical URI `uri` as it is."""
+        return ResolvedUri(uri, ())
+
+
 class RegistryClient:
     """Resolves model versions in the model registry of one tracking server."""
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Protocol
 
 from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.version import ModelVersion, ResolvedUri
 from model_gate.worker.artifacts import ArtifactReader
-from model_gate.worker.registry import RegistryClient
+
+
+class Registry(Protocol):
+    """Resolves names to locations."""
+
+    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
+        """Return the version that a number, stage or alias names."""
+
+    def locate(self, uri: str) -> ResolvedUri:
+        """Return the physical URI to which a URI leads, and the names on the way."""
 
 
 class Session:
     """Performs operations with JSON arguments on one tracking server, by its registry client and artifact reader."""
 
-    def __init__(self, registry: RegistryClient, artifacts: ArtifactReader) -> None:
+    def __init__(self, registry: Registry, artifacts: ArtifactReader) -> None:
         self._registry = registry
         self._artifacts = artifacts
         self._operations: dict[str, Callable[[dict[str, Any], ProgressCallback], Any]] = {

@@ -13,7 +13,7 @@ from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.domain.host import RegistryKind
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.network import guard_redirects
-from model_gate.worker.registry import RegistryClient
+from model_gate.worker.registry import NoRegistry, RegistryClient
 from model_gate.worker.resource_limits import FileSizeLimit, limit_memory
 from model_gate.worker.response_limits import ResponseLimits
 from model_gate.worker.session import Session
@@ -48,6 +48,8 @@ def open_session() -> Session:
         kind = RegistryKind.UNITY_CATALOG if is_catalog else RegistryKind.WORKSPACE
         return open_databricks_session(address, kind, FileSizeLimit())
     uri = os.environ["MLFLOW_TRACKING_URI"]
+    if not uri:
+        return Session(NoRegistry(), ArtifactReader("", FileSizeLimit()))
     registry_uri = os.environ["MLFLOW_REGISTRY_URI"]
     # Both URIs can name databases. A worker whose tracking server is a database has no limit for the size of files,
     # because the file of the database may be larger.

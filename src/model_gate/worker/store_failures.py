@@ -25,12 +25,10 @@ _ENDPOINT_VARIABLES = {
     StoreFamily.AZURE: (),
 }
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
-_CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "obstore"})
+_CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "urllib3"})
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
 _LOGIN_ERRORS = re.compile(r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication")
-_OBSTORE_STATUSES = {"UnauthenticatedError": 401, "PermissionDeniedError": 403, "NotFoundError": 404}
-_STATUS_IN_TEXT = re.compile(r"status code: (\d{3})")
-_CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>")
+_CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>|\"reason\": ?\"(\w+)\"")
 _MAX_REASON = 300
 
 _LOGIN_REMEDIES = {
@@ -151,6 +149,21 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     return _no_answer(store, cause, text)
 
 
+def status_error(uri: str, environment: Mapping[str, str], status: int, body: str) -> ModelGateError:
+    """Return the error for a response with an error status, to a request that no client of a cloud has sent.
+
+    Args:
+        uri: The location that is read.
+        environment: The worker's environment.
+        status: The HTTP status.
+        body: The start of the response's body.
+    """
+    store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
+    return _http_error(
+        store, status, _code_in(body), CredentialFacts.from_environment(environment).of_store(store.family)
+    )
+
+
 def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
     reason = reason_in(text)
     if reason is None:
@@ -211,9 +224,6 @@ def _status_of(error: BaseException) -> int:
     if isinstance(response, dict):
         return int(response.get("ResponseMetadata", {}).get("HTTPStatusCode") or 0)
     status: Any = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-    if status is None and type(error).__module__.startswith("obstore"):
-        match = _STATUS_IN_TEXT.search(str(error))
-        status = match[1] if match else _OBSTORE_STATUSES.get(type(error).__name__)
     return int(status or 0)
 
 
@@ -229,8 +239,12 @@ def _code_of(error: BaseException) -> str:
     errors = getattr(error, "errors", None)
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return str(errors[0].get("reason", ""))
-    match = _CODE_IN_TEXT.search(str(error))
-    return match[1] if match else ""
+    return _code_in(str(error))
+
+
+def _code_in(text: str) -> str:
+    match = _CODE_IN_TEXT.search(text)
+    return (match[1] or match[2]) if match else ""
 
 
 def _first_line(error: BaseException) -> str:

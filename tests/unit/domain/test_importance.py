@@ -30,6 +30,7 @@ from model_gate.domain.importance import Importance, importance_of
         ("components/tokenizer/tokenizer.json", Importance.SETTINGS),
         ("code/rule.py", Importance.CODE),
         ("code/README.md", Importance.CODE),
+        ("code/__pycache__/rule.cpython-311.pyc", Importance.BYTECODE),
         ("requirements.txt", Importance.PACKAGES),
         ("conda.yaml", Importance.PACKAGES),
         ("MLmodel", Importance.MLMODEL),

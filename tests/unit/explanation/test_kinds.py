@@ -354,7 +354,7 @@ def test_explanation_names_the_first_differing_opcode_of_a_pickle(tmp_path: Path
     assert (
         explanation.summary
         == f"{sum(byte != other for byte, other in zip(left, right, strict=True))} of {len(left)} bytes differ, "
-        "BINFLOAT 0.1 → 0.2"
+        "rate 0.1 → 0.2"
     )
 
 

@@ -8,7 +8,7 @@ import pickle
 import struct
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +48,7 @@ def test_random_id_of_a_class_of_the_program_is_explained_with_advice(tmp_path: 
     changed = explain(tmp_path, "python_model.pkl", first, other)
     assert changed.only_random == ""
     assert "only the random id" not in changed.summary
-    assert "BININT1 3 → 4" in changed.summary
+    assert "Model.LIMIT 3 → 4" in changed.summary
     assert changed.advice == explanation.advice
 
 
@@ -81,7 +81,7 @@ def test_texts_that_look_like_random_ids_are_values_without_cloudpickle(tmp_path
 def test_pickles_of_different_length_are_explained_by_a_value_and_not_by_a_frame(tmp_path: Path) -> None:
     left, right = (pickle.dumps({"name": name, "rest": [1, 2]}) for name in ("logistic", "linear"))
     explanation = explain(tmp_path, "model.pkl", left, right)
-    assert explanation.summary.endswith("SHORT_BINUNICODE 'logistic' → 'linear'")
+    assert explanation.summary.endswith("name 'logistic' → 'linear'")
     assert str(field_of(explanation, "first differing opcode").left).startswith("SHORT_BINUNICODE 'logistic' at byte")
 
 
@@ -93,7 +93,7 @@ def test_reordered_pickle_is_explained_by_the_values_that_only_one_file_has(tmp_
     assert "PYTHONHASHSEED" in explanation.advice
     assert explanation.rewrite_reason == ""
     explanation = explain(tmp_path, "model.pkl", left, changed)
-    assert explanation.summary.endswith("BININT1 2 → 3")
+    assert "[1] 2 → 3, [0][0] 'alpha' → 'beta' and 1 more change" in explanation.summary
     assert explanation.advice == ""
 
 
@@ -107,7 +107,7 @@ def test_long_values_of_a_pickle_count_when_its_order_changed(last: str, tmp_pat
 
 def test_numbers_that_python_takes_for_equal_are_different_values_of_a_pickle(tmp_path: Path) -> None:
     explanation = explain(tmp_path, "model.pkl", pickle.dumps([0.0]), pickle.dumps([-0.0]))
-    assert explanation.summary.endswith("BINFLOAT 0.0 → -0.0")
+    assert explanation.summary.endswith("[0] 0.0 → -0.0")
 
 
 def test_damaged_pickle_of_the_same_size_is_not_called_cut_off(tmp_path: Path) -> None:
@@ -265,30 +265,49 @@ def test_automatic_names_of_keras_layers_do_not_hide_what_changed(tmp_path: Path
     assert explanation.rewrite_reason == ""
 
 
-def catboost(guid: str, time: str, depth: int, trees: bytes) -> bytes:
+def catboost(guid: str, time: str, depth: float, trees: bytes) -> bytes:
     params = json.dumps({"loss_function": {"type": "Logloss"}, "tree_learner_options": {"depth": depth}}).encode()
     texts = [guid.encode(), time.encode(), params]
     return b"CBM1" + b"".join(struct.pack("<I", len(text)) + text + b"\0" for text in texts) + trees
 
 
+GUID, TIME = "a299414a-7ab02121-20f9ae9f-e84050dc", "2026-01-01T10:00:00Z"
+
+
 @pytest.mark.parametrize(
-    "depth, trees, summary",
+    "depth, trees, summary, has_advice",
     [
-        (2, b"trees", "only model_guid and train_finish_time differ"),
-        (2, b"treez", "bytes differ (21 %), model_guid, train_finish_time changed; the trees are not read"),
-        (3, b"trees", "params.tree_learner_options.depth, model_guid, train_finish_time changed"),
+        (2, b"trees", "only model_guid and train_finish_time differ", True),
+        (2, b"treez", "bytes differ (21 %), no parameter changed; the trees are not read", False),
+        (3, b"trees", "params.tree_learner_options.depth 2 → 3; the trees are not read", False),
     ],
 )
 def test_catboost_model_trained_again_is_explained_and_never_equivalent(
-    depth: int, trees: bytes, summary: str, tmp_path: Path
+    depth: int, trees: bytes, summary: str, has_advice: bool, tmp_path: Path
 ) -> None:
-    left = catboost("a299414a-7ab02121-20f9ae9f-e84050dc", "2026-01-01T10:00:00Z", 2, b"trees")
+    left = catboost(GUID, TIME, 2, b"trees")
     right = catboost("aac2cd0f-f46fbf00-f8b0b1aa-4d0d1ecf", "2026-01-02T10:00:00Z", depth, trees)
     explanation = explain(tmp_path, "model.cb", left, right)
     assert explanation.kind == "CatBoost"
     assert summary in explanation.summary
-    assert "Log the file of the original training" in explanation.advice
+    assert ("Log the file of the original training" in explanation.advice) == has_advice
     assert explanation.rewrite_reason == ""
+
+
+@pytest.mark.parametrize("depth, has_advice", [(0.0833333, True), (0.09, False)])
+def test_catboost_model_with_shortened_numbers_has_advice(depth: float, has_advice: bool, tmp_path: Path) -> None:
+    left, right = (catboost(GUID, TIME, number, b"trees") for number in (0.0833333358168602, depth))
+    assert bool(explain(tmp_path, "model.cb", left, right).advice) == has_advice
+
+
+def test_parameter_that_a_user_set_is_named_first_in_a_catboost_model(tmp_path: Path) -> None:
+    def model(depth: int) -> bytes:
+        params = {"loss_function": "RMSE", "boosting": {"max_leaves": 2**depth}, "flat_params": {"depth": depth}}
+        text = json.dumps(params).encode()
+        return b"CBM1" + struct.pack("<I", len(text)) + text
+
+    summary = explain(tmp_path, "model.cb", model(1), model(3)).summary
+    assert "params.flat_params.depth 1 → 3, params.boosting.max_leaves 2 → 8; the trees" in summary
 
 
 def spark_model(directory: Path, number: int, regularization: float) -> Path:
@@ -325,11 +344,31 @@ def test_spark_files_with_random_names_are_explained_by_their_counterparts(tmp_p
     assert summaries["only_left", "part-00000-*-c000.snappy.parquet"].endswith("its counterpart: the same bytes")
     assert summaries["only_right", "part-00001-*-c000.snappy.parquet"].startswith("its counterpart is")
     assert len(comparison.differences) == 12
-    names = [stable_name(difference.path).rpartition("/")[2] for difference in in_order(comparison.differences)]
-    # Files with the same bytes come last.
-    last = {"part-00000-*-c000.snappy.parquet", "part-00001-*-c000.snappy.parquet"}
-    assert [name in last for name in names] == [False] * (len(names) - 6) + [name in last for name in names[-6:]]
-    assert sum(name in last for name in names[-6:]) == 4
+    assert summaries["only_right", ".part-00000-*-c000.txt.crc"].startswith("the checksum of part-00000-")
+    # What changed comes first. Files with the same bytes, counterparts and checksums come last.
+    ordered = in_order(comparison.differences)
+    names = [stable_name(difference.path).rpartition("/")[2] for difference in ordered]
+    assert names[:2] == ["arrays.npz", "part-00000-*-c000.txt"]
+    is_explained_elsewhere = [
+        bool(each.explanation and (each.explanation.explained_by or each.explanation.only_random)) for each in ordered
+    ]
+    assert is_explained_elsewhere == sorted(is_explained_elsewhere)
+    assert sum(is_explained_elsewhere) == 10
+
+
+def test_checksum_that_differs_for_a_file_with_the_same_bytes_is_not_explained_by_the_file(tmp_path: Path) -> None:
+    for number in (1, 2):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        digits = str(number) * 12
+        part = f"part-00000-{digits[:8]}-{digits[:4]}-{digits[:4]}-{digits[:4]}-{digits}.parquet"
+        (directory / "MLmodel").write_bytes(b"flavors: {}\n")
+        (directory / part).write_bytes(b"the same rows")
+        (directory / f".{part}.crc").write_bytes(bytes([number]))
+    comparison = compare_directories(tmp_path / "1", tmp_path / "2")
+    summaries = [each.explanation.summary for each in comparison.differences if each.explanation]
+    assert "compared with its counterpart: the same bytes" in summaries
+    assert not any("the checksum of" in summary for summary in summaries)
 
 
 def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: Path) -> None:
@@ -339,6 +378,7 @@ def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: P
     explanations = [difference.explanation for difference in comparison.differences]
     assert any("only what Spark draws at random: timestamp 1 → 2" in each.summary for each in explanations if each)
     assert any("same members" in each.summary for each in explanations if each)
+    assert any("Copy the files of the logged model" in each.advice for each in explanations if each)
     assert not any(each.rewrite_reason for each in explanations if each)
 
 
@@ -348,3 +388,206 @@ def test_spark_models_that_differ_only_in_random_names_are_different(tmp_path: P
 )
 def test_names_that_spark_does_not_draw_have_no_counterpart(path: str) -> None:
     assert stable_name(path) == path
+
+
+def lightgbm(depth: int, leaves: int, header: str = "num_class=3") -> bytes:
+    trees = "".join(f"Tree={number}\nnum_leaves={leaves}\nleaf_value=0.5 0.25\n\n\n" for number in range(12))
+    return (
+        f"tree\nversion=v4\n{header}\ntree_sizes={leaves} {leaves}\n\n{trees}end of trees\n\n"
+        f"parameters:\n[boosting: gbdt]\n[max_depth: {depth}]\n\nend of parameters\n\npandas_categorical:[]\n"
+    ).encode()
+
+
+def test_explanation_names_the_changed_parameter_of_a_lightgbm_model(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(1, 2))
+    assert explanation.kind == "LightGBM"
+    assert explanation.summary == "max_depth 3 → 1, 12 of 12 trees changed (trees[0] 7 leaves → 2 leaves)"
+    explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7).replace(b"0.25", b"0.26", 1))
+    assert explanation.summary == "1 of 12 trees changed (trees[0]: other splits or values), no parameter in the file"
+    explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7, "num_class=2"))
+    assert explanation.summary == "num_class 3 → 2"
+
+
+def test_lightgbm_model_with_too_much_text_is_explained_by_its_bytes(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7) + b"x" * 17 * 1024 * 1024)
+    assert explanation.kind == "bytes"
+    assert "LightGBM: it is larger than" in explanation.note
+
+
+def boosted(nodes: int, base_score: str) -> dict[str, Any]:
+    trees = [{"base_weights": [0.5] * nodes, "tree_param": {"num_nodes": str(nodes)}} for _ in range(3)]
+    model = {"gradient_booster": {"model": {"trees": trees}}, "learner_model_param": {"base_score": base_score}}
+    return {"learner": model}
+
+
+@pytest.mark.parametrize("suffix, write", [("ubj", ubjson), ("json", lambda model: json.dumps(model).encode())])
+def test_parameter_of_an_xgboost_model_is_named_before_its_trees(
+    suffix: str, write: Callable[[Any], bytes], tmp_path: Path
+) -> None:
+    left = write(boosted(3, "0.5"))
+    explanation = explain(tmp_path, f"model.{suffix}", left, write(boosted(1, "0.6")))
+    nodes = "3 of 3 trees changed (learner.gradient_booster.model.trees[0].tree_param.num_nodes 3 → 1)"
+    assert explanation.summary == f"learner.learner_model_param.base_score 0.5 → 0.6, {nodes}"
+    assert explanation.fields[0].field == "learner.learner_model_param.base_score"
+    explanation = explain(tmp_path, f"model.{suffix}", left, write(boosted(1, "0.5")))
+    assert explanation.summary == f"{nodes}, no parameter in the file"
+
+
+def test_long_value_does_not_hide_the_short_value_beside_it(tmp_path: Path) -> None:
+    left, right = (json.dumps({"max_depth": depth, "handle": str(depth) * 200}).encode() for depth in (3, 1))
+    assert explain(tmp_path, "a.json", left, right).summary == "max_depth 3 → 1, handle changed"
+
+
+def packed(value: Any) -> bytes:
+    """Return a value as MessagePack."""
+    match value:
+        case dict():
+            return bytes([0x80 | len(value)]) + b"".join(packed(key) + packed(item) for key, item in value.items())
+        case list() | tuple():
+            return bytes([0x90 | len(value)]) + b"".join(map(packed, value))
+        case bytes():
+            return b"\xc4" + bytes([len(value)]) + value
+        case bool():
+            return b"\xc3" if value else b"\xc2"
+        case int():
+            return b"\xd3" + struct.pack(">q", value)
+        case _:
+            text = str(value).encode()
+            return b"\xd9" + bytes([len(text)]) + text
+
+
+def thinc(weights: tuple[float, ...], kind: str = "<f4", width: int = 3, attribute: bytes = b"\xc0") -> bytes:
+    array = {b"nd": True, b"type": kind, b"kind": b"", b"shape": (len(weights),), b"data": struct.pack("<2f", *weights)}
+    nodes = [{"index": 0, "name": "chain"}, {"index": 1, "name": "linear", "dims": {"nI": width}}]
+    return packed({"nodes": nodes, "attrs": [{}, {"dropout": attribute}], "params": [{}, {"W": array}], "shims": []})
+
+
+def test_explanation_names_the_layer_of_a_spacy_model(tmp_path: Path) -> None:
+    path, left = "model.spacy/textcat/model", thinc((1.0, 2.0))
+    explanation = explain(tmp_path, path, left, thinc((1.0, 2.5)))
+    assert (explanation.kind, explanation.summary) == (
+        "MessagePack",
+        "linear (layer 1).W: 1 of 2 elements changed, largest difference 0.5",
+    )
+    assert explain(tmp_path, path, left, thinc((1.0, 2.0), width=4)).summary == "nodes[1].dims.nI 3 → 4"
+    explanation = explain(tmp_path, path, left, thinc((1.0, 2.0), attribute=b"\xc2"))
+    assert field_of(explanation, "linear (layer 1).dropout").left != "null"
+    # Arrays of objects are compared by their parts.
+    objects = (thinc((1.0, 2.0), "O8"), thinc((1.0, 2.0), "O4"))
+    assert explain(tmp_path, path, *objects).summary == "linear (layer 1).W.type O8 → O4"
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        thinc((1.0, 2.0))[:-5],
+        thinc((1.0, 2.0)) + b"x",
+        b"\x81\xa1a\xc6\xff\xff\xff\xff",
+        b"\x81\xa1a\xdb\xff\xff\xff\xff",
+        b"\x82\xa1a\xc0\xa1a\xc0",
+        b"\x81\xa1a" + b"\x91" * 100,
+        b"\x81\xa1a\xd4\x01\x01",
+        b"\x81\xa1\xff\xc0",
+        b"\xdf\xff\xff\xff\xff",
+        b"\x81\xa1a\xdd\x00\x02\x00\x00" + b"\x01" * 0x20000,
+    ],
+    ids=map(str, range(10)),
+)
+def test_damaged_messagepack_is_explained_by_its_bytes(data: bytes, tmp_path: Path) -> None:
+    assert explain(tmp_path, "model", thinc((1.0, 2.0)), data).kind in {"bytes", "text"}
+    assert "could not be explained as MessagePack: " in explain(tmp_path, "model.msgpack", thinc((1.0, 2.0)), data).note
+
+
+def no_license(name: str, more: str = "") -> bytes:
+    return f"A license file could not be found for the '{name}' repository. \nVisit https://host/{name}.{more}".encode()
+
+
+def test_name_of_the_base_model_in_a_missing_license_is_explained_with_advice(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "LICENSE.txt", no_license("/a/base"), no_license("/b/base"))
+    assert explanation.summary.startswith("only the name of the base model")
+    assert "`ignore`" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    for path, more in (("LICENSE.txt", "\nmore"), ("NOTICE.txt", "")):
+        explanation = explain(tmp_path, path, no_license("/a/base"), no_license("/b/base", more))
+        assert "line" in explanation.summary
+        assert explanation.advice == ""
+
+
+def fingerprint(uuid: str, graph: int = 5) -> bytes:
+    return b"\x08\x01\x10" + bytes([graph]) + b"\x3a" + bytes([len(uuid)]) + uuid.encode()
+
+
+def test_random_id_of_a_tensorflow_model_is_explained_with_advice(tmp_path: Path) -> None:
+    path, left = "tf2model/fingerprint.pb", fingerprint("123")
+    explanation = explain(tmp_path, path, left, fingerprint("456"))
+    assert (explanation.kind, explanation.summary) == (
+        "TensorFlow",
+        "only uuid differs, which TensorFlow draws at random",
+    )
+    assert "`ignore`" in explanation.advice
+    assert explanation.only_random
+    assert explanation.rewrite_reason == ""
+    explanation = explain(tmp_path, path, left, fingerprint("456", graph=6))
+    assert (explanation.summary, explanation.only_random) == ("graph_def_program_hash changed", "")
+    assert explain(tmp_path, path, left, b"\xff" * 9).kind == "bytes"
+
+
+def test_numbers_in_names_of_tensorflow_functions_are_explained_with_advice(tmp_path: Path) -> None:
+    path, left = "tf2model/saved_model.pb", b"\x00\x0a__inference_call_23\x00 __inference_save_7\x00"
+    explanation = explain(tmp_path, path, left, left.replace(b"_23", b"_21"))
+    assert "names of functions changed (__inference_call_23 → 21); the graph is not read" in explanation.summary
+    assert "saved_model.pb" in explanation.advice
+    assert explanation.rewrite_reason == ""
+    for other in (left.replace(b"call_23", b"cell_23"), left[:-1] + b"\x01", left + b"__inference_more_8\x00"):
+        assert explain(tmp_path, path, left, other).kind == "bytes"
+
+
+def parquet(columns: bytes = b"columns", encodings: bytes = b"\x02\x06", rows: bytes = b"\x02") -> bytes:
+    """Return a Parquet file with one column of these encodings, which are described in Thrift's compact protocol."""
+    column = b"\x3c\x15\x02\x19" + bytes([len(encodings) << 4 | 5]) + encodings + b"\x00\x00"
+    footer = b"\x36" + rows + b"\x19\x1c\x19\x1c" + column + b"\x00\x00"
+    return b"PAR1" + columns + footer + struct.pack("<I", len(footer)) + b"PAR1"
+
+
+def test_order_of_encodings_of_a_parquet_file_is_explained_as_random(tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), parquet(encodings=b"\x06\x02"))
+    assert (explanation.kind, explanation.only_random) == ("Parquet", "random orders of lists")
+    assert "only the order of their encodings" in explanation.summary
+    assert explanation.rewrite_reason == ""
+
+
+@pytest.mark.parametrize(
+    "other, summary",
+    [
+        (parquet(columns=b"columnz"), "1 of 36 bytes differ (3 %), the columns differ"),
+        (parquet(columns=b"more columns"), "the columns differ"),
+        (parquet(encodings=b"\x02\x02"), "the columns have the same bytes, and their description differs"),
+        (parquet(encodings=b"\x02\x06\x06"), "the columns have the same bytes, and their description differs"),
+        (parquet(rows=b"\x04"), "the columns have the same bytes, and their description differs"),
+    ],
+    ids=map(str, range(5)),
+)
+def test_changed_parquet_file_is_never_explained_as_random(other: bytes, summary: str, tmp_path: Path) -> None:
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), other)
+    assert explanation.summary.endswith(summary)
+    assert explanation.only_random == ""
+
+
+@pytest.mark.parametrize(
+    "footer",
+    [
+        b"\x19\x9c" + b"\x19\x9c" * 100,
+        b"\x19\xfc\xff\xff\xff\xff\x0f",
+        b"\x18\xff\xff\x7f",
+        b"\x1e",
+        b"\x00\x00",
+        b"\x16" + b"\xff" * 12,
+        b"",
+    ],
+    ids=map(str, range(7)),
+)
+def test_damaged_footer_of_a_parquet_file_is_explained_by_bytes(footer: bytes, tmp_path: Path) -> None:
+    damaged = b"PAR1columns" + footer + struct.pack("<I", len(footer)) + b"PAR1"
+    explanation = explain(tmp_path, "part-0.parquet", parquet(), damaged)
+    assert explanation.kind == "bytes"
+    assert "could not be explained as Parquet" in explanation.note

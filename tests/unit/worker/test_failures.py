@@ -10,12 +10,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import mlflow
-import obstore
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
-from obstore.store import S3Store
 
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
@@ -307,21 +305,6 @@ def test_malformed_azure_connection_string_is_an_access_error(
     assert isinstance(error, AccessError)
     assert "There is no valid login to the store account.blob.core.windows.net" in error.message
     assert "AZURE_STORAGE_CONNECTION_STRING" in error.remedy
-
-
-def test_error_for_access_denied_through_obstore_names_store_and_error_code(
-    store: Store, variables: dict[str, str]
-) -> None:
-    client = S3Store(
-        "models",
-        config={"endpoint": f"http://{store.address}", "access_key_id": "a", "secret_access_key": "b"},
-        client_options={"allow_http": True},
-        retry_config={"max_retries": 0},
-    )
-    for action in (lambda: obstore.get(client, "a"), lambda: list(obstore.list(client))):
-        error = to_store_error(error_of(action), S3, variables)
-        assert isinstance(error, AccessError)
-        assert f"The store {store.address} (bucket models) refuses to be read (AccessDenied, 403)" in error.message
 
 
 def test_error_that_does_not_come_from_a_store_is_not_changed() -> None:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import posixpath
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import IO, Any
 from urllib.parse import quote
@@ -46,12 +46,12 @@ from model_gate.worker.listing import ModelFiles
 from model_gate.worker.network import guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.resource_limits import FileSizeLimit
+from model_gate.worker.stores.files import stored_files
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 from model_gate.worker.transfer.proxied_files import DecodedResponse
 from model_gate.worker.transfer.range_download import Response
-from model_gate.worker.transfer.s3_object import is_s3, s3_parts
 
 _CHUNK_BYTES = 1024 * 1024
 # DBFS locations that MLflow reads with the Files API or presigned URLs. All other DBFS locations are read by REST.
@@ -297,24 +297,13 @@ class _SdkResponse:
         return self._content.read(amount)
 
 
-class _S3Files(_RepositoryFiles):
-    """The files of a model in S3, of which large ones can be read part by part."""
-
-    def open(self, path: str, size: int) -> FileParts:
-        """Return the parts of one file of `size` bytes."""
-        return s3_parts(self._repository, path, size, self._limiter, nullcontext)
-
-
 def _repository_files(
     limiter: ConcurrencyLimiter, repository: ArtifactRepository, root: list[FileInfo] | None = None
-) -> _RepositoryFiles:
+) -> ModelFiles:
     """Return the files of a model that an artifact repository of MLflow lists. `root` is the listing of the root."""
-    kind = _RepositoryFiles
     if isinstance(repository, DatabricksSdkArtifactRepository | DatabricksSDKModelsArtifactRepository):
-        kind = _FilesApiFiles
-    elif is_s3(repository):
-        kind = _S3Files
-    return kind(limiter, repository, root)
+        return _FilesApiFiles(limiter, repository, root)
+    return stored_files(repository, repository.artifact_uri, limiter) or _RepositoryFiles(limiter, repository, root)
 
 
 class _DbfsFiles:

@@ -1,0 +1,1 @@
+"""Reads models directly from object stores: S3, Azure and Google."""

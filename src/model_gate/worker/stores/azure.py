@@ -1,0 +1,156 @@
+"""Containers of Azure Blob Storage and Data Lake Storage, with the clients of Azure that MLflow makes for them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from urllib.parse import quote
+
+from mlflow.utils.credentials import get_default_host_creds
+
+from model_gate.errors import ModelError
+from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.transfer.presigned_url import PresignedUrl
+
+_SCOPE = "https://storage.azure.com/.default"
+# How long a signature that is made from the account's key is valid, and after how long the next one is made.
+_VALID = timedelta(hours=2)
+_RENEWED_SECONDS = 3600.0
+_FOLDER = "hdi_isfolder"
+
+
+class AzureContainer:
+    """A container of Azure Blob Storage.
+
+    Args:
+        repository: MLflow's `AzureBlobArtifactRepository`.
+        name: Name of the container.
+        host: Host of the location, which begins with the name of the account.
+
+    Raises:
+        ModelError: The login is for another account.
+    """
+
+    def __init__(self, repository: Any, name: str, host: str) -> None:
+        _require_account(repository.client, host)
+        self._client = repository.client.get_container_client(name)
+        self._login = _Login(repository.client.credential, name)
+        # MLflow gives the settings for the tracking server's certificate to Azure's client too.
+        self.verify: bool | str = get_default_host_creds(repository.artifact_uri).verify  # type: ignore[no-untyped-call]
+
+    def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+        """Yield the blobs whose names begin with `prefix`, page by page."""
+        for page in self._client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page():
+            yield [StoredObject(blob.name, int(blob.size)) for blob in page if not _is_folder(blob)]
+
+    def sign(self, key: str) -> PresignedUrl:
+        """Return the URL of a blob, and the headers, with which the login may read the blob now."""
+        return self._login.sign(self._client.url, key, self._client.api_version)
+
+    def renew(self) -> bool:
+        """Return false: all credentials renew themselves."""
+        return False
+
+
+class AzureFileSystem:
+    """A file system of Azure Data Lake Storage.
+
+    Args:
+        repository: MLflow's `AzureDataLakeArtifactRepository`.
+        name: Name of the file system.
+        host: Host of the location.
+    """
+
+    verify = True
+
+    def __init__(self, repository: Any, name: str, host: str) -> None:  # noqa: ARG002  # the repository has the host
+        self._repository = repository
+        self._name = name
+
+    def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+        """Yield the files below the directory `prefix`, page by page."""
+        directory = prefix.rstrip("/") or None
+        for page in self._repository.fs_client.get_paths(path=directory, recursive=True).by_page():
+            yield [StoredObject(path.name, int(path.content_length)) for path in page if not path.is_directory]
+
+    def sign(self, key: str) -> PresignedUrl:
+        """Return the URL of a file, and the headers, with which the login may read the file now."""
+        client = self._repository.fs_client
+        return _Login(self._repository.credential, self._name).sign(client.url, key, client.api_version)
+
+    def renew(self) -> bool:
+        """Get new credentials from Unity Catalog. Other credentials renew themselves."""
+        if self._repository._credential_refresh_def is None:  # noqa: SLF001
+            return False
+        self._repository._refresh_credentials()  # noqa: SLF001
+        return True
+
+
+class _Login:
+    """The login to a container: the account's key, an access token, a signature, or none.
+
+    A signature of the user can also be in the URL of the container.
+    """
+
+    def __init__(self, credential: Any, container: str) -> None:
+        self._credential = credential
+        self._container = container
+        self._lock = threading.Lock()
+        self._signature = ""
+        self._signed_at = 0.0
+
+    def sign(self, container_url: str, key: str, version: str) -> PresignedUrl:
+        base, _, query = container_url.partition("?")
+        headers = {"x-ms-version": version}
+        if hasattr(self._credential, "account_key"):
+            query = self._signature_by_key()
+        elif hasattr(self._credential, "get_token"):
+            headers["Authorization"] = f"Bearer {self._credential.get_token(_SCOPE).token}"
+        elif hasattr(self._credential, "signature"):
+            query = self._credential.signature.removeprefix("?")
+        url = f"{base}/{quote(key, safe='~/')}"
+        return PresignedUrl(f"{url}?{query}" if query else url, headers)
+
+    def _signature_by_key(self) -> str:
+        from azure.storage.blob import ContainerSasPermissions, generate_container_sas
+
+        with self._lock:
+            now = time.monotonic()
+            if not self._signature or now - self._signed_at > _RENEWED_SECONDS:
+                self._signature = generate_container_sas(
+                    self._credential.account_name,
+                    self._container,
+                    self._credential.account_key,
+                    permission=ContainerSasPermissions(read=True),
+                    expiry=datetime.now(UTC) + _VALID,
+                )
+                self._signed_at = now
+            return self._signature
+
+
+def _is_folder(blob: Any) -> bool:
+    """Return whether a blob stands for a directory, as in an account with a hierarchical namespace."""
+    metadata = {name.lower(): value for name, value in (blob.metadata or {}).items()}
+    return metadata.get(_FOLDER) == "true" and blob.size == 0
+
+
+def _require_account(client: Any, host: str) -> None:
+    """Require that a client is one of the account in a location.
+
+    With AZURE_STORAGE_CONNECTION_STRING, MLflow reads each location from the account in the variable. So the models of
+    two accounts could be one model.
+
+    Raises:
+        ModelError: The client reads another account.
+    """
+    account = getattr(client.credential, "account_name", None) or client.account_name
+    if account and account != host.partition(".")[0]:
+        raise ModelError(
+            f"The location of the model is on {host}, but the login in AZURE_STORAGE_CONNECTION_STRING is for the"
+            f" account {account}.",
+            "Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own:"
+            " NAME_AZURE_STORAGE_CONNECTION_STRING.",
+        )

@@ -1,0 +1,172 @@
+"""The files of a model that is stored in a bucket."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import unquote
+
+from mlflow.entities import FileInfo
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+
+from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.wording import byte_count, printable
+from model_gate.errors import ModelError
+from model_gate.worker.progress import TransferProgress
+from model_gate.worker.store_failures import store_errors
+from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
+from model_gate.worker.stores.bucket import Bucket, StoredObject
+from model_gate.worker.stores.client import StoreClient
+from model_gate.worker.stores.google import GoogleBucket
+from model_gate.worker.stores.s3 import S3Bucket
+from model_gate.worker.transfer.byte_range import ByteRange
+from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
+
+# The scheme of a location, its bucket, the host if the location names one, and the path.
+_LOCATION = re.compile(r"([a-z0-9]+)://([^/@]+)(?:@([^/]*))?(?:/(.*))?", re.DOTALL | re.IGNORECASE)
+_BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
+    "s3": S3Bucket,
+    "r2": S3Bucket,
+    "gs": GoogleBucket,
+    "wasb": AzureContainer,
+    "wasbs": AzureContainer,
+    "abfs": AzureFileSystem,
+    "abfss": AzureFileSystem,
+}
+# MLflow decodes the paths of these locations.
+_ENCODED_SCHEMES = frozenset({"abfs", "abfss"})
+
+
+def stored_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
+    """Return the files at a location in an object store, None if no object store has the location.
+
+    Args:
+        repository: MLflow's repository for the location, which has the client of the store's cloud and the login.
+        uri: The location.
+        limiter: Limits the concurrent requests to the store.
+
+    Raises:
+        ModelError: The path of the location has a segment `.` or `..`, or the login is for another account.
+    """
+    match = _LOCATION.fullmatch(uri)
+    if match is None or match[1].lower() not in _BUCKETS:
+        return None
+    scheme, name, host, path = match[1].lower(), match[2], match[3] or "", match[4] or ""
+    root = (unquote(path) if scheme in _ENCODED_SCHEMES else path).strip("/")
+    if not {".", ".."}.isdisjoint(root.split("/")):
+        raise ModelError(
+            f"The location of the model is {printable(uri)}, whose path has a segment `.` or `..`.",
+            "Check the version's source.",
+        )
+    return StoredFiles(_BUCKETS[scheme](repository, name, host), repository, uri, f"{root}/" if root else "", limiter)
+
+
+class StoredFiles:
+    """The files below a prefix of a bucket. Paths are relative to the prefix.
+
+    Args:
+        bucket: The bucket.
+        repository: MLflow's repository for the location.
+        uri: The location, for error messages.
+        prefix: What all keys of the model begin with: "", or a path with a slash at the end.
+        limiter: Limits the concurrent requests to the store.
+    """
+
+    def __init__(
+        self, bucket: Bucket, repository: ArtifactRepository, uri: str, prefix: str, limiter: ConcurrencyLimiter
+    ) -> None:
+        self._bucket = bucket
+        self._repository = repository
+        self._uri = uri
+        self._prefix = prefix
+        self._limiter = limiter
+        self._client = StoreClient(bucket, uri)
+        self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """Return the files and directories directly in the directory `path`; None is the root of the model."""
+        with store_errors(self._uri, os.environ):
+            return self._repository.list_artifacts(path)
+
+    def list_pages(self) -> Iterator[list[FileInfo]]:
+        """Yield all files with their sizes, page by page.
+
+        Raises:
+            ModelError: The store lists what no directory can contain.
+        """
+        with store_errors(self._uri, os.environ):
+            for page in self._bucket.pages(self._prefix):
+                yield [
+                    FileInfo(stored.key.removeprefix(self._prefix), False, stored.size)
+                    for stored in page
+                    if not self._is_directory(stored)
+                ]
+
+    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
+        """Write one file of `size` bytes to `destination`, which must exist.
+
+        `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+        progress = TransferProgress(on_progress)
+        key = self._prefix + path
+        with store_errors(self._uri, os.environ):
+            try:
+                RangeDownload(self._client, self._limiter, self._range_pool, key, size, progress.add).write_to(
+                    destination
+                )
+            except Urllib3TimeoutError:
+                raise
+            except (HTTPError, UnsupportedDownloadError):
+                progress.restart()
+                os.truncate(destination, 0)
+                self.open(path, size).read(ByteRange(0, size), destination, progress.add)
+
+    def open(self, path: str, size: int) -> FileParts:
+        """Return the parts of one file of `size` bytes."""
+        return _StoredParts(self._uri, self._client, self._prefix + path, path, size, self._limiter)
+
+    def _is_directory(self, stored: StoredObject) -> bool:
+        """Return whether an object stands for a directory: some programs store an empty object for each directory.
+
+        Raises:
+            ModelError: The object is not below the prefix, or has content although its name is that of a directory.
+        """
+        if not stored.key.startswith(self._prefix):
+            raise ModelError(
+                f"The store lists {printable(stored.key)}, which is not in {printable(self._prefix)}.",
+                "Check the store.",
+            )
+        is_directory = stored.key == self._prefix or stored.key.endswith("/")
+        if is_directory and stored.size:
+            raise ModelError(
+                f"The object {printable(stored.key)} has the name of a directory, but also {byte_count(stored.size)}"
+                " of content.",
+                "Remove the slash at the end of its name, or delete the object.",
+            )
+        return is_directory
+
+
+class _StoredParts(FileParts):
+    """The parts of one object. Errors name the store."""
+
+    def __init__(
+        self, uri: str, client: StoreClient, key: str, path: str, size: int, limiter: ConcurrencyLimiter
+    ) -> None:
+        super().__init__(path, size, lambda: client.whole(key), limiter, lambda headers: client.get(key, headers))
+        self._uri = uri
+
+    def read(self, part: ByteRange, destination: str, on_bytes: Callable[[int], None]) -> None:
+        """Do the same as `FileParts.read`."""
+        with store_errors(self._uri, os.environ):
+            super().read(part, destination, on_bytes)
+
+    def read_again(self, part: ByteRange, destination: str) -> None:
+        """Do the same as `FileParts.read_again`."""
+        with store_errors(self._uri, os.environ):
+            super().read_again(part, destination)

@@ -1,0 +1,50 @@
+"""Buckets of Google Cloud Storage, with the client of Google that MLflow makes for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+from urllib.parse import quote
+
+from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.transfer.presigned_url import PresignedUrl
+
+_FIELDS = "items(name,size),nextPageToken"
+
+
+class GoogleBucket:
+    """A bucket of Google Cloud Storage."""
+
+    verify = True
+
+    def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
+        from google.auth.transport.requests import Request
+
+        self._repository = repository
+        self._name = name
+        self._request = Request()
+
+    def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+        """Yield the objects whose keys begin with `prefix`, page by page."""
+        blobs = self._repository.client.list_blobs(self._name, prefix=prefix, fields=_FIELDS)
+        for page in blobs.pages:
+            yield [StoredObject(blob.name, int(blob.size)) for blob in page]
+
+    def sign(self, key: str) -> PresignedUrl:
+        """Return the URL of an object, and the headers, with which the login may read the object now.
+
+        The client of Google gets a new access token shortly before the old one expires.
+        """
+        client = self._repository.client
+        base = client._connection.get_api_base_url_for_mtls()  # noqa: SLF001
+        url = f"{base}/download/storage/v1/b/{quote(self._name, safe='')}/o/{quote(key, safe='')}?alt=media"
+        headers: dict[str, str] = {}
+        client._credentials.before_request(self._request, "GET", url, headers)  # noqa: SLF001
+        return PresignedUrl(url, headers)
+
+    def renew(self) -> bool:
+        """Get new credentials from Unity Catalog. Other credentials renew themselves."""
+        if self._repository.credential_refresh_def is None:
+            return False
+        self._repository._refresh_credentials()  # noqa: SLF001
+        return True

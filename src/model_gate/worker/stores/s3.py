@@ -1,0 +1,80 @@
+"""Buckets of S3 and of compatible stores, with the client of boto3 that MLflow makes for them."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.transfer.presigned_url import PresignedUrl
+
+# S3 rejects a URL after this time. Each request has a URL of its own.
+_VALID_SECONDS = 3600
+_REQUEST_PAYER = "AWS_REQUEST_PAYER"
+_PAYER_HEADER = {"x-amz-request-payer": "requester"}
+
+
+def is_s3(repository: ArtifactRepository) -> bool:
+    """Return whether a repository reads S3. MLflow's repositories of S3 have no common base class."""
+    return all(hasattr(repository, name) for name in ("parse_s3_compliant_uri", "_get_s3_client"))
+
+
+def pays_requests(environment: Mapping[str, str]) -> bool:
+    """Return whether the user pays for requests to a bucket whose owner does not pay.
+
+    >>> pays_requests({"AWS_REQUEST_PAYER": "requester"}), pays_requests({})
+    (True, False)
+    """
+    return environment.get(_REQUEST_PAYER, "").lower() in {"requester", "true", "1"}
+
+
+class S3Bucket:
+    """A bucket of S3."""
+
+    def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
+        self._repository = repository
+        owner: dict[str, str] = getattr(repository, "_bucket_owner_params", {})
+        pays = pays_requests(os.environ)
+        self._parameters = {"Bucket": name, **owner} | ({"RequestPayer": "requester"} if pays else {})
+        self._headers = _PAYER_HEADER if pays else {}
+        # MLflow makes a new client every five minutes. One client renews its login itself.
+        self._client = repository._get_s3_client()  # noqa: SLF001
+        _leave_dates_as_text(self._client)
+
+    @property
+    def verify(self) -> bool | str:
+        """The `verify` argument for requests, from MLFLOW_S3_IGNORE_TLS, AWS_CA_BUNDLE or the profile."""
+        verify: bool | str | None = self._client._endpoint.http_session._verify  # noqa: SLF001
+        return True if verify is None else verify
+
+    def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+        """Yield the objects whose keys begin with `prefix`, page by page."""
+        paginator = self._client.get_paginator("list_objects_v2")
+        for page in paginator.paginate(Prefix=prefix, **self._parameters):
+            yield [StoredObject(entry["Key"], int(entry["Size"])) for entry in page.get("Contents", ())]
+
+    def sign(self, key: str) -> PresignedUrl:
+        """Return the URL of an object, and the headers, with which the login may read the object now."""
+        parameters = {**self._parameters, "Key": key}
+        url = self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=_VALID_SECONDS)
+        return PresignedUrl(url, self._headers)
+
+    def renew(self) -> bool:
+        """Get new credentials from Unity Catalog. Other credentials renew themselves."""
+        if getattr(self._repository, "_credential_refresh_def", None) is None:
+            return False
+        self._client = self._repository._refresh_credentials()  # noqa: SLF001
+        _leave_dates_as_text(self._client)
+        return True
+
+
+def _leave_dates_as_text(client: Any) -> None:
+    """Make a client of boto3 leave dates unparsed. They take four fifths of the time to parse a listing."""
+    from botocore.parsers import ResponseParserFactory
+
+    factory = ResponseParserFactory()
+    factory.set_parser_defaults(timestamp_parser=str)
+    client._endpoint._response_parser_factory = factory  # noqa: SLF001

@@ -1,0 +1,362 @@
+"""Models are read directly from object stores, with or without a tracking server."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+
+from model_gate.access.declared import Declarations
+from model_gate.errors import AccessError, ModelError, NotFoundError, UnreachableError
+from model_gate.sources.tracking_server import TrackingServerClient
+from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.client import StoreClient
+from model_gate.worker.transfer.presigned_url import PresignedUrl
+from tests.databricks.workspaces import read_files, read_in_windows
+from tests.support.certificates import certificates
+from tests.support.faulty_server import Call, FaultyServer
+from tests.support.faulty_store import SECRET, FaultyStore, serve_object
+from tests.support.gates import run
+from tests.support.listener import Listener
+from tests.support.recording_proxy import shared_proxy
+
+CLOUDS = ["s3", "azure", "google", "lake"]
+# Names that clients and stores encode in different ways.
+FILES = {
+    "MLmodel": b"flavors: {}\n",
+    "a#b": b"1",
+    "a%41": b"2",
+    "aA": b"3",
+    "a+b c": b"4",
+    "q?x=1&y;z": b"5",
+    "a%2Fb": b"6",
+    "tilde~": b"7",
+    "ü/é": b"8",
+    "empty": b"",
+    "data/deep/large": bytes(range(256)) * 20,
+}
+
+
+@contextmanager
+def open_store(cloud: str, directory: Path, **variables: str) -> Iterator[tuple[FaultyStore, TrackingServerClient]]:
+    """Start a store and a worker that reads it."""
+    environment = {name: os.environ[name] for name in ("PATH", *shared_proxy().environment) if name in os.environ}
+    environment |= {"HOME": str(directory), "MLFLOW_HTTP_REQUEST_TIMEOUT": "2", **variables}
+    store = FaultyStore(cloud=cloud)
+    if cloud == "lake":
+        authority, identity = certificates(directory, ["localhost", "127.0.0.1"])
+        store.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        store.tls.load_cert_chain(identity)
+        environment["REQUESTS_CA_BUNDLE"] = str(authority)
+    with store:
+        environment |= {"MLFLOW_TRACKING_URI": store.url, **store.variables}
+        with TrackingServerClient(Declarations(environment).default(), environment, directory) as client:
+            yield store, client
+
+
+def add(store: FaultyStore, root: str, files: dict[str, bytes]) -> None:
+    store.files |= {f"{root}/{path}": content for path, content in files.items()}
+
+
+def ignore(_: object) -> None:
+    """Ignore progress."""
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A store without objects and faults, and a worker that reads it."""
+
+    store: FaultyStore
+    client: TrackingServerClient
+
+    @property
+    def cloud(self) -> str:
+        return self.store.cloud
+
+
+@pytest.fixture(scope="module", params=CLOUDS)
+def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
+    with open_store(request.param, tmp_path_factory.mktemp("home")) as (store, client):
+        yield Opened(store, client)
+
+
+@pytest.fixture
+def opened(started: Opened) -> Opened:
+    for part in (started.store.files, started.store.faults, started.store.requests):
+        part.clear()
+    return started
+
+
+def test_files_and_windows_have_their_original_bytes_whatever_their_names(opened: Opened, tmp_path: Path) -> None:
+    require_original_bytes(opened.store, opened.client, tmp_path)
+
+
+@pytest.mark.parametrize("cloud", ["s3", "azure"])
+@pytest.mark.usefixtures("proxied")
+def test_files_and_windows_have_their_original_bytes_behind_a_proxy(cloud: str, tmp_path: Path) -> None:
+    with open_store(cloud, tmp_path) as (store, client):
+        require_original_bytes(store, client, tmp_path)
+
+
+def require_original_bytes(store: FaultyStore, client: TrackingServerClient, directory: Path) -> None:
+    """Require that the files of two models arrive whole and in windows."""
+    for root in ("models/1", "sp ace/m#1+"):
+        add(store, root, FILES)
+        # Another model, whose keys begin with the same text.
+        add(store, root + "0", {"MLmodel": b"other"})
+        location = store.location(quote(root, safe="/") if store.cloud == "lake" else root)
+        assert read_files(client, location, directory / root.replace("/", "-")) == FILES
+        assert read_in_windows(client, location, 300) == FILES
+
+
+def test_large_listing_arrives_in_pages(opened: Opened, tmp_path: Path) -> None:
+    files = {f"{number % 100}/{number}": b"" for number in range(5_000)}
+    store, client = opened.store, opened.client
+    add(store, "m", files)
+    assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
+    pages = [request for request in store.requests if request.path not in store.files]
+    assert len(pages) >= 5
+
+
+def test_listing_of_100_000_objects_is_complete(tmp_path: Path) -> None:
+    files = {f"{number % 1000}/{number}": b"" for number in range(100_000)}
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", files)
+        assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
+
+
+def test_directory_marker_is_no_file(opened: Opened, tmp_path: Path) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", {"": b"", "data/": b"", "data/a": b"x", "void/": b""})
+    assert client.list(store.location("m"), ignore).files == {"data/a": 1}
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        ({"data/": b"content"}, "has the name of a directory"),
+        ({"data": b"x", "data/a": b"x"}, "no directory can contain"),
+        ({"a//b": b"x"}, "no directory can contain"),
+        ({"a/../b": b"x"}, "no directory can contain"),
+        ({"./b": b"x"}, "no directory can contain"),
+    ],
+)
+def test_objects_that_no_directory_can_contain_are_an_error(
+    opened: Opened, files: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", files)
+    with pytest.raises(ModelError, match=message):
+        client.list(store.location("m"), ignore)
+
+
+def test_location_with_dot_segments_is_an_error(opened: Opened, tmp_path: Path) -> None:
+    store, client = opened.store, opened.client
+    add(store, "secret", FILES)
+    with pytest.raises(ModelError, match="segment"):
+        client.list(store.location("m/../secret"), ignore)
+    assert store.requests == []
+
+
+def test_redirect_of_an_object_is_not_followed(opened: Opened, tmp_path: Path) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    store, client = opened.store, opened.client
+    with Listener() as listener:
+        add(store, "m", FILES)
+        target = f"http://127.0.0.1:{listener.port}/x"
+        store.faults["m/MLmodel"] = lambda call: call.send(b"", 307, location=target)
+        with pytest.raises(UnreachableError, match="307"):
+            client.fetch(store.location("m"), "MLmodel", 12, destination)
+        assert listener.connections == 0
+    assert destination.read_bytes() == b""
+
+
+def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path: Path) -> None:
+    busy = iter([503, 500])
+    lock = threading.Lock()
+
+    def serve(call: Call) -> None:
+        with lock:
+            status = next(busy, 0)
+        if status:
+            call.send(b"", status, retry_after="0")
+        else:
+            serve_object(call)
+
+    store, client = opened.store, opened.client
+    add(store, "m", {"a": b"content"})
+    store.faults["m/a"] = serve
+    assert read_files(client, store.location("m"), tmp_path / "files") == {"a": b"content"}
+
+
+@pytest.mark.parametrize("status, kind", [(403, AccessError), (404, NotFoundError), (500, UnreachableError)])
+def test_refused_object_is_an_error_that_names_the_store_and_no_signature(
+    opened: Opened, status: int, kind: type[Exception], tmp_path: Path
+) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    store.faults["m/MLmodel"] = lambda call: call.send(b"<Error><Code>SomeCode</Code></Error>", status)
+    with pytest.raises(kind, match=f"bucket.*SomeCode, {status}") as raised:
+        client.fetch(store.location("m"), "MLmodel", 12, destination)
+    detail = str(getattr(raised.value, "detail", ""))
+    assert "Signature=" not in detail
+    assert "sig=" not in detail
+
+
+def test_object_of_another_size_than_listed_is_an_error(tmp_path: Path) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        for content in (FILES["MLmodel"][:-1], FILES["MLmodel"] + b"!"):
+            store.faults["m/MLmodel"] = lambda call, content=content: call.send(content, etag='"2"')  # type: ignore[misc]
+            with pytest.raises(Exception, match="was listed with 12"):
+                client.fetch(store.location("m"), "MLmodel", 12, destination)
+
+
+def test_user_can_pay_for_the_requests_to_a_bucket(tmp_path: Path) -> None:
+    with open_store("s3", tmp_path, AWS_REQUEST_PAYER="requester") as (store, client):
+        add(store, "m", FILES)
+        read_files(client, store.location("m"), tmp_path / "files")
+        payers = {request.headers.get("x-amz-request-payer") for request in store.requests}
+    assert payers == {"requester"}
+
+
+def test_connection_string_of_another_azure_account_is_an_error(tmp_path: Path) -> None:
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        with pytest.raises(ModelError, match="for the account acct"):
+            client.list("wasbs://bucket@other.blob.core.windows.net/m", ignore)
+        assert store.requests == []
+
+
+class ExpiringBucket:
+    """A bucket on a server, with credentials that the server rejects until they are renewed."""
+
+    verify = True
+
+    def __init__(self, server: FaultyServer) -> None:
+        self._server = server
+        self.renewals = 0
+
+    def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
+        raise AssertionError
+
+    def sign(self, key: str) -> PresignedUrl:
+        return PresignedUrl(f"{self._server.url}/{key}", {"Authorization": f"login {self.renewals}"})
+
+    def renew(self) -> bool:
+        self.renewals += 1
+        return True
+
+
+def test_expired_credentials_are_renewed_once_for_all_threads() -> None:
+    def serve(call: Call) -> None:
+        is_valid = call.request.authorization == "login 1"
+        call.send(b"content" if is_valid else b"<Code>ExpiredToken</Code>", 200 if is_valid else 400)
+
+    with FaultyServer() as server:
+        server.faults["/a"] = serve
+        bucket = ExpiringBucket(server)
+        client = StoreClient(bucket, "s3://bucket/m")
+        contents = []
+
+        def read() -> None:
+            with client.get("a", {}) as response:
+                contents.append(response.read1(100))
+
+        threads = [threading.Thread(target=read) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert contents == [b"content"] * 8
+    assert bucket.renewals == 1
+
+
+def test_credentials_that_stay_invalid_are_an_error() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"<Code>ExpiredToken</Code>", 400)
+        client = StoreClient(ExpiringBucket(server), "s3://bucket/m")
+        with pytest.raises(AccessError, match="ExpiredToken"), client.get("a", {}):
+            pass
+        assert len(server.requests) == 2
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The URL of an S3 server with the bucket `models`."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def variables(s3: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "AKIATEST",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def put(url: str, bucket: str, root: str, files: dict[str, bytes]) -> None:
+    import boto3
+
+    with ExitStack() as stack:
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        stack.callback(client.close)
+        client.create_bucket(Bucket=bucket)
+        for path, content in files.items():
+            client.put_object(Bucket=bucket, Key=f"{root}/{path}", Body=content)
+
+
+@pytest.mark.parametrize("endpoint", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_models_in_a_store_are_compared_without_a_tracking_server(
+    s3: str, variables: dict[str, str], endpoint: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    put(s3, "others", "m", {**FILES, "aA": b"!"})
+    model = tmp_path / "model"
+    for path, content in FILES.items():
+        file = model / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    environment = {**variables, endpoint: s3}
+    equal = run(tmp_path, "diff", "s3://models/m", model, environment=environment)
+    assert (equal.exit_code, equal.status) == (0, "equal"), equal
+    assert equal.report["comparison"]["left"]["uri"] == "s3://models/m"
+    different = run(tmp_path, "diff", "s3://models/m", "s3://others/m", environment=environment)
+    assert (different.exit_code, different.status) == (1, "different"), different
+    assert [difference["path"] for difference in different.report["comparison"]["differences"]] == ["aA"]
+    same = run(tmp_path, "diff", "s3://models/m", "s3://models/m", environment=environment)
+    assert same.report["comparison"]["same_location"] is True
+
+
+def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
+    s3: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3}
+    missing = run(tmp_path, "diff", "s3://models/none", "s3://models/m", environment=environment)
+    assert (missing.exit_code, missing.status) == (2, "error"), missing
+    refused = run(tmp_path, "diff", "s3://nothing/m", "s3://models/m", environment=environment)
+    refused.require_error("NotFoundError", "bucket nothing")
+    server = run(tmp_path, "diff", "models:/Wine/1", "s3://models/m", environment=environment)
+    server.require_error("InputError", "No tracking server is named")

@@ -41,7 +41,7 @@ def step_after(*differences: Difference, result: Comparison | None = None) -> st
         ),
         (
             [difference("a", kind=DifferenceKind.ONLY_LEFT)],
-            "In mlflow.example.com v2, files of mlflow.example.com v1 are missing&#58; copy mlflow.example.com v1 again",
+            "In mlflow.example.com v2, files of mlflow.example.com v1 are missing&#58; copy",
         ),
         ([difference("model.pkl"), PACKAGES], NOT_THE_SAME),
         ([PACKAGES, difference("a", kind=DifferenceKind.ONLY_LEFT)], NOT_THE_SAME),

@@ -14,7 +14,7 @@ _MAX_CELL = 160
 _MAX_PATH = 80
 _MAX_TEXT = 2_000
 # A browser may break a longer word after each of these characters, and a run of other characters after 13 of them.
-_LONG_WORD = re.compile(r"(\S{17,})")
+_LONG_WORD = re.compile(r"(\S{21,})")
 _PIECE = re.compile(r"[^/_.,:;=@+-]{1,13}[/_.,:;=@+-]*|[/_.,:;=@+-]+")
 
 
@@ -44,6 +44,11 @@ class Markdown:
         """Return the path of a file in a code font. A long path keeps the name of the file and loses directories."""
         shortened = truncate_path(printable(self.redactor.text(path)), max_length)
         return f"<code>{_breakable(shortened)}</code>"
+
+    def address(self, address: str) -> str:
+        """Return the address of a server in a code font. A browser may break it after each dot, also if it is short."""
+        shown = printable(truncate_middle(self.redactor.text(address), _MAX_CELL))
+        return f"<code>{'<wbr>'.join(map(html_text, _PIECE.findall(shown)))}</code>"
 
     def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return the text as Markdown with places where a browser may break long words, so that no table overflows."""

@@ -162,7 +162,7 @@ def _version(request: VersionRequest, version: ModelVersion | None, markdown: Ma
 def _address(request: VersionRequest, server: str, markdown: Markdown, separator: str = "<br>") -> str:
     """Return the declared name of a server, if it has one, and its address."""
     # On a narrow page, "https://" would be alone on a line.
-    address = markdown.code(request.host.address.removeprefix("https://"))
+    address = markdown.address(request.host.address.removeprefix("https://"))
     return f"{markdown.cell(server)}{separator}{address}" if request.host.server else address
 
 

@@ -408,11 +408,11 @@ def _require_whole_login(variables: Mapping[str, str], prefix: str) -> None:
     """
     given = [bool(variables.get(name)) for name in _BASIC_LOGIN]
     if any(given) and not all(given) and not any(variables.get(name) for name in LOGIN_VARIABLES - {*_BASIC_LOGIN}):
-        there, missing = (prefix + _BASIC_LOGIN[given.index(state)] for state in (True, False))
+        there, missing = (prefix + _BASIC_LOGIN[given.index(is_given)] for is_given in (True, False))
         raise InputError(
-            f"{there} is set, but {missing} is missing or empty.",
-            f"Set {missing}. In a workflow, verify that the secret exists and that this workflow may read it; a pull"
-            " request from a fork gets no secrets.",
+            f"{there} is set, but {missing} is not set, or is empty.",
+            f"Set {missing}. In a workflow, a secret that does not exist is empty: compare its name with the secrets in"
+            " the settings of the repository. A pull request from a fork gets no secrets.",
         )
 
 

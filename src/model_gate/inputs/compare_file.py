@@ -112,7 +112,7 @@ def _missing_file_remedy(path: Path) -> str:
     """Return what to do about a compare file that does not exist: the name of a similar file, if there is one."""
     if set(path.name) & set("*?["):
         # Each file is one gate.
-        return "Name one file: patterns are not expanded. In a workflow, a job matrix runs one step for each file."
+        return "Name one file: patterns are not expanded. In a workflow, a job matrix runs one job for each file."
     try:
         names = sorted(entry.name for entry in islice(os.scandir(path.parent), _MAX_NEIGHBOURS))
     except OSError:

@@ -104,7 +104,7 @@ class CredentialFacts:
         if self.sent is None:
             return ""
         if self.sent:
-            return join_sentences(f"It was sent the credentials in {and_(self.sent)}.", self.not_sent_to_server())
+            return join_sentences(f"It was sent the login in {and_(self.sent)}.", self.not_sent_to_server())
         reason = "none is declared for it" if self.not_sent else "none is set for it here"
         return join_sentences(f"No credential was sent, because {reason}.", self.not_handed_over())
 

@@ -41,6 +41,11 @@ _REMEDY_EXPERIMENT = (
     " does not include it."
 )
 
+_REMEDY_FILES = (
+    "Give this user READ permission on the experiment that the model was logged in. READ permission on the registered"
+    " model does not include its files."
+)
+
 # Start of a note in an exception, before the ID of the run that a request is about.
 RUN_NOTE = "about the run "
 
@@ -184,7 +189,7 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts) -> 
     message = f"The tracking server {address} {reason}."
     if "certificate" in reason:
         certificates = facts.of_certificates().not_handed_over()
-        return UnreachableError(join_sentences(message, certificates), _certificate_remedy(facts))
+        return UnreachableError(join_sentences(message, certificates), _certificate_remedy(reason, facts))
     if _SILENT in reason and _MAX_RETRIES.search(text):
         tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
         message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
@@ -201,20 +206,26 @@ def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
     if _SILENT in reason:
         return _REMEDY_SILENT
     if "a web page" in reason:
+        variables = f"{facts.prefix or ''}MLFLOW_TRACKING_TOKEN"
+        if facts.prefix is None:
+            # The variables without a name are those of another server.
+            variables = "NAME_MLFLOW_TRACKING_URI to this address and NAME_MLFLOW_TRACKING_TOKEN,"
         return (
             "Perhaps a login page or a proxy (single sign-on) is in front of the server: name an address at which the"
-            f" API answers without a browser, or set {facts.prefix or ''}MLFLOW_TRACKING_TOKEN if the proxy takes a"
-            " token. Or the address is not that of an MLflow server."
+            f" API answers without a browser, or set {variables} if the proxy takes a token. Or the address is not that"
+            " of an MLflow server."
         )
     if _NOT_MLFLOW in reason:
         return "Check the address: it is perhaps not that of an MLflow server."
     return _REMEDY_REACH
 
 
-def _certificate_remedy(facts: CredentialFacts) -> str:
+def _certificate_remedy(reason: str, facts: CredentialFacts) -> str:
     prefix = f"{facts.prefix or ''}MLFLOW_TRACKING_"
+    is_self_signed = "self-signed" in reason and "chain" not in reason
+    file = "the server's certificate" if is_self_signed else "the certificate authority of the server"
     return (
-        f"Name the file of its certificate authority in {prefix}SERVER_CERT_PATH or REQUESTS_CA_BUNDLE."
+        f"Set {prefix}SERVER_CERT_PATH or REQUESTS_CA_BUNDLE to the path of a PEM file of {file}."
         f" {prefix}INSECURE_TLS=true skips the check: use it only on a network that you trust."
     )
 
@@ -234,8 +245,9 @@ def _login_remedy(facts: CredentialFacts) -> str:
         prefix = f"{facts.prefix}MLFLOW_TRACKING_"
         return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
     return (
-        "Declare the server with a name: set NAME_MLFLOW_TRACKING_URI to its address, and NAME_MLFLOW_TRACKING_USERNAME"
-        " and NAME_MLFLOW_TRACKING_PASSWORD, or NAME_MLFLOW_TRACKING_TOKEN. Choose a NAME that no other server has."
+        "Choose a NAME for the server that no other server has, such as STAGING. Set NAME_MLFLOW_TRACKING_URI to its"
+        " address, and NAME_MLFLOW_TRACKING_USERNAME and NAME_MLFLOW_TRACKING_PASSWORD, or NAME_MLFLOW_TRACKING_TOKEN."
+        " Then run the same command again."
     )
 
 
@@ -313,6 +325,8 @@ def _denied(error: Exception) -> tuple[str, str]:
         notes = (note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ()))
         run = next((f" {note.removeprefix(RUN_NOTE)}" for note in notes if note.startswith(RUN_NOTE)), "")
         return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
+    if "/mlflow-artifacts/artifacts" in text:
+        return "the files of the model", _REMEDY_FILES
     return "the model", _REMEDY_RIGHTS
 
 

@@ -293,7 +293,7 @@ def test_login_without_its_other_half_is_an_error_before_any_request(given: str,
     for empty in (unset, {f"{prefix}MLFLOW_TRACKING_{missing}": ""}):
         with pytest.raises(InputError) as raised:
             Declarations(names | empty).find("https://prod.example.com")
-        assert f"{prefix}MLFLOW_TRACKING_{missing} is missing or empty" in raised.value.message
+        assert f"{prefix}MLFLOW_TRACKING_{missing} is not set, or is empty." in raised.value.message
     more = {f"{prefix}MLFLOW_TRACKING_TOKEN": "t"}
     assert Declarations(names | more).find("https://prod.example.com").is_declared
 

@@ -37,7 +37,7 @@ def test_missing_or_malformed_credential_facts_add_nothing_to_an_error(text: str
 def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
     text = FACTS.of_server().sent_to_server()
     assert text.startswith(
-        "It was sent the credentials in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
+        "It was sent the login in PROD_MLFLOW_TRACKING_USERNAME, PROD_MLFLOW_TRACKING_PASSWORD and X_AUTH."
     )
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for http://a." in text
     # The variables of another server have nothing to do with a login that was sent and rejected.
@@ -49,7 +49,7 @@ def test_error_names_the_variables_of_sent_and_withheld_credentials() -> None:
 def test_error_says_that_the_user_info_of_the_host_was_sent() -> None:
     # The parent sets the variable for the user-info too, but names only variables of the user.
     facts = CredentialFacts.from_environment({"MODEL_GATE_SENT": "[]", "MLFLOW_TRACKING_USERNAME": "ada"})
-    assert facts.of_server().sent_to_server() == "It was sent the credentials in the user-info of the host."
+    assert facts.of_server().sent_to_server() == "It was sent the login in the user-info of the host."
 
 
 def test_error_says_why_no_credential_was_sent() -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import pytest
+import requests
 from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
@@ -20,7 +21,7 @@ from model_gate.worker.credential_facts import CredentialFacts
 from model_gate.worker.failures import RUN_NOTE, reason_in, to_model_gate_error
 from model_gate.worker.store_failures import store_errors, store_of, to_store_error
 from tests.support.certificates import certificates
-from tests.support.faulty_server import FaultyServer, hang_up, status
+from tests.support.faulty_server import FaultyServer, hang_up, login_page, status
 
 USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
 NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
@@ -120,6 +121,40 @@ def test_error_for_a_missing_permission_names_what_cannot_be_read(request_name: 
     error = to_model_gate_error(MlflowException(text), "http://mlflow.example.com", CredentialFacts("", USER))
     assert f"forbids this user to read {subject} (403)" in error.message
     assert remedy in error.remedy
+
+
+def test_error_for_files_without_permission_asks_for_permission_on_the_experiment() -> None:
+    url = "http://mlflow.example.com/api/2.0/mlflow-artifacts/artifacts?path=1/models/m-1/artifacts"
+    response = requests.Response()
+    response.status_code, response.url = 403, url
+    denied = requests.HTTPError(f"403 Client Error: FORBIDDEN for url: {url}", response=response)
+    error = to_model_gate_error(denied, "http://mlflow.example.com", CredentialFacts("", USER))
+    assert "forbids this user to read the files of the model (403)" in error.message
+    assert error.remedy.startswith("Give this user READ permission on the experiment")
+
+
+@pytest.mark.parametrize(
+    "reason, file",
+    [
+        ("self-signed certificate", "PEM file of the server's certificate."),
+        ("self-signed certificate in certificate chain", "PEM file of the certificate authority of the server."),
+        ("unable to get local issuer certificate", "PEM file of the certificate authority of the server."),
+    ],
+)
+def test_remedy_for_an_untrusted_certificate_names_the_file_that_is_needed(reason: str, file: str) -> None:
+    untrusted = MlflowException(
+        f"SSLError: [SSL: CERTIFICATE_VERIFY_FAILED] certificate verify failed: {reason} (_ssl.c:1006)"
+    )
+    error = to_model_gate_error(untrusted, "https://mlflow.example.com", CredentialFacts("prod", (), prefix="PROD_"))
+    assert file in error.remedy
+
+
+def test_remedy_for_a_login_page_of_an_undeclared_server_declares_the_server() -> None:
+    with FaultyServer(faults={"registered-models/get": login_page}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+        declared = server_error(server.url, CredentialFacts("prod", (), prefix="PROD_"))
+    assert "set NAME_MLFLOW_TRACKING_URI to this address and NAME_MLFLOW_TRACKING_TOKEN, if the proxy" in error.remedy
+    assert "set PROD_MLFLOW_TRACKING_TOKEN if the proxy" in declared.remedy
 
 
 def test_error_for_a_run_without_permission_names_the_run() -> None:

@@ -13,7 +13,7 @@ from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
 from model_gate.comparison.models import list_model, pair_models
 from model_gate.comparison.progress import Progress
-from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.difference import DIGEST, Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pair
@@ -28,7 +28,6 @@ from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seal_source import SealSource
 
 _SHOWN_DIGITS = 12
-_KIND = "sha256"
 
 
 @dataclass(frozen=True)
@@ -277,7 +276,7 @@ class _Files:
         """Return the digests and what the model's file is. Of the sealed file, only the digest is known."""
         description = self._descriptions.get(path, "")
         if not left or not right:
-            return Explanation(_KIND, description) if description else None
+            return Explanation(DIGEST, description) if description else None
         digests = f"other bytes, sha256 {left[:_SHOWN_DIGITS]}… → {right[:_SHOWN_DIGITS]}…"
         summary = f"{digests}; the model's file is {description}" if description else digests
-        return Explanation(_KIND, summary, (FieldChange(_KIND, left, right),))
+        return Explanation(DIGEST, summary, (FieldChange(DIGEST, left, right),))

@@ -53,7 +53,8 @@ def _after_equality(outcome: Outcome, markdown: Markdown) -> str:
         return "Nothing, if the files outside the verdict do not matter: not all of them were compared."
     named = " and ".join(dict.fromkeys(part.named for part in parts if part.differing))
     if named:
-        return f"Nothing, if {markdown.text(named)} may differ. All other files have the same bytes."
+        others = "All other files have the same bytes, also outside the verdict."
+        return f"Nothing, if {markdown.text(named)} may differ. {others}"
     return "Nothing: the models have the same files with the same bytes."
 
 

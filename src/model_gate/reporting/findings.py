@@ -86,7 +86,7 @@ def seal_remarks(outcome: Outcome) -> list[str]:
     remarks = []
     sealed, numbers = sealed_version(outcome), [f"v{resolved.version}" for resolved in outcome.versions.values()]
     if sealed and numbers and sealed not in numbers:
-        remarks.append(f"The seal is of {sealed}, the model is {version}: right if {version} is a copy of {sealed}")
+        remarks.append(f"The seal was made of {sealed}: compare it with {version} only if this is a copy of {sealed}")
     if isinstance(outcome.request, VerifyRequest):
         remarks += [
             f"The {role.noun} was not compared with the seal"

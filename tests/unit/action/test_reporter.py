@@ -318,11 +318,11 @@ def test_summary_says_how_an_ignored_file_differs() -> None:
         (native(equals=True), "Nothing: the models have the same files with the same bytes."),
         (
             replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", False),)),
-            "Nothing, if README.md may differ. All other files have the same bytes.",
+            "Nothing, if README.md may differ. All other files have the same bytes, also outside the verdict.",
         ),
         (
             native(difference("a"), difference("b"), equals=False),
-            "Nothing, if a and b may differ. All other files have the same bytes.",
+            "Nothing, if a and b may differ. All other files have the same bytes, also outside the verdict.",
         ),
         (
             replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", None),)),

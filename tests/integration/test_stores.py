@@ -107,7 +107,7 @@ def test_files_and_windows_have_their_original_bytes_behind_a_proxy(cloud: str, 
 
 def require_original_bytes(store: FaultyStore, client: TrackingServerClient, directory: Path) -> None:
     """Require that the files of two models arrive whole and in windows."""
-    for root in ("models/1", "sp ace/m#1+"):
+    for root in ("models/1", "sp ace/m%1+"):
         add(store, root, FILES)
         # Another model, whose keys begin with the same text.
         add(store, root + "0", {"MLmodel": b"other"})
@@ -163,6 +163,22 @@ def test_location_with_dot_segments_is_an_error(opened: Opened, tmp_path: Path) 
     with pytest.raises(ModelError, match="segment"):
         client.list(store.location("m/../secret"), ignore)
     assert store.requests == []
+
+
+@pytest.mark.parametrize("path", ["/m/1", "m//1", "m/1//", "m/1?x", "m/1#x", "m/1?", "m/1#"])
+def test_location_that_mlflow_may_read_differently_is_an_error(opened: Opened, path: str) -> None:
+    store, client = opened.store, opened.client
+    for root in ("m/1", "/m/1", "m//1", path):
+        add(store, root, FILES)
+    with pytest.raises(ModelError, match="empty segment|question mark"):
+        client.list(store.location(path), ignore)
+    assert store.requests == []
+
+
+def test_slash_at_the_end_of_a_location_is_ignored(opened: Opened) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", {"MLmodel": b"1"})
+    assert client.list(store.location("m/"), ignore).files == {"MLmodel": 1}
 
 
 def test_redirect_of_an_object_is_not_followed(opened: Opened, tmp_path: Path) -> None:
@@ -237,6 +253,28 @@ def test_connection_string_of_another_azure_account_is_an_error(tmp_path: Path) 
         add(store, "m", FILES)
         with pytest.raises(ModelError, match="for the account acct"):
             client.list("wasbs://bucket@other.blob.core.windows.net/m", ignore)
+        assert store.requests == []
+
+
+def test_connection_string_of_another_azure_cloud_is_an_error(tmp_path: Path) -> None:
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        with pytest.raises(ModelError, match="for the account acct at"):
+            client.list("wasbs://bucket@acct.blob.core.chinacloudapi.cn/m", ignore)
+        assert store.requests == []
+
+
+def test_connection_string_without_an_account_is_an_error(tmp_path: Path) -> None:
+    with open_store("azure", tmp_path) as (store, _):
+        endpoint = store.url.replace("127.0.0.1", "[::1]")
+        login = f"BlobEndpoint={endpoint};SharedAccessSignature=sv=2021&sig={SECRET}"
+        environment = {"PATH": os.environ["PATH"], "MLFLOW_TRACKING_URI": store.url, "HOME": str(tmp_path)}
+        environment["AZURE_STORAGE_CONNECTION_STRING"] = login
+        with (
+            TrackingServerClient(Declarations(environment).default(), environment, tmp_path) as client,
+            pytest.raises(ModelError, match="names no account"),
+        ):
+            client.list("wasbs://bucket@acct.blob.core.windows.net/m", ignore)
         assert store.requests == []
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from mlflow.utils.credentials import get_default_host_creds
 
@@ -20,6 +21,7 @@ _SCOPE = "https://storage.azure.com/.default"
 _VALID = timedelta(hours=2)
 _RENEWED_SECONDS = 3600.0
 _FOLDER = "hdi_isfolder"
+_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 
 
 class AzureContainer:
@@ -144,13 +146,29 @@ def _require_account(client: Any, host: str) -> None:
     two accounts could be one model.
 
     Raises:
-        ModelError: The client reads another account.
+        ModelError: The client reads another account, or does not say which one.
     """
+    endpoint = urlsplit(client.url)
     account = getattr(client.credential, "account_name", None) or client.account_name
-    if account and account != host.partition(".")[0]:
-        raise ModelError(
-            f"The location of the model is on {host}, but the login in AZURE_STORAGE_CONNECTION_STRING is for the"
-            f" account {account}.",
-            "Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own:"
-            " NAME_AZURE_STORAGE_CONNECTION_STRING.",
-        )
+    if host.lower() == endpoint.netloc.lower():
+        return
+    if account and not endpoint.netloc.lower().startswith(f"{account}.blob.core."):
+        # An endpoint of the user's own, such as a private one. The connection string names its account and its cloud.
+        cloud = _endpoint_suffix(os.environ.get(_CONNECTION_STRING, ""))
+        if host.lower() == f"{account}.blob.{cloud}".lower():
+            return
+    login = f"the account {account} at {endpoint.netloc}" if account else f"{endpoint.netloc}, which names no account"
+    raise ModelError(
+        f"The location of the model is on {host}, but the login in {_CONNECTION_STRING} is for {login}.",
+        f"Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own: NAME_{_CONNECTION_STRING}.",
+    )
+
+
+def _endpoint_suffix(connection_string: str) -> str:
+    """Return the domain of the cloud that a connection string names.
+
+    >>> _endpoint_suffix("AccountName=acct;EndpointSuffix=core.chinacloudapi.cn")
+    'core.chinacloudapi.cn'
+    """
+    fields = (field.partition("=") for field in connection_string.split(";"))
+    return next((value for name, _, value in fields if name.strip().lower() == "endpointsuffix"), "core.windows.net")

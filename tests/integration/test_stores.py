@@ -14,7 +14,7 @@ from urllib.parse import quote
 import pytest
 
 from model_gate.access.declared import Declarations
-from model_gate.errors import AccessError, ModelError, NotFoundError, UnreachableError
+from model_gate.errors import AccessError, ModelError, NotFoundError, TransferError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.client import StoreClient
@@ -132,6 +132,22 @@ def test_listing_of_100_000_objects_is_complete(tmp_path: Path) -> None:
         assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b'{"error": {"code": 503}}', b"<html>", b"<html/>", b"<Error><Code>SlowDown</Code></Error>"],
+)
+def test_foreign_page_of_a_listing_is_an_error(opened: Opened, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    monkeypatch.setattr(store, "last_page", body)
+    with pytest.raises(
+        (TransferError, UnreachableError),
+        match=r"bucket bucket\) answers with an error|bucket\) is malformed or incomplete",
+    ):
+        client.list(store.location("m"), ignore)
+
+
 def test_directory_marker_is_no_file(opened: Opened, tmp_path: Path) -> None:
     store, client = opened.store, opened.client
     add(store, "m", {"": b"", "data/": b"", "data/a": b"x", "void/": b""})
@@ -170,7 +186,7 @@ def test_location_that_mlflow_may_read_differently_is_an_error(opened: Opened, p
     store, client = opened.store, opened.client
     for root in ("m/1", "/m/1", "m//1", path):
         add(store, root, FILES)
-    with pytest.raises(ModelError, match="empty segment|question mark"):
+    with pytest.raises(ModelError, match=r"empty segment|question mark"):
         client.list(store.location(path), ignore)
     assert store.requests == []
 

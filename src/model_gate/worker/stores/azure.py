@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
@@ -14,12 +15,14 @@ from mlflow.utils.credentials import get_default_host_creds
 
 from model_gate.errors import ModelError
 from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 _SCOPE = "https://storage.azure.com/.default"
 # How long a signature that is made from the account's key is valid, and after how long the next one is made.
 _VALID = timedelta(hours=2)
 _RENEWED_SECONDS = 3600.0
+_OK = 200
 _FOLDER = "hdi_isfolder"
 _CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 
@@ -45,8 +48,21 @@ class AzureContainer:
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the blobs whose names begin with `prefix`, page by page."""
-        for page in self._client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page():
-            yield [StoredObject(blob.name, int(blob.size)) for blob in page if not _is_folder(blob)]
+        blobs = self._client.list_blobs(
+            name_starts_with=prefix, include=["metadata"], raw_response_hook=_checking(require_azure_body)
+        )
+        folders, parents = set[str](), set[str]()
+        for page in blobs.by_page():
+            stored = []
+            for blob in page:
+                _add_parents(blob.name, parents)
+                if _is_folder(blob):
+                    folders.add(blob.name)
+                else:
+                    stored.append(StoredObject(blob.name, int(blob.size)))
+            yield stored
+        # MLflow loads a folder without blobs below it as an empty file.
+        yield [StoredObject(name, 0) for name in sorted(folders - parents)]
 
     def sign(self, key: str) -> PresignedUrl:
         """Return the URL of a blob, and the headers, with which the login may read the blob now."""
@@ -75,7 +91,10 @@ class AzureFileSystem:
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the files below the directory `prefix`, page by page."""
         directory = prefix.rstrip("/") or None
-        for page in self._repository.fs_client.get_paths(path=directory, recursive=True).by_page():
+        pages = self._repository.fs_client.get_paths(path=directory, recursive=True).by_page()
+        # `get_paths` has no parameter for the hook.
+        pages._command = partial(pages._command, raw_response_hook=_checking(require_lake_body))  # noqa: SLF001
+        for page in pages:
             yield [StoredObject(path.name, int(path.content_length)) for path in page if not path.is_directory]
 
     def sign(self, key: str) -> PresignedUrl:
@@ -137,6 +156,22 @@ def _is_folder(blob: Any) -> bool:
     """Return whether a blob stands for a directory, as in an account with a hierarchical namespace."""
     metadata = {name.lower(): value for name, value in (blob.metadata or {}).items()}
     return metadata.get(_FOLDER) == "true" and blob.size == 0
+
+
+def _add_parents(name: str, parents: set[str]) -> None:
+    """Add the directories above a blob to `parents`, which has the parents of each directory that it has."""
+    while (name := name.rpartition("/")[0]) and name not in parents:
+        parents.add(name)
+
+
+def _checking(require_body: Callable[[bytes], None]) -> Callable[[Any], None]:
+    """Return a hook that checks the body of each successful response."""
+
+    def check(response: Any) -> None:
+        if response.http_response.status_code == _OK:
+            require_body(response.http_response.body())
+
+    return check
 
 
 def _require_account(client: Any, host: str) -> None:

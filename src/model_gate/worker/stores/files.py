@@ -17,11 +17,12 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError
 from model_gate.worker.progress import TransferProgress
-from model_gate.worker.store_failures import store_errors
+from model_gate.worker.store_failures import store_errors, store_of
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
 from model_gate.worker.stores.bucket import Bucket, StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.stores.google import GoogleBucket
+from model_gate.worker.stores.listing_pages import well_formed_pages
 from model_gate.worker.stores.s3 import S3Bucket
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
@@ -132,8 +133,9 @@ class StoredFiles:
 
         Raises:
             ModelError: The store lists what no directory can contain.
+            TransferError: A page of the listing is malformed, or does not say whether another page follows.
         """
-        with store_errors(self._uri, os.environ):
+        with store_errors(self._uri, os.environ), well_formed_pages(store_of(self._uri, os.environ)):
             for page in self._bucket.pages(self._prefix):
                 yield [
                     FileInfo(stored.key.removeprefix(self._prefix), False, stored.size)

@@ -122,7 +122,9 @@ ConfigFileOption = Annotated[
 ]
 CompareRunModelsOption = Annotated[
     bool | None,
-    typer.Option(help="Compare the models of the two runs.", show_default="yes", rich_help_panel=_SUBJECT),
+    typer.Option(
+        help="Compare the models of the two runs.", show_default="yes, no with a seal", rich_help_panel=_SUBJECT
+    ),
 ]
 CompareRegModelsOption = Annotated[
     bool | None,
@@ -153,7 +155,7 @@ VerifySealOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The seal, which model-gate seal wrote (required).",
+        help="The seal, which model-gate seal wrote (required, unless a bundle has the seal).",
         show_default=False,
         rich_help_panel=_SUBJECT,
     ),

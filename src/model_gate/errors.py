@@ -6,6 +6,7 @@ The report's `error.type` is the class name, so the class names are part of the 
 from __future__ import annotations
 
 import errno
+import os
 from collections.abc import Mapping
 
 
@@ -141,6 +142,15 @@ def storage_error(error: OSError, doing: str) -> StorageError:
     """Return the error for a failed file operation. `doing` names the operation, such as "write report.json"."""
     reason = error.strerror or str(error)
     return StorageError(f"Cannot {doing}: {reason}.", _STORAGE_REMEDIES.get(error.errno or 0, ""))
+
+
+def reading_error(error: OSError, what: str) -> StorageError:
+    """Return the error for an input file that cannot be read. `what` names it, such as "seal seals/wine.json"."""
+    reason = error.strerror or str(error)
+    remedy = _STORAGE_REMEDIES.get(error.errno or 0, "Check the path and its permissions.")
+    if error.errno == errno.ENOENT:
+        remedy = f"There is no such file. A relative path starts in the working directory, {os.getcwd()}."
+    return StorageError(f"The {what} cannot be read: {reason}.", remedy)
 
 
 _STORAGE_REMEDIES = {

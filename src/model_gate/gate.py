@@ -47,6 +47,8 @@ from model_gate.sources.worker_process import WorkerProcess
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 _NO_CONTEXT = AccessContext()
+# The name of the source of a model that `seal` or `verify` gets by its URI.
+_MODEL = "model"
 # After an error of one server, the gate waits this long for the result of the other server.
 _GRACE_SECONDS = 2.0
 
@@ -140,7 +142,17 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
     uri = printable(without_query(model.source.location.uri))
     facts = SealFacts(__version__, datetime.now(UTC).isoformat(timespec="seconds"), uri)
     if version is None or request.model.version is None:
-        name = uri.rstrip("/").rpartition("/")[2] or "model"
+        named = _named_version(request.model, selection)
+        # The physical URI of a logged model ends with "artifacts", so the user's URI names the model better.
+        named_uri = uri if is_local_uri(request.model.uri) else without_query(request.model.uri)
+        name = named.name or named_uri.rstrip("/").rpartition("/")[2] or "model"
+        if named.name and request.model.uri_host is not None:
+            facts = replace(
+                facts,
+                tracking_server=request.model.uri_host.address,
+                registered_model=named.name,
+                model_version=named.version,
+            )
     else:
         name = version.name
         facts = replace(
@@ -158,12 +170,22 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
     return seal_model(model, request.output, printable(name), facts, progress)
 
 
+def _named_version(model: ModelRequest, selection: _Selection) -> Hop:
+    """Return the version that a `models:/NAME/…` URI names, as it was resolved; without a name for another URI."""
+    hop = next(iter(selection.hops), None) if model.registered_model else None
+    return hop if hop is not None and hop.version else Hop("")
+
+
 def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:
     """Verify that the two models of each comparison are at different locations.
+
+    If a model is also compared with a seal, there is something to compare, so one location is accepted.
 
     Raises:
         ModelError: The two models of a comparison are at the same location.
     """
+    if any(isinstance(pair, SealedPair) for pair in pairs.values()):
+        return
     same = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair) and pair.is_same_location}
     if not same:
         return
@@ -323,6 +345,11 @@ class _Selection:
         """Return the resolved version with a role; None if there is none."""
         return self._versions.get(role)
 
+    @property
+    def hops(self) -> tuple[Hop, ...]:
+        """The names that were resolved to find the model of a `seal` or `verify` by its URI, in order."""
+        return self._hops.get(_MODEL, ())
+
     def select(self, request: CheckRequest | CompareRequest | DiffRequest | VerifyRequest) -> Mapping[str, AnyPair]:
         """Return the pairs of models, or of a seal and a model, to compare, by the name of their comparison.
 
@@ -352,7 +379,7 @@ class _Selection:
             return self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
         is_local = is_local_uri(request.uri) or request.uri_host is None
         client = None if is_local else self._clients.start(*request.hosts)[0]
-        return SelectedModel(self._uri_source("model", request.uri, client), "", False)
+        return SelectedModel(self._uri_source(_MODEL, request.uri, client), "", False)
 
     def _resolved(self, requested: VersionRequest) -> _ResolvedVersion:
         (client,) = self._clients.start(requested.host)
@@ -367,10 +394,15 @@ class _Selection:
         resolved = self._resolved(request.version)
         run_model = self._version_model(ModelRole.RUN_MODEL, ModelRole.RUN_MODEL, resolved)
         reg_model = self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
-        pairs: dict[str, AnyPair] = {ComparisonName.COMPARISON: SelectedPair(run_model, reg_model)}
-        if request.seal is not None:
-            pairs[ComparisonName.SEAL] = SealedPair(SealedVersion(request.seal, reg_model.native_model), reg_model)
-        return pairs
+        if request.seal is None:
+            return {ComparisonName.COMPARISON: SelectedPair(run_model, reg_model)}
+        # The seal has an MLmodel file. If the models have none, this is a difference and no error.
+        models = (replace(model, is_mlflow_model=False) for model in (run_model, reg_model))
+        sealed = SealedVersion(request.seal, reg_model.native_model)
+        return {
+            ComparisonName.COMPARISON: SelectedPair(*models),
+            ComparisonName.SEAL: SealedPair(sealed, reg_model),
+        }
 
     def _compare(self, request: CompareRequest) -> Mapping[str, AnyPair]:
         if request.seal is not None:

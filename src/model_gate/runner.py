@@ -106,11 +106,17 @@ def run_command(
 
 
 def run_invalid_command(
-    name: CommandName | None, message: str, remedy: str, arguments: Sequence[str], report_path: Path
+    name: CommandName | None,
+    message: str,
+    remedy: str,
+    arguments: Sequence[str],
+    report_path: Path,
+    statement_path: Path | None = None,
 ) -> int:
     """Present a usage error as the error of a gate: with a remedy, the exit code and a report.
 
-    The files that the command would have read are unknown, so the report may replace only an older report.
+    The files that the command would have read are unknown, so the report may replace only an older report. Of the
+    statement of an earlier command, nothing remains.
 
     Args:
         name: The command; None for one that writes no report.
@@ -118,6 +124,7 @@ def run_invalid_command(
         remedy: What the user can do.
         arguments: The arguments, which may contain secrets.
         report_path: Path of the report.
+        statement_path: Path of the promotion statement, None for no statement.
 
     Returns:
         The exit code.
@@ -126,6 +133,9 @@ def run_invalid_command(
     outcome = Outcome(None, error=InputError(message, remedy))
     result = CommandResult(outcome, None, redactor, is_verbose=False)
     if name is not None:
+        with suppress(ModelGateError):
+            if statement_path is not None:
+                StatementFile(statement_path).remove_old()
         with suppress(ModelGateError):
             command = Command(name, {}, _no_request, report_path)
             outputs = _Outputs.of(command)
@@ -322,6 +332,8 @@ def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> Comman
     # An invalid compare file may name a seal at the path of the report. Other commands name all that they read.
     is_unread = outcome.request is None and command.name is CommandName.COMPARE
     if is_unread and not outputs.can_replace_report():
+        with suppress(ModelGateError):
+            outputs.remove_statement()
         return CommandResult(outcome, None, redactor, command.is_verbose)
     try:
         return _write_files(decision, command, outputs)

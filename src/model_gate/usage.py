@@ -123,8 +123,15 @@ def _show(command: str, message: str, remedy: str, arguments: Sequence[str]) -> 
     from model_gate.runner import run_invalid_command
 
     name = CommandName(command) if command in set(CommandName) else None
-    path = _value_of("--report-file", arguments)
-    return run_invalid_command(name, message, remedy, arguments, Path(path) if path else DEFAULT_REPORT)
+    report, statement = (_value_of(option, arguments) for option in ("--report-file", "--statement"))
+    return run_invalid_command(
+        name,
+        message,
+        remedy,
+        arguments,
+        Path(report) if report else DEFAULT_REPORT,
+        Path(statement) if statement else None,
+    )
 
 
 def _message_of(error: Exception) -> str:
@@ -221,9 +228,18 @@ class _CommandLine:
             return message, f"Write it after the command, as in {self.path} {below[0]} {given}. {self.see_help}"
         if owners := _owners(given, siblings):
             program = self.path.rpartition(" ")[0]
-            return message, f"It is an option of {' and '.join(owners)}. See {program} {owners[0]} --help."
+            return message, f"It is an option of {_listed(owners)}. See {program} {owners[0]} --help."
         near = difflib.get_close_matches(given.lower(), known, n=1, cutoff=0.6)
         return message, f"Did you mean {near[0]}? {self.see_help}" if near else self.see_help
+
+
+def _listed(names: Sequence[str]) -> str:
+    """Return names as a list in a sentence.
+
+    >>> _listed(["check"]), _listed(["check", "diff"]), _listed(["check", "compare", "diff"])
+    ('check', 'check and diff', 'check, compare and diff')
+    """
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _owners(option: str, commands: Mapping[str, Any]) -> list[str]:

@@ -119,7 +119,7 @@ def test_difference_is_a_warning_if_the_input_fail_on_difference_is_false(verdic
     assert (level, file) == ("warning", "worse.yaml")
     assert " files differ): model.pkl: 1 of " in message
     assert "; MLmodel: loader_module " in message
-    assert message.endswith("The registry models are different too (the same files as the run models).")
+    assert "The registry models are different too (the same location as the run models). Predictions: " in message
 
 
 def test_equivalent_models_pass_if_the_input_require_is_equivalent(verdicts: Run, steps: dict[str, Any]) -> None:

@@ -302,3 +302,16 @@ def test_missing_directory_of_the_report_is_created(tmp_path: Path) -> None:
         )
     assert completed.returncode == 2
     assert (tmp_path / "some/where/report.json").is_file()
+
+
+@pytest.mark.parametrize("request_path", ["/Wine/1/model.pkl", "?path=Wine/1/data"], ids=["file", "directory"])
+def test_path_that_a_server_refuses_to_serve_is_named_without_advice_about_https(
+    request_path: str, tmp_path: Path
+) -> None:
+    with FaultyServer(faults={f"artifacts{request_path}": status(400)}) as server:
+        server.add("Wine", {**MODEL, "data/a.txt": b"a"})
+        named = ("--host", server.url, "--model", "Wine", "--version-or-stage", "1")
+        result = run(tmp_path, "seal", *named, "--output", "wine.json")
+    path = request_path.removeprefix("?path=").strip("/")
+    result.require_error("UnreachableError", f"refuses to serve {path} (400)", "a symbolic link")
+    assert "https" not in result.report["error"]["remedy"]

@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.formats.document_kinds import PROMOTION_TYPE
 from tests.support import commandline
 from tests.support.databases import make_database
 from tests.support.faulty_server import MODEL, FaultyServer
 from tests.support.gates import version
+from tests.support.seals import write_seal
 from tests.support.zoo.tree import Tree, make_tree
 
 FOREIGN = b"SQLite format 3\0 data of another program"
@@ -72,6 +74,30 @@ def test_report_is_not_written_to_a_model_that_a_registry_names(report: str, tmp
             message="would change an input",
             environment={"MLFLOW_TRACKING_URI": server.url},
         )
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("verify", "model", "--modle", "Wine"),
+        ("verify", "model", "--timeout", "abc"),
+        ("check", "--no-such-option"),
+        ("compare", "missing.yaml"),
+    ],
+    ids=" ".join,
+)
+def test_usage_error_removes_the_statement_of_an_earlier_gate_but_no_other_file(
+    arguments: tuple[str, ...], tmp_path: Path
+) -> None:
+    statement = tmp_path / "statement.json"
+    for option in (("--statement", "statement.json"), ("--statement=statement.json",)):
+        statement.write_text(f'{{\n  "predicateType": "{PROMOTION_TYPE}"\n}}\n')
+        assert commandline.run(*arguments, *option, cwd=tmp_path).returncode == 2
+        assert not statement.exists()
+    for other in (write_seal(statement).read_bytes(), FOREIGN):
+        statement.write_bytes(other)
+        assert commandline.run(*arguments, "--statement", statement, cwd=tmp_path).returncode == 2
+        assert statement.read_bytes() == other
 
 
 @pytest.mark.parametrize(

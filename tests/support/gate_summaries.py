@@ -226,7 +226,7 @@ def _check_with_seal(sealed: Path, run_model: Path, reg_model: Path) -> Outcome:
 def _windowed(scratch: Path) -> Comparison:
     """Compare two models of a server whose large files are read window by window, and whose last bytes differ."""
     large = Random(1).randbytes(20 * _WINDOW + 123)
-    windows = Windows(100 * 1024, 100 * 1024, _WINDOW, 16 * _WINDOW, 8 * _WINDOW, explained_bytes=0)
+    windows = Windows(100 * 1024, 100 * 1024, _WINDOW, 16 * _WINDOW, 8 * _WINDOW, explained_bytes=1024)
     with (
         FaultyServer() as server,
         TrackingServerClient(parse_host(server.url), os.environ, scratch) as client,

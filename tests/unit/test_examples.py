@@ -86,7 +86,7 @@ def test_example_with_a_seal_has_inputs_that_fit_its_command(
         (job, step) for job in jobs for step in job["steps"] if step.get("uses", "").startswith("model-gate/")
     )
     file = "seals/wine.json"
-    values = {"version": "3", "file": file, "temp": str(tmp_path), "model": "Wine"}
+    values = {"version": "3", "file": file, "temp": str(tmp_path), "model": "Wine", "seal_model": "Wine"}
     expression = re.compile(r"\$\{\{ [\w.-]*?(\w+) \}\}")
     inputs = {
         f"INPUT_{key.upper()}": expression.sub(lambda match: values[match[1]], str(value))

@@ -19,7 +19,7 @@ from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.step import run_step
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import NoProgress
-from model_gate.domain.request import CheckRequest, SealRequest, VerifyRequest
+from model_gate.domain.request import CheckRequest, Request, SealRequest, VerifyRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
 from model_gate.domain.seal import parse_seal
@@ -31,11 +31,13 @@ from model_gate.inputs.options import (
     CompareOptions,
     SealOptions,
     VersionOptions,
+    check_request,
     compare_config_request,
     compare_request,
     seal_request,
     verify_request,
 )
+from model_gate.reporting.naming import open_question
 from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.report_file import SealFile
 from model_gate.reporting.system import system_facts
@@ -123,6 +125,95 @@ def test_changed_model_is_different_from_its_seal(model: Path) -> None:
     assert (outputs["status"], outputs["differences"]) == ("different", "1")
     (annotation,) = annotations_for(outcome, config_file="", fails_on_difference=True)
     assert "model.pkl" in annotation.message
+
+
+@pytest.mark.parametrize("path", ["MLmodel", "model.pkl"])
+def test_missing_file_of_a_sealed_model_is_a_difference_also_if_it_is_mlmodel(model: Path, path: str) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", {name: content for name, content in FILES.items() if name != path})
+        seal = write_seal(Path("wine.json"), "Wine")
+        version = VersionOptions("Wine", "1", server.url)
+        config = parse_config(
+            "tracking_server_1: {seal: wine.json}\n"
+            f"tracking_server_2: {{host: {server.url}, model: Wine, version_or_stage: 1}}",
+            "c",
+            {},
+        )
+        requests: list[Request] = [
+            verify_request(version, "", SealOptions(seal), CommonOptions(), {}),
+            check_request(version, CommonOptions(), {}, SealOptions(seal)),
+            check_request(version, CommonOptions(fail_on_same_location=True), {}, SealOptions(seal)),
+            compare_config_request(config, CompareOptions(), CommonOptions()),
+        ]
+        for request in requests:
+            outcome = gate.run(request, os.environ, NoProgress())
+            assert (outcome.status, outcome.passed) == (Status.DIFFERENT, False), outcome.error
+            (difference,) = list(outcome.comparisons.values())[-1].differences
+            assert (difference.path, str(difference.kind)) == (path, "only_left")
+        other = "model.pkl" if path == "MLmodel" else "MLmodel"
+        native = VersionOptions("Wine", "1", server.url, native_model=other)
+        request = verify_request(native, "", SealOptions(seal), CommonOptions(), {})
+        outcome = gate.run(request, os.environ, NoProgress())
+        assert outcome.status is Status.EQUAL, outcome.error
+        (comparison,) = outcome.comparisons.values()
+        assert comparison.rest is not None
+        assert [each.path for each in comparison.rest.differences] == [path]
+
+
+def test_one_location_is_an_error_of_a_check_only_without_a_seal(model: Path) -> None:
+    seal = write_seal(Path("wine.json"), "Wine")
+    with FaultyServer() as server:
+        server.add("Wine", FILES)
+        version, common = VersionOptions("Wine", "1", server.url), CommonOptions(fail_on_same_location=True)
+        with_seal = gate.run(check_request(version, common, {}, SealOptions(seal)), os.environ, NoProgress())
+        alone = gate.run(check_request(version, common, {}), os.environ, NoProgress())
+    assert with_seal.status is Status.EQUAL, with_seal.error
+    assert (alone.status, alone.error and alone.error.type) == (Status.ERROR, "ModelError")
+
+
+def test_seal_of_a_models_uri_names_the_version_and_verifies_by_its_name(model: Path) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", FILES)
+        host = VersionOptions("", "", server.url)
+        request = seal_request(host, "models:/Wine/1", Path("s.json"), CommonOptions(), {})
+        outcome = gate.run(request, os.environ, NoProgress())
+    assert outcome.seal is not None, outcome.error
+    assert outcome.seal.facts is not None
+    facts = outcome.seal.facts
+    assert (outcome.seal.statement.name, facts.registered_model, facts.model_version) == ("Wine", "Wine", "1")
+    assert facts.tracking_server == server.url
+
+
+def test_error_of_a_check_with_a_seal_names_the_seal_as_not_decided(model: Path) -> None:
+    seal = write_seal(Path("wine.json"), "Wine")
+    request = check_request(VersionOptions("Wine", "1", HOST), CommonOptions(), {}, SealOptions(seal))
+    outcome = Outcome(request, error=InputError("m", "r"))
+    assert open_question(outcome).endswith("equals the model that its run logged and the seal wine.json")
+
+
+@pytest.mark.parametrize(
+    "command, name, value",
+    [
+        ("seal", "fail_on_difference", "false"),
+        ("seal", "fail_fast", "true"),
+        ("seal", "fail_on_same_location", "true"),
+        ("seal", "allow_hosts", HOST),
+        ("verify", "fail_on_same_location", "true"),
+        ("verify", "allow_hosts", HOST),
+        ("check", "allow_hosts", HOST),
+    ],
+)
+def test_input_that_the_command_does_not_use_is_an_error_unless_it_is_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, name: str, value: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_seal(Path("wine.json"), "Wine")
+    given = {"command": command, "model": "Wine", "version_or_stage": "1"}
+    given |= {"seal": "wine.json"} if command == "verify" else {}
+    defaults = {"fail_on_difference": "true", "fail_fast": "false", "fail_on_same_location": "false"}
+    assert inputs(tmp_path, **given, **defaults).request().hosts
+    with pytest.raises(InputError, match=f"The input {name.replace('_', '-')!r} is not for {command}"):
+        inputs(tmp_path, **given, **{name: value}).request()
 
 
 def inputs(tmp_path: Path, **values: str) -> Inputs:

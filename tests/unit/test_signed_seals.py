@@ -224,6 +224,8 @@ def test_commands_about_keys_in_the_documentation_run(model: Path) -> None:
     _, _, section = (ROOT / "docs" / "evidence.md").read_text("utf-8").partition("## A key")
     block = section.partition("```sh")[2].partition("```")[0]
     environment = clean_environment() | {"PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}"}
+    kept = model.parent / "keep" / "reg_model"
+    shutil.copytree(model, kept)
 
     def run(text: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
@@ -233,7 +235,7 @@ def test_commands_about_keys_in_the_documentation_run(model: Path) -> None:
     first = run(block)
     assert first.returncode == 0, first.stderr
     assert "EQUAL" in first.stdout
-    change_one_byte(model / "MLmodel")
+    change_one_byte(kept / "MLmodel")
     for command in block.strip().splitlines()[-2:]:
         assert run(command).returncode == 1, command
 

@@ -13,10 +13,11 @@ from model_gate.action.inputs import with_input_names
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import capitalized, plain_text, printable, truncate_middle
-from model_gate.reporting.findings import findings
+from model_gate.reporting.findings import findings, seal_remarks
 from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import heading, side_names
-from model_gate.reporting.phrases import NOTHING_COMPARED, REWRITTEN, describe_all, not_compared_text
+from model_gate.reporting.phrases import NOTHING_COMPARED, REWRITTEN, describe_all, not_compared_text, why_not_compared
+from model_gate.reporting.terminal import predictions_line
 
 # The runner truncates messages at 4,096 characters and shows ten annotations of each level.
 _MAX_MESSAGE = 3_000
@@ -98,7 +99,9 @@ def _difference_message(outcome: Outcome) -> str:
             listed = describe_all(comparison.differences, side_names(outcome, names[0]), _MAX_PATHS)
             parts += [f"{first.text}: {listed}", *(other.text for other in others)]
             if comparison.not_compared:
-                parts.append(capitalized(not_compared_text(comparison.not_compared)))
+                parts.append(capitalized(not_compared_text(comparison.not_compared, why_not_compared(outcome))))
+    parts += [line for line in (predictions_line(outcome),) if line]
+    parts += seal_remarks(outcome)
     if outcome.equivalent:
         parts.append(f"Only {REWRITTEN} differs, so require: equivalent would pass")
     return ". ".join(parts) + "."

@@ -71,7 +71,7 @@ def _version(request: VersionRequest, server: str, outcome: Outcome) -> list[str
     """Return the lines that name a version."""
     name = version_name(request, outcome)
     requested = request.version_or_stage
-    alias = "" if name in {requested, f"v{requested}"} else f" ({requested})"
+    alias = "" if name in {requested, f"v{requested}"} else f" {requested}"
     return [request.model, name + alias, server]
 
 
@@ -85,7 +85,7 @@ def _one_location(
 
 def _model(model: ComparedModel, version: list[str], noun: str) -> list[str]:
     """Return the lines that name a model, or the seal that stands for it."""
-    return [*version, noun] if model.seal is None else [noun, model.seal.label, model.seal.origin]
+    return [*version, noun] if model.seal is None else [noun, *model.seal.parts]
 
 
 def _only(native_model: str) -> list[str]:
@@ -109,7 +109,8 @@ def _count(comparison: Comparison) -> str:
     """Return how many files differ, and how many were not compared."""
     differing = f"{len(comparison.differences):,} of"
     if not comparison.not_compared:
-        return f"{differing} {plural(comparison.compared, 'file')}"
+        rewritten = " rewritten" if comparison.equivalent else ""
+        return f"{differing} {plural(comparison.compared, 'file')}{rewritten}"
     return f"{differing} {plural(comparison.compared, 'compared file')}, {len(comparison.not_compared):,} not compared"
 
 

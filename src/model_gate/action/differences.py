@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from model_gate.action.escape import fenced
 from model_gate.action.markdown import Markdown, collapsible, size_in_bytes, table, table_row
 from model_gate.domain.difference import (
+    DIGEST,
     ENVIRONMENT_SETTING,
     Difference,
     DifferenceKind,
@@ -15,7 +17,7 @@ from model_gate.domain.difference import (
     FieldChange,
 )
 from model_gate.domain.model import MLMODEL
-from model_gate.domain.wording import capitalized, truncate_middle
+from model_gate.domain.wording import capitalized, plural, truncate_middle
 from model_gate.reporting.naming import SideNames
 from model_gate.reporting.phrases import describe, rank, sizes, unmet_condition
 
@@ -35,9 +37,17 @@ _PART_NAMES = {
     "safetensors": "Tensor",
     "npy": "Array",
     "pickle": "Part",
+    DIGEST: "Hash",
 }
-_HEAD = ("File", "Difference, and what it means")
 _OTHER_CONTENT = "other content: trained, saved or edited anew"
+_OTHER_DIGEST = "a seal has only hashes, so what changed is not known"
+# More explanations have one section around them.
+_MAX_SECTIONS = 3
+# Hexadecimal digits of a SHA-256, and how many of them are shown.
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_SHOWN_DIGITS = 12
+# A summary that counts the bytes that differ, for which all bytes are read.
+_COUNTED_BYTES = re.compile(r"[\d,]+ of [\d,]+ bytes? differ")
 
 
 @dataclass(frozen=True)
@@ -81,13 +91,11 @@ def first_differences(
     has_several_models = _has_several_models(differences)
     rows = [_row(labeled, markdown, is_labeled=has_several_models) for labeled in shown]
     omitted = len(differences) - len(shown)
-    more = f"… and {omitted:,} more, below and in the report." if omitted else ""
-    return [
-        "### What differs",
-        table(_HEAD, rows, "ll"),
-        more,
-        *_explanations(shown, markdown, max_explanation_bytes),
-    ]
+    more = f"… and {omitted:,} more, in the list of differences at the end and in the report." if omitted else ""
+    sections = list(_explanations(shown, markdown, max_explanation_bytes))
+    if len(sections) > _MAX_SECTIONS:
+        sections = [collapsible(f"Details of {'the first ' if omitted else ''}{plural(len(shown), 'file')}", sections)]
+    return ["### What differs", table(_head(shown, markdown), rows, "ll"), more, *sections]
 
 
 def all_differences(
@@ -118,7 +126,19 @@ def all_differences(
         rows.append(row)
     omitted = len(differences) - len(rows)
     more = f"{omitted:,} more are in the report." if omitted else ""
-    return [opening, table(_HEAD, rows, "ll"), more, "</details>"]
+    return [opening, table(_head(differences, markdown), rows, "ll"), more, "</details>"]
+
+
+def _head(differences: Sequence[LabeledDifference], markdown: Markdown) -> tuple[str, str]:
+    """Return the titles of both columns. The second one names the models, if all differences are of the same two."""
+    sides = {labeled.sides for labeled in differences}
+    names = markdown.cell(arrow(sides.pop())) if len(sides) == 1 else "Difference"
+    return "File", f"{names}, and what it means"
+
+
+def arrow(sides: SideNames) -> str:
+    """Return the direction in which differences are described, as in `staging v12 → production v7`."""
+    return f"{sides.left} → {sides.right}"
 
 
 def _has_several_models(differences: Sequence[LabeledDifference]) -> bool:
@@ -148,8 +168,11 @@ def meaning(difference: Difference) -> str:
         return _OTHER_CONTENT if difference.offset is not None else "the sizes tell it; the bytes were not needed"
     if explanation.unmet_condition:
         return unmet_condition(explanation)
+    if explanation.kind == DIGEST:
+        return _OTHER_DIGEST
     if explanation.note:
-        return "other content; the details say why it is not explained"
+        extent = "all bytes were compared" if _COUNTED_BYTES.match(explanation.summary) else "other content"
+        return f"{extent}; {explanation.note}"
     return _explained_meaning(explanation)
 
 
@@ -210,8 +233,7 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
         return ""
     decisive = [field for field in explanation.fields if not field.rewrite_reason]
     rewritten = [field for field in explanation.fields if field.rewrite_reason]
-    sides = (markdown.cell(name) for name in (labeled.sides.left, labeled.sides.right))
-    columns = (_PART_NAMES.get(explanation.kind, "Path"), " → ".join(sides))
+    columns = (_PART_NAMES.get(explanation.kind, "Path"), markdown.cell(arrow(labeled.sides)))
     title = f"{markdown.path(difference.path)}: {markdown.text(describe(difference, labeled.sides))}"
     return collapsible(
         title,
@@ -274,6 +296,9 @@ def _field_row(field: FieldChange, remark: str, markdown: Markdown) -> tuple[str
 
 
 def _value(value: str | None, markdown: Markdown) -> str:
+    if value is not None and _DIGEST.fullmatch(value):
+        # The report has the whole digest.
+        value = f"{value[:_SHOWN_DIGITS]}…"
     return "not there" if value is None else markdown.code(value) or "empty"
 
 

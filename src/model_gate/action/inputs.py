@@ -58,11 +58,13 @@ class Input:
         name: Name of the input in action.yml.
         commands: The commands that have this input, () if all have it.
         option_name: Name of the option of the command line, "" if it is the name of the input.
+        default: Value that action.yml sets if the workflow does not, "" if it sets none.
     """
 
     name: str
     commands: tuple[str, ...] = ()
     option_name: str = ""
+    default: str = ""
 
     @property
     def option(self) -> str:
@@ -102,11 +104,11 @@ INPUTS = (
     Input("compare-run-models", _COMPARE),
     Input("compare-reg-models", _COMPARE),
     Input("require", (CommandName.CHECK, CommandName.COMPARE)),
-    Input("fail-on-difference"),
-    Input("fail-fast"),
-    Input("fail-on-same-location"),
+    Input("fail-on-difference", _GATES, default="true"),
+    Input("fail-fast", _GATES, default="false"),
+    Input("fail-on-same-location", (CommandName.CHECK, CommandName.COMPARE), default="false"),
     Input("allow-local-artifacts"),
-    Input("allow-hosts"),
+    Input("allow-hosts", _COMPARE),
     Input("timeout"),
     Input("credentials"),
     Input("databricks-profiles"),
@@ -257,7 +259,7 @@ class Inputs:
                 f"The input 'command' is {command!r}.", f"Set it to {', '.join(_COMMANDS)}, or leave it out."
             )
         for item in INPUTS:
-            if not item.is_for(command) and self[item.name]:
+            if not item.is_for(command) and self[item.name] not in {"", item.default}:
                 remedy = _not_for(command, item)
                 raise InputError(f"The input {item.name!r} is not for {command}.", remedy)
         if self["config"] and self["config-file"]:

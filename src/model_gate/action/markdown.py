@@ -45,6 +45,11 @@ class Markdown:
         shortened = truncate_path(printable(self.redactor.text(path)), max_length)
         return f"<code>{_breakable(shortened)}</code>"
 
+    def address(self, address: str) -> str:
+        """Return the address of a server in a code font. A browser may break it after each dot, also if it is short."""
+        shown = printable(truncate_middle(self.redactor.text(address), _MAX_CELL))
+        return f"<code>{'<wbr>'.join(map(html_text, _PIECE.findall(shown)))}</code>"
+
     def breakable(self, text: str, max_length: int = _MAX_CELL) -> str:
         """Return the text as Markdown with places where a browser may break long words, so that no table overflows."""
         return _breakable(printable(truncate_middle(self.redactor.text(text), max_length)))

@@ -27,6 +27,9 @@ def models_table(outcome: Outcome, markdown: Markdown) -> list[str]:
     Two models at one location have one column. Without a comparison, the table has the requested versions.
     """
     if not outcome.comparisons:
+        if len(outcome.requested_versions) == 1 and outcome.error is not None:
+            # The error and the open question name the version and the server.
+            return []
         rows = [
             (
                 markdown.code(request.model),
@@ -82,7 +85,7 @@ def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, mar
         parts.append(f"({models}: {known})")
     seal = comparison.left.seal or comparison.right.seal
     if seal is not None:
-        parts.append(markdown.code(printable(seal.title)))
+        return "<br>".join([" ".join(parts), *map(markdown.code, map(printable, seal.parts))])
     is_clear = model_names.left != model_names.right and len(outcome.distinct_comparisons) == 1
     return "" if is_clear and len(parts) == 1 else " ".join(parts)
 
@@ -109,7 +112,9 @@ def _table(sides: SideNames, comparison: Comparison, versions: list[tuple[str, .
     files = [_files(model, only, markdown) for model, only in zip(models, native, strict=False)]
     sizes = ["not known" if model.size is None else f"{model.size:,}" for model in models]
     digests = [_digest(model, comparison) for model in models]
-    rows = [*rows, ("Files", *files), ("Bytes", *sizes), (_SHA_256, *digests)]
+    # The digests are of all files, also if some of them do not affect the verdict.
+    scope = " of all files" if comparison.ignored else ""
+    rows = [*rows, ("Files", *files), ("Bytes", *sizes), (f"{_SHA_256}{scope}", *digests)]
     return table(("", *map(markdown.cell, columns)), rows, "l" * (1 + len(columns)))
 
 
@@ -150,13 +155,14 @@ def _version(request: VersionRequest, version: ModelVersion | None, markdown: Ma
     if version is None:
         return markdown.code(request.version_or_stage)
     names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
-    listed = ", ".join(markdown.code(name) for name in names[:_MAX_ALIASES] if name and name != "None")
-    return f"{markdown.code(version.version)}{f' ({listed})' if listed else ''}"
+    listed = [markdown.code(name) for name in names[:_MAX_ALIASES] if name and name != "None"]
+    return " ".join([markdown.code(version.version), *listed])
 
 
 def _address(request: VersionRequest, server: str, markdown: Markdown, separator: str = "<br>") -> str:
     """Return the declared name of a server, if it has one, and its address."""
-    address = markdown.code(request.host.address)
+    # On a narrow page, "https://" would be alone on a line.
+    address = markdown.address(request.host.address.removeprefix("https://"))
     return f"{markdown.cell(server)}{separator}{address}" if request.host.server else address
 
 

@@ -6,17 +6,24 @@ from collections.abc import Iterator
 
 from model_gate.action.inputs import with_input_names
 from model_gate.action.markdown import Markdown
+from model_gate.domain.difference import DifferenceKind
 from model_gate.domain.importance import Importance
 from model_gate.domain.request import CheckRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName, VersionRole
 from model_gate.domain.verdict import Status
-from model_gate.reporting.judgement import Kinds, kinds_of_differences
+from model_gate.domain.wording import capitalized
+from model_gate.reporting.judgement import kinds_of_differences
+from model_gate.reporting.naming import server_and_version, server_names, side_names
+from model_gate.reporting.outlier import outlier
 from model_gate.reporting.phrases import REWRITTEN
-from model_gate.reporting.scope import limits_of_equality
+from model_gate.reporting.scope import limits_of_equality, uncounted
 
-_LOOK = "To look at the files, set <code>download-dir</code> and upload it as an artifact."
-_IGNORE = "If they may differ, list them under <code>ignore</code> in the compare file."
+# The names of inputs are no code here, since a browser would break them after their hyphens.
+_LOOK = "To look at the files, set the input download-dir and upload the directory as an artifact."
+_COMPARE_ALL = "To compare all files, leave out the input fail-fast."
+_IGNORE = "If they may differ, list them under ignore in the compare file."
+_SIDES = ("left", "right")
 
 
 def next_step(outcome: Outcome, markdown: Markdown) -> str:
@@ -27,9 +34,9 @@ def next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.status is Status.SEALED:
         return "Commit the seal, sign it or attest it, and verify the version with <code>command: verify</code>."
     if outcome.status is Status.EQUAL:
-        return _after_equality(outcome)
+        return _after_equality(outcome, markdown)
     if not outcome.equivalent:
-        return " ".join([*_after_difference(outcome), _LOOK])
+        return " ".join(markdown.text(sentence) for sentence in [*_after_difference(outcome), _LOOK])
     if outcome.passed:
         return f"Nothing: only {REWRITTEN} differs, and <code>require</code> allows it."
     return (
@@ -38,11 +45,16 @@ def next_step(outcome: Outcome, markdown: Markdown) -> str:
     )
 
 
-def _after_equality(outcome: Outcome) -> str:
+def _after_equality(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.is_nothing_compared:
         return _at_one_location(outcome)
-    if any(limits_of_equality(comparison) for _, comparison in outcome.distinct_comparisons):
-        return "Nothing, if the files outside the verdict do not matter. All other files have the same bytes."
+    parts = [uncounted(comparison) for _, comparison in outcome.distinct_comparisons if limits_of_equality(comparison)]
+    if any(part.is_unknown for part in parts):
+        return "Nothing, if the files outside the verdict do not matter: not all of them were compared."
+    named = " and ".join(dict.fromkeys(part.named for part in parts if part.differing))
+    if named:
+        others = "All other files have the same bytes, also outside the verdict."
+        return f"Nothing, if {markdown.text(named)} may differ. {others}"
     return "Nothing: the models have the same files with the same bytes."
 
 
@@ -59,30 +71,84 @@ def _at_one_location(outcome: Outcome) -> str:
 
 
 def _after_difference(outcome: Outcome) -> Iterator[str]:
-    """Yield a sentence or two for each kind of comparison that differs."""
+    """Yield a sentence or two for each kind of comparison that differs. They are not escaped."""
+    yield from _unmet_conditions(outcome)
     differing = [name for name, comparison in outcome.comparisons.items() if not comparison.equals]
     is_check = isinstance(outcome.request, CheckRequest)
     with_seal = [name for name in differing if outcome.comparisons[name].is_by_digest]
     if is_check and ComparisonName.COMPARISON in differing:
-        yield "The registry's copy is not what the run logged: register the version again from its run."
+        version = server_and_version(outcome)
+        yield f"The registry's copy is not what the run logged: register {version} again from its run."
     if with_seal:
         yield "The model is not what was sealed: find out who changed it, or seal the version that you meant."
     if not is_check and not with_seal:
-        yield _after_compare(kinds_of_differences(outcome))
+        yield from _after_compare(outcome)
+    if outcome.not_compared and outcome.request is not None and outcome.request.options.fail_fast:
+        yield _COMPARE_ALL
 
 
-def _after_compare(kinds: Kinds) -> str:
+def _after_compare(outcome: Outcome) -> Iterator[str]:
+    if odd := outlier(outcome):
+        action = "register the version again from its run" if odd.is_registry_model else "find out who changed it"
+        yield f"{capitalized(odd.text)}: {action}. The three other models are equal."
+        return
+    kinds = kinds_of_differences(outcome)
     if kinds.is_complete and not kinds.changed and kinds.missing:
-        return "One version lacks files that the other has: copy or import the version again, with all of its files."
-    if kinds.is_complete and not kinds.missing and kinds.changed:
-        if kinds.changed <= {Importance.PACKAGES}:
-            return (
-                "All other files are the same, so both versions have the same model, but they run with other packages. "
-                f"To have the same packages, copy or import the version instead of logging it again. {_IGNORE}"
-            )
-        if kinds.changed <= {Importance.EXAMPLE, Importance.DOCUMENT}:
-            return f"All files that decide about predictions are the same. {_IGNORE}"
-    return (
-        "The versions are not the same model. Copy or import the version that was tested, or correct the version in the"
-        " compare file."
+        yield _after_missing_files(outcome)
+    elif kinds.is_complete and not kinds.missing and kinds.changed and kinds.changed <= {Importance.PACKAGES}:
+        yield "All other files are the same, so both versions have the same model, but they run with other packages."
+        yield f"To have the same packages, {_copy(outcome)} instead of logging the model again. {_IGNORE}"
+    elif (
+        kinds.is_complete
+        and not kinds.missing
+        and kinds.changed
+        and kinds.changed <= {Importance.EXAMPLE, Importance.DOCUMENT}
+    ):
+        yield f"All files that decide about predictions are the same. {_IGNORE}"
+    else:
+        yield f"If both versions must be the same, {_copy(outcome)}."
+        yield "If you meant another version, correct it in the compare file."
+
+
+def _copy(outcome: Outcome) -> str:
+    """Return how to make the second version the same as the first, as in `copy staging v12 to production`."""
+    if len(outcome.requested_versions) < len(_SIDES):
+        return "copy the model that was tested"
+    left, right = _names(outcome)
+    _, server = server_names(outcome)
+    hosts = {request.host.reader for request in outcome.requested_versions.values()}
+    return f"copy {left} to {server}" if len(hosts) > 1 else f"copy {left} to a new version, in place of {right}"
+
+
+def _names(outcome: Outcome) -> tuple[str, str]:
+    """Return the names of both models, as in `staging v12` and `production v7`."""
+    sides = side_names(outcome, next(iter(outcome.comparisons)))
+    return sides.left, sides.right
+
+
+def _after_missing_files(outcome: Outcome) -> str:
+    kinds = {
+        difference.kind
+        for comparison in outcome.comparisons.values()
+        for difference in comparison.differences
+        if not difference.rewrite_reason
+    }
+    left, right = _names(outcome)
+    if kinds == {DifferenceKind.ONLY_LEFT}:
+        return f"In {right}, files of {left} are missing: copy {left} again, with all of its files."
+    if kinds == {DifferenceKind.ONLY_RIGHT}:
+        return f"In {left}, files of {right} are missing: log or copy {left} again, with all of its files."
+    return f"Each version lacks files of the other: copy {left} again, with all of its files."
+
+
+def _unmet_conditions(outcome: Outcome) -> Iterator[str]:
+    """Yield what to do so that a difference becomes a rewrite, once for each file that has such an advice."""
+    explanations = [
+        difference.explanation
+        for _, comparison in outcome.distinct_comparisons
+        for difference in comparison.differences
+        if difference.explanation is not None
+    ]
+    yield from dict.fromkeys(
+        explanation.advice for explanation in explanations if explanation.unmet_condition and explanation.advice
     )

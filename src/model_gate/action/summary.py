@@ -7,23 +7,25 @@ from collections.abc import Sequence
 from model_gate.access.redaction import Redactor
 from model_gate.action.diagram import diagram_of
 from model_gate.action.differences import (
-    MAX_SHOWN,
     LabeledDifference,
     all_differences,
     first_differences,
     in_order,
 )
 from model_gate.action.escape import fenced
-from model_gate.action.markdown import Markdown, join_sections, size_in_bytes, table
+from model_gate.action.markdown import Markdown, collapsible, join_sections, size_in_bytes
 from model_gate.action.models_table import models_table, origins
 from model_gate.action.next_step import next_step
-from model_gate.domain.result import IgnoredPath, Outcome, RestOfModel
+from model_gate.action.uncounted_files import uncounted_files
+from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import plural
 from model_gate.errors import ModelGateError
-from model_gate.reporting.findings import cause, findings, requirement
+from model_gate.reporting.findings import cause, findings, requirement, seal_remarks
 from model_gate.reporting.naming import heading, open_question, side_names
-from model_gate.reporting.phrases import MAX_NAMED
+from model_gate.reporting.phrases import MAX_NAMED, why_not_compared
+from model_gate.reporting.predictions import predictions
+from model_gate.reporting.scope import limits_of_equality
 from model_gate.reporting.terminal import summary_line
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
@@ -42,16 +44,19 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     markdown = Markdown(redactor)
     diagram = diagram_of(outcome, redactor)
     differences = _differences(outcome)
-    verdict = [f"## {_headline(outcome, markdown)}", _verdict(outcome, markdown), *_not_compared(outcome, markdown)]
+    verdict = [
+        f"## {_headline(outcome, markdown)}",
+        _verdict(outcome, markdown),
+        _predictions(outcome, markdown),
+        *_not_compared(outcome, markdown),
+    ]
     head = [
         *verdict,
         *first_differences(differences, markdown, max_bytes // 2),
         *_rest_of_models(outcome, markdown),
-        *_ignored(outcome, markdown),
+        *uncounted_files(outcome, markdown),
         f"**What to do next.** {next_step(outcome, markdown)}",
-        *models_table(outcome, markdown),
-        fenced(diagram, "mermaid") if diagram else "",
-        origins(outcome, markdown),
+        *_models(outcome, diagram, markdown),
     ]
     tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
     remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
@@ -59,6 +64,19 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     if size_in_bytes([*head, *rest, *tail]) > max_bytes:
         return join_sections([*verdict, *tail])
     return join_sections([*head, *rest, *tail])
+
+
+def _models(outcome: Outcome, diagram: list[str], markdown: Markdown) -> list[str]:
+    """Return sections about the compared models. If all files are equal, they are in one collapsible section."""
+    sections = [
+        *models_table(outcome, markdown),
+        fenced(diagram, "mermaid") if diagram else "",
+        origins(outcome, markdown),
+    ]
+    is_whole = not any(limits_of_equality(comparison) for _, comparison in outcome.distinct_comparisons)
+    if outcome.status is not Status.EQUAL or outcome.is_nothing_compared or not is_whole:
+        return sections
+    return [collapsible("The compared models", sections)]
 
 
 def _headline(outcome: Outcome, markdown: Markdown) -> str:
@@ -85,19 +103,26 @@ def _verdict(outcome: Outcome, markdown: Markdown) -> str:
         for _, found in findings(outcome)
         for finding in found
     ]
-    return " ".join([f"**{passed}**{required}.", *results])
+    remarks = [f"{markdown.text(remark)}." for remark in seal_remarks(outcome)]
+    return " ".join([f"**{passed}**{required}.", *results, *remarks])
+
+
+def _predictions(outcome: Outcome, markdown: Markdown) -> str:
+    words = predictions(outcome)
+    return f"**Predictions:** {markdown.text(words)}." if words else ""
 
 
 def _undecided(outcome: Outcome, error: ModelGateError, markdown: Markdown) -> str:
     """Return the error, unless the headline has the whole of it, and what it left undecided."""
     question = open_question(outcome)
+    not_decided = f" Not decided: {markdown.text(question)}." if question else ""
     is_shown = cause(outcome).startswith(error.message.removesuffix("."))
     return "\n\n".join(
         filter(
             None,
             (
                 "" if is_shown else f"> {markdown.text(error.message)}",
-                f"Not decided: {markdown.text(question)}." if question else "",
+                f"**Failed.**{not_decided}",
             ),
         )
     )
@@ -129,54 +154,14 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
         return []
     names = ", ".join(markdown.path(path) for path in paths[:MAX_NAMED])
     more = f" and {len(paths) - MAX_NAMED:,} more, in the report" if len(paths) > MAX_NAMED else ""
-    return [f"**Not compared**, so they may differ too: {names}{more}."]
+    why = why_not_compared(outcome)
+    return [f"**Not compared**{f' ({why})' if why else ''}, so they may differ too: {names}{more}."]
 
 
 def _rest_of_models(outcome: Outcome, markdown: Markdown) -> list[str]:
-    """Return a Markdown section about the files outside each pair of native models: whether they are equal."""
+    """Return a Markdown section about the files outside each pair of native models, if these files are equal."""
     return [
-        f"**Not part of the verdict**, the other files of the {_titles(names, outcome)}:"
-        f" {_rest(comparison.rest, markdown)}."
+        markdown.text(f"The files outside the native models are equal too, in the {_titles(names, outcome)}.")
         for names, comparison in outcome.distinct_comparisons
-        if comparison.rest is not None
+        if comparison.rest is not None and comparison.rest.equals
     ]
-
-
-def _rest(rest: RestOfModel, markdown: Markdown) -> str:
-    if rest.equals:
-        return "equal"
-    parts = []
-    if rest.differences:
-        names = ", ".join(markdown.path(difference.path) for difference in rest.differences[:MAX_NAMED])
-        more = f" and {len(rest.differences) - MAX_NAMED:,} more" if len(rest.differences) > MAX_NAMED else ""
-        parts.append(f"different in {names}{more}")
-    if rest.equals is None:
-        parts.append("not compared to the end")
-    return ", ".join(parts)
-
-
-def _ignored(outcome: Outcome, markdown: Markdown) -> list[str]:
-    """Return Markdown sections with a table of at most 8 ignored paths; an empty list if no path is ignored.
-
-    Paths that differ come before paths that are equal or were not compared.
-    """
-    words = {True: "equal", False: "different", None: "not compared"}
-    rows = [
-        (_ignored_path(ignored, markdown), words[ignored.equals])
-        for _, comparison in outcome.distinct_comparisons
-        for ignored in sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
-    ]
-    if not rows:
-        return []
-    more = f"… and {len(rows) - MAX_SHOWN:,} more, in the report." if len(rows) > MAX_SHOWN else ""
-    return [
-        "### Ignored files, not part of the verdict",
-        table(("Ignored file", "In both models"), rows[:MAX_SHOWN], "ll"),
-        more,
-    ]
-
-
-def _ignored_path(ignored: IgnoredPath, markdown: Markdown) -> str:
-    """Return an ignored path, and the glob of the compare file that matches it, if this is not the path itself."""
-    pattern = "" if ignored.pattern == ignored.path else f"<br>matches {markdown.code(ignored.pattern)}"
-    return f"{markdown.path(ignored.path)}{pattern}"

@@ -58,7 +58,7 @@ def build_comparison(
         native_model=native_model,
         right_native_model=models.right.native_model,
         rest=_rest_of_model(files, rest_differences) if native_model else None,
-        ignored=_ignored_paths(files, pairing),
+        ignored=_ignored_paths(files, all_differences),
         ignore=ignore.patterns,
         unmatched_ignore=ignore.without_match(models.left.listing.files.keys() | models.right.listing.files.keys())
         if ignore.patterns
@@ -78,18 +78,16 @@ def _differences(files: Iterable[FileComparison], pairing: Pairing) -> list[Diff
     return differences
 
 
-def _ignored_paths(files: Iterable[FileComparison], pairing: Pairing) -> tuple[IgnoredPath, ...]:
+def _ignored_paths(files: Iterable[FileComparison], differences: Iterable[Difference]) -> tuple[IgnoredPath, ...]:
     ignored = [
-        IgnoredPath(
-            file.pair.path, file.pair.ignored_by, False if file.difference else True if file.is_compared else None
-        )
-        for file in files
-        if file.pair.ignored_by
+        IgnoredPath(difference.path, difference.ignored_by, False, difference)
+        for difference in differences
+        if difference.ignored_by
     ]
     ignored += [
-        IgnoredPath(difference.path, difference.ignored_by, False)
-        for difference in pairing.type_differences
-        if difference.ignored_by
+        IgnoredPath(file.pair.path, file.pair.ignored_by, True if file.is_compared else None)
+        for file in files
+        if file.pair.ignored_by and file.difference is None
     ]
     return tuple(sorted(ignored, key=lambda path: path_key(path.path)))
 

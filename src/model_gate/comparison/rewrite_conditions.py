@@ -20,8 +20,9 @@ def require_conditions(
         models: The models.
         files: The comparisons of all files of the models.
     """
+    listings = (models.left.listing.files, models.right.listing.files)
     return [
-        _without_rewrite(difference, failed) if failed else difference
+        _without_rewrite(difference, failed, listings) if failed else difference
         for difference in differences
         for failed in [_first_failed(difference, models, files)]
     ]
@@ -69,11 +70,15 @@ def _is_same_file(file: FileComparison, path: str, size: int) -> bool:
     )
 
 
-def _without_rewrite(difference: Difference, failed: RewriteCondition) -> Difference:
+def _without_rewrite(
+    difference: Difference, failed: RewriteCondition, listings: tuple[Collection[str], Collection[str]]
+) -> Difference:
     explanation = difference.explanation
     if explanation is None:
         return replace(difference, rewrite_reason="")
-    lacks = "is not the same in both models" if failed.size is not None else "is not in both models"
+    models = sum(_has_path(listing, failed.path) for listing in listings)
+    lacks = ("is in neither model", "is in only one model", "is not the same in both models")[models]
+    advice = "" if models == len(listings) else f"Log the model again with {failed.path} in it."
     return replace(
         difference,
         rewrite_reason="",
@@ -82,5 +87,6 @@ def _without_rewrite(difference: Difference, failed: RewriteCondition) -> Differ
             fields=tuple(replace(field, rewrite_reason="") for field in explanation.fields),
             rewrite_reason="",
             unmet_condition=f"{failed.path} {lacks}",
+            advice=" ".join(filter(None, (explanation.advice, advice))),
         ),
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+# The kind of an explanation that knows only the hashes of both files, since one of the models is a seal.
+DIGEST = "sha256"
 # What a changed field of an environment file means if it is no package, such as the channels of conda.
 ENVIRONMENT_SETTING = "a setting of the environment, no package"
 
@@ -16,6 +18,11 @@ class DifferenceKind(StrEnum):
     ONLY_RIGHT = "only_right"
     CONTENT = "content"
     TYPE = "type"
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether only one of the models has the path."""
+        return self in {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}
 
 
 class FileType(StrEnum):
@@ -75,8 +82,8 @@ class Explanation:
         rewrite_conditions: What must hold for other paths of the models, so that `rewrite_reason` is true.
         unmet_condition: Which of these conditions does not hold, so that the difference is more than a rewrite, as in
             `code/a.py is not the same in both models`. Otherwise "".
-        advice: What to do so that the files do not differ when the same model is saved again, as sentences; "" if
-            nothing is known.
+        advice: What to do so that the files do not differ when the same model is saved again, or so that the unmet
+            condition holds, as sentences; "" if nothing is known.
         only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
             whenever it saves a model. Otherwise "".
         explained_by: Path of the file whose explanation covers this difference too, "" if there is none.

@@ -119,6 +119,19 @@ def split_profile(uri: str) -> tuple[str, str, str]:
     return scheme, "", path.lstrip("/")
 
 
+def registered_model_in(uri: str) -> str:
+    """Return the name of the registered model in a `models:/` URI; "" for another URI and for a logged model.
+
+    >>> registered_model_in("models:/Wine/1"), registered_model_in("models:/Wine@champion")
+    ('Wine', 'Wine')
+    >>> registered_model_in("models:/m-0123"), registered_model_in("runs:/0123/wine"), registered_model_in("./models")
+    ('', '', '')
+    """
+    scheme, _, path = split_profile(uri)
+    path = path.strip("/")
+    return "" if scheme != "models" or is_logged_model(path) else re.split(r"[/@]", path)[0]
+
+
 def is_logged_model(path: str) -> bool:
     """Return whether the path of a `models:/` URI is the ID of a logged model, not a version of a registered model.
 

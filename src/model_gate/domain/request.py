@@ -10,6 +10,7 @@ from typing import ClassVar, NamedTuple
 
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import NOTHING, Ignore
+from model_gate.domain.location import registered_model_in
 from model_gate.domain.roles import CommandName, ComparisonName, ModelNames, ModelRole, VersionRole
 from model_gate.domain.seal import Seal, SealedVersion
 from model_gate.domain.verdict import Require
@@ -235,6 +236,13 @@ class ModelRequest:
         """The model's tracking server; empty for a local directory."""
         host = self.uri_host if self.version is None else self.version.host
         return () if host is None else (host,)
+
+    @property
+    def registered_model(self) -> str:
+        """Name of the registered model that the version or the URI names; "" for another URI and for a directory."""
+        if self.version is not None:
+            return self.version.model
+        return "" if self.uri_host is None else registered_model_in(self.uri)
 
     @property
     def noun(self) -> str:

@@ -70,11 +70,13 @@ class IgnoredPath:
         path: Path relative to the model's root.
         pattern: The glob that matches the path.
         equals: Whether both models have the path with the same bytes; None if it was not compared.
+        difference: How the path differs; None if `equals` is not False.
     """
 
     path: str
     pattern: str
     equals: bool | None
+    difference: Difference | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any
 
 from model_gate.domain.location import without_query
@@ -24,6 +25,7 @@ from model_gate.formats.model_signing import (
 # Texts of a seal are shown in messages, reports and summaries.
 _MAX_CHARACTERS = 4_096
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAME_SEAL = "Name the file that model-gate seal wrote to --output."
 _NAME_BUNDLE = (
     "Name the seal: --seal. Name the bundle as --bundle of model-gate verify, with its signer: --public-key, or"
@@ -154,6 +156,15 @@ class Seal:
             return f"{_quoted(facts.uri)} ({facts.sealed_at})"
         return f"{_quoted(facts.registered_model)} version {_quoted(facts.model_version)} ({facts.sealed_at})"
 
+    @property
+    def parts(self) -> list[str]:
+        """The title in short parts, each for a line of its own. The texts of the seal are quoted, as in `origin`."""
+        facts = self.facts
+        name = _quoted(self.model_name) if facts is None or facts.registered_model else _quoted(facts.uri)
+        version = f" version {_quoted(facts.model_version)}" if facts is not None and facts.model_version else ""
+        signed = f"signed, signer {self.signer}" if self.signer else "unsigned"
+        return [self.file, signed, f"{name}{version}", *([] if facts is None else [_time_of(facts)])]
+
     def require_registered_model(self, name: str, remedy: str) -> None:
         """Verify that the seal is of a version of this registered model.
 
@@ -261,6 +272,15 @@ def _checked_facts(statement: Statement) -> SealFacts | None:
     if len(statement.name) > _MAX_CHARACTERS:
         raise StatementError(f"the name of the subject has more than {_MAX_CHARACTERS:,} characters")
     return SealFacts.of_annotations(statement.annotations)
+
+
+def _time_of(facts: SealFacts) -> str:
+    """Return the time of a seal to the minute, as in `sealed 31 Jan 2026 18:00 UTC`."""
+    try:
+        time = datetime.fromisoformat(facts.sealed_at)
+    except ValueError:
+        return f"sealed {_quoted(facts.sealed_at)}"
+    return f"sealed {time.day} {_MONTHS[time.month - 1]} {time:%Y %H:%M} UTC"
 
 
 def _quoted(text: str) -> str:

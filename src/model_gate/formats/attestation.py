@@ -13,6 +13,7 @@ from typing import Any
 from model_gate.formats.model_signing import (
     PREDICATE_TYPE,
     STATEMENT_TYPE,
+    Statement,
     StatementError,
     parse_json,
     read_statement,
@@ -37,8 +38,8 @@ def vouched_seal(signed: bytes, seal: bytes | None) -> bytes:
     data = _parse(signed)
     predicate_type = data.get("predicateType")
     if predicate_type == PREDICATE_TYPE:
-        if seal is not None and read_statement(seal) != read_statement(signed):
-            raise StatementError("it is another statement than the seal")
+        if seal is not None:
+            _require_same(read_statement(signed), read_statement(seal))
         return signed if seal is None else seal
     if predicate_type != PROVENANCE_TYPE:
         raise StatementError(f"its predicate type {str(predicate_type)[:200]!r} vouches for no seal")
@@ -47,6 +48,23 @@ def vouched_seal(signed: bytes, seal: bytes | None) -> bytes:
     if hashlib.sha256(seal).hexdigest() not in _subject_digests(data):
         raise StatementError("it is the provenance of another file than the seal")
     return seal
+
+
+def _require_same(signed: Statement, seal: Statement) -> None:
+    """Verify that a signed seal and the seal in a file are one statement.
+
+    Raises:
+        StatementError: They differ. The message says in what.
+    """
+    if signed == seal:
+        return
+    if signed.name != seal.name:
+        what = f"its subject is {signed.name[:200]!r}, and that of the seal is {seal.name[:200]!r}"
+    elif signed.resources != seal.resources:
+        what = f"its root is {signed.root}, and that of the seal is {seal.root}"
+    else:
+        what = "their files are the same, but the annotations or the settings differ"
+    raise StatementError(f"it is another statement than the seal: {what}")
 
 
 def _parse(signed: bytes) -> dict[str, Any]:

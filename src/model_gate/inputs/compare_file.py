@@ -402,8 +402,9 @@ def _sealed_version(key: str, data: Mapping[str, str], source: _Source) -> Seale
     path = data["seal"]
     # The author of a compare file may not choose which files of this machine are read.
     if path.startswith("/") or ".." in path.split("/") or "\0" in path:
+        kind = "an absolute path" if path.startswith("/") else "not a path beneath the working directory"
         raise ConfigError(
-            f"{source.where(key, 'seal')}: {printable(path)} is not a path beneath the working directory.",
+            f"{source.where(key, 'seal')}: {printable(path)} is {kind}.",
             "Name a seal of the repository by its path from the root, such as seals/wine.json.",
         )
     with source.errors_at(key, "native_model"):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,7 +12,13 @@ from model_gate.access.allowed import AllowedHosts
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host, HostKind, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
-from model_gate.domain.location import is_local_uri, is_logged_model, other_machine, split_profile, store_of_uri
+from model_gate.domain.location import (
+    is_local_uri,
+    other_machine,
+    registered_model_in,
+    split_profile,
+    store_of_uri,
+)
 from model_gate.domain.request import (
     CheckRequest,
     CompareRequest,
@@ -161,7 +167,7 @@ def check_request(
             "--seal-model is given without --seal.",
             "Name the seal too: --seal seals/wine.json. Or leave out --seal-model.",
         )
-    seal = None if sealed.seal is None else _seal_of(sealed, request)
+    seal = None if sealed.seal is None else _seal_of(sealed, request.model)
     return CheckRequest(request, seal, options=options)
 
 
@@ -186,11 +192,15 @@ def verify_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, model = _gate_options(common), _model_request(version, uri, environment)
-    return VerifyRequest(model, _seal_of(sealed, model.version), options=options)
+    return VerifyRequest(model, _seal_of(sealed, model.registered_model), options=options)
 
 
-def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
+def _seal_of(sealed: SealOptions, model: str) -> Seal:
     """Return the seal in a file.
+
+    Args:
+        sealed: The options about the seal.
+        model: Name of the registered model that is compared with the seal, "" for a model that has none.
 
     Raises:
         SealError: The seal cannot be read, was edited, or is of another registered model.
@@ -198,11 +208,11 @@ def _seal_of(sealed: SealOptions, version: VersionRequest | None) -> Seal:
     seal = _read_seal(sealed)
     if sealed.model:
         seal.require_model_name(sealed.model, "Name the seal of this model: --seal. Or correct --seal-model.")
-    elif version is not None:
+    elif model:
         seal.require_registered_model(
-            version.model,
-            "Name the seal of this model: --seal. If the version is a copy of another model, name the sealed model:"
-            " --seal-model NAME.",
+            model,
+            "Name the seal of this model: --seal. If the version is a copy of the sealed model, name the sealed model:"
+            f" --seal-model {shlex.quote(printable(seal.model_name))}.",
         )
     return seal
 
@@ -323,6 +333,12 @@ def compare_config_request(config: CompareConfig, models: CompareOptions, common
     run_models = _first(models.compare_run_models, config.compare_run_models, default=not config.has_seal)
     reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
     if not run_models and not reg_models:
+        if config.has_seal and models.compare_run_models is None and config.compare_run_models is None:
+            raise InputError(
+                "There is nothing to compare: registry models are switched off, and with a seal, run models are off by"
+                " default.",
+                "Compare the run model with the seal: --compare-run-models. Or leave out --no-compare-reg-models.",
+            )
         raise InputError(
             "There is nothing to compare: run models and registry models are both switched off.",
             "Switch one of them on: --compare-run-models or --compare-reg-models.",
@@ -422,7 +438,7 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
     store = store_of_uri(uri)
     if store and not host.strip() and not declarations.has_default:
         return Host(HostKind.STORE, store, "", is_declared=True)
-    scheme, profile, path = split_profile(uri)
+    _, profile, _ = split_profile(uri)
     option, profile_host = option or f"--{half}-host", f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)
     if profile and server.reader != _host(profile_host, half.upper(), declarations).reader:
@@ -430,9 +446,7 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"The argument {half.upper()} names the server {profile_host}, but {option} names {server.address}.",
             f"Leave out {option}, or name the same server twice.",
         )
-    model = re.split(r"[/@]", path)[0] if scheme == "models" else ""
-    # A `models:/` URI can contain the id of a logged model instead of the name of a registered model.
-    return server.for_model("" if is_logged_model(path.strip("/")) else model)
+    return server.for_model(registered_model_in(uri))
 
 
 def _required(text: str, option: str, remedy: str) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from model_gate.domain.seal import Seal, parse_seal
 from model_gate.domain.wording import printable
-from model_gate.errors import SealError, SignatureError, storage_error
+from model_gate.errors import SealError, SignatureError, reading_error
 from model_gate.formats.attestation import vouched_seal
 from model_gate.formats.model_signing import MAX_BYTES, StatementError
 from model_gate.signatures.signers import Signer
@@ -48,7 +48,10 @@ def read_signed_seal(path: Path | None, bundle: Path, signer: Signer) -> Seal:
         subject = "has no seal" if path is None else f"does not vouch for the seal {printable(str(path))}"
         raise SignatureError(
             f"The bundle {printable(str(bundle))} {subject}: {printable(str(error))}.",
-            "Name the bundle that was made for this seal, and the seal as it was signed.",
+            "Name the bundle that was made for this seal, and the seal as it was signed. If the bundle has a seal"
+            " itself, leave out --seal to use this one."
+            if path is not None
+            else "Name the bundle of a seal, or name the seal too: --seal.",
         ) from error
     return replace(seal or parse_seal(signed, str(bundle)), signer=str(signer))
 
@@ -59,5 +62,5 @@ def _content(path: Path) -> bytes:
             # The file may be larger than this machine's memory.
             return file.read(MAX_BYTES + 1)
     except OSError as error:
-        remedy = storage_error(error, "").remedy or "Check the path and its permissions."
-        raise SealError(f"The seal {printable(str(path))} cannot be read: {error.strerror}.", remedy) from error
+        failure = reading_error(error, f"seal {printable(str(path))}")
+        raise SealError(failure.message, failure.remedy) from error

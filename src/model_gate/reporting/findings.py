@@ -8,11 +8,13 @@ from dataclasses import dataclass
 
 from model_gate.domain.request import SEAL_NOUN, DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
+from model_gate.domain.roles import ModelRole
 from model_gate.domain.wording import capitalized, plural, truncate_path
-from model_gate.reporting.naming import heading, seal_name, server_and_version, side_names
+from model_gate.reporting.naming import heading, seal_name, sealed_version, server_and_version, side_names
 from model_gate.reporting.scope import limits_of_equality, native_names, not_counted
 
 _SAME_FILES = "the same files"
+_SAME_LOCATION = "the same location"
 _MAX_URI = 60
 _MAX_PROBLEM = 160
 _SENTENCE_END = re.compile(r"\.(?:\s+(?=[A-Z])|\s*$)")
@@ -58,7 +60,9 @@ def result_of(comparison: Comparison) -> tuple[str, str]:
 
 
 def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
-    """Return two comparisons of the same files in two phrases: `registry models`, `the same files as the run models`.
+    """Return two comparisons of the same files in two phrases.
+
+    For example: `registry models` and `the same location as the run models`.
 
     Args:
         outcome: The outcome.
@@ -67,11 +71,29 @@ def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
     """
     first, second = outcome.model_names(name), outcome.model_names(other)
     if second.left == second.right:
-        return second.title, f"{_SAME_FILES} as the {first.title}"
+        return second.title, f"{_SAME_LOCATION} as the {first.title}"
     # A seal is the same in both comparisons.
     is_left = first.left != second.left
     model, known = (second.left, first.left) if is_left else (second.right, first.right)
-    return model, f"{_SAME_FILES} as the {known}"
+    return model, f"{_SAME_LOCATION} as the {known}"
+
+
+def seal_remarks(outcome: Outcome) -> list[str]:
+    """Return sentences about a seal: whether it is of another version, and which model was not compared with it."""
+    version = server_and_version(outcome)
+    if outcome.seal is None or not outcome.comparisons or not version:
+        return []
+    remarks = []
+    sealed, numbers = sealed_version(outcome), [f"v{resolved.version}" for resolved in outcome.versions.values()]
+    if sealed and numbers and sealed not in numbers:
+        remarks.append(f"The seal was made of {sealed}: compare it with {version} only if this is a copy of {sealed}")
+    if isinstance(outcome.request, VerifyRequest):
+        remarks += [
+            f"The {role.noun} was not compared with the seal"
+            for role in ModelRole
+            if role.noun != outcome.request.model.noun
+        ]
+    return remarks
 
 
 def requirement(outcome: Outcome) -> tuple[str, str]:
@@ -98,7 +120,8 @@ def _finding_of_same_files(outcome: Outcome, comparison: Comparison, name: str, 
     if comparison.same_location:
         return Finding(subject, _SAME_FILES, " too")
     word, _ = result_of(comparison)
-    return Finding(subject, word, f" too ({known})")
+    same = ", with the same exceptions" if limits_of_equality(comparison) else ""
+    return Finding(subject, word, f" too{same} ({known})")
 
 
 def _extent(comparison: Comparison) -> str:
@@ -115,8 +138,8 @@ def _counts(comparison: Comparison) -> Iterator[str]:
         yield f"{native_names(comparison)} differs"
         return
     noun = "compared file" if comparison.not_compared else "file"
-    rewritten = ", only by rewrites" if comparison.equivalent else ""
-    yield f"{differing:,} of {plural(compared, noun)} differ{'s' if differing == 1 else ''}{rewritten}"
+    verb = "rewritten" if comparison.equivalent else f"differ{'s' if differing == 1 else ''}"
+    yield f"{differing:,} of {plural(compared, noun)} {verb}"
     if comparison.not_compared:
         count = len(comparison.not_compared)
         yield f"{plural(count, 'file')} {'was' if count == 1 else 'were'} not compared"

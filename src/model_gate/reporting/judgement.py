@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from model_gate.domain.difference import ENVIRONMENT_SETTING, Difference, DifferenceKind
+from model_gate.domain.difference import DIGEST, ENVIRONMENT_SETTING, Difference, DifferenceKind
 from model_gate.domain.importance import Importance, importance_of
+from model_gate.domain.model import MLMODEL
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import plural, printable, truncate_path
 from model_gate.reporting.naming import side_names
+from model_gate.reporting.outlier import outlier
 from model_gate.reporting.phrases import REWRITTEN
 from model_gate.reporting.scope import limits_of_equality
 
@@ -30,6 +32,7 @@ _NOUNS = {
 # Kinds of files whose explanation knows whether the content differs or only its notation.
 _KINDS_WITH_CONTENT = frozenset({"JSON", "YAML", "safetensors", "npy", "packages"})
 _ENVIRONMENT = "settings of the environment"
+_FILE = "the file "
 _MAX_NOUNS = 3
 _MAX_PATH = 60
 
@@ -50,12 +53,18 @@ class Kinds:
 
 
 def judgement(outcome: Outcome) -> str:
-    """Return a phrase that says what differs. It contains "only" if every file was compared.
+    """Return a phrase that says what differs, and in which models. It contains "only" if every file was compared.
 
     The result is "" after an error, and for equal models of which some files do not affect the verdict: the heading
     names these.
     """
-    if outcome.status is Status.ERROR:
+    words = judgement_of_files(outcome)
+    return f"{_where(outcome)}{words}" if outcome.status is Status.DIFFERENT else words
+
+
+def judgement_of_files(outcome: Outcome) -> str:
+    """Return the phrase of `judgement` without the models."""
+    if outcome.status in {Status.ERROR, Status.SEALED}:
         return ""
     if outcome.is_nothing_compared:
         return "one location, nothing to compare"
@@ -65,8 +74,12 @@ def judgement(outcome: Outcome) -> str:
     placed = [difference for difference in differences if not _is_misplaced(difference)]
     misplaced = _misplaced(outcome)
     phrase = _what_differs(placed, is_complete=_is_complete(outcome) and not misplaced) if placed else ""
-    words = "; ".join(filter(None, (phrase, *misplaced, _not_compared(outcome.not_compared))))
-    return f"{_where(outcome)}{words}"
+    return "; ".join(filter(None, (phrase, *misplaced, _not_compared(outcome.not_compared))))
+
+
+def what_differs(differences: Sequence[Difference]) -> str:
+    """Return what some differences are about, as in `the weights and packages differ`; "" if there are none."""
+    return _what_differs(differences, is_complete=False) if differences else ""
 
 
 def kinds_of_differences(outcome: Outcome) -> Kinds:
@@ -136,6 +149,8 @@ def _missing(lacking: Mapping[str, Sequence[str]]) -> str:
 
 def _where(outcome: Outcome) -> str:
     """Return which models of a compare differ, as in `registry models: `; "" if all do, and for other commands."""
+    if odd := outlier(outcome):
+        return f"{odd.text}: "
     differing = [name for name, comparison in outcome.comparisons.items() if not comparison.equals]
     if len(outcome.requested_versions) < 2 or len(differing) == len(outcome.comparisons):
         return ""
@@ -167,15 +182,13 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
     if len(nouns) > _MAX_NOUNS:
         nouns = [*nouns[:_MAX_NOUNS], "more"]
     listed = nouns[0] if len(nouns) == 1 else f"{', '.join(nouns[:-1])} and {nouns[-1]}"
-    is_singular = nouns == [_NOUNS[Importance.CODE]] or (
-        len(nouns) == 1 and Importance.UNKNOWN in found and nouns[0] != _NOUNS[Importance.UNKNOWN]
-    )
+    is_singular = len(nouns) == 1 and (nouns[0] in {_NOUNS[Importance.CODE], MLMODEL} or nouns[0].startswith(_FILE))
     return f"{only}{listed} differ{'s' if is_singular else ''}"
 
 
 def _nouns(differences: Iterable[Difference]) -> list[str]:
     """Return what differs, the most important first. What is only drawn at random comes last."""
-    paths: dict[Importance, list[str]] = {}
+    files: dict[Importance, list[Difference]] = {}
     settings: list[str] = []
     random: list[str] = []
     for difference in differences:
@@ -186,16 +199,20 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
         elif _is_environment_setting(difference):
             settings.append(_ENVIRONMENT)
         else:
-            paths.setdefault(importance_of(difference.path), []).append(difference.path)
-    unknown = paths.get(Importance.UNKNOWN, [])
-    nouns = [
-        # The only file of unknown kind is named by its path.
-        f"the file {_short(unknown[0])}"
-        if importance is Importance.UNKNOWN and len(unknown) == 1
-        else _NOUNS[importance]
-        for importance in sorted(paths)
-    ]
+            files.setdefault(importance_of(difference.path), []).append(difference)
+    nouns = [_noun(importance, files[importance]) for importance in sorted(files)]
     return list(dict.fromkeys([*nouns, *settings, *random]))
+
+
+def _noun(importance: Importance, differences: Sequence[Difference]) -> str:
+    """Return what files of one kind are. The only file whose content is not understood is named by its path."""
+    explanation = differences[0].explanation
+    if importance is Importance.MLMODEL and explanation is not None and explanation.kind == DIGEST:
+        return MLMODEL
+    is_understood = importance is not Importance.UNKNOWN and (
+        importance is not Importance.WEIGHTS or explanation is None or not explanation.note
+    )
+    return _NOUNS[importance] if is_understood or len(differences) > 1 else f"{_FILE}{_short(differences[0].path)}"
 
 
 def _only_random(difference: Difference) -> str:

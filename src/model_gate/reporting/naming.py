@@ -56,14 +56,17 @@ def heading(outcome: Outcome) -> str:
     requests = list(outcome.requested_versions.values())
     if len(requests) == 1:
         subject = f"{truncate_middle(requests[0].model, _MAX_NAME)}: {server_and_version(outcome)}"
-        results = [_result_in_heading(outcome, names, comparison) for names, comparison in outcome.distinct_comparisons]
-        return ", ".join([subject, *results])
+        return _with_results(subject, outcome)
     sides = _sides_in_heading(outcome)
     if sides is None:
         return ""
     prefix, left, right = sides
-    if outcome.is_nothing_compared or not outcome.comparisons:
-        return f"{prefix}{left} and {right}{' are the same files' if outcome.comparisons else ''}"
+    if outcome.is_nothing_compared:
+        if prefix and len(set(server_names(outcome))) == 1:
+            right = version_name(list(outcome.requested_versions.values())[1], outcome)
+        return f"{prefix}{left} and {right} are the same files"
+    if not outcome.comparisons:
+        return f"{prefix}{left} and {right}"
     if not outcome.equivalent:
         return f"{prefix}{left} ≠ {right}"
     limits = limits_of_all(comparison for _, comparison in outcome.distinct_comparisons)
@@ -79,9 +82,12 @@ def open_question(outcome: Outcome) -> str:
     if len(requests) == 1 and request is not None:
         (version,) = requests
         model = truncate_middle(version.model, _MAX_NAME)
-        subject = f"{model} {version_name(version, outcome)} on {server_names(outcome)[0]}"
+        subject = f"{model} {version_name(version, outcome)}"
+        if outcome.error is None or version.host.address not in outcome.error.message:
+            subject = f"{subject} on {server_names(outcome)[0]}"
         if isinstance(request, CheckRequest):
-            return f"whether {subject} equals the model that its run logged"
+            sealed = "" if request.seal is None else f" and the seal {truncate_middle(request.seal.file, _MAX_NAME)}"
+            return f"whether {subject} equals the model that its run logged{sealed}"
         seal = request.seal if isinstance(request, CompareRequest | VerifyRequest) else None
         return f"whether {subject} equals the seal {truncate_middle(seal.file, _MAX_NAME)}" if seal else ""
     sides = _sides_in_heading(outcome)
@@ -139,6 +145,35 @@ def seal_name(outcome: Outcome) -> str:
     return SEAL_NOUN if seal is None else f"{SEAL_NOUN} {truncate_path(seal.file, _MAX_NAME)}"
 
 
+def sealed_version(outcome: Outcome) -> str:
+    """Return the number of the version that was sealed, as in `v12`; "" if the seal does not say it."""
+    facts = None if outcome.seal is None else outcome.seal.facts
+    return f"v{facts.model_version}" if facts is not None and facts.model_version.isdecimal() else ""
+
+
+def _seal_in_heading(outcome: Outcome) -> str:
+    version = sealed_version(outcome)
+    return f"{SEAL_NOUN} of {version}" if version else SEAL_NOUN
+
+
+def _with_results(subject: str, outcome: Outcome) -> str:
+    """Return the subject and the result of each of its comparisons. What fails comes first."""
+    ordered = sorted(outcome.distinct_comparisons, key=lambda named: named.comparison.equivalent)
+    with_seal = [named for named in ordered if outcome.model_names(named.names[0]).left == SEAL_NOUN]
+    if ordered and with_seal == ordered[:1]:
+        # The version itself stands for its model that was compared with the seal.
+        first = with_seal[0].comparison
+        limits = limits_of_equality(first) if first.equivalent else ""
+        subject = f"{subject} {_sign(first)} {_seal_in_heading(outcome)}{limits}"
+        ordered = ordered[1:]
+    results = [_result_in_heading(outcome, names, comparison) for names, comparison in ordered]
+    return ", ".join([subject, *results])
+
+
+def _sign(comparison: Comparison) -> str:
+    return "≠" if not comparison.equivalent else "=" if comparison.equals else "≈"
+
+
 def _result_in_heading(outcome: Outcome, names: Sequence[str], comparison: Comparison) -> str:
     """Return the result of a comparison of models of one version, as in `run model = registry model`."""
     pairs = [outcome.model_names(name) for name in names]
@@ -146,9 +181,10 @@ def _result_in_heading(outcome: Outcome, names: Sequence[str], comparison: Compa
     right = " and ".join(dict.fromkeys(pair.right for pair in pairs))
     if comparison.same_location:
         return f"{left} and {right} are the same files"
-    if not comparison.equivalent:
-        return f"{left} ≠ {right}"
-    return f"{left} {'=' if comparison.equals else '≈'} {right}{limits_of_equality(comparison)}"
+    if left == SEAL_NOUN:
+        left, right = right, _seal_in_heading(outcome)
+    limits = limits_of_equality(comparison) if comparison.equivalent else ""
+    return f"{left} {_sign(comparison)} {right}{limits}"
 
 
 def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:

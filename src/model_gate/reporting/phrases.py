@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.importance import importance_of
+from model_gate.domain.result import Outcome
 from model_gate.domain.wording import byte_count, printable, truncate, truncate_path
 from model_gate.reporting.naming import SideNames
 
@@ -25,7 +26,7 @@ def describe(difference: Difference, names: SideNames) -> str:
     'only in staging v12 (2,000 bytes)'
     """
     left, right = map(printable, names.phrases)
-    if difference.kind in {DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT}:
+    if difference.kind.is_one_sided:
         return _describe_one_sided(difference, left if difference.kind is DifferenceKind.ONLY_LEFT else right)
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in {left}, a {difference.right_type} in {right}"
@@ -74,13 +75,21 @@ def describe_all(differences: Sequence[Difference], names: SideNames, limit: int
     return "; ".join(parts)
 
 
-def not_compared_text(paths: Sequence[str]) -> str:
+def not_compared_text(paths: Sequence[str], reason: str = "") -> str:
     """Return the first ten paths that were not compared and the number of the others; "" if there are none.
 
-    >>> not_compared_text(["model.pkl"])
-    'not compared, so they may differ too: model.pkl'
+    >>> not_compared_text(["model.pkl"], "fail-fast stopped the gate")
+    'not compared (fail-fast stopped the gate), so they may differ too: model.pkl'
     """
-    return f"not compared, so they may differ too: {named_paths(paths)}" if paths else ""
+    why = f" ({reason})" if reason else ""
+    return f"not compared{why}, so they may differ too: {named_paths(paths)}" if paths else ""
+
+
+def why_not_compared(outcome: Outcome) -> str:
+    """Return why files were not compared, as a phrase; "" if the gate does not stop at the first difference."""
+    request = outcome.request
+    is_fail_fast = request is not None and request.options.fail_fast
+    return "fail-fast stopped the gate at the first difference" if is_fail_fast else ""
 
 
 def named_paths(paths: Sequence[str]) -> str:

@@ -108,7 +108,9 @@ def _subject_name(outcome: Outcome, comparison: Comparison) -> str:
     if comparison.right.seal is not None:
         return comparison.right.seal.statement.name
     if not versions:
-        return comparison.right.location.uri
+        location = comparison.right.location
+        # A statement is published, and the path of a directory says how a machine is arranged.
+        return location.local_path.name or "model" if location.local_path is not None else location.uri
     return f"models:/{versions[-1].name}/{versions[-1].version}"
 
 

@@ -2,12 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
+from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison
 from model_gate.domain.wording import plural, printable, truncate_path
 
 _MAX_PATH = 60
+_MAX_NAMED = 2
+_MAX_NAME = 40
+
+
+@dataclass(frozen=True)
+class Uncounted:
+    """The files of two models that do not affect the verdict: ignored files, and those outside the native models.
+
+    Attributes:
+        differing: Paths of the files that differ.
+        differences: How they differ, as far as it is known.
+        is_unknown: Whether a file was not compared.
+    """
+
+    differing: tuple[str, ...]
+    differences: tuple[Difference, ...]
+    is_unknown: bool
+
+    @property
+    def named(self) -> str:
+        """The files that differ, as in `conda.yaml and requirements.txt` or `4 files`; "" if there are none."""
+        return _named(self.differing)
+
+
+def uncounted(comparison: Comparison) -> Uncounted:
+    """Return the files that do not affect the verdict."""
+    rest = comparison.rest
+    outside = () if rest is None else rest.differences
+    ignored = [ignored for ignored in comparison.ignored if ignored.equals is False]
+    return Uncounted(
+        tuple(dict.fromkeys([difference.path for difference in outside] + [each.path for each in ignored])),
+        (*outside, *(each.difference for each in ignored if each.difference is not None)),
+        any(each.equals is None for each in comparison.ignored)
+        or (rest is not None and (rest.equals is None or bool(rest.not_compared))),
+    )
+
+
+def _named(paths: Sequence[str]) -> str:
+    if len(paths) > _MAX_NAMED:
+        return plural(len(paths), "file")
+    return " and ".join(truncate_path(printable(path), _MAX_NAME) for path in paths)
 
 
 def native_names(comparison: Comparison) -> str:
@@ -67,4 +110,8 @@ def _rest(comparison: Comparison) -> str:
         return ""
     if comparison.rest.equals is None:
         return "not all other files were compared"
-    return f"the other files {'are equal too' if comparison.rest.equals else 'differ'}"
+    if comparison.rest.equals:
+        return "the other files are equal too"
+    paths = [difference.path for difference in comparison.rest.differences]
+    differ = "differs" if len(paths) == 1 else "differ"
+    return f"{len(paths):,} of the other files {differ}" if len(paths) > _MAX_NAMED else f"{_named(paths)} {differ}"

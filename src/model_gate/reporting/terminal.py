@@ -25,7 +25,9 @@ from model_gate.reporting.phrases import (
     in_order,
     not_compared_text,
     unmet_condition,
+    why_not_compared,
 )
+from model_gate.reporting.predictions import predictions
 from model_gate.reporting.scope import limits_of_all, limits_of_equality
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
@@ -43,15 +45,16 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
     if outcome.status is Status.SEALED and outcome.seal is not None:
         return "\n".join(map(printable, _seal_lines(outcome, outcome.seal, report_file)))
     lines = [*_request_lines(outcome), ""]
-    room = _room(outcome)
+    room, why = _room(outcome), why_not_compared(outcome)
     for names, comparison in outcome.distinct_comparisons:
         title = outcome.model_names(names[0]).title
-        lines += _comparison_lines(title, comparison, room, side_names(outcome, names[0]))
+        lines += _comparison_lines(title, comparison, room, side_names(outcome, names[0]), why)
         word, _ = result_of(comparison)
         for name in names[1:]:
             models, known = same_files(outcome, names[0], name)
-            lines.append(f"{models}: {word} too ({known})")
-    lines += ["", *filter(None, (summary_line(outcome),)), _verdict(outcome)]
+            same = ", with the same exceptions" if limits_of_equality(comparison) else ""
+            lines.append(f"{models}: {word} too{same} ({known})")
+    lines += ["", *filter(None, (summary_line(outcome), predictions_line(outcome))), _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
     # A name with a line break must not look like a line of the verdict.
@@ -76,6 +79,15 @@ def summary_line(outcome: Outcome) -> str:
     return f"{names} ({words})" if names and words else names
 
 
+def predictions_line(outcome: Outcome) -> str:
+    """Return whether the predictions can differ, as in `Predictions: can differ: the weights differ`; "" if unknown.
+
+    It is not redacted.
+    """
+    words = predictions(outcome)
+    return f"Predictions: {words}" if words else ""
+
+
 def unlisted_differences(outcome: Outcome) -> list[tuple[Difference, SideNames]]:
     """Return the differences that `verdict_text` counts but does not list, with the names of their models."""
     unlisted: list[tuple[Difference, SideNames]] = []
@@ -95,7 +107,9 @@ def error_text(error: ModelGateError) -> str:
 
 def _room(outcome: Outcome) -> int:
     """Return the number of lines for the differences of each comparison."""
-    return _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in outcome.distinct_comparisons), 0)
+    room = _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in outcome.distinct_comparisons), 0)
+    # One line is for the predictions.
+    return room - bool(predictions(outcome))
 
 
 def _listed_count(room: int) -> int:
@@ -149,7 +163,7 @@ def _version(request: VersionRequest, version: ModelVersion | None) -> str:
     return f"{request.model} version {version.version}{also} on {request.host.address}{run}"
 
 
-def _comparison_lines(title: str, comparison: Comparison, room: int, names: SideNames) -> Iterator[str]:
+def _comparison_lines(title: str, comparison: Comparison, room: int, names: SideNames, why: str) -> Iterator[str]:
     word, details = result_of(comparison)
     if comparison.same_location:
         yield f"{title}: {word}{details}"
@@ -162,7 +176,7 @@ def _comparison_lines(title: str, comparison: Comparison, room: int, names: Side
         room -= sum(1 for _ in _ignored_lines(comparison))
         yield from _difference_lines(comparison.differences, room, names)
         if comparison.not_compared:
-            yield f"  {not_compared_text(comparison.not_compared)}"
+            yield f"  {not_compared_text(comparison.not_compared, why)}"
     yield from _ignored_lines(comparison)
     if comparison.rest is not None:
         yield f"  the rest of the MLflow model: {_rest(comparison)}"

@@ -13,7 +13,7 @@ from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
 from model_gate.comparison.models import list_model, pair_models
 from model_gate.comparison.progress import Progress
-from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange
+from model_gate.domain.difference import DIGEST, Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pair
@@ -28,7 +28,6 @@ from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seal_source import SealSource
 
 _SHOWN_DIGITS = 12
-_KIND = "sha256"
 
 
 @dataclass(frozen=True)
@@ -101,7 +100,8 @@ def verify_model(
         has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
-        ModelError: The model or the seal is empty, has no MLmodel file or lacks the native model.
+        ModelError: The model or the seal is empty or lacks the native model, or the seal of an MLflow model has no
+            MLmodel file.
         InputError: All files are ignored.
         TransferError: A local model changed during the comparison.
         ModelGateError: A listing or a transfer failed.
@@ -118,7 +118,8 @@ def _verify_model(
     *,
     has_roots: bool,
 ) -> Comparison:
-    model = list_model(pair.model, progress)
+    # The seal says which files there must be: a model without its MLmodel file is different.
+    model = list_model(replace(pair.model, is_mlflow_model=False), progress)
     sealed = _sealed_model(pair, model)
     left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
     model_pair = pair_models(left, right, ignore)
@@ -275,7 +276,7 @@ class _Files:
         """Return the digests and what the model's file is. Of the sealed file, only the digest is known."""
         description = self._descriptions.get(path, "")
         if not left or not right:
-            return Explanation(_KIND, description) if description else None
+            return Explanation(DIGEST, description) if description else None
         digests = f"other bytes, sha256 {left[:_SHOWN_DIGITS]}… → {right[:_SHOWN_DIGITS]}…"
         summary = f"{digests}; the model's file is {description}" if description else digests
-        return Explanation(_KIND, summary, (FieldChange(_KIND, left, right),))
+        return Explanation(DIGEST, summary, (FieldChange(DIGEST, left, right),))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from model_gate.domain.wording import printable, truncate_middle
-from model_gate.errors import InputError, SignatureError, storage_error
+from model_gate.errors import InputError, SignatureError, reading_error
 from model_gate.formats.document_kinds import BUNDLE, SIGNED_FILE, document_kind
 from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE
 from model_gate.signals import Interrupted
@@ -53,7 +53,7 @@ def read_bundle(path: Path) -> bytes:
         StorageError: The bundle cannot be read.
         SignatureError: The bundle is too large.
     """
-    return _read(path, "the bundle", MAX_BUNDLE_BYTES)
+    return _read(path, "bundle", MAX_BUNDLE_BYTES)
 
 
 def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
@@ -69,7 +69,7 @@ def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
 
     Raises:
         SignatureError: The bundle is malformed, has not exactly one signature, or its signature does not hold for this
-            signer. Or the packages that check signatures are missing, or the trusted root cannot be had.
+            signer. Or the packages that check signatures are missing, or the trusted root is not available.
         StorageError: The public key or the trust configuration cannot be read.
         InputError: The public key or the trust configuration is malformed.
     """
@@ -134,7 +134,7 @@ def _verify_with_key(envelope: dict[str, Any], signer: KeySigner, name: str) -> 
         from securesystemslib.exceptions import VerificationError
         from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]  # public, but not exported
     file = printable(str(signer.public_key))
-    pem = _read(signer.public_key, "the public key", _MAX_KEY_BYTES)
+    pem = _read(signer.public_key, "public key", _MAX_KEY_BYTES)
     _require_public_key(pem, file)
     try:
         key = SSlibKey.from_crypto(load_pem_public_key(pem), keyid=_KEY_ID)
@@ -203,7 +203,7 @@ def _public_trusted_root() -> TrustedRoot:
         raise
     except Exception as error:
         raise SignatureError(
-            f"The trusted root of the public Sigstore instance cannot be had: {_reason(error)}.",
+            f"The trusted root of the public Sigstore instance is not available: {_reason(error)}.",
             "Allow https://tuf-repo-cdn.sigstore.dev, or name a trusted root that you have: --trust-config.",
         ) from error
 
@@ -212,7 +212,7 @@ def _trusted_root(path: Path) -> TrustedRoot:
     from sigstore.models import ClientTrustConfig, TrustedRoot
     from sigstore_models.trustroot.v1 import TrustedRoot as TrustedRootMessage
 
-    text = _read(path, "the trust configuration", _MAX_TRUST_CONFIG_BYTES)
+    text = _read(path, "trust configuration", _MAX_TRUST_CONFIG_BYTES)
     try:
         if str(json.loads(text)["mediaType"]).startswith(_TRUSTED_ROOT_TYPE):
             return TrustedRoot(TrustedRootMessage.from_json(text))
@@ -229,9 +229,9 @@ def _read(path: Path, what: str, max_bytes: int) -> bytes:
         with open(path, "rb", opener=open_input) as file:
             text = file.read(max_bytes + 1)
     except OSError as error:
-        raise storage_error(error, f"read {what} {printable(str(path))}") from error
+        raise reading_error(error, f"{what} {printable(str(path))}") from error
     if len(text) > max_bytes:
-        raise SignatureError(f"{printable(str(path))} has more than {max_bytes:,} bytes.", f"Check {what}.")
+        raise SignatureError(f"{printable(str(path))} has more than {max_bytes:,} bytes.", f"Check the {what}.")
     return text
 
 

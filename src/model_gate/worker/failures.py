@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import mlflow
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 
+from model_gate.domain.wording import printable
 from model_gate.errors import (
     AccessError,
     InputError,
@@ -45,6 +46,8 @@ _REMEDY_FILES = (
     "Give this user READ permission on the experiment that the model was logged in. READ permission on the registered"
     " model does not include its files."
 )
+
+_ARTIFACTS = "/mlflow-artifacts/artifacts"
 
 # Start of a note in an exception, before the ID of the run that a request is about.
 RUN_NOTE = "about the run "
@@ -304,6 +307,12 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
         )
     if status == 429:
         return UnreachableError(f"The tracking server {address} asks to slow down (429).", "Run the gate again later.")
+    if status == 400 and (path := _artifact_path(error)):
+        return UnreachableError(
+            f"The tracking server {address} refuses to serve {path} (400).",
+            "Look at this path on the server: a symbolic link that leaves the server's artifact root is not served."
+            " Replace the link by its file, or log the model again without it.",
+        )
     if status == 400 and "http://" in address:
         # A proxy that speaks https answers so to a request in plain http.
         remedy = f"{_REMEDY_HTTPS} {_REMEDY_REACH}"
@@ -325,7 +334,7 @@ def _denied(error: Exception) -> tuple[str, str]:
         notes = (note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ()))
         run = next((f" {note.removeprefix(RUN_NOTE)}" for note in notes if note.startswith(RUN_NOTE)), "")
         return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
-    if "/mlflow-artifacts/artifacts" in text:
+    if _ARTIFACTS in text:
         return "the files of the model", _REMEDY_FILES
     return "the model", _REMEDY_RIGHTS
 
@@ -336,8 +345,23 @@ def _forbidden(message: str, facts: CredentialFacts, remedy: str = _REMEDY_RIGHT
 
 
 def _requested_path(error: Exception) -> str:
-    url = getattr(getattr(error, "response", None), "url", None)
-    return urlsplit(url).path.rpartition("/mlflow-artifacts/artifacts/")[2] if url else "The requested path"
+    url = _url(error)
+    return urlsplit(url).path.rpartition(f"{_ARTIFACTS}/")[2] if url else "The requested path"
+
+
+def _artifact_path(error: Exception) -> str:
+    """Return the path of the artifact that a request is about, "" if the request is about no artifact."""
+    url = urlsplit(_url(error))
+    _, endpoint, path = url.path.rpartition(_ARTIFACTS)
+    if not endpoint:
+        return ""
+    directory = parse_qs(url.query).get("path", [""])[0]
+    return printable(unquote(path.strip("/")) or directory)
+
+
+def _url(error: Exception) -> str:
+    """Return the URL of the request that an exception is about, "" if it is not known."""
+    return getattr(getattr(error, "response", None), "url", None) or ""
 
 
 def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) -> ModelGateError:

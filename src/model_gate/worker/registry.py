@@ -288,8 +288,7 @@ class RegistryClient:
             raise InputError(
                 f"{version_or_stage!r} names no version of {registered.name!r}: it is the stage of all versions without"
                 " a stage.",
-                f"Name a number, a stage or latest; write @{version_or_stage} for an alias of that name. "
-                + self._available_versions(registered),
+                f"For an alias of that name, write @{version_or_stage}. " + self._available_versions(registered),
             )
         return self._resolve_name(registered, version_or_stage)
 
@@ -336,8 +335,8 @@ class RegistryClient:
             parts.append(f"{'alias' if len(aliases) == 1 else 'aliases'} {names}")
         forms = {stage.casefold(): stage for stage in stages} | {alias.casefold(): f"@{alias}" for alias in aliases}
         near = difflib.get_close_matches(wanted.casefold(), forms, n=1, cutoff=_MIN_LIKENESS) if wanted else []
-        hint = f"Did you mean {forms[near[0]]}? " if near else ""
-        return f"{hint}Available: {'; '.join(parts)}."
+        hint = f"Did you mean {forms[near[0]]}?" if near else "Name a version that exists."
+        return f"{hint} Available: {'; '.join(parts)}."
 
     def _lineage(self, version: MlflowVersion) -> Lineage:
         run_id = version.run_id

@@ -241,9 +241,9 @@ def test_summary_has_the_advice_for_a_file_in_only_one_model() -> None:
 
 def test_summary_says_why_a_difference_is_more_than_a_rewrite() -> None:
     field = FieldChange("uri", "/a", "/b", meaning="the files that it reads changed")
-    explanation = Explanation("MLmodel", "uri /a → /b", (field,), unmet_condition="artifacts/a is not in both models")
+    explanation = Explanation("MLmodel", "uri /a → /b", (field,), unmet_condition="artifacts/a is in neither model")
     markdown = summary_of(difference("MLmodel", explanation=explanation))
-    why = "not only a rewrite, because artifacts/a is not in both models"
+    why = "not only a rewrite, because artifacts/a is in neither model"
     first_table = plain(MARKDOWN.render(markdown.partition("<details>")[0]))
     assert f"uri /a → /b\n{why}" in first_table
     assert f"N{why[1:]}." in section(markdown, "<code>MLmodel")
@@ -255,7 +255,9 @@ def test_file_of_a_seal_without_sizes_has_no_size_and_no_missing_counterpart() -
         difference("model.pkl", left_size=None, offset=None, explanation=digests),
         difference("gone.txt", kind=DifferenceKind.ONLY_LEFT, left_size=None, right_size=None, offset=None),
     )
-    assert "| <code>model.pkl</code> | other bytes<br>other content&#58; trained, saved or edited anew |" in markdown
+    assert (
+        "| <code>model.pkl</code> | other bytes<br>a seal has only hashes, so what changed is not known |" in markdown
+    )
     assert "| <code>gone.txt</code> | only in the run model |" in markdown
     assert "0 bytes" not in markdown
 

@@ -17,7 +17,7 @@ from tests.support.action_outcomes import check, compare, comparison, difference
 from tests.support.seals import FILES, seal_of
 
 PACKAGES = difference("requirements.txt")
-NOT_THE_SAME = "The versions are not the same model."
+NOT_THE_SAME = "If both versions must be the same, copy mlflow.example.com v1 to a new version"
 REGISTER_AGAIN = "The registry's copy is not what the run logged"
 NOT_SEALED = "The model is not what was sealed"
 
@@ -39,7 +39,10 @@ def step_after(*differences: Difference, result: Comparison | None = None) -> st
             [difference("LICENSE"), difference("input_example.json")],
             "All files that decide about predictions are",
         ),
-        ([difference("a", kind=DifferenceKind.ONLY_LEFT)], "One version lacks files that the other has"),
+        (
+            [difference("a", kind=DifferenceKind.ONLY_LEFT)],
+            "In mlflow.example.com v2, files of mlflow.example.com v1 are missing&#58; copy",
+        ),
         ([difference("model.pkl"), PACKAGES], NOT_THE_SAME),
         ([PACKAGES, difference("a", kind=DifferenceKind.ONLY_LEFT)], NOT_THE_SAME),
         ([PACKAGES, difference("MLmodel", rewrite_reason="only run_id differs")], "they run with other packages"),

@@ -191,7 +191,7 @@ def test_no_secret_is_in_the_summary_or_the_diagram_or_an_annotation() -> None:
         ),
         (
             replace(check(comparison()), comparisons={}, versions={}, error=NotFoundError("No.", "Do.")),
-            "## ⛔ No: nothing was compared\n\nNot decided: whether Wine v1 on mlflow.example.com equals",
+            "## ⛔ No: nothing was compared\n\n**Failed.** Not decided: whether Wine v1 on mlflow.example.com equals",
         ),
     ],
 )
@@ -210,13 +210,13 @@ def test_files_that_mlflow_only_rewrote_come_last_in_summary_and_annotation() ->
 def test_summary_lists_ignored_paths_that_differ_before_those_that_are_equal() -> None:
     ignored = (IgnoredPath("README.md", "*.md", True), IgnoredPath("notes.txt", "*.txt", False))
     markdown = summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR)
-    assert "### Ignored files" in markdown
-    rows = [line for line in unescape(markdown).splitlines() if "matches" in line]
+    assert "### Not part of the verdict" in markdown
+    rows = [line for line in unescape(markdown).splitlines() if "ignored by" in line]
     assert rows == [
-        "| <code>notes.txt</code><br>matches <code>*.txt</code> | different |",
-        "| <code>README.md</code><br>matches <code>*.md</code> | equal |",
+        "| <code>notes.txt</code><br>ignored by <code>*.txt</code> | different |",
+        "| <code>README.md</code><br>ignored by <code>*.md</code> | equal |",
     ]
-    assert "### Ignored" not in summary(check(comparison()), "report.json", REDACTOR)
+    assert "### Not part" not in summary(check(comparison()), "report.json", REDACTOR)
 
 
 def test_summary_and_annotation_and_output_name_what_was_not_compared() -> None:
@@ -285,40 +285,58 @@ def native(*differences: Difference, equals: bool | None) -> Comparison:
 
 
 @pytest.mark.parametrize(
-    "outcome, text",
+    "outcome, rows",
     [
-        (native(equals=True), "equal."),
-        (native(difference("a"), difference("b"), equals=False), "different in <code>a</code>, <code>b</code>."),
-        (native(difference("a"), equals=None), "different in <code>a</code>, not compared to the end."),
-        (native(*(difference(str(number)) for number in range(12)), equals=False), "<code>9</code> and 2 more."),
+        (native(equals=True), []),
+        (native(difference("a"), difference("b"), equals=False), ["a", "b"]),
+        (replace(native(equals=None), rest=RestOfModel(None, (), ("c",))), ["c"]),
+        (native(*(difference(f"f{number:02}") for number in range(12)), equals=False), [f"f{n:02}" for n in range(8)]),
     ],
 )
-def test_summary_says_whether_the_files_outside_the_native_models_are_equal(outcome: Comparison, text: str) -> None:
+def test_summary_lists_the_files_outside_the_native_models_that_are_not_equal(
+    outcome: Comparison, rows: list[str]
+) -> None:
     markdown = summary(check(outcome), "report.json", REDACTOR)
-    (line,) = [line for line in markdown.splitlines() if line.startswith("**Not part of the verdict**")]
-    assert line.startswith("**Not part of the verdict**, the other files of the run model and registry model: ")
-    assert line.endswith(text)
+    section = markdown.partition("### Not part of the verdict")[2].partition("**What to do")[0]
+    assert re.findall(r"^\| <code>(\w+)</code> \| ", section, re.MULTILINE) == rows
+    assert ("The files outside the native models are equal too" in markdown) == (not rows)
+    assert ("… and 4 more, in the report." in section) == (len(rows) == 8)
+
+
+def test_summary_says_how_an_ignored_file_differs() -> None:
+    changed = explained("requirements.txt", "pandas 2.3 → 3.1")
+    ignored = (IgnoredPath("requirements.txt", "requirements.txt", False, changed),)
+    markdown = unescape(summary(check(replace(comparison(), ignored=ignored)), "report.json", REDACTOR))
+    assert "| File | run model → registry model |" in markdown
+    assert "| <code>requirements.txt</code><br>ignored | pandas 2.3 → 3.1<br>" in markdown
 
 
 @pytest.mark.parametrize(
-    "outcome, is_whole",
+    "outcome, step",
     [
-        (comparison(), True),
-        (replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", False),)), False),
-        (native(equals=True), False),
+        (comparison(), "Nothing: the models have the same files with the same bytes."),
+        (native(equals=True), "Nothing: the models have the same files with the same bytes."),
+        (
+            replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", False),)),
+            "Nothing, if README.md may differ. All other files have the same bytes, also outside the verdict.",
+        ),
+        (
+            native(difference("a"), difference("b"), equals=False),
+            "Nothing, if a and b may differ. All other files have the same bytes, also outside the verdict.",
+        ),
+        (
+            replace(comparison(), ignored=(IgnoredPath("README.md", "*.md", None),)),
+            "Nothing, if the files outside the verdict do not matter: not all of them were compared.",
+        ),
     ],
 )
-def test_summary_claims_the_same_files_only_if_all_files_are_part_of_the_verdict(
-    outcome: Comparison, is_whole: bool
-) -> None:
-    markdown = summary(check(outcome), "report.json", REDACTOR)
-    assert ("same files with the same bytes" in markdown) == is_whole
-    assert ("if the files outside the verdict do not matter" in markdown) != is_whole
+def test_next_step_after_equality_names_the_files_that_may_differ(outcome: Comparison, step: str) -> None:
+    assert f"**What to do next.** {step}\n" in unescape(summary(check(outcome), "report.json", REDACTOR))
 
 
-def test_summary_of_an_error_has_no_columns_for_models_that_were_not_found() -> None:
+def test_summary_of_an_error_names_the_version_once() -> None:
     outcome = Outcome(check(comparison()).request, error=NotFoundError("There is no version 1.", ""))
-    assert "| Model | Version | Server |\n" in summary(outcome, "report.json", REDACTOR)
+    assert "|" not in summary(outcome, "report.json", REDACTOR)
 
 
 def test_diagram_has_two_models_and_one_verdict_for_each_comparison() -> None:

@@ -10,7 +10,7 @@ import pytest
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.seal import SealedVersion
-from model_gate.errors import ConfigError, InputError, SealError
+from model_gate.errors import ConfigError, InputError, ModelGateError, SealError
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import MAX_BYTES
 from model_gate.inputs.compare_file import CompareConfig, parse_config
@@ -54,7 +54,7 @@ def test_seal_stands_for_a_version_in_a_compare_file() -> None:
 
 @pytest.mark.parametrize("path", ["/etc/passwd", "../seal.json", "seals/../../x", "seals/.."])
 def test_seal_in_a_compare_file_does_not_leave_the_working_directory(path: str) -> None:
-    with pytest.raises(ConfigError, match=r"line 1, tracking_server_1\.seal: .* is not a path beneath"):
+    with pytest.raises(ConfigError, match=r"line 1, tracking_server_1\.seal: .* is (not a path beneath|an absolute)"):
         _config(f"seal: {path}")
 
 
@@ -130,6 +130,55 @@ def test_seal_must_be_of_the_named_model_or_else_of_the_registered_model(seal: P
         if not uri:
             with pytest.raises(SealError, match="is of 'Wine', not of 'Churn'"):
                 check_request(version, CommonOptions(), {}, SealOptions(seal, name))
+
+
+@pytest.mark.parametrize("version", ["/1", "/latest", "@champion", "/Production", "/1/"])
+def test_seal_of_another_model_is_an_error_for_a_uri_that_names_the_model(seal: Path, version: str) -> None:
+    def verify(uri: str, name: str = "") -> object:
+        options = VersionOptions("", "", HOST)
+        return verify_request(options, uri, SealOptions(seal, name), CommonOptions(), {})
+
+    assert verify(f"models:/Wine{version}")
+    with pytest.raises(SealError, match="is of 'Wine', not of 'Wine_Prod'") as caught:
+        verify(f"models:/Wine_Prod{version}")
+    assert "--seal-model Wine." in caught.value.remedy
+    assert verify(f"models:/Wine_Prod{version}", "Wine")
+    # These URIs name no registered model.
+    for uri in ("models:/m-1", "runs:/1/Wine_Prod", "./models:/Wine_Prod/1"):
+        assert verify(uri)
+
+
+def test_remedy_for_a_seal_of_no_registered_model_names_its_subject(tmp_path: Path) -> None:
+    seal = write_seal(tmp_path / "directory.json", "")
+    with pytest.raises(SealError) as caught:
+        verify_request(VERSION, "", SealOptions(seal), CommonOptions(), {})
+    assert "--seal-model model." in caught.value.remedy
+
+
+@pytest.mark.parametrize("option", ["seal", "bundle", "public_key"])
+def test_remedy_for_a_missing_file_names_the_working_directory(seal: Path, option: str) -> None:
+    files = {"seal": seal, "bundle": seal, "public_key": seal} | {option: Path("missing.json")}
+    signature = SignatureOptions(files["bundle"], files["public_key"])
+    if option == "public_key":
+        Path("bundle.json").write_text(
+            json.dumps({"payload": "", "payloadType": "application/vnd.in-toto+json", "signatures": [{"sig": ""}]})
+        )
+        signature = SignatureOptions(Path("bundle.json"), files["public_key"])
+    elif option == "seal":
+        signature = SignatureOptions()
+    with pytest.raises(ModelGateError, match=r"missing\.json cannot be read: No such file") as caught:
+        verify_request(VERSION, "", SealOptions(files["seal"], signature=signature), CommonOptions(), {})
+    assert "There is no such file" in caught.value.remedy
+    assert str(Path.cwd()) in caught.value.remedy
+
+
+def test_compare_with_a_seal_and_no_registry_models_says_what_is_on_by_default() -> None:
+    config = _config("seal: seals/wine.json")
+    with pytest.raises(InputError, match="with a seal, run models are off by default") as caught:
+        compare_config_request(config, CompareOptions(None, False), CommonOptions())
+    assert "--compare-run-models" in caught.value.remedy
+    with pytest.raises(InputError, match="both switched off"):
+        compare_config_request(config, CompareOptions(False, False), CommonOptions())
 
 
 def test_seal_without_a_registered_model_has_the_name_of_its_subject(tmp_path: Path) -> None:

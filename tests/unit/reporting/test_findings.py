@@ -51,15 +51,15 @@ def sentences(outcome: Outcome) -> list[str]:
         (ignored(False, True, False), "equal, except 3 ignored files (2 of them differ)"),
         (ignored(False, None), "equal, except 2 ignored files (1 of them differs, 1 was not compared)"),
         (native(equals=True), "equal in model.pkl only (the other files are equal too)"),
-        (native(equals=False), "equal in model.pkl only (the other files differ)"),
+        (native(equals=False), "equal in model.pkl only (conda.yaml differs)"),
         (native(equals=None), "equal in model.pkl only (not all other files were compared)"),
         (
             ignored(False, result=native(equals=False)),
-            "equal in model.pkl only (the other files differ), except 1 ignored file (it differs)",
+            "equal in model.pkl only (conda.yaml differs), except 1 ignored file (it differs)",
         ),
         (comparison(same=True), "the same files (one location, nothing to compare)"),
         (ignored(None, result=comparison(same=True)), "the same files (one location, nothing to compare)"),
-        (REWRITTEN, "different, but equivalent (1 of 4 files differs, only by rewrites)"),
+        (REWRITTEN, "different, but equivalent (1 of 4 files rewritten)"),
         (DIFFERENT, "different (1 of 4 files differs)"),
         (
             replace(DIFFERENT, compared=1, not_compared=("a", "b")),
@@ -71,7 +71,7 @@ def sentences(outcome: Outcome) -> list[str]:
         ),
         (
             native(equals=False, result=replace(DIFFERENT, compared=1)),
-            "different (model.pkl differs; only model.pkl affects the verdict, the other files differ)",
+            "different (model.pkl differs; only model.pkl affects the verdict, conda.yaml differs)",
         ),
     ],
 )
@@ -86,7 +86,7 @@ def test_sentences_of_a_compare_name_both_versions_and_both_kinds_of_models() ->
     ]
     assert sentences(compare(DIFFERENT, DIFFERENT)) == [
         f"The run models of {V1} and {V2} are different (1 of 4 files differs)",
-        "The registry models are different too (the same files as the run models)",
+        "The registry models are different too (the same location as the run models)",
     ]
     same = comparison(same=True)
     assert sentences(compare(same, same))[1] == "The registry models are the same files too"
@@ -111,7 +111,7 @@ def seal_outcomes() -> list[tuple[Outcome, str, list[str]]]:
     return [
         (
             checked,
-            f"Wine: {V1}, run model = registry model, seal ≠ registry model",
+            f"Wine: {V1} ≠ seal of v1, run model = registry model",
             [
                 f"The run model and the registry model of {V1} are equal (all 3 files have the same bytes)",
                 f"The seal seals/wine-12.json and the registry model of {V1} {different}",
@@ -119,10 +119,10 @@ def seal_outcomes() -> list[tuple[Outcome, str, list[str]]]:
         ),
         (
             compared,
-            f"Wine: {V1}, seal ≠ run model and registry model",
+            f"Wine: {V1} ≠ seal of v1",
             [
                 f"The seal seals/wine-12.json and the run model of {V1} {different}",
-                "The registry model is different too (the same files as the run model)",
+                "The registry model is different too (the same location as the run model)",
             ],
         ),
         (

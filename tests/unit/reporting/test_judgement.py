@@ -121,7 +121,7 @@ def test_judgement_names_the_models_of_a_compare_of_which_only_some_differ() -> 
 
 
 def test_difference_with_an_unmet_condition_is_not_called_notation() -> None:
-    unmet = Explanation("JSON", "only its layout differs", unmet_condition="a is not in both models")
+    unmet = Explanation("JSON", "only its layout differs", unmet_condition="a is in neither model")
     assert judgement(check(comparison(difference("config.json", explanation=unmet)))) == "only settings differ"
 
 

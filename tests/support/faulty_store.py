@@ -33,10 +33,12 @@ class FaultyStore(FaultyServer):
     Attributes:
         cloud: `s3`, `azure` (Blob Storage), `lake` (Data Lake Storage, which needs TLS) or `google`.
         page: Objects on a page of a listing.
+        last_page: Body of each page after the first, None for the right body.
     """
 
     cloud: str = "s3"
     page: int = 1_000
+    last_page: bytes | None = None
     # The sorted names of each listing that has begun, by its prefix.
     _names: dict[str, list[str]] = field(default_factory=dict)
 
@@ -95,6 +97,9 @@ class FaultyStore(FaultyServer):
         if "directory" in query:
             prefix = query["directory"] + "/"
         token = next((query[name] for name in _TOKENS if query.get(name)), "")
+        if token and self.last_page is not None:
+            call.send(self.last_page, content_type=_CONTENT_TYPES[self.cloud])
+            return
         if not token:
             self._names[prefix] = sorted(name for name in self.files if name.startswith(prefix))
         names = self._names[prefix]
@@ -104,6 +109,12 @@ class FaultyStore(FaultyServer):
         _SEND[self.cloud](call, entries, following)
 
 
+_CONTENT_TYPES = {
+    "s3": "application/xml",
+    "azure": "application/xml",
+    "lake": "application/json",
+    "google": "application/json",
+}
 _TOKENS = ("continuation-token", "marker", "continuation", "pageToken")
 _DATE = "2026-01-01T00:00:00.000Z"
 _HTTP_DATE = "Thu, 01 Jan 2026 00:00:00 GMT"
@@ -151,7 +162,7 @@ def _send_lake(call: Call, entries: list[tuple[str, int]], following: str) -> No
 
 def _send_google(call: Call, entries: list[tuple[str, int]], following: str) -> None:
     items = [{"name": name, "size": str(size)} for name, size in entries]
-    call.send_json({"items": items} | ({"nextPageToken": following} if following else {}))
+    call.send_json({"kind": "storage#objects", "items": items} | ({"nextPageToken": following} if following else {}))
 
 
 _SEND = {"s3": _send_s3, "azure": _send_azure, "lake": _send_lake, "google": _send_google}

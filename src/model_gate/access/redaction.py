@@ -21,9 +21,13 @@ MASK = "***"
 # The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret, and an error shows the form of a store's URI.
 _FORM = r"(?:BUCKET|CONTAINER)@ACCOUNT\.[\w.]+(?![\w.@:-])"
-_USER_INFO = re.compile(rf"(?<=://)(?!{_FORM})[^\s/?#'\"<>]+(?=@)(?!@databricks)")
+# What is before the @ in a location of Azure is the name of a container.
+_CONTAINER = r"(?:(?<!wasbs://)(?<!abfss://)|(?![a-z0-9$-]{1,63}@))"
+_USER_INFO = re.compile(rf"(?<=://)(?!{_FORM}){_CONTAINER}[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 # The search for credentials in keys is separate, because one pattern for both takes quadratic time.
 _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
+# The signature of a request to a store, which a traceback can contain outside of a URL.
+_SIGNATURE = re.compile(r"\b((?:X-Amz-)?Signature|sig)=[\w%+/=-]{16,}")
 # A secret of fewer characters may be part of many words, so it is masked only where it is a whole word.
 _SHORT = 6
 # A secret of at least this length is also masked where a text splits it over several lines.
@@ -86,7 +90,8 @@ class Redactor:
         """
         # Known secrets are replaced before user-info, since only a part of a secret with a slash or '@' looks like it.
         masked = text if self._long is None else self._mask(text)
-        return _QUERY_FIELD.sub(_mask_credential, _USER_INFO.sub(MASK, masked))
+        masked = _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
+        return _QUERY_FIELD.sub(_mask_credential, masked)
 
     def _mask(self, text: str) -> str:
         spans = list(self._cut_secrets(text))

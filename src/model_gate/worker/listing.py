@@ -19,7 +19,7 @@ from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 _T = TypeVar("_T")
 _THREADS = 8
-_REMEDY = "Check the tracking server: its listing is larger than that of any model."
+_REMEDY = "Check the server or store of the model: the listing is larger than that of any model."
 
 
 class ModelFiles(Protocol):
@@ -118,7 +118,15 @@ class ModelListing:
             self._on_progress({"files": len(self._files)})
 
     def _read_pages(self, pages: Iterator[list[FileInfo]]) -> None:
+        count = 0
         while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
+            count += 1
+            if count > self._limits.listing_pages:
+                raise ModelError(
+                    f"The listing of {truncate(self._uri, 200)} does not end: it has more than"
+                    f" {plural(self._limits.listing_pages, 'page')}.",
+                    _REMEDY,
+                )
             for info in page:
                 self._add_file(info)
             self._on_progress({"files": len(self._files)})

@@ -29,6 +29,7 @@ _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "googl
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
 _LOGIN_ERRORS = re.compile(r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication")
 _CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>|\"reason\": ?\"(\w+)\"")
+_CODE = re.compile(r"[A-Za-z]{1,64}")
 _MAX_REASON = 300
 
 _LOGIN_REMEDIES = {
@@ -135,7 +136,7 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = CredentialFacts.from_environment(environment).of_store(store.family)
-    status, code = _status_of(cause), _code_of(cause)
+    status, code = _status_of(cause), _checked_code(_code_of(cause))
     if status:
         return _http_error(store, status, code, facts)
     if _LOGIN_ERRORS.search(type(cause).__name__) or isinstance(cause, ValueError):
@@ -160,7 +161,10 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
     return _http_error(
-        store, status, _code_in(body), CredentialFacts.from_environment(environment).of_store(store.family)
+        store,
+        status,
+        _checked_code(_code_in(body)),
+        CredentialFacts.from_environment(environment).of_store(store.family),
     )
 
 
@@ -245,6 +249,11 @@ def _code_of(error: BaseException) -> str:
 def _code_in(text: str) -> str:
     match = _CODE_IN_TEXT.search(text)
     return (match[1] or match[2]) if match else ""
+
+
+def _checked_code(code: str) -> str:
+    """Return a code that a store sent, "" if it may be another text, such as a part of a credential."""
+    return code if _CODE.fullmatch(code) else ""
 
 
 def _first_line(error: BaseException) -> str:

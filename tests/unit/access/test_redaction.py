@@ -321,3 +321,20 @@ def test_form_of_a_store_uri_in_an_error_is_not_masked(form: str) -> None:
     assert Redactor().text(f"neither {form} nor a declared store") == f"neither {form} nor a declared store"
     assert "pass" not in Redactor().text(f"{form}:pass@host")
     assert "pass" not in Redactor().text(f"{form}@pass@host")
+
+
+@pytest.mark.parametrize(
+    "uri", ["wasbs://models@acct.blob.core.windows.net/m", "abfss://m-1@acct.dfs.core.windows.net/m"]
+)
+def test_container_in_an_azure_location_is_shown(uri: str) -> None:
+    assert Redactor().text(uri) == uri
+
+
+def test_login_in_an_azure_location_is_masked() -> None:
+    assert "pw" not in Redactor().text("wasbs://ann:pw@acct.blob.core.windows.net/m")
+
+
+@pytest.mark.parametrize("name", ["Signature", "X-Amz-Signature", "sig"])
+def test_signature_outside_of_a_url_is_masked(name: str) -> None:
+    signature = "0123456789abcdef" * 4
+    assert Redactor().text(f"SignedHeaders=host, {name}={signature}") == f"SignedHeaders=host, {name}=***"

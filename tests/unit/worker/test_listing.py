@@ -129,3 +129,19 @@ def test_listing_at_its_limits_is_complete() -> None:
 def test_negative_file_size_in_a_listing_is_an_error(size: int) -> None:
     with pytest.raises(ModelError, match="lists a with"):
         _read(lambda _: [FileInfo("a", False, size)], Limits())
+
+
+class _PagedFiles(_Files):
+    def __init__(self, pages: int) -> None:
+        super().__init__(_chain)
+        self._pages = pages
+
+    def list_pages(self) -> Iterator[list[FileInfo]]:
+        yield from ([] for _ in range(self._pages))
+
+
+def test_listing_with_too_many_pages_is_an_error() -> None:
+    limits = Limits(listing_pages=3)
+    assert ModelListing(lambda: _PagedFiles(3), "s3://bucket/m", lambda _: None, limits).read() == {}
+    with pytest.raises(ModelError, match="more than 3 pages"):
+        ModelListing(lambda: _PagedFiles(4), "s3://bucket/m", lambda _: None, limits).read()

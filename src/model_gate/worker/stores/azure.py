@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from mlflow.utils.credentials import get_default_host_creds
 
 from model_gate.errors import ModelError
 from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 _SCOPE = "https://storage.azure.com/.default"
 # How long a signature that is made from the account's key is valid, and after how long the next one is made.
 _VALID = timedelta(hours=2)
 _RENEWED_SECONDS = 3600.0
+_OK = 200
 _FOLDER = "hdi_isfolder"
+_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 
 
 class AzureContainer:
@@ -43,8 +48,21 @@ class AzureContainer:
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the blobs whose names begin with `prefix`, page by page."""
-        for page in self._client.list_blobs(name_starts_with=prefix, include=["metadata"]).by_page():
-            yield [StoredObject(blob.name, int(blob.size)) for blob in page if not _is_folder(blob)]
+        blobs = self._client.list_blobs(
+            name_starts_with=prefix, include=["metadata"], raw_response_hook=_checking(require_azure_body)
+        )
+        folders, parents = set[str](), set[str]()
+        for page in blobs.by_page():
+            stored = []
+            for blob in page:
+                _add_parents(blob.name, parents)
+                if _is_folder(blob):
+                    folders.add(blob.name)
+                else:
+                    stored.append(StoredObject(blob.name, int(blob.size)))
+            yield stored
+        # MLflow loads a folder without blobs below it as an empty file.
+        yield [StoredObject(name, 0) for name in sorted(folders - parents)]
 
     def sign(self, key: str) -> PresignedUrl:
         """Return the URL of a blob, and the headers, with which the login may read the blob now."""
@@ -73,7 +91,10 @@ class AzureFileSystem:
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the files below the directory `prefix`, page by page."""
         directory = prefix.rstrip("/") or None
-        for page in self._repository.fs_client.get_paths(path=directory, recursive=True).by_page():
+        pages = self._repository.fs_client.get_paths(path=directory, recursive=True).by_page()
+        # `get_paths` has no parameter for the hook.
+        pages._command = partial(pages._command, raw_response_hook=_checking(require_lake_body))  # noqa: SLF001
+        for page in pages:
             yield [StoredObject(path.name, int(path.content_length)) for path in page if not path.is_directory]
 
     def sign(self, key: str) -> PresignedUrl:
@@ -137,6 +158,22 @@ def _is_folder(blob: Any) -> bool:
     return metadata.get(_FOLDER) == "true" and blob.size == 0
 
 
+def _add_parents(name: str, parents: set[str]) -> None:
+    """Add the directories above a blob to `parents`, which has the parents of each directory that it has."""
+    while (name := name.rpartition("/")[0]) and name not in parents:
+        parents.add(name)
+
+
+def _checking(require_body: Callable[[bytes], None]) -> Callable[[Any], None]:
+    """Return a hook that checks the body of each successful response."""
+
+    def check(response: Any) -> None:
+        if response.http_response.status_code == _OK:
+            require_body(response.http_response.body())
+
+    return check
+
+
 def _require_account(client: Any, host: str) -> None:
     """Require that a client is one of the account in a location.
 
@@ -144,13 +181,29 @@ def _require_account(client: Any, host: str) -> None:
     two accounts could be one model.
 
     Raises:
-        ModelError: The client reads another account.
+        ModelError: The client reads another account, or does not say which one.
     """
+    endpoint = urlsplit(client.url)
     account = getattr(client.credential, "account_name", None) or client.account_name
-    if account and account != host.partition(".")[0]:
-        raise ModelError(
-            f"The location of the model is on {host}, but the login in AZURE_STORAGE_CONNECTION_STRING is for the"
-            f" account {account}.",
-            "Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own:"
-            " NAME_AZURE_STORAGE_CONNECTION_STRING.",
-        )
+    if host.lower() == endpoint.netloc.lower():
+        return
+    if account and not endpoint.netloc.lower().startswith(f"{account}.blob.core."):
+        # An endpoint of the user's own, such as a private one. The connection string names its account and its cloud.
+        cloud = _endpoint_suffix(os.environ.get(_CONNECTION_STRING, ""))
+        if host.lower() == f"{account}.blob.{cloud}".lower():
+            return
+    login = f"the account {account} at {endpoint.netloc}" if account else f"{endpoint.netloc}, which names no account"
+    raise ModelError(
+        f"The location of the model is on {host}, but the login in {_CONNECTION_STRING} is for {login}.",
+        f"Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own: NAME_{_CONNECTION_STRING}.",
+    )
+
+
+def _endpoint_suffix(connection_string: str) -> str:
+    """Return the domain of the cloud that a connection string names.
+
+    >>> _endpoint_suffix("AccountName=acct;EndpointSuffix=core.chinacloudapi.cn")
+    'core.chinacloudapi.cn'
+    """
+    fields = (field.partition("=") for field in connection_string.split(";"))
+    return next((value for name, _, value in fields if name.strip().lower() == "endpointsuffix"), "core.windows.net")

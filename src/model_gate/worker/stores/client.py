@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from urllib.parse import urlsplit
 
 import requests
@@ -111,10 +111,10 @@ class StoreClient:
         return response
 
     def _status_error(self, response: Response) -> ModelGateError:
-        try:
-            body = response.read1(_ERROR_BYTES)
-        except HTTPError:
-            body = b""
+        body = b""
+        with suppress(HTTPError):
+            while len(body) < _ERROR_BYTES and (chunk := response.read1(_ERROR_BYTES - len(body))):
+                body += chunk
         return status_error(self._uri, os.environ, response.status, body.decode("utf-8", "replace"))
 
     def _renew(self) -> bool:

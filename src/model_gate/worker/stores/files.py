@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from urllib.parse import unquote
+from typing import Any
+from urllib.parse import unquote, urlsplit
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -17,19 +17,18 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError
 from model_gate.worker.progress import TransferProgress
-from model_gate.worker.store_failures import store_errors
+from model_gate.worker.store_failures import store_errors, store_of
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
 from model_gate.worker.stores.bucket import Bucket, StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.stores.google import GoogleBucket
+from model_gate.worker.stores.listing_pages import well_formed_pages
 from model_gate.worker.stores.s3 import S3Bucket
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
 
-# The scheme of a location, its bucket, the host if the location names one, and the path.
-_LOCATION = re.compile(r"([a-z0-9]+)://([^/@]+)(?:@([^/]*))?(?:/(.*))?", re.DOTALL | re.IGNORECASE)
 _BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
     "s3": S3Bucket,
     "r2": S3Bucket,
@@ -39,8 +38,8 @@ _BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
     "abfs": AzureFileSystem,
     "abfss": AzureFileSystem,
 }
-# MLflow decodes the paths of these locations.
-_ENCODED_SCHEMES = frozenset({"abfs", "abfss"})
+# Each ends the path of a URL, so MLflow does not read the text after it.
+_PATH_ENDS = frozenset("?#")
 
 
 def stored_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
@@ -52,19 +51,54 @@ def stored_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyL
         limiter: Limits the concurrent requests to the store.
 
     Raises:
-        ModelError: The path of the location has a segment `.` or `..`, or the login is for another account.
+        ModelError: MLflow may read other objects than those below the path of the location, or the login is for
+            another account.
     """
-    match = _LOCATION.fullmatch(uri)
-    if match is None or match[1].lower() not in _BUCKETS:
+    parts = urlsplit(uri)
+    if parts.scheme not in _BUCKETS:
         return None
-    scheme, name, host, path = match[1].lower(), match[2], match[3] or "", match[4] or ""
-    root = (unquote(path) if scheme in _ENCODED_SCHEMES else path).strip("/")
-    if not {".", ".."}.isdisjoint(root.split("/")):
-        raise ModelError(
-            f"The location of the model is {printable(uri)}, whose path has a segment `.` or `..`.",
-            "Check the version's source.",
-        )
-    return StoredFiles(_BUCKETS[scheme](repository, name, host), repository, uri, f"{root}/" if root else "", limiter)
+    name, path = _bucket_and_path(repository, parts.scheme, uri)
+    _require_unambiguous(uri, name, path)
+    host = parts.netloc.rpartition("@")[2]
+    root = path.removesuffix("/")
+    prefix = f"{root}/" if root else ""
+    return StoredFiles(_BUCKETS[parts.scheme](repository, name, host), repository, uri, prefix, limiter)
+
+
+def _bucket_and_path(repository: Any, scheme: str, uri: str) -> tuple[str, str]:
+    """Return the bucket and the path that MLflow reads for a location."""
+    if scheme in {"abfs", "abfss"}:
+        return repository.container, repository.base_data_lake_directory
+    if scheme == "gs":
+        name, path = repository.parse_gcs_uri(uri)
+    elif scheme in {"wasb", "wasbs"}:
+        name, _, path, _ = repository.parse_wasbs_uri(uri)
+    else:
+        name, path = repository.parse_s3_compliant_uri(uri)
+    return name, path
+
+
+def _require_unambiguous(uri: str, name: str, path: str) -> None:
+    """Require that a location has one reading only.
+
+    Args:
+        uri: The location.
+        name: The bucket that MLflow reads.
+        path: The path that MLflow reads.
+    """
+    written = uri.partition("://")[2].partition("/")[2]
+    segments = path.removesuffix("/").split("/") if path else []
+    if not name:
+        problem = "which names no bucket"
+    elif not _PATH_ENDS.isdisjoint(uri):
+        problem = "which has a question mark or a number sign"
+    elif not {".", ".."}.isdisjoint(segments):
+        problem = "whose path has a segment `.` or `..`"
+    elif "" in segments or path not in {written, unquote(written)}:
+        problem = "whose path has an empty segment"
+    else:
+        return
+    raise ModelError(f"The location of the model is {printable(uri)}, {problem}.", "Check the version's source.")
 
 
 class StoredFiles:
@@ -99,8 +133,9 @@ class StoredFiles:
 
         Raises:
             ModelError: The store lists what no directory can contain.
+            TransferError: A page of the listing is malformed, or does not say whether another page follows.
         """
-        with store_errors(self._uri, os.environ):
+        with store_errors(self._uri, os.environ), well_formed_pages(store_of(self._uri, os.environ)):
             for page in self._bucket.pages(self._prefix):
                 yield [
                     FileInfo(stored.key.removeprefix(self._prefix), False, stored.size)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 from urllib.parse import quote
 
 from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.listing_pages import require_google_page
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
-_FIELDS = "items(name,size),nextPageToken"
+_FIELDS = "kind,items(name,size),nextPageToken"
 
 
 class GoogleBucket:
@@ -27,6 +28,7 @@ class GoogleBucket:
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page."""
         blobs = self._repository.client.list_blobs(self._name, prefix=prefix, fields=_FIELDS)
+        blobs.api_request = _checked(blobs.api_request)
         for page in blobs.pages:
             yield [StoredObject(blob.name, int(blob.size)) for blob in page]
 
@@ -48,3 +50,14 @@ class GoogleBucket:
             return False
         self._repository._refresh_credentials()  # noqa: SLF001
         return True
+
+
+def _checked(request: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that requests a page of a listing with `request`, and checks the page."""
+
+    def request_page(**arguments: Any) -> Any:
+        page = request(**arguments)
+        require_google_page(page)
+        return page
+
+    return request_page

@@ -9,10 +9,12 @@ from typing import Any
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
 
 from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.listing_pages import require_s3_body, require_s3_page
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 # S3 rejects a URL after this time. Each request has a URL of its own.
 _VALID_SECONDS = 3600
+_OK = 200
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
 
@@ -42,7 +44,7 @@ class S3Bucket:
         self._headers = _PAYER_HEADER if pays else {}
         # MLflow makes a new client every five minutes. One client renews its login itself.
         self._client = repository._get_s3_client()  # noqa: SLF001
-        _leave_dates_as_text(self._client)
+        _prepare(self._client)
 
     @property
     def verify(self) -> bool | str:
@@ -54,6 +56,7 @@ class S3Bucket:
         """Yield the objects whose keys begin with `prefix`, page by page."""
         paginator = self._client.get_paginator("list_objects_v2")
         for page in paginator.paginate(Prefix=prefix, **self._parameters):
+            require_s3_page(page)
             yield [StoredObject(entry["Key"], int(entry["Size"])) for entry in page.get("Contents", ())]
 
     def sign(self, key: str) -> PresignedUrl:
@@ -67,14 +70,23 @@ class S3Bucket:
         if getattr(self._repository, "_credential_refresh_def", None) is None:
             return False
         self._client = self._repository._refresh_credentials()  # noqa: SLF001
-        _leave_dates_as_text(self._client)
+        _prepare(self._client)
         return True
 
 
-def _leave_dates_as_text(client: Any) -> None:
-    """Make a client of boto3 leave dates unparsed. They take four fifths of the time to parse a listing."""
+def _prepare(client: Any) -> None:
+    """Make a client of boto3 check each page of a listing, and leave dates unparsed.
+
+    Dates take four fifths of the time to parse a listing.
+    """
     from botocore.parsers import ResponseParserFactory
 
     factory = ResponseParserFactory()
     factory.set_parser_defaults(timestamp_parser=str)
     client._endpoint._response_parser_factory = factory  # noqa: SLF001
+    client.meta.events.register("before-parse.s3.ListObjectsV2", _check_response, unique_id="model-gate-page")
+
+
+def _check_response(response_dict: Mapping[str, Any], **_: Any) -> None:
+    if response_dict["status_code"] == _OK:
+        require_s3_body(response_dict["body"])

@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -160,7 +161,7 @@ def _value_of(option: str, arguments: Sequence[str]) -> str | None:
 
 def _empty_option(arguments: Sequence[str]) -> str:
     """Return the first option that is given with an empty value although it must have one, "" if there is none."""
-    for argument, following in zip(arguments, (*arguments[1:], None), strict=True):
+    for argument, following in zip_longest(arguments, arguments[1:]):
         name, separator, value = argument.partition("=")
         if name in _NEVER_EMPTY and not (value if separator else "-" if following is None else following).strip():
             return name

@@ -180,7 +180,8 @@ def test_files_of_equal_size_are_compared_if_other_files_differ_in_size(
     equal_sized = sorted({*MODEL, "weights.bin"})
     if options:
         assert (fetched, differing, comparison["not_compared_paths"]) == ([], ["notes.bin"], equal_sized)
-        assert f"not compared (fail-fast stopped the gate), so they may differ too: {', '.join(equal_sized)}" in ran.stdout
+        reason = "(fail-fast stopped the gate at the first difference)"
+        assert f"not compared {reason}, so they may differ too: {', '.join(equal_sized)}" in ran.stdout
     else:
         assert fetched == [f"Wine/1/{path}" for path in equal_sized]
         assert (differing, comparison["not_compared_paths"]) == (["notes.bin", "weights.bin"], [])

@@ -274,8 +274,8 @@ def always(fault: Callable[[Call], None], **_: bool) -> Fault:
     return fault
 
 
-# For each fault, how often it occurs, and whether the files can be compared in spite of it. None: the answer depends on
-# whether the faulty part answers the probe for ranges, after which the one response goes on.
+# For each fault, how often it occurs, and whether the files can be compared in spite of it. None: that depends on which
+# request the fault hits. If it hits the probe for ranges, the one response goes on, and the verdict must be right.
 _FAULTS: dict[str, tuple[Callable[..., Fault], Callable[[Call], None], bool | None]] = {
     "a connection that breaks once": (once, lambda call: serve(call, until=WINDOW // 2), True),
     "a server that is busy once": (once, busy, True),

@@ -20,7 +20,7 @@ class Uncounted:
 
     Attributes:
         differing: Paths of the files that differ.
-        differences: How they differ, as far as it is known.
+        differences: The known differences of these files.
         is_unknown: Whether a file was not compared.
     """
 

@@ -11,7 +11,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from model_gate import __version__
-from model_gate.access.environments import base_environment
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
@@ -40,8 +39,9 @@ from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
+from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import Storage
-from model_gate.sources.tracking_server import TrackingServerClient, start_clients
+from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.sources.worker_process import WorkerProcess
 
 # URIs with these schemes have a meaning only on the server that returned them.
@@ -66,6 +66,7 @@ def run(
     progress: Progress,
     process: WorkerProcess | None = None,
     before_reading: BeforeReading = lambda _: None,
+    servers: ServerPool | None = None,
 ) -> Outcome:
     """Run a gate and return its outcome. A ModelGateError is not raised, but becomes part of the outcome.
 
@@ -77,6 +78,7 @@ def run(
             it is needed.
         before_reading: Called with the local directories of the models before any file is read. A StorageError that it
             raises stops the gate.
+        servers: The clients that this gate shares with others; None for clients of its own.
     """
     versions: dict[str, ModelVersion] = {}
     hops: dict[str, tuple[Hop, ...]] = {}
@@ -84,7 +86,11 @@ def run(
         with ExitStack() as stack:
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
-                clients = stack.enter_context(_Clients(environment, storage, process, request.options))
+                if servers is None:
+                    allow_local = request.options.allow_local_artifacts
+                    own = ServerPool(environment, storage.home, process, allow_local_artifacts=allow_local)
+                    servers = stack.enter_context(own)
+                clients = _Clients(servers)
             selection = _Selection(clients, storage, versions, hops)
             try:
                 if isinstance(request, SealRequest):
@@ -238,55 +244,30 @@ def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None
 class _Clients:
     """The clients of the tracking servers of a gate, one for each server."""
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        storage: Storage,
-        process: WorkerProcess | None,
-        options: GateOptions,
-    ) -> None:
-        self.allow_local_artifacts = options.allow_local_artifacts
-        self._environment = environment
-        self._storage = storage
-        self._process = process
-        self._stack = ExitStack()
+    def __init__(self, pool: ServerPool) -> None:
+        self.allow_local_artifacts = pool.allow_local_artifacts
+        self._pool = pool
         self._readers: list[Host] = []
         self._clients: list[TrackingServerClient] = []
 
-    def __enter__(self) -> _Clients:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.close()
-        self._stack.close()
-
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
-        """Start the clients of these hosts and return them in the same order. Call this method only once."""
-        distinct = list(dict.fromkeys(hosts))
-        self._readers = list(dict.fromkeys(host.reader for host in distinct))
-        if not distinct:
+        """Start the clients of these hosts and return them in the same order. Call this method only once.
+
+        Raises:
+            UnreachableError: A server has not answered any of several requests.
+        """
+        self._readers = list(dict.fromkeys(host.reader for host in hosts))
+        if not hosts:
             return []
         with uninterrupted():
-            if self._process is None:
-                self._process = WorkerProcess(base_environment(self._environment))
-            clients = start_clients(
-                distinct,
-                self._environment,
-                self._storage.home,
-                self._process,
-                allow_local_artifacts=self.allow_local_artifacts,
-            )
-            for client in clients:
-                self._stack.enter_context(client)
-            self._clients = clients
-        return [clients[distinct.index(host)] for host in hosts]
+            self._clients = self._pool.clients(hosts)
+        return self._clients
 
     @property
     def awaited(self) -> str:
         """What the clients wait for and from which server, "" if they wait for nothing."""
         found = ((client.awaited, client.host.address) for client in self._clients)
-        return " and ".join(f"{subject} from {address}" for subject, address in found if subject)
+        return " and ".join(dict.fromkeys(f"{subject} from {address}" for subject, address in found if subject))
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.

@@ -31,6 +31,13 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
+@cache
+def bundled_schema(name: str, *others: str) -> dict[str, Any]:
+    """Return the schema in the file `name` together with other schemas that it refers to by their `$id`."""
+    schema = load_schema(name)
+    return schema | {"$defs": schema.get("$defs", {}) | {other: load_schema(other) for other in others}}
+
+
 def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
     """Return the violation that best explains why data breaks a schema; None if the data is valid.
 

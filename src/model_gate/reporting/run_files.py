@@ -6,19 +6,7 @@ from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 
-from model_gate.reporting.report_file import ReportFile, _OutputFile
-
-
-class RunReportFile(ReportFile):
-    """The path of the report of a run."""
-
-    def write_pieces(self, pieces: Iterable[str]) -> None:
-        """Write a report that is made piece by piece.
-
-        Raises:
-            StorageError: The report cannot be written, or would change an input.
-        """
-        self._replace(pieces)
+from model_gate.reporting.report_file import _OutputFile
 
 
 class ViewKind(StrEnum):
@@ -55,4 +43,5 @@ class ViewFile(_OutputFile):
         Raises:
             StorageError: The view cannot be written, or would change an input.
         """
-        self._replace(pieces)
+        with self._staged(pieces) as put:
+            put()

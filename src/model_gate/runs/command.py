@@ -15,8 +15,9 @@ from model_gate.domain.gates import AgainstServer, Gate, GateRow, LeftOut, RunTo
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.errors import ModelGateError, StorageError, storage_error
+from model_gate.reporting.report_file import ReportFile
 from model_gate.reporting.rows import row_name, totals_of
-from model_gate.reporting.run_files import RunReportFile, ViewFile, ViewKind
+from model_gate.reporting.run_files import ViewFile, ViewKind
 from model_gate.reporting.run_report import run_report
 from model_gate.reporting.run_reporter import RunReporter, RunResult
 from model_gate.reporting.system import system_facts
@@ -137,7 +138,7 @@ class _Run:
             StorageError: An output cannot be written, or would change an input.
         """
         command = self._command
-        self._report = RunReportFile(command.report_file)
+        self._report = ReportFile(command.report_file)
         self._views = [ViewFile(kind, path) for kind, path in command.views.items()]
         path = rows_path(command.report_file)
         _require_distinct([self._report.path, path, *(view.path for view in self._views)])
@@ -199,10 +200,11 @@ class _Run:
         """
         try:
             self._write()
-        except ModelGateError as error:
-            return self._without_report(error)
         except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-            return self._without_report(internal_error(error))
+            self.error = error if isinstance(error, ModelGateError) else internal_error(error)
+            with suppress(ModelGateError):
+                self._report.remove_old()
+            return None
         return self._report.path
 
     def _write(self) -> None:
@@ -213,11 +215,6 @@ class _Run:
         self._report.write_pieces(pieces)
         if self.error is None and not totals.errors:
             self._rows.complete()
-
-    def _without_report(self, error: ModelGateError) -> None:
-        self.error = error
-        with suppress(ModelGateError):
-            self._report.remove_old()
 
     def present(self, report_file: Path | None) -> int:
         """Present the result, and return the exit code."""

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri, without_query
 from model_gate.domain.request import (
@@ -60,13 +61,26 @@ BeforeReading = Callable[[Iterable[Path]], None]
 AnyPair = SelectedPair | SealedPair
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What gates share that run at the same time.
+
+    Attributes:
+        servers: The clients of their tracking servers.
+        slots: Admits their transfers.
+    """
+
+    servers: ServerPool
+    slots: TransferSlots = field(default_factory=TransferSlots)
+
+
 def run(
     request: Request,
     environment: Mapping[str, str],
     progress: Progress,
     process: WorkerProcess | None = None,
     before_reading: BeforeReading = lambda _: None,
-    servers: ServerPool | None = None,
+    shared: Shared | None = None,
 ) -> Outcome:
     """Run a gate and return its outcome. A ModelGateError is not raised, but becomes part of the outcome.
 
@@ -78,7 +92,7 @@ def run(
             it is needed.
         before_reading: Called with the local directories of the models before any file is read. A StorageError that it
             raises stops the gate.
-        servers: The clients that this gate shares with others; None for clients of its own.
+        shared: What this gate shares with others that run at the same time; None for a gate on its own.
     """
     versions: dict[str, ModelVersion] = {}
     hops: dict[str, tuple[Hop, ...]] = {}
@@ -86,11 +100,11 @@ def run(
         with ExitStack() as stack:
             with uninterrupted():
                 storage = stack.enter_context(Storage(request.options.download_dir))
-                if servers is None:
+                if shared is None:
                     allow_local = request.options.allow_local_artifacts
                     own = ServerPool(environment, storage.home, process, allow_local_artifacts=allow_local)
-                    servers = stack.enter_context(own)
-                clients = _Clients(servers)
+                    shared = Shared(stack.enter_context(own))
+                clients = _Clients(shared.servers)
             selection = _Selection(clients, storage, versions, hops)
             try:
                 if isinstance(request, SealRequest):
@@ -103,7 +117,7 @@ def run(
                 before_reading([*directories, *_seal_files(pairs.values())])
                 storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
                 storage.make_download_dir()
-                comparisons = _compare(pairs, progress, request.options)
+                comparisons = _compare(pairs, progress, request.options, shared.slots)
             except Interrupted as signal:
                 signal.awaited = clients.awaited
                 raise
@@ -113,14 +127,16 @@ def run(
     return Outcome(request, versions, comparisons, hops=hops, seal=seal)
 
 
-def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions) -> dict[str, Comparison]:
+def _compare(
+    pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions, slots: TransferSlots
+) -> dict[str, Comparison]:
     """Return the comparisons of models with models and of models with seals, in the order of `pairs`."""
     is_enough = _enough_for(options)
     selected = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair)}
     comparisons: dict[str, Comparison] = {}
     if selected:
         compared = compare_models(
-            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.is_stated
+            list(selected.values()), progress, options.ignore, is_enough, slots=slots, has_roots=options.is_stated
         )
         comparisons = dict(zip(selected, compared, strict=True))
     verified: dict[ModelKey, Comparison] = {}
@@ -129,7 +145,7 @@ def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOpti
             # A run model and a registry model at one location are fetched once.
             if pair.model.key not in verified:
                 verified[pair.model.key] = verify_model(
-                    pair, progress, options.ignore, is_enough, has_roots=options.is_stated
+                    pair, progress, options.ignore, is_enough, slots, has_roots=options.is_stated
                 )
             comparisons[name] = verified[pair.model.key]
     return {name: comparisons[name] for name in pairs}

@@ -15,6 +15,7 @@ from model_gate.domain.gates import AgainstServer, Gate, GateRow, LeftOut, RunTo
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.errors import ModelGateError, StorageError, storage_error
+from model_gate.gate import Shared
 from model_gate.reporting.report_file import ReportFile
 from model_gate.reporting.rows import row_name, totals_of
 from model_gate.reporting.run_files import ViewFile, ViewKind
@@ -172,7 +173,13 @@ class _Run:
 
     def _runner(self, servers: ServerPool) -> GateRunner:
         return GateRunner(
-            servers, self._rows, os.environ, self._redactor, self._block_of, self._require_outside, internal_error
+            Shared(servers),
+            self._rows,
+            os.environ,
+            self._redactor,
+            self._block_of,
+            self._require_outside,
+            internal_error,
         )
 
     def _mask(self, entries: Iterable[Gate | Selection]) -> None:

@@ -22,7 +22,6 @@ from model_gate.reporting.rows import GateResult, row_name, row_of
 from model_gate.reporting.system import system_facts
 from model_gate.runs.row_digest import has_fixed_versions, is_recent, row_digest
 from model_gate.runs.rows_file import RowsFile
-from model_gate.sources.server_pool import ServerPool
 
 # After a signal, gates that still compare get this long to remove their files.
 _STOP_SECONDS = 5.0
@@ -36,7 +35,7 @@ class GateRunner:
     """Runs single gates of a run.
 
     Attributes:
-        servers: The clients of all servers.
+        shared: The clients of all servers, and what else the gates share.
         rows: The file of the rows. With rows of an earlier run in it, those that still hold are kept.
         environment: The user's environment variables.
         redactor: Removes the secrets of all gates from texts.
@@ -45,7 +44,7 @@ class GateRunner:
         to_error: Returns the error for an exception that is none of Model Gate's own.
     """
 
-    servers: ServerPool
+    shared: gates.Shared
     rows: RowsFile
     environment: Mapping[str, str]
     redactor: Redactor
@@ -70,9 +69,7 @@ class GateRunner:
         if gate.request is None:
             return Outcome(None, error=gate.error)
         try:
-            return gates.run(
-                gate.request, self.environment, NoProgress(), None, self.before_reading, servers=self.servers
-            )
+            return gates.run(gate.request, self.environment, NoProgress(), None, self.before_reading, self.shared)
         except Exception as error:  # noqa: BLE001  # a bug in one gate must not hide the verdicts of others
             return Outcome(gate.request, error=self.to_error(error))
 
@@ -97,7 +94,7 @@ class GateRunner:
         return row if row.digest == row_digest(gate, versions) else None
 
     def _resolved(self, request: CheckRequest | CompareRequest) -> Mapping[str, ModelVersion]:
-        clients = self.servers.clients([version.host for version in request.versions.values()])
+        clients = self.shared.servers.clients([version.host for version in request.versions.values()])
         return {
             role: client.resolve(version.model, version.version_or_stage)
             for (role, version), client in zip(request.versions.items(), clients, strict=True)
@@ -130,7 +127,7 @@ def run_gates(gates_to_run: Sequence[Gate], runner: GateRunner, jobs: int, on_ro
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         # Without their workers, the other gates end soon.
-        runner.servers.close()
+        runner.shared.servers.close()
         wait(futures, timeout=_STOP_SECONDS)
         raise
     pool.shutdown()

@@ -28,7 +28,10 @@ def is_recent(row: GateRow) -> bool:
 
 def has_fixed_versions(request: CheckRequest | CompareRequest) -> bool:
     """Return whether every version of a request is a number. An alias, a stage or `latest` can move."""
-    return all(version.version_or_stage.isdigit() for version in request.versions.values())
+    return all(
+        version.version_or_stage.isascii() and version.version_or_stage.isdigit()
+        for version in request.versions.values()
+    )
 
 
 def row_digest(gate: Gate, versions: Mapping[str, ModelVersion]) -> str:

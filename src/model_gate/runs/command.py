@@ -1,37 +1,44 @@
-"""Runs the command `run` from its inputs to its exit code: handles every error, and publishes the report."""
+"""Runs the commands about many gates from their inputs to the exit code: handles every error, publishes the report."""
 
 from __future__ import annotations
 
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import AgainstServer, Gate, GateRow, LeftOut, RunTotals, Selection
+from model_gate.domain.gates import AgainstServer, Entry, Gate, GateRow, LeftOut, RunTotals, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
-from model_gate.errors import ModelGateError, StorageError, storage_error
+from model_gate.domain.wording import first_names
+from model_gate.errors import InputError, ModelGateError, StorageError, storage_error
 from model_gate.gate import Shared
+from model_gate.reporting.report import build_report
 from model_gate.reporting.report_file import ReportFile
-from model_gate.reporting.rows import row_name, totals_of
+from model_gate.reporting.rows import GateResult, row_name, row_of, totals_of
 from model_gate.reporting.run_files import ViewFile, ViewKind
+from model_gate.reporting.run_progress import RunProgress
 from model_gate.reporting.run_report import run_report
 from model_gate.reporting.run_reporter import RunReporter, RunResult
 from model_gate.reporting.system import system_facts
 from model_gate.runner import internal_error, stopped_error, timeout_error
 from model_gate.runs.execution import GateRunner, run_gates
-from model_gate.runs.rows_file import RowsFile, rows_path
-from model_gate.runs.shards import Shard, gates_of_shard
+from model_gate.runs.merging import Place, plan_merge
+from model_gate.runs.roster import Roster
+from model_gate.runs.rows_file import RowsFile, ShardRows, rows_path
+from model_gate.runs.shards import Part, Shard, whole
 from model_gate.signals import Interrupted, interruptible, time_limit
 from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import remove_tree
 from model_gate.sources.worker_process import WorkerProcess
 
 DEFAULT_JOBS = 4
+BlockOf = Callable[[Outcome, Redactor], str]
+ShardOf = Callable[[Sequence[str]], Part]
 
 
 @dataclass(frozen=True)
@@ -53,17 +60,13 @@ class GateList:
 
 @dataclass(frozen=True)
 class RunCommand:
-    """The command `run` with its inputs, before they are validated.
+    """A command about many gates with its inputs, before they are validated.
 
     Attributes:
         options: The options as the user gave them, for the report.
-        load: Reads the gates files, and returns what to run; raises InputError or ConfigError.
         report_file: Path of the report.
         views: Paths of other files about the result, by their kind.
-        shard: The part of the gates to run; None for all.
-        jobs: Number of gates that run at the same time.
         resumes: Whether to keep the rows of an interrupted run.
-        allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
         timeout: Seconds after which the command ends in an error; None for no limit.
         inputs: Files that the command reads; no output may change them.
         is_verbose: Whether to show the details of an error.
@@ -71,68 +74,152 @@ class RunCommand:
     """
 
     options: Mapping[str, object]
-    load: Callable[[], GateList]
     report_file: Path
     views: Mapping[ViewKind, Path] = field(default_factory=dict)
-    shard: Shard | None = None
-    jobs: int = DEFAULT_JOBS
     resumes: bool = False
-    allow_local_artifacts: bool = False
     timeout: float | None = None
     inputs: tuple[Path, ...] = ()
     is_verbose: bool = False
     secrets: tuple[str, ...] = ()
 
 
-BlockOf = Callable[[Outcome, Redactor], str]
+@dataclass(frozen=True)
+class GateRun:
+    """Runs the gates of gates files.
 
-
-def run_many(
-    command: RunCommand, reporter: RunReporter, block_of: BlockOf, process: WorkerProcess | None = None
-) -> int:
-    """Run the gates of a command, write the report and present the result.
-
-    Args:
-        command: The command.
-        reporter: Presents progress and the result.
+    Attributes:
+        load: Reads the gates files, and returns what to run; raises InputError or ConfigError.
         block_of: Returns the summary of one gate in Markdown.
-        process: A worker process that was started in advance, which is closed at the end; None to start one when it is
-            needed.
-
-    Returns:
-        The exit code.
+        shard_of: Returns the part of the gates to run, by the names of all gates.
+        jobs: Number of gates that run at the same time.
+        allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
+        process: A worker process that was started in advance; None to start one when it is needed.
     """
+
+    load: Callable[[], GateList]
+    block_of: BlockOf
+    shard_of: ShardOf = whole
+    jobs: int = DEFAULT_JOBS
+    allow_local_artifacts: bool = False
+    process: WorkerProcess | None = None
+
+    def execute(self, run: Run, progress: RunProgress) -> None:
+        """Run the gates, and add their rows to the run.
+
+        Raises:
+            ModelGateError: The gates are not known, or a row cannot be written.
+        """
+        listed = self.load()
+        run.notices, run.left_out = listed.notices, listed.left_out
+        run.add_secrets(secret for entry in listed.entries for host in _hosts_of(entry) for secret in host.secrets)
+        run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
+        with _servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
+            gates = _expanded(listed.entries, servers)
+            names = [row_name(gate, run.redactor) for gate in gates]
+            part = self.shard_of(names)
+            run.begin(Roster(part.shard, tuple(names), part.names, listed.left_out))
+            own = [gate for gate, name in zip(gates, names, strict=True) if name in set(part.names)]
+            progress.begin(len(own))
+            runner = GateRunner(
+                Shared(servers),
+                run.rows,
+                os.environ,
+                run.redactor,
+                self.block_of,
+                run.require_outside,
+                internal_error,
+            )
+            run_gates(own, runner, self.jobs, progress.end)
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Merges the rows of shards.
+
+    Attributes:
+        files: The files of the shards' rows.
+    """
+
+    files: tuple[Path, ...]
+
+    def execute(self, run: Run, progress: RunProgress) -> None:
+        """Add the rows of all shards to the run, and an error for each gate without a row.
+
+        Raises:
+            ModelGateError: A file cannot be read, or the files are not those of one run.
+        """
+        with ExitStack() as stack:
+            shards = [stack.enter_context(ShardRows(path)) for path in self.files]
+            plan = plan_merge([shard.roster for shard in shards], [shard.names for shard in shards])
+            names = tuple(place.name for place in plan.places)
+            run.left_out = plan.left_out
+            run.begin(Roster(Shard(1, 1), names, names, plan.left_out))
+            progress.begin(len(names))
+            for place in plan.places:
+                row = _missing_row(place) if place.shard is None else shards[place.shard].row(place.name)
+                run.rows.add(row)
+                progress.end(row)
+        if plan.missing:
+            raise InputError(
+                f"There is no result of the shard {first_names(list(plan.missing))}.",
+                "See the job of this shard, run it again, and merge the results again.",
+            )
+
+
+def run_many(command: RunCommand, work: GateRun | Merge, reporter: RunReporter) -> int:
+    """Run a command about many gates, write the report and present the result. Return the exit code."""
     secrets = (*secrets_of(os.environ), *command.secrets)
     reporter.mask_secrets(secrets)
-    run = _Run(command, reporter, block_of, Redactor(secrets))
-    with ExitStack() as stack:
-        if process is not None:
-            stack.callback(process.close)
-        try:
-            run.open(stack)
-        except ModelGateError as error:
-            run.error = error
-            return run.present(None)
-        signal = run.execute(process)
-        report_file = run.publish()
-        code = run.present(report_file)
+    run = Run(command, reporter, Redactor(secrets))
+    try:
+        run.open()
+    except ModelGateError as error:
+        run.error = error
+        return run.present(None)
+    with closing(run):
+        signal = _execute(work, run, command.timeout, reporter)
+        code = run.present(run.publish())
     return code if signal is None or signal.is_timeout else signal.exit_code
 
 
-class _Run:
-    """One run: what is known of it so far, from its first check to its result."""
+def _execute(work: GateRun | Merge, run: Run, timeout: float | None, reporter: RunReporter) -> Interrupted | None:
+    """Do the work of a run. Return the signal that stopped it, None if no signal did."""
+    try:
+        with interruptible(), time_limit(timeout), reporter.progress() as progress:
+            work.execute(run, progress)
+    except Interrupted as signal:
+        run.error = timeout_error(timeout or 0, "") if signal.is_timeout else stopped_error(signal)
+        return signal
+    except ModelGateError as error:
+        run.error = error
+    except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
+        run.error = internal_error(error)
+    return None
 
-    def __init__(self, command: RunCommand, reporter: RunReporter, block_of: BlockOf, redactor: Redactor) -> None:
+
+class Run:
+    """One run: its outputs, and what is known of its result so far.
+
+    Attributes:
+        error: The error that ended the whole run; None if there is none.
+        notices: What the user should know although it is no error.
+        left_out: What the run leaves out on purpose.
+        redactor: Removes the secrets that are known so far.
+        rows: The file of the rows, after `open`.
+    """
+
+    rows: RowsFile
+
+    def __init__(self, command: RunCommand, reporter: RunReporter, redactor: Redactor) -> None:
         self.error: ModelGateError | None = None
+        self.notices: tuple[str, ...] = ()
+        self.left_out: tuple[LeftOut, ...] = ()
+        self.redactor = redactor
         self._command = command
         self._reporter = reporter
-        self._block_of = block_of
-        self._redactor = redactor
-        self._names: list[str] = []
-        self._left_out: tuple[LeftOut, ...] = ()
-        self._notices: tuple[str, ...] = ()
+        self._names: tuple[str, ...] = ()
 
-    def open(self, stack: ExitStack) -> None:
+    def open(self) -> None:
         """Check the paths of all outputs, and open the file of the rows.
 
         Raises:
@@ -143,51 +230,29 @@ class _Run:
         self._views = [ViewFile(kind, path) for kind, path in command.views.items()]
         path = rows_path(command.report_file)
         _require_distinct([self._report.path, path, *(view.path for view in self._views)])
-        self._require_outside(command.inputs)
+        self.require_outside(command.inputs)
         self._report.remove_old()
-        self._rows = stack.enter_context(RowsFile(path, resumes=command.resumes))
+        self.rows = RowsFile(path, resumes=command.resumes)
 
-    def execute(self, process: WorkerProcess | None) -> Interrupted | None:
-        """Run the gates. Return the signal that stopped them, None if no signal did."""
-        command = self._command
-        try:
-            with interruptible(), time_limit(command.timeout), self._reporter.progress() as progress:
-                listed = command.load()
-                self._notices, self._left_out = listed.notices, listed.left_out
-                self._mask(listed.entries)
-                self._require_outside((*listed.inputs, *_local_hosts(listed.entries)))
-                with _servers(process, allow_local_artifacts=command.allow_local_artifacts) as servers:
-                    gates, others = gates_of_shard(_expanded(listed.entries, servers), command.shard)
-                    self._left_out += tuple(others)
-                    self._names = [row_name(gate, self._redactor) for gate in gates]
-                    progress.begin(len(gates))
-                    run_gates(gates, self._runner(servers), command.jobs, progress.end)
-        except Interrupted as signal:
-            self.error = timeout_error(command.timeout or 0, "") if signal.is_timeout else stopped_error(signal)
-            return signal
-        except ModelGateError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-            self.error = internal_error(error)
-        return None
+    def close(self) -> None:
+        """Close the file of the rows."""
+        self.rows.close()
 
-    def _runner(self, servers: ServerPool) -> GateRunner:
-        return GateRunner(
-            Shared(servers),
-            self._rows,
-            os.environ,
-            self._redactor,
-            self._block_of,
-            self._require_outside,
-            internal_error,
-        )
+    def begin(self, roster: Roster) -> None:
+        """Receive the gates of the run, before the first row is added."""
+        self._names = roster.own
+        others = set(roster.gates) - set(roster.own)
+        reason = f"not in shard {roster.shard}"
+        self.left_out += tuple(LeftOut(name, reason) for name in roster.gates if name in others)
+        self.rows.begin(roster)
 
-    def _mask(self, entries: Iterable[Gate | Selection]) -> None:
-        secrets = tuple(dict.fromkeys(secret for entry in entries for secret in _secrets_of(entry)))
-        self._reporter.mask_secrets(secrets)
-        self._redactor = Redactor((*secrets_of(os.environ), *self._command.secrets, *secrets))
+    def add_secrets(self, secrets: Iterable[str]) -> None:
+        """Remove these secrets too from all texts from now on."""
+        found = tuple(dict.fromkeys(secrets))
+        self._reporter.mask_secrets(found)
+        self.redactor = Redactor((*secrets_of(os.environ), *self._command.secrets, *found))
 
-    def _require_outside(self, paths: Iterable[Path]) -> None:
+    def require_outside(self, paths: Iterable[Path]) -> None:
         """Verify that no output would change one of these inputs.
 
         Raises:
@@ -201,12 +266,18 @@ class _Run:
                 raise StorageError(f"The rows of the run would change an input, {path}.", "Name another --report-file.")
 
     def publish(self) -> Path | None:
-        """Write the report and the other files. Return the path of the report, None if it could not be written.
+        """Write the report and the views. Return the path of the report, None if it could not be written.
 
         If a file cannot be written, the run ends in an error.
         """
         try:
-            self._write()
+            totals = self._totals()
+            for view in self._views:
+                view.write(_VIEWS[view.kind](self._rows_in_order, totals))
+            pieces = run_report(self._rows_in_order(), totals, self._command.options, self.redactor, system_facts())
+            self._report.write_pieces(pieces)
+            if self.error is None and not totals.errors:
+                self.rows.complete()
         except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
             self.error = error if isinstance(error, ModelGateError) else internal_error(error)
             with suppress(ModelGateError):
@@ -214,30 +285,21 @@ class _Run:
             return None
         return self._report.path
 
-    def _write(self) -> None:
-        totals = self._totals()
-        for view in self._views:
-            view.write(_VIEWS[view.kind](self._rows_in_order, totals))
-        pieces = run_report(self._rows_in_order(), totals, self._command.options, self._redactor, system_facts())
-        self._report.write_pieces(pieces)
-        if self.error is None and not totals.errors:
-            self._rows.complete()
-
     def present(self, report_file: Path | None) -> int:
         """Present the result, and return the exit code."""
         totals = self._totals()
         rows = self._rows_in_order if self._names else _no_rows
         self._reporter.show_run(
-            RunResult(totals, rows, report_file, self._redactor, self._command.is_verbose, self._notices)
+            RunResult(totals, rows, report_file, self.redactor, self._command.is_verbose, self.notices)
         )
         return totals.exit_code
 
     def _rows_in_order(self) -> Iterator[GateRow]:
-        return self._rows.rows(self._names)
+        return self.rows.rows(self._names)
 
     def _totals(self) -> RunTotals:
         rows = self._rows_in_order() if self._names else ()
-        return totals_of(rows, self._left_out, self.error)
+        return totals_of(rows, self.left_out, self.error)
 
 
 def _no_rows() -> Iterator[GateRow]:
@@ -263,10 +325,6 @@ def _expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[
     return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, servers))]
 
 
-def _secrets_of(entry: Gate | Selection) -> tuple[str, ...]:
-    return tuple(secret for host in _hosts_of(entry) for secret in host.secrets)
-
-
 def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
     return [path for entry in entries for host in _hosts_of(entry) if (path := host.local_path) is not None]
 
@@ -290,3 +348,12 @@ def _require_distinct(paths: Iterable[Path]) -> None:
         if real in seen:
             raise StorageError(f"Two outputs of the run have the path {path}.", "Name different files.")
         seen.add(real)
+
+
+def _missing_row(place: Place) -> GateRow:
+    """Return the row of a gate of which no shard has a row."""
+    gate = Gate(place.name, Entry(place.name, "", 0, ""), None)
+    error = InputError(place.reason, "See the job of the shard, run it again, and merge the results again.")
+    outcome = Outcome(None, error=error)
+    report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
+    return row_of(gate, GateResult(outcome, report, "", 0), Redactor())

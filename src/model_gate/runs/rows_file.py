@@ -1,24 +1,31 @@
-"""The file of a run's rows: JSON lines, one for each finished gate, from which an interrupted run goes on."""
+"""The file of a run's rows: JSON lines, one for each finished gate.
+
+An interrupted run goes on from this file, and the files of several shards are merged into one result.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import threading
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import IO
 
 from model_gate.domain.gates import GateRow
 from model_gate.errors import StorageError, storage_error
 from model_gate.reporting.rows import read_row, row_line
+from model_gate.runs.roster import Roster, read_roster, roster_line
 from model_gate.symbolic_links import PathBeneath
 
 # The first line of the file. A file that does not start with it is never replaced.
 _HEADER = b'{"model_gate_rows": "1.0"}\n'
 # The last line of a run in which no gate failed with an error. There is nothing to resume after it.
 _COMPLETE = b'{"model_gate_rows": "complete"}\n'
+SUFFIX = ".rows.jsonl"
 
 
 def rows_path(report: Path) -> Path:
@@ -27,7 +34,7 @@ def rows_path(report: Path) -> Path:
     >>> str(rows_path(Path("reports/models.json")))
     'reports/models.rows.jsonl'
     """
-    return report.with_suffix(".rows.jsonl")
+    return report.with_suffix(SUFFIX)
 
 
 @dataclass(frozen=True)
@@ -36,6 +43,23 @@ class _Place:
 
     start: int
     size: int
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What a file of rows has.
+
+    Attributes:
+        places: Where the last row of each gate is.
+        roster: The last roster; None if there is none.
+        is_complete: Whether the run of these rows is complete.
+        end: The end of the last whole line, in bytes from the start of the file.
+    """
+
+    places: dict[str, _Place]
+    roster: Roster | None
+    is_complete: bool
+    end: int
 
 
 class RowsFile:
@@ -55,20 +79,17 @@ class RowsFile:
     def __init__(self, path: Path, *, resumes: bool = False) -> None:
         self.path = path
         self._lock = threading.Lock()
-        self._places: dict[str, _Place] = {}
         try:
             target = PathBeneath.of_output(path)
             self._require_rows(target)
-            if not resumes:
-                target.unlink()
             flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
             with target.open_parent(makes=True) as directory:
                 self._file = os.fdopen(os.open(target.names[-1], flags, 0o666, dir_fd=directory), "r+b", buffering=0)
         except OSError as error:
             raise storage_error(error, f"write the rows {path}") from error
         try:
-            self._lock_file()
-            self._end = self._read_places()
+            self._reserve()
+            self._begin(resumes=resumes)
         except BaseException:
             self._file.close()
             raise
@@ -79,6 +100,10 @@ class RowsFile:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
     def __contains__(self, name: str) -> bool:
@@ -89,6 +114,15 @@ class RowsFile:
         """The names of the gates with a row, in the order in which they were added."""
         return list(self._places)
 
+    def begin(self, roster: Roster) -> None:
+        """Record which gates the run has.
+
+        Raises:
+            StorageError: The file cannot be written.
+        """
+        with self._lock:
+            self._append(roster_line(roster))
+
     def add(self, row: GateRow) -> None:
         """Append a row, which replaces an earlier row of the same gate.
 
@@ -98,16 +132,6 @@ class RowsFile:
         line = row_line(row)
         with self._lock:
             self._places[row.name] = _Place(self._append(line), len(line))
-
-    def _append(self, line: bytes) -> int:
-        """Append a line, and return its position."""
-        position = self._end
-        try:
-            _write_all(self._file.fileno(), line, position)
-        except OSError as error:
-            raise storage_error(error, f"write the rows {self.path}") from error
-        self._end += len(line)
-        return position
 
     def complete(self) -> None:
         """Record that no gate is left to run, so that a later run does not keep these rows.
@@ -124,29 +148,23 @@ class RowsFile:
         Raises:
             StorageError: The file cannot be read, or was changed meanwhile.
         """
-        place = self._places[name]
-        try:
-            line = os.pread(self._file.fileno(), place.size, place.start)
-        except OSError as error:
-            raise storage_error(error, f"read the rows {self.path}") from error
-        return read_row(line, str(self.path), is_own=True)
+        return _row_at(self._file.fileno(), self._places[name], self.path)
 
     def rows(self, names: Iterable[str]) -> Iterator[GateRow]:
         """Yield the rows of the gates that have one, in the order of `names`."""
         yield from (self.row(name) for name in names if name in self._places)
 
-    def remove(self) -> None:
-        """Remove the file.
-
-        Raises:
-            StorageError: The file cannot be removed.
-        """
+    def _append(self, line: bytes) -> int:
+        """Append a line, and return its position."""
+        position = self._end
         try:
-            PathBeneath.of_output(self.path).unlink()
+            _write_all(self._file.fileno(), line, position)
         except OSError as error:
-            raise storage_error(error, f"remove the rows {self.path}") from error
+            raise storage_error(error, f"write the rows {self.path}") from error
+        self._end += len(line)
+        return position
 
-    def _lock_file(self) -> None:
+    def _reserve(self) -> None:
         """Reserve the file for this process. The system ends the reservation when the process ends.
 
         Raises:
@@ -179,31 +197,102 @@ class RowsFile:
                 f"The run keeps its rows in {self.path}, where there is another file.", "Name another --report-file."
             )
 
-    def _read_places(self) -> int:
-        """Find the rows in the file, and return where the next row goes.
+    def _begin(self, *, resumes: bool) -> None:
+        content = _read_content(self._file, self.path) if resumes else None
+        self._places: dict[str, _Place] = {}
+        self._end = 0
+        if content is not None and not content.is_complete:
+            self._places, self._end = content.places, content.end
+        self._file.truncate(self._end)
+        if not self._end:
+            self._append(_HEADER)
+
+
+class ShardRows:
+    """The rows of one shard, for reading.
+
+    Use it as a context manager, which closes the file.
+
+    Args:
+        path: Path of the file.
+
+    Raises:
+        StorageError: The file cannot be read, is not a file of rows, or a row in it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        try:
+            self._file = os.fdopen(PathBeneath.of_input(path).open_regular(), "rb", buffering=0)
+        except OSError as error:
+            raise storage_error(error, f"read the rows {path}") from error
+        try:
+            content = _read_content(self._file, path)
+            if content.roster is None:
+                raise StorageError(
+                    f"The file {path} does not say which gates its run has.", "Run this shard again: it has no result."
+                )
+        except BaseException:
+            self._file.close()
+            raise
+        self.roster = content.roster
+        self._places = content.places
+
+    def __enter__(self) -> ShardRows:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the gates with a row."""
+        return list(self._places)
+
+    def row(self, name: str) -> GateRow:
+        """Return the row of a gate that has one.
 
         Raises:
-            StorageError: A line is not a row.
+            StorageError: The file cannot be read, or was changed meanwhile.
         """
-        position = self._file.seek(0)
-        with open(self._file.fileno(), "rb", closefd=False) as lines:
-            for number, line in enumerate(lines, 1):
-                if not line.endswith(b"\n"):
-                    # The process was killed while it wrote this line.
-                    break
-                if line == _COMPLETE:
-                    self._places.clear()
-                    position = len(_HEADER)
-                    break
-                if number > 1:
-                    name = read_row(line, f"{self.path}, line {number}").name
-                    self._places[name] = _Place(position, len(line))
-                position += len(line)
-        self._file.truncate(position)
-        if not position:
-            _write_all(self._file.fileno(), _HEADER, 0)
-            return len(_HEADER)
-        return position
+        return _row_at(self._file.fileno(), self._places[name], self.path)
+
+
+def _row_at(descriptor: int, place: _Place, path: Path) -> GateRow:
+    try:
+        line = os.pread(descriptor, place.size, place.start)
+    except OSError as error:
+        raise storage_error(error, f"read the rows {path}") from error
+    return read_row(line, str(path), is_own=True)
+
+
+def _read_content(file: IO[bytes], path: Path) -> _Content:
+    """Find the rows in a file.
+
+    Raises:
+        StorageError: The file is not one of rows, or a line is neither a row nor a roster.
+    """
+    places: dict[str, _Place] = {}
+    roster, is_complete, position = None, False, file.seek(0)
+    with open(file.fileno(), "rb", closefd=False) as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.endswith(b"\n"):
+                # The process was killed while it wrote this line.
+                break
+            where = f"{path}, line {number}"
+            if number == 1:
+                if line != _HEADER:
+                    raise StorageError(f"The file {path} has no rows of a run.", "Name another file.")
+            elif line == _COMPLETE:
+                is_complete = True
+            elif line.startswith(b'{"model_gate_rows"'):
+                roster = read_roster(line, where)
+            else:
+                places[read_row(line, where).name] = _Place(position, len(line))
+            position += len(line)
+    return _Content(places, roster, is_complete, position)
 
 
 def _write_all(descriptor: int, content: bytes, position: int) -> None:

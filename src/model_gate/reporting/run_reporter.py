@@ -1,7 +1,8 @@
-"""The interface through which a run of many gates is presented, and what it presents."""
+"""Reporters present the progress and the result of a run of many gates: the interface, and that for the terminal."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -10,6 +11,9 @@ from typing import Protocol
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow, RunTotals
+from model_gate.reporting.output import print_line
+from model_gate.reporting.run_progress import RunProgress, run_progress
+from model_gate.reporting.run_table import run_table
 
 
 @dataclass(frozen=True)
@@ -33,16 +37,6 @@ class RunResult:
     notices: tuple[str, ...] = ()
 
 
-class RunProgress(Protocol):
-    """Receives the progress of a run, in one thread."""
-
-    def begin(self, total: int) -> None:
-        """Report the number of gates."""
-
-    def end(self, row: GateRow) -> None:
-        """Report that a gate has ended."""
-
-
 class RunReporter(Protocol):
     """Presents the progress and the result of a run to people."""
 
@@ -58,3 +52,23 @@ class RunReporter(Protocol):
         Raises:
             ModelGateError: An output that other programs rely on cannot be written.
         """
+
+
+class TerminalRunReporter:
+    """Prints a line for each gate to standard output, and notices to standard error."""
+
+    def progress(self) -> AbstractContextManager[RunProgress]:
+        """Return a bar if standard error is a terminal, otherwise a log of the finished gates on standard error."""
+        return run_progress()
+
+    def mask_secrets(self, secrets: Iterable[str]) -> None:
+        """Do nothing: the redactor removes the secrets from all output of this reporter."""
+
+    def show_run(self, result: RunResult) -> None:
+        """Print the notices and the table of the gates."""
+        for notice in result.notices:
+            print_line(result.redactor.text(f"warning: {notice}"), sys.stderr.fileno())
+        print_line(result.redactor.text(run_table(result.rows(), result.totals, result.report_file)))
+        error = result.totals.error
+        if result.is_verbose and error is not None and error.detail:
+            print_line(result.redactor.text(error.detail), sys.stderr.fileno())

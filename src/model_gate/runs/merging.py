@@ -83,7 +83,7 @@ def _place(name: str, holders: dict[str, list[int]], rosters: Sequence[Roster], 
     if owners:
         return Place(name, None, f"The shard {owners[0]} ended before this gate.")
     if missing:
-        return Place(name, None, f"No shard has a result of this gate: missing is {first_names(missing)}.")
+        return Place(name, None, f"No shard has a result of this gate: missing is {first_names(list(missing))}.")
     return Place(name, None, "No shard has a result of this gate: the shards do not have the same gates.")
 
 

@@ -6,7 +6,6 @@ An interrupted run goes on from this file, and the files of several shards are m
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import threading
 from collections.abc import Iterable, Iterator

@@ -29,7 +29,7 @@ def test_parts_of_a_plan_have_about_the_same_size() -> None:
     mib = 1024**2
     sizes = {name: size * mib for name, size in zip(NAMES, (1000, 900, 500, 400, 100, 1, 1, 1, 1, 1), strict=True)}
     loads = [sum(sizes[name] for name in part) for part in balanced(sizes, 2)]
-    assert max(loads) - min(loads) < 50 * mib
+    assert max(loads) - min(loads) <= 100 * mib
 
 
 def test_plan_without_gates_has_one_part() -> None:

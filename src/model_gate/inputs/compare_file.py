@@ -36,10 +36,9 @@ SYNONYMS = {
     "tracking_server_02": VersionRole.TRACKING_SERVER_2.value,
 }
 SIDES = tuple(SYNONYMS.values())
-_EXAMPLE = "model-gate compare --help and the README of Model Gate show an example."
 KIND = FileKind(
     "a compare file",
-    f"Write the file as in the example: {_EXAMPLE}",
+    "model-gate compare --help and the README of Model Gate show an example.",
     # Each file is one gate.
     "Name one file: patterns are not expanded. In a workflow, a job matrix runs one job for each file.",
 )
@@ -198,8 +197,7 @@ def violation_remedy(data: Mapping[str, Any], violation: Violation, source: Sour
         item = pattern if pattern[:1].isalnum() else json.dumps(pattern, ensure_ascii=False)
         return f"Write a list, with one pattern on each line: - {printable(item)}"
     if violation.missing:
-        example = source.kind.remedy.partition(": ")[2]
-        return f"{MISSING_KEY_REMEDIES.get(violation.missing, 'Add it.')} {example}"
+        return f"{MISSING_KEY_REMEDIES.get(violation.missing, 'Add it.')} {source.kind.example}"
     return source.kind.remedy
 
 

@@ -9,7 +9,7 @@ import os
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -40,15 +40,20 @@ class FileKind:
 
     Attributes:
         noun: What messages call the file, with an article, as in `a compare file`.
-        remedy: What to do about a file that is not of the kind.
-        missing_remedy: What to do about a path with wildcards.
+        example: Where an example is.
+        wildcard_remedy: What to do about a path with wildcards.
         max_nodes: Maximum number of keys and values.
     """
 
     noun: str
-    remedy: str
-    missing_remedy: str
+    example: str
+    wildcard_remedy: str
     max_nodes: int = strict_yaml.MAX_NODES
+
+    @property
+    def remedy(self) -> str:
+        """What to do about a file that is not of the kind."""
+        return f"Write the file as in the example: {self.example}"
 
     @property
     def name(self) -> str:
@@ -98,7 +103,8 @@ class Source:
 
     def _steps(self, path: tuple[str, ...]) -> Iterator[tuple[int, yaml.Node]]:
         """Yield the line and the value of the mapping and of each key or index of a path, as far as they exist."""
-        line, node = self.line if self.parents else strict_yaml.line_of(self.node), self.node
+        node: yaml.Node = self.node
+        line = self.line if self.parents else strict_yaml.line_of(node)
         yield line, node
         for part in path:
             found = self._child(node, part)
@@ -124,6 +130,17 @@ class Source:
         except InputError as error:
             raise ConfigError(f"{self.where(*path, index=index)}: {error.message}", error.remedy) from error
 
+    def keys(self) -> list[str]:
+        """Return the keys of the mapping, by their current names."""
+        return [self.synonyms.get(key.value, str(key.value)) for key, _ in self.node.value]
+
+    def children(self) -> Iterator[tuple[str, Source | None]]:
+        """Yield each key of the mapping with the mapping that it has; None if it has another value."""
+        for key, node in self.node.value:
+            name, line = str(key.value), strict_yaml.line_of(key)
+            is_mapping = isinstance(node, yaml.MappingNode)
+            yield name, replace(self, node=node, parents=(*self.parents, name), line=line) if is_mapping else None
+
     def plain(self) -> dict[str, Any]:
         """Return the mapping as plain data, with the current names of all its keys.
 
@@ -147,7 +164,11 @@ class Source:
         return ConfigError(f"{self.where(*violation.path)}: {violation.message}.", remedy)
 
     def require_known(
-        self, data: Collection[str], known: list[str], path: tuple[str, ...] = (), hint: str = ""
+        self,
+        data: Collection[str],
+        known: Collection[str],
+        path: tuple[str, ...] = (),
+        hint: Callable[[str], str] = lambda _: "",
     ) -> None:
         """Verify that the keys of a mapping are known.
 
@@ -155,20 +176,17 @@ class Source:
             data: The keys.
             known: The known keys.
             path: The path of the mapping.
-            hint: What to do about any unknown key; "" for the most similar known key.
+            hint: Returns what to do about an unknown key; "" for the most similar known key.
 
         Raises:
             ConfigError: A key is not known.
         """
         for key in data:
             if key not in known:
-                raise self.unknown_key(key, known, path, hint)
-
-    def unknown_key(self, key: str, known: list[str], path: tuple[str, ...] = (), hint: str = "") -> ConfigError:
-        """Return the error for an unknown key. See `require_known`."""
-        near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
-        remedy = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
-        return ConfigError(f"{self.where(*path, key)}: the key {key!r} is not known.", hint or remedy)
+                near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+                remedy = f"Did you mean {near[0]!r}?" if near else f"Known here: {', '.join(known)}."
+                message = f"{self.where(*path, key)}: the key {key!r} is not known."
+                raise ConfigError(message, hint(key) or remedy)
 
     def require_texts(self, data: object, path: tuple[str, ...], remedies: Mapping[str, str]) -> None:
         """Verify that no value was read as true or false, and that none is a variable. Mappings are searched whole.
@@ -229,7 +247,7 @@ def read_text(path: Path, kind: FileKind) -> str:
 def _missing_file_remedy(path: Path, kind: FileKind) -> str:
     """Return what to do about a file that does not exist: the name of a similar file, if there is one."""
     if set(path.name) & set("*?["):
-        return kind.missing_remedy
+        return kind.wildcard_remedy
     try:
         names = sorted(entry.name for entry in islice(os.scandir(path.parent), _MAX_NEIGHBOURS))
     except OSError:

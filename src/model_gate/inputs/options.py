@@ -276,7 +276,7 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
         InputError: An option is missing or cannot be used.
     """
     # The import takes time, which a command on a directory saves.
-    from model_gate.inputs.compare_file import checked_native_model
+    from model_gate.inputs.version_entry import checked_native_model
 
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")

@@ -21,15 +21,18 @@ from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.version import ModelVersion, ResolvedUri
+from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelGateError, UnreachableError
+from model_gate.errors import InternalError, UnreachableError
+from model_gate.formats.glob import Glob
 from model_gate.sources.worker_message import (
     MalformedMessageError,
     WorkerMessage,
     read_listing,
     read_messages,
     read_resolved_uri,
+    read_selected,
     read_version,
 )
 from model_gate.sources.worker_process import Pipes, WorkerProcess
@@ -158,6 +161,30 @@ class TrackingServerClient:
         subject = f"the version {version_or_stage} of {model!r}"
         request = self._send("resolve", self._request(subject), model=model, version_or_stage=version_or_stage)
         return self._read(read_version, request.result())
+
+    def search(
+        self, models: str, version_or_stage: str = "", tags: Mapping[str, str] | None = None
+    ) -> tuple[SelectedVersion, ...]:
+        """Return the selected versions of the registered models whose names a glob matches, sorted; at least one.
+
+        A model whose versions the login may not read is an entry with a problem.
+
+        Args:
+            models: Glob of the names of registered models.
+            version_or_stage: An alias, a stage, a number or `latest`; "" for every version.
+            tags: Tags that a selected version has.
+
+        Raises:
+            NotFoundError: Nothing is selected.
+            ModelGateError: The worker cannot search, or does not respond in time.
+        """
+        request = self._request(f"the registered models that match {models!r}")
+        arguments = {"models": models, "version_or_stage": version_or_stage, "tags": dict(tags or {})}
+        found = self._read(read_selected, self._send("search", request, **arguments).result())
+        glob = Glob(models)
+        if not found or not all(glob.matches(version.model) for version in found):
+            raise self._malformed_error(MalformedMessageError("it selects other models"))
+        return found
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names that lead to it."""

@@ -13,9 +13,21 @@ from model_gate.errors import ModelGateError, NotFoundError
 from model_gate.reporting.report import build_report
 from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.system import SystemFacts
+from tests.support.action_outcomes import HOSTILE
 
 SYSTEM = SystemFacts("1.0.0", "3.17.0", "3.11.2", "2026-01-31T18:00:00+00:00")
 DIGEST = "ab" * 32
+HOSTILE_TEXTS = (
+    *HOSTILE,
+    "]]>",
+    "<script>alert(1)</script>",
+    "</script></style></title>",
+    "<!-- --!> &nope;",
+    "' onmouseover='alert(1)",
+    "\x00\x08\ufffe\uffff\udcff",
+    "\u202e\u2066 RTL \u05d0",
+    "x" * 10_000,
+)
 
 
 def gate(name: str = "wine", line: int = 2, file: str = "gates.yml", error: ModelGateError | None = None) -> Gate:

@@ -11,9 +11,9 @@ from model_gate.domain.gates import GateRow, LeftOut
 from model_gate.errors import InputError
 from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_table import run_table
-from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference
+from tests.support.action_outcomes import check, compare, comparison, difference
 from tests.support.outcomes import IDENTITY
-from tests.support.rows import error_row, gate, row
+from tests.support.rows import HOSTILE_TEXTS, error_row, gate, row
 
 REWRITTEN = comparison(*IDENTITY, equivalent=True)
 EQUAL = row(check(comparison()), gate("wine"))
@@ -103,7 +103,7 @@ def test_error_that_ended_the_run_is_named_with_its_remedy() -> None:
     ]
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@pytest.mark.parametrize("text", HOSTILE_TEXTS, ids=range(len(HOSTILE_TEXTS)))
 def test_hostile_text_starts_no_line(text: str) -> None:
     rows = [row(check(comparison(difference(text)), text), gate(text)), error_row(gate(text), InputError(text, text))]
     totals = totals_of(rows, [LeftOut(text, text)], InputError(text, text))

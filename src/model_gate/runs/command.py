@@ -1,61 +1,30 @@
-"""Runs the commands about many gates from their inputs to the exit code: handles every error, publishes the report."""
+"""Runs a command about many gates from its inputs to its exit code: handles every error, and publishes the report."""
 
 from __future__ import annotations
 
 import os
-import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, closing, contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 
 from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import AgainstServer, Entry, Gate, GateRow, LeftOut, RunTotals, Selection
-from model_gate.domain.host import Host
-from model_gate.domain.result import Outcome
-from model_gate.domain.wording import first_names
-from model_gate.errors import InputError, ModelGateError, StorageError, storage_error
-from model_gate.gate import Shared
-from model_gate.reporting.report import build_report
+from model_gate.domain.gates import GateRow, LeftOut, RunTotals
+from model_gate.errors import ModelGateError, StorageError
 from model_gate.reporting.report_file import ReportFile
-from model_gate.reporting.rows import GateResult, row_name, row_of, totals_of
+from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_files import ViewFile, ViewKind
 from model_gate.reporting.run_progress import RunProgress
 from model_gate.reporting.run_report import run_report
 from model_gate.reporting.run_reporter import RunReporter, RunResult
+from model_gate.reporting.run_views import view_pieces
 from model_gate.reporting.system import system_facts
 from model_gate.runner import internal_error, stopped_error, timeout_error
-from model_gate.runs.execution import GateRunner, run_gates
-from model_gate.runs.merging import Place, plan_merge
 from model_gate.runs.roster import Roster
-from model_gate.runs.rows_file import RowsFile, ShardRows, rows_path
-from model_gate.runs.shards import Part, Shard, whole
+from model_gate.runs.rows_file import RowsFile, rows_path
 from model_gate.signals import Interrupted, interruptible, time_limit
-from model_gate.sources.server_pool import ServerPool
-from model_gate.sources.storage import remove_tree
-from model_gate.sources.worker_process import WorkerProcess
-
-DEFAULT_JOBS = 4
-BlockOf = Callable[[Outcome, Redactor], str]
-ShardOf = Callable[[Sequence[str]], Part]
-
-
-@dataclass(frozen=True)
-class GateList:
-    """What a run could run, from its gates files.
-
-    Attributes:
-        entries: The gates and the selections in the order of the files.
-        left_out: Entries that are left out on purpose, such as those that a pull request does not change.
-        inputs: Files and directories that the gates read besides the models.
-        notices: What the user should know although it is no error, each in one line.
-    """
-
-    entries: tuple[Gate | Selection, ...]
-    left_out: tuple[LeftOut, ...] = ()
-    inputs: tuple[Path, ...] = ()
-    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,90 +52,18 @@ class RunCommand:
     secrets: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class GateRun:
-    """Runs the gates of gates files.
-
-    Attributes:
-        load: Reads the gates files, and returns what to run; raises InputError or ConfigError.
-        block_of: Returns the summary of one gate in Markdown.
-        shard_of: Returns the part of the gates to run, by the names of all gates.
-        jobs: Number of gates that run at the same time.
-        allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
-        process: A worker process that was started in advance; None to start one when it is needed.
-    """
-
-    load: Callable[[], GateList]
-    block_of: BlockOf
-    shard_of: ShardOf = whole
-    jobs: int = DEFAULT_JOBS
-    allow_local_artifacts: bool = False
-    process: WorkerProcess | None = None
+class Work(Protocol):
+    """What a command about many gates does to get its rows."""
 
     def execute(self, run: Run, progress: RunProgress) -> None:
-        """Run the gates, and add their rows to the run.
+        """Add the rows of all gates to the run.
 
         Raises:
-            ModelGateError: The gates are not known, or a row cannot be written.
+            ModelGateError: The gates are not known, or a row cannot be added.
         """
-        listed = self.load()
-        run.notices, run.left_out = listed.notices, listed.left_out
-        run.add_secrets(secret for entry in listed.entries for host in _hosts_of(entry) for secret in host.secrets)
-        run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
-        with _servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
-            gates = _expanded(listed.entries, servers)
-            names = [row_name(gate, run.redactor) for gate in gates]
-            part = self.shard_of(names)
-            run.begin(Roster(part.shard, tuple(names), part.names, listed.left_out))
-            own = [gate for gate, name in zip(gates, names, strict=True) if name in set(part.names)]
-            progress.begin(len(own))
-            runner = GateRunner(
-                Shared(servers),
-                run.rows,
-                os.environ,
-                run.redactor,
-                self.block_of,
-                run.require_outside,
-                internal_error,
-            )
-            run_gates(own, runner, self.jobs, progress.end)
 
 
-@dataclass(frozen=True)
-class Merge:
-    """Merges the rows of shards.
-
-    Attributes:
-        files: The files of the shards' rows.
-    """
-
-    files: tuple[Path, ...]
-
-    def execute(self, run: Run, progress: RunProgress) -> None:
-        """Add the rows of all shards to the run, and an error for each gate without a row.
-
-        Raises:
-            ModelGateError: A file cannot be read, or the files are not those of one run.
-        """
-        with ExitStack() as stack:
-            shards = [stack.enter_context(ShardRows(path)) for path in self.files]
-            plan = plan_merge([shard.roster for shard in shards], [shard.names for shard in shards])
-            names = tuple(place.name for place in plan.places)
-            run.left_out = plan.left_out
-            run.begin(Roster(Shard(1, 1), names, names, plan.left_out))
-            progress.begin(len(names))
-            for place in plan.places:
-                row = _missing_row(place) if place.shard is None else shards[place.shard].row(place.name)
-                run.rows.add(row)
-                progress.end(row)
-        if plan.missing:
-            raise InputError(
-                f"There is no result of the shard {first_names(list(plan.missing))}.",
-                "See the job of this shard, run it again, and merge the results again.",
-            )
-
-
-def run_many(command: RunCommand, work: GateRun | Merge, reporter: RunReporter) -> int:
+def run_many(command: RunCommand, work: Work, reporter: RunReporter) -> int:
     """Run a command about many gates, write the report and present the result. Return the exit code."""
     secrets = (*secrets_of(os.environ), *command.secrets)
     reporter.mask_secrets(secrets)
@@ -182,7 +79,7 @@ def run_many(command: RunCommand, work: GateRun | Merge, reporter: RunReporter) 
     return code if signal is None or signal.is_timeout else signal.exit_code
 
 
-def _execute(work: GateRun | Merge, run: Run, timeout: float | None, reporter: RunReporter) -> Interrupted | None:
+def _execute(work: Work, run: Run, timeout: float | None, reporter: RunReporter) -> Interrupted | None:
     """Do the work of a run. Return the signal that stopped it, None if no signal did."""
     try:
         with interruptible(), time_limit(timeout), reporter.progress() as progress:
@@ -273,7 +170,7 @@ class Run:
         try:
             totals = self._totals()
             for view in self._views:
-                view.write(_VIEWS[view.kind](self._rows_in_order, totals))
+                view.write(view_pieces(view.kind, self._rows_in_order, totals, self.redactor))
             pieces = run_report(self._rows_in_order(), totals, self._command.options, self.redactor, system_facts())
             self._report.write_pieces(pieces)
             if self.error is None and not totals.errors:
@@ -306,36 +203,6 @@ def _no_rows() -> Iterator[GateRow]:
     yield from ()
 
 
-@contextmanager
-def _servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
-    """Yield the clients of the run's servers, which end with the block."""
-    try:
-        home = Path(tempfile.mkdtemp(prefix="model-gate-"))
-    except OSError as error:
-        raise storage_error(error, "make a scratch directory") from error
-    try:
-        with ServerPool(os.environ, home, process, allow_local_artifacts=allow_local_artifacts) as servers:
-            yield servers
-    finally:
-        remove_tree(home)
-
-
-def _expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
-    """Return the gates of all entries, in their order."""
-    return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, servers))]
-
-
-def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
-    return [path for entry in entries for host in _hosts_of(entry) if (path := host.local_path) is not None]
-
-
-def _hosts_of(entry: Gate | Selection) -> tuple[Host, ...]:
-    if isinstance(entry, Selection):
-        other = entry.against.host if isinstance(entry.against, AgainstServer) else None
-        return (entry.host,) if other is None else (entry.host, other)
-    return () if entry.request is None else entry.request.hosts
-
-
 def _require_distinct(paths: Iterable[Path]) -> None:
     """Verify that no two outputs have one path.
 
@@ -348,12 +215,3 @@ def _require_distinct(paths: Iterable[Path]) -> None:
         if real in seen:
             raise StorageError(f"Two outputs of the run have the path {path}.", "Name different files.")
         seen.add(real)
-
-
-def _missing_row(place: Place) -> GateRow:
-    """Return the row of a gate of which no shard has a row."""
-    gate = Gate(place.name, Entry(place.name, "", 0, ""), None)
-    error = InputError(place.reason, "See the job of the shard, run it again, and merge the results again.")
-    outcome = Outcome(None, error=error)
-    report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
-    return row_of(gate, GateResult(outcome, report, "", 0), Redactor())

@@ -24,7 +24,6 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelGateError, UnreachableError
-from model_gate.errors import InternalError, UnreachableError
 from model_gate.formats.glob import Glob
 from model_gate.sources.worker_message import (
     MalformedMessageError,

@@ -57,6 +57,7 @@ from model_gate.cli_options import (
 )
 from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
+from model_gate.run_cli import add_run_commands
 from model_gate.usage import StyledCommand, StyledGroup
 
 if TYPE_CHECKING:
@@ -553,6 +554,7 @@ app.command(
 app.command(cls=StyledCommand, short_help="Compare a model with its seal.", epilog=_VERIFY_EXAMPLE + _CREDENTIALS)(
     verify
 )
+add_run_commands(app, _CREDENTIALS)
 app.command(cls=StyledCommand, epilog=_ACTION_EXAMPLE)(action)
 app.command(
     cls=StyledCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE

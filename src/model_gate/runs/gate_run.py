@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import AgainstServer, Gate, LeftOut, Selection
+from model_gate.domain.gates import AgainstServer, Gate, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.domain.version import SelectedVersion
@@ -21,6 +21,7 @@ from model_gate.reporting.run_progress import RunProgress
 from model_gate.runner import internal_error
 from model_gate.runs.command import Run
 from model_gate.runs.execution import GateRunner, run_gates
+from model_gate.runs.gate_list import GateList, chosen
 from model_gate.runs.roster import Roster
 from model_gate.runs.shards import Part, whole
 from model_gate.selection import expand
@@ -31,23 +32,6 @@ from model_gate.sources.worker_process import WorkerProcess
 DEFAULT_JOBS = 4
 BlockOf = Callable[[Outcome, Redactor], str]
 ShardOf = Callable[[Sequence[str]], Part]
-
-
-@dataclass(frozen=True)
-class GateList:
-    """What a run could run, from its gates files.
-
-    Attributes:
-        entries: The gates and the selections in the order of the files.
-        left_out: Entries that are left out on purpose, such as those that a pull request does not change.
-        inputs: Files and directories that the gates read besides the models.
-        notices: What the user should know although it is no error, each in one line.
-    """
-
-    entries: tuple[Gate | Selection, ...]
-    left_out: tuple[LeftOut, ...] = ()
-    inputs: tuple[Path, ...] = ()
-    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,10 +65,11 @@ class GateRun:
         run.add_secrets(secret for entry in listed.entries for host in _hosts_of(entry) for secret in host.secrets)
         run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
         with _servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
-            gates = _expanded(listed.entries, servers)
+            gates, others = chosen(_expanded(listed.entries, servers), listed.only)
+            run.left_out += tuple(others)
             names = [row_name(gate, run.redactor) for gate in gates]
             part = self.shard_of(names)
-            run.begin(Roster(part.shard, tuple(names), part.names, listed.left_out))
+            run.begin(Roster(part.shard, tuple(names), part.names, run.left_out))
             own = [gate for gate, name in zip(gates, names, strict=True) if name in set(part.names)]
             progress.begin(len(own))
             runner = GateRunner(

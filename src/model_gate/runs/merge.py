@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,8 +19,17 @@ from model_gate.reporting.system import system_facts
 from model_gate.runs.command import Run
 from model_gate.runs.merging import Place, plan_merge
 from model_gate.runs.roster import Roster
-from model_gate.runs.rows_file import ShardRows
+from model_gate.runs.rows_file import SUFFIX, ShardRows
 from model_gate.runs.shards import Shard
+
+
+def rows_files(paths: Iterable[Path]) -> list[Path]:
+    """Return files, and instead of each directory the files of rows below it, sorted.
+
+    >>> rows_files([Path("a.rows.jsonl")])
+    [PosixPath('a.rows.jsonl')]
+    """
+    return [file for path in paths for file in (sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path])]
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model_gate.domain.host import Host
-from model_gate.domain.request import CheckRequest, CompareRequest, GateOptions
+from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, Status, exit_code
 from model_gate.errors import ModelGateError
@@ -101,7 +101,10 @@ class Selection:
         tags: Tags that a selected version has.
         against: What each selected version is compared with.
         compare_run_models: Whether the run models are compared too; only with `AgainstServer`.
+        compare_reg_models: Whether the registry models are compared; only with `AgainstServer`.
         options: The options of each gate.
+        config: The gates file, for the request of each gate.
+        notices: The notices of each gate's request.
     """
 
     entry: Entry
@@ -111,7 +114,10 @@ class Selection:
     against: AgainstServer | AgainstSeals | AgainstRunModel
     tags: Mapping[str, str] = field(default_factory=dict)
     compare_run_models: bool = True
+    compare_reg_models: bool = True
     options: GateOptions = field(default_factory=GateOptions)
+    config: ConfigFile | None = None
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

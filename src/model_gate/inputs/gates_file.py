@@ -22,7 +22,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, ModelGateError
 from model_gate.formats.glob import Glob
 from model_gate.inputs.compare_file import compare_config
-from model_gate.inputs.gate_entry import KIND, MAX_ENTRIES, RUN_MODEL, EntryKind, ParsedEntry, parse_entries
+from model_gate.inputs.gate_entry import KIND, RUN_MODEL, EntryKind, ParsedEntry, parse_entries
 from model_gate.inputs.options import (
     CommonOptions,
     CompareOptions,
@@ -111,14 +111,21 @@ def parse_gates(
     gate_options(common)
     servers = NamedServers(Declarations(environment), are_declared=is_declaration)
     builder = _Builder(servers, common, models, cache(read_seal))
-    parsed = [(ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()), name, text) for name, text in texts]
-    entries = [(file, entry) for file, name, text in parsed for entry in parse_entries(text, name)]
-    _require_distinct([entry.entry for _, entry in entries])
-    return GatesFile(tuple(builder.build(entry, file) for file, entry in entries), tuple(file for file, *_ in parsed))
+    files: list[ConfigFile] = []
+    entries: list[tuple[ParsedEntry, ConfigFile]] = []
+    for name, text in texts:
+        files.append(ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()))
+        entries += [(entry, files[-1]) for entry in parse_entries(text, name, len(entries))]
+    _require_distinct(entry.entry for entry, _ in entries)
+    return GatesFile(tuple(builder.build(entry, file) for entry, file in entries), tuple(files))
 
 
 def _require_distinct(entries: Iterable[Entry]) -> None:
-    """Verify that the names of all files are unique, and that a run does not have too many entries."""
+    """Verify that the names of all files are unique.
+
+    Raises:
+        ConfigError: Two entries have the same name.
+    """
     seen: dict[str, Entry] = {}
     for entry in entries:
         if entry.name in seen:
@@ -129,11 +136,6 @@ def _require_distinct(entries: Iterable[Entry]) -> None:
                 "Rename one of them: names are unique over all files. A compare file has the name of the file.",
             )
         seen[entry.name] = entry
-        if len(seen) > MAX_ENTRIES:
-            raise ConfigError(
-                f"{entry.file}, line {entry.line}: the files have more than {MAX_ENTRIES:,} entries.",
-                "Select versions by pattern (select and against), or run the files one by one.",
-            )
 
 
 @dataclass(frozen=True)

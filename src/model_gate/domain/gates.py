@@ -8,6 +8,7 @@ from typing import Any
 
 from model_gate.domain.host import Host
 from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, Status, exit_code
 from model_gate.errors import ModelGateError
 
@@ -48,6 +49,11 @@ class Gate:
     entry: Entry
     request: CheckRequest | CompareRequest | None
     error: ModelGateError | None = None
+
+    @property
+    def command(self) -> CommandName:
+        """The command that does the same for one gate."""
+        return CommandName.COMPARE if self.request is None else self.request.command
 
 
 @dataclass(frozen=True)

@@ -126,6 +126,16 @@ def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
     return summaries | {"many-jobs": "\n\n".join(jobs)}
 
 
+def compare_of(left: Path, right: Path, options: GateOptions | None = None) -> Outcome:
+    """Compare two directories, and return the outcome as that of a compare of two versions."""
+    return _compare(_compared(left, right, (options or GateOptions()).ignore), options)
+
+
+def check_of(left: Path, right: Path) -> Outcome:
+    """Compare two directories, and return the outcome as that of a check of one version."""
+    return _check(_compared(left, right))
+
+
 def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcome]]:
     first, again = logged.first["cloudpickle"], logged.second["cloudpickle"]
     retrained = logged.first["retrained_cloudpickle"]

@@ -152,6 +152,7 @@ def main() -> None:
     client.transition_model_version_stage("Wine", "1", "Staging")
     client.transition_model_version_stage("Wine", "2", "Production")
     client.set_registered_model_alias("Wine", "champion", "1")
+    client.set_model_version_tag("Wine", "2", "team", "risk")
     client.register_prompt("Greeting", "Hello {{name}}")
     client.copy_model_version("models:/Wine/1", "Wine Copy")
     client.copy_model_version("models:/Wine Copy/1", "Wine Copy Of Copy")
@@ -164,6 +165,7 @@ def main() -> None:
     old.upload("Wine", changed)
     old.client.transition_model_version_stage("Wine", "1", "Staging")
     old.client.set_registered_model_alias("Wine", "champion", "1")
+    old.client.set_model_version_tag("Wine", "2", "team", "risk")
     old.client.register_prompt("Greeting", "Hello {{name}}")
 
     seeds = {

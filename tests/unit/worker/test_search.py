@@ -116,7 +116,7 @@ def test_glob_decides_even_if_the_server_does_not_filter(server: FaultyServer) -
 def test_server_filters_by_the_prefix_of_the_glob(server: FaultyServer, glob: str, query: str) -> None:
     registry = _serve(server, _Registry(["prod.model-001", "prod.mod'el", "größe", "100%"]))
     _search(server).search(glob, "latest", {})
-    assert registry.filters[0].partition(" AND ")[0] == query or not query
+    assert registry.filters[0].partition(" AND ")[0].startswith(query or "tags.")
 
 
 @pytest.mark.parametrize("tags, expected", [({"team": "risk"}, ["1"]), ({"team": "other"}, []), ({}, ["2"])])
@@ -138,7 +138,7 @@ def test_version_without_the_tags_is_not_selected(
 )
 def test_cut_list_of_versions_is_an_error(server: FaultyServer, version_or_stage: str, tags: dict[str, str]) -> None:
     _serve(server, _Registry(_NAMES, lost_versions=("prod.model-007/2",)))
-    with pytest.raises(TransferError, match="names version 2 of 'prod.model-007', but its list of versions lacks it"):
+    with pytest.raises(TransferError, match=r"names version 2 of 'prod\.model-007', but its list of versions lacks it"):
         _search(server).search("prod.*", version_or_stage, tags)
 
 
@@ -194,7 +194,7 @@ def test_text_that_selects_no_version_is_an_error(server: FaultyServer, version_
         (
             "prod.*",
             "@chamipon",
-            "none has a version with the alias @chamipon. These models have @champion, Production.",
+            "none has a version with the alias @chamipon. These models have @champion, Pro",
         ),
         ("prod.*", "Staging", "none has a version in stage Staging. These models have @champion, Production."),
         ("prod.*", "7", "none has a version 7."),

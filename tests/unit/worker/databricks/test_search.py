@@ -48,13 +48,8 @@ def _pages(server: FaultyServer, path: str, *pages: Any) -> None:
 
 
 def test_empty_page_before_others_does_not_end_the_listing(server: FaultyServer) -> None:
-    pages = (
-        {"next_page_token": "1"},
-        _models("a.b.c", next_page_token="2"),
-        {"next_page_token": "3"},
-        _models("a.b.d"),
-    )
-    _pages(server, _CATALOG, *pages)
+    first, last = _models("a.b.c", next_page_token="2"), _models("a.b.d")
+    _pages(server, _CATALOG, {"next_page_token": "1"}, first, {"next_page_token": "3"}, last)
     assert [version.model for version in _catalog().search("a.b.*", "latest", {})] == ["a.b.c", "a.b.d"]
 
 
@@ -88,7 +83,7 @@ def test_search_ends_at_its_limits(server: FaultyServer, limits: Limits, kind: t
     _pages(server, _CATALOG, *(_models(f"a.b.m{number}", next_page_token=str(number + 1)) for number in range(9)), {})
     with pytest.raises(kind):
         _catalog(limits).search("a.b.*", "latest", {})
-    assert len(server.requests) < 5
+    assert len([request for request in server.requests if request.path == _CATALOG]) < 4
 
 
 def test_cut_page_of_the_workspace_registry_is_an_error(server: FaultyServer) -> None:

@@ -116,7 +116,7 @@ def test_glob_decides_even_if_the_server_does_not_filter(server: FaultyServer) -
 def test_server_filters_by_the_prefix_of_the_glob(server: FaultyServer, glob: str, query: str) -> None:
     registry = _serve(server, _Registry(["prod.model-001", "prod.mod'el", "größe", "100%"]))
     _search(server).search(glob, "latest", {})
-    assert registry.filters[0].partition(" AND ")[0].startswith(query or "tags.")
+    assert registry.filters[0].partition(" AND ")[0].startswith(query or "tag.")
 
 
 @pytest.mark.parametrize("tags, expected", [({"team": "risk"}, ["1"]), ({"team": "other"}, []), ({}, ["2"])])

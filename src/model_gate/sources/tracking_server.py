@@ -23,7 +23,7 @@ from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, UnreachableError
+from model_gate.errors import InternalError, ModelGateError, UnreachableError
 from model_gate.formats.glob import Glob
 from model_gate.sources.worker_message import (
     MalformedMessageError,
@@ -39,6 +39,8 @@ from model_gate.sources.worker_process import Pipes, WorkerProcess
 _WATCH_SECONDS = 0.5
 _T = TypeVar("_T")
 _STDERR_LINES = 200
+# After so many requests without any answer, a server counts as dead.
+_UNANSWERED_REQUESTS = 3
 
 
 def _ignore_progress(_: dict[str, Any]) -> None:
@@ -134,6 +136,8 @@ class TrackingServerClient:
         self._pending: dict[int, _PendingRequest] = {}
         self._lock = threading.Lock()
         self._received_at = time.monotonic()
+        # Requests that failed since the server did not answer, until the first that it answers; then None.
+        self._unanswered: int | None = 0
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
         self._send_environment(worker_environment, environment)
@@ -247,6 +251,22 @@ class TrackingServerClient:
         with self._lock:
             return next((request.subject for request in self._pending.values()), "")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the worker still accepts requests."""
+        return not self._closed.is_set() and not self._pipes.stdin.closed
+
+    @property
+    def never_answered(self) -> bool:
+        """Whether the server has not answered a single one of several requests."""
+        with self._lock:
+            return self._unanswered is not None and self._unanswered >= _UNANSWERED_REQUESTS
+
+    def _count_answer(self, error: ModelGateError | None) -> None:
+        with self._lock:
+            if self._unanswered is not None:
+                self._unanswered = self._unanswered + 1 if isinstance(error, UnreachableError) else None
+
     def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
         """Return the worker's result in `data`. The function `read` of `worker_message` validates it.
 
@@ -312,7 +332,9 @@ class TrackingServerClient:
             for request in late_requests:
                 subject = request.subject[:1].upper() + request.subject[1:]
                 event = f"{subject} did not arrive within {request.timeout:.0f} s."
-                request.response.set_exception(self._silence_error(event))
+                error = self._silence_error(event)
+                self._count_answer(error)
+                request.response.set_exception(error)
 
     def _is_late(self, request: _PendingRequest) -> bool:
         since = request.sent_at if request.is_transfer else max(request.sent_at, self._received_at)
@@ -353,7 +375,9 @@ class TrackingServerClient:
             return
         if message.note is not None:
             request.on_progress(message.note)
-        elif message.error is not None:
+            return
+        self._count_answer(message.error)
+        if message.error is not None:
             request.response.set_exception(message.error)
         else:
             request.response.set_result(message.result)

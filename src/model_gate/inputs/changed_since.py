@@ -16,7 +16,8 @@ from model_gate.inputs.changes import (
     Base,
     Changes,
     CommitParents,
-    FileTexts,
+    FileChange,
+    GatesText,
     NoBase,
     all_changed,
     changes_between,
@@ -62,15 +63,16 @@ def changes_since(files: Sequence[tuple[Path, str]], base: Base | NoBase) -> Cha
         InputError: The files are not in one repository, the repository is not supported, or the base is not known.
         StorageError: The repository is damaged.
     """
+    texts = [GatesText(str(path), text) for path, text in files]
     if isinstance(base, NoBase):
-        return all_changed(((str(path), text) for path, text in files), base.reason)
+        return all_changed(texts, base.reason)
     with Repository.of_file(files[0][0]) as repository:
-        paths = [(path, text, _path_in(repository, path)) for path, text in files]
-        seals = {seal for path, text in files for names in seal_paths(text, str(path)).values() for seal in names}
+        paths = [_path_in(repository, path) for path, _ in files]
+        seals = {seal for text in texts for _, seal in seal_paths(text)}
         every = []
         for commit in _commits(repository, base):
-            texts = [_texts(repository, commit, str(path), text, place) for path, text, place in paths]
-            every.append(changes_between(texts, base.label, dict(_different(repository, commit, seals))))
+            changes = [_change(repository, commit, text, path) for text, path in zip(texts, paths, strict=True)]
+            every.append(changes_between(changes, base.label, dict(_different(repository, commit, seals))))
         return union(every)
 
 
@@ -99,21 +101,21 @@ def _commits(repository: Repository, base: Base) -> tuple[str, ...]:
     return bases
 
 
-def _texts(repository: Repository, commit: str, name: str, after: str, place: str) -> FileTexts:
-    """Return the texts of a gates file, with its text at a commit."""
-    entry = repository.entry(commit, place)
+def _change(repository: Repository, commit: str, after: GatesText, path: str) -> FileChange:
+    """Return a gates file with its text at a commit."""
+    entry = repository.entry(commit, path)
     if entry is None:
-        return FileTexts(name, after, None)
+        return FileChange(after, None)
     if not entry.is_file:
-        return FileTexts(name, after, None, "was not a regular file")
+        return FileChange(after, None, "was not a regular file")
     try:
-        return FileTexts(name, after, repository.content(entry, strict_yaml.MAX_BYTES).decode("utf-8-sig"))
+        return FileChange(after, repository.content(entry, strict_yaml.MAX_BYTES).decode("utf-8-sig"))
     except MissingObjectError:
-        return FileTexts(name, after, None, "is not in this partial clone, which lacks its text")
+        return FileChange(after, None, "is not in this partial clone, which lacks its text")
     except TooLargeError:
-        return FileTexts(name, after, None, f"was larger than {strict_yaml.MAX_BYTES:,} bytes")
+        return FileChange(after, None, f"was larger than {strict_yaml.MAX_BYTES:,} bytes")
     except UnicodeDecodeError:
-        return FileTexts(name, after, None, "was not UTF-8")
+        return FileChange(after, None, "was not UTF-8")
 
 
 def _different(repository: Repository, commit: str, seals: Iterable[str]) -> Iterator[tuple[str, str]]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from model_gate.domain.gates import LeftOut
 from model_gate.domain.wording import first_names, printable
 from model_gate.errors import ConfigError
-from model_gate.inputs.gate_entry import entry_digests, parse_entries
+from model_gate.inputs.gate_entry import ParsedEntry, parse_entries
 
 # Keys of an entry whose value is the path of a seal, or a pattern of such paths.
 _SEAL_KEYS = frozenset({"seal", "seals"})
@@ -60,18 +61,43 @@ class NoBase:
 
 
 @dataclass(frozen=True)
-class FileTexts:
-    """The text of a gates file before and after a change.
+class GatesText:
+    """The text of a gates file.
 
     Attributes:
         name: The file's name in messages.
-        after: The text now.
+        text: The text.
+    """
+
+    name: str
+    text: str
+
+    @cached_property
+    def entries(self) -> tuple[ParsedEntry, ...]:
+        """The entries of the file.
+
+        Raises:
+            ConfigError: The text is not a valid gates file.
+        """
+        return tuple(parse_entries(self.text, self.name))
+
+    @property
+    def digests(self) -> Iterator[tuple[str, str]]:
+        """The name and the digest of each entry. See `entries` for errors."""
+        return ((parsed.entry.name, parsed.entry.digest) for parsed in self.entries)
+
+
+@dataclass(frozen=True)
+class FileChange:
+    """A gates file before and after a change.
+
+    Attributes:
+        after: The file now.
         before: The text at the base; None if there was no such file.
         problem: Why the text at the base is not known, as a clause such as `was a symbolic link`; "" if it is known.
     """
 
-    name: str
-    after: str
+    after: GatesText
     before: str | None
     problem: str = ""
 
@@ -95,14 +121,14 @@ class Changes:
     notices: tuple[str, ...] = ()
 
 
-def changes_between(files: Sequence[FileTexts], base: str, different_seals: Mapping[str, str]) -> Changes:
+def changes_between(files: Sequence[FileChange], base: str, different_seals: Mapping[str, str]) -> Changes:
     """Return which entries of gates files a change adds or alters.
 
     Entries are compared over all files together, so an entry that moves to another file does not change. Layout,
     comments and the order of keys do not count, either.
 
     Args:
-        files: The texts of all gates files.
+        files: All gates files.
         base: What messages call the base.
         different_seals: The paths and patterns of `seal_paths` whose files the change alters, each with what is
             different, as a clause such as `changed`.
@@ -116,28 +142,27 @@ def changes_between(files: Sequence[FileTexts], base: str, different_seals: Mapp
     for file in files:
         problem, digests = _digests_before(file, base)
         if problem:
-            unknown.add(file.name)
-            notices.append(f"{printable(file.name)} {problem} at {base}, so all its entries count as changed.")
-        for name, digest in digests.items():
+            unknown.update(name for name, _ in file.after.digests)
+            notices.append(f"{printable(file.after.name)} {problem} at {base}, so all its entries count as changed.")
+        for name, digest in digests:
             before.setdefault(name, set()).add(digest)
-    after: dict[str, None] = {}
-    changed: set[str] = set()
+    after = [entry for file in files for entry in file.after.digests]
+    # Two files at the base can have entries of one name.
+    changed = unknown | {name for name, digest in after if before.get(name) != {digest}}
     by_seal: dict[str, list[str]] = {}
-    for file in files:
-        for parsed in parse_entries(file.after, file.name):
-            name = parsed.entry.name
-            after[name] = None
-            # Two files at the base can have entries of one name.
-            if file.name in unknown or before.get(name) != {parsed.entry.digest}:
-                changed.add(name)
-            for path in filter(different_seals.__contains__, _seals(parsed.data)):
-                by_seal.setdefault(path, []).append(name)
-    notices += _seal_notices(by_seal, different_seals, changed)
-    changed.update(name for names in by_seal.values() for name in names)
-    removed = tuple(sorted(set(before) - set(after)))
+    for name, seal in (pair for file in files for pair in seal_paths(file.after)):
+        if seal in different_seals and name not in changed:
+            by_seal.setdefault(seal, []).append(name)
+    for seal, names in by_seal.items():
+        notices.append(
+            f"The seal {printable(seal)} {different_seals[seal]}, so these entries count as changed:"
+            f" {first_names(names)}."
+        )
+        changed.update(names)
+    removed = tuple(sorted(set(before) - {name for name, _ in after}))
     if removed:
         notices.append(f"Removed since {base}: {first_names(list(removed))}.")
-    left_out = tuple(LeftOut(name, f"not changed since {base}") for name in after if name not in changed)
+    left_out = tuple(LeftOut(name, f"not changed since {base}") for name, _ in after if name not in changed)
     return Changes(base, frozenset(changed), left_out, removed, tuple(notices))
 
 
@@ -154,53 +179,42 @@ def union(every: Sequence[Changes]) -> Changes:
     )
 
 
-def all_changed(files: Iterable[tuple[str, str]], reason: str) -> Changes:
-    """Return that every entry counts as changed, since there is no base.
-
-    Args:
-        files: The name and the text of each gates file.
-        reason: Why there is no base.
+def all_changed(files: Sequence[GatesText], reason: str) -> Changes:
+    """Return that every entry counts as changed, since there is no base. `reason` is that of `NoBase`.
 
     Raises:
         ConfigError: A text is not a valid gates file.
     """
-    names = frozenset(entry for name, text in files for entry in entry_digests(text, name))
+    names = frozenset(name for file in files for name, _ in file.digests)
     return Changes("", names, notices=(f"All entries run: {reason}.",))
 
 
-def seal_paths(text: str, name: str) -> Mapping[str, tuple[str, ...]]:
-    """Return the path or the pattern of each seal that an entry names, by the name of the entry.
+def seal_paths(file: GatesText) -> Iterator[tuple[str, str]]:
+    """Yield the name of each entry with each seal that it names: a path, or a pattern with `{model}`.
 
     Raises:
         ConfigError: The text is not a valid gates file.
     """
-    return {parsed.entry.name: tuple(_seals(parsed.data)) for parsed in parse_entries(text, name)}
+    for parsed in file.entries:
+        for path in _seals(parsed.data):
+            yield parsed.entry.name, path
 
 
-def _seals(value: Any) -> Iterable[str]:
-    for key, below in value.items() if isinstance(value, dict) else ():
+def _seals(value: Any) -> Iterator[str]:
+    for key, below in value.items() if isinstance(value, Mapping) else ():
         if key in _SEAL_KEYS and isinstance(below, str):
             yield below
         elif key not in _FREE_KEYS:
             yield from _seals(below)
 
 
-def _digests_before(file: FileTexts, base: str) -> tuple[str, Mapping[str, str]]:
-    """Return why the entries at the base are not known, "" if they are, and the digests of the entries."""
+def _digests_before(file: FileChange, base: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Return why the entries at the base are not known, "" if they are, and their names and digests."""
     if file.problem or file.before is None:
-        return file.problem, {}
+        return file.problem, ()
+    if file.before == file.after.text:
+        return "", tuple(file.after.digests)
     try:
-        entries = entry_digests(file.before, f"{file.name} at {base}")
+        return "", tuple(GatesText(f"{file.after.name} at {base}", file.before).digests)
     except ConfigError:
-        return "was not a valid gates file", {}
-    return "", {name: digest for name, (digest, _) in entries.items()}
-
-
-def _seal_notices(
-    by_seal: Mapping[str, Sequence[str]], different_seals: Mapping[str, str], changed: set[str]
-) -> Iterable[str]:
-    """Yield a notice for each seal that makes an entry count as changed."""
-    for path, names in by_seal.items():
-        others = [name for name in names if name not in changed]
-        if others:
-            yield f"The seal {printable(path)} {different_seals[path]}, so it counts as changed: {first_names(others)}."
+        return "was not a valid gates file", ()

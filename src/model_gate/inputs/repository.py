@@ -51,6 +51,8 @@ _MAX_OBJECT = 64 * 1024 * 1024
 # Number of files below a directory that are listed.
 _MAX_FILES = 100_000
 _MAX_DEPTH = 200
+# Number of directories of commits that are kept in memory.
+_MAX_TREES = 100
 _FULL_ID = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _SHORT_ID = re.compile(r"[0-9a-f]{4,63}")
 _NAME = r"[^\s~^:?*\[\\@-][^\s~^:?*\[\\]*"
@@ -123,6 +125,8 @@ class Repository:
         self.is_shallow = bool(shallow)
         self.is_partial = settings.is_partial
         self._shallow = shallow
+        self._roots: dict[str, str] = {}
+        self._trees: dict[str, Tree] = {}
 
     @classmethod
     def of_file(cls, path: Path) -> Repository:
@@ -209,12 +213,12 @@ class Repository:
             StorageError: The repository is damaged.
         """
         with self._whole_trees(), _readable(self.work_tree):
-            entry = TreeEntry(self._get(_id(commit), Commit).tree.decode(), stat.S_IFDIR)
+            entry = TreeEntry(self._root(commit), stat.S_IFDIR)
             for name in filter(None, path.split("/")):
                 if not stat.S_ISDIR(entry.mode):
                     return None
                 try:
-                    mode, tree_id = self._get(_id(entry.id), Tree)[os.fsencode(name)]
+                    mode, tree_id = self._tree(entry.id)[os.fsencode(name)]
                 except KeyError:
                     return None
                 entry = TreeEntry(tree_id.decode(), mode)
@@ -234,7 +238,7 @@ class Repository:
         while pending:
             path, entry, depth = pending.pop()
             with self._whole_trees(), _readable(self.work_tree):
-                items = self._get(_id(entry.id), Tree).items()
+                items = self._tree(entry.id).items()
             count += len(items)
             if count > _MAX_FILES or depth > _MAX_DEPTH:
                 raise TooLargeError(path)
@@ -312,6 +316,20 @@ class Repository:
                 )
             commit = self._commit(parents[number - 1], parents[number - 1].decode())
         return commit
+
+    def _root(self, commit: str) -> str:
+        """Return the name of the tree of a commit."""
+        if commit not in self._roots:
+            self._roots[commit] = self._get(_id(commit), Commit).tree.decode()
+        return self._roots[commit]
+
+    def _tree(self, tree_id: str) -> Tree:
+        """Return a directory of a commit. Paths are looked up one by one, mostly in the same few directories."""
+        if tree_id not in self._trees:
+            if len(self._trees) >= _MAX_TREES:
+                self._trees.clear()
+            self._trees[tree_id] = self._get(_id(tree_id), Tree)
+        return self._trees[tree_id]
 
     def _get(self, object_id: ObjectID, kind: type[_Object]) -> _Object:
         try:

@@ -61,14 +61,16 @@ def event_of(original: Checkout) -> dict[str, object]:
 
 def test_a_branch_is_compared_with_its_common_ancestor(checkout: Checkout) -> None:
     changes = since("main")
-    assert (changes.changed, changes.removed) == ({"beer"}, ())
+    assert changes.changed == {"beer"}
+    assert changes.removed == ()
     assert [entry.name for entry in changes.left_out] == ["wine", "all"]
     assert {entry.reason for entry in changes.left_out} == {"not changed since main"}
 
 
 def test_an_exact_base_is_compared_itself(checkout: Checkout) -> None:
     changes = since(Base("main", "main", is_exact=True))
-    assert (changes.changed, changes.removed) == ({"beer"}, ("ale",))
+    assert changes.changed == {"beer"}
+    assert changes.removed == ("ale",)
 
 
 def test_changes_that_are_not_committed_count(checkout: Checkout) -> None:
@@ -232,7 +234,8 @@ class TestPullRequest:
         monkeypatch.chdir(clone.path)
         base = base_of_event("pull_request", event_of(original), checked_out_commit(Path("gates.yaml")))
         changes = since(base)
-        assert (changes.base, changes.changed) == ("main", {"beer"})
+        assert changes.base == "main"
+        assert changes.changed == {"beer"}
         assert [entry.name for entry in changes.left_out] == ["wine", "all", "ale"]
 
     @pytest.mark.parametrize("depth", [1, 2])

@@ -6,7 +6,7 @@ import pytest
 
 from model_gate.domain.gates import LeftOut
 from model_gate.errors import ConfigError
-from model_gate.inputs.changes import Changes, FileTexts, all_changed, changes_between, seal_paths, union
+from model_gate.inputs.changes import Changes, FileChange, GatesText, all_changed, changes_between, seal_paths, union
 
 SERVER = "{server: prod, model: Wine, version_or_stage: %s}"
 WINE = "wine: {check: " + SERVER % 1 + "}"
@@ -20,7 +20,7 @@ def gates(*entries: str, defaults: str = "") -> str:
 
 
 def change(before: str | None, after: str, seals: dict[str, str] | None = None) -> Changes:
-    return changes_between([FileTexts("gates.yaml", after, before)], "main", seals or {})
+    return changes_between([FileChange(GatesText("gates.yaml", after), before)], "main", seals or {})
 
 
 def test_an_unchanged_file_has_no_changes() -> None:
@@ -65,8 +65,8 @@ def test_a_new_file_has_only_changes() -> None:
 
 def test_an_entry_that_moves_between_files_is_not_changed() -> None:
     files = [
-        FileTexts("a.yaml", gates(BEER), gates(WINE, BEER)),
-        FileTexts("b.yaml", gates(WINE), None),
+        FileChange(GatesText("a.yaml", gates(BEER)), gates(WINE, BEER)),
+        FileChange(GatesText("b.yaml", gates(WINE)), None),
     ]
     changes = changes_between(files, "main", {})
     assert (changes.changed, changes.removed, changes.notices) == (frozenset(), (), ())
@@ -74,14 +74,17 @@ def test_an_entry_that_moves_between_files_is_not_changed() -> None:
 
 def test_an_entry_that_moves_and_alters_is_changed() -> None:
     files = [
-        FileTexts("a.yaml", gates(BEER), gates(WINE, BEER)),
-        FileTexts("b.yaml", gates(WINE_2), None),
+        FileChange(GatesText("a.yaml", gates(BEER)), gates(WINE, BEER)),
+        FileChange(GatesText("b.yaml", gates(WINE_2)), None),
     ]
     assert changes_between(files, "main", {}).changed == {"wine"}
 
 
 def test_a_name_with_two_meanings_at_the_base_is_changed() -> None:
-    files = [FileTexts("a.yaml", gates(WINE), gates(WINE)), FileTexts("b.yaml", gates(BEER), gates(WINE_2, BEER))]
+    files = [
+        FileChange(GatesText("a.yaml", gates(WINE)), gates(WINE)),
+        FileChange(GatesText("b.yaml", gates(BEER)), gates(WINE_2, BEER)),
+    ]
     assert changes_between(files, "main", {}).changed == {"wine"}
 
 
@@ -96,8 +99,8 @@ def test_a_file_that_was_not_valid_counts_as_changed(before: str) -> None:
 
 def test_a_file_whose_text_is_not_known_counts_as_changed() -> None:
     files = [
-        FileTexts("a.yaml", gates(WINE), None, "was not a regular file"),
-        FileTexts("b.yaml", gates(BEER), gates(WINE, BEER)),
+        FileChange(GatesText("a.yaml", gates(WINE)), None, "was not a regular file"),
+        FileChange(GatesText("b.yaml", gates(BEER)), gates(WINE, BEER)),
     ]
     changes = changes_between(files, "main", {})
     assert changes.changed == {"wine"}
@@ -117,7 +120,7 @@ def test_a_changed_seal_alters_its_entries() -> None:
     ]
     changes = change(gates(*sealed), gates(*sealed), {"seals/wine.json": "changed"})
     assert changes.changed == {"wine"}
-    assert changes.notices == ("The seal seals/wine.json changed, so it counts as changed: wine.",)
+    assert changes.notices == ("The seal seals/wine.json changed, so these entries count as changed: wine.",)
     assert change(gates(*sealed), gates(*sealed), {"seals/{model}.json": "changed"}).changed == {"beer"}
 
 
@@ -129,26 +132,22 @@ def test_seals_of_all_kinds_of_entries_are_found() -> None:
         " against: {seals: 's/{model}.json'}}",
         BEER,
     )
-    assert seal_paths(text, "gates.yaml") == {
-        "a": ("s/a.json",),
-        "b": ("s/b.json",),
-        "c": ("s/{model}.json",),
-        "beer": (),
-    }
+    assert list(seal_paths(GatesText("gates.yaml", text))) == [
+        ("a", "s/a.json"),
+        ("b", "s/b.json"),
+        ("c", "s/{model}.json"),
+    ]
 
 
 def test_the_seal_of_a_compare_file_is_found() -> None:
     text = f"tracking_server_1: {{seal: s/b.json}}\ntracking_server_2: {SERVER % 1}\n"
-    assert seal_paths(text, "ci/promotion.yaml") == {"promotion": ("s/b.json",)}
+    assert list(seal_paths(GatesText("ci/promotion.yaml", text))) == [("promotion", "s/b.json")]
 
 
 def test_without_a_base_every_entry_is_changed() -> None:
-    changes = all_changed(
-        [("a.yaml", gates(WINE)), ("b.yaml", gates(BEER))], "the event is schedule, which has no base"
-    )
-    assert changes == Changes(
-        "", frozenset({"wine", "beer"}), notices=("All entries run: the event is schedule, which has no base.",)
-    )
+    files = [GatesText("a.yaml", gates(WINE)), GatesText("b.yaml", gates(BEER))]
+    changes = all_changed(files, "the event has no base")
+    assert changes == Changes("", frozenset({"wine", "beer"}), notices=("All entries run: the event has no base.",))
 
 
 def test_an_entry_that_differs_from_one_of_several_bases_is_changed() -> None:

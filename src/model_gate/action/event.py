@@ -33,7 +33,9 @@ def base_of_event(event_name: str, event: Mapping[str, Any], head: CommitParents
         return _base_of_pull_request(event_name, _mapping(event.get("pull_request")), head)
     if event_name == "merge_group":
         group = _mapping(event.get("merge_group"))
-        return _base_of_commits(event_name, group.get("base_sha"), group.get("head_sha"), head, "the merge queue")
+        return _base_of_commits(
+            event_name, group.get("base_sha"), group.get("head_sha"), head, "the base of the merge group"
+        )
     if event_name == "push":
         if event.get("created") is True or not str(event.get("before", "")).strip("0"):
             return NoBase("the push created the branch or the tag, so there is nothing to compare with")

@@ -463,6 +463,9 @@ def _config(path: Path) -> ConfigFile:
             return ConfigFile.from_file(file, expand_includes=False)
     except FileNotFoundError:
         return ConfigFile()
+    except ValueError:
+        # The message of the library quotes the line, which can have a login.
+        raise FileFormatException(f"{path.name} is malformed") from None
 
 
 def _text(file: ConfigFile, section: str, name: str, subsection: str = "") -> str:

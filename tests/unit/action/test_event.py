@@ -48,9 +48,13 @@ def test_a_checkout_without_the_pull_request_has_no_base(event: str, head: Commi
 
 def test_the_base_of_a_merge_group_is_the_commit_before_it() -> None:
     event = {"merge_group": {"base_sha": BASE, "head_sha": MERGE}}
-    assert base_of_event("merge_group", event, MERGED) == Base(BASE, "the merge queue", is_exact=True, remedy=DEPTH_2)
+    assert base_of_event("merge_group", event, MERGED) == Base(
+        BASE, "the base of the merge group", is_exact=True, remedy=DEPTH_2
+    )
     several = CommitParents(MERGE, (TIP,))
-    assert base_of_event("merge_group", event, several) == Base(BASE, "the merge queue", is_exact=True, remedy=DEPTH_0)
+    assert base_of_event("merge_group", event, several) == Base(
+        BASE, "the base of the merge group", is_exact=True, remedy=DEPTH_0
+    )
     assert isinstance(base_of_event("merge_group", event, CommitParents(TIP, ())), NoBase)
 
 

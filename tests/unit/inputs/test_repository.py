@@ -294,6 +294,16 @@ def test_a_damaged_repository_is_an_error(history: Checkout, tmp_path: Path, dam
     assert str(path) in caught.value.message
 
 
+@pytest.mark.parametrize("line", ["extraheader: AUTHORIZATION: basic s3cret", "[http]\nbad_name = s3cret"])
+def test_a_login_in_a_malformed_configuration_is_not_shown(history: Checkout, tmp_path: Path, line: str) -> None:
+    shutil.copytree(history.path, tmp_path / "repository")
+    (tmp_path / "repository" / ".git" / "config").write_text(line)
+    with pytest.raises(StorageError, match="config is malformed") as caught:
+        Repository(tmp_path / "repository")
+    assert "s3cret" not in str(caught.value.__cause__)
+    assert "s3cret" not in f"{caught.value.message}{caught.value.remedy}{caught.value.detail}"
+
+
 def test_a_fifo_in_the_git_directory_does_not_wait(history: Checkout, tmp_path: Path) -> None:
     shutil.copytree(history.path, tmp_path / "repository")
     config = tmp_path / "repository" / ".git" / "config"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -119,6 +120,26 @@ class Host:
         kind = registry_of(model, self.workspace.registry, registry)
         return replace(self, workspace=replace(self.workspace, registry=kind))
 
+    def for_models(self, globs: Collection[str], registry: RegistryKind | None = None) -> Host:
+        """Return a copy of this host in which the registry that holds the models of globs is selected.
+
+        A glob selects the registry as a name does. In Unity Catalog, a glob need not have three levels: `*` stands for
+        dots too.
+
+        Raises:
+            InputError: The globs select two registries, or `registry` is set although the server has only one.
+        """
+        if self.workspace is None:
+            return self.for_model("", registry)
+        chosen = registry or self.workspace.registry
+        kinds = {chosen} if chosen else {_registry_by_name(glob) for glob in globs}
+        if len(kinds) > 1:
+            raise InputError(
+                "The names are in two registries: only names of three levels are in Unity Catalog.",
+                "Name the registry: registry: unity-catalog or registry: workspace.",
+            )
+        return replace(self, workspace=replace(self.workspace, registry=kinds.pop()))
+
     def authority(self, uri: str) -> str:
         """Return a text that names the server or the registry in which `uri` is one location.
 
@@ -185,11 +206,16 @@ def registry_of(model: str, host_registry: RegistryKind | None, override: Regist
     Raises:
         InputError: The registry is Unity Catalog, and the name does not have three levels.
     """
-    is_three_level = model.count(".") == 2 and all(model.split("."))
-    kind = override or host_registry or (RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE)
-    if kind is RegistryKind.UNITY_CATALOG and not is_three_level:
+    by_name = _registry_by_name(model)
+    kind = override or host_registry or by_name
+    if kind is RegistryKind.UNITY_CATALOG and by_name is not kind:
         raise InputError(
             f"The model {model!r} cannot be in Unity Catalog: its name does not have three levels.",
             "Write catalog.schema.model; for the workspace's registry, name the host databricks://PROFILE.",
         )
     return kind
+
+
+def _registry_by_name(model: str) -> RegistryKind:
+    is_three_level = model.count(".") == 2 and all(model.split("."))
+    return RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE

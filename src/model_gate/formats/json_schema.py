@@ -32,6 +32,13 @@ def load_schema(name: str) -> dict[str, Any]:
 
 
 @cache
+def bundled_schema(name: str, *others: str) -> dict[str, Any]:
+    """Return the schema in the file `name` together with other schemas that it refers to by their `$id`."""
+    schema = load_schema(name)
+    return schema | {"$defs": schema.get("$defs", {}) | {other: load_schema(other) for other in others}}
+
+
+@cache
 def load_definition(name: str, definition: str) -> dict[str, Any]:
     """Return the schema of one definition in the file `name`, which can refer to the others."""
     return {"$ref": f"#/$defs/{definition}", "$defs": load_schema(name)["$defs"]}

@@ -22,6 +22,7 @@ from model_gate.inputs.seal_file import read_seal
 from model_gate.inputs.version_entry import (
     MISSING_KEY_REMEDIES,
     VARIABLE_REMEDIES,
+    NamedServers,
     require_one_server,
     sealed_version,
     server_keys,
@@ -103,7 +104,8 @@ def parse_config(
             f"Run its gates: model-gate run --config-file {'FILE' if is_declaration else printable(name)}.",
         )
     require_compare_keys(data, source)
-    config = compare_config(data, source, Declarations(environment), is_declaration=is_declaration)
+    servers = NamedServers(Declarations(environment), are_declared=is_declaration)
+    config = compare_config(data, source, servers)
     return replace(config, file=ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()))
 
 
@@ -115,7 +117,7 @@ def require_compare_keys(data: Mapping[str, Any], source: Source) -> None:
     """
     schema = load_schema(_SCHEMA)
     known = [key for key in schema["properties"] if key not in SYNONYMS]
-    source.require_known(data, known, hint=lambda key: _misplaced_key_remedy(key, schema))
+    source.require_known(data, known, hint=lambda key: _misplaced_key_remedy(key, source))
     for key in SIDES:
         if isinstance(data.get(key), dict):
             source.require_known(data[key], server_keys(schema), (key,))
@@ -146,42 +148,31 @@ def require_patterns(data: Mapping[str, Any], source: Source) -> None:
 
 
 def compare_config(
-    data: Mapping[str, Any],
-    source: Source,
-    declarations: Declarations,
-    *,
-    is_declaration: bool = False,
-    read: Callable[[Path], Seal] = read_seal,
+    data: Mapping[str, Any], source: Source, servers: NamedServers, read: Callable[[Path], Seal] = read_seal
 ) -> CompareConfig:
     """Return the content of a mapping that has the form of a compare file, with its servers and its seal.
 
     Args:
         data: The mapping.
         source: The mapping in its file.
-        declarations: The declared servers.
-        is_declaration: See `parse_config`.
+        servers: The servers that the mapping may name.
         read: Reads a seal.
 
     Raises:
         ConfigError: A value cannot be used, or no variable declares a server.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    servers = {
+    sides = {
         key: sealed_version((key,), data[key], source, read)
         if "seal" in data[key]
-        else version_request((key,), data[key], source, declarations)
+        else version_request((key,), data[key], source, servers)
         for key in SIDES
     }
-    if is_declaration:
-        servers = {
-            key: replace(side, host=replace(side.host, is_declared=True)) if isinstance(side, VersionRequest) else side
-            for key, side in servers.items()
-        }
-    _require_one_seal(servers, data, source)
-    _require_both_native(servers, source)
+    _require_one_seal(sides, data, source)
+    _require_both_native(sides, source)
     return CompareConfig(
-        servers[SIDES[0]],
-        servers[SIDES[1]],
+        sides[SIDES[0]],
+        sides[SIDES[1]],
         compare_run_models=data.get("compare_run_models"),
         compare_reg_models=data.get("compare_reg_models"),
         require=Require(data["require"]) if data.get("require") else None,
@@ -201,14 +192,16 @@ def violation_remedy(data: Mapping[str, Any], violation: Violation, source: Sour
     return source.kind.remedy
 
 
-def _misplaced_key_remedy(key: str, schema: Mapping[str, Any]) -> str:
+def _misplaced_key_remedy(key: str, source: Source) -> str:
     """Return the remedy for a key that belongs to a server, "" for another key."""
-    singular = next((name for name in (key, key.removesuffix("s")) if name in server_keys(schema)), "")
+    known = server_keys(load_schema(_SCHEMA))
+    singular = next((name for name in (key, key.removesuffix("s")) if name in known), "")
     if not singular:
         return ""
+    write = "an entry" if source.parents else "a gates file (model-gate run) with an entry"
     return (
         f"Remove it: the key {singular!r} belongs below tracking_server_1 and below tracking_server_2. For several"
-        " pairs of versions, write a gates file with an entry for each pair, and run it with model-gate run."
+        f" pairs of versions, write {write} for each pair."
     )
 
 
@@ -238,8 +231,8 @@ def _require_one_seal(
             )
 
 
-def _require_both_native(servers: Mapping[str, VersionRequest | SealedVersion], source: Source) -> None:
-    missing = [key for key, version in servers.items() if not version.native_model]
+def _require_both_native(sides: Mapping[str, VersionRequest | SealedVersion], source: Source) -> None:
+    missing = [key for key, version in sides.items() if not version.native_model]
     if len(missing) == 1:
         raise ConfigError(
             f"{source.where(missing[0])}: native_model is given for the other server only.",

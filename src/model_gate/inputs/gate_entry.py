@@ -248,6 +248,11 @@ def _require_keys(key: str, data: object, source: Source) -> None:
             f"{source.where(key, other)}: seals stand in the place of a server, so {other} has no meaning.",
             "Remove it, or remove the seals.",
         )
+    if isinstance(seals := data.get("seals"), str) and key == "against" and "{model}" not in seals:
+        raise ConfigError(
+            f"{source.where(key, 'seals')}: {printable(seals)} has no place for the name of the model.",
+            _REMEDIES["seals"],
+        )
     if key == "against" and "seals" not in data:
         known = [*known, "seals"]
     source.require_known(data, known, (key,), lambda name: _misplaced_key_remedy(name, (), key))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,40 @@ MISSING_KEY_REMEDIES = {
     "version_or_stage": 'Add it, with a version number (1), a stage (Production) or an alias ("@champion").',
 }
 _NAME_A_SERVER = "Name the server by its address (host: https://mlflow.example.com) or by its name (server: prod)"
+
+
+class NamedServers:
+    """The servers that a file names. Each is looked up once.
+
+    Args:
+        declarations: The declared servers.
+        are_declared: Whether every server in the file counts as declared.
+    """
+
+    def __init__(self, declarations: Declarations, *, are_declared: bool = False) -> None:
+        self._declarations = declarations
+        self._are_declared = are_declared
+        self._found: dict[tuple[str, str], Host] = {}
+
+    def host(self, path: tuple[str, ...], data: Mapping[str, str], source: Source) -> Host:
+        """Return the server that a mapping names, without the choice of a registry.
+
+        Raises:
+            ConfigError: The address cannot be used, or no variable declares the server.
+        """
+        key = "server" if "server" in data else "host"
+        if (key, data[key]) not in self._found:
+            with source.errors_at(*path, key):
+                self._found[key, data[key]] = self._find(key, data[key])
+        return self._found[key, data[key]]
+
+    def _find(self, key: str, text: str) -> Host:
+        if key == "server":
+            host = self._declarations.named(text)
+        else:
+            self._declarations.require_no_name(text, "server: {}")
+            host = self._declarations.find(text)
+        return replace(host, is_declared=True) if self._are_declared else host
 
 
 def require_one_server(path: tuple[str, ...], data: object, source: Source, *, has_seals: bool = True) -> None:
@@ -69,14 +104,14 @@ def require_one_server(path: tuple[str, ...], data: object, source: Source, *, h
 
 
 def version_request(
-    path: tuple[str, ...], data: Mapping[str, str], source: Source, declarations: Declarations
+    path: tuple[str, ...], data: Mapping[str, str], source: Source, servers: NamedServers
 ) -> VersionRequest:
     """Return the version that a mapping names.
 
     Raises:
         ConfigError: A value cannot be used, or no variable declares the server.
     """
-    host, registry = named_host(path, data, source, declarations), named_registry(data)
+    host, registry = servers.host(path, data, source), named_registry(data)
     with source.errors_at(*path, "model" if host.workspace else "registry"):
         host = host.for_model(data["model"], registry)
     with source.errors_at(*path, "native_model"):
@@ -84,20 +119,6 @@ def version_request(
     with source.errors_at(*path, "version_or_stage"):
         version_name = checked_version_name(data["version_or_stage"], data["model"])
     return VersionRequest(host, data["model"], version_name, native_model)
-
-
-def named_host(path: tuple[str, ...], data: Mapping[str, str], source: Source, declarations: Declarations) -> Host:
-    """Return the server that a mapping names, without the choice of a registry.
-
-    Raises:
-        ConfigError: The address cannot be used, or no variable declares the server.
-    """
-    if "server" in data:
-        with source.errors_at(*path, "server"):
-            return declarations.named(data["server"])
-    with source.errors_at(*path, "host"):
-        declarations.require_no_name(data["host"], "server: {}")
-        return declarations.find(data["host"])
 
 
 def named_registry(data: Mapping[str, str]) -> RegistryKind | None:

@@ -1,0 +1,90 @@
+"""The list of gates that a run has, from its gates files and the options that choose among their entries."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gate.domain.gates import Gate, LeftOut, Selection
+from model_gate.domain.wording import first_names
+from model_gate.errors import InputError
+from model_gate.inputs.gates_file import GatesFile
+
+
+@dataclass(frozen=True)
+class GateList:
+    """What a run could run, from its gates files.
+
+    Attributes:
+        entries: The gates and the selections in the order of the files.
+        only: The names of the entries or gates to run; empty for all.
+        left_out: Entries that are left out on purpose, such as those that a pull request does not change.
+        inputs: Files that the gates read besides the models.
+        notices: What the user should know although it is no error, each in one line.
+    """
+
+    entries: tuple[Gate | Selection, ...]
+    only: tuple[str, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    inputs: tuple[Path, ...] = ()
+    notices: tuple[str, ...] = ()
+
+
+def gate_list(
+    file: GatesFile, only: Sequence[str] = (), left_out: Iterable[LeftOut] = (), notices: Iterable[str] = ()
+) -> GateList:
+    """Return the gates of gates files.
+
+    Args:
+        file: The content of the files.
+        only: The names of the entries or gates to run; empty for all.
+        left_out: Entries that are left out although `only` does not say so.
+        notices: What the user should know about `left_out`.
+    """
+    unwanted = {entry.name: entry for entry in left_out}
+    entries = [entry for entry in file.entries if entry.entry.name not in unwanted]
+    skipped = list(unwanted.values())
+    if only:
+        kept = [entry for entry in entries if _may_have(entry, only)]
+        skipped += [LeftOut(entry.entry.name, "not named by --only") for entry in entries if entry not in kept]
+        entries = kept
+    seals = (entry.request.seal for entry in entries if isinstance(entry, Gate) and entry.request is not None)
+    return GateList(
+        tuple(entries),
+        tuple(name for name in only if name not in unwanted),
+        tuple(skipped),
+        tuple(dict.fromkeys(Path(seal.file) for seal in seals if seal is not None)),
+        tuple(dict.fromkeys([*notices, *_notices(entries)])),
+    )
+
+
+def _may_have(entry: Gate | Selection, only: Collection[str]) -> bool:
+    name = entry.entry.name
+    return name in only or (isinstance(entry, Selection) and any(each.startswith(f"{name}/") for each in only))
+
+
+def _notices(entries: Iterable[Gate | Selection]) -> Iterable[str]:
+    for entry in entries:
+        if isinstance(entry, Gate) and entry.request is not None:
+            yield from entry.request.notices
+
+
+def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list[LeftOut]]:
+    """Return the gates that `only` names by themselves or by their entry, and those that it leaves out.
+
+    Raises:
+        InputError: A name is neither that of a gate nor of an entry.
+    """
+    if not only:
+        return list(gates), []
+    names = {name for gate in gates for name in (gate.name, gate.entry.name)}
+    unknown = [name for name in only if name not in names]
+    if unknown:
+        raise InputError(
+            f"--only names {first_names(unknown)}, which is no gate.",
+            f"Name one of {first_names(names)}." if names else "Correct the name.",
+        )
+    own = [gate for gate in gates if gate.name in only or gate.entry.name in only]
+    others = [LeftOut(gate.name, "not named by --only") for gate in gates if gate not in own]
+    return own, others

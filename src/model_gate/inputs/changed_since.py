@@ -24,12 +24,14 @@ from model_gate.inputs.changes import (
     seal_paths,
     union,
 )
+from model_gate.inputs.gate_entry import KIND
 from model_gate.inputs.repository import (
     MissingObjectError,
     Repository,
     TooLargeError,
     TreeEntry,
 )
+from model_gate.inputs.yaml_source import read_text
 from model_gate.symbolic_links import open_input
 
 # Number of files in the checkout that are searched for the seals of a pattern.
@@ -49,29 +51,29 @@ def checked_out_commit(path: Path) -> CommitParents:
         return repository.head()
 
 
-def changes_since(files: Sequence[tuple[Path, str]], base: Base | NoBase) -> Changes:
+def changes_since(paths: Sequence[Path], base: Base | NoBase) -> Changes:
     """Return which entries of gates files were added or altered since a base.
 
     The files of the checkout count as they are now, whether they are committed or not.
 
     Args:
-        files: The path and the text of each gates file.
+        paths: The gates files.
         base: The base.
 
     Raises:
-        ConfigError: A text is not a valid gates file.
+        ConfigError: A file cannot be read, or is not a valid gates file.
         InputError: The files are not in one repository, the repository is not supported, or the base is not known.
         StorageError: The repository is damaged.
     """
-    texts = [GatesText(str(path), text) for path, text in files]
+    texts = [GatesText(str(path), read_text(path, KIND)) for path in paths]
     if isinstance(base, NoBase):
         return all_changed(texts, base.reason)
-    with Repository.of_file(files[0][0]) as repository:
-        paths = [_path_in(repository, path) for path, _ in files]
+    with Repository.of_file(paths[0]) as repository:
+        places = [_path_in(repository, path) for path in paths]
         seals = {seal for text in texts for _, seal in seal_paths(text)}
         every = []
         for commit in _commits(repository, base):
-            changes = [_change(repository, commit, text, path) for text, path in zip(texts, paths, strict=True)]
+            changes = [_change(repository, commit, text, place) for text, place in zip(texts, places, strict=True)]
             every.append(changes_between(changes, base.label, dict(_different(repository, commit, seals))))
         return union(every)
 
@@ -101,9 +103,9 @@ def _commits(repository: Repository, base: Base) -> tuple[str, ...]:
     return bases
 
 
-def _change(repository: Repository, commit: str, after: GatesText, path: str) -> FileChange:
+def _change(repository: Repository, commit: str, after: GatesText, place: str) -> FileChange:
     """Return a gates file with its text at a commit."""
-    entry = repository.entry(commit, path)
+    entry = repository.entry(commit, place)
     if entry is None:
         return FileChange(after, None)
     if not entry.is_file:

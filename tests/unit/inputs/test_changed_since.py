@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.action.event import base_of_event
-from model_gate.errors import InputError
+from model_gate.errors import ConfigError, InputError
 from model_gate.inputs.changed_since import changes_since, checked_out_commit
 from model_gate.inputs.changes import Base, Changes, NoBase
 from tests.support.checkouts import ENVIRONMENT, Checkout, git
@@ -25,8 +25,7 @@ FILES: dict[str, str | bytes | None] = {"gates.yaml": GATES, "seals/Wine.json": 
 def since(revision: str | Base | NoBase, *names: str) -> Changes:
     """Return the changes of gates files in the working directory."""
     base = Base(revision, revision) if isinstance(revision, str) else revision
-    files = [(Path(name), Path(name).read_text("utf-8-sig")) for name in names or ("gates.yaml",)]
-    return changes_since(files, base)
+    return changes_since([Path(name) for name in names or ("gates.yaml",)], base)
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +109,13 @@ def test_a_file_that_was_a_link_counts_as_changed(checkout: Checkout) -> None:
     changes = since("HEAD")
     assert changes.changed == {"wine", "beer", "all"}
     assert changes.notices == ("gates.yaml was not a regular file at HEAD, so all its entries count as changed.",)
+
+
+def test_a_file_that_is_a_link_now_is_an_error(checkout: Checkout) -> None:
+    Path("gates.yaml").rename("other.yaml")
+    Path("gates.yaml").symlink_to("other.yaml")
+    with pytest.raises(ConfigError, match="symbolic link"):
+        since("HEAD")
 
 
 @pytest.mark.parametrize(

@@ -118,6 +118,19 @@ def test_crossed_merges_have_several_merge_bases(tmp_path: Path) -> None:
     assert set(bases) == expected
 
 
+def test_wrong_times_of_commits_do_not_add_a_merge_base(tmp_path: Path) -> None:
+    checkout = Checkout.init(tmp_path / "repository")
+    old = checkout.commit({"a": "1"}, when=500)
+    checkout.commit({"a": "2"}, when=100)
+    best = checkout.commit({"a": "3"}, when=100)
+    left, right = (
+        checkout.git("commit-tree", "HEAD^{tree}", "-p", old, "-p", best, "-m", name, when=900) for name in ("L", "R")
+    )
+    with Repository(checkout.path) as repository:
+        assert repository.merge_bases(left, right) == (best,)
+    assert checkout.git("merge-base", "--all", left, right) == best
+
+
 def test_content_and_links_of_a_commit_are_read(tmp_path: Path) -> None:
     checkout = Checkout.init(tmp_path / "repository")
     (checkout.path / "link").symlink_to("/etc/passwd")

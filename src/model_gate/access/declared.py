@@ -414,8 +414,8 @@ def _require_whole_login(variables: Mapping[str, str], prefix: str, environment:
         raise InputError(
             f"{prefix}{there} is set, but {prefix}{missing} is empty.",
             "In a workflow, a secret that does not exist gives an empty value: compare the name in"
-            " ${{ secrets.NAME }} with the names of the secrets in the settings of the repository. A pull request from"
-            " a fork gets no secrets.",
+            " ${{ secrets.NAME }}, letter by letter, with the secrets in the settings of the repository. A pull request"
+            " from a fork gets no secrets.",
         )
 
 

@@ -229,9 +229,9 @@ def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
 def _certificate_remedy(reason: str, facts: CredentialFacts) -> str:
     prefix = f"{facts.prefix or ''}MLFLOW_TRACKING_"
     is_self_signed = "self-signed" in reason and "chain" not in reason
-    file = "the certificate of the server" if is_self_signed else "the certificate of its certificate authority"
+    file = "its certificate" if is_self_signed else "the certificate of its certificate authority"
     return (
-        f"Get {file} from the administrator of the server as a PEM file, and set {prefix}SERVER_CERT_PATH or"
+        f"Ask the administrator of the server for {file} as a PEM file, and set {prefix}SERVER_CERT_PATH or"
         " REQUESTS_CA_BUNDLE to the path of that file."
         f" {prefix}INSECURE_TLS=true skips the check: use it only on a network that you trust."
     )
@@ -246,16 +246,15 @@ def _login_error(status: int | str, address: str, facts: CredentialFacts) -> Acc
     return AccessError(join_sentences(message, facts.not_sent_to_server()), facts.correction() or _REMEDY_LOGIN)
 
 
-def _login_remedy(facts: CredentialFacts, address: str = "") -> str:
-    """Return the remedy for a server that received no credential. The address is "" if it is not known."""
+def _login_remedy(facts: CredentialFacts, address: str) -> str:
+    """Return the remedy for a server that received no credential."""
     if facts.prefix is not None:
         prefix = f"{facts.prefix}MLFLOW_TRACKING_"
         return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
     prefix = f"{_EXAMPLE_NAME}_MLFLOW_TRACKING_"
-    uri = f"{prefix}URI={address}" if address else f"{prefix}URI to its address"
     return (
-        f"Set {uri}, and set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN, to your login. Then run the same"
-        f" command again. {_EXAMPLE_NAME} is an example: any name that no other server has can replace it."
+        f"Set {prefix}URI={address}. Set your login in {prefix}USERNAME and {prefix}PASSWORD, or in {prefix}TOKEN. Then"
+        f" run the same command again. {_EXAMPLE_NAME} is an example: you can choose any name that no other server has."
     )
 
 
@@ -304,7 +303,7 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     if status == 403:
         subject, remedy = _denied(error)
         message = f"The tracking server {address} forbids this user to read {subject} (403)."
-        return _forbidden(message, facts, remedy)
+        return _forbidden(message, facts, address, remedy)
     if status == 404:
         return NotFoundError(
             f"{_requested_path(error)} does not exist on {address} (404).",
@@ -341,12 +340,12 @@ def _denied(error: Exception) -> tuple[str, str]:
         return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
     if _ARTIFACTS in text:
         path = _artifact_path(error)
-        return f"the files of the model{f' at mlflow-artifacts:/{path}' if path else ''}", _REMEDY_FILES
+        return f"the files at mlflow-artifacts:/{path}" if path else "the files of the model", _REMEDY_FILES
     return "the model", _REMEDY_RIGHTS
 
 
-def _forbidden(message: str, facts: CredentialFacts, remedy: str = _REMEDY_RIGHTS) -> AccessError:
-    remedy = _login_remedy(facts) if facts.sent == () else remedy
+def _forbidden(message: str, facts: CredentialFacts, address: str, remedy: str = _REMEDY_RIGHTS) -> AccessError:
+    remedy = _login_remedy(facts, address) if facts.sent == () else remedy
     return AccessError(join_sentences(message, facts.sent_to_server()), remedy)
 
 
@@ -373,7 +372,7 @@ def _url(error: Exception) -> str:
 def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) -> ModelGateError:
     code, message = error.error_code, error.message.rstrip(".")
     if code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}:
-        return _forbidden(f"The tracking server {address} forbids it: {message}.", facts)
+        return _forbidden(f"The tracking server {address} forbids it: {message}.", facts, address)
     if code == "UNAUTHENTICATED":
         return _login_error(message, address, facts)
     if code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:

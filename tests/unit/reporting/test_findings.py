@@ -191,7 +191,10 @@ def test_line_of_a_check_with_a_seal_says_what_differs_after_the_comparison_that
     equal, different = comparison(), comparison(difference("a", kind=DifferenceKind.ONLY_LEFT))
 
     def line(run_and_registry: Comparison, seal: Comparison) -> str:
-        comparisons = {ComparisonName.COMPARISON: run_and_registry, ComparisonName.SEAL: seal}
+        comparisons: dict[str, Comparison] = {
+            ComparisonName.COMPARISON: run_and_registry,
+            ComparisonName.SEAL: seal,
+        }
         return summary_line(replace(checked, comparisons=comparisons)).removeprefix(f"Wine: {V1}")
 
     missing = "(a is missing in the registry model)"

@@ -286,7 +286,7 @@ def merge(
         inputs=tuple(files),
         is_verbose=verbose,
     )
-    raise typer.Exit(run_many(command, Merge(tuple(files)), TerminalRunReporter()))
+    raise typer.Exit(run_many(command, Merge(lambda: files), TerminalRunReporter()))
 
 
 def _views(junit: Path | None, page: Path | None, badge: Path | None) -> dict[ViewKind, Path]:

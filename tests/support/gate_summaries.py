@@ -19,6 +19,7 @@ from model_gate.access.hosts import parse_host
 from model_gate.access.redaction import Redactor
 from model_gate.action.inputs import Inputs
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step_files import StepFiles
 from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
@@ -405,7 +406,7 @@ def _compare(
 
 def _markdown(outcome: Outcome, file: Path, report: Path = _REPORT) -> str:
     """Return what the action's reporter writes to the summary of a step."""
-    reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
+    reporter = WorkflowReporter(Inputs({}), StepFiles({"GITHUB_STEP_SUMMARY": str(file)}))
     file.touch()
     # The reporter also writes the summary beside the report.
     with chdir(file.parent):

@@ -43,6 +43,10 @@ OUTPUTS = (
     "seal-digest",
     "statement-file",
     "subject-digest",
+    "gates",
+    "gates-truncated",
+    "matrix",
+    "plan-file",
 )
 
 # What the names of outputs about the versions of a compare end with.

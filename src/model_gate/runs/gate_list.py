@@ -10,8 +10,11 @@ from model_gate.domain.gates import Gate, LeftOut, Selection
 from model_gate.domain.wording import first_names
 from model_gate.errors import InputError
 from model_gate.inputs.changes import Base, NoBase
-from model_gate.inputs.gates_file import GatesFile, read_gates
+from model_gate.inputs.gates_file import GatesFile, parse_gates, read_gates
 from model_gate.inputs.options import CommonOptions
+
+# What messages call the text of a gates file in a workflow.
+WORKFLOW_TEXT = "The input 'config'"
 
 
 @dataclass(frozen=True)
@@ -39,6 +42,7 @@ def read_gate_list(
     environment: Mapping[str, str],
     only: Sequence[str] = (),
     base: Base | NoBase | None = None,
+    text: str | None = None,
 ) -> GateList:
     """Return the gates of gates files.
 
@@ -48,13 +52,17 @@ def read_gate_list(
         environment: The user's environment variables.
         only: The names of the entries or gates to run; empty for all.
         base: What the files are compared with, to run only the entries that a change adds or alters; None to run all.
+        text: The text of a gates file that is a part of the workflow, instead of files; None for files.
 
     Raises:
         ConfigError: A file cannot be read, or is not a valid gates file.
         InputError: No file is named, an option cannot be used, or the base is not known.
         StorageError: The repository is damaged.
     """
-    content = read_gates(files, common, environment)
+    if text is None:
+        content = read_gates(files, common, environment)
+    else:
+        content = parse_gates([(WORKFLOW_TEXT, text)], common, environment, is_declaration=True)
     if base is None:
         return gate_list(content, only)
     # The import takes time, which a run of all gates saves.

@@ -16,8 +16,8 @@ from model_gate.action.annotations import annotations_for
 from model_gate.action.inputs import Inputs
 from model_gate.action.outputs import WrittenFiles, outputs_of
 from model_gate.action.reporter import WorkflowReporter
-from model_gate.action.step_files import StepFiles
 from model_gate.action.step import run_step
+from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import CheckRequest, Request, SealRequest, VerifyRequest

@@ -87,9 +87,8 @@ def gate_list(
     entries = [entry for entry in file.entries if entry.entry.name not in unwanted]
     skipped = list(unwanted.values())
     if only:
-        kept = [entry for entry in entries if _may_have(entry, only)]
-        skipped += [LeftOut(entry.entry.name, "not named by --only") for entry in entries if entry not in kept]
-        entries = kept
+        skipped += [LeftOut(each.entry.name, "not named by --only") for each in entries if not _may_have(each, only)]
+        entries = [entry for entry in entries if _may_have(entry, only)]
     seals = (entry.request.seal for entry in entries if isinstance(entry, Gate) and entry.request is not None)
     return GateList(
         tuple(entries),
@@ -122,12 +121,17 @@ def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list
     if not only:
         return list(gates), []
     names = {name for gate in gates for name in (gate.name, gate.entry.name)}
-    unknown = [name for name in only if name not in names]
+    unknown = sorted(set(only) - names)
     if unknown:
         raise InputError(
             f"--only names {first_names(unknown)}, which is no gate.",
             f"Name one of {first_names(names)}." if names else "Correct the name.",
         )
-    own = [gate for gate in gates if gate.name in only or gate.entry.name in only]
-    others = [LeftOut(gate.name, "not named by --only") for gate in gates if gate not in own]
+    wanted = set(only)
+    own, others = [], []
+    for gate in gates:
+        if wanted.isdisjoint((gate.name, gate.entry.name)):
+            others.append(LeftOut(gate.name, "not named by --only"))
+        else:
+            own.append(gate)
     return own, others

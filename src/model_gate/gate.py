@@ -127,6 +127,24 @@ def run(
     return Outcome(request, versions, comparisons, hops=hops, seal=seal)
 
 
+def listed_bytes(request: CheckRequest | CompareRequest, shared: Shared) -> int:
+    """Return how many bytes a gate reads if it compares all files of its models.
+
+    Raises:
+        ModelGateError: A version cannot be resolved, or a model cannot be listed.
+    """
+    with Storage(None) as storage:
+        pairs = _Selection(_Clients(shared.servers), storage, {}, {}).select(request)
+        sources = {
+            model.key.location: model.source
+            for pair in pairs.values()
+            for model in ((pair.model,) if isinstance(pair, SealedPair) else (pair.left, pair.right))
+            # Two models at one location are not compared.
+            if isinstance(pair, SealedPair) or not pair.is_same_location
+        }
+        return sum(source.list(lambda _: None).size for source in sources.values())
+
+
 def _compare(
     pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions, slots: TransferSlots
 ) -> dict[str, Comparison]:

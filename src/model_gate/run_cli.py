@@ -1,7 +1,8 @@
-"""The commands about many gates: run and merge. See `cli` for the commands about one gate."""
+"""The commands about many gates: run, plan and merge. See `cli` for the commands about one gate."""
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -76,6 +77,23 @@ PlanFileOption = Annotated[
         metavar="FILE",
         help="The plan of the parts, which model-gate plan wrote.",
         show_default="every N-th gate",
+        rich_help_panel=_SPEED,
+    ),
+]
+NewPlanFileOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="FILE",
+        help="Write the plan here, for model-gate run --plan-file.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
+    ),
+]
+ShardsOption = Annotated[
+    int,
+    typer.Option(
+        metavar="N",
+        help="The most shards, at most 256. There are no more shards than gates.",
         rich_help_panel=_SPEED,
     ),
 ]
@@ -201,6 +219,46 @@ def run(
     raise typer.Exit(run_many(command, work, TerminalRunReporter()))
 
 
+def plan(
+    context: typer.Context,
+    file: GatesFileArgument = None,
+    config_file: GatesFileOption = None,
+    only: OnlyOption = None,
+    changed_since: ChangedSinceOption = "",
+    allow_local_artifacts: AllowLocalArtifactsOption = False,
+    declared_hosts_only: DeclaredHostsOnlyOption = False,
+    allow_hosts: AllowHostsOption = "",
+    shards: ShardsOption = 1,
+    jobs: JobsOption = 4,
+    plan_file: NewPlanFileOption = None,
+    verbose: VerboseOption = False,
+) -> None:
+    """Split a run into shards, and print them as the matrix of a GitHub workflow."""
+    from model_gate.inputs.options import CommonOptions
+    from model_gate.runner import run_without_report
+    from model_gate.runs.gate_run import plan_run
+    from model_gate.runs.plan import Plan, write_plan
+
+    files = [*(file or ()), *(config_file or ())]
+    common = CommonOptions(
+        allow_local_artifacts=allow_local_artifacts, declared_hosts_only=declared_hosts_only, allow_hosts=allow_hosts
+    )
+
+    def act(say: Callable[[str], None]) -> None:
+        made: Plan = plan_run(
+            _gates(files, common, only or (), changed_since),
+            shards,
+            jobs,
+            allow_local_artifacts=allow_local_artifacts,
+            process=context.obj,
+        )
+        if plan_file is not None:
+            write_plan(made, plan_file)
+        say(json.dumps(made.matrix, separators=(",", ":")))
+
+    raise typer.Exit(run_without_report(act, is_verbose=verbose))
+
+
 def merge(
     rows: RowsArgument = None,
     timeout: TimeoutOption = None,
@@ -243,9 +301,16 @@ def _gates(files: Sequence[Path], common: CommonOptions, only: Sequence[str], ch
 
 
 def _part(names: Sequence[str], shard: str, plan_file: Path | None) -> Part:
+    from model_gate.errors import InputError
+    from model_gate.runs.plan import read_plan
     from model_gate.runs.shards import every_nth, parse_shard, whole
 
-    return whole(names) if not shard else every_nth(parse_shard(shard))(names)
+    if not shard:
+        if plan_file is not None:
+            raise InputError("--plan-file is given without --shard.", "Name the shard too, such as --shard 2/3.")
+        return whole(names)
+    parsed = parse_shard(shard)
+    return every_nth(parsed)(names) if plan_file is None else read_plan(plan_file).part_of(parsed)(names)
 
 
 def _block_of() -> Callable[..., str]:
@@ -266,6 +331,11 @@ with this file gates.yaml:
       check: {server: prod, model: Churn, version_or_stage: Production}
       seal: seals/churn.json
 """
+_PLAN_EXAMPLE = """\
+Example:
+  model-gate plan gates.yaml --shards 8 --plan-file plan.json
+  model-gate run gates.yaml --shard 3/8 --plan-file plan.json
+"""
 _MERGE_EXAMPLE = """\
 Example:
   model-gate merge shards/ --report-file model-gate-report.json
@@ -275,4 +345,5 @@ Example:
 def add_run_commands(app: typer.Typer, credentials: str) -> None:
     """Add the commands. `credentials` is the text about variables that follows the example."""
     app.command(cls=StyledCommand, short_help="Run many gates.", epilog=_RUN_EXAMPLE + credentials)(run)
+    app.command(cls=StyledCommand, short_help="Split a run into shards.", epilog=_PLAN_EXAMPLE)(plan)
     app.command(cls=StyledCommand, short_help="Merge the results of shards of a run.", epilog=_MERGE_EXAMPLE)(merge)

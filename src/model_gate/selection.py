@@ -151,7 +151,7 @@ def _gate(selection: Selection, version: SelectedVersion, request: Callable[[], 
     """Return the gate of a version; its error is what `request` raises."""
     name = _gate_name(selection, version)
     try:
-        return Gate(name, selection.entry, request())
+        return Gate(name, selection.entry, replace(request(), config=selection.config))
     except ModelGateError as error:
         return Gate(name, selection.entry, None, error)
 
@@ -271,7 +271,7 @@ class _ServerGates:
                     "Name another server or another version under `against`, or rename the models.",
                 )
             return CompareRequest(
-                left, right, compare_run_models=selection.compare_run_models, options=selection.options
+                left, right, selection.compare_run_models, selection.compare_reg_models, options=selection.options
             )
 
         return _gate(self._selection, version, request)

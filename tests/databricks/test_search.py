@@ -12,7 +12,7 @@ from model_gate.domain.gates import AgainstServer, Entry, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.request import CompareRequest
 from model_gate.domain.version import SelectedVersion
-from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError
+from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError
 from model_gate.selection import expand
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces
@@ -46,18 +46,11 @@ def _fill(blueprint: Blueprint) -> Blueprint:
 @pytest.fixture(scope="module")
 def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]:
     directory = tmp_path_factory.mktemp("search")
-    faulty = _fill(Blueprint(directory / "faulty", "dapi-faulty-0123456789"))
-    faulty.fault(
-        r"unity-catalog/models\?.*page_token=3", body='{"registered_models": [], "next_page_token": "3"}', times=0
-    )
-    faulty.fault(r"registered-models/search.*page_token=3", cut=40, honest=False, times=0)
-    faulty.fault(r"mlflow/model-versions/search.*page_token=3", body='{"model_versions": []}', times=0)
     with (
         EmulatedWorkspace(_fill(Blueprint(directory / "search", "dapi-search-0123456789"))) as workspace,
-        EmulatedWorkspace(faulty) as faulty_workspace,
         EmulatedWorkspace(Blueprint(directory / "trap", "dapi-trap-0123456789")) as trap,
     ):
-        yield Workspaces(directory, {"search": workspace, "faulty": faulty_workspace}, trap)
+        yield Workspaces(directory, {"search": workspace}, trap)
 
 
 @pytest.fixture(scope="module")
@@ -150,29 +143,6 @@ def test_error_of_a_workspace_search_lists_similar_names(registry: TrackingServe
     with pytest.raises(NotFoundError) as raised:
         registry.search("wime_*", "latest")
     assert "'wine_1'" in raised.value.remedy
-
-
-@pytest.mark.parametrize("models, version_or_stage", [("ml.prod.*", "@champion"), ("*.*.*", "latest")])
-def test_repeated_page_of_the_catalog_is_an_error(workspaces: Workspaces, models: str, version_or_stage: str) -> None:
-    with (
-        workspaces.client("databricks-uc://faulty", "ml.prod.wine") as client,
-        pytest.raises(TransferError, match="repeats a page of its registered models"),
-    ):
-        client.search(models, version_or_stage)
-
-
-def test_cut_page_of_the_workspace_registry_is_an_error(workspaces: Workspaces) -> None:
-    with workspaces.client("databricks://faulty", "wine") as client, pytest.raises(ModelGateError) as raised:
-        client.search("wine_*", "Production")
-    assert not isinstance(raised.value, NotFoundError)
-
-
-def test_listing_of_versions_without_the_latest_is_an_error(workspaces: Workspaces) -> None:
-    with (
-        workspaces.client("databricks://faulty", "wine") as client,
-        pytest.raises(TransferError, match="its list of versions lacks it"),
-    ):
-        client.search("wine_1", "")
 
 
 def test_migration_from_workspace_registry_to_catalog_names_missing_and_extra_models(

@@ -104,7 +104,7 @@ class Selection:
         compare_reg_models: Whether the registry models are compared; only with `AgainstServer`.
         options: The options of each gate.
         config: The gates file, for the request of each gate.
-        notices: The notices of each gate's request.
+        notices: What the user should know about its servers although it is no error, each in one line.
     """
 
     entry: Entry

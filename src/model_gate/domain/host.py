@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -114,31 +113,21 @@ class Host:
                 one registry.
         """
         if self.workspace is None:
-            if registry is not None:
-                raise InputError("registry: only a Databricks host has more than one registry.", "Leave it out.")
-            return self
+            return self.with_registry(registry)
         kind = registry_of(model, self.workspace.registry, registry)
         return replace(self, workspace=replace(self.workspace, registry=kind))
 
-    def for_models(self, globs: Collection[str], registry: RegistryKind | None = None) -> Host:
-        """Return a copy of this host in which the registry that holds the models of globs is selected.
-
-        A glob selects the registry as a name does. In Unity Catalog, a glob need not have three levels: `*` stands for
-        dots too.
+    def with_registry(self, registry: RegistryKind | None) -> Host:
+        """Return a copy of this host in which the registry that the user named is selected; None changes nothing.
 
         Raises:
-            InputError: The globs select two registries, or `registry` is set although the server has only one.
+            InputError: `registry` is set although the server has only one registry.
         """
+        if registry is None:
+            return self
         if self.workspace is None:
-            return self.for_model("", registry)
-        chosen = registry or self.workspace.registry
-        kinds = {chosen} if chosen else {_registry_by_name(glob) for glob in globs}
-        if len(kinds) > 1:
-            raise InputError(
-                "The names are in two registries: only names of three levels are in Unity Catalog.",
-                "Name the registry: registry: unity-catalog or registry: workspace.",
-            )
-        return replace(self, workspace=replace(self.workspace, registry=kinds.pop()))
+            raise InputError("registry: only a Databricks host has more than one registry.", "Leave it out.")
+        return replace(self, workspace=replace(self.workspace, registry=registry))
 
     def authority(self, uri: str) -> str:
         """Return a text that names the server or the registry in which `uri` is one location.
@@ -206,16 +195,11 @@ def registry_of(model: str, host_registry: RegistryKind | None, override: Regist
     Raises:
         InputError: The registry is Unity Catalog, and the name does not have three levels.
     """
-    by_name = _registry_by_name(model)
-    kind = override or host_registry or by_name
-    if kind is RegistryKind.UNITY_CATALOG and by_name is not kind:
+    is_three_level = model.count(".") == 2 and all(model.split("."))
+    kind = override or host_registry or (RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE)
+    if kind is RegistryKind.UNITY_CATALOG and not is_three_level:
         raise InputError(
             f"The model {model!r} cannot be in Unity Catalog: its name does not have three levels.",
             "Write catalog.schema.model; for the workspace's registry, name the host databricks://PROFILE.",
         )
     return kind
-
-
-def _registry_by_name(model: str) -> RegistryKind:
-    is_three_level = model.count(".") == 2 and all(model.split("."))
-    return RegistryKind.UNITY_CATALOG if is_three_level else RegistryKind.WORKSPACE

@@ -99,15 +99,21 @@ def entry_digests(text: str, name: str) -> Mapping[str, tuple[str, int]]:
     return {parsed.entry.name: (parsed.entry.digest, parsed.entry.line) for parsed in parse_entries(text, name)}
 
 
-def parse_entries(text: str, name: str) -> Iterator[ParsedEntry]:
-    """Yield the entries of a gates file; for a compare file, one entry. See `entry_digests`.
+def parse_entries(text: str, name: str, already: int = 0) -> Iterator[ParsedEntry]:
+    """Yield the entries of a gates file; for a compare file, one entry.
+
+    Args:
+        text: See `entry_digests`.
+        name: See `entry_digests`.
+        already: Number of entries in the other files of the run.
 
     Raises:
-        ConfigError: The text is not YAML, or breaks the schema.
+        ConfigError: The text is not YAML, or breaks the schema, or a run has too many entries.
     """
     source = Source(name, parse_mapping(text, name, KIND), KIND)
     keys = source.keys()
     if "gates" not in keys and {SYNONYMS.get(key, key) for key in keys} & set(SIDES):
+        _require_few(already + 1, source)
         yield _parse_compare_file(replace(source, kind=compare_file.KIND, synonyms=SYNONYMS))
         return
     known = list(load_schema(_SCHEMA)["properties"])
@@ -119,16 +125,20 @@ def parse_entries(text: str, name: str) -> Iterator[ParsedEntry]:
     gates = children["gates"]
     if gates is None or not gates.node.value:
         raise source.violation(Violation(("gates",), _not_entries(source)), _GATES_REMEDY)
-    if len(gates.node.value) > MAX_ENTRIES:
-        raise ConfigError(
-            f"{gates.where()}: the file has {len(gates.node.value):,} entries, and {MAX_ENTRIES:,} are allowed.",
-            "Select versions by pattern (select and against), or write several files and run each.",
-        )
+    _require_few(already + len(gates.node.value), gates)
     for entry_name, entry in gates.children():
         _require_name(entry_name, gates)
         if entry is None:
             raise ConfigError(f"{gates.where(entry_name)}: the entry is not a mapping.", _KIND_REMEDY)
         yield _parse_entry(entry_name, replace(entry, synonyms=SYNONYMS), defaults)
+
+
+def _require_few(count: int, source: Source) -> None:
+    if count > MAX_ENTRIES:
+        raise ConfigError(
+            f"{source.where()}: there are {count:,} entries, and {MAX_ENTRIES:,} are allowed in all files of a run.",
+            "Select versions by pattern (select and against), or run the files one by one.",
+        )
 
 
 def _parse_compare_file(source: Source) -> ParsedEntry:
@@ -226,7 +236,8 @@ def _require_form(kind: EntryKind, data: Mapping[str, Any], source: Source) -> N
     for path, value, schema in _parts(kind, data):
         if (violation := first_violation(value, schema)) is not None:
             found = replace(violation, path=(*path, *violation.path))
-            raise source.violation(found, _REMEDIES.get(found.path[-1], "") or violation_remedy(data, found, source))
+            known = "" if found.missing else _REMEDIES.get(found.path[-1], "")
+            raise source.violation(found, known or violation_remedy(data, found, source))
     if not _options_of(kind, data) >= set(_MODELS) and (key := next((key for key in _MODELS if key in data), "")):
         raise ConfigError(
             f"{source.where(key)}: only two servers are compared by run models and registry models, so {key} has no"
@@ -239,7 +250,8 @@ def _require_form(kind: EntryKind, data: Mapping[str, Any], source: Source) -> N
 def _require_keys(key: str, data: object, source: Source) -> None:
     """Verify the keys of the mapping that names a version, the selected versions or the other side."""
     if key == "against" and isinstance(data, str) and data != RUN_MODEL and not data.startswith("$"):
-        raise ConfigError(f"{source.where(key)}: {printable(data)!r} is not {RUN_MODEL}.", _REMEDIES[key])
+        # The text can be an address with a password.
+        raise ConfigError(f"{source.where(key)}: the text is not {RUN_MODEL}.", _REMEDIES[key])
     if not isinstance(data, dict):
         return
     known = _properties(_definition_of(key, data))
@@ -248,11 +260,9 @@ def _require_keys(key: str, data: object, source: Source) -> None:
             f"{source.where(key, other)}: seals stand in the place of a server, so {other} has no meaning.",
             "Remove it, or remove the seals.",
         )
-    if isinstance(seals := data.get("seals"), str) and key == "against" and "{model}" not in seals:
-        raise ConfigError(
-            f"{source.where(key, 'seals')}: {printable(seals)} has no place for the name of the model.",
-            _REMEDIES["seals"],
-        )
+    if key == "against" and isinstance(data.get("seals"), str) and "{model}" not in data["seals"]:
+        where = source.where(key, "seals")
+        raise ConfigError(f"{where}: the path has no place for the name of the model.", _REMEDIES["seals"])
     if key == "against" and "seals" not in data:
         known = [*known, "seals"]
     source.require_known(data, known, (key,), lambda name: _misplaced_key_remedy(name, (), key))

@@ -15,6 +15,7 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.gates import AgainstRunModel, AgainstSeals, AgainstServer, Entry, Gate, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.ignore import checked_ignore
+from model_gate.domain.renaming import Renaming
 from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
 from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require
@@ -22,7 +23,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ConfigError, InputError, ModelGateError
 from model_gate.formats.glob import Glob
 from model_gate.inputs.compare_file import compare_config
-from model_gate.inputs.gate_entry import KIND, MAX_ENTRIES, RUN_MODEL, EntryKind, ParsedEntry, parse_entries
+from model_gate.inputs.gate_entry import KIND, RUN_MODEL, EntryKind, ParsedEntry, parse_entries
 from model_gate.inputs.options import (
     CommonOptions,
     CompareOptions,
@@ -111,14 +112,21 @@ def parse_gates(
     gate_options(common)
     servers = NamedServers(Declarations(environment), are_declared=is_declaration)
     builder = _Builder(servers, common, models, cache(read_seal))
-    parsed = [(ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()), name, text) for name, text in texts]
-    entries = [(file, entry) for file, name, text in parsed for entry in parse_entries(text, name)]
-    _require_distinct([entry.entry for _, entry in entries])
-    return GatesFile(tuple(builder.build(entry, file) for file, entry in entries), tuple(file for file, *_ in parsed))
+    files: list[ConfigFile] = []
+    entries: list[tuple[ParsedEntry, ConfigFile]] = []
+    for name, text in texts:
+        files.append(ConfigFile(name, hashlib.sha256(text.encode()).hexdigest()))
+        entries += [(entry, files[-1]) for entry in parse_entries(text, name, len(entries))]
+    _require_distinct(entry.entry for entry, _ in entries)
+    return GatesFile(tuple(builder.build(entry, file) for entry, file in entries), tuple(files))
 
 
 def _require_distinct(entries: Iterable[Entry]) -> None:
-    """Verify that the names of all files are unique, and that a run does not have too many entries."""
+    """Verify that the names of all files are unique.
+
+    Raises:
+        ConfigError: Two entries have the same name.
+    """
     seen: dict[str, Entry] = {}
     for entry in entries:
         if entry.name in seen:
@@ -129,11 +137,6 @@ def _require_distinct(entries: Iterable[Entry]) -> None:
                 "Rename one of them: names are unique over all files. A compare file has the name of the file.",
             )
         seen[entry.name] = entry
-        if len(seen) > MAX_ENTRIES:
-            raise ConfigError(
-                f"{entry.file}, line {entry.line}: the files have more than {MAX_ENTRIES:,} entries.",
-                "Select versions by pattern (select and against), or run the files one by one.",
-            )
 
 
 @dataclass(frozen=True)
@@ -195,7 +198,7 @@ class _Builder:
 
     def _selection(self, parsed: ParsedEntry, file: ConfigFile) -> Selection:
         data, source = parsed.data["select"], parsed.source
-        host = self._host(("select",), data, source, [data["models"]])
+        host = self._host(("select",), data, source)
         with source.errors_at("select", "models"):
             _checked_glob(data["models"])
         with source.errors_at("select", "version_or_stage"):
@@ -204,7 +207,6 @@ class _Builder:
         hosts = [host]
         run_models = reg_models = True
         if isinstance(against, AgainstServer):
-            _require_other_version(host, against, source)
             hosts.append(against.host)
             own = CompareOptions(parsed.data.get("compare_run_models"), parsed.data.get("compare_reg_models"))
             run_models, reg_models = compared_models(self.models, own)
@@ -222,10 +224,10 @@ class _Builder:
             notices=host_notices(hosts, self.common, _NOUN),
         )
 
-    def _host(self, path: tuple[str, ...], data: Mapping[str, Any], source: Source, globs: list[str]) -> Host:
+    def _host(self, path: tuple[str, ...], data: Mapping[str, Any], source: Source) -> Host:
         host = self.servers.host(path, data, source)
         with source.errors_at(*path, "registry"):
-            return host.for_models(globs, named_registry(data))
+            return host.with_registry(named_registry(data))
 
     def _against(self, parsed: ParsedEntry, models: str) -> AgainstServer | AgainstSeals | AgainstRunModel:
         data, source = parsed.data["against"], parsed.source
@@ -238,8 +240,8 @@ class _Builder:
         rename = data.get("rename", {})
         for glob, name in rename.items():
             with source.errors_at("against", "rename", glob):
-                _require_same_wildcards(glob, name)
-        host = self._host(("against",), data, source, list(rename.values()) or [models])
+                Renaming([(glob, name)])
+        host = self._host(("against",), data, source)
         with source.errors_at("against", "version_or_stage"):
             version = checked_version_name(data.get("version_or_stage", ""), models)
         return AgainstServer(host, tuple(rename.items()), version)
@@ -265,21 +267,6 @@ def _selected_version(text: str, models: str) -> str:
     return name
 
 
-def _require_same_wildcards(glob: str, name: str) -> None:
-    """Verify that a renaming can copy the texts of the wildcards in order."""
-    for text in (glob, name):
-        if "**" in text or set(text) & set("?[]"):
-            raise InputError(
-                f"{printable(text)!r} has another wildcard than single stars.",
-                'Write * for each text that both names have, as in "prod.ml.*": "staging.ml.*".',
-            )
-    if glob.count("*") != name.count("*"):
-        raise InputError(
-            f"{printable(glob)!r} and {printable(name)!r} do not have the same number of stars.",
-            'Write as many stars on both sides, as in "prod.ml.*": "staging.ml.*".',
-        )
-
-
 def _checked_places(path: str) -> str:
     """Return the path of seals if it has a place for the model, and no place for anything but a model or a version."""
     if set(_PLACE.sub("", path)) & set("{}") or set(_PLACE.findall(path)) - set(_PLACES):
@@ -288,14 +275,3 @@ def _checked_places(path: str) -> str:
             "Write {model} for the name of the model and {version} for the number of the version.",
         )
     return path
-
-
-def _require_other_version(host: Host, against: AgainstServer, source: Source) -> None:
-    """Verify that a selection does not compare each version with itself."""
-    is_same = (against.host.reader, against.host.authority("models:")) == (host.reader, host.authority("models:"))
-    if is_same and not against.rename and not against.version_or_stage:
-        raise ConfigError(
-            f"{source.where('against')}: each version would be compared with itself.",
-            "Name another server, another version_or_stage, or rename the models. To compare run models with registry"
-            " models, write against: run_model.",
-        )

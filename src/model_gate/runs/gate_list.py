@@ -66,7 +66,9 @@ def _may_have(entry: Gate | Selection, only: Collection[str]) -> bool:
 
 def _notices(entries: Iterable[Gate | Selection]) -> Iterable[str]:
     for entry in entries:
-        if isinstance(entry, Gate) and entry.request is not None:
+        if isinstance(entry, Selection):
+            yield from entry.notices
+        elif entry.request is not None:
             yield from entry.request.notices
 
 

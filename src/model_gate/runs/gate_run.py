@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import AgainstServer, Gate, Selection
 from model_gate.domain.host import Host
@@ -22,6 +23,7 @@ from model_gate.runner import internal_error
 from model_gate.runs.command import Run
 from model_gate.runs.execution import GateRunner, run_gates
 from model_gate.runs.gate_list import GateList, chosen
+from model_gate.runs.plan import Plan, make_plan
 from model_gate.runs.roster import Roster
 from model_gate.runs.shards import Part, whole
 from model_gate.selection import expand
@@ -62,10 +64,10 @@ class GateRun:
         """
         listed = self.load()
         run.notices, run.left_out = listed.notices, listed.left_out
-        run.add_secrets(secret for entry in listed.entries for host in _hosts_of(entry) for secret in host.secrets)
+        run.add_secrets(secrets_of_entries(listed.entries))
         run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
-        with _servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
-            gates, others = chosen(_expanded(listed.entries, servers), listed.only)
+        with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
+            gates, others = chosen(expanded(listed.entries, servers), listed.only)
             run.left_out += tuple(others)
             names = [row_name(gate, run.redactor) for gate in gates]
             part = self.shard_of(names)
@@ -84,8 +86,22 @@ class GateRun:
             run_gates(own, runner, self.jobs, progress.end)
 
 
+def plan_run(
+    listed: GateList, shards: int, jobs: int, *, allow_local_artifacts: bool, process: WorkerProcess | None
+) -> Plan:
+    """Return the plan of the shards of a run. See `make_plan`.
+
+    Raises:
+        ModelGateError: A selection names no gate, or the number of shards is out of range.
+    """
+    redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
+    with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
+        gates, _ = chosen(expanded(listed.entries, servers), listed.only)
+        return make_plan({row_name(gate, redactor): gate for gate in gates}, shards, Shared(servers), jobs)
+
+
 @contextmanager
-def _servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
+def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
     """Yield the clients of the run's servers, which end with the block."""
     try:
         home = Path(tempfile.mkdtemp(prefix="model-gate-"))
@@ -98,13 +114,18 @@ def _servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> I
         remove_tree(home)
 
 
-def _expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
+def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
     """Return the gates of all entries, in their order."""
 
     def search(host: Host, models: str, version_or_stage: str, tags: Mapping[str, str]) -> tuple[SelectedVersion, ...]:
         return servers.clients([host])[0].search(models, version_or_stage, tags)
 
     return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, search))]
+
+
+def secrets_of_entries(entries: Iterable[Gate | Selection]) -> tuple[str, ...]:
+    """Return the secrets of the servers of all entries."""
+    return tuple(dict.fromkeys(secret for entry in entries for host in _hosts_of(entry) for secret in host.secrets))
 
 
 def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:

@@ -6,6 +6,7 @@ import difflib
 from collections.abc import Sequence
 
 from model_gate.domain.wording import plural
+from model_gate.formats.glob import Glob
 
 STAGES = ("Staging", "Production", "Archived")
 # MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
@@ -38,16 +39,19 @@ def models_similar_to_glob(glob: str, names: Sequence[str]) -> str:
     >>> models_similar_to_glob("prod.mll.*", ["prod.ml.wine", "sandbox"])
     "Correct the glob. Similar names: 'prod.ml.wine'."
     """
-    similar = _similar(glob, names)
+    # Only the beginning of a name can be similar to the text before the first wildcard.
+    prefix = Glob(glob).prefix
+    similar = _similar(prefix or glob, names, len(prefix) or None)
     if not similar:
         return _none_similar(names)
     return f"Correct the glob. Similar names: {', '.join(similar[:_MAX_SIMILAR])}."
 
 
-def _similar(name: str, names: Sequence[str]) -> list[str]:
+def _similar(name: str, names: Sequence[str], length: int | None = None) -> list[str]:
+    """Return the similar names in quotes, the most similar first. Only `length` characters of each name count."""
     wanted = name.casefold()
     measured = names[:_MAX_MEASURED]
-    likeness = {other: difflib.SequenceMatcher(None, other.casefold(), wanted).ratio() for other in measured}
+    likeness = {other: difflib.SequenceMatcher(None, other.casefold()[:length], wanted).ratio() for other in measured}
     return [
         repr(other)
         for other in sorted(measured, key=lambda other: -likeness[other])

@@ -305,6 +305,7 @@ def test_a_damaged_repository_is_an_error(history: Checkout, tmp_path: Path, dam
     with pytest.raises(StorageError, match=r"cannot be read|read the repository") as caught:
         _read(path)
     assert str(path) in caught.value.message
+    assert ("exceeds maximum size" in caught.value.message) == (damage == "bomb")
 
 
 @pytest.mark.parametrize("line", ["extraheader: AUTHORIZATION: basic s3cret", "[http]\nbad_name = s3cret"])

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.domain.gates import Gate, LeftOut, Selection
 from model_gate.domain.wording import first_names
 from model_gate.errors import InputError
-from model_gate.inputs.gates_file import GatesFile
+from model_gate.inputs.changes import Base, NoBase
+from model_gate.inputs.gates_file import GatesFile, read_gates
+from model_gate.inputs.options import CommonOptions
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,37 @@ class GateList:
     left_out: tuple[LeftOut, ...] = ()
     inputs: tuple[Path, ...] = ()
     notices: tuple[str, ...] = ()
+
+
+def read_gate_list(
+    files: Sequence[Path],
+    common: CommonOptions,
+    environment: Mapping[str, str],
+    only: Sequence[str] = (),
+    base: Base | NoBase | None = None,
+) -> GateList:
+    """Return the gates of gates files.
+
+    Args:
+        files: The gates files.
+        common: The options that all commands have. They win over the files.
+        environment: The user's environment variables.
+        only: The names of the entries or gates to run; empty for all.
+        base: What the files are compared with, to run only the entries that a change adds or alters; None to run all.
+
+    Raises:
+        ConfigError: A file cannot be read, or is not a valid gates file.
+        InputError: No file is named, an option cannot be used, or the base is not known.
+        StorageError: The repository is damaged.
+    """
+    content = read_gates(files, common, environment)
+    if base is None:
+        return gate_list(content, only)
+    # The import takes time, which a run of all gates saves.
+    from model_gate.inputs.changed_since import changes_since
+
+    changes = changes_since(files, base)
+    return gate_list(content, only, changes.left_out, changes.notices)
 
 
 def gate_list(

@@ -126,7 +126,10 @@ PageFileOption = Annotated[
 BadgeFileOption = Annotated[
     Path | None,
     typer.Option(
-        metavar="FILE", help="Also write the result as an SVG badge.", show_default=False, rich_help_panel=OUTPUT
+        metavar="FILE",
+        help="Also write the result as a badge: SVG, or for *.json the data of shields.io.",
+        show_default=False,
+        rich_help_panel=OUTPUT,
     ),
 ]
 RowsArgument = Annotated[
@@ -283,7 +286,7 @@ def merge(
         inputs=tuple(files),
         is_verbose=verbose,
     )
-    raise typer.Exit(run_many(command, Merge(tuple(files)), TerminalRunReporter()))
+    raise typer.Exit(run_many(command, Merge(lambda: files), TerminalRunReporter()))
 
 
 def _views(junit: Path | None, page: Path | None, badge: Path | None) -> dict[ViewKind, Path]:
@@ -294,10 +297,11 @@ def _views(junit: Path | None, page: Path | None, badge: Path | None) -> dict[Vi
 
 
 def _gates(files: Sequence[Path], common: CommonOptions, only: Sequence[str], changed_since: str) -> GateList:
-    from model_gate.inputs.gates_file import read_gates
-    from model_gate.runs.gate_list import gate_list
+    from model_gate.inputs.changes import Base
+    from model_gate.runs.gate_list import read_gate_list
 
-    return gate_list(read_gates(files, common, os.environ), only)
+    base = Base(changed_since, changed_since) if changed_since else None
+    return read_gate_list(files, common, os.environ, only, base)
 
 
 def _part(names: Sequence[str], shard: str, plan_file: Path | None) -> Part:

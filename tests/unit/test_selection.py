@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from model_gate.access.hosts import parse_host
 from model_gate.domain.gates import AgainstRunModel, AgainstSeals, AgainstServer, Entry, Gate, Selection
 from model_gate.domain.host import Host, RegistryKind, WorkspaceLogin
-from model_gate.domain.request import CheckRequest, CompareRequest, GateOptions
+from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
 from model_gate.domain.seal import SealedVersion
 from model_gate.domain.version import SelectedVersion
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
@@ -84,6 +84,14 @@ def test_each_selected_version_is_compared_with_its_renamed_counterpart_by_numbe
     request = gates["all/prod.a"].request
     assert isinstance(request, CompareRequest)
     assert (request.compare_run_models, request.compare_reg_models, request.options) == (False, True, options)
+
+
+def test_gates_of_a_selection_compare_only_run_models_if_it_says_so_and_name_its_file() -> None:
+    file = ConfigFile("gates.yaml", "0" * 64)
+    selection = _selection(AgainstServer(_STAGING), compare_reg_models=False, config=file)
+    request = _expand(selection, [("a", "1")], [("a", "1")])["all/a"].request
+    assert isinstance(request, CompareRequest)
+    assert (request.compare_run_models, request.compare_reg_models, request.config) == (True, False, file)
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ Rows = Callable[[], Iterator[GateRow]]
 NO_GATES = "0 gates concern this change: nothing to decide"
 # The results of gates as words, from worst to best.
 RESULTS = ("error", "different", "equivalent", "equal")
+_MARKS = {"error": "⛔", "different": "❌", "equivalent": "✅", "equal": "✅"}
 _MAX_NAME = 60
 _MAX_LEFT_OUT = 10
 
@@ -26,6 +27,18 @@ def result_of(row: GateRow) -> str:
     if not row.passed:
         return "different"
     return "equal" if row.status is Status.EQUAL else "equivalent"
+
+
+def mark_of(row: GateRow) -> str:
+    """Return a sign for the result of a gate."""
+    return _MARKS[result_of(row)]
+
+
+def mark_of_run(totals: RunTotals) -> str:
+    """Return a sign for the result of a run."""
+    if totals.passed:
+        return _MARKS["equal"]
+    return _MARKS["different" if totals.different else "error"]
 
 
 def finding_of(row: GateRow) -> str:

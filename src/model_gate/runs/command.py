@@ -170,7 +170,7 @@ class Run:
         try:
             totals = self._totals()
             for view in self._views:
-                view.write(view_pieces(view.kind, self._rows_in_order, totals, self.redactor))
+                view.write(view_pieces(view, self._rows_in_order, totals, self._report.path, self.redactor))
             pieces = run_report(self._rows_in_order(), totals, self._command.options, self.redactor, system_facts())
             self._report.write_pieces(pieces)
             if self.error is None and not totals.errors:

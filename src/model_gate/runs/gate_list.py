@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.domain.gates import Gate, LeftOut, Selection
 from model_gate.domain.wording import first_names
 from model_gate.errors import InputError
-from model_gate.inputs.gates_file import GatesFile
+from model_gate.inputs.changes import Base, NoBase
+from model_gate.inputs.gates_file import GatesFile, parse_gates, read_gates
+from model_gate.inputs.options import CommonOptions
+
+# What messages call the text of a gates file in a workflow.
+WORKFLOW_TEXT = "The input 'config'"
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,42 @@ class GateList:
     notices: tuple[str, ...] = ()
 
 
+def read_gate_list(
+    files: Sequence[Path],
+    common: CommonOptions,
+    environment: Mapping[str, str],
+    only: Sequence[str] = (),
+    base: Base | NoBase | None = None,
+    text: str | None = None,
+) -> GateList:
+    """Return the gates of gates files.
+
+    Args:
+        files: The gates files.
+        common: The options that all commands have. They win over the files.
+        environment: The user's environment variables.
+        only: The names of the entries or gates to run; empty for all.
+        base: What the files are compared with, to run only the entries that a change adds or alters; None to run all.
+        text: The text of a gates file that is a part of the workflow, instead of files; None for files.
+
+    Raises:
+        ConfigError: A file cannot be read, or is not a valid gates file.
+        InputError: No file is named, an option cannot be used, or the base is not known.
+        StorageError: The repository is damaged.
+    """
+    if text is None:
+        content = read_gates(files, common, environment)
+    else:
+        content = parse_gates([(WORKFLOW_TEXT, text)], common, environment, is_declaration=True)
+    if base is None:
+        return gate_list(content, only)
+    # The import takes time, which a run of all gates saves.
+    from model_gate.inputs.changed_since import changes_since
+
+    changes = changes_since(files, base)
+    return gate_list(content, only, changes.left_out, changes.notices)
+
+
 def gate_list(
     file: GatesFile, only: Sequence[str] = (), left_out: Iterable[LeftOut] = (), notices: Iterable[str] = ()
 ) -> GateList:
@@ -46,9 +87,8 @@ def gate_list(
     entries = [entry for entry in file.entries if entry.entry.name not in unwanted]
     skipped = list(unwanted.values())
     if only:
-        kept = [entry for entry in entries if _may_have(entry, only)]
-        skipped += [LeftOut(entry.entry.name, "not named by --only") for entry in entries if entry not in kept]
-        entries = kept
+        skipped += [LeftOut(each.entry.name, "not named by --only") for each in entries if not _may_have(each, only)]
+        entries = [entry for entry in entries if _may_have(entry, only)]
     seals = (entry.request.seal for entry in entries if isinstance(entry, Gate) and entry.request is not None)
     return GateList(
         tuple(entries),
@@ -81,12 +121,17 @@ def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list
     if not only:
         return list(gates), []
     names = {name for gate in gates for name in (gate.name, gate.entry.name)}
-    unknown = [name for name in only if name not in names]
+    unknown = sorted(set(only) - names)
     if unknown:
         raise InputError(
             f"--only names {first_names(unknown)}, which is no gate.",
             f"Name one of {first_names(names)}." if names else "Correct the name.",
         )
-    own = [gate for gate in gates if gate.name in only or gate.entry.name in only]
-    others = [LeftOut(gate.name, "not named by --only") for gate in gates if gate not in own]
+    wanted = set(only)
+    own, others = [], []
+    for gate in gates:
+        if wanted.isdisjoint((gate.name, gate.entry.name)):
+            others.append(LeftOut(gate.name, "not named by --only"))
+        else:
+            own.append(gate)
     return own, others

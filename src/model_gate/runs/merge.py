@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,10 +37,10 @@ class Merge:
     """Merges the rows of shards.
 
     Attributes:
-        files: The files of the shards' rows.
+        files: Returns the files of the shards' rows; raises InputError.
     """
 
-    files: tuple[Path, ...]
+    files: Callable[[], Sequence[Path]]
 
     def execute(self, run: Run, progress: RunProgress) -> None:
         """Add the rows of all shards to the run, and an error for each gate without a row.
@@ -49,7 +49,7 @@ class Merge:
             ModelGateError: A file cannot be read, or the files are not those of one run.
         """
         with ExitStack() as stack:
-            shards = [stack.enter_context(ShardRows(path)) for path in self.files]
+            shards = [stack.enter_context(ShardRows(path)) for path in self.files()]
             plan = plan_merge([shard.roster for shard in shards], [shard.names for shard in shards])
             names = tuple(place.name for place in plan.places)
             run.left_out = plan.left_out

@@ -43,6 +43,10 @@ OUTPUTS = (
     "seal-digest",
     "statement-file",
     "subject-digest",
+    "gates",
+    "gates-truncated",
+    "matrix",
+    "plan-file",
 )
 
 # What the names of outputs about the versions of a compare end with.
@@ -70,12 +74,11 @@ def outputs_of(outcome: Outcome, written: WrittenFiles, redactor: Redactor, subj
     Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
     """
     is_decided = outcome.equals is not None
-    return {
+    return dict.fromkeys(OUTPUTS, "") | {
         "status": str(outcome.status),
         "equals": truth(outcome.equals),
         "equivalent": truth(outcome.equivalent),
         "passed": truth(outcome.passed),
-        **dict.fromkeys(_VERSION_OUTPUTS, ""),
         **({name: harmless(redactor.text(value)) for name, value in _versions(outcome).items()}),
         **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),

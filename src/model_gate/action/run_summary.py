@@ -22,8 +22,6 @@ from model_gate.reporting.run_wording import (
     worst_first,
 )
 
-# A larger block would leave no room for those of other gates.
-MAX_BLOCK_BYTES = 24 * 1024
 _COLUMNS = ("Gate", "Result")
 # The part of the summary that the table may take.
 _TABLE_SHARE = 0.5

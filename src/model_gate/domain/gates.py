@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from model_gate.domain.host import Host
-from model_gate.domain.request import CheckRequest, CompareRequest, GateOptions
+from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
+from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import EXIT_ERROR, Status, exit_code
 from model_gate.errors import ModelGateError
 
@@ -48,6 +49,11 @@ class Gate:
     entry: Entry
     request: CheckRequest | CompareRequest | None
     error: ModelGateError | None = None
+
+    @property
+    def command(self) -> CommandName:
+        """The command that does the same for one gate."""
+        return CommandName.COMPARE if self.request is None else self.request.command
 
 
 @dataclass(frozen=True)
@@ -95,7 +101,10 @@ class Selection:
         tags: Tags that a selected version has.
         against: What each selected version is compared with.
         compare_run_models: Whether the run models are compared too; only with `AgainstServer`.
+        compare_reg_models: Whether the registry models are compared; only with `AgainstServer`.
         options: The options of each gate.
+        config: The gates file, for the request of each gate.
+        notices: What the user should know about its servers although it is no error, each in one line.
     """
 
     entry: Entry
@@ -105,7 +114,10 @@ class Selection:
     against: AgainstServer | AgainstSeals | AgainstRunModel
     tags: Mapping[str, str] = field(default_factory=dict)
     compare_run_models: bool = True
+    compare_reg_models: bool = True
     options: GateOptions = field(default_factory=GateOptions)
+    config: ConfigFile | None = None
+    notices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.seal import Seal, require_paths_without_secrets, require_same_identity
@@ -36,8 +35,8 @@ class _OutputFile:
         StorageError: A file cannot be written to this path.
     """
 
-    _noun: ClassVar[str]
-    _option: ClassVar[str]
+    _noun: str
+    _option: str
 
     def __init__(self, path: Path) -> None:
         self.path = path

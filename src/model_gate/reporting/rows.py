@@ -67,8 +67,7 @@ def row_of(gate: Gate, result: GateResult, redactor: Redactor) -> GateRow:
         return printable(truncate_middle(redactor.text(text), _MAX_TEXT))
 
     return GateRow(
-        # The name is not cut, since it is the key of the row.
-        name=printable(redactor.text(gate.name)),
+        name=row_name(gate, redactor),
         status=outcome.status,
         passed=outcome.passed,
         equivalent=outcome.equivalent,
@@ -82,6 +81,11 @@ def row_of(gate: Gate, result: GateResult, redactor: Redactor) -> GateRow:
         report=result.report,
         block="\n".join(map(printable, result.block.split("\n"))),
     )
+
+
+def row_name(gate: Gate, redactor: Redactor) -> str:
+    """Return the name of a gate's row. It is not cut, since it is the key of the row."""
+    return printable(redactor.text(gate.name))
 
 
 def _reason(outcome: Outcome) -> str:

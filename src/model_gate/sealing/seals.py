@@ -13,6 +13,7 @@ from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
 from model_gate.comparison.models import list_model, pair_models
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.model import require_model, require_native_model
@@ -86,6 +87,7 @@ def verify_model(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    slots: TransferSlots | None = None,
     *,
     has_roots: bool = False,
 ) -> Comparison:
@@ -97,6 +99,7 @@ def verify_model(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict, so that no further file is
             fetched; None to compare the other files too.
+        slots: Admits the transfer, if other gates run at the same time.
         has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
@@ -107,7 +110,7 @@ def verify_model(
         ModelGateError: A listing or a transfer failed.
     """
     with closing(pair.model.source):
-        return _verify_model(pair, progress, ignore, is_enough, has_roots=has_roots)
+        return _verify_model(pair, progress, ignore, is_enough, slots or TransferSlots(), has_roots=has_roots)
 
 
 def _verify_model(
@@ -115,6 +118,7 @@ def _verify_model(
     progress: Progress,
     ignore: Ignore,
     is_enough: Callable[[FileComparison], bool] | None,
+    slots: TransferSlots,
     *,
     has_roots: bool,
 ) -> Comparison:
@@ -123,7 +127,8 @@ def _verify_model(
     sealed = _sealed_model(pair, model)
     left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
     model_pair = pair_models(left, right, ignore)
-    files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
+    with slots.transfer(0 if model.source.is_local else model.listing.size):
+        files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
     model.source.require_unchanged()
     comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
     if pair.is_seal_left:

@@ -26,6 +26,7 @@ from model_gate.action.inputs import Inputs
 from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, WrittenFiles, outputs_of
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
@@ -144,7 +145,7 @@ def test_summary_of_many_differences_stays_within_the_size_limit() -> None:
     markdown = summary(compare(many, many, name=names[0] * 50), "report.json", REDACTOR)
     assert len(markdown.encode()) <= MAX_BYTES
     assert "more are in the report" in markdown
-    assert markdown.rstrip().endswith("Full report: <code>report.json</code>")
+    assert markdown.rstrip().endswith(": <code>report.json</code>")
     assert markdown.count("<details>") == markdown.count("</details>")
 
 
@@ -299,7 +300,7 @@ def test_summary_lists_the_files_outside_the_native_models_that_are_not_equal(
     markdown = summary(check(outcome), "report.json", REDACTOR)
     section = markdown.partition("### Not part of the verdict")[2].partition("**What to do")[0]
     assert re.findall(r"^\| <code>(\w+)</code> \| ", section, re.MULTILINE) == rows
-    assert ("The files outside the native models are equal too" in markdown) == (not rows)
+    assert ("All other files were compared too, and are equal." in markdown) == (not rows)
     assert ("… and 4 more, in the report." in section) == (len(rows) == 8)
 
 
@@ -459,7 +460,7 @@ def test_annotation_points_to_the_compare_file_only_if_it_exists(
     monkeypatch.chdir(tmp_path)
     if exists:
         Path("promotion.yaml").write_text("")
-    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), {})
+    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), StepFiles({}))
     reporter.show_result(CommandResult(Outcome(None, error=ConfigError("No.")), None, REDACTOR))
     (annotation,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("::error")]
     assert ("file=promotion.yaml" in annotation) == exists

@@ -34,9 +34,9 @@ from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
-from model_gate.inputs.seal_file import read_seal, read_signed_seal
+from model_gate.inputs.seal_file import read_bundled_seal, read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
-from model_gate.signatures.signers import signer_of
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig
@@ -221,7 +221,7 @@ def _read_seal(sealed: SealOptions) -> Seal:
     """Return a seal after its signature is checked, if a bundle is given.
 
     Raises:
-        ModelGateError: The seal cannot be read or was edited, or its signature does not hold.
+        ModelGateError: The seal cannot be read or was edited, or its signature is not valid.
     """
     signature = sealed.signature
     if signature.bundle is None:
@@ -234,8 +234,32 @@ def _read_seal(sealed: SealOptions) -> Seal:
         if sealed.seal is None:
             raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
         return read_seal(sealed.seal)
-    signer = signer_of(signature.public_key, signature.identity, signature.issuer, signature.trust_config)
+    signer = _signer(signature)
+    if sealed.seal is None:
+        return read_bundled_seal(signature.bundle, signer)
     return read_signed_seal(sealed.seal, signature.bundle, signer)
+
+
+def _signer(signature: SignatureOptions) -> Signer:
+    """Return the signer that the options name.
+
+    Raises:
+        InputError: The options name no signer or two, or an identity without its issuer.
+    """
+    identity, issuer = signature.identity.strip(), signature.issuer.strip()
+    if signature.public_key is not None:
+        if identity or issuer or signature.trust_config is not None:
+            raise InputError(
+                "--public-key cannot be combined with --identity, --issuer and --trust-config.",
+                "Leave out --public-key, or the other options.",
+            )
+        return KeySigner(signature.public_key)
+    if not identity or not issuer:
+        raise InputError(
+            f"The bundle's signer is not named: {'--issuer' if identity else '--identity'} is missing.",
+            "A signature proves nothing without the name of its signer: --identity with --issuer, or --public-key.",
+        )
+    return IdentitySigner(identity, issuer, signature.trust_config)
 
 
 def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, str]) -> ModelRequest:

@@ -376,6 +376,18 @@ def test_large_file_of_server_is_described_after_its_windows(tmp_path: Path) -> 
     assert described == ["a safetensors file with 1 tensor"]
 
 
+def test_fail_fast_verification_of_a_server_fetches_no_large_file_after_a_difference(
+    tmp_path: Path, storage: Storage
+) -> None:
+    files = {"large.safetensors": bytes(4000), "MLmodel": b"changed"}
+    windows = Windows(threshold_bytes=2000, window_bytes=1000, scratch_bytes=8000, first_bytes=2000)
+    source = _Remote(write(tmp_path, files), Location("m", local_path=tmp_path), "model", storage)
+    sizes = {path: len(content) for path, content in files.items()}
+    assert windows.is_large(sizes["large.safetensors"])
+    hashed = hash_files(source, sizes, NoProgress(), lambda path, _: path == "MLmodel", windows)
+    assert list(hashed) == ["MLmodel"]
+
+
 class _Remote(DirectorySource):
     """A directory whose large files are read window by window, as those of a tracking server."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import re
@@ -26,7 +25,7 @@ from cryptography.hazmat.primitives.serialization import (
 from model_gate.errors import InputError, ModelGateError, SignatureError
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import PREDICATE_TYPE
-from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer, signer_of
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.signatures.verification import MAX_BUNDLE_BYTES, read_bundle, verified_statement
 from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
 
@@ -142,13 +141,13 @@ def _name_no_signature(bundle: dict[str, Any]) -> None:
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "edited payload": (_edit_payload, "hold|no valid signature"),
-    "empty payload": (_empty_payload, "hold|no valid signature"),
+    "edited payload": (_edit_payload, "is not valid|no valid signature"),
+    "empty payload": (_empty_payload, "is not valid|no valid signature"),
     "two signatures": (_sign_twice, "has 2 signatures"),
     "no signature": (_remove_signature, "has 0 signatures"),
     "payload type": (_change_type, "'text/plain', not an in-toto statement"),
-    "no base64": (_garble_signature, "does not hold"),
-    "no sig": (_name_no_signature, "does not hold"),
+    "no base64": (_garble_signature, "is not valid"),
+    "no sig": (_name_no_signature, "is not valid"),
 }
 
 
@@ -175,23 +174,37 @@ def test_empty_statement_is_an_error_although_it_is_signed(key: ec.EllipticCurve
     require_error(envelope(key, b""), by_key, "is empty")
 
 
-def test_payload_type_is_an_error_although_it_is_signed(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+def test_other_payload_type_is_an_error_although_it_is_signed(
+    key: ec.EllipticCurvePrivateKey, by_key: KeySigner
+) -> None:
     require_error(envelope(key, STATEMENT, "text/plain"), by_key, "not an in-toto statement")
+
+
+@pytest.mark.parametrize("is_signed_first", [True, False])
+def test_bundle_with_two_envelopes_is_an_error(
+    instance: SigstoreInstance, by_identity: IdentitySigner, is_signed_first: bool
+) -> None:
+    # The package reads the fields of a bundle by two names.
+    bundle = instance.bundle(STATEMENT, IDENTITY)
+    envelopes = {"dsseEnvelope": bundle.pop("dsseEnvelope"), "dsse_envelope": instance.bundle(b"{}", IDENTITY)}
+    names = list(envelopes) if is_signed_first else list(envelopes)[::-1]
+    require_error({**bundle, **{name: envelopes[name] for name in names}}, by_identity, "is not valid")
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        (b"", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"", "cannot be read: it is not JSON"),
+        (b"[" * 100_000, "cannot be read: it is nested too deeply"),
         (b'{"payload": "", "signatures": [], "payloadType": %s}' % (b"[" * 300 + b"]" * 300), "nested too deeply"),
-        (b"\xff", "is not JSON"),
+        (b"\xff", "cannot be read: it is not UTF-8"),
         (b"[]", "neither a Sigstore bundle"),
         (b'{"dsseEnvelope": []}', "neither a Sigstore bundle"),
         (b'{"messageSignature": {}}', "a bundle with a signature of a file, not of a statement"),
-        (b"[" + b"0," * 200_000 + b"0]", "has more values than a bundle"),
+        (b"[" + b"0," * 200_000 + b"0]", "cannot be read: it has too many values"),
+        (b'{"payload": "", "payload": "", "signatures": [], "payloadType": ""}', "the key 'payload' appears twice"),
     ],
-    ids=["empty", "deep", "nested", "bytes", "list", "no envelope", "blob", "values"],
+    ids=["empty", "deep", "nested", "bytes", "list", "no envelope", "blob", "values", "duplicate key"],
 )
 def test_text_that_is_no_bundle_is_an_error(by_key: KeySigner, text: bytes, message: str) -> None:
     require_error(text, by_key, message)
@@ -239,8 +252,12 @@ def test_certificate_in_the_place_of_a_public_key_is_an_error(key: ec.EllipticCu
     file = tmp_path / "certificate.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
     require_error(envelope(key, STATEMENT), KeySigner(file), "is a certificate, and --public-key takes", InputError)
+
+
+def test_elliptic_curve_key_of_openssh_is_an_error(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
+    file = tmp_path / "id_ecdsa.pub"
     file.write_text("ecdsa-sha2-nistp256 AAAA approver@example.com\n")
-    require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and", InputError)
+    require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and --public-key takes", InputError)
 
 
 @pytest.mark.parametrize("name", ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"])
@@ -304,7 +321,7 @@ def test_another_signer_is_an_error(
 
 
 def test_another_sigstore_instance_is_an_error(by_identity: IdentitySigner) -> None:
-    require_error(SigstoreInstance().bundle(STATEMENT, IDENTITY), by_identity, "does not hold")
+    require_error(SigstoreInstance().bundle(STATEMENT, IDENTITY), by_identity, "is not valid")
 
 
 def test_log_entry_of_another_statement_is_an_error(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
@@ -354,22 +371,9 @@ def test_hostile_text_of_a_certificate_is_escaped(instance: SigstoreInstance, by
     assert "\n" not in caught.value.message
 
 
-def test_signer_options_name_exactly_one_signer() -> None:
-    key_file = Path("key.pub")
-    assert signer_of(key_file, "", "", None) == KeySigner(key_file)
-    assert signer_of(None, " a ", "b", None) == IdentitySigner("a", "b")
-    for options, missing in (
-        ((None, "", "", None), "--identity is missing"),
-        ((None, "a", " ", None), "--issuer is missing"),
-        ((key_file, "a", "b", None), "--public-key names a signer"),
-        ((key_file, "", "", Path("root.json")), "--public-key names a signer"),
-    ):
-        with pytest.raises(InputError, match=missing):
-            signer_of(*options)
-
-
-def test_payload_is_what_the_package_verified(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
-    signed = envelope(key, STATEMENT)
-    # Both spellings of base64 decode to the same bytes.
-    signed["payload"] = base64.urlsafe_b64encode(STATEMENT).decode()
-    assert verify(signed, by_key) == STATEMENT
+def test_url_safe_base64_of_a_payload_verifies(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+    statement = b'{"_type": "???~~~"}'
+    signed = envelope(key, statement)
+    url_safe = signed["payload"].replace("+", "-").replace("/", "_")
+    assert url_safe != signed["payload"]
+    assert verify({**signed, "payload": url_safe}, by_key) == statement

@@ -113,7 +113,7 @@ def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOpti
     comparisons: dict[str, Comparison] = {}
     if selected:
         compared = compare_models(
-            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.is_stated
+            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.writes_statement
         )
         comparisons = dict(zip(selected, compared, strict=True))
     verified: dict[ModelKey, Comparison] = {}
@@ -122,7 +122,7 @@ def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOpti
             # A run model and a registry model at one location are fetched once.
             if pair.model.key not in verified:
                 verified[pair.model.key] = verify_model(
-                    pair, progress, options.ignore, is_enough, has_roots=options.is_stated
+                    pair, progress, options.ignore, is_enough, has_roots=options.writes_statement
                 )
             comparisons[name] = verified[pair.model.key]
     return {name: comparisons[name] for name in pairs}

@@ -1,4 +1,4 @@
-"""Requests of the three commands as plain data, made from validated inputs."""
+"""Requests of the commands as plain data, made from validated inputs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class GateOptions:
         fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
-        is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
+        writes_statement: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
     require: Require = Require.IDENTICAL
@@ -68,12 +68,12 @@ class GateOptions:
     fail_fast: bool = False
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
-    is_stated: bool = False
+    writes_statement: bool = False
 
 
 @dataclass(frozen=True)
 class GateRequest(ABC):
-    """Base class of the requests of `check`, `compare` and `diff`.
+    """Base class of the requests of all commands.
 
     Attributes:
         command: The command's name.

@@ -123,7 +123,7 @@ class SealOptions:
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """The options that `check`, `compare` and `diff` share.
+    """The options that all commands share.
 
     Attributes:
         require: The requirement, None if not given.
@@ -135,7 +135,7 @@ class CommonOptions:
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
         timeout: Seconds after which the whole command is an error, None for no limit.
-        is_stated: See `GateOptions`.
+        writes_statement: See `GateOptions`.
     """
 
     require: Require | None = None
@@ -146,7 +146,7 @@ class CommonOptions:
     declared_hosts_only: bool = False
     allow_hosts: str = ""
     timeout: float | None = None
-    is_stated: bool = False
+    writes_statement: bool = False
 
 
 def check_request(
@@ -439,7 +439,7 @@ def _gate_options(options: CommonOptions, require: Require | None = None, ignore
         fail_fast=options.fail_fast,
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
-        is_stated=options.is_stated,
+        writes_statement=options.writes_statement,
     )
 
 

@@ -30,6 +30,7 @@ from tests.support.action_outcomes import HOSTILE
 from tests.support.outcomes import IDENTITY, check_outcome, compare_outcome, comparison, diff_outcome
 from tests.support.paths import SCHEMAS
 from tests.support.reports import Json, read_report
+from tests.support.seals import root_of
 
 # The order of the paths by code point is `a-b`, `a/b`. By the parts of the path it would be `a/b`, `a-b`.
 FILES = {"MLmodel": b"run_id: " + b"1a" * 16 + b"\n", "a-b": b"first", "a/b": b"second", "a/\u00e9": b"third"}
@@ -43,11 +44,6 @@ WORKFLOW = {
     "GITHUB_REF": "refs/heads/main",
     "GITHUB_WORKFLOW_REF": "ml/models/.github/workflows/gate.yml@refs/heads/main",
 }
-
-
-def root_of(files: Mapping[str, bytes]) -> str:
-    """Return the root that OpenSSF Model Signing defines."""
-    return hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files))).hexdigest()
 
 
 def make_model(directory: Path, files: Mapping[str, bytes]) -> None:

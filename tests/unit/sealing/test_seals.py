@@ -31,7 +31,7 @@ from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 from tests.support.explained import safetensors, zipped
-from tests.support.seals import FILES, seal_of
+from tests.support.seals import FILES, root_of, seal_of
 
 TIME = "2026-01-31T18:00:00+00:00"
 FACTS = SealFacts("0", TIME, "m", registered_model="Wine", aliases=("a", "b"))
@@ -262,10 +262,6 @@ def test_fail_fast_reads_no_file_only_to_describe_it(tmp_path: Path, storage: St
     pair = SealedPair(SealedVersion(seal_of(FILES)), model)
     (difference,) = verify_model(pair, NoProgress(), is_enough=lambda _: False).differences
     assert difference.explanation is None
-
-
-def root_of(files: Mapping[str, bytes]) -> str:
-    return hashlib.sha256(b"".join(hashlib.sha256(files[path]).digest() for path in sorted(files))).hexdigest()
 
 
 def decides(compared: FileComparison) -> bool:

@@ -27,14 +27,12 @@ from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import PREDICATE_TYPE
 from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.signatures.verification import MAX_BUNDLE_BYTES, read_bundle, verified_statement
-from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
+from tests.support.sigstore_instance import WORKFLOW, Identity, SigstoreInstance, base64_text, envelope, key_bundle, pae
 
 STATEMENT = b'{"_type": "https://in-toto.io/Statement/v1"}'
-IDENTITY = Identity(
-    "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
-    "https://token.actions.githubusercontent.com",
-)
 MINUTE = timedelta(minutes=1)
+# The words of the package for a time outside of the validity period.
+EXPIRED = "cert is not valid at validation time"
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +54,7 @@ def by_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFac
 def by_identity(instance: SigstoreInstance, tmp_path_factory: pytest.TempPathFactory) -> IdentitySigner:
     file = tmp_path_factory.mktemp("root") / "trusted_root.json"
     file.write_text(json.dumps(instance.trusted_root()), "utf-8")
-    return IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
+    return IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)
 
 
 def public_key_file(key: Any, directory: Path) -> Path:
@@ -76,14 +74,6 @@ def require_error(bundle: Any, signer: Signer, message: str, kind: type[ModelGat
     assert type(caught.value) is kind
     assert re.search(message, caught.value.message), caught.value.message
     assert caught.value.remedy
-
-
-def key_bundle(signed: dict[str, Any], hint: str) -> dict[str, Any]:
-    return {
-        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-        "dsseEnvelope": signed,
-    }
 
 
 def test_bare_envelope_and_bundles_with_any_hint_verify_with_a_key(
@@ -165,7 +155,7 @@ def test_edited_envelope_is_an_error_with_an_identity(
     instance: SigstoreInstance, by_identity: IdentitySigner, name: str
 ) -> None:
     edit, message = EDITS[name]
-    bundle = instance.bundle(STATEMENT, IDENTITY)
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
     edit(bundle["dsseEnvelope"])
     require_error(bundle, by_identity, message)
 
@@ -185,8 +175,8 @@ def test_bundle_with_two_envelopes_is_an_error(
     instance: SigstoreInstance, by_identity: IdentitySigner, is_signed_first: bool
 ) -> None:
     # The package reads the fields of a bundle by two names.
-    bundle = instance.bundle(STATEMENT, IDENTITY)
-    envelopes = {"dsseEnvelope": bundle.pop("dsseEnvelope"), "dsse_envelope": instance.bundle(b"{}", IDENTITY)}
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
+    envelopes = {"dsseEnvelope": bundle.pop("dsseEnvelope"), "dsse_envelope": instance.bundle(b"{}", WORKFLOW)}
     names = list(envelopes) if is_signed_first else list(envelopes)[::-1]
     require_error({**bundle, **{name: envelopes[name] for name in names}}, by_identity, "is not valid")
 
@@ -297,20 +287,26 @@ def test_document_in_the_place_of_a_bundle_is_named(by_key: KeySigner, document:
 def test_bundle_verifies_with_a_trusted_root_and_with_a_trust_configuration(
     instance: SigstoreInstance, by_identity: IdentitySigner, tmp_path: Path
 ) -> None:
-    bundle = instance.bundle(STATEMENT, IDENTITY)
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
     assert verify(bundle, by_identity) == STATEMENT
     file = tmp_path / "trust_config.json"
     file.write_text(json.dumps(instance.trust_config()), "utf-8")
-    assert verify(bundle, IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)) == STATEMENT
+    assert verify(bundle, IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)) == STATEMENT
 
 
 @pytest.mark.parametrize(
     "identity, message",
     [
-        (Identity(IDENTITY.uri.replace("approve", "other"), IDENTITY.issuer), "SANs do not match"),
-        (Identity(IDENTITY.uri, "https://accounts.example.com"), "OIDCIssuer does not match"),
-        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=60 * MINUTE, signed=30 * MINUTE), "certificate"),
-        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=30 * MINUTE, signed=60 * MINUTE), "certificate"),
+        (Identity(WORKFLOW.uri.replace("approve", "other"), WORKFLOW.issuer), "SANs do not match"),
+        (Identity(WORKFLOW.uri, "https://accounts.example.com"), "OIDCIssuer does not match"),
+        (
+            Identity(WORKFLOW.uri, WORKFLOW.issuer, certified=60 * MINUTE, signed=30 * MINUTE),
+            EXPIRED,
+        ),
+        (
+            Identity(WORKFLOW.uri, WORKFLOW.issuer, certified=30 * MINUTE, signed=60 * MINUTE),
+            EXPIRED,
+        ),
     ],
     ids=["identity", "issuer", "expired", "not yet valid"],
 )
@@ -321,11 +317,11 @@ def test_another_signer_is_an_error(
 
 
 def test_another_sigstore_instance_is_an_error(by_identity: IdentitySigner) -> None:
-    require_error(SigstoreInstance().bundle(STATEMENT, IDENTITY), by_identity, "is not valid")
+    require_error(SigstoreInstance().bundle(STATEMENT, WORKFLOW), by_identity, "is not valid")
 
 
 def test_log_entry_of_another_statement_is_an_error(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
-    bundle, other = (instance.bundle(text, IDENTITY) for text in (STATEMENT, b"{}"))
+    bundle, other = (instance.bundle(text, WORKFLOW) for text in (STATEMENT, b"{}"))
     bundle["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
     require_error(bundle, by_identity, "log entry")
     bundle["verificationMaterial"]["tlogEntries"] = []
@@ -340,15 +336,15 @@ def test_envelope_without_a_certificate_has_no_identity(
 
 
 def test_bundle_of_an_identity_does_not_verify_with_a_key(instance: SigstoreInstance, by_key: KeySigner) -> None:
-    require_error(instance.bundle(STATEMENT, IDENTITY), by_key, "no valid signature of the key")
+    require_error(instance.bundle(STATEMENT, WORKFLOW), by_key, "no valid signature of the key")
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"mediaType": 5}', '{"mediaType": "text/plain"}'])
 def test_malformed_trust_configuration_is_an_error(instance: SigstoreInstance, tmp_path: Path, text: str) -> None:
     file = tmp_path / "trust_config.json"
     file.write_text(text)
-    signer = IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
-    require_error(instance.bundle(STATEMENT, IDENTITY), signer, "not a trust configuration", InputError)
+    signer = IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)
+    require_error(instance.bundle(STATEMENT, WORKFLOW), signer, "not a trust configuration", InputError)
 
 
 def test_missing_packages_are_an_error_that_names_the_extra(
@@ -364,7 +360,7 @@ def test_missing_packages_are_an_error_that_names_the_extra(
 
 
 def test_hostile_text_of_a_certificate_is_escaped(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
-    hostile = Identity("https://example.com/\x1b[31m\n::error::x", IDENTITY.issuer)
+    hostile = Identity("https://example.com/\x1b[31m\n::error::x", WORKFLOW.issuer)
     with pytest.raises(SignatureError) as caught:
         verify(instance.bundle(STATEMENT, hostile), by_identity)
     assert "\x1b" not in caught.value.message

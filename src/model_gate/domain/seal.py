@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
 from typing import Any
 
 from model_gate.domain.location import without_query
@@ -26,7 +25,6 @@ from model_gate.formats.model_signing import (
 # Names and facts of a seal are shown in messages, reports and summaries.
 _MAX_CHARACTERS = 4_096
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAME_SEAL = "Name the file that model-gate seal wrote to --output."
 _NAME_SEAL_AND_BUNDLE = (
     "Name the seal: --seal. Name the bundle as --bundle of model-gate verify, with its signer: --public-key, or"
@@ -138,35 +136,6 @@ class Seal:
         """Bytes of all files; None if the seal does not say the size of each."""
         sizes = [resource.size for resource in self.files.values()]
         return None if None in sizes else sum(size or 0 for size in sizes)
-
-    @property
-    def title(self) -> str:
-        """The seal in one phrase, as in `unsigned seal s.json of 'Wine' version '12' (2026-01-31T18:00:00+00:00)`."""
-        return f"{self.label} of {self.origin}"
-
-    @property
-    def label(self) -> str:
-        """The file of the seal and who signed it. Nothing in the label comes from the seal."""
-        return f"signed seal {self.file}, signer {self.signer}," if self.signer else f"unsigned seal {self.file}"
-
-    @property
-    def origin(self) -> str:
-        """What the seal says about itself. Its texts are quoted, because they can imitate the words of a label."""
-        facts = self.facts
-        if facts is None:
-            return _quoted(self.statement.name)
-        if not facts.registered_model:
-            return f"{_quoted(facts.uri)} ({facts.sealed_at})"
-        return f"{_quoted(facts.registered_model)} version {_quoted(facts.model_version)} ({facts.sealed_at})"
-
-    @property
-    def parts(self) -> list[str]:
-        """The title in short parts, each for a line of its own. The texts of the seal are quoted, as in `origin`."""
-        facts = self.facts
-        name = _quoted(self.model_name) if facts is None or facts.registered_model else _quoted(facts.uri)
-        version = f" version {_quoted(facts.model_version)}" if facts is not None and facts.model_version else ""
-        signed = f"signed, signer {self.signer}" if self.signer else "unsigned"
-        return [self.file, signed, f"{name}{version}", *([] if facts is None else [_time_of(facts)])]
 
     def require_registered_model(self, name: str, remedy: str) -> None:
         """Verify that the seal is of a version of this registered model.
@@ -344,22 +313,3 @@ def _distinct(sealed: str, wanted: str) -> tuple[str, str]:
 
 def _with_escapes(name: str) -> str:
     return repr(name) if name.isascii() else f"{name!r} ({name!a})"
-
-
-def _time_of(facts: SealFacts) -> str:
-    """Return the time of a seal to the minute, as in `sealed 31 Jan 2026 18:00 UTC`."""
-    try:
-        time = datetime.fromisoformat(facts.sealed_at)
-    except ValueError:
-        return f"sealed {_quoted(facts.sealed_at)}"
-    return f"sealed {time.day} {_MONTHS[time.month - 1]} {time:%Y %H:%M} UTC"
-
-
-def _quoted(text: str) -> str:
-    r"""Return a text of the seal in quotes, which the text cannot end.
-
-    >>> print(_quoted("a' b"))
-    'a\' b'
-    """
-    escaped = text.replace("\\", r"\\").replace("'", r"\'")
-    return f"'{printable(escaped)}'"

@@ -1,8 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Verify that a model version is the approved one
-# MAGIC Fails unless the version has the files of its approved seal. Use it in the approval task of an MLflow 3 deployment
-# MAGIC job. It reads the job's parameters `model_name` and `model_version`.
+# MAGIC Fails unless the version has the files of its approved seal. Use it in the approval task of an MLflow 3
+# MAGIC deployment job. It reads the job's parameters `model_name` and `model_version`.
 # MAGIC
 # MAGIC `seal` is the path of the seal that `model-gate seal` wrote when the version was approved, in a Git folder or a
 # MAGIC volume that only approvers can write. `{model_name}` and `{model_version}` in the path stand for the parameters.

@@ -218,7 +218,7 @@ class _Hasher:
 
 
 def _content(file: str, size: int) -> Content:
-    # `Content.of_file` opens the file to get its size. Here the size is known, and few files are inspected.
+    # `Content.of_file` reads the status of the file. Here the size is known, and few of the files are inspected.
     return Content(size, lambda: open(file, "rb", opener=open_regular))
 
 

@@ -74,8 +74,8 @@ def run(
         progress: Receives the numbers of listed, fetched and compared files.
         process: A worker process that was started in advance, which the gate uses and closes; None to start one when
             it is needed.
-        before_reading: Called with the local directories of the models before any file is read. A StorageError that it
-            raises stops the gate.
+        before_reading: Called with the local directories of the models and the file of the seal before any file of a
+            model is read. A StorageError that it raises stops the gate.
     """
     versions: dict[str, ModelVersion] = {}
     hops: dict[str, tuple[Hop, ...]] = {}
@@ -93,7 +93,7 @@ def run(
                 if request.options.fail_on_same_location:
                     _require_two_locations(request, pairs)
                 directories = _local_directories(pairs.values())
-                before_reading(directories)
+                before_reading([*directories, *_seal_files(pairs.values())])
                 storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
                 storage.make_download_dir()
                 comparisons = _compare(pairs, progress, request.options)
@@ -180,6 +180,10 @@ def _local_directories(pairs: Iterable[AnyPair]) -> list[Path]:
         for model in ((pair.model,) if isinstance(pair, SealedPair) else (pair.left, pair.right))
     ]
     return [path for model in models if (path := model.source.location.local_path) is not None]
+
+
+def _seal_files(pairs: Iterable[AnyPair]) -> list[Path]:
+    return [Path(pair.sealed.seal.file) for pair in pairs if isinstance(pair, SealedPair)]
 
 
 def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None:

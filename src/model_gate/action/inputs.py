@@ -6,8 +6,8 @@ import difflib
 import math
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri, other_machine
 from model_gate.domain.request import Request
-from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
+from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName, RunCommandName
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
@@ -43,6 +43,10 @@ _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 # The files that a command reads, besides the compare file.
 _READ_FILES = ("seal", "bundle", "public-key", "trust-config")
+_PATHS = (
+    *("report-file", "statement-file", "download-dir", "output", "plan-file", "junit-file", "page-file", "badge-file"),
+    *_READ_FILES,
+)
 _BOOLEANS = (
     "verbose",
     "fail-on-difference",
@@ -82,7 +86,11 @@ _ONE_MODEL = (CommandName.CHECK, CommandName.SEAL, CommandName.VERIFY)
 _COMPARE = (CommandName.COMPARE,)
 _VERIFY = (CommandName.VERIFY,)
 _GATES = (CommandName.CHECK, CommandName.COMPARE, CommandName.VERIFY)
-_COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY)
+_RUN = (RunCommandName.RUN,)
+_LISTED = (RunCommandName.RUN, RunCommandName.PLAN)
+_MANY = tuple(RunCommandName)
+_RESULTS = (RunCommandName.RUN, RunCommandName.MERGE)
+_COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY, *_MANY)
 
 
 INPUTS = (
@@ -101,22 +109,32 @@ INPUTS = (
     Input("public-key", _VERIFY),
     Input("trust-config", _VERIFY),
     Input("output", (CommandName.SEAL,)),
-    Input("config-file", _COMPARE),
-    Input("config", _COMPARE),
+    Input("config-file", (*_COMPARE, *_LISTED)),
+    Input("config", (*_COMPARE, *_LISTED)),
     Input("compare-run-models", _COMPARE),
     Input("compare-reg-models", _COMPARE),
-    Input("require", (CommandName.CHECK, CommandName.COMPARE)),
-    Input("fail-on-difference", _GATES, default="true"),
-    Input("fail-fast", _GATES, default="false"),
-    Input("fail-on-same-location", (CommandName.CHECK, CommandName.COMPARE), default="false"),
+    Input("require", (CommandName.CHECK, CommandName.COMPARE, *_RUN)),
+    Input("fail-on-difference", (*_GATES, *_RESULTS), default="true"),
+    Input("fail-fast", (*_GATES, *_RUN), default="false"),
+    Input("fail-on-same-location", (CommandName.CHECK, CommandName.COMPARE, *_RUN), default="false"),
     Input("allow-local-artifacts"),
-    Input("allow-hosts", _COMPARE),
+    Input("allow-hosts", (*_COMPARE, *_LISTED)),
     Input("timeout"),
     Input("credentials"),
     Input("databricks-profiles"),
     Input("download-dir", _GATES),
     Input("report-file"),
     Input("statement-file", _GATES, "statement"),
+    Input("only", _LISTED),
+    Input("changed-since", _LISTED),
+    Input("jobs", _LISTED),
+    Input("shards", (RunCommandName.PLAN,)),
+    Input("shard", _RUN),
+    Input("plan-file", _LISTED),
+    Input("rows", (RunCommandName.MERGE,)),
+    Input("junit-file", _RESULTS),
+    Input("page-file", _RESULTS),
+    Input("badge-file", _RESULTS),
     Input("verbose"),
 )
 # Inputs that the report does not list as options, such as secrets and the text of the compare file.
@@ -174,12 +192,12 @@ class Inputs:
     @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
-        return self._path_or_none("report-file") or DEFAULT_REPORT
+        return self.path_or_none("report-file") or DEFAULT_REPORT
 
     @property
     def statement_file(self) -> Path | None:
         """The path of the promotion statement: None if the input is unset or outside the workspace."""
-        return self._path_or_none("statement-file")
+        return self.path_or_none("statement-file")
 
     @property
     def config_file(self) -> Path | None:
@@ -189,11 +207,14 @@ class Inputs:
     @property
     def read_files(self) -> tuple[Path, ...]:
         """The paths of the files that the command reads. A path outside the workspace is left out."""
-        paths = (self._path_or_none(name) for name in _READ_FILES)
+        paths = (self.path_or_none(name) for name in _READ_FILES)
         return tuple(path for path in (self.config_file, *paths) if path is not None)
 
-    def _path_or_none(self, name: str) -> Path | None:
-        """Return the path in an input: None if the input is unset or outside the workspace."""
+    def path_or_none(self, name: str) -> Path | None:
+        """Return the path in an input: None if the input is unset or outside the workspace.
+
+        Use it for what is needed before the inputs are validated.
+        """
         try:
             return self._workspace_path(name)
         except InputError:
@@ -211,18 +232,54 @@ class Inputs:
             InputError: An input is unknown, missing, malformed or contradicts another.
             ConfigError: The compare file is missing or invalid.
         """
+        self.require_valid()
+        with named_as_inputs():
+            return self._command_request()
+
+    def require_valid(self) -> None:
+        """Verify that all inputs are known, belong to the command and have a valid form.
+
+        Raises:
+            InputError: An input does not.
+        """
         self._reject_unknown()
         self._reject_contradictory()
         for name in _BOOLEANS:
             self._boolean(name)
-        for name in ("report-file", "statement-file", "download-dir", "output", *_READ_FILES):
+        for name in _PATHS:
             self._workspace_path(name)
         self._require_uri_in_workspace()
-        try:
-            return self._command_request()
-        except ModelGateError as error:
-            message, remedy = with_input_names(error.message), with_input_names(error.remedy)
-            raise type(error)(message, remedy, detail=error.detail) from error
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of an input, without blank ones."""
+        return [line.strip() for line in self[name].splitlines() if line.strip()]
+
+    def paths(self, name: str) -> list[Path]:
+        """Return the paths in an input, one a line.
+
+        Raises:
+            InputError: A path is neither in the workspace nor in `RUNNER_TEMP`.
+        """
+        return [self._in_workspace(name, Path(line)) for line in self.lines(name)]
+
+    def path(self, name: str) -> Path | None:
+        """Return the path in an input, None if it is unset.
+
+        Raises:
+            InputError: The path is neither in the workspace nor in `RUNNER_TEMP`.
+        """
+        return self._workspace_path(name)
+
+    def number(self, name: str, default: int) -> int:
+        """Return the whole number in an input, `default` if it is unset.
+
+        Raises:
+            InputError: The input is not a number from 1 on.
+        """
+        text = self[name] or str(default)
+        if text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text):
+            return int(text)
+        raise InputError(f"The input {name!r} is {text!r}, which is not a number.", "Set it to 1 or more, as in 4.")
 
     def _command_request(self) -> Request:
         command = self.command
@@ -232,7 +289,7 @@ class Inputs:
         version = self._version(is_required=not uri)
         if command == CommandName.SEAL:
             output = self._workspace_path("output") or DEFAULT_SEAL
-            return seal_request(version, uri, output, self._common(), self._environment)
+            return seal_request(version, uri, output, self.common(), self._environment)
         signature = SignatureOptions(
             self._workspace_path("bundle"),
             self._workspace_path("public-key"),
@@ -242,10 +299,10 @@ class Inputs:
         )
         sealed = SealOptions(self._workspace_path("seal"), self["seal-model"], signature)
         if command == CommandName.CHECK:
-            return check_request(version, self._common(), self._environment, sealed)
+            return check_request(version, self.common(), self._environment, sealed)
         if not self["bundle"]:
             self._require("seal", "Name the file that command: seal wrote, as in seal: seals/wine.json.")
-        return verify_request(version, uri, sealed, self._common(), self._environment)
+        return verify_request(version, uri, sealed, self.common(), self._environment)
 
     def _reject_unknown(self) -> None:
         names = [item.name for item in INPUTS]
@@ -309,9 +366,14 @@ class Inputs:
                 "Name a YAML file of the repository in config-file, or write the same YAML into config.",
             )
         models = CompareOptions(self._boolean("compare-run-models"), self._boolean("compare-reg-models"))
-        return compare_config_request(config, models, self._common())
+        return compare_config_request(config, models, self.common())
 
-    def _common(self) -> CommonOptions:
+    def common(self) -> CommonOptions:
+        """Return the options that all commands have.
+
+        Raises:
+            InputError: An input is malformed.
+        """
         return CommonOptions(
             self._choice("require", Require),
             self._workspace_path("download-dir"),
@@ -396,6 +458,16 @@ class Inputs:
             f"The input {name!r} names {self[name]}, which is outside the workspace.",
             "Name a path in the workspace, as in reports/model-gate.json.",
         )
+
+
+@contextmanager
+def named_as_inputs() -> Iterator[None]:
+    """Replace the names of options in the errors of the block by the names of inputs."""
+    try:
+        yield
+    except ModelGateError as error:
+        message, remedy = with_input_names(error.message), with_input_names(error.remedy)
+        raise type(error)(message, remedy, detail=error.detail) from error
 
 
 def _not_for(command: str, item: Input) -> str:

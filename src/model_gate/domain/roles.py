@@ -21,6 +21,14 @@ class CommandName(StrEnum):
     VERIFY = "verify"
 
 
+class RunCommandName(StrEnum):
+    """The commands about many gates."""
+
+    RUN = "run"
+    PLAN = "plan"
+    MERGE = "merge"
+
+
 class VersionRole(StrEnum):
     """The model versions of a gate: a check has one, a compare has two, a diff has none."""
 

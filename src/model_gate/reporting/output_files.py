@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.seal import Seal, not_sealable, require_paths_without_secrets, require_same_identity
@@ -36,8 +35,8 @@ class _OutputFile:
         StorageError: A file cannot be written to this path.
     """
 
-    _noun: ClassVar[str]
-    _option: ClassVar[str]
+    _noun: str
+    _option: str
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,17 +69,8 @@ class _OutputFile:
                 )
                 raise self._conflict
 
-    def _replace(self, text: str) -> None:
-        """Write a text to a temporary file in the same directory, then rename the file to the path.
-
-        Raises:
-            StorageError: The file cannot be written, or would change an input.
-        """
-        with self._staged(text) as put:
-            put()
-
     @contextmanager
-    def _staged(self, text: str) -> Iterator[Callable[[], None]]:
+    def _staged(self, pieces: Iterable[str]) -> Iterator[Callable[[], None]]:
         """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.
 
         Raises:
@@ -90,7 +80,7 @@ class _OutputFile:
             raise self._conflict
         try:
             self._require_replaceable()
-            with self._target.staged(text) as put:
+            with self._target.staged(pieces) as put:
                 yield put
         except OSError as error:
             raise storage_error(error, f"write the {self._noun} {self.path}") from error
@@ -124,7 +114,7 @@ class _JsonFile(_OutputFile):
     """The path of a JSON file whose first bytes show what it is."""
 
     # An old file that starts with these bytes may be removed.
-    _start: ClassVar[bytes]
+    _start: bytes
 
     def remove_old(self) -> None:
         """Remove the file of an earlier command, so that nobody mistakes it for the file of this command.
@@ -163,7 +153,16 @@ class _JsonFile(_OutputFile):
         Raises:
             StorageError: The file cannot be written, or would change an input.
         """
-        self._replace(json_text(content))
+        self.write_pieces((json_text(content),))
+
+    def write_pieces(self, pieces: Iterable[str]) -> None:
+        """Write a text, piece by piece, to a temporary file, then rename the file to the path.
+
+        Raises:
+            StorageError: The file cannot be written, or would change an input.
+        """
+        with self._staged(pieces) as put:
+            put()
 
 
 class ReportFile(_JsonFile):
@@ -198,7 +197,7 @@ class SealFile(_OutputFile):
             content = statement_bytes(redacted)
         except StatementError as error:
             raise not_sealable(error) from error
-        with self._staged(content.decode()) as put:
+        with self._staged((content.decode(),)) as put:
             yield put
 
 

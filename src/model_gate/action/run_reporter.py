@@ -1,0 +1,90 @@
+"""The reporter of a workflow step that runs many gates: writes its outputs, log, annotations and summary."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
+from itertools import islice
+
+from model_gate.action.annotations import Annotation, AnnotationLevel
+from model_gate.action.inputs import with_input_names
+from model_gate.action.outputs import UNDECIDED, WrittenFiles
+from model_gate.action.run_outputs import run_outputs_of
+from model_gate.action.run_summary import run_summary
+from model_gate.action.step_files import StepFiles
+from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
+from model_gate.domain.gates import GateRow, RunTotals
+from model_gate.domain.verdict import Status
+from model_gate.domain.wording import capitalized
+from model_gate.reporting.output import print_command, print_line
+from model_gate.reporting.run_progress import RunLog, RunProgress
+from model_gate.reporting.run_reporter import RunResult
+from model_gate.reporting.run_table import run_table
+from model_gate.reporting.run_wording import error_of_run, finding_of, verdict_of_run
+
+# The runner shows ten annotations of each level.
+_MAX_ANNOTATIONS = 8
+_MAX_LINES = 500
+
+
+class WorkflowRunReporter:
+    """Presents progress and the result in the outputs, log, annotations and summary of a workflow step."""
+
+    def __init__(self, files: StepFiles, *, fails_on_difference: bool) -> None:
+        self._files = files
+        self._fails_on_difference = fails_on_difference
+
+    def begin(self) -> None:
+        """Write the outputs of a failed step in advance. They remain in effect if the step is killed.
+
+        Raises:
+            StorageError: The outputs cannot be written.
+        """
+        self._files.write_outputs(UNDECIDED)
+
+    def progress(self) -> AbstractContextManager[RunProgress]:
+        """Return a log with a line for each finished gate."""
+        return RunLog()
+
+    def mask_secrets(self, secrets: Iterable[str]) -> None:
+        """Make the runner mask the secrets in the logs of this step and of all later steps."""
+        self._files.mask_secrets(secrets)
+
+    def show_run(self, result: RunResult) -> None:
+        """Write the summary's file, outputs, log, annotations and summary.
+
+        Raises:
+            StorageError: The outputs or the summary cannot be written.
+        """
+        totals, redactor = result.totals, result.redactor
+        report_file = "" if result.report_file is None else str(result.report_file)
+        text = run_summary(result.rows, totals, report_file, redactor, MAX_FILE_BYTES)
+        summary_file, problem = self._files.write_summary_file(result.report_file, text)
+        self._files.write_outputs(run_outputs_of(result.rows, totals, WrittenFiles(report_file, summary_file)))
+        table = run_table(result.rows(), totals, result.report_file, max_lines=_MAX_LINES)
+        print_line(redactor.text(with_input_names(table)))
+        annotations = [*self._annotations(result.rows, totals), *_notices(result.notices)]
+        if problem is not None:
+            annotations.append(Annotation(AnnotationLevel.WARNING, f"{problem.message} {problem.remedy}"))
+        for annotation in annotations:
+            print_command(annotation.command(redactor))
+        self._files.write_summary(run_summary(result.rows, totals, report_file, redactor))
+
+    def _annotations(self, rows: Callable[[], Iterator[GateRow]], totals: RunTotals) -> Iterator[Annotation]:
+        """Yield the verdict of a run that failed, and an annotation at the entry of each of the first failed gates."""
+        if totals.passed:
+            return
+        is_error = totals.status is Status.ERROR or self._fails_on_difference
+        level = AnnotationLevel.ERROR if is_error else AnnotationLevel.WARNING
+        error = error_of_run(totals)
+        message = f"{capitalized(verdict_of_run(totals))}." + (f" {error}" if error else "")
+        yield Annotation(level, with_input_names(message))
+        failed = sorted((row for row in rows() if not row.passed), key=lambda row: -row.badness)
+        for row in islice(failed, _MAX_ANNOTATIONS):
+            text = f"{row.name}: {finding_of(row)}. {row.remedy}".rstrip()
+            yield Annotation(level, with_input_names(text), row.file, row.line)
+
+
+def _notices(notices: Iterable[str]) -> Iterator[Annotation]:
+    for notice in islice(notices, _MAX_ANNOTATIONS):
+        yield Annotation(AnnotationLevel.NOTICE, with_input_names(notice))

@@ -1,0 +1,118 @@
+"""Words for a run of many gates: its verdict, its counts and the results of its gates, for every kind of output."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+
+from model_gate.domain.gates import GateRow, LeftOut, RunTotals
+from model_gate.domain.verdict import Status
+from model_gate.domain.wording import capitalized, plural, printable, truncate_middle
+
+# Reads the rows of a run from their start at each call, in the order of the gates files.
+Rows = Callable[[], Iterator[GateRow]]
+
+NO_GATES = "0 gates concern this change: nothing to decide"
+# The results of gates as words, from worst to best.
+RESULTS = ("error", "different", "equivalent", "equal")
+_MARKS = {"error": "⛔", "different": "❌", "equivalent": "✅", "equal": "✅"}
+_MAX_NAME = 60
+_MAX_LEFT_OUT = 10
+
+
+def result_of(row: GateRow) -> str:
+    """Return the result of a gate, one of `RESULTS`. Only a gate that passed is `equivalent`."""
+    if row.status is Status.ERROR:
+        return "error"
+    if not row.passed:
+        return "different"
+    return "equal" if row.status is Status.EQUAL else "equivalent"
+
+
+def mark_of(row: GateRow) -> str:
+    """Return a sign for the result of a gate."""
+    return _MARKS[result_of(row)]
+
+
+def mark_of_run(totals: RunTotals) -> str:
+    """Return a sign for the result of a run."""
+    if totals.passed:
+        return _MARKS["equal"]
+    return _MARKS["different" if totals.different else "error"]
+
+
+def finding_of(row: GateRow) -> str:
+    """Return what a gate found in one line, as in `Wine: staging v12 ≠ production v7: the weights differ`.
+
+    After an error, it is the error's message.
+    """
+    if row.status is Status.ERROR:
+        return row.reason
+    return f"{row.heading}: {row.reason}" if row.reason else row.heading
+
+
+def worst_first(rows: Iterable[GateRow]) -> list[GateRow]:
+    """Return the rows sorted by their result, and otherwise in their order, without their reports and blocks."""
+    light = [replace(row, report={}, block="") for row in rows]
+    return sorted(light, key=lambda row: RESULTS.index(result_of(row)))
+
+
+def verdict_of_run(totals: RunTotals) -> str:
+    """Return the result of a run in one phrase.
+
+    >>> verdict_of_run(RunTotals(equal=9, different=2, errors=1))
+    '2 of 12 gates differ, 1 could not be decided'
+    """
+    if totals.error is not None:
+        return f"the run could not be finished: {_decided(totals)}"
+    if not totals.gates:
+        return NO_GATES
+    return _decided(totals)
+
+
+def _decided(totals: RunTotals) -> str:
+    count = plural(totals.gates, "gate")
+    if totals.different and totals.errors:
+        return f"{_of(totals.different, count)} {_differ(totals.different)}, {totals.errors:,} could not be decided"
+    if totals.different:
+        return f"{_of(totals.different, count)} {_differ(totals.different)}"
+    if totals.errors:
+        return f"{_of(totals.errors, count)} could not be decided"
+    if not totals.gates:
+        return "no gate was decided"
+    return f"{count} passed" if totals.gates == 1 else f"all {count} passed"
+
+
+def _of(part: int, count: str) -> str:
+    return f"{part:,} of {count}"
+
+
+def _differ(count: int) -> str:
+    return "differs" if count == 1 else "differ"
+
+
+def counts_of_run(totals: RunTotals) -> str:
+    """Return the number of gates of each result, the worst first, as in `1 error, 2 different, 9 equal`."""
+    counts = zip(RESULTS, (totals.errors, totals.different, totals.equivalent, totals.equal), strict=True)
+    return ", ".join(f"{count:,} {word}" for word, count in counts if count)
+
+
+def left_out_text(left_out: Iterable[LeftOut]) -> str:
+    """Return what a run left out and why in one line, as in `Left out: churn, fraud (not changed)`; "" for nothing."""
+    by_reason: dict[str, list[str]] = {}
+    for entry in left_out:
+        by_reason.setdefault(printable(entry.reason), []).append(truncate_middle(printable(entry.name), _MAX_NAME))
+    parts = [f"{_first_names(names)}{f' ({reason})' if reason else ''}" for reason, names in by_reason.items()]
+    return f"Left out: {'; '.join(parts)}" if parts else ""
+
+
+def _first_names(names: list[str]) -> str:
+    listed = ", ".join(names[:_MAX_LEFT_OUT])
+    return f"{listed} and {len(names) - _MAX_LEFT_OUT:,} more" if len(names) > _MAX_LEFT_OUT else listed
+
+
+def error_of_run(totals: RunTotals) -> str:
+    """Return the error that ended the run in one line, with its remedy; "" if there is none."""
+    if totals.error is None:
+        return ""
+    return capitalized(printable(" ".join(f"{totals.error.message} {totals.error.remedy}".split())))

@@ -1,0 +1,139 @@
+"""Runs the gates of gates files: expands selections, picks the gates of a shard, and runs them side by side."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from model_gate.access.environments import secrets_of
+from model_gate.access.redaction import Redactor
+from model_gate.domain.gates import AgainstServer, Gate, Selection
+from model_gate.domain.host import Host
+from model_gate.domain.result import Outcome
+from model_gate.domain.version import SelectedVersion
+from model_gate.errors import storage_error
+from model_gate.gate import Shared
+from model_gate.reporting.rows import row_name
+from model_gate.reporting.run_progress import RunProgress
+from model_gate.runner import internal_error
+from model_gate.runs.command import Run
+from model_gate.runs.execution import GateRunner, run_gates
+from model_gate.runs.gate_list import GateList, chosen
+from model_gate.runs.plan import Plan, make_plan
+from model_gate.runs.roster import Roster
+from model_gate.runs.shards import Part, whole
+from model_gate.selection import expand
+from model_gate.sources.server_pool import ServerPool
+from model_gate.sources.storage import remove_tree
+from model_gate.sources.worker_process import WorkerProcess
+
+DEFAULT_JOBS = 4
+BlockOf = Callable[[Outcome, Redactor], str]
+ShardOf = Callable[[Sequence[str]], Part]
+
+
+@dataclass(frozen=True)
+class GateRun:
+    """Runs the gates of gates files.
+
+    Attributes:
+        load: Reads the gates files, and returns what to run; raises InputError or ConfigError.
+        block_of: Returns the summary of one gate in Markdown.
+        shard_of: Returns the part of the gates to run, by the names of all gates.
+        jobs: Number of gates that run at the same time.
+        allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
+        process: A worker process that was started in advance; None to start one when it is needed.
+    """
+
+    load: Callable[[], GateList]
+    block_of: BlockOf
+    shard_of: ShardOf = whole
+    jobs: int = DEFAULT_JOBS
+    allow_local_artifacts: bool = False
+    process: WorkerProcess | None = None
+
+    def execute(self, run: Run, progress: RunProgress) -> None:
+        """Run the gates, and add their rows to the run.
+
+        Raises:
+            ModelGateError: The gates are not known, or a row cannot be written.
+        """
+        listed = self.load()
+        run.notices, run.left_out = listed.notices, listed.left_out
+        run.add_secrets(secrets_of_entries(listed.entries))
+        run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
+        with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
+            gates, others = chosen(expanded(listed.entries, servers), listed.only)
+            run.left_out += tuple(others)
+            names = [row_name(gate, run.redactor) for gate in gates]
+            part = self.shard_of(names)
+            run.begin(Roster(part.shard, tuple(names), part.names, run.left_out))
+            own = [gate for gate, name in zip(gates, names, strict=True) if name in set(part.names)]
+            progress.begin(len(own))
+            runner = GateRunner(
+                Shared(servers),
+                run.rows,
+                os.environ,
+                run.redactor,
+                self.block_of,
+                run.require_outside,
+                internal_error,
+            )
+            run_gates(own, runner, self.jobs, progress.end)
+
+
+def plan_run(
+    listed: GateList, shards: int, jobs: int, *, allow_local_artifacts: bool, process: WorkerProcess | None
+) -> Plan:
+    """Return the plan of the shards of a run. See `make_plan`.
+
+    Raises:
+        ModelGateError: A selection names no gate, or the number of shards is out of range.
+    """
+    redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
+    with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
+        gates, _ = chosen(expanded(listed.entries, servers), listed.only)
+        return make_plan({row_name(gate, redactor): gate for gate in gates}, shards, Shared(servers), jobs)
+
+
+@contextmanager
+def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
+    """Yield the clients of the run's servers, which end with the block."""
+    try:
+        home = Path(tempfile.mkdtemp(prefix="model-gate-"))
+    except OSError as error:
+        raise storage_error(error, "make a scratch directory") from error
+    try:
+        with ServerPool(os.environ, home, process, allow_local_artifacts=allow_local_artifacts) as servers:
+            yield servers
+    finally:
+        remove_tree(home)
+
+
+def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
+    """Return the gates of all entries, in their order."""
+
+    def search(host: Host, models: str, version_or_stage: str, tags: Mapping[str, str]) -> tuple[SelectedVersion, ...]:
+        return servers.clients([host])[0].search(models, version_or_stage, tags)
+
+    return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, search))]
+
+
+def secrets_of_entries(entries: Iterable[Gate | Selection]) -> tuple[str, ...]:
+    """Return the secrets of the servers of all entries."""
+    return tuple(dict.fromkeys(secret for entry in entries for host in _hosts_of(entry) for secret in host.secrets))
+
+
+def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
+    return [path for entry in entries for host in _hosts_of(entry) if (path := host.local_path) is not None]
+
+
+def _hosts_of(entry: Gate | Selection) -> tuple[Host, ...]:
+    if isinstance(entry, Selection):
+        other = entry.against.host if isinstance(entry.against, AgainstServer) else None
+        return (entry.host,) if other is None else (entry.host, other)
+    return () if entry.request is None else entry.request.hosts

@@ -1,0 +1,136 @@
+"""Plans the shards of a run, so that each transfers about the same number of bytes."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from model_gate.domain.gates import Gate
+from model_gate.domain.wording import printable
+from model_gate.errors import InputError, ModelGateError, reading_error, storage_error
+from model_gate.gate import Shared, listed_bytes
+from model_gate.runs.shards import MAX_SHARDS, Part, Shard, balanced, planned
+from model_gate.symbolic_links import PathBeneath, open_input
+
+_MAX_PLAN_BYTES = 16 * 1024**2
+_VERSION = "1.0"
+_REMEDY = "Make the plan again: model-gate plan."
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The gates of each shard of a run.
+
+    Attributes:
+        parts: The names of the gates of each shard; at least one shard, which can be empty.
+        sizes: What each gate reads, in bytes. A gate whose models cannot be listed has 0.
+    """
+
+    parts: tuple[tuple[str, ...], ...]
+    sizes: Mapping[str, int]
+
+    def part_of(self, shard: Shard) -> Callable[[Sequence[str]], Part]:
+        """Return the function that picks the gates of a shard.
+
+        Raises:
+            InputError: The plan has another number of shards.
+        """
+        if shard.count != len(self.parts):
+            raise InputError(
+                f"--shard is {shard}, but the plan has {len(self.parts)} shards.", "Use the matrix of the same plan."
+            )
+        return planned(shard, self.parts)
+
+    def _bytes_of(self, part: Sequence[str]) -> int:
+        return sum(self.sizes[name] for name in part)
+
+    @property
+    def matrix(self) -> dict[str, Any]:
+        """The plan as the matrix of a GitHub workflow: one job for each shard.
+
+        >>> Plan((("a",),), {"a": 5}).matrix
+        {'include': [{'shard': '1/1', 'gates': 1, 'bytes': 5}]}
+        """
+        return {
+            "include": [
+                {
+                    "shard": f"{number}/{len(self.parts)}",
+                    "gates": len(part),
+                    "bytes": sum(self.sizes[name] for name in part),
+                }
+                for number, part in enumerate(self.parts, 1)
+            ]
+        }
+
+
+def make_plan(gates: Mapping[str, Gate], shards: int, shared: Shared, jobs: int) -> Plan:
+    """Return the plan of a run.
+
+    Args:
+        gates: The gates by the names of their rows.
+        shards: The most shards. There are no more shards than gates.
+        shared: The clients of all servers.
+        jobs: Number of gates whose models are listed at the same time.
+
+    Raises:
+        InputError: The number of shards is out of range.
+    """
+    if not 1 <= shards <= MAX_SHARDS:
+        raise InputError(
+            f"--shards is {shards}.", f"Set it to 1 or more, and at most {MAX_SHARDS}: a workflow has no more jobs."
+        )
+
+    def size(gate: Gate) -> int:
+        if gate.request is None:
+            return 0
+        try:
+            return listed_bytes(gate.request, shared)
+        except ModelGateError:
+            # The gate reports the error in its shard.
+            return 0
+
+    with ThreadPoolExecutor(jobs) as pool:
+        sizes = dict(zip(gates, pool.map(size, gates.values()), strict=True))
+    return Plan(tuple(balanced(sizes, shards)), sizes)
+
+
+def write_plan(plan: Plan, path: Path) -> None:
+    """Write a plan to a file.
+
+    Raises:
+        StorageError: The file cannot be written.
+    """
+    data = {"model_gate_plan": _VERSION, "shards": plan.parts, "bytes": dict(plan.sizes)}
+    try:
+        PathBeneath.of_output(path).replace(json.dumps(data, indent=2) + "\n")
+    except OSError as error:
+        raise storage_error(error, f"write the plan {path}") from error
+
+
+def read_plan(path: Path) -> Plan:
+    """Return the plan in a file.
+
+    Raises:
+        StorageError: The file cannot be read.
+        InputError: The file is not a plan.
+    """
+    try:
+        with open(path, "rb", opener=open_input) as file:
+            content = file.read(_MAX_PLAN_BYTES + 1)
+    except OSError as error:
+        raise reading_error(error, f"plan {path}") from error
+    try:
+        data = json.loads(content if len(content) <= _MAX_PLAN_BYTES else b"")
+        parts = tuple(tuple(part) for part in data["shards"])
+        names = [name for part in parts for name in part]
+        if data["model_gate_plan"] != _VERSION or not 1 <= len(parts) <= MAX_SHARDS or len(names) != len(set(names)):
+            raise ValueError("not a plan")
+        if not all(isinstance(name, str) and printable(name) == name for name in names):
+            raise ValueError("not a name")
+        return Plan(parts, {name: int(data["bytes"][name]) for name in names})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise InputError(f"The file {printable(str(path))} is not a plan of shards.", _REMEDY) from error

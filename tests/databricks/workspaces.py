@@ -25,11 +25,11 @@ from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.sources.window_reader import WindowReader
 from model_gate.sources.windowed_file import ServerFile
 from tests.databricks.emulator.oidc import ENTRA_TOKEN_START, access_token_start
+from tests.support.commandline import run_forked
 from tests.support.destinations import Destinations
 from tests.support.paths import ROOT
 from tests.support.recording_proxy import VIA, shared_proxy
 
-MODEL_GATE = Path(sys.executable).parent / "model-gate"
 # A host of a workspace, or a URI of a model in one. The group is the name of the profile, if there is one.
 _HOST = re.compile(
     r"databricks(?:-uc)?://([\w.-]+)|models://([\w.-]+)@databricks|(?<![\w/])databricks(?:-uc)?(?![\w/:])"
@@ -284,15 +284,8 @@ class Workspaces:
         all_workspaces = {**self._workspaces, "trap": self.trap}
         before = {name: len(each.requests) for name, each in all_workspaces.items()}
         report_file = self.directory / f"report-{self._gates}.json"
-        completed = subprocess.run(
-            [str(MODEL_GATE), *arguments, "--report-file", str(report_file)],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=self.directory,
-            check=False,
-        )
+        options = ("--report-file", str(report_file))
+        completed = run_forked("model-gate", [*arguments, *options], self.directory, variables, timeout)
         requests = {name: each.requests[before[name] :] for name, each in all_workspaces.items()}
         report = json.loads(report_file.read_text("utf-8"))
         result = Result(completed.returncode, report, completed.stdout + completed.stderr, requests)

@@ -20,6 +20,8 @@ from model_gate.worker.transfer.byte_range import split_into_ranges
 from tests.databricks.https_proxy import HttpsProxy, forward_to
 from tests.databricks.workspaces import Blueprint, EmulatedWorkspace, Workspaces
 
+pytestmark = pytest.mark.xdist_group("databricks_range_requests")  # the workspaces start once
+
 MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
 # Content of the same size in which every byte differs.

@@ -10,6 +10,8 @@ from model_gate.errors import AccessError, InputError, ModelError, ModelGateErro
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces
 
+pytestmark = pytest.mark.xdist_group("databricks_versions")  # the workspaces start once
+
 RUN, GONE, CLOSED = "0a" * 16, "0b" * 16, "0c" * 16
 STAGES = {"5": "Staging", "7": "Production", "9": "Archived"}
 ELSEWHERE = "https://elsewhere.example.com/?o=42#mlflow/experiments/1/runs/" + GONE

@@ -63,15 +63,13 @@ def changed(**files: bytes | None) -> dict[str, bytes]:
     return result
 
 
-# Copies of WINE: one is equal, the other three are different.
+# Copies of WINE. In the changed one, a byte and a blank file differ and a file is missing.
 VARIANTS: dict[str, dict[str, bytes]] = {
     "equal": WINE,
-    "byte": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!"),
-    "missing": changed(conda_dot_yaml=None),
-    "blank": changed(data__blank_dot_txt=b"{}"),
+    "changed": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!", conda_dot_yaml=None, data__blank_dot_txt=b"{}"),
 }
-EXPECTED = {"equal": ("equal", 0), "byte": ("different", 1), "missing": ("different", 1), "blank": ("different", 1)}
-DIFFERING = {"equal": [], "byte": ["model.pkl"], "missing": ["conda.yaml"], "blank": ["data/blank.txt"]}
+EXPECTED = {"equal": ("equal", 0), "changed": ("different", 1)}
+DIFFERING = {"equal": [], "changed": ["conda.yaml", "data/blank.txt", "model.pkl"]}
 
 
 @dataclass

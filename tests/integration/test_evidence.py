@@ -22,6 +22,8 @@ from tests.support.servers import Server, Servers
 from tests.support.signed_models import KeyFiles
 from tests.support.sigstore_instance import Identity, SigstoreInstance
 
+pytestmark = pytest.mark.xdist_group("saved_models")  # the models are saved and uploaded once
+
 
 def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
     digests = [hashlib.sha256(MODEL[name]).digest() for name in sorted(MODEL)]

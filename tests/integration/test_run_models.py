@@ -77,7 +77,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
-@pytest.fixture(scope="module", params=["database", "server"])
+# The database is filled once, and the worker of each place starts once.
+GROUPS = {place: pytest.mark.xdist_group(f"run_models_{place}") for place in ("database", "server")}
+
+
+@pytest.fixture(scope="module", params=[pytest.param(place, marks=mark) for place, mark in GROUPS.items()])
 def place(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
@@ -172,6 +176,7 @@ def test_relative_run_artifacts_of_a_server_are_not_looked_up_in_the_working_dir
                 client.locate("runs:/1/model")
 
 
+@GROUPS["database"]
 def test_all_pages_of_the_search_for_logged_models_are_read(database: dict[str, Any], tmp_path: Path) -> None:
     crowded = database["crowded"]
     with (

@@ -14,6 +14,8 @@ from tests.support.faulty_server import MODEL, Call, Fault, FaultyServer
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.zoo.tree import Tree, make_tree
 
+pytestmark = pytest.mark.xdist_group("same_location")  # the database is filled once
+
 CHANGED = MODEL | {"model.pkl": MODEL["model.pkl"][:-1] + b"?"}
 
 

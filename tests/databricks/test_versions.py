@@ -165,8 +165,15 @@ def test_version_copied_between_registries_resolves_to_the_original_run(catalog:
     assert catalog.resolve("ml.prod.copied_again", "1").run_model_uri == run_model
 
 
-@pytest.mark.parametrize("name", ["dangling", "gone", "closed"])
-@pytest.mark.parametrize("host, prefix", [("databricks://odd", ""), ("databricks-uc://odd", "ml.prod.")])
+@pytest.mark.parametrize(
+    "host, prefix, name",
+    [
+        ("databricks://odd", "", "dangling"),
+        ("databricks://odd", "", "gone"),
+        ("databricks://odd", "", "closed"),
+        ("databricks-uc://odd", "ml.prod.", "closed"),
+    ],
+)
 def test_registry_models_are_compared_even_if_a_run_is_inaccessible(
     workspaces: Workspaces, host: str, prefix: str, name: str
 ) -> None:

@@ -121,7 +121,8 @@ def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
     summaries = {name: _markdown(outcome, scratch / f"{name}.md") for name, outcome in _outcomes(logged, scratch)}
     # The page of a workflow run has the summaries of all jobs of a matrix, one after another.
     jobs = [
-        _markdown(_of_model(outcome, model), scratch / f"{model}.md") for model, outcome in _jobs(logged.first, scratch)
+        _markdown(_of_model(outcome, model), scratch / f"{model}.md", Path(f"{model.lower()}-report.json"))
+        for model, outcome in _jobs(logged.first, scratch)
     ]
     return summaries | {"many-jobs": "\n\n".join(jobs)}
 
@@ -392,11 +393,11 @@ def _compare(
     )
 
 
-def _markdown(outcome: Outcome, file: Path) -> str:
+def _markdown(outcome: Outcome, file: Path, report: Path = _REPORT) -> str:
     """Return what the action's reporter writes to the summary of a step."""
     reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
     file.touch()
     # The reporter also writes the summary beside the report.
     with chdir(file.parent):
-        reporter.show_result(CommandResult(outcome, _REPORT, Redactor(), is_verbose=False))
+        reporter.show_result(CommandResult(outcome, report, Redactor(), is_verbose=False))
     return file.read_text("utf-8")

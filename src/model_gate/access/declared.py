@@ -323,7 +323,7 @@ class Declarations:
         if registry:
             variables[REGISTRY_URI] = registry
         if host.kind is HostKind.HTTP and not host.username:
-            _require_whole_login(variables, server.prefix)
+            _require_whole_login(variables, server.prefix, self._environment)
         endpoints = server.prefix + STORE_ENDPOINTS
         parse_store_endpoints(self._environment.get(endpoints, ""), endpoints)
         return tuple(sorted(variables.items()))
@@ -401,18 +401,21 @@ def declared_secrets(environment: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(secret for name in names for secret in secrets_in(environment.get(name, "")))
 
 
-def _require_whole_login(variables: Mapping[str, str], prefix: str) -> None:
+def _require_whole_login(variables: Mapping[str, str], prefix: str, environment: Mapping[str, str]) -> None:
     """Verify that a server has a user name with a password. MLflow sends none of them alone.
 
-    In a workflow, a secret that does not exist is an empty variable.
+    `environment` also has the empty variables: in a workflow, a secret that does not exist gives one.
     """
     given = [bool(variables.get(name)) for name in _BASIC_LOGIN]
     if any(given) and not all(given) and not any(variables.get(name) for name in LOGIN_VARIABLES - {*_BASIC_LOGIN}):
-        there, missing = (prefix + _BASIC_LOGIN[given.index(is_given)] for is_given in (True, False))
+        there, missing = (_BASIC_LOGIN[given.index(is_given)] for is_given in (True, False))
+        if prefix + missing not in environment:
+            raise InputError(f"{prefix}{there} is set, but {prefix}{missing} is not.", f"Set {prefix}{missing}.")
         raise InputError(
-            f"{there} is set, but {missing} is not set, or is empty.",
-            f"Set {missing}. In a workflow, a secret that does not exist is empty: compare its name with the secrets in"
-            " the settings of the repository. A pull request from a fork gets no secrets.",
+            f"{prefix}{there} is set, but {prefix}{missing} is empty.",
+            "In a workflow, a secret that does not exist gives an empty value: compare the name in"
+            " ${{ secrets.NAME }}, letter by letter, with the secrets in the settings of the repository. A pull request"
+            " from a fork gets no secrets.",
         )
 
 

@@ -40,12 +40,13 @@ _PART_NAMES = {
     DIGEST: "Hash",
 }
 _OTHER_CONTENT = "other content: trained, saved or edited anew"
-_OTHER_DIGEST = "a seal has only hashes, so what changed is not known"
 # More explanations have one section around them.
 _MAX_SECTIONS = 3
 # Hexadecimal digits of a SHA-256, and how many of them are shown.
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _SHOWN_DIGITS = 12
+# How a note begins before it says the reason.
+_NOT_EXPLAINED = re.compile(r"^could not be explained(?: as [^:]+)?: ")
 # A summary that counts the bytes that differ, for which all bytes are read.
 _COUNTED_BYTES = re.compile(r"[\d,]+ of [\d,]+ bytes? differ")
 
@@ -154,7 +155,10 @@ def _row(labeled: LabeledDifference, markdown: Markdown, *, is_labeled: bool) ->
 
 
 def meaning(difference: Difference) -> str:
-    """Return what a difference means for the model, such as `it is run with other packages`; "" for a missing file."""
+    """Return what a difference means for the model, such as `it is run with other packages`.
+
+    The meaning is "" for a missing file, and for a file of which only hashes were compared.
+    """
     explanation = difference.explanation
     if difference.rewrite_reason:
         is_known = explanation is not None and explanation.summary == difference.rewrite_reason
@@ -169,11 +173,17 @@ def meaning(difference: Difference) -> str:
     if explanation.unmet_condition:
         return unmet_condition(explanation)
     if explanation.kind == DIGEST:
-        return _OTHER_DIGEST
-    if explanation.note:
-        extent = "all bytes were compared" if _COUNTED_BYTES.match(explanation.summary) else "other content"
-        return f"{extent}; {explanation.note}"
-    return _explained_meaning(explanation)
+        # A remark on the seal says it once for all files.
+        return ""
+    return _meaning_of_bytes(explanation) if explanation.note else _explained_meaning(explanation)
+
+
+def _meaning_of_bytes(explanation: Explanation) -> str:
+    """Return what is known of a difference if the files could not be read in the format of their name."""
+    if not _COUNTED_BYTES.match(explanation.summary):
+        return f"other content; {explanation.note}"
+    reason = _NOT_EXPLAINED.sub("", explanation.note)
+    return f"All bytes were compared. Which content changed is not shown: {reason}."
 
 
 _SAME_PACKAGES = "the same packages in another notation"

@@ -69,7 +69,7 @@ def _one_version(outcome: Outcome, markdown: Markdown) -> str:
         return ""
     ((role, _),) = outcome.requested_versions.items()
     ((request, server),) = _requests(outcome)
-    version = _version(request, outcome.versions.get(role), markdown)
+    version = _version(request, outcome.versions.get(role), markdown, " ")
     return f"{markdown.code(request.model)} version {version} on {_address(request, server, markdown, ', ')}"
 
 
@@ -110,7 +110,7 @@ def _table(sides: SideNames, comparison: Comparison, versions: list[tuple[str, .
         rows = [(title, "<br>and ".join(dict.fromkeys(values))) for title, *values in versions]
     native = [comparison.native_model, comparison.right_native_model]
     files = [_files(model, only, markdown) for model, only in zip(models, native, strict=False)]
-    sizes = ["not known" if model.size is None else f"{model.size:,}" for model in models]
+    sizes = ["not known:<br>the seal has no sizes" if model.size is None else f"{model.size:,}" for model in models]
     digests = [_digest(model, comparison) for model in models]
     # The digests are of all files, also if some of them do not affect the verdict.
     scope = " of all files" if comparison.ignored else ""
@@ -150,13 +150,13 @@ def _origin(noun: str, model: ComparedModel, comparison: Comparison, markdown: M
         yield f"SHA-256 {markdown.code(model.digest)}"
 
 
-def _version(request: VersionRequest, version: ModelVersion | None, markdown: Markdown) -> str:
+def _version(request: VersionRequest, version: ModelVersion | None, markdown: Markdown, separator: str = "<br>") -> str:
     """Return the number of a version with its stage and its aliases, or the name by which it was requested."""
     if version is None:
         return markdown.code(request.version_or_stage)
     names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
     listed = [markdown.code(name) for name in names[:_MAX_ALIASES] if name and name != "None"]
-    return " ".join([markdown.code(version.version), *listed])
+    return separator.join(filter(None, [markdown.code(version.version), " ".join(listed)]))
 
 
 def _address(request: VersionRequest, server: str, markdown: Markdown, separator: str = "<br>") -> str:

@@ -19,9 +19,10 @@ from model_gate.reporting.outlier import outlier
 from model_gate.reporting.phrases import REWRITTEN
 from model_gate.reporting.scope import limits_of_equality, uncounted
 
-# The names of inputs are no code here, since a browser would break them after their hyphens.
-_LOOK = "To look at the files, set the input download-dir and upload the directory as an artifact."
-_COMPARE_ALL = "To compare all files, leave out the input fail-fast."
+# A browser does not break a line at this character.
+_HYPHEN = "\N{NON-BREAKING HYPHEN}"
+_LOOK = f"To look at the files, set the input download{_HYPHEN}dir and upload the directory as an artifact."
+_COMPARE_ALL = f"To compare all files, leave out the input fail{_HYPHEN}fast."
 _IGNORE = "If they may differ, list them under ignore in the compare file."
 _SIDES = ("left", "right")
 
@@ -39,9 +40,10 @@ def next_step(outcome: Outcome, markdown: Markdown) -> str:
         return " ".join(markdown.text(sentence) for sentence in [*_after_difference(outcome), _LOOK])
     if outcome.passed:
         return f"Nothing: only {REWRITTEN} differs, and <code>require</code> allows it."
+    copied = markdown.text(_copy(outcome))
     return (
         f"Only {REWRITTEN} differs. If that is allowed, set <code>require: equivalent"
-        "</code>. If not, copy the version instead of logging the model again."
+        f"</code>. If not, {copied} instead of logging the model again."
     )
 
 
@@ -72,7 +74,8 @@ def _at_one_location(outcome: Outcome) -> str:
 
 def _after_difference(outcome: Outcome) -> Iterator[str]:
     """Yield a sentence or two for each kind of comparison that differs. They are not escaped."""
-    yield from _unmet_conditions(outcome)
+    advice = _unmet_conditions(outcome)
+    yield from advice
     differing = [name for name, comparison in outcome.comparisons.items() if not comparison.equals]
     is_check = isinstance(outcome.request, CheckRequest)
     with_seal = [name for name in differing if outcome.comparisons[name].is_by_digest]
@@ -82,7 +85,7 @@ def _after_difference(outcome: Outcome) -> Iterator[str]:
     if with_seal:
         yield "The model is not what was sealed: find out who changed it, or seal the version that you meant."
     if not is_check and not with_seal:
-        yield from _after_compare(outcome)
+        yield from [f"Then {_copy_new_version(outcome)}."] if advice else _after_compare(outcome)
     if outcome.not_compared and outcome.request is not None and outcome.request.options.fail_fast:
         yield _COMPARE_ALL
 
@@ -120,6 +123,15 @@ def _copy(outcome: Outcome) -> str:
     return f"copy {left} to {server}" if len(hosts) > 1 else f"copy {left} to a new version, in place of {right}"
 
 
+def _copy_new_version(outcome: Outcome) -> str:
+    """Return how both sides become a version that does not exist yet, as in `copy that version to production`."""
+    if len(outcome.requested_versions) < len(_SIDES):
+        return "compare that model"
+    _, server = server_names(outcome)
+    hosts = {request.host.reader for request in outcome.requested_versions.values()}
+    return f"copy that version to {server}" if len(hosts) > 1 else "copy that version instead of logging it twice"
+
+
 def _names(outcome: Outcome) -> tuple[str, str]:
     """Return the names of both models, as in `staging v12` and `production v7`."""
     sides = side_names(outcome, next(iter(outcome.comparisons)))
@@ -141,14 +153,16 @@ def _after_missing_files(outcome: Outcome) -> str:
     return f"Each version lacks files of the other: copy {left} again, with all of its files."
 
 
-def _unmet_conditions(outcome: Outcome) -> Iterator[str]:
-    """Yield what to do so that a difference becomes a rewrite, once for each file that has such an advice."""
+def _unmet_conditions(outcome: Outcome) -> list[str]:
+    """Return what to do so that a difference becomes a rewrite, once for each file that has such an advice."""
     explanations = [
         difference.explanation
         for _, comparison in outcome.distinct_comparisons
         for difference in comparison.differences
         if difference.explanation is not None
     ]
-    yield from dict.fromkeys(
-        explanation.advice for explanation in explanations if explanation.unmet_condition and explanation.advice
+    return list(
+        dict.fromkeys(
+            explanation.advice for explanation in explanations if explanation.unmet_condition and explanation.advice
+        )
     )

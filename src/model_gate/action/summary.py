@@ -25,7 +25,7 @@ from model_gate.reporting.findings import cause, findings, requirement, seal_rem
 from model_gate.reporting.naming import heading, open_question, side_names
 from model_gate.reporting.phrases import MAX_NAMED, why_not_compared
 from model_gate.reporting.predictions import predictions
-from model_gate.reporting.scope import limits_of_equality
+from model_gate.reporting.scope import limits_of_equality, scope_of_native_model
 from model_gate.reporting.terminal import summary_line
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
@@ -47,18 +47,19 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     verdict = [
         f"## {_headline(outcome, markdown)}",
         _verdict(outcome, markdown),
+        _scope(outcome, markdown),
         _predictions(outcome, markdown),
+        _seal(outcome, markdown),
         *_not_compared(outcome, markdown),
     ]
     head = [
         *verdict,
         *first_differences(differences, markdown, max_bytes // 2),
-        *_rest_of_models(outcome, markdown),
         *uncounted_files(outcome, markdown),
         f"**What to do next.** {next_step(outcome, markdown)}",
         *_models(outcome, diagram, markdown),
     ]
-    tail = [f"Full report: {markdown.code(report_file)}" if report_file else ""]
+    tail = [_report(outcome, report_file, markdown)]
     remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
     rest = all_differences(differences, markdown, remaining, is_complete=not outcome.not_compared)
     if size_in_bytes([*head, *rest, *tail]) > max_bytes:
@@ -103,13 +104,23 @@ def _verdict(outcome: Outcome, markdown: Markdown) -> str:
         for _, found in findings(outcome)
         for finding in found
     ]
-    remarks = [f"{markdown.text(remark)}." for remark in seal_remarks(outcome)]
-    return " ".join([f"**{passed}**{required}.", *results, *remarks])
+    return " ".join([f"**{passed}**{required}.", *results])
 
 
 def _predictions(outcome: Outcome, markdown: Markdown) -> str:
     words = predictions(outcome)
     return f"**Predictions:** {markdown.text(words)}." if words else ""
+
+
+def _scope(outcome: Outcome, markdown: Markdown) -> str:
+    scopes = dict.fromkeys(scope_of_native_model(comparison) for _, comparison in outcome.distinct_comparisons)
+    words = " ".join(filter(None, scopes))
+    return f"**Scope:** {markdown.text(words)}" if words else ""
+
+
+def _seal(outcome: Outcome, markdown: Markdown) -> str:
+    remarks = [f"{markdown.text(remark)}." for remark in seal_remarks(outcome)]
+    return f"**Seal:** {' '.join(remarks)}" if remarks else ""
 
 
 def _undecided(outcome: Outcome, error: ModelGateError, markdown: Markdown) -> str:
@@ -158,10 +169,10 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
     return [f"**Not compared**{f' ({why})' if why else ''}, so they may differ too: {names}{more}."]
 
 
-def _rest_of_models(outcome: Outcome, markdown: Markdown) -> list[str]:
-    """Return a Markdown section about the files outside each pair of native models, if these files are equal."""
-    return [
-        markdown.text(f"The files outside the native models are equal too, in the {_titles(names, outcome)}.")
-        for names, comparison in outcome.distinct_comparisons
-        if comparison.rest is not None and comparison.rest.equals
-    ]
+def _report(outcome: Outcome, report_file: str, markdown: Markdown) -> str:
+    """Return the path of the report and the models that it is about, since a page can have several summaries."""
+    if not report_file:
+        return ""
+    models = dict.fromkeys(request.model for request in outcome.requested_versions.values())
+    about = f" of {' and '.join(map(markdown.cell, models))}" if models else ""
+    return f"Full report{about}: {markdown.code(report_file)}"

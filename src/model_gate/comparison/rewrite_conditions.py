@@ -8,6 +8,8 @@ from dataclasses import replace
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.domain.difference import Difference, RewriteCondition
+from model_gate.domain.rewrites import REWRITTEN_FIELDS
+from model_gate.explanation.trees import summarize_fields
 
 
 def require_conditions(
@@ -79,12 +81,17 @@ def _without_rewrite(
     models = sum(_has_path(listing, failed.path) for listing in listings)
     lacks = ("is in neither model", "is in only one model", "is not the same in both models")[models]
     advice = "" if models == len(listings) else f"Log the model again with {failed.path} in it."
+    # The other fields are rewritten on no condition.
+    depending = [
+        replace(field, rewrite_reason="") for field in explanation.fields if field.field not in REWRITTEN_FIELDS
+    ]
     return replace(
         difference,
         rewrite_reason="",
         explanation=replace(
             explanation,
-            fields=tuple(replace(field, rewrite_reason="") for field in explanation.fields),
+            summary=summarize_fields(depending, len(depending), "field") if depending else explanation.summary,
+            fields=(*depending, *(field for field in explanation.fields if field.field in REWRITTEN_FIELDS)),
             rewrite_reason="",
             unmet_condition=f"{failed.path} {lacks}",
             advice=" ".join(filter(None, (explanation.advice, advice))),

@@ -50,7 +50,7 @@ def summarize_changes(changes: Sequence[FieldChange]) -> str:
         for change in changes[:2]
     ]
     rest = len(changes) - len(phrases)
-    return ", ".join(phrases) + (f" and {plural(rest, 'more change')}" if rest else "")
+    return ", ".join(phrases) + (f"; and {plural(rest, 'more change')}" if rest else "")
 
 
 def compare_objects(pair: ContentPair) -> ObjectChanges:

@@ -131,7 +131,7 @@ def summarize_fields(fields: Sequence[FieldChange], count: int, noun: str) -> st
         for phrase in [f"{field.field} {format_change(field)}"]
     ]
     rest = count - len(phrases)
-    more = f" and {plural(rest, f'more {noun}')}" if rest else ""
+    more = f"; and {plural(rest, f'more {noun}')}" if rest else ""
     return ", ".join(phrases) + more
 
 

@@ -6,11 +6,13 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
 from model_gate.domain.request import SEAL_NOUN, DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.wording import capitalized, plural, truncate_path
 from model_gate.reporting.naming import heading, seal_name, sealed_version, server_and_version, side_names
+from model_gate.reporting.phrases import ONLY_HASHES
 from model_gate.reporting.scope import limits_of_equality, native_names, not_counted
 
 _SAME_FILES = "the same files"
@@ -79,21 +81,43 @@ def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
 
 
 def seal_remarks(outcome: Outcome) -> list[str]:
-    """Return sentences about a seal: whether it is of another version, and which model was not compared with it."""
+    """Return sentences about a seal, without a full stop.
+
+    They say whether the seal is of another version, which model was not compared with it, and what a seal cannot tell.
+    """
     version = server_and_version(outcome)
     if outcome.seal is None or not outcome.comparisons or not version:
         return []
     remarks = []
     sealed, numbers = sealed_version(outcome), [f"v{resolved.version}" for resolved in outcome.versions.values()]
     if sealed and numbers and sealed not in numbers:
-        remarks.append(f"The seal was made of {sealed}: compare it with {version} only if this is a copy of {sealed}")
-    if isinstance(outcome.request, VerifyRequest):
-        remarks += [
-            f"The {role.noun} was not compared with the seal"
-            for role in ModelRole
-            if role.noun != outcome.request.model.noun
-        ]
+        remarks.append(
+            f"The seal was made of {sealed}: compare {version} with it only if {version} is a copy of {sealed}"
+        )
+    remarks += [f"The {noun} was not compared with the seal" for noun in _not_compared_with_seal(outcome)]
+    differences = [
+        difference for _, comparison in outcome.distinct_comparisons for difference in comparison.differences
+    ]
+    if any(_has_only_digests(difference) for difference in differences):
+        remarks.append(f"{capitalized(ONLY_HASHES)}, so what changed in a file is not known")
     return remarks
+
+
+def _not_compared_with_seal(outcome: Outcome) -> list[str]:
+    """Return the models of the version whose files were not compared with the seal."""
+    pairs = [outcome.model_names(name) for name in outcome.comparisons]
+    compared = {
+        pair.right if pair.left == SEAL_NOUN else pair.left for pair in pairs if SEAL_NOUN in (pair.left, pair.right)
+    }
+    if any(comparison.same_location for comparison in outcome.comparisons.values()):
+        # The run model and the registry model of a check are the same files.
+        return []
+    return [role.noun for role in ModelRole if role.noun not in compared]
+
+
+def _has_only_digests(difference: Difference) -> bool:
+    explanation = difference.explanation
+    return difference.kind is DifferenceKind.CONTENT and explanation is not None and explanation.kind == DIGEST
 
 
 def requirement(outcome: Outcome) -> tuple[str, str]:

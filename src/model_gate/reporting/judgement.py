@@ -143,7 +143,7 @@ def _missing(lacking: Mapping[str, Sequence[str]]) -> str:
     paths = list(dict.fromkeys(path for missing in lacking.values() for path in missing))
     side = next(iter(lacking)) if len(lacking) == 1 else "one of the models"
     if len(paths) == 1:
-        return f"a file is missing in {side}: {_short(paths[0])}"
+        return f"{_short(paths[0])} is missing in {side}"
     return f"{plural(len(paths), 'file')} are missing in {side}"
 
 

@@ -53,10 +53,23 @@ def heading(outcome: Outcome) -> str:
     A part that does not affect the verdict is named, as in `= …, except 3 ignored files (2 of them differ)`. The result
     is "" if the inputs are not valid, so that nothing is known.
     """
+    return "; ".join(filter(None, heading_parts(outcome)))
+
+
+def heading_parts(outcome: Outcome) -> tuple[str, str]:
+    """Return the heading in two parts: the only comparison that differs, and the others of the same version.
+
+    The second part is "" for a gate with one comparison or about two versions, and if not exactly one of several
+    comparisons differs.
+    """
     requests = list(outcome.requested_versions.values())
     if len(requests) == 1:
         subject = f"{truncate_middle(requests[0].model, _MAX_NAME)}: {server_and_version(outcome)}"
         return _with_results(subject, outcome)
+    return _heading_of_two(outcome), ""
+
+
+def _heading_of_two(outcome: Outcome) -> str:
     sides = _sides_in_heading(outcome)
     if sides is None:
         return ""
@@ -156,8 +169,8 @@ def _seal_in_heading(outcome: Outcome) -> str:
     return f"{SEAL_NOUN} of {version}" if version else SEAL_NOUN
 
 
-def _with_results(subject: str, outcome: Outcome) -> str:
-    """Return the subject and the result of each of its comparisons. What fails comes first."""
+def _with_results(subject: str, outcome: Outcome) -> tuple[str, str]:
+    """Return the subject with the results of its comparisons, in two parts. What fails comes first."""
     ordered = sorted(outcome.distinct_comparisons, key=lambda named: named.comparison.equivalent)
     with_seal = [named for named in ordered if outcome.model_names(named.names[0]).left == SEAL_NOUN]
     if ordered and with_seal == ordered[:1]:
@@ -165,9 +178,11 @@ def _with_results(subject: str, outcome: Outcome) -> str:
         first = with_seal[0].comparison
         limits = limits_of_equality(first) if first.equivalent else ""
         subject = f"{subject} {_sign(first)} {_seal_in_heading(outcome)}{limits}"
-        ordered = ordered[1:]
-    results = [_result_in_heading(outcome, names, comparison) for names, comparison in ordered]
-    return ", ".join([subject, *results])
+    elif ordered:
+        subject = f"{subject}, {_result_in_heading(outcome, *ordered[0])}"
+    others = "; ".join(_result_in_heading(outcome, names, comparison) for names, comparison in ordered[1:])
+    is_one_of_several = [comparison.equals for _, comparison in ordered].count(False) == 1 and not ordered[0][1].equals
+    return (subject, others) if is_one_of_several else ("; ".join(filter(None, (subject, others))), "")
 
 
 def _sign(comparison: Comparison) -> str:

@@ -15,6 +15,8 @@ MAX_NAMED = 10
 NOTHING_COMPARED = "EQUAL, nothing compared: one location"
 # What differs between equivalent models.
 REWRITTEN = "what MLflow or the file format rewrites"
+# Why a seal does not tell what changed in a file.
+ONLY_HASHES = "a seal has only hashes"
 _MAX_PHRASE = 160
 
 

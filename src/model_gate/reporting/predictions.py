@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.importance import Importance, importance_of
-from model_gate.domain.request import DiffRequest
+from model_gate.domain.request import DiffRequest, SealRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
 from model_gate.reporting.judgement import judgement_of_files, kinds_of_differences, what_differs
-from model_gate.reporting.phrases import REWRITTEN
+from model_gate.reporting.phrases import ONLY_HASHES, REWRITTEN
 from model_gate.reporting.scope import Uncounted, limits_of_equality, uncounted
 
 _SAME = "the same files, so the same predictions"
@@ -19,11 +19,13 @@ _READ_BY_CODE = frozenset({Importance.EXAMPLE, Importance.DOCUMENT})
 def predictions(outcome: Outcome) -> str:
     """Return whether the predictions of the compared models can differ, without a full stop.
 
-    The text is "" without a verdict, and for a diff, whose directories can be other than models. It is not redacted
-    and not escaped.
+    The text is "" for the command `seal`, and for a diff, whose directories can be other than models. It is not
+    redacted and not escaped.
     """
-    if outcome.status in {Status.ERROR, Status.SEALED} or isinstance(outcome.request, DiffRequest):
+    if isinstance(outcome.request, DiffRequest | SealRequest):
         return ""
+    if outcome.status is Status.ERROR:
+        return "not known: nothing was compared"
     parts = [uncounted(comparison) for _, comparison in outcome.distinct_comparisons if limits_of_equality(comparison)]
     if not outcome.equivalent:
         return _of_differences(outcome) + "".join(dict.fromkeys(map(_not_counted, parts)))
@@ -40,7 +42,7 @@ def _of_uncounted(parts: list[Uncounted]) -> str:
     named = " and ".join(dict.fromkeys(part.named for part in parts if part.differing))
     if found and not found <= _READ_BY_CODE:
         reason = "other packages are installed" if found == {Importance.PACKAGES} else what_differs(differences)
-        return f"can differ: {reason or 'files differ'} ({named}), which does not count for the verdict"
+        return f"can differ: {reason or 'files differ'} ({named}), which does not affect the verdict"
     if found:
         verb, pronoun = ("differs", "it") if len(paths) == 1 else ("differ", "them")
         return f"not known: {named} {verb}, and the code of the model can read {pronoun}"
@@ -56,10 +58,9 @@ def _of_differences(outcome: Outcome) -> str:
     if outcome.has_only_known_rewrites:
         return f"not known: {words}"
     if _is_unread_mlmodel(outcome):
-        return f"not known: {words}, and a seal has only hashes, so what changed is not known"
+        return f"not known: {words}, and {ONLY_HASHES}"
     if kinds.missing:
-        # The judgement ends with the path of the only missing file.
-        meaning = ", the list of packages to install" if words.endswith(f": {_PACKAGES}") else ""
+        meaning = ", and it lists the packages to install" if words.startswith(f"{_PACKAGES} ") else ""
         return f"can differ: {words.removeprefix('only ')}{meaning}"
     if not kinds.changed:
         # Only the notation of files or random names and ids differ.

@@ -69,13 +69,31 @@ def limits_of_equality(comparison: Comparison) -> str:
     native = ""
     if comparison.native_models:
         rest = _rest(comparison)
-        native = f" in {native_names(comparison)} only{f' ({rest})' if rest else ''}"
+        uncounted = ", not counted" if comparison.rest is not None and comparison.rest.equals is False else ""
+        native = f" in {native_names(comparison)} only{f' ({rest}{uncounted})' if rest else ''}"
     return f"{native}{f', except {_ignored(comparison)}' if comparison.ignored else ''}"
 
 
 def limits_of_all(comparisons: Iterable[Comparison]) -> str:
     """Return what limits the equality of the models of several comparisons, in the same words."""
     return " and".join(filter(None, dict.fromkeys(map(limits_of_equality, comparisons))))
+
+
+def scope_of_native_model(comparison: Comparison) -> str:
+    """Return which files decide and what is known of the others, as sentences; "" if whole models were compared."""
+    if not comparison.native_models:
+        return ""
+    verb, pronoun = ("affects", "it") if len(comparison.native_models) == 1 else ("affect", "them")
+    first = f"Only {native_names(comparison)} {verb} the verdict, because native_model selects {pronoun}."
+    rest = comparison.rest
+    if rest is None:
+        return first
+    if rest.equals:
+        return f"{first} All other files were compared too, and are equal."
+    differ = f": {_rest(comparison)}" if rest.differences else ""
+    if rest.equals is None or rest.not_compared:
+        return f"{first} Not all other files were compared{differ}."
+    return f"{first} All other files were compared too, but do not count{differ}."
 
 
 def not_counted(comparison: Comparison) -> list[str]:
@@ -114,4 +132,4 @@ def _rest(comparison: Comparison) -> str:
         return "the other files are equal too"
     paths = [difference.path for difference in comparison.rest.differences]
     differ = "differs" if len(paths) == 1 else "differ"
-    return f"{len(paths):,} of the other files {differ}" if len(paths) > _MAX_NAMED else f"{_named(paths)} {differ}"
+    return f"{len(paths):,} other files {differ}" if len(paths) > _MAX_NAMED else f"{_named(paths)} {differ}"

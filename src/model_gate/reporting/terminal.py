@@ -15,9 +15,9 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate, truncate_path
 from model_gate.errors import ModelGateError
-from model_gate.reporting.findings import result_of, same_files
+from model_gate.reporting.findings import result_of, same_files, seal_remarks
 from model_gate.reporting.judgement import judgement
-from model_gate.reporting.naming import SideNames, heading, side_names
+from model_gate.reporting.naming import SideNames, heading_parts, side_names
 from model_gate.reporting.phrases import (
     NOTHING_COMPARED,
     REWRITTEN,
@@ -54,7 +54,8 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
             models, known = same_files(outcome, names[0], name)
             same = ", with the same exceptions" if limits_of_equality(comparison) else ""
             lines.append(f"{models}: {word} too{same} ({known})")
-    lines += ["", *filter(None, (summary_line(outcome), predictions_line(outcome))), _verdict(outcome)]
+    lines += ["", *filter(None, (summary_line(outcome), predictions_line(outcome)))]
+    lines += [*(f"{remark}." for remark in seal_remarks(outcome)), _verdict(outcome)]
     if report_file is not None:
         lines.append(f"Report: {report_file}")
     # A name with a line break must not look like a line of the verdict.
@@ -73,10 +74,12 @@ def _seal_lines(outcome: Outcome, seal: Seal, report_file: Path | None) -> Itera
 def summary_line(outcome: Outcome) -> str:
     """Return the result of a gate in one line, such as `Wine: staging v12 ≠ production v7 (the weights differ)`.
 
-    The line names what was compared, and is "" if that is not known. It is not redacted.
+    The line names what was compared, and is "" if that is not known. What differs follows the only comparison that
+    differs. The line is not redacted.
     """
-    names, words = heading(outcome), judgement(outcome)
-    return f"{names} ({words})" if names and words else names
+    (names, others), words = heading_parts(outcome), judgement(outcome)
+    judged = f"{names} ({words})" if names and words else names
+    return f"{judged}; {others}" if others else judged
 
 
 def predictions_line(outcome: Outcome) -> str:
@@ -108,8 +111,8 @@ def error_text(error: ModelGateError) -> str:
 def _room(outcome: Outcome) -> int:
     """Return the number of lines for the differences of each comparison."""
     room = _LINES_PER_COMPARISON.get(sum(not comparison.equals for _, comparison in outcome.distinct_comparisons), 0)
-    # One line is for the predictions.
-    return room - bool(predictions(outcome))
+    # One line is for the predictions, and one for each remark.
+    return room - bool(predictions(outcome)) - len(seal_remarks(outcome))
 
 
 def _listed_count(room: int) -> int:

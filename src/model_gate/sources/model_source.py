@@ -252,7 +252,9 @@ class AccessContext:
         """Return a copy of the error with the texts, or the error itself if `model` is ""."""
         if not self.model:
             return error
-        message = f"{self.model} is out of reach: {error.message} {self.reason}".rstrip()
+        # Without permission for the files, the run cannot be read either, which is nothing new.
+        reason = "" if isinstance(error, AccessError) else self.reason
+        message = f"{self.model} is out of reach: {error.message} {reason}".rstrip()
         return type(error)(message, f"{error.remedy} {self.alternative}".strip(), detail=error.detail)
 
 

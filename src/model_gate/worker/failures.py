@@ -35,19 +35,22 @@ _REMEDY_REACH = "Check the address, and whether the server runs and can be reach
 _REMEDY_LOGIN = (
     "Check the user name, password or token: in the host's user-info, or in the MLFLOW_TRACKING_* variables."
 )
-_REMEDY_RIGHTS = "Give this user READ permission on the registered model and the experiment."
+_REMEDY_MODEL = "Ask an administrator of the server to give this user READ permission on the registered model."
+_REMEDY_RIGHTS = f"{_REMEDY_MODEL.removesuffix('.')} and the experiment."
 
 _REMEDY_EXPERIMENT = (
-    "Give this user READ permission on the experiment that the run belongs to. READ permission on the registered model"
-    " does not include it."
+    "Ask an administrator of the server to give this user READ permission on the experiment that the run belongs to."
+    " READ permission on the registered model does not include it."
 )
 
 _REMEDY_FILES = (
-    "Give this user READ permission on the experiment that the model was logged in. READ permission on the registered"
-    " model does not include its files."
+    "Ask an administrator of the server to give this user READ permission on the experiment that the model was logged"
+    " in. READ permission on the registered model does not include the files."
 )
 
 _ARTIFACTS = "/mlflow-artifacts/artifacts"
+# The name of a server in a remedy.
+_EXAMPLE_NAME = "STAGING"
 
 # Start of a note in an exception, before the ID of the run that a request is about.
 RUN_NOTE = "about the run "
@@ -226,9 +229,10 @@ def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
 def _certificate_remedy(reason: str, facts: CredentialFacts) -> str:
     prefix = f"{facts.prefix or ''}MLFLOW_TRACKING_"
     is_self_signed = "self-signed" in reason and "chain" not in reason
-    file = "the server's certificate" if is_self_signed else "the certificate authority of the server"
+    file = "its certificate" if is_self_signed else "the certificate of its certificate authority"
     return (
-        f"Set {prefix}SERVER_CERT_PATH or REQUESTS_CA_BUNDLE to the path of a PEM file of {file}."
+        f"Ask the administrator of the server for {file} as a PEM file, and set {prefix}SERVER_CERT_PATH or"
+        " REQUESTS_CA_BUNDLE to the path of that file."
         f" {prefix}INSECURE_TLS=true skips the check: use it only on a network that you trust."
     )
 
@@ -236,21 +240,21 @@ def _certificate_remedy(reason: str, facts: CredentialFacts) -> str:
 def _login_error(status: int | str, address: str, facts: CredentialFacts) -> AccessError:
     if facts.sent == ():
         message = f"The tracking server {address} requires a login ({status})."
-        return AccessError(join_sentences(message, facts.sent_to_server()), _login_remedy(facts))
+        return AccessError(join_sentences(message, facts.sent_to_server()), _login_remedy(facts, address))
     login = f"the login in {and_(facts.sent)}" if facts.sent else "the credentials"
     message = f"The tracking server {address} does not accept {login} ({status})."
     return AccessError(join_sentences(message, facts.not_sent_to_server()), facts.correction() or _REMEDY_LOGIN)
 
 
-def _login_remedy(facts: CredentialFacts) -> str:
+def _login_remedy(facts: CredentialFacts, address: str) -> str:
     """Return the remedy for a server that received no credential."""
     if facts.prefix is not None:
         prefix = f"{facts.prefix}MLFLOW_TRACKING_"
         return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
+    prefix = f"{_EXAMPLE_NAME}_MLFLOW_TRACKING_"
     return (
-        "Choose a NAME for the server that no other server has, such as STAGING. Set NAME_MLFLOW_TRACKING_URI to its"
-        " address, and NAME_MLFLOW_TRACKING_USERNAME and NAME_MLFLOW_TRACKING_PASSWORD, or NAME_MLFLOW_TRACKING_TOKEN."
-        " Then run the same command again."
+        f"Set {prefix}URI={address}. Set your login in {prefix}USERNAME and {prefix}PASSWORD, or in {prefix}TOKEN. Then"
+        f" run the same command again. {_EXAMPLE_NAME} is an example: you can choose any name that no other server has."
     )
 
 
@@ -299,7 +303,7 @@ def _http_error(status: int, error: Exception, address: str, facts: CredentialFa
     if status == 403:
         subject, remedy = _denied(error)
         message = f"The tracking server {address} forbids this user to read {subject} (403)."
-        return _forbidden(message, facts, remedy)
+        return _forbidden(message, facts, address, remedy)
     if status == 404:
         return NotFoundError(
             f"{_requested_path(error)} does not exist on {address} (404).",
@@ -329,18 +333,19 @@ def _denied(error: Exception) -> tuple[str, str]:
     """Return what a user may not read, according to the request in an exception's text, and the remedy."""
     text = chain_text(error)
     if re.search(r"mlflow/(?:registered-models|model-versions)/", text):
-        return "the registered model", "Give this user READ permission on the registered model."
+        return "the registered model", _REMEDY_MODEL
     if re.search(r"mlflow/(?:logged-models|runs|experiments)/", text):
         notes = (note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ()))
         run = next((f" {note.removeprefix(RUN_NOTE)}" for note in notes if note.startswith(RUN_NOTE)), "")
         return f"the run{run} that logged the model", _REMEDY_EXPERIMENT
     if _ARTIFACTS in text:
-        return "the files of the model", _REMEDY_FILES
+        path = _artifact_path(error)
+        return f"the files at mlflow-artifacts:/{path}" if path else "the files of the model", _REMEDY_FILES
     return "the model", _REMEDY_RIGHTS
 
 
-def _forbidden(message: str, facts: CredentialFacts, remedy: str = _REMEDY_RIGHTS) -> AccessError:
-    remedy = _login_remedy(facts) if facts.sent == () else remedy
+def _forbidden(message: str, facts: CredentialFacts, address: str, remedy: str = _REMEDY_RIGHTS) -> AccessError:
+    remedy = _login_remedy(facts, address) if facts.sent == () else remedy
     return AccessError(join_sentences(message, facts.sent_to_server()), remedy)
 
 
@@ -367,7 +372,7 @@ def _url(error: Exception) -> str:
 def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) -> ModelGateError:
     code, message = error.error_code, error.message.rstrip(".")
     if code in {"PERMISSION_DENIED", "CUSTOMER_UNAUTHORIZED"}:
-        return _forbidden(f"The tracking server {address} forbids it: {message}.", facts)
+        return _forbidden(f"The tracking server {address} forbids it: {message}.", facts, address)
     if code == "UNAUTHENTICATED":
         return _login_error(message, address, facts)
     if code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}:

@@ -290,10 +290,11 @@ def test_servers_that_differ_only_in_the_endpoint_of_their_store_have_different_
 def test_login_without_its_other_half_is_an_error_before_any_request(given: str, missing: str, prefix: str) -> None:
     names = {f"{prefix}MLFLOW_TRACKING_URI": "https://prod.example.com", f"{prefix}MLFLOW_TRACKING_{given}": "x"}
     unset: dict[str, str] = {}
-    for empty in (unset, {f"{prefix}MLFLOW_TRACKING_{missing}": ""}):
+    for empty, fault in ((unset, "not"), ({f"{prefix}MLFLOW_TRACKING_{missing}": ""}, "empty")):
         with pytest.raises(InputError) as raised:
             Declarations(names | empty).find("https://prod.example.com")
-        assert f"{prefix}MLFLOW_TRACKING_{missing} is not set, or is empty." in raised.value.message
+        assert f"{prefix}MLFLOW_TRACKING_{missing} is {fault}." in raised.value.message
+        assert ("secrets.NAME" in raised.value.remedy) == (fault == "empty")
     more = {f"{prefix}MLFLOW_TRACKING_TOKEN": "t"}
     assert Declarations(names | more).find("https://prod.example.com").is_declared
 

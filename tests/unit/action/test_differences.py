@@ -255,11 +255,16 @@ def test_file_of_a_seal_without_sizes_has_no_size_and_no_missing_counterpart() -
         difference("model.pkl", left_size=None, offset=None, explanation=digests),
         difference("gone.txt", kind=DifferenceKind.ONLY_LEFT, left_size=None, right_size=None, offset=None),
     )
-    assert (
-        "| <code>model.pkl</code> | other bytes<br>a seal has only hashes, so what changed is not known |" in markdown
-    )
+    assert "| <code>model.pkl</code> | other bytes |" in markdown
     assert "| <code>gone.txt</code> | only in the run model |" in markdown
     assert "0 bytes" not in markdown
+
+
+def test_summary_says_why_the_changed_content_of_compared_bytes_is_not_shown() -> None:
+    note = "could not be explained as archive: it is too large"
+    bytes_differ = Explanation("bytes", "2 of 10 bytes differ", note=note)
+    reason = "All bytes were compared. Which content changed is not shown&#58; it is too large."
+    assert f"2 of 10 bytes differ<br>{reason} |" in summary_of(difference("model.bin", explanation=bytes_differ))
 
 
 def test_long_paths_in_the_summary_keep_the_names_of_the_files() -> None:

@@ -9,7 +9,7 @@ import pytest
 from model_gate.access.redaction import Redactor
 from model_gate.action.markdown import Markdown
 from model_gate.action.next_step import next_step
-from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.request import CheckRequest
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome
 from model_gate.domain.roles import ComparisonName
@@ -85,6 +85,23 @@ def test_next_step_after_a_check_with_a_seal_is_about_the_comparison_that_differ
     text = step(outcome)
     assert [word for word in words if word in text] == words
     assert [word for word in others if word in text] == []
+
+
+def test_next_step_after_an_unmet_condition_copies_the_version_that_is_logged_again() -> None:
+    advice = "Log the model again with a.txt in it."
+    unmet = Explanation("MLmodel", "uri a → b", unmet_condition="a.txt is in neither model", advice=advice)
+    text = step_after(difference("MLmodel", explanation=unmet))
+    assert text.startswith(f"{advice} Then copy that version instead of logging it twice.")
+    assert NOT_THE_SAME not in text
+
+
+def test_next_step_after_rewrites_names_the_version_to_copy() -> None:
+    rewritten = comparison(difference("MLmodel", rewrite_reason="only run_id differs"), equivalent=True)
+    assert "If not, copy mlflow.example.com v1 to a new version, in place of" in step(compare(rewritten, rewritten))
+
+
+def test_names_of_inputs_in_the_next_step_do_not_break_at_their_hyphen() -> None:
+    assert "the input download\N{NON-BREAKING HYPHEN}dir" in step_after(PACKAGES)
 
 
 def test_next_step_after_a_check_does_not_speak_of_the_compare_file() -> None:

@@ -144,7 +144,7 @@ def test_summary_of_many_differences_stays_within_the_size_limit() -> None:
     markdown = summary(compare(many, many, name=names[0] * 50), "report.json", REDACTOR)
     assert len(markdown.encode()) <= MAX_BYTES
     assert "more are in the report" in markdown
-    assert markdown.rstrip().endswith("Full report: <code>report.json</code>")
+    assert markdown.rstrip().endswith(": <code>report.json</code>")
     assert markdown.count("<details>") == markdown.count("</details>")
 
 
@@ -299,7 +299,7 @@ def test_summary_lists_the_files_outside_the_native_models_that_are_not_equal(
     markdown = summary(check(outcome), "report.json", REDACTOR)
     section = markdown.partition("### Not part of the verdict")[2].partition("**What to do")[0]
     assert re.findall(r"^\| <code>(\w+)</code> \| ", section, re.MULTILINE) == rows
-    assert ("The files outside the native models are equal too" in markdown) == (not rows)
+    assert ("All other files were compared too, and are equal." in markdown) == (not rows)
     assert ("… and 4 more, in the report." in section) == (len(rows) == 8)
 
 

@@ -52,3 +52,6 @@ def test_unmet_condition_says_how_many_models_lack_the_file(
     assert difference.explanation is not None
     assert (difference.explanation.unmet_condition, difference.explanation.advice) == (unmet, advice)
     assert bool(difference.rewrite_reason) == (not unmet)
+    if unmet:
+        assert difference.explanation.summary.startswith("flavors.python_function.artifacts.words.uri ")
+        assert " → " in difference.explanation.summary

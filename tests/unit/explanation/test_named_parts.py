@@ -93,7 +93,7 @@ def test_reordered_pickle_is_explained_by_the_values_that_only_one_file_has(tmp_
     assert "PYTHONHASHSEED" in explanation.advice
     assert explanation.rewrite_reason == ""
     explanation = explain(tmp_path, "model.pkl", left, changed)
-    assert "[1] 2 → 3, [0][0] 'alpha' → 'beta' and 1 more change" in explanation.summary
+    assert "[1] 2 → 3, [0][0] 'alpha' → 'beta'; and 1 more change" in explanation.summary
     assert explanation.advice == ""
 
 

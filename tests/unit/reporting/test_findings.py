@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.domain.difference import DIGEST, DifferenceKind, Explanation
 from model_gate.domain.request import CheckRequest, CompareRequest, ModelRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.roles import ComparisonName
 from model_gate.domain.seal import SealedVersion
 from model_gate.domain.verdict import Require
 from model_gate.errors import NotFoundError
-from model_gate.reporting.findings import cause, findings, requirement
+from model_gate.reporting.findings import cause, findings, requirement, seal_remarks
 from model_gate.reporting.naming import heading
 from model_gate.reporting.terminal import summary_line, verdict_text
 from tests.support.action_outcomes import check, compare, comparison, difference, resolved, version
@@ -51,11 +52,11 @@ def sentences(outcome: Outcome) -> list[str]:
         (ignored(False, True, False), "equal, except 3 ignored files (2 of them differ)"),
         (ignored(False, None), "equal, except 2 ignored files (1 of them differs, 1 was not compared)"),
         (native(equals=True), "equal in model.pkl only (the other files are equal too)"),
-        (native(equals=False), "equal in model.pkl only (conda.yaml differs)"),
+        (native(equals=False), "equal in model.pkl only (conda.yaml differs, not counted)"),
         (native(equals=None), "equal in model.pkl only (not all other files were compared)"),
         (
             ignored(False, result=native(equals=False)),
-            "equal in model.pkl only (conda.yaml differs), except 1 ignored file (it differs)",
+            "equal in model.pkl only (conda.yaml differs, not counted), except 1 ignored file (it differs)",
         ),
         (comparison(same=True), "the same files (one location, nothing to compare)"),
         (ignored(None, result=comparison(same=True)), "the same files (one location, nothing to compare)"),
@@ -111,7 +112,7 @@ def seal_outcomes() -> list[tuple[Outcome, str, list[str]]]:
     return [
         (
             checked,
-            f"Wine: {V1} ≠ seal of v1, run model = registry model",
+            f"Wine: {V1} ≠ seal of v1; run model = registry model",
             [
                 f"The run model and the registry model of {V1} are equal (all 3 files have the same bytes)",
                 f"The seal seals/wine-12.json and the registry model of {V1} {different}",
@@ -139,6 +140,80 @@ def test_heading_and_sentences_name_each_comparison_of_a_gate_with_a_seal(
 ) -> None:
     assert heading(outcome) == head
     assert sentences(outcome) == words
+
+
+RUN_MODEL_NOT_COMPARED = "The run model was not compared with the seal"
+
+
+@pytest.mark.parametrize(
+    "number, remarks",
+    [(0, [RUN_MODEL_NOT_COMPARED]), (1, []), (2, [])],
+    ids=["check", "compare", "verify a directory"],
+)
+def test_remarks_name_the_model_that_was_not_compared_with_the_seal(number: int, remarks: list[str]) -> None:
+    assert seal_remarks(seal_outcomes()[number][0]) == remarks
+
+
+def test_remarks_do_not_call_a_run_model_at_the_location_of_the_registry_model_not_compared() -> None:
+    checked = seal_outcomes()[0][0]
+    at_one_location = {**checked.comparisons, ComparisonName.COMPARISON: comparison(same=True)}
+    assert seal_remarks(replace(checked, comparisons=at_one_location)) == []
+
+
+def verify(result: Comparison, number: str = "1") -> Outcome:
+    request = VerifyRequest(ModelRequest(version(number=number)), SEAL)
+    versions = {"model_version": resolved(number=number)}
+    return Outcome(request, versions, {ComparisonName.SEAL: replace(result, is_by_digest=True)}, seal=SEAL)
+
+
+def test_remarks_name_the_version_of_the_seal_and_what_a_seal_does_not_tell() -> None:
+    digests = difference("model.pkl", explanation=Explanation(DIGEST, "other bytes"))
+    assert seal_remarks(verify(comparison(digests), "2")) == [
+        f"The seal was made of v1: compare {V2} with it only if {V2} is a copy of v1",
+        RUN_MODEL_NOT_COMPARED,
+        "A seal has only hashes, so what changed in a file is not known",
+    ]
+    missing = difference("model.pkl", kind=DifferenceKind.ONLY_LEFT, explanation=Explanation(DIGEST, "a pickle"))
+    assert seal_remarks(verify(comparison(missing))) == [RUN_MODEL_NOT_COMPARED]
+
+
+def test_remarks_are_in_the_text_on_the_terminal() -> None:
+    outcome = verify(DIFFERENT, "2")
+    assert "".join(f"\n{remark}." for remark in seal_remarks(outcome)) in verdict_text(outcome, None)
+
+
+def test_gates_without_a_seal_have_no_remarks() -> None:
+    assert seal_remarks(check(comparison())) == seal_remarks(compare(DIFFERENT, DIFFERENT)) == []
+
+
+def test_line_of_a_check_with_a_seal_says_what_differs_after_the_comparison_that_differs() -> None:
+    checked = seal_outcomes()[0][0]
+    equal, different = comparison(), comparison(difference("a", kind=DifferenceKind.ONLY_LEFT))
+
+    def line(run_and_registry: Comparison, seal: Comparison) -> str:
+        comparisons: dict[str, Comparison] = {
+            ComparisonName.COMPARISON: run_and_registry,
+            ComparisonName.SEAL: seal,
+        }
+        return summary_line(replace(checked, comparisons=comparisons)).removeprefix(f"Wine: {V1}")
+
+    missing = "(a is missing in the registry model)"
+    assert line(equal, different) == f" ≠ seal of v1 {missing}; run model = registry model"
+    assert line(different, equal) == f", run model ≠ registry model {missing}; registry model = seal of v1"
+    assert line(different, replace(different)) == f", run model ≠ registry model; registry model ≠ seal of v1 {missing}"
+    assert line(equal, replace(equal)) == (
+        ", run model = registry model; registry model = seal of v1 (the same files with the same bytes)"
+    )
+
+
+def test_seal_without_facts_has_no_version_in_the_heading() -> None:
+    outcome = seal_outcomes()[0][0]
+    anonymous = replace(SEAL, facts=None)
+    assert heading(replace(outcome, seal=anonymous)) == f"Wine: {V1} ≠ seal; run model = registry model"
+    # A number of a version is digits only: other text of a seal stays out of the heading.
+    assert SEAL.facts is not None
+    imitating = replace(SEAL, facts=replace(SEAL.facts, model_version="1 = seal"))
+    assert heading(replace(outcome, seal=imitating)) == f"Wine: {V1} ≠ seal; run model = registry model"
 
 
 def test_sentence_of_a_diff_names_both_models() -> None:

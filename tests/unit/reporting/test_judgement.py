@@ -96,14 +96,14 @@ LEFT, RIGHT = DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT
 @pytest.mark.parametrize(
     "differences, words",
     [
-        ([one_sided("requirements.txt", LEFT)], "a file is missing in the registry model: requirements.txt"),
-        ([one_sided("code/a.py", RIGHT)], "a file is missing in the run model: code/a.py"),
+        ([one_sided("requirements.txt", LEFT)], "requirements.txt is missing in the registry model"),
+        ([one_sided("code/a.py", RIGHT)], "code/a.py is missing in the run model"),
         ([one_sided("a", LEFT), one_sided("b", LEFT)], "2 files are missing in the registry model"),
         (
             [one_sided("a", LEFT), one_sided("b", RIGHT)],
             "2 files are missing in one of the models",
         ),
-        ([PACKAGES, one_sided("a", LEFT)], "packages differ; a file is missing in the registry model: a"),
+        ([PACKAGES, one_sided("a", LEFT)], "packages differ; a is missing in the registry model"),
         ([one_sided("registered_model_meta", RIGHT, "written")], "only metadata that MLflow rewrites differs"),
         (
             [difference("data", kind=DifferenceKind.TYPE, left_type="file", right_type="directory")],

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind, Explanation
+from model_gate.domain.request import ModelRequest, SealRequest
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.errors import NotFoundError
 from model_gate.reporting.predictions import predictions
-from tests.support.action_outcomes import check, compare, comparison, difference
+from tests.support.action_outcomes import check, compare, comparison, difference, version
 from tests.support.outcomes import diff_outcome
 
 REWRITTEN = difference("MLmodel", rewrite_reason="only run_id differs")
@@ -43,11 +45,11 @@ def ignored_difference(changed: Difference) -> IgnoredPath:
         (ignored(IgnoredPath("conda.yaml", "*.yaml", None)), "not known: not all files outside the verdict were"),
         (
             native(RestOfModel(False, (PACKAGES,))),
-            "can differ: other packages are installed (requirements.txt), which does not count for the verdict",
+            "can differ: other packages are installed (requirements.txt), which does not affect the verdict",
         ),
         (
             ignored(ignored_difference(difference("model.pkl"))),
-            "can differ: the weights differ (model.pkl), which does not count for the verdict",
+            "can differ: the weights differ (model.pkl), which does not affect the verdict",
         ),
         (
             ignored(ignored_difference(difference("README.md"))),
@@ -67,7 +69,7 @@ def ignored_difference(changed: Difference) -> IgnoredPath:
         (comparison(difference("LICENSE")), "not known: only documents differ, and the code of the model can read"),
         (
             comparison(difference("requirements.txt", kind=DifferenceKind.ONLY_LEFT)),
-            "can differ: a file is missing in the registry model: requirements.txt, the list of packages to install",
+            "can differ: requirements.txt is missing in the registry model, and it lists the packages to install",
         ),
         (
             replace(comparison(REWRITTEN), not_compared=("model.pkl",)),
@@ -75,7 +77,7 @@ def ignored_difference(changed: Difference) -> IgnoredPath:
         ),
         (
             replace(comparison(HASH), is_by_digest=True),
-            "not known: only MLmodel differs, and a seal has only hashes, so what changed is not known",
+            "not known: only MLmodel differs, and a seal has only hashes",
         ),
         (
             ignored(ignored_difference(PACKAGES), result=comparison(difference("model.pkl"))),
@@ -91,6 +93,10 @@ def test_predictions_of_a_compare_are_those_of_the_models_that_differ() -> None:
     assert predictions(compare(comparison(), comparison(difference("model.pkl")))) == "can differ: the weights differ"
 
 
-def test_nothing_is_said_about_predictions_without_a_verdict_and_of_directories() -> None:
-    assert predictions(Outcome(None, error=NotFoundError("No."))) == ""
+def test_predictions_are_not_known_after_an_error() -> None:
+    assert predictions(Outcome(None, error=NotFoundError("No."))) == "not known: nothing was compared"
+    assert predictions(Outcome(SealRequest(ModelRequest(version()), Path("s.json")), error=NotFoundError("No."))) == ""
+
+
+def test_nothing_is_said_about_predictions_of_directories() -> None:
     assert predictions(diff_outcome()) == ""

@@ -71,7 +71,7 @@ def test_error_for_a_missing_login_says_why_no_credential_was_sent(code: int) ->
     assert f"({code})" in error.message
     assert "No credential was sent, because none is declared for it." in error.message
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for https://other" in error.message
-    assert "NAME_MLFLOW_TRACKING_URI" in error.remedy
+    assert error.remedy.startswith(f"Set STAGING_MLFLOW_TRACKING_URI={server.url}. Set your login in STAGING_")
     assert named.remedy == (
         "Set PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD, or PROD_MLFLOW_TRACKING_TOKEN."
     )
@@ -129,16 +129,19 @@ def test_error_for_files_without_permission_asks_for_permission_on_the_experimen
     response.status_code, response.url = 403, url
     denied = requests.HTTPError(f"403 Client Error: FORBIDDEN for url: {url}", response=response)
     error = to_model_gate_error(denied, "http://mlflow.example.com", CredentialFacts("", USER))
-    assert "forbids this user to read the files of the model (403)" in error.message
-    assert error.remedy.startswith("Give this user READ permission on the experiment")
+    assert "read the files at mlflow-artifacts:/1/models/m-1/artifacts (403)" in error.message
+    assert "administrator of the server to give this user READ permission on the experiment" in error.remedy
 
 
 @pytest.mark.parametrize(
     "reason, file",
     [
-        ("self-signed certificate", "PEM file of the server's certificate."),
-        ("self-signed certificate in certificate chain", "PEM file of the certificate authority of the server."),
-        ("unable to get local issuer certificate", "PEM file of the certificate authority of the server."),
+        ("self-signed certificate", "for its certificate as a PEM file"),
+        (
+            "self-signed certificate in certificate chain",
+            "for the certificate of its certificate authority as a PEM file",
+        ),
+        ("unable to get local issuer certificate", "for the certificate of its certificate authority as a PEM file"),
     ],
 )
 def test_remedy_for_an_untrusted_certificate_names_the_file_that_is_needed(reason: str, file: str) -> None:

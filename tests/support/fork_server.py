@@ -53,8 +53,6 @@ class ForkServer:
     def close(self) -> None:
         """Stop the server."""
         self._process.communicate()
-        self._address.unlink()
-        self._address.parent.rmdir()
 
     def can_run(self, environment: Mapping[str, str]) -> bool:
         """Return whether a command with this environment runs as it would in a new interpreter."""
@@ -144,6 +142,9 @@ def _await_request(address: str) -> dict[str, Any]:
             ready, _, _ = select.select([listener, sys.stdin], [], [])
             _remove_ended_processes()
             if sys.stdin in ready:
+                # This process removes its files even if pytest was killed.
+                os.unlink(address)
+                os.rmdir(os.path.dirname(address))
                 os._exit(0)
             connection, _ = listener.accept()
             with connection:

@@ -32,6 +32,8 @@ from tests.support.signed_models import KeyFiles
 from tests.support.signing_spec import payload, validate
 from tests.support.sigstore_instance import Identity, SigstoreInstance
 
+pytestmark = pytest.mark.xdist_group("saved_models")  # the models are saved once
+
 IDENTITY = Identity(
     "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
     "https://token.actions.githubusercontent.com",

@@ -354,8 +354,8 @@ class _Selection:
                 return {ComparisonName.COMPARISON: self._diff(request)}
             case VerifyRequest():
                 model = self.select_model(request.model)
-                sealed = SealedVersion(request.seal, model.native_model)
-                return {ComparisonName.SEAL: SealedPair(sealed, model)}
+                selected_seal = SealedVersion(request.seal, model.native_model)
+                return {ComparisonName.SEAL: SealedPair(selected_seal, model)}
 
     def select_model(self, request: ModelRequest) -> SelectedModel:
         """Return the one model of a request.
@@ -387,10 +387,10 @@ class _Selection:
             return {ComparisonName.COMPARISON: SelectedPair(run_model, reg_model)}
         # A missing MLmodel file must be a difference. `verify_model` requires it in the seal.
         models = (replace(model, is_mlflow_model=False) for model in (run_model, reg_model))
-        sealed = SealedVersion(request.seal, reg_model.native_model)
+        selected_seal = SealedVersion(request.seal, reg_model.native_model)
         return {
             ComparisonName.COMPARISON: SelectedPair(*models),
-            ComparisonName.SEAL: SealedPair(sealed, reg_model),
+            ComparisonName.SEAL: SealedPair(selected_seal, reg_model),
         }
 
     def _compare(self, request: CompareRequest) -> Mapping[str, AnyPair]:
@@ -406,17 +406,17 @@ class _Selection:
         return pairs
 
     def _compare_with_seal(self, request: CompareRequest) -> dict[str, AnyPair]:
-        (sealed,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
+        (selected_seal,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
         clients = self._clients.start(*request.hosts)
         (resolved,) = _resolve(request.versions, clients, self._versions)
-        number = 1 if request.tracking_server_2 is sealed else 2
+        number = 1 if request.tracking_server_2 is selected_seal else 2
         names = {ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL, ComparisonName.REG_MODELS: ModelRole.REG_MODEL}
         enabled = {
             ComparisonName.RUN_MODELS: request.compare_run_models,
             ComparisonName.REG_MODELS: request.compare_reg_models,
         }
         return {
-            name: SealedPair(sealed, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
+            name: SealedPair(selected_seal, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
             for name, role in names.items()
             if enabled[name]
         }

@@ -13,6 +13,8 @@ from model_gate.notebook import run_gate
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, changed
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("databricks_notebooks")  # the workspaces start once
+
 NOTEBOOKS = ROOT / "notebooks"
 
 

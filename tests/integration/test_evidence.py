@@ -19,11 +19,13 @@ from tests.support.gates import GateResult, compare, run, version
 from tests.support.markdown import Page
 from tests.support.model_transfer import download, upload
 from tests.support.paths import ROOT
-from tests.support.saved_models import MODELS, change_one_byte
+from tests.support.saved_models import change_one_byte, make_directory_flavor
 from tests.support.seals import FILES, root_of, write_seal
 from tests.support.servers import Server, Servers
 from tests.support.signed_models import KeyFiles
 from tests.support.sigstore_instance import Identity, SigstoreInstance
+
+pytestmark = pytest.mark.xdist_group("saved_models")  # the models are saved and uploaded once
 
 
 def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
@@ -126,25 +128,29 @@ def test_documented_file_of_raw_digests_has_the_root_of_the_seal_as_its_digest(t
     assert digest == statement["subject"][0]["digest"]["sha256"]
 
 
+NAME = "Signed"
+
+
 @dataclass(frozen=True)
 class Registered:
-    """Versions of real models on a tracking server, by kind: their names, numbers and sources."""
+    """A version of a real model on a tracking server: its number and its source."""
 
     server: Server
-    versions: dict[str, dict[str, str]]
+    version: str
+    source: str
 
-    def run(self, directory: Path, command: str, kind: str, *options: str | Path) -> GateResult:
-        selection = ("--model", f"Signed {kind}", "--version-or-stage", self.versions[kind]["version"])
+    def run(self, directory: Path, command: str, *options: str | Path) -> GateResult:
+        selection = ("--model", NAME, "--version-or-stage", self.version)
         return run(directory, command, *selection, *options, environment={"MLFLOW_TRACKING_URI": self.server.host})
 
 
 @pytest.fixture(scope="module")
 def registered(servers: Servers, tmp_path_factory: pytest.TempPathFactory) -> Registered:
     scratch = tmp_path_factory.mktemp("models")
-    for kind, make in MODELS.items():
-        make(scratch / f"Signed {kind}", scratch)
-    versions = upload(servers.staging, {f"Signed {kind}": scratch / f"Signed {kind}" for kind in MODELS})
-    return Registered(servers.staging, {kind: versions[f"Signed {kind}"] for kind in MODELS})
+    # `unit/test_signed_seals.py` has the other kinds.
+    make_directory_flavor(scratch / NAME, scratch)
+    version = upload(servers.staging, {NAME: scratch / NAME})[NAME]
+    return Registered(servers.staging, version["version"], version["source"])
 
 
 def tool_accepts(model: Path, bundle: Path, key: KeyFiles, *options: str | Path) -> bool:
@@ -158,21 +164,19 @@ def tool_accepts(model: Path, bundle: Path, key: KeyFiles, *options: str | Path)
     return completed.returncode == 0
 
 
-@pytest.mark.parametrize("kind", MODELS)
 def test_signed_seal_of_a_version_verifies_with_the_tool_against_its_download_until_a_byte_changes(
-    registered: Registered, kind: str, tmp_path: Path
+    registered: Registered, tmp_path: Path
 ) -> None:
-    key, source = KeyFiles.make(tmp_path), registered.versions[kind]["source"]
-    assert registered.run(tmp_path, "seal", kind, "--output", "seal.json").status == "sealed"
+    key, source = KeyFiles.make(tmp_path), registered.source
+    assert registered.run(tmp_path, "seal", "--output", "seal.json").status == "sealed"
     bundle = key.sign_file(tmp_path / "seal.json")
     signed = ("--seal", "seal.json", "--bundle", bundle, "--public-key", key.public)
-    assert registered.run(tmp_path, "verify", kind, *signed).status == "equal"
+    assert registered.run(tmp_path, "verify", *signed).status == "equal"
 
     model = download(registered.server, source, tmp_path / "downloaded") / "model"
     assert tool_accepts(model, bundle, key)
     # MLflow adds a file if a model is downloaded by the name of its version.
-    number = registered.versions[kind]["version"]
-    named = download(registered.server, f"models:/Signed {kind}/{number}", tmp_path / "named")
+    named = download(registered.server, f"models:/{NAME}/{registered.version}", tmp_path / "named")
     assert not tool_accepts(named, bundle, key)
     assert tool_accepts(named, bundle, key, "--ignore-paths", named / "registered_model_meta")
 
@@ -182,7 +186,7 @@ def test_signed_seal_of_a_version_verifies_with_the_tool_against_its_download_un
     change_one_byte(largest)
     try:
         changed = download(registered.server, source, tmp_path / "changed") / "model"
-        verified = registered.run(tmp_path, "verify", kind, *signed)
+        verified = registered.run(tmp_path, "verify", *signed)
     finally:
         change_one_byte(largest)
     assert not tool_accepts(changed, bundle, key)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import model_signing
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
@@ -45,10 +44,14 @@ class KeyFiles:
 
     def sign_model(self, model: Path, bundle: Path) -> None:
         """Sign a directory with the tool `model_signing`."""
+        import model_signing
+
         config = model_signing.signing.Config()  # type: ignore[no-untyped-call]
         config.use_elliptic_key_signer(private_key=self.private).sign(model, bundle)
 
     def verify_model(self, model: Path, bundle: Path) -> None:
         """Verify a directory with the tool `model_signing`. A difference is a ValueError."""
+        import model_signing
+
         config = model_signing.verifying.Config()  # type: ignore[no-untyped-call]
         config.use_elliptic_key_verifier(public_key=self.public).verify(model, bundle)

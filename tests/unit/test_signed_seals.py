@@ -28,6 +28,8 @@ from tests.support.signed_models import KeyFiles
 from tests.support.signing_spec import payload, validate
 from tests.support.sigstore_instance import WORKFLOW, SigstoreInstance
 
+pytestmark = pytest.mark.xdist_group("saved_models")  # the models are saved once
+
 NO_VERSION = VersionOptions("", "")
 
 

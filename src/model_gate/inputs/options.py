@@ -153,7 +153,7 @@ def check_request(
     version: VersionOptions,
     common: CommonOptions,
     environment: Mapping[str, str],
-    sealed: SealOptions = SealOptions(),  # it is frozen
+    seal_options: SealOptions = SealOptions(),  # it is frozen
 ) -> CheckRequest:
     """Return the request of a `check`.
 
@@ -162,12 +162,12 @@ def check_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, request = gate_options(common), _version_request(version, environment)
-    if sealed.seal is None and sealed.model:
+    if seal_options.seal is None and seal_options.model:
         raise InputError(
             "--seal-model is given without --seal.",
             "Name the seal too: --seal seals/wine.json. Or leave out --seal-model.",
         )
-    seal = None if sealed.seal is None else _seal_of(sealed, request.model)
+    seal = None if seal_options.seal is None else _seal_of(seal_options, request.model)
     return CheckRequest(request, seal, options=options)
 
 
@@ -183,7 +183,7 @@ def seal_request(
 
 
 def verify_request(
-    version: VersionOptions, uri: str, sealed: SealOptions, common: CommonOptions, environment: Mapping[str, str]
+    version: VersionOptions, uri: str, seal_options: SealOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> VerifyRequest:
     """Return the request of a `verify`. Either a version or a URI must be given.
 
@@ -192,22 +192,22 @@ def verify_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, model = gate_options(common), _model_request(version, uri, environment)
-    return VerifyRequest(model, _seal_of(sealed, model.registered_model), options=options)
+    return VerifyRequest(model, _seal_of(seal_options, model.registered_model), options=options)
 
 
-def _seal_of(sealed: SealOptions, model: str) -> Seal:
+def _seal_of(seal_options: SealOptions, model: str) -> Seal:
     """Return the seal in a file.
 
     Args:
-        sealed: The options about the seal.
+        seal_options: The options about the seal.
         model: Name of the registered model that is compared with the seal, "" for a model that has none.
 
     Raises:
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    seal = _read_seal(sealed)
-    if sealed.model:
-        seal.require_model_name(sealed.model, "Name the seal of this model: --seal. Or correct --seal-model.")
+    seal = _read_seal(seal_options)
+    if seal_options.model:
+        seal.require_model_name(seal_options.model, "Name the seal of this model: --seal. Or correct --seal-model.")
     elif model:
         seal.require_registered_model(
             model,
@@ -217,13 +217,13 @@ def _seal_of(sealed: SealOptions, model: str) -> Seal:
     return seal
 
 
-def _read_seal(sealed: SealOptions) -> Seal:
+def _read_seal(seal_options: SealOptions) -> Seal:
     """Return a seal after its signature is checked, if a bundle is given.
 
     Raises:
         ModelGateError: The seal cannot be read or was edited, or its signature is not valid.
     """
-    signature = sealed.signature
+    signature = seal_options.signature
     if signature.bundle is None:
         if name := next((name for name, value in signature.reported.items() if value is not None), ""):
             option = f"--{name.replace('_', '-')}"
@@ -231,13 +231,13 @@ def _read_seal(sealed: SealOptions) -> Seal:
                 f"{option} is given without --bundle, so no signature is checked.",
                 f"Name the bundle with the signature of the seal: --bundle. Or leave out {option}.",
             )
-        if sealed.seal is None:
+        if seal_options.seal is None:
             raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
-        return read_seal(sealed.seal)
+        return read_seal(seal_options.seal)
     signer = _signer(signature)
-    if sealed.seal is None:
+    if seal_options.seal is None:
         return read_bundled_seal(signature.bundle, signer)
-    return read_signed_seal(sealed.seal, signature.bundle, signer)
+    return read_signed_seal(seal_options.seal, signature.bundle, signer)
 
 
 def _signer(signature: SignatureOptions) -> Signer:

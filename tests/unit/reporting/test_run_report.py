@@ -16,7 +16,7 @@ from referencing import Registry, Resource
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow, LeftOut, RunTotals
 from model_gate.errors import InputError, InternalError
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.output_files import ReportFile
 from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_report import run_report
 from tests.support.action_outcomes import HOSTILE, check, comparison, difference, explained

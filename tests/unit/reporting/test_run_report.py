@@ -64,6 +64,8 @@ def test_report_has_each_gate_with_its_own_report() -> None:
         "different": 1,
         "error": 1,
         "left_out": 0,
+        "unfinished": 0,
+        "nothing_compared": 0,
     }
     assert (report["status"], report["passed"], report["command"]) == ("error", False, "run")
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from model_gate.access.environments import secrets_of
@@ -29,7 +30,7 @@ from model_gate.runs.plan import Plan, make_plan
 from model_gate.runs.roster import Roster, RosterGate
 from model_gate.runs.row_digest import list_digest
 from model_gate.runs.shards import Part, whole
-from model_gate.selection import expand
+from model_gate.selection import expand, registry_host
 from model_gate.signals import uninterrupted
 from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import remove_tree
@@ -71,6 +72,7 @@ class GateRun:
         run.add_secrets(secrets_of_entries(listed.entries))
         run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
         with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
+            _start_together(listed.entries, servers)
             gates, others = chosen(expanded(listed.entries, servers), listed.only)
             run.left_out += tuple(others)
             names = row_names(gates, run.redactor)
@@ -116,6 +118,7 @@ def plan_run(
     """
     redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
     with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
+        _start_together(listed.entries, servers)
         gates, _ = chosen(expanded(listed.entries, servers), listed.only)
         return make_plan(dict(zip(row_names(gates, redactor), gates, strict=True)), shards, Shared(servers), jobs)
 
@@ -140,6 +143,13 @@ def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) 
                 stack.close()
 
 
+def _start_together(entries: Iterable[Gate | Selection], servers: ServerPool) -> None:
+    """Start the clients of the first two servers, so that both share one import of MLflow."""
+    hosts = dict.fromkeys(host for entry in entries for host in _hosts_of(entry))
+    with uninterrupted():
+        servers.clients(list(islice(hosts, 2)))
+
+
 def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
     """Return the gates of all entries, in their order."""
 
@@ -162,6 +172,9 @@ def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
 
 def _hosts_of(entry: Gate | Selection) -> tuple[Host, ...]:
     if isinstance(entry, Selection):
-        other = entry.against.host if isinstance(entry.against, AgainstServer) else None
-        return (entry.host,) if other is None else (entry.host, other)
+        host = registry_host(entry.host, entry.models)
+        if not isinstance(entry.against, AgainstServer):
+            return (host,)
+        # The models of both servers are usually in registries of the same kind.
+        return host, registry_host(entry.against.host, entry.models)
     return () if entry.request is None else entry.request.hosts

@@ -94,7 +94,7 @@ _VIEWS = {ViewKind.JUNIT: "junit-file", ViewKind.PAGE: "page-file", ViewKind.BAD
 
 def _rows_files(inputs: Inputs) -> Sequence[Path]:
     inputs.require_valid()
-    return rows_files(inputs.paths("rows"))
+    return rows_files(inputs.paths("rows"), inputs.report_file)
 
 
 def _block_of(outcome: Outcome, redactor: Redactor) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from model_gate.domain.gates import AgainstServer, Gate, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.domain.version import SelectedVersion
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import plural, printable
 from model_gate.errors import storage_error
 from model_gate.gate import Shared
 from model_gate.reporting.rows import row_names
@@ -37,6 +38,8 @@ from model_gate.sources.storage import remove_tree
 from model_gate.sources.worker_process import WorkerProcess
 
 DEFAULT_JOBS = 4
+# Number of searches that run at the same time.
+_SEARCHES = 8
 BlockOf = Callable[[Outcome, Redactor], str]
 ShardOf = Callable[[Sequence[str]], Part]
 
@@ -81,6 +84,7 @@ class GateRun:
             wanted = set(part.names)
             own = [(name, gate) for name, gate in zip(names, gates, strict=True) if name in wanted]
             progress.begin(len(own))
+            kept: list[str] = []
             runner = GateRunner(
                 Shared(servers),
                 run.rows,
@@ -89,8 +93,12 @@ class GateRun:
                 self.block_of,
                 run.require_outside,
                 internal_error,
+                lambda row: kept.append(row.report["system"]["utc_time"]),
             )
             run_gates(own, runner, self.jobs, progress.end)
+        if kept:
+            count = plural(len(kept), "gate")
+            run.notices += (f"Of {count}, the result of an earlier run was kept, the oldest of {min(kept)}.",)
 
     def _roster(self, listed: GateList, gates: Sequence[Gate], names: Sequence[str], part: Part) -> Roster:
         known = tuple(
@@ -158,7 +166,17 @@ def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[G
             (client,) = servers.clients([host])
         return client.search(models, version_or_stage, tags)
 
-    return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, search))]
+    selections = [entry for entry in entries if isinstance(entry, Selection)]
+    pool = ThreadPoolExecutor(_SEARCHES)
+    try:
+        # The searches run side by side, so that a slow server delays no search of another server.
+        found = dict(zip(map(id, selections), pool.map(lambda entry: expand(entry, search), selections), strict=True))
+    except BaseException:
+        servers.close()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [gate for entry in entries for gate in ((entry,) if isinstance(entry, Gate) else found[id(entry)])]
 
 
 def secrets_of_entries(entries: Iterable[Gate | Selection]) -> tuple[str, ...]:

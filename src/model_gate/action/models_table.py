@@ -15,9 +15,9 @@ from model_gate.reporting.naming import SideNames, server_names, side_names, ver
 _SHOWN_DIGITS = 12
 _MAX_URI = 1_000
 _MAX_ALIASES = 4
-# With a hyphen at which a browser does not break the line.
+# Title of a row, with a hyphen that does not break.
 _SHA_256 = "SHA&#8209;256"
-# Of a run or a commit, so that two columns fit on a narrow page.
+# Shown digits of a run ID or a commit, so that two columns fit on a narrow page.
 _MAX_ID = 10
 
 
@@ -125,7 +125,7 @@ def _files(model: ComparedModel, native_model: str, markdown: Markdown) -> str:
 def _digest(model: ComparedModel, comparison: Comparison) -> str:
     if model.digest:
         return f"<code>{model.digest[:_SHOWN_DIGITS]}…</code>"
-    return "nothing was read" if comparison.same_location else "not all was read"
+    return "nothing was read" if comparison.same_location else "not all files were read"
 
 
 def _models(names: Sequence[str], comparison: Comparison, outcome: Outcome) -> Iterator[tuple[str, ComparedModel]]:

@@ -191,7 +191,7 @@ def first_pairs(pairs: Iterable[Pair], max_bytes: int) -> set[Pair]:
 
 
 def _fetch_order(pair: Pair) -> tuple[bool, bool, int]:
-    return not pair.decides, not importance_of(pair.path).affects_predictions, pair.left_size or 0
+    return not pair.decides, not importance_of(pair.path).is_compared_first, pair.left_size or 0
 
 
 def _renamed_pairs(pairing: Pairing) -> dict[Pair, str]:

@@ -67,7 +67,7 @@ def explain(pair: ContentPair) -> Explanation:
     weights, is_cut = _compare_initializers(left.initializers, right.initializers)
     fields = changes + weights
     if not fields:
-        return Explanation(KIND, "the same nodes and initializers, written in another way")
+        return Explanation(KIND, "the same nodes and initializers, written in another way", has_same_values=True)
     phrases = [summarize_fields(changes, len(changes), "change")] if changes else []
     if weights:
         phrases.append(summarize_tensors(weights))

@@ -42,7 +42,7 @@ def explain(pair: ContentPair) -> Explanation:
     left, right = (_Reader(content).read() for content in (pair.left, pair.right))
     changes, is_cut = compare_values(pair, left, right)
     if not changes:
-        return Explanation(KIND, "the same values, written in another way")
+        return Explanation(KIND, "the same values, written in another way", has_same_values=True)
     changes.sort(key=lambda item: tree_number(item[0]) is not None)
     settings, trees = split_by_tree(changes)
     total = count_trees([*left, *right])

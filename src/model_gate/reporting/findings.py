@@ -10,8 +10,16 @@ from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
 from model_gate.domain.request import SEAL_NOUN, DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelRole
-from model_gate.domain.wording import capitalized, plural, truncate_path
-from model_gate.reporting.naming import heading, seal_name, sealed_version, server_and_version, side_names
+from model_gate.domain.seal import Seal
+from model_gate.domain.wording import capitalized, plural, truncate_middle, truncate_path
+from model_gate.reporting.naming import (
+    heading,
+    is_of_another_version,
+    seal_name,
+    sealed_version,
+    server_and_version,
+    side_names,
+)
 from model_gate.reporting.phrases import ONLY_HASHES
 from model_gate.reporting.scope import limits_of_equality, native_names, not_counted
 
@@ -89,10 +97,11 @@ def seal_remarks(outcome: Outcome) -> list[str]:
     if outcome.seal is None or not outcome.comparisons or not version:
         return []
     remarks = []
-    sealed, numbers = sealed_version(outcome), [f"v{resolved.version}" for resolved in outcome.versions.values()]
-    if sealed and numbers and sealed not in numbers:
+    if is_of_another_version(outcome):
+        sealed = sealed_version(outcome)
         remarks.append(
-            f"The seal was made of {sealed}: compare {version} with it only if {version} is a copy of {sealed}"
+            f"The seal was made of {sealed}{_server_of_seal(outcome.seal)}: compare {version} with it only if {version}"
+            f" is a copy of {sealed}"
         )
     remarks += [f"The {noun} was not compared with the seal" for noun in _not_compared_with_seal(outcome)]
     differences = [
@@ -101,6 +110,13 @@ def seal_remarks(outcome: Outcome) -> list[str]:
     if any(_has_only_digests(difference) for difference in differences):
         remarks.append(f"{capitalized(ONLY_HASHES)}, so what changed in a file is not known")
     return remarks
+
+
+def _server_of_seal(seal: Seal) -> str:
+    """Return the server of the sealed version, as in ` on https://mlflow.example.com`. The seal says it, if at all."""
+    server = "" if seal.facts is None else seal.facts.tracking_server
+    # A text of the seal can imitate other words.
+    return f" on {truncate_middle(server, _MAX_URI)!r}" if server else " (the seal does not say on which server)"
 
 
 def _not_compared_with_seal(outcome: Outcome) -> list[str]:

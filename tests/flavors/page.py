@@ -36,7 +36,7 @@ flavor with MLflow {mlflow}, in a process for each saving, and writes this page.
 The other flavors of MLflow were not measured. Keras is measured with PyTorch as its backend. The models of Transformers
 and Sentence Transformers are tiny, with random weights of a fixed seed.
 
-A process of a user writes bytecode (`__pycache__`) and has its own order of sets. So have these processes.
+As in a user's processes, Python writes bytecode (`__pycache__`), and the order of sets differs between processes.
 
 ## Verdicts
 
@@ -51,7 +51,7 @@ _REPEAT = """
 ## How to repeat this
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk).
-On two processors with much other work it takes {duration}.
+On two processors under load it takes {duration}.
 CI does not run it, because it is too heavy.
 
 It fails if a verdict differs from this page, and writes the page anew. Numbers in the sentences can change with each

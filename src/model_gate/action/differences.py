@@ -28,6 +28,7 @@ _MAX_LISTED = 500
 _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
 _MAX_LINE = 200
+_MAX_WHOLE_PATH = 1_000
 # Bytes that the list of all differences needs besides its rows: the title, the table's head and the closing sentence.
 _LIST_OVERHEAD_BYTES = 1_000
 
@@ -225,6 +226,7 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
     return collapsible(
         title,
         [
+            _whole_path(difference.path, markdown),
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
             markdown.text(f"{capitalized(unmet_condition(explanation))}.") if explanation.unmet_condition else "",
@@ -235,6 +237,12 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
             "There is more than is shown here." if explanation.is_cut else "",
         ],
     )
+
+
+def _whole_path(path: str, markdown: Markdown) -> str:
+    """Return a path that the title and the table shorten, otherwise ""."""
+    whole = markdown.path(path, _MAX_WHOLE_PATH)
+    return f"The whole path: {whole}" if whole != markdown.path(path) else ""
 
 
 def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:

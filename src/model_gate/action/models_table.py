@@ -14,6 +14,8 @@ from model_gate.reporting.naming import SideNames, server_names, side_names, ver
 
 _SHOWN_DIGITS = 12
 _MAX_URI = 1_000
+# The heading shortens a name. Here it is whole, unless it is longer than MLflow allows.
+_MAX_MODEL = 500
 _MAX_ALIASES = 4
 # Title of a row, with a hyphen that does not break.
 _SHA_256 = "SHA&#8209;256"
@@ -32,7 +34,7 @@ def models_table(outcome: Outcome, markdown: Markdown) -> list[str]:
             return []
         rows = [
             (
-                markdown.code(request.model),
+                markdown.code(request.model, _MAX_MODEL),
                 _version(request, outcome.versions.get(role), markdown),
                 _address(request, server, markdown),
             )
@@ -70,7 +72,9 @@ def _one_version(outcome: Outcome, markdown: Markdown) -> str:
     ((role, _),) = outcome.requested_versions.items()
     ((request, server),) = _requests(outcome)
     version = _version(request, outcome.versions.get(role), markdown, " ")
-    return f"{markdown.code(request.model)} version {version} on {_address(request, server, markdown, ', ')}"
+    return (
+        f"{markdown.code(request.model, _MAX_MODEL)} version {version} on {_address(request, server, markdown, ', ')}"
+    )
 
 
 def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, markdown: Markdown) -> str:
@@ -95,7 +99,7 @@ def _version_rows(outcome: Outcome, markdown: Markdown) -> list[tuple[str, ...]]
     requests = list(outcome.requested_versions.items())
     if len(requests) < 2:
         return []
-    models = [markdown.code(request.model) for _, request in requests]
+    models = [markdown.code(request.model, _MAX_MODEL) for _, request in requests]
     versions = [_version(request, outcome.versions.get(role), markdown) for role, request in requests]
     servers = [_address(request, server, markdown) for request, server in _requests(outcome)]
     return [("Model", *models), ("Version", *versions), ("Server", *servers)]

@@ -112,11 +112,11 @@ def _after_seal(outcome: Outcome) -> str:
         return "The model is not what was sealed: find out who changed it, or name the seal of this model."
     if is_of_another_version(outcome):
         return (
-            f"{capitalized(version)} is not what was sealed. Is it a copy of {sealed}? If yes, copy {sealed} again. If"
+            f"The model {version} is not what was sealed. Is it a copy of {sealed}? If yes, copy {sealed} again. If"
             f" no, set the input seal to the seal of {version}. If there is none, make it with command: seal."
         )
     return (
-        f"{capitalized(version)} is not what was sealed: find out who changed its files. If the change is intended,"
+        f"The model {version} is not what was sealed: find out who changed its files. If the change is intended,"
         " seal the version again (command: seal)."
     )
 

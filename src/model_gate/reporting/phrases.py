@@ -130,10 +130,10 @@ def why_not_compared(outcome: Outcome) -> str:
     return "fail-fast stopped the gate at the first difference" if is_fail_fast else ""
 
 
-def named_paths(paths: Sequence[str]) -> str:
-    """Return the first ten paths and the number of the others, as in `MLmodel, model.pkl`."""
-    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
-    return f"{names} and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else names
+def named_paths(paths: Sequence[str], limit: int = MAX_NAMED) -> str:
+    """Return the first paths and the number of the others, as in `MLmodel, model.pkl and 3 more`."""
+    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:limit])
+    return f"{names} and {len(paths) - limit:,} more" if len(paths) > limit else names
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:

@@ -208,7 +208,9 @@ def _rest(comparison: Comparison) -> str:
         return "not all files were compared"
     if rest.equals:
         return "equal"
-    return f"different in {named_paths([difference.path for difference in rest.differences])}"
+    return (
+        f"different in {named_paths([_short_path(difference.path) for difference in rest.differences], _MAX_DETAILS)}"
+    )
 
 
 def _difference_lines(differences: Sequence[Difference], room: int, names: SideNames) -> Iterator[str]:

@@ -403,7 +403,10 @@ def test_explanation_names_the_changed_parameter_of_a_lightgbm_model(tmp_path: P
     assert explanation.kind == "LightGBM"
     assert explanation.summary == "max_depth 3 → 1, 12 of 12 trees changed (trees[0] 7 leaves → 2 leaves)"
     explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7).replace(b"0.25", b"0.26", 1))
-    assert explanation.summary == "1 of 12 trees changed (trees[0]: other splits or values), no parameter in the file"
+    assert (
+        explanation.summary
+        == "1 of 12 trees changed (trees[0]: other splits or values), no parameter in the file changed"
+    )
     explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7, "num_class=2"))
     assert explanation.summary == "num_class 3 → 2"
 
@@ -430,7 +433,7 @@ def test_parameter_of_an_xgboost_model_is_named_before_its_trees(
     assert explanation.summary == f"learner.learner_model_param.base_score 0.5 → 0.6, {nodes}"
     assert explanation.fields[0].field == "learner.learner_model_param.base_score"
     explanation = explain(tmp_path, f"model.{suffix}", left, write(boosted(1, "0.5")))
-    assert explanation.summary == f"{nodes}, no parameter in the file"
+    assert explanation.summary == f"{nodes}, no parameter in the file changed"
 
 
 def test_long_value_does_not_hide_the_short_value_beside_it(tmp_path: Path) -> None:

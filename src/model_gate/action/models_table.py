@@ -9,7 +9,7 @@ from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.reporting.findings import same_files
+from model_gate.reporting.findings import phrases_of_shared_files
 from model_gate.reporting.naming import SideNames, server_names, side_names, version_name
 
 _SHOWN_DIGITS = 12
@@ -85,7 +85,7 @@ def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, mar
     model_names = outcome.model_names(first)
     parts = [f"**{model_names.title.capitalize()}**"]
     for other in others:
-        models, known = same_files(outcome, first, other)
+        models, known = phrases_of_shared_files(outcome, first, other)
         parts.append(f"({models}: {known})")
     seal = comparison.left.seal or comparison.right.seal
     if seal is not None:

@@ -1,4 +1,7 @@
-"""UBJSON files (XGBoost's `.ubj`): the parameters that changed. Long arrays are skipped, then compared as streams."""
+"""UBJSON files (XGBoost's `.ubj`): the values that changed.
+
+Arrays are not read into memory; their elements are streamed.
+"""
 
 from __future__ import annotations
 

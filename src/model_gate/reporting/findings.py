@@ -69,7 +69,7 @@ def result_of(comparison: Comparison) -> tuple[str, str]:
     return word, f" ({'; '.join([*_counts(comparison), *not_counted(comparison)])})"
 
 
-def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
+def phrases_of_shared_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
     """Return two comparisons of the same files in two phrases.
 
     For example: `registry models` and `the same location as the run models`.
@@ -155,7 +155,7 @@ def cause(outcome: Outcome) -> str:
 
 
 def _finding_of_same_files(outcome: Outcome, comparison: Comparison, name: str, other: str) -> Finding:
-    models, known = same_files(outcome, name, other)
+    models, known = phrases_of_shared_files(outcome, name, other)
     subject = f"The {models} {'are' if models.endswith('s') else 'is'}"
     if comparison.same_location:
         return Finding(subject, _SAME_FILES, " too")

@@ -72,7 +72,7 @@ def judgement_of_files(outcome: Outcome) -> str:
     if outcome.status is Status.EQUAL:
         return "" if any(map(limits_of_equality, _comparisons(outcome))) else "the same files with the same bytes"
     differences = [difference for comparison in _comparisons(outcome) for difference in comparison.differences]
-    placed = [difference for difference in differences if not _is_misplaced(difference)]
+    placed = [difference for difference in differences if not _is_missing_or_other_type(difference)]
     misplaced = _misplaced(outcome)
     phrase = _what_differs(placed, is_complete=_is_complete(outcome) and not misplaced) if placed else ""
     return "; ".join(filter(None, (phrase, *misplaced, _not_compared(outcome.not_compared))))
@@ -94,11 +94,11 @@ def kinds_of_differences(outcome: Outcome) -> Kinds:
     changed = [
         difference
         for difference in decisive
-        if not (_is_misplaced(difference) or _is_notation(difference) or _only_random(difference))
+        if not (_is_missing_or_other_type(difference) or _is_notation(difference) or _random_part(difference))
     ]
     return Kinds(
         frozenset(importance_of(difference.path) for difference in changed),
-        any(map(_is_misplaced, decisive)),
+        any(map(_is_missing_or_other_type, decisive)),
         _is_complete(outcome),
     )
 
@@ -111,10 +111,10 @@ def _is_complete(outcome: Outcome) -> bool:
     return not outcome.not_compared and not any(map(limits_of_equality, _comparisons(outcome)))
 
 
-def _is_misplaced(difference: Difference) -> bool:
+def _is_missing_or_other_type(difference: Difference) -> bool:
     """Return whether one model lacks a file of the other, which is more than a rewrite and than a random name."""
     return (
-        difference.kind is not DifferenceKind.CONTENT and not difference.rewrite_reason and not _only_random(difference)
+        difference.kind is not DifferenceKind.CONTENT and not difference.rewrite_reason and not _random_part(difference)
     )
 
 
@@ -124,7 +124,7 @@ def _misplaced(outcome: Outcome) -> list[str]:
     types: list[str] = []
     for names, comparison in outcome.distinct_comparisons:
         left, right = side_names(outcome, names[0]).phrases
-        for difference in filter(_is_misplaced, comparison.differences):
+        for difference in filter(_is_missing_or_other_type, comparison.differences):
             if difference.kind is DifferenceKind.TYPE:
                 types.append(difference.path)
             else:
@@ -176,7 +176,7 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
     if not changed:
         return f"{only}the notation of files differs"
     nouns = _nouns(changed)
-    found = {importance_of(difference.path) for difference in changed if not _only_random(difference)}
+    found = {importance_of(difference.path) for difference in changed if not _random_part(difference)}
     if found & {Importance.WEIGHTS, Importance.UNKNOWN}:
         # "Only" would play the difference down.
         only = ""
@@ -195,7 +195,7 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     for difference in differences:
         if difference.explanation is not None and difference.explanation.explained_by:
             continue
-        if name := _only_random(difference):
+        if name := _random_part(difference):
             random.append(name)
         elif _is_environment_setting(difference):
             settings.append(_ENVIRONMENT)
@@ -216,7 +216,7 @@ def _noun(importance: Importance, differences: Sequence[Difference]) -> str:
     return _NOUNS[importance] if is_understood or len(differences) > 1 else f"{_FILE}{_short(differences[0].path)}"
 
 
-def _only_random(difference: Difference) -> str:
+def _random_part(difference: Difference) -> str:
     return difference.explanation.only_random if difference.explanation is not None else ""
 
 

@@ -41,7 +41,7 @@ def _of_uncounted(parts: list[Uncounted]) -> str:
     # A path that is only rewritten in the run models can differ in more in the registry models.
     paths = frozenset[str]().union(*(part.decisive_paths for part in parts))
     found = {importance_of(path) for path in paths}
-    named = " and ".join(dict.fromkeys(part.named for part in parts if part.differing))
+    named = " and ".join(dict.fromkeys(part.decisive_named for part in parts if part.decisive_paths))
     if found and not found <= _READ_BY_CODE:
         reason = "other packages are installed" if found == {Importance.PACKAGES} else what_differs(differences)
         return f"can differ: {reason or 'files differ'} ({named}), outside the verdict"

@@ -39,6 +39,11 @@ class Uncounted:
         """The files that differ, as in `conda.yaml and requirements.txt` or `4 files`; "" if there are none."""
         return _named(self.differing)
 
+    @property
+    def decisive_named(self) -> str:
+        """The same without the files of which only rewritten parts differ."""
+        return _named([path for path in self.differing if path in self.decisive_paths])
+
 
 def uncounted(comparison: Comparison) -> Uncounted:
     """Return the files that do not affect the verdict."""

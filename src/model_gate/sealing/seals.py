@@ -183,7 +183,7 @@ class _Files:
             elif path is not None:
                 pending[path] = pair
         explained: dict[str, FileComparison] = {}
-        if has_roots and not models.pairing.is_decided_by_listings:
+        if has_roots and not models.pairing.is_proven_not_identical:
             explained = {path: file for file in by_size if (path := self._path(file.pair)) is not None}
         elif is_enough is None:
             explained = self._explained(by_size)

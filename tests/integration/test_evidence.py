@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import subprocess
 import time
@@ -12,12 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.commandline import BIN
+from tests.support.commandline import BIN, clean_environment, jq_directory
 from tests.support.faulty_server import MODEL, FaultyServer
 from tests.support.gates import GateResult, compare, run, version
+from tests.support.markdown import Page
 from tests.support.model_transfer import download, upload
+from tests.support.paths import ROOT
 from tests.support.saved_models import change_one_byte, make_directory_flavor
-from tests.support.seals import FILES, write_seal
+from tests.support.seals import FILES, root_of, write_seal
 from tests.support.servers import Server, Servers
 from tests.support.signed_models import KeyFiles
 from tests.support.sigstore_instance import Identity, SigstoreInstance
@@ -26,8 +29,7 @@ pytestmark = pytest.mark.xdist_group("saved_models")  # the models are saved and
 
 
 def test_signed_seal_and_promotion_statement_of_a_version_have_one_root(tmp_path: Path) -> None:
-    digests = [hashlib.sha256(MODEL[name]).digest() for name in sorted(MODEL)]
-    root = hashlib.sha256(b"".join(digests)).hexdigest()
+    root = root_of(MODEL)
     with FaultyServer() as staging, FaultyServer() as production:
         staging.add("Wine", MODEL)
         production.add("Wine", MODEL)
@@ -78,6 +80,52 @@ def test_time_limit_holds_for_the_check_of_a_signature(tmp_path: Path) -> None:
         result = run(tmp_path, "verify", "model", *options, environment=variables)
     result.require_error("StoppedError", "within 8 s. It was waiting for the trusted root from https://tuf-repo-cdn")
     assert time.monotonic() - began < 25
+
+
+def run_block(text: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run commands of a page, with the programs of this environment."""
+    path = os.pathsep.join([str(jq_directory(directory)), str(BIN), os.environ["PATH"]])
+    return subprocess.run(
+        ["bash", "-e", "-o", "pipefail", "-c", text],
+        cwd=directory,
+        env=clean_environment() | {"PATH": path, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def shell_blocks(title: str) -> list[str]:
+    """Return the shell commands in a section of the page, block by block."""
+    section = Page(ROOT / "docs" / "evidence.md").section(title)
+    return [block.partition("```")[0] for block in section.split("```sh\n")[1:]]
+
+
+def test_documented_commands_about_keys_verify_a_version_until_a_byte_changes(tmp_path: Path) -> None:
+    keep, tool, envelope, _ = shell_blocks("A key")
+    with FaultyServer() as server:
+        for number in ("1", "12"):
+            server.add("Sklearn_Wine", FILES, number)
+        variables = {"MLFLOW_TRACKING_URI": server.url}
+        for block in (keep, tool, envelope):
+            completed = run_block(block, tmp_path, **variables)
+            assert completed.returncode == 0, completed.stdout + completed.stderr
+            assert "\nEQUAL\n" in completed.stdout
+        change_one_byte(tmp_path / "keep" / "reg_model" / "MLmodel")
+        for command in tool.strip().splitlines()[-2:]:
+            assert run_block(command, tmp_path, **variables).returncode == 1, command
+        server.files["Sklearn_Wine/12/model.pkl"] = b"modem"
+        assert run_block(envelope, tmp_path, **variables).returncode == 1
+
+
+def test_documented_file_of_raw_digests_has_the_root_of_the_seal_as_its_digest(tmp_path: Path) -> None:
+    write_seal(tmp_path / "seals" / "Sklearn_Wine.json", files={**FILES, "data.txt": b"", "data/part-0": b"text"})
+    (block,) = shell_blocks("A promotion statement")
+    completed = run_block(block.partition("gh ")[0], tmp_path)
+    assert completed.returncode == 0, completed.stderr
+    statement = json.loads((tmp_path / "seals" / "Sklearn_Wine.json").read_text())
+    digest = hashlib.sha256((tmp_path / "wine.root").read_bytes()).hexdigest()
+    assert digest == statement["subject"][0]["digest"]["sha256"]
 
 
 NAME = "Signed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import subprocess
 import sys
 import time
@@ -13,8 +14,19 @@ import psutil
 
 from tests.support.destinations import verified_gate
 from tests.support.fork_server import shared_fork_server
+from tests.support.paths import SUPPORT
 
 BIN = Path(sys.executable).parent
+
+
+def jq_directory(directory: Path) -> Path:
+    """Return a new directory, in `directory`, with a program `jq` that also runs on machines without jq."""
+    programs = directory / "programs"
+    programs.mkdir(exist_ok=True)
+    program = programs / "jq"
+    program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {SUPPORT / "jq_program.py"} "$@"\n')
+    program.chmod(0o755)
+    return programs
 
 
 def clean_environment() -> dict[str, str]:

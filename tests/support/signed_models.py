@@ -11,7 +11,7 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.support.sigstore_instance import envelope
+from tests.support.sigstore_instance import envelope, key_bundle
 
 Json = dict[str, Any]
 
@@ -34,12 +34,7 @@ class KeyFiles:
 
     def sign(self, statement: bytes) -> Json:
         """Return the bundle of a statement."""
-        hint = hashlib.sha256(self.public.read_bytes()).hexdigest()
-        return {
-            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-            "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-            "dsseEnvelope": envelope(self.key, statement),
-        }
+        return key_bundle(envelope(self.key, statement), hashlib.sha256(self.public.read_bytes()).hexdigest())
 
     def sign_file(self, statement: Path) -> Path:
         """Write the bundle of a statement beside it."""

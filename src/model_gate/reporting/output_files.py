@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.seal import Seal, require_paths_without_secrets, require_same_identity
+from model_gate.domain.seal import Seal, not_sealable, require_paths_without_secrets, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
-from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.errors import StorageError, storage_error
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import StatementError, statement_bytes
 from model_gate.reporting.report import Json
@@ -27,7 +27,7 @@ _REPORT_START = b'{\n  "schema_version": "'
 
 
 class _OutputFile:
-    """The path of a report or a seal, with checks that writing there is possible and safe.
+    """The path of a file that a command writes, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
     yet which files it will read.
@@ -55,7 +55,7 @@ class _OutputFile:
         return self._target.path
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
-        """Verify that the report neither overwrites an input file nor lies in an input directory.
+        """Verify that this file neither overwrites an input file nor lies in an input directory.
 
         Raises:
             StorageError: The file would change an input.
@@ -112,7 +112,7 @@ class _OutputFile:
         raise StorageError(f"The {self._noun} file {self.path} is {kind}.", "Name a regular file or a new one.")
 
     def _is_same_file(self, path: Path) -> bool:
-        """Return whether `path` and the report's path are the same file, also through a hard link."""
+        """Return whether `path` and the path of this file are the same file, also through a hard link."""
         try:
             status = self._target.status()
             return status is not None and os.path.samestat(status, os.stat(path))
@@ -120,31 +120,29 @@ class _OutputFile:
             return False
 
 
-class ReportFile(_OutputFile):
-    """The path of a report."""
+class _JsonFile(_OutputFile):
+    """The path of a JSON file whose first bytes show what it is."""
 
-    _noun = "report"
-    _option = "--report-file"
     # An old file that starts with these bytes may be removed.
-    _start = _REPORT_START
+    _start: ClassVar[bytes]
 
     def remove_old(self) -> None:
-        """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
+        """Remove the file of an earlier command, so that nobody mistakes it for the file of this command.
 
-        A file at the path that is not a report is not removed. `write` replaces it.
+        A file of another kind at the path is not removed. `write` replaces it.
 
         Raises:
-            StorageError: The old report cannot be removed.
+            StorageError: The old file cannot be removed.
         """
         try:
             descriptor = self._target.open_regular()
         except OSError:
             return
         try:
-            is_report = os.read(descriptor, len(self._start)) == self._start
+            is_old = os.read(descriptor, len(self._start)) == self._start
         finally:
             os.close(descriptor)
-        if is_report:
+        if is_old:
             try:
                 self._target.unlink()
             except OSError as error:
@@ -159,13 +157,21 @@ class ReportFile(_OutputFile):
         if self._target.status() is not None:
             raise StorageError(f"There is another file at {self.path}.", f"Name another {self._option}.")
 
-    def write(self, report: Json) -> None:
-        """Write a report completely or not at all.
+    def write(self, content: Json) -> None:
+        """Write the file completely or not at all.
 
         Raises:
-            StorageError: The report cannot be written, or would change an input.
+            StorageError: The file cannot be written, or would change an input.
         """
-        self._replace(json_text(report))
+        self._replace(json_text(content))
+
+
+class ReportFile(_JsonFile):
+    """The path of a report."""
+
+    _noun = "report"
+    _option = "--report-file"
+    _start = _REPORT_START
 
 
 class SealFile(_OutputFile):
@@ -191,12 +197,12 @@ class SealFile(_OutputFile):
         try:
             content = statement_bytes(redacted)
         except StatementError as error:
-            raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
+            raise not_sealable(error) from error
         with self._staged(content.decode()) as put:
             yield put
 
 
-class StatementFile(ReportFile):
+class StatementFile(_JsonFile):
     """The path of a promotion statement. An older one is removed, but never a seal, which is a statement too."""
 
     _noun = "promotion statement"
@@ -204,12 +210,12 @@ class StatementFile(ReportFile):
     _start = f'{{\n  "predicateType": "{PROMOTION_TYPE}"'.encode()
 
 
-def json_text(report: Json) -> str:
-    r"""Return the report as JSON without control characters, invisible characters and commands to a CI system.
+def json_text(content: Json) -> str:
+    r"""Return a document as JSON without control characters, invisible characters and commands to a CI system.
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
     """
-    lines = json.dumps(report, indent=2, ensure_ascii=False).split("\n")
+    lines = json.dumps(content, indent=2, ensure_ascii=False).split("\n")
     text = "\n".join(line if printable(line) == line else _escaped(line) for line in lines)
     return COMMAND_IN_LINE.sub(r"\1\\u005b", text) + "\n"
 

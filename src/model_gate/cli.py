@@ -17,7 +17,7 @@ from model_gate import __version__
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
 from model_gate.domain.verdict import Require
-from model_gate.usage import GateCommand, GateGroup
+from model_gate.usage import StyledCommand, StyledGroup
 
 if TYPE_CHECKING:
     from model_gate.domain.request import Request
@@ -33,7 +33,7 @@ _OUTPUT = "Output"
 
 # Commands without Rich: it takes half a second to import, and cuts long names of options.
 app = typer.Typer(
-    cls=GateGroup,
+    cls=StyledGroup,
     help="Are these two MLflow models the same? "
     "Exit code 0: yes, or the requirement is met. 1: no. 2: an error prevented the comparison.",
     no_args_is_help=True,
@@ -794,7 +794,7 @@ _VERSION_USAGE = "--model NAME --version-or-stage VERSION [OPTIONS]"
 
 def _add_check(program: typer.Typer) -> None:
     program.command(
-        cls=GateCommand,
+        cls=StyledCommand,
         short_help="Compare the run model of a version with its registry model.",
         epilog=_CHECK_EXAMPLE + _CREDENTIALS,
         options_metavar=_VERSION_USAGE,
@@ -803,7 +803,7 @@ def _add_check(program: typer.Typer) -> None:
 
 def _add_compare(program: typer.Typer) -> None:
     program.command(
-        cls=GateCommand,
+        cls=StyledCommand,
         short_help="Compare two versions, on one or two tracking servers.",
         epilog=_COMPARE_EXAMPLE + _CREDENTIALS,
     )(compare)
@@ -816,18 +816,20 @@ def _single_command() -> typer.Typer:
 _add_check(app)
 _add_compare(app)
 app.command(
-    cls=GateCommand,
+    cls=StyledCommand,
     short_help="Compare any two models: directories or artifact URIs.",
     epilog=_DIFF_EXAMPLE + _CREDENTIALS,
 )(diff)
 app.command(
-    cls=GateCommand, short_help="Write the SHA-256 of each file of a model.", epilog=_SEAL_EXAMPLE + _CREDENTIALS
+    cls=StyledCommand, short_help="Write the SHA-256 of each file of a model.", epilog=_SEAL_EXAMPLE + _CREDENTIALS
 )(seal)
-app.command(cls=GateCommand, short_help="Compare a model with its seal.", epilog=_VERIFY_EXAMPLE + _CREDENTIALS)(verify)
-app.command(cls=GateCommand, epilog=_ACTION_EXAMPLE)(action)
-app.command(cls=GateCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE)(
-    demo
+app.command(cls=StyledCommand, short_help="Compare a model with its seal.", epilog=_VERIFY_EXAMPLE + _CREDENTIALS)(
+    verify
 )
+app.command(cls=StyledCommand, epilog=_ACTION_EXAMPLE)(action)
+app.command(
+    cls=StyledCommand, short_help="Show the commands on two small registries, made here.", epilog=_DEMO_EXAMPLE
+)(demo)
 
 # The earlier names of check and compare are separate programs.
 check_model_version = _single_command()

@@ -29,7 +29,7 @@ _EXTRA_ARGUMENTS = re.compile(r"unexpected extra arguments?(?:\(s\))? \((.*)\)$"
 _DEFAULT = re.compile(r"\[default: \((.*?)\)")
 
 
-class GateCommand(TyperCommand):
+class StyledCommand(TyperCommand):
     """A command whose help has groups of options, and whose usage errors look like the errors of a gate."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:  # noqa: ARG002  # the signature of a command
@@ -74,7 +74,7 @@ class GateCommand(TyperCommand):
             raise typer.Exit(_report_usage_error(name, *line.explain(error, siblings), arguments)) from error
 
 
-class GateGroup(TyperGroup):
+class StyledGroup(TyperGroup):
     """The group of all commands. Its usage errors look like the errors of a gate."""
 
     def get_help_option(self, ctx: Any) -> Any:

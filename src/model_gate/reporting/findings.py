@@ -88,6 +88,12 @@ def phrases_of_shared_files(outcome: Outcome, name: str, other: str) -> tuple[st
     return model, f"{_SAME_LOCATION} as the {known}"
 
 
+def details_of_shared_files(comparison: Comparison, known: str) -> str:
+    """Return what follows the result of a comparison that another one has too. `known` says why it has it."""
+    same = ", with the same exceptions" if limits_of_equality(comparison) else ""
+    return f" too{same} ({known})"
+
+
 def seal_remarks(outcome: Outcome) -> list[str]:
     """Return sentences about a seal, without a full stop.
 
@@ -160,8 +166,7 @@ def _finding_of_same_files(outcome: Outcome, comparison: Comparison, name: str, 
     if comparison.same_location:
         return Finding(subject, _SAME_FILES, " too")
     word, _ = result_of(comparison)
-    same = ", with the same exceptions" if limits_of_equality(comparison) else ""
-    return Finding(subject, word, f" too{same} ({known})")
+    return Finding(subject, word, details_of_shared_files(comparison, known))
 
 
 def _extent(comparison: Comparison) -> str:

@@ -15,7 +15,7 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate, truncate_path
 from model_gate.errors import ModelGateError
-from model_gate.reporting.findings import phrases_of_shared_files, result_of, seal_remarks
+from model_gate.reporting.findings import details_of_shared_files, phrases_of_shared_files, result_of, seal_remarks
 from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import SideNames, heading_parts, side_names
 from model_gate.reporting.phrases import (
@@ -55,8 +55,7 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
         word, _ = result_of(comparison)
         for name in names[1:]:
             models, known = phrases_of_shared_files(outcome, names[0], name)
-            same = ", with the same exceptions" if limits_of_equality(comparison) else ""
-            lines.append(f"{models}: {word} too{same} ({known})")
+            lines.append(f"{models}: {word}{details_of_shared_files(comparison, known)}")
     lines += ["", *filter(None, (summary_line(outcome), predictions_line(outcome)))]
     lines += [*(f"{remark}." for remark in seal_remarks(outcome)), _verdict(outcome)]
     if report_file is not None:

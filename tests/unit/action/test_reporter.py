@@ -29,7 +29,7 @@ from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
 from model_gate.domain.verdict import Require
-from model_gate.domain.wording import plain_text, printable, truncate_middle
+from model_gate.domain.wording import plain_text, printable
 from model_gate.errors import ConfigError, NotFoundError
 from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import verdict_text
@@ -435,13 +435,6 @@ def test_action_outputs_match_the_verdict() -> None:
     assert set(UNDECIDED) == set(OUTPUTS)
     values = outputs_of(check(comparison()), WrittenFiles("r.json"), REDACTOR)
     assert {name for name, value in values.items() if value == "true"} == {"equals", "equivalent", "passed"}
-
-
-@given(st.text(), st.integers(1, 50))
-def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max_length: int) -> None:
-    shortened = truncate_middle(text, max_length)
-    assert len(shortened) <= max_length
-    assert shortened == text or (shortened[0] in {text[0], "…"} and shortened[-1] in {text[-1], "…"})
 
 
 @pytest.mark.parametrize("text", HOSTILE)

@@ -21,7 +21,7 @@ from model_gate.domain.model import MLMODEL
 from model_gate.domain.wording import capitalized, plural, truncate_middle
 from model_gate.reporting.kind_words import KindWords, words_for
 from model_gate.reporting.naming import SideNames
-from model_gate.reporting.phrases import describe, first_byte, more_in_report, rank, sizes, unmet_condition
+from model_gate.reporting.phrases import describe, more_in_report, rank, sizes, unmet_condition
 
 MAX_SHOWN = 8
 _MAX_LISTED = 500
@@ -182,7 +182,8 @@ def _meaning_of_bytes(difference: Difference, explanation: Explanation) -> str:
     if not _COUNTED_BYTES.match(explanation.summary):
         return f"other content; {explanation.note}"
     reason = _NOT_EXPLAINED.sub("", explanation.note)
-    return f"All bytes were compared{first_byte(difference)}. Which content changed is not shown: {reason}."
+    first = "" if difference.offset is None else f"; the first that differs is byte {difference.offset:,}"
+    return f"All bytes were compared{first}. Which content changed is not shown: {reason}."
 
 
 def _explained_meaning(explanation: Explanation) -> str:

@@ -85,10 +85,10 @@ def difference_line(difference: Difference, names: SideNames, max_path: int) -> 
     phrase, reason = describe(difference, names), difference.rewrite_reason
     suffix = f"  [{reason}]" if reason and reason != phrase else ""
     path = truncate_path(printable(difference.path), max_path)
-    return f"{path}: {phrase}{first_byte(difference)}{suffix}"
+    return f"{path}: {phrase}{_first_byte(difference)}{suffix}"
 
 
-def first_byte(difference: Difference) -> str:
+def _first_byte(difference: Difference) -> str:
     """Return ", first at byte N" if the explanation does not contain the position of the difference, otherwise ""."""
     explanation = difference.explanation
     if explanation is None or not explanation.summary or difference.offset is None:

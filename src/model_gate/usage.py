@@ -62,7 +62,7 @@ class StyledCommand(TyperCommand):
         name = self.callback.__name__ if self.callback else ""
         if empty := _empty_option(arguments):
             remedy = f"Name its value, or leave out {empty}. If the value is a variable, check that it is set."
-            raise typer.Exit(_show(name, f"{empty} is empty.", remedy, arguments))
+            raise typer.Exit(_report_usage_error(name, f"{empty} is empty.", remedy, arguments))
         try:
             return super().make_context(info_name, args, *more, **settings)
         except Exception as error:
@@ -71,7 +71,7 @@ class StyledCommand(TyperCommand):
             parent = settings.get("parent")
             siblings = {} if parent is None else parent.command.commands
             line = _CommandLine(self, f"{parent.command_path} {info_name}" if parent else str(info_name), arguments)
-            raise typer.Exit(_show(name, *line.explain(error, siblings), arguments)) from error
+            raise typer.Exit(_report_usage_error(name, *line.explain(error, siblings), arguments)) from error
 
 
 class StyledGroup(TyperGroup):
@@ -99,7 +99,7 @@ class StyledGroup(TyperGroup):
             if not arguments or not _message_of(error):
                 raise
             line = _CommandLine(self, str(info_name), arguments)
-            raise typer.Exit(_show("", *line.explain(error, {}), arguments)) from error
+            raise typer.Exit(_report_usage_error("", *line.explain(error, {}), arguments)) from error
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Return the command that the first argument names, its name and the other arguments."""
@@ -112,7 +112,9 @@ class StyledGroup(TyperGroup):
             near = difflib.get_close_matches(arguments[0].lower(), self.commands, n=1, cutoff=0.5)
             remedy = f"Did you mean {near[0]}?" if near else f"The commands are: {', '.join(self.commands)}."
             message = f"There is no command {arguments[0]!r}."
-            code = _show(near[0] if near else "", message, f"{remedy} See {ctx.command_path} --help.", arguments)
+            code = _report_usage_error(
+                near[0] if near else "", message, f"{remedy} See {ctx.command_path} --help.", arguments
+            )
             raise typer.Exit(code) from error
 
 
@@ -127,7 +129,7 @@ def _argument(parameter: Any) -> str:
     return str(parameter.metavar or parameter.name.upper())
 
 
-def _show(command: str, message: str, remedy: str, arguments: Sequence[str]) -> int:
+def _report_usage_error(command: str, message: str, remedy: str, arguments: Sequence[str]) -> int:
     """Show a usage error, write the report of a gate, and return the exit code."""
     from model_gate.runner import run_invalid_command
 
@@ -163,7 +165,10 @@ def _empty_option(arguments: Sequence[str]) -> str:
     """Return the first option that is given with an empty value although it must have one, "" if there is none."""
     for argument, following in zip_longest(arguments, arguments[1:]):
         name, separator, value = argument.partition("=")
-        if name in _NEVER_EMPTY and not (value if separator else "-" if following is None else following).strip():
+        if not separator and following is None:
+            # The parser reports that the value is missing.
+            continue
+        if name in _NEVER_EMPTY and not (value if separator else following or "").strip():
             return name
     return ""
 
@@ -222,14 +227,14 @@ class _CommandLine:
     def _extra_argument(self, extra: str) -> tuple[str, str]:
         names = [_argument(parameter) for parameter in self.command.params if parameter.param_type_name == "argument"]
         if not names:
-            remedy = f"Quote a value that has spaces. Usage: {self.usage}"
-            return f"{self.path} takes options only: {extra!r} is too many.", remedy
-        message = f"{self.path} takes {' and '.join(f'one {name}' for name in names)}, but {extra!r} follows."
+            remedy = f"Quote a value that has spaces. Usage: {self.usage}."
+            return f"Unexpected argument {extra!r}: {self.path} takes options only.", remedy
+        message = f"Unexpected argument {extra!r}: {self.path} takes {' and '.join(f'one {name}' for name in names)}."
         if names != ["FILE"]:
             return message, f"Usage: {self.usage}. {self.see_help}"
         return message, (
             "Run the command once for each file: the shell replaces a pattern such as *.yaml by all the files that"
-            f" match. Usage: {self.usage}"
+            f" match. Usage: {self.usage}."
         )
 
     def _unknown_option(self, option: str, siblings: Mapping[str, Any]) -> tuple[str, str]:

@@ -22,11 +22,16 @@ _RANDOM = (
     (r"\b[\d,]+ of [\d,]+ bytes differ( \(\d+ %\))?", "some bytes differ"),
     (r"\d{4}-\d\d-\d\d[T ]?[\d:.]*Z?", "…"),
 )
+# What the page itself says about a difference for which Model Gate has no advice: a model that was loaded.
+_OWN_ADVICE = (
+    "Model Gate gives no advice here. To avoid the difference, copy the files of the logged model instead of loading"
+    " the model and logging it again."
+)
 _SENTENCES = 4  # files of a situation that the page names
 _INTRODUCTION = """# Flavors
 
 Is a model equal to itself if MLflow logs it again? That depends on the flavor. `make flavors` logs one model of each
-flavor with MLflow {mlflow}, in a process for each saving, and writes this page. The situations are:
+flavor with MLflow {mlflow}, in a process for each saving. This page has the results. The situations are:
 
 - **Same object**: one trained model, logged in two processes.
 - **Trained again**: the same program with the same data and the same seed, run twice.
@@ -36,7 +41,7 @@ flavor with MLflow {mlflow}, in a process for each saving, and writes this page.
 The other flavors of MLflow were not measured. Keras is measured with PyTorch as its backend. The models of Transformers
 and Sentence Transformers are tiny, with random weights of a fixed seed.
 
-A process of a user writes bytecode (`__pycache__`) and has its own order of sets. So have these processes.
+As in a user's processes, Python writes bytecode (`__pycache__`), and the order of sets differs between processes.
 
 ## Verdicts
 
@@ -51,13 +56,13 @@ _REPEAT = """
 ## How to repeat this
 
 `make flavors` installs {packages} packages into `.venv-flavors` ({size} of disk).
-On two processors with much other work it takes {duration}.
+On two processors under load it takes {duration}.
 CI does not run it, because it is too heavy.
 
-It fails if a verdict differs from this page, and writes the page anew. Numbers in the sentences can change with each
-run. `make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor and writes no page. On Linux x86-64, PyTorch needs
-Python 3.11: `requirements/flavors-torch.txt` has its CPU build for that version. If `PIP_FIND_LINKS` names a directory,
-the build is taken from there. Spark ML needs Java 17 or newer.
+It fails if a verdict differs from this page. `make flavors PYTEST_ARGS=--write-page` writes the page anew, and
+`make flavors PYTEST_ARGS='-k CatBoost'` runs one flavor. Numbers in the sentences can change with each run. On Linux
+x86-64, PyTorch needs Python 3.11: `requirements/flavors-torch.txt` has its CPU build for that version. If
+`PIP_FIND_LINKS` names a directory, the build is taken from there. Spark ML needs Java 17 or newer.
 
 One process imports the libraries and forks a process for each saving. Two such processes with different
 `PYTHONHASHSEED` make the two models of a pair. The requirements of the models are given, because MLflow takes long to
@@ -107,7 +112,7 @@ def _matrix(verdicts: Sequence[Verdict]) -> str:
 
 def _section(verdict: Verdict) -> str:
     title = f"{verdict.flavor.title}: {verdict.situation}"
-    return f"\n### {title}\n\n{_wrapped(_said(verdict))}\n\n{_wrapped(verdict.advice)}\n"
+    return f"\n### {title}\n\n{_wrapped(_said(verdict))}\n\n{_wrapped(verdict.advice or _OWN_ADVICE)}\n"
 
 
 def _item(verdict: Verdict) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.flavors.flavors import CHANGED, FLAVORS, Flavor
+from tests.flavors.flavors import CHANGED, FLAVORS, LOADED, Flavor
 from tests.flavors.page import PAGE, cell, render, verdicts_of
 from tests.flavors.savings import Servers
 from tests.flavors.verdicts import Verdict, verdicts
@@ -18,11 +18,11 @@ Results = dict[Flavor, list[Verdict]]
 
 
 @pytest.fixture(scope="session")
-def results() -> Iterator[Results]:
-    """Yield a dictionary for the results, and write the page when it has all flavors."""
+def results(pytestconfig: pytest.Config) -> Iterator[Results]:
+    """Yield a dictionary for the results. With --write-page, write the page when it has all flavors."""
     collected: Results = {}
     yield collected
-    if len(collected) == len(FLAVORS):
+    if len(collected) == len(FLAVORS) and pytestconfig.getoption("--write-page"):
         PAGE.write_text(render([verdict for flavor in FLAVORS for verdict in collected[flavor]]), "utf-8")
 
 
@@ -53,8 +53,9 @@ def test_changed_model_is_different(result: list[Verdict]) -> None:
     assert [verdict.verdict for verdict in result if verdict.situation == CHANGED] == ["different"]
 
 
-def test_every_difference_of_an_unchanged_model_has_advice(result: list[Verdict]) -> None:
-    assert [v.situation for v in result if v.needs_advice and not v.advice] == []
+def test_model_gate_has_advice_for_every_different_model_that_was_not_loaded(result: list[Verdict]) -> None:
+    without_advice = [verdict.situation for verdict in result if verdict.needs_advice and not verdict.advice]
+    assert without_advice in ([], [LOADED])
 
 
 def test_page_has_the_verdicts(result: list[Verdict], committed: dict[tuple[str, str], str]) -> None:

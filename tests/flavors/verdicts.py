@@ -7,11 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from model_gate.domain.importance import importance_of
-from tests.flavors.flavors import CHANGED, LOADED, SITUATIONS, Flavor
+from tests.flavors.flavors import CHANGED, SITUATIONS, Flavor
 from tests.flavors.savings import Servers
 from tests.support import explained
-
-_COPY = "Copy the files of the logged model instead of loading the model and logging it again."
 
 
 @dataclass(frozen=True)
@@ -51,9 +49,8 @@ class Verdict:
 
     @property
     def advice(self) -> str:
-        """What a user does about an unchanged model that is different; empty if nobody knows."""
-        given = {difference.advice: None for difference in self.differences if difference.advice}
-        return " ".join(given) or (_COPY if self.situation == LOADED else "")
+        """What Model Gate advises a user to do about the differences; empty if it has no advice."""
+        return " ".join(dict.fromkeys(difference.advice for difference in self.differences if difference.advice))
 
     @property
     def needs_advice(self) -> bool:

@@ -39,11 +39,15 @@ REPORT = "model-gate-report.json"
         (["seal", "m", "--output", ""], "--output is empty.", "Name its value"),
         (["check", "--verbose=1"], "The option --verbose takes no value.", "Write --verbose alone."),
         (["check", "--timeout", "ten"], "The value 'ten' of --timeout is not valid.", "Write --timeout SECONDS."),
-        (["check", "Wine"], "takes options only: 'Wine' is too many.", "Quote a value that has spaces."),
+        (
+            ["check", "Wine"],
+            "Unexpected argument 'Wine': model-gate check takes options only.",
+            "Quote a value that has spaces.",
+        ),
         (["diff", "left"], "The argument RIGHT is missing.", "Usage: model-gate diff [OPTIONS] LEFT RIGHT"),
         (
             ["compare", "a.yaml", "b.yaml"],
-            "takes one FILE, but 'b.yaml' follows.",
+            "Unexpected argument 'b.yaml': model-gate compare takes one FILE.",
             "Run the command once",
         ),
         (["chek"], "There is no command 'chek'.", "Did you mean check?"),

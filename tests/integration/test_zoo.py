@@ -20,7 +20,8 @@ from model_gate.comparison import digest
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import DiffRequest
 from model_gate.domain.roles import CommandName
-from model_gate.reporting.report import MAX_DIFFERENCES, build_report
+from model_gate.reporting.phrases import MAX_REPORTED
+from model_gate.reporting.report import build_report
 from model_gate.reporting.system import system_facts
 from tests.support.commandline import run
 from tests.support.oracle import tree_hash, truth_of
@@ -141,10 +142,10 @@ def _require_correct_differences(
     comparison = report["comparison"]
     reported = differences_of(comparison)
     assert comparison["differences_count"] == len(differences)
-    if len(differences) <= MAX_DIFFERENCES:
+    if len(differences) <= MAX_REPORTED:
         assert reported == differences
     else:
-        assert len(reported) == MAX_DIFFERENCES
+        assert len(reported) == MAX_REPORTED
         assert reported < differences
     if pair.differences is not None:
         assert reported == {(os.fsencode(entry.path), entry.kind, entry.offset) for entry in pair.differences}

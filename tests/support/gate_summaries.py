@@ -198,9 +198,17 @@ def _one_of_two(run_models: Comparison, reg_models: Comparison) -> Outcome:
 
 def _seal(model: Path, *, has_sizes: bool = True) -> Seal:
     """Return the seal of a model, which is version 12. Other programs than Model Gate may leave out the sizes."""
-    facts = SealFacts("1.0.0", "2026-01-31T18:00:00+00:00", "models:/m-1", registered_model="Wine", model_version="12")
+    facts = SealFacts(
+        "1.0.0",
+        "2026-01-31T18:00:00+00:00",
+        "models:/m-1",
+        tracking_server=_STAGING,
+        registered_model="Wine",
+        model_version="12",
+    )
+    file = Path(f"seals/wine-12{'' if has_sizes else '-without-sizes'}.json")
     with Storage(None) as storage:
-        seal = seal_model(_selected(model, 1, storage), Path("seals/wine-12.json"), "Wine", facts, NoProgress())
+        seal = seal_model(_selected(model, 1, storage), file, "Wine", facts, NoProgress())
     if has_sizes:
         return seal
     files = {path: Resource(resource.digest) for path, resource in seal.files.items()}

@@ -100,7 +100,8 @@ def _difference_message(outcome: Outcome) -> str:
             parts += [f"{first.text}: {listed}", *(other.text for other in others)]
             if comparison.not_compared:
                 parts.append(capitalized(not_compared_text(comparison.not_compared, why_not_compared(outcome))))
-    parts += [line for line in (predictions_line(outcome),) if line]
+    if line := predictions_line(outcome):
+        parts.append(line)
     parts += seal_remarks(outcome)
     if outcome.equivalent:
         parts.append(f"Only {REWRITTEN} differs, so require: equivalent would pass")

@@ -17,7 +17,7 @@ from model_gate.reporting.seal_names import seal_parts
 _MAX_LINE = 40
 _STYLES = (
     "classDef equal stroke:#1a7f37,stroke-width:2px",
-    # Some files do not count, and may differ.
+    # Files outside the verdict may differ.
     "classDef partly stroke:#9a6700,stroke-width:2px",
     "classDef equivalent stroke:#9a6700,stroke-width:2px",
     # Nothing is known about the files of one location, so it has no color of a verdict.
@@ -96,7 +96,7 @@ def _only(native_model: str) -> list[str]:
 def _edge(left: str, right: str, comparison: Comparison, redactor: Redactor) -> Iterator[str]:
     if comparison.equals:
         limits = limits_of_equality(comparison)
-        # Files that do not count may differ, so not all is as green as equal models.
+        # Files outside the verdict may differ, so not all is as green as equal models.
         style = "partly" if limits else "equal"
         arrow, label = ("==", "==="), f"equal{limits}"
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -18,28 +19,19 @@ from model_gate.domain.difference import (
 )
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.wording import capitalized, plural, truncate_middle
+from model_gate.reporting.kind_words import KindWords, words_for
 from model_gate.reporting.naming import SideNames
-from model_gate.reporting.phrases import describe, rank, sizes, unmet_condition
+from model_gate.reporting.phrases import describe, more_in_report, rank, sizes, unmet_condition
 
 MAX_SHOWN = 8
 _MAX_LISTED = 500
 _MAX_FIELDS = 15
 _MAX_MEANINGS = 3
 _MAX_LINE = 200
+_MAX_WHOLE_PATH = 1_000
 # Bytes that the list of all differences needs besides its rows: the title, the table's head and the closing sentence.
 _LIST_OVERHEAD_BYTES = 1_000
 
-# The title of the first column in an explanation's table, by the explanation's kind.
-_PART_NAMES = {
-    MLMODEL: "Field",
-    "packages": "Package",
-    "archive": "Member",
-    "safetensors": "Tensor",
-    "npy": "Array",
-    "pickle": "Part",
-    DIGEST: "Hash",
-}
-_OTHER_CONTENT = "other content: trained, saved or edited anew"
 # More explanations have one section around them.
 _MAX_SECTIONS = 3
 # Hexadecimal digits of a SHA-256, and how many of them are shown.
@@ -92,7 +84,7 @@ def first_differences(
     has_several_models = _has_several_models(differences)
     rows = [_row(labeled, markdown, is_labeled=has_several_models) for labeled in shown]
     omitted = len(differences) - len(shown)
-    more = f"… and {omitted:,} more, in the list of differences at the end and in the report." if omitted else ""
+    more = f"… and {omitted:,} more, in the list of differences at the end." if omitted else ""
     sections = list(_explanations(shown, markdown, max_explanation_bytes))
     if len(sections) > _MAX_SECTIONS:
         sections = [collapsible(f"Details of {'the first ' if omitted else ''}{plural(len(shown), 'file')}", sections)]
@@ -114,8 +106,6 @@ def all_differences(
     """
     if len(differences) <= MAX_SHOWN:
         return []
-    title = f"All {len(differences):,} differences" if is_complete else f"{len(differences):,} known differences"
-    opening = f"<details><summary>{title}</summary>"
     has_several_models = _has_several_models(differences)
     rows: list[tuple[str, ...]] = []
     remaining = max_bytes - _LIST_OVERHEAD_BYTES
@@ -126,7 +116,10 @@ def all_differences(
             break
         rows.append(row)
     omitted = len(differences) - len(rows)
-    more = f"{omitted:,} more are in the report." if omitted else ""
+    more = f"… and {more_in_report(omitted, _most_of_a_comparison(differences))}." if omitted else ""
+    known = f"{len(differences):,} {'differences' if is_complete else 'known differences'}"
+    title = f"The first {len(rows):,} of {known}" if omitted else f"All {known}" if is_complete else known
+    opening = f"<details><summary>{title}</summary>"
     return [opening, table(_head(differences, markdown), rows, "ll"), more, "</details>"]
 
 
@@ -140,6 +133,11 @@ def _head(differences: Sequence[LabeledDifference], markdown: Markdown) -> tuple
 def arrow(sides: SideNames) -> str:
     """Return the direction in which differences are described, as in `staging v12 → production v7`."""
     return f"{sides.left} → {sides.right}"
+
+
+def _most_of_a_comparison(differences: Sequence[LabeledDifference]) -> int:
+    """Return the number of differences of the comparison that has the most."""
+    return max(Counter(labeled.models for labeled in differences).values(), default=0)
 
 
 def _has_several_models(differences: Sequence[LabeledDifference]) -> bool:
@@ -169,39 +167,23 @@ def meaning(difference: Difference) -> str:
         # The difference itself says that the other model lacks it.
         return ""
     if explanation is None:
-        return _OTHER_CONTENT if difference.offset is not None else "the sizes tell it; the bytes were not needed"
+        is_read = difference.offset is not None
+        return KindWords().changed if is_read else "the sizes differ; the bytes were not compared"
     if explanation.unmet_condition:
         return unmet_condition(explanation)
     if explanation.kind == DIGEST:
         # A remark on the seal says it once for all files.
         return ""
-    return _meaning_of_bytes(explanation) if explanation.note else _explained_meaning(explanation)
+    return _meaning_of_bytes(difference, explanation) if explanation.note else _explained_meaning(explanation)
 
 
-def _meaning_of_bytes(explanation: Explanation) -> str:
+def _meaning_of_bytes(difference: Difference, explanation: Explanation) -> str:
     """Return what is known of a difference if the files could not be read in the format of their name."""
     if not _COUNTED_BYTES.match(explanation.summary):
         return f"other content; {explanation.note}"
     reason = _NOT_EXPLAINED.sub("", explanation.note)
-    return f"All bytes were compared. Which content changed is not shown: {reason}."
-
-
-_SAME_PACKAGES = "the same packages in another notation"
-_SAVED_OTHERWISE = "the same values, saved in another way"
-_OTHER_CODE = "code compiled from another source, or by another Python"
-# What a difference means if parts of the file differ, and if only its form differs, by the kind of file.
-_KIND_MEANINGS = {
-    "safetensors": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
-    "npy": ("other weights: trained or edited anew", _SAVED_OTHERWISE),
-    "UBJSON": ("other parameters or weights", _SAVED_OTHERWISE),
-    "ONNX": ("other parameters or weights", _SAVED_OTHERWISE),
-    "LightGBM": ("other parameters or weights", _SAVED_OTHERWISE),
-    "MessagePack": ("other parameters or weights", _SAVED_OTHERWISE),
-    "bytecode": (_OTHER_CODE, _OTHER_CODE),
-    "JSON": ("other settings or data", "the same values, written in another way"),
-    "YAML": ("other settings or data", "the same values, written in another way"),
-    "text": ("other text or code", "other text or code"),
-}
+    first = "" if difference.offset is None else f"; the first that differs is byte {difference.offset:,}"
+    return f"All bytes were compared{first}. Which content changed is not shown: {reason}."
 
 
 def _explained_meaning(explanation: Explanation) -> str:
@@ -212,16 +194,13 @@ def _explained_meaning(explanation: Explanation) -> str:
         meanings = list(dict.fromkeys(field.meaning for field in fields if field.meaning))
         more = ["…"] if len(meanings) > _MAX_MEANINGS else []
         return "; ".join([*meanings[:_MAX_MEANINGS], *more]) or "its description changed"
-    if explanation.kind == "packages":
-        if all(field.meaning == ENVIRONMENT_SETTING for field in fields) and not explanation.is_cut:
-            return "the same packages, other settings of the environment" if fields else _SAME_PACKAGES
-        return "it is run with other packages"
+    is_environment = bool(fields) and all(field.meaning == ENVIRONMENT_SETTING for field in fields)
+    if is_environment and not explanation.is_cut:
+        return "the same packages, other settings of the environment"
     if explanation.kind == "pickle" and any(field.field == "global" for field in fields):
         return "it refers to other classes or functions"
-    if explanation.kind in _KIND_MEANINGS:
-        changed, same = _KIND_MEANINGS[explanation.kind]
-        return changed if fields else same
-    return _OTHER_CONTENT
+    words = words_for(explanation)
+    return words.same_values if explanation.has_same_values else words.changed
 
 
 def _explanations(differences: Sequence[LabeledDifference], markdown: Markdown, remaining: int) -> Iterator[str]:
@@ -243,11 +222,12 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
         return ""
     decisive = [field for field in explanation.fields if not field.rewrite_reason]
     rewritten = [field for field in explanation.fields if field.rewrite_reason]
-    columns = (_PART_NAMES.get(explanation.kind, "Path"), markdown.cell(arrow(labeled.sides)))
+    columns = (words_for(explanation).part, markdown.cell(arrow(labeled.sides)))
     title = f"{markdown.path(difference.path)}: {markdown.text(describe(difference, labeled.sides))}"
     return collapsible(
         title,
         [
+            _whole_path(difference.path, markdown),
             _facts(labeled, explanation, markdown),
             markdown.text(f"Note: {explanation.note}.") if explanation.note else "",
             markdown.text(f"{capitalized(unmet_condition(explanation))}.") if explanation.unmet_condition else "",
@@ -258,6 +238,12 @@ def _explanation(labeled: LabeledDifference, markdown: Markdown) -> str:
             "There is more than is shown here." if explanation.is_cut else "",
         ],
     )
+
+
+def _whole_path(path: str, markdown: Markdown) -> str:
+    """Return a path that the title and the table shorten, otherwise ""."""
+    whole = markdown.path(path, _MAX_WHOLE_PATH)
+    return f"The whole path: {whole}" if whole != markdown.path(path) else ""
 
 
 def _facts(labeled: LabeledDifference, explanation: Explanation, markdown: Markdown) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -30,6 +29,7 @@ from model_gate.inputs.options import (
     check_request,
     compare_config_request,
     seal_request,
+    valid_timeout,
     verify_request,
 )
 from model_gate.sources.directory import local_path
@@ -413,12 +413,11 @@ class Inputs:
         if not self[name]:
             return None
         with suppress(ValueError):
-            seconds = float(self[name])
-            if seconds >= 1 and math.isfinite(seconds):
+            if seconds := valid_timeout(float(self[name])):
                 return seconds
         raise InputError(
-            f"The input {name!r} is {self[name]!r}, which is not a number of seconds.",
-            "Set it to 1 or more, as in 600.",
+            f"The input {name!r} is {self[name]!r}, but must be a number of seconds, 1 or more.",
+            "Set it as in 600. Without it, there is no limit.",
         )
 
     def _require_uri_in_workspace(self) -> None:

@@ -9,16 +9,18 @@ from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.reporting.findings import same_files
+from model_gate.reporting.findings import phrases_of_shared_files
 from model_gate.reporting.naming import SideNames, server_names, side_names, version_name
 from model_gate.reporting.seal_names import seal_parts, seal_title
 
 _SHOWN_DIGITS = 12
 _MAX_URI = 1_000
+# The heading shortens a name. Here it is whole, unless it is longer than MLflow allows.
+_MAX_MODEL = 500
 _MAX_ALIASES = 4
-# With a hyphen at which a browser does not break the line.
+# Title of a row, with a hyphen that does not break.
 _SHA_256 = "SHA&#8209;256"
-# Of a run or a commit, so that two columns fit on a narrow page.
+# Shown digits of a run ID or a commit, so that two columns fit on a narrow page.
 _MAX_ID = 10
 
 
@@ -33,7 +35,7 @@ def models_table(outcome: Outcome, markdown: Markdown) -> list[str]:
             return []
         rows = [
             (
-                markdown.code(request.model),
+                markdown.code(request.model, _MAX_MODEL),
                 _version(request, outcome.versions.get(role), markdown),
                 _address(request, server, markdown),
             )
@@ -71,7 +73,9 @@ def _one_version(outcome: Outcome, markdown: Markdown) -> str:
     ((role, _),) = outcome.requested_versions.items()
     ((request, server),) = _requests(outcome)
     version = _version(request, outcome.versions.get(role), markdown, " ")
-    return f"{markdown.code(request.model)} version {version} on {_address(request, server, markdown, ', ')}"
+    return (
+        f"{markdown.code(request.model, _MAX_MODEL)} version {version} on {_address(request, server, markdown, ', ')}"
+    )
 
 
 def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, markdown: Markdown) -> str:
@@ -82,7 +86,7 @@ def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, mar
     model_names = outcome.model_names(first)
     parts = [f"**{model_names.title.capitalize()}**"]
     for other in others:
-        models, known = same_files(outcome, first, other)
+        models, known = phrases_of_shared_files(outcome, first, other)
         parts.append(f"({models}: {known})")
     seal = comparison.left.seal or comparison.right.seal
     if seal is not None:
@@ -96,7 +100,7 @@ def _version_rows(outcome: Outcome, markdown: Markdown) -> list[tuple[str, ...]]
     requests = list(outcome.requested_versions.items())
     if len(requests) < 2:
         return []
-    models = [markdown.code(request.model) for _, request in requests]
+    models = [markdown.code(request.model, _MAX_MODEL) for _, request in requests]
     versions = [_version(request, outcome.versions.get(role), markdown) for role, request in requests]
     servers = [_address(request, server, markdown) for request, server in _requests(outcome)]
     return [("Model", *models), ("Version", *versions), ("Server", *servers)]
@@ -126,7 +130,7 @@ def _files(model: ComparedModel, native_model: str, markdown: Markdown) -> str:
 def _digest(model: ComparedModel, comparison: Comparison) -> str:
     if model.digest:
         return f"<code>{model.digest[:_SHOWN_DIGITS]}…</code>"
-    return "nothing was read" if comparison.same_location else "not all was read"
+    return "nothing was read" if comparison.same_location else "not all files were read"
 
 
 def _models(names: Sequence[str], comparison: Comparison, outcome: Outcome) -> Iterator[tuple[str, ComparedModel]]:

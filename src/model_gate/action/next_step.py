@@ -13,18 +13,26 @@ from model_gate.domain.result import Outcome
 from model_gate.domain.roles import ComparisonName, VersionRole
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import capitalized
-from model_gate.reporting.judgement import kinds_of_differences
-from model_gate.reporting.naming import server_and_version, server_names, side_names
+from model_gate.reporting.judgement import judgement_of_files, kinds_of_differences
+from model_gate.reporting.naming import (
+    is_of_another_version,
+    sealed_version,
+    server_and_version,
+    server_names,
+    side_names,
+)
 from model_gate.reporting.outlier import outlier
 from model_gate.reporting.phrases import REWRITTEN
 from model_gate.reporting.scope import limits_of_equality, uncounted
 
 # A browser does not break a line at this character.
 _HYPHEN = "\N{NON-BREAKING HYPHEN}"
-_LOOK = f"To look at the files, set the input download{_HYPHEN}dir and upload the directory as an artifact."
+_DOWNLOAD = f"set the input download{_HYPHEN}dir and upload the directory as an artifact."
+_NEW_VERSION = "That makes a new version: gate it, then move the stage or alias."
 _COMPARE_ALL = f"To compare all files, leave out the input fail{_HYPHEN}fast."
-_IGNORE = "If they may differ, list them under ignore in the compare file."
-_SIDES = ("left", "right")
+_IGNORE = "under ignore in the compare file."
+# Where docs/mlflow.md says how to copy a version within a server and to another server.
+_HOW_TO_COPY = "https://github.com/model-gate/model-gate/blob/main/docs/mlflow.md#copy-a-version"
 
 
 def next_step(outcome: Outcome, markdown: Markdown) -> str:
@@ -37,13 +45,13 @@ def next_step(outcome: Outcome, markdown: Markdown) -> str:
     if outcome.status is Status.EQUAL:
         return _after_equality(outcome, markdown)
     if not outcome.equivalent:
-        return " ".join(markdown.text(sentence) for sentence in [*_after_difference(outcome), _LOOK])
+        return " ".join(markdown.text(sentence) for sentence in [*_after_difference(outcome), _look(outcome)])
     if outcome.passed:
         return f"Nothing: only {REWRITTEN} differs, and <code>require</code> allows it."
     copied = markdown.text(_copy(outcome))
     return (
-        f"Only {REWRITTEN} differs. If that is allowed, set <code>require: equivalent"
-        f"</code>. If not, {copied} instead of logging the model again."
+        f"Only {REWRITTEN} differs. If that is allowed, set the input <code>require: equivalent</code>. If not,"
+        f" {copied} instead of logging the model again: [how to copy a version]({_HOW_TO_COPY})."
     )
 
 
@@ -74,40 +82,67 @@ def _at_one_location(outcome: Outcome) -> str:
 
 def _after_difference(outcome: Outcome) -> Iterator[str]:
     """Yield a sentence or two for each kind of comparison that differs. They are not escaped."""
-    advice = _unmet_conditions(outcome)
+    advice = _advice_for_unmet_conditions(outcome)
     yield from advice
     differing = [name for name, comparison in outcome.comparisons.items() if not comparison.equals]
     is_check = isinstance(outcome.request, CheckRequest)
     with_seal = [name for name in differing if outcome.comparisons[name].is_by_digest]
     if is_check and ComparisonName.COMPARISON in differing:
         version = server_and_version(outcome)
-        yield f"The registry's copy is not what the run logged: register {version} again from its run."
+        yield f"The registry's copy is not what the run logged: register {version} again from its run. {_NEW_VERSION}"
     if with_seal:
-        yield "The model is not what was sealed: find out who changed it, or seal the version that you meant."
+        yield _after_seal(outcome)
     if not is_check and not with_seal:
         yield from [f"Then {_copy_new_version(outcome)}."] if advice else _after_compare(outcome)
     if outcome.not_compared and outcome.request is not None and outcome.request.options.fail_fast:
         yield _COMPARE_ALL
 
 
+def _look(outcome: Outcome) -> str:
+    """Return how to get the compared files."""
+    if outcome.seal is None or ComparisonName.SEAL not in outcome.comparisons:
+        return f"To look at the files, {_DOWNLOAD}"
+    return f"To look at the files of {server_and_version(outcome) or 'the model'}, {_DOWNLOAD} A seal has no files."
+
+
+def _after_seal(outcome: Outcome) -> str:
+    """Return what to do if a model is not what was sealed: which of both is right, depends on what the seal is of."""
+    version, sealed = server_and_version(outcome), sealed_version(outcome)
+    if not version:
+        return "The model is not what was sealed: find out who changed it, or name the seal of this model."
+    if is_of_another_version(outcome):
+        return (
+            f"The model {version} is not what was sealed. Is it a copy of {sealed}? If yes, copy {sealed} again. If"
+            f" no, set the input seal to the seal of {version}. If there is none, make it with command: seal."
+        )
+    return (
+        f"The model {version} is not what was sealed: find out who changed its files. If the change is intended,"
+        " seal the version again (command: seal)."
+    )
+
+
 def _after_compare(outcome: Outcome) -> Iterator[str]:
     if odd := outlier(outcome):
-        action = "register the version again from its run" if odd.is_registry_model else "find out who changed it"
-        yield f"{capitalized(odd.text)}: {action}. The three other models are equal."
+        if odd.is_registry_model:
+            yield f"{capitalized(odd.text)}: register the version again from its run. {_NEW_VERSION}"
+        else:
+            yield f"{capitalized(odd.text)}: find out who changed it."
+        yield "The three other models are equal."
         return
     kinds = kinds_of_differences(outcome)
     if kinds.is_complete and not kinds.changed and kinds.missing:
         yield _after_missing_files(outcome)
     elif kinds.is_complete and not kinds.missing and kinds.changed and kinds.changed <= {Importance.PACKAGES}:
         yield "All other files are the same, so both versions have the same model, but they run with other packages."
-        yield f"To have the same packages, {_copy(outcome)} instead of logging the model again. {_IGNORE}"
+        yield f"To have the same packages, {_copy(outcome)} instead of logging the model again."
+        yield f"To allow other packages, list the package files {_IGNORE}"
     elif (
         kinds.is_complete
         and not kinds.missing
         and kinds.changed
-        and kinds.changed <= {Importance.EXAMPLE, Importance.DOCUMENT}
+        and kinds.changed <= {Importance.EXAMPLE, Importance.DOCUMENT, Importance.BY_PRODUCT}
     ):
-        yield f"All files that decide about predictions are the same. {_IGNORE}"
+        yield f"{capitalized(judgement_of_files(outcome))}. To allow that, list these files {_IGNORE}"
     else:
         yield f"If both versions must be the same, {_copy(outcome)}."
         yield "If you meant another version, correct it in the compare file."
@@ -115,17 +150,17 @@ def _after_compare(outcome: Outcome) -> Iterator[str]:
 
 def _copy(outcome: Outcome) -> str:
     """Return how to make the second version the same as the first, as in `copy staging v12 to production`."""
-    if len(outcome.requested_versions) < len(_SIDES):
+    if len(outcome.requested_versions) < 2:
         return "copy the model that was tested"
     left, right = _names(outcome)
     _, server = server_names(outcome)
     hosts = {request.host.reader for request in outcome.requested_versions.values()}
-    return f"copy {left} to {server}" if len(hosts) > 1 else f"copy {left} to a new version, in place of {right}"
+    return f"copy {left} to {server}" if len(hosts) > 1 else f"replace {right} with a copy of {left} (a new version)"
 
 
 def _copy_new_version(outcome: Outcome) -> str:
     """Return how both sides become a version that does not exist yet, as in `copy that version to production`."""
-    if len(outcome.requested_versions) < len(_SIDES):
+    if len(outcome.requested_versions) < 2:
         return "compare that model"
     _, server = server_names(outcome)
     hosts = {request.host.reader for request in outcome.requested_versions.values()}
@@ -147,13 +182,13 @@ def _after_missing_files(outcome: Outcome) -> str:
     }
     left, right = _names(outcome)
     if kinds == {DifferenceKind.ONLY_LEFT}:
-        return f"In {right}, files of {left} are missing: copy {left} again, with all of its files."
+        return f"{right} lacks files that {left} has: copy {left} again, with all of its files."
     if kinds == {DifferenceKind.ONLY_RIGHT}:
-        return f"In {left}, files of {right} are missing: log or copy {left} again, with all of its files."
+        return f"{left} lacks files that {right} has: log or copy {left} again, with all of its files."
     return f"Each version lacks files of the other: copy {left} again, with all of its files."
 
 
-def _unmet_conditions(outcome: Outcome) -> list[str]:
+def _advice_for_unmet_conditions(outcome: Outcome) -> list[str]:
     """Return what to do so that a difference becomes a rewrite, once for each file that has such an advice."""
     explanations = [
         difference.explanation

@@ -17,11 +17,8 @@ from model_gate.errors import storage_error
 from model_gate.regular_files import open_for_output
 from model_gate.reporting.phrases import named_paths
 
-OUTPUTS = (
-    "status",
-    "equals",
-    "equivalent",
-    "passed",
+# Outputs about the versions and the compared models.
+_VERSION_OUTPUTS = (
     "model",
     "model-1",
     "model-2",
@@ -32,6 +29,13 @@ OUTPUTS = (
     "digest-2",
     "run-1",
     "run-2",
+)
+OUTPUTS = (
+    "status",
+    "equals",
+    "equivalent",
+    "passed",
+    *_VERSION_OUTPUTS,
     "run-model-equals",
     "reg-model-equals",
     "same-location",
@@ -49,9 +53,14 @@ OUTPUTS = (
     "plan-file",
 )
 
-# What the names of outputs about the versions of a compare end with.
-_NUMBERS = {VersionRole.TRACKING_SERVER_1: "-1", VersionRole.TRACKING_SERVER_2: "-2"}
-_VERSION_OUTPUTS = OUTPUTS[OUTPUTS.index("model") : OUTPUTS.index("run-2") + 1]
+# The outputs with the number and the run of a version, by the role of the version.
+_NUMBER_AND_RUN = {
+    VersionRole.MODEL_VERSION: ("version", "run-1"),
+    VersionRole.TRACKING_SERVER_1: ("version-1", "run-1"),
+    VersionRole.TRACKING_SERVER_2: ("version-2", "run-2"),
+}
+# The output with the name of the model, for the two versions of a compare.
+_MODEL = {VersionRole.TRACKING_SERVER_1: "model-1", VersionRole.TRACKING_SERVER_2: "model-2"}
 
 # Written before the gate runs, so that a killed step does not count as passed. The runner uses the last value of each
 # output.
@@ -114,10 +123,10 @@ def _versions(outcome: Outcome) -> dict[str, str]:
         names.add(outcome.request.seal.model_name)
     values = {"model": names.pop() if len(names) == 1 else ""}
     for role, version in versions.items():
-        number = _NUMBERS.get(role, "")
-        values |= {f"version{number}": version.version, f"run{number or '-1'}": version.lineage.run_id}
-        if number:
-            values[f"model{number}"] = version.name
+        number, run = _NUMBER_AND_RUN[VersionRole(role)]
+        values |= {number: version.version, run: version.lineage.run_id}
+        if role in _MODEL:
+            values[_MODEL[VersionRole(role)]] = version.name
     return values
 
 

@@ -17,11 +17,11 @@ from model_gate.action.summary import summary
 from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
-from model_gate.domain.wording import printable, truncate_middle
+from model_gate.domain.wording import printable
 from model_gate.errors import StorageError
 from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
-from model_gate.reporting.phrases import describe
+from model_gate.reporting.phrases import difference_line, more_in_report
 from model_gate.reporting.progress import ProgressCounts, progress_text
 from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import error_text, unlisted_differences, verdict_text
@@ -112,14 +112,9 @@ def _text(path: Path | None) -> str:
 
 
 def _difference_lines(differences: Sequence[tuple[Difference, SideNames]]) -> Iterator[str]:
-    yield from (_difference_line(difference, names) for difference, names in differences[:_MAX_LOGGED])
+    yield from (difference_line(difference, names, _MAX_PATH) for difference, names in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
-        yield f"… and {len(differences) - _MAX_LOGGED:,} more, in the report"
-
-
-def _difference_line(difference: Difference, names: SideNames) -> str:
-    rewrite = f"  [{difference.rewrite_reason}]" if difference.rewrite_reason else ""
-    return f"{truncate_middle(printable(difference.path), _MAX_PATH)}: {describe(difference, names)}{rewrite}"
+        yield f"… and {more_in_report(len(differences) - _MAX_LOGGED, len(differences))}"
 
 
 class LogProgress:

@@ -23,7 +23,7 @@ from model_gate.domain.wording import plural
 from model_gate.errors import ModelGateError
 from model_gate.reporting.findings import cause, findings, requirement, seal_remarks
 from model_gate.reporting.naming import heading, open_question, side_names
-from model_gate.reporting.phrases import MAX_NAMED, why_not_compared
+from model_gate.reporting.phrases import MAX_NAMED, more_in_report, why_not_compared
 from model_gate.reporting.predictions import predictions
 from model_gate.reporting.scope import limits_of_equality, scope_of_native_model
 from model_gate.reporting.terminal import summary_line
@@ -41,10 +41,10 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         outcome: The result of the gate.
         report_file: The path of the report, "" if it could not be written.
         redactor: Removes secrets.
-        max_bytes: At least 20,000. If even the most important differences do not fit, they are left to the report.
+        max_bytes: At least 20,000. If the first sections do not fit, only the verdict and the path of the report
+            remain.
     """
     markdown = Markdown(redactor)
-    diagram = diagram_of(outcome, redactor)
     differences = _differences(outcome)
     verdict = [
         f"## {_headline(outcome, markdown)}",
@@ -59,7 +59,7 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
         *first_differences(differences, markdown, max_bytes // 2),
         *uncounted_files(outcome, markdown),
         f"**What to do next.** {next_step(outcome, markdown)}",
-        *_models(outcome, diagram, markdown),
+        *_models(outcome, markdown),
     ]
     tail = [_report(outcome, report_file, markdown)]
     remaining = max_bytes - size_in_bytes(head) - size_in_bytes(tail)
@@ -69,8 +69,9 @@ def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: i
     return join_sections([*head, *rest, *tail])
 
 
-def _models(outcome: Outcome, diagram: list[str], markdown: Markdown) -> list[str]:
+def _models(outcome: Outcome, markdown: Markdown) -> list[str]:
     """Return sections about the compared models. If all files are equal, they are in one collapsible section."""
+    diagram = diagram_of(outcome, markdown.redactor)
     sections = [
         *models_table(outcome, markdown),
         fenced(diagram, "mermaid") if diagram else "",
@@ -166,7 +167,7 @@ def _not_compared(outcome: Outcome, markdown: Markdown) -> list[str]:
     if not paths:
         return []
     names = ", ".join(markdown.path(path) for path in paths[:MAX_NAMED])
-    more = f" and {len(paths) - MAX_NAMED:,} more, in the report" if len(paths) > MAX_NAMED else ""
+    more = f" and {more_in_report(len(paths) - MAX_NAMED, len(paths))}" if len(paths) > MAX_NAMED else ""
     why = why_not_compared(outcome)
     return [f"**Not compared**{f' ({why})' if why else ''}, so they may differ too: {names}{more}."]
 

@@ -12,7 +12,9 @@ from model_gate.symbolic_links import PathBeneath
 # request finds its earlier comment by it.
 MARKER = "<!-- model-gate summary -->"
 # GitHub takes comments of at most 65,536 characters.
-MAX_BYTES = 60_000
+MAX_FILE_BYTES = 60_000
+# The file begins with the marker and a line break.
+MAX_BYTES = MAX_FILE_BYTES - len(MARKER) - 1
 
 
 def write_summary_file(report_file: Path, text: str) -> Path:

@@ -9,7 +9,7 @@ from model_gate.action.markdown import Markdown, table
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome
 from model_gate.reporting.naming import SideNames, side_names
-from model_gate.reporting.phrases import describe
+from model_gate.reporting.phrases import describe, more_in_report
 
 
 def uncounted_files(outcome: Outcome, markdown: Markdown) -> list[str]:
@@ -25,7 +25,7 @@ def uncounted_files(outcome: Outcome, markdown: Markdown) -> list[str]:
     ]
     if not rows:
         return []
-    more = f"… and {len(rows) - MAX_SHOWN:,} more, in the report." if len(rows) > MAX_SHOWN else ""
+    more = f"… and {more_in_report(len(rows) - MAX_SHOWN, len(rows))}." if len(rows) > MAX_SHOWN else ""
     title = markdown.cell(arrow(sides.pop())) if len(sides) == 1 else "In both models"
     return ["### Not part of the verdict", table(("File", title), rows[:MAX_SHOWN], "ll"), more]
 

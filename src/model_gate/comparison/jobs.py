@@ -118,7 +118,7 @@ def plan_jobs(model_pairs: Iterable[ModelPair], *, stops_when_decided: bool = Fa
     unfetched: list[PendingPair] = []
     for model_pair in model_pairs:
         pairing = model_pair.pairing
-        needs_all = model_pair.is_local or not pairing.is_proven_different
+        needs_all = model_pair.is_local or not pairing.is_proven_not_equivalent
         chosen = set() if needs_all or stops_when_decided else _equal_sized_pairs(pairing) | _explained_pairs(pairing)
         together = {} if stops_when_decided else _renamed_pairs(pairing)
         for pair in pairing.pairs:
@@ -191,7 +191,7 @@ def first_pairs(pairs: Iterable[Pair], max_bytes: int) -> set[Pair]:
 
 
 def _fetch_order(pair: Pair) -> tuple[bool, bool, int]:
-    return not pair.decides, not importance_of(pair.path).affects_predictions, pair.left_size or 0
+    return not pair.decides, not importance_of(pair.path).is_compared_first, pair.left_size or 0
 
 
 def _renamed_pairs(pairing: Pairing) -> dict[Pair, str]:

@@ -28,7 +28,9 @@ class ReadBudget:
             UnexplainedError: That is more than the budget.
         """
         if size > self._remaining:
-            raise UnexplainedError(f"more than {byte_count(self._total)} of both files would have to be read again")
+            raise UnexplainedError(
+                f"Model Gate reads at most {byte_count(self._total)} of both files again to explain a difference"
+            )
         self._remaining -= size
 
 

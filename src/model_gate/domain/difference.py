@@ -87,6 +87,7 @@ class Explanation:
         only_random: What differs, such as `random class ids`, if all else is the same and a program draws it at random
             whenever it saves a model. Otherwise "".
         explained_by: Path of the file whose explanation covers this difference too, "" if there is none.
+        has_same_values: Whether both files have the same values, so that only how these are written differs.
     """
 
     kind: str = "bytes"
@@ -101,6 +102,7 @@ class Explanation:
     advice: str = ""
     only_random: str = ""
     explained_by: str = ""
+    has_same_values: bool = False
 
 
 @dataclass(frozen=True)

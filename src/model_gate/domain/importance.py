@@ -18,7 +18,7 @@ _EXAMPLES = frozenset({"input_example.json", "serving_input_example.json", "serv
 _TOKENIZER_DETAILS = frozenset({"special_tokens_map.json", "added_tokens.json", "tokenizer_config.json"})
 _DOCUMENTS = frozenset({"license", "licence", "notice", "readme", "copying", "changelog", "model_card"})
 _DOCUMENT_SUFFIXES = frozenset({".md", ".rst"})
-# Files that a store or a writer adds, such as Spark's checksums and marks of success, and TensorFlow's fingerprint.
+# Files that a store or a format adds, such as Spark's marks of success and TensorFlow's fingerprint.
 _BY_PRODUCTS = frozenset({"_success", "fingerprint.pb", ".gitattributes", ".gitignore", ".ds_store"})
 _CODE_SUFFIXES = frozenset({".py", ".ipynb", ".r", ".jar", ".sql", ".sh", ".so", ".whl"})
 # XGBoost and LightGBM can write a whole model as text: model.json, model.txt. spaCy's models have no suffix.
@@ -51,10 +51,11 @@ class Importance(IntEnum):
     TOKENIZER_DETAILS = 8
     EXAMPLE = 9
     DOCUMENT = 10
+    BY_PRODUCT = 11
 
     @property
-    def affects_predictions(self) -> bool:
-        """Whether another content can change what the model predicts, or how it is loaded."""
+    def is_compared_first(self) -> bool:
+        """Whether the file is compared before files that decide less about predictions."""
         return self <= Importance.MLMODEL
 
 
@@ -69,7 +70,7 @@ def importance_of(path: str) -> Importance:
     if suffix in _CODE_SUFFIXES or path.startswith("code/"):
         return Importance.CODE
     if name in _BY_PRODUCTS or suffix == ".crc":
-        return Importance.DOCUMENT
+        return Importance.BY_PRODUCT
     if stem in _WEIGHTS or suffix in _WEIGHTS_SUFFIXES or suffix.startswith(_TENSORFLOW_DATA):
         return Importance.WEIGHTS
     # The files of a user, whose names have no meaning for MLflow.

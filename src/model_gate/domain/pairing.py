@@ -74,14 +74,14 @@ class Pairing:
         return [mismatch.difference for mismatch in self.type_mismatches]
 
     @property
-    def is_decided_by_listings(self) -> bool:
+    def is_proven_not_identical(self) -> bool:
         """Whether paths, types and sizes alone prove that the models are not identical."""
         return any(difference.decides for difference in self.type_differences) or any(
             pair.left_size != pair.right_size and pair.decides for pair in self.pairs
         )
 
     @property
-    def is_proven_different(self) -> bool:
+    def is_proven_not_equivalent(self) -> bool:
         """Whether paths, types and sizes alone prove that the models are not equivalent.
 
         Files that MLflow or a file format may change when the same model is saved again are not taken as proof.

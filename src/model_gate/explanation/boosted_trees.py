@@ -27,7 +27,7 @@ def summarize_boosting(settings: Sequence[FieldChange], trees: Sequence[FieldCha
         where = f"{first.field}: {how}" if first.meaning else f"{first.field} {how}"
         phrases.append(f"{len(trees):,} of {plural(total, 'tree')} changed ({where})")
         if not settings:
-            phrases.append("no parameter in the file")
+            phrases.append("no parameter in the file changed")
     return ", ".join(phrases)
 
 

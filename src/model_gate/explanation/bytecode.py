@@ -22,7 +22,7 @@ def matches(pair: ContentPair) -> bool:
 
 
 def explain(pair: ContentPair) -> Explanation:
-    """Return an explanation with what differs beside the code.
+    """Return an explanation with what differs besides the code.
 
     It has a rewrite reason if only the time and the directory of the source differ. The reason holds on the condition
     that both models have the source, with the same bytes and of the size that both compiled files name.

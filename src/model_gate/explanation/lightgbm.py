@@ -29,7 +29,7 @@ def explain(pair: ContentPair) -> Explanation:
     settings = [*_changes(left.parameters, right.parameters), *_changes(left.header, right.header)]
     trees = [_tree_change(change) for change in _changes(left.trees, right.trees)]
     if not settings and not trees:
-        return Explanation(KIND, "only its layout differs")
+        return Explanation(KIND, "only its layout differs", has_same_values=True)
     total = max(len(left.trees), len(right.trees))
     fields = settings + trees
     summary = summarize_boosting(settings, trees, total)

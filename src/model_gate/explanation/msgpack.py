@@ -55,7 +55,7 @@ def explain(pair: ContentPair) -> Explanation | None:
         return None
     changes, is_cut = compare_values(pair, left, right, partial(_name, left))
     if not changes:
-        return Explanation(KIND, "the same values, written in another way")
+        return Explanation(KIND, "the same values, written in another way", has_same_values=True)
     fields = [change for _, change in changes]
     is_cut = is_cut or len(fields) > MAX_FIELDS
     return Explanation(KIND, summarize_values(fields), tuple(fields[:MAX_FIELDS]), is_cut=is_cut)

@@ -44,7 +44,7 @@ def explain(pair: ContentPair) -> Explanation:
     left, right = _read_array(pair.left), _read_array(pair.right)
     result = compare_tensors("array", (pair.left, left), (pair.right, right), ElementBudget(), pair.known)
     if result is None:
-        return Explanation(KIND, "the same array, only the header is written differently")
+        return Explanation(KIND, "the same array, only the header is written differently", has_same_values=True)
     change, is_cut = result
     is_same_type = change.left == change.right
     summary = change.meaning if is_same_type else f"{change.left} → {change.right}"

@@ -34,6 +34,14 @@ _MODEL_TEXTS = {2: "producer", 3: "producer version", 4: "domain", 6: "documenta
 _OPERATOR_SET, _METADATA = 8, 14
 _NODE, _GRAPH_NAME, _INITIALIZER = 1, 2, 5
 _GRAPH_VALUES = {11: "input", 12: "output", 13: "value"}
+_NODE_LISTS = {1: "inputs", 2: "outputs"}
+_NODE_TEXTS = {3: "name", 4: "operator", 7: "domain"}
+_NODE_ATTRIBUTE = 5
+# One value and a list of values: floats, integers and texts.
+_ATTRIBUTE_NAME, _FLOAT, _FLOATS, _INTEGER, _INTEGERS, _STRING, _STRINGS = 1, 2, 7, 3, 8, 4, 9
+_TENSOR_SHAPE, _TENSOR_TYPE, _TENSOR_NAME, _EXTERNAL_DATA = 1, 2, 8, 13
+# Floats, raw data and doubles. Floats and doubles are packed as in the raw form.
+_TENSOR_DATA = frozenset({4, 9, 10})
 _TYPES = {
     1: ElementType("float32", 4, "f"),
     2: ElementType("uint8", 1, "B"),
@@ -67,7 +75,7 @@ def explain(pair: ContentPair) -> Explanation:
     weights, is_cut = _compare_initializers(left.initializers, right.initializers)
     fields = changes + weights
     if not fields:
-        return Explanation(KIND, "the same nodes and initializers, written in another way")
+        return Explanation(KIND, "the same nodes and initializers, written in another way", has_same_values=True)
     phrases = [summarize_fields(changes, len(changes), "change")] if changes else []
     if weights:
         phrases.append(summarize_tensors(weights))
@@ -110,7 +118,7 @@ def _read_model(content: Content) -> _Model:
         else:
             model.others[_unused(f"field {entry.number}", model.others)] = entry.content
     if not model.nodes:
-        raise UnexplainedError("it has no graph")
+        raise UnexplainedError("it has no nodes")
     return model
 
 
@@ -142,58 +150,66 @@ def _read_node(node: Content, budget: FieldBudget) -> dict[str, str]:
     for entry in read_fields(node, budget):
         if entry.content is None:
             continue
-        if entry.number in {1, 2}:
-            lists["inputs" if entry.number == 1 else "outputs"].append(_text(entry))
-        elif entry.number in {3, 4, 7}:
-            result[{3: "name", 4: "operator", 7: "domain"}[entry.number]] = _text(entry)
-        elif entry.number == 5:
+        if entry.number in _NODE_LISTS:
+            lists[_NODE_LISTS[entry.number]].append(_text(entry))
+        elif entry.number in _NODE_TEXTS:
+            result[_NODE_TEXTS[entry.number]] = _text(entry)
+        elif entry.number == _NODE_ATTRIBUTE:
             name, value = _read_attribute(entry.content, budget)
             result[name] = value
+        else:
+            result[f"field {entry.number}"] = _text(entry)
     return result | {name: ", ".join(texts) for name, texts in lists.items()}
 
 
 def _read_attribute(attribute: Content, budget: FieldBudget) -> tuple[str, str]:
-    """Return the name and the value of an attribute. Tensors and graphs are returned as a hash."""
+    """Return the name and the value of an attribute.
+
+    A tensor, a graph and a packed list are returned as a hash. After the first values of a long list, a hash of all
+    values follows, so that two values are the same text only if the attributes are the same.
+    """
     name, values = "", []
     for entry in read_fields(attribute, budget):
-        if entry.number == 1:
+        if entry.number == _ATTRIBUTE_NAME:
             name = _text(entry)
-        elif entry.number in {2, 7} and entry.content is None:
+        elif entry.number in {_FLOAT, _FLOATS} and entry.content is None:
             values.append(_format_float((entry.integer % (1 << 32)).to_bytes(4, "little")))
-        elif entry.number in {3, 8} and entry.content is None:
+        elif entry.number in {_INTEGER, _INTEGERS} and entry.content is None:
             values.append(str(entry.integer - (1 << 64) if entry.integer >> 63 else entry.integer))
-        elif entry.number in {4, 9}:
+        elif entry.number in {_STRING, _STRINGS}:
             values.append(repr(_text(entry)))
-        elif entry.number == 7 and entry.content is not None:
+        elif entry.number == _FLOATS and entry.content is not None and entry.content.size <= 4 * _MAX_LIST:
             data = entry.content.head(4 * _MAX_LIST)
             values += [_format_float(data[start : start + 4]) for start in range(0, len(data) - 3, 4)]
         elif entry.content is not None:
             values.append(f"{entry.content.size:,} bytes ({_fingerprint(entry.content)})")
-    return name, ", ".join(values[:_MAX_LIST]) + (" …" if len(values) > _MAX_LIST else "")
+    if len(values) <= _MAX_LIST:
+        return name, ", ".join(values)
+    hash_of_all = _fingerprint(Content.of_bytes("\0".join(values).encode("utf-8", "surrogatepass")))
+    return name, f"{', '.join(values[:_MAX_LIST])} … ({len(values):,} values, {hash_of_all})"
 
 
 def _read_tensor(message: Content, budget: FieldBudget) -> tuple[str, tuple[Content, Tensor]]:
     """Return the name of an initializer, with the content that has its elements."""
-    name, shape, kind = "", [], 0
+    name, shape, element_type = "", [], 0
     data = Content.of_bytes(b"")
     other = ""
     for entry in read_fields(message, budget):
-        if entry.number == 1:
+        if entry.number == _TENSOR_SHAPE:
             shape += [entry.integer] if entry.content is None else _packed_integers(entry.content, budget)
-        elif entry.number == 2:
-            kind = entry.integer
-        elif entry.number == 8:
+        elif entry.number == _TENSOR_TYPE:
+            element_type = entry.integer
+        elif entry.number == _TENSOR_NAME:
             name = _text(entry)
-        elif entry.number in {4, 9, 10} and entry.content is not None:
-            # Floats and doubles are packed as in the raw form.
+        elif entry.number in _TENSOR_DATA and entry.content is not None:
             data = entry.content
-        elif entry.number == 13 and entry.content is not None:
+        elif entry.number == _EXTERNAL_DATA and entry.content is not None:
             values = _values(entry.content, budget)
             other += f", {values.get(1, '')} {values.get(2, '')}"
-    element = _TYPES.get(kind)
+    element = _TYPES.get(element_type)
     tensor = Tensor(element, tuple(shape), 0, other) if element and len(shape) <= MAX_DIMENSIONS else None
     if tensor is None or (tensor.size != data.size and not other):
-        tensor = Tensor(ElementType(f"type {kind}", 1), (data.size or message.size,), 0, other)
+        tensor = Tensor(ElementType(f"type {element_type}", 1), (data.size or message.size,), 0, other)
         data = data if data.size else message
     if other:
         # The elements are in another file, which is compared like any other.
@@ -225,7 +241,9 @@ def _text(entry: Field) -> str:
     if entry.content is None:
         return str(entry.integer)
     text = entry.content.head(_MAX_TEXT).decode("utf-8", "replace")
-    return text if entry.content.size <= _MAX_TEXT else f"{text}… {entry.content.size:,} bytes"
+    # The hash is of the whole text, so that two long texts are the same only if all of their bytes are.
+    is_whole = entry.content.size <= _MAX_TEXT
+    return text if is_whole else f"{text}… {entry.content.size:,} bytes ({_fingerprint(entry.content)})"
 
 
 def _format_float(data: bytes) -> str:

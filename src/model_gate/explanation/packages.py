@@ -39,7 +39,8 @@ def explain(pair: ContentPair) -> Explanation | None:
     lines = line_diff(left, right) or ()
     if not changes:
         summary = "the same packages, only their order, comments or layout differ"
-        return Explanation(KIND, summary, lines=lines[:MAX_LINES], is_cut=len(lines) > MAX_LINES)
+        is_cut = len(lines) > MAX_LINES
+        return Explanation(KIND, summary, lines=lines[:MAX_LINES], is_cut=is_cut, has_same_values=True)
     # Version changes come first, since they matter more to readers than added or removed packages.
     changes.sort(key=lambda change: (bool(change.meaning), change.left is None or change.right is None))
     fields = tuple(changes[:MAX_FIELDS])

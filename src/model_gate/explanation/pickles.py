@@ -81,6 +81,7 @@ def explain(pair: ContentPair) -> Explanation | None:
         is_cut=is_cut,
         advice=comparison.advice(),
         only_random="random class ids" if comparison.has_only_class_ids else "",
+        has_same_values=comparison.has_same_values and not is_cut,
     )
 
 

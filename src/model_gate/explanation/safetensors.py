@@ -60,7 +60,8 @@ def explain(pair: ContentPair) -> Explanation:
             changes.append(result[0])
             is_cut |= result[1]
     is_cut = is_cut or len(changes) > MAX_FIELDS
-    return Explanation(KIND, _summary(changes), tuple(changes[:MAX_FIELDS]), is_cut=is_cut)
+    fields = tuple(changes[:MAX_FIELDS])
+    return Explanation(KIND, _summary(changes), fields, is_cut=is_cut, has_same_values=not changes)
 
 
 def describe(content: Content) -> str:

@@ -49,9 +49,8 @@ def explain(pair: ContentPair) -> Explanation | None:
     if not changes:
         lines = line_diff(left, right) or ()
         is_cut = len(lines) > MAX_LINES
-        return Explanation(
-            kind, "only its layout or the order of its keys differs", lines=lines[:MAX_LINES], is_cut=is_cut
-        )
+        summary = "only its layout or the order of its keys differs"
+        return Explanation(kind, summary, lines=lines[:MAX_LINES], is_cut=is_cut, has_same_values=True)
     is_spark = _SPARK_METADATA.fullmatch(pair.path) is not None
     if is_spark:
         changes.sort(key=_is_drawn_by_spark)

@@ -85,8 +85,8 @@ def _storage(value: PickledObject, path: tuple[str, ...]) -> dict[str, NamedStor
     texts = [item.value if isinstance(item, Atom) else None for item in items]
     if len(texts) < 3 or texts[0] != "storage" or not isinstance(texts[2], str):
         return {}
-    kind = texts[1][-1] if isinstance(texts[1], tuple) else ""
-    return {texts[2]: NamedStorage(".".join(path), _TYPES.get(str(kind).rpartition(".")[2]))}
+    element_type = texts[1][-1] if isinstance(texts[1], tuple) else ""
+    return {texts[2]: NamedStorage(".".join(path), _TYPES.get(str(element_type).rpartition(".")[2]))}
 
 
 def exported_weights(config: Content) -> dict[str, NamedStorage]:
@@ -101,9 +101,9 @@ def exported_weights(config: Content) -> dict[str, NamedStorage]:
     for name, entry in entries.items() if isinstance(entries, dict) else ():
         member = entry.get("path_name") if isinstance(entry, dict) else None
         meta = entry.get("tensor_meta") if isinstance(entry, dict) else None
-        kind = meta.get("dtype") if isinstance(meta, dict) else None
+        element_type = meta.get("dtype") if isinstance(meta, dict) else None
         if isinstance(member, Leaf):
-            element = _TYPES.get(_EXPORTED_TYPES.get(kind.text, "")) if isinstance(kind, Leaf) else None
+            element = _TYPES.get(_EXPORTED_TYPES.get(element_type.text, "")) if isinstance(element_type, Leaf) else None
             names.setdefault(member.text, NamedStorage(name, element))
     return names
 

@@ -1,4 +1,7 @@
-"""UBJSON files (XGBoost's `.ubj`): the parameters that changed. Long arrays are skipped, then compared as streams."""
+"""UBJSON files (XGBoost's `.ubj`): the values that changed.
+
+Arrays are not read into memory; their elements are streamed.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +45,7 @@ def explain(pair: ContentPair) -> Explanation:
     left, right = (_Reader(content).read() for content in (pair.left, pair.right))
     changes, is_cut = compare_values(pair, left, right)
     if not changes:
-        return Explanation(KIND, "the same values, written in another way")
+        return Explanation(KIND, "the same values, written in another way", has_same_values=True)
     changes.sort(key=lambda item: tree_number(item[0]) is not None)
     settings, trees = split_by_tree(changes)
     total = count_trees([*left, *right])
@@ -101,16 +104,16 @@ class _Reader:
 
     def _array(self, stream: IO[bytes], path: tuple[str | int, ...]) -> None:
         marker = self._marker(stream)
-        kind = ""
+        element_type = ""
         if marker == "$":
-            kind = self._marker(stream)
+            element_type = self._marker(stream)
             marker = self._marker(stream)
         if marker == "#":
             count = self._integer(stream, self._marker(stream))
-            if kind in _TYPES:
-                self._typed_array(stream, path, Tensor(_TYPES[kind], (count,), stream.tell()))
+            if element_type in _TYPES:
+                self._typed_array(stream, path, Tensor(_TYPES[element_type], (count,), stream.tell()))
                 return
-            if kind or count > _MAX_VALUES:
+            if element_type or count > _MAX_VALUES:
                 raise UnexplainedError("it has an array of an unknown type")
             for index in range(count):
                 self._value(stream, self._marker(stream), (*path, index))
@@ -132,8 +135,8 @@ class _Reader:
         if marker in _CONSTANTS:
             return Leaf("constant", _CONSTANTS[marker])
         if marker in _TYPES:
-            kind = _TYPES[marker]
-            (number,) = struct.unpack(f">{kind.code}", self._take(stream, kind.size))
+            element_type = _TYPES[marker]
+            (number,) = struct.unpack(f">{element_type.code}", self._take(stream, element_type.size))
             return Leaf("number", format_float32(number) if marker == "d" else repr(number))
         if marker == "C":
             return Leaf("text", self._take(stream, 1).decode("latin-1"))
@@ -150,8 +153,8 @@ class _Reader:
     def _integer(self, stream: IO[bytes], marker: str) -> int:
         if marker not in _INTEGERS:
             raise UnexplainedError(f"it has {shorten(marker)!r} in place of a length")
-        kind = _TYPES[marker]
-        (number,) = struct.unpack(f">{kind.code}", self._take(stream, kind.size))
+        element_type = _TYPES[marker]
+        (number,) = struct.unpack(f">{element_type.code}", self._take(stream, element_type.size))
         if number < 0:
             raise UnexplainedError("it has a negative length")
         return int(number)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -153,7 +154,7 @@ def check_request(
     version: VersionOptions,
     common: CommonOptions,
     environment: Mapping[str, str],
-    seal_options: SealOptions = SealOptions(),  # it is frozen
+    seal_options: SealOptions = SealOptions(),  # a shared default is safe, because it is frozen
 ) -> CheckRequest:
     """Return the request of a `check`.
 
@@ -299,7 +300,7 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    # The import takes time, which a command on a directory saves.
+    # A command on a directory does not need this module, whose import is slow.
     from model_gate.inputs.version_entry import checked_native_model
 
     # Blanks at the start or end are not removed, because they are part of the model's name.
@@ -450,8 +451,8 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
 
 def valid_timeout(seconds: float | None) -> float | None:
     """Return a time limit; None for no limit, or for a number that a request rejects."""
-    # The command line accepts "nan" as a number.
-    return seconds if seconds is not None and seconds >= 1 else None
+    # The command line accepts "nan" and "inf" as numbers.
+    return seconds if seconds is not None and seconds >= 1 and math.isfinite(seconds) else None
 
 
 def gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
@@ -463,7 +464,8 @@ def gate_options(options: CommonOptions, require: Require | None = None, ignore:
     AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
     if options.timeout is not None and valid_timeout(options.timeout) is None:
         raise InputError(
-            f"--timeout is {options.timeout}, which is not a number of seconds.", "Set it to 1 or more, as in 600."
+            f"--timeout is {options.timeout:g}, but must be a number of seconds, 1 or more.",
+            "Set it as in 600. Without it, there is no limit.",
         )
     return GateOptions(
         options.require or require or Require.IDENTICAL,

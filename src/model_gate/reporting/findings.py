@@ -10,8 +10,16 @@ from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
 from model_gate.domain.request import DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelRole
-from model_gate.domain.wording import capitalized, plural, truncate_path
-from model_gate.reporting.naming import heading, seal_name, sealed_version, server_and_version, side_names
+from model_gate.domain.seal import Seal
+from model_gate.domain.wording import capitalized, plural, truncate_middle, truncate_path
+from model_gate.reporting.naming import (
+    heading,
+    is_of_another_version,
+    seal_name,
+    sealed_version,
+    server_and_version,
+    side_names,
+)
 from model_gate.reporting.phrases import ONLY_HASHES
 from model_gate.reporting.scope import limits_of_equality, native_names, not_counted
 
@@ -61,7 +69,7 @@ def result_of(comparison: Comparison) -> tuple[str, str]:
     return word, f" ({'; '.join([*_counts(comparison), *not_counted(comparison)])})"
 
 
-def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
+def phrases_of_shared_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
     """Return two comparisons of the same files in two phrases.
 
     For example: `registry models` and `the same location as the run models`.
@@ -80,6 +88,12 @@ def same_files(outcome: Outcome, name: str, other: str) -> tuple[str, str]:
     return model, f"{_SAME_LOCATION} as the {known}"
 
 
+def details_of_shared_files(comparison: Comparison, known: str) -> str:
+    """Return what follows the result of a comparison that another one has too. `known` says why it has it."""
+    same = ", with the same exceptions" if limits_of_equality(comparison) else ""
+    return f" too{same} ({known})"
+
+
 def seal_remarks(outcome: Outcome) -> list[str]:
     """Return sentences about a seal, without a full stop.
 
@@ -89,10 +103,11 @@ def seal_remarks(outcome: Outcome) -> list[str]:
     if outcome.seal is None or not outcome.comparisons or not version:
         return []
     remarks = []
-    sealed, numbers = sealed_version(outcome), [f"v{resolved.version}" for resolved in outcome.versions.values()]
-    if sealed and numbers and sealed not in numbers:
+    if is_of_another_version(outcome):
+        sealed = sealed_version(outcome)
         remarks.append(
-            f"The seal was made of {sealed}: compare {version} with it only if {version} is a copy of {sealed}"
+            f"The seal was made of {sealed}{_server_of_seal(outcome.seal)}: compare {version} with it only if {version}"
+            f" is a copy of {sealed}"
         )
     remarks += [f"The {noun} was not compared with the seal" for noun in _not_compared_with_seal(outcome)]
     differences = [
@@ -101,6 +116,13 @@ def seal_remarks(outcome: Outcome) -> list[str]:
     if any(_has_only_digests(difference) for difference in differences):
         remarks.append(f"{capitalized(ONLY_HASHES)}, so what changed in a file is not known")
     return remarks
+
+
+def _server_of_seal(seal: Seal) -> str:
+    """Return the server of the sealed version, as in ` on https://mlflow.example.com`. The seal says it, if at all."""
+    server = "" if seal.facts is None else seal.facts.tracking_server
+    # A text of the seal can imitate other words.
+    return f" on {truncate_middle(server, _MAX_URI)!r}" if server else " (the seal does not say on which server)"
 
 
 def _not_compared_with_seal(outcome: Outcome) -> list[str]:
@@ -139,13 +161,12 @@ def cause(outcome: Outcome) -> str:
 
 
 def _finding_of_same_files(outcome: Outcome, comparison: Comparison, name: str, other: str) -> Finding:
-    models, known = same_files(outcome, name, other)
+    models, known = phrases_of_shared_files(outcome, name, other)
     subject = f"The {models} {'are' if models.endswith('s') else 'is'}"
     if comparison.same_location:
         return Finding(subject, _SAME_FILES, " too")
     word, _ = result_of(comparison)
-    same = ", with the same exceptions" if limits_of_equality(comparison) else ""
-    return Finding(subject, word, f" too{same} ({known})")
+    return Finding(subject, word, details_of_shared_files(comparison, known))
 
 
 def _extent(comparison: Comparison) -> str:

@@ -19,7 +19,7 @@ from model_gate.reporting.scope import limits_of_equality
 _NOUNS = {
     Importance.WEIGHTS: "the weights",
     Importance.UNKNOWN: "files of unknown kind",
-    Importance.ARTIFACT: "artifacts",
+    Importance.ARTIFACT: "files in artifacts/",
     Importance.SETTINGS: "settings",
     Importance.CODE: "code",
     Importance.BYTECODE: "code",
@@ -28,9 +28,8 @@ _NOUNS = {
     Importance.TOKENIZER_DETAILS: "tokenizer details",
     Importance.EXAMPLE: "examples",
     Importance.DOCUMENT: "documents",
+    Importance.BY_PRODUCT: "files that the format adds",
 }
-# Kinds of files whose explanation knows whether the content differs or only its notation.
-_KINDS_WITH_CONTENT = frozenset({"JSON", "YAML", "safetensors", "npy", "packages"})
 _ENVIRONMENT = "settings of the environment"
 _FILE = "the file "
 _MAX_NOUNS = 3
@@ -42,7 +41,8 @@ class Kinds:
     """The kinds of all differences that are more than a rewrite.
 
     Attributes:
-        changed: What the files are whose content differs, other than by its notation or by random names and ids.
+        changed: The kinds of the files whose content differs. Files of which only the notation or random names differ
+            are left out.
         missing: Whether one of two models lacks a file, or has a file where the other has a directory.
         is_complete: Whether every file was compared and affects the verdict, so that there is no other difference.
     """
@@ -53,8 +53,9 @@ class Kinds:
 
 
 def judgement(outcome: Outcome) -> str:
-    """Return a phrase that says what differs, and in which models. It contains "only" if every file was compared.
+    """Return a phrase that says what differs, and in which models.
 
+    It contains "only" if every file was compared and no weights differ.
     The result is "" after an error, and for equal models of which some files do not affect the verdict: the heading
     names these.
     """
@@ -71,7 +72,7 @@ def judgement_of_files(outcome: Outcome) -> str:
     if outcome.status is Status.EQUAL:
         return "" if any(map(limits_of_equality, _comparisons(outcome))) else "the same files with the same bytes"
     differences = [difference for comparison in _comparisons(outcome) for difference in comparison.differences]
-    placed = [difference for difference in differences if not _is_misplaced(difference)]
+    placed = [difference for difference in differences if not _is_missing_or_other_type(difference)]
     misplaced = _misplaced(outcome)
     phrase = _what_differs(placed, is_complete=_is_complete(outcome) and not misplaced) if placed else ""
     return "; ".join(filter(None, (phrase, *misplaced, _not_compared(outcome.not_compared))))
@@ -93,11 +94,11 @@ def kinds_of_differences(outcome: Outcome) -> Kinds:
     changed = [
         difference
         for difference in decisive
-        if not (_is_misplaced(difference) or _is_notation(difference) or _only_random(difference))
+        if not (_is_missing_or_other_type(difference) or _is_notation(difference) or _random_part(difference))
     ]
     return Kinds(
         frozenset(importance_of(difference.path) for difference in changed),
-        any(map(_is_misplaced, decisive)),
+        any(map(_is_missing_or_other_type, decisive)),
         _is_complete(outcome),
     )
 
@@ -110,41 +111,41 @@ def _is_complete(outcome: Outcome) -> bool:
     return not outcome.not_compared and not any(map(limits_of_equality, _comparisons(outcome)))
 
 
-def _is_misplaced(difference: Difference) -> bool:
+def _is_missing_or_other_type(difference: Difference) -> bool:
     """Return whether one model lacks a file of the other, which is more than a rewrite and than a random name."""
     return (
-        difference.kind is not DifferenceKind.CONTENT and not difference.rewrite_reason and not _only_random(difference)
+        difference.kind is not DifferenceKind.CONTENT and not difference.rewrite_reason and not _random_part(difference)
     )
 
 
 def _misplaced(outcome: Outcome) -> list[str]:
-    """Return a phrase about files that one of two models lacks, otherwise about paths that have two types."""
+    """Return a phrase about files that one of two models lacks, and a phrase about paths that have two types."""
     lacking: dict[str, list[str]] = {}
     types: list[str] = []
     for names, comparison in outcome.distinct_comparisons:
         left, right = side_names(outcome, names[0]).phrases
-        for difference in filter(_is_misplaced, comparison.differences):
+        for difference in filter(_is_missing_or_other_type, comparison.differences):
             if difference.kind is DifferenceKind.TYPE:
                 types.append(difference.path)
             else:
                 side = right if difference.kind is DifferenceKind.ONLY_LEFT else left
                 lacking.setdefault(side, []).append(difference.path)
-    if lacking:
-        return [_missing(lacking)]
+    phrases = [_missing(lacking)] if lacking else []
     if types:
         path = _short(types[0]) if len(set(types)) == 1 else plural(len(set(types)), "path")
         verb = "is a file" if len(set(types)) == 1 else "are files"
-        return [f"{path} {verb} in one model and a directory in the other"]
-    return []
+        phrases.append(f"{path} {verb} in one model and a directory in the other")
+    return phrases
 
 
 def _missing(lacking: Mapping[str, Sequence[str]]) -> str:
     """Return a phrase about missing files. `lacking` has their paths, by the name of the model that lacks them."""
     paths = list(dict.fromkeys(path for missing in lacking.values() for path in missing))
+    if len(lacking) > 1 and len(paths) > 1:
+        return f"each model lacks files of the other ({plural(len(paths), 'file')})"
     side = next(iter(lacking)) if len(lacking) == 1 else "one of the models"
-    if len(paths) == 1:
-        return f"{_short(paths[0])} is missing in {side}"
-    return f"{plural(len(paths), 'file')} are missing in {side}"
+    missing = f"{_short(paths[0])} is" if len(paths) == 1 else f"{plural(len(paths), 'file')} are"
+    return f"{missing} missing in {side}"
 
 
 def _where(outcome: Outcome) -> str:
@@ -175,7 +176,7 @@ def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> st
     if not changed:
         return f"{only}the notation of files differs"
     nouns = _nouns(changed)
-    found = {importance_of(difference.path) for difference in changed if not _only_random(difference)}
+    found = {importance_of(difference.path) for difference in changed if not _random_part(difference)}
     if found & {Importance.WEIGHTS, Importance.UNKNOWN}:
         # "Only" would play the difference down.
         only = ""
@@ -194,7 +195,7 @@ def _nouns(differences: Iterable[Difference]) -> list[str]:
     for difference in differences:
         if difference.explanation is not None and difference.explanation.explained_by:
             continue
-        if name := _only_random(difference):
+        if name := _random_part(difference):
             random.append(name)
         elif _is_environment_setting(difference):
             settings.append(_ENVIRONMENT)
@@ -215,7 +216,7 @@ def _noun(importance: Importance, differences: Sequence[Difference]) -> str:
     return _NOUNS[importance] if is_understood or len(differences) > 1 else f"{_FILE}{_short(differences[0].path)}"
 
 
-def _only_random(difference: Difference) -> str:
+def _random_part(difference: Difference) -> str:
     return difference.explanation.only_random if difference.explanation is not None else ""
 
 
@@ -235,11 +236,9 @@ def _is_notation(difference: Difference) -> bool:
     explanation = difference.explanation
     return (
         explanation is not None
-        and explanation.kind in _KINDS_WITH_CONTENT
+        and explanation.has_same_values
         and not explanation.note
         and not explanation.unmet_condition
-        and not explanation.is_cut
-        and not any(not field.rewrite_reason for field in explanation.fields)
     )
 
 

@@ -164,6 +164,12 @@ def sealed_version(outcome: Outcome) -> str:
     return f"v{facts.model_version}" if facts is not None and facts.model_version.isdecimal() else ""
 
 
+def is_of_another_version(outcome: Outcome) -> bool:
+    """Return whether the seal says that it is of another version than the one that was compared with it."""
+    sealed, numbers = sealed_version(outcome), {f"v{resolved.version}" for resolved in outcome.versions.values()}
+    return bool(sealed and numbers) and sealed not in numbers
+
+
 def _seal_in_heading(outcome: Outcome) -> str:
     version = sealed_version(outcome)
     return f"{SEAL_NOUN} of {version}" if version else SEAL_NOUN

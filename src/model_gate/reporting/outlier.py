@@ -9,7 +9,7 @@ from model_gate.domain.roles import ComparisonName, ModelRole
 from model_gate.reporting.naming import side_names
 from model_gate.reporting.scope import limits_of_equality
 
-_BOTH = {ComparisonName.RUN_MODELS: ComparisonName.REG_MODELS, ComparisonName.REG_MODELS: ComparisonName.RUN_MODELS}
+_OTHER = {ComparisonName.RUN_MODELS: ComparisonName.REG_MODELS, ComparisonName.REG_MODELS: ComparisonName.RUN_MODELS}
 
 
 @dataclass(frozen=True)
@@ -39,12 +39,12 @@ class Outlier:
 def outlier(outcome: Outcome) -> Outlier | None:
     """Return the one model that differs; None if it is not known, or if more or fewer models differ.
 
-    The digests of whole models tell it, so all files must have been read.
+    The result is known only if all files were read, because it follows from the digests of whole models.
     """
-    comparisons = {name: outcome.comparisons.get(name) for name in _BOTH}
-    if len(outcome.requested_versions) < len(_BOTH):
+    comparisons = {name: outcome.comparisons.get(name) for name in _OTHER}
+    if len(outcome.requested_versions) != 2:
         return None
-    for name, other in _BOTH.items():
+    for name, other in _OTHER.items():
         differing, equal = comparisons[name], comparisons[other]
         if differing is None or equal is None or differing.equals or not equal.equals or equal.same_location:
             continue

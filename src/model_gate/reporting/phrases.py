@@ -8,9 +8,12 @@ from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.importance import importance_of
 from model_gate.domain.result import Outcome
 from model_gate.domain.wording import byte_count, printable, truncate, truncate_path
+from model_gate.reporting.kind_words import words_for
 from model_gate.reporting.naming import SideNames
 
 MAX_NAMED = 10
+# The report lists so many paths of each kind for each comparison, and counts the others.
+MAX_REPORTED = 1_000
 # The verdict if the two models of every comparison are at the same location.
 NOTHING_COMPARED = "EQUAL, nothing compared: one location"
 # What differs between equivalent models.
@@ -50,7 +53,7 @@ def sizes(difference: Difference) -> str:
 
 def unmet_condition(explanation: Explanation) -> str:
     """Return why a difference is more than a rewrite, as a phrase; "" if no condition failed."""
-    return f"not only a rewrite, because {explanation.unmet_condition}" if explanation.unmet_condition else ""
+    return f"this counts as a difference, because {explanation.unmet_condition}" if explanation.unmet_condition else ""
 
 
 def _describe_one_sided(difference: Difference, name: str) -> str:
@@ -60,6 +63,39 @@ def _describe_one_sided(difference: Difference, name: str) -> str:
     if difference.explanation is None:
         return phrase
     return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
+
+
+def more_in_report(count: int, total: int) -> str:
+    """Return how many entries of a list are not shown, and whether the report has them.
+
+    >>> more_in_report(3, 10), more_in_report(2_990, 3_000)
+    ('3 more, in the report', '2,990 more; the report lists the first 1,000')
+
+    Args:
+        count: Number of the entries that are not shown.
+        total: Number of all entries of a comparison.
+    """
+    if total <= MAX_REPORTED:
+        return f"{count:,} more, in the report"
+    return f"{count:,} more; the report lists the first {MAX_REPORTED:,}"
+
+
+def difference_line(difference: Difference, names: SideNames, max_path: int) -> str:
+    """Return a difference in one line: its path, the phrase, and why it is a rewrite, unless the phrase says so."""
+    phrase, reason = describe(difference, names), difference.rewrite_reason
+    suffix = f"  [{reason}]" if reason and reason != phrase else ""
+    path = truncate_path(printable(difference.path), max_path)
+    return f"{path}: {phrase}{_first_byte(difference)}{suffix}"
+
+
+def _first_byte(difference: Difference) -> str:
+    """Return ", first at byte N" if the explanation does not contain the position of the difference, otherwise ""."""
+    explanation = difference.explanation
+    if explanation is None or not explanation.summary or difference.offset is None:
+        return ""
+    if not words_for(explanation).needs_first_byte:
+        return ""
+    return f", first at byte {difference.offset:,}"
 
 
 def describe_all(differences: Sequence[Difference], names: SideNames, limit: int = 4) -> str:
@@ -94,16 +130,16 @@ def why_not_compared(outcome: Outcome) -> str:
     return "fail-fast stopped the gate at the first difference" if is_fail_fast else ""
 
 
-def named_paths(paths: Sequence[str]) -> str:
-    """Return the first ten paths and the number of the others, as in `MLmodel, model.pkl`."""
-    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:MAX_NAMED])
-    return f"{names} and {len(paths) - MAX_NAMED:,} more" if len(paths) > MAX_NAMED else names
+def named_paths(paths: Sequence[str], limit: int = MAX_NAMED) -> str:
+    """Return the first paths and the number of the others, as in `MLmodel, model.pkl and 3 more`."""
+    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:limit])
+    return f"{names} and {len(paths) - limit:,} more" if len(paths) > limit else names
 
 
 def in_order(differences: Sequence[Difference]) -> list[Difference]:
     """Return the differences sorted by how much they decide about predictions, and rewritten files last.
 
-    Files of which only random names or ids differ, and files whose difference another file tells, come before the
+    Files of which only random names or ids differ, and files whose difference another file explains, come before the
     rewritten files. A rewritten file differs only in what MLflow or the file format changes when the same model is
     saved again.
     """

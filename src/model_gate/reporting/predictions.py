@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.importance import Importance, importance_of
+from model_gate.domain.model import MLMODEL
 from model_gate.domain.request import DiffRequest, SealRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Status
@@ -13,7 +14,7 @@ from model_gate.reporting.scope import Uncounted, limits_of_equality, uncounted
 
 _SAME = "the same files, so the same predictions"
 _PACKAGES = "requirements.txt"
-_READ_BY_CODE = frozenset({Importance.EXAMPLE, Importance.DOCUMENT})
+_READ_BY_CODE = frozenset({Importance.EXAMPLE, Importance.DOCUMENT, Importance.BY_PRODUCT})
 
 
 def predictions(outcome: Outcome) -> str:
@@ -28,7 +29,7 @@ def predictions(outcome: Outcome) -> str:
         return "not known: nothing was compared"
     parts = [uncounted(comparison) for _, comparison in outcome.distinct_comparisons if limits_of_equality(comparison)]
     if not outcome.equivalent:
-        return _of_differences(outcome) + "".join(dict.fromkeys(map(_not_counted, parts)))
+        return _of_differences(outcome) + "".join(dict.fromkeys(map(_outside_verdict, parts)))
     rewritten = "" if outcome.equals else f"not affected: {judgement_of_files(outcome)}"
     return _of_uncounted(parts) or rewritten or _SAME
 
@@ -36,19 +37,20 @@ def predictions(outcome: Outcome) -> str:
 def _of_uncounted(parts: list[Uncounted]) -> str:
     """Return what holds if only files that do not affect the verdict can differ; "" if these are equal too."""
     differences = [difference for part in parts for difference in part.differences if not difference.rewrite_reason]
-    rewritten = {difference.path for part in parts for difference in part.differences if difference.rewrite_reason}
-    paths = {path for part in parts for path in part.differing} - rewritten
+    is_rewritten = any(difference.rewrite_reason for part in parts for difference in part.differences)
+    # A path that is only rewritten in the run models can differ in more in the registry models.
+    paths = frozenset[str]().union(*(part.decisive_paths for part in parts))
     found = {importance_of(path) for path in paths}
-    named = " and ".join(dict.fromkeys(part.named for part in parts if part.differing))
+    named = " and ".join(dict.fromkeys(part.decisive_named for part in parts if part.decisive_paths))
     if found and not found <= _READ_BY_CODE:
         reason = "other packages are installed" if found == {Importance.PACKAGES} else what_differs(differences)
-        return f"can differ: {reason or 'files differ'} ({named}), which does not affect the verdict"
+        return f"can differ: {reason or 'files differ'} ({named}), outside the verdict"
     if found:
         verb, pronoun = ("differs", "it") if len(paths) == 1 else ("differ", "them")
         return f"not known: {named} {verb}, and the code of the model can read {pronoun}"
     if any(part.is_unknown for part in parts):
         return "not known: not all files outside the verdict were compared"
-    return f"not affected: outside the verdict, only {REWRITTEN} differs" if rewritten else ""
+    return f"not affected: outside the verdict, only {REWRITTEN} differs" if is_rewritten else ""
 
 
 def _of_differences(outcome: Outcome) -> str:
@@ -67,9 +69,36 @@ def _of_differences(outcome: Outcome) -> str:
         return f"not known: {words}"
     if kinds.changed <= _READ_BY_CODE:
         return f"not known: {words}, and the code of the model can read them"
+    if outside := _named_outside_of_models(outcome):
+        return f"can differ: {outside}"
     if kinds.changed == {Importance.PACKAGES} and kinds.is_complete:
         return "can differ: other packages are installed"
     return f"can differ: {words.removeprefix('only ')}"
+
+
+def _named_outside_of_models(outcome: Outcome) -> str:
+    """Return which files outside of the models `MLmodel` names, if nothing else differs; otherwise "".
+
+    An unmet condition of `MLmodel` is that the file which a field names is in both models.
+    """
+    decisive = [
+        difference
+        for _, comparison in outcome.distinct_comparisons
+        for difference in comparison.differences
+        if not difference.rewrite_reason
+    ]
+    explanations = [difference.explanation for difference in decisive if _is_changed_mlmodel(difference)]
+    if outcome.not_compared or len(explanations) < len(decisive):
+        return ""
+    named = []
+    for explanation in explanations:
+        if explanation is None or not explanation.unmet_condition:
+            return ""
+        named += [field for field in explanation.fields if not field.rewrite_reason]
+    values = {f"{field.left} → {field.right}" for field in named}
+    if len(values) != 1:
+        return f"{MLMODEL} names files outside of the models, which were not compared"
+    return f"{MLMODEL} names a file outside of the model ({values.pop()}), which was not compared"
 
 
 def _is_unread_mlmodel(outcome: Outcome) -> bool:
@@ -87,7 +116,7 @@ def _is_changed_mlmodel(difference: Difference) -> bool:
     return importance_of(difference.path) is Importance.MLMODEL and not difference.kind.is_one_sided
 
 
-def _not_counted(part: Uncounted) -> str:
+def _outside_verdict(part: Uncounted) -> str:
     if not part.differing:
         return ""
-    return f"; {part.named} differ{'s' if len(part.differing) == 1 else ''} too, but not counted"
+    return f"; {part.named} differ{'s' if len(part.differing) == 1 else ''} too, outside the verdict"

@@ -20,12 +20,12 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InternalError
 from model_gate.formats.json_schema import first_violation, load_schema
 from model_gate.formats.model_signing import OWN_ANNOTATION
+from model_gate.reporting.phrases import MAX_REPORTED
 from model_gate.reporting.system import SystemFacts
 
 SCHEMA_VERSION = "1.0"
 SCHEMA_FILE = "report.schema.json"
 # Maximum length of each list of paths in the report. `differences_count` also counts the paths beyond this limit.
-MAX_DIFFERENCES = 1_000
 
 Json = dict[str, Any]
 
@@ -233,7 +233,7 @@ def _evidence(comparison: Comparison) -> Json:
 def _not_compared(paths: Sequence[str]) -> Json:
     return {
         "not_compared": len(paths),
-        "not_compared_paths": [printable(path) for path in paths[:MAX_DIFFERENCES]],
+        "not_compared_paths": [printable(path) for path in paths[:MAX_REPORTED]],
     }
 
 
@@ -244,7 +244,7 @@ def _ignored(comparison: Comparison) -> Json:
         "differing": sum(ignored.equals is False for ignored in comparison.ignored),
         "paths": [
             {"path": printable(ignored.path), "pattern": ignored.pattern, "equals": ignored.equals}
-            for ignored in comparison.ignored[:MAX_DIFFERENCES]
+            for ignored in comparison.ignored[:MAX_REPORTED]
         ],
     }
 
@@ -252,7 +252,7 @@ def _ignored(comparison: Comparison) -> Json:
 def _differences(differences: Sequence[Difference]) -> Json:
     return {
         "differences_count": len(differences),
-        "differences": [_difference(difference) for difference in differences[:MAX_DIFFERENCES]],
+        "differences": [_difference(difference) for difference in differences[:MAX_REPORTED]],
     }
 
 

@@ -29,9 +29,20 @@ class Uncounted:
     is_unknown: bool
 
     @property
+    def decisive_paths(self) -> frozenset[str]:
+        """Paths of the files that differ, without those of which only rewritten parts differ."""
+        rewritten = {difference.path for difference in self.differences if difference.rewrite_reason}
+        return frozenset(self.differing) - rewritten
+
+    @property
     def named(self) -> str:
         """The files that differ, as in `conda.yaml and requirements.txt` or `4 files`; "" if there are none."""
         return _named(self.differing)
+
+    @property
+    def decisive_named(self) -> str:
+        """The same without the files of which only rewritten parts differ."""
+        return _named([path for path in self.differing if path in self.decisive_paths])
 
 
 def uncounted(comparison: Comparison) -> Uncounted:
@@ -69,8 +80,8 @@ def limits_of_equality(comparison: Comparison) -> str:
     native = ""
     if comparison.native_models:
         rest = _rest(comparison)
-        uncounted = ", not counted" if comparison.rest is not None and comparison.rest.equals is False else ""
-        native = f" in {native_names(comparison)} only{f' ({rest}{uncounted})' if rest else ''}"
+        outside = ", outside the verdict" if comparison.rest is not None and comparison.rest.equals is False else ""
+        native = f" in {native_names(comparison)} only{f' ({rest}{outside})' if rest else ''}"
     return f"{native}{f', except {_ignored(comparison)}' if comparison.ignored else ''}"
 
 
@@ -93,7 +104,7 @@ def scope_of_native_model(comparison: Comparison) -> str:
     differ = f": {_rest(comparison)}" if rest.differences else ""
     if rest.equals is None or rest.not_compared:
         return f"{first} Not all other files were compared{differ}."
-    return f"{first} All other files were compared too, but do not count{differ}."
+    return f"{first} All other files were compared too, but are outside the verdict{differ}."
 
 
 def not_counted(comparison: Comparison) -> list[str]:
@@ -104,7 +115,7 @@ def not_counted(comparison: Comparison) -> list[str]:
         rest = _rest(comparison)
         phrases.append(f"only {native_names(comparison)} {verb} the verdict{f', {rest}' if rest else ''}")
     if comparison.ignored:
-        phrases.append(f"{_ignored(comparison)} {'does' if len(comparison.ignored) == 1 else 'do'} not count")
+        phrases.append(f"{_ignored(comparison)} {'is' if len(comparison.ignored) == 1 else 'are'} outside the verdict")
     return phrases
 
 

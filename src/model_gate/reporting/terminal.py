@@ -15,14 +15,16 @@ from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import byte_count, plural, printable, truncate, truncate_path
 from model_gate.errors import ModelGateError
-from model_gate.reporting.findings import result_of, same_files, seal_remarks
+from model_gate.reporting.findings import details_of_shared_files, phrases_of_shared_files, result_of, seal_remarks
 from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import SideNames, heading_parts, side_names
 from model_gate.reporting.phrases import (
     NOTHING_COMPARED,
     REWRITTEN,
-    describe,
+    difference_line,
     in_order,
+    more_in_report,
+    named_paths,
     not_compared_text,
     unmet_condition,
     why_not_compared,
@@ -52,9 +54,8 @@ def verdict_text(outcome: Outcome, report_file: Path | None) -> str:
         lines += _comparison_lines(title, comparison, room, side_names(outcome, names[0]), why)
         word, _ = result_of(comparison)
         for name in names[1:]:
-            models, known = same_files(outcome, names[0], name)
-            same = ", with the same exceptions" if limits_of_equality(comparison) else ""
-            lines.append(f"{models}: {word} too{same} ({known})")
+            models, known = phrases_of_shared_files(outcome, names[0], name)
+            lines.append(f"{models}: {word}{details_of_shared_files(comparison, known)}")
     lines += ["", *filter(None, (summary_line(outcome), predictions_line(outcome)))]
     lines += [*(f"{remark}." for remark in seal_remarks(outcome)), _verdict(outcome)]
     if report_file is not None:
@@ -204,10 +205,12 @@ def _extent(comparison: Comparison) -> str:
 def _rest(comparison: Comparison) -> str:
     rest = comparison.rest
     if rest is None or rest.equals is None:
-        return "not compared to the end"
+        return "not all files were compared"
     if rest.equals:
         return "equal"
-    return f"different in {', '.join(_short_path(difference.path) for difference in rest.differences[:4])}"
+    return (
+        f"different in {named_paths([_short_path(difference.path) for difference in rest.differences], _MAX_DETAILS)}"
+    )
 
 
 def _difference_lines(differences: Sequence[Difference], room: int, names: SideNames) -> Iterator[str]:
@@ -216,28 +219,12 @@ def _difference_lines(differences: Sequence[Difference], room: int, names: SideN
     hidden = len(ordered) - len(shown)
     room -= len(shown) + bool(hidden)
     for difference in shown:
-        yield _difference_line(difference, names)
+        yield f"  {difference_line(difference, names, _MAX_PATH)}"
         details = list(_detail_lines(difference, room))
         room -= len(details)
         yield from details
     if hidden:
-        yield f"  … and {hidden:,} more, in the report"
-
-
-def _difference_line(difference: Difference, names: SideNames) -> str:
-    phrase, reason = describe(difference, names), difference.rewrite_reason
-    suffix = f"  [{reason}]" if reason and reason != phrase else ""
-    return f"  {_short_path(difference.path)}: {phrase}{_first_byte(difference)}{suffix}"
-
-
-def _first_byte(difference: Difference) -> str:
-    """Return ", first at byte N" if the explanation does not contain the position of the difference, otherwise ""."""
-    explanation = difference.explanation
-    if explanation is None or explanation.kind not in {"bytes", "pickle"}:
-        return ""
-    if not explanation.summary or difference.offset is None:
-        return ""
-    return f", first at byte {difference.offset:,}"
+        yield f"  … and {more_in_report(hidden, len(ordered))}"
 
 
 def _short_path(path: str) -> str:
@@ -286,7 +273,7 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
     for ignored in ordered[:_MAX_IGNORED]:
         yield f"  ignored: {_short_path(ignored.path)} ({words[ignored.equals]})"
     if len(ordered) > _MAX_IGNORED:
-        yield f"  ignored: … and {len(ordered) - _MAX_IGNORED:,} more, in the report"
+        yield f"  ignored: … and {more_in_report(len(ordered) - _MAX_IGNORED, len(ordered))}"
     if comparison.unmatched_ignore and not comparison.same_location:
         unmatched = ", ".join(map(printable, comparison.unmatched_ignore))
         yield f"  ignored: nothing by {truncate(unmatched, _MAX_WIDTH)}"

@@ -179,7 +179,7 @@ class _Files:
                 by_size.append(self._by_size(pair))
         if is_enough is not None and any(map(is_enough, by_size)):
             return [*by_size, *map(compare_sizes, same_size.values())]
-        if has_roots and not models.pairing.is_decided_by_listings:
+        if has_roots and not models.pairing.is_proven_not_identical:
             read_anyway = {path for file in by_size if (path := self._pair.model_path(file.pair)) is not None}
         else:
             read_anyway = set() if is_enough is not None else self._worth_describing(by_size)

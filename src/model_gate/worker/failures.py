@@ -253,8 +253,9 @@ def _login_remedy(facts: CredentialFacts, address: str) -> str:
         return f"Set {prefix}USERNAME and {prefix}PASSWORD, or {prefix}TOKEN."
     prefix = f"{_EXAMPLE_NAME}_MLFLOW_TRACKING_"
     return (
-        f"Set {prefix}URI={address}. Set your login in {prefix}USERNAME and {prefix}PASSWORD, or in {prefix}TOKEN. Then"
-        f" run the same command again. {_EXAMPLE_NAME} is an example: you can choose any name that no other server has."
+        f"Choose a prefix for the variables of this server, such as {_EXAMPLE_NAME}_. Set {prefix}URI={address}, and"
+        f" your login in {prefix}USERNAME and {prefix}PASSWORD, or in {prefix}TOKEN. If MLFLOW_TRACKING_URI names no"
+        " other server, the variables need no prefix. Then run the same command again."
     )
 
 

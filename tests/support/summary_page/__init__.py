@@ -60,7 +60,7 @@ class Diagram:
 
 
 class SummaryPage:
-    """A page of the browser that shows one summary after the other, in one colour scheme."""
+    """A page of the browser that shows one summary after the other, in one color scheme."""
 
     def __init__(self, page: Page, *, is_dark: bool) -> None:
         self._page = page
@@ -118,7 +118,7 @@ def summary_page(browser: Browser, scratch: Path, *, is_dark: bool) -> Iterator[
     Args:
         browser: The browser.
         scratch: A directory for the page's file.
-        is_dark: Whether the page has the dark colour scheme.
+        is_dark: Whether the page has the dark color scheme.
 
     Raises:
         AssertionError: The page tried to load something from another place than the files of the tests.

@@ -127,7 +127,7 @@ function within(inner, outer) {
   );
 }
 
-// Return the colour behind a label: its own, that of the shape of its node or group, or that of the page.
+// Return the color behind a label: its own, that of the shape of its node or group, or that of the page.
 function backgroundOf(box) {
   const group = box.closest(".node, .cluster, .edgeLabel");
   const shape = group.querySelector(":scope > rect, :scope > path, :scope > g > path, :scope > polygon, :scope .outer-path path");
@@ -158,8 +158,8 @@ function contrast(first, second) {
   return (light + 0.05) / (dark + 0.05);
 }
 
-function luminance(colour) {
-  const [red, green, blue] = colour.map((value) => {
+function luminance(color) {
+  const [red, green, blue] = color.map((value) => {
     const part = value / 255;
     return part <= 0.04045 ? part / 12.92 : ((part + 0.055) / 1.055) ** 2.4;
   });

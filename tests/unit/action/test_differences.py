@@ -14,9 +14,12 @@ import yaml
 from markdown_it import MarkdownIt
 
 from model_gate.access.redaction import Redactor
+from model_gate.action.differences import LabeledDifference, first_differences
+from model_gate.action.markdown import Markdown
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation, FieldChange, FileType
 from model_gate.explanation.one_sided import explain_one_sided
+from model_gate.reporting.naming import SideNames
 from tests.support.action_outcomes import check, comparison, difference, explained
 from tests.support.explained import explain, safetensors, zipped
 
@@ -222,7 +225,6 @@ def test_long_explanations_are_cut_at_the_size_limit_of_the_summary() -> None:
     text = "\u202e|" * 4_000
     markdown = summary_of(*(explained(f"{number}{text}", text) for number in range(2_000)))
     assert len(markdown.encode()) <= MAX_BYTES
-    assert "What else is known of these files is in the report." in markdown or markdown.count("<details>") > 8
     assert markdown.count("<details>") == markdown.count("</details>")
     assert "Full report" in markdown
 
@@ -243,10 +245,10 @@ def test_summary_says_why_a_difference_is_more_than_a_rewrite() -> None:
     field = FieldChange("uri", "/a", "/b", meaning="the files that it reads changed")
     explanation = Explanation("MLmodel", "uri /a → /b", (field,), unmet_condition="artifacts/a is in neither model")
     markdown = summary_of(difference("MLmodel", explanation=explanation))
-    why = "not only a rewrite, because artifacts/a is in neither model"
+    why = "this counts as a difference, because artifacts/a is in neither model"
     first_table = plain(MARKDOWN.render(markdown.partition("<details>")[0]))
     assert f"uri /a → /b\n{why}" in first_table
-    assert f"N{why[1:]}." in section(markdown, "<code>MLmodel")
+    assert f"T{why[1:]}." in section(markdown, "<code>MLmodel")
 
 
 def test_file_of_a_seal_without_sizes_has_no_size_and_no_missing_counterpart() -> None:
@@ -263,8 +265,28 @@ def test_file_of_a_seal_without_sizes_has_no_size_and_no_missing_counterpart() -
 def test_summary_says_why_the_changed_content_of_compared_bytes_is_not_shown() -> None:
     note = "could not be explained as archive: it is too large"
     bytes_differ = Explanation("bytes", "2 of 10 bytes differ", note=note)
-    reason = "All bytes were compared. Which content changed is not shown&#58; it is too large."
-    assert f"2 of 10 bytes differ<br>{reason} |" in summary_of(difference("model.bin", explanation=bytes_differ))
+    reason = "Which content changed is not shown: it is too large."
+    markdown = unescape(summary_of(difference("model.bin", explanation=bytes_differ)))
+    assert f"2 of 10 bytes differ<br>All bytes were compared; the first that differs is byte 1. {reason} |" in markdown
+
+
+@pytest.mark.parametrize(
+    "count, title, more",
+    [
+        (600, "The first 500 of 600 differences", "… and 100 more, in the report."),
+        (3_000, "The first 500 of 3,000 differences", "… and 2,500 more; the report lists the first 1,000."),
+    ],
+)
+def test_list_of_differences_says_how_many_it_and_the_report_have(count: int, title: str, more: str) -> None:
+    markdown = summary_of(*(difference(f"{number}") for number in range(count)))
+    assert f"<summary>{title}</summary>" in markdown
+    assert more in unescape(markdown)
+
+
+def test_explanations_that_do_not_fit_are_left_to_the_report() -> None:
+    labeled = LabeledDifference("run models", explained("a", "b" * 900), SideNames())
+    sections = first_differences([labeled], Markdown(Redactor()), max_explanation_bytes=1_000)
+    assert sections[-1] == "What else is known of these files is in the report."
 
 
 def test_long_paths_in_the_summary_keep_the_names_of_the_files() -> None:

@@ -347,7 +347,7 @@ def test_paths_of_the_signature_are_in_the_workspace(workspace: Path) -> None:
             inputs(command="verify", model="Wine", version_or_stage="1", host=HOST, **{name: "/etc/passwd"}).request()
 
 
-def test_statement_is_named_as_the_input_in_messages() -> None:
+def test_messages_name_the_input_statement_file() -> None:
     assert with_input_names("leave out --statement.") == "leave out statement-file."
 
 

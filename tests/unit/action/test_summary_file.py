@@ -43,11 +43,16 @@ def test_summary_file_is_never_written_through_a_symbolic_link(workspace: Path) 
     assert target.read_text() == MARKER
 
 
+def test_summary_file_of_the_largest_summary_has_at_most_60_000_bytes() -> None:
+    assert write_summary_file(Path("r.json"), "x" * MAX_BYTES).stat().st_size == 60_000
+
+
 @pytest.mark.parametrize("text", [*HOSTILE, "|" * 300, "a/" * 200])
 def test_summary_for_a_comment_stays_within_the_limit_of_comments(text: str) -> None:
     many = comparison(*(explained(f"{text * 20}{number}", text * 20) for number in range(300)))
     markdown = summary(check(many, name=text * 20), "r.json", Redactor(), MAX_BYTES)
-    assert len(markdown.encode()) <= MAX_BYTES
+    path = write_summary_file(Path("r.json"), markdown)
+    assert path.stat().st_size <= 60_000
     html = MarkdownIt("gfm-like", {"linkify": False, "html": True}).render(markdown)
     assert html.count("<details>") == html.count("</details>")
     assert markdown.startswith("## ❌ ")
@@ -59,4 +64,4 @@ def test_summary_that_does_not_fit_keeps_the_verdict_and_what_was_not_compared()
     assert len(markdown.encode()) <= 20_000
     assert markdown.startswith("## ❌ ")
     assert "so they may differ too: <code>model.pkl</code>." in markdown
-    assert "Full report: <code>r.json</code>" in markdown
+    assert "Full report of Wine: <code>r.json</code>" in markdown

@@ -1,4 +1,4 @@
-"""In a real browser, summaries of all kinds fit on the page at two widths, in the light and the dark colour scheme.
+"""In a real browser, summaries of all kinds fit on the page at two widths, in the light and the dark color scheme.
 
 MODEL_GATE_PICTURES can name a directory for pictures of them; `make pictures` sets it.
 """
@@ -57,7 +57,7 @@ def markdowns(logged: LoggedModels, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, SummaryPage]]:
-    """A page in each colour scheme, in one browser."""
+    """A page in each color scheme, in one browser."""
     scratch = tmp_path_factory.mktemp("pages")
     with ExitStack() as stack:
         browser = stack.enter_context(started_browser())

@@ -161,8 +161,8 @@ def test_ignored_path_with_two_types_is_not_counted_as_compared(
 def test_ignored_difference_in_size_does_not_change_the_verdict(tmp_path: Path) -> None:
     left, right = (Listing({"MLmodel": 1, "a.md": size, "model.bin": 9}) for size in (1, 2))
     pairing = pair_files(left, right)
-    assert pairing.is_proven_different
-    assert not pairing.ignoring(checked_ignore(["*.md"])).is_proven_different
+    assert pairing.is_proven_not_equivalent
+    assert not pairing.ignoring(checked_ignore(["*.md"])).is_proven_not_equivalent
 
 
 FILE = {"MLmodel": 1, "train.log": 1}
@@ -188,7 +188,7 @@ def test_directory_replacing_an_ignored_file_is_a_difference_if_it_has_unignored
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
     pairing = pair_files(Listing(left), Listing(right)).ignoring(checked_ignore(ignore))
-    assert pairing.is_proven_different
+    assert pairing.is_proven_not_equivalent
     assert [difference.ignored_by for difference in pairing.type_differences] == [""]
 
 
@@ -208,8 +208,8 @@ def test_directory_replacing_a_file_is_no_difference_if_all_files_are_ignored(
 ) -> None:
     left, right = (directory, file) if is_reversed else (file, directory)
     pairing = pair_files(Listing(left), Listing(right))
-    assert pairing.is_proven_different
-    assert not pairing.ignoring(checked_ignore(ignore)).is_proven_different
+    assert pairing.is_proven_not_equivalent
+    assert not pairing.ignoring(checked_ignore(ignore)).is_proven_not_equivalent
 
 
 @pytest.mark.parametrize("is_reversed", [False, True])

@@ -40,7 +40,9 @@ from model_gate.domain.importance import Importance, importance_of
         ("serving_input_example.json", Importance.EXAMPLE),
         ("LICENSE.txt", Importance.DOCUMENT),
         ("README.md", Importance.DOCUMENT),
-        ("sparkml/metadata/_SUCCESS", Importance.DOCUMENT),
+        ("sparkml/metadata/_SUCCESS", Importance.BY_PRODUCT),
+        ("sparkml/metadata/.part-00000.crc", Importance.BY_PRODUCT),
+        ("tfmodel/fingerprint.pb", Importance.BY_PRODUCT),
     ],
 )
 def test_importance_of_a_file_follows_from_its_path(path: str, importance: Importance) -> None:

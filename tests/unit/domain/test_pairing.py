@@ -64,8 +64,8 @@ def test_every_file_of_either_model_is_in_exactly_one_pair() -> None:
 def test_listings_prove_a_difference_unless_mlflow_may_rewrite_the_differing_file(
     left: dict[str, int], right: dict[str, int], is_different: bool
 ) -> None:
-    assert pair_files(Listing(left), Listing(right)).is_proven_different is is_different
-    assert pair_files(Listing(right), Listing(left)).is_proven_different is is_different
+    assert pair_files(Listing(left), Listing(right)).is_proven_not_equivalent is is_different
+    assert pair_files(Listing(right), Listing(left)).is_proven_not_equivalent is is_different
 
 
 def test_native_model_files_with_different_names_form_one_pair(tmp_path: Path) -> None:
@@ -198,8 +198,8 @@ def test_native_models_of_different_formats_are_never_equivalent(
         (explanation,) = [difference.explanation for difference in comparison.differences]
         assert explanation is None or "equivalent" in explanation.summary
     listings = Listing({left_name: 1}), Listing({right_name: 2})
-    assert pair_files(*listings, left_name, right_name).is_proven_different
-    assert pair_files(*listings[::-1], right_name, left_name).is_proven_different
+    assert pair_files(*listings, left_name, right_name).is_proven_not_equivalent
+    assert pair_files(*listings[::-1], right_name, left_name).is_proven_not_equivalent
 
 
 @pytest.mark.parametrize("is_swapped", [False, True])

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from model_gate.domain.wording import plain_text, printable
+from model_gate.domain.wording import plain_text, printable, truncate_middle
 
 # Cc: control, Cf: format (zero-width, bidirectional), Cs: surrogate, Zl and Zp: separators of lines and paragraphs.
 UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -72,3 +72,10 @@ def test_shortening_a_long_line_creates_no_command_to_a_ci_system() -> None:
     line = plain_text("a" * 1999 + "#" * 2000 + "#[error]" + "b" * 1992)
     assert len(line) <= 4_010
     assert "##[" not in line
+
+
+@given(st.text(), st.integers(1, 50))
+def test_truncated_text_has_the_beginning_and_end_of_the_original(text: str, max_length: int) -> None:
+    shortened = truncate_middle(text, max_length)
+    assert len(shortened) <= max_length
+    assert shortened == text or (shortened[0] in {text[0], "…"} and shortened[-1] in {text[-1], "…"})

@@ -17,7 +17,7 @@ import pytest
 from model_gate.domain.counterparts import stable_name
 from model_gate.reporting.phrases import in_order
 from tests.support.explained import compare_directories, explain, field_of, verdict_of, zipped
-from tests.support.onnx_models import onnx_model
+from tests.support.onnx_models import float_list, onnx_model, overload, text_attribute
 from tests.support.torch_archives import torch_archive
 from tests.support.ubjson_writer import ubjson
 
@@ -189,6 +189,36 @@ def test_explanation_names_the_node_and_the_initializer_of_an_onnx_model(tmp_pat
     explanation = explain(tmp_path, "model.onnx", left, onnx_model(batch=7))
     assert explanation.fields[0].field == "input x"
     assert explanation.rewrite_reason == ""
+
+
+@pytest.mark.parametrize(
+    "left, right",
+    [
+        (float_list([0.0] * 100, is_packed=False), float_list([0.0] * 99 + [1.0], is_packed=False)),
+        (float_list([0.0] * 100, is_packed=True), float_list([0.0] * 99 + [1.0], is_packed=True)),
+        (text_attribute("a" * 5_000), text_attribute("a" * 4_999 + "b")),
+        (overload("a"), overload("b")),
+    ],
+    ids=["list", "packed list", "text", "function"],
+)
+def test_node_of_an_onnx_model_is_the_same_only_if_all_of_its_values_are(
+    left: bytes, right: bytes, tmp_path: Path
+) -> None:
+    explanation = explain(tmp_path, "model.onnx", onnx_model(more=left), onnx_model(more=right))
+    assert explanation.fields[0].field.startswith("node act (LeakyRelu).")
+    assert not explanation.has_same_values
+
+
+def test_explanations_mark_the_same_values_that_are_written_in_another_way(tmp_path: Path) -> None:
+    for path, left, right in (
+        ("model.onnx", onnx_model(), onnx_model() + b"\x12\x07pytorch"),
+        ("settings.json", b'{"a": 1}', b'{ "a": 1}'),
+        ("settings.yaml", b"a: 1\n", b"a:  1\n"),
+        ("requirements.txt", b"a==1\nb==1\n", b"b==1\na==1\n"),
+        ("model.pkl", pickle.dumps([1], 4), pickle.dumps([1], 5)),
+    ):
+        assert explain(tmp_path, path, left, right).has_same_values, path
+    assert not explain(tmp_path, "model.pkl", pickle.dumps([1]), pickle.dumps([2])).has_same_values
 
 
 @pytest.mark.parametrize(
@@ -403,7 +433,10 @@ def test_explanation_names_the_changed_parameter_of_a_lightgbm_model(tmp_path: P
     assert explanation.kind == "LightGBM"
     assert explanation.summary == "max_depth 3 → 1, 12 of 12 trees changed (trees[0] 7 leaves → 2 leaves)"
     explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7).replace(b"0.25", b"0.26", 1))
-    assert explanation.summary == "1 of 12 trees changed (trees[0]: other splits or values), no parameter in the file"
+    assert (
+        explanation.summary
+        == "1 of 12 trees changed (trees[0]: other splits or values), no parameter in the file changed"
+    )
     explanation = explain(tmp_path, "model.lgb", lightgbm(3, 7), lightgbm(3, 7, "num_class=2"))
     assert explanation.summary == "num_class 3 → 2"
 
@@ -430,7 +463,7 @@ def test_parameter_of_an_xgboost_model_is_named_before_its_trees(
     assert explanation.summary == f"learner.learner_model_param.base_score 0.5 → 0.6, {nodes}"
     assert explanation.fields[0].field == "learner.learner_model_param.base_score"
     explanation = explain(tmp_path, f"model.{suffix}", left, write(boosted(1, "0.5")))
-    assert explanation.summary == f"{nodes}, no parameter in the file"
+    assert explanation.summary == f"{nodes}, no parameter in the file changed"
 
 
 def test_long_value_does_not_hide_the_short_value_beside_it(tmp_path: Path) -> None:

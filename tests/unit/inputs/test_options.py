@@ -273,3 +273,9 @@ def test_host_that_repeats_the_databricks_profile_in_the_model_uri_is_accepted(h
     assert request.left_host is not None
     assert request.left_host.workspace is not None
     assert request.left_host.workspace.url == "https://a.example.com"
+
+
+@pytest.mark.parametrize("seconds", ["0.5", "inf", "nan", "-1"])
+def test_time_limit_is_a_finite_number_of_at_least_one_second(seconds: str) -> None:
+    with pytest.raises(InputError, match=rf"--timeout is {seconds}, but must be a number of seconds, 1 or more"):
+        check_request(VersionOptions("Wine", "1", HOST), CommonOptions(timeout=float(seconds)), {})

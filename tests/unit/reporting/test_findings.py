@@ -52,11 +52,11 @@ def sentences(outcome: Outcome) -> list[str]:
         (ignored(False, True, False), "equal, except 3 ignored files (2 of them differ)"),
         (ignored(False, None), "equal, except 2 ignored files (1 of them differs, 1 was not compared)"),
         (native(equals=True), "equal in model.pkl only (the other files are equal too)"),
-        (native(equals=False), "equal in model.pkl only (conda.yaml differs, not counted)"),
+        (native(equals=False), "equal in model.pkl only (conda.yaml differs, outside the verdict)"),
         (native(equals=None), "equal in model.pkl only (not all other files were compared)"),
         (
             ignored(False, result=native(equals=False)),
-            "equal in model.pkl only (conda.yaml differs, not counted), except 1 ignored file (it differs)",
+            "equal in model.pkl only (conda.yaml differs, outside the verdict), except 1 ignored file (it differs)",
         ),
         (comparison(same=True), "the same files (one location, nothing to compare)"),
         (ignored(None, result=comparison(same=True)), "the same files (one location, nothing to compare)"),
@@ -68,7 +68,7 @@ def sentences(outcome: Outcome) -> list[str]:
         ),
         (
             ignored(False, True, result=DIFFERENT),
-            "different (1 of 4 files differs; 2 ignored files (1 of them differs) do not count)",
+            "different (1 of 4 files differs; 2 ignored files (1 of them differs) are outside the verdict)",
         ),
         (
             native(equals=False, result=replace(DIFFERENT, compared=1)),
@@ -76,7 +76,7 @@ def sentences(outcome: Outcome) -> list[str]:
         ),
     ],
 )
-def test_result_of_a_comparison_has_all_that_does_not_count(result: Comparison, words: str) -> None:
+def test_finding_names_files_outside_the_verdict(result: Comparison, words: str) -> None:
     assert sentences(check(result)) == [f"The run model and the registry model of {V1} are {words}"]
 
 
@@ -168,11 +168,17 @@ def verify(result: Comparison, number: str = "1") -> Outcome:
 
 def test_remarks_name_the_version_of_the_seal_and_what_a_seal_does_not_tell() -> None:
     digests = difference("model.pkl", explanation=Explanation(DIGEST, "other bytes"))
+    made_of = "The seal was made of v1 (the seal does not say on which server)"
     assert seal_remarks(verify(comparison(digests), "2")) == [
-        f"The seal was made of v1: compare {V2} with it only if {V2} is a copy of v1",
+        f"{made_of}: compare {V2} with it only if {V2} is a copy of v1",
         RUN_MODEL_NOT_COMPARED,
         "A seal has only hashes, so what changed in a file is not known",
     ]
+    outcome = verify(comparison(digests), "2")
+    assert SEAL.facts is not None
+    facts = replace(SEAL.facts, tracking_server="https://staging.example.com")
+    (first, *_) = seal_remarks(replace(outcome, seal=replace(SEAL, facts=facts)))
+    assert first.startswith("The seal was made of v1 on 'https://staging.example.com': compare ")
     missing = difference("model.pkl", kind=DifferenceKind.ONLY_LEFT, explanation=Explanation(DIGEST, "a pickle"))
     assert seal_remarks(verify(comparison(missing))) == [RUN_MODEL_NOT_COMPARED]
 
@@ -221,7 +227,7 @@ def test_sentence_of_a_diff_names_both_models() -> None:
 
 
 @pytest.mark.parametrize("result", [ignored(False, True, None), native(equals=False)])
-def test_one_line_and_terminal_never_say_equal_without_what_does_not_count(result: Comparison) -> None:
+def test_one_line_and_terminal_never_say_equal_without_what_is_outside_the_verdict(result: Comparison) -> None:
     limits = sentences(check(result))[0].partition(" equal")[2]
     assert limits
     for outcome, line in (

@@ -14,7 +14,10 @@ from tests.support.action_outcomes import check, compare, comparison, difference
 
 REWRITTEN = difference("MLmodel", rewrite_reason="only run_id differs")
 SKOPS = difference("model.skops", rewrite_reason="the same members")
-REFORMATTED = difference("config.json", explanation=Explanation("JSON", "only its layout differs"))
+REFORMATTED = difference(
+    "config.json", explanation=Explanation("JSON", "only its layout differs", has_same_values=True)
+)
+SAME_WEIGHTS = difference("model.onnx", explanation=Explanation("ONNX", "the same nodes", has_same_values=True))
 PACKAGES = difference("requirements.txt", explanation=Explanation("packages", "a 1 → 2", (FieldChange("a", "1", "2"),)))
 RANDOM_ID = difference("python_model.pkl", explanation=Explanation("pickle", only_random="random class ids"))
 RANDOM_NAME = difference("sparkml/part-00000", explanation=Explanation("bytes", only_random="random file names"))
@@ -22,7 +25,9 @@ SETTING = FieldChange("channels", "a", "b", meaning=ENVIRONMENT_SETTING)
 CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channels a → b", (SETTING,)))
 CUT_CHANNELS = difference("conda.yaml", explanation=Explanation("packages", "channels a → b", (SETTING,), is_cut=True))
 MIXED = difference("conda.yaml", explanation=Explanation("packages", "", (FieldChange("a", "1", "2"), SETTING)))
-COMMENT = difference("requirements.txt", explanation=Explanation("packages", "the same packages", lines=("-# a",)))
+COMMENT = difference(
+    "requirements.txt", explanation=Explanation("packages", "the same packages", lines=("-# a",), has_same_values=True)
+)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ COMMENT = difference("requirements.txt", explanation=Explanation("packages", "th
             [difference(name) for name in ("a.pkl", "b.json", "c.py", "conda.yaml")],
             "the weights, settings, code and more differ",
         ),
-        ([difference("artifacts/notes.csv"), difference("artifacts/a/words.txt")], "only artifacts differ"),
+        ([difference("artifacts/notes.csv"), difference("artifacts/a/words.txt")], "only files in artifacts/ differ"),
         ([difference("artifacts/model.pkl")], "the weights differ"),
         ([difference("data/table.dat")], "the file data/table.dat differs"),
         ([difference("a"), difference("b")], "files of unknown kind differ"),
@@ -57,6 +62,8 @@ COMMENT = difference("requirements.txt", explanation=Explanation("packages", "th
         ([REWRITTEN, SKOPS], "only what MLflow or the file format rewrites differs"),
         ([REFORMATTED], "only the notation of files differs"),
         ([REFORMATTED, PACKAGES], "only packages differ"),
+        ([SAME_WEIGHTS], "only the notation of files differs"),
+        ([difference("sparkml/_SUCCESS"), difference("sparkml/.a.crc")], "only files that the format adds differ"),
         ([], "the same files with the same bytes"),
     ],
 )
@@ -91,6 +98,7 @@ def one_sided(path: str, kind: DifferenceKind, reason: str = "") -> Difference:
 
 
 LEFT, RIGHT = DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT
+DATA = difference("data", kind=DifferenceKind.TYPE, left_type="file", right_type="directory")
 
 
 @pytest.mark.parametrize(
@@ -101,12 +109,16 @@ LEFT, RIGHT = DifferenceKind.ONLY_LEFT, DifferenceKind.ONLY_RIGHT
         ([one_sided("a", LEFT), one_sided("b", LEFT)], "2 files are missing in the registry model"),
         (
             [one_sided("a", LEFT), one_sided("b", RIGHT)],
-            "2 files are missing in one of the models",
+            "each model lacks files of the other (2 files)",
+        ),
+        (
+            [one_sided("a", LEFT), DATA],
+            "a is missing in the registry model; data is a file in one model and a directory in the other",
         ),
         ([PACKAGES, one_sided("a", LEFT)], "packages differ; a is missing in the registry model"),
         ([one_sided("registered_model_meta", RIGHT, "written")], "only metadata that MLflow rewrites differs"),
         (
-            [difference("data", kind=DifferenceKind.TYPE, left_type="file", right_type="directory")],
+            [DATA],
             "data is a file in one model and a directory in the other",
         ),
     ],
@@ -121,7 +133,8 @@ def test_judgement_names_the_models_of_a_compare_of_which_only_some_differ() -> 
 
 
 def test_difference_with_an_unmet_condition_is_not_called_notation() -> None:
-    unmet = Explanation("JSON", "only its layout differs", unmet_condition="a is in neither model")
+    condition = "a is in neither model"
+    unmet = Explanation("JSON", "only its layout differs", unmet_condition=condition, has_same_values=True)
     assert judgement(check(comparison(difference("config.json", explanation=unmet)))) == "only settings differ"
 
 

@@ -17,7 +17,8 @@ from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName
 from model_gate.domain.verdict import Require
 from model_gate.errors import InternalError, ModelError
-from model_gate.reporting.report import MAX_DIFFERENCES, build_report, validate_report
+from model_gate.reporting.phrases import MAX_REPORTED
+from model_gate.reporting.report import build_report, validate_report
 from model_gate.reporting.system import SystemFacts
 from tests.support.outcomes import (
     DIGEST,
@@ -124,10 +125,10 @@ def test_equivalent_models_pass_only_with_the_requirement_equivalent() -> None:
 
 
 def test_report_truncates_a_long_list_of_differences_but_has_the_full_count() -> None:
-    many = tuple(Difference(f"{n:05}", DifferenceKind.ONLY_LEFT, 1, None) for n in range(MAX_DIFFERENCES + 1))
+    many = tuple(Difference(f"{n:05}", DifferenceKind.ONLY_LEFT, 1, None) for n in range(MAX_REPORTED + 1))
     section = valid_report(CommandName.DIFF, diff_outcome(many))["comparison"]
-    assert section["differences_count"] == MAX_DIFFERENCES + 1
-    assert [entry["path"] for entry in section["differences"]] == [entry.path for entry in many[:MAX_DIFFERENCES]]
+    assert section["differences_count"] == MAX_REPORTED + 1
+    assert [entry["path"] for entry in section["differences"]] == [entry.path for entry in many[:MAX_REPORTED]]
 
 
 @pytest.mark.parametrize("path", [b"\xff\xfe", b"a\nb", b"\x1b[31m", "\u202e".encode(), b"plain", "é".encode()])

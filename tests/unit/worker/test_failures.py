@@ -71,7 +71,12 @@ def test_error_for_a_missing_login_says_why_no_credential_was_sent(code: int) ->
     assert f"({code})" in error.message
     assert "No credential was sent, because none is declared for it." in error.message
     assert "MLFLOW_TRACKING_TOKEN is set here, but was not handed over: it is for https://other" in error.message
-    assert error.remedy.startswith(f"Set STAGING_MLFLOW_TRACKING_URI={server.url}. Set your login in STAGING_")
+    assert error.remedy == (
+        "Choose a prefix for the variables of this server, such as STAGING_. Set STAGING_MLFLOW_TRACKING_URI="
+        f"{server.url}, and your login in STAGING_MLFLOW_TRACKING_USERNAME and STAGING_MLFLOW_TRACKING_PASSWORD, or in"
+        " STAGING_MLFLOW_TRACKING_TOKEN. If MLFLOW_TRACKING_URI names no other server, the variables need no prefix."
+        " Then run the same command again."
+    )
     assert named.remedy == (
         "Set PROD_MLFLOW_TRACKING_USERNAME and PROD_MLFLOW_TRACKING_PASSWORD, or PROD_MLFLOW_TRACKING_TOKEN."
     )

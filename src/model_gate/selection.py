@@ -445,6 +445,8 @@ def _wanted(model: str, choice: str) -> str:
     """Return a model and which version of it, as in `'Wine' with @champion`; `choice` is "" for any version."""
     if not choice:
         return repr(printable(model))
+    if choice.lower() == "latest":
+        return f"any version of {printable(model)!r}"
     is_number = choice.isascii() and choice.isdigit()
     return f"{printable(model)!r} {'version ' if is_number else 'with '}{printable(choice)}"
 

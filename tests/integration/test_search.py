@@ -78,8 +78,8 @@ def test_error_for_an_empty_selection_names_what_exists(
     assert text in f"{raised.value.message} {raised.value.remedy}"
 
 
-@pytest.mark.parametrize("models", ["*", "W*"])
-def test_pages_of_two_entries_have_the_same_result_as_one_page(
+@pytest.mark.parametrize("models", ["[FOW]*", "W*"])
+def test_pages_of_three_entries_have_the_same_result_as_one_page(
     tracking_server: Server, models: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", tracking_server.username or "-")
@@ -88,13 +88,13 @@ def test_pages_of_two_entries_have_the_same_result_as_one_page(
     pages: list[dict[str, int]] = []
     # Other tests may register models meanwhile, but no versions of these.
     names = {"Wine", "Wine Copy", "Odd", "Forest"}
-    searches = [ServerSearch(client, pages.append, replace(Limits(), search_page=size)) for size in (2, 500)]
+    searches = [ServerSearch(client, pages.append, replace(Limits(), search_page=size)) for size in (3, 500)]
     small, large = (
         [version for version in search.search(models, "", {}) if version.model in names] for search in searches
     )
     assert small == large
     assert len(small) >= 2
-    if tracking_server.username and models == "*":
+    if tracking_server.username and models != "W*":
         assert len(pages) > 6
 
 

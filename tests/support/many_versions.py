@@ -67,26 +67,29 @@ def _files(number: int) -> dict[str, bytes]:
 
 
 def _register(server: Server, models: Iterable[tuple[str, dict[str, bytes]]]) -> None:
+    # A version must come from a run. All versions come from one.
+    run = _post(server, "runs/create", {"experiment_id": "0"})["run"]["info"]
+
     def register(model: tuple[str, dict[str, bytes]]) -> None:
         name, files = model
-        source = f"mlflow-artifacts:/many/{name}"
+        source = f"{run['artifact_uri']}/{name}"
         directory = server.stored(source)
         directory.mkdir(parents=True)
         for path, content in files.items():
             (directory / path).write_bytes(content)
         _post(server, "registered-models/create", {"name": name})
-        _post(server, "model-versions/create", {"name": name, "source": source})
+        _post(server, "model-versions/create", {"name": name, "source": source, "run_id": run["run_id"]})
 
     with ThreadPoolExecutor(_THREADS) as pool:
         list(pool.map(register, models))
 
 
-def _post(server: Server, path: str, body: dict[str, Any]) -> None:
+def _post(server: Server, path: str, body: dict[str, Any]) -> Any:
     request = urllib.request.Request(  # noqa: S310  # local test server
         f"{server.url}/api/2.0/mlflow/{path}", json.dumps(body).encode(), {"Content-Type": "application/json"}
     )
     if server.username:
         login = base64.b64encode(f"{server.username}:{server.password}".encode()).decode()
         request.add_header("Authorization", f"Basic {login}")
-    with urllib.request.urlopen(request, timeout=60):  # noqa: S310  # local test server
-        pass
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310  # local test server
+        return json.load(response)

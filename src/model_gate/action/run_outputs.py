@@ -13,7 +13,6 @@ from model_gate.domain.verdict import Status
 from model_gate.domain.wording import COMMAND_IN_LINE
 from model_gate.reporting.run_wording import Rows, worst_first
 
-RUN_OUTPUTS = ("gates", "gates-truncated")
 # An output of GitHub has at most 1 MiB in UTF-16, in which each of these characters takes two bytes.
 MAX_CHARACTERS = 500_000
 # The fields of a comparison that have the digests of its two models.

@@ -22,13 +22,11 @@ from model_gate.reporting.run_wording import (
     worst_first,
 )
 
-# A larger block would leave no room for those of other gates.
-MAX_BLOCK_BYTES = 24 * 1024
-_COLUMNS = ("Gate", "Compared", "Result")
+_COLUMNS = ("Gate", "Result")
 # The part of the summary that the table may take.
 _TABLE_SHARE = 0.5
 _MAX_NAME = 80
-_MAX_REASON = 400
+_MAX_REASON = 300
 _RESERVED_BYTES = 1_000
 _HEADING = re.compile(r"^(#{1,5}) ")
 _FENCE = re.compile(r"^(`{3,})[a-z]*$")
@@ -92,15 +90,16 @@ def _table(rows: Rows, totals: RunTotals, markdown: Markdown, room: int) -> list
     parts = [f"{failed:,} that failed"] if failed else []
     parts += [f"{len(hidden) - failed:,} that passed"] if len(hidden) > failed else []
     more = [f"… and {' and '.join(parts)}, in the report."] if parts else []
-    return [f"{capitalized(counts_of_run(totals))}.", table(_COLUMNS, shown, "lll"), *more]
+    return [f"{capitalized(counts_of_run(totals))}.", table(_COLUMNS, shown, "ll"), *more]
 
 
 def _cells(row: GateRow, markdown: Markdown) -> tuple[str, ...]:
     reason = markdown.breakable(row.reason, _MAX_REASON)
     remedy = f" {markdown.breakable(row.remedy, _MAX_REASON)}" if row.remedy else ""
-    heading = "" if row.heading == row.name else markdown.cell(row.heading)
-    result = f"**{result_of(row)}**{f': {reason}' if reason else ''}{remedy}"
-    return f"{mark_of(row)} {markdown.code(row.name, _MAX_NAME)}", heading, result
+    compared = "" if row.heading == row.name else f", {markdown.cell(row.heading)}"
+    # With a third column, the table would not fit on a telephone.
+    result = f"**{result_of(row)}**{compared}{'<br>' if reason else ''}{reason}{remedy}"
+    return f"{mark_of(row)} {markdown.code(row.name, _MAX_NAME)}", result
 
 
 def _blocks(rows: Rows, markdown: Markdown, room: int) -> Iterator[str]:

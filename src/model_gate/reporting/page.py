@@ -24,7 +24,7 @@ _MAX_GATE_BYTES = 24_000
 _MIN_GATE_BYTES = 500
 _MAX_DIFFERENCES = 100
 _MAX_NAME = 200
-_MAX_TEXT = 1_000
+_MAX_TEXT = 600
 _MAX_LEFT_OUT = 2_000
 
 
@@ -41,11 +41,11 @@ def run_page(
         system: The versions and the time.
     """
     style, script = _file("page.css"), _file("page.js")
-    title = f"{mark_of_run(totals)} {capitalized(verdict_of_run(totals))}"
+    title = capitalized(verdict_of_run(totals))
     room = max(_MIN_GATE_BYTES, min(_MAX_GATE_BYTES, _MAX_DETAILS_BYTES // max(totals.gates, 1)))
     lines = sorted(((_rank(row), _line(row, room)) for row in rows), key=lambda line: line[0])
     yield '<!doctype html>\n<html lang="en">\n'
-    yield tag("head", *_head(title, style, script)) + "\n<body>\n"
+    yield tag("head", *_head(f"{mark_of_run(totals)} {title}", style, script)) + "\n<body>\n"
     yield joined(_top(title, totals, redactor, system)) + "\n"
     if lines:
         yield _tools(totals) + "\n<table>\n" + _header() + "\n<tbody>\n"

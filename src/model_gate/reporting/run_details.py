@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,7 +30,7 @@ class DifferenceDetails:
     Attributes:
         path: The path of the file.
         phrase: What differs.
-        lines: More about it: changed fields or lines, "" for none.
+        lines: More about it: changed fields or lines.
     """
 
     path: str
@@ -61,11 +61,15 @@ def compared_versions(report: Mapping[str, Any]) -> list[str]:
 
 
 def comparison_details(report: Mapping[str, Any], max_differences: int) -> list[ComparisonDetails]:
-    """Return the comparisons of a gate, each with at most this number of differences."""
+    """Return the comparisons of a gate, each with at most this number of differences.
+
+    Comparisons of the same files, as those of run models and registry models can be, are one.
+    """
+    found = [(name, report[name]) for name in ComparisonName if name in report]
+    distinct = [pair for index, pair in enumerate(found) if pair[1] not in [data for _, data in found[:index]]]
     return [
-        _comparison(name, report[name], _sides(name, report), max_differences)
-        for name in ComparisonName
-        if name in report
+        _comparison([other for other, same in found if same == data], data, _sides(name, report), max_differences)
+        for name, data in distinct
     ]
 
 
@@ -107,8 +111,10 @@ def _short(text: object) -> str:
     return truncate_middle(printable(str(text)), _MAX_NAME)
 
 
-def _comparison(name: str, data: Mapping[str, Any], sides: tuple[str, str], limit: int) -> ComparisonDetails:
-    titles = _TITLES[ComparisonName(name)]
+def _comparison(
+    names: Sequence[ComparisonName], data: Mapping[str, Any], sides: tuple[str, str], limit: int
+) -> ComparisonDetails:
+    titles = [title for name in names for title in _TITLES[name]]
     ordered = sorted(data["differences"], key=_rank)
     shown = tuple(_difference(difference, sides) for difference in ordered[:limit])
     return ComparisonDetails(
@@ -143,7 +149,8 @@ def _difference(difference: Mapping[str, Any], sides: tuple[str, str]) -> Differ
     return DifferenceDetails(
         truncate_path(printable(difference["path"]), _MAX_PATH),
         truncate(printable(_phrase(difference, explanation, sides)), _MAX_PHRASE),
-        tuple(truncate(printable(line), _MAX_PHRASE) for line in lines),
+        # An escape is longer than its character, so a line is cut before and after.
+        tuple(truncate(printable(truncate(line, _MAX_PHRASE)), _MAX_PHRASE) for line in lines),
     )
 
 

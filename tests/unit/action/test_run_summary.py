@@ -66,8 +66,8 @@ def test_table_has_a_line_per_gate_with_the_worst_first() -> None:
         "| ❌ <code>churn</code>",
         "| ✅ <code>wine</code>",
     ]
-    assert lines[0].endswith("**error**: There is no model 'Wine'. Check its name. |")
-    assert "| **different**: the weights differ" in lines[1]
+    assert lines[0].endswith("**error**<br>There is no model 'Wine'. Check its name. |")
+    assert "≠ registry model<br>the weights differ" in lines[1]
 
 
 def test_summaries_of_gates_are_hidden_with_the_worst_first() -> None:

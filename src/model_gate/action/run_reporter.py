@@ -94,7 +94,7 @@ class WorkflowRunReporter:
             return
         failed = sorted((row for row in rows() if not row.passed), key=lambda row: -row.badness)
         for row in islice(failed, _MAX_ANNOTATIONS):
-            text = f"{row.name}: {finding_of(row)}. {row.remedy}".rstrip()
+            text = f"{row.name}: {finding_of(row).removesuffix('.')}. {row.remedy}".rstrip()
             yield Annotation(level, with_input_names(text), row.file, row.line)
 
 

@@ -55,7 +55,7 @@ def plan_merge(rosters: Sequence[Roster], rows: Sequence[Sequence[str]]) -> Merg
     if not rosters:
         raise InputError(
             "There are no results of shards to merge.",
-            "Name the *.rows.jsonl files of the shards. In a workflow, the jobs of the plan and the shards say what failed.",
+            "Name the *.rows.jsonl files of the shards. In a workflow, see the jobs of the plan and of the shards.",
         )
     count = rosters[0].shard.count
     if len({roster.shard.count for roster in rosters}) > 1:

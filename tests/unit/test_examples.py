@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +18,8 @@ from model_gate.domain.gates import AgainstServer, Selection
 from model_gate.inputs.gates_file import parse_gates
 from model_gate.inputs.options import CommonOptions
 from tests.support.action_outcomes import HOSTILE
-from tests.support.paths import ROOT, SUPPORT
+from tests.support.commandline import jq_directory
+from tests.support.paths import ROOT
 from tests.support.seals import write_seal
 
 # A comment in the example has the compare file.
@@ -191,23 +191,24 @@ def test_example_with_a_seal_has_inputs_that_fit_its_command(
     assert all(host.secrets for host in request.hosts)
 
 
-def run_script(script: str, directory: Path, **variables: str) -> str:
-    """Run the script of a step, and return what it adds to the step's outputs."""
-    programs = directory / "programs"
-    programs.mkdir(exist_ok=True)
-    (programs / "jq").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {SUPPORT / "jq_program.py"} "$@"\n')
-    (programs / "jq").chmod(0o755)
-    path = os.pathsep.join([str(programs), str(Path(sys.executable).parent), os.environ["PATH"]])
-    outputs = directory / "outputs"
-    outputs.touch()
-    subprocess.run(
+def run_step(script: str, directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the script of a step as GitHub does. What it adds to the step's outputs is in the file `outputs`."""
+    (directory / "outputs").touch()
+    path = os.pathsep.join([str(jq_directory(directory)), str(Path(sys.executable).parent), os.environ["PATH"]])
+    return subprocess.run(
         ["bash", "-e", "-c", script],
         cwd=directory,
-        env={**os.environ, "PATH": path, "GITHUB_OUTPUT": str(outputs), **variables},
-        stderr=subprocess.DEVNULL,
+        env={**os.environ, "PATH": path, "GITHUB_OUTPUT": str(directory / "outputs"), **variables},
+        capture_output=True,
+        text=True,
         check=False,
     )
-    return outputs.read_text()
+
+
+def run_script(script: str, directory: Path, **variables: str) -> str:
+    """Run the script of a step, and return what it adds to the step's outputs."""
+    run_step(script, directory, **variables)
+    return (directory / "outputs").read_text()
 
 
 def scripts_of(name: str) -> list[str]:
@@ -239,3 +240,48 @@ def test_version_that_a_server_returns_sets_one_output_of_the_promotion(
     )
     (script,) = [script for script in scripts_of("promote.yml") if "GITHUB_OUTPUT" in script]
     assert run_script(script, tmp_path, PYTHONPATH=str(tmp_path), TESTED="2") == outputs
+
+
+def listed(directory: Path, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Run the script that lists the seals for the jobs of nightly.yml."""
+    (script,) = scripts_of("nightly.yml")
+    return run_step(script, directory, **{"PRODUCTION_NAMES": "{}", "RUNNER_TEMP": str(directory), **variables})
+
+
+def test_nightly_workflow_lists_each_seal_with_the_name_of_its_model_in_production(tmp_path: Path) -> None:
+    write_seal(tmp_path / "seals" / "wine.json", "Wine")
+    write_seal(tmp_path / "seals" / "team a" / "b.json", "Tested")
+    assert listed(tmp_path, PRODUCTION_NAMES='{"Tested": "Churn"}').returncode == 0
+    name, _, value = (tmp_path / "outputs").read_text().partition("=")
+    assert (name, value.count("\n")) == ("seals", 1)
+    assert sorted(json.loads(value), key=lambda entry: str(entry["model"])) == [
+        {"file": "seals/team a/b.json", "seal_model": "Tested", "model": "Churn"},
+        {"file": "seals/wine.json", "seal_model": "Wine", "model": "Wine"},
+    ]
+
+
+def test_nightly_workflow_rejects_what_it_cannot_verify(tmp_path: Path) -> None:
+    none = listed(tmp_path)
+    write_seal(tmp_path / "seals" / "directory.json", "")
+    unnamed = listed(tmp_path)
+    for number in range(256):
+        (tmp_path / "seals" / f"{number}.json").touch()
+    many = listed(tmp_path)
+    assert (none.returncode, unnamed.returncode, many.returncode) == (1, 1, 1)
+    assert none.stdout.startswith("::error::There are 0 seals in seals/")
+    assert unnamed.stdout.startswith("::error::seals/directory.json names no registered model")
+    assert many.stdout.startswith("::error::There are 257 seals in seals/")
+    assert (tmp_path / "outputs").read_text() == ""
+
+
+@pytest.mark.parametrize(
+    "model, exit_code",
+    [("Sklearn_Wine", 0), ("prod.ml.wine", 0), ("../wine", 1), ("a/b", 1), (".hidden", 1)],
+)
+def test_approval_workflow_rejects_a_model_whose_seal_would_be_elsewhere(
+    model: str, exit_code: int, tmp_path: Path
+) -> None:
+    script, _ = scripts_of("approve.yml")
+    completed = run_step(script, tmp_path, MODEL=model)
+    assert completed.returncode == exit_code
+    assert completed.stdout.startswith("::error::") == bool(exit_code)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +70,7 @@ def run_many_step(
         inputs.report_file,
         {kind: path for kind, name in _VIEWS.items() if (path := inputs.path_or_none(name)) is not None},
         timeout=inputs.timeout,
-        inputs=inputs.read_files,
+        inputs=_read_files(inputs),
         is_verbose=inputs.is_verbose,
         secrets=secrets,
     )
@@ -92,6 +93,15 @@ def run_many_step(
 
 
 _VIEWS = {ViewKind.JUNIT: "junit-file", ViewKind.PAGE: "page-file", ViewKind.BADGE: "badge-file"}
+
+
+def _read_files(inputs: Inputs) -> tuple[Path, ...]:
+    """Return the files that the command reads, which no output may change. An invalid input becomes an error later."""
+    with suppress(InputError):
+        plan_file = inputs.path("plan-file")
+        plan_files = [] if plan_file is None else [plan_file]
+        return (*inputs.paths("config-file"), *rows_files(inputs.paths("rows")), *plan_files)
+    return ()
 
 
 def _rows_files(inputs: Inputs) -> Sequence[Path]:

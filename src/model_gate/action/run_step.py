@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.event import base_of_event
 from model_gate.action.inputs import Inputs, named_as_inputs, with_input_names
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, harmless
-from model_gate.action.run_reporter import WorkflowRunReporter
+from model_gate.action.run_reporter import WorkflowRunReporter, notices_of
 from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import MIN_BYTES, summary
 from model_gate.domain.result import Outcome
@@ -61,13 +62,15 @@ def run_many_step(
     files.write_outputs(UNDECIDED)
     if inputs.command == RunCommandName.PLAN:
         return _plan(inputs, files, process, declare, secrets)
-    reporter = WorkflowRunReporter(files, fails_on_difference=inputs.fails_on_difference)
+    reporter = WorkflowRunReporter(
+        files, fails_on_difference=inputs.fails_on_difference, is_shard=bool(inputs["shard"])
+    )
     command = RunCommand(
         inputs.options(),
         inputs.report_file,
         {kind: path for kind, name in _VIEWS.items() if (path := inputs.path_or_none(name)) is not None},
         timeout=inputs.timeout,
-        inputs=inputs.read_files,
+        inputs=_read_files(inputs),
         is_verbose=inputs.is_verbose,
         secrets=secrets,
     )
@@ -90,6 +93,15 @@ def run_many_step(
 
 
 _VIEWS = {ViewKind.JUNIT: "junit-file", ViewKind.PAGE: "page-file", ViewKind.BADGE: "badge-file"}
+
+
+def _read_files(inputs: Inputs) -> tuple[Path, ...]:
+    """Return the files that the command reads, which no output may change. An invalid input becomes an error later."""
+    with suppress(InputError):
+        plan_file = inputs.path("plan-file")
+        plan_files = [] if plan_file is None else [plan_file]
+        return (*inputs.paths("config-file"), *rows_files(inputs.paths("rows")), *plan_files)
+    return ()
 
 
 def _rows_files(inputs: Inputs) -> Sequence[Path]:
@@ -203,8 +215,8 @@ def _plan(
     files.write_outputs(
         dict.fromkeys(OUTPUTS, "") | {"matrix": matrix, "plan-file": harmless(str(plan_file or "")), "passed": "true"}
     )
-    for notice in listed.notices:
-        print_line(Redactor((*secrets_of(os.environ), *secrets)).text(with_input_names(notice)))
+    for annotation in notices_of(listed.notices):
+        print_command(annotation.command(Redactor((*secrets_of(os.environ), *secrets))))
     print_line(matrix)
     return EXIT_PASSED
 

@@ -73,7 +73,10 @@ def plan_merge(shards: Sequence[ShardResult], now: datetime | None = None) -> Me
         InputError: There is no result, results of two runs are mixed, or two shards have a row of the same gate.
     """
     if not shards:
-        raise InputError("There are no results of shards to merge.", "Name the *.rows.jsonl files of the shards.")
+        raise InputError(
+            "There are no results of shards to merge.",
+            "Name the *.rows.jsonl files of the shards. In a workflow, see the jobs of the plan and of the shards.",
+        )
     _require_one_run(shards, now or datetime.now(UTC))
     newest: dict[int, int] = {}
     notices = []

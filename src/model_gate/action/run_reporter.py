@@ -28,11 +28,19 @@ _MAX_LINES = 500
 
 
 class WorkflowRunReporter:
-    """Presents progress and the result in the outputs, log, annotations and summary of a workflow step."""
+    """Presents progress and the result in the outputs, log, annotations and summary of a workflow step.
 
-    def __init__(self, files: StepFiles, *, fails_on_difference: bool) -> None:
+    Args:
+        files: The files through which the step speaks with the runner.
+        fails_on_difference: Whether a difference fails the step.
+        is_shard: Whether the run is one of several parts. The merge of the parts presents the gates on the page of the
+            workflow, so this step presents only an error of its own there.
+    """
+
+    def __init__(self, files: StepFiles, *, fails_on_difference: bool, is_shard: bool = False) -> None:
         self._files = files
         self._fails_on_difference = fails_on_difference
+        self._is_shard = is_shard
 
     def begin(self) -> None:
         """Write the outputs of a failed step in advance. They remain in effect if the step is killed.
@@ -63,28 +71,34 @@ class WorkflowRunReporter:
         self._files.write_outputs(run_outputs_of(result.rows, totals, WrittenFiles(report_file, summary_file)))
         table = run_table(result.rows(), totals, result.report_file, max_lines=_MAX_LINES)
         print_line(redactor.text(with_input_names(table)))
-        annotations = [*self._annotations(result.rows, totals), *_notices(result.notices)]
+        annotations = [*self._annotations(result.rows, totals)]
+        if not self._is_shard:
+            annotations += notices_of(result.notices)
         if problem is not None:
             annotations.append(Annotation(AnnotationLevel.WARNING, f"{problem.message} {problem.remedy}"))
         for annotation in annotations:
             print_command(annotation.command(redactor))
-        self._files.write_summary(run_summary(result.rows, totals, report_file, redactor))
+        if not self._is_shard:
+            self._files.write_summary(run_summary(result.rows, totals, report_file, redactor))
 
     def _annotations(self, rows: Callable[[], Iterator[GateRow]], totals: RunTotals) -> Iterator[Annotation]:
         """Yield the verdict of a run that failed, and an annotation at the entry of each of the first failed gates."""
-        if totals.passed:
+        if totals.passed or (self._is_shard and totals.error is None):
             return
         is_error = totals.status is Status.ERROR or self._fails_on_difference
         level = AnnotationLevel.ERROR if is_error else AnnotationLevel.WARNING
         error = error_of_run(totals)
         message = f"{capitalized(verdict_of_run(totals))}." + (f" {error}" if error else "")
         yield Annotation(level, with_input_names(message))
+        if self._is_shard:
+            return
         failed = sorted((row for row in rows() if not row.passed), key=lambda row: -row.badness)
         for row in islice(failed, _MAX_ANNOTATIONS):
             text = f"{row.name}: {finding_of(row)}. {row.remedy}".rstrip()
             yield Annotation(level, with_input_names(text), row.file, row.line)
 
 
-def _notices(notices: Iterable[str]) -> Iterator[Annotation]:
+def notices_of(notices: Iterable[str]) -> Iterator[Annotation]:
+    """Yield an annotation for each of the first notices."""
     for notice in islice(notices, _MAX_ANNOTATIONS):
         yield Annotation(AnnotationLevel.NOTICE, with_input_names(notice))

@@ -14,7 +14,7 @@ from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.event import base_of_event
 from model_gate.action.inputs import Inputs, named_as_inputs, with_input_names
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, harmless
-from model_gate.action.run_reporter import WorkflowRunReporter
+from model_gate.action.run_reporter import WorkflowRunReporter, notices_of
 from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import MIN_BYTES, summary
 from model_gate.domain.result import Outcome
@@ -61,7 +61,9 @@ def run_many_step(
     files.write_outputs(UNDECIDED)
     if inputs.command == RunCommandName.PLAN:
         return _plan(inputs, files, process, declare, secrets)
-    reporter = WorkflowRunReporter(files, fails_on_difference=inputs.fails_on_difference)
+    reporter = WorkflowRunReporter(
+        files, fails_on_difference=inputs.fails_on_difference, is_shard=bool(inputs["shard"])
+    )
     command = RunCommand(
         inputs.options(),
         inputs.report_file,
@@ -203,8 +205,8 @@ def _plan(
     files.write_outputs(
         dict.fromkeys(OUTPUTS, "") | {"matrix": matrix, "plan-file": harmless(str(plan_file or "")), "passed": "true"}
     )
-    for notice in listed.notices:
-        print_line(Redactor((*secrets_of(os.environ), *secrets)).text(with_input_names(notice)))
+    for annotation in notices_of(listed.notices):
+        print_command(annotation.command(Redactor((*secrets_of(os.environ), *secrets))))
     print_line(matrix)
     return EXIT_PASSED
 

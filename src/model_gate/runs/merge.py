@@ -49,8 +49,11 @@ class Merge:
             ModelGateError: A file cannot be read, or the files are not those of one run.
         """
         with ExitStack() as stack:
-            shards = [stack.enter_context(ShardRows(path)) for path in self.files()]
-            plan = plan_merge([shard.roster for shard in shards], [shard.names for shard in shards])
+            opened = [stack.enter_context(ShardRows(path)) for path in self.files()]
+            # A shard without a roster counts as missing. It hides no result of the others.
+            rosters = {shard: shard.roster for shard in opened if shard.roster is not None}
+            shards = list(rosters)
+            plan = plan_merge(list(rosters.values()), [shard.names for shard in shards])
             names = tuple(place.name for place in plan.places)
             run.left_out = plan.left_out
             run.begin(Roster(Shard(1, 1), names, names, plan.left_out))

@@ -53,7 +53,10 @@ def plan_merge(rosters: Sequence[Roster], rows: Sequence[Sequence[str]]) -> Merg
         InputError: There is no shard, shards of two runs are mixed, or two shards have a row of the same gate.
     """
     if not rosters:
-        raise InputError("There are no results of shards to merge.", "Name the *.rows.jsonl files of the shards.")
+        raise InputError(
+            "There are no results of shards to merge.",
+            "Name the *.rows.jsonl files of the shards. In a workflow, the jobs of the plan and the shards say what failed.",
+        )
     count = rosters[0].shard.count
     if len({roster.shard.count for roster in rosters}) > 1:
         counts = ", ".join(str(roster.shard) for roster in rosters)

@@ -53,12 +53,14 @@ class Plan:
         """The plan as the matrix of a GitHub workflow: one job for each shard.
 
         >>> Plan((("a",),), {"a": 5}).matrix
-        {'include': [{'shard': '1/1', 'gates': 1, 'bytes': 5}]}
+        {'include': [{'shard': '1/1', 'number': 1, 'gates': 1, 'bytes': 5}]}
         """
         return {
             "include": [
                 {
                     "shard": f"{number}/{len(self.parts)}",
+                    # The name of a file or an artifact cannot have the slash of the shard.
+                    "number": number,
                     "gates": len(part),
                     "bytes": sum(self.sizes[name] for name in part),
                 }

@@ -215,6 +215,9 @@ class ShardRows:
     Args:
         path: Path of the file.
 
+    Attributes:
+        roster: The gates of the shard; None if the shard ended before it knew them.
+
     Raises:
         StorageError: The file cannot be read, is not a file of rows, or a row in it is damaged.
     """
@@ -227,10 +230,6 @@ class ShardRows:
             raise storage_error(error, f"read the rows {path}") from error
         try:
             content = _read_content(self._file, path)
-            if content.roster is None:
-                raise StorageError(
-                    f"The file {path} does not say which gates its run has.", "Run this shard again: it has no result."
-                )
         except BaseException:
             self._file.close()
             raise

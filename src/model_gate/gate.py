@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -68,10 +68,28 @@ class Shared:
     Attributes:
         servers: The clients of their tracking servers.
         slots: Admits their transfers.
+        storages: The storages of the gates that run.
     """
 
     servers: ServerPool
     slots: TransferSlots = field(default_factory=TransferSlots)
+    storages: set[Storage] = field(default_factory=set)
+
+    @contextmanager
+    def storage(self, download_dir: Path | None) -> Iterator[Storage]:
+        """Yield the storage of a gate, which is removed at the end of the block or by `stop`."""
+        with Storage(download_dir) as storage:
+            self.storages.add(storage)
+            try:
+                yield storage
+            finally:
+                self.storages.discard(storage)
+
+    def stop(self) -> None:
+        """End all workers and remove all files of gates that still run, which then end with an error."""
+        self.servers.close()
+        for storage in list(self.storages):
+            storage.remove()
 
 
 def run(
@@ -99,7 +117,8 @@ def run(
     try:
         with ExitStack() as stack:
             with uninterrupted():
-                storage = stack.enter_context(Storage(request.options.download_dir))
+                download_dir = request.options.download_dir
+                storage = stack.enter_context(shared.storage(download_dir) if shared else Storage(download_dir))
                 if shared is None:
                     allow_local = request.options.allow_local_artifacts
                     own = ServerPool(environment, storage.home, process, allow_local_artifacts=allow_local)
@@ -133,7 +152,7 @@ def listed_bytes(request: CheckRequest | CompareRequest, shared: Shared) -> int:
     Raises:
         ModelGateError: A version cannot be resolved, or a model cannot be listed.
     """
-    with Storage(None) as storage:
+    with shared.storage(None) as storage:
         pairs = _Selection(_Clients(shared.servers), storage, {}, {}).select(request)
         sources = {
             model.key.location: model.source

@@ -8,7 +8,7 @@ from typing import Any
 
 from model_gate.domain.host import Host
 from model_gate.domain.request import CheckRequest, CompareRequest, ConfigFile, GateOptions
-from model_gate.domain.roles import CommandName
+from model_gate.domain.roles import CommandName, ComparisonName
 from model_gate.domain.verdict import EXIT_ERROR, Status, exit_code
 from model_gate.errors import ModelGateError
 
@@ -169,6 +169,12 @@ class GateRow:
     block: str
 
     @property
+    def compares_nothing(self) -> bool:
+        """Whether the two models of every comparison are at one location, so that no file was read."""
+        comparisons = [self.report[name] for name in map(str, ComparisonName) if name in self.report]
+        return bool(comparisons) and all(comparison["same_location"] for comparison in comparisons)
+
+    @property
     def badness(self) -> int:
         """Sort key: 0 for a gate that passed, more for a worse result. An accepted difference is a pass."""
         return 0 if self.passed else _BADNESS.index(self.status)
@@ -185,6 +191,8 @@ class RunTotals:
         errors: Number of gates without a verdict.
         left_out: What the run left out on purpose, in the order of the files.
         error: The error that ended the whole run; None if every gate has a row.
+        unfinished: Number of gates without a row, since the run ended before them.
+        nothing_compared: Number of gates among the others whose models are at one location, so that no file was read.
     """
 
     equal: int = 0
@@ -193,6 +201,8 @@ class RunTotals:
     errors: int = 0
     left_out: tuple[LeftOut, ...] = ()
     error: ModelGateError | None = None
+    unfinished: int = 0
+    nothing_compared: int = 0
 
     @property
     def gates(self) -> int:
@@ -202,14 +212,14 @@ class RunTotals:
     @property
     def status(self) -> Status:
         """The worst verdict. A run without gates is equal, since it leaves nothing undecided, unless it failed."""
-        if self.error is not None or self.errors:
+        if self.error is not None or self.errors or self.unfinished:
             return Status.ERROR
         return Status.DIFFERENT if self.different or self.equivalent else Status.EQUAL
 
     @property
     def passed(self) -> bool:
         """Whether every gate passed."""
-        return self.error is None and not self.errors and not self.different
+        return self.error is None and not self.errors and not self.different and not self.unfinished
 
     @property
     def exit_code(self) -> int:

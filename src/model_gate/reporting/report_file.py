@@ -25,7 +25,7 @@ _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 _REPORT_START = b'{\n  "schema_version": "'
 
 
-class _OutputFile:
+class OutputFile:
     """The path of a report or a seal, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
@@ -101,6 +101,26 @@ class _OutputFile:
             kind = "a directory"
         raise StorageError(f"The {self._noun} file {self.path} is {kind}.", "Name a regular file or a new one.")
 
+    def _remove_if_it_starts_with(self, *starts: bytes) -> None:
+        """Remove the file if it is a regular file that starts with one of these texts.
+
+        Raises:
+            StorageError: The file cannot be removed.
+        """
+        try:
+            descriptor = self._target.open_regular()
+        except OSError:
+            return
+        try:
+            start = os.read(descriptor, max(map(len, starts)))
+        finally:
+            os.close(descriptor)
+        if start.startswith(starts):
+            try:
+                self._target.unlink()
+            except OSError as error:
+                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
+
     def _is_same_file(self, path: Path) -> bool:
         """Return whether `path` and the report's path are the same file, also through a hard link."""
         try:
@@ -110,7 +130,7 @@ class _OutputFile:
             return False
 
 
-class ReportFile(_OutputFile):
+class ReportFile(OutputFile):
     """The path of a report."""
 
     _noun = "report"
@@ -126,19 +146,7 @@ class ReportFile(_OutputFile):
         Raises:
             StorageError: The old report cannot be removed.
         """
-        try:
-            descriptor = self._target.open_regular()
-        except OSError:
-            return
-        try:
-            is_report = os.read(descriptor, len(self._start)) == self._start
-        finally:
-            os.close(descriptor)
-        if is_report:
-            try:
-                self._target.unlink()
-            except OSError as error:
-                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
+        self._remove_if_it_starts_with(self._start)
 
     def require_new(self) -> None:
         """Verify that there is no file at the path.
@@ -167,7 +175,7 @@ class ReportFile(_OutputFile):
             put()
 
 
-class SealFile(_OutputFile):
+class SealFile(OutputFile):
     """The path of a seal. An older seal stays there until the new one is complete."""
 
     _noun = "seal"

@@ -54,8 +54,8 @@ class GateResult:
     digest: str = ""
 
 
-def row_of(gate: Gate, result: GateResult, redactor: Redactor) -> GateRow:
-    """Return the row of a finished gate.
+def row_of(gate: Gate, result: GateResult, redactor: Redactor, name: str = "") -> GateRow:
+    """Return the row of a finished gate. `name` is its name among all gates of the run, "" for a gate on its own.
 
     Raises:
         InternalError: The report breaks its schema, so it must not be published.
@@ -67,7 +67,7 @@ def row_of(gate: Gate, result: GateResult, redactor: Redactor) -> GateRow:
         return printable(truncate_middle(redactor.text(text), _MAX_TEXT))
 
     return GateRow(
-        name=row_name(gate, redactor),
+        name=name or row_names([gate], redactor)[0],
         status=outcome.status,
         passed=outcome.passed,
         equivalent=outcome.equivalent,
@@ -83,9 +83,20 @@ def row_of(gate: Gate, result: GateResult, redactor: Redactor) -> GateRow:
     )
 
 
-def row_name(gate: Gate, redactor: Redactor) -> str:
-    """Return the name of a gate's row. It is not cut, since it is the key of the row."""
-    return printable(redactor.text(gate.name))
+def row_names(gates: Iterable[Gate], redactor: Redactor) -> list[str]:
+    """Return the names of the rows of gates, all different. They are not cut, since they are the keys of the rows.
+
+    If a secret was cut out of two names, or characters that are not printable, the second has a number.
+    """
+    used: dict[str, None] = {}
+    for gate in gates:
+        first = name = printable(redactor.text(gate.name))
+        number = 1
+        while name in used:
+            number += 1
+            name = f"{first} ({number})"
+        used[name] = None
+    return list(used)
 
 
 def _reason(outcome: Outcome) -> str:
@@ -113,7 +124,10 @@ def _where(ordered: list[Difference], words: str) -> str:
 
 
 def totals_of(
-    rows: Iterable[GateRow], left_out: Iterable[LeftOut] = (), error: ModelGateError | None = None
+    rows: Iterable[GateRow],
+    left_out: Iterable[LeftOut] = (),
+    error: ModelGateError | None = None,
+    listed: int | None = None,
 ) -> RunTotals:
     """Return the numbers of gates of a run by their results.
 
@@ -121,11 +135,15 @@ def totals_of(
         rows: The rows of the run.
         left_out: What the run left out on purpose, in the order of the files.
         error: The error that ended the whole run; None if every gate has a row.
+        listed: Number of gates of the run; None for the number of rows.
     """
     counts = dict.fromkeys(("equal", "equivalent", "different", "errors"), 0)
+    nothing = 0
     for row in rows:
         counts[_count_of(row)] += 1
-    return RunTotals(**counts, left_out=tuple(left_out), error=error)
+        nothing += row.compares_nothing
+    unfinished = 0 if listed is None else listed - sum(counts.values())
+    return RunTotals(**counts, left_out=tuple(left_out), error=error, unfinished=unfinished, nothing_compared=nothing)
 
 
 def _count_of(row: GateRow) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from model_gate.reporting.report_file import _OutputFile
+from model_gate.reporting.report_file import OutputFile
 
 
 class ViewKind(StrEnum):
@@ -17,10 +18,12 @@ class ViewKind(StrEnum):
     BADGE = "--badge-file"
 
 
+# What the files of views begin with.
+_STARTS = {ViewKind.JUNIT: (b"<?xml",), ViewKind.PAGE: (b"<!DOCTYPE html",), ViewKind.BADGE: (b"<svg", b"{")}
 _NOUNS = {ViewKind.JUNIT: "JUnit", ViewKind.PAGE: "page", ViewKind.BADGE: "badge"}
 
 
-class ViewFile(_OutputFile):
+class ViewFile(OutputFile):
     """The path of a view. A file at the path is replaced.
 
     Args:
@@ -37,11 +40,27 @@ class ViewFile(_OutputFile):
         self._option = str(kind)
         super().__init__(path)
 
-    def write(self, pieces: Iterable[str]) -> None:
-        """Write the view.
+    def remove_old(self) -> None:
+        """Remove the view of an earlier run, so that nobody mistakes it for that of this run. Another file stays.
+
+        Raises:
+            StorageError: The old view cannot be removed.
+        """
+        self._remove_if_it_starts_with(*_STARTS[self.kind])
+
+    @contextmanager
+    def staged(self, pieces: Iterable[str]) -> Iterator[Callable[[], None]]:
+        """Write the view to a temporary file, and yield a function that puts it in its place.
 
         Raises:
             StorageError: The view cannot be written, or would change an input.
         """
         with self._staged(pieces) as put:
-            put()
+            yield put
+
+
+class RowsPath(OutputFile):
+    """The path of the rows of a run."""
+
+    _noun = "rows"
+    _option = "--report-file"

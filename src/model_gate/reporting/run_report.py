@@ -77,6 +77,8 @@ def _envelope(totals: RunTotals, options: Mapping[str, object], redactor: Redact
             "different": totals.different,
             "error": totals.errors,
             "left_out": len(totals.left_out),
+            "unfinished": totals.unfinished,
+            "nothing_compared": totals.nothing_compared,
         },
         "gates": [],
         "left_out": [{"name": printable(entry.name), "reason": printable(entry.reason)} for entry in totals.left_out],

@@ -71,6 +71,9 @@ def verdict_of_run(totals: RunTotals) -> str:
 
 
 def _decided(totals: RunTotals) -> str:
+    if totals.unfinished:
+        decided = f"{totals.gates:,} of {plural(totals.gates + totals.unfinished, 'gate')} have a result"
+        return f"{decided}, {totals.different:,} {_differ(totals.different)}" if totals.different else decided
     count = plural(totals.gates, "gate")
     if totals.different and totals.errors:
         return f"{_of(totals.different, count)} {_differ(totals.different)}, {totals.errors:,} could not be decided"

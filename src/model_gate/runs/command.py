@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, suppress
-from dataclasses import dataclass, field
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
 
 from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow, LeftOut, RunTotals
-from model_gate.errors import ModelGateError, StorageError
-from model_gate.reporting.report_file import ReportFile
+from model_gate.domain.wording import first_names, printable
+from model_gate.errors import InternalError, ModelGateError, StorageError
+from model_gate.reporting.report_file import OutputFile, ReportFile
 from model_gate.reporting.rows import totals_of
-from model_gate.reporting.run_files import ViewFile, ViewKind
+from model_gate.reporting.run_files import RowsPath, ViewFile, ViewKind
 from model_gate.reporting.run_progress import RunProgress
 from model_gate.reporting.run_report import run_report
 from model_gate.reporting.run_reporter import RunReporter, RunResult
@@ -75,7 +76,8 @@ def run_many(command: RunCommand, work: Work, reporter: RunReporter) -> int:
         return run.present(None)
     with closing(run):
         signal = _execute(work, run, command.timeout, reporter)
-        code = run.present(run.publish())
+        report_file = run.publish()
+        code = run.present(report_file)
     return code if signal is None or signal.is_timeout else signal.exit_code
 
 
@@ -102,10 +104,7 @@ class Run:
         notices: What the user should know although it is no error.
         left_out: What the run leaves out on purpose.
         redactor: Removes the secrets that are known so far.
-        rows: The file of the rows, after `open`.
     """
-
-    rows: RowsFile
 
     def __init__(self, command: RunCommand, reporter: RunReporter, redactor: Redactor) -> None:
         self.error: ModelGateError | None = None
@@ -115,33 +114,57 @@ class Run:
         self._command = command
         self._reporter = reporter
         self._names: tuple[str, ...] = ()
+        self._rows: RowsFile | None = None
+
+    @property
+    def rows(self) -> RowsFile:
+        """The file of the rows, after `begin`."""
+        if self._rows is None:
+            raise AssertionError("the run has not begun")
+        return self._rows
 
     def open(self) -> None:
-        """Check the paths of all outputs, and open the file of the rows.
+        """Check the paths of all outputs, and remove those of an earlier run.
 
         Raises:
             StorageError: An output cannot be written, or would change an input.
         """
         command = self._command
         self._report = ReportFile(command.report_file)
+        self._rows_file = RowsPath(rows_path(command.report_file))
         self._views = [ViewFile(kind, path) for kind, path in command.views.items()]
-        path = rows_path(command.report_file)
-        _require_distinct([self._report.path, path, *(view.path for view in self._views)])
+        files = self._files
+        _require_distinct(file.path for file in files)
         self.require_outside(command.inputs)
         self._report.remove_old()
-        self.rows = RowsFile(path, resumes=command.resumes)
+        for view in self._views:
+            view.remove_old()
+
+    @property
+    def _files(self) -> list[OutputFile]:
+        return [self._report, self._rows_file, *self._views]
 
     def close(self) -> None:
         """Close the file of the rows."""
-        self.rows.close()
+        if self._rows is not None:
+            self._rows.close()
 
     def begin(self, roster: Roster) -> None:
-        """Receive the gates of the run, before the first row is added."""
-        self._names = roster.own
-        others = set(roster.gates) - set(roster.own)
+        """Receive the gates of the run, before the first row is added. All inputs but the models are known now.
+
+        Raises:
+            StorageError: The rows cannot be written.
+        """
+        own = set(roster.own)
         reason = f"not in shard {roster.shard}"
-        self.left_out += tuple(LeftOut(name, reason) for name in roster.gates if name in others)
-        self.rows.begin(roster)
+        self.left_out += tuple(LeftOut(name, reason) for name in roster.names if name not in own)
+        self.left_out = tuple(
+            LeftOut(printable(self.redactor.text(entry.name)), printable(self.redactor.text(entry.reason)))
+            for entry in self.left_out
+        )
+        self._rows = RowsFile(self._rows_file.path, resumes=self._command.resumes)
+        self._rows.begin(replace(roster, left_out=self.left_out))
+        self._names = roster.own
 
     def add_secrets(self, secrets: Iterable[str]) -> None:
         """Remove these secrets too from all texts from now on."""
@@ -156,47 +179,63 @@ class Run:
             StorageError: An output would.
         """
         paths = list(paths)
-        for file in (self._report, *self._views):
+        for file in self._files:
             file.require_outside(paths)
-        for path in paths:
-            if rows_path(self._report.target).is_relative_to(os.path.realpath(path)):
-                raise StorageError(f"The rows of the run would change an input, {path}.", "Name another --report-file.")
 
     def publish(self) -> Path | None:
         """Write the report and the views. Return the path of the report, None if it could not be written.
 
-        If a file cannot be written, the run ends in an error.
+        If a file cannot be written, the run ends in an error, and no view says otherwise.
         """
         try:
+            self._require_complete()
             totals = self._totals()
-            for view in self._views:
-                view.write(view_pieces(view, self._rows_in_order, totals, self._report.path, self.redactor))
-            pieces = run_report(self._rows_in_order(), totals, self._command.options, self.redactor, system_facts())
-            self._report.write_pieces(pieces)
-            if self.error is None and not totals.errors:
-                self.rows.complete()
+            with ExitStack() as stack:
+                puts = [
+                    stack.enter_context(
+                        view.staged(view_pieces(view, self._rows_in_order, totals, self._report.path, self.redactor))
+                    )
+                    for view in self._views
+                ]
+                pieces = run_report(self._rows_in_order(), totals, self._command.options, self.redactor, system_facts())
+                self._report.write_pieces(pieces)
+                for put in puts:
+                    put()
+            if self._rows is not None and self.error is None and not totals.errors:
+                self._rows.complete()
         except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-            self.error = error if isinstance(error, ModelGateError) else internal_error(error)
+            self.error = internal_error(error) if not isinstance(error, ModelGateError) else error
             with suppress(ModelGateError):
                 self._report.remove_old()
             return None
         return self._report.path
 
+    def _require_complete(self) -> None:
+        """Verify that a run without an error has a row of each gate.
+
+        Raises:
+            InternalError: A gate has no row.
+        """
+        lost = [] if self._rows is None else sorted(set(self._names) - set(self._rows.names))
+        if self.error is None and lost:
+            raise InternalError(f"These gates have no result: {first_names(lost)}.", "Please report it.")
+
     def present(self, report_file: Path | None) -> int:
         """Present the result, and return the exit code."""
-        totals = self._totals()
-        rows = self._rows_in_order if self._names else _no_rows
-        self._reporter.show_run(
-            RunResult(totals, rows, report_file, self.redactor, self._command.is_verbose, self.notices)
-        )
+        try:
+            totals, rows = self._totals(), self._rows_in_order
+        except ModelGateError as error:
+            # The rows cannot be read.
+            totals, rows = totals_of((), self.left_out, self.error or error, len(self._names)), _no_rows
+        result = RunResult(totals, rows, report_file, self.redactor, self._command.is_verbose, self.notices)
+        self._reporter.show_run(result)
         return totals.exit_code
 
     def _rows_in_order(self) -> Iterator[GateRow]:
-        return self.rows.rows(self._names)
+        return _no_rows() if self._rows is None else self._rows.rows(self._names)
 
     def _totals(self) -> RunTotals:
-        rows = self._rows_in_order() if self._names else ()
-        return totals_of(rows, self.left_out, self.error)
+        return totals_of(self._rows_in_order(), self.left_out, self.error, len(self._names))
 
 
 def _no_rows() -> Iterator[GateRow]:

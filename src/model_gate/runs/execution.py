@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -16,9 +16,10 @@ from model_gate.domain.gates import Gate, GateRow
 from model_gate.domain.request import CheckRequest, CompareRequest
 from model_gate.domain.result import Outcome
 from model_gate.domain.version import ModelVersion
+from model_gate.domain.wording import printable
 from model_gate.errors import ModelGateError
-from model_gate.reporting.report import Json, build_report
-from model_gate.reporting.rows import GateResult, row_name, row_of
+from model_gate.reporting.report import build_report
+from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.system import system_facts
 from model_gate.runs.row_digest import has_fixed_versions, is_recent, row_digest
 from model_gate.runs.rows_file import RowsFile
@@ -52,46 +53,52 @@ class GateRunner:
     before_reading: Callable[[Iterable[Path]], None]
     to_error: Callable[[Exception], ModelGateError]
 
-    def run(self, gate: Gate) -> GateRow:
-        """Return the row of a gate, and add it to the rows unless an earlier run has left the same row."""
-        if (kept := self._kept_row(gate)) is not None:
-            return kept
-        started = time.monotonic()
-        outcome = self._outcome(gate)
-        report = self._report(gate, outcome)
-        digest = row_digest(gate, outcome.versions) if outcome.error is None else ""
-        result = GateResult(outcome, report, self.block_of(outcome, self.redactor), time.monotonic() - started, digest)
-        row = row_of(gate, result, self.redactor)
+    def run(self, gate: Gate, name: str) -> GateRow:
+        """Return the row of a gate, and add it to the rows of the run. An earlier run can have left the same row.
+
+        Args:
+            gate: The gate.
+            name: The name of its row.
+
+        Raises:
+            ModelGateError: The row cannot be added.
+        """
+        try:
+            row = self._kept_row(gate, name) or self._new_row(gate, name)
+        except Exception as error:  # noqa: BLE001  # a bug in one gate must not hide the verdicts of others
+            row = self._row(gate, name, Outcome(gate.request, error=self.to_error(error)), 0)
         self.rows.add(row)
         return row
 
-    def _outcome(self, gate: Gate) -> Outcome:
+    def _new_row(self, gate: Gate, name: str) -> GateRow:
+        started = time.monotonic()
         if gate.request is None:
-            return Outcome(None, error=gate.error)
-        try:
-            return gates.run(gate.request, self.environment, NoProgress(), None, self.before_reading, self.shared)
-        except Exception as error:  # noqa: BLE001  # a bug in one gate must not hide the verdicts of others
-            return Outcome(gate.request, error=self.to_error(error))
+            outcome = Outcome(None, error=gate.error)
+        else:
+            outcome = gates.run(gate.request, self.environment, NoProgress(), None, self.before_reading, self.shared)
+        return self._row(gate, name, outcome, time.monotonic() - started)
 
-    def _report(self, gate: Gate, outcome: Outcome) -> Json:
-        return build_report(gate.command, outcome, {"gate": gate.name}, self.redactor, system_facts())
+    def _row(self, gate: Gate, name: str, outcome: Outcome, seconds: float) -> GateRow:
+        report = build_report(gate.command, outcome, {"gate": name}, self.redactor, system_facts())
+        digest = row_digest(gate, outcome.versions) if outcome.error is None else ""
+        block = self.block_of(outcome, self.redactor)
+        return row_of(gate, GateResult(outcome, report, block, seconds, digest), self.redactor, name)
 
-    def _kept_row(self, gate: Gate) -> GateRow | None:
-        """Return the row of an earlier run if all that it depends on is still the same."""
-        name = row_name(gate, self.redactor)
-        if gate.request is None or name not in self.rows:
-            return None
-        row = self.rows.row(name)
-        if not row.digest or not is_recent(row):
+    def _kept_row(self, gate: Gate, name: str) -> GateRow | None:
+        """Return the row of an earlier run if all that it depends on is still the same, with the place of the entry."""
+        row = None if gate.request is None else self.rows.earlier_row(name)
+        if gate.request is None or row is None or not row.digest or not is_recent(row):
             return None
         versions: Mapping[str, ModelVersion] = {}
         if not has_fixed_versions(gate.request):
             try:
                 versions = self._resolved(gate.request)
-            except ModelGateError:
+            except (ModelGateError, OSError):
                 # The gate reports the error.
                 return None
-        return row if row.digest == row_digest(gate, versions) else None
+        if row.digest != row_digest(gate, versions):
+            return None
+        return replace(row, file=printable(self.redactor.path(gate.entry.file)), line=gate.entry.line)
 
     def _resolved(self, request: CheckRequest | CompareRequest) -> Mapping[str, ModelVersion]:
         clients = self.shared.servers.clients([version.host for version in request.versions.values()])
@@ -101,23 +108,29 @@ class GateRunner:
         }
 
 
-def run_gates(gates_to_run: Sequence[Gate], runner: GateRunner, jobs: int, on_row: OnRow) -> None:
+def run_gates(named: Sequence[tuple[str, Gate]], runner: GateRunner, jobs: int, on_row: OnRow) -> None:
     """Run gates, at most `jobs` at a time, and call `on_row` in the caller's thread when each has ended.
 
+    Args:
+        named: The gates, each with the name of its row.
+        runner: Runs one gate.
+        jobs: Number of gates that run at the same time.
+        on_row: Receives each row.
+
     Raises:
-        ModelGateError: A row cannot be made or written. Gates that have not ended are left out.
+        ModelGateError: A row cannot be added. Gates that have not ended are left out.
     """
     # The rows are not kept in futures, because the reports of all gates together take much memory.
     ended: SimpleQueue[GateRow | BaseException] = SimpleQueue()
 
-    def run(gate: Gate) -> None:
+    def run(name: str, gate: Gate) -> None:
         try:
-            ended.put(runner.run(gate))
+            ended.put(runner.run(gate, name))
         except BaseException as error:  # noqa: BLE001  # raised again in the caller's thread
             ended.put(error)
 
     pool = ThreadPoolExecutor(jobs)
-    futures = [pool.submit(run, gate) for gate in gates_to_run]
+    futures = [pool.submit(run, name, gate) for name, gate in named]
     try:
         for _ in futures:
             row = ended.get()
@@ -126,8 +139,8 @@ def run_gates(gates_to_run: Sequence[Gate], runner: GateRunner, jobs: int, on_ro
             on_row(row)
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
-        # Without their workers, the other gates end soon.
-        runner.shared.servers.close()
-        wait(futures, timeout=_STOP_SECONDS)
+        # Without their workers and their files, the other gates end soon.
+        runner.shared.stop()
+        wait([future for future in futures if not future.cancelled()], timeout=_STOP_SECONDS)
         raise
     pool.shutdown()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from model_gate.access.environments import secrets_of
@@ -15,18 +16,21 @@ from model_gate.domain.gates import AgainstServer, Gate, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.domain.version import SelectedVersion
+from model_gate.domain.wording import printable
 from model_gate.errors import storage_error
 from model_gate.gate import Shared
-from model_gate.reporting.rows import row_name
+from model_gate.reporting.rows import row_names
 from model_gate.reporting.run_progress import RunProgress
 from model_gate.runner import internal_error
 from model_gate.runs.command import Run
 from model_gate.runs.execution import GateRunner, run_gates
 from model_gate.runs.gate_list import GateList, chosen
 from model_gate.runs.plan import Plan, make_plan
-from model_gate.runs.roster import Roster
+from model_gate.runs.roster import Roster, RosterGate
+from model_gate.runs.row_digest import list_digest
 from model_gate.runs.shards import Part, whole
 from model_gate.selection import expand
+from model_gate.signals import uninterrupted
 from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import remove_tree
 from model_gate.sources.worker_process import WorkerProcess
@@ -69,10 +73,11 @@ class GateRun:
         with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
             gates, others = chosen(expanded(listed.entries, servers), listed.only)
             run.left_out += tuple(others)
-            names = [row_name(gate, run.redactor) for gate in gates]
+            names = row_names(gates, run.redactor)
             part = self.shard_of(names)
-            run.begin(Roster(part.shard, tuple(names), part.names, run.left_out))
-            own = [gate for gate, name in zip(gates, names, strict=True) if name in set(part.names)]
+            run.begin(self._roster(listed, gates, names, part))
+            wanted = set(part.names)
+            own = [(name, gate) for name, gate in zip(names, gates, strict=True) if name in wanted]
             progress.begin(len(own))
             runner = GateRunner(
                 Shared(servers),
@@ -85,6 +90,21 @@ class GateRun:
             )
             run_gates(own, runner, self.jobs, progress.end)
 
+    def _roster(self, listed: GateList, gates: Sequence[Gate], names: Sequence[str], part: Part) -> Roster:
+        known = tuple(
+            RosterGate(name, printable(gate.entry.file), gate.entry.line)
+            for name, gate in zip(names, gates, strict=True)
+        )
+        return Roster(
+            part.shard,
+            known,
+            part.names,
+            digest=list_digest(listed),
+            workflow_run=printable(os.environ.get("GITHUB_RUN_ID", "")),
+            plan=part.plan,
+            time=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
 
 def plan_run(
     listed: GateList, shards: int, jobs: int, *, allow_local_artifacts: bool, process: WorkerProcess | None
@@ -92,33 +112,41 @@ def plan_run(
     """Return the plan of the shards of a run. See `make_plan`.
 
     Raises:
-        ModelGateError: A selection names no gate, or the number of shards is out of range.
+        ModelGateError: `--only` names no gate, or the number of shards is out of range.
     """
     redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
     with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
         gates, _ = chosen(expanded(listed.entries, servers), listed.only)
-        return make_plan({row_name(gate, redactor): gate for gate in gates}, shards, Shared(servers), jobs)
+        return make_plan(dict(zip(row_names(gates, redactor), gates, strict=True)), shards, Shared(servers), jobs)
 
 
 @contextmanager
 def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
     """Yield the clients of the run's servers, which end with the block."""
-    try:
-        home = Path(tempfile.mkdtemp(prefix="model-gate-"))
-    except OSError as error:
-        raise storage_error(error, "make a scratch directory") from error
-    try:
-        with ServerPool(os.environ, home, process, allow_local_artifacts=allow_local_artifacts) as servers:
+    with ExitStack() as stack:
+        # No signal arrives between a resource and the record of its cleanup.
+        with uninterrupted():
+            try:
+                home = Path(tempfile.mkdtemp(prefix="model-gate-"))
+            except OSError as error:
+                raise storage_error(error, "make a scratch directory") from error
+            stack.callback(remove_tree, home)
+            pool = ServerPool(os.environ, home, process, allow_local_artifacts=allow_local_artifacts)
+            servers = stack.enter_context(pool)
+        try:
             yield servers
-    finally:
-        remove_tree(home)
+        finally:
+            with uninterrupted():
+                stack.close()
 
 
 def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
     """Return the gates of all entries, in their order."""
 
     def search(host: Host, models: str, version_or_stage: str, tags: Mapping[str, str]) -> tuple[SelectedVersion, ...]:
-        return servers.clients([host])[0].search(models, version_or_stage, tags)
+        with uninterrupted():
+            (client,) = servers.clients([host])
+        return client.search(models, version_or_stage, tags)
 
     return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, search))]
 

@@ -4,23 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import Entry, Gate, GateRow
 from model_gate.domain.result import Outcome
 from model_gate.domain.wording import first_names
-from model_gate.errors import InputError
+from model_gate.errors import InputError, StoppedError, StorageError
 from model_gate.reporting.report import build_report
 from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.run_progress import RunProgress
 from model_gate.reporting.system import system_facts
 from model_gate.runs.command import Run
-from model_gate.runs.merging import Place, plan_merge
-from model_gate.runs.roster import Roster
+from model_gate.runs.merge_plan import MergedGate, ShardResult, plan_merge
 from model_gate.runs.rows_file import SUFFIX, ShardRows
 from model_gate.runs.shards import Shard
+
+_REMEDY = "See the job of the shard, run it again, and merge the results again."
 
 
 def rows_files(paths: Iterable[Path]) -> list[Path]:
@@ -45,34 +46,46 @@ class Merge:
     def execute(self, run: Run, progress: RunProgress) -> None:
         """Add the rows of all shards to the run, and an error for each gate without a row.
 
+        A file that cannot be used counts as missing, so it hides no result of another shard.
+
         Raises:
-            ModelGateError: A file cannot be read, or the files are not those of one run.
+            ModelGateError: The files are not those of one run, or a shard is missing.
         """
         with ExitStack() as stack:
-            opened = [stack.enter_context(ShardRows(path)) for path in self.files()]
-            # A shard without a roster counts as missing. It hides no result of the others.
-            rosters = {shard: shard.roster for shard in opened if shard.roster is not None}
-            shards = list(rosters)
-            plan = plan_merge(list(rosters.values()), [shard.names for shard in shards])
-            names = tuple(place.name for place in plan.places)
+            shards, problems = _open_shards(self.files(), stack)
+            if problems and not shards:
+                raise problems[0]
+            results = [ShardResult(shard.roster, tuple(shard.names), str(shard.path)) for shard in shards]
+            plan = plan_merge(results)
+            run.notices = (*plan.notices, *(problem.message for problem in problems))
             run.left_out = plan.left_out
-            run.begin(Roster(Shard(1, 1), names, names, plan.left_out))
-            progress.begin(len(names))
-            for place in plan.places:
-                row = _missing_row(place) if place.shard is None else shards[place.shard].row(place.name)
+            gates = tuple(merged.gate for merged in plan.gates)
+            run.begin(replace(shards[0].roster, shard=Shard(1, 1), gates=gates, own=tuple(g.name for g in gates)))
+            progress.begin(len(gates))
+            for merged in plan.gates:
+                row = _missing_row(merged) if merged.shard is None else shards[merged.shard].row(merged.gate.name)
                 run.rows.add(row)
                 progress.end(row)
-        if plan.missing:
-            raise InputError(
-                f"There is no result of the shard {first_names(list(plan.missing))}.",
-                "See the job of this shard, run it again, and merge the results again.",
-            )
+        if plan.missing or problems:
+            what = f"the shard {first_names(list(plan.missing))}" if plan.missing else "a shard"
+            raise InputError(f"There is no result of {what}.", _REMEDY)
 
 
-def _missing_row(place: Place) -> GateRow:
+def _open_shards(paths: Iterable[Path], stack: ExitStack) -> tuple[list[ShardRows], list[StorageError]]:
+    """Open the files of shards. Return those that can be used, and the errors of the others."""
+    shards, problems = [], []
+    for path in paths:
+        try:
+            shards.append(stack.enter_context(ShardRows(path)))
+        except StorageError as error:
+            problems.append(error)
+    return shards, problems
+
+
+def _missing_row(merged: MergedGate) -> GateRow:
     """Return the row of a gate of which no shard has a row."""
-    gate = Gate(place.name, Entry(place.name, "", 0, ""), None)
-    error = InputError(place.reason, "See the job of the shard, run it again, and merge the results again.")
-    outcome = Outcome(None, error=error)
+    known = merged.gate
+    gate = Gate(known.name, Entry(known.name, known.file, known.line, ""), None)
+    outcome = Outcome(None, error=StoppedError(merged.reason, _REMEDY))
     report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
     return row_of(gate, GateResult(outcome, report, "", 0), Redactor())

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from secrets import token_hex
 from typing import Any
 
 from model_gate.domain.gates import Gate
@@ -27,11 +29,13 @@ class Plan:
 
     Attributes:
         parts: The names of the gates of each shard; at least one shard, which can be empty.
+        identifier: A random text that identifies the plan, so that results by two plans are not merged.
         sizes: What each gate reads, in bytes. A gate whose models cannot be listed has 0.
     """
 
     parts: tuple[tuple[str, ...], ...]
     sizes: Mapping[str, int]
+    identifier: str = field(default_factory=lambda: token_hex(8))
 
     def part_of(self, shard: Shard) -> Callable[[Sequence[str]], Part]:
         """Return the function that picks the gates of a shard.
@@ -43,7 +47,7 @@ class Plan:
             raise InputError(
                 f"--shard is {shard}, but the plan has {len(self.parts)} shards.", "Use the matrix of the same plan."
             )
-        return planned(shard, self.parts)
+        return planned(shard, self.parts, self.identifier)
 
     def _bytes_of(self, part: Sequence[str]) -> int:
         return sum(self.sizes[name] for name in part)
@@ -106,7 +110,7 @@ def write_plan(plan: Plan, path: Path) -> None:
     Raises:
         StorageError: The file cannot be written.
     """
-    data = {"model_gate_plan": _VERSION, "shards": plan.parts, "bytes": dict(plan.sizes)}
+    data = {"model_gate_plan": _VERSION, "id": plan.identifier, "shards": plan.parts, "bytes": dict(plan.sizes)}
     try:
         PathBeneath.of_output(path).replace(json.dumps(data, indent=2) + "\n")
     except OSError as error:
@@ -133,6 +137,9 @@ def read_plan(path: Path) -> Plan:
             raise ValueError("not a plan")
         if not all(isinstance(name, str) and printable(name) == name for name in names):
             raise ValueError("not a name")
-        return Plan(parts, {name: int(data["bytes"][name]) for name in names})
+        identifier = data["id"]
+        if not isinstance(identifier, str) or not re.fullmatch(r"[0-9a-f]{16}", identifier):
+            raise ValueError("not an ID")
+        return Plan(parts, {name: int(data["bytes"][name]) for name in names}, identifier)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"The file {printable(str(path))} is not a plan of shards.", _REMEDY) from error

@@ -11,10 +11,11 @@ from typing import Any
 
 from model_gate import __version__
 from model_gate.comparison.digest import tree_digest
-from model_gate.domain.gates import Gate, GateRow
+from model_gate.domain.gates import Gate, GateRow, Selection
 from model_gate.domain.request import CheckRequest, CompareRequest, VersionRequest
 from model_gate.domain.seal import Seal, SealedVersion
 from model_gate.domain.version import ModelVersion
+from model_gate.runs.gate_list import GateList
 
 # A row of an earlier run is not kept for longer, since nobody sees whether files of a version have changed since.
 _MAX_AGE = timedelta(hours=24)
@@ -61,6 +62,22 @@ def row_digest(gate: Gate, versions: Mapping[str, ModelVersion]) -> str:
         "versions": {} if has_fixed_versions(request) else {str(role): asdict(versions[role]) for role in versions},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def list_digest(listed: GateList) -> str:
+    """Return the SHA-256 in hex of what a run asks for. Shards of one run have one digest.
+
+    It covers the entries, their options, what `--only` names, and the version of Model Gate.
+    """
+    entries = [[entry.entry.name, entry.entry.digest, _options_of(entry)] for entry in listed.entries]
+    facts = {"program": __version__, "entries": entries, "only": listed.only}
+    return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _options_of(entry: Gate | Selection) -> object:
+    if isinstance(entry, Selection):
+        return asdict(entry.options)
+    return None if entry.request is None else asdict(entry.request.options)
 
 
 def _requested(version: VersionRequest) -> dict[str, Any]:

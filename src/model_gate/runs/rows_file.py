@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import IO
 
 from model_gate.domain.gates import GateRow
-from model_gate.errors import StorageError, storage_error
+from model_gate.errors import InternalError, StorageError, storage_error
 from model_gate.reporting.rows import read_row, row_line
 from model_gate.runs.roster import Roster, read_roster, roster_line
 from model_gate.symbolic_links import PathBeneath
@@ -37,7 +37,7 @@ def rows_path(report: Path) -> Path:
 
 
 @dataclass(frozen=True)
-class _Place:
+class _Span:
     """Where a row is in the file, in bytes."""
 
     start: int
@@ -49,13 +49,15 @@ class _Content:
     """What a file of rows has.
 
     Attributes:
-        places: Where the last row of each gate is.
+        all_rows: Where the last row of each gate is.
+        rows: The same for the rows after the last roster, which are of the last run.
         roster: The last roster; None if there is none.
         is_complete: Whether the run of these rows is complete.
         end: The end of the last whole line, in bytes from the start of the file.
     """
 
-    places: dict[str, _Place]
+    all_rows: dict[str, _Span]
+    rows: dict[str, _Span]
     roster: Roster | None
     is_complete: bool
     end: int
@@ -68,8 +70,8 @@ class RowsFile:
 
     Args:
         path: Path of the file.
-        resumes: Whether to keep the rows of an earlier run in the file, unless that run was complete. Otherwise they
-            are removed.
+        resumes: Whether to keep the rows of an earlier run for `earlier_row`, unless that run was complete. Otherwise
+            they are removed.
 
     Raises:
         StorageError: The file cannot be written, is a link or not a file of rows, or a row in it is damaged.
@@ -89,6 +91,9 @@ class RowsFile:
         try:
             self._reserve()
             self._begin(resumes=resumes)
+        except OSError as error:
+            self._file.close()
+            raise storage_error(error, f"write the rows {path}") from error
         except BaseException:
             self._file.close()
             raise
@@ -105,13 +110,10 @@ class RowsFile:
         """Close the file."""
         self._file.close()
 
-    def __contains__(self, name: str) -> bool:
-        return name in self._places
-
     @property
     def names(self) -> list[str]:
-        """The names of the gates with a row, in the order in which they were added."""
-        return list(self._places)
+        """The names of the gates with a row of this run, in the order in which they were added."""
+        return list(self._rows)
 
     def begin(self, roster: Roster) -> None:
         """Record which gates the run has.
@@ -123,14 +125,26 @@ class RowsFile:
             self._append(roster_line(roster))
 
     def add(self, row: GateRow) -> None:
-        """Append a row, which replaces an earlier row of the same gate.
+        """Append a row of this run.
 
         Raises:
+            InternalError: The run has a row of this gate already.
             StorageError: The row cannot be written.
         """
         line = row_line(row)
         with self._lock:
-            self._places[row.name] = _Place(self._append(line), len(line))
+            if row.name in self._rows:
+                raise InternalError(f"Two gates of the run have the name {row.name!r}.", "Please report it.")
+            self._rows[row.name] = _Span(self._append(line), len(line))
+
+    def earlier_row(self, name: str) -> GateRow | None:
+        """Return the row of a gate in the run that is resumed; None if it has none.
+
+        Raises:
+            StorageError: The file cannot be read, or was changed meanwhile.
+        """
+        span = self._earlier.get(name)
+        return None if span is None else _row_at(self._file.fileno(), span, self.path)
 
     def complete(self) -> None:
         """Record that no gate is left to run, so that a later run does not keep these rows.
@@ -147,11 +161,11 @@ class RowsFile:
         Raises:
             StorageError: The file cannot be read, or was changed meanwhile.
         """
-        return _row_at(self._file.fileno(), self._places[name], self.path)
+        return _row_at(self._file.fileno(), self._rows[name], self.path)
 
     def rows(self, names: Iterable[str]) -> Iterator[GateRow]:
         """Yield the rows of the gates that have one, in the order of `names`."""
-        yield from (self.row(name) for name in names if name in self._places)
+        yield from (self.row(name) for name in names if name in self._rows)
 
     def _append(self, line: bytes) -> int:
         """Append a line, and return its position."""
@@ -198,10 +212,13 @@ class RowsFile:
 
     def _begin(self, *, resumes: bool) -> None:
         content = _read_content(self._file, self.path) if resumes else None
-        self._places: dict[str, _Place] = {}
+        # The rows that this run has added, and those of the run that it resumes. An earlier row does not count before
+        # this run has confirmed and added it.
+        self._rows: dict[str, _Span] = {}
+        self._earlier: dict[str, _Span] = {}
         self._end = 0
         if content is not None and not content.is_complete:
-            self._places, self._end = content.places, content.end
+            self._earlier, self._end = content.all_rows, content.end
         self._file.truncate(self._end)
         if not self._end:
             self._append(_HEADER)
@@ -215,9 +232,6 @@ class ShardRows:
     Args:
         path: Path of the file.
 
-    Attributes:
-        roster: The gates of the shard; None if the shard ended before it knew them.
-
     Raises:
         StorageError: The file cannot be read, is not a file of rows, or a row in it is damaged.
     """
@@ -230,11 +244,18 @@ class ShardRows:
             raise storage_error(error, f"read the rows {path}") from error
         try:
             content = _read_content(self._file, path)
+            if content.roster is None:
+                raise StorageError(
+                    f"The file {path} does not say which gates its run has.", "Run this shard again: it has no result."
+                )
+        except OSError as error:
+            self._file.close()
+            raise storage_error(error, f"read the rows {path}") from error
         except BaseException:
             self._file.close()
             raise
         self.roster = content.roster
-        self._places = content.places
+        self._rows = content.rows
 
     def __enter__(self) -> ShardRows:
         return self
@@ -247,7 +268,7 @@ class ShardRows:
     @property
     def names(self) -> list[str]:
         """The names of the gates with a row."""
-        return list(self._places)
+        return list(self._rows)
 
     def row(self, name: str) -> GateRow:
         """Return the row of a gate that has one.
@@ -255,12 +276,12 @@ class ShardRows:
         Raises:
             StorageError: The file cannot be read, or was changed meanwhile.
         """
-        return _row_at(self._file.fileno(), self._places[name], self.path)
+        return _row_at(self._file.fileno(), self._rows[name], self.path)
 
 
-def _row_at(descriptor: int, place: _Place, path: Path) -> GateRow:
+def _row_at(descriptor: int, span: _Span, path: Path) -> GateRow:
     try:
-        line = os.pread(descriptor, place.size, place.start)
+        line = os.pread(descriptor, span.size, span.start)
     except OSError as error:
         raise storage_error(error, f"read the rows {path}") from error
     return read_row(line, str(path), is_own=True)
@@ -272,7 +293,8 @@ def _read_content(file: IO[bytes], path: Path) -> _Content:
     Raises:
         StorageError: The file is not one of rows, or a line is neither a row nor a roster.
     """
-    places: dict[str, _Place] = {}
+    all_rows: dict[str, _Span] = {}
+    rows: dict[str, _Span] = {}
     roster, is_complete, position = None, False, file.seek(0)
     with open(file.fileno(), "rb", closefd=False) as lines:
         for number, line in enumerate(lines, 1):
@@ -286,11 +308,12 @@ def _read_content(file: IO[bytes], path: Path) -> _Content:
             elif line == _COMPLETE:
                 is_complete = True
             elif line.startswith(b'{"model_gate_rows"'):
-                roster = read_roster(line, where)
+                roster, is_complete, rows = read_roster(line, where), False, {}
             else:
-                places[read_row(line, where).name] = _Place(position, len(line))
+                name = read_row(line, where).name
+                rows[name] = all_rows[name] = _Span(position, len(line))
             position += len(line)
-    return _Content(places, roster, is_complete, position)
+    return _Content(all_rows, rows, roster, is_complete, position)
 
 
 def _write_all(descriptor: int, content: bytes, position: int) -> None:

@@ -57,10 +57,12 @@ class Part:
     Attributes:
         shard: The shard.
         names: The names of its gates, in the order of the gates files.
+        plan: The ID of the plan of the shards, "" without a plan.
     """
 
     shard: Shard
     names: tuple[str, ...]
+    plan: str = ""
 
 
 def whole(names: Sequence[str]) -> Part:
@@ -96,12 +98,19 @@ def balanced(sizes: Mapping[str, int], count: int) -> list[tuple[str, ...]]:
     return [tuple(sorted(part, key=order.__getitem__)) for part in parts]
 
 
-def planned(shard: Shard, parts: Sequence[Collection[str]]) -> Callable[[Sequence[str]], Part]:
-    """Return a function that picks the gates of a shard by a plan. The first shard has what the plan does not have."""
+def planned(shard: Shard, parts: Sequence[Collection[str]], plan: str = "") -> Callable[[Sequence[str]], Part]:
+    """Return a function that picks the gates of a shard by a plan. The first shard has what the plan does not have.
+
+    Args:
+        shard: The shard.
+        parts: The names of the gates of each shard.
+        plan: The ID of the plan.
+    """
 
     def pick(names: Sequence[str]) -> Part:
         known = {name for part in parts for name in part}
         own = set(parts[shard.index - 1])
-        return Part(shard, tuple(name for name in names if name in own or (shard.index == 1 and name not in known)))
+        mine = tuple(name for name in names if name in own or (shard.index == 1 and name not in known))
+        return Part(shard, mine, plan)
 
     return pick

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from model_gate.access.environments import base_environment
-from model_gate.domain.host import Host
-from model_gate.errors import UnreachableError
+from model_gate.domain.host import Host, RegistryKind
+from model_gate.errors import StoppedError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient, start_clients
 from model_gate.sources.worker_process import WorkerProcess
 
@@ -20,8 +20,8 @@ _HOSTS_PER_PROCESS = 2
 class ServerPool:
     """Starts a client for each server that is used, and ends all clients at its exit. Thread-safe.
 
-    A client whose worker has died is replaced, so that one hostile model ends no other gate. A server that has answered
-    no request at all is not asked again and again: each request would take half a minute.
+    If a worker dies, the gates whose requests it had fail, and later gates get a new worker. A server that has answered
+    no request at all is not tried again and again: each request would take half a minute.
 
     Args:
         environment: The user's environment variables, from which each worker gets only those that it may see.
@@ -44,8 +44,9 @@ class ServerPool:
         self._home = home
         self._unused = process
         self._stack = ExitStack()
-        self._clients: dict[Host, TrackingServerClient] = {}
+        self._clients: dict[_Key, TrackingServerClient] = {}
         self._lock = threading.Lock()
+        self._is_closed = False
 
     def __enter__(self) -> ServerPool:
         return self
@@ -57,14 +58,18 @@ class ServerPool:
         """Return the clients of these hosts, in the same order. Those that do not run are started.
 
         Raises:
+            StoppedError: The pool is closed.
             UnreachableError: A server has not answered any of several requests.
             OSError: A worker cannot be started.
         """
         with self._lock:
-            missing = [host for host in dict.fromkeys(hosts) if not self._is_running(host)]
-            for start in range(0, len(missing), _HOSTS_PER_PROCESS):
-                self._start(missing[start : start + _HOSTS_PER_PROCESS])
-            found = [self._clients[host] for host in hosts]
+            if self._is_closed:
+                raise StoppedError("The run was stopped before this gate.", "Run it again.")
+            missing = {_key(host): host for host in hosts if not self._is_running(host)}
+            starting = list(missing.values())
+            for start in range(0, len(starting), _HOSTS_PER_PROCESS):
+                self._start(starting[start : start + _HOSTS_PER_PROCESS])
+            found = [self._clients[_key(host)] for host in hosts]
         for client in found:
             if client.never_answered:
                 raise UnreachableError(
@@ -75,7 +80,8 @@ class ServerPool:
         return found
 
     def _is_running(self, host: Host) -> bool:
-        return host in self._clients and self._clients[host].is_running
+        client = self._clients.get(_key(host))
+        return client is not None and client.is_running
 
     def _start(self, hosts: list[Host]) -> None:
         process, self._unused = self._unused or WorkerProcess(base_environment(self._environment)), None
@@ -85,10 +91,20 @@ class ServerPool:
         )
         for client in clients:
             self._stack.enter_context(client)
-            self._clients[client.host] = client
+            self._clients[_key(client.host)] = client
 
     def close(self) -> None:
-        """End all workers without waiting for their requests."""
-        if self._unused is not None:
-            self._unused.close()
-        self._stack.close()
+        """End all workers without waiting for their requests. No client is started after that."""
+        with self._lock:
+            self._is_closed = True
+            if self._unused is not None:
+                self._unused.close()
+            self._stack.close()
+
+
+_Key = tuple[Host, RegistryKind | None]
+
+
+def _key(host: Host) -> _Key:
+    """Return what identifies the worker of a host: the server, the login and the registry, however they are named."""
+    return host.reader, None if host.workspace is None else host.workspace.registry

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
@@ -51,10 +52,17 @@ def finding_of(row: GateRow) -> str:
     return f"{row.heading}: {row.reason}" if row.reason else row.heading
 
 
-def worst_first(rows: Iterable[GateRow]) -> list[GateRow]:
-    """Return the rows sorted by their result, and otherwise in their order, without their reports and blocks."""
-    light = [replace(row, report={}, block="") for row in rows]
-    return sorted(light, key=lambda row: RESULTS.index(result_of(row)))
+def worst_first(rows: Iterable[GateRow], count: int | None = None) -> list[GateRow]:
+    """Return the rows sorted by their result, and otherwise in their order, without their reports and blocks.
+
+    With a `count`, only the first ones are returned, and no more are kept in memory.
+    """
+    light = (replace(row, report={}, block="") for row in rows)
+    return sorted(light, key=_rank) if count is None else heapq.nsmallest(count, light, key=_rank)
+
+
+def _rank(row: GateRow) -> int:
+    return RESULTS.index(result_of(row))
 
 
 def verdict_of_run(totals: RunTotals) -> str:

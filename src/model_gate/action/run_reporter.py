@@ -69,6 +69,9 @@ class WorkflowRunReporter:
             log_details(totals.error, redactor)
         annotations = [*self._annotations(result.rows, totals)]
         if not self._is_shard:
+            if totals.nothing_compared and totals.passed:
+                message = f"{capitalized(verdict_of_run(totals))}."
+                annotations.append(Annotation(AnnotationLevel.WARNING, message))
             annotations += notices_of(result.notices)
         if problem is not None:
             annotations.append(Annotation(AnnotationLevel.WARNING, f"{problem.message} {problem.remedy}"))

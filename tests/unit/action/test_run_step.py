@@ -220,6 +220,12 @@ class TestRunReporter:
         assert ["fraud" in line for line in lines] == [False, True, *[False] * 7]
         assert all("churn" in line for line in lines[2:])
 
+    def test_gates_that_compared_nothing_are_a_warning(self, capfd: pytest.CaptureFixture[str]) -> None:
+        rows = [self.EQUAL, row(check(comparison(same=True)), gate("same"))]
+        self.show(RunResult(totals_of(rows), again(rows), None, Redactor()))
+        message = "All 2 gates passed, 1 compared nothing: one location."
+        assert f"::warning title=Model Gate::{message}\n" in capfd.readouterr().out
+
     def test_difference_is_a_warning_if_it_does_not_fail_the_step(self, capfd: pytest.CaptureFixture[str]) -> None:
         rows = [self.EQUAL, self.DIFFERENT]
         self.show(RunResult(totals_of(rows), again(rows), None, Redactor()), fails_on_difference=False)

@@ -34,7 +34,8 @@ demo: .venv/.installed ## Build two small registries and run a check and three c
 	@$(BIN)/model-gate demo
 
 test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors' \
+		$(addprefix --ignore=tests/,container fuzz flavors) $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)

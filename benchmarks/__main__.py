@@ -33,7 +33,7 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="model-gate-bench-", dir=arguments.directory))
     try:
         warm_up()
-        with two_servers(directory) as servers:
+        with two_servers(directory, scale.server_workers) as servers:
             bench = Bench(directory, servers, scale, arguments.runs, _print_result)
             failed = [row for row in arguments.rows or ROWS if not _is_measured(row, bench)]
     finally:

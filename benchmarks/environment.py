@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 BIN = Path(sys.executable).parent
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
+SERVER_WORKERS = 4  # mlflow server's default
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,7 @@ class Scale:
         link_files: Number of small files that are downloaded over the slow link.
         curve_sizes: Sizes of one file for the plot.
         curve_counts: Numbers of small files for the plot.
+        server_workers: Number of worker processes of each tracking server.
     """
 
     one_file: int = GIB
@@ -45,6 +47,7 @@ class Scale:
     link_files: int = 300
     curve_sizes: tuple[int, ...] = (MIB, 64 * MIB)
     curve_counts: tuple[int, ...] = (20, 300)
+    server_workers: int = SERVER_WORKERS
 
 
 QUICK = Scale(
@@ -61,6 +64,7 @@ QUICK = Scale(
     link_files=20,
     curve_sizes=(MIB,),
     curve_counts=(20,),
+    server_workers=1,
 )
 
 

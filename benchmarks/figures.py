@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks import plot, table
+from benchmarks import table
 from benchmarks.bench import Bench, PlotPoint
 from benchmarks.environment import GIB, Scale
 from benchmarks.result import Result
@@ -60,6 +60,9 @@ def write(figures: Figures, checkout: Path) -> None:
     for path in (_DATA, _PLOT):
         (checkout / path).parent.mkdir(parents=True, exist_ok=True)
     (checkout / _DATA).write_text(json.dumps(figures.as_data(system), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    # Importing Matplotlib takes seconds, which only the plot needs.
+    from benchmarks import plot
+
     plot.write(figures.points, checkout / _PLOT)
     page = checkout / _PAGE
     before, begin, rest = page.read_text("utf-8").partition(BEGIN)

@@ -20,17 +20,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.environment import BIN, clean_environment
+from benchmarks.environment import BIN, SERVER_WORKERS, clean_environment
 
 _START_SECONDS = 240
-_WORKERS = 4  # mlflow server's default
 # uvicorn kills workers that need more than five seconds to import MLflow, which happens on a busy machine.
 _UVICORN_OPTIONS = "--timeout-worker-healthcheck 120"
 
 
 @dataclass(frozen=True)
 class Server:
-    """A tracking server that proxies its artifacts, with the default number of workers."""
+    """A tracking server that proxies its artifacts."""
 
     url: str
     directory: Path
@@ -57,13 +56,13 @@ class Server:
 
 
 @contextmanager
-def two_servers(directory: Path) -> Iterator[tuple[Server, Server]]:
-    """Run both servers."""
+def two_servers(directory: Path, workers: int = SERVER_WORKERS) -> Iterator[tuple[Server, Server]]:
+    """Run both servers, each with `workers` processes that answer requests."""
     with ExitStack() as stack:
-        started = [(name, *_start(directory / name, stack)) for name in ("server_1", "server_2")]
+        started = [(name, *_start(directory / name, workers, stack)) for name in ("server_1", "server_2")]
         servers = []
         for name, process, url in started:
-            _await_workers(process, directory / name / "server.log")
+            _await_workers(process, workers, directory / name / "server.log")
             experiment = _post(url, "experiments/create", {"name": "benchmarks"})["experiment_id"]
             servers.append(Server(url, directory / name, experiment, process.pid))
         yield servers[0], servers[1]
@@ -75,10 +74,11 @@ def free_port() -> int:
         return int(listener.getsockname()[1])
 
 
-def _start(home: Path, stack: ExitStack) -> tuple[subprocess.Popen[bytes], str]:
+def _start(home: Path, workers: int, stack: ExitStack) -> tuple[subprocess.Popen[bytes], str]:
     home.mkdir()
     port = free_port()
     command = [str(BIN / "mlflow"), "server", "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--workers", str(workers)]
     command += ["--backend-store-uri", f"sqlite:///{home}/mlflow.db", "--serve-artifacts"]
     command += ["--artifacts-destination", str(home / "artifacts"), "--uvicorn-opts", _UVICORN_OPTIONS]
     with (home / "server.log").open("wb") as log:
@@ -101,10 +101,10 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-def _await_workers(process: subprocess.Popen[bytes], log: Path) -> None:
+def _await_workers(process: subprocess.Popen[bytes], workers: int, log: Path) -> None:
     """Wait until all workers run, because starting workers would slow down the first measurement."""
     deadline = time.monotonic() + _START_SECONDS
-    while (text := log.read_text("utf-8")).count("Application startup complete") < _WORKERS:
+    while (text := log.read_text("utf-8")).count("Application startup complete") < workers:
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(text[-4000:])
         time.sleep(0.1)

@@ -1,8 +1,8 @@
 # Databricks notebook source
 # MAGIC %md
 # MAGIC # Verify that a model version is the approved one
-# MAGIC Fails unless the version has the files of its approved seal. It is meant for the approval task of an MLflow 3
-# MAGIC deployment job, whose parameters `model_name` and `model_version` it reads.
+# MAGIC Fails unless the version has the files of its approved seal. Use it in the approval task of an MLflow 3
+# MAGIC deployment job. It reads the job's parameters `model_name` and `model_version`.
 # MAGIC
 # MAGIC `seal` is the path of the seal that `model-gate seal` wrote when the version was approved, in a Git folder or a
 # MAGIC volume that only approvers can write. `{model_name}` and `{model_version}` in the path stand for the parameters.
@@ -26,9 +26,12 @@ dbutils.widgets.text("issuer", "", "Signer's issuer (optional)")
 from model_gate.notebook import run_gate
 
 name, version = dbutils.widgets.get("model_name"), dbutils.widgets.get("model_version")
-if not version.isdecimal() or "/" in name:
+if not version.isdecimal():
     # A stage or an alias can move to another version while the job runs.
-    raise RuntimeError(f"Model Gate: model_version must be a number, and model_name a name: {version!r}, {name!r}")
+    raise RuntimeError(f"Model Gate: model_version must be a number: {version!r}")
+if "/" in name:
+    # The name is a part of the seal's path.
+    raise RuntimeError(f"Model Gate: model_name must not have a slash: {name!r}")
 
 
 def path_of(widget: str) -> str:

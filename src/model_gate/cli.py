@@ -35,14 +35,14 @@ from model_gate.cli_options import (
     LeftHostOption,
     ModelOption,
     NativeModelOption,
+    OneModelOption,
+    OneVersionOption,
     PublicKeyOption,
     RegistryOption,
     ReportFileOption,
     RequireOption,
     RightArgument,
     RightHostOption,
-    SealedModelOption,
-    SealedVersionOption,
     SealModelOption,
     SealOption,
     SealOutputOption,
@@ -110,7 +110,7 @@ class _Shared:
             self.declared_hosts_only,
             self.allow_hosts,
             self.timeout,
-            is_stated=self.statement is not None,
+            writes_statement=self.statement is not None,
         )
 
 
@@ -323,8 +323,8 @@ def diff(
 def seal(
     context: typer.Context,
     uri: UriArgument = "",
-    model: SealedModelOption = "",
-    version_or_stage: SealedVersionOption = "",
+    model: OneModelOption = "",
+    version_or_stage: OneVersionOption = "",
     registry: RegistryOption = None,
     host: HostOption = "",
     allow_local_artifacts: AllowLocalArtifactsOption = False,
@@ -367,8 +367,8 @@ def verify(
     uri: UriArgument = "",
     seal: VerifySealOption = None,
     bundle: BundleOption = None,
-    model: SealedModelOption = "",
-    version_or_stage: SealedVersionOption = "",
+    model: OneModelOption = "",
+    version_or_stage: OneVersionOption = "",
     native_model: NativeModelOption = "",
     registry: RegistryOption = None,
     host: HostOption = "",
@@ -401,7 +401,7 @@ def verify(
         fail_fast=fail_fast,
         allow_local_artifacts=allow_local_artifacts,
         timeout=timeout,
-        is_stated=statement is not None,
+        writes_statement=statement is not None,
     )
     version = VersionOptions(model, version_or_stage, host, registry, native_model)
     signature = SignatureOptions(bundle, public_key, identity, issuer, trust_config)
@@ -447,7 +447,7 @@ def _local_inputs(*uris: str) -> tuple[Path, ...]:
 def action(context: typer.Context) -> None:
     """Run as a step of a GitHub workflow. Inputs come from INPUT_… variables, by the names in action.yml.
 
-    The action's container runs this command. In a shell, use check and compare.
+    The action's container runs this command. In a shell, use the other commands.
     """
     from model_gate.action.step import run_step
 

@@ -198,11 +198,11 @@ SealOutputOption = Annotated[
     Path,
     typer.Option(metavar="FILE", help="The path of the seal. An older seal there is replaced.", rich_help_panel=OUTPUT),
 ]
-SealedModelOption = Annotated[
+OneModelOption = Annotated[
     str,
     typer.Option(metavar="NAME", help="The registered model's name.", show_default=False, rich_help_panel=SUBJECT),
 ]
-SealedVersionOption = Annotated[
+OneVersionOption = Annotated[
     str,
     typer.Option(
         metavar="VERSION",

@@ -60,7 +60,7 @@ class SealError(ModelGateError):
 
 
 class SignatureError(ModelGateError):
-    """The signature of a seal does not hold, or cannot be checked."""
+    """The signature of a seal is not valid, or cannot be checked."""
 
 
 class TransferError(ModelGateError):

@@ -7,17 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from pathlib import Path
 
-from model_gate import __version__
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.host import Host, HostKind
-from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri, without_query
+from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri
 from model_gate.domain.request import (
     CheckRequest,
     CompareRequest,
@@ -31,11 +29,12 @@ from model_gate.domain.request import (
 )
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName, ModelRole, VersionRole
-from model_gate.domain.seal import Seal, SealedVersion, SealFacts
+from model_gate.domain.seal import Seal, SealedVersion
 from model_gate.domain.verdict import Require
 from model_gate.domain.version import Hop, ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelError, ModelGateError, error_about, join_errors
+from model_gate.sealing.facts import facts_of_uri, facts_of_version
 from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
@@ -108,8 +107,8 @@ def run(
         progress: Receives the numbers of listed, fetched and compared files.
         process: A worker process that was started in advance, which the gate uses and closes; None to start one when
             it is needed.
-        before_reading: Called with the local directories of the models before any file is read. A StorageError that it
-            raises stops the gate.
+        before_reading: Called with the local directories of the models and the file of the seal before any file of a
+            model is read. A StorageError that it raises stops the gate.
         shared: What this gate shares with others that run at the same time; None for a gate on its own.
     """
     versions: dict[str, ModelVersion] = {}
@@ -173,7 +172,12 @@ def _compare(
     comparisons: dict[str, Comparison] = {}
     if selected:
         compared = compare_models(
-            list(selected.values()), progress, options.ignore, is_enough, slots=slots, has_roots=options.is_stated
+            list(selected.values()),
+            progress,
+            options.ignore,
+            is_enough,
+            slots=slots,
+            has_roots=options.writes_statement,
         )
         comparisons = dict(zip(selected, compared, strict=True))
     verified: dict[ModelKey, Comparison] = {}
@@ -182,7 +186,7 @@ def _compare(
             # A run model and a registry model at one location are fetched once.
             if pair.model.key not in verified:
                 verified[pair.model.key] = verify_model(
-                    pair, progress, options.ignore, is_enough, slots, has_roots=options.is_stated
+                    pair, progress, options.ignore, is_enough, slots, has_roots=options.writes_statement
                 )
             comparisons[name] = verified[pair.model.key]
     return {name: comparisons[name] for name in pairs}
@@ -196,43 +200,13 @@ def _seal(request: SealRequest, selection: _Selection, progress: Progress, befor
     """
     model = selection.select_model(request.model)
     before_reading([path for path in (model.source.location.local_path,) if path is not None])
-    version = selection.version(VersionRole.MODEL_VERSION)
-    # The name of the model can be a part of the URI.
-    uri = printable(without_query(model.source.location.uri))
-    facts = SealFacts(__version__, datetime.now(UTC).isoformat(timespec="seconds"), uri)
+    version, location = selection.version(VersionRole.MODEL_VERSION), model.source.location
     if version is None or request.model.version is None:
-        named = _named_version(request.model, selection)
-        # The physical URI of a logged model ends with "artifacts", so the user's URI names the model better.
-        named_uri = uri if is_local_uri(request.model.uri) else without_query(request.model.uri)
-        name = named.name or named_uri.rstrip("/").rpartition("/")[2] or "model"
-        if named.name and request.model.uri_host is not None:
-            facts = replace(
-                facts,
-                tracking_server=request.model.uri_host.address,
-                registered_model=named.name,
-                model_version=named.version,
-            )
+        name, facts = facts_of_uri(request.model, selection.hops, location)
     else:
-        name = version.name
-        facts = replace(
-            facts,
-            tracking_server=request.model.version.host.address,
-            registered_model=version.name,
-            model_version=version.version,
-            stage=version.stage or "",
-            aliases=version.aliases,
-            source=version.source,
-            run_id=version.lineage.run_id,
-            git_commit=version.lineage.git_commit,
-        )
-    # The subject's name only informs people. The facts have the exact name.
+        name, facts = facts_of_version(version, request.model.version.host.address, location)
+    # Without a registered model in the facts, the subject's name is the name of the model.
     return seal_model(model, request.output, printable(name), facts, progress)
-
-
-def _named_version(model: ModelRequest, selection: _Selection) -> Hop:
-    """Return the version that a `models:/NAME/…` URI names, as it was resolved; without a name for another URI."""
-    hop = next(iter(selection.hops), None) if model.registered_model else None
-    return hop if hop is not None and hop.version else Hop("")
 
 
 def _require_two_locations(request: Request, pairs: Mapping[str, AnyPair]) -> None:
@@ -399,8 +373,8 @@ class _Selection:
                 return {ComparisonName.COMPARISON: self._diff(request)}
             case VerifyRequest():
                 model = self.select_model(request.model)
-                sealed = SealedVersion(request.seal, model.native_model)
-                return {ComparisonName.SEAL: SealedPair(sealed, model)}
+                selected_seal = SealedVersion(request.seal, model.native_model)
+                return {ComparisonName.SEAL: SealedPair(selected_seal, model)}
 
     def select_model(self, request: ModelRequest) -> SelectedModel:
         """Return the one model of a request.
@@ -430,12 +404,12 @@ class _Selection:
         reg_model = self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
         if request.seal is None:
             return {ComparisonName.COMPARISON: SelectedPair(run_model, reg_model)}
-        # The seal has an MLmodel file. If the models have none, this is a difference and no error.
+        # A missing MLmodel file must be a difference. `verify_model` requires it in the seal.
         models = (replace(model, is_mlflow_model=False) for model in (run_model, reg_model))
-        sealed = SealedVersion(request.seal, reg_model.native_model)
+        selected_seal = SealedVersion(request.seal, reg_model.native_model)
         return {
             ComparisonName.COMPARISON: SelectedPair(*models),
-            ComparisonName.SEAL: SealedPair(sealed, reg_model),
+            ComparisonName.SEAL: SealedPair(selected_seal, reg_model),
         }
 
     def _compare(self, request: CompareRequest) -> Mapping[str, AnyPair]:
@@ -451,17 +425,17 @@ class _Selection:
         return pairs
 
     def _compare_with_seal(self, request: CompareRequest) -> dict[str, AnyPair]:
-        (sealed,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
+        (selected_seal,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
         clients = self._clients.start(*request.hosts)
         (resolved,) = _resolve(request.versions, clients, self._versions)
-        number = 1 if request.tracking_server_2 is sealed else 2
+        number = 1 if request.tracking_server_2 is selected_seal else 2
         names = {ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL, ComparisonName.REG_MODELS: ModelRole.REG_MODEL}
         enabled = {
             ComparisonName.RUN_MODELS: request.compare_run_models,
             ComparisonName.REG_MODELS: request.compare_reg_models,
         }
         return {
-            name: SealedPair(sealed, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
+            name: SealedPair(selected_seal, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
             for name, role in names.items()
             if enabled[name]
         }

@@ -29,9 +29,9 @@ from model_gate.errors import (
     storage_error,
 )
 from model_gate.reporting.output import print_line
+from model_gate.reporting.output_files import ReportFile, SealFile, StatementFile, json_text
 from model_gate.reporting.promotion import build_statement, subject_digest
 from model_gate.reporting.report import Json, build_report, validate_report
-from model_gate.reporting.report_file import ReportFile, SealFile, StatementFile, json_text
 from model_gate.reporting.reporter import CommandResult, Reporter, TerminalReporter
 from model_gate.reporting.system import system_facts
 from model_gate.signals import Interrupted, interruptible, time_limit

@@ -133,6 +133,11 @@ class Run:
         """Return the messages of a step that are workflow commands with one of `names`."""
         return [message for message in self.messages if message.step == step and message.command in names]
 
+    def outputs_of(self, step: str) -> dict[str, str]:
+        """Return the outputs of the step with the name `step`. Of values with several lines, it has the first line."""
+        texts = (message.text.partition("::set-output:: ")[2] for message in self.commands(step, "set-output"))
+        return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
 
 @dataclass(frozen=True)
 class Act:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -147,7 +145,17 @@ def test_checkout_of_depth_1_is_an_error_that_names_the_line_to_add(
     # Without a plan there are no shards, and the job of the verdict runs nevertheless.
     report = report_of(run)
     assert (report["status"], report["passed"], report["gates"]) == ("error", False, [])
-    assert "result=failure status=error passed=false" in run.log_of("result")
+    assert_error_of_the_verdict(run)
+
+
+def assert_error_of_the_verdict(run: Run) -> None:
+    """Verify the outputs and the exit code of the merge.
+
+    `act` runs no job that needs a reusable workflow after this has failed, so it has no outputs of the workflow.
+    """
+    outputs = run.outputs_of("Merge")
+    assert (outputs["status"], outputs["passed"]) == ("error", "false")
+    assert "exit with `FAILURE`: 2" in run.log_of("Merge")
 
 
 def changes_run(act: Act, server: FaultyServer, workspace: Path, event: str, payload: dict[str, Any]) -> Run:
@@ -219,6 +227,7 @@ def test_killed_shard_is_an_error_of_the_verdict_and_keeps_the_results_of_the_ot
     write_seal(workspace.path / SEAL, "Wine", MODEL)
     gates = json.loads(gates_file(open_server, wine=1, slow=1))
     gates["gates"]["slow"]["check"]["model"] = "Slow"
+    gates["gates"]["slow"]["seal_model"] = "Wine"
     (workspace.path / ".github/workflows").mkdir(parents=True)
     shutil.copy(WORKFLOWS / "gates.yml", workspace.path / ".github/workflows/gates.yml")
     workspace.commit({"gates.yaml": json.dumps(gates)})
@@ -234,5 +243,5 @@ def test_killed_shard_is_an_error_of_the_verdict_and_keeps_the_results_of_the_ot
     statuses = {gate["name"]: gate["status"] for gate in report["gates"]}
     assert (report["status"], report["passed"]) == ("error", False)
     assert statuses == {"wine": "equal", "slow": "error"}
-    assert "exitcode '2'" in run.log_of("Merge").lower() or "exit code 2" in run.output, run.log_of("Merge")
-    assert "result=failure status=error passed=false" in run.log_of("result")
+    assert "exit with `FAILURE`: 137" in run.log_of("Shard")
+    assert_error_of_the_verdict(run)

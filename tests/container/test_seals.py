@@ -16,6 +16,7 @@ import pytest
 
 from tests.container.engine import WORKFLOWS, Act, Run, docker
 from tests.container.registry import PASSWORD, USERNAME, Registry, contained_registry
+from tests.support.seals import root_of_digests
 
 # The long timeout is for the first test, which builds the images.
 pytestmark = [pytest.mark.container, pytest.mark.timeout(900)]
@@ -158,11 +159,6 @@ def digests_on_disk(directory: Path) -> dict[str, str]:
     return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in sorted(files.items())}
 
 
-def root_of(digests: dict[str, str]) -> str:
-    """Return the root digest of a seal with these digests, as the specification of Model Signing defines it."""
-    return hashlib.sha256(b"".join(bytes.fromhex(digests[name]) for name in sorted(digests))).hexdigest()
-
-
 def read(job: Job, file: str) -> dict[str, Any]:
     content: dict[str, Any] = json.loads((job.workspace / file).read_text())
     return content
@@ -185,7 +181,7 @@ def test_seal_of_staging_has_the_digests_of_the_files_on_its_disk(approval: Job,
     assert {resource["name"]: resource["digest"] for resource in seal["predicate"]["resources"]} == digests
     outputs = approval.outputs("seal")
     assert (outputs["status"], outputs["seal-file"]) == ("sealed", SEAL)
-    assert outputs["seal-digest"] == seal["subject"][0]["digest"]["sha256"] == root_of(digests)
+    assert outputs["seal-digest"] == seal["subject"][0]["digest"]["sha256"] == root_of_digests(digests)
 
 
 @pytest.mark.parametrize("step, statement", [("verify", "statement.json"), ("compare", "compare-statement.json")])

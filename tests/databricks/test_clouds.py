@@ -15,6 +15,8 @@ from tests.databricks.emulator.messages import Response
 from tests.databricks.https_proxy import HttpsProxy, Site, forward_to
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Result, Workspaces, changed, read_files
 
+pytestmark = pytest.mark.xdist_group("databricks_clouds")  # the workspaces start once
+
 TENANT, CLIENT, OTHER_CLIENT = (f"{digit * 8}-0000-4000-8000-{digit * 12}" for digit in "123")
 SECRET, OTHER_SECRET, KEY = "entra-secret-one-0123", "entra-secret-two-0123", "entra-key-0123456789"
 DATABRICKS = "2ff814a6-3304-4ab8-85cb-cd0e6f879c1d"

@@ -9,6 +9,8 @@ import pytest
 
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, changed, read_files
 
+pytestmark = pytest.mark.xdist_group("databricks_isolation")  # the workspaces start once
+
 OTHER = changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"?")
 
 

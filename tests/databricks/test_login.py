@@ -13,6 +13,8 @@ from model_gate.errors import UnreachableError
 from tests.databricks.emulator.oidc import id_token
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Result, Workspaces, ignore_progress
 
+pytestmark = pytest.mark.xdist_group("databricks_login")  # the workspaces start once
+
 KEY = "federation-key-0123456789"
 SECRET = "m2m-secret-0123456789"
 JOB_TOKEN = "job-request-token-0123456789"

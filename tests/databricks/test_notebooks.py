@@ -13,6 +13,8 @@ from model_gate.notebook import run_gate
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, changed
 from tests.support.paths import ROOT
 
+pytestmark = pytest.mark.xdist_group("databricks_notebooks")  # the workspaces start once
+
 NOTEBOOKS = ROOT / "notebooks"
 
 
@@ -76,6 +78,8 @@ def workspaces(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspaces]
         blueprint = Blueprint(directory / name, f"dapi-{name}-0123456789")
         source = blueprint.run("0a" * 16, files)
         blueprint.version("registry", "wine", "1", files, source=source, run_id="0a" * 16)
+        for number in ("1", "2"):
+            blueprint.version("registry", "twins", number, files, source=source, run_id="0a" * 16)
         blueprint.version("registry", "changed", "1", other, source=source, run_id="0a" * 16)
         blueprints.append(blueprint)
     with (
@@ -148,9 +152,30 @@ def test_approval_notebook_accepts_only_the_version_of_the_approved_seal(
     assert here.token not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name, version", [("wine", "latest"), ("wine", "@champion"), ("wine", ""), ("../wine", "1")])
-def test_approval_notebook_reads_no_version_that_can_move(workspaces: Workspaces, name: str, version: str) -> None:
+def test_approval_notebook_rejects_the_seal_of_another_version_with_the_same_files(
+    workspaces: Workspaces, tmp_path: Path
+) -> None:
+    here = workspaces["here"]
+    seal(here, "twins", tmp_path / "twins.json")
+    filled = {"model_name": "twins", "seal": str(tmp_path / "twins.json")}
+    assert run("verify_approved.py", here, filled | {"model_version": "1"}, {}) == "equal"
+    message = run("verify_approved.py", here, filled | {"model_version": "2"}, {})
+    assert message == "Model Gate: the seal is of version 1, not of version 2"
+
+
+@pytest.mark.parametrize(
+    "name, version, message",
+    [
+        ("wine", "latest", "model_version must be a number: 'latest'"),
+        ("wine", "@champion", "model_version must be a number: '@champion'"),
+        ("wine", "", "model_version must be a number: ''"),
+        ("../wine", "1", "model_name must not have a slash: '../wine'"),
+    ],
+)
+def test_approval_notebook_reads_only_a_fixed_version_and_a_seal_beside_others(
+    workspaces: Workspaces, name: str, version: str, message: str
+) -> None:
     before = len(workspaces["here"].requests)
-    message = run("verify_approved.py", workspaces["here"], {"model_name": name, "model_version": version}, {})
-    assert "model_version must be a number" in message
+    filled = {"model_name": name, "model_version": version}
+    assert run("verify_approved.py", workspaces["here"], filled, {}) == f"Model Gate: {message}"
     assert len(workspaces["here"].requests) == before

@@ -12,7 +12,8 @@ import pytest
 
 from model_gate.access.databrickscfg import parse_profiles
 from model_gate.inputs.compare_file import parse_config
-from tests.databricks.workspaces import MODEL_GATE, Blueprint, EmulatedWorkspace
+from tests.databricks.workspaces import Blueprint, EmulatedWorkspace
+from tests.support.commandline import BIN
 from tests.support.destinations import Destinations, verified
 from tests.support.paths import ROOT
 from tests.support.recording_proxy import VIA, shared_proxy
@@ -59,7 +60,9 @@ def test_emulator_example_in_the_databricks_page_reports_different_models(tmp_pa
     blueprint.directory, blueprint.data = directory, data
     with EmulatedWorkspace(blueprint) as workspace:
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), **shared_proxy().environment}
-        command = check.replace("http://127.0.0.1:8765", workspace.url).replace(".venv/bin/model-gate", str(MODEL_GATE))
+        command = check.replace("http://127.0.0.1:8765", workspace.url).replace(
+            ".venv/bin/model-gate", str(BIN / "model-gate")
+        )
         with verified(Destinations.to(workspace.url, "dapi-try")):
             result = subprocess.run(
                 ["sh", "-c", command], env=environment, cwd=tmp_path, capture_output=True, text=True, check=False

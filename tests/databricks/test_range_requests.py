@@ -20,10 +20,12 @@ from model_gate.worker.transfer.byte_range import split_into_ranges
 from tests.databricks.https_proxy import HttpsProxy, forward_to
 from tests.databricks.workspaces import Blueprint, EmulatedWorkspace, Workspaces
 
+pytestmark = pytest.mark.xdist_group("databricks_range_requests")  # the workspaces start once
+
 MIB = 1024 * 1024
 LARGE = random.Random(1).randbytes(20 * MIB + 12_345)
 # Content of the same size in which every byte differs.
-OTHER = bytes(byte ^ 255 for byte in LARGE)
+OTHER = LARGE.translate(bytes(range(255, -1, -1)))
 RANGES = sorted(part.header for part in split_into_ranges(len(LARGE)))
 # The three ranges of LARGE. Most faults affect the middle one.
 FIRST, MIDDLE, LAST = ("bytes=0-", "bytes=8388608-", "bytes=16777216-")

@@ -23,6 +23,8 @@ from tests.databricks.workspaces import (
     read_in_windows,
 )
 
+pytestmark = pytest.mark.xdist_group("databricks_reading")  # the workspaces start once
+
 BUCKET = "ml-prod"
 FILES_API_MODES = {"on": "0", "plain": "1", "forbidden": "2", "missing": "3"}
 # Files that a client corrupts if it parses them as JSON: it turns blank files into `{}`.

@@ -10,6 +10,8 @@ from model_gate.errors import AccessError, InputError, ModelError, ModelGateErro
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces
 
+pytestmark = pytest.mark.xdist_group("databricks_run_models")  # the workspaces start once
+
 ONE, TWO, BOTH, PLAIN, EMPTY, PENDING = (digit * 32 for digit in "123456")
 LOGGED = "dbfs:/databricks/mlflow-tracking/77/logged_models/{}/artifacts"
 RUN = "dbfs:/databricks/mlflow-tracking/77/{}/artifacts"

@@ -13,6 +13,8 @@ from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, ignore_progress
 from tests.support.listener import Listener
 
+pytestmark = pytest.mark.xdist_group("databricks_stores")  # the workspaces start once
+
 SECRET = "m2m-secret-0123456789"
 METADATA = "http://169.254.169.254/latest/meta-data/iam"
 GOOGLE = [{"name": "Metadata-Flavor", "value": "Google"}]

@@ -13,6 +13,8 @@ from model_gate.errors import AccessError, ModelGateError, TransferError, Unreac
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces, ignore_progress, read_files
 
+pytestmark = pytest.mark.xdist_group("databricks_unresponsive_hosts")  # the workspaces start once
+
 LIMIT = 60.0
 
 

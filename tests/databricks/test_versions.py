@@ -10,6 +10,8 @@ from model_gate.errors import AccessError, InputError, ModelError, ModelGateErro
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import WINE, Blueprint, EmulatedWorkspace, Workspaces
 
+pytestmark = pytest.mark.xdist_group("databricks_versions")  # the workspaces start once
+
 RUN, GONE, CLOSED = "0a" * 16, "0b" * 16, "0c" * 16
 STAGES = {"5": "Staging", "7": "Production", "9": "Archived"}
 ELSEWHERE = "https://elsewhere.example.com/?o=42#mlflow/experiments/1/runs/" + GONE
@@ -163,8 +165,15 @@ def test_version_copied_between_registries_resolves_to_the_original_run(catalog:
     assert catalog.resolve("ml.prod.copied_again", "1").run_model_uri == run_model
 
 
-@pytest.mark.parametrize("name", ["dangling", "gone", "closed"])
-@pytest.mark.parametrize("host, prefix", [("databricks://odd", ""), ("databricks-uc://odd", "ml.prod.")])
+@pytest.mark.parametrize(
+    "host, prefix, name",
+    [
+        ("databricks://odd", "", "dangling"),
+        ("databricks://odd", "", "gone"),
+        ("databricks://odd", "", "closed"),
+        ("databricks-uc://odd", "ml.prod.", "closed"),
+    ],
+)
 def test_registry_models_are_compared_even_if_a_run_is_inaccessible(
     workspaces: Workspaces, host: str, prefix: str, name: str
 ) -> None:

@@ -25,11 +25,11 @@ from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.sources.window_reader import WindowReader
 from model_gate.sources.windowed_file import ServerFile
 from tests.databricks.emulator.oidc import ENTRA_TOKEN_START, access_token_start
+from tests.support.commandline import run_forked
 from tests.support.destinations import Destinations
 from tests.support.paths import ROOT
 from tests.support.recording_proxy import VIA, shared_proxy
 
-MODEL_GATE = Path(sys.executable).parent / "model-gate"
 # A host of a workspace, or a URI of a model in one. The group is the name of the profile, if there is one.
 _HOST = re.compile(
     r"databricks(?:-uc)?://([\w.-]+)|models://([\w.-]+)@databricks|(?<![\w/])databricks(?:-uc)?(?![\w/:])"
@@ -63,15 +63,13 @@ def changed(**files: bytes | None) -> dict[str, bytes]:
     return result
 
 
-# Copies of WINE: one is equal, the other three are different.
+# Copies of WINE. In the changed one, a byte and a blank file differ and a file is missing.
 VARIANTS: dict[str, dict[str, bytes]] = {
     "equal": WINE,
-    "byte": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!"),
-    "missing": changed(conda_dot_yaml=None),
-    "blank": changed(data__blank_dot_txt=b"{}"),
+    "changed": changed(model_dot_pkl=WINE["model.pkl"][:-1] + b"!", conda_dot_yaml=None, data__blank_dot_txt=b"{}"),
 }
-EXPECTED = {"equal": ("equal", 0), "byte": ("different", 1), "missing": ("different", 1), "blank": ("different", 1)}
-DIFFERING = {"equal": [], "byte": ["model.pkl"], "missing": ["conda.yaml"], "blank": ["data/blank.txt"]}
+EXPECTED = {"equal": ("equal", 0), "changed": ("different", 1)}
+DIFFERING = {"equal": [], "changed": ["conda.yaml", "data/blank.txt", "model.pkl"]}
 
 
 @dataclass
@@ -284,15 +282,8 @@ class Workspaces:
         all_workspaces = {**self._workspaces, "trap": self.trap}
         before = {name: len(each.requests) for name, each in all_workspaces.items()}
         report_file = self.directory / f"report-{self._gates}.json"
-        completed = subprocess.run(
-            [str(MODEL_GATE), *arguments, "--report-file", str(report_file)],
-            env=variables,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            cwd=self.directory,
-            check=False,
-        )
+        options = ("--report-file", str(report_file))
+        completed = run_forked("model-gate", [*arguments, *options], self.directory, variables, timeout)
         requests = {name: each.requests[before[name] :] for name, each in all_workspaces.items()}
         report = json.loads(report_file.read_text("utf-8"))
         result = Result(completed.returncode, report, completed.stdout + completed.stderr, requests)

@@ -119,7 +119,8 @@ def test_model_logged_again_is_equivalent_to_the_first_model_and_passes_the_gate
         assert all(field["identity"] for field in fields)
 
 
-@pytest.mark.parametrize("name", EXITS)
+# One command without and one with a compare file and an option. The demo itself runs the printed commands.
+@pytest.mark.parametrize("name", ["check", "logged-again"])
 def test_command_printed_by_the_demo_can_be_run_again(demo: Demo, name: str) -> None:
     [line] = [line for line in demo.stdout.splitlines() if line.startswith("$ ") and f"/{name}.json" in line]
     before = json.loads(demo.report(name).read_bytes())

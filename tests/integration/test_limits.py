@@ -87,7 +87,7 @@ _GATE_ATTACKS: dict[str, tuple[str, Callable[[], Fault], str, str]] = {
     "endless file": (FILE, lambda: stream_endlessly, "TransferError", "whose listed size is 3 bytes"),
     "endless file for MLflow": (FILE, lambda: _for_mlflow(stream_without_length), "TransferError", "is 3 bytes"),
     "endless compressed file": (FILE, lambda: compressed_endlessly, "TransferError", "is 3 bytes"),
-    "compressed version": (VERSION, lambda: bomb, "TransferError", _TOO_LARGE),
+    "compressed version": (VERSION, bomb, "TransferError", _TOO_LARGE),
     "a million files": (LISTING, lambda: many_files(1_000_000), "TransferError", _TOO_LARGE),
     "a file of 10 TB": (
         LISTING,
@@ -132,7 +132,7 @@ _METADATA_ATTACKS: dict[str, tuple[str, Callable[[], Fault], str]] = {
     "endless headers": (VERSION, lambda: continue_endlessly, "more than 68,157,440 bytes"),
     "long source": (VERSION, lambda: _long_version, "(source)"),
     "endless listing": (LISTING, lambda: stream_endlessly, _TOO_LARGE),
-    "compressed listing": (LISTING, lambda: bomb, _TOO_LARGE),
+    "compressed listing": (LISTING, bomb, _TOO_LARGE),
     "many JSON values": (LISTING, lambda: compressed_values, "JSON values"),
     "600,000 files in twelve directories": (LISTING, lambda: _many_directories, "500,000 files"),
     "directories without end": (LISTING, lambda: _chain, "does not end"),

@@ -10,9 +10,11 @@ import signal
 import subprocess
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from tests.support import commandline
@@ -157,31 +159,91 @@ def test_killed_run_is_resumed_without_asking_for_finished_gates_again(
         finished = _killed_run(directory, variables)
         proxy.take()
         report = run(directory, variables, "--resume")
-        requests = Counter(_model_in(bytes(request.content).decode(errors="replace")) for request in proxy.take())
+        requests = Counter(name for request in proxy.take() for name in set(_models_in(bytes(request.content))))
     assert results(report) == results(whole)
     assert 0 < len(finished) < many.count
     assert {name for name in finished if requests[name]} == set()
+    compared = {many.name(number) for number in range(many.count)} - {many.name(many.missing)}
+    assert {name for name in compared - finished if not requests[name]} == set()
 
 
 def _killed_run(directory: Path, environment: dict[str, str]) -> set[str]:
     """Kill a run when some of its gates have ended, and return the names of the models of those."""
+    process = _started(directory, environment)
+    _await_rows(directory, process, random.randrange(4, 12))
+    process.send_signal(signal.SIGKILL)
+    process.wait()
     rows = directory / "report.rows.jsonl"
-    process = subprocess.Popen(
+    kept = [json.loads(line) for line in rows.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
+    return {row["name"].split("/")[1] for row in kept if row.get("status") in {"equal", "different"}}
+
+
+def _models_in(request: bytes) -> list[str]:
+    return re.findall(rf"{MANY.prefix}[0-9]{{4}}", request.decode(errors="replace"))
+
+
+def test_terminated_run_reports_the_gates_that_have_ended_and_leaves_nothing_behind(
+    directory: Path, environment: dict[str, str], many: ManyVersions
+) -> None:
+    scratch = directory / "scratch"
+    scratch.mkdir()
+    process = _started(directory, environment | {"TMPDIR": str(scratch)})
+    _await_rows(directory, process, 5)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.terminate()
+    assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    report = json.loads((directory / "report.json").read_text())
+    assert (report["status"], report["passed"], report["error"]["type"]) == ("error", False, "StoppedError")
+    assert 0 < len(report["gates"]) < many.count
+    assert report["counts"]["unfinished"] == many.count + 1 - len(report["gates"])
+    assert list(scratch.iterdir()) == []
+    assert [worker for worker in workers if worker.is_running() and worker.status() != psutil.STATUS_ZOMBIE] == []
+
+
+def test_run_of_many_gates_imports_mlflow_once(directory: Path, environment: dict[str, str]) -> None:
+    process = _started(directory, environment)
+    started: set[int] = set()
+    while process.poll() is None:
+        with suppress(psutil.NoSuchProcess):
+            started |= {child.pid for child in psutil.Process(process.pid).children()}
+        time.sleep(0.02)
+    # The second worker is a fork of the first.
+    assert len(started) == 1
+
+
+def test_gates_of_a_run_send_no_more_requests_than_one_by_one(
+    tmp_path: Path, environment: dict[str, str], many: ManyVersions
+) -> None:
+    names = [many.name(number) for number in (0, 1, 2)]
+    sides = {
+        name: {
+            f"tracking_server_{number}": {"server": server, "model": name, "version_or_stage": "1"}
+            for number, server in enumerate(("staging", "prod"), 1)
+        }
+        for name in names
+    }
+    (tmp_path / "gates.yaml").write_text(json.dumps({"gates": sides}))
+    (tmp_path / "one.yaml").write_text(json.dumps(sides[names[0]]))
+    with RecordingProxy() as proxy:
+        variables = environment | proxy.environment
+        commandline.run("compare", "one.yaml", cwd=tmp_path, environment=variables)
+        one = len(proxy.take())
+        assert run(tmp_path, variables, code=0)["counts"]["equal"] == len(names)
+        assert len(proxy.take()) <= one * len(names)
+
+
+def _started(directory: Path, environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
         [commandline.BIN / "model-gate", "run", "gates.yaml", "--report-file", "report.json", "--jobs", "1"],
         cwd=directory,
         env=commandline.clean_environment() | environment,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    lines = random.randrange(4, 12)
+
+
+def _await_rows(directory: Path, process: subprocess.Popen[bytes], lines: int) -> None:
+    """Wait until the file of the rows has so many lines, or the run ends."""
+    rows = directory / "report.rows.jsonl"
     while process.poll() is None and (not rows.exists() or rows.read_bytes().count(b"\n") < lines):
         time.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    kept = [json.loads(line) for line in rows.read_bytes().splitlines(keepends=True) if line.endswith(b"\n")]
-    return {row["name"].split("/")[1] for row in kept if row.get("status") in {"equal", "different"}}
-
-
-def _model_in(text: str) -> str:
-    start = text.find(MANY.prefix)
-    return text[start : start + len(MANY.prefix) + 4] if start >= 0 else ""

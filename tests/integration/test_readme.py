@@ -25,10 +25,10 @@ from model_gate.domain.rewrites import (
     UNREAD_FIELDS,
 )
 from model_gate.inputs.compare_file import parse_config
-from tests.support.commandline import BIN, clean_environment
+from tests.support.commandline import BIN, clean_environment, jq_directory
 from tests.support.demo import Demo, demo_in
 from tests.support.markdown import Block, Command, Page, commands, matched
-from tests.support.paths import ROOT, SUPPORT
+from tests.support.paths import ROOT
 
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]  # the demo is slow on a busy machine
 
@@ -88,7 +88,8 @@ def _run(command: str, demo: Demo, tmp_path: Path) -> subprocess.CompletedProces
     result = subprocess.run(
         argv,
         cwd=cwd,
-        env=clean_environment() | {"PATH": os.pathsep.join((str(BIN), str(_with_jq(tmp_path)), os.environ["PATH"]))},
+        env=clean_environment()
+        | {"PATH": os.pathsep.join((str(BIN), str(jq_directory(tmp_path)), os.environ["PATH"]))},
         check=False,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -99,15 +100,6 @@ def _run(command: str, demo: Demo, tmp_path: Path) -> subprocess.CompletedProces
         assert "does not provide the extra" not in result.stdout, result.stdout
         assert (tmp_path / "installed" / "model_gate" / "schemas" / "report.schema.json").is_file(), result.stdout
     return result
-
-
-def _with_jq(directory: Path) -> Path:
-    """Return a directory with a `jq` program, because not every machine has `jq`."""
-    program = directory / "bin" / "jq"
-    program.parent.mkdir(exist_ok=True)
-    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{SUPPORT}/jq_program.py" "$@"\n')
-    program.chmod(0o755)
-    return program.parent
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,11 @@ from tests.support.gates import check, run
 from tests.support.servers import Server, Servers
 
 
-@pytest.fixture(scope="module", params=["staging", "old"])
+# The worker of each server starts once.
+@pytest.fixture(
+    scope="module",
+    params=[pytest.param(name, marks=pytest.mark.xdist_group(f"resolution_{name}")) for name in ("staging", "old")],
+)
 def server(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[TrackingServerClient]:

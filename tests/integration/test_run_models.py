@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -77,7 +78,11 @@ def database(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return result
 
 
-@pytest.fixture(scope="module", params=["database", "server"])
+# The database is filled once, and the worker of each place starts once.
+GROUPS = {place: pytest.mark.xdist_group(f"run_models_{place}") for place in ("database", "server")}
+
+
+@pytest.fixture(scope="module", params=[pytest.param(place, marks=mark) for place, mark in GROUPS.items()])
 def place(
     request: pytest.FixtureRequest, servers: Servers, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Place]:
@@ -99,16 +104,22 @@ def test_run_uri_leads_to_the_model_that_mlflow_loads(place: Place, name: str) -
     assert place.content(place.client.locate(place.uri(name)).uri) == place.seeds["loaded"][name]
 
 
-@pytest.mark.parametrize("model", ["first", "second"])
 @pytest.mark.parametrize("name", ["two", "two/inner"])
-def test_name_shared_by_two_logged_models_is_ambiguous(tmp_path: Path, place: Place, name: str, model: str) -> None:
-    result = place.diff(tmp_path, place.uri(name), place.logged_model(model))
+def test_name_shared_by_two_logged_models_is_ambiguous(place: Place, name: str) -> None:
+    message = place.failure(ModelError, place.uri(name))
     candidates = [place.logged_model("first"), place.logged_model("second")]
-    result.require_error("ModelError", f"{place.uri(name)} is ambiguous", "2 logged models named 'model'", *candidates)
-    assert f"Name one of them by its ID, as in {candidates[0]}." in result.stderr
-    assert len(re.findall(r"\(ready, created 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\)", result.stderr)) == 2
+    for text in (f"{place.uri(name)} is ambiguous", "2 logged models named 'model'", *candidates):
+        assert text in message
+    assert f"Name one of them by its ID, as in {candidates[0]}." in message
+    assert len(re.findall(r"\(ready, created 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z\)", message)) == 2
     # MLflow loads one of them without a warning.
     assert place.seeds["loaded"]["two"] == "second: {}\n"
+
+
+@pytest.mark.parametrize("model", ["first", "second"])
+def test_ambiguous_name_is_an_error_of_a_diff_with_each_candidate(tmp_path: Path, place: Place, model: str) -> None:
+    result = place.diff(tmp_path, place.uri("two"), place.logged_model(model))
+    result.require_error("ModelError", f"{place.uri('two')} is ambiguous", "2 logged models named 'model'")
 
 
 @pytest.mark.parametrize("name, model", [("both", "both"), ("both/inner", "both"), ("file", "file")])
@@ -135,19 +146,33 @@ def test_logged_model_is_found_only_by_its_exact_name(place: Place, name: str) -
     assert place.client.locate(uri).uri.endswith(f"/artifacts/{name}")
 
 
+@pytest.fixture(scope="module")
+def relative(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """A database with a run and a logged model of the same name, and the ID of the run."""
+    file = tmp_path_factory.mktemp("relative") / "mlflow.db"
+    client = MlflowClient(f"sqlite:///{file}")
+    run_id = client.create_run(client.create_experiment("relative", "/unused")).info.run_id
+    client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    return file, run_id
+
+
+@pytest.mark.xdist_group("run_models_relative")  # the database is made once
 @pytest.mark.parametrize(
     "artifact_root, working_directory",
     [("art/1", "elsewhere"), ("art/1", "host"), ("./art/1", "."), ("file:art/1", "elsewhere"), ("art/%31", ".")],
 )
 def test_relative_run_artifacts_are_found_from_every_working_directory(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, working_directory: str, artifact_root: str
+    tmp_path: Path,
+    relative: tuple[Path, str],
+    monkeypatch: pytest.MonkeyPatch,
+    working_directory: str,
+    artifact_root: str,
 ) -> None:
+    file, run_id = relative
     for directory in ("host", "elsewhere/art/1/artifacts", "host/art/1/model"):
         (tmp_path / directory).mkdir(parents=True, exist_ok=True)
     uri = f"sqlite:///{tmp_path}/host/mlflow.db"
-    client = MlflowClient(uri)
-    run_id = client.create_run(client.create_experiment("relative", "/unused")).info.run_id
-    client.create_logged_model(client.get_run(run_id).info.experiment_id, "model", run_id)
+    shutil.copy(file, tmp_path / "host" / "mlflow.db")
     with closing(sqlite3.connect(tmp_path / "host" / "mlflow.db")) as connection, connection:
         connection.execute("UPDATE runs SET artifact_uri = ?", (artifact_root,))
     monkeypatch.chdir(tmp_path / working_directory)
@@ -172,6 +197,7 @@ def test_relative_run_artifacts_of_a_server_are_not_looked_up_in_the_working_dir
                 client.locate("runs:/1/model")
 
 
+@GROUPS["database"]
 def test_all_pages_of_the_search_for_logged_models_are_read(database: dict[str, Any], tmp_path: Path) -> None:
     crowded = database["crowded"]
     with (
@@ -332,11 +358,11 @@ def test_registered_model_with_a_name_like_an_alias_or_logged_model_is_found(pla
 def test_model_names_that_differ_only_in_a_trailing_blank_are_different(tmp_path: Path, place: Place) -> None:
     entries = version(place.host, "Blank"), version(place.host, "Blank ")
     assert compare(tmp_path, *entries).status == "different"
-    result = check(tmp_path, place.host, "Blank ")
-    assert (result.exit_code, result.status) == (0, "equal"), result
-    assert result.report["model_version"]["resolved"]["name"] == "Blank "
-    result = check(tmp_path, place.host, "Hop ")
-    result.require_error("NotFoundError", "no registered model 'Hop '", "Blanks at the ends of a name count", "'Hop'")
+    assert place.client.resolve("Blank ", "1").name == "Blank "
+    with pytest.raises(NotFoundError, match="no registered model 'Hop '") as caught:
+        place.client.resolve("Hop ", "1")
+    assert "Blanks at the ends of a name count" in caught.value.remedy
+    assert "'Hop'" in caught.value.remedy
     assert place.content(place.client.locate("models:/Blank /1").uri) == "first: {}\n"
 
 

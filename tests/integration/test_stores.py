@@ -82,7 +82,10 @@ class Opened:
         return self.store.cloud
 
 
-@pytest.fixture(scope="module", params=CLOUDS)
+# The worker of each cloud starts once.
+@pytest.fixture(
+    scope="module", params=[pytest.param(cloud, marks=pytest.mark.xdist_group(f"stores_{cloud}")) for cloud in CLOUDS]
+)
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     with open_store(request.param, tmp_path_factory.mktemp("home")) as (store, client):
         yield Opened(store, client)

@@ -136,7 +136,14 @@ class Gate:
         ]
 
 
-@pytest.fixture(scope="module", params=["near", "far", "s3", "azure", "google", "lake"])
+# The worker of each kind starts once.
+KINDS = [
+    pytest.param(kind, marks=pytest.mark.xdist_group(f"windows_{kind}"))
+    for kind in ("near", "far", "s3", "azure", "google", "lake")
+]
+
+
+@pytest.fixture(scope="module", params=KINDS)
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
     home = tmp_path_factory.mktemp("home")
     environment = {**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}

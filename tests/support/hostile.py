@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -56,18 +57,17 @@ def _repeat(call: Call, piece: bytes) -> None:
             call.handler.wfile.write(piece)
 
 
-def bomb(call: Call) -> None:
-    """Send 1 MiB of gzip that decompresses to 1 GiB of JSON."""
-    call.send(_BOMB, content_encoding="gzip")
+def bomb() -> Fault:
+    """Return a fault that sends 1 MiB of gzip, which decompresses to 1 GiB of JSON."""
+    body = _bomb()
+    return lambda call: call.send(body, content_encoding="gzip")
 
 
+@cache
 def _bomb() -> bytes:
     compressor = zlib.compressobj(9, zlib.DEFLATED, zlib.MAX_WBITS | 16)
     blanks = b" " * (16 * MIB)
     return b"".join(compressor.compress(blanks) for _ in range(64)) + compressor.compress(b"{}") + compressor.flush()
-
-
-_BOMB = _bomb()
 
 
 def compressed_values(call: Call) -> None:

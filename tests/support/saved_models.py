@@ -1,4 +1,8 @@
-"""Real models that MLflow saves, by kind: one file, a directory, and shards of safetensors."""
+"""Real models that MLflow saves, by kind: one file, a directory, and shards of safetensors.
+
+The functions import MLflow and scikit-learn, which takes seconds, so that only the pytest workers that need the models
+import them.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +11,6 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-
-import mlflow.pyfunc
-import mlflow.sklearn
-from sklearn.linear_model import LogisticRegression
 
 
 def shard(values: dict[str, bytes]) -> bytes:
@@ -26,6 +26,8 @@ def shard(values: dict[str, bytes]) -> bytes:
 
 def save_directory_flavor(model: Path, data: Path) -> None:
     """Let MLflow save a model whose native model is the directory `data`."""
+    import mlflow.pyfunc
+
     mlflow.pyfunc.save_model(model, loader_module="json", data_path=str(data), pip_requirements=[])
 
 
@@ -50,6 +52,9 @@ def make_sharded_safetensors(model: Path, scratch: Path) -> None:
 
 
 def make_sklearn(model: Path, _: Path) -> None:
+    import mlflow.sklearn
+    from sklearn.linear_model import LogisticRegression
+
     estimator = LogisticRegression().fit([[0.0], [1.0]], [0, 1])
     mlflow.sklearn.save_model(estimator, model, pip_requirements=[])
 

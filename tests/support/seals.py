@@ -1,14 +1,25 @@
-"""Seals of models that do not exist, for tests of what is done with a seal before the model is read."""
+"""Makes seals of small models, without a tracking server."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
 
 from model_gate.domain.seal import Seal, SealFacts, make_seal
 from model_gate.formats.model_signing import Resource, statement_bytes
 
 FILES = {"MLmodel": b"flavors: {}\n", "model.pkl": b"model"}
+
+
+def root_of(files: Mapping[str, bytes]) -> str:
+    """Return the root of a model with these files, as OpenSSF Model Signing defines it."""
+    return root_of_digests({path: hashlib.sha256(content).hexdigest() for path, content in files.items()})
+
+
+def root_of_digests(digests: Mapping[str, str]) -> str:
+    """Return the root of a model whose files have these digests, in hex by path."""
+    return hashlib.sha256(b"".join(bytes.fromhex(digests[path]) for path in sorted(digests))).hexdigest()
 
 
 def seal_of(files: dict[str, bytes], model: str = "Wine", file: str = "seal.json") -> Seal:

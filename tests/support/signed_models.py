@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import model_signing
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
-from tests.support.sigstore_instance import envelope
+from tests.support.sigstore_instance import envelope, key_bundle
 
 Json = dict[str, Any]
 
@@ -35,12 +34,7 @@ class KeyFiles:
 
     def sign(self, statement: bytes) -> Json:
         """Return the bundle of a statement."""
-        hint = hashlib.sha256(self.public.read_bytes()).hexdigest()
-        return {
-            "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-            "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-            "dsseEnvelope": envelope(self.key, statement),
-        }
+        return key_bundle(envelope(self.key, statement), hashlib.sha256(self.public.read_bytes()).hexdigest())
 
     def sign_file(self, statement: Path) -> Path:
         """Write the bundle of a statement beside it."""
@@ -50,10 +44,14 @@ class KeyFiles:
 
     def sign_model(self, model: Path, bundle: Path) -> None:
         """Sign a directory with the tool `model_signing`."""
+        import model_signing
+
         config = model_signing.signing.Config()  # type: ignore[no-untyped-call]
         config.use_elliptic_key_signer(private_key=self.private).sign(model, bundle)
 
     def verify_model(self, model: Path, bundle: Path) -> None:
         """Verify a directory with the tool `model_signing`. A difference is a ValueError."""
+        import model_signing
+
         config = model_signing.verifying.Config()  # type: ignore[no-untyped-call]
         config.use_elliptic_key_verifier(public_key=self.public).verify(model, bundle)

@@ -1,4 +1,4 @@
-"""A Sigstore instance of one's own, without servers: an authority for certificates and two logs, as keys in memory.
+"""A Sigstore instance for tests, without servers: an authority for certificates and two logs, as keys in memory.
 
 It makes bundles as Fulcio, Rekor and their clients do, which `sigstore-python` verifies with its trusted root.
 """
@@ -62,6 +62,22 @@ class Identity:
     issuer: str
     certified: timedelta = _HOUR
     signed: timedelta = _HOUR
+
+
+# The workflow that signs seals in tests.
+WORKFLOW = Identity(
+    "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
+    "https://token.actions.githubusercontent.com",
+)
+
+
+def key_bundle(signed: Json, hint: str) -> Json:
+    """Return a Sigstore bundle of an envelope that a key signed."""
+    return {
+        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
+        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
+        "dsseEnvelope": signed,
+    }
 
 
 class SigstoreInstance:

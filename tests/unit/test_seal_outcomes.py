@@ -25,7 +25,7 @@ from model_gate.domain.result import Outcome
 from model_gate.domain.roles import CommandName, ComparisonName, VersionRole
 from model_gate.domain.seal import parse_seal
 from model_gate.domain.verdict import Status, exit_code
-from model_gate.errors import InputError, SealError
+from model_gate.errors import InputError, ModelError, SealError
 from model_gate.inputs.compare_file import parse_config
 from model_gate.inputs.options import (
     CommonOptions,
@@ -39,8 +39,8 @@ from model_gate.inputs.options import (
     verify_request,
 )
 from model_gate.reporting.naming import open_question
+from model_gate.reporting.output_files import SealFile
 from model_gate.reporting.report import build_report, validate_report
-from model_gate.reporting.report_file import SealFile
 from model_gate.reporting.system import system_facts
 from model_gate.reporting.terminal import verdict_text
 from model_gate.runner import Command, run_command
@@ -105,6 +105,8 @@ def test_failed_seal_is_an_error(model: Path) -> None:
         file.unlink()
     outcome = sealed(model)
     assert (outcome.status, outcome.passed, outcome.seal) == (Status.ERROR, False, None)
+    assert isinstance(outcome.error, ModelError)
+    assert outcome.error.message.startswith("There are no files at ")
     assert outputs_of(outcome, WrittenFiles(), Redactor())["seal-digest"] == ""
 
 
@@ -172,7 +174,7 @@ def test_one_location_is_an_error_of_a_check_only_without_a_seal(model: Path) ->
     assert (alone.status, alone.error and alone.error.type) == (Status.ERROR, "ModelError")
 
 
-def test_seal_of_a_models_uri_names_the_version_and_verifies_by_its_name(model: Path) -> None:
+def test_seal_of_a_models_uri_has_the_name_and_the_number_of_the_version(model: Path) -> None:
     with FaultyServer() as server:
         server.add("Wine", FILES)
         host = VersionOptions("", "", server.url)
@@ -255,9 +257,7 @@ def test_inputs_of_the_action_select_the_command(tmp_path: Path, monkeypatch: py
         ({"command": "diff"}, "'command' is 'diff'"),
     ],
 )
-def test_inputs_of_the_action_that_a_seal_cannot_use_are_an_error(
-    tmp_path: Path, values: dict[str, str], message: str
-) -> None:
+def test_invalid_inputs_of_seal_and_verify_are_rejected(tmp_path: Path, values: dict[str, str], message: str) -> None:
     with pytest.raises(InputError, match=message):
         inputs(tmp_path, **values).request()
 
@@ -404,7 +404,7 @@ def test_outputs_name_only_files_that_the_step_has_written(
 def test_failed_statement_leaves_no_output_about_the_seal(
     model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    common = CommonOptions(is_stated=True)
+    common = CommonOptions(writes_statement=True)
     request = verify_request(NOTHING, str(model), SealOptions(write_seal(Path("wine.json"))), common, {})
 
     def run_gate(*arguments: Any) -> Outcome:

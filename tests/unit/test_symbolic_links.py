@@ -16,7 +16,7 @@ from model_gate.action.inputs import Inputs
 from model_gate.domain.host import Host
 from model_gate.errors import ConfigError, ModelGateError, StorageError
 from model_gate.inputs.compare_file import read_config
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.output_files import ReportFile
 from model_gate.sources.storage import Storage
 from model_gate.symbolic_links import PathBeneath, open_input
 from tests.support.commandline import run

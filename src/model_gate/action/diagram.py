@@ -11,6 +11,7 @@ from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.wording import plural, truncate_middle
 from model_gate.reporting.naming import server_names, version_name
 from model_gate.reporting.scope import limits_of_equality
+from model_gate.reporting.seal_names import seal_parts
 
 # Mermaid wraps a line at its blanks only, so a longer name would make the whole diagram small.
 _MAX_LINE = 40
@@ -85,7 +86,7 @@ def _one_location(
 
 def _model(model: ComparedModel, version: list[str], noun: str) -> list[str]:
     """Return the lines that name a model, or the seal that stands for it."""
-    return [*version, noun] if model.seal is None else [noun, *model.seal.parts]
+    return [*version, noun] if model.seal is None else [noun, *seal_parts(model.seal)]
 
 
 def _only(native_model: str) -> list[str]:

@@ -418,7 +418,7 @@ class Inputs:
             declared_hosts_only=True,
             allow_hosts=self["allow-hosts"],
             timeout=self._seconds("timeout"),
-            is_stated=bool(self["statement-file"]),
+            writes_statement=bool(self["statement-file"]),
         )
 
     def _require(self, name: str, remedy: str) -> None:

@@ -11,6 +11,7 @@ from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
 from model_gate.reporting.findings import same_files
 from model_gate.reporting.naming import SideNames, server_names, side_names, version_name
+from model_gate.reporting.seal_names import seal_parts, seal_title
 
 _SHOWN_DIGITS = 12
 _MAX_URI = 1_000
@@ -85,7 +86,7 @@ def _caption(names: Sequence[str], comparison: Comparison, outcome: Outcome, mar
         parts.append(f"({models}: {known})")
     seal = comparison.left.seal or comparison.right.seal
     if seal is not None:
-        return "<br>".join([" ".join(parts), *map(markdown.code, map(printable, seal.parts))])
+        return "<br>".join([" ".join(parts), *map(markdown.code, map(printable, seal_parts(seal)))])
     is_clear = model_names.left != model_names.right and len(outcome.distinct_comparisons) == 1
     return "" if is_clear and len(parts) == 1 else " ".join(parts)
 
@@ -144,7 +145,7 @@ def _models(names: Sequence[str], comparison: Comparison, outcome: Outcome) -> I
 
 def _origin(noun: str, model: ComparedModel, comparison: Comparison, markdown: Markdown) -> Iterator[str]:
     yield f"**{markdown.cell(noun)}**"
-    uri = model.location.uri if model.seal is None else model.seal.title
+    uri = model.location.uri if model.seal is None else seal_title(model.seal)
     yield markdown.code(printable(uri), _MAX_URI)
     if model.digest and not comparison.same_location:
         yield f"SHA-256 {markdown.code(model.digest)}"

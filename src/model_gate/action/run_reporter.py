@@ -92,7 +92,7 @@ class WorkflowRunReporter:
         if self._is_shard:
             return
         for row in worst_first((row for row in rows() if not row.passed), _MAX_ANNOTATIONS):
-            text = f"{row.name}: {finding_of(row)}. {row.remedy}".rstrip()
+            text = f"{row.name}: {finding_of(row).removesuffix('.')}. {row.remedy}".rstrip()
             yield Annotation(level, with_input_names(text), row.file, row.line)
 
 

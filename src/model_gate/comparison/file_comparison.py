@@ -33,8 +33,8 @@ class FileComparison(NamedTuple):
     Attributes:
         pair: The pair of files.
         difference: None if both files exist with the same bytes, or if `is_compared` is false.
-        left_digest: SHA-256 of the left file in hex, None if the file does not exist or was not fetched.
-        right_digest: SHA-256 of the right file in hex, None if the file does not exist or was not fetched.
+        left_digest: SHA-256 of the left file in hex, if the file was fetched or a seal has it; otherwise None.
+        right_digest: SHA-256 of the right file in hex, if the file was fetched or a seal has it; otherwise None.
         is_compared: Whether the result is known: from the bytes of both files, from different sizes, or because one
             file is missing.
     """

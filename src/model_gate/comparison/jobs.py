@@ -20,8 +20,8 @@ from model_gate.sources.model_source import ModelSource
 # Smaller jobs are merged into batches if all servers have a low latency: the overhead of a request then exceeds the
 # transfer time of a small file. On a distant server, a batch only delays the comparison of its first file until its
 # last file has arrived.
-_BATCHED_BELOW_BYTES = 128 * 1024
-_BATCH_JOBS = 16
+BATCHED_BELOW_BYTES = 128 * 1024
+BATCH_JOBS = 16
 # Maximum total sizes for one pair of models whose listings prove that they differ: of the files of different sizes that
 # are fetched only to explain the difference, and of the files of equal size, which may differ too.
 MAX_EXPLAINED_BYTES = 64 * 1024 * 1024
@@ -140,11 +140,11 @@ def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
     """
     small: list[Job] = []
     for job in jobs:
-        if job.size >= _BATCHED_BELOW_BYTES:
+        if job.size >= BATCHED_BELOW_BYTES:
             yield job
             continue
         small.append(job)
-        if len(small) == _BATCH_JOBS:
+        if len(small) == BATCH_JOBS:
             yield _merge(small)
             small = []
     if small:

@@ -34,7 +34,7 @@ from model_gate.sources.model_source import ModelSource
 MAX_LARGE_PAIRS = 8
 MAX_BYTES_IN_PROGRESS = 448 * 1024**2
 _MIN_BYTES_IN_PROGRESS = 64 * 1024**2
-_MAX_PAIRS_IN_PROGRESS = 64
+MAX_PAIRS_IN_PROGRESS = 64
 # Comparing and hashing release the interpreter lock, so several threads run at once. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
 
@@ -191,7 +191,7 @@ class _JobRunner:
         max_bytes = _max_bytes_in_progress(jobs[0].size) if jobs else 0
         paths = size = 0
         while True:
-            while jobs and paths + jobs[0].paths <= _MAX_PAIRS_IN_PROGRESS and size + jobs[0].size <= max_bytes:
+            while jobs and paths + jobs[0].paths <= MAX_PAIRS_IN_PROGRESS and size + jobs[0].size <= max_bytes:
                 job = jobs.popleft()
                 if self._is_settled(job):
                     compared += self._compare_sizes(job)

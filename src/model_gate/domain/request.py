@@ -1,4 +1,4 @@
-"""Requests of the three commands as plain data, made from validated inputs."""
+"""Requests of the commands as plain data, made from validated inputs."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ class GateOptions:
         fail_fast: Whether to stop comparing files after the first difference that fails the requirement.
         fail_on_same_location: Whether two models at one and the same location are an error.
         allow_local_artifacts: Whether a local path that an HTTP tracking server names may be read.
-        is_stated: Whether a promotion statement is written if the gate passes. It needs the root of each model.
+        writes_statement: Whether a promotion statement is written if the gate passes. It needs the root of each model.
     """
 
     require: Require = Require.IDENTICAL
@@ -68,12 +68,12 @@ class GateOptions:
     fail_fast: bool = False
     fail_on_same_location: bool = False
     allow_local_artifacts: bool = False
-    is_stated: bool = False
+    writes_statement: bool = False
 
 
 @dataclass(frozen=True)
 class GateRequest(ABC):
-    """Base class of the requests of `check`, `compare` and `diff`.
+    """Base class of the requests of all commands.
 
     Attributes:
         command: The command's name.
@@ -133,7 +133,7 @@ class CheckRequest(GateRequest):
     def model_names(self, comparison: str) -> ModelNames:
         """Return the names of the run model and the registry model, or those of the seal and the registry model."""
         if comparison == ComparisonName.SEAL:
-            return ModelNames(SEAL_NOUN, ModelRole.REG_MODEL.noun)
+            return ModelNames(SEAL_NOUN, ModelRole.REG_MODEL.noun, is_left_seal=True)
         return ModelNames(ModelRole.RUN_MODEL.noun, ModelRole.REG_MODEL.noun)
 
 
@@ -176,8 +176,9 @@ class CompareRequest(GateRequest):
     def model_names(self, comparison: str) -> ModelNames:
         """Return "run model" for both models of the comparison of run models, otherwise "registry model" for both."""
         role = ModelRole.RUN_MODEL if comparison == ComparisonName.RUN_MODELS else ModelRole.REG_MODEL
-        left, right = (SEAL_NOUN if isinstance(side, SealedVersion) else role.noun for side in self.sides.values())
-        return ModelNames(left, right)
+        are_seals = [isinstance(side, SealedVersion) for side in self.sides.values()]
+        left, right = (SEAL_NOUN if is_seal else role.noun for is_seal in are_seals)
+        return ModelNames(left, right, *are_seals)
 
 
 @dataclass(frozen=True)
@@ -300,7 +301,7 @@ class VerifyRequest(OneModelRequest):
 
     def model_names(self, comparison: str) -> ModelNames:  # noqa: ARG002  # a verification has one comparison
         """Return the names of the seal and the model."""
-        return ModelNames(SEAL_NOUN, self.model.noun)
+        return ModelNames(SEAL_NOUN, self.model.noun, is_left_seal=True)
 
 
 Request = CheckRequest | CompareRequest | DiffRequest | SealRequest | VerifyRequest

@@ -71,10 +71,14 @@ class ModelNames:
     Attributes:
         left: Name of the left model, such as `run model`.
         right: Name of the right model.
+        is_left_seal: Whether a seal stands for the left model.
+        is_right_seal: Whether a seal stands for the right model.
     """
 
     left: str = "model"
     right: str = "model"
+    is_left_seal: bool = False
+    is_right_seal: bool = False
 
     @property
     def title(self) -> str:

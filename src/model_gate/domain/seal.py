@@ -1,11 +1,10 @@
-"""Seals: what a model was at one time, as the SHA-256 of every file."""
+"""Seals: the SHA-256 of every file of a model at one time."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
 from typing import Any
 
 from model_gate.domain.location import without_query
@@ -18,26 +17,26 @@ from model_gate.formats.model_signing import (
     Statement,
     StatementError,
     make_statement,
-    parse_json,
+    parse_document,
+    require_paths,
     statement_of,
 )
 
-# Texts of a seal are shown in messages, reports and summaries.
+# Names and facts of a seal are shown in messages, reports and summaries.
 _MAX_CHARACTERS = 4_096
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", re.ASCII)
-_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _NAME_SEAL = "Name the file that model-gate seal wrote to --output."
-_NAME_BUNDLE = (
+_NAME_SEAL_AND_BUNDLE = (
     "Name the seal: --seal. Name the bundle as --bundle of model-gate verify, with its signer: --public-key, or"
     " --identity and --issuer. A bundle of model_signing has the seal itself, so leave out --seal."
 )
-_REMEDIES = {BUNDLE: _NAME_BUNDLE, SIGNED_FILE: _NAME_BUNDLE}
+_REMEDIES = {BUNDLE: _NAME_SEAL_AND_BUNDLE, SIGNED_FILE: _NAME_SEAL_AND_BUNDLE}
 _REMEDY = "Take the seal from the place where it was approved, or seal the model again."
 
 
 @dataclass(frozen=True)
 class SealFacts:
-    """What a seal says about the origin of the model. A text that is not known is "".
+    """What a seal says about the origin of the model. A fact that is not known is "".
 
     Attributes:
         model_gate_version: Version of Model Gate that made the seal.
@@ -87,13 +86,15 @@ class SealFacts:
         if not isinstance(data, dict) or not {"model_gate_version", "sealed_at", "uri"} <= data.keys() <= names:
             raise StatementError(f"the annotation {OWN_ANNOTATION} has other fields than Model Gate writes")
         aliases = data.get("aliases", [])
-        texts = [value for name, value in data.items() if name != "aliases"]
-        if not isinstance(aliases, list) or not all(isinstance(text, str) for text in (*aliases, *texts)):
-            raise StatementError(f"the annotation {OWN_ANNOTATION} has a value that is not a text")
-        if len("".join(aliases)) > _MAX_CHARACTERS or any(len(text) > _MAX_CHARACTERS for text in texts):
-            raise StatementError(
-                f"the annotation {OWN_ANNOTATION} has a value of more than {_MAX_CHARACTERS:,} characters"
-            )
+        strings = {name: value for name, value in data.items() if name != "aliases"}
+        if not isinstance(aliases, list) or not all(isinstance(item, str) for item in (*aliases, *strings.values())):
+            raise StatementError(f"the annotation {OWN_ANNOTATION} has a value that is not a string")
+        for name, value in {**strings, "aliases": "".join(aliases)}.items():
+            if len(value) > _MAX_CHARACTERS:
+                raise StatementError(
+                    f"{name} in the annotation {OWN_ANNOTATION} has more than {_MAX_CHARACTERS:,} characters",
+                    f"Shorten the {name} of the model version.",
+                )
         if not _TIME.fullmatch(data["sealed_at"]):
             raise StatementError("sealed_at is not a time in UTC such as 2026-01-31T18:00:00+00:00")
         return cls(**{**data, "aliases": tuple(aliases)})
@@ -101,7 +102,7 @@ class SealFacts:
 
 @dataclass(frozen=True)
 class Seal:
-    """What a model was at one time.
+    """The SHA-256 of every file of a model at one time, and where the model is from.
 
     Attributes:
         file: Path of the seal, as the user named it.
@@ -135,35 +136,6 @@ class Seal:
         """Bytes of all files; None if the seal does not say the size of each."""
         sizes = [resource.size for resource in self.files.values()]
         return None if None in sizes else sum(size or 0 for size in sizes)
-
-    @property
-    def title(self) -> str:
-        """The seal in one phrase, as in `unsigned seal s.json of 'Wine' version '12' (2026-01-31T18:00:00+00:00)`."""
-        return f"{self.label} of {self.origin}"
-
-    @property
-    def label(self) -> str:
-        """The file of the seal and who signed it. Nothing in the label comes from the seal."""
-        return f"signed seal {self.file}, signer {self.signer}," if self.signer else f"unsigned seal {self.file}"
-
-    @property
-    def origin(self) -> str:
-        """What the seal says about itself. Its texts are quoted, because they can imitate the words of a label."""
-        facts = self.facts
-        if facts is None:
-            return _quoted(self.statement.name)
-        if not facts.registered_model:
-            return f"{_quoted(facts.uri)} ({facts.sealed_at})"
-        return f"{_quoted(facts.registered_model)} version {_quoted(facts.model_version)} ({facts.sealed_at})"
-
-    @property
-    def parts(self) -> list[str]:
-        """The title in short parts, each for a line of its own. The texts of the seal are quoted, as in `origin`."""
-        facts = self.facts
-        name = _quoted(self.model_name) if facts is None or facts.registered_model else _quoted(facts.uri)
-        version = f" version {_quoted(facts.model_version)}" if facts is not None and facts.model_version else ""
-        signed = f"signed, signer {self.signer}" if self.signer else "unsigned"
-        return [self.file, signed, f"{name}{version}", *([] if facts is None else [_time_of(facts)])]
 
     def require_registered_model(self, name: str, remedy: str) -> None:
         """Verify that the seal is of a version of this registered model.
@@ -213,13 +185,46 @@ def parse_seal(content: bytes, file: str) -> Seal:
         SealError: The text is not a seal, or was edited.
     """
     try:
-        data = parse_json(content)
+        data = parse_document(content)
+    except StatementError as error:
+        raise _invalid_seal(file, error) from error
+    return seal_of_document(data, file)
+
+
+def seal_of_document(data: Any, file: str) -> Seal:
+    """Return the seal in a value that was parsed by `parse_document`, see `parse_seal`.
+
+    Raises:
+        SealError: The value is not a seal, or was edited.
+    """
+    try:
         if (kind := document_kind(data)) not in {"", SEAL}:
             raise SealError(f"{printable(file)} is {kind}, not a seal.", _REMEDIES.get(kind, _NAME_SEAL))
         statement = statement_of(data)
         return Seal(file, statement, _checked_facts(statement))
     except StatementError as error:
-        raise SealError(f"{printable(file)} is not a valid seal: {printable(str(error))}.", _REMEDY) from error
+        raise _invalid_seal(file, error) from error
+
+
+def _invalid_seal(file: str, error: StatementError) -> SealError:
+    return SealError(f"{printable(file)} is not a valid seal: {printable(str(error))}.", _REMEDY)
+
+
+def require_sealable(paths: Iterable[str]) -> None:
+    """Verify that there are files, and that each has a path that can be in a seal.
+
+    Raises:
+        SealError: There is no file, there are too many, or a path cannot be in a seal.
+    """
+    try:
+        require_paths(paths)
+    except StatementError as error:
+        raise not_sealable(error) from error
+
+
+def not_sealable(error: StatementError) -> SealError:
+    """Return the error for a model that no statement can describe."""
+    return SealError(f"The model cannot be sealed: {printable(str(error))}.", error.remedy)
 
 
 def make_seal(
@@ -234,10 +239,7 @@ def make_seal(
         statement = make_statement(name, files, facts.annotations, allow_symlinks=allow_symlinks)
         _checked_facts(statement)
     except StatementError as error:
-        raise SealError(
-            f"The model cannot be sealed: {printable(str(error))}.",
-            "Name the files of the model so that OpenSSF Model Signing can list them: in UTF-8, without a backslash.",
-        ) from error
+        raise not_sealable(error) from error
     return Seal(file, statement, facts)
 
 
@@ -292,7 +294,9 @@ def _checked_facts(statement: Statement) -> SealFacts | None:
         StatementError: The name is too long, or a fact is malformed.
     """
     if len(statement.name) > _MAX_CHARACTERS:
-        raise StatementError(f"the name of the subject has more than {_MAX_CHARACTERS:,} characters")
+        raise StatementError(
+            f"the name of the subject has more than {_MAX_CHARACTERS:,} characters", "Shorten the name of the model."
+        )
     return SealFacts.of_annotations(statement.annotations)
 
 
@@ -309,22 +313,3 @@ def _distinct(sealed: str, wanted: str) -> tuple[str, str]:
 
 def _with_escapes(name: str) -> str:
     return repr(name) if name.isascii() else f"{name!r} ({name!a})"
-
-
-def _time_of(facts: SealFacts) -> str:
-    """Return the time of a seal to the minute, as in `sealed 31 Jan 2026 18:00 UTC`."""
-    try:
-        time = datetime.fromisoformat(facts.sealed_at)
-    except ValueError:
-        return f"sealed {_quoted(facts.sealed_at)}"
-    return f"sealed {time.day} {_MONTHS[time.month - 1]} {time:%Y %H:%M} UTC"
-
-
-def _quoted(text: str) -> str:
-    r"""Return a text of the seal in quotes, which the text cannot end.
-
-    >>> print(_quoted("a' b"))
-    'a\' b'
-    """
-    escaped = text.replace("\\", r"\\").replace("'", r"\'")
-    return f"'{printable(escaped)}'"

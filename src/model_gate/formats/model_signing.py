@@ -12,42 +12,49 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from json.encoder import encode_basestring_ascii
 from typing import Any, NamedTuple
 
+from model_gate.formats.strict_json import JsonError, parse_json
+
 STATEMENT_TYPE = "https://in-toto.io/Statement/v1"
 PREDICATE_TYPE = "https://model_signing/signature/v1.0"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
-MAX_BYTES = 64 * 1024 * 1024
+MAX_STATEMENT_BYTES = 64 * 1024 * 1024
 MAX_RESOURCES = 500_000
 MAX_NAME_CHARACTERS = 16_384
 # Levels of directories, as in the listing of a model.
 _MAX_DEPTH = 250
 _MAX_SIZE = 2**63 - 1
-# Levels of objects and lists in JSON. A statement has 5, and annotations of another program may have more.
-_MAX_NESTING = 100
-_NESTED = (dict, list)
-# A file has four commas of JSON, and those of its path. The parsed form of `[],` takes 20 times its text.
+# A file has four commas of JSON, and those of its path.
 _MAX_COMMAS = 10 * MAX_RESOURCES
 
-# Annotation of the subject: SHA-256 of the whole statement without this annotation. The root covers no names, no sizes
-# and no other annotations, so a change of those would not be noticed.
+# Annotation of the subject: SHA-256 of the whole statement without this annotation. The root covers only the digests of
+# the files, so it does not change with a name, a size or an annotation.
 _CHECKSUM = "statement_sha256"
 # Statements with this annotation always have a checksum, because Model Gate wrote them.
 OWN_ANNOTATION = "model_gate"
 
+_FEWER_FILES = "Log the model with fewer files: pack small files into an archive."
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 # Matches a path, or paths separated by NUL, with a backslash or with a part that is empty, "." or "..".
 _INVALID_NAME = re.compile(r"\\|(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")
 
 
 class StatementError(ValueError):
-    """A text is not a statement of OpenSSF Model Signing 1.0, or a model cannot be described by one."""
+    """A text is not a statement of OpenSSF Model Signing 1.0, or a model cannot be described by one.
+
+    Attributes:
+        remedy: How to change the model, so that a statement can describe it; "" if the error is about a text.
+    """
+
+    def __init__(self, problem: str, remedy: str = "") -> None:
+        super().__init__(problem)
+        self.remedy = remedy
 
 
 class Resource(NamedTuple):
@@ -67,10 +74,10 @@ class Statement:
     """The files of a model at one time.
 
     Attributes:
-        name: Name of the subject. It only informs people.
+        name: Name of the subject. It is the model's name if the seal has no registered model.
         root: SHA-256 of the digests of all files, in lower-case hex.
-        resources: The files by path. Paths are relative to the model's root and use `/`. They are in the order in which
-            the root covers them.
+        resources: The files by path. Paths are relative to the model's directory and use `/`. They are in the order in
+            which the root covers them.
         annotations: The annotations of the subject, without the checksum of the statement.
         allow_symlinks: Whether the model had symbolic links, which count as the files to which they point.
         ignore_paths: Paths that the writer of the statement left out.
@@ -97,9 +104,9 @@ def make_statement(
         StatementError: There is no file, there are too many, a path cannot be in a statement, or the name is empty.
     """
     if not name:
-        raise StatementError("the name of the subject is empty")
-    require_names(resources)
-    # Python compares texts by code point.
+        raise StatementError("the name of the subject is empty", "Name the model.")
+    require_paths(resources)
+    # Python compares strings by code point.
     ordered = {path: resources[path] for path in sorted(resources)}
     return Statement(name, root_digest(ordered.values()), ordered, dict(annotations or {}), allow_symlinks)
 
@@ -115,7 +122,7 @@ def statement_bytes(statement: Statement) -> bytes:
     Characters that are not ASCII are escaped, so that a reader of the text sees all of them.
 
     Raises:
-        StatementError: The statement is larger than `MAX_BYTES`, so that it could not be read.
+        StatementError: The statement is larger than `MAX_STATEMENT_BYTES`, so that it could not be read.
     """
     data = _statement_data(statement)
     if statement.annotations:
@@ -126,8 +133,11 @@ def statement_bytes(statement: Statement) -> bytes:
     # The predicate is the last object, and `resources` is added at its end.
     head = text.removesuffix("\n  }\n}")
     content = f'{head},\n    "resources": [\n{lines}\n    ]\n  }}\n}}\n'.encode()
-    if len(content) > MAX_BYTES:
-        raise StatementError(f"the statement has {len(content):,} bytes, more than the limit of {MAX_BYTES:,}")
+    if len(content) > MAX_STATEMENT_BYTES:
+        raise StatementError(
+            f"the statement has {len(content):,} bytes, more than the limit of {MAX_STATEMENT_BYTES:,}",
+            _FEWER_FILES,
+        )
     return content
 
 
@@ -137,7 +147,7 @@ def read_statement(content: bytes) -> Statement:
     Raises:
         StatementError: The text is not a statement, or its digests or its checksum do not match.
     """
-    return statement_of(parse_json(content))
+    return statement_of(parse_document(content))
 
 
 def statement_of(value: Any) -> Statement:
@@ -173,7 +183,7 @@ def statement_of(value: Any) -> Statement:
         resources=resources,
         annotations=annotations,
         allow_symlinks=serialization["allow_symlinks"],
-        ignore_paths=_texts(serialization.get("ignore_paths", []), "serialization.ignore_paths"),
+        ignore_paths=_strings(serialization.get("ignore_paths", []), "serialization.ignore_paths"),
     )
 
 
@@ -215,72 +225,16 @@ def _checksum(data: dict[str, Any], resources: Mapping[str, Resource]) -> str:
     return hashlib.sha256(f"{text}\0{files}".encode()).hexdigest()
 
 
-def parse_json(content: bytes) -> Any:
-    """Return the value of a JSON text in UTF-8, in which no key is there twice and every number is finite.
+def parse_document(content: bytes) -> Any:
+    """Return the value of a JSON text that can be a statement, see `parse_json`.
 
     Raises:
         StatementError: The text is not such JSON, or exceeds a limit.
     """
-    if len(content) > MAX_BYTES:
-        raise StatementError(f"it has {len(content):,} bytes, more than the limit of {MAX_BYTES:,}")
-    if content.count(b",") > _MAX_COMMAS:
-        raise StatementError("it has too many values")
     try:
-        value = json.loads(
-            content.decode("utf-8"),
-            object_pairs_hook=_unique_keys,
-            parse_float=_finite,
-            parse_constant=_reject_constant,
-        )
-    except StatementError:
-        raise
-    except UnicodeDecodeError as error:
-        raise StatementError("it is not UTF-8") from error
-    except RecursionError as error:
-        raise StatementError("it is nested too deeply") from error
-    except json.JSONDecodeError as error:
-        raise StatementError(f"it is not JSON: {error.msg}, line {error.lineno}") from error
-    except ValueError as error:
-        raise StatementError("it has a number that is too large") from error
-    require_flat(value)
-    return value
-
-
-def require_flat(value: Any) -> None:
-    """Verify that a JSON value is not nested so deeply that a later step fails to write or to compare it.
-
-    Raises:
-        StatementError: The value has too many levels.
-    """
-    level = [value]
-    for _ in range(_MAX_NESTING):
-        containers = (item.values() if isinstance(item, dict) else item for item in level if isinstance(item, _NESTED))
-        level = [item for items in containers for item in items if isinstance(item, _NESTED)]
-        if not level:
-            return
-    raise StatementError("it is nested too deeply")
-
-
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    data = dict(pairs)
-    if len(data) < len(pairs):
-        seen: set[str] = set()
-        for key, _ in pairs:
-            if key in seen:
-                raise StatementError(f"the key {key[:200]!r} is there twice")
-            seen.add(key)
-    return data
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise StatementError("it has a number that is too large")
-    return number
-
-
-def _reject_constant(name: str) -> None:
-    raise StatementError(f"{name} is not JSON")
+        return parse_json(content, max_bytes=MAX_STATEMENT_BYTES, max_commas=_MAX_COMMAS)
+    except JsonError as error:
+        raise StatementError(str(error)) from error
 
 
 def _read_subject(data: dict[str, Any], resources: Mapping[str, Resource]) -> tuple[str, str, dict[str, Any]]:
@@ -290,7 +244,7 @@ def _read_subject(data: dict[str, Any], resources: Mapping[str, Resource]) -> tu
         raise StatementError("subject is not a list of one entry")
     subject = _fields(subjects[0], "subject", ("name", "digest"))
     if not isinstance(subject["name"], str) or not subject["name"]:
-        raise StatementError("the name of the subject is not a text, or is empty")
+        raise StatementError("the name of the subject is not a string, or is empty")
     # Another digest could not be verified: OpenSSF Model Signing defines only this one.
     root = _object(subject["digest"], "the digest of the subject", required=("sha256",))["sha256"]
     annotations = subject.get("annotations", {})
@@ -313,15 +267,15 @@ def _read_resources(items: Any) -> dict[str, Resource]:
         data = _fields(item, "a resource", ("name", "digest", "algorithm"))
         name, digest = data["name"], data["digest"]
         if not isinstance(name, str):
-            raise StatementError("the name of a resource is not a text")
+            raise StatementError("the name of a resource is not a string")
         if name in resources:
-            raise StatementError(f"the file {name[:200]!r} is there twice")
+            raise StatementError(f"the file {name[:200]!r} appears twice")
         if data["algorithm"] != "sha256":
             raise StatementError(f"the algorithm of {name[:200]!r} is not sha256")
         if not isinstance(digest, str) or not _DIGEST.fullmatch(digest):
             raise StatementError(f"the digest of {name[:200]!r} is not a SHA-256 in lower-case hex")
         resources[name] = Resource(digest, _size(data.get("annotations"), name))
-    require_names(resources)
+    require_paths(resources)
     names = list(resources)
     if names != sorted(names) and names != sorted(names, key=lambda name: name.split("/")):
         raise StatementError("the files are not sorted by name")
@@ -335,37 +289,40 @@ def _size(annotations: Any, name: str) -> int | None:
     return size
 
 
-def require_names(names: Iterable[str]) -> None:
+def require_paths(paths: Iterable[str]) -> None:
     """Verify that there are files, and that each has a path that can be in a statement.
 
     Raises:
         StatementError: There is no file, there are too many, or a path is invalid.
     """
-    names = set(names)
-    if not names:
-        raise StatementError("there are no files")
-    if len(names) > MAX_RESOURCES:
-        raise StatementError(f"there are {len(names):,} files, more than the limit of {MAX_RESOURCES:,}")
+    paths = set(paths)
+    if not paths:
+        raise StatementError("there are no files", "Name a model that has files.")
+    if len(paths) > MAX_RESOURCES:
+        raise StatementError(f"there are {len(paths):,} files, more than the limit of {MAX_RESOURCES:,}", _FEWER_FILES)
+    if max(map(len, paths)) > MAX_NAME_CHARACTERS:
+        raise StatementError(f"a path has more than {MAX_NAME_CHARACTERS:,} characters", "Shorten the path.")
     # One search in all paths takes less time than a search in each. No path has a NUL.
-    joined = "\0".join(names)
-    if _INVALID_NAME.search(joined) or joined.count("\0") >= len(names) or max(map(len, names)) > MAX_NAME_CHARACTERS:
-        name = next(name for name in names if _is_invalid(name))
-        raise StatementError(f"{name[:200]!r} is not a relative path of a file with `/` between its parts")
+    joined = "\0".join(paths)
+    if _INVALID_NAME.search(joined) or joined.count("\0") >= len(paths):
+        path = next(path for path in paths if "\0" in path or _INVALID_NAME.search(path))
+        raise StatementError(
+            f"{path[:200]!r} is not a relative path of a file with `/` between its parts",
+            "Rename the file: a path in a seal has no backslash, and no part that is empty, `.` or `..`.",
+        )
     if not is_utf8(joined):
-        name = next(name for name in names if not is_utf8(name))
+        path = next(path for path in paths if not is_utf8(path))
         # The repr would hide the byte, which `printable` shows, as in \xff.
-        raise StatementError(f"the path '{name[:200]}' is not UTF-8")
-    if any(name.count("/") > _MAX_DEPTH for name in names):
-        raise StatementError(f"a path has more than {_MAX_DEPTH} levels")
-    parents = {name.rpartition("/")[0] for name in names}
+        raise StatementError(f"the path '{path[:200]}' is not UTF-8", "Name the file in UTF-8.")
+    if any(path.count("/") > _MAX_DEPTH for path in paths):
+        raise StatementError(f"a path has more than {_MAX_DEPTH} levels", "Put the file into fewer directories.")
+    parents = {path.rpartition("/")[0] for path in paths}
     while parents := parents - {""}:
-        if both := parents & names:
-            raise StatementError(f"{min(both)[:200]!r} is a file and a directory")
+        if both := parents & paths:
+            raise StatementError(
+                f"{min(both)[:200]!r} is a file and a directory", "Remove the file or the directory from the store."
+            )
         parents = {parent.rpartition("/")[0] for parent in parents}
-
-
-def _is_invalid(name: str) -> bool:
-    return "\0" in name or len(name) > MAX_NAME_CHARACTERS or bool(_INVALID_NAME.search(name))
 
 
 def is_utf8(name: str) -> bool:
@@ -399,7 +356,7 @@ def _require_value(value: Any, expected: str, name: str) -> None:
         raise StatementError(f"{name} is {str(value)[:200]!r}, not {expected!r}")
 
 
-def _texts(value: Any, name: str) -> tuple[str, ...]:
+def _strings(value: Any, name: str) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
-        raise StatementError(f"{name} is not a list of texts")
+        raise StatementError(f"{name} is not a list of strings")
     return tuple(value)

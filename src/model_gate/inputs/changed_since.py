@@ -11,7 +11,7 @@ from pathlib import Path
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
 from model_gate.formats import strict_yaml
-from model_gate.formats.model_signing import MAX_BYTES as MAX_SEAL
+from model_gate.formats.model_signing import MAX_STATEMENT_BYTES
 from model_gate.inputs.changes import (
     Base,
     Changes,
@@ -177,7 +177,7 @@ def _is_same(repository: Repository, entry: TreeEntry | None, path: Path) -> boo
     if now is None or repository.id_of(now) == entry.id:
         return now is not None
     try:
-        before = repository.content(entry, MAX_SEAL)
+        before = repository.content(entry, MAX_STATEMENT_BYTES)
     except (MissingObjectError, TooLargeError):
         return False
     return before.replace(b"\r\n", b"\n") == now.replace(b"\r\n", b"\n")
@@ -187,7 +187,7 @@ def _content(path: Path) -> bytes | None:
     """Return the first bytes of a file, one more than a seal can have; None if it does not exist or is a link."""
     try:
         with open(path, "rb", opener=open_input) as file:
-            return file.read(MAX_SEAL + 1)
+            return file.read(MAX_STATEMENT_BYTES + 1)
     except OSError as error:
         if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
             return None

@@ -34,9 +34,9 @@ from model_gate.domain.variables import TRACKING_URI
 from model_gate.domain.verdict import Require
 from model_gate.domain.wording import printable
 from model_gate.errors import InputError
-from model_gate.inputs.seal_file import read_seal, read_signed_seal
+from model_gate.inputs.seal_file import read_bundled_seal, read_seal, read_signed_seal
 from model_gate.inputs.version_name import checked_version_name
-from model_gate.signatures.signers import signer_of
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig
@@ -123,7 +123,7 @@ class SealOptions:
 
 @dataclass(frozen=True)
 class CommonOptions:
-    """The options that `check`, `compare` and `diff` share.
+    """The options that all commands share.
 
     Attributes:
         require: The requirement, None if not given.
@@ -135,7 +135,7 @@ class CommonOptions:
         allow_hosts: Servers that a compare file may name besides the declared ones, separated by commas, blanks or
             lines.
         timeout: Seconds after which the whole command is an error, None for no limit.
-        is_stated: See `GateOptions`.
+        writes_statement: See `GateOptions`.
     """
 
     require: Require | None = None
@@ -146,14 +146,14 @@ class CommonOptions:
     declared_hosts_only: bool = False
     allow_hosts: str = ""
     timeout: float | None = None
-    is_stated: bool = False
+    writes_statement: bool = False
 
 
 def check_request(
     version: VersionOptions,
     common: CommonOptions,
     environment: Mapping[str, str],
-    sealed: SealOptions = SealOptions(),  # it is frozen
+    seal_options: SealOptions = SealOptions(),  # it is frozen
 ) -> CheckRequest:
     """Return the request of a `check`.
 
@@ -162,12 +162,12 @@ def check_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, request = gate_options(common), _version_request(version, environment)
-    if sealed.seal is None and sealed.model:
+    if seal_options.seal is None and seal_options.model:
         raise InputError(
             "--seal-model is given without --seal.",
             "Name the seal too: --seal seals/wine.json. Or leave out --seal-model.",
         )
-    seal = None if sealed.seal is None else _seal_of(sealed, request.model)
+    seal = None if seal_options.seal is None else _seal_of(seal_options, request.model)
     return CheckRequest(request, seal, options=options)
 
 
@@ -183,7 +183,7 @@ def seal_request(
 
 
 def verify_request(
-    version: VersionOptions, uri: str, sealed: SealOptions, common: CommonOptions, environment: Mapping[str, str]
+    version: VersionOptions, uri: str, seal_options: SealOptions, common: CommonOptions, environment: Mapping[str, str]
 ) -> VerifyRequest:
     """Return the request of a `verify`. Either a version or a URI must be given.
 
@@ -192,22 +192,22 @@ def verify_request(
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
     options, model = gate_options(common), _model_request(version, uri, environment)
-    return VerifyRequest(model, _seal_of(sealed, model.registered_model), options=options)
+    return VerifyRequest(model, _seal_of(seal_options, model.registered_model), options=options)
 
 
-def _seal_of(sealed: SealOptions, model: str) -> Seal:
+def _seal_of(seal_options: SealOptions, model: str) -> Seal:
     """Return the seal in a file.
 
     Args:
-        sealed: The options about the seal.
+        seal_options: The options about the seal.
         model: Name of the registered model that is compared with the seal, "" for a model that has none.
 
     Raises:
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    seal = _read_seal(sealed)
-    if sealed.model:
-        seal.require_model_name(sealed.model, "Name the seal of this model: --seal. Or correct --seal-model.")
+    seal = _read_seal(seal_options)
+    if seal_options.model:
+        seal.require_model_name(seal_options.model, "Name the seal of this model: --seal. Or correct --seal-model.")
     elif model:
         seal.require_registered_model(
             model,
@@ -217,13 +217,13 @@ def _seal_of(sealed: SealOptions, model: str) -> Seal:
     return seal
 
 
-def _read_seal(sealed: SealOptions) -> Seal:
+def _read_seal(seal_options: SealOptions) -> Seal:
     """Return a seal after its signature is checked, if a bundle is given.
 
     Raises:
-        ModelGateError: The seal cannot be read or was edited, or its signature does not hold.
+        ModelGateError: The seal cannot be read or was edited, or its signature is not valid.
     """
-    signature = sealed.signature
+    signature = seal_options.signature
     if signature.bundle is None:
         if name := next((name for name, value in signature.reported.items() if value is not None), ""):
             option = f"--{name.replace('_', '-')}"
@@ -231,11 +231,35 @@ def _read_seal(sealed: SealOptions) -> Seal:
                 f"{option} is given without --bundle, so no signature is checked.",
                 f"Name the bundle with the signature of the seal: --bundle. Or leave out {option}.",
             )
-        if sealed.seal is None:
+        if seal_options.seal is None:
             raise InputError("--seal is missing.", "Name the file that model-gate seal wrote: --seal seals/wine.json.")
-        return read_seal(sealed.seal)
-    signer = signer_of(signature.public_key, signature.identity, signature.issuer, signature.trust_config)
-    return read_signed_seal(sealed.seal, signature.bundle, signer)
+        return read_seal(seal_options.seal)
+    signer = _signer(signature)
+    if seal_options.seal is None:
+        return read_bundled_seal(signature.bundle, signer)
+    return read_signed_seal(seal_options.seal, signature.bundle, signer)
+
+
+def _signer(signature: SignatureOptions) -> Signer:
+    """Return the signer that the options name.
+
+    Raises:
+        InputError: The options name no signer or two, or an identity without its issuer.
+    """
+    identity, issuer = signature.identity.strip(), signature.issuer.strip()
+    if signature.public_key is not None:
+        if identity or issuer or signature.trust_config is not None:
+            raise InputError(
+                "--public-key cannot be combined with --identity, --issuer and --trust-config.",
+                "Leave out --public-key, or the other options.",
+            )
+        return KeySigner(signature.public_key)
+    if not identity or not issuer:
+        raise InputError(
+            f"The bundle's signer is not named: {'--issuer' if identity else '--identity'} is missing.",
+            "A signature proves nothing without the name of its signer: --identity with --issuer, or --public-key.",
+        )
+    return IdentitySigner(identity, issuer, signature.trust_config)
 
 
 def _model_request(version: VersionOptions, uri: str, environment: Mapping[str, str]) -> ModelRequest:
@@ -448,7 +472,7 @@ def gate_options(options: CommonOptions, require: Require | None = None, ignore:
         fail_fast=options.fail_fast,
         fail_on_same_location=options.fail_on_same_location,
         allow_local_artifacts=options.allow_local_artifacts,
-        is_stated=options.is_stated,
+        writes_statement=options.writes_statement,
     )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from model_gate.domain.seal import Seal, parse_seal
 from model_gate.domain.wording import printable
 from model_gate.errors import SealError, SignatureError, reading_error
-from model_gate.formats.attestation import vouched_seal
-from model_gate.formats.model_signing import MAX_BYTES, StatementError
+from model_gate.formats.model_signing import MAX_STATEMENT_BYTES, StatementError
+from model_gate.signatures.signed_seal import require_statement_about, seal_in_statement
 from model_gate.signatures.signers import Signer
 from model_gate.signatures.verification import read_bundle, verified_statement
 from model_gate.symbolic_links import open_input
@@ -24,43 +24,64 @@ def read_seal(path: Path) -> Seal:
     return parse_seal(_content(path), str(path))
 
 
-def read_signed_seal(path: Path | None, bundle: Path, signer: Signer) -> Seal:
-    """Return a seal after a check that the signer signed it.
+def read_signed_seal(path: Path, bundle: Path, signer: Signer) -> Seal:
+    """Return the seal in a file after a check that the signer signed it.
 
     Args:
-        path: The file of the seal; None if the bundle itself has the seal.
+        path: The file of the seal.
         bundle: The Sigstore bundle or DSSE envelope.
         signer: Who must have signed.
 
     Raises:
         SealError: The seal cannot be read, is not a seal, or was edited.
-        SignatureError: The signature does not hold, cannot be checked, or is not a signature of this seal.
+        SignatureError: The signature is not valid, cannot be checked, or is not about this seal.
         StorageError: The bundle, the public key or the trust configuration cannot be read.
         InputError: The public key or the trust configuration is malformed.
     """
-    content = None if path is None else _content(path)
+    content = _content(path)
     # A file that is no seal is an error about this file, and not about the bundle.
-    seal = None if content is None else parse_seal(content, str(path))
-    statement = verified_statement(read_bundle(bundle), signer, printable(str(bundle)))
+    seal = parse_seal(content, str(path))
+    signed = verified_statement(read_bundle(bundle), signer, printable(str(bundle)))
     try:
-        signed = vouched_seal(statement, content)
+        require_statement_about(seal, content, signed)
     except StatementError as error:
-        subject = "has no seal" if path is None else f"does not vouch for the seal {printable(str(path))}"
         raise SignatureError(
-            f"The bundle {printable(str(bundle))} {subject}: {printable(str(error))}.",
+            f"The bundle {printable(str(bundle))} is not about the seal {printable(str(path))}:"
+            f" {printable(str(error))}.",
             "Name the bundle that was made for this seal, and the seal as it was signed. If the bundle has a seal"
-            " itself, leave out --seal to use this one."
-            if path is not None
-            else "Name the bundle of a seal, or name the seal too: --seal.",
+            " itself, leave out --seal to use this one.",
         ) from error
-    return replace(seal or parse_seal(signed, str(bundle)), signer=str(signer))
+    return replace(seal, signer=str(signer))
+
+
+def read_bundled_seal(bundle: Path, signer: Signer) -> Seal:
+    """Return the seal that a bundle has, after a check that the signer signed it.
+
+    Args:
+        bundle: The Sigstore bundle or DSSE envelope.
+        signer: Who must have signed.
+
+    Raises:
+        SealError: The signed statement is an invalid seal.
+        SignatureError: The signature is not valid or cannot be checked, or the signed statement is not a seal.
+        StorageError: The bundle, the public key or the trust configuration cannot be read.
+        InputError: The public key or the trust configuration is malformed.
+    """
+    signed = verified_statement(read_bundle(bundle), signer, printable(str(bundle)))
+    try:
+        return replace(seal_in_statement(signed, str(bundle)), signer=str(signer))
+    except StatementError as error:
+        raise SignatureError(
+            f"The bundle {printable(str(bundle))} has no seal: {printable(str(error))}.",
+            "Name the bundle of a seal, or name the seal too: --seal.",
+        ) from error
 
 
 def _content(path: Path) -> bytes:
     try:
         with open(path, "rb", opener=open_input) as file:
             # The file may be larger than this machine's memory.
-            return file.read(MAX_BYTES + 1)
+            return file.read(MAX_STATEMENT_BYTES + 1)
     except OSError as error:
         failure = reading_error(error, f"seal {printable(str(path))}")
         raise SealError(failure.message, failure.remedy) from error

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
-from model_gate.domain.request import SEAL_NOUN, DiffRequest, SealRequest, VerifyRequest
+from model_gate.domain.request import DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.wording import capitalized, plural, truncate_path
@@ -107,7 +107,7 @@ def _not_compared_with_seal(outcome: Outcome) -> list[str]:
     """Return the models of the version whose files were not compared with the seal."""
     pairs = [outcome.model_names(name) for name in outcome.comparisons]
     compared = {
-        pair.right if pair.left == SEAL_NOUN else pair.left for pair in pairs if SEAL_NOUN in (pair.left, pair.right)
+        pair.right if pair.is_left_seal else pair.left for pair in pairs if pair.is_left_seal or pair.is_right_seal
     }
     if any(comparison.same_location for comparison in outcome.comparisons.values()):
         # The run model and the registry model of a check are the same files.
@@ -180,6 +180,6 @@ def _subject(outcome: Outcome, name: str) -> str:
     # A model without a version is named by its location.
     model = f" {truncate_path(request.model.uri, _MAX_URI)}" if isinstance(request, VerifyRequest) else ""
     version = server_and_version(outcome)
-    nouns = (names.left, names.right)
-    left, right = (f"the {seal_name(outcome) if noun == SEAL_NOUN else noun}" for noun in nouns)
+    left = f"the {seal_name(outcome) if names.is_left_seal else names.left}"
+    right = f"the {seal_name(outcome) if names.is_right_seal else names.right}"
     return f"{left} and {right}{f' of {version}' if version else model}"

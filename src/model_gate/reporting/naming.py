@@ -172,7 +172,7 @@ def _seal_in_heading(outcome: Outcome) -> str:
 def _with_results(subject: str, outcome: Outcome) -> tuple[str, str]:
     """Return the subject with the results of its comparisons, in two parts. What fails comes first."""
     ordered = sorted(outcome.distinct_comparisons, key=lambda named: named.comparison.equivalent)
-    with_seal = [named for named in ordered if outcome.model_names(named.names[0]).left == SEAL_NOUN]
+    with_seal = [named for named in ordered if outcome.model_names(named.names[0]).is_left_seal]
     if ordered and with_seal == ordered[:1]:
         # The version itself stands for its model that was compared with the seal.
         first = with_seal[0].comparison
@@ -196,7 +196,7 @@ def _result_in_heading(outcome: Outcome, names: Sequence[str], comparison: Compa
     right = " and ".join(dict.fromkeys(pair.right for pair in pairs))
     if comparison.same_location:
         return f"{left} and {right} are the same files"
-    if left == SEAL_NOUN:
+    if all(pair.is_left_seal for pair in pairs):
         left, right = right, _seal_in_heading(outcome)
     limits = limits_of_equality(comparison) if comparison.equivalent else ""
     return f"{left} {_sign(comparison)} {right}{limits}"

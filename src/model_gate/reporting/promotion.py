@@ -121,16 +121,12 @@ def _version(version: ModelVersion, address: str) -> Json:
         "host": address,
         "name": printable(version.name),
         "version": printable(version.version),
-        "stage": _printable(version.stage),
+        "stage": printable(version.stage),
         "aliases": list(map(printable, version.aliases)),
         "source": printable(version.source),
-        "run_id": _printable(version.lineage.run_id),
-        "git_commit": _printable(version.lineage.git_commit),
+        "run_id": printable(version.lineage.run_id),
+        "git_commit": printable(version.lineage.git_commit),
     }
-
-
-def _printable(text: str | None) -> str | None:
-    return None if text is None else printable(text)
 
 
 def _comparison(comparison: Comparison) -> Json:
@@ -186,7 +182,8 @@ def _root(model: ComparedModel) -> str:
         raise ModelError(
             f"The promotion statement needs the digest of every file of {printable(model.location.uri)}, but a file was"
             " not read, its name is not UTF-8, or one model has a directory at its path.",
-            "Compare the whole model and ignore no file, or leave out --statement.",
+            "Name every file in UTF-8. A path must not be a file in one model and a directory in the other. Or leave"
+            " out --statement.",
         )
     return model.root
 

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from model_gate.reporting.report_file import OutputFile
+from model_gate.reporting.output_files import OutputFile
 
 
 class ViewKind(StrEnum):

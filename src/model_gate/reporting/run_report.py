@@ -16,9 +16,9 @@ from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError
 from model_gate.formats.json_schema import bundled_schema, first_violation
+from model_gate.reporting.output_files import json_text
 from model_gate.reporting.report import SCHEMA_FILE as REPORT_SCHEMA_FILE
 from model_gate.reporting.report import Json
-from model_gate.reporting.report_file import json_text
 from model_gate.reporting.system import SystemFacts
 
 SCHEMA_VERSION = "1.0"

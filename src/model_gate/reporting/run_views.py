@@ -9,8 +9,8 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.reporting.badge import badge_endpoint, badge_svg
 from model_gate.reporting.junit import junit_xml
+from model_gate.reporting.output_files import json_text
 from model_gate.reporting.page import run_page
-from model_gate.reporting.report_file import json_text
 from model_gate.reporting.run_files import ViewFile, ViewKind
 from model_gate.reporting.system import system_facts
 

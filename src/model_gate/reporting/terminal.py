@@ -29,6 +29,7 @@ from model_gate.reporting.phrases import (
 )
 from model_gate.reporting.predictions import predictions
 from model_gate.reporting.scope import limits_of_all, limits_of_equality
+from model_gate.reporting.seal_names import seal_title
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
@@ -125,7 +126,7 @@ def _request_lines(outcome: Outcome) -> Iterator[str]:
     # A check has one line, since it is about one version. The other commands have two lines.
     for word, subject in zip((outcome.request.command, "with"), _subjects(outcome), strict=False):
         yield f"{word:<9}{subject}"
-        if outcome.seal is not None and subject == outcome.seal.title:
+        if outcome.seal is not None and subject == seal_title(outcome.seal):
             yield f"{'':<9}root sha256 {outcome.seal.statement.root}"
 
 
@@ -153,7 +154,7 @@ def _sealed_subjects(outcome: Outcome, seal: Seal) -> list[str]:
     is_seal_first = ComparisonName.COMPARISON not in outcome.comparisons and any(
         comparison.left.seal for comparison in outcome.comparisons.values()
     )
-    return [seal.title, *models] if is_seal_first else [*models, seal.title]
+    return [seal_title(seal), *models] if is_seal_first else [*models, seal_title(seal)]
 
 
 def _version(request: VersionRequest, version: ModelVersion | None) -> str:

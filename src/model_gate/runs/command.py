@@ -14,7 +14,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import OTHER_SHARD, GateRow, LeftOut, RunTotals
 from model_gate.domain.wording import first_names, printable
 from model_gate.errors import InternalError, ModelGateError, StorageError
-from model_gate.reporting.report_file import OutputFile, ReportFile
+from model_gate.reporting.output_files import OutputFile, ReportFile
 from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_files import RowsPath, ViewFile, ViewKind
 from model_gate.reporting.run_progress import RunProgress

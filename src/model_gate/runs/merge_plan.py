@@ -75,8 +75,7 @@ def plan_merge(shards: Sequence[ShardResult], now: datetime | None = None) -> Me
     if not shards:
         raise InputError(
             "There are no results of shards to merge.",
-            "Name the *.rows.jsonl files of the shards. In a workflow, the jobs of the plan and the shards say what"
-            " failed.",
+            "Name the *.rows.jsonl files of the shards. In a workflow, see the jobs of the plan and of the shards.",
         )
     _require_one_run(shards, now or datetime.now(UTC))
     newest: dict[int, int] = {}

@@ -16,9 +16,11 @@ from queue import SimpleQueue
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
+from model_gate.comparison.jobs import BATCH_JOBS, BATCHED_BELOW_BYTES
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
+from model_gate.comparison.scheduler import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.domain.windows import WINDOWS, Windows
@@ -26,16 +28,10 @@ from model_gate.domain.wording import first_names, printable
 from model_gate.errors import InternalError, storage_error
 from model_gate.explanation.content import Content
 from model_gate.regular_files import open_regular
-from model_gate.sealing.small_files import PROGRAM, digest_of
+from model_gate.sealing.digest_process import PROGRAM, digest_of
 from model_gate.sources.model_source import ModelSource
 from model_gate.sources.window_reader import WindowReader
 
-# The files in progress have at most this many bytes, unless one file alone is larger.
-_MAX_BYTES_IN_PROGRESS = 512 * 1024**2
-_MAX_FILES_IN_PROGRESS = 64
-# Smaller files of a near server are fetched with one request for several of them.
-_BATCHED_BELOW_BYTES = 128 * 1024
-_BATCH_FILES = 16
 # Smaller local files are hashed in batches: handing one to a thread takes longer than hashing it.
 _LOCAL_SMALL_BYTES = 1024 * 1024
 # A file that was read window by window is inspected by reading at most this much of it again.
@@ -46,7 +42,7 @@ _THREADS = min(8, os.cpu_count() or 1)
 Sizes = Mapping[str, int]
 Digests = dict[str, str]
 # Receives the path and the digest of a file. Returns whether no further digest is needed.
-OnDigest = Callable[[str, str], bool]
+IsEnough = Callable[[str, str], bool]
 # Receives the path, the digest and the content of a file, which can be read only during the call. Any thread calls it.
 Inspect = Callable[[str, str, Content], None]
 
@@ -55,7 +51,7 @@ def hash_files(
     source: ModelSource,
     sizes: Sizes,
     progress: Progress,
-    is_enough: OnDigest = lambda _path, _digest: False,
+    is_enough: IsEnough = lambda _path, _digest: False,
     windows: Windows = WINDOWS,
     inspect: Inspect | None = None,
 ) -> Digests:
@@ -63,7 +59,7 @@ def hash_files(
 
     Args:
         source: The source of the model.
-        sizes: Listed size in bytes of each file, by path relative to the model's root.
+        sizes: Listed size in bytes of each file, by path relative to the model's directory.
         progress: Receives the numbers of received bytes and hashed files.
         is_enough: Returns whether the digest of a file makes all further digests unnecessary. Files whose fetch has not
             begun are then left out.
@@ -79,8 +75,9 @@ def hash_files(
     small = {path: size for path, size in sizes.items() if size < _LOCAL_SMALL_BYTES and source.local_file(path)}
     large = {path: size for path, size in sizes.items() if _is_windowed(source, size, windows)}
     hasher.hash_local(small)
-    hasher.hash_windows(large, windows)
     hasher.hash_groups({path: size for path, size in sizes.items() if path not in small and path not in large})
+    # The digest of another file can make the transfer of the large files unnecessary.
+    hasher.hash_windows(large, windows)
     if not hasher.is_done and (missing := sizes.keys() - hasher.digests.keys()):
         raise InternalError(
             f"No digest was computed of {first_names(missing)}.", "Please report it, with the listing of the model."
@@ -102,9 +99,12 @@ class _Finished:
 
 
 class _Hasher:
-    """Hashes files in several threads or processes. Only the thread that calls its methods changes the attributes."""
+    """Hashes files in several threads or processes.
 
-    def __init__(self, source: ModelSource, progress: Progress, is_enough: OnDigest, inspect: Inspect | None) -> None:
+    Only `_add` changes the attributes, in the caller's thread. `_hash` runs in the pool.
+    """
+
+    def __init__(self, source: ModelSource, progress: Progress, is_enough: IsEnough, inspect: Inspect | None) -> None:
         self.digests: Digests = {}
         self._source = source
         self._progress = progress
@@ -163,11 +163,11 @@ class _Hasher:
         """Fetch and hash files, the largest first."""
         pending = deque(_groups(sizes, batches=self._source.is_near))
         finished: SimpleQueue[_Finished] = SimpleQueue()
-        max_bytes = max(_MAX_BYTES_IN_PROGRESS, max(sizes.values(), default=0))
+        max_bytes = max(MAX_BYTES_IN_PROGRESS, max(sizes.values(), default=0))
         files = size = 0
         with FailFastPool(_THREADS) as pool:
             while True:
-                while pending and not self.is_done and files < _MAX_FILES_IN_PROGRESS:
+                while pending and not self.is_done and files < MAX_PAIRS_IN_PROGRESS:
                     if size + sum(pending[0].values()) > max_bytes:
                         break
                     group = pending.popleft()
@@ -218,17 +218,17 @@ class _Hasher:
 
 
 def _content(file: str, size: int) -> Content:
-    # Unlike `Content.of_file`, this takes no look at the file, because hardly any of many files is inspected further.
+    # `Content.of_file` reads the status of the file. Here the size is known, and few of the files are inspected.
     return Content(size, lambda: open(file, "rb", opener=open_regular))
 
 
 def _groups(sizes: Sizes, *, batches: bool) -> Iterator[Sizes]:
     """Yield the files that are fetched together: the largest first, one at a time; small files in batches."""
     ordered = sorted(sizes.items(), key=lambda item: item[1], reverse=True)
-    small = [item for item in ordered if batches and item[1] < _BATCHED_BELOW_BYTES]
+    small = [item for item in ordered if batches and item[1] < BATCHED_BELOW_BYTES]
     yield from ({path: size} for path, size in ordered[: len(ordered) - len(small)])
     yield from map(dict, _chunks(small))
 
 
 def _chunks(items: Sequence[tuple[str, int]]) -> Iterable[Sequence[tuple[str, int]]]:
-    return (items[start : start + _BATCH_FILES] for start in range(0, len(items), _BATCH_FILES))
+    return (items[start : start + BATCH_JOBS] for start in range(0, len(items), BATCH_JOBS))

@@ -10,7 +10,7 @@ from model_gate.domain.location import Location
 from model_gate.domain.model import Listing
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.seal import Seal
-from model_gate.errors import SealError
+from model_gate.errors import InternalError
 from model_gate.sources.windowed_file import WindowedFile
 
 
@@ -58,8 +58,10 @@ class SealSource:
         fetch.set_exception(self._no_bytes())
         return fetch
 
-    def _no_bytes(self) -> SealError:
-        return SealError(f"The seal {self._seal.file} has no bytes of files, only their SHA-256.")
+    def _no_bytes(self) -> InternalError:
+        return InternalError(
+            f"A file was read from the seal {self._seal.file}, which has only SHA-256 digests.", "Please report it."
+        )
 
     def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:  # noqa: ARG002
         """Raise an error, because a seal has no bytes."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 from model_gate.comparison.file_comparison import FileComparison, compare_sizes
 from model_gate.comparison.jobs import MAX_EXPLAINED_BYTES, first_pairs
@@ -19,16 +20,15 @@ from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.model import require_model, require_native_model
 from model_gate.domain.pairing import Pair
 from model_gate.domain.result import ComparedModel, Comparison
-from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal
-from model_gate.domain.wording import printable
-from model_gate.errors import SealError
+from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, require_sealable
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content
-from model_gate.formats.model_signing import Resource, StatementError, require_names
+from model_gate.formats.model_signing import Resource
 from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seal_source import SealSource
 
 _SHOWN_DIGITS = 12
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,21 @@ class SealedPair:
     sealed: SealedVersion
     model: SelectedModel
     is_seal_left: bool = True
+
+    def by_side(self, of_seal: _T, of_model: _T) -> tuple[_T, _T]:
+        """Return a value of the seal and a value of the model as a left and a right value.
+
+        Of a left and a right value, the same call returns the value of the seal and the value of the model.
+        """
+        return (of_seal, of_model) if self.is_seal_left else (of_model, of_seal)
+
+    def sealed_path(self, pair: Pair) -> str | None:
+        """Return the path of a pair of files in the seal, None if only the model has the file."""
+        return self.by_side(pair.left, pair.right)[0]
+
+    def model_path(self, pair: Pair) -> str | None:
+        """Return the path of a pair of files in the model, None if only the seal has the file."""
+        return self.by_side(pair.left, pair.right)[1]
 
 
 def seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, progress: Progress) -> Seal:
@@ -61,25 +76,15 @@ def seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, pr
         ModelGateError: A listing or a transfer failed, or the model changed in the meantime.
     """
     with closing(model.source):
-        return _seal_model(model, file, name, facts, progress)
-
-
-def _seal_model(model: SelectedModel, file: Path, name: str, facts: SealFacts, progress: Progress) -> Seal:
-    listed = list_model(model, progress)
-    sizes = listed.listing.files
-    try:
-        # Hashing takes long, so a name that cannot be sealed is an error before it.
-        require_names(sizes)
-    except StatementError as error:
-        raise SealError(
-            f"The model cannot be sealed: {printable(str(error))}.",
-            "Name its files in UTF-8 and without a backslash, as OpenSSF Model Signing demands.",
-        ) from error
-    digests = hash_files(listed.source, sizes, progress)
-    listed.source.require_unchanged()
-    # Every listed file is in the seal.
-    files = {path: Resource(digests[path], size) for path, size in sizes.items()}
-    return make_seal(str(file), name, files, facts, allow_symlinks=listed.listing.has_links)
+        listed = list_model(model, progress)
+        sizes = listed.listing.files
+        # Hashing takes long, so a path that cannot be sealed is an error before it.
+        require_sealable(sizes)
+        digests = hash_files(listed.source, sizes, progress)
+        listed.source.require_unchanged()
+        # Every listed file is in the seal.
+        files = {path: Resource(digests[path], size) for path, size in sizes.items()}
+        return make_seal(str(file), name, files, facts, allow_symlinks=listed.listing.has_links)
 
 
 def verify_model(
@@ -97,8 +102,8 @@ def verify_model(
         pair: The seal and the model.
         progress: Receives the numbers of listed, fetched and hashed files.
         ignore: Globs for paths that do not affect the verdict.
-        is_enough: Returns whether a file comparison settles the verdict, so that no further file is
-            fetched; None to compare the other files too.
+        is_enough: Returns whether a file comparison settles the verdict, so that no further file is fetched; None to
+            compare the other files too, and to fetch files only to say what they are.
         slots: Admits the transfer, if other gates run at the same time.
         has_roots: Whether the result has the roots of the seal and of the model.
 
@@ -110,33 +115,19 @@ def verify_model(
         ModelGateError: A listing or a transfer failed.
     """
     with closing(pair.model.source):
-        return _verify_model(pair, progress, ignore, is_enough, slots or TransferSlots(), has_roots=has_roots)
-
-
-def _verify_model(
-    pair: SealedPair,
-    progress: Progress,
-    ignore: Ignore,
-    is_enough: Callable[[FileComparison], bool] | None,
-    slots: TransferSlots,
-    *,
-    has_roots: bool,
-) -> Comparison:
-    # The seal says which files there must be: a model without its MLmodel file is different.
-    model = list_model(replace(pair.model, is_mlflow_model=False), progress)
-    sealed = _sealed_model(pair, model)
-    left, right = (sealed, model) if pair.is_seal_left else (model, sealed)
-    model_pair = pair_models(left, right, ignore)
-    with slots.transfer(0 if model.source.is_local else model.listing.size):
-        files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
-    model.source.require_unchanged()
+        # A missing MLmodel file must be a difference. `_listed_seal` requires it in the seal.
+        model = list_model(replace(pair.model, is_mlflow_model=False), progress)
+        model_pair = pair_models(*pair.by_side(_listed_seal(pair, model), model), ignore)
+        with (slots or TransferSlots()).transfer(0 if model.source.is_local else model.listing.size):
+            files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
+        model.source.require_unchanged()
     comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
-    if pair.is_seal_left:
-        return replace(comparison, left=_with_seal(comparison.left, pair), is_by_digest=True)
-    return replace(comparison, right=_with_seal(comparison.right, pair), is_by_digest=True)
+    of_seal, of_model = pair.by_side(comparison.left, comparison.right)
+    left, right = pair.by_side(_with_seal(of_seal, pair.sealed.seal), of_model)
+    return replace(comparison, left=left, right=right, is_by_digest=True)
 
 
-def _sealed_model(pair: SealedPair, model: ListedModel) -> ListedModel:
+def _listed_seal(pair: SealedPair, model: ListedModel) -> ListedModel:
     """Return the files in the seal as a listed model.
 
     Raises:
@@ -151,8 +142,7 @@ def _sealed_model(pair: SealedPair, model: ListedModel) -> ListedModel:
     return listed
 
 
-def _with_seal(model: ComparedModel, pair: SealedPair) -> ComparedModel:
-    seal = pair.sealed.seal
+def _with_seal(model: ComparedModel, seal: Seal) -> ComparedModel:
     return replace(model, path=Path(seal.file), size=model.size if seal.size is not None else None, seal=seal)
 
 
@@ -160,8 +150,8 @@ class _Files:
     """Compares the files of a model with those of a seal."""
 
     def __init__(self, pair: SealedPair, model: ListedModel) -> None:
+        self._pair = pair
         self._files = pair.sealed.seal.files
-        self._is_seal_left = pair.is_seal_left
         self._model = model
         self._explainer = Explainer()
         # What the differing files of the model are, in a phrase, by path.
@@ -175,68 +165,70 @@ class _Files:
         *,
         has_roots: bool,
     ) -> list[FileComparison]:
-        """Return the comparison of each pair of files. `is_enough` is None if all files are compared.
+        """Return the comparison of each pair of files, see `verify_model`.
 
         With `has_roots`, all files of the model are hashed, unless the sizes already decide.
         """
         by_size: list[FileComparison] = []
-        pending: dict[str, Pair] = {}
+        same_size: dict[str, Pair] = {}
         for pair in models.pairing.pairs:
-            path = self._path(pair)
-            if pair.left is None or pair.right is None or pair.left_size != pair.right_size:
+            path = self._pair.model_path(pair)
+            if path is not None and pair.left_size == pair.right_size:
+                same_size[path] = pair
+            else:
                 by_size.append(self._by_size(pair))
-            elif path is not None:
-                pending[path] = pair
-        explained: dict[str, FileComparison] = {}
-        if has_roots and not models.pairing.is_decided_by_listings:
-            explained = {path: file for file in by_size if (path := self._path(file.pair)) is not None}
-        elif is_enough is None:
-            explained = self._explained(by_size)
         if is_enough is not None and any(map(is_enough, by_size)):
-            by_digest = []
+            return [*by_size, *map(compare_sizes, same_size.values())]
+        if has_roots and not models.pairing.is_decided_by_listings:
+            read_anyway = {path for file in by_size if (path := self._pair.model_path(file.pair)) is not None}
         else:
-            by_digest = self._by_digest(pending, explained, progress, is_enough or (lambda _: False))
-        by_size = [explained.get(self._path(file.pair) or "", file) for file in by_size]
-        return [*by_size, *by_digest, *(compare_sizes(pair) for pair in pending.values())]
+            read_anyway = set() if is_enough is not None else self._worth_describing(by_size)
+        digests = self._digests(same_size, read_anyway, progress, is_enough)
+        return [
+            *(self._with_digest(file, digests) for file in by_size),
+            *(
+                self._by_digest(pair, path, digests[path]) if path in digests else compare_sizes(pair)
+                for path, pair in same_size.items()
+            ),
+        ]
 
-    def _explained(self, by_size: Iterable[FileComparison]) -> dict[str, FileComparison]:
-        """Return the comparisons, by path in the model, whose files are fetched only to say what they are."""
-        compared = {file.pair: file for file in by_size if self._path(file.pair) and not file.pair.ignored_by}
-        chosen = first_pairs(compared, MAX_EXPLAINED_BYTES)
-        return {self._path(pair) or "": file for pair, file in compared.items() if pair in chosen}
+    def _worth_describing(self, by_size: Iterable[FileComparison]) -> set[str]:
+        """Return the paths in the model of files that are fetched only to say what they are."""
+        paths = {file.pair: path for file in by_size if (path := self._pair.model_path(file.pair)) is not None}
+        return {
+            paths[pair] for pair in first_pairs((pair for pair in paths if not pair.ignored_by), MAX_EXPLAINED_BYTES)
+        }
 
-    def _path(self, pair: Pair) -> str | None:
-        """Return the path of a pair in the model, None if only the seal has the file."""
-        return pair.right if self._is_seal_left else pair.left
-
-    def _by_digest(
+    def _digests(
         self,
-        pending: dict[str, Pair],
-        explained: dict[str, FileComparison],
+        same_size: Mapping[str, Pair],
+        read_anyway: Collection[str],
         progress: Progress,
-        is_enough: Callable[[FileComparison], bool],
-    ) -> list[FileComparison]:
-        """Compare the files by their digests, and remove the compared ones from `pending`.
+        is_enough: Callable[[FileComparison], bool] | None,
+    ) -> Mapping[str, str]:
+        """Hash files of the model, and describe those that differ from the seal.
 
-        In `explained`, replace the comparisons, which the sizes have decided, by others with the digests and what the
-        files are.
+        Args:
+            same_size: The pairs of files that the digests decide, by path in the model.
+            read_anyway: Paths in the model of files that differ already in their sizes, but are read too.
+            progress: Receives the numbers of fetched and hashed files.
+            is_enough: See `verify_model`.
+
+        Returns:
+            The digests by path. Files that `is_enough` made unnecessary are left out.
         """
-        compared: list[FileComparison] = []
 
-        def on_digest(path: str, digest: str) -> bool:
-            if path in explained:
-                explained[path] = self._with_digest(explained[path], path, digest)
+        def is_last(path: str, digest: str) -> bool:
+            if is_enough is None or path not in same_size:
                 return False
-            compared.append(self._compare(pending.pop(path), path, digest))
-            return is_enough(compared[-1])
+            return is_enough(self._by_digest(same_size[path], path, digest))
 
         def inspect(path: str, digest: str, content: Content) -> None:
-            if path in explained or digest != self._sealed_digest(pending[path]):
+            if path not in same_size or digest != self._digest_in_seal(same_size[path]):
                 self._descriptions[path] = self._explainer.describe(path, content)
 
-        sizes = {path: self._model.listing.files[path] for path in (*pending, *explained)}
-        hash_files(self._model.source, sizes, progress, on_digest, inspect=inspect)
-        return compared
+        sizes = {path: self._model.listing.files[path] for path in (*same_size, *read_anyway)}
+        return hash_files(self._model.source, sizes, progress, is_last, inspect=inspect)
 
     def _by_size(self, pair: Pair) -> FileComparison:
         """Compare two files that differ in their sizes, or of which one is missing."""
@@ -245,49 +237,55 @@ class _Files:
             return comparison
         # Only the content of a file shows whether MLflow itself added it, and the sealed content is not known.
         difference = replace(comparison.difference, rewrite_reason="")
-        path = pair.left if self._is_seal_left else pair.right
+        path = self._pair.sealed_path(pair)
         if path is None:
             return comparison._replace(difference=difference)
-        # A size that the seal does not say is not known.
-        resource = self._files[path]
-        if self._is_seal_left:
-            difference = replace(difference, left_size=resource.size)
-            return comparison._replace(difference=difference, left_digest=resource.digest)
-        difference = replace(difference, right_size=resource.size)
-        return comparison._replace(difference=difference, right_digest=resource.digest)
+        left_size, right_size = self._sizes(pair, path)
+        left, right = self._pair.by_side(self._files[path].digest, None)
+        return comparison._replace(
+            difference=replace(difference, left_size=left_size, right_size=right_size),
+            left_digest=left,
+            right_digest=right,
+        )
 
-    def _with_digest(self, comparison: FileComparison, path: str, digest: str) -> FileComparison:
+    def _sizes(self, pair: Pair, path: str) -> tuple[int | None, int | None]:
+        """Return the sizes of the left and the right file. A size that the seal does not say is not known."""
+        _, model_size = self._pair.by_side(pair.left_size, pair.right_size)
+        return self._pair.by_side(self._files[path].size, model_size)
+
+    def _with_digest(self, comparison: FileComparison, digests: Mapping[str, str]) -> FileComparison:
         """Return a comparison that the sizes have decided, with the digest of the model's file and what it is."""
-        left, right = comparison.left_digest, digest
-        if not self._is_seal_left:
-            left, right = digest, comparison.right_digest or ""
+        path = self._pair.model_path(comparison.pair)
+        if path is None or path not in digests:
+            return comparison
+        in_seal, _ = self._pair.by_side(comparison.left_digest, comparison.right_digest)
+        left, right = self._pair.by_side(in_seal, digests[path])
         difference = comparison.difference
         if difference is not None and difference.explanation is None:
             difference = replace(difference, explanation=self._explanation(path, left, right))
-        return comparison._replace(difference=difference, left_digest=left or None, right_digest=right or None)
+        return comparison._replace(difference=difference, left_digest=left, right_digest=right)
 
-    def _sealed_digest(self, pair: Pair) -> str | None:
-        path = pair.left if self._is_seal_left else pair.right
+    def _digest_in_seal(self, pair: Pair) -> str | None:
+        path = self._pair.sealed_path(pair)
         return None if path is None else self._files[path].digest
 
-    def _compare(self, pair: Pair, path: str, digest: str) -> FileComparison:
-        sealed = self._sealed_digest(pair)
-        left, right = (sealed, digest) if self._is_seal_left else (digest, sealed)
-        difference = None if sealed == digest else self._difference(pair, path, left, right)
+    def _by_digest(self, pair: Pair, path: str, digest: str) -> FileComparison:
+        """Compare two files of the same size. `path` and `digest` are those of the model's file."""
+        in_seal = self._digest_in_seal(pair)
+        left, right = self._pair.by_side(in_seal, digest)
+        difference = None
+        if in_seal != digest:
+            left_size, right_size = self._sizes(pair, self._pair.sealed_path(pair) or pair.path)
+            difference = Difference(
+                pair.path,
+                DifferenceKind.CONTENT,
+                left_size,
+                right_size,
+                explanation=self._explanation(path, left, right),
+                is_native=pair.is_native,
+                ignored_by=pair.ignored_by,
+            )
         return FileComparison(pair, difference, left, right)
-
-    def _difference(self, pair: Pair, path: str, left: str | None, right: str | None) -> Difference:
-        sealed_path = (pair.left if self._is_seal_left else pair.right) or pair.path
-        sealed_size = self._files[sealed_path].size
-        return Difference(
-            pair.path,
-            DifferenceKind.CONTENT,
-            sealed_size if self._is_seal_left else pair.left_size,
-            pair.right_size if self._is_seal_left else sealed_size,
-            explanation=self._explanation(path, left, right),
-            is_native=pair.is_native,
-            ignored_by=pair.ignored_by,
-        )
 
     def _explanation(self, path: str, left: str | None, right: str | None) -> Explanation | None:
         """Return the digests and what the model's file is. Of the sealed file, only the digest is known."""

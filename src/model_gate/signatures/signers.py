@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from model_gate.errors import InputError
-
 
 @dataclass(frozen=True)
 class KeySigner:
@@ -42,25 +40,3 @@ class IdentitySigner:
 
 
 Signer = KeySigner | IdentitySigner
-
-
-def signer_of(public_key: Path | None, identity: str, issuer: str, trust_config: Path | None) -> Signer:
-    """Return the signer that the options name. An option that is not given is None or "".
-
-    Raises:
-        InputError: The options name no signer or two, or an identity without its issuer.
-    """
-    if public_key is not None:
-        if identity or issuer or trust_config:
-            raise InputError(
-                "--public-key names a signer, and so do --identity, --issuer or --trust-config.",
-                "Leave out --public-key, or the other options.",
-            )
-        return KeySigner(public_key)
-    if not identity.strip() or not issuer.strip():
-        missing = "--identity" if not identity.strip() else "--issuer"
-        raise InputError(
-            f"The bundle's signer is not named: {missing} is missing.",
-            "A signature proves nothing without the name of its signer: --identity with --issuer, or --public-key.",
-        )
-    return IdentitySigner(identity.strip(), issuer.strip(), trust_config)

@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any
 from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import InputError, SignatureError, reading_error
 from model_gate.formats.document_kinds import BUNDLE, SIGNED_FILE, document_kind
-from model_gate.formats.model_signing import MAX_BYTES, PAYLOAD_TYPE, require_flat
+from model_gate.formats.model_signing import MAX_STATEMENT_BYTES, PAYLOAD_TYPE
+from model_gate.formats.strict_json import JsonError, parse_json
 from model_gate.signals import Interrupted
 from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.symbolic_links import open_input
@@ -27,8 +28,8 @@ if TYPE_CHECKING:
     from sigstore.models import TrustedRoot
 
 # Base64 makes a statement a third longer.
-MAX_BUNDLE_BYTES = MAX_BYTES * 4 // 3 + 1024 * 1024
-# A bundle is one long text and a few values. A parsed JSON value takes up to 30 times the memory of its text.
+MAX_BUNDLE_BYTES = MAX_STATEMENT_BYTES * 4 // 3 + 1024 * 1024
+# A bundle is one long string and a few values.
 _MAX_COMMAS = 100_000
 _MAX_KEY_BYTES = 64 * 1024
 _MAX_TRUST_CONFIG_BYTES = 8 * 1024 * 1024
@@ -37,7 +38,7 @@ _BEGIN_PEM = b"-----BEGIN "
 _OPENSSH_ED25519 = re.compile(rb"^(?:sk-)?ssh-ed25519", re.MULTILINE)
 _KEY_TYPES = frozenset({"ecdsa", "ed25519"})
 _TRUSTED_ROOT_TYPE = "application/vnd.dev.sigstore.trustedroot"
-# Signatures in an envelope have no meaning for each other, so the library gets this name for the only one.
+# securesystemslib finds a signature by its key ID. The ID in the envelope is only a hint, so it is replaced by this ID.
 _KEY_ID = "signer"
 
 _NAME_BUNDLE = (
@@ -71,8 +72,8 @@ def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
         The text of the in-toto statement, exactly as it was signed.
 
     Raises:
-        SignatureError: The bundle is malformed, has not exactly one signature, or its signature does not hold for this
-            signer. Or the packages that check signatures are missing, or the trusted root is not available.
+        SignatureError: The bundle is malformed, has not exactly one signature, or its signature is not a valid one of
+            this signer. Or the packages that check signatures are missing, or the trusted root is not available.
         StorageError: The public key or the trust configuration cannot be read.
         InputError: The public key or the trust configuration is malformed.
     """
@@ -93,14 +94,10 @@ def verified_statement(bundle: bytes, signer: Signer, name: str) -> bytes:
 
 
 def _parse(bundle: bytes, name: str) -> Any:
-    if bundle.count(b",") > _MAX_COMMAS:
-        raise SignatureError(f"The bundle {name} has more values than a bundle.", _NAME_BUNDLE)
     try:
-        data = json.loads(bundle)
-        require_flat(data)
-    except (ValueError, RecursionError) as error:
-        raise SignatureError(f"The bundle {name} is not JSON: {_reason(error)}.", _NAME_BUNDLE) from error
-    return data
+        return parse_json(bundle, max_bytes=MAX_BUNDLE_BYTES, max_commas=_MAX_COMMAS)
+    except JsonError as error:
+        raise SignatureError(f"The bundle {name} cannot be read: {_reason(error)}.", _NAME_BUNDLE) from error
 
 
 def _envelope(data: Any, name: str) -> dict[str, Any]:
@@ -117,11 +114,7 @@ def _envelope(data: Any, name: str) -> dict[str, Any]:
         elif kind != SIGNED_FILE:
             kind = f"{kind}, not a bundle"
         raise SignatureError(f"{name} is {kind}.", _NAME_BUNDLE)
-    if envelope["payloadType"] != PAYLOAD_TYPE:
-        payload_type = truncate_middle(printable(str(envelope["payloadType"])), _MAX_REASON)
-        raise SignatureError(
-            f"The bundle {name} signs {payload_type!r}, not an in-toto statement ({PAYLOAD_TYPE}).", _SIGN_AGAIN
-        )
+    _require_payload_type(envelope["payloadType"], name)
     signatures = envelope["signatures"]
     if not isinstance(signatures, list) or len(signatures) != 1 or not isinstance(signatures[0], dict):
         count = len(signatures) if isinstance(signatures, list) else "no list of"
@@ -130,6 +123,12 @@ def _envelope(data: Any, name: str) -> dict[str, Any]:
             "Name a bundle with one signature. Verify several bundles one after the other.",
         )
     return envelope
+
+
+def _require_payload_type(payload_type: object, name: str) -> None:
+    if payload_type != PAYLOAD_TYPE:
+        shown = truncate_middle(printable(str(payload_type)), _MAX_REASON)
+        raise SignatureError(f"The bundle {name} signs {shown!r}, not an in-toto statement.", _SIGN_AGAIN)
 
 
 def _verify_with_key(envelope: dict[str, Any], signer: KeySigner, name: str) -> bytes:
@@ -203,8 +202,8 @@ def _verify_with_identity(bundle: bytes, signer: IdentitySigner, name: str) -> b
     with _failures_of(name):
         policy = Identity(identity=signer.identity, issuer=signer.issuer)
         payload_type, payload = Verifier(trusted_root=root).verify_dsse(Bundle.from_json(bundle), policy)
-    if payload_type != PAYLOAD_TYPE:
-        raise AssertionError("the envelope's payload type was checked before its signature")
+    # The package has parsed the bundle a second time.
+    _require_payload_type(payload_type, name)
     return payload
 
 
@@ -265,10 +264,10 @@ def _optional_packages() -> Iterator[None]:
 
 @contextmanager
 def _failures_of(name: str) -> Iterator[None]:
-    """Turn every failure of a package into an error. A malformed bundle makes the packages raise many kinds.
+    """Turn every failure of a package into an error. For a malformed bundle, they raise many kinds of exceptions.
 
     Raises:
-        SignatureError: The signature does not hold.
+        SignatureError: The signature is not valid.
     """
     try:
         yield
@@ -276,7 +275,7 @@ def _failures_of(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise SignatureError(
-            f"The signature of the bundle {name} does not hold: {_reason(error)}.", _SIGN_AGAIN
+            f"The signature in the bundle {name} is not valid: {_reason(error)}.", _SIGN_AGAIN
         ) from error
 
 

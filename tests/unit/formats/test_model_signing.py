@@ -12,8 +12,8 @@ import pytest
 
 from model_gate.domain.wording import printable
 from model_gate.formats.model_signing import (
-    MAX_BYTES,
     MAX_RESOURCES,
+    MAX_STATEMENT_BYTES,
     Resource,
     StatementError,
     make_statement,
@@ -126,7 +126,7 @@ _BROKEN: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (_replace("predicate/resources", []), "no files"),
     (_replace("predicate/resources", {}), "not a list"),
     (_replace("predicate/resources/0", "MLmodel"), "not an object"),
-    (_replace("predicate/resources/0/name", None), "not a text"),
+    (_replace("predicate/resources/0/name", None), "not a string"),
     (_replace("predicate/resources/0/algorithm", "blake2b"), "not sha256"),
     (_replace("predicate/resources/0/algorithm", "SHA256"), "not sha256"),
     (_replace("predicate/resources/0/digest", "AA" * 32), "lower-case hex"),
@@ -137,7 +137,7 @@ _BROKEN: list[tuple[Callable[[dict[str, Any]], object], str]] = [
     (_replace("predicate/resources/0/annotations/size", True), "number of bytes"),
     (_replace("predicate/resources/0/annotations/size", "20"), "number of bytes"),
     (_replace("predicate/resources/0/name", "zzz"), "not sorted"),
-    (_replace("predicate/resources/1/name", "MLmodel"), "there twice"),
+    (_replace("predicate/resources/1/name", "MLmodel"), "appears twice"),
     (lambda data: data["predicate"]["resources"].pop(), "does not match the digests"),
     (
         lambda data: data["predicate"]["resources"].append({"name": "z", "digest": _A, "algorithm": "sha256"}),
@@ -219,7 +219,7 @@ _NOT_STRICT = {
     "list": (b"[]", "not an object"),
     "latin-1": (b"\xff{}", "not UTF-8"),
     "nan": (b'{"_type": NaN}', "NaN"),
-    "duplicate": (b'{"a": {"b": 1, "b": 1}}', "'b' is there twice"),
+    "duplicate": (b'{"a": {"b": 1, "b": 1}}', "'b' appears twice"),
     "number": (b'{"a": %s}' % (b"9" * 5000), "number that is too large"),
     "deep": (b"[" * 200_000, "nested too deeply"),
     "101 levels": (b"[" * 101 + b"]" * 101, "nested too deeply"),
@@ -228,7 +228,7 @@ _NOT_STRICT = {
         b'{"%b": 1, "_type": 1, "subject": 1, "predicateType": 1, "predicate": 1}' % (b"A" * 2**20),
         r"unknown field 'A{200}'$",
     ),
-    "large": (b" " * (MAX_BYTES + 1), "limit"),
+    "large": (b" " * (MAX_STATEMENT_BYTES + 1), "limit"),
     "wide": (b"," * (10 * MAX_RESOURCES + 1), "too many values"),
     "two": (b"{}{}", "not JSON"),
 }
@@ -243,7 +243,7 @@ def test_content_that_is_not_strict_json_is_rejected(case: str) -> None:
 
 def test_duplicate_key_in_valid_statement_is_rejected() -> None:
     content = statement_bytes(make_statement("wine", _FILES))
-    with pytest.raises(StatementError, match="'digest' is there twice"):
+    with pytest.raises(StatementError, match="'digest' appears twice"):
         read_statement(content.replace(b'"digest": "', b'"digest": "x", "digest": "', 1))
 
 
@@ -285,7 +285,7 @@ def test_statement_without_name_is_rejected() -> None:
 def test_duplicate_key_among_many_is_found_in_linear_time() -> None:
     keys = "".join(f'"{number}":0,' for number in range(200_000))
     started = time.monotonic()
-    with pytest.raises(StatementError, match="'x' is there twice"):
+    with pytest.raises(StatementError, match="'x' appears twice"):
         read_statement(f'{{{keys}"x":0,"x":0}}'.encode())
     assert time.monotonic() - started < 60
 

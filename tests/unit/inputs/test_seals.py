@@ -12,7 +12,7 @@ from model_gate.domain.request import VersionRequest
 from model_gate.domain.seal import SealedVersion
 from model_gate.errors import ConfigError, InputError, ModelGateError, SealError
 from model_gate.formats.document_kinds import PROMOTION_TYPE
-from model_gate.formats.model_signing import MAX_BYTES
+from model_gate.formats.model_signing import MAX_STATEMENT_BYTES
 from model_gate.inputs.compare_file import CompareConfig, parse_config
 from model_gate.inputs.options import (
     CommonOptions,
@@ -100,7 +100,7 @@ def test_file_that_is_no_seal_is_an_error(tmp_path: Path, content: bytes) -> Non
 
 def test_endless_seal_is_an_error_after_its_limit(tmp_path: Path) -> None:
     with (tmp_path / "seal.json").open("wb") as file:
-        file.truncate(100 * MAX_BYTES)
+        file.truncate(100 * MAX_STATEMENT_BYTES)
     with pytest.raises(SealError, match="limit"):
         check_request(VERSION, CommonOptions(), {}, SealOptions(Path("seal.json")))
 

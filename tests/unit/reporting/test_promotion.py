@@ -30,6 +30,7 @@ from tests.support.action_outcomes import HOSTILE
 from tests.support.outcomes import IDENTITY, check_outcome, compare_outcome, comparison, diff_outcome
 from tests.support.paths import SCHEMAS
 from tests.support.reports import Json, read_report
+from tests.support.seals import root_of
 
 # The order of the paths by code point is `a-b`, `a/b`. By the parts of the path it would be `a/b`, `a-b`.
 FILES = {"MLmodel": b"run_id: " + b"1a" * 16 + b"\n", "a-b": b"first", "a/b": b"second", "a/\u00e9": b"third"}
@@ -45,11 +46,6 @@ WORKFLOW = {
 }
 
 
-def root_of(files: Mapping[str, bytes]) -> str:
-    """Return the root that OpenSSF Model Signing defines."""
-    return hashlib.sha256(b"".join(hashlib.sha256(files[name]).digest() for name in sorted(files))).hexdigest()
-
-
 def make_model(directory: Path, files: Mapping[str, bytes]) -> None:
     for name, content in files.items():
         file = directory / name
@@ -62,7 +58,7 @@ def diff(directory: Path, left: Mapping[str, bytes], right: Mapping[str, bytes],
     for name, files in (("left", left), ("right", right)):
         make_model(directory / name, files)
     request = DiffRequest(
-        str(directory / "left"), str(directory / "right"), options=GateOptions(is_stated=True, **options)
+        str(directory / "left"), str(directory / "right"), options=GateOptions(writes_statement=True, **options)
     )
     command = Command(
         CommandName.DIFF, {}, lambda: request, directory / "report.json", statement_file=directory / "statement.json"
@@ -140,7 +136,7 @@ def test_error_before_the_gate_removes_the_statement_of_an_earlier_gate(tmp_path
 def test_one_location_cannot_be_stated(tmp_path: Path) -> None:
     make_model(tmp_path / "model", FILES)
     model = str(tmp_path / "model")
-    request = DiffRequest(model, model, options=GateOptions(is_stated=True))
+    request = DiffRequest(model, model, options=GateOptions(writes_statement=True))
     command = Command(
         CommandName.DIFF, {}, lambda: request, tmp_path / "report.json", statement_file=tmp_path / "statement.json"
     )
@@ -317,7 +313,7 @@ def test_statement_never_replaces_a_link_an_input_or_the_report(
     make_model(tmp_path / "left", FILES)
     make_model(tmp_path / "right", FILES)
     (tmp_path / "link").symlink_to(tmp_path / "left" / "MLmodel")
-    request = DiffRequest(str(tmp_path / "left"), str(tmp_path / "right"), options=GateOptions(is_stated=True))
+    request = DiffRequest(str(tmp_path / "left"), str(tmp_path / "right"), options=GateOptions(writes_statement=True))
     for path, message in (
         ("link", "is a symbolic link"),
         ("left/statement.json", "promotion statement file"),

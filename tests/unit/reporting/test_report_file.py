@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.errors import StorageError
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.output_files import ReportFile
 from tests.support.commandline import BIN, clean_environment, run
 from tests.support.reports import read_report
 

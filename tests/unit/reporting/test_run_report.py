@@ -16,7 +16,7 @@ from referencing import Registry, Resource
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow, LeftOut, RunTotals
 from model_gate.errors import InputError, InternalError
-from model_gate.reporting.report_file import ReportFile
+from model_gate.reporting.output_files import ReportFile
 from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_report import run_report
 from tests.support.action_outcomes import HOSTILE, check, comparison, difference, explained
@@ -64,6 +64,8 @@ def test_report_has_each_gate_with_its_own_report() -> None:
         "different": 1,
         "error": 1,
         "left_out": 0,
+        "unfinished": 0,
+        "nothing_compared": 0,
     }
     assert (report["status"], report["passed"], report["command"]) == ("error", False, "run")
 

@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.errors import StorageError
-from model_gate.runs.rows_file import RowsFile, rows_path
+from model_gate.errors import InternalError, StorageError
+from model_gate.runs.roster import Roster, RosterGate
+from model_gate.runs.rows_file import RowsFile, ShardRows, rows_path
+from model_gate.runs.shards import Shard
 from tests.support.action_outcomes import check, comparison, difference
 from tests.support.rows import gate, row
 
@@ -21,15 +23,21 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "report.rows.jsonl"
 
 
-def fill(path: Path, *names: str) -> None:
-    with RowsFile(path) as rows:
+def roster(*names: str) -> Roster:
+    return Roster(Shard(1, 1), tuple(RosterGate(name, "gates.yml", 2) for name in names), names)
+
+
+def fill(path: Path, *names: str, resumes: bool = False) -> None:
+    with RowsFile(path, resumes=resumes) as rows:
+        rows.begin(roster(*names))
         for name in names:
             rows.add(row(EQUAL, gate(name)))
 
 
-def kept(path: Path) -> list[str]:
+def kept(path: Path, *names: str) -> list[str]:
+    """Return which of the names have a row of an earlier run."""
     with RowsFile(path, resumes=True) as rows:
-        return rows.names
+        return [name for name in names or ("a", "b", "c") if rows.earlier_row(name) is not None]
 
 
 def test_rows_are_read_in_the_order_of_the_caller(path: Path) -> None:
@@ -60,12 +68,39 @@ def test_rows_of_a_complete_run_are_not_kept(path: Path) -> None:
     assert kept(path) == []
 
 
-def test_new_row_of_a_gate_replaces_the_old_one(path: Path) -> None:
-    with RowsFile(path) as rows:
-        rows.add(row(EQUAL, gate("a")))
+def test_newest_row_of_a_gate_is_kept(path: Path) -> None:
+    fill(path, "a")
+    with RowsFile(path, resumes=True) as rows:
+        rows.begin(roster("a"))
         rows.add(row(DIFFERENT, gate("a")))
     with RowsFile(path, resumes=True) as rows:
-        assert rows.row("a") == row(DIFFERENT, gate("a"))
+        assert rows.earlier_row("a") == row(DIFFERENT, gate("a"))
+
+
+def test_row_of_an_earlier_run_is_no_row_of_the_run_that_resumes_it(path: Path) -> None:
+    fill(path, "a", "b")
+    with RowsFile(path, resumes=True) as rows:
+        rows.begin(roster("a", "b"))
+        assert rows.names == []
+        rows.add(row(DIFFERENT, gate("b")))
+        assert [each.name for each in rows.rows(["a", "b"])] == ["b"]
+    with ShardRows(path) as shard:
+        assert shard.names == ["b"]
+        assert shard.row("b") == row(DIFFERENT, gate("b"))
+
+
+def test_second_row_of_a_gate_is_an_error(path: Path) -> None:
+    with RowsFile(path) as rows:
+        rows.add(row(EQUAL, gate("a")))
+        with pytest.raises(InternalError, match="'a'"):
+            rows.add(row(DIFFERENT, gate("a")))
+
+
+def test_file_without_a_roster_is_no_result_of_a_shard(path: Path) -> None:
+    with RowsFile(path):
+        pass
+    with pytest.raises(StorageError, match="does not say which gates"):
+        ShardRows(path)
 
 
 @pytest.mark.parametrize("cut", [1, 2, 40])
@@ -74,6 +109,7 @@ def test_row_that_was_not_written_to_its_end_is_left_out(path: Path, cut: int) -
     os.truncate(path, path.stat().st_size - cut)
     assert kept(path) == ["a"]
     with RowsFile(path, resumes=True) as rows:
+        rows.begin(roster("c"))
         rows.add(row(EQUAL, gate("c")))
     assert kept(path) == ["a", "c"]
 
@@ -92,7 +128,7 @@ def test_damaged_line_is_an_error(path: Path, line: bytes) -> None:
     fill(path, "a")
     with open(path, "ab") as file:
         file.write(line)
-    with pytest.raises(StorageError, match="line 3"):
+    with pytest.raises(StorageError, match="line 4"):
         kept(path)
 
 

@@ -5,32 +5,33 @@ from __future__ import annotations
 import hashlib
 import io
 import pickle
-import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import SelectedModel
 from model_gate.comparison.progress import NoProgress
+from model_gate.comparison.small_files.comparer import process_count
 from model_gate.domain.ignore import checked_ignore
 from model_gate.domain.location import Location
 from model_gate.domain.result import Comparison
 from model_gate.domain.seal import Seal, SealedVersion, SealFacts, make_seal, parse_seal
 from model_gate.domain.windows import Windows
-from model_gate.errors import InternalError, ModelError, SealError
+from model_gate.errors import InternalError, ModelError, TransferError
 from model_gate.explanation import Explainer
-from model_gate.formats.model_signing import Resource, make_statement, statement_bytes
+from model_gate.formats.model_signing import Resource, statement_bytes
+from model_gate.sealing.digest_process import PROGRAM
 from model_gate.sealing.hashing import hash_files
 from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 from tests.support.explained import safetensors, zipped
-from tests.support.seals import FILES, seal_of
+from tests.support.seals import FILES, root_of, seal_of
 
 TIME = "2026-01-31T18:00:00+00:00"
 FACTS = SealFacts("0", TIME, "m", registered_model="Wine", aliases=("a", "b"))
@@ -187,82 +188,25 @@ def test_many_small_files_are_hashed_in_processes(tmp_path: Path, storage: Stora
     source = source_of(write(tmp_path, files), storage)
     sizes = dict(source.list(lambda _: None).files)
     expected = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    assert hash_files(source, sizes, NoProgress()) == expected
-    # A file that has changed since the listing is an error, wherever it is hashed.
+    programs: list[list[str]] = []
+
+    def is_enough(*_: str) -> bool:
+        if not programs:
+            programs.extend(process.cmdline() for process in psutil.Process().children())
+        return False
+
+    assert hash_files(source, sizes, NoProgress(), is_enough) == expected
+    hashing = [program for program in programs if program[-1] == PROGRAM[-1]]
+    assert len(hashing) == process_count([("", "", 0)] * len(files))
+
+
+@pytest.mark.parametrize("count", [1, 4100], ids=["in this process", "in processes"])
+def test_file_that_changed_since_the_listing_is_an_error(tmp_path: Path, storage: Storage, count: int) -> None:
+    source = source_of(write(tmp_path, {f"{number % 50}/{number}": b"a" for number in range(count)}), storage)
+    sizes = dict(source.list(lambda _: None).files)
     (tmp_path / "0" / "0").write_bytes(b"longer")
-    with pytest.raises(Exception, match="has 6 bytes, but was listed with 1"):
+    with pytest.raises(TransferError, match="has 6 bytes, but was listed with 1"):
         hash_files(source, sizes, NoProgress())
-
-
-def test_seal_of_another_or_of_no_registered_model_is_an_error() -> None:
-    seal_of(FILES, "Wine").require_registered_model("Wine", "")
-    with pytest.raises(SealError, match=r"is of 'Wine', not of 'wine'"):
-        seal_of(FILES, "Wine").require_registered_model("wine", "")
-    with pytest.raises(SealError, match="is of no registered model"):
-        seal_of(FILES, "").require_registered_model("Wine", "")
-
-
-@pytest.mark.parametrize(
-    "sealed, wanted, escaped",
-    [
-        ("Caf\u00e9", "Cafe\u0301", [r"'Caf\xe9'", r"'Cafe\u0301'"]),
-        ("Win\u0435", "Wine", [r"'Win\u0435'"]),
-        ("\uff37ine", "Wine", [r"'\uff37ine'"]),
-    ],
-    ids=["normalization", "cyrillic", "width"],
-)
-def test_names_that_look_alike_are_shown_with_their_code_points(sealed: str, wanted: str, escaped: list[str]) -> None:
-    seal = seal_of(FILES, sealed)
-    for require in (seal.require_registered_model, seal.require_model_name):
-        with pytest.raises(SealError) as caught:
-            require(wanted, "")
-        assert all(f"({name})" in caught.value.message for name in escaped)
-
-
-@pytest.mark.parametrize(
-    "facts",
-    [
-        {},
-        {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "extra": "x"},
-        {"model_gate_version": "0", "sealed_at": "t", "uri": 1},
-        {"model_gate_version": "0", "sealed_at": "t", "uri": "u", "aliases": "a"},
-        {"model_gate_version": "0", "sealed_at": f"{TIME}), signed by the key k (", "uri": "u"},
-        {"model_gate_version": "0", "sealed_at": TIME, "uri": "u" * 4_097},
-        {"model_gate_version": "0", "sealed_at": TIME, "uri": "u", "aliases": ["a" * 2_000] * 3},
-    ],
-    ids=["missing", "unknown", "number", "no-list", "time", "long", "long-list"],
-)
-def test_facts_that_model_gate_does_not_write_are_an_error(facts: dict[str, object]) -> None:
-    statement = make_statement("wine", {"MLmodel": Resource("00" * 32)}, {"model_gate": facts})
-    with pytest.raises(SealError, match=r"model_gate|sealed_at"):
-        parse_seal(statement_bytes(statement), "s")
-
-
-@pytest.mark.parametrize("text", ["Wine, signed by the key k", "Wine' version '1' (t), signed by the key k", "W\\' x"])
-def test_text_of_an_unsigned_seal_cannot_imitate_a_signature(text: str) -> None:
-    resources = {"MLmodel": Resource("00" * 32)}
-    for seal in (
-        make_seal("s.json", "m", resources, SealFacts("0", TIME, "m", registered_model=text, model_version=text)),
-        make_seal("s.json", "m", resources, SealFacts("0", TIME, text)),
-        Seal("s.json", make_statement(text, resources)),
-    ):
-        assert seal.title.startswith("unsigned seal s.json of '")
-        # Each quote of the text is escaped, so the text stays in the quotes.
-        without_quoted = re.sub(r"'(?:[^'\\]|\\.)*'", "", seal.title)
-        assert without_quoted.strip("()0123456789-:T+ ") in {
-            "unsigned seal s.json of",
-            "unsigned seal s.json of  version",
-        }
-        signed = replace(seal, signer="the key k.pub")
-        assert signed.title.startswith("signed seal s.json, signer the key k.pub, of '")
-
-
-def test_long_name_cannot_be_read_or_sealed() -> None:
-    resources = {"MLmodel": Resource("00" * 32)}
-    with pytest.raises(SealError, match="more than 4,096 characters"):
-        parse_seal(statement_bytes(make_statement("n" * 4_097, resources)), "s")
-    with pytest.raises(SealError, match="more than 4,096 characters"):
-        make_seal("s", "m", resources, SealFacts("0", TIME, "m", source="s" * 4_097))
 
 
 def _npy(shape: tuple[int, ...]) -> bytes:
@@ -320,10 +264,6 @@ def test_fail_fast_reads_no_file_only_to_describe_it(tmp_path: Path, storage: St
     assert difference.explanation is None
 
 
-def root_of(files: Mapping[str, bytes]) -> str:
-    return hashlib.sha256(b"".join(hashlib.sha256(files[path]).digest() for path in sorted(files))).hexdigest()
-
-
 def decides(compared: FileComparison) -> bool:
     return compared.difference is not None and compared.pair.decides
 
@@ -376,6 +316,18 @@ def test_large_file_of_server_is_described_after_its_windows(tmp_path: Path) -> 
     assert described == ["a safetensors file with 1 tensor"]
 
 
+def test_fail_fast_verification_of_a_server_fetches_no_large_file_after_a_difference(
+    tmp_path: Path, storage: Storage
+) -> None:
+    files = {"large.safetensors": bytes(4000), "MLmodel": b"changed"}
+    windows = Windows(threshold_bytes=2000, window_bytes=1000, scratch_bytes=8000, first_bytes=2000)
+    source = _Remote(write(tmp_path, files), Location("m", local_path=tmp_path), "model", storage)
+    sizes = {path: len(content) for path, content in files.items()}
+    assert windows.is_large(sizes["large.safetensors"])
+    hashed = hash_files(source, sizes, NoProgress(), lambda path, _: path == "MLmodel", windows)
+    assert list(hashed) == ["MLmodel"]
+
+
 class _Remote(DirectorySource):
     """A directory whose large files are read window by window, as those of a tracking server."""
 
@@ -387,16 +339,6 @@ class _Remote(DirectorySource):
     def local_file(self, path: str) -> str:
         """Return "", as for a file of a tracking server."""
         return ""
-
-
-@pytest.mark.parametrize("uri", ["https://h/a?X-Amz-Signature=x", "s3://b/a#x-secret", "mlflow-artifacts:/a?sig=x"])
-def test_seal_has_no_query_and_no_fragment_of_a_uri(uri: str) -> None:
-    facts = SealFacts("0", TIME, uri, source=uri, tracking_server=uri)
-    content = statement_bytes(make_seal("s", "m", {"MLmodel": Resource("00" * 32)}, facts).statement)
-    assert uri.encode() not in content
-    read = parse_seal(content, "s").facts
-    assert read is not None
-    assert {read.uri, read.source, read.tracking_server} == {re.split("[?#]", uri)[0]}
 
 
 class _Forgetful(_Remote):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import copy
 import json
 import re
@@ -26,16 +25,14 @@ from cryptography.hazmat.primitives.serialization import (
 from model_gate.errors import InputError, ModelGateError, SignatureError
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import PREDICATE_TYPE
-from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer, signer_of
+from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 from model_gate.signatures.verification import MAX_BUNDLE_BYTES, read_bundle, verified_statement
-from tests.support.sigstore_instance import Identity, SigstoreInstance, base64_text, envelope, pae
+from tests.support.sigstore_instance import WORKFLOW, Identity, SigstoreInstance, base64_text, envelope, key_bundle, pae
 
 STATEMENT = b'{"_type": "https://in-toto.io/Statement/v1"}'
-IDENTITY = Identity(
-    "https://github.com/example/models/.github/workflows/approve.yml@refs/heads/main",
-    "https://token.actions.githubusercontent.com",
-)
 MINUTE = timedelta(minutes=1)
+# The words of the package for a time outside of the validity period.
+EXPIRED = "cert is not valid at validation time"
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +54,7 @@ def by_key(key: ec.EllipticCurvePrivateKey, tmp_path_factory: pytest.TempPathFac
 def by_identity(instance: SigstoreInstance, tmp_path_factory: pytest.TempPathFactory) -> IdentitySigner:
     file = tmp_path_factory.mktemp("root") / "trusted_root.json"
     file.write_text(json.dumps(instance.trusted_root()), "utf-8")
-    return IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
+    return IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)
 
 
 def public_key_file(key: Any, directory: Path) -> Path:
@@ -77,14 +74,6 @@ def require_error(bundle: Any, signer: Signer, message: str, kind: type[ModelGat
     assert type(caught.value) is kind
     assert re.search(message, caught.value.message), caught.value.message
     assert caught.value.remedy
-
-
-def key_bundle(signed: dict[str, Any], hint: str) -> dict[str, Any]:
-    return {
-        "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
-        "verificationMaterial": {"publicKey": {"hint": hint}, "tlogEntries": []},
-        "dsseEnvelope": signed,
-    }
 
 
 def test_bare_envelope_and_bundles_with_any_hint_verify_with_a_key(
@@ -142,13 +131,13 @@ def _name_no_signature(bundle: dict[str, Any]) -> None:
 
 
 EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {
-    "edited payload": (_edit_payload, "hold|no valid signature"),
-    "empty payload": (_empty_payload, "hold|no valid signature"),
+    "edited payload": (_edit_payload, "is not valid|no valid signature"),
+    "empty payload": (_empty_payload, "is not valid|no valid signature"),
     "two signatures": (_sign_twice, "has 2 signatures"),
     "no signature": (_remove_signature, "has 0 signatures"),
     "payload type": (_change_type, "'text/plain', not an in-toto statement"),
-    "no base64": (_garble_signature, "does not hold"),
-    "no sig": (_name_no_signature, "does not hold"),
+    "no base64": (_garble_signature, "is not valid"),
+    "no sig": (_name_no_signature, "is not valid"),
 }
 
 
@@ -166,7 +155,7 @@ def test_edited_envelope_is_an_error_with_an_identity(
     instance: SigstoreInstance, by_identity: IdentitySigner, name: str
 ) -> None:
     edit, message = EDITS[name]
-    bundle = instance.bundle(STATEMENT, IDENTITY)
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
     edit(bundle["dsseEnvelope"])
     require_error(bundle, by_identity, message)
 
@@ -175,23 +164,37 @@ def test_empty_statement_is_an_error_although_it_is_signed(key: ec.EllipticCurve
     require_error(envelope(key, b""), by_key, "is empty")
 
 
-def test_payload_type_is_an_error_although_it_is_signed(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+def test_other_payload_type_is_an_error_although_it_is_signed(
+    key: ec.EllipticCurvePrivateKey, by_key: KeySigner
+) -> None:
     require_error(envelope(key, STATEMENT, "text/plain"), by_key, "not an in-toto statement")
+
+
+@pytest.mark.parametrize("is_signed_first", [True, False])
+def test_bundle_with_two_envelopes_is_an_error(
+    instance: SigstoreInstance, by_identity: IdentitySigner, is_signed_first: bool
+) -> None:
+    # The package reads the fields of a bundle by two names.
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
+    envelopes = {"dsseEnvelope": bundle.pop("dsseEnvelope"), "dsse_envelope": instance.bundle(b"{}", WORKFLOW)}
+    names = list(envelopes) if is_signed_first else list(envelopes)[::-1]
+    require_error({**bundle, **{name: envelopes[name] for name in names}}, by_identity, "is not valid")
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
-        (b"", "is not JSON"),
-        (b"[" * 100_000, "is not JSON"),
+        (b"", "cannot be read: it is not JSON"),
+        (b"[" * 100_000, "cannot be read: it is nested too deeply"),
         (b'{"payload": "", "signatures": [], "payloadType": %s}' % (b"[" * 300 + b"]" * 300), "nested too deeply"),
-        (b"\xff", "is not JSON"),
+        (b"\xff", "cannot be read: it is not UTF-8"),
         (b"[]", "neither a Sigstore bundle"),
         (b'{"dsseEnvelope": []}', "neither a Sigstore bundle"),
         (b'{"messageSignature": {}}', "a bundle with a signature of a file, not of a statement"),
-        (b"[" + b"0," * 200_000 + b"0]", "has more values than a bundle"),
+        (b"[" + b"0," * 200_000 + b"0]", "cannot be read: it has too many values"),
+        (b'{"payload": "", "payload": "", "signatures": [], "payloadType": ""}', "the key 'payload' appears twice"),
     ],
-    ids=["empty", "deep", "nested", "bytes", "list", "no envelope", "blob", "values"],
+    ids=["empty", "deep", "nested", "bytes", "list", "no envelope", "blob", "values", "duplicate key"],
 )
 def test_text_that_is_no_bundle_is_an_error(by_key: KeySigner, text: bytes, message: str) -> None:
     require_error(text, by_key, message)
@@ -239,8 +242,12 @@ def test_certificate_in_the_place_of_a_public_key_is_an_error(key: ec.EllipticCu
     file = tmp_path / "certificate.pem"
     file.write_text("-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n")
     require_error(envelope(key, STATEMENT), KeySigner(file), "is a certificate, and --public-key takes", InputError)
+
+
+def test_elliptic_curve_key_of_openssh_is_an_error(key: ec.EllipticCurvePrivateKey, tmp_path: Path) -> None:
+    file = tmp_path / "id_ecdsa.pub"
     file.write_text("ecdsa-sha2-nistp256 AAAA approver@example.com\n")
-    require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and", InputError)
+    require_error(envelope(key, STATEMENT), KeySigner(file), "is a key of OpenSSH, and --public-key takes", InputError)
 
 
 @pytest.mark.parametrize("name", ["ssh-ed25519", "sk-ssh-ed25519@openssh.com"])
@@ -280,20 +287,26 @@ def test_document_in_the_place_of_a_bundle_is_named(by_key: KeySigner, document:
 def test_bundle_verifies_with_a_trusted_root_and_with_a_trust_configuration(
     instance: SigstoreInstance, by_identity: IdentitySigner, tmp_path: Path
 ) -> None:
-    bundle = instance.bundle(STATEMENT, IDENTITY)
+    bundle = instance.bundle(STATEMENT, WORKFLOW)
     assert verify(bundle, by_identity) == STATEMENT
     file = tmp_path / "trust_config.json"
     file.write_text(json.dumps(instance.trust_config()), "utf-8")
-    assert verify(bundle, IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)) == STATEMENT
+    assert verify(bundle, IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)) == STATEMENT
 
 
 @pytest.mark.parametrize(
     "identity, message",
     [
-        (Identity(IDENTITY.uri.replace("approve", "other"), IDENTITY.issuer), "SANs do not match"),
-        (Identity(IDENTITY.uri, "https://accounts.example.com"), "OIDCIssuer does not match"),
-        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=60 * MINUTE, signed=30 * MINUTE), "certificate"),
-        (Identity(IDENTITY.uri, IDENTITY.issuer, certified=30 * MINUTE, signed=60 * MINUTE), "certificate"),
+        (Identity(WORKFLOW.uri.replace("approve", "other"), WORKFLOW.issuer), "SANs do not match"),
+        (Identity(WORKFLOW.uri, "https://accounts.example.com"), "OIDCIssuer does not match"),
+        (
+            Identity(WORKFLOW.uri, WORKFLOW.issuer, certified=60 * MINUTE, signed=30 * MINUTE),
+            EXPIRED,
+        ),
+        (
+            Identity(WORKFLOW.uri, WORKFLOW.issuer, certified=30 * MINUTE, signed=60 * MINUTE),
+            EXPIRED,
+        ),
     ],
     ids=["identity", "issuer", "expired", "not yet valid"],
 )
@@ -304,11 +317,11 @@ def test_another_signer_is_an_error(
 
 
 def test_another_sigstore_instance_is_an_error(by_identity: IdentitySigner) -> None:
-    require_error(SigstoreInstance().bundle(STATEMENT, IDENTITY), by_identity, "does not hold")
+    require_error(SigstoreInstance().bundle(STATEMENT, WORKFLOW), by_identity, "is not valid")
 
 
 def test_log_entry_of_another_statement_is_an_error(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
-    bundle, other = (instance.bundle(text, IDENTITY) for text in (STATEMENT, b"{}"))
+    bundle, other = (instance.bundle(text, WORKFLOW) for text in (STATEMENT, b"{}"))
     bundle["verificationMaterial"]["tlogEntries"] = other["verificationMaterial"]["tlogEntries"]
     require_error(bundle, by_identity, "log entry")
     bundle["verificationMaterial"]["tlogEntries"] = []
@@ -323,15 +336,15 @@ def test_envelope_without_a_certificate_has_no_identity(
 
 
 def test_bundle_of_an_identity_does_not_verify_with_a_key(instance: SigstoreInstance, by_key: KeySigner) -> None:
-    require_error(instance.bundle(STATEMENT, IDENTITY), by_key, "no valid signature of the key")
+    require_error(instance.bundle(STATEMENT, WORKFLOW), by_key, "no valid signature of the key")
 
 
 @pytest.mark.parametrize("text", ["", "{}", '{"mediaType": 5}', '{"mediaType": "text/plain"}'])
 def test_malformed_trust_configuration_is_an_error(instance: SigstoreInstance, tmp_path: Path, text: str) -> None:
     file = tmp_path / "trust_config.json"
     file.write_text(text)
-    signer = IdentitySigner(IDENTITY.uri, IDENTITY.issuer, file)
-    require_error(instance.bundle(STATEMENT, IDENTITY), signer, "not a trust configuration", InputError)
+    signer = IdentitySigner(WORKFLOW.uri, WORKFLOW.issuer, file)
+    require_error(instance.bundle(STATEMENT, WORKFLOW), signer, "not a trust configuration", InputError)
 
 
 def test_missing_packages_are_an_error_that_names_the_extra(
@@ -347,29 +360,16 @@ def test_missing_packages_are_an_error_that_names_the_extra(
 
 
 def test_hostile_text_of_a_certificate_is_escaped(instance: SigstoreInstance, by_identity: IdentitySigner) -> None:
-    hostile = Identity("https://example.com/\x1b[31m\n::error::x", IDENTITY.issuer)
+    hostile = Identity("https://example.com/\x1b[31m\n::error::x", WORKFLOW.issuer)
     with pytest.raises(SignatureError) as caught:
         verify(instance.bundle(STATEMENT, hostile), by_identity)
     assert "\x1b" not in caught.value.message
     assert "\n" not in caught.value.message
 
 
-def test_signer_options_name_exactly_one_signer() -> None:
-    key_file = Path("key.pub")
-    assert signer_of(key_file, "", "", None) == KeySigner(key_file)
-    assert signer_of(None, " a ", "b", None) == IdentitySigner("a", "b")
-    for options, missing in (
-        ((None, "", "", None), "--identity is missing"),
-        ((None, "a", " ", None), "--issuer is missing"),
-        ((key_file, "a", "b", None), "--public-key names a signer"),
-        ((key_file, "", "", Path("root.json")), "--public-key names a signer"),
-    ):
-        with pytest.raises(InputError, match=missing):
-            signer_of(*options)
-
-
-def test_payload_is_what_the_package_verified(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
-    signed = envelope(key, STATEMENT)
-    # Both spellings of base64 decode to the same bytes.
-    signed["payload"] = base64.urlsafe_b64encode(STATEMENT).decode()
-    assert verify(signed, by_key) == STATEMENT
+def test_url_safe_base64_of_a_payload_verifies(key: ec.EllipticCurvePrivateKey, by_key: KeySigner) -> None:
+    statement = b'{"_type": "???~~~"}'
+    signed = envelope(key, statement)
+    url_safe = signed["payload"].replace("+", "-").replace("/", "_")
+    assert url_safe != signed["payload"]
+    assert verify({**signed, "payload": url_safe}, by_key) == statement

@@ -1,8 +1,6 @@
-"""Decides whether a signed statement vouches for a seal.
+"""Decides which seal a signed statement is, or whether it is about a seal.
 
->>> vouched_seal(b'{"_type": "https://in-toto.io/Statement/v1", "predicateType": "https://example.com/scan"}', b"{}")
-Traceback (most recent call last):
-model_gate.formats.model_signing.StatementError: its predicate type 'https://example.com/scan' vouches for no seal
+A signed statement is about a seal if it is the seal itself, or the provenance of the seal's file.
 """
 
 from __future__ import annotations
@@ -10,47 +8,65 @@ from __future__ import annotations
 import hashlib
 from typing import Any
 
+from model_gate.domain.seal import Seal, seal_of_document
 from model_gate.formats.model_signing import (
     PREDICATE_TYPE,
     STATEMENT_TYPE,
     Statement,
     StatementError,
-    parse_json,
-    read_statement,
+    parse_document,
+    statement_of,
 )
 
 # GitHub's attestation of a file says which workflow made it. Other predicates may say anything, such as a failed scan.
 PROVENANCE_TYPE = "https://slsa.dev/provenance/v1"
 
 
-def vouched_seal(signed: bytes, seal: bytes | None) -> bytes:
-    """Return the text of the seal for which a signed statement vouches.
-
-    The signed statement is either the seal itself or the provenance of the seal's file.
+def seal_in_statement(signed: bytes, file: str) -> Seal:
+    """Return the seal that a signed statement is.
 
     Args:
-        signed: The text of the statement, whose signature holds.
-        seal: The content of the seal's file; None if the signed statement must be the seal itself.
+        signed: The JSON text of the statement, whose signature is valid.
+        file: Path of the file that has the statement, as the user named it.
 
     Raises:
-        StatementError: The signed statement is malformed, is another seal, or is about another file.
+        StatementError: The statement is malformed, or is not a seal.
+        SealError: The statement is an invalid seal.
+    """
+    data = _parse(signed)
+    predicate_type = data.get("predicateType")
+    if predicate_type == PROVENANCE_TYPE:
+        raise StatementError("it has the provenance of a file and not the seal itself")
+    if predicate_type != PREDICATE_TYPE:
+        raise StatementError(f"its predicate type is {str(predicate_type)[:200]!r}, not {PREDICATE_TYPE!r}")
+    return seal_of_document(data, file)
+
+
+def require_statement_about(seal: Seal, content: bytes, signed: bytes) -> None:
+    """Verify that a signed statement is about a seal.
+
+    Args:
+        seal: The seal.
+        content: The content of the seal's file.
+        signed: The JSON text of the statement, whose signature is valid.
+
+    Raises:
+        StatementError: The statement is malformed, is another seal, or is about another file.
     """
     data = _parse(signed)
     predicate_type = data.get("predicateType")
     if predicate_type == PREDICATE_TYPE:
-        if seal is not None:
-            _require_same(read_statement(signed), read_statement(seal))
-        return signed if seal is None else seal
+        _require_same(statement_of(data), seal.statement)
+        return
     if predicate_type != PROVENANCE_TYPE:
-        raise StatementError(f"its predicate type {str(predicate_type)[:200]!r} vouches for no seal")
-    if seal is None:
-        raise StatementError("it is the provenance of a file and not the seal itself: name the seal too")
+        raise StatementError(
+            f"its predicate type is {str(predicate_type)[:200]!r}, not {PREDICATE_TYPE!r} or {PROVENANCE_TYPE!r}"
+        )
     digests = _subject_digests(data)
     if len(digests) != 1:
         raise StatementError(f"it is the provenance of {len(digests)} files, and not of exactly one")
-    if digests != [hashlib.sha256(seal).hexdigest()]:
-        raise StatementError("it is the provenance of another file than the seal")
-    return seal
+    if digests != [hashlib.sha256(content).hexdigest()]:
+        raise StatementError("it is the provenance of another file")
 
 
 def _require_same(signed: Statement, seal: Statement) -> None:
@@ -63,15 +79,17 @@ def _require_same(signed: Statement, seal: Statement) -> None:
         return
     if signed.name != seal.name:
         what = f"its subject is {signed.name[:200]!r}, and that of the seal is {seal.name[:200]!r}"
-    elif signed.resources != seal.resources:
+    elif signed.root != seal.root:
         what = f"its root is {signed.root}, and that of the seal is {seal.root}"
+    elif signed.resources != seal.resources:
+        what = "the digests of their files are the same, but the paths or the sizes differ"
     else:
         what = "their files are the same, but the annotations or the settings differ"
     raise StatementError(f"it is another statement than the seal: {what}")
 
 
 def _parse(signed: bytes) -> dict[str, Any]:
-    data = parse_json(signed)
+    data = parse_document(signed)
     if not isinstance(data, dict):
         raise StatementError("it is not an object")
     if data.get("_type") != STATEMENT_TYPE:

@@ -14,13 +14,14 @@ from model_gate.comparison.small_files.__main__ import main
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.regular_files import open_regular
 
-PROGRAM = (sys.executable, "-I", "-X", "utf8", "-m", "model_gate.sealing.small_files")
+PROGRAM = (sys.executable, "-I", "-X", "utf8", "-m", "model_gate.sealing.digest_process")
 
 
 def digest_of(path: str, _: str, size: int) -> str | None:
     """Return the SHA-256 of a file in hex; None if it cannot be read or does not have `size` bytes.
 
-    The whole file is held in memory.
+    The whole file is held in memory. The second argument is not used: the processes that compare small files take pairs
+    of files.
     """
     try:
         descriptor = open_regular(path)

@@ -11,9 +11,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.seal import Seal, require_paths_without_secrets, require_same_identity
+from model_gate.domain.seal import Seal, not_sealable, require_paths_without_secrets, require_same_identity
 from model_gate.domain.wording import COMMAND_IN_LINE, printable
-from model_gate.errors import SealError, StorageError, storage_error
+from model_gate.errors import StorageError, storage_error
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import StatementError, statement_bytes
 from model_gate.reporting.report import Json
@@ -26,7 +26,7 @@ _REPORT_START = b'{\n  "schema_version": "'
 
 
 class OutputFile:
-    """The path of a report or a seal, with checks that writing there is possible and safe.
+    """The path of a file that a command writes, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
     yet which files it will read.
@@ -54,7 +54,7 @@ class OutputFile:
         return self._target.path
 
     def require_outside(self, inputs: Iterable[Path]) -> None:
-        """Verify that the report neither overwrites an input file nor lies in an input directory.
+        """Verify that this file neither overwrites an input file nor lies in an input directory.
 
         Raises:
             StorageError: The file would change an input.
@@ -122,7 +122,7 @@ class OutputFile:
                 raise storage_error(error, f"replace the {self._noun} {self.path}") from error
 
     def _is_same_file(self, path: Path) -> bool:
-        """Return whether `path` and the report's path are the same file, also through a hard link."""
+        """Return whether `path` and the path of this file are the same file, also through a hard link."""
         try:
             status = self._target.status()
             return status is not None and os.path.samestat(status, os.stat(path))
@@ -130,21 +130,19 @@ class OutputFile:
             return False
 
 
-class ReportFile(OutputFile):
-    """The path of a report."""
+class _JsonFile(OutputFile):
+    """The path of a JSON file whose first bytes show what it is."""
 
-    _noun = "report"
-    _option = "--report-file"
     # An old file that starts with these bytes may be removed.
-    _start = _REPORT_START
+    _start: bytes
 
     def remove_old(self) -> None:
-        """Remove a report of an earlier command, so that nobody mistakes it for the report of this command.
+        """Remove the file of an earlier command, so that nobody mistakes it for the file of this command.
 
-        A file at the path that is not a report is not removed. `write` replaces it.
+        A file of another kind at the path is not removed. `write` replaces it.
 
         Raises:
-            StorageError: The old report cannot be removed.
+            StorageError: The old file cannot be removed.
         """
         self._remove_if_it_starts_with(self._start)
 
@@ -157,22 +155,30 @@ class ReportFile(OutputFile):
         if self._target.status() is not None:
             raise StorageError(f"There is another file at {self.path}.", f"Name another {self._option}.")
 
-    def write(self, report: Json) -> None:
-        """Write a report completely or not at all.
+    def write(self, content: Json) -> None:
+        """Write the file completely or not at all.
 
         Raises:
-            StorageError: The report cannot be written, or would change an input.
+            StorageError: The file cannot be written, or would change an input.
         """
-        self.write_pieces((json_text(report),))
+        self.write_pieces((json_text(content),))
 
     def write_pieces(self, pieces: Iterable[str]) -> None:
-        """Write the text of a report, piece by piece, to a temporary file, then rename the file to the path.
+        """Write a text, piece by piece, to a temporary file, then rename the file to the path.
 
         Raises:
-            StorageError: The report cannot be written, or would change an input.
+            StorageError: The file cannot be written, or would change an input.
         """
         with self._staged(pieces) as put:
             put()
+
+
+class ReportFile(_JsonFile):
+    """The path of a report."""
+
+    _noun = "report"
+    _option = "--report-file"
+    _start = _REPORT_START
 
 
 class SealFile(OutputFile):
@@ -198,12 +204,12 @@ class SealFile(OutputFile):
         try:
             content = statement_bytes(redacted)
         except StatementError as error:
-            raise SealError(f"The model cannot be sealed: {error}.", "Seal a part of the model's files.") from error
+            raise not_sealable(error) from error
         with self._staged((content.decode(),)) as put:
             yield put
 
 
-class StatementFile(ReportFile):
+class StatementFile(_JsonFile):
     """The path of a promotion statement. An older one is removed, but never a seal, which is a statement too."""
 
     _noun = "promotion statement"
@@ -211,12 +217,12 @@ class StatementFile(ReportFile):
     _start = f'{{\n  "predicateType": "{PROMOTION_TYPE}"'.encode()
 
 
-def json_text(report: Json) -> str:
-    r"""Return the report as JSON without control characters, invisible characters and commands to a CI system.
+def json_text(content: Json) -> str:
+    r"""Return a document as JSON without control characters, invisible characters and commands to a CI system.
 
     All such characters are inside strings of the JSON text, so they become escapes like `\u202e`.
     """
-    lines = json.dumps(report, indent=2, ensure_ascii=False).split("\n")
+    lines = json.dumps(content, indent=2, ensure_ascii=False).split("\n")
     text = "\n".join(line if printable(line) == line else _escaped(line) for line in lines)
     return COMMAND_IN_LINE.sub(r"\1\\u005b", text) + "\n"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -68,11 +69,18 @@ class Shared:
         servers: The clients of their tracking servers.
         slots: Admits their transfers.
         storages: The storages of the gates that run.
+        stopped: Set by `stop`.
     """
 
     servers: ServerPool
     slots: TransferSlots = field(default_factory=TransferSlots)
     storages: set[Storage] = field(default_factory=set)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self.stopped.is_set()
 
     @contextmanager
     def storage(self, download_dir: Path | None) -> Iterator[Storage]:
@@ -86,6 +94,7 @@ class Shared:
 
     def stop(self) -> None:
         """End all workers and remove all files of gates that still run, which then end with an error."""
+        self.stopped.set()
         self.servers.close()
         for storage in list(self.storages):
             storage.remove()

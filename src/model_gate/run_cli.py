@@ -271,7 +271,7 @@ def merge(
     from model_gate.runs.command import RunCommand, run_many
     from model_gate.runs.merge import Merge, rows_files
 
-    files = rows_files(rows or ())
+    files = rows_files(rows or (), report_file)
     command = RunCommand(
         {"rows": "\n".join(map(str, rows or ())), "report_file": report_file, "timeout": timeout},
         report_file,

@@ -73,7 +73,7 @@ def run_many_step(
         files, fails_on_difference=inputs.fails_on_difference, is_shard=bool(inputs["shard"])
     )
     # An output of this step in one of the directories is no result of a shard.
-    shards = rows_files(inputs.paths_or_none("rows"))
+    shards = rows_files(inputs.paths_or_none("rows"), inputs.report_file)
     command = RunCommand(
         inputs.options(),
         inputs.report_file,

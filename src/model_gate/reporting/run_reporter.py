@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
@@ -14,6 +15,9 @@ from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.reporting.output import print_line
 from model_gate.reporting.run_progress import RunProgress, run_progress
 from model_gate.reporting.run_table import run_table
+
+_MAX_LOG_LINES, _MAX_LOG_WIDTH = 500, 400
+_MIN_LINES, _MIN_WIDTH = 12, 60
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,17 @@ class TerminalRunReporter:
         """Print the notices and the table of the gates."""
         for notice in result.notices:
             print_line(result.redactor.text(f"warning: {notice}"), sys.stderr.fileno())
-        print_line(result.redactor.text(run_table(result.rows(), result.totals, result.report_file)))
+        lines, width = _room()
+        table = run_table(result.rows(), result.totals, result.report_file, max_lines=lines, max_width=width)
+        print_line(result.redactor.text(table))
         error = result.totals.error
         if result.is_verbose and error is not None and error.detail:
             print_line(result.redactor.text(error.detail), sys.stderr.fileno())
+
+
+def _room() -> tuple[int, int]:
+    """Return how many lines and columns the table may have: one screen, or far more if no terminal shows it."""
+    if not sys.stdout.isatty():
+        return _MAX_LOG_LINES, _MAX_LOG_WIDTH
+    size = shutil.get_terminal_size()
+    return max(size.lines - 2, _MIN_LINES), max(size.columns, _MIN_WIDTH)

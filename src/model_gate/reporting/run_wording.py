@@ -9,7 +9,7 @@ from operator import attrgetter
 
 from model_gate.domain.gates import GateRow, LeftOut, RunTotals
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import capitalized, plural, printable, truncate_middle
+from model_gate.domain.wording import plural, printable, truncate_middle
 
 # Reads the rows of a run from their start at each call, in the order of the gates files.
 Rows = Callable[[], Iterator[GateRow]]
@@ -124,4 +124,4 @@ def error_of_run(totals: RunTotals) -> str:
     """Return the error that ended the run in one line, with its remedy; "" if there is none."""
     if totals.error is None:
         return ""
-    return capitalized(printable(" ".join(f"{totals.error.message} {totals.error.remedy}".split())))
+    return printable(" ".join(f"{totals.error.message} {totals.error.remedy}".split()))

@@ -13,7 +13,7 @@ from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import OTHER_SHARD, GateRow, LeftOut, RunTotals
 from model_gate.domain.wording import first_names, printable
-from model_gate.errors import InternalError, ModelGateError, StorageError
+from model_gate.errors import InternalError, ModelGateError, StoppedError, StorageError
 from model_gate.reporting.output_files import OutputFile, ReportFile
 from model_gate.reporting.rows import totals_of
 from model_gate.reporting.run_files import RowsPath, ViewFile, ViewKind
@@ -64,6 +64,9 @@ class Work(Protocol):
         """
 
 
+_RESUME = "To keep the results of the gates that have ended, run model-gate run with --resume."
+
+
 def run_many(command: RunCommand, work: Work, reporter: RunReporter) -> int:
     """Run a command about many gates, write the report and present the result. Return the exit code."""
     secrets = (*secrets_of(os.environ), *command.secrets)
@@ -87,7 +90,8 @@ def _execute(work: Work, run: Run, timeout: float | None, reporter: RunReporter)
         with interruptible(), time_limit(timeout), reporter.progress() as progress:
             work.execute(run, progress)
     except Interrupted as signal:
-        run.error = timeout_error(timeout or 0, "") if signal.is_timeout else stopped_error(signal)
+        error = timeout_error(timeout or 0, "") if signal.is_timeout else stopped_error(signal)
+        run.error = StoppedError(error.message.replace("The gate", "The run", 1), f"{error.remedy} {_RESUME}")
         return signal
     except ModelGateError as error:
         run.error = error

@@ -15,9 +15,10 @@ from model_gate.comparison.progress import NoProgress
 from model_gate.domain.gates import Gate, GateRow
 from model_gate.domain.request import CheckRequest, CompareRequest
 from model_gate.domain.result import Outcome
+from model_gate.domain.verdict import Status
 from model_gate.domain.version import ModelVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelGateError
+from model_gate.errors import InternalError, ModelGateError, StoppedError
 from model_gate.reporting.report import build_report
 from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.system import system_facts
@@ -43,6 +44,7 @@ class GateRunner:
         block_of: Returns the summary of one gate in Markdown.
         before_reading: Called with the local paths of a gate's models before a file is read. It may raise StorageError.
         to_error: Returns the error for an exception that is none of Model Gate's own.
+        on_kept: Called with each row of an earlier run that is kept, from any thread.
     """
 
     shared: gates.Shared
@@ -52,6 +54,7 @@ class GateRunner:
     block_of: Callable[[Outcome, Redactor], str]
     before_reading: Callable[[Iterable[Path]], None]
     to_error: Callable[[Exception], ModelGateError]
+    on_kept: OnRow = lambda _: None
 
     def run(self, gate: Gate, name: str) -> GateRow:
         """Return the row of a gate, and add it to the rows of the run. An earlier run can have left the same row.
@@ -64,9 +67,15 @@ class GateRunner:
             ModelGateError: The row cannot be added.
         """
         try:
-            row = self._kept_row(gate, name) or self._new_row(gate, name)
+            kept = self._kept_row(gate, name)
+            if kept is not None:
+                self.on_kept(kept)
+            row = kept or self._new_row(gate, name)
         except Exception as error:  # noqa: BLE001  # a bug in one gate must not hide the verdicts of others
             row = self._row(gate, name, Outcome(gate.request, error=self.to_error(error)), 0)
+        if self.shared.is_stopped and row.status is Status.ERROR:
+            # The end of its worker is not the fault of the gate, which has no result.
+            raise StoppedError("The run was stopped before the end of this gate.", "Run it again.")
         self.rows.add(row)
         return row
 
@@ -75,8 +84,14 @@ class GateRunner:
         if gate.request is None:
             outcome = Outcome(None, error=gate.error)
         else:
-            outcome = gates.run(gate.request, self.environment, NoProgress(), None, self.before_reading, self.shared)
+            outcome = self._outcome(gate.request)
+            if isinstance(outcome.error, InternalError) and self.shared.servers.has_ended(gate.request.hosts):
+                # Another gate may have ended the worker, for example by using up its memory.
+                outcome = self._outcome(gate.request)
         return self._row(gate, name, outcome, time.monotonic() - started)
+
+    def _outcome(self, request: CheckRequest | CompareRequest) -> Outcome:
+        return gates.run(request, self.environment, NoProgress(), None, self.before_reading, self.shared)
 
     def _row(self, gate: Gate, name: str, outcome: Outcome, seconds: float) -> GateRow:
         report = build_report(gate.command, outcome, {"gate": name}, self.redactor, system_facts())

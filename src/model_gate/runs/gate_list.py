@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,7 +70,8 @@ def read_gate_list(
     from model_gate.inputs.changed_since import changes_since
 
     changes = changes_since(files, base)
-    return gate_list(content, only, changes.left_out, changes.notices)
+    removed = tuple(LeftOut(name, f"removed since {changes.base}") for name in changes.removed)
+    return gate_list(content, only, (*changes.left_out, *removed), changes.notices)
 
 
 def gate_list(
@@ -92,7 +94,7 @@ def gate_list(
     seals = (entry.request.seal for entry in entries if isinstance(entry, Gate) and entry.request is not None)
     return GateList(
         tuple(entries),
-        tuple(name for name in only if name not in unwanted),
+        tuple(name for name in only if name.partition("/")[0] not in unwanted),
         tuple(skipped),
         tuple(dict.fromkeys(Path(seal.file) for seal in seals if seal is not None)),
         tuple(dict.fromkeys([*notices, *_notices(entries)])),
@@ -121,11 +123,16 @@ def chosen(gates: Sequence[Gate], only: Sequence[str]) -> tuple[list[Gate], list
     if not only:
         return list(gates), []
     names = {name for gate in gates for name in (gate.name, gate.entry.name)}
+    # The gates of a selection that failed are not known. Its error stands for them.
+    failed = {gate.entry.name for gate in gates if gate.error is not None and gate.name == gate.entry.name}
+    only = [entry if (entry := name.partition("/")[0]) in failed else name for name in only]
     unknown = sorted(set(only) - names)
     if unknown:
+        near = difflib.get_close_matches(unknown[0], sorted(names), n=1)
+        remedy = f"Name one of {first_names(names)}. Globs have no meaning here." if names else "Correct the name."
         raise InputError(
             f"--only names {first_names(unknown)}, which is no gate.",
-            f"Name one of {first_names(names)}." if names else "Correct the name.",
+            f"Did you mean {near[0]}?" if near else remedy,
         )
     wanted = set(only)
     own, others = [], []

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 from model_gate.access.environments import secrets_of
@@ -17,7 +19,7 @@ from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
 from model_gate.domain.roles import DEFAULT_JOBS
 from model_gate.domain.version import SelectedVersion
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import plural, printable
 from model_gate.errors import storage_error
 from model_gate.gate import Shared
 from model_gate.reporting.rows import row_names
@@ -30,12 +32,14 @@ from model_gate.runs.plan import Plan, make_plan
 from model_gate.runs.roster import Roster, RosterGate
 from model_gate.runs.row_digest import list_digest
 from model_gate.runs.shards import Part, whole
-from model_gate.selection import expand
+from model_gate.selection import expand, registry_host
 from model_gate.signals import uninterrupted
 from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import remove_tree
 from model_gate.sources.worker_process import WorkerProcess
 
+# Number of searches that run at the same time.
+_SEARCHES = 8
 BlockOf = Callable[[Outcome, Redactor], str]
 ShardOf = Callable[[Sequence[str]], Part]
 
@@ -71,6 +75,7 @@ class GateRun:
         run.add_secrets(secrets_of_entries(listed.entries))
         run.require_outside((*listed.inputs, *local_hosts(listed.entries)))
         with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
+            _start_together(listed.entries, servers)
             gates, others = chosen(expanded(listed.entries, servers), listed.only)
             run.left_out += tuple(others)
             names = row_names(gates, run.redactor)
@@ -79,6 +84,7 @@ class GateRun:
             wanted = set(part.names)
             own = [(name, gate) for name, gate in zip(names, gates, strict=True) if name in wanted]
             progress.begin(len(own))
+            kept: list[str] = []
             runner = GateRunner(
                 Shared(servers),
                 run.rows,
@@ -87,8 +93,12 @@ class GateRun:
                 self.block_of,
                 run.require_outside,
                 internal_error,
+                lambda row: kept.append(row.report["system"]["utc_time"]),
             )
             run_gates(own, runner, self.jobs, progress.end)
+        if kept:
+            count = plural(len(kept), "gate")
+            run.notices += (f"Of {count}, the result of an earlier run was kept, the oldest of {min(kept)}.",)
 
     def _roster(self, listed: GateList, gates: Sequence[Gate], names: Sequence[str], part: Part) -> Roster:
         known = tuple(
@@ -116,6 +126,7 @@ def plan_run(
     """
     redactor = Redactor((*secrets_of(os.environ), *secrets_of_entries(listed.entries)))
     with open_servers(process, allow_local_artifacts=allow_local_artifacts) as servers:
+        _start_together(listed.entries, servers)
         gates, _ = chosen(expanded(listed.entries, servers), listed.only)
         return make_plan(dict(zip(row_names(gates, redactor), gates, strict=True)), shards, Shared(servers), jobs)
 
@@ -140,6 +151,13 @@ def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) 
                 stack.close()
 
 
+def _start_together(entries: Iterable[Gate | Selection], servers: ServerPool) -> None:
+    """Start the clients of the first two servers, so that both share one import of MLflow."""
+    hosts = dict.fromkeys(host for entry in entries for host in _hosts_of(entry))
+    with uninterrupted():
+        servers.clients(list(islice(hosts, 2)))
+
+
 def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[Gate]:
     """Return the gates of all entries, in their order."""
 
@@ -148,7 +166,17 @@ def expanded(entries: Sequence[Gate | Selection], servers: ServerPool) -> list[G
             (client,) = servers.clients([host])
         return client.search(models, version_or_stage, tags)
 
-    return [gate for entry in entries for gate in ([entry] if isinstance(entry, Gate) else expand(entry, search))]
+    selections = [entry for entry in entries if isinstance(entry, Selection)]
+    pool = ThreadPoolExecutor(_SEARCHES)
+    try:
+        # The searches run side by side, so that a slow server delays no search of another server.
+        found = dict(zip(map(id, selections), pool.map(lambda entry: expand(entry, search), selections), strict=True))
+    except BaseException:
+        servers.close()
+        raise
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+    return [gate for entry in entries for gate in ((entry,) if isinstance(entry, Gate) else found[id(entry)])]
 
 
 def secrets_of_entries(entries: Iterable[Gate | Selection]) -> tuple[str, ...]:
@@ -163,6 +191,9 @@ def local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
 
 def _hosts_of(entry: Gate | Selection) -> tuple[Host, ...]:
     if isinstance(entry, Selection):
-        other = entry.against.host if isinstance(entry.against, AgainstServer) else None
-        return (entry.host,) if other is None else (entry.host, other)
+        host = registry_host(entry.host, entry.models)
+        if not isinstance(entry.against, AgainstServer):
+            return (host,)
+        # The models of both servers are usually in registries of the same kind.
+        return host, registry_host(entry.against.host, entry.models)
     return () if entry.request is None else entry.request.hosts

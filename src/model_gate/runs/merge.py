@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
@@ -18,19 +19,41 @@ from model_gate.reporting.run_progress import RunProgress
 from model_gate.reporting.system import system_facts
 from model_gate.runs.command import Run
 from model_gate.runs.merge_plan import MergedGate, ShardResult, plan_merge
-from model_gate.runs.rows_file import SUFFIX, ShardRows
+from model_gate.runs.rows_file import SUFFIX, ShardRows, rows_path
 from model_gate.runs.shards import Shard
 
 _REMEDY = "See the job of the shard, run it again, and merge the results again."
 
 
-def rows_files(paths: Iterable[Path]) -> list[Path]:
+def rows_files(paths: Iterable[Path], report_file: Path) -> list[Path]:
     """Return files, and instead of each directory the files of rows below it, sorted.
 
-    >>> rows_files([Path("a.rows.jsonl")])
+    The rows of an earlier merge are left out of a directory. The rows of a shard at the same path are not, so that they
+    are an input, which the merge does not replace.
+
+    Args:
+        paths: The files and directories.
+        report_file: The path of the report of the merge.
+
+    >>> rows_files([Path("a.rows.jsonl")], Path("merged.json"))
     [PosixPath('a.rows.jsonl')]
     """
-    return [file for path in paths for file in (sorted(path.rglob(f"*{SUFFIX}")) if path.is_dir() else [path])]
+    own = os.path.realpath(rows_path(report_file))
+
+    def below(directory: Path) -> list[Path]:
+        files = directory.rglob(f"*{SUFFIX}")
+        return sorted(file for file in files if os.path.realpath(file) != own or _is_of_shard(file))
+
+    return [file for path in paths for file in (below(path) if path.is_dir() else [path])]
+
+
+def _is_of_shard(path: Path) -> bool:
+    """Return whether a file has the rows of one of several shards."""
+    try:
+        with ShardRows(path) as rows:
+            return rows.roster.shard.count > 1
+    except StorageError:
+        return False
 
 
 @dataclass(frozen=True)

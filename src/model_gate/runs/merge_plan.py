@@ -142,7 +142,8 @@ def _holders(shards: Sequence[ShardResult], numbers: Sequence[int]) -> dict[str,
     """
     holders: dict[str, list[int]] = defaultdict(list)
     for number in numbers:
-        for name in shards[number].rows:
+        # A row that the shard does not own is of another run.
+        for name in set(shards[number].rows).intersection(shards[number].roster.own):
             holders[name].append(number)
     twice = [name for name, found in holders.items() if len(found) > 1]
     if twice:

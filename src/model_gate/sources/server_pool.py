@@ -20,7 +20,7 @@ _HOSTS_PER_PROCESS = 2
 class ServerPool:
     """Starts a client for each server that is used, and ends all clients at its exit. Thread-safe.
 
-    If a worker dies, the gates whose requests it had fail, and later gates get a new worker. A server that has answered
+    If a worker has ended, the next gate gets a new one. A server that has answered
     no request at all is not tried again and again: each request would take half a minute.
 
     Args:
@@ -78,6 +78,11 @@ class ServerPool:
                     "See the first gates that failed, and run again when the server answers.",
                 )
         return found
+
+    def has_ended(self, hosts: Sequence[Host]) -> bool:
+        """Return whether the worker of one of these hosts was started and has ended."""
+        with self._lock:
+            return any(_key(host) in self._clients and not self._is_running(host) for host in hosts)
 
     def _is_running(self, host: Host) -> bool:
         client = self._clients.get(_key(host))

@@ -104,9 +104,19 @@ def test_merge_never_replaces_the_rows_that_it_reads(rows: str) -> None:
     assert list(json.loads(outputs()["gates"])) == ["wine", "beer"]
 
 
+def test_merge_of_a_directory_never_replaces_the_rows_of_a_shard() -> None:
+    assert step("run", config_file="gates/a.yaml", shard="1/2") == 2
+    assert step("run", config_file="gates/a.yaml", shard="2/2", report_file="2.json") == 2
+    before = Path("model-gate-report.rows.jsonl").read_bytes()
+    assert step("merge", rows=".") == 2
+    assert Path("model-gate-report.rows.jsonl").read_bytes() == before
+    assert outputs()["gates"] == "{}"
+
+
 def test_merge_does_not_read_its_own_rows() -> None:
     assert step("run", config_file="gates/a.yaml", report_file="shards/1.json") == 2
-    assert step("merge", rows=".") == 2
+    for _ in range(2):
+        assert step("merge", rows=".") == 2
     assert list(json.loads(outputs()["gates"])) == ["wine", "beer"]
     assert "error" not in json.loads(Path("model-gate-report.json").read_text())
 

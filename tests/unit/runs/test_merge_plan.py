@@ -78,7 +78,12 @@ def test_result_that_is_not_of_the_last_day_is_not_merged(age: timedelta) -> Non
 
 def test_gate_with_rows_of_two_shards_is_an_error() -> None:
     with pytest.raises(InputError, match="Two shards have a result of b"):
-        plan_merge([shard(1, rows=("a", "b", "d")), shard(2), shard(3)], NOW)
+        plan_merge([shard(1, rows=("a", "b", "d"), own=("a", "b", "d")), shard(2), shard(3)], NOW)
+
+
+def test_row_that_its_shard_does_not_own_does_not_count() -> None:
+    plan = plan_merge([shard(1, rows=("a", "b", "d")), shard(2, rows=("e",)), shard(3)], NOW)
+    assert [merged.gate.name for merged in plan.gates if merged.shard is None] == ["b"]
 
 
 def test_nothing_to_merge_is_an_error() -> None:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,14 +22,13 @@ from model_gate.cli_options import (
     TimeoutOption,
     VerboseOption,
 )
-from model_gate.domain.roles import DEFAULT_REPORT
+from model_gate.domain.roles import DEFAULT_JOBS, DEFAULT_REPORT, MAX_JOBS
 from model_gate.usage import StyledCommand
 
 if TYPE_CHECKING:
     from model_gate.inputs.options import CommonOptions
     from model_gate.reporting.run_files import ViewKind
     from model_gate.runs.gate_list import GateList
-    from model_gate.runs.shards import Part
 
 _SPEED = "Speed and interruption"
 
@@ -60,22 +58,20 @@ ChangedSinceOption = Annotated[
     str,
     typer.Option(
         metavar="REF",
-        help="Run only the entries that differ from those of this Git revision, such as origin/main.",
+        help="Run only the entries that changed since the common ancestor with this Git revision, such as origin/main.",
         show_default=False,
         rich_help_panel=SUBJECT,
     ),
 ]
 ShardOption = Annotated[
     str,
-    typer.Option(
-        metavar="I/N", help="Run only one of N parts, such as 2/3.", show_default=False, rich_help_panel=_SPEED
-    ),
+    typer.Option(metavar="I/N", help="Run only shard I of N, as in 2/3.", show_default=False, rich_help_panel=_SPEED),
 ]
 PlanFileOption = Annotated[
     Path | None,
     typer.Option(
         metavar="FILE",
-        help="The plan of the parts, which model-gate plan wrote.",
+        help="The plan of the shards, from model-gate plan.",
         show_default="every N-th gate",
         rich_help_panel=_SPEED,
     ),
@@ -108,7 +104,7 @@ ResumeOption = Annotated[
 JobsOption = Annotated[
     int,
     typer.Option(
-        metavar="N", help="The number of gates that run at the same time.", min=1, max=64, rich_help_panel=_SPEED
+        metavar="N", help="The number of gates that run at the same time.", min=1, max=MAX_JOBS, rich_help_panel=_SPEED
     ),
 ]
 JunitFileOption = Annotated[
@@ -155,7 +151,7 @@ def run(
     require: RequireOption = None,
     fail_fast: FailFastOption = False,
     fail_on_same_location: FailOnSameLocationOption = False,
-    jobs: JobsOption = 4,
+    jobs: JobsOption = DEFAULT_JOBS,
     shard: ShardOption = "",
     plan_file: PlanFileOption = None,
     resume: ResumeOption = False,
@@ -167,10 +163,12 @@ def run(
     verbose: VerboseOption = False,
 ) -> None:
     """Run all gates of gates files: many versions, one report."""
+    from model_gate.action.summary import block
     from model_gate.inputs.options import CommonOptions, valid_timeout
     from model_gate.reporting.run_reporter import TerminalRunReporter
     from model_gate.runs.command import RunCommand, run_many
     from model_gate.runs.gate_run import GateRun
+    from model_gate.runs.plan import part_of
 
     files = [*(file or ()), *(config_file or ())]
     common = CommonOptions(
@@ -213,8 +211,8 @@ def run(
     )
     work = GateRun(
         lambda: _gates(files, common, only or (), changed_since),
-        _block_of(),
-        lambda names: _part(names, shard, plan_file),
+        block,
+        lambda names: part_of(names, shard, plan_file),
         jobs,
         allow_local_artifacts=allow_local_artifacts,
         process=context.obj,
@@ -232,34 +230,30 @@ def plan(
     declared_hosts_only: DeclaredHostsOnlyOption = False,
     allow_hosts: AllowHostsOption = "",
     shards: ShardsOption = 1,
-    jobs: JobsOption = 4,
+    jobs: JobsOption = DEFAULT_JOBS,
     plan_file: NewPlanFileOption = None,
     verbose: VerboseOption = False,
 ) -> None:
     """Split a run into shards, and print them as the matrix of a GitHub workflow."""
     from model_gate.inputs.options import CommonOptions
-    from model_gate.runner import run_without_report
-    from model_gate.runs.gate_run import plan_run
-    from model_gate.runs.plan import Plan, write_plan
+    from model_gate.reporting.plan_reporter import TerminalPlanReporter
+    from model_gate.runs.plan_command import PlanCommand, run_plan
 
     files = [*(file or ()), *(config_file or ())]
     common = CommonOptions(
         allow_local_artifacts=allow_local_artifacts, declared_hosts_only=declared_hosts_only, allow_hosts=allow_hosts
     )
 
-    def act(say: Callable[[str], None]) -> None:
-        made: Plan = plan_run(
-            _gates(files, common, only or (), changed_since),
-            shards,
-            jobs,
-            allow_local_artifacts=allow_local_artifacts,
-            process=context.obj,
-        )
-        if plan_file is not None:
-            write_plan(made, plan_file)
-        say(json.dumps(made.matrix, separators=(",", ":")))
-
-    raise typer.Exit(run_without_report(act, is_verbose=verbose))
+    command = PlanCommand(
+        lambda: _gates(files, common, only or (), changed_since),
+        shards,
+        jobs,
+        plan_file,
+        inputs=tuple(files),
+        allow_local_artifacts=allow_local_artifacts,
+        process=context.obj,
+    )
+    raise typer.Exit(run_plan(command, TerminalPlanReporter(is_verbose=verbose)))
 
 
 def merge(
@@ -302,25 +296,6 @@ def _gates(files: Sequence[Path], common: CommonOptions, only: Sequence[str], ch
 
     base = Base(changed_since, changed_since) if changed_since else None
     return read_gate_list(files, common, os.environ, only, base)
-
-
-def _part(names: Sequence[str], shard: str, plan_file: Path | None) -> Part:
-    from model_gate.errors import InputError
-    from model_gate.runs.plan import read_plan
-    from model_gate.runs.shards import every_nth, parse_shard, whole
-
-    if not shard:
-        if plan_file is not None:
-            raise InputError("--plan-file is given without --shard.", "Name the shard too, such as --shard 2/3.")
-        return whole(names)
-    parsed = parse_shard(shard)
-    return every_nth(parsed)(names) if plan_file is None else read_plan(plan_file).part_of(parsed)(names)
-
-
-def _block_of() -> Callable[..., str]:
-    from model_gate.action.summary import MIN_BYTES, summary
-
-    return lambda outcome, redactor: summary(outcome, "", redactor, MIN_BYTES)
 
 
 _RUN_EXAMPLE = """\

@@ -150,6 +150,34 @@ def _no_request() -> Request:
     raise AssertionError("an invalid command has no request")
 
 
+def run_and_show_errors(
+    action: Callable[[], None], show_error: Callable[[ModelGateError], None], timeout: float | None = None
+) -> int:
+    """Run a function that writes no report, and present its errors.
+
+    Args:
+        action: The function to run.
+        show_error: Presents an error.
+        timeout: Seconds after which the function ends in an error; None for no limit.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        with interruptible(), time_limit(timeout):
+            action()
+    except Interrupted as signal:
+        show_error(timeout_error(timeout or 0, signal.awaited) if signal.is_timeout else stopped_error(signal))
+        return EXIT_ERROR if signal.is_timeout else signal.exit_code
+    except ModelGateError as error:
+        show_error(error)
+        return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # a bug is presented like every other error
+        show_error(internal_error(error))
+        return EXIT_ERROR
+    return EXIT_PASSED
+
+
 def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
     """Run a function that writes no report, and present its errors as a gate does.
 
@@ -160,24 +188,12 @@ def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_ve
     Returns:
         The exit code.
     """
-    try:
-        with interruptible():
-            action(print_line)
-    except Interrupted as signal:
-        _show_error(stopped_error(signal), is_verbose=is_verbose)
-        return signal.exit_code
-    except ModelGateError as error:
-        _show_error(error, is_verbose=is_verbose)
-        return EXIT_ERROR
-    except Exception as error:  # noqa: BLE001  # a bug is presented like every other error
-        _show_error(internal_error(error), is_verbose=is_verbose)
-        return EXIT_ERROR
-    return EXIT_PASSED
 
+    def show_error(error: ModelGateError) -> None:
+        redactor = Redactor(secrets_of(os.environ))
+        TerminalReporter().show_result(CommandResult(Outcome(None, error=error), None, redactor, is_verbose))
 
-def _show_error(error: ModelGateError, *, is_verbose: bool) -> None:
-    redactor = Redactor(secrets_of(os.environ))
-    TerminalReporter().show_result(CommandResult(Outcome(None, error=error), None, redactor, is_verbose))
+    return run_and_show_errors(lambda: action(print_line), show_error)
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,10 @@ from typing import Any
 from model_gate.domain.wording import printable
 from model_gate.inputs.changes import Base, CommitParents, NoBase
 
-_PULL_REQUESTS = frozenset(
-    {"pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"}
-)
+_PULL_REQUESTS = frozenset({"pull_request", "pull_request_target"})
+_MERGE_GROUP = "merge_group"
+# A push has no base: what is on the branch now must hold, so all gates run.
+EVENTS_WITH_BASE = _PULL_REQUESTS | {_MERGE_GROUP}
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 
 
@@ -31,17 +32,11 @@ def base_of_event(event_name: str, event: Mapping[str, Any], head: CommitParents
     """
     if event_name in _PULL_REQUESTS:
         return _base_of_pull_request(event_name, _mapping(event.get("pull_request")), head)
-    if event_name == "merge_group":
+    if event_name == _MERGE_GROUP:
         group = _mapping(event.get("merge_group"))
         return _base_of_commits(
             event_name, group.get("base_sha"), group.get("head_sha"), head, "the base of the merge group"
         )
-    if event_name == "push":
-        if event.get("created") is True or not str(event.get("before", "")).strip("0"):
-            return NoBase("the push created the branch or the tag, so there is nothing to compare with")
-        if event.get("forced") is True:
-            return NoBase("the push replaced the history of the branch, so there is nothing to compare with")
-        return _base_of_commits(event_name, event.get("before"), event.get("after"), head, "the commit before the push")
     return NoBase(f"the event is {printable(event_name) or 'not known'}, which has no base")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,8 +16,9 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri, other_machine
 from model_gate.domain.request import Request
-from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName, RunCommandName
+from model_gate.domain.roles import DEFAULT_JOBS, DEFAULT_REPORT, DEFAULT_SEAL, MAX_JOBS, CommandName, RunCommandName
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import capitalized
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
 from model_gate.inputs.options import (
@@ -32,6 +33,7 @@ from model_gate.inputs.options import (
     valid_timeout,
     verify_request,
 )
+from model_gate.runs.shards import MAX_SHARDS
 from model_gate.sources.directory import local_path
 
 _PREFIX = "INPUT_"
@@ -54,6 +56,10 @@ _BOOLEANS = (
     "fail-on-same-location",
     "allow-local-artifacts",
 )
+# Whole numbers with the largest valid one.
+_NUMBERS = {"jobs": MAX_JOBS, "shards": MAX_SHARDS}
+# The value of the input `changed-since` with which all gates run in a pull request too.
+ALL = "none"
 
 
 @dataclass(frozen=True)
@@ -190,6 +196,25 @@ class Inputs:
         return None
 
     @property
+    def jobs(self) -> int:
+        """The number of gates at the same time: the default if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._number("jobs") or DEFAULT_JOBS
+        return DEFAULT_JOBS
+
+    @property
+    def shards(self) -> int:
+        """The most shards of a plan: 1 if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._number("shards") or 1
+        return 1
+
+    @property
+    def allows_local_artifacts(self) -> bool:
+        """Whether to read models at local paths that an HTTP server names. An invalid value is treated as false."""
+        return self["allow-local-artifacts"] in _TRUE
+
+    @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
         return self.path_or_none("report-file") or DEFAULT_REPORT
@@ -206,9 +231,19 @@ class Inputs:
 
     @property
     def read_files(self) -> tuple[Path, ...]:
-        """The paths of the files that the command reads. A path outside the workspace is left out."""
-        paths = (self.path_or_none(name) for name in _READ_FILES)
-        return tuple(path for path in (self.config_file, *paths) if path is not None)
+        """The paths of the files that the command reads. A path outside the workspace is left out.
+
+        Of a run, they include the plan of its shards; a merge reads the results of shards besides.
+        """
+        is_run = self.command == RunCommandName.RUN
+        paths = [self.path_or_none(name) for name in (*_READ_FILES, *(("plan-file",) if is_run else ()))]
+        return tuple(path for path in (*self._config_files, *paths) if path is not None)
+
+    @property
+    def _config_files(self) -> Sequence[Path | None]:
+        if self.command in set(RunCommandName):
+            return self.paths_or_none("config-file")
+        return (self.config_file,)
 
     def path_or_none(self, name: str) -> Path | None:
         """Return the path in an input: None if the input is unset or outside the workspace.
@@ -219,6 +254,14 @@ class Inputs:
             return self._workspace_path(name)
         except InputError:
             return None
+
+    def paths_or_none(self, name: str) -> list[Path]:
+        """Return the paths in an input, one a line, without those outside the workspace. See `path_or_none`."""
+        found = []
+        for line in self.lines(name):
+            with suppress(InputError):
+                found.append(self._in_workspace(name, Path(line)))
+        return found
 
     def options(self) -> dict[str, object]:
         """Return the options for the report: each value by the name of its command-line option, None if unset."""
@@ -246,6 +289,9 @@ class Inputs:
         self._reject_contradictory()
         for name in _BOOLEANS:
             self._boolean(name)
+        for name in _NUMBERS:
+            self._number(name)
+        self._seconds("timeout")
         for name in _PATHS:
             self._workspace_path(name)
         self._require_uri_in_workspace()
@@ -269,17 +315,6 @@ class Inputs:
             InputError: The path is neither in the workspace nor in `RUNNER_TEMP`.
         """
         return self._workspace_path(name)
-
-    def number(self, name: str, default: int) -> int:
-        """Return the whole number in an input, `default` if it is unset.
-
-        Raises:
-            InputError: The input is not a number from 1 on.
-        """
-        text = self[name] or str(default)
-        if text.isascii() and text.isdigit() and 1 <= len(text) <= 4 and int(text):
-            return int(text)
-        raise InputError(f"The input {name!r} is {text!r}, which is not a number.", "Set it to 1 or more, as in 4.")
 
     def _command_request(self) -> Request:
         command = self.command
@@ -408,6 +443,21 @@ class Inputs:
             raise InputError(f"The input {name!r} is {value!r}, which is not a boolean.", "Set it to true or false.")
         return value in _TRUE if value else None
 
+    def _number(self, name: str) -> int | None:
+        """Return the whole number in an input, None if it is unset.
+
+        Raises:
+            InputError: The input is no whole number in its range.
+        """
+        text, most = self[name], _NUMBERS[name]
+        if not text:
+            return None
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+            return int(text)
+        raise InputError(
+            f"The input {name!r} is {text!r}, which is not a whole number from 1 to {most}.", "Set it to one, as in 4."
+        )
+
     def _seconds(self, name: str) -> float | None:
         """Return the number of seconds in an input, None if it is unset."""
         if not self[name]:
@@ -477,6 +527,8 @@ def _not_for(command: str, item: Input) -> str:
 
 
 _NAMES = {item.option: item.name for item in INPUTS}
+# To leave the input out is no remedy, since the event of a pull request has a base of its own.
+_CHANGED_SINCE = "leave out --changed-since", f"set changed-since: {ALL} to run all gates"
 _OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(_NAMES)})\b( (?:identical|equivalent)\b)?")
 
 
@@ -486,4 +538,6 @@ def with_input_names(text: str) -> str:
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'
     """
+    for option, value in (_CHANGED_SINCE, tuple(map(capitalized, _CHANGED_SINCE))):
+        text = text.replace(option, value)
     return _OPTION.sub(lambda match: f"{_NAMES[match[1]]}:{match[2]}" if match[2] else _NAMES[match[1]], text)

@@ -25,18 +25,20 @@ def run_outputs_of(
     """Return the outputs of a finished run by name. A value that applies only to a single gate is "".
 
     Args:
-        rows: Reads the rows in the order of the gates files. They are read at most twice, and never all kept.
+        rows: Reads the rows in the order of the gates files. They are read several times, and never all kept.
         totals: The totals of these rows.
         written: The files that the run wrote.
         max_characters: The maximum length of the output `gates`.
     """
-    is_decided = totals.status is not Status.ERROR
+    # Of no gates, nobody has compared anything.
+    is_decided = totals.status is not Status.ERROR and totals.gates > 0
     gates, is_truncated = _gates(rows, max_characters)
     return dict.fromkeys(OUTPUTS, "") | {
         "status": str(totals.status),
         "equals": truth(totals.status is Status.EQUAL) if is_decided else "",
         "equivalent": truth(all(row.equivalent for row in rows())) if is_decided else "",
         "passed": truth(totals.passed),
+        "same-location": truth(any(_has_same_location(row.report) for row in rows())) if is_decided else "",
         "report-file": harmless(written.report),
         "summary-file": harmless(written.summary),
         "gates": gates,
@@ -121,7 +123,13 @@ def _comparison(report: Mapping[str, Any]) -> dict[str, Any]:
         "digest-1": _digest(comparisons[0].get(left, {})),
         "digest-2": _digest(comparisons[0].get(right, {})),
         "differences": sum(comparison["differences_count"] for comparison in comparisons),
+        "same-location": _has_same_location(report),
     }
+
+
+def _has_same_location(report: Mapping[str, Any]) -> bool:
+    """Return whether any two models of a gate are one location, so that they were not compared."""
+    return any(report[name]["same_location"] for name in ComparisonName if name in report)
 
 
 def _digest(model: Mapping[str, Any]) -> str:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from itertools import islice
 
+from model_gate.access.redaction import Redactor
 from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.inputs import with_input_names
-from model_gate.action.outputs import UNDECIDED, WrittenFiles
+from model_gate.action.outputs import WrittenFiles
 from model_gate.action.run_outputs import run_outputs_of
 from model_gate.action.run_summary import run_summary
 from model_gate.action.step_files import StepFiles
@@ -16,11 +17,12 @@ from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
 from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.domain.verdict import Status
 from model_gate.domain.wording import capitalized
+from model_gate.errors import ModelGateError
 from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.run_progress import RunLog, RunProgress
 from model_gate.reporting.run_reporter import RunResult
 from model_gate.reporting.run_table import run_table
-from model_gate.reporting.run_wording import error_of_run, finding_of, verdict_of_run
+from model_gate.reporting.run_wording import error_of_run, finding_of, verdict_of_run, worst_first
 
 # The runner shows ten annotations of each level.
 _MAX_ANNOTATIONS = 8
@@ -41,14 +43,6 @@ class WorkflowRunReporter:
         self._files = files
         self._fails_on_difference = fails_on_difference
         self._is_shard = is_shard
-
-    def begin(self) -> None:
-        """Write the outputs of a failed step in advance. They remain in effect if the step is killed.
-
-        Raises:
-            StorageError: The outputs cannot be written.
-        """
-        self._files.write_outputs(UNDECIDED)
 
     def progress(self) -> AbstractContextManager[RunProgress]:
         """Return a log with a line for each finished gate."""
@@ -71,8 +65,13 @@ class WorkflowRunReporter:
         self._files.write_outputs(run_outputs_of(result.rows, totals, WrittenFiles(report_file, summary_file)))
         table = run_table(result.rows(), totals, result.report_file, max_lines=_MAX_LINES)
         print_line(redactor.text(with_input_names(table)))
+        if result.is_verbose and totals.error is not None:
+            log_details(totals.error, redactor)
         annotations = [*self._annotations(result.rows, totals)]
         if not self._is_shard:
+            if totals.nothing_compared and totals.passed:
+                message = f"{capitalized(verdict_of_run(totals))}."
+                annotations.append(Annotation(AnnotationLevel.WARNING, message))
             annotations += notices_of(result.notices)
         if problem is not None:
             annotations.append(Annotation(AnnotationLevel.WARNING, f"{problem.message} {problem.remedy}"))
@@ -92,8 +91,7 @@ class WorkflowRunReporter:
         yield Annotation(level, with_input_names(message))
         if self._is_shard:
             return
-        failed = sorted((row for row in rows() if not row.passed), key=lambda row: -row.badness)
-        for row in islice(failed, _MAX_ANNOTATIONS):
+        for row in worst_first((row for row in rows() if not row.passed), _MAX_ANNOTATIONS):
             text = f"{row.name}: {finding_of(row).removesuffix('.')}. {row.remedy}".rstrip()
             yield Annotation(level, with_input_names(text), row.file, row.line)
 
@@ -102,3 +100,11 @@ def notices_of(notices: Iterable[str]) -> Iterator[Annotation]:
     """Yield an annotation for each of the first notices."""
     for notice in islice(notices, _MAX_ANNOTATIONS):
         yield Annotation(AnnotationLevel.NOTICE, with_input_names(notice))
+
+
+def log_details(error: ModelGateError, redactor: Redactor) -> None:
+    """Write the details of an error to a group of the log, which a person opens."""
+    if error.detail:
+        print_command("::group::Error details")
+        print_line(redactor.text(error.detail))
+        print_command("::endgroup::")

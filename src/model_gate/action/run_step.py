@@ -5,38 +5,29 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from model_gate.access.environments import secrets_of
-from model_gate.access.redaction import Redactor
-from model_gate.action.annotations import Annotation, AnnotationLevel
-from model_gate.action.event import base_of_event
-from model_gate.action.inputs import Inputs, named_as_inputs, with_input_names
-from model_gate.action.outputs import OUTPUTS, UNDECIDED, harmless
-from model_gate.action.run_reporter import WorkflowRunReporter, notices_of
+from model_gate.action.event import EVENTS_WITH_BASE, base_of_event
+from model_gate.action.inputs import ALL, Inputs, named_as_inputs
+from model_gate.action.outputs import UNDECIDED
+from model_gate.action.plan_reporter import WorkflowPlanReporter
+from model_gate.action.run_reporter import WorkflowRunReporter
 from model_gate.action.step_files import StepFiles
-from model_gate.action.summary import MIN_BYTES, summary
-from model_gate.domain.result import Outcome
+from model_gate.action.summary import block
 from model_gate.domain.roles import RunCommandName
-from model_gate.domain.verdict import EXIT_ERROR, EXIT_PASSED
-from model_gate.errors import InputError, ModelGateError
+from model_gate.errors import InputError
 from model_gate.inputs.changes import Base, NoBase
-from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.run_files import ViewKind
-from model_gate.runner import internal_error
 from model_gate.runs.command import RunCommand, run_many
 from model_gate.runs.gate_list import GateList, read_gate_list
-from model_gate.runs.gate_run import DEFAULT_JOBS, GateRun, plan_run
+from model_gate.runs.gate_run import GateRun
 from model_gate.runs.merge import Merge, rows_files
-from model_gate.runs.plan import read_plan, write_plan
-from model_gate.runs.shards import Part, every_nth, parse_shard, whole
+from model_gate.runs.plan import part_of
+from model_gate.runs.plan_command import PlanCommand, run_plan
+from model_gate.runs.shards import Part
 from model_gate.sources.worker_process import WorkerProcess
 
-# The value of the input `changed-since` with which all gates run in a pull request too.
-ALL = "none"
-_DEFAULT_SHARDS = 1
 _MAX_EVENT_BYTES = 32 * 1024**2
 
 
@@ -60,33 +51,46 @@ def run_many_step(
         ModelGateError: The outputs or the summary cannot be written.
     """
     files.write_outputs(UNDECIDED)
-    if inputs.command == RunCommandName.PLAN:
-        return _plan(inputs, files, process, declare, secrets)
-    reporter = WorkflowRunReporter(
-        files, fails_on_difference=inputs.fails_on_difference, is_shard=bool(inputs["shard"])
-    )
-    command = RunCommand(
-        inputs.options(),
-        inputs.report_file,
-        {kind: path for kind, name in _VIEWS.items() if (path := inputs.path_or_none(name)) is not None},
-        timeout=inputs.timeout,
-        inputs=_read_files(inputs),
-        is_verbose=inputs.is_verbose,
-        secrets=secrets,
-    )
-    if inputs.command == RunCommandName.MERGE:
-        return run_many(command, Merge(lambda: _rows_files(inputs)), reporter)
 
     def load() -> GateList:
         declare()
         return _gate_list(inputs)
 
+    if inputs.command == RunCommandName.PLAN:
+        plan = PlanCommand(
+            load,
+            inputs.shards,
+            inputs.jobs,
+            inputs.path_or_none("plan-file"),
+            inputs=inputs.read_files,
+            allow_local_artifacts=inputs.allows_local_artifacts,
+            timeout=inputs.timeout,
+            secrets=secrets,
+            process=process,
+        )
+        return run_plan(plan, WorkflowPlanReporter(files, is_verbose=inputs.is_verbose))
+    reporter = WorkflowRunReporter(
+        files, fails_on_difference=inputs.fails_on_difference, is_shard=bool(inputs["shard"])
+    )
+    # An output of this step in one of the directories is no result of a shard.
+    shards = rows_files(inputs.paths_or_none("rows"), inputs.report_file)
+    command = RunCommand(
+        inputs.options(),
+        inputs.report_file,
+        {kind: path for kind, name in _VIEWS.items() if (path := inputs.path_or_none(name)) is not None},
+        timeout=inputs.timeout,
+        inputs=(*inputs.read_files, *shards),
+        is_verbose=inputs.is_verbose,
+        secrets=secrets,
+    )
+    if inputs.command == RunCommandName.MERGE:
+        return run_many(command, Merge(lambda: _valid_rows(inputs, shards)), reporter)
     work = GateRun(
         load,
-        _block_of,
+        block,
         lambda names: _part(inputs, names),
-        _jobs_or_default(inputs),
-        allow_local_artifacts=inputs["allow-local-artifacts"].lower() == "true",
+        inputs.jobs,
+        allow_local_artifacts=inputs.allows_local_artifacts,
         process=process,
     )
     return run_many(command, work, reporter)
@@ -95,22 +99,15 @@ def run_many_step(
 _VIEWS = {ViewKind.JUNIT: "junit-file", ViewKind.PAGE: "page-file", ViewKind.BADGE: "badge-file"}
 
 
-def _read_files(inputs: Inputs) -> tuple[Path, ...]:
-    """Return the files that the command reads, which no output may change. An invalid input becomes an error later."""
-    with suppress(InputError):
-        plan_file = inputs.path("plan-file")
-        plan_files = [] if plan_file is None else [plan_file]
-        return (*inputs.paths("config-file"), *rows_files(inputs.paths("rows")), *plan_files)
-    return ()
+def _valid_rows(inputs: Inputs, shards: Sequence[Path]) -> Sequence[Path]:
+    """Return the results of shards.
 
-
-def _rows_files(inputs: Inputs) -> Sequence[Path]:
+    Raises:
+        InputError: An input cannot be used, such as a path outside the workspace.
+    """
     inputs.require_valid()
-    return rows_files(inputs.paths("rows"), inputs.report_file)
-
-
-def _block_of(outcome: Outcome, redactor: Redactor) -> str:
-    return summary(outcome, "", redactor, MIN_BYTES)
+    inputs.paths("rows")
+    return shards
 
 
 def _gate_list(inputs: Inputs) -> GateList:
@@ -122,9 +119,12 @@ def _gate_list(inputs: Inputs) -> GateList:
     inputs.require_valid()
     with named_as_inputs():
         files = inputs.paths("config-file")
-        if inputs["config"] and files:
-            raise InputError("The inputs 'config' and 'config-file' are both set.", "Leave one of them out.")
         text = inputs["config"] or None
+        if text and inputs["changed-since"] not in {"", ALL}:
+            raise InputError(
+                "The input 'changed-since' is set, but the gates are in the input 'config', which has no history.",
+                "Name a gates file of the repository in config-file, or leave changed-since out.",
+            )
         return read_gate_list(
             files, inputs.common(), os.environ, inputs.lines("only"), None if text else _base(inputs, files), text
         )
@@ -142,17 +142,13 @@ def _base(inputs: Inputs, files: Sequence[Path]) -> Base | NoBase | None:
     if revision:
         return Base(revision, revision)
     name, event = os.environ.get("GITHUB_EVENT_NAME", ""), _event()
-    if name not in _EVENTS_WITH_BASE or event is None:
+    if name not in EVENTS_WITH_BASE or event is None:
         return None
     # The import takes time, which a run of all gates saves.
     from model_gate.inputs.repository import Repository
 
     with Repository.of_file(files[0]) as repository:
         return base_of_event(name, event, repository.head())
-
-
-# A push runs all gates unless the input `changed-since` is set: what is on the branch now must hold.
-_EVENTS_WITH_BASE = frozenset({"pull_request", "pull_request_target", "merge_group"})
 
 
 def _event() -> Mapping[str, Any] | None:
@@ -172,57 +168,4 @@ def _event() -> Mapping[str, Any] | None:
 
 def _part(inputs: Inputs, names: Sequence[str]) -> Part:
     with named_as_inputs():
-        if not inputs["shard"]:
-            return whole(names)
-        shard, plan_file = parse_shard(inputs["shard"]), inputs.path("plan-file")
-        return every_nth(shard)(names) if plan_file is None else read_plan(plan_file).part_of(shard)(names)
-
-
-def _jobs_or_default(inputs: Inputs) -> int:
-    """Return the number of gates at a time. An invalid input becomes an error when the gates are listed."""
-    try:
-        return inputs.number("jobs", DEFAULT_JOBS)
-    except InputError:
-        return DEFAULT_JOBS
-
-
-def _plan(
-    inputs: Inputs,
-    files: StepFiles,
-    process: WorkerProcess | None,
-    declare: Callable[[], None],
-    secrets: tuple[str, ...],
-) -> int:
-    """Plan the shards of a run, and write the matrix as an output."""
-    files.mask_secrets((*secrets_of(os.environ), *secrets))
-    try:
-        declare()
-        listed = _gate_list(inputs)
-        with named_as_inputs():
-            plan = plan_run(
-                listed,
-                inputs.number("shards", _DEFAULT_SHARDS),
-                inputs.number("jobs", DEFAULT_JOBS),
-                allow_local_artifacts=inputs["allow-local-artifacts"].lower() == "true",
-                process=process,
-            )
-            plan_file = inputs.path("plan-file")
-            if plan_file is not None:
-                write_plan(plan, plan_file)
-    except Exception as error:  # noqa: BLE001  # a bug is presented like every other error
-        return _show_plan_error(error if isinstance(error, ModelGateError) else internal_error(error), secrets)
-    matrix = json.dumps(plan.matrix, separators=(",", ":"))
-    files.write_outputs(
-        dict.fromkeys(OUTPUTS, "") | {"matrix": matrix, "plan-file": harmless(str(plan_file or "")), "passed": "true"}
-    )
-    for annotation in notices_of(listed.notices):
-        print_command(annotation.command(Redactor((*secrets_of(os.environ), *secrets))))
-    print_line(matrix)
-    return EXIT_PASSED
-
-
-def _show_plan_error(error: ModelGateError, secrets: tuple[str, ...]) -> int:
-    redactor = Redactor((*secrets_of(os.environ), *secrets))
-    message = with_input_names(f"{error.message} {error.remedy}")
-    print_command(Annotation(AnnotationLevel.ERROR, message).command(redactor))
-    return EXIT_ERROR
+        return part_of(names, inputs["shard"], inputs.path("plan-file"))

@@ -17,7 +17,6 @@ from model_gate.reporting.run_wording import (
     left_out_text,
     mark_of,
     mark_of_run,
-    result_of,
     verdict_of_run,
     worst_first,
 )
@@ -98,7 +97,7 @@ def _cells(row: GateRow, markdown: Markdown) -> tuple[str, ...]:
     remedy = f" {markdown.breakable(row.remedy, _MAX_REASON)}" if row.remedy else ""
     compared = "" if row.heading == row.name else f", {markdown.cell(row.heading)}"
     # With a third column, the table would not fit on a telephone.
-    result = f"**{result_of(row)}**{compared}{'<br>' if reason else ''}{reason}{remedy}"
+    result = f"**{row.result}**{compared}{'<br>' if reason else ''}{reason}{remedy}"
     return f"{mark_of(row)} {markdown.code(row.name, _MAX_NAME)}", result
 
 
@@ -124,8 +123,8 @@ def _known_blocks(rows: Rows, markdown: Markdown) -> Sequence[_Block]:
         title = f"{mark_of(row)} {markdown.breakable(row.name, _MAX_NAME)}"
         # What follows is the size of the elements around the block.
         size = len(collapsible(title, [demoted(row.block)]).encode()) + 2
-        found.append((row.badness, _Block(index, title, size)))
-    return [block for _, block in sorted(found, key=lambda pair: -pair[0])]
+        found.append((row.rank, _Block(index, title, size)))
+    return [block for _, block in sorted(found, key=lambda pair: pair[0])]
 
 
 def demoted(block: str) -> str:

@@ -12,8 +12,10 @@ from model_gate.domain.roles import CommandName, ComparisonName
 from model_gate.domain.verdict import EXIT_ERROR, Status, exit_code
 from model_gate.errors import ModelGateError
 
-# Statuses from best to worst. A run has the worst status of its gates.
-_BADNESS = (Status.EQUAL, Status.DIFFERENT, Status.ERROR)
+# The results of gates as words, from worst to best. Only a gate that passed is `equivalent`.
+RESULTS = ("error", "different", "equivalent", "equal")
+# What the reason begins with why a run leaves out a gate of another shard.
+OTHER_SHARD = "not in shard"
 
 
 @dataclass(frozen=True)
@@ -132,6 +134,11 @@ class LeftOut:
     name: str
     reason: str
 
+    @property
+    def is_in_other_shard(self) -> bool:
+        """Whether another shard of the run has the gate."""
+        return self.reason.startswith(OTHER_SHARD)
+
 
 @dataclass(frozen=True)
 class GateRow:
@@ -175,9 +182,18 @@ class GateRow:
         return bool(comparisons) and all(comparison["same_location"] for comparison in comparisons)
 
     @property
-    def badness(self) -> int:
-        """Sort key: 0 for a gate that passed, more for a worse result. An accepted difference is a pass."""
-        return 0 if self.passed else _BADNESS.index(self.status)
+    def result(self) -> str:
+        """The result, one of `RESULTS`."""
+        if self.status is Status.ERROR:
+            return "error"
+        if not self.passed:
+            return "different"
+        return "equal" if self.status is Status.EQUAL else "equivalent"
+
+    @property
+    def rank(self) -> int:
+        """Sort key: 0 for an error, more for a better result."""
+        return RESULTS.index(self.result)
 
 
 @dataclass(frozen=True)
@@ -203,6 +219,12 @@ class RunTotals:
     error: ModelGateError | None = None
     unfinished: int = 0
     nothing_compared: int = 0
+
+    @property
+    def by_result(self) -> list[tuple[str, int]]:
+        """The results that gates have, in the order of `RESULTS`, with the numbers of these gates."""
+        counts = zip(RESULTS, (self.errors, self.different, self.equivalent, self.equal), strict=True)
+        return [(result, count) for result, count in counts if count]
 
     @property
     def gates(self) -> int:

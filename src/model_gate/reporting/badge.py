@@ -28,7 +28,7 @@ _WIDEST = 11
 
 
 def badge_message(totals: RunTotals) -> str:
-    """Return the verdict of a run in two or three words.
+    """Return the verdict of a run in a few words.
 
     >>> badge_message(RunTotals(equal=10, equivalent=2)), badge_message(RunTotals(equal=10, different=2))
     ('10 equal, 2 equivalent', '2 differ')
@@ -39,7 +39,7 @@ def badge_message(totals: RunTotals) -> str:
         return f"{totals.errors:,} error{'' if totals.errors == 1 else 's'}"
     if totals.different:
         return f"{totals.different:,} differ{'s' if totals.different == 1 else ''}"
-    counts = ((totals.equal, "equal"), (totals.equivalent, "equivalent"))
+    counts = ((totals.equal, "equal"), (totals.equivalent, "equivalent"), (totals.nothing_compared, "compared nothing"))
     return ", ".join(f"{count:,} {word}" for count, word in counts if count) or "nothing to decide"
 
 

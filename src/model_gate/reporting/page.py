@@ -15,7 +15,7 @@ from model_gate.domain.gates import GateRow, RunTotals
 from model_gate.domain.wording import capitalized, plural, truncate_middle
 from model_gate.reporting.markup import Html, joined, tag
 from model_gate.reporting.run_details import ComparisonDetails, DifferenceDetails, compared_versions, comparison_details
-from model_gate.reporting.run_wording import RESULTS, counts_of_run, finding_of, mark_of_run, result_of, verdict_of_run
+from model_gate.reporting.run_wording import counts_of_run, finding_of, mark_of_run, verdict_of_run
 from model_gate.reporting.system import SystemFacts
 
 _COLUMNS = (("rank", "Result"), ("name", "Gate"), ("found", "Found"), ("seconds", "Time"))
@@ -43,7 +43,7 @@ def run_page(
     style, script = _file("page.css"), _file("page.js")
     title = capitalized(verdict_of_run(totals))
     room = max(_MIN_GATE_BYTES, min(_MAX_GATE_BYTES, _MAX_DETAILS_BYTES // max(totals.gates, 1)))
-    lines = sorted(((_rank(row), _line(row, room)) for row in rows), key=lambda line: line[0])
+    lines = sorted(((row.rank, _line(row, room)) for row in rows), key=lambda line: line[0])
     yield '<!doctype html>\n<html lang="en">\n'
     yield tag("head", *_head(f"{mark_of_run(totals)} {title}", style, script)) + "\n<body>\n"
     yield joined(_top(title, totals, redactor, system)) + "\n"
@@ -87,21 +87,14 @@ def _top(title: str, totals: RunTotals, redactor: Redactor, system: SystemFacts)
 
 
 def _counts(totals: RunTotals) -> Iterator[Html]:
-    for result, count in _by_result(totals):
+    for result, count in totals.by_result:
         yield tag("li", f"{count:,} {result}", class_=result)
-
-
-def _by_result(totals: RunTotals) -> list[tuple[str, int]]:
-    """Return the results that gates of the run have, with the numbers of these gates."""
-    counts = zip(RESULTS, (totals.errors, totals.different, totals.equivalent, totals.equal), strict=True)
-    return [(result, count) for result, count in counts if count]
 
 
 def _tools(totals: RunTotals) -> Html:
     """Return the search, which the script shows."""
     boxes = [
-        tag("label", tag("input", type="checkbox", value=result, checked=""), result)
-        for result, _ in _by_result(totals)
+        tag("label", tag("input", type="checkbox", value=result, checked=""), result) for result, _ in totals.by_result
     ]
     search = tag("label", "Search ", tag("input", type="search", id="search", autocomplete="off"))
     shown = tag("p", id="shown", role="status")
@@ -113,13 +106,9 @@ def _header() -> Html:
     return tag("thead", tag("tr", *cells))
 
 
-def _rank(row: GateRow) -> int:
-    return RESULTS.index(result_of(row))
-
-
 def _line(row: GateRow, room: int) -> Html:
     """Return the line of a gate, with details of at most about `room` bytes."""
-    result = result_of(row)
+    result = row.result
     found = tag("td", tag("p", _cut(finding_of(row))), *_details(row, room))
     return tag(
         "tr",
@@ -128,7 +117,7 @@ def _line(row: GateRow, room: int) -> Html:
         found,
         tag("td", f"{row.seconds:,.1f} s", class_="time"),
         data_result=result,
-        data_rank=str(_rank(row)),
+        data_rank=str(row.rank),
         data_seconds=f"{row.seconds:.3f}",
     )
 

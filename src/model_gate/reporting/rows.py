@@ -15,7 +15,7 @@ from typing import Any
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.difference import Difference
-from model_gate.domain.gates import Gate, GateRow, LeftOut, RunTotals
+from model_gate.domain.gates import RESULTS, Gate, GateRow, LeftOut, RunTotals
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Require, Status, passes
 from model_gate.domain.wording import printable, truncate_middle, truncate_path
@@ -137,22 +137,22 @@ def totals_of(
         error: The error that ended the whole run; None if every gate has a row.
         listed: Number of gates of the run; None for the number of rows.
     """
-    counts = dict.fromkeys(("equal", "equivalent", "different", "errors"), 0)
+    counts = dict.fromkeys(RESULTS, 0)
     nothing = 0
     for row in rows:
-        counts[_count_of(row)] += 1
+        counts[row.result] += 1
         nothing += row.compares_nothing
     unfinished = 0 if listed is None else listed - sum(counts.values())
-    return RunTotals(**counts, left_out=tuple(left_out), error=error, unfinished=unfinished, nothing_compared=nothing)
-
-
-def _count_of(row: GateRow) -> str:
-    """Return which count of `RunTotals` has the row."""
-    if row.status is Status.ERROR:
-        return "errors"
-    if not row.passed:
-        return "different"
-    return "equal" if row.status is Status.EQUAL else "equivalent"
+    return RunTotals(
+        counts["equal"],
+        counts["equivalent"],
+        counts["different"],
+        counts["error"],
+        tuple(left_out),
+        error,
+        unfinished,
+        nothing,
+    )
 
 
 def row_json(row: GateRow) -> Json:

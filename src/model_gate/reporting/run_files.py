@@ -59,6 +59,22 @@ class ViewFile(OutputFile):
             yield put
 
 
+class PlanFile(OutputFile):
+    """The path of the plan of shards. A file at the path is replaced."""
+
+    _noun = "plan"
+    _option = "--plan-file"
+
+    def write(self, text: str) -> None:
+        """Write the plan completely or not at all.
+
+        Raises:
+            StorageError: The plan cannot be written, or would change an input.
+        """
+        with self._staged((text,)) as put:
+            put()
+
+
 class RowsPath(OutputFile):
     """The path of the rows of a run."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from model_gate.domain.gates import GateRow
 from model_gate.domain.wording import truncate, truncate_middle
 from model_gate.reporting.output import print_line
-from model_gate.reporting.run_wording import finding_of, result_of
+from model_gate.reporting.run_wording import finding_of
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -115,7 +115,7 @@ def run_progress(descriptor: int = 2) -> RunBar | RunLog:
 def progress_line(row: GateRow, finished: int, total: int) -> str:
     """Return the line of a finished gate, as in `[3/500] equal: wine: Wine: staging v12 = production v12, 1.3 s`."""
     number = f"{finished:>{len(str(total))}}"
-    line = f"[{number}/{total}] {result_of(row)}: {truncate_middle(row.name, _MAX_NAME)}: {finding_of(row)}"
+    line = f"[{number}/{total}] {row.result}: {truncate_middle(row.name, _MAX_NAME)}: {finding_of(row)}"
     return f"{truncate(line, _MAX_LINE)}, {row.seconds:,.1f} s"
 
 

@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from model_gate.domain.gates import GateRow, RunTotals
+from model_gate.domain.gates import RESULTS, GateRow, RunTotals
 from model_gate.domain.wording import capitalized, printable, truncate, truncate_middle
 from model_gate.reporting.run_wording import (
-    RESULTS,
     counts_of_run,
     error_of_run,
     finding_of,
     left_out_text,
-    result_of,
     verdict_of_run,
     worst_first,
 )
@@ -86,7 +84,7 @@ def _table(ordered: list[GateRow], room: int, max_width: int) -> list[str]:
 
 def _line(row: GateRow, width: int, max_width: int) -> str:
     name = truncate_middle(row.name, width)
-    start = f"{result_of(row):{_RESULT_WIDTH}}{_GAP}{name:{width}}{_GAP}"
+    start = f"{row.result:{_RESULT_WIDTH}}{_GAP}{name:{width}}{_GAP}"
     return (start + truncate(finding_of(row), max(max_width - len(start), _MIN_FINDING))).rstrip()
 
 

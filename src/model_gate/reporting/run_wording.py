@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from operator import attrgetter
 
 from model_gate.domain.gates import GateRow, LeftOut, RunTotals
 from model_gate.domain.verdict import Status
@@ -13,32 +15,23 @@ from model_gate.domain.wording import plural, printable, truncate_middle
 Rows = Callable[[], Iterator[GateRow]]
 
 NO_GATES = "0 gates concern this change: nothing to decide"
-# The results of gates as words, from worst to best.
-RESULTS = ("error", "different", "equivalent", "equal")
+NO_GATES_IN_SHARD = "this shard has no gates"
 _MARKS = {"error": "⛔", "different": "❌", "equivalent": "✅", "equal": "✅"}
+_RANK = attrgetter("rank")
 _MAX_NAME = 60
 _MAX_LEFT_OUT = 10
 
 
-def result_of(row: GateRow) -> str:
-    """Return the result of a gate, one of `RESULTS`. Only a gate that passed is `equivalent`."""
-    if row.status is Status.ERROR:
-        return "error"
-    if not row.passed:
-        return "different"
-    return "equal" if row.status is Status.EQUAL else "equivalent"
-
-
 def mark_of(row: GateRow) -> str:
     """Return a sign for the result of a gate."""
-    return _MARKS[result_of(row)]
+    return _MARKS[row.result]
 
 
 def mark_of_run(totals: RunTotals) -> str:
-    """Return a sign for the result of a run."""
+    """Return a sign for the result of a run, whose worst gate counts."""
     if totals.passed:
         return _MARKS["equal"]
-    return _MARKS["different" if totals.different else "error"]
+    return _MARKS["error" if totals.status is Status.ERROR else "different"]
 
 
 def finding_of(row: GateRow) -> str:
@@ -51,10 +44,13 @@ def finding_of(row: GateRow) -> str:
     return f"{row.heading}: {row.reason}" if row.reason else row.heading
 
 
-def worst_first(rows: Iterable[GateRow]) -> list[GateRow]:
-    """Return the rows sorted by their result, and otherwise in their order, without their reports and blocks."""
-    light = [replace(row, report={}, block="") for row in rows]
-    return sorted(light, key=lambda row: RESULTS.index(result_of(row)))
+def worst_first(rows: Iterable[GateRow], count: int | None = None) -> list[GateRow]:
+    """Return the rows sorted by their result, and otherwise in their order, without their reports and blocks.
+
+    With a `count`, only the first ones are returned, and no more are kept in memory.
+    """
+    light = (replace(row, report={}, block="") for row in rows)
+    return sorted(light, key=_RANK) if count is None else heapq.nsmallest(count, light, key=_RANK)
 
 
 def verdict_of_run(totals: RunTotals) -> str:
@@ -62,12 +58,23 @@ def verdict_of_run(totals: RunTotals) -> str:
 
     >>> verdict_of_run(RunTotals(equal=9, different=2, errors=1))
     '2 of 12 gates differ, 1 could not be decided'
+    >>> verdict_of_run(RunTotals(equal=9, nothing_compared=3))
+    'all 9 gates passed, 3 compared nothing: one location'
     """
     if totals.error is not None:
-        return f"the run could not be finished: {_decided(totals)}"
-    if not totals.gates:
-        return NO_GATES
-    return _decided(totals)
+        return f"the run could not be finished: {_decided(totals)}{_nothing_compared(totals)}"
+    if not totals.gates and not totals.unfinished:
+        return NO_GATES_IN_SHARD if any(entry.is_in_other_shard for entry in totals.left_out) else NO_GATES
+    return f"{_decided(totals)}{_nothing_compared(totals)}"
+
+
+def _nothing_compared(totals: RunTotals) -> str:
+    return f", {nothing_compared_text(totals)}" if totals.nothing_compared else ""
+
+
+def nothing_compared_text(totals: RunTotals) -> str:
+    """Return how many gates have two models at one location, so that no file was read."""
+    return f"{totals.nothing_compared:,} compared nothing: one location"
 
 
 def _decided(totals: RunTotals) -> str:
@@ -96,8 +103,7 @@ def _differ(count: int) -> str:
 
 def counts_of_run(totals: RunTotals) -> str:
     """Return the number of gates of each result, the worst first, as in `1 error, 2 different, 9 equal`."""
-    counts = zip(RESULTS, (totals.errors, totals.different, totals.equivalent, totals.equal), strict=True)
-    return ", ".join(f"{count:,} {word}" for word, count in counts if count)
+    return ", ".join(f"{count:,} {word}" for word, count in totals.by_result)
 
 
 def left_out_text(left_out: Iterable[LeftOut]) -> str:

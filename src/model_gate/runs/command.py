@@ -11,7 +11,7 @@ from typing import Protocol
 
 from model_gate.access.environments import secrets_of
 from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import GateRow, LeftOut, RunTotals
+from model_gate.domain.gates import OTHER_SHARD, GateRow, LeftOut, RunTotals
 from model_gate.domain.wording import first_names, printable
 from model_gate.errors import InternalError, ModelGateError, StoppedError, StorageError
 from model_gate.reporting.output_files import OutputFile, ReportFile
@@ -160,7 +160,7 @@ class Run:
             StorageError: The rows cannot be written.
         """
         own = set(roster.own)
-        reason = f"not in shard {roster.shard}"
+        reason = f"{OTHER_SHARD} {roster.shard}"
         self.left_out += tuple(LeftOut(name, reason) for name in roster.names if name not in own)
         self.left_out = tuple(
             LeftOut(printable(self.redactor.text(entry.name)), printable(self.redactor.text(entry.reason)))

@@ -17,6 +17,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import AgainstServer, Gate, Selection
 from model_gate.domain.host import Host
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import DEFAULT_JOBS
 from model_gate.domain.version import SelectedVersion
 from model_gate.domain.wording import plural, printable
 from model_gate.errors import storage_error
@@ -37,7 +38,6 @@ from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import remove_tree
 from model_gate.sources.worker_process import WorkerProcess
 
-DEFAULT_JOBS = 4
 # Number of searches that run at the same time.
 _SEARCHES = 8
 BlockOf = Callable[[Outcome, Redactor], str]
@@ -73,7 +73,7 @@ class GateRun:
         listed = self.load()
         run.notices, run.left_out = listed.notices, listed.left_out
         run.add_secrets(secrets_of_entries(listed.entries))
-        run.require_outside((*listed.inputs, *_local_hosts(listed.entries)))
+        run.require_outside((*listed.inputs, *local_hosts(listed.entries)))
         with open_servers(self.process, allow_local_artifacts=self.allow_local_artifacts) as servers:
             _start_together(listed.entries, servers)
             gates, others = chosen(expanded(listed.entries, servers), listed.only)
@@ -184,7 +184,8 @@ def secrets_of_entries(entries: Iterable[Gate | Selection]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(secret for entry in entries for host in _hosts_of(entry) for secret in host.secrets))
 
 
-def _local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
+def local_hosts(entries: Iterable[Gate | Selection]) -> list[Path]:
+    """Return the paths of the servers of all entries that are files or directories on this machine."""
     return [path for entry in entries for host in _hosts_of(entry) if (path := host.local_path) is not None]
 
 

@@ -28,7 +28,8 @@ _REMEDY = "See the job of the shard, run it again, and merge the results again."
 def rows_files(paths: Iterable[Path], report_file: Path) -> list[Path]:
     """Return files, and instead of each directory the files of rows below it, sorted.
 
-    The rows of an earlier merge are left out of a directory.
+    The rows of an earlier merge are left out of a directory. The rows of a shard at the same path are not, so that they
+    are an input, which the merge does not replace.
 
     Args:
         paths: The files and directories.
@@ -40,9 +41,19 @@ def rows_files(paths: Iterable[Path], report_file: Path) -> list[Path]:
     own = os.path.realpath(rows_path(report_file))
 
     def below(directory: Path) -> list[Path]:
-        return sorted(file for file in directory.rglob(f"*{SUFFIX}") if os.path.realpath(file) != own)
+        files = directory.rglob(f"*{SUFFIX}")
+        return sorted(file for file in files if os.path.realpath(file) != own or _is_of_shard(file))
 
     return [file for path in paths for file in (below(path) if path.is_dir() else [path])]
+
+
+def _is_of_shard(path: Path) -> bool:
+    """Return whether a file has the rows of one of several shards."""
+    try:
+        with ShardRows(path) as rows:
+            return rows.roster.shard.count > 1
+    except StorageError:
+        return False
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
 from secrets import token_hex
@@ -13,12 +13,14 @@ from typing import Any
 
 from model_gate.domain.gates import Gate
 from model_gate.domain.wording import printable
-from model_gate.errors import InputError, ModelGateError, reading_error, storage_error
+from model_gate.errors import InputError, reading_error
 from model_gate.gate import Shared, listed_bytes
-from model_gate.runs.shards import MAX_SHARDS, Part, Shard, balanced, planned
-from model_gate.symbolic_links import PathBeneath, open_input
+from model_gate.runs.shards import MAX_SHARDS, Part, Shard, balanced, every_nth, parse_shard, planned, whole
+from model_gate.symbolic_links import open_input
 
 _MAX_PLAN_BYTES = 16 * 1024**2
+# After a signal, listings that still run get this long to end.
+_STOP_SECONDS = 5.0
 _VERSION = "1.0"
 _REMEDY = "Make the plan again: model-gate plan."
 
@@ -48,9 +50,6 @@ class Plan:
                 f"--shard is {shard}, but the plan has {len(self.parts)} shards.", "Use the matrix of the same plan."
             )
         return planned(shard, self.parts, self.identifier)
-
-    def _bytes_of(self, part: Sequence[str]) -> int:
-        return sum(self.sizes[name] for name in part)
 
     @property
     def matrix(self) -> dict[str, Any]:
@@ -95,26 +94,27 @@ def make_plan(gates: Mapping[str, Gate], shards: int, shared: Shared, jobs: int)
             return 0
         try:
             return listed_bytes(gate.request, shared)
-        except ModelGateError:
-            # The gate reports the error in its shard.
+        except Exception:  # noqa: BLE001  # the gate reports the error in its shard
             return 0
 
-    with ThreadPoolExecutor(jobs) as pool:
-        sizes = dict(zip(gates, pool.map(size, gates.values()), strict=True))
+    pool = ThreadPoolExecutor(jobs)
+    futures = [pool.submit(size, gate) for gate in gates.values()]
+    try:
+        sizes = dict(zip(gates, (future.result() for future in futures), strict=True))
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        # Without their workers, the other listings end soon.
+        shared.stop()
+        wait(futures, timeout=_STOP_SECONDS)
+        raise
+    pool.shutdown()
     return Plan(tuple(balanced(sizes, shards)), sizes)
 
 
-def write_plan(plan: Plan, path: Path) -> None:
-    """Write a plan to a file.
-
-    Raises:
-        StorageError: The file cannot be written.
-    """
+def plan_text(plan: Plan) -> str:
+    """Return the text of a plan's file, which `read_plan` reads."""
     data = {"model_gate_plan": _VERSION, "id": plan.identifier, "shards": plan.parts, "bytes": dict(plan.sizes)}
-    try:
-        PathBeneath.of_output(path).replace(json.dumps(data, indent=2) + "\n")
-    except OSError as error:
-        raise storage_error(error, f"write the plan {path}") from error
+    return json.dumps(data, indent=2) + "\n"
 
 
 def read_plan(path: Path) -> Plan:
@@ -143,3 +143,23 @@ def read_plan(path: Path) -> Plan:
         return Plan(parts, {name: int(data["bytes"][name]) for name in names}, identifier)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise InputError(f"The file {printable(str(path))} is not a plan of shards.", _REMEDY) from error
+
+
+def part_of(names: Sequence[str], shard: str, plan_file: Path | None) -> Part:
+    """Return the gates of a shard.
+
+    Args:
+        names: The names of all gates, in the order of the gates files.
+        shard: The shard, as in `2/3`; "" for all gates.
+        plan_file: The path of the plan; None if a shard has every N-th gate.
+
+    Raises:
+        InputError: The text names no shard, or the plan cannot be used.
+        StorageError: The plan cannot be read.
+    """
+    if not shard:
+        if plan_file is not None:
+            raise InputError("--plan-file is given without --shard.", "Name the shard too, as in 2/3.")
+        return whole(names)
+    parsed = parse_shard(shard)
+    return every_nth(parsed)(names) if plan_file is None else read_plan(plan_file).part_of(parsed)(names)

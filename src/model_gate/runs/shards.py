@@ -45,7 +45,7 @@ def parse_shard(text: str) -> Shard:
         if 1 <= shard.index <= shard.count <= MAX_SHARDS:
             return shard
     raise InputError(
-        f"--shard is {text!r}, which is not one of several shards.",
+        f"--shard is {text!r}, which is not a shard.",
         f"Write the number of the shard and the number of all shards, as in 2/3, at most {MAX_SHARDS}.",
     )
 

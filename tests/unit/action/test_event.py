@@ -14,7 +14,7 @@ PULL_REQUEST = {"pull_request": {"base": {"sha": OLD_BASE, "ref": "main"}, "head
 MERGED = CommitParents(MERGE, (BASE, TIP))
 DEPTH = "In the workflow, add `fetch-depth: {}` below `with:` of the step actions/checkout. It fetches {}."
 DEPTH_2, DEPTH_0 = DEPTH.format(2, "2 commits"), DEPTH.format(0, "all commits")
-PULL_REQUEST_EVENTS = ["pull_request", "pull_request_target", "pull_request_review", "pull_request_review_comment"]
+PULL_REQUEST_EVENTS = ["pull_request", "pull_request_target"]
 
 
 @pytest.mark.parametrize("event", PULL_REQUEST_EVENTS)
@@ -58,38 +58,17 @@ def test_the_base_of_a_merge_group_is_the_commit_before_it() -> None:
     assert isinstance(base_of_event("merge_group", event, CommitParents(TIP, ())), NoBase)
 
 
-def test_the_base_of_a_push_is_the_commit_before_it() -> None:
-    event = {"before": BASE, "after": MERGE, "created": False, "forced": False}
-    label = "the commit before the push"
-    assert base_of_event("push", event, MERGED) == Base(BASE, label, is_exact=True, remedy=DEPTH_2)
-    several = CommitParents(MERGE, (TIP,))
-    assert base_of_event("push", event, several) == Base(BASE, label, is_exact=True, remedy=DEPTH_0)
-    assert isinstance(base_of_event("push", event, CommitParents(TIP, ())), NoBase)
-
-
 @pytest.mark.parametrize(
     "event",
-    [
-        {"before": "0" * 40, "after": MERGE},
-        {"before": "0" * 64, "after": MERGE},
-        {"before": BASE, "after": MERGE, "created": True},
-        {"before": BASE, "after": MERGE, "forced": True},
-        {"before": BASE, "after": "0" * 40, "deleted": True},
-    ],
-    ids=["new branch", "new branch with SHA-256", "created", "forced", "deleted"],
+    ["push", "pull_request_review", "schedule", "workflow_dispatch", "release", "workflow_run", "", "x\n::error::"],
 )
-def test_a_push_without_a_commit_before_it_has_no_base(event: dict[str, Any]) -> None:
-    assert isinstance(base_of_event("push", event, MERGED), NoBase)
-
-
-@pytest.mark.parametrize("event", ["schedule", "workflow_dispatch", "release", "workflow_run", "", "x\n::error::"])
 def test_an_event_without_a_change_has_no_base(event: str) -> None:
     base = base_of_event(event, PULL_REQUEST, MERGED)
     assert isinstance(base, NoBase)
     assert base.reason.isprintable()
 
 
-@pytest.mark.parametrize("name", ["pull_request", "merge_group", "push"])
+@pytest.mark.parametrize("name", ["pull_request", "merge_group"])
 @pytest.mark.parametrize(
     "event",
     [

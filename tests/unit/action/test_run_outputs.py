@@ -23,6 +23,7 @@ EQUAL = row(check(comparison()), gate("wine"))
 DIFFERENT = row(compare(comparison(), comparison(difference("model.pkl"))), gate("churn"))
 REWRITTEN = row(check(comparison(*IDENTITY, equivalent=True)), gate("spam"))
 ERROR = error_row(gate("fraud"))
+SAME = row(check(comparison(same=True)), gate("same"))
 
 
 def outputs_of(rows: Sequence[GateRow], max_characters: int = MAX_CHARACTERS) -> dict[str, str]:
@@ -37,7 +38,7 @@ def gates_of(rows: Sequence[GateRow], max_characters: int = MAX_CHARACTERS) -> d
 @pytest.mark.parametrize(
     "rows, status, equals, equivalent, passed",
     [
-        ([], "equal", "true", "true", "true"),
+        ([], "equal", "", "", "true"),
         ([EQUAL], "equal", "true", "true", "true"),
         ([EQUAL, REWRITTEN], "different", "false", "true", "false"),
         ([EQUAL, replace(REWRITTEN, passed=True)], "different", "false", "true", "true"),
@@ -75,12 +76,20 @@ def test_gate_has_its_verdict_its_versions_and_its_digests() -> None:
         "digest-1": "0" * 64,
         "digest-2": "",
         "differences": 0,
+        "same-location": False,
     }
     assert gates["churn"]["differences"] == 1
     assert (gates["churn"]["version-1"], gates["churn"]["version-2"]) == ("1", "2")
     assert gates["churn"]["digest-1"] == "0" * 64
     assert gates["fraud"] == {"status": "error", "passed": False, "equivalent": None}
     assert DIGEST not in json.dumps(gates)
+
+
+def test_gate_that_compared_nothing_is_named() -> None:
+    assert gates_of([EQUAL, SAME])["same"]["same-location"] is True
+    assert outputs_of([EQUAL, SAME])["same-location"] == "true"
+    assert outputs_of([EQUAL, DIFFERENT])["same-location"] == "false"
+    assert outputs_of([SAME, ERROR])["same-location"] == outputs_of([])["same-location"] == ""
 
 
 def test_gates_that_do_not_fit_have_only_their_verdicts() -> None:

@@ -20,6 +20,7 @@ from tests.support.summary_page import to_html
 EQUAL = row(check(comparison()), gate("wine"))
 DIFFERENT = row(check(comparison(difference("model.pkl"))), gate("churn"))
 ERROR = error_row(gate("fraud"))
+SAME = row(check(comparison(same=True)), gate("same"))
 
 
 def summary_of(rows: Sequence[GateRow], totals: RunTotals | None = None, max_bytes: int = 200_000) -> str:
@@ -41,7 +42,7 @@ def titles(summary: str) -> list[str]:
 def test_headline_says_how_many_gates_differ_and_how_many_were_not_decided() -> None:
     summary = summary_of([*named(EQUAL, 9), *named(DIFFERENT, 2), ERROR])
     assert summary.startswith(
-        "## ❌ 2 of 12 gates differ, 1 could not be decided\n\n1 error, 2 different, 9 equal.\n\n"
+        "## ⛔ 2 of 12 gates differ, 1 could not be decided\n\n1 error, 2 different, 9 equal.\n\n"
     )
 
 
@@ -52,11 +53,19 @@ def test_headline_says_how_many_gates_differ_and_how_many_were_not_decided() -> 
         ([EQUAL, EQUAL], "## ✅ All 2 gates passed"),
         ([ERROR, EQUAL], "## ⛔ 1 of 2 gates could not be decided"),
         ([DIFFERENT], "## ❌ 1 of 1 gate differs"),
+        ([DIFFERENT, ERROR], "## ⛔ 1 of 2 gates differs, 1 could not be decided"),
         ([], "## ✅ 0 gates concern this change: nothing to decide"),
+        ([EQUAL, SAME], "## ✅ All 2 gates passed, 1 compared nothing: one location"),
+        ([DIFFERENT, SAME], "## ❌ 1 of 2 gates differs, 1 compared nothing: one location"),
     ],
 )
 def test_headline_of_a_run_has_the_sign_of_its_verdict(rows: list[GateRow], headline: str) -> None:
     assert summary_of(rows).split("\n")[0].replace("&#58;", ":") == headline
+
+
+def test_headline_of_a_shard_without_gates_says_so() -> None:
+    left_out = [LeftOut("beer", "not changed since main"), LeftOut("wine", "not in shard 2/3")]
+    assert summary_of([], totals_of([], left_out)).startswith("## ✅ This shard has no gates\n")
 
 
 def test_table_has_a_line_per_gate_with_the_worst_first() -> None:

@@ -153,10 +153,21 @@ def test_a_changed_seal_alters_the_entries_that_name_it(checkout: Checkout) -> N
     ],
     ids=["altered", "removed", "added", "renamed"],
 )
-def test_a_changed_seal_of_a_pattern_alters_the_selection(checkout: Checkout, change: object) -> None:
+@pytest.mark.parametrize("directory", ["seals/", "./seals/", "seals//", "seals/./"])
+def test_a_changed_seal_of_a_pattern_alters_the_selection(checkout: Checkout, change: object, directory: str) -> None:
+    checkout.commit({"gates.yaml": GATES.replace("seals/{model}", f"{directory}{{model}}")})
+    assert since("HEAD").changed == frozenset()
     assert callable(change)
     change()
     assert since("HEAD").changed == {"all"}
+
+
+@pytest.mark.parametrize("path", ["./seals/Wine.json", "seals//Wine.json", "seals/./Wine.json"])
+def test_a_changed_seal_alters_its_entry_however_its_path_is_written(checkout: Checkout, path: str) -> None:
+    checkout.commit({"gates.yaml": GATES.replace("seal: seals/Wine.json", f"seal: {path}")})
+    assert since("HEAD").changed == frozenset()
+    Path("seals/Wine.json").write_text("{3}\n")
+    assert since("HEAD").changed == {"wine", "all"}
 
 
 def test_files_beside_the_seals_of_a_pattern_do_not_count(checkout: Checkout) -> None:

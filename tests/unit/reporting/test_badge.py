@@ -19,6 +19,7 @@ SVG = "{http://www.w3.org/2000/svg}"
     [
         (RunTotals(equal=12), "12 equal", "success"),
         (RunTotals(equal=10, equivalent=2), "10 equal, 2 equivalent", "success"),
+        (RunTotals(equal=10, nothing_compared=3), "10 equal, 3 compared nothing", "success"),
         (RunTotals(equal=10, different=2), "2 differ", "critical"),
         (RunTotals(different=1), "1 differs", "critical"),
         (RunTotals(different=2, errors=1), "1 error", "critical"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Protocol
 
 from model_gate import gate as gates
 from model_gate.access.redaction import Redactor
@@ -23,7 +25,7 @@ from model_gate.reporting.report import build_report
 from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.system import system_facts
 from model_gate.runs.row_digest import has_fixed_versions, is_recent, row_digest
-from model_gate.runs.rows_file import RowsFile
+from model_gate.sources.server_pool import ServerPool
 
 # After a signal, gates that still compare get this long to remove their files.
 _STOP_SECONDS = 5.0
@@ -32,13 +34,23 @@ _STOP_SECONDS = 5.0
 OnRow = Callable[[GateRow], None]
 
 
+class Rows(Protocol):
+    """Where the rows of a run are kept, such as a `RowsFile`."""
+
+    def earlier_row(self, name: str) -> GateRow | None:
+        """Return the row that an earlier run has left of a gate; None if there is none."""
+
+    def add(self, row: GateRow) -> None:
+        """Add a row, which replaces an earlier row of the same gate."""
+
+
 @dataclass(frozen=True)
 class GateRunner:
     """Runs single gates of a run.
 
     Attributes:
         shared: The clients of all servers, and what else the gates share.
-        rows: The file of the rows. With rows of an earlier run in it, those that still hold are kept.
+        rows: The rows. With rows of an earlier run in it, those that still hold are kept.
         environment: The user's environment variables.
         redactor: Removes the secrets of all gates from texts.
         block_of: Returns the summary of one gate in Markdown.
@@ -48,7 +60,7 @@ class GateRunner:
     """
 
     shared: gates.Shared
-    rows: RowsFile
+    rows: Rows
     environment: Mapping[str, str]
     redactor: Redactor
     block_of: Callable[[Outcome, Redactor], str]
@@ -107,7 +119,7 @@ class GateRunner:
         versions: Mapping[str, ModelVersion] = {}
         if not has_fixed_versions(gate.request):
             try:
-                versions = self._resolved(gate.request)
+                versions = resolved_versions(gate.request, self.shared.servers)
             except (ModelGateError, OSError):
                 # The gate reports the error.
                 return None
@@ -115,12 +127,19 @@ class GateRunner:
             return None
         return replace(row, file=printable(self.redactor.path(gate.entry.file)), line=gate.entry.line)
 
-    def _resolved(self, request: CheckRequest | CompareRequest) -> Mapping[str, ModelVersion]:
-        clients = self.shared.servers.clients([version.host for version in request.versions.values()])
-        return {
-            role: client.resolve(version.model, version.version_or_stage)
-            for (role, version), client in zip(request.versions.items(), clients, strict=True)
-        }
+
+def resolved_versions(request: CheckRequest | CompareRequest, servers: ServerPool) -> Mapping[str, ModelVersion]:
+    """Return the versions of a request by role, resolved anew.
+
+    Raises:
+        ModelGateError: A version cannot be resolved.
+        OSError: A worker cannot be started.
+    """
+    clients = servers.clients([version.host for version in request.versions.values()])
+    return {
+        role: client.resolve(version.model, version.version_or_stage)
+        for (role, version), client in zip(request.versions.items(), clients, strict=True)
+    }
 
 
 def run_gates(named: Sequence[tuple[str, Gate]], runner: GateRunner, jobs: int, on_row: OnRow) -> None:
@@ -134,6 +153,16 @@ def run_gates(named: Sequence[tuple[str, Gate]], runner: GateRunner, jobs: int, 
 
     Raises:
         ModelGateError: A row cannot be added. Gates that have not ended are left out.
+    """
+    with closing(ended_rows(named, runner, jobs)) as rows:
+        for row in rows:
+            on_row(row)
+
+
+def ended_rows(named: Sequence[tuple[str, Gate]], runner: GateRunner, jobs: int) -> Generator[GateRow]:
+    """Run gates, at most `jobs` at a time, and yield the row of each when it has ended. See `run_gates`.
+
+    If the iteration ends early, the gates that run are stopped.
     """
     # The rows are not kept in futures, because the reports of all gates together take much memory.
     ended: SimpleQueue[GateRow | BaseException] = SimpleQueue()
@@ -151,7 +180,7 @@ def run_gates(named: Sequence[tuple[str, Gate]], runner: GateRunner, jobs: int, 
             row = ended.get()
             if isinstance(row, BaseException):
                 raise row
-            on_row(row)
+            yield row
     except BaseException:
         pool.shutdown(wait=False, cancel_futures=True)
         # Without their workers and their files, the other gates end soon.

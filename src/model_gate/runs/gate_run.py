@@ -132,8 +132,20 @@ def plan_run(
 
 
 @contextmanager
-def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) -> Iterator[ServerPool]:
-    """Yield the clients of the run's servers, which end with the block."""
+def open_servers(
+    process: WorkerProcess | None, *, allow_local_artifacts: bool, environment: Mapping[str, str] | None = None
+) -> Iterator[ServerPool]:
+    """Yield the clients of the run's servers, which end with the block.
+
+    Args:
+        process: See `GateRun`.
+        allow_local_artifacts: See `GateRun`.
+        environment: The user's environment variables; None for those of this process.
+
+    Raises:
+        StorageError: The scratch directory cannot be made.
+    """
+    variables = os.environ if environment is None else environment
     with ExitStack() as stack:
         # No signal arrives between a resource and the record of its cleanup.
         with uninterrupted():
@@ -142,7 +154,7 @@ def open_servers(process: WorkerProcess | None, *, allow_local_artifacts: bool) 
             except OSError as error:
                 raise storage_error(error, "make a scratch directory") from error
             stack.callback(remove_tree, home)
-            pool = ServerPool(os.environ, home, process, allow_local_artifacts=allow_local_artifacts)
+            pool = ServerPool(variables, home, process, allow_local_artifacts=allow_local_artifacts)
             servers = stack.enter_context(pool)
         try:
             yield servers

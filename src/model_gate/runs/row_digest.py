@@ -18,13 +18,17 @@ from model_gate.domain.version import ModelVersion
 from model_gate.runs.gate_list import GateList
 
 # A row of an earlier run is not kept for longer, since nobody sees whether files of a version have changed since.
-_MAX_AGE = timedelta(hours=24)
+MAX_AGE = timedelta(hours=24)
 
 
 def is_recent(row: GateRow) -> bool:
     """Return whether the models of a row were compared in the last 24 hours."""
-    age = datetime.now(UTC) - datetime.fromisoformat(row.report["system"]["utc_time"])
-    return timedelta(0) <= age <= _MAX_AGE
+    return is_recent_time(datetime.fromisoformat(row.report["system"]["utc_time"]))
+
+
+def is_recent_time(time: datetime) -> bool:
+    """Return whether a row of this time can still be kept: not older than 24 hours, and not from the future."""
+    return timedelta(0) <= datetime.now(UTC) - time <= MAX_AGE
 
 
 def has_fixed_versions(request: CheckRequest | CompareRequest) -> bool:

@@ -105,6 +105,12 @@ def run_command(
     return exit_code(result.outcome.status, passed=result.outcome.passed)
 
 
+def remove_old_report(path: Path) -> None:
+    """Remove the report of an earlier run, since a command that cannot be parsed writes no report of a run."""
+    with suppress(ModelGateError):
+        ReportFile(path).remove_old()
+
+
 def run_invalid_command(
     name: CommandName | None,
     message: str,

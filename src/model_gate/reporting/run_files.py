@@ -19,7 +19,7 @@ class ViewKind(StrEnum):
 
 
 # What the files of views begin with.
-_STARTS = {ViewKind.JUNIT: (b"<?xml",), ViewKind.PAGE: (b"<!DOCTYPE html",), ViewKind.BADGE: (b"<svg", b"{")}
+_STARTS = {ViewKind.JUNIT: (b"<?xml",), ViewKind.PAGE: (b"<!doctype html",), ViewKind.BADGE: (b"<svg", b"{")}
 _NOUNS = {ViewKind.JUNIT: "JUnit", ViewKind.PAGE: "page", ViewKind.BADGE: "badge"}
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import GateRow
 from model_gate.domain.result import Outcome
+from model_gate.domain.roles import DEFAULT_JOBS
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, StoppedError
 from model_gate.inputs.options import CommonOptions
 from model_gate.reporting.report import build_report
 from model_gate.reporting.rows import GateResult, row_of
 from model_gate.reporting.system import system_facts
-from model_gate.runs.gate_run import DEFAULT_JOBS
 from model_gate.runs.row_digest import MAX_AGE
 from model_gate.spark.columns import PLAN_COLUMNS, ROW_COLUMNS, row_values
 from model_gate.spark.partition import PartitionOptions, run_batches

@@ -23,7 +23,7 @@ unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_DISABLE_TELEMETRY := true
 
 .DELETE_ON_ERROR:
-.PHONY: help setup demo test test-container pictures fuzz bench flavors lint format lock clean
+.PHONY: help setup demo test test-spark test-container pictures fuzz bench flavors lint format lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -34,8 +34,11 @@ demo: .venv/.installed ## Build two small registries and run a check and three c
 	@$(BIN)/model-gate demo
 
 test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors' \
-		$(addprefix --ignore=tests/,container fuzz flavors) $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors and not spark' \
+		$(addprefix --ignore=tests/,container fuzz flavors spark) $(PYTEST_ARGS)
+
+test-spark: .venv/.installed .venv-spark/.installed ## Run the tests on a local Spark, which needs Java 17 or newer
+	.venv-spark/bin/python -m pytest -m spark tests/spark $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine
 	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
@@ -76,11 +79,12 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 	$(COMPILE) $(UPGRADE) pyproject.toml --extra demo --extra dev --constraint requirements/runtime.lock \
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
+	$(COMPILE) $(UPGRADE) requirements/spark.in --constraint requirements/dev.lock --output-file requirements/spark.lock
 	$(COMPILE) $(UPGRADE) requirements/flavors.in --constraint requirements/dev.lock --excludes requirements/flavors.excludes \
 		--output-file requirements/flavors.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .venv-flavors .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .venv-flavors .venv-spark .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.
@@ -100,6 +104,13 @@ $(UV):
 .venv-mlflow2/.installed: requirements/mlflow2.lock | $(UV)
 	$(UV) venv --quiet --clear --python $(BIN)/python .venv-mlflow2
 	$(INSTALL) --python .venv-mlflow2/bin/python -r requirements/mlflow2.lock
+	@touch $@
+
+# The tests of .venv with Spark, which takes 500 MB.
+.venv-spark/.installed: requirements/dev.lock requirements/spark.lock pyproject.toml | $(UV)
+	$(UV) venv --quiet --clear --python $(BIN)/python .venv-spark
+	$(INSTALL) --python .venv-spark/bin/python -r requirements/dev.lock -r requirements/spark.lock
+	$(UV) pip install --quiet --python .venv-spark/bin/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
 # What `make flavors` saves models with. The lock file is complete but for PyTorch, which has a file of its own.

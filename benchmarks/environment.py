@@ -26,6 +26,7 @@ class Scale:
         memory_file: Size of the large file for the memory measurement. The small file has 1 MiB.
         local_files: Number of files of the largest local directory; a tenth and a hundredth are measured too.
         sealed_files: Number of small files of the model that is sealed. Its large file has the size `one_file`.
+        many_gates: Numbers of gates of the runs; the first is compared with the goal.
         link_file: Size of the file that is downloaded over the slow link.
         link_files: Number of small files that are downloaded over the slow link.
         curve_sizes: Sizes of one file for the plot.
@@ -41,6 +42,7 @@ class Scale:
     memory_file: int = 10 * GIB
     local_files: int = 100_000
     sealed_files: int = 10_000
+    many_gates: tuple[int, ...] = (10, 100, 500)
     link_file: int = 256 * MIB
     link_files: int = 300
     curve_sizes: tuple[int, ...] = (MIB, 64 * MIB)
@@ -57,6 +59,7 @@ QUICK = Scale(
     memory_file=8 * MIB,
     local_files=1_000,
     sealed_files=40,
+    many_gates=(3, 6),
     link_file=2 * MIB,
     link_files=20,
     curve_sizes=(MIB,),

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from benchmarks import models
 from benchmarks.bench import Bench
 from benchmarks.link import Shape
-from benchmarks.measure import Command, measure_in_turns, measure_seconds
+from benchmarks.measure import Command, measure_in_turns, measure_peaks, measure_seconds
 from benchmarks.notes import tried_notes, work_notes
 from benchmarks.programs import Part, files_of
 from benchmarks.result import Result, amount, median
@@ -174,6 +176,35 @@ def both_models(bench: Bench) -> None:
             timings.floor,
             timings.baseline,
             1.05 * median(timings.floor),
+            notes,
+        )
+    )
+
+
+def many_gates(bench: Bench) -> None:
+    """Measure runs of many gates of small models, against a compare of one of them."""
+    programs, (first, *numbers) = bench.programs, bench.scale.many_gates
+    notes: dict[str, str] = {}
+    with ExitStack() as stack:
+        placed = [stack.enter_context(bench.model(models.small_files(3))) for _ in range(max(first, *numbers))]
+        timings = bench.time_in_turns(programs.run(placed[:first]), programs.compare(placed[0]))
+        notes[f"peak memory of {first} gates"] = amount(measure_peaks(programs.run(placed[:first])).memory, "B")
+        for number in numbers:
+            command = programs.run(placed[:number])
+            seconds = measure_seconds(command)
+            notes[f"{number} gates"] = f"{amount(seconds, 's')}, {1000 * seconds / number:.0f} ms a gate"
+            notes[f"peak memory of {number} gates"] = amount(measure_peaks(command).memory, "B")
+    bench.add(
+        Result(
+            "many-gates",
+            f"run of {first} gates, each a compare of two models of 4 small files",
+            "one of these gates, as `model-gate compare`",
+            "≤ 2 ×",
+            "s",
+            timings.product,
+            timings.floor,
+            timings.baseline,
+            2 * median(timings.floor),
             notes,
         )
     )

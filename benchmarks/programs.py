@@ -55,6 +55,18 @@ class Programs:
             exit_code=exit_code,
         )
 
+    def run(self, gates: Sequence[PlacedModel]) -> Command:
+        """Return the command `model-gate run` for models and their copies on the other server, one gate each."""
+        lines = ["gates:"]
+        for model in gates:
+            sides = [
+                f"tracking_server_{number}: {{host: '{url}', model: '{model.name}', version_or_stage: '1'}}"
+                for number, url in enumerate(_urls(model), start=1)
+            ]
+            lines.append(f"  {model.name}: {{{', '.join(sides)}}}")
+        config = self._file("gates.yaml", "\n".join(lines))
+        return self._command([str(BIN / "model-gate"), "run", str(config), *self._report()])
+
     def diff(self, left: Path, right: Path) -> Command:
         """Return the command `model-gate diff` for two local directories."""
         return self._command([str(BIN / "model-gate"), "diff", str(left), str(right), *self._report()])

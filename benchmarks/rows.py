@@ -13,6 +13,7 @@ ROWS: dict[str, Callable[[Bench], None]] = {
     "small-files": loopback.small_files,
     "sizes-differ": loopback.sizes_differ,
     "both-models": loopback.both_models,
+    "many-gates": loopback.many_gates,
     "disk": machine.disk,
     "local-files": machine.local_files,
     "seal": machine.seal,

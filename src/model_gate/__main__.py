@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from model_gate.sources.worker_process import WorkerProcess
 
 # Commands that always use a tracking server.
-_WORKER_COMMANDS = frozenset({"check", "compare", "action"})
+_WORKER_COMMANDS = frozenset({"check", "compare", "run", "plan", "action"})
 
 
 def main() -> None:

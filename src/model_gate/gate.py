@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from model_gate.access.environments import base_environment
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.location import LOCAL_REMEDY, Location, is_local_uri, other_machine, path_in_uri
 from model_gate.domain.request import (
@@ -39,8 +40,9 @@ from model_gate.sealing.seals import SealedPair, seal_model, verify_model
 from model_gate.signals import Interrupted, uninterrupted
 from model_gate.sources.directory import local_path
 from model_gate.sources.model_source import AccessContext, DirectorySource, ModelSource, ServerSource
+from model_gate.sources.server_pool import ServerPool
 from model_gate.sources.storage import Storage
-from model_gate.sources.tracking_server import TrackingServerClient, start_clients
+from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.sources.worker_process import WorkerProcess
 
 # URIs with these schemes have a meaning only on the server that returned them.
@@ -59,12 +61,52 @@ BeforeReading = Callable[[Iterable[Path]], None]
 AnyPair = SelectedPair | SealedPair
 
 
+@dataclass(frozen=True)
+class Shared:
+    """What gates share that run at the same time.
+
+    Attributes:
+        servers: The clients of their tracking servers.
+        slots: Admits their transfers.
+        storages: The storages of the gates that run.
+        stopped: Set by `stop`.
+    """
+
+    servers: ServerPool
+    slots: TransferSlots = field(default_factory=TransferSlots)
+    storages: set[Storage] = field(default_factory=set)
+    stopped: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self.stopped.is_set()
+
+    @contextmanager
+    def storage(self, download_dir: Path | None) -> Iterator[Storage]:
+        """Yield the storage of a gate, which is removed at the end of the block or by `stop`."""
+        with Storage(download_dir) as storage:
+            self.storages.add(storage)
+            try:
+                yield storage
+            finally:
+                self.storages.discard(storage)
+
+    def stop(self) -> None:
+        """End all workers and remove all files of gates that still run, which then end with an error."""
+        self.stopped.set()
+        self.servers.close()
+        for storage in list(self.storages):
+            storage.remove()
+
+
 def run(
     request: Request,
     environment: Mapping[str, str],
     progress: Progress,
     process: WorkerProcess | None = None,
     before_reading: BeforeReading = lambda _: None,
+    shared: Shared | None = None,
 ) -> Outcome:
     """Run a gate and return its outcome. A ModelGateError is not raised, but becomes part of the outcome.
 
@@ -76,14 +118,20 @@ def run(
             it is needed.
         before_reading: Called with the local directories of the models and the file of the seal before any file of a
             model is read. A StorageError that it raises stops the gate.
+        shared: What this gate shares with others that run at the same time; None for a gate on its own.
     """
     versions: dict[str, ModelVersion] = {}
     hops: dict[str, tuple[Hop, ...]] = {}
     try:
         with ExitStack() as stack:
             with uninterrupted():
-                storage = stack.enter_context(Storage(request.options.download_dir))
-                clients = stack.enter_context(_Clients(environment, storage, process, request.options))
+                download_dir = request.options.download_dir
+                storage = stack.enter_context(shared.storage(download_dir) if shared else Storage(download_dir))
+                if shared is None:
+                    allow_local = request.options.allow_local_artifacts
+                    own = ServerPool(environment, storage.home, process, allow_local_artifacts=allow_local)
+                    shared = Shared(stack.enter_context(own))
+                clients = _Clients(shared.servers)
             selection = _Selection(clients, storage, versions, hops)
             try:
                 if isinstance(request, SealRequest):
@@ -96,7 +144,7 @@ def run(
                 before_reading([*directories, *_seal_files(pairs.values())])
                 storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
                 storage.make_download_dir()
-                comparisons = _compare(pairs, progress, request.options)
+                comparisons = _compare(pairs, progress, request.options, shared.slots)
             except Interrupted as signal:
                 signal.awaited = clients.awaited
                 raise
@@ -106,14 +154,39 @@ def run(
     return Outcome(request, versions, comparisons, hops=hops, seal=seal)
 
 
-def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions) -> dict[str, Comparison]:
+def listed_bytes(request: CheckRequest | CompareRequest, shared: Shared) -> int:
+    """Return how many bytes a gate reads if it compares all files of its models.
+
+    Raises:
+        ModelGateError: A version cannot be resolved, or a model cannot be listed.
+    """
+    with shared.storage(None) as storage:
+        pairs = _Selection(_Clients(shared.servers), storage, {}, {}).select(request)
+        sources = {
+            model.key.location: model.source
+            for pair in pairs.values()
+            for model in ((pair.model,) if isinstance(pair, SealedPair) else (pair.left, pair.right))
+            # Two models at one location are not compared.
+            if isinstance(pair, SealedPair) or not pair.is_same_location
+        }
+        return sum(source.list(lambda _: None).size for source in sources.values())
+
+
+def _compare(
+    pairs: Mapping[str, AnyPair], progress: Progress, options: GateOptions, slots: TransferSlots
+) -> dict[str, Comparison]:
     """Return the comparisons of models with models and of models with seals, in the order of `pairs`."""
     is_enough = _enough_for(options)
     selected = {name: pair for name, pair in pairs.items() if isinstance(pair, SelectedPair)}
     comparisons: dict[str, Comparison] = {}
     if selected:
         compared = compare_models(
-            list(selected.values()), progress, options.ignore, is_enough, has_roots=options.writes_statement
+            list(selected.values()),
+            progress,
+            options.ignore,
+            is_enough,
+            slots=slots,
+            has_roots=options.writes_statement,
         )
         comparisons = dict(zip(selected, compared, strict=True))
     verified: dict[ModelKey, Comparison] = {}
@@ -122,7 +195,7 @@ def _compare(pairs: Mapping[str, AnyPair], progress: Progress, options: GateOpti
             # A run model and a registry model at one location are fetched once.
             if pair.model.key not in verified:
                 verified[pair.model.key] = verify_model(
-                    pair, progress, options.ignore, is_enough, has_roots=options.writes_statement
+                    pair, progress, options.ignore, is_enough, slots, has_roots=options.writes_statement
                 )
             comparisons[name] = verified[pair.model.key]
     return {name: comparisons[name] for name in pairs}
@@ -207,55 +280,30 @@ def _enough_for(options: GateOptions) -> Callable[[FileComparison], bool] | None
 class _Clients:
     """The clients of the tracking servers of a gate, one for each server."""
 
-    def __init__(
-        self,
-        environment: Mapping[str, str],
-        storage: Storage,
-        process: WorkerProcess | None,
-        options: GateOptions,
-    ) -> None:
-        self.allow_local_artifacts = options.allow_local_artifacts
-        self._environment = environment
-        self._storage = storage
-        self._process = process
-        self._stack = ExitStack()
+    def __init__(self, pool: ServerPool) -> None:
+        self.allow_local_artifacts = pool.allow_local_artifacts
+        self._pool = pool
         self._readers: list[Host] = []
         self._clients: list[TrackingServerClient] = []
 
-    def __enter__(self) -> _Clients:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        if self._process is not None:
-            self._process.close()
-        self._stack.close()
-
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
-        """Start the clients of these hosts and return them in the same order. Call this method only once."""
-        distinct = list(dict.fromkeys(hosts))
-        self._readers = list(dict.fromkeys(host.reader for host in distinct))
-        if not distinct:
+        """Start the clients of these hosts and return them in the same order. Call this method only once.
+
+        Raises:
+            UnreachableError: A server has not answered any of several requests.
+        """
+        self._readers = list(dict.fromkeys(host.reader for host in hosts))
+        if not hosts:
             return []
         with uninterrupted():
-            if self._process is None:
-                self._process = WorkerProcess(base_environment(self._environment))
-            clients = start_clients(
-                distinct,
-                self._environment,
-                self._storage.home,
-                self._process,
-                allow_local_artifacts=self.allow_local_artifacts,
-            )
-            for client in clients:
-                self._stack.enter_context(client)
-            self._clients = clients
-        return [clients[distinct.index(host)] for host in hosts]
+            self._clients = self._pool.clients(hosts)
+        return self._clients
 
     @property
     def awaited(self) -> str:
         """What the clients wait for and from which server, "" if they wait for nothing."""
         found = ((client.awaited, client.host.address) for client in self._clients)
-        return " and ".join(f"{subject} from {address}" for subject, address in found if subject)
+        return " and ".join(dict.fromkeys(f"{subject} from {address}" for subject, address in found if subject))
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.

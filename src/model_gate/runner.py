@@ -105,6 +105,12 @@ def run_command(
     return exit_code(result.outcome.status, passed=result.outcome.passed)
 
 
+def remove_old_report(path: Path) -> None:
+    """Remove the report of an earlier run, since a command that cannot be parsed writes no report of a run."""
+    with suppress(ModelGateError):
+        ReportFile(path).remove_old()
+
+
 def run_invalid_command(
     name: CommandName | None,
     message: str,
@@ -150,6 +156,34 @@ def _no_request() -> Request:
     raise AssertionError("an invalid command has no request")
 
 
+def run_and_show_errors(
+    action: Callable[[], None], show_error: Callable[[ModelGateError], None], timeout: float | None = None
+) -> int:
+    """Run a function that writes no report, and present its errors.
+
+    Args:
+        action: The function to run.
+        show_error: Presents an error.
+        timeout: Seconds after which the function ends in an error; None for no limit.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        with interruptible(), time_limit(timeout):
+            action()
+    except Interrupted as signal:
+        show_error(timeout_error(timeout or 0, signal.awaited) if signal.is_timeout else stopped_error(signal))
+        return EXIT_ERROR if signal.is_timeout else signal.exit_code
+    except ModelGateError as error:
+        show_error(error)
+        return EXIT_ERROR
+    except Exception as error:  # noqa: BLE001  # a bug is presented like every other error
+        show_error(internal_error(error))
+        return EXIT_ERROR
+    return EXIT_PASSED
+
+
 def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_verbose: bool) -> int:
     """Run a function that writes no report, and present its errors as a gate does.
 
@@ -160,24 +194,12 @@ def run_without_report(action: Callable[[Callable[[str], None]], None], *, is_ve
     Returns:
         The exit code.
     """
-    try:
-        with interruptible():
-            action(print_line)
-    except Interrupted as signal:
-        _show_error(_stopped_error(signal), is_verbose=is_verbose)
-        return signal.exit_code
-    except ModelGateError as error:
-        _show_error(error, is_verbose=is_verbose)
-        return EXIT_ERROR
-    except Exception as error:  # noqa: BLE001  # a bug is presented like every other error
-        _show_error(_internal_error(error), is_verbose=is_verbose)
-        return EXIT_ERROR
-    return EXIT_PASSED
 
+    def show_error(error: ModelGateError) -> None:
+        redactor = Redactor(secrets_of(os.environ))
+        TerminalReporter().show_result(CommandResult(Outcome(None, error=error), None, redactor, is_verbose))
 
-def _show_error(error: ModelGateError, *, is_verbose: bool) -> None:
-    redactor = Redactor(secrets_of(os.environ))
-    TerminalReporter().show_result(CommandResult(Outcome(None, error=error), None, redactor, is_verbose))
+    return run_and_show_errors(lambda: action(print_line), show_error)
 
 
 @dataclass(frozen=True)
@@ -310,16 +332,12 @@ def _decide(
             return _Decision(outcome, redactor, seal_file=outputs.seal if outcome.is_sealed else None)
     except Interrupted as signal:
         if signal.is_timeout:
-            return _Decision(Outcome(request, error=_timeout_error(command.timeout or 0, signal.awaited)), redactor)
-        return _Decision(Outcome(request, error=_stopped_error(signal)), redactor, signal)
+            return _Decision(Outcome(request, error=timeout_error(command.timeout or 0, signal.awaited)), redactor)
+        return _Decision(Outcome(request, error=stopped_error(signal)), redactor, signal)
     except ModelGateError as error:
         return _Decision(Outcome(request, error=error), redactor)
-    except OSError as error:
-        if error.errno not in RESOURCE_ERRNOS:
-            return _Decision(Outcome(request, error=_internal_error(error)), redactor)
-        return _Decision(Outcome(request, error=storage_error(error, "run the gate")), redactor)
     except Exception as error:  # noqa: BLE001  # a bug must end as an error, never as a verdict
-        return _Decision(Outcome(request, error=_internal_error(error)), redactor)
+        return _Decision(Outcome(request, error=internal_error(error)), redactor)
     finally:
         # The report needs no worker, and an unused worker that still imports MLflow would slow the report down.
         if process is not None:
@@ -351,7 +369,7 @@ def _publish(decision: _Decision, command: Command, outputs: _Outputs) -> Comman
         with suppress(ModelGateError):
             # The report of the statement does not exist.
             outputs.remove_statement()
-        failure = error if isinstance(error, ModelGateError) else _internal_error(error)
+        failure = error if isinstance(error, ModelGateError) else internal_error(error)
         return CommandResult(Outcome(outcome.request, error=failure), None, redactor, command.is_verbose)
 
 
@@ -400,11 +418,13 @@ def _report(outcome: Outcome, command: Command, redactor: Redactor) -> Json:
     return report
 
 
-def _stopped_error(signal: Interrupted) -> StoppedError:
+def stopped_error(signal: Interrupted) -> StoppedError:
+    """Return the error of a command that a signal stopped."""
     return StoppedError(f"The gate was stopped by {signal.name} before it could decide.", "Run it again.")
 
 
-def _timeout_error(seconds: float, awaited: str) -> StoppedError:
+def timeout_error(seconds: float, awaited: str) -> StoppedError:
+    """Return the error of a command whose time limit has passed. `awaited` is what it waited for, "" if unknown."""
     activity = f" It was waiting for {awaited}." if awaited else ""
     return StoppedError(
         f"The gate did not end within {seconds:g} s.{activity}",
@@ -412,7 +432,10 @@ def _timeout_error(seconds: float, awaited: str) -> StoppedError:
     )
 
 
-def _internal_error(error: Exception) -> InternalError:
+def internal_error(error: Exception) -> ModelGateError:
+    """Return the error for an exception that is none of Model Gate's own: a defect, or an exhausted resource."""
+    if isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS:
+        return storage_error(error, "run the gate")
     return InternalError(
         f"Model Gate failed: {type(error).__name__}: {error}.",
         "This is a bug in Model Gate: please report it with the output of --verbose.",

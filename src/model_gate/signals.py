@@ -9,6 +9,7 @@ reports an error.
 from __future__ import annotations
 
 import signal
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -125,8 +126,12 @@ def was_interrupted() -> bool:
 def uninterrupted() -> Iterator[None]:
     """Defer signals to the end of the block.
 
-    Acquire a resource and register its cleanup inside the block, so that no signal arrives between the two.
+    Acquire a resource and register its cleanup inside the block, so that no signal arrives between the two. Signals are
+    raised in the main thread only, so the function does nothing in other threads.
     """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
     raised, _state.raises = _state.raises, False
     try:
         yield

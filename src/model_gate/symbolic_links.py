@@ -11,7 +11,7 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
@@ -141,12 +141,14 @@ class PathBeneath:
         Raises:
             OSError: The file cannot be written, or a parent directory is a symbolic link.
         """
-        with self.staged(text) as put:
+        with self.staged((text,)) as put:
             put()
 
     @contextmanager
-    def staged(self, text: str) -> Iterator[Callable[[], None]]:
+    def staged(self, pieces: Iterable[str]) -> Iterator[Callable[[], None]]:
         """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.
+
+        The pieces of the text are written one after the other, so that a long text takes little memory.
 
         The temporary file is removed at the end of the block, unless the function was called.
 
@@ -158,7 +160,7 @@ class PathBeneath:
             temporary, descriptor = _temporary_file(name, directory)
             try:
                 with os.fdopen(descriptor, "w", encoding="utf-8", errors="backslashreplace") as file:
-                    file.write(text)
+                    file.writelines(pieces)
                     file.flush()
                     os.fsync(file.fileno())
                     os.fchmod(file.fileno(), 0o666 & ~_umask())

@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from model_gate.domain.roles import DEFAULT_REPORT, CommandName
+from model_gate.domain.roles import DEFAULT_REPORT, CommandName, RunCommandName
 
 # Width of the column of option names. A longer name has a line of its own.
 _NAME_WIDTH = 26
@@ -131,10 +131,12 @@ def _argument(parameter: Any) -> str:
 
 def _report_usage_error(command: str, message: str, remedy: str, arguments: Sequence[str]) -> int:
     """Show a usage error, write the report of a gate, and return the exit code."""
-    from model_gate.runner import run_invalid_command
+    from model_gate.runner import remove_old_report, run_invalid_command
 
     name = CommandName(command) if command in set(CommandName) else None
     report, statement = (_value_of(option, arguments) for option in ("--report-file", "--statement"))
+    if command in {RunCommandName.RUN, RunCommandName.MERGE}:
+        remove_old_report(Path(report) if report else DEFAULT_REPORT)
     return run_invalid_command(
         name,
         message,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.support.paths import ROOT
 
@@ -131,6 +133,11 @@ class Run:
         """Return the messages of a step that are workflow commands with one of `names`."""
         return [message for message in self.messages if message.step == step and message.command in names]
 
+    def outputs_of(self, step: str) -> dict[str, str]:
+        """Return the outputs of the step with the name `step`. Of values with several lines, it has the first line."""
+        texts = (message.text.partition("::set-output:: ")[2] for message in self.commands(step, "set-output"))
+        return {name: value for name, _, value in (text.partition("=") for text in texts)}
+
 
 @dataclass(frozen=True)
 class Act:
@@ -181,14 +188,37 @@ class Act:
     ) -> Run:
         """Run a workflow whose file is already in `workspace`, and wait for its end."""
         _commit(workspace)
+        return self.run_checkout(workspace, workflow, variables, secrets, options)
+
+    def run_checkout(
+        self,
+        workspace: Path,
+        workflow: str,
+        variables: Mapping[str, str],
+        secrets: Mapping[str, str],
+        options: Sequence[str] = (),
+        event: str = "push",
+        payload: Mapping[str, Any] | None = None,
+    ) -> Run:
+        """Run a workflow in a workspace that is a git checkout, and wait for its end.
+
+        Args:
+            workspace: The checkout. Its commits stay as they are, since `act` replaces actions/checkout.
+            workflow: Name of the workflow file without its suffix.
+            variables: Variables of the user's repository.
+            secrets: Secrets of the user's repository.
+            options: Other options of `act`.
+            event: Name of the event.
+            payload: The event's payload; None for one that `act` makes.
+        """
         # Secrets are passed in a file, because other processes can read the command line.
-        settings = self.directory / f"{workflow} settings"
+        settings = self.directory / f"{workspace.name} settings"
         settings.mkdir(exist_ok=True)
         for name, values in (("secrets", secrets), ("variables", variables)):
             (settings / name).write_text("".join(f"{key}={json.dumps(value)}\n" for key, value in values.items()))
         command = [
             str(Path(sys.executable).with_name("act")),
-            "push",
+            event,
             "--bind",
             "--workflows",
             f".github/workflows/{workflow}.yml",
@@ -200,8 +230,12 @@ class Act:
         command += ["--platform", f"ubuntu-latest={RUNNER}", "--no-cache-server"]
         command += ["--secret-file", str(settings / "secrets"), "--var-file", str(settings / "variables")]
         command += ["--local-repository", f"{REPOSITORY}={self.action}"]
-        stub = Path(__file__).parent / "upload-artifact"
-        command += ["--local-repository", f"{_upload_artifact(self.action)}={stub}"]
+        if payload is not None:
+            (settings / "event.json").write_text(json.dumps(payload))
+            command += ["--eventpath", str(settings / "event.json")]
+        for uses in _artifact_actions(self.action):
+            stub = Path(__file__).parent / uses.partition("@")[0].removeprefix("actions/")
+            command += ["--local-repository", f"{uses}={stub}"]
         home = self.directory / "home"
         home.mkdir(exist_ok=True)
         completed = subprocess.run(
@@ -217,13 +251,13 @@ class Act:
         return Run(completed.returncode, list(_messages(completed.stdout)), workspace, output)
 
 
-def _upload_artifact(action: Path) -> str:
-    """Return the `uses:` value of actions/upload-artifact in the reusable workflow `gate.yml`.
+def _artifact_actions(action: Path) -> set[str]:
+    """Return the `uses:` values of the actions for artifacts in the reusable workflows.
 
-    The tests replace this action by a local one.
+    The tests replace these actions by local ones.
     """
-    lines = (action / ".github/workflows/gate.yml").read_text().splitlines()
-    return next(line.split("uses: ")[1].split()[0] for line in lines if "uses: actions/upload-artifact@" in line)
+    texts = [(action / f".github/workflows/{name}.yml").read_text() for name in ("gate", "gates")]
+    return {uses for text in texts for uses in re.findall(r"uses: (actions/(?:up|down)load-artifact@\S+)", text)}
 
 
 def _commit(workspace: Path) -> None:

@@ -22,7 +22,7 @@ REPORT = "model-gate-report.json"
         (
             ["check", "--config-file", "x"],
             "has no option --config-file.",
-            "It is an option of compare. See model-gate compare --help.",
+            "It is an option of compare, run and plan. See model-gate compare --help.",
         ),
         (["check", "--host"], "The option --host has no value.", "Write --host URI."),
         (["verify", "m", "--seal", ""], "--seal is empty.", "Name its value"),
@@ -123,3 +123,12 @@ def test_help_imports_no_package_that_takes_long(command: str) -> None:
     imported = set(completed.stdout.splitlines()[-1].split())
     assert "typer" in imported
     assert imported.isdisjoint({"rich", "pydantic", "yaml", "jsonschema", "requests"})
+
+
+@pytest.mark.parametrize("command", ["run", "merge"])
+def test_usage_error_of_a_run_leaves_no_report_of_an_earlier_run(tmp_path: Path, command: str) -> None:
+    report = tmp_path / "model-gate-report.json"
+    report.write_text('{\n  "schema_version": "1.0",\n  "passed": true\n}\n')
+    result = run(command, "--no-such-option", cwd=tmp_path)
+    assert result.returncode == 2, result
+    assert not report.exists()

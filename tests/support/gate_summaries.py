@@ -19,6 +19,7 @@ from model_gate.access.hosts import parse_host
 from model_gate.access.redaction import Redactor
 from model_gate.action.inputs import Inputs
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step_files import StepFiles
 from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
@@ -125,6 +126,16 @@ def summaries(logged: LoggedModels, scratch: Path) -> dict[str, str]:
         for model, outcome in _jobs(logged.first, scratch)
     ]
     return summaries | {"many-jobs": "\n\n".join(jobs)}
+
+
+def compare_of(left: Path, right: Path, options: GateOptions | None = None) -> Outcome:
+    """Compare two directories, and return the outcome as that of a compare of two versions."""
+    return _compare(_compared(left, right, (options or GateOptions()).ignore), options)
+
+
+def check_of(left: Path, right: Path) -> Outcome:
+    """Compare two directories, and return the outcome as that of a check of one version."""
+    return _check(_compared(left, right))
 
 
 def _outcomes(logged: LoggedModels, scratch: Path) -> Iterator[tuple[str, Outcome]]:
@@ -403,7 +414,7 @@ def _compare(
 
 def _markdown(outcome: Outcome, file: Path, report: Path = _REPORT) -> str:
     """Return what the action's reporter writes to the summary of a step."""
-    reporter = WorkflowReporter(Inputs({}), {"GITHUB_STEP_SUMMARY": str(file)})
+    reporter = WorkflowReporter(Inputs({}), StepFiles({"GITHUB_STEP_SUMMARY": str(file)}))
     file.touch()
     # The reporter also writes the summary beside the report.
     with chdir(file.parent):

@@ -149,9 +149,8 @@ def main() -> None:
     staging.register("Wine", f"runs:/{info.run_id}/wine", info.run_id)
     staging.upload("Wine", changed)
     client = staging.client
-    client.transition_model_version_stage("Wine", "1", "Staging")
+    _name_versions(client)
     client.transition_model_version_stage("Wine", "2", "Production")
-    client.set_registered_model_alias("Wine", "champion", "1")
     client.register_prompt("Greeting", "Hello {{name}}")
     client.copy_model_version("models:/Wine/1", "Wine Copy")
     client.copy_model_version("models:/Wine Copy/1", "Wine Copy Of Copy")
@@ -162,8 +161,7 @@ def main() -> None:
     production.client.transition_model_version_stage("Wine Imported", "1", "Staging")
     old.upload("Wine", wine)
     old.upload("Wine", changed)
-    old.client.transition_model_version_stage("Wine", "1", "Staging")
-    old.client.set_registered_model_alias("Wine", "champion", "1")
+    _name_versions(old.client)
     old.client.register_prompt("Greeting", "Hello {{name}}")
 
     seeds = {
@@ -197,6 +195,13 @@ def _log_run_models(staging: Seeder, directory: Path) -> dict[str, Any]:
     runs = run_models.log_runs(logger)
     run_models.register_versions(logger, runs)
     return {**runs, "loaded": run_models.loaded_by_mlflow(runs["uris"], directory / "loaded")}
+
+
+def _name_versions(client: MlflowClient) -> None:
+    """Give versions of Wine a stage, an alias and a tag."""
+    client.transition_model_version_stage("Wine", "1", "Staging")
+    client.set_registered_model_alias("Wine", "champion", "1")
+    client.set_model_version_tag("Wine", "2", "team", "risk")
 
 
 def _changed_copy(original: Path, copy: Path, file: str) -> Path:

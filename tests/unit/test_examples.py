@@ -14,6 +14,9 @@ import yaml
 
 from model_gate.action import profiles
 from model_gate.action.inputs import Inputs
+from model_gate.domain.gates import AgainstServer, Selection
+from model_gate.inputs.gates_file import parse_gates
+from model_gate.inputs.options import CommonOptions
 from tests.support.action_outcomes import HOSTILE
 from tests.support.commandline import jq_directory
 from tests.support.paths import ROOT
@@ -58,6 +61,91 @@ def test_example_logs_in_to_each_server_that_its_compare_file_names(
     monkeypatch.chdir(tmp_path)
     request = Inputs({**variables, **inputs, "GITHUB_WORKSPACE": str(tmp_path)}).request()
     assert [host.address for host in request.hosts if SECRET not in host.secrets] == []
+
+
+def test_example_of_many_gates_logs_in_to_each_server_of_its_gates_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (ROOT / "examples" / "gates.yml").read_text()
+    (step,) = (step for step in yaml.safe_load(text)["jobs"]["gates"]["steps"] if step.get("id") == "gates")
+    gates_file = "\n".join(
+        re.findall(r"^#   ( *[\w{].*)$", text.split("gates.yaml in the repository:")[1], re.MULTILINE)
+    )
+    variables = {name: re.sub(r"\$\{\{.*?\}\}", SECRET, value) for name, value in step["env"].items()}
+    write_seal(tmp_path / "seals/churn.json", "Churn")
+    monkeypatch.chdir(tmp_path)
+    assert list(yaml.safe_load(gates_file)["gates"]) == ["wine", "churn"]
+    assert_all_log_in(gates_file, variables)
+
+
+def test_audit_of_a_registry_logs_in_to_both_servers() -> None:
+    audit = yaml.safe_load((ROOT / "examples" / "registry-audit.yml").read_text())["jobs"]["audit"]
+    names = [f"{server}_MLFLOW_TRACKING_{name}" for server in ("STAGING", "PROD") for name in ("URI", "TOKEN")]
+    text = (ROOT / "examples" / "registry-audit.yml").read_text()
+    assert [name for name in names if name not in text] == []
+    values = {name: f"https://{name[:4]}.example.com" if name.endswith("URI") else SECRET for name in names}
+    assert_all_log_in(audit["with"]["config"], values)
+
+
+def assert_all_log_in(gates_file: str, variables: dict[str, str]) -> None:
+    """Verify that each server of a gates file is declared, and gets the secret."""
+    content = parse_gates([("gates.yaml", gates_file)], CommonOptions(declared_hosts_only=True), variables)
+    assert content.entries
+    for entry in content.entries:
+        if isinstance(entry, Selection):
+            assert isinstance(entry.against, AgainstServer)
+            hosts = [entry.host, entry.against.host]
+        else:
+            assert entry.request is not None, entry.error
+            hosts = list(entry.request.hosts)
+        assert [host.address for host in hosts if SECRET not in host.secrets] == []
+
+
+@pytest.mark.parametrize("name", ["gates.yml", "registry-audit.yml"])
+def test_workflow_of_many_gates_starts_whatever_a_pull_request_changes(name: str) -> None:
+    events = yaml.safe_load((ROOT / "examples" / name).read_text())[True]
+    # A required check whose workflow does not start stays pending.
+    assert "paths" not in str(events)
+    assert name != "gates.yml" or set(events) == {"pull_request", "merge_group"}
+
+
+COMMENT = "<!-- model-gate workflow 7 -->"
+GH = """#!/bin/sh
+echo "$*" >> calls
+case "$*" in
+  *repos/team/models/pulls*) echo '[{"number": 5, "head": {"sha": "c0ffee"}}]' ;;
+  *--paginate*) cat comments.json ;;
+esac
+"""
+
+
+@pytest.mark.parametrize(
+    "headline, comments, expected",
+    [
+        ("## All 2 gates passed", [], "--method POST repos/team/models/issues/5/comments"),
+        ("## All 2 gates passed", [(1, "<!-- model-gate workflow 8 -->"), (2, COMMENT)], "comments/2 "),
+        ("## 0 gates concern this change", [(2, COMMENT)], "comments/2 "),
+        ("## 0 gates concern this change", [(1, "<!-- model-gate workflow 8 -->")], ""),
+    ],
+    ids=["no comment yet", "a comment of each workflow", "nothing changed any more", "nothing changed"],
+)
+def test_comment_workflow_keeps_one_comment_for_each_workflow(
+    headline: str, comments: list[tuple[int, str]], expected: str, tmp_path: Path
+) -> None:
+    (tmp_path / "artifact").mkdir()
+    (tmp_path / "artifact/model-gate-report.md").write_text(f"<!-- model-gate summary -->\n{headline}\n")
+    bodies = [{"id": key, "body": body, "user": {"login": "github-actions[bot]"}} for key, body in comments]
+    (tmp_path / "comments.json").write_text(json.dumps(bodies))
+    (tmp_path / "programs").mkdir()
+    (tmp_path / "programs/gh").write_text(GH)
+    (tmp_path / "programs/gh").chmod(0o755)
+    (script,) = scripts_of("comment.yml")
+    variables = {"REPOSITORY": "team/models", "RUN": "1", "BRANCH": "a:b", "COMMIT": "c0ffee", "MARKER": COMMENT}
+    run_script(script, tmp_path, **variables)
+    written = [line for line in (tmp_path / "calls").read_text().splitlines() if "body=@comment.md" in line]
+    assert len(written) == bool(expected)
+    assert all(expected in line for line in written)
+    assert (tmp_path / "comment.md").read_text().startswith(f"{COMMENT}\n<!-- model-gate summary -->\n{headline}")
 
 
 @pytest.mark.parametrize("name", ["attested-promotion.yml", "signed-seal.yml"])

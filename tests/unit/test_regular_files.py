@@ -20,6 +20,7 @@ from model_gate.access.redaction import Redactor
 from model_gate.action.inputs import Inputs
 from model_gate.action.outputs import UNDECIDED, write_outputs
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step_files import StepFiles
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.file_comparison import compare_pair
 from model_gate.comparison.small_files.equality import digest_if_equal, digests_if_equal, have_same_bytes
@@ -175,7 +176,7 @@ def test_step_summary_to_a_fifo_that_nothing_reads_is_an_error(fifo: Path) -> No
     environment = {"GITHUB_STEP_SUMMARY": str(fifo)}
     result = CommandResult(Outcome(None, error=InputError("Wrong.", "")), None, Redactor(()), False)
     with pytest.raises(StorageError, match="write the step's summary"):
-        WorkflowReporter(Inputs(environment), environment).show_result(result)
+        WorkflowReporter(Inputs(environment), StepFiles(environment)).show_result(result)
 
 
 def test_output_to_a_fifo_that_is_read_is_complete(fifo: Path) -> None:

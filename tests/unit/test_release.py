@@ -18,7 +18,7 @@ IMAGE = f"ghcr.io/model-gate/model-gate@sha256:{'1' * 64}"
 BASE = f"debian:trixie-slim@sha256:{'2' * 64}"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 EXAMPLES = sorted((ROOT / "examples").glob("*.yml"))
-GATE = ".github/workflows/gate.yml"
+GATE, GATES = (f".github/workflows/{name}.yml" for name in ("gate", "gates"))
 _COMMIT = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40}")
 
 
@@ -30,7 +30,7 @@ def git(repository: Path, *arguments: str) -> str:
 @pytest.fixture
 def repository(tmp_path: Path) -> Path:
     """A repository with the files that a release changes."""
-    for name in ("action.yml", "Dockerfile", GATE):
+    for name in ("action.yml", "Dockerfile", GATE, GATES):
         file = tmp_path / name
         file.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, file)
@@ -59,14 +59,18 @@ def test_released_files_name_images_and_actions_by_digest_or_commit(repository: 
     assert runs["env"] == {"MODEL_GATE_IMAGE_DIGEST": IMAGE.partition("@")[2]}
     bases = re.findall(r"^(?:ARG BASE=|FROM )(\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
     assert set(bases) <= {BASE, "${BASE}", "python"}
-    names = uses((repository / GATE).read_text())
+    names = uses((repository / GATE).read_text() + (repository / GATES).read_text())
     assert [name for name in names if not _COMMIT.fullmatch(name)] == []
 
 
-def test_reusable_workflow_of_a_release_calls_the_action_of_the_same_release(repository: Path) -> None:
+@pytest.mark.parametrize("workflow, count", [(GATE, 1), (GATES, 3)])
+def test_reusable_workflow_of_a_release_calls_the_action_of_the_same_release(
+    repository: Path, workflow: str, count: int
+) -> None:
     release(repository, "v1.2.3", IMAGE, BASE)
-    (name,) = (name for name in uses((repository / GATE).read_text()) if name.startswith("model-gate/"))
-    commit = name.partition("@")[2]
+    names = [name for name in uses((repository / workflow).read_text()) if name.startswith("model-gate/")]
+    assert len(names) == count
+    (commit,) = {name.partition("@")[2] for name in names}
     assert commit == git(repository, "rev-parse", "HEAD~1")
     assert git(repository, "show", f"{commit}:action.yml") == git(repository, "show", "HEAD:action.yml")
 
@@ -85,7 +89,7 @@ def test_release_needs_a_full_version_and_image_digests(repository: Path, argume
     assert git(repository, "rev-list", "--count", "HEAD") == "1"
 
 
-@pytest.mark.parametrize("file", ["action.yml", "Dockerfile", GATE])
+@pytest.mark.parametrize("file", ["action.yml", "Dockerfile", GATE, GATES])
 def test_release_fails_if_a_line_that_it_replaces_is_missing(repository: Path, file: str) -> None:
     (repository / file).write_text("changed: true\n")
     git(repository, "commit", "--quiet", "--all", "--message", "Another commit")
@@ -110,7 +114,7 @@ def test_tag_that_is_not_on_main_is_not_released(repository: Path, tmp_path_fact
     assert subprocess.run(run, cwd=clone, check=False).returncode == 1
 
 
-@pytest.mark.parametrize("workflow", [*WORKFLOWS, *EXAMPLES], ids=lambda path: path.name)
+@pytest.mark.parametrize("workflow", [*WORKFLOWS, *EXAMPLES], ids=lambda path: str(path.relative_to(ROOT)))
 def test_checkout_step_does_not_keep_the_github_token(workflow: Path) -> None:
     checkouts = [step for step in steps_of(workflow) if "actions/checkout@" in step.get("uses", "")]
     assert [step for step in checkouts if step["with"]["persist-credentials"] is not False] == []

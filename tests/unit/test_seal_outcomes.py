@@ -17,6 +17,7 @@ from model_gate.action.inputs import Inputs
 from model_gate.action.outputs import WrittenFiles, outputs_of
 from model_gate.action.reporter import WorkflowReporter
 from model_gate.action.step import run_step
+from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import summary
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.request import CheckRequest, Request, SealRequest, VerifyRequest
@@ -413,7 +414,7 @@ def test_failed_statement_leaves_no_output_about_the_seal(
         return outcome
 
     outputs = tmp_path / "outputs.txt"
-    reporter = WorkflowReporter(Inputs({}), {"GITHUB_OUTPUT": str(outputs)})
+    reporter = WorkflowReporter(Inputs({}), StepFiles({"GITHUB_OUTPUT": str(outputs)}))
     command = Command(
         CommandName.VERIFY, {}, lambda: request, Path("report.json"), statement_file=Path("statement.json")
     )

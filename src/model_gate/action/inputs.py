@@ -5,8 +5,8 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -16,8 +16,9 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.host import RegistryKind
 from model_gate.domain.location import is_local_uri, other_machine
 from model_gate.domain.request import Request
-from model_gate.domain.roles import DEFAULT_REPORT, DEFAULT_SEAL, CommandName
+from model_gate.domain.roles import DEFAULT_JOBS, DEFAULT_REPORT, DEFAULT_SEAL, MAX_JOBS, CommandName, RunCommandName
 from model_gate.domain.verdict import Require
+from model_gate.domain.wording import capitalized
 from model_gate.errors import InputError, ModelGateError
 from model_gate.inputs.compare_file import parse_config, read_config
 from model_gate.inputs.options import (
@@ -32,6 +33,7 @@ from model_gate.inputs.options import (
     valid_timeout,
     verify_request,
 )
+from model_gate.runs.shards import MAX_SHARDS
 from model_gate.sources.directory import local_path
 
 _PREFIX = "INPUT_"
@@ -43,6 +45,10 @@ _TRUE = frozenset({"true", "True", "TRUE"})
 _FALSE = frozenset({"false", "False", "FALSE"})
 # The files that a command reads, besides the compare file.
 _READ_FILES = ("seal", "bundle", "public-key", "trust-config")
+_PATHS = (
+    *("report-file", "statement-file", "download-dir", "output", "plan-file", "junit-file", "page-file", "badge-file"),
+    *_READ_FILES,
+)
 _BOOLEANS = (
     "verbose",
     "fail-on-difference",
@@ -50,6 +56,10 @@ _BOOLEANS = (
     "fail-on-same-location",
     "allow-local-artifacts",
 )
+# Whole numbers with the largest valid one.
+_NUMBERS = {"jobs": MAX_JOBS, "shards": MAX_SHARDS}
+# The value of the input `changed-since` with which all gates run in a pull request too.
+ALL = "none"
 
 
 @dataclass(frozen=True)
@@ -82,7 +92,11 @@ _ONE_MODEL = (CommandName.CHECK, CommandName.SEAL, CommandName.VERIFY)
 _COMPARE = (CommandName.COMPARE,)
 _VERIFY = (CommandName.VERIFY,)
 _GATES = (CommandName.CHECK, CommandName.COMPARE, CommandName.VERIFY)
-_COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY)
+_RUN = (RunCommandName.RUN,)
+_LISTED = (RunCommandName.RUN, RunCommandName.PLAN)
+_MANY = tuple(RunCommandName)
+_RESULTS = (RunCommandName.RUN, RunCommandName.MERGE)
+_COMMANDS = (CommandName.CHECK, CommandName.COMPARE, CommandName.SEAL, CommandName.VERIFY, *_MANY)
 
 
 INPUTS = (
@@ -101,22 +115,32 @@ INPUTS = (
     Input("public-key", _VERIFY),
     Input("trust-config", _VERIFY),
     Input("output", (CommandName.SEAL,)),
-    Input("config-file", _COMPARE),
-    Input("config", _COMPARE),
+    Input("config-file", (*_COMPARE, *_LISTED)),
+    Input("config", (*_COMPARE, *_LISTED)),
     Input("compare-run-models", _COMPARE),
     Input("compare-reg-models", _COMPARE),
-    Input("require", (CommandName.CHECK, CommandName.COMPARE)),
-    Input("fail-on-difference", _GATES, default="true"),
-    Input("fail-fast", _GATES, default="false"),
-    Input("fail-on-same-location", (CommandName.CHECK, CommandName.COMPARE), default="false"),
+    Input("require", (CommandName.CHECK, CommandName.COMPARE, *_RUN)),
+    Input("fail-on-difference", (*_GATES, *_RESULTS), default="true"),
+    Input("fail-fast", (*_GATES, *_RUN), default="false"),
+    Input("fail-on-same-location", (CommandName.CHECK, CommandName.COMPARE, *_RUN), default="false"),
     Input("allow-local-artifacts"),
-    Input("allow-hosts", _COMPARE),
+    Input("allow-hosts", (*_COMPARE, *_LISTED)),
     Input("timeout"),
     Input("credentials"),
     Input("databricks-profiles"),
     Input("download-dir", _GATES),
     Input("report-file"),
     Input("statement-file", _GATES, "statement"),
+    Input("only", _LISTED),
+    Input("changed-since", _LISTED),
+    Input("jobs", _LISTED),
+    Input("shards", (RunCommandName.PLAN,)),
+    Input("shard", _RUN),
+    Input("plan-file", _LISTED),
+    Input("rows", (RunCommandName.MERGE,)),
+    Input("junit-file", _RESULTS),
+    Input("page-file", _RESULTS),
+    Input("badge-file", _RESULTS),
     Input("verbose"),
 )
 # Inputs that the report does not list as options, such as secrets and the text of the compare file.
@@ -172,14 +196,33 @@ class Inputs:
         return None
 
     @property
+    def jobs(self) -> int:
+        """The number of gates at the same time: the default if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._number("jobs") or DEFAULT_JOBS
+        return DEFAULT_JOBS
+
+    @property
+    def shards(self) -> int:
+        """The most shards of a plan: 1 if the input is unset or not valid."""
+        with suppress(InputError):
+            return self._number("shards") or 1
+        return 1
+
+    @property
+    def allows_local_artifacts(self) -> bool:
+        """Whether to read models at local paths that an HTTP server names. An invalid value is treated as false."""
+        return self["allow-local-artifacts"] in _TRUE
+
+    @property
     def report_file(self) -> Path:
         """The path of the report: the default path if the input is unset or outside the workspace."""
-        return self._path_or_none("report-file") or DEFAULT_REPORT
+        return self.path_or_none("report-file") or DEFAULT_REPORT
 
     @property
     def statement_file(self) -> Path | None:
         """The path of the promotion statement: None if the input is unset or outside the workspace."""
-        return self._path_or_none("statement-file")
+        return self.path_or_none("statement-file")
 
     @property
     def config_file(self) -> Path | None:
@@ -188,16 +231,37 @@ class Inputs:
 
     @property
     def read_files(self) -> tuple[Path, ...]:
-        """The paths of the files that the command reads. A path outside the workspace is left out."""
-        paths = (self._path_or_none(name) for name in _READ_FILES)
-        return tuple(path for path in (self.config_file, *paths) if path is not None)
+        """The paths of the files that the command reads. A path outside the workspace is left out.
 
-    def _path_or_none(self, name: str) -> Path | None:
-        """Return the path in an input: None if the input is unset or outside the workspace."""
+        Of a run, they include the plan of its shards; a merge reads the results of shards besides.
+        """
+        is_run = self.command == RunCommandName.RUN
+        paths = [self.path_or_none(name) for name in (*_READ_FILES, *(("plan-file",) if is_run else ()))]
+        return tuple(path for path in (*self._config_files, *paths) if path is not None)
+
+    @property
+    def _config_files(self) -> Sequence[Path | None]:
+        if self.command in set(RunCommandName):
+            return self.paths_or_none("config-file")
+        return (self.config_file,)
+
+    def path_or_none(self, name: str) -> Path | None:
+        """Return the path in an input: None if the input is unset or outside the workspace.
+
+        Use it for what is needed before the inputs are validated.
+        """
         try:
             return self._workspace_path(name)
         except InputError:
             return None
+
+    def paths_or_none(self, name: str) -> list[Path]:
+        """Return the paths in an input, one a line, without those outside the workspace. See `path_or_none`."""
+        found = []
+        for line in self.lines(name):
+            with suppress(InputError):
+                found.append(self._in_workspace(name, Path(line)))
+        return found
 
     def options(self) -> dict[str, object]:
         """Return the options for the report: each value by the name of its command-line option, None if unset."""
@@ -211,18 +275,46 @@ class Inputs:
             InputError: An input is unknown, missing, malformed or contradicts another.
             ConfigError: The compare file is missing or invalid.
         """
+        self.require_valid()
+        with named_as_inputs():
+            return self._command_request()
+
+    def require_valid(self) -> None:
+        """Verify that all inputs are known, belong to the command and have a valid form.
+
+        Raises:
+            InputError: An input does not.
+        """
         self._reject_unknown()
         self._reject_contradictory()
         for name in _BOOLEANS:
             self._boolean(name)
-        for name in ("report-file", "statement-file", "download-dir", "output", *_READ_FILES):
+        for name in _NUMBERS:
+            self._number(name)
+        self._seconds("timeout")
+        for name in _PATHS:
             self._workspace_path(name)
         self._require_uri_in_workspace()
-        try:
-            return self._command_request()
-        except ModelGateError as error:
-            message, remedy = with_input_names(error.message), with_input_names(error.remedy)
-            raise type(error)(message, remedy, detail=error.detail) from error
+
+    def lines(self, name: str) -> list[str]:
+        """Return the lines of an input, without blank ones."""
+        return [line.strip() for line in self[name].splitlines() if line.strip()]
+
+    def paths(self, name: str) -> list[Path]:
+        """Return the paths in an input, one a line.
+
+        Raises:
+            InputError: A path is neither in the workspace nor in `RUNNER_TEMP`.
+        """
+        return [self._in_workspace(name, Path(line)) for line in self.lines(name)]
+
+    def path(self, name: str) -> Path | None:
+        """Return the path in an input, None if it is unset.
+
+        Raises:
+            InputError: The path is neither in the workspace nor in `RUNNER_TEMP`.
+        """
+        return self._workspace_path(name)
 
     def _command_request(self) -> Request:
         command = self.command
@@ -232,7 +324,7 @@ class Inputs:
         version = self._version(is_required=not uri)
         if command == CommandName.SEAL:
             output = self._workspace_path("output") or DEFAULT_SEAL
-            return seal_request(version, uri, output, self._common(), self._environment)
+            return seal_request(version, uri, output, self.common(), self._environment)
         signature = SignatureOptions(
             self._workspace_path("bundle"),
             self._workspace_path("public-key"),
@@ -242,10 +334,10 @@ class Inputs:
         )
         sealed = SealOptions(self._workspace_path("seal"), self["seal-model"], signature)
         if command == CommandName.CHECK:
-            return check_request(version, self._common(), self._environment, sealed)
+            return check_request(version, self.common(), self._environment, sealed)
         if not self["bundle"]:
             self._require("seal", "Name the file that command: seal wrote, as in seal: seals/wine.json.")
-        return verify_request(version, uri, sealed, self._common(), self._environment)
+        return verify_request(version, uri, sealed, self.common(), self._environment)
 
     def _reject_unknown(self) -> None:
         names = [item.name for item in INPUTS]
@@ -309,9 +401,14 @@ class Inputs:
                 "Name a YAML file of the repository in config-file, or write the same YAML into config.",
             )
         models = CompareOptions(self._boolean("compare-run-models"), self._boolean("compare-reg-models"))
-        return compare_config_request(config, models, self._common())
+        return compare_config_request(config, models, self.common())
 
-    def _common(self) -> CommonOptions:
+    def common(self) -> CommonOptions:
+        """Return the options that all commands have.
+
+        Raises:
+            InputError: An input is malformed.
+        """
         return CommonOptions(
             self._choice("require", Require),
             self._workspace_path("download-dir"),
@@ -345,6 +442,21 @@ class Inputs:
         if value and value not in _TRUE | _FALSE:
             raise InputError(f"The input {name!r} is {value!r}, which is not a boolean.", "Set it to true or false.")
         return value in _TRUE if value else None
+
+    def _number(self, name: str) -> int | None:
+        """Return the whole number in an input, None if it is unset.
+
+        Raises:
+            InputError: The input is no whole number in its range.
+        """
+        text, most = self[name], _NUMBERS[name]
+        if not text:
+            return None
+        if text.isascii() and text.isdigit() and len(text) <= len(str(most)) and 1 <= int(text) <= most:
+            return int(text)
+        raise InputError(
+            f"The input {name!r} is {text!r}, which is not a whole number from 1 to {most}.", "Set it to one, as in 4."
+        )
 
     def _seconds(self, name: str) -> float | None:
         """Return the number of seconds in an input, None if it is unset."""
@@ -397,6 +509,16 @@ class Inputs:
         )
 
 
+@contextmanager
+def named_as_inputs() -> Iterator[None]:
+    """Replace the names of options in the errors of the block by the names of inputs."""
+    try:
+        yield
+    except ModelGateError as error:
+        message, remedy = with_input_names(error.message), with_input_names(error.remedy)
+        raise type(error)(message, remedy, detail=error.detail) from error
+
+
 def _not_for(command: str, item: Input) -> str:
     """Return what to do about an input that a command does not have."""
     if command == CommandName.COMPARE and CommandName.CHECK in item.commands:
@@ -405,6 +527,8 @@ def _not_for(command: str, item: Input) -> str:
 
 
 _NAMES = {item.option: item.name for item in INPUTS}
+# To leave the input out is no remedy, since the event of a pull request has a base of its own.
+_CHANGED_SINCE = "leave out --changed-since", f"set changed-since: {ALL} to run all gates"
 _OPTION = re.compile(rf"(?<!\S)--(?:no-)?({'|'.join(_NAMES)})\b( (?:identical|equivalent)\b)?")
 
 
@@ -414,4 +538,6 @@ def with_input_names(text: str) -> str:
     >>> with_input_names("See --require equivalent.")
     'See require: equivalent.'
     """
+    for option, value in (_CHANGED_SINCE, tuple(map(capitalized, _CHANGED_SINCE))):
+        text = text.replace(option, value)
     return _OPTION.sub(lambda match: f"{_NAMES[match[1]]}:{match[2]}" if match[2] else _NAMES[match[1]], text)

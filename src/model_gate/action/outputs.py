@@ -47,6 +47,10 @@ OUTPUTS = (
     "seal-digest",
     "statement-file",
     "subject-digest",
+    "gates",
+    "gates-truncated",
+    "matrix",
+    "plan-file",
 )
 
 # The outputs with the number and the run of a version, by the role of the version.
@@ -79,29 +83,28 @@ def outputs_of(outcome: Outcome, written: WrittenFiles, redactor: Redactor, subj
     Only texts that a server chooses are redacted, so that a secret such as `true` does not change a verdict.
     """
     is_decided = outcome.equals is not None
-    return {
+    return dict.fromkeys(OUTPUTS, "") | {
         "status": str(outcome.status),
-        "equals": _truth(outcome.equals),
-        "equivalent": _truth(outcome.equivalent),
-        "passed": _truth(outcome.passed),
-        **dict.fromkeys(_VERSION_OUTPUTS, ""),
-        **({name: _harmless(redactor.text(value)) for name, value in _versions(outcome).items()}),
+        "equals": truth(outcome.equals),
+        "equivalent": truth(outcome.equivalent),
+        "passed": truth(outcome.passed),
+        **({name: harmless(redactor.text(value)) for name, value in _versions(outcome).items()}),
         **(_digests(outcome) if is_decided else {}),
         "run-model-equals": _equals(outcome, ComparisonName.RUN_MODELS),
         "reg-model-equals": _equals(outcome, ComparisonName.REG_MODELS),
-        "same-location": _truth(outcome.has_same_location) if is_decided else "",
-        "not-compared": _harmless(redactor.text(named_paths(outcome.not_compared))),
+        "same-location": truth(outcome.has_same_location) if is_decided else "",
+        "not-compared": harmless(redactor.text(named_paths(outcome.not_compared))),
         "differences": str(outcome.difference_count) if is_decided else "",
-        "report-file": _harmless(written.report),
-        "seal-file": _harmless(written.seal),
+        "report-file": harmless(written.report),
+        "seal-file": harmless(written.seal),
         "seal-digest": "" if outcome.seal is None else outcome.seal.statement.root,
-        "summary-file": _harmless(written.summary),
-        "statement-file": _harmless(written.statement),
+        "summary-file": harmless(written.summary),
+        "statement-file": harmless(written.statement),
         "subject-digest": subject_digest,
     }
 
 
-def _harmless(text: str) -> str:
+def harmless(text: str) -> str:
     """Return a text on one line and without commands to the runner, since a later step may print it."""
     return plain_text(printable(text))
 
@@ -135,10 +138,11 @@ def _digests(outcome: Outcome) -> dict[str, str]:
 
 def _equals(outcome: Outcome, name: str) -> str:
     comparison = outcome.comparisons.get(name)
-    return "" if comparison is None else _truth(comparison.equals)
+    return "" if comparison is None else truth(comparison.equals)
 
 
-def _truth(value: bool | None) -> str:
+def truth(value: bool | None) -> str:
+    """Return a truth value as an output; "" for None."""
     return "" if value is None else str(value).lower()
 
 

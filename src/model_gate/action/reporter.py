@@ -10,17 +10,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from model_gate.action.annotations import Annotation, AnnotationLevel, annotations_for
-from model_gate.action.escape import command_data
 from model_gate.action.inputs import Inputs, with_input_names
-from model_gate.action.outputs import UNDECIDED, WrittenFiles, outputs_of, write_outputs
+from model_gate.action.outputs import UNDECIDED, WrittenFiles, outputs_of
+from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import summary
 from model_gate.action.summary_file import MAX_BYTES as MAX_FILE_BYTES
-from model_gate.action.summary_file import write_summary_file
 from model_gate.comparison.progress import Progress
 from model_gate.domain.difference import Difference
 from model_gate.domain.wording import printable
-from model_gate.errors import StorageError, storage_error
-from model_gate.regular_files import open_for_output
+from model_gate.errors import StorageError
 from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.phrases import difference_line, more_in_report
@@ -36,11 +34,9 @@ _MAX_PATH = 500
 class WorkflowReporter:
     """Presents progress and the result in the outputs, log, annotations and summary of a workflow step."""
 
-    def __init__(self, inputs: Inputs, environment: Mapping[str, str]) -> None:
+    def __init__(self, inputs: Inputs, files: StepFiles) -> None:
         self._inputs = inputs
-        self._output_file = environment.get("GITHUB_OUTPUT", "")
-        self._summary_file = environment.get("GITHUB_STEP_SUMMARY", "")
-        self._masked: set[str] = set()
+        self._files = files
 
     def begin(self) -> None:
         """Write the outputs of a failed step in advance. They remain in effect if the step is killed.
@@ -48,7 +44,7 @@ class WorkflowReporter:
         Raises:
             StorageError: The outputs cannot be written.
         """
-        self._write_outputs(UNDECIDED)
+        self._files.write_outputs(UNDECIDED)
 
     @contextmanager
     def progress(self) -> Iterator[Progress]:
@@ -57,11 +53,7 @@ class WorkflowReporter:
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Make the runner mask the secrets in the logs of this step and of all later steps."""
-        for secret in secrets:
-            # The runner masks a multi-line secret as a whole and line by line.
-            if secret.strip() and secret not in self._masked:
-                self._masked.add(secret)
-                print_command(f"::add-mask::{command_data(secret)}")
+        self._files.mask_secrets(secrets)
 
     def show_result(self, result: CommandResult) -> None:
         """Write the summary's file, outputs, log, annotations and summary.
@@ -75,7 +67,7 @@ class WorkflowReporter:
         report_file = _text(result.report_file)
         summary_file, problem = self._write_summary_file(result)
         written = WrittenFiles(report_file, summary_file, _text(result.seal_file), _text(result.statement_file))
-        self._write_outputs(outputs_of(outcome, written, redactor, result.subject_digest))
+        self._files.write_outputs(outputs_of(outcome, written, redactor, result.subject_digest))
         self._log(result)
         if problem is not None:
             message = with_input_names(f"{problem.message} {problem.remedy}")
@@ -88,7 +80,7 @@ class WorkflowReporter:
             fails_on_difference=self._inputs.fails_on_difference,
         ):
             print_command(annotation.command(redactor))
-        self._write_summary(summary(outcome, report_file, redactor))
+        self._files.write_summary(summary(outcome, report_file, redactor))
 
     def _log(self, result: CommandResult) -> None:
         outcome, redactor = result.outcome, result.redactor
@@ -110,33 +102,9 @@ class WorkflowReporter:
             print_line(text)
             print_command("::endgroup::")
 
-    def _write_outputs(self, outputs: Mapping[str, str]) -> None:
-        if self._output_file:
-            write_outputs(outputs, Path(self._output_file))
-
     def _write_summary_file(self, result: CommandResult) -> tuple[str, StorageError | None]:
-        """Write the summary beside the report. Return its path and None, or "" and why there is no such file.
-
-        A missing file is no error: the verdict and its evidence do not depend on it.
-        """
-        if result.report_file is None:
-            return "", None
-        text = summary(result.outcome, str(result.report_file), result.redactor, MAX_FILE_BYTES)
-        try:
-            return str(write_summary_file(result.report_file, text)), None
-        except StorageError as error:
-            return "", error
-
-    def _write_summary(self, text: str) -> None:
-        if not self._summary_file:
-            return
-        try:
-            with open(
-                self._summary_file, "a", encoding="utf-8", errors="backslashreplace", opener=open_for_output
-            ) as stream:
-                stream.write(text)
-        except OSError as error:
-            raise storage_error(error, f"write the step's summary to {self._summary_file}") from error
+        text = summary(result.outcome, _text(result.report_file), result.redactor, MAX_FILE_BYTES)
+        return self._files.write_summary_file(result.report_file, text)
 
 
 def _text(path: Path | None) -> str:

@@ -11,8 +11,10 @@ from model_gate.action import credentials, profiles
 from model_gate.action.annotations import Annotation, AnnotationLevel
 from model_gate.action.inputs import Inputs
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.run_step import run_many_step
+from model_gate.action.step_files import StepFiles
 from model_gate.domain.request import Request
-from model_gate.domain.roles import CommandName
+from model_gate.domain.roles import CommandName, RunCommandName
 from model_gate.domain.verdict import EXIT_DIFFERENT, EXIT_ERROR, EXIT_PASSED
 from model_gate.errors import ModelGateError
 from model_gate.reporting.output import print_command
@@ -27,14 +29,18 @@ def run_step(process: WorkerProcess | None = None) -> int:
         process: A worker process that was started in advance; None to start one when the gate needs it.
     """
     inputs = Inputs(os.environ)
-    reporter = WorkflowReporter(inputs, os.environ)
+    files = StepFiles(os.environ)
     # No child process needs the inputs, and some of them are secret.
     for name in [name for name in os.environ if name.startswith("INPUT_")]:
         del os.environ[name]
     try:
-        reporter.begin()
         with ExitStack() as stack:
-            code = run_command(_command(inputs, stack), reporter, process)
+            if inputs.command in set(RunCommandName):
+                code = run_many_step(inputs, files, process, lambda: _declare(inputs, stack), _secrets(inputs))
+            else:
+                reporter = WorkflowReporter(inputs, files)
+                reporter.begin()
+                code = run_command(_command(inputs, stack), reporter, process)
     except ModelGateError as error:
         # The outputs or the summary could not be written. Later steps rely on them, so this is an error.
         print_command(
@@ -45,13 +51,8 @@ def run_step(process: WorkerProcess | None = None) -> int:
 
 
 def _command(inputs: Inputs, stack: ExitStack) -> Command:
-
     def request() -> Request:
-        os.environ.update(credentials.parse_credentials(inputs["credentials"]))
-        if text := inputs["databricks-profiles"]:
-            profiles.require_profiles(text)
-            file = stack.enter_context(PrivateFile(text))
-            os.environ[profiles.VARIABLE] = str(file.path)
+        _declare(inputs, stack)
         return inputs.request()
 
     return Command(
@@ -66,6 +67,20 @@ def _command(inputs: Inputs, stack: ExitStack) -> Command:
         statement_file=inputs.statement_file,
         timeout=inputs.timeout,
     )
+
+
+def _declare(inputs: Inputs, stack: ExitStack) -> None:
+    """Put the credentials in the inputs into the environment.
+
+    Raises:
+        InputError: The credentials or the profiles are malformed.
+        StorageError: The profiles cannot be stored.
+    """
+    os.environ.update(credentials.parse_credentials(inputs["credentials"]))
+    if text := inputs["databricks-profiles"]:
+        profiles.require_profiles(text)
+        file = stack.enter_context(PrivateFile(text))
+        os.environ[profiles.VARIABLE] = str(file.path)
 
 
 def _secrets(inputs: Inputs) -> tuple[str, ...]:

@@ -30,6 +30,13 @@ from model_gate.reporting.terminal import summary_line
 
 # The runner drops a summary above 1 MiB. Browsers render large summaries slowly, so the limit is lower.
 MAX_BYTES = 256 * 1024
+# With less room, a summary could not show the most important differences.
+MIN_BYTES = 20_000
+
+
+def block(outcome: Outcome, redactor: Redactor) -> str:
+    """Return the summary of a gate that a run shows among those of its other gates."""
+    return summary(outcome, "", redactor, MIN_BYTES)
 
 
 def summary(outcome: Outcome, report_file: str, redactor: Redactor, max_bytes: int = MAX_BYTES) -> str:

@@ -18,6 +18,7 @@ from model_gate.comparison.progress import Progress
 from model_gate.comparison.scheduler import compare_files
 from model_gate.comparison.small_files.common import NO_SMALL_FILES, SmallFiles, common_small_files
 from model_gate.comparison.small_files.comparer import start_comparer
+from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import LocationKey
 from model_gate.domain.model import require_model, require_native_model
@@ -29,12 +30,13 @@ from model_gate.sources.directory import REPORTED_FILES
 from model_gate.sources.model_source import ModelSource
 
 
-def compare_models(
+def compare_models(  # noqa: PLR0913  # each argument after the second has a default that fits most callers
     selected_pairs: Sequence[SelectedPair],
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
     windows: Windows = WINDOWS,
+    slots: TransferSlots | None = None,
     *,
     has_roots: bool = False,
 ) -> list[Comparison]:
@@ -47,6 +49,7 @@ def compare_models(
         is_enough: Returns whether a file comparison settles the verdict on its two models, so that no further file of
             these models is fetched; None to compare the other files too.
         windows: Which files are compared window by window, and how.
+        slots: Admits the transfer, if other gates run at the same time.
         has_roots: Whether the result has the root of each model.
 
     Raises:
@@ -68,7 +71,9 @@ def compare_models(
         for left, right in listed_pairs:
             if (left.key, right.key) not in model_pairs:
                 model_pairs[left.key, right.key] = pair_models(left, right, ignore)
-        files = compare_files(list(model_pairs.values()), progress, is_enough, small_files, windows)
+        remote = sum(model.listing.size for model in locations.values() if not model.source.is_local)
+        with (slots or TransferSlots()).transfer(remote):
+            files = compare_files(list(model_pairs.values()), progress, is_enough, small_files, windows)
         _require_unchanged(model_pairs.values())
     comparisons = {
         key: build_comparison(pair, files[pair], ignore, has_roots=has_roots) for key, pair in model_pairs.items()

@@ -113,11 +113,21 @@ class Host:
                 one registry.
         """
         if self.workspace is None:
-            if registry is not None:
-                raise InputError("registry: only a Databricks host has more than one registry.", "Leave it out.")
-            return self
+            return self.with_registry(registry)
         kind = registry_of(model, self.workspace.registry, registry)
         return replace(self, workspace=replace(self.workspace, registry=kind))
+
+    def with_registry(self, registry: RegistryKind | None) -> Host:
+        """Return a copy of this host in which the registry that the user named is selected; None changes nothing.
+
+        Raises:
+            InputError: `registry` is set although the server has only one registry.
+        """
+        if registry is None:
+            return self
+        if self.workspace is None:
+            raise InputError("registry: only a Databricks host has more than one registry.", "Leave it out.")
+        return replace(self, workspace=replace(self.workspace, registry=registry))
 
     def authority(self, uri: str) -> str:
         """Return a text that names the server or the registry in which `uri` is one location.

@@ -30,6 +30,12 @@ class Limits:
         listing_pages: Pages of the listing of one directory.
         listing_depth: Levels of directories in a model.
         path_characters: Characters of a path.
+        search_page: Registered models or versions on a page of a search, as the worker requests it. A server may send
+            smaller pages.
+        search_pages: Pages of a listing of registered models or versions.
+        search_models: Registered models in a listing of a registry.
+        search_versions: Versions that a search selects; also the versions in a listing of a registry.
+        search_seconds: Seconds of a search.
         listing_seconds: Seconds of a listing.
         listing_seconds_per_file: Seconds by which each listed file extends `listing_seconds`.
         silence_seconds: Seconds without any message from a worker, after which its server counts as unreachable.
@@ -61,6 +67,11 @@ class Limits:
     listing_pages: int = 10_000
     listing_depth: int = 250
     path_characters: int = 16_384
+    search_page: int = 500
+    search_pages: int = 10_000
+    search_models: int = 100_000
+    search_versions: int = 100_000
+    search_seconds: float = 600.0
     listing_seconds: float = 90.0
     listing_seconds_per_file: float = 0.01
     silence_seconds: float = 45.0

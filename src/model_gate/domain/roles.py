@@ -9,6 +9,9 @@ from pathlib import Path
 # Path of the report if none is named.
 DEFAULT_REPORT = Path("model-gate-report.json")
 DEFAULT_SEAL = Path("model-gate-seal.json")
+# Number of gates of a run at the same time.
+DEFAULT_JOBS = 4
+MAX_JOBS = 64
 
 
 class CommandName(StrEnum):
@@ -19,6 +22,14 @@ class CommandName(StrEnum):
     DIFF = "diff"
     SEAL = "seal"
     VERIFY = "verify"
+
+
+class RunCommandName(StrEnum):
+    """The commands about many gates."""
+
+    RUN = "run"
+    PLAN = "plan"
+    MERGE = "merge"
 
 
 class VersionRole(StrEnum):

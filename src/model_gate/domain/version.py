@@ -126,3 +126,22 @@ class ModelVersion:
         lineage = Lineage(**data["lineage"])
         hops = {name: tuple(Hop(**hop) for hop in data[name]) for name in ("run_model_hops", "reg_model_hops")}
         return cls(**{**data, **hops, "aliases": tuple(data["aliases"]), "lineage": lineage})
+
+
+@dataclass(frozen=True)
+class SelectedVersion:
+    """A version that a search in a registry selected.
+
+    Attributes:
+        model: The registered model's name.
+        version: The version's number, as text; "" if `problem` is why it is not known.
+        aliases: The version's aliases, sorted, as far as the search needed them.
+        stage: The version's stage, as far as the search needed it; "" for none.
+        problem: Why the versions of the model are not known, such as a missing permission; "" if they are.
+    """
+
+    model: str
+    version: str
+    aliases: tuple[str, ...] = ()
+    stage: str = ""
+    problem: str = ""

@@ -32,7 +32,8 @@ def printable(text: str) -> str:
     >>> printable("a\x1b[31m\nb\u202e\udcff")
     'a\\x1b[31m\\nb\\u202e\\xff'
     """
-    return text if text.isascii() and text.isprintable() else "".join(map(_visible, text))
+    is_visible = text.isprintable() and (text.isascii() or _INVISIBLE.isdisjoint(text))
+    return text if is_visible else "".join(map(_visible, text))
 
 
 def _visible(char: str) -> str:

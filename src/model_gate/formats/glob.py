@@ -12,6 +12,7 @@ False
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import takewhile
 
 # Maximum number of cached transitions, which is more than the paths of a real model need. A full cache is emptied.
 _MAX_CACHED = 20_000
@@ -28,6 +29,14 @@ class _Character:
 
     ranges: tuple[tuple[str, str], ...] | None
     is_negated: bool = False
+
+    @property
+    def literal(self) -> str:
+        """The only character that the token accepts, "" if it accepts several."""
+        if self.is_negated or self.ranges is None or len(self.ranges) != 1:
+            return ""
+        ((first, last),) = self.ranges
+        return first if first == last else ""
 
     def accepts(self, character: str) -> bool:
         if self.ranges is None:
@@ -59,6 +68,10 @@ class _Directories:
 _Token = _Character | _Star | _Directories
 
 
+def _is_literal(token: _Token) -> bool:
+    return isinstance(token, _Character) and bool(token.literal)
+
+
 class Glob:
     """A glob, which matches whole paths.
 
@@ -73,6 +86,20 @@ class Glob:
         self._tokens = _parse(pattern)
         self._start = self._closure({0})
         self._cache: dict[tuple[frozenset[int], str], frozenset[int]] = {}
+
+    @property
+    def prefix(self) -> str:
+        """The text before the first wildcard, with which every matching path begins.
+
+        >>> Glob("prod.ml.*").prefix
+        'prod.ml.'
+        """
+        return "".join(token.literal for token in takewhile(_is_literal, self._tokens) if isinstance(token, _Character))
+
+    @property
+    def is_literal(self) -> bool:
+        """Whether the glob has no wildcard."""
+        return all(map(_is_literal, self._tokens))
 
     def matches(self, path: str) -> bool:
         """Return whether the glob matches the whole path."""

@@ -31,6 +31,19 @@ def load_schema(name: str) -> dict[str, Any]:
     return schema
 
 
+@cache
+def bundled_schema(name: str, *others: str) -> dict[str, Any]:
+    """Return the schema in the file `name` together with other schemas that it refers to by their `$id`."""
+    schema = load_schema(name)
+    return schema | {"$defs": schema.get("$defs", {}) | {other: load_schema(other) for other in others}}
+
+
+@cache
+def load_definition(name: str, definition: str) -> dict[str, Any]:
+    """Return the schema of one definition in the file `name`, which can refer to the others."""
+    return {"$ref": f"#/$defs/{definition}", "$defs": load_schema(name)["$defs"]}
+
+
 def first_violation(data: object, schema: dict[str, Any]) -> Violation | None:
     """Return the violation that best explains why data breaks a schema; None if the data is valid.
 
@@ -63,6 +76,8 @@ def _sentence(validator: str, error: Any) -> str:
         )
     if validator in {"minLength", "minProperties"}:
         return "it is empty"
+    if validator == "maxLength":
+        return f"it is longer than {error.validator_value:,} characters"
     if validator == "required":
         return f"the key {_missing_key(error)!r} is missing"
     return str(error.message)

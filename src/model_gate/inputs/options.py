@@ -162,7 +162,7 @@ def check_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    options, request = _gate_options(common), _version_request(version, environment)
+    options, request = gate_options(common), _version_request(version, environment)
     if seal_options.seal is None and seal_options.model:
         raise InputError(
             "--seal-model is given without --seal.",
@@ -180,7 +180,7 @@ def seal_request(
     Raises:
         InputError: An option is missing or cannot be used.
     """
-    return SealRequest(_model_request(version, uri, environment), output, options=_gate_options(common))
+    return SealRequest(_model_request(version, uri, environment), output, options=gate_options(common))
 
 
 def verify_request(
@@ -192,7 +192,7 @@ def verify_request(
         InputError: An option is missing or cannot be used.
         SealError: The seal cannot be read, was edited, or is of another registered model.
     """
-    options, model = _gate_options(common), _model_request(version, uri, environment)
+    options, model = gate_options(common), _model_request(version, uri, environment)
     return VerifyRequest(model, _seal_of(seal_options, model.registered_model), options=options)
 
 
@@ -301,7 +301,7 @@ def _version_request(version: VersionOptions, environment: Mapping[str, str]) ->
         InputError: An option is missing or cannot be used.
     """
     # A command on a directory does not need this module, whose import is slow.
-    from model_gate.inputs.compare_file import checked_native_model
+    from model_gate.inputs.version_entry import checked_native_model
 
     # Blanks at the start or end are not removed, because they are part of the model's name.
     model = _required(version.model, "--model", "Name the registered model: --model Sklearn_Wine.")
@@ -348,39 +348,67 @@ def compare_request(
     return compare_config_request(read_config(files[0], environment), models, common)
 
 
-def compare_config_request(config: CompareConfig, models: CompareOptions, common: CommonOptions) -> CompareRequest:
+def compare_config_request(
+    config: CompareConfig, models: CompareOptions, common: CommonOptions, noun: str = "compare file"
+) -> CompareRequest:
     """Return the request of a `compare` whose compare file is already read. Options override the compare file.
+
+    Args:
+        config: The content of the compare file.
+        models: The options that only `compare` has.
+        common: The options that all commands have.
+        noun: What messages call the file.
 
     Raises:
         InputError: Both comparisons are switched off, or a server is neither declared nor allowed.
     """
-    # A seal is of the registry model.
-    run_models = _first(models.compare_run_models, config.compare_run_models, default=not config.has_seal)
-    reg_models = _first(models.compare_reg_models, config.compare_reg_models, default=True)
-    if not run_models and not reg_models:
-        if config.has_seal and models.compare_run_models is None and config.compare_run_models is None:
-            raise InputError(
-                "There is nothing to compare: registry models are switched off, and with a seal, run models are off by"
-                " default.",
-                "Compare the run model with the seal: --compare-run-models. Or leave out --no-compare-reg-models.",
-            )
-        raise InputError(
-            "There is nothing to compare: run models and registry models are both switched off.",
-            "Switch one of them on: --compare-run-models or --compare-reg-models.",
-        )
+    own = CompareOptions(config.compare_run_models, config.compare_reg_models)
+    run_models, reg_models = compared_models(models, own, has_seal=config.has_seal)
     request = CompareRequest(
         config.tracking_server_1,
         config.tracking_server_2,
         run_models,
         reg_models,
-        options=_gate_options(common, config.require, config.ignore),
+        options=gate_options(common, config.require, config.ignore),
         config=config.file,
     )
-    return replace(request, notices=_notices(request.hosts, common))
+    return replace(request, notices=host_notices(request.hosts, common, noun))
 
 
-def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
-    """Return a notice for each remote server in a compare file that is neither declared nor allowed.
+def compared_models(options: CompareOptions, own: CompareOptions, *, has_seal: bool = False) -> tuple[bool, bool]:
+    """Return whether the run models and whether the registry models are compared.
+
+    Args:
+        options: The options of the command line, which win.
+        own: The keys of the file.
+        has_seal: Whether a seal stands for one of the versions. A seal is of the registry model.
+
+    Raises:
+        InputError: Both comparisons are switched off.
+    """
+    run_models = _first(options.compare_run_models, own.compare_run_models, default=not has_seal)
+    reg_models = _first(options.compare_reg_models, own.compare_reg_models, default=True)
+    if run_models or reg_models:
+        return run_models, reg_models
+    if has_seal and options.compare_run_models is None and own.compare_run_models is None:
+        raise InputError(
+            "There is nothing to compare: registry models are switched off, and with a seal, run models are off by"
+            " default.",
+            "Compare the run model with the seal: --compare-run-models. Or leave out --no-compare-reg-models.",
+        )
+    raise InputError(
+        "There is nothing to compare: run models and registry models are both switched off.",
+        "Switch one of them on: --compare-run-models or --compare-reg-models.",
+    )
+
+
+def host_notices(hosts: Iterable[Host], common: CommonOptions, noun: str) -> tuple[str, ...]:
+    """Return a notice for each remote server in a file that is neither declared nor allowed.
+
+    Args:
+        hosts: The servers that the file names.
+        common: The options that all commands have.
+        noun: What messages call the file, such as `compare file`.
 
     Raises:
         InputError: A server is neither declared nor allowed, and `declared_hosts_only` is set.
@@ -390,14 +418,14 @@ def _notices(hosts: Iterable[Host], common: CommonOptions) -> tuple[str, ...]:
     if hosts and common.declared_hosts_only:
         address = printable(hosts[0].address)
         raise InputError(
-            f"The compare file names the tracking server {address}, which is not declared.",
+            f"The {noun} names the tracking server {address}, which is not declared.",
             f"Declare it with its credentials, as in PROD_{TRACKING_URI}, or allow it without credentials:"
             f" --allow-hosts {address}",
         )
     # A database or a directory on this machine gets no credentials anyway.
     remote = dict.fromkeys(host.address for host in hosts if host.local_path is None)
     return tuple(
-        f"The compare file names {printable(address)}, which is not declared: it gets no credentials but those in its"
+        f"The {noun} names {printable(address)}, which is not declared: it gets no credentials but those in its"
         f" address. Declare it (NAME_{TRACKING_URI}, such as PROD_{TRACKING_URI}) or allow it (--allow-hosts)."
         for address in remote
     )
@@ -418,7 +446,7 @@ def diff_request(models: DiffOptions, common: CommonOptions, environment: Mappin
             _host_of("right", models.right, models.right_host, declarations),
         )
     )
-    return DiffRequest(models.left, models.right, left_host, right_host, options=_gate_options(common))
+    return DiffRequest(models.left, models.right, left_host, right_host, options=gate_options(common))
 
 
 def valid_timeout(seconds: float | None) -> float | None:
@@ -427,7 +455,12 @@ def valid_timeout(seconds: float | None) -> float | None:
     return seconds if seconds is not None and seconds >= 1 and math.isfinite(seconds) else None
 
 
-def _gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
+def gate_options(options: CommonOptions, require: Require | None = None, ignore: Ignore = NOTHING) -> GateOptions:
+    """Return the options of a gate. The command line's requirement wins over that of a file.
+
+    Raises:
+        InputError: An option cannot be used.
+    """
     AllowedHosts(options.allow_hosts)  # a malformed list is an error even where it has no effect
     if options.timeout is not None and valid_timeout(options.timeout) is None:
         raise InputError(

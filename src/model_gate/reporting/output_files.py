@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
 
 from model_gate.access.redaction import Redactor
 from model_gate.domain.seal import Seal, not_sealable, require_paths_without_secrets, require_same_identity
@@ -26,7 +25,7 @@ _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
 _REPORT_START = b'{\n  "schema_version": "'
 
 
-class _OutputFile:
+class OutputFile:
     """The path of a file that a command writes, with checks that writing there is possible and safe.
 
     The constructor only inspects the path. It does not create, remove or open a file, because the gate does not know
@@ -36,8 +35,8 @@ class _OutputFile:
         StorageError: A file cannot be written to this path.
     """
 
-    _noun: ClassVar[str]
-    _option: ClassVar[str]
+    _noun: str
+    _option: str
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -70,17 +69,8 @@ class _OutputFile:
                 )
                 raise self._conflict
 
-    def _replace(self, text: str) -> None:
-        """Write a text to a temporary file in the same directory, then rename the file to the path.
-
-        Raises:
-            StorageError: The file cannot be written, or would change an input.
-        """
-        with self._staged(text) as put:
-            put()
-
     @contextmanager
-    def _staged(self, text: str) -> Iterator[Callable[[], None]]:
+    def _staged(self, pieces: Iterable[str]) -> Iterator[Callable[[], None]]:
         """Write a text to a temporary file in the same directory, and yield a function that renames it to the path.
 
         Raises:
@@ -90,7 +80,7 @@ class _OutputFile:
             raise self._conflict
         try:
             self._require_replaceable()
-            with self._target.staged(text) as put:
+            with self._target.staged(pieces) as put:
                 yield put
         except OSError as error:
             raise storage_error(error, f"write the {self._noun} {self.path}") from error
@@ -111,6 +101,26 @@ class _OutputFile:
             kind = "a directory"
         raise StorageError(f"The {self._noun} file {self.path} is {kind}.", "Name a regular file or a new one.")
 
+    def _remove_if_it_starts_with(self, *starts: bytes) -> None:
+        """Remove the file if it is a regular file that starts with one of these texts.
+
+        Raises:
+            StorageError: The file cannot be removed.
+        """
+        try:
+            descriptor = self._target.open_regular()
+        except OSError:
+            return
+        try:
+            start = os.read(descriptor, max(map(len, starts)))
+        finally:
+            os.close(descriptor)
+        if start.startswith(starts):
+            try:
+                self._target.unlink()
+            except OSError as error:
+                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
+
     def _is_same_file(self, path: Path) -> bool:
         """Return whether `path` and the path of this file are the same file, also through a hard link."""
         try:
@@ -120,11 +130,11 @@ class _OutputFile:
             return False
 
 
-class _JsonFile(_OutputFile):
+class _JsonFile(OutputFile):
     """The path of a JSON file whose first bytes show what it is."""
 
     # An old file that starts with these bytes may be removed.
-    _start: ClassVar[bytes]
+    _start: bytes
 
     def remove_old(self) -> None:
         """Remove the file of an earlier command, so that nobody mistakes it for the file of this command.
@@ -134,19 +144,7 @@ class _JsonFile(_OutputFile):
         Raises:
             StorageError: The old file cannot be removed.
         """
-        try:
-            descriptor = self._target.open_regular()
-        except OSError:
-            return
-        try:
-            is_old = os.read(descriptor, len(self._start)) == self._start
-        finally:
-            os.close(descriptor)
-        if is_old:
-            try:
-                self._target.unlink()
-            except OSError as error:
-                raise storage_error(error, f"replace the {self._noun} {self.path}") from error
+        self._remove_if_it_starts_with(self._start)
 
     def require_new(self) -> None:
         """Verify that there is no file at the path.
@@ -163,7 +161,16 @@ class _JsonFile(_OutputFile):
         Raises:
             StorageError: The file cannot be written, or would change an input.
         """
-        self._replace(json_text(content))
+        self.write_pieces((json_text(content),))
+
+    def write_pieces(self, pieces: Iterable[str]) -> None:
+        """Write a text, piece by piece, to a temporary file, then rename the file to the path.
+
+        Raises:
+            StorageError: The file cannot be written, or would change an input.
+        """
+        with self._staged(pieces) as put:
+            put()
 
 
 class ReportFile(_JsonFile):
@@ -174,7 +181,7 @@ class ReportFile(_JsonFile):
     _start = _REPORT_START
 
 
-class SealFile(_OutputFile):
+class SealFile(OutputFile):
     """The path of a seal. An older seal stays there until the new one is complete."""
 
     _noun = "seal"
@@ -198,7 +205,7 @@ class SealFile(_OutputFile):
             content = statement_bytes(redacted)
         except StatementError as error:
             raise not_sealable(error) from error
-        with self._staged(content.decode()) as put:
+        with self._staged((content.decode(),)) as put:
             yield put
 
 

@@ -14,6 +14,7 @@ from model_gate.comparison.model_comparison import build_comparison
 from model_gate.comparison.model_pair import ListedModel, ModelPair, SelectedModel
 from model_gate.comparison.models import list_model, pair_models
 from model_gate.comparison.progress import Progress
+from model_gate.comparison.transfer_slots import TransferSlots
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind, Explanation, FieldChange
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.model import require_model, require_native_model
@@ -91,6 +92,7 @@ def verify_model(
     progress: Progress,
     ignore: Ignore = NOTHING,
     is_enough: Callable[[FileComparison], bool] | None = None,
+    slots: TransferSlots | None = None,
     *,
     has_roots: bool = False,
 ) -> Comparison:
@@ -102,6 +104,7 @@ def verify_model(
         ignore: Globs for paths that do not affect the verdict.
         is_enough: Returns whether a file comparison settles the verdict, so that no further file is fetched; None to
             compare the other files too, and to fetch files only to say what they are.
+        slots: Admits the transfer, if other gates run at the same time.
         has_roots: Whether the result has the roots of the seal and of the model.
 
     Raises:
@@ -115,7 +118,8 @@ def verify_model(
         # A missing MLmodel file must be a difference. `_listed_seal` requires it in the seal.
         model = list_model(replace(pair.model, is_mlflow_model=False), progress)
         model_pair = pair_models(*pair.by_side(_listed_seal(pair, model), model), ignore)
-        files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
+        with (slots or TransferSlots()).transfer(0 if model.source.is_local else model.listing.size):
+            files = _Files(pair, model).compare(model_pair, progress, is_enough, has_roots=has_roots)
         model.source.require_unchanged()
     comparison = build_comparison(model_pair, files, ignore, has_roots=has_roots)
     of_seal, of_model = pair.by_side(comparison.left, comparison.right)

@@ -21,15 +21,17 @@ from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.version import ModelVersion, ResolvedUri
+from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, UnreachableError
+from model_gate.errors import InternalError, ModelGateError, UnreachableError
+from model_gate.formats.glob import Glob
 from model_gate.sources.worker_message import (
     MalformedMessageError,
     WorkerMessage,
     read_listing,
     read_messages,
     read_resolved_uri,
+    read_selected,
     read_version,
 )
 from model_gate.sources.worker_process import Pipes, WorkerProcess
@@ -37,6 +39,8 @@ from model_gate.sources.worker_process import Pipes, WorkerProcess
 _WATCH_SECONDS = 0.5
 _T = TypeVar("_T")
 _STDERR_LINES = 200
+# After so many requests without any answer, a server counts as dead.
+_UNANSWERED_REQUESTS = 3
 
 
 def _ignore_progress(_: dict[str, Any]) -> None:
@@ -132,6 +136,8 @@ class TrackingServerClient:
         self._pending: dict[int, _PendingRequest] = {}
         self._lock = threading.Lock()
         self._received_at = time.monotonic()
+        # Requests that failed since the server did not answer, until the first that it answers; then None.
+        self._unanswered: int | None = 0
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
         self._send_environment(worker_environment, environment)
@@ -154,6 +160,30 @@ class TrackingServerClient:
         subject = f"the version {version_or_stage} of {model!r}"
         request = self._send("resolve", self._request(subject), model=model, version_or_stage=version_or_stage)
         return self._read(read_version, request.result())
+
+    def search(
+        self, models: str, version_or_stage: str = "", tags: Mapping[str, str] | None = None
+    ) -> tuple[SelectedVersion, ...]:
+        """Return the selected versions of the registered models whose names a glob matches, sorted; at least one.
+
+        A model whose versions the login may not read is an entry with a problem.
+
+        Args:
+            models: Glob of the names of registered models.
+            version_or_stage: An alias, a stage, a number or `latest`; "" for every version.
+            tags: Tags that a selected version has.
+
+        Raises:
+            NotFoundError: Nothing is selected.
+            ModelGateError: The worker cannot search, or does not respond in time.
+        """
+        request = self._request(f"the registered models that match {models!r}")
+        arguments = {"models": models, "version_or_stage": version_or_stage, "tags": dict(tags or {})}
+        found = self._read(read_selected, self._send("search", request, **arguments).result())
+        glob = Glob(models)
+        if not found or not all(glob.matches(version.model) for version in found):
+            raise self._malformed_error(MalformedMessageError("it selects other models"))
+        return found
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI of `uri` (`models:/…`, `runs:/…` or physical), with the names that lead to it."""
@@ -221,6 +251,22 @@ class TrackingServerClient:
         with self._lock:
             return next((request.subject for request in self._pending.values()), "")
 
+    @property
+    def is_running(self) -> bool:
+        """Whether the worker still accepts requests."""
+        return not self._closed.is_set() and not self._pipes.stdin.closed
+
+    @property
+    def never_answered(self) -> bool:
+        """Whether the server has not answered a single one of several requests."""
+        with self._lock:
+            return self._unanswered is not None and self._unanswered >= _UNANSWERED_REQUESTS
+
+    def _count_answer(self, error: ModelGateError | None) -> None:
+        with self._lock:
+            if self._unanswered is not None:
+                self._unanswered = self._unanswered + 1 if isinstance(error, UnreachableError) else None
+
     def _read(self, read: Callable[[Any], _T], data: Any) -> _T:
         """Return the worker's result in `data`. The function `read` of `worker_message` validates it.
 
@@ -286,7 +332,9 @@ class TrackingServerClient:
             for request in late_requests:
                 subject = request.subject[:1].upper() + request.subject[1:]
                 event = f"{subject} did not arrive within {request.timeout:.0f} s."
-                request.response.set_exception(self._silence_error(event))
+                error = self._silence_error(event)
+                self._count_answer(error)
+                request.response.set_exception(error)
 
     def _is_late(self, request: _PendingRequest) -> bool:
         since = request.sent_at if request.is_transfer else max(request.sent_at, self._received_at)
@@ -327,7 +375,9 @@ class TrackingServerClient:
             return
         if message.note is not None:
             request.on_progress(message.note)
-        elif message.error is not None:
+            return
+        self._count_answer(message.error)
+        if message.error is not None:
             request.response.set_exception(message.error)
         else:
             request.response.set_result(message.result)

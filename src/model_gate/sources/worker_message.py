@@ -18,15 +18,20 @@ from typing import IO, Any
 
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import Listing
-from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
+from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelGateError, TransferError, error_from_name
 
 # Matches a path that has a NUL, or a part that is empty, "." or "..".
 _INVALID_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
+# The number of a version without leading zeros. MLflow stores it as a 32-bit integer.
+_NUMBER = re.compile(r"[1-9][0-9]{0,9}")
 # Texts for people. If they are too long, they are cut and not rejected, because they can quote a whole response.
 _SENTENCES = frozenset(
-    {"reason", "run_model_reason", "run_model_remedy", "reg_model_reason", "reg_model_remedy", "message", "remedy"}
+    {
+        *("reason", "run_model_reason", "run_model_remedy", "reg_model_reason", "reg_model_remedy"),
+        *("message", "remedy", "problem"),
+    }
 )
 
 
@@ -147,6 +152,32 @@ def read_resolved_uri(data: Any, limits: Limits = LIMITS) -> ResolvedUri:
     hops = _list(data.get("hops"), "hops", limits.version_items)
     uri = read_text(data.get("uri"), "uri", limits)
     return ResolvedUri(uri, tuple(Hop(**_record(hop, Hop, limits)) for hop in hops))
+
+
+def read_selected(data: Any, limits: Limits = LIMITS) -> tuple[SelectedVersion, ...]:
+    """Return the versions in the result of a search.
+
+    Raises:
+        MalformedMessageError: A field is missing, unknown or of another type, or a version is listed twice.
+        TransferError: A text is too long, or there are too many versions or aliases.
+    """
+    versions = [_selected(item, limits) for item in _list(data, "versions", limits.search_versions)]
+    if len({(version.model, version.version) for version in versions}) < len(versions):
+        raise MalformedMessageError("it selects a version twice")
+    return tuple(versions)
+
+
+def _selected(data: Any, limits: Limits) -> SelectedVersion:
+    data = _object(data, "the version")
+    listed = _list(data.get("aliases"), "aliases", limits.version_items)
+    aliases = [read_text(alias, "aliases", limits) for alias in listed]
+    flat = {name: value for name, value in data.items() if name != "aliases"}
+    version = SelectedVersion(**_record(flat, SelectedVersion, limits, {"aliases"}), aliases=tuple(aliases))
+    if bool(version.problem) == bool(version.version) or not version.model:
+        raise MalformedMessageError("a selected version needs a model, and either a number or a problem")
+    if version.version and not _NUMBER.fullmatch(version.version):
+        raise MalformedMessageError("the number of a selected version is no number")
+    return version
 
 
 def read_text(value: Any, name: str, limits: Limits = LIMITS) -> str:

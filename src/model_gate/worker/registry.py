@@ -7,7 +7,7 @@ the process's global server, even if the URI belongs to another server.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,32 +16,26 @@ from typing import TYPE_CHECKING
 from mlflow.exceptions import MlflowException
 
 from model_gate.domain.location import is_logged_model
-from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri
-from model_gate.domain.wording import plural
+from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES, RUN_NOTE
+from model_gate.worker.names import DID_YOU_MEAN, MAX_VERSION, MIN_LIKENESS, STAGES, similar_models
 from model_gate.worker.runs import ModelFilter, RunResolver, filter_by_run, require_ready_model
+from model_gate.worker.search import ServerSearch, stage_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
 
-STAGES = ("Staging", "Production", "Archived")
 _LATEST = "latest"
 _NO_STAGE = "none"
 # Maximum number of names between a URI and the files, since a version can be a copy of a copy. More names are an error.
 _MAX_HOPS = 16
 # Maximum number of registered models that are searched for a similar name.
 _MAX_NAMES = 1_000
-# Names are similar from this ratio of difflib on, or if one of at least so many characters is a part of the other.
-_DID_YOU_MEAN = "Did you mean"
-_MIN_LIKENESS = 0.6
-_MIN_PART = 3
-_MAX_SIMILAR = 5
-# MLflow stores version numbers as 32-bit integers, and a database rejects a query for a larger number.
-_MAX_VERSION = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -69,6 +63,18 @@ class NoRegistry:
         raise InputError(
             f"No tracking server is named, so there is no version {version_or_stage} of {model!r}.",
             "Set MLFLOW_TRACKING_URI.",
+        )
+
+    def search(
+        self,
+        models: str,
+        version_or_stage: str,  # noqa: ARG002
+        tags: Mapping[str, str],  # noqa: ARG002
+        on_progress: ProgressCallback,  # noqa: ARG002
+    ) -> list[SelectedVersion]:
+        """Raise an InputError: no server has registered models."""
+        raise InputError(
+            f"No tracking server is named, so there are no registered models {models!r}.", "Set MLFLOW_TRACKING_URI."
         )
 
     def locate(self, uri: str) -> ResolvedUri:
@@ -113,7 +119,7 @@ class RegistryClient:
         return ModelVersion(
             name=version.name,
             version=number,
-            stage=_stage_of(version),
+            stage=stage_of(version),
             aliases=tuple(sorted(_aliases_of(registered, number))),
             status=version.status or "",
             source=version.source or "",
@@ -129,6 +135,15 @@ class RegistryClient:
             created=int(version.creation_timestamp or 0),
             lineage=lineage.result(),
         )
+
+    def search(
+        self, models: str, version_or_stage: str, tags: Mapping[str, str], on_progress: ProgressCallback
+    ) -> list[SelectedVersion]:
+        """Return the versions that a glob of model names, a version or stage, and tags select, sorted.
+
+        `on_progress` is called with the number of `models` found so far. See `worker.search` for the errors.
+        """
+        return ServerSearch(self._client, on_progress).search(models, version_or_stage, tags)
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI to which a `models:/` or `runs:/` URI leads, and the names on the way.
@@ -242,10 +257,10 @@ class RegistryClient:
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
-            remedy = _similar_models(name, self._model_names())
+            remedy = similar_models(name, self._model_names())
             if self._is_prompt(name):
                 message = f"{name!r} is a prompt, not a registered model."
-                near = f" {remedy}" if remedy.startswith(_DID_YOU_MEAN) else ""
+                near = f" {remedy}" if remedy.startswith(DID_YOU_MEAN) else ""
                 raise NotFoundError(message, f"Name a registered model.{near}") from error
             if name != name.strip():
                 remedy = f"Blanks at the ends of a name count. {remedy}"
@@ -277,7 +292,7 @@ class RegistryClient:
         """Return the number of the version that a number, a stage, an alias or `latest` names."""
         if version_or_stage.isascii() and version_or_stage.isdigit():
             number = version_or_stage.lstrip("0") or "0"
-            if len(number) > len(str(_MAX_VERSION)) or int(number) > _MAX_VERSION:
+            if len(number) > len(str(MAX_VERSION)) or int(number) > MAX_VERSION:
                 message = f"There is no version {_shortened(number)} of {registered.name!r}."
                 raise NotFoundError(message, self._available_versions(registered))
             return number
@@ -325,7 +340,7 @@ class RegistryClient:
             return "The registered model has no versions: register one first."
         more = f" and {len(numbers) - 10} older" if len(numbers) > 10 else ""
         parts = [f"{'version' if len(numbers) == 1 else 'versions'} {', '.join(map(str, numbers[:10]))}{more}"]
-        stages = {_stage_of(version): version.version for version in versions if _stage_of(version)}
+        stages = {stage_of(version): version.version for version in versions if stage_of(version)}
         if stages:
             names = ", ".join(f"{stage} ({stages[stage]})" for stage in sorted(stages))
             parts.append(f"{'stage' if len(stages) == 1 else 'stages'} {names}")
@@ -334,7 +349,7 @@ class RegistryClient:
             names = ", ".join(f"@{alias} ({aliases[alias]})" for alias in sorted(aliases))
             parts.append(f"{'alias' if len(aliases) == 1 else 'aliases'} {names}")
         forms = {stage.casefold(): stage for stage in stages} | {alias.casefold(): f"@{alias}" for alias in aliases}
-        near = difflib.get_close_matches(wanted.casefold(), forms, n=1, cutoff=_MIN_LIKENESS) if wanted else []
+        near = difflib.get_close_matches(wanted.casefold(), forms, n=1, cutoff=MIN_LIKENESS) if wanted else []
         hint = f"Did you mean {forms[near[0]]}?" if near else "Name a version that exists."
         return f"{hint} Available: {'; '.join(parts)}."
 
@@ -436,32 +451,9 @@ def _shortened(number: str) -> str:
     return number if len(number) <= 40 else f"{number[:20]}… ({len(number):,} digits)"
 
 
-def _stage_of(version: MlflowVersion) -> str:
-    stage = version.current_stage or ""
-    return "" if stage == "None" else stage
-
-
 def _alias_numbers(registered: RegisteredModel) -> dict[str, str]:
     return {alias: str(number) for alias, number in (registered.aliases or {}).items()}
 
 
 def _aliases_of(registered: RegisteredModel, number: str) -> Iterable[str]:
     return (alias for alias, aliased in _alias_numbers(registered).items() if aliased == number)
-
-
-def _similar_models(name: str, names: Sequence[str]) -> str:
-    """Return a remedy that lists the registered models whose names are similar to `name`, the most similar first."""
-    if not names:
-        return "This server has no registered models, or none that this login may see."
-    wanted = name.casefold()
-    likeness = {other: difflib.SequenceMatcher(None, other.casefold(), wanted).ratio() for other in names}
-    similar = [
-        repr(other)
-        for other in sorted(names, key=lambda other: -likeness[other])
-        if likeness[other] >= _MIN_LIKENESS or (len(wanted) >= _MIN_PART and wanted in other.casefold())
-    ]
-    if not similar:
-        some = ", ".join(map(repr, names[:_MAX_SIMILAR]))
-        return f"No name is similar. This server has {plural(len(names), 'registered model')}, such as {some}."
-    others = f" Other similar names: {', '.join(similar[1:_MAX_SIMILAR])}." if similar[1:] else ""
-    return f"{_DID_YOU_MEAN} {similar[0]}?{others}"

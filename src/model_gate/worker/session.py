@@ -1,14 +1,17 @@
-"""The operations of a worker: resolve a version, locate a model, list its files and download them or parts of them."""
+"""The operations of a worker.
+
+A worker searches versions, resolves a version, locates a model, lists its files, and downloads them or parts of them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
-from model_gate.domain.version import ModelVersion, ResolvedUri
+from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.worker.artifacts import ArtifactReader
 
 
@@ -17,6 +20,11 @@ class Registry(Protocol):
 
     def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
         """Return the version that a number, stage or alias names."""
+
+    def search(
+        self, models: str, version_or_stage: str, tags: Mapping[str, str], on_progress: ProgressCallback
+    ) -> list[SelectedVersion]:
+        """Return the versions that a glob of model names, a version or stage, and tags select."""
 
     def locate(self, uri: str) -> ResolvedUri:
         """Return the physical URI to which a URI leads, and the names on the way."""
@@ -30,6 +38,7 @@ class Session:
         self._artifacts = artifacts
         self._operations: dict[str, Callable[[dict[str, Any], ProgressCallback], Any]] = {
             "resolve": self._resolve,
+            "search": self._search,
             "locate": self._locate,
             "list": self._list,
             "fetch": self._fetch,
@@ -44,6 +53,12 @@ class Session:
 
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"]))
+
+    def _search(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> list[dict[str, Any]]:
+        found = self._registry.search(
+            arguments["models"], arguments["version_or_stage"], arguments["tags"], on_progress
+        )
+        return [asdict(version) for version in found]
 
     def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         resolved = self._registry.locate(arguments["uri"])

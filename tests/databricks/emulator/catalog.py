@@ -6,6 +6,7 @@ from typing import Any
 
 from tests.databricks.emulator.content import RegisteredModel, Version
 from tests.databricks.emulator.messages import (
+    ApiError,
     Request,
     Response,
     Routes,
@@ -14,6 +15,7 @@ from tests.databricks.emulator.messages import (
     not_found,
     page,
     permission_denied,
+    tag_list,
 )
 
 
@@ -55,6 +57,7 @@ def _version_data(model: RegisteredModel, version: Version) -> dict[str, Any]:
         "status": version.status,
         "storage_location": version.storage_location,
         "aliases": _aliases(model, version.number),
+        "tags": tag_list(version.tags),
     }
 
 
@@ -69,6 +72,33 @@ def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Re
 
 def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
     models = [{"name": name} for name in sorted(workspace.content.catalog)]
+    return json_response(
+        page(models, "registered_models", request.parameters.get("page_token", ""), workspace.settings.page_size)
+    )
+
+
+def _list_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
+    """List the models of a schema, or of the metastore without aliases and only those that the caller may see."""
+    catalog, schema = (request.parameters.get(name, "") for name in ("catalog_name", "schema_name"))
+    if bool(catalog) != bool(schema):
+        raise ApiError(400, "INVALID_PARAMETER_VALUE", "catalog_name and schema_name must be specified together.")
+    start = f"{catalog}.{schema}." if catalog else ""
+    if start:
+        for privilege in (f"USE CATALOG:{catalog}", f"USE SCHEMA:{catalog}.{schema}"):
+            if privilege in workspace.settings.denied:
+                raise permission_denied(f"User does not have {privilege.partition(':')[0]}.")
+        if not any(name.startswith(start) for name in workspace.content.catalog):
+            raise ApiError(404, "SCHEMA_DOES_NOT_EXIST", f"Schema '{catalog}.{schema}' does not exist.")
+    models: list[dict[str, Any]] = []
+    for full_name in sorted(workspace.content.catalog):
+        if not full_name.startswith(start):
+            continue
+        try:
+            _require_grants(workspace, full_name)
+            models.append({"name": full_name.rpartition(".")[2], "full_name": full_name})
+        except ApiError:
+            if request.parameters.get("include_browse") == "true":
+                models.append({"full_name": full_name, "browse_only": True})
     return json_response(
         page(models, "registered_models", request.parameters.get("page_token", ""), workspace.settings.page_size)
     )
@@ -129,6 +159,7 @@ def _vended(workspace: Workspace, storage: str) -> dict[str, Any]:
 
 _UC = "/api/2.0/mlflow/unity-catalog"
 ROUTES: Routes = [
+    ("GET", "/api/2.1/unity-catalog/models", True, _list_models),
     ("GET", f"{_UC}/registered-models/get", True, _get_model),
     ("GET", f"{_UC}/registered-models/search", True, _search_models),
     ("GET", f"{_UC}/registered-models/alias", True, _alias),

@@ -46,6 +46,7 @@ class Version:
     status: str = "READY"
     storage_location: str = ""
     storage: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,11 @@ def permission_denied(message: str) -> ApiError:
     return ApiError(403, "PERMISSION_DENIED", message)
 
 
+def tag_list(tags: Mapping[str, str]) -> list[dict[str, str]]:
+    """Return tags as the API sends them."""
+    return [{"key": key, "value": value} for key, value in tags.items()]
+
+
 def page(entries: list[Any], name: str, token: str, size: int) -> dict[str, Any]:
     """Return a page of a listing: up to `size` entries from index `token` on, and the token of the next page.
 

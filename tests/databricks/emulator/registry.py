@@ -16,6 +16,7 @@ from tests.databricks.emulator.messages import (
     not_found,
     page,
     permission_denied,
+    tag_list,
 )
 
 
@@ -47,6 +48,7 @@ def _version_data(model: RegisteredModel, version: Version) -> dict[str, Any]:
         "run_id": version.run_id,
         "run_link": version.run_link,
         "status": version.status,
+        "tags": tag_list(version.tags),
     }
 
 
@@ -63,7 +65,13 @@ def _get_model(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Re
 
 
 def _search_models(workspace: Workspace, request: Request, _: tuple[str, ...]) -> Response:
-    models = [{"name": name} for name in sorted(workspace.content.registry)]
+    # `LIKE` means a part of the name, whatever the position of the wildcards.
+    part = request.parameters.get("filter", "").partition("LIKE")[2].strip().strip("'").replace("%", "")
+    models = [
+        {"name": name, "latest_versions": _latest(model)}
+        for name, model in sorted(workspace.content.registry.items())
+        if part in name
+    ]
     return json_response(
         page(models, "registered_models", request.parameters.get("page_token", ""), workspace.settings.page_size)
     )

@@ -81,6 +81,51 @@ def test_reusable_workflow_passes_each_secret_to_the_action() -> None:
     assert {name: passed.get(name) for name in secrets} == {name: f"${{{{ secrets.{name} }}}}" for name in secrets}
 
 
+def gates_workflow() -> dict[Any, Any]:
+    content: dict[Any, Any] = yaml.safe_load((ROOT / ".github/workflows/gates.yml").read_text())
+    return content
+
+
+def step_of(workflow: dict[Any, Any], job: str) -> dict[str, Any]:
+    """Return the step of a job that calls the action."""
+    (step,) = (step for step in workflow["jobs"][job]["steps"] if step.get("uses", "").startswith("model-gate/"))
+    return dict(step)
+
+
+@pytest.mark.parametrize("job, command", [("plan", "plan"), ("shards", "run"), ("merge", "merge")])
+def test_job_of_the_workflow_with_shards_sets_all_inputs_of_its_command(job: str, command: str) -> None:
+    workflow = gates_workflow()
+    values = step_of(workflow, job)["with"]
+    assert values["command"] == command
+    known = {item.name for item in INPUTS if item.is_for(command)}
+    assert values.keys() <= known
+    # Neither rows nor reports need a path of the caller, and rows hold no secret.
+    inner = {"command", "download-dir", "report-file", "plan-file", "rows", "shard", "junit-file", "page-file"}
+    unused = {"timeout", "allow-local-artifacts", "credentials", "databricks-profiles"} if command == "merge" else set()
+    assert known - inner - unused - {"badge-file"} <= values.keys()
+
+
+def test_workflow_with_shards_uses_each_of_its_inputs_and_secrets() -> None:
+    workflow = gates_workflow()
+    jobs = str(workflow["jobs"])
+    called = workflow[True]["workflow_call"]
+    names = [f"inputs.{name}" for name in called["inputs"]] + [f"secrets.{name}" for name in called["secrets"]]
+    assert [name for name in names if f"{name} }}}}" not in jobs] == []
+    # The plan and the shards read the same models, each with all secrets.
+    for job in ("plan", "shards"):
+        assert [name for name in called["secrets"] if f"secrets.{name} }}}}" not in str(step_of(workflow, job))] == []
+
+
+def test_verdict_of_the_workflow_with_shards_runs_whatever_happened_and_needs_every_shard() -> None:
+    merge = gates_workflow()["jobs"]["merge"]
+    # A required check that is skipped counts as passed.
+    assert merge["if"] == "${{ always() }}"
+    assert set(merge["needs"]) == {"plan", "shards"}
+    assert all("needs.shards.result == 'success'" in merge["outputs"][name] for name in ("status", "passed"))
+    assert merge["permissions"] == {}
+    assert gates_workflow()["jobs"]["shards"]["strategy"]["fail-fast"] is False
+
+
 def test_action_manifest_and_code_have_the_same_default_values() -> None:
     defaults = {name: entry["default"] for name, entry in manifest()["inputs"].items() if "default" in entry}
     named = inputs(**{name.replace("-", "_"): value for name, value in defaults.items()})

@@ -25,6 +25,7 @@ from model_gate.action.inputs import Inputs
 from model_gate.action.markdown import Markdown
 from model_gate.action.outputs import OUTPUTS, UNDECIDED, WrittenFiles, outputs_of
 from model_gate.action.reporter import WorkflowReporter
+from model_gate.action.step_files import StepFiles
 from model_gate.action.summary import MAX_BYTES, summary
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison, IgnoredPath, Outcome, RestOfModel
@@ -451,7 +452,7 @@ def test_annotation_points_to_the_compare_file_only_if_it_exists(
     monkeypatch.chdir(tmp_path)
     if exists:
         Path("promotion.yaml").write_text("")
-    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), {})
+    reporter = WorkflowReporter(Inputs({"INPUT_CONFIG-FILE": "promotion.yaml"}), StepFiles({}))
     reporter.show_result(CommandResult(Outcome(None, error=ConfigError("No.")), None, REDACTOR))
     (annotation,) = [line for line in capfd.readouterr().out.splitlines() if line.startswith("::error")]
     assert ("file=promotion.yaml" in annotation) == exists

@@ -14,7 +14,8 @@ from jsonschema import Draft202012Validator
 from model_gate.domain.verdict import Require
 from model_gate.errors import ConfigError, InputError
 from model_gate.formats.strict_yaml import MAX_BYTES
-from model_gate.inputs.compare_file import checked_native_model, parse_config, read_config
+from model_gate.inputs.compare_file import parse_config, read_config
+from model_gate.inputs.version_entry import checked_native_model
 from tests.support.commandline import run
 from tests.support.paths import SCHEMAS
 from tests.support.reports import read_report

@@ -14,12 +14,14 @@ import pytest
 
 from model_gate.access.hosts import parse_host
 from model_gate.domain.limits import Limits
+from model_gate.domain.version import SelectedVersion
 from model_gate.errors import InternalError, TransferError
 from model_gate.sources.tracking_server import TrackingServerClient, WorkerChannel
 from model_gate.sources.worker_message import (
     MalformedMessageError,
     read_listing,
     read_messages,
+    read_selected,
     read_version,
 )
 from model_gate.sources.worker_process import Pipes
@@ -46,6 +48,43 @@ def test_valid_version_and_listing_from_a_worker_are_accepted_unchanged() -> Non
 def test_listed_path_that_is_not_inside_the_model_is_rejected(path: str) -> None:
     with pytest.raises(MalformedMessageError):
         read_listing(_listing(path))
+
+
+def _selected(**changes: object) -> Any:
+    return {"model": "Wine", "version": "7", "aliases": ["champion"], "stage": "", "problem": ""} | changes
+
+
+def test_valid_selected_versions_are_accepted_unchanged() -> None:
+    closed = _selected(model="Churn", version="", problem="no grant", aliases=[])
+    assert read_selected([_selected(), closed]) == (
+        SelectedVersion("Wine", "7", ("champion",)),
+        SelectedVersion("Churn", "", problem="no grant"),
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {},
+        [_selected(), _selected()],
+        [_selected(model="")],
+        [_selected(version="")],
+        [_selected(problem="and a number")],
+        *([_selected(version=version)] for version in ("0", "07", "-1", "latest", "1/../2", "9" * 20, 7)),
+        [_selected(aliases="champion")],
+        [_selected(aliases=[1])],
+        [_selected(tags={})],
+        [{"model": "Wine", "version": "7"}],
+    ],
+)
+def test_malformed_selected_versions_are_rejected(data: object) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_selected(data)
+
+
+def test_too_many_selected_versions_are_an_error() -> None:
+    with pytest.raises(TransferError):
+        read_selected([_selected(version=str(number)) for number in range(1, 4)], replace(Limits(), search_versions=2))
 
 
 @pytest.mark.parametrize("size", [-1, 1.5, "1", None, True, [], {}])

@@ -28,6 +28,8 @@ _ERROR_TYPES: dict[str, type[Exception]] = {
     "PERMISSION_DENIED": sdk.PermissionDenied,
     "RESOURCE_DOES_NOT_EXIST": sdk.NotFound,
     "NOT_FOUND": sdk.NotFound,
+    "CATALOG_DOES_NOT_EXIST": sdk.NotFound,
+    "SCHEMA_DOES_NOT_EXIST": sdk.NotFound,
     "REQUEST_LIMIT_EXCEEDED": sdk.TooManyRequests,
     "RESOURCE_EXHAUSTED": sdk.TooManyRequests,
     "TEMPORARILY_UNAVAILABLE": sdk.TemporarilyUnavailable,

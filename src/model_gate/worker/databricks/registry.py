@@ -5,20 +5,25 @@ In both registries, stages, aliases and searches differ from those of open-sourc
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, TypeVar
 
 from mlflow.exceptions import MlflowException
 
 from model_gate.domain.host import RegistryKind, registry_of
+from model_gate.domain.limits import LIMITS
 from model_gate.domain.location import is_logged_model, split_profile
-from model_gate.domain.version import Hop, Lineage, ResolvedUri
-from model_gate.errors import InputError, NotFoundError
+from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.version import Hop, Lineage, ResolvedUri, SelectedVersion
+from model_gate.errors import InputError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.databricks.rest import get, require_success
+from model_gate.worker.databricks.search import CatalogSearch, WorkspaceSearch
 from model_gate.worker.failures import NOT_FOUND_CODES
-from model_gate.worker.registry import STAGES, ModelLocation, RegistryClient, parse_version_uri, require_ready
+from model_gate.worker.names import STAGES
+from model_gate.worker.pages import read_pages
+from model_gate.worker.registry import ModelLocation, RegistryClient, parse_version_uri, require_ready
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
     from mlflow.store.entities.paged_list import PagedList
 
+_T = TypeVar("_T")
 _ALIAS_ENDPOINT = "/api/2.0/mlflow/registered-models/alias"
 
 
@@ -61,6 +67,20 @@ class DatabricksRegistryClient(RegistryClient):
             return ResolvedUri(f"models:/{version.name}/{version.version}", (hop,))
         return self._follow_sources(uri)
 
+    def search(
+        self, models: str, version_or_stage: str, tags: Mapping[str, str], on_progress: ProgressCallback
+    ) -> list[SelectedVersion]:
+        """Return the versions that a glob of model names, a version or stage, and tags select, sorted.
+
+        `on_progress` is called with the number of `models` or `versions` found so far.
+        """
+        search = (
+            CatalogSearch(self._client, on_progress)
+            if self._kind is RegistryKind.UNITY_CATALOG
+            else WorkspaceSearch(self._client, _workspace_alias, on_progress)
+        )
+        return search.search(models, version_or_stage, tags)
+
     def _registry_model(self, version: MlflowVersion, _: Future[ModelLocation]) -> tuple[str, ModelLocation]:
         name, number = version.name, str(version.version)
         try:
@@ -88,11 +108,13 @@ class DatabricksRegistryClient(RegistryClient):
 
     def _model_names(self) -> list[str]:
         try:
-            return [
-                model.name
-                for model in _all_entries(lambda token: self._client.search_registered_models(page_token=token))
-            ]
-        except MlflowException:
+            models = _read_all(
+                lambda token: self._client.search_registered_models(page_token=token),
+                "registered model",
+                LIMITS.search_models,
+            )
+            return [model.name for model in models]
+        except (MlflowException, ModelGateError):
             # The login may lack the permission to list models. This must not replace the original error.
             return []
 
@@ -102,7 +124,11 @@ class DatabricksRegistryClient(RegistryClient):
     def _list_versions(self, name: str) -> list[MlflowVersion]:
         quote = '"' if "'" in name else "'"
         query = f"name={quote}{name}{quote}"
-        return list(_all_entries(lambda token: self._client.search_model_versions(query, page_token=token)))
+        return _read_all(
+            lambda token: self._client.search_model_versions(query, page_token=token),
+            "model version",
+            LIMITS.search_versions,
+        )
 
     def _resolve_name(self, registered: RegisteredModel, version_or_stage: str) -> str:
         name = registered.name
@@ -124,25 +150,17 @@ class DatabricksRegistryClient(RegistryClient):
         return self._resolve_workspace_alias(registered, version_or_stage.removeprefix("@"))
 
     def _resolve_workspace_alias(self, registered: RegisteredModel, alias: str) -> str:
-        """Return the number of the version that `alias` names in the workspace registry.
-
-        The request uses REST, because MLflow's client does not support aliases in this registry.
-        """
+        """Return the number of the version that `alias` names in the workspace registry."""
         name = registered.name
-        response = get(_ALIAS_ENDPOINT, {"name": name, "alias": alias})
-        data = response.json() if response.content.startswith(b"{") else {}
-        if response.status_code == 200:
-            return str(data["model_version"]["version"])
-        if data.get("error_code") in {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED", None}:
-            raise InputError(
-                f"The workspace's model registry has no aliases: @{alias} of {name!r} names no version.",
-                f"Name the version by a stage or a number. {self._available_versions(registered)}",
+        try:
+            number = _workspace_alias(name, alias)
+        except InputError as error:
+            raise InputError(error.message, f"{error.remedy} {self._available_versions(registered)}") from error
+        if number is None:
+            raise NotFoundError(
+                f"{name!r} has no version, stage or alias {alias!r}.", self._available_versions(registered, alias)
             )
-        if data["error_code"] not in NOT_FOUND_CODES:
-            require_success(response)
-        raise NotFoundError(
-            f"{name!r} has no version, stage or alias {alias!r}.", self._available_versions(registered, alias)
-        )
+        return number
 
     def _lineage(self, version: MlflowVersion) -> Lineage:
         lineage = super()._lineage(version)
@@ -154,6 +172,28 @@ class DatabricksRegistryClient(RegistryClient):
         )
 
 
+def _workspace_alias(name: str, alias: str) -> str | None:
+    """Return the number of the version that an alias names in the workspace registry; None if there is no such alias.
+
+    The request uses REST, because MLflow's client does not support aliases in this registry.
+
+    Raises:
+        InputError: The registry has no aliases.
+    """
+    response = get(_ALIAS_ENDPOINT, {"name": name, "alias": alias})
+    data = response.json() if response.content.startswith(b"{") else {}
+    if response.status_code == 200:
+        return str(data["model_version"]["version"])
+    if data.get("error_code") in {"ENDPOINT_NOT_FOUND", "NOT_IMPLEMENTED", "FEATURE_DISABLED", None}:
+        raise InputError(
+            f"The workspace's model registry has no aliases: @{alias} of {name!r} names no version.",
+            "Name the version by a stage or a number.",
+        )
+    if data["error_code"] not in NOT_FOUND_CODES:
+        require_success(response)
+    return None
+
+
 def _filter_by_name(run_id: str, name: str) -> str | None:  # noqa: ARG001  # the signature of a ModelFilter
     """Return the filter of a search for logged models: by name, as in MLflow itself.
 
@@ -163,16 +203,15 @@ def _filter_by_name(run_id: str, name: str) -> str | None:  # noqa: ARG001  # th
     return None if set(name) & set("'\"\\") else f"name = '{name}'"
 
 
-_T = TypeVar("_T")
-_MAX_PAGES = 1_000
+def _read_all(request_page: Callable[[str | None], PagedList[_T]], noun: str, max_entries: int) -> list[_T]:
+    """Return the entries of all pages. The argument of `request_page` is a page token, None for the first page.
 
+    Raises:
+        TransferError: A page is repeated, or the listing exceeds a limit.
+    """
 
-def _all_entries(request_page: Callable[[str | None], PagedList[_T]]) -> Iterator[_T]:
-    """Yield the entries of all pages. The argument of `request_page` is a page token, None for the first page."""
-    token: str | None = None
-    for _ in range(_MAX_PAGES):
-        page = request_page(token)
-        yield from page
-        token = page.token
-        if not token:
-            return
+    def request(token: str) -> tuple[list[_T], str]:
+        page = request_page(token or None)
+        return list(page), page.token or ""
+
+    return list(read_pages(request, noun, max_entries))

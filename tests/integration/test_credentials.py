@@ -151,6 +151,8 @@ def test_password_is_not_on_command_lines_or_in_downloaded_files(tmp_path: Path,
             version(servers.staging, "Wine"),
             version(servers.production, "Wine Imported"),
             *("--download-dir", "kept", "--verbose"),
+            # A forked command does not have its options on its command line.
+            is_forked=False,
         )
     finally:
         is_done.set()

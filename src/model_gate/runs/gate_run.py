@@ -80,7 +80,7 @@ class GateRun:
             run.left_out += tuple(others)
             names = row_names(gates, run.redactor)
             part = self.shard_of(names)
-            run.begin(self._roster(listed, gates, names, part))
+            run.begin(_roster(listed, gates, names, part, run.redactor))
             wanted = set(part.names)
             own = [(name, gate) for name, gate in zip(names, gates, strict=True) if name in wanted]
             progress.begin(len(own))
@@ -100,20 +100,21 @@ class GateRun:
             count = plural(len(kept), "gate")
             run.notices += (f"Of {count}, the result of an earlier run was kept, the oldest of {min(kept)}.",)
 
-    def _roster(self, listed: GateList, gates: Sequence[Gate], names: Sequence[str], part: Part) -> Roster:
-        known = tuple(
-            RosterGate(name, printable(gate.entry.file), gate.entry.line)
-            for name, gate in zip(names, gates, strict=True)
-        )
-        return Roster(
-            part.shard,
-            known,
-            part.names,
-            digest=list_digest(listed),
-            workflow_run=printable(os.environ.get("GITHUB_RUN_ID", "")),
-            plan=part.plan,
-            time=datetime.now(UTC).isoformat(timespec="seconds"),
-        )
+
+def _roster(listed: GateList, gates: Sequence[Gate], names: Sequence[str], part: Part, redactor: Redactor) -> Roster:
+    known = tuple(
+        RosterGate(name, printable(redactor.path(gate.entry.file)), gate.entry.line)
+        for name, gate in zip(names, gates, strict=True)
+    )
+    return Roster(
+        part.shard,
+        known,
+        part.names,
+        digest=list_digest(listed),
+        workflow_run=printable(os.environ.get("GITHUB_RUN_ID", "")),
+        plan=part.plan,
+        time=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
 
 
 def plan_run(

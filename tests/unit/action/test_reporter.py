@@ -428,6 +428,10 @@ def test_action_outputs_match_the_verdict() -> None:
         "seal-digest": "",
         "statement-file": "",
         "subject-digest": "",
+        "gates": "",
+        "gates-truncated": "",
+        "matrix": "",
+        "plan-file": "",
     }
     stated = outputs_of(different, WrittenFiles("r.json", statement="s.json"), REDACTOR, "sha256:00")
     assert (stated["statement-file"], stated["subject-digest"]) == ("s.json", "sha256:00")

@@ -155,7 +155,7 @@ def test_plan_without_a_shard_is_an_error(capfd: pytest.CaptureFixture[str]) -> 
         ("jobs", "65", "The input 'jobs' is '65', which is not a whole number from 1 to 64."),
         ("jobs", "²", "The input 'jobs' is '²', which is not a whole number from 1 to 64."),
         ("shards", "257", "The input 'shards' is '257', which is not a whole number from 1 to 256."),
-        ("timeout", "soon", "The input 'timeout' is 'soon', which is not a number of seconds."),
+        ("timeout", "soon", "The input 'timeout' is 'soon', but must be a number of seconds, 1 or more."),
     ],
 )
 def test_number_that_is_not_valid_is_an_error(

@@ -73,9 +73,14 @@ def _is_shortened(change: FieldChange) -> bool:
 
 
 def _without_marks(data: bytes) -> bytes:
-    """Return the bytes of a model without its random id and its time."""
+    """Return the bytes of a model without its random id and its time.
+
+    The id is written without leading zeros, so its length is random too. The number with the length of a text and the
+    zeros that fill its end are therefore left out with the text.
+    """
     for _, pattern, _ in _TEXTS:
-        data = pattern.sub(b"", data, count=1)
+        if match := pattern.search(data):
+            data = data[: max(match.start() - 4, 0)] + data[match.end() :].lstrip(b"\0")
     return data
 
 

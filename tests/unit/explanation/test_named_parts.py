@@ -324,6 +324,12 @@ def test_catboost_model_trained_again_is_explained_and_never_equivalent(
     assert explanation.rewrite_reason == ""
 
 
+@pytest.mark.parametrize("guid", ["aac2cd0f-f46fbf00-f8b0b1a-4d0d1ecf", "ac2cd0f-46fbf00-8b0b1a-d0d1ecf"])
+def test_random_id_of_another_length_in_a_catboost_model_is_no_other_difference(guid: str, tmp_path: Path) -> None:
+    left, right = (catboost(each, TIME, 2, b"\0\0trees") for each in (GUID, guid))
+    assert explain(tmp_path, "model.cb", left, right).summary == "only model_guid differs"
+
+
 @pytest.mark.parametrize("depth, has_advice", [(0.0833333, True), (0.09, False)])
 def test_catboost_model_with_shortened_numbers_has_advice(depth: float, has_advice: bool, tmp_path: Path) -> None:
     left, right = (catboost(GUID, TIME, number, b"trees") for number in (0.0833333358168602, depth))

@@ -37,7 +37,7 @@ test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the t
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors and not spark' \
 		$(addprefix --ignore=tests/,container fuzz flavors spark) $(PYTEST_ARGS)
 
-test-spark: .venv/.installed .venv-spark/.installed ## Run the tests on a local Spark, which needs Java 17 or newer
+test-spark: .venv/.installed .venv-mlflow2/.installed .venv-spark/.installed ## Run the tests on a local Spark, which needs Java 17 or newer
 	.venv-spark/bin/python -m pytest -m spark tests/spark $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine

@@ -24,7 +24,7 @@ from tests.support.servers import Servers
 
 pytestmark = pytest.mark.xdist_group("many-gates")
 
-MANY = ManyVersions.of("Audited-", int(os.environ.get("MODEL_GATE_MANY_VERSIONS", "24")))
+MANY = ManyVersions.of("Audited-", int(os.environ.get("MODEL_GATE_MANY_VERSIONS", "16")))
 ENTRY = "all"
 Reports = dict[str, Any]
 

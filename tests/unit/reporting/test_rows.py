@@ -12,7 +12,7 @@ from model_gate.domain.gates import LeftOut
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Require, Status
 from model_gate.errors import InputError, NotFoundError, StorageError
-from model_gate.reporting.rows import read_row, row_json, row_line, totals_of
+from model_gate.reporting.rows import read_row, row_json, row_line, row_names, totals_of
 from tests.support.action_outcomes import HOSTILE, check, compare, comparison, difference, explained
 from tests.support.outcomes import IDENTITY
 from tests.support.rows import DIGEST, error_row, gate, row
@@ -194,3 +194,10 @@ def test_run_without_gates_passes_unless_it_ended_with_an_error() -> None:
     assert (totals_of([]).passed, totals_of([]).exit_code) == (True, 0)
     failed = totals_of([], error=InputError("no"))
     assert (failed.status, failed.passed, failed.exit_code) == (Status.ERROR, False, 2)
+
+
+def test_gates_of_one_name_without_their_secrets_have_rows_of_different_names() -> None:
+    gates = [gate("all/Wine?token=alpha"), gate("all/Wine?token=beta"), gate("all/Wine?token=*** (2)"), gate("b")]
+    names = row_names(gates, Redactor())
+    assert names[0] == "all/Wine?token=***"
+    assert len(set(names)) == len(gates)

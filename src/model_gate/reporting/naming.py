@@ -165,7 +165,7 @@ def sealed_version(outcome: Outcome) -> str:
 
 
 def is_of_another_version(outcome: Outcome) -> bool:
-    """Return whether the seal says that it is of another version than the one that was compared with it."""
+    """Return whether the version in the facts of the seal differs from the compared version."""
     sealed, numbers = sealed_version(outcome), {f"v{resolved.version}" for resolved in outcome.versions.values()}
     return bool(sealed and numbers) and sealed not in numbers
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
+    from rich.progress import ProgressColumn, TaskID
 
 
 _DRAW_SECONDS = 0.1
@@ -63,7 +63,9 @@ class TerminalProgress:
 
     def __enter__(self) -> TerminalProgress:
         if sys.stderr.isatty():
-            self._rich = _rich_progress()
+            from rich.progress import TextColumn, TimeRemainingColumn
+
+            self._rich = rich_progress(TextColumn("left:"), TimeRemainingColumn())
             self._rich.start()
         return self
 
@@ -143,10 +145,11 @@ def _megabytes(received: int, total: int) -> str:
     return f"{received / 1e6:,.1f} of {total / 1e6:,.1f} MB"
 
 
-def _rich_progress() -> RichProgress:
+def rich_progress(*columns: str | ProgressColumn) -> RichProgress:
+    """Return progress bars on standard error. `columns` stand after the elapsed time."""
     # Importing rich takes a tenth of a second, so it is imported only if there is a terminal.
     from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
     return Progress(
         SpinnerColumn(),
@@ -154,8 +157,7 @@ def _rich_progress() -> RichProgress:
         BarColumn(),
         TextColumn("{task.fields[shown]}", markup=False),
         TimeElapsedColumn(),
-        TextColumn("left:"),
-        TimeRemainingColumn(),
+        *columns,
         console=Console(stderr=True),
         transient=True,
     )

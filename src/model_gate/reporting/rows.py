@@ -24,7 +24,8 @@ from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import heading
 from model_gate.reporting.phrases import in_order
 from model_gate.reporting.predictions import predictions
-from model_gate.reporting.report import Json, validate_report
+from model_gate.reporting.report import Json, build_report, validate_report
+from model_gate.reporting.system import system_facts
 
 _MAX_TEXT = 2_000
 _MAX_PATH = 80
@@ -81,6 +82,13 @@ def row_of(gate: Gate, result: GateResult, redactor: Redactor, name: str = "") -
         report=result.report,
         block="\n".join(map(printable, result.block.split("\n"))),
     )
+
+
+def undecided_row(gate: Gate, error: ModelGateError) -> GateRow:
+    """Return the row of a gate that did not run. The gate and the error must have no secret."""
+    outcome = Outcome(None, error=error)
+    report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
+    return row_of(gate, GateResult(outcome, report, "", 0), Redactor(), gate.name)
 
 
 def row_names(gates: Iterable[Gate], redactor: Redactor) -> list[str]:

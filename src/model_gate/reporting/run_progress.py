@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 from model_gate.domain.gates import GateRow
 from model_gate.domain.wording import truncate, truncate_middle
 from model_gate.reporting.output import print_line
+from model_gate.reporting.progress import rich_progress
 from model_gate.reporting.run_wording import finding_of
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class RunBar:
         self._total = self._finished = self._failed = 0
 
     def __enter__(self) -> RunBar:
-        self._rich = _rich_progress()
+        self._rich = rich_progress()
         self._rich.start()
         return self
 
@@ -117,19 +118,3 @@ def progress_line(row: GateRow, finished: int, total: int) -> str:
     number = f"{finished:>{len(str(total))}}"
     line = f"[{number}/{total}] {row.result}: {truncate_middle(row.name, _MAX_NAME)}: {finding_of(row)}"
     return f"{truncate(line, _MAX_LINE)}, {row.seconds:,.1f} s"
-
-
-def _rich_progress() -> RichProgress:
-    # Importing rich takes a tenth of a second, so it is imported only if there is a terminal.
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return Progress(
-        SpinnerColumn(),
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        TextColumn("{task.fields[shown]}", markup=False),
-        TimeElapsedColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    )

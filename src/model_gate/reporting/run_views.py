@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import GateRow, RunTotals
+from model_gate.domain.gates import RunTotals
 from model_gate.reporting.badge import badge_endpoint, badge_svg
 from model_gate.reporting.junit import junit_xml
 from model_gate.reporting.output_files import json_text
 from model_gate.reporting.page import run_page
 from model_gate.reporting.run_files import ViewFile, ViewKind
+from model_gate.reporting.run_wording import Rows
 from model_gate.reporting.system import system_facts
-
-Rows = Callable[[], Iterator[GateRow]]
 
 
 def view_pieces(view: ViewFile, rows: Rows, totals: RunTotals, report_file: Path, redactor: Redactor) -> Iterable[str]:

@@ -8,15 +8,11 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from model_gate.access.redaction import Redactor
 from model_gate.domain.gates import Entry, Gate, GateRow
-from model_gate.domain.result import Outcome
 from model_gate.domain.wording import first_names
 from model_gate.errors import InputError, StoppedError, StorageError
-from model_gate.reporting.report import build_report
-from model_gate.reporting.rows import GateResult, row_of
+from model_gate.reporting.rows import undecided_row
 from model_gate.reporting.run_progress import RunProgress
-from model_gate.reporting.system import system_facts
 from model_gate.runs.command import Run
 from model_gate.runs.merge_plan import MergedGate, ShardResult, plan_merge
 from model_gate.runs.rows_file import SUFFIX, ShardRows, rows_path
@@ -109,6 +105,4 @@ def _missing_row(merged: MergedGate) -> GateRow:
     """Return the row of a gate of which no shard has a row."""
     known = merged.gate
     gate = Gate(known.name, Entry(known.name, known.file, known.line, ""), None)
-    outcome = Outcome(None, error=StoppedError(merged.reason, _REMEDY))
-    report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
-    return row_of(gate, GateResult(outcome, report, "", 0), Redactor())
+    return undecided_row(gate, StoppedError(merged.reason, _REMEDY))

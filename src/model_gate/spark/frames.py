@@ -8,16 +8,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from model_gate.access.redaction import Redactor
-from model_gate.domain.gates import GateRow
-from model_gate.domain.result import Outcome
 from model_gate.domain.roles import DEFAULT_JOBS
 from model_gate.domain.verdict import Require
 from model_gate.errors import InputError, StoppedError
 from model_gate.inputs.options import CommonOptions
-from model_gate.reporting.report import build_report
-from model_gate.reporting.rows import GateResult, row_of
-from model_gate.reporting.system import system_facts
+from model_gate.reporting.rows import undecided_row
 from model_gate.runs.row_digest import MAX_AGE
 from model_gate.spark.columns import PLAN_COLUMNS, ROW_COLUMNS, row_values
 from model_gate.spark.partition import PartitionOptions, run_batches
@@ -138,15 +133,8 @@ def missing_rows(plan: DataFrame, result: DataFrame) -> DataFrame:
 
 def error_rows(spark: SparkSession, gates: Iterable[PlannedGate], error: StoppedError, audit_id: str) -> DataFrame:
     """Return a row with this error for each of these gates."""
-    rows = [tuple(row_values(_error_row(gate, error), audit_id).values()) for gate in gates]
+    rows = [tuple(row_values(undecided_row(read_place(gate), error), audit_id).values()) for gate in gates]
     return spark.createDataFrame(rows, ROW_COLUMNS)
-
-
-def _error_row(planned: PlannedGate, error: StoppedError) -> GateRow:
-    gate, outcome = read_place(planned), Outcome(None, error=error)
-    # The driver has removed secrets from the plan and from the error.
-    report = build_report(gate.command, outcome, {"gate": gate.name}, Redactor(), system_facts())
-    return row_of(gate, GateResult(outcome, report, "", 0), Redactor(), gate.name)
 
 
 def plan_of(gates: GatesFiles, done: Mapping[str, DoneRow] | None, options: AuditOptions) -> Plan:

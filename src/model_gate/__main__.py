@@ -77,7 +77,7 @@ def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | Non
     gate then tries again and reports the error.
     """
     if is_needed:
-        from model_gate.access.environments import base_environment
+        from model_gate.access.base_environment import base_environment
         from model_gate.sources.worker_process import WorkerProcess
 
         with suppress(OSError):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
@@ -392,23 +392,24 @@ class _Selection:
             ModelGateError: The version cannot be resolved, or the location of the model is unknown.
         """
         if request.version is not None:
-            resolved = self._resolved(request.version)
+            resolved = self._resolved(request.version, (ModelRole.REG_MODEL,))
             return self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
         is_local = is_local_uri(request.uri) or request.uri_host is None
         client = None if is_local else self._clients.start(*request.hosts)[0]
         return SelectedModel(self._uri_source(_MODEL, request.uri, client), "", False)
 
-    def _resolved(self, requested: VersionRequest) -> _ResolvedVersion:
+    def _resolved(self, requested: VersionRequest, models: Collection[ModelRole]) -> _ResolvedVersion:
+        """Resolve a version of which `models` will be listed."""
         (client,) = self._clients.start(requested.host)
         try:
-            version = client.resolve(requested.model, requested.version_or_stage)
+            version = client.resolve(requested.model, requested.version_or_stage, models)
         except ModelGateError as error:
             raise error_about("", requested.host.address, error, requested.host.server) from error
         self._versions[VersionRole.MODEL_VERSION] = version
         return _ResolvedVersion(client, version, requested.native_model)
 
     def _check(self, request: CheckRequest) -> dict[str, AnyPair]:
-        resolved = self._resolved(request.version)
+        resolved = self._resolved(request.version, tuple(ModelRole))
         run_model = self._version_model(ModelRole.RUN_MODEL, ModelRole.RUN_MODEL, resolved)
         reg_model = self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
         if request.seal is None:
@@ -425,7 +426,7 @@ class _Selection:
         if request.seal is not None:
             return self._compare_with_seal(request)
         clients = self._clients.start(*(version.host for version in request.versions.values()))
-        left, right = _resolve(request.versions, clients, self._versions)
+        left, right = _resolve(request, clients, self._versions)
         pairs: dict[str, SelectedPair] = {}
         if request.compare_run_models:
             pairs[ComparisonName.RUN_MODELS] = self._version_models(ModelRole.RUN_MODEL, left, right)
@@ -436,7 +437,7 @@ class _Selection:
     def _compare_with_seal(self, request: CompareRequest) -> dict[str, AnyPair]:
         (selected_seal,) = (side for side in request.sides.values() if isinstance(side, SealedVersion))
         clients = self._clients.start(*request.hosts)
-        (resolved,) = _resolve(request.versions, clients, self._versions)
+        (resolved,) = _resolve(request, clients, self._versions)
         number = 1 if request.tracking_server_2 is selected_seal else 2
         names = {ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL, ComparisonName.REG_MODELS: ModelRole.REG_MODEL}
         enabled = {
@@ -558,22 +559,21 @@ def _path_on_server(uri: str, host: Host, *, allow_local_artifacts: bool) -> Pat
 
 
 def _resolve(
-    requests: Mapping[VersionRole, VersionRequest],
-    clients: list[TrackingServerClient],
-    versions: dict[str, ModelVersion],
+    request: CompareRequest, clients: list[TrackingServerClient], versions: dict[str, ModelVersion]
 ) -> list[_ResolvedVersion]:
-    """Resolve the requested versions in parallel, and return them in the order of the requests.
+    """Resolve the versions of a compare in parallel, and return them in the order of the request.
 
     Each resolved version is added to `versions`, even if the other version cannot be resolved.
 
     Raises:
         ModelGateError: A version cannot be resolved. The message names each server that failed.
     """
+    requests = request.versions
     pool = ThreadPoolExecutor(len(requests))
     try:
         futures = {
-            role: pool.submit(client.resolve, request.model, request.version_or_stage)
-            for (role, request), client in zip(requests.items(), clients, strict=True)
+            role: pool.submit(client.resolve, version.model, version.version_or_stage, request.models)
+            for (role, version), client in zip(requests.items(), clients, strict=True)
         }
         wait(futures.values(), return_when=FIRST_EXCEPTION)
         # After an error, the gate does not wait long for the other server, which may be dead.
@@ -593,8 +593,8 @@ def _resolve(
     if errors:
         raise _with_swapped_logins(join_errors(errors), requests, errors)
     return [
-        _ResolvedVersion(client, versions[role], request.native_model)
-        for (role, request), client in zip(requests.items(), clients, strict=True)
+        _ResolvedVersion(client, versions[role], version.native_model)
+        for (role, version), client in zip(requests.items(), clients, strict=True)
     ]
 
 

@@ -18,6 +18,7 @@ from itertools import chain
 from pathlib import Path
 from urllib.parse import unquote
 
+from model_gate.access.base_environment import SETTINGS, base_environment
 from model_gate.access.databricks import login_environment, login_secrets
 from model_gate.access.declared import (
     LOGIN_NAMES,
@@ -47,57 +48,6 @@ from model_gate.domain.variables import (
 )
 from model_gate.errors import StorageError, storage_error
 
-# Variables that every worker gets: search path, locale, certificates, proxies, and MLflow's request settings.
-_ENVIRONMENT = frozenset(
-    {
-        "PATH",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "TMPDIR",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "NO_PROXY",
-        "ALL_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "no_proxy",
-        "all_proxy",
-        "MLFLOW_HTTP_REQUEST_TIMEOUT",
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES",
-        "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR",
-    }
-)
-
-# With two retries and ten seconds for each request, a dead server is an error after half a minute. With MLflow's
-# defaults, it takes four minutes.
-_LIMITS = {
-    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
-    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
-    "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "1",
-    # With the header Retry-After, a server could make the gate wait for an hour.
-    "MLFLOW_HTTP_RESPECT_RETRY_AFTER_HEADER": "false",
-}
-
-_SETTINGS = {
-    "MLFLOW_DISABLE_TELEMETRY": "true",
-    "MLFLOW_ALLOW_FILE_STORE": "true",
-    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
-    # Otherwise MLflow would start processes with presigned URLs in their arguments.
-    "MLFLOW_ENABLE_MULTIPART_DOWNLOAD": "false",
-    # By default, MLflow reads each file in pieces of 100 MB. Many downloads at once would need too much memory.
-    "MLFLOW_MULTIPART_DOWNLOAD_CHUNK_SIZE": str(8 * 1024 * 1024),
-    "PYTHONWARNINGS": "ignore",
-    # Otherwise `requests` would prefer ~/.netrc to the declared credentials.
-    "NETRC": os.devnull,
-}
-
-
 _PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy")
 # With these settings, a worker that gets no store credentials cannot use the files or the cloud login of this machine.
 _NO_STORE_LOGIN = {
@@ -114,12 +64,6 @@ _MAX_CACHE_FILES = 200
 _MAX_CACHE_FILE_BYTES = 64 * 1024
 
 
-def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return an environment without credentials, for a worker that starts before its tracking server is known."""
-    allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
-    return _LIMITS | allowed | _SETTINGS | {"HOME": os.devnull}
-
-
 def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> dict[str, str]:
     """Return the complete environment of the worker for `host`.
 
@@ -134,7 +78,7 @@ def environment_for(host: Host, environment: Mapping[str, str], home: Path) -> d
         result |= _store_files(environment) | shared
     else:
         result |= _NO_STORE_LOGIN
-    result |= own | _SETTINGS | {"HOME": str(home)}
+    result |= own | SETTINGS | {"HOME": str(home)}
     result |= {TRACKING_URI: host.uri, REGISTRY_URI: own.get(REGISTRY_URI, host.uri)}
     result |= _endpoints(result, host)
     result |= _account(host, environment, own, shared)

@@ -164,6 +164,12 @@ class CompareRequest(GateRequest):
         }
 
     @property
+    def models(self) -> tuple[ModelRole, ...]:
+        """The models of each version that are compared."""
+        compared = {ModelRole.RUN_MODEL: self.compare_run_models, ModelRole.REG_MODEL: self.compare_reg_models}
+        return tuple(role for role, is_compared in compared.items() if is_compared)
+
+    @property
     def seal(self) -> Seal | None:
         """The seal that stands for one of the versions; None if there is none."""
         return next((side.seal for side in self.sides.values() if isinstance(side, SealedVersion)), None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 
-from model_gate.access.environments import base_environment
+from model_gate.access.base_environment import base_environment
 from model_gate.domain.host import Host, RegistryKind
 from model_gate.errors import StoppedError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient, start_clients

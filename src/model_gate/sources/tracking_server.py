@@ -8,7 +8,7 @@ import json
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
@@ -16,11 +16,13 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, TypeVar
 
-from model_gate.access.environments import base_environment, environment_for, make_home
+from model_gate.access.base_environment import base_environment
+from model_gate.access.environments import environment_for, make_home
 from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.domain.wording import printable
 from model_gate.errors import InternalError, ModelGateError, UnreachableError
@@ -151,15 +153,20 @@ class TrackingServerClient:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
+    def resolve(self, model: str, version_or_stage: str, models: Collection[ModelRole] = ()) -> ModelVersion:
         """Return the version with the locations of its models.
+
+        Args:
+            model: Name of the registered model.
+            version_or_stage: A number, a stage, an alias or `latest`.
+            models: The models of the version that will be listed next, so that the worker can begin to list them.
 
         Raises:
             ModelGateError: The worker cannot resolve the version, or does not respond in time.
         """
         subject = f"the version {version_or_stage} of {model!r}"
-        request = self._send("resolve", self._request(subject), model=model, version_or_stage=version_or_stage)
-        return self._read(read_version, request.result())
+        arguments = {"model": model, "version_or_stage": version_or_stage, "models": sorted(models)}
+        return self._read(read_version, self._send("resolve", self._request(subject), **arguments).result())
 
     def search(
         self, models: str, version_or_stage: str = "", tags: Mapping[str, str] | None = None

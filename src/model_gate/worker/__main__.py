@@ -19,8 +19,6 @@ from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from model_gate.access.redaction import Redactor
-
 if TYPE_CHECKING:
     from model_gate.worker.session import Session
 
@@ -160,6 +158,7 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
 
 
 def _error_data(error: Exception) -> dict[str, str]:
+    from model_gate.access.redaction import Redactor
     from model_gate.worker.credential_facts import CredentialFacts
     from model_gate.worker.failures import to_model_gate_error
 

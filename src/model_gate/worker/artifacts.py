@@ -28,6 +28,7 @@ from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
+from model_gate.worker.early_listings import EarlyListings
 from model_gate.worker.failures import is_not_found
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
@@ -76,6 +77,7 @@ class ArtifactReader:
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
         self._lock = threading.Lock()
+        self._early_listings = EarlyListings(self._read_listing)
         self._open_cached = lru_cache(maxsize=64)(self._open)
         # The files that are being read part by part, by the number that the parent gave to each.
         self._opened: dict[int, FileParts] = {}
@@ -98,11 +100,18 @@ class ArtifactReader:
             ModelError: `uri` is not allowed, or the listing does not describe a directory tree or exceeds a limit.
             TransferError: The server does not report the size of a file, or sends too much or too slowly.
         """
-        files = ModelListing(lambda: self._open_cached(uri), uri, on_progress, self._limits).read()
+        files = self._early_listings.read(uri, on_progress)
         with self._lock:
             self._largest_file = max(self._largest_file, *files.values(), 0)
             self._extend_timeout(self._largest_file, self._limits)
         return files
+
+    def begin_list(self, uri: str) -> None:
+        """Begin to list the files below `uri`, because the parent process will soon call `list`."""
+        self._early_listings.begin(uri)
+
+    def _read_listing(self, uri: str, on_progress: ProgressCallback) -> dict[str, int]:
+        return ModelListing(lambda: self._open_cached(uri), uri, on_progress, self._limits).read()
 
     def has_entry(self, uri: str, name: str) -> bool:
         """Return whether the directory at `uri` has a file or directory called `name`. False if nothing is at `uri`.

@@ -7,16 +7,17 @@ the process's global server, even if the URI belongs to another server.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from concurrent.futures import Executor, Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlflow.exceptions import MlflowException
 
-from model_gate.domain.location import is_logged_model
+from model_gate.domain.location import is_local_uri, is_logged_model
 from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 
 _LATEST = "latest"
 _NO_STAGE = "none"
+# Lookups at the same time: a version, its download URI, its two models, and its lineage.
+_LOOKUPS = 5
 # Maximum number of names between a URI and the files, since a version can be a copy of a copy. More names are an error.
 _MAX_HOPS = 16
 # Maximum number of registered models that are searched for a similar name.
@@ -58,7 +61,7 @@ class ModelLocation:
 class NoRegistry:
     """Stands in for a registry if there is no tracking server, so that only physical URIs can be read."""
 
-    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
+    def resolve(self, model: str, version_or_stage: str, models: Collection[ModelRole] = ()) -> ModelVersion:  # noqa: ARG002
         """Raise an InputError: no server has the version."""
         raise InputError(
             f"No tracking server is named, so there is no version {version_or_stage} of {model!r}.",
@@ -89,14 +92,17 @@ class RegistryClient:
         self, client: MlflowClient, artifacts: ArtifactReader, model_filter: ModelFilter = filter_by_run
     ) -> None:
         self._client = client
+        self._artifacts = artifacts
         self._runs = RunResolver(client, artifacts, model_filter)
 
-    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
+    def resolve(self, model: str, version_or_stage: str, models: Collection[ModelRole] = ()) -> ModelVersion:
         """Return the version, its lineage and the physical URIs of its run model and registry model.
 
         Args:
             model: Name of the registered model.
             version_or_stage: Number, stage, alias or `latest`.
+            models: The models of the version that will be listed. Their listings begin as soon as their locations are
+                known.
 
         Raises:
             InputError: `version_or_stage` cannot name a version.
@@ -104,18 +110,26 @@ class RegistryClient:
             ModelError: The version is not ready.
             MlflowException: Any other error of the server.
         """
-        registered = self._registered_model(model)
-        number = self._resolve_number(registered, version_or_stage.strip())
-        version = self._get_version(registered, number)
-        require_ready(version)
-        # The three lookups run at the same time, because each takes one or two round trips.
-        with ThreadPoolExecutor(3) as pool:
+        wanted = version_or_stage.strip()
+        # Each lookup takes one or two round trips, so all lookups that need no result of another run at the same time.
+        with ThreadPoolExecutor(_LOOKUPS) as pool:
+            known = number_in(wanted)
+            begun = self._begin_version(pool, model, known) if known else None
+            registered = self._registered_model(model)
+            number = self._resolve_number(registered, wanted)
+            version_lookup, download_uri_lookup = begun or self._begin_version(pool, registered.name, number)
+            version = self._get_version(registered, number, version_lookup.result)
+            require_ready(version)
             run_model = pool.submit(self._location_or_reason, version.source or "")
-            registry_model = pool.submit(self._registry_model, version, run_model)
+            registry_model = pool.submit(self._registry_model, version, download_uri_lookup, run_model)
             lineage = pool.submit(self._lineage, version)
-        with _errors_about_run(version.run_id or ""):
-            download_uri, reg_location = registry_model.result()
-            run_location = run_model.result()
+            with _errors_about_run(version.run_id or ""):
+                run_location = run_model.result()
+                if ModelRole.RUN_MODEL in models:
+                    self._begin_list(run_location)
+                download_uri, reg_location = registry_model.result()
+                if ModelRole.REG_MODEL in models:
+                    self._begin_list(reg_location)
         return ModelVersion(
             name=version.name,
             version=number,
@@ -134,6 +148,13 @@ class RegistryClient:
             reg_model_hops=reg_location.hops,
             created=int(version.creation_timestamp or 0),
             lineage=lineage.result(),
+        )
+
+    def _begin_version(self, pool: Executor, name: str, number: str) -> tuple[Future[MlflowVersion], Future[str]]:
+        """Begin to look up a version and its download URI."""
+        return (
+            pool.submit(self._client.get_model_version, name, number),
+            pool.submit(self._client.get_model_version_download_uri, name, number),
         )
 
     def search(
@@ -181,7 +202,8 @@ class RegistryClient:
     def version_of(self, name: str, version_or_stage: str) -> MlflowVersion:
         """Return a version of a registered model, by number, stage, alias or `latest`."""
         registered = self._registered_model(name)
-        return self._get_version(registered, self._resolve_number(registered, version_or_stage))
+        number = self._resolve_number(registered, version_or_stage)
+        return self._get_version(registered, number, lambda: self._client.get_model_version(registered.name, number))
 
     def _follow_sources(self, uri: str) -> ResolvedUri:
         """Return the physical URI at the end of a chain of names, and the names. Each name is resolved once."""
@@ -231,13 +253,23 @@ class RegistryClient:
         hop = Hop(uri, name=version.name, version=str(version.version), status=version.status or "")
         return str(version.source), hop
 
-    def _registry_model(self, version: MlflowVersion, run_model: Future[ModelLocation]) -> tuple[str, ModelLocation]:
+    def _registry_model(
+        self,
+        version: MlflowVersion,
+        download_uri_lookup: Future[str],
+        run_model: Future[ModelLocation],
+    ) -> tuple[str, ModelLocation]:
         """Return the registry model's download URI, and the physical location to which that URI leads."""
-        download_uri = self._client.get_model_version_download_uri(version.name, str(version.version))
+        download_uri = download_uri_lookup.result()
         if download_uri == version.source:
             # `latest` must not be resolved twice, because it could lead to two different versions.
             return download_uri, run_model.result()
         return download_uri, self._location_or_reason(download_uri)
+
+    def _begin_list(self, location: ModelLocation) -> None:
+        # The parent process reads local files itself, if it accepts them.
+        if location.uri and not is_local_uri(location.uri):
+            self._artifacts.begin_list(location.uri)
 
     def _location_or_reason(self, uri: str) -> ModelLocation:
         """Return the location to which `uri` leads, or the reason why it leads to none."""
@@ -279,9 +311,11 @@ class RegistryClient:
             # The client or the server has no prompts.
             return False
 
-    def _get_version(self, registered: RegisteredModel, number: str) -> MlflowVersion:
+    def _get_version(
+        self, registered: RegisteredModel, number: str, look_up: Callable[[], MlflowVersion]
+    ) -> MlflowVersion:
         try:
-            return self._client.get_model_version(registered.name, number)
+            return look_up()
         except MlflowException as error:
             if error.error_code not in NOT_FOUND_CODES:
                 raise
@@ -291,8 +325,8 @@ class RegistryClient:
     def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
         """Return the number of the version that a number, a stage, an alias or `latest` names."""
         if version_or_stage.isascii() and version_or_stage.isdigit():
-            number = version_or_stage.lstrip("0") or "0"
-            if len(number) > len(str(MAX_VERSION)) or int(number) > MAX_VERSION:
+            if (number := number_in(version_or_stage)) is None:
+                number = version_or_stage.lstrip("0")
                 message = f"There is no version {_shortened(number)} of {registered.name!r}."
                 raise NotFoundError(message, self._available_versions(registered))
             return number
@@ -426,6 +460,19 @@ def _path_of(uri: str) -> str:
         form = "models:/NAME/VERSION or models:/NAME@ALIAS" if scheme == "models" else "runs:/RUN/NAME"
         raise NotFoundError(f"{uri} names a host, where this server has no models.", f"Write {form}.")
     return rest.strip("/")
+
+
+def number_in(version_or_stage: str) -> str | None:
+    """Return the version number that a text is, without leading zeros. Return None if it is no number of a version.
+
+    Example:
+        >>> number_in("007"), number_in("champion")
+        ('7', None)
+    """
+    if not (version_or_stage.isascii() and version_or_stage.isdigit()):
+        return None
+    number = version_or_stage.lstrip("0") or "0"
+    return number if len(number) <= len(str(MAX_VERSION)) and int(number) <= MAX_VERSION else None
 
 
 def require_ready(version: MlflowVersion, uri: str = "") -> None:

@@ -5,12 +5,13 @@ A worker searches versions, resolves a version, locates a model, lists its files
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict
 from typing import Any, Protocol
 
 from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.worker.artifacts import ArtifactReader
 
@@ -18,8 +19,8 @@ from model_gate.worker.artifacts import ArtifactReader
 class Registry(Protocol):
     """Resolves names to locations."""
 
-    def resolve(self, model: str, version_or_stage: str) -> ModelVersion:
-        """Return the version that a number, stage or alias names."""
+    def resolve(self, model: str, version_or_stage: str, models: Collection[ModelRole] = ()) -> ModelVersion:
+        """Return the version that a number, stage or alias names, and begin to list these models of it."""
 
     def search(
         self, models: str, version_or_stage: str, tags: Mapping[str, str], on_progress: ProgressCallback
@@ -52,7 +53,8 @@ class Session:
         return self._operations[operation](arguments, on_progress)
 
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
-        return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"]))
+        models = [ModelRole(model) for model in arguments["models"]]
+        return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"], models))
 
     def _search(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> list[dict[str, Any]]:
         found = self._registry.search(

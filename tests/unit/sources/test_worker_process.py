@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from model_gate.access.environments import base_environment
+from model_gate.access.base_environment import base_environment
 from model_gate.access.hosts import parse_host
 from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS

@@ -81,10 +81,15 @@ class DatabricksRegistryClient(RegistryClient):
         )
         return search.search(models, version_or_stage, tags)
 
-    def _registry_model(self, version: MlflowVersion, _: Future[ModelLocation]) -> tuple[str, ModelLocation]:
+    def _registry_model(
+        self,
+        version: MlflowVersion,
+        download_uri_lookup: Future[str],
+        run_model: Future[ModelLocation],  # noqa: ARG002  # the registry model is read through the registry
+    ) -> tuple[str, ModelLocation]:
         name, number = version.name, str(version.version)
         try:
-            download_uri = self._client.get_model_version_download_uri(name, number)
+            download_uri = download_uri_lookup.result()
         except MlflowException as error:
             return "", ModelLocation("", reason=error.message)
         # The download URI is unusable: in the workspace registry it is on DBFS, which corrupts small files, and in

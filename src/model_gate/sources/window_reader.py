@@ -51,7 +51,7 @@ class WindowReader:
             self.drop(file)
 
     def __iter__(self) -> Iterator[ReadWindow]:
-        """Yield each window when it has arrived from all files. Its local files are deleted at the next step.
+        """Yield each window when it has arrived from all files. Its local files are given back at the next step.
 
         Raises:
             ModelGateError: A transfer failed.

@@ -36,7 +36,7 @@ class WindowedFile(Protocol):
         """
 
     def release(self, file: str) -> None:
-        """Delete the local file of a window."""
+        """Give back the local file of a window, which a later window can use."""
 
     def read_again(self, start: int, size: int) -> bytes:
         """Return `size` bytes from the offset `start`, of the version whose windows were read.
@@ -49,7 +49,7 @@ class WindowedFile(Protocol):
         """End the reads of windows. Parts of the file can still be read again."""
 
     def close(self) -> None:
-        """End all reads."""
+        """End all reads, and delete the local files of windows that were given back."""
 
 
 class ServerFile:
@@ -88,7 +88,7 @@ class ServerFile:
                 read.set_result(_require_size(str(file), window.size, self._path, self._location))
             except Exception as error:  # noqa: BLE001  # without a result or an error, the comparison waits for ever
                 try:
-                    self._storage.release_window(file)
+                    self._storage.discard_window(file)
                 finally:
                     read.set_exception(error)
 
@@ -97,7 +97,7 @@ class ServerFile:
         return read
 
     def release(self, file: str) -> None:
-        """Delete the local file of a window."""
+        """Give back the local file of a window, which a later window can use."""
         self._storage.release_window(Path(file))
 
     def read_again(self, start: int, size: int) -> bytes:
@@ -111,15 +111,16 @@ class ServerFile:
             self._client.begin_read(self._part(start, start + size, file, is_again=True)).result()
             return Path(_require_size(str(file), size, self._path, self._location)).read_bytes()
         finally:
-            self._storage.release_window(file)
+            self._storage.discard_window(file)
 
     def stop(self) -> None:
         """End the reads of windows. Parts of the file can still be read again."""
         self._client.stop_reading(self._handle)
 
     def close(self) -> None:
-        """End all reads."""
+        """End all reads, and delete the local files of windows that were given back."""
         self._client.close_file(self._handle)
+        self._storage.discard_compared_windows()
 
     def _part(self, start: int, stop: int, file: Path, *, is_again: bool = False) -> PartRequest:
         return PartRequest(
@@ -162,7 +163,7 @@ class DirectoryFile:
             self._storage.arrived(copy)
 
     def release(self, file: str) -> None:
-        """Delete the copy of a window."""
+        """Give back the copy of a window, which a later window can use."""
         self._storage.release_window(Path(file))
 
     def read_again(self, start: int, size: int) -> bytes:
@@ -186,7 +187,8 @@ class DirectoryFile:
         """Do nothing: no read is in progress."""
 
     def close(self) -> None:
-        """Do nothing: no file is open."""
+        """Delete the copies of windows that were given back."""
+        self._storage.discard_compared_windows()
 
 
 def _require_size(file: str, size: int, path: str, location: Location) -> str:

@@ -252,3 +252,48 @@ def test_model_that_appears_in_the_download_directory_is_rejected(scratch: Path,
         (tmp_path / "kept" / "model").mkdir(parents=True)
         with pytest.raises(StorageError, match="is not empty"):
             storage.make_download_dir()
+
+
+def _compared_window(storage: Storage, content: bytes) -> Path:
+    window = storage.reserve_window("model.bin", len(content))
+    window.write_bytes(content)
+    storage.arrived(window)
+    storage.release_window(window)
+    return window
+
+
+def test_compared_window_is_used_again_for_a_window_of_its_size(scratch: Path) -> None:
+    with Storage(None) as storage:
+        compared = _compared_window(storage, b"x" * 200_000)
+        assert storage.reserve_window("model.bin", 100_000) != compared
+        assert storage.reserve_window("model.bin", 200_000) == compared
+        assert storage.reserve_window("model.bin", 200_000) != compared
+
+
+def test_window_that_is_used_again_has_bytes_of_its_own_in_every_64_kib(scratch: Path) -> None:
+    content = b"x" * 200_003
+    with Storage(None) as storage:
+        for window in (storage.reserve_window("a", len(content)), storage.reserve_window("b", len(content))):
+            window.write_bytes(content)
+            storage.release_window(window)
+        windows = [storage.reserve_window(path, len(content)).read_bytes() for path in ("a", "b")]
+    for start in range(0, len(content), 64 * 1024):
+        pieces = {window[start : start + 64 * 1024] for window in (*windows, content)}
+        assert len(pieces) == 3
+    assert {len(window) for window in windows} == {len(content)}
+
+
+def test_discarded_window_is_removed_and_not_used_again(scratch: Path) -> None:
+    with Storage(None) as storage:
+        window = storage.reserve_window("model.bin", 9)
+        storage.discard_window(window)
+        assert not window.exists()
+        assert storage.reserve_window("model.bin", 9) != window
+
+
+def test_compared_windows_are_removed_at_the_end_of_a_file(scratch: Path) -> None:
+    with Storage(None) as storage:
+        window = _compared_window(storage, b"x" * 9)
+        storage.discard_compared_windows()
+        assert not window.exists()
+        assert storage.reserve_window("model.bin", 9) != window

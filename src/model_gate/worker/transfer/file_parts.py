@@ -76,7 +76,7 @@ class FileParts:
         self._is_proven = False
 
     def read(self, part: ByteRange, destination: str, on_bytes: Callable[[int], None]) -> None:
-        """Write the bytes of a part to the file `destination`, which must exist and be empty.
+        """Overwrite the file `destination` with the bytes of a part. The file must not be longer than the part.
 
         The caller must request the parts without a gap and in order, but need not wait for one part before it requests
         the next one.

@@ -27,11 +27,13 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
-from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.concurrency import INITIAL_FAR, MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts, is_encoded
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError
 
+# The version of HTTP since which connections are kept by default, as `http.client` writes it.
+_HTTP_1_1 = 11
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
@@ -95,8 +97,16 @@ class ProxiedFiles:
         with self._server.get(base, _ENDPOINT, params={"path": path}) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
             listing = response.json()
-            self._client = self._client or self._server.client(base, response)
+            if self._client is None:
+                self._client = self._server.client(base, response)
+                if self._client is not None and _keeps_connections(response) and not self._limiter.is_near:
+                    self._open_connections(self._client)
         return listing
+
+    def _open_connections(self, client: HttpClient) -> None:
+        """Open connections for the files while the other directories are listed, which takes a round trip or more."""
+        for _ in range(INITIAL_FAR):
+            self._range_pool.submit(client.open_idle_connection)
 
     def require_empty(self, path: str) -> None:
         """Check that a file without a listed size is empty. MLflow omits the size of an empty file from its listing.
@@ -199,6 +209,14 @@ class DecodedResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return bytes(self._raw.read1(amount, decode_content=True))
+
+
+def _keeps_connections(response: requests.Response) -> bool:
+    """Return whether the server keeps a connection open after this response.
+
+    A server that does not may handle one connection at a time, and wait for the first request of an idle one.
+    """
+    return response.raw.version >= _HTTP_1_1 and response.headers.get("Connection", "").lower() != "close"
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:

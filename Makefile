@@ -80,11 +80,12 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
 	$(COMPILE) $(UPGRADE) requirements/spark.in --constraint requirements/dev.lock --output-file requirements/spark.lock
+	$(COMPILE) $(UPGRADE) requirements/stores/tools.in --output-file requirements/stores/tools.lock
 	$(COMPILE) $(UPGRADE) requirements/flavors.in --constraint requirements/dev.lock --excludes requirements/flavors.excludes \
 		--output-file requirements/flavors.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .venv-flavors .venv-spark .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .venv-flavors .venv-spark .browser .stores pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.
@@ -128,4 +129,16 @@ $(UV):
 	mkdir .browser
 	cp $^ .browser
 	cd .browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node unpack.mjs
+	@touch $@
+
+# Emulators of object stores, which only the benchmarks of stores need.
+.stores/.installed: requirements/stores/package-lock.json requirements/stores/package.json requirements/stores/tools.lock | $(UV)
+	@command -v npm >/dev/null || { echo >&2 'The emulators of object stores are installed with npm, which is missing: \
+	install Node.js with npm, such as with apt-get install npm.'; exit 1; }
+	rm -rf .stores
+	mkdir .stores
+	cp $(filter %.json,$^) .stores
+	cd .stores && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+	$(UV) venv --quiet --python $(BIN)/python .stores/tools
+	$(INSTALL) --python .stores/tools/bin/python -r requirements/stores/tools.lock
 	@touch $@

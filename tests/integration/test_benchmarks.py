@@ -15,11 +15,11 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.figures import BEGIN, END, QUICK_WARNING
+from benchmarks.figures import QUICK_WARNING, markers
 from benchmarks.link import Shape, link_to
 from benchmarks.measure import Command, FailedCommandError, measure_peaks, measure_processors, measure_seconds
 from benchmarks.result import Result
-from benchmarks.rows import ROWS
+from benchmarks.rows import MAIN, ROWS
 from benchmarks.table import line, verdict
 from tests.support.commandline import clean_environment
 from tests.support.paths import ROOT
@@ -43,7 +43,8 @@ def _run_benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def _without_table(page: str) -> str:
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", "", page, flags=re.DOTALL)
+    begin, end = map(re.escape, markers(MAIN))
+    return re.sub(f"{begin}.*{end}", "", page, flags=re.DOTALL)
 
 
 @pytest.mark.timeout(600)  # about a minute without other load
@@ -60,7 +61,7 @@ def test_quick_benchmark_run_writes_a_table_a_plot_and_data(tmp_path: Path) -> N
 
     assert completed.returncode == 0, completed.stdout + completed.stderr
     assert list((tmp_path / "models").iterdir()) == []
-    results = json.loads((tmp_path / "docs" / "performance.json").read_text())["results"]
+    results = json.loads((tmp_path / "docs" / "performance.json").read_text())[MAIN]["results"]
     assert [result["row"] for result in results] == list(rows)
     for result in results:
         assert result["median"] > 0

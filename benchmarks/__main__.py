@@ -15,6 +15,7 @@ import signal
 import sys
 import tempfile
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 from benchmarks import figures, table
@@ -24,7 +25,7 @@ from benchmarks.environment import QUICK, Scale
 from benchmarks.measure import FailedCommandError
 from benchmarks.result import Result
 from benchmarks.rows import MAIN, PARTS, ROWS
-from benchmarks.servers import two_servers
+from benchmarks.servers import Server, two_servers
 
 
 def main() -> None:
@@ -40,8 +41,12 @@ def main() -> None:
     directory = Path(tempfile.mkdtemp(prefix="model-gate-bench-", dir=arguments.directory))
     try:
         warm_up()
-        with two_servers(directory, scale.server_workers) as servers:
-            bench = Bench(directory, servers, scale, arguments.runs, _print_result)
+        with ExitStack() as stack:
+
+            def start_servers() -> tuple[Server, Server]:
+                return stack.enter_context(two_servers(directory, scale.server_workers))
+
+            bench = Bench(directory, start_servers, scale, arguments.runs, _print_result)
             failed = [row for row in rows if not _is_measured(row, bench)]
     finally:
         shutil.rmtree(directory)

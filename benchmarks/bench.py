@@ -92,7 +92,7 @@ class Bench:
 
     Attributes:
         directory: Directory for all files of the run.
-        servers: The two tracking servers.
+        start_servers: Starts the two tracking servers, when the first row needs them.
         scale: Amount of work in each row.
         runs: Number of runs of Model Gate and of the floor. Slow rows run once less, but at least twice.
         report: Receives each result as soon as it is measured.
@@ -100,13 +100,14 @@ class Bench:
     """
 
     directory: Path
-    servers: tuple[Server, Server]
+    start_servers: Callable[[], tuple[Server, Server]]
     scale: Scale
     runs: int
     report: Callable[[Result], None]
     results: list[Result] = field(default_factory=list)
     points: list[PlotPoint] = field(default_factory=list)
     seconds: dict[str, float] = field(default_factory=dict)
+    _servers: tuple[Server, Server] | None = None
     _start_up: float | None = None
     _plain_small: float | None = None
     _models: int = 0
@@ -114,6 +115,13 @@ class Bench:
     def __post_init__(self) -> None:
         (self.directory / "programs").mkdir()
         self.programs = Programs(self.directory / "programs")
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        """The two tracking servers."""
+        if self._servers is None:
+            self._servers = self.start_servers()
+        return self._servers
 
     def add(self, result: Result) -> None:
         """Store a result and report it."""
@@ -175,9 +183,9 @@ class Bench:
         """Measure the times of Model Gate and of the floor in turns, and then the time of the plain way once.
 
         `plain` is None if the plain way is not measured. `runs` replaces the number of runs of the benchmarks.
-        `processes` are the servers; by default, they are the tracking servers.
+        `processes` are the servers; by default, they are the tracking servers, if a row has needed them.
         """
-        servers = processes or [server.process for server in self.servers]
+        servers = processes or [server.process for server in self._servers or ()]
         measured = measure_in_turns(
             {"floor": floor, "product": product},
             runs or self.runs,

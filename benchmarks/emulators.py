@@ -92,15 +92,20 @@ class Emulator:
 
 
 @contextmanager
-def emulator(cloud: str, directory: Path) -> Iterator[Emulator]:
-    """Run the emulator of a cloud, which keeps its objects in `directory`. The directory must exist.
+def emulator(cloud: str, directory: Path, installed: Path = INSTALLED) -> Iterator[Emulator]:
+    """Run the emulator of a cloud.
+
+    Args:
+        cloud: `s3`, `azure` or `google`.
+        directory: An existing directory for the objects and the log.
+        installed: Directory of the installed emulators.
 
     Raises:
         MissingEmulatorError: The emulators are not installed.
     """
     port, key = free_port(), base64.b64encode(os.urandom(32)).decode()
     (directory / "objects" / BUCKET).mkdir(parents=True)
-    command = _command(cloud, port, directory / "objects")
+    command = _command(cloud, port, directory / "objects", installed)
     # The key is in the environment, since all users of the machine can read the arguments of a process.
     environment = clean_environment(directory) | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
     log = directory / "emulator.log"
@@ -119,9 +124,9 @@ def emulator(cloud: str, directory: Path) -> Iterator[Emulator]:
         process.wait()
 
 
-def _command(cloud: str, port: int, objects: Path) -> list[str]:
-    modules = INSTALLED / "node_modules"
-    fake_gcs = next(INSTALLED.glob(_FAKE_GCS), None)
+def _command(cloud: str, port: int, objects: Path, installed: Path) -> list[str]:
+    modules = installed / "node_modules"
+    fake_gcs = next(installed.glob(_FAKE_GCS), None)
     if fake_gcs is None or not modules.exists():
         raise MissingEmulatorError("The emulators of object stores are not installed: run make .stores/.installed.")
     if cloud == "s3":

@@ -83,10 +83,7 @@ def _running(bench: Bench, cloud: str) -> Iterator[Emulator]:
 
 def _measure(bench: Bench, row: _Row, stored: StoredModel, small: StoredModel) -> None:
     programs = bench.programs
-    candidates = {
-        f"{threads} threads" + (f" and {ranges} ranges" if ranges > 1 else ""): programs.store_download(stored, "obstore", threads, ranges)
-        for threads, ranges in row.floors
-    }
+    candidates = {_options(*floor): programs.store_download(stored, "obstore", *floor) for floor in row.floors}
     best, tried = bench.best(candidates)
     timings = bench.time_in_turns(
         programs.store_diff(stored),
@@ -112,6 +109,10 @@ def _measure(bench: Bench, row: _Row, stored: StoredModel, small: StoredModel) -
             notes,
         )
     )
+
+
+def _options(threads: int, ranges: int) -> str:
+    return f"{threads} threads" + (f" and {ranges} ranges" if ranges > 1 else "")
 
 
 def _rclone(rclone: Command, product: float) -> dict[str, str]:

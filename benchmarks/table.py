@@ -36,10 +36,13 @@ def markdown(results: Sequence[Result]) -> str:
         ratio = "" if result.ratio is None else f"{result.ratio:.2f} ×"
         values = [result.work, floor, shown(result.baseline, result.unit), shown(result.product, result.unit)]
         lines.append(f"| {' | '.join([*values, ratio, result.goal, _goal_text(result)])} |")
-    lines += ["", "What else was measured of each:", ""]
-    for result in results:
-        if result.notes:
-            lines.append(f"- {result.work}: {'; '.join(f'{name} {text}' for name, text in result.notes.items())}.")
+    notes = [
+        f"- {result.work}: {'; '.join(f'{name} {text}' for name, text in result.notes.items())}."
+        for result in results
+        if result.notes
+    ]
+    if notes:
+        lines += ["", "What else was measured of each:", "", *notes]
     return "\n".join(lines)
 
 

@@ -2,6 +2,7 @@
 PYTHON ?= python3
 WORKERS ?= 3
 RUNS ?= 3
+PARTS ?= main
 EXAMPLES ?= 2000
 SEED ?= $(shell date +%s)
 PICTURES ?= pictures
@@ -14,6 +15,9 @@ COMPILE := $(UV) pip compile --quiet --universal --python-version 3.11 --generat
 
 # Where uv finds the CPU build of PyTorch: in a directory of wheels, or in PyTorch's own index.
 TORCH_FROM = $(if $(PIP_FIND_LINKS),--find-links $(PIP_FIND_LINKS),--torch-backend cpu)
+
+# The part of the benchmarks and its rows that need the emulators of object stores.
+ROWS_OF_STORES := stores s3 azure google far-s3
 
 # These workflows are outside .github/workflows, so the linters need their paths.
 WORKFLOW_EXAMPLES := $(filter-out examples/gitlab-ci.yml,$(wildcard examples/*.yml))
@@ -51,8 +55,8 @@ fuzz: .venv/.installed ## Search for pairs that are wrongly equivalent; EXAMPLES
 	MODEL_GATE_FUZZ_EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -m fuzz tests/fuzz --hypothesis-seed=$(SEED) -n $(WORKERS) \
 		$(PYTEST_ARGS)
 
-bench: .venv/.installed ## Measure speed, disk and memory for docs/performance.md; ROWS="…" and RUNS=3 choose
-	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),--output .)
+bench: .venv/.installed $(if $(filter $(ROWS_OF_STORES),$(PARTS) $(ROWS)),.stores/.installed) ## Measure speed for docs/performance.md; PARTS="main stores …", ROWS="…" and RUNS=3 choose
+	$(BIN)/python -m benchmarks --runs $(RUNS) $(if $(ROWS),$(ROWS),$(addprefix --part ,$(PARTS)) --output .)
 
 flavors: .venv/.installed .venv-flavors/.installed ## Log a model of each flavor twice, for docs/flavors.md; PYTEST_ARGS adds options
 	$(BIN)/python -m pytest -m flavors tests/flavors $(PYTEST_ARGS)
@@ -80,11 +84,12 @@ lock: $(UV) ## Update the lock files after a change of the dependencies
 		--output-file requirements/dev.lock
 	$(COMPILE) $(UPGRADE) requirements/mlflow2.in --output-file requirements/mlflow2.lock
 	$(COMPILE) $(UPGRADE) requirements/spark.in --constraint requirements/dev.lock --output-file requirements/spark.lock
+	$(COMPILE) $(UPGRADE) requirements/stores/tools.in --output-file requirements/stores/tools.lock
 	$(COMPILE) $(UPGRADE) requirements/flavors.in --constraint requirements/dev.lock --excludes requirements/flavors.excludes \
 		--output-file requirements/flavors.lock
 
 clean: ## Remove all files that these targets make
-	rm -rf .venv .venv-mlflow2 .venv-flavors .venv-spark .browser pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
+	rm -rf .venv .venv-mlflow2 .venv-flavors .venv-spark .browser .stores pictures .import_linter_cache .mypy_cache .ruff_cache .pytest_cache .hypothesis dist model-gate-demo
 	find src tests benchmarks -type d -name __pycache__ -prune -exec rm -rf {} +
 
 # pip installs only uv, at the version of the lock file.
@@ -128,4 +133,16 @@ $(UV):
 	mkdir .browser
 	cp $^ .browser
 	cd .browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node unpack.mjs
+	@touch $@
+
+# Emulators of object stores, which only the benchmarks of stores need.
+.stores/.installed: requirements/stores/package-lock.json requirements/stores/package.json requirements/stores/tools.lock | $(UV)
+	@command -v npm >/dev/null || { echo >&2 'The emulators of object stores are installed with npm, which is missing: \
+	install Node.js with npm, such as with apt-get install npm.'; exit 1; }
+	rm -rf .stores
+	mkdir .stores
+	cp $(filter %.json,$^) .stores
+	cd .stores && npm ci --ignore-scripts --omit=optional --no-audit --no-fund --loglevel=error
+	$(UV) venv --quiet --python $(BIN)/python .stores/tools
+	$(INSTALL) --python .stores/tools/bin/python -r requirements/stores/tools.lock
 	@touch $@

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from benchmarks import models
 from benchmarks.environment import MIB, ROOT, Scale, clean_environment
@@ -26,6 +27,8 @@ from benchmarks.measure import (
 from benchmarks.programs import Programs
 from benchmarks.result import Result, amount, median
 from benchmarks.servers import PlacedModel, Server
+
+_K = TypeVar("_K")
 
 _WARM_UP_IMPORTS = "import mlflow.server.fastapi_app, mlflow.artifacts, mlflow.cli"
 # Disk space to leave free for other processes.
@@ -44,10 +47,15 @@ class PlotPoint:
 
 @dataclass(frozen=True)
 class ResourceUse:
-    """Peak memory and peak disk use of a `compare`, and the number of bytes that it received from both servers."""
+    """Peak memory and peak disk use of Model Gate, and the number of bytes that it received."""
 
     peaks: PeakUse
     received: int
+
+    @classmethod
+    def of(cls, peaks: PeakUse, links: Sequence[Link]) -> ResourceUse:
+        """Combine the peaks of a command with the bytes that it received through forwarders."""
+        return cls(peaks, sum(link.received() for link in links))
 
     @property
     def notes(self) -> dict[str, str]:
@@ -84,19 +92,22 @@ class Bench:
 
     Attributes:
         directory: Directory for all files of the run.
-        servers: The two tracking servers.
+        start_servers: Starts the two tracking servers, when the first row needs them.
         scale: Amount of work in each row.
         runs: Number of runs of Model Gate and of the floor. Slow rows run once less, but at least twice.
         report: Receives each result as soon as it is measured.
+        seconds: Duration of each row that was measured.
     """
 
     directory: Path
-    servers: tuple[Server, Server]
+    start_servers: Callable[[], tuple[Server, Server]]
     scale: Scale
     runs: int
     report: Callable[[Result], None]
     results: list[Result] = field(default_factory=list)
     points: list[PlotPoint] = field(default_factory=list)
+    seconds: dict[str, float] = field(default_factory=dict)
+    _servers: tuple[Server, Server] | None = None
     _start_up: float | None = None
     _plain_small: float | None = None
     _models: int = 0
@@ -104,6 +115,13 @@ class Bench:
     def __post_init__(self) -> None:
         (self.directory / "programs").mkdir()
         self.programs = Programs(self.directory / "programs")
+
+    @property
+    def servers(self) -> tuple[Server, Server]:
+        """The two tracking servers."""
+        if self._servers is None:
+            self._servers = self.start_servers()
+        return self._servers
 
     def add(self, result: Result) -> None:
         """Store a result and report it."""
@@ -134,6 +152,15 @@ class Bench:
             placed.remove()
 
     @contextmanager
+    def subdirectory(self) -> Iterator[Path]:
+        """Create a directory, and delete it at the end of the context."""
+        directory = Path(tempfile.mkdtemp(dir=self.directory))
+        try:
+            yield directory
+        finally:
+            shutil.rmtree(directory)
+
+    @contextmanager
     def links(self, shape: Shape) -> Iterator[tuple[Link, Link]]:
         """Run a forwarder to each server."""
         first, second = self.servers
@@ -146,13 +173,19 @@ class Bench:
         return min(self.runs, max(2, self.runs - 1))
 
     def time_in_turns(
-        self, product: Command, floor: Command, plain: Command | None = None, runs: int | None = None
+        self,
+        product: Command,
+        floor: Command,
+        plain: Command | None = None,
+        runs: int | None = None,
+        processes: Sequence[int] = (),
     ) -> Timings:
         """Measure the times of Model Gate and of the floor in turns, and then the time of the plain way once.
 
         `plain` is None if the plain way is not measured. `runs` replaces the number of runs of the benchmarks.
+        `processes` are the servers; by default, they are the tracking servers, if a row has needed them.
         """
-        servers = [server.process for server in self.servers]
+        servers = processes or [server.process for server in self._servers or ()]
         measured = measure_in_turns(
             {"floor": floor, "product": product},
             runs or self.runs,
@@ -162,7 +195,7 @@ class Bench:
         last = {name: entries[-1] for name, entries in measured.items()}
         return Timings(times["product"], times["floor"], [measure_seconds(plain)] if plain else [], last)
 
-    def best(self, commands: dict[int, Command]) -> tuple[int, dict[int, float]]:
+    def best(self, commands: dict[_K, Command]) -> tuple[_K, dict[_K, float]]:
         """Run each command once. Return the key of the fastest command, and the seconds of each command by its key."""
         times = {number: measure_seconds(command) for number, command in commands.items()}
         return min(times, key=lambda number: times[number]), times
@@ -181,7 +214,7 @@ class Bench:
             link.received()
         urls = [link.url for link in links]
         peaks = measure_peaks(self.programs.compare(model, urls, *options, exit_code=exit_code))
-        return ResourceUse(peaks, sum(link.received() for link in links))
+        return ResourceUse.of(peaks, links)
 
     def start_up(self) -> float:
         """Return the median seconds of a compare of two small models. Every compare takes at least this time."""

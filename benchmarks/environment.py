@@ -29,6 +29,10 @@ class Scale:
         many_gates: Numbers of gates of the runs; the first is compared with the goal.
         link_file: Size of the file that is downloaded over the slow link.
         link_files: Number of small files that are downloaded over the slow link.
+        store_file: Size of each of the two large files of the model in an object store.
+        store_files: Number of its small files.
+        stored_windows: Sizes of the file that is compared in windows, and that the floor writes to disk.
+        streamed_windows: Larger sizes of this file. The floor compares the two streams.
         curve_sizes: Sizes of one file for the plot.
         curve_counts: Numbers of small files for the plot.
         server_workers: Number of worker processes of each tracking server.
@@ -45,6 +49,10 @@ class Scale:
     many_gates: tuple[int, ...] = (10, 100, 500)
     link_file: int = 256 * MIB
     link_files: int = 300
+    store_file: int = 512 * MIB
+    store_files: int = 600
+    stored_windows: tuple[int, ...] = (512 * MIB, GIB)
+    streamed_windows: tuple[int, ...] = (4 * GIB, 16 * GIB)
     curve_sizes: tuple[int, ...] = (MIB, 64 * MIB)
     curve_counts: tuple[int, ...] = (20, 300)
     server_workers: int = SERVER_WORKERS
@@ -62,6 +70,11 @@ QUICK = Scale(
     many_gates=(3, 6),
     link_file=2 * MIB,
     link_files=20,
+    store_file=2 * MIB,
+    store_files=10,
+    stored_windows=(MIB,),
+    # Files of more than 256 MiB are compared in windows.
+    streamed_windows=(260 * MIB,),
     curve_sizes=(MIB,),
     curve_counts=(20,),
     server_workers=1,

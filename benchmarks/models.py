@@ -71,12 +71,13 @@ def sparse_file(size: int) -> Make:
     return make
 
 
-def mixed(size: int, number: int) -> Make:
-    """Return a function that creates a model with one file of `size` bytes and `number` small files."""
+def mixed(size: int, number: int, *, large: int = 1) -> Make:
+    """Return a function that creates a model with `large` files of `size` bytes and `number` small files."""
 
     def make(directory: Path) -> None:
         small_files(number)(directory)
-        _fill(directory / "model.bin", size)
+        for index in range(large):
+            _fill(directory / f"part-{index:03}.bin", size)
 
     return make
 

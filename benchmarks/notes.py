@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from typing import Any
 
 from benchmarks.bench import Timings
 from benchmarks.measure import ProcessorTime
@@ -26,6 +27,6 @@ def _processor_text(used: ProcessorTime) -> str:
     return f"{machine} busy in {seconds}, of which the servers {servers}"
 
 
-def tried_notes(label: str, times: Mapping[int, float]) -> dict[str, str]:
-    """Return a note with the seconds that the floor took for each number of connections or ranges."""
+def tried_notes(label: str, times: Mapping[Any, float]) -> dict[str, str]:
+    """Return a note with the seconds that the floor took for each number of connections or ranges, or other option."""
     return {label: ", ".join(f"{number}: {seconds:.2f} s" for number, seconds in times.items())}

@@ -12,9 +12,11 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
+from benchmarks.emulators import INSTALLED
 from benchmarks.environment import BIN, ROOT, clean_environment
 from benchmarks.measure import Command
 from benchmarks.servers import PlacedModel
+from benchmarks.stored_model import StoredModel
 
 _ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 _IMPORT = "import mlflow"
@@ -71,6 +73,39 @@ class Programs:
         """Return the command `model-gate diff` for two local directories."""
         return self._command([str(BIN / "model-gate"), "diff", str(left), str(right), *self._report()])
 
+    def store_diff(self, stored: StoredModel, exit_code: int = 0) -> Command:
+        """Return the command `model-gate diff` for both copies of a model in an object store."""
+        argv = [str(BIN / "model-gate"), "diff", *stored.locations, *self._report()]
+        return self._in_store(stored, self._command(argv, exit_code=exit_code))
+
+    def store_download(self, stored: StoredModel, client: str, threads: int, ranges: int = 1) -> Command:
+        """Return a command that downloads both copies of a model with one process, and compares them with `diff -r`.
+
+        `client` is `obstore`, or `own` for the client of the cloud. obstore downloads a large object in `ranges`
+        ranges.
+        """
+        argv = [sys.executable, "-m", "benchmarks.store_clients", client, stored.emulator.cloud, str(self._scratch)]
+        argv += [str(threads), str(ranges), *stored.prefixes]
+        return self._in_store(stored, self._command(_shell(argv, self._diff_of(stored))))
+
+    def rclone(self, stored: StoredModel) -> Command:
+        """Return a command that downloads both copies of a model with `rclone` at once, and compares them."""
+        program = [str(INSTALLED / "tools/bin/rclone"), "copy", "--transfers", "16", "--checkers", "16"]
+        first, second = (
+            shlex.join([*program, f"{stored.emulator.rclone_bucket}/{prefix}", str(self._scratch / prefix)])
+            for prefix in stored.prefixes
+        )
+        script = f"{first} & first=$!; {second} && wait $first && {shlex.join(self._diff_of(stored))}"
+        return self._in_store(stored, self._command(["sh", "-c", script]))
+
+    def _diff_of(self, stored: StoredModel) -> list[str]:
+        return ["diff", "-r", *(str(self._scratch / prefix) for prefix in stored.prefixes)]
+
+    def _in_store(self, stored: StoredModel, command: Command) -> Command:
+        emulator = stored.emulator
+        variables = emulator.variables(stored.url) | emulator.rclone_variables(stored.url)
+        return replace(command, environment=self._environment | variables | {"PYTHONPATH": str(ROOT)})
+
     def plain(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
         """Return a command that downloads both models with MLflow and compares them."""
         argv = [sys.executable, "-m", "benchmarks.plain", str(self._scratch / "plain")]
@@ -123,6 +158,15 @@ class Programs:
                     (root / directory).mkdir(parents=True, exist_ok=True)
 
         return self._command(_shell(fetch, compare), prepare=prepare)
+
+    def curl_stream(self, model: PlacedModel, path: str) -> Command:
+        """Return a command that compares a file of both models with `cmp` while two `curl` processes download it."""
+        curl = ["curl", *(f"--{option}" for option in _QUIET)]
+        streams = [
+            f"<({shlex.join([*curl, f'{server.url}/{_ARTIFACTS}/{quote(server.artifact_path(directory))}/{path}'])})"
+            for server, directory in zip(model.servers, model.directories, strict=True)
+        ]
+        return self._command(["bash", "-c", f"cmp {' '.join(streams)}"])
 
     def listing(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:
         """Return a command that downloads the listings of all directories of both models with one `curl`."""

@@ -13,13 +13,13 @@ from benchmarks.result import Result, amount, median
 # Numbers of ranges and of connections to try for the floor. Smaller numbers are always slower on this link.
 _RANGES = (16, 32)
 _CONNECTIONS = tuple(number for number in CONNECTIONS if number >= 16)
-_LINK = Shape(latency=0.05, rate=20e6)
+SLOW_LINK = Shape(latency=0.05, rate=20e6)
 
 
 def link_file(bench: Bench) -> None:
     """Measure a compare of one file over a slow link, against the best of `curl` with ranges."""
     programs, size = bench.programs, bench.scale.link_file
-    with bench.model(models.one_file(size)) as model, bench.links(_LINK) as links:
+    with bench.model(models.one_file(size)) as model, bench.links(SLOW_LINK) as links:
         urls = [link.url for link in links]
         floors = {
             # Each range needs one connection to each server.
@@ -42,7 +42,7 @@ def link_file(bench: Bench) -> None:
 def link_files(bench: Bench) -> None:
     """Measure a compare of small files over a slow link, against `curl` with the best number of connections."""
     programs, number = bench.programs, bench.scale.link_files
-    with bench.model(models.small_files(number)) as model, bench.links(_LINK) as links:
+    with bench.model(models.small_files(number)) as model, bench.links(SLOW_LINK) as links:
         urls = [link.url for link in links]
         best, tried = bench.best({each: programs.curl(model, each, urls) for each in _CONNECTIONS})
         timings = bench.time_in_turns(

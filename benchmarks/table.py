@@ -12,15 +12,17 @@ def line(result: Result) -> str:
     columns = [f"{result.row:13}"]
     columns += [f"{shown(values, result.unit):>{width}}" for values, width in _columns(result)]
     ratio = "" if result.ratio is None else f"{result.ratio:.2f}"
-    return "".join(columns) + f"{ratio:>8}   {result.goal}: {_goal_text(result)}  [{result.work}]"
+    goal = f"{result.goal}: {_goal_text(result)}" if result.goal else "no goal"
+    return "".join(columns) + f"{ratio:>8}   {goal}  [{result.work}]"
 
 
 def verdict(results: Sequence[Result]) -> str:
     """Return a sentence that names the goals that are not met, or says that all goals are met."""
-    missed = [result for result in results if result.is_met is False]
+    with_goal = [result for result in results if result.is_met is not None]
+    missed = [result for result in with_goal if not result.is_met]
     if not missed:
         return "every goal that was measured is met."
-    return f"{len(missed)} of {len(results)} goals are not met: {', '.join(result.row for result in missed)}."
+    return f"{len(missed)} of {len(with_goal)} goals are not met: {', '.join(result.row for result in missed)}."
 
 
 def markdown(results: Sequence[Result]) -> str:
@@ -34,10 +36,13 @@ def markdown(results: Sequence[Result]) -> str:
         ratio = "" if result.ratio is None else f"{result.ratio:.2f} ×"
         values = [result.work, floor, shown(result.baseline, result.unit), shown(result.product, result.unit)]
         lines.append(f"| {' | '.join([*values, ratio, result.goal, _goal_text(result)])} |")
-    lines += ["", "What else was measured of each:", ""]
-    for result in results:
-        if result.notes:
-            lines.append(f"- {result.work}: {'; '.join(f'{name} {text}' for name, text in result.notes.items())}.")
+    notes = [
+        f"- {result.work}: {'; '.join(f'{name} {text}' for name, text in result.notes.items())}."
+        for result in results
+        if result.notes
+    ]
+    if notes:
+        lines += ["", "What else was measured of each:", "", *notes]
     return "\n".join(lines)
 
 

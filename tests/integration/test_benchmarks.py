@@ -15,11 +15,12 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.figures import BEGIN, END, QUICK_WARNING
+from benchmarks.emulators import MissingEmulatorError, emulator
+from benchmarks.figures import QUICK_WARNING, Figures, markers, write
 from benchmarks.link import Shape, link_to
 from benchmarks.measure import Command, FailedCommandError, measure_peaks, measure_processors, measure_seconds
 from benchmarks.result import Result
-from benchmarks.rows import ROWS
+from benchmarks.rows import MAIN, PARTS, ROWS
 from benchmarks.table import line, verdict
 from tests.support.commandline import clean_environment
 from tests.support.paths import ROOT
@@ -42,8 +43,9 @@ def _run_benchmarks(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
-def _without_table(page: str) -> str:
-    return re.sub(f"{re.escape(BEGIN)}.*{re.escape(END)}", "", page, flags=re.DOTALL)
+def _without_table(page: str, part: str = MAIN) -> str:
+    begin, end = map(re.escape, markers(part))
+    return re.sub(f"{begin}.*{end}", "", page, flags=re.DOTALL)
 
 
 @pytest.mark.timeout(600)  # about a minute without other load
@@ -60,7 +62,7 @@ def test_quick_benchmark_run_writes_a_table_a_plot_and_data(tmp_path: Path) -> N
 
     assert completed.returncode == 0, completed.stdout + completed.stderr
     assert list((tmp_path / "models").iterdir()) == []
-    results = json.loads((tmp_path / "docs" / "performance.json").read_text())["results"]
+    results = json.loads((tmp_path / "docs" / "performance.json").read_text())[MAIN]["results"]
     assert [result["row"] for result in results] == list(rows)
     for result in results:
         assert result["median"] > 0
@@ -76,6 +78,48 @@ def test_quick_benchmark_run_writes_a_table_a_plot_and_data(tmp_path: Path) -> N
     plot = (tmp_path / "docs" / "images" / "performance.svg").read_text()
     assert ">Model Gate<" in plot
     assert ">local files of 1 KiB, by their number<" in plot
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A directory with a copy of the page and its data."""
+    (tmp_path / "docs").mkdir()
+    for name in ("performance.md", "performance.json"):
+        (tmp_path / "docs" / name).write_bytes((ROOT / "docs" / name).read_bytes())
+    return tmp_path
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_figures_of_one_part_keep_the_tables_and_data_of_the_other_parts(part: str, checkout: Path) -> None:
+    page, data = checkout / "docs" / "performance.md", checkout / "docs" / "performance.json"
+    result = Result(next(iter(PARTS[part])), "new work", "new floor", "≤ 2 ×", "s", [3.0], [2.0], limit=4.0)
+    write({part: Figures([result], [], runs=1, minutes=0.5, load=0.25, is_quick=False)}, checkout)
+
+    written, original = page.read_text(), PAGE.read_text()
+    assert _without_table(written, part) == _without_table(original, part)
+    begin, end = markers(part)
+    table = written.partition(begin)[2].partition(end)[0]
+    assert "| new work | new floor: 2.00 s |  | 3.00 s | 1.50 × | ≤ 2 × | met |" in table
+    assert "load average 0.25" in table
+    old, new = json.loads((ROOT / "docs" / "performance.json").read_text()), json.loads(data.read_text())
+    assert [entry["work"] for entry in new.pop(part)["results"]] == ["new work"]
+    old.pop(part, None)
+    assert new == old
+
+
+def test_rows_and_parts_cannot_be_combined() -> None:
+    completed = _run_benchmarks("one-file", "--part", "stores")
+    assert completed.returncode == 2
+    assert "name rows or parts, not both" in completed.stderr
+
+
+def test_missing_emulators_are_an_error_that_names_the_command_to_install_them(tmp_path: Path) -> None:
+    (tmp_path / "store").mkdir()
+    with (
+        pytest.raises(MissingEmulatorError, match=r"run make \.stores/\.installed"),
+        emulator("s3", tmp_path / "store", tmp_path / "missing"),
+    ):
+        pass
 
 
 def test_error_for_an_unknown_benchmark_row_lists_the_valid_rows() -> None:

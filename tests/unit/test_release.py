@@ -133,11 +133,14 @@ def test_dependabot_updates_actions_and_images_and_packages() -> None:
         ("docker", "/"),
         ("pip", "/requirements"),
         ("npm", "/requirements/browser"),
+        ("npm", "/requirements/stores"),
+        ("pip", "/requirements/stores"),
     }
 
 
-def test_packages_of_the_browser_are_pinned_by_hashes_and_without_an_address() -> None:
-    lock = json.loads((ROOT / "requirements/browser/package-lock.json").read_text())
+@pytest.mark.parametrize("directory", ["browser", "stores"])
+def test_packages_of_npm_are_pinned_by_hashes_and_without_an_address(directory: str) -> None:
+    lock = json.loads((ROOT / "requirements" / directory / "package-lock.json").read_text())
     packages = [package for name, package in lock["packages"].items() if name]
     assert [package for package in packages if not package["integrity"].startswith("sha512-")] == []
     assert [package for package in packages if "resolved" in package] == []

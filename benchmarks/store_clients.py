@@ -1,0 +1,173 @@
+"""Transfers between a directory and an object store: with obstore, or with the cloud's own client.
+
+    python -m benchmarks.store_clients obstore|own CLOUD DIRECTORY THREADS PIECES PREFIX…
+
+The program downloads the objects below each prefix to the directory DIRECTORY/PREFIX. The environment has the login and
+the address, as `Emulator.variables` returns them. obstore downloads large objects in PIECES ranges.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import obstore
+import requests
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from benchmarks.emulators import BUCKET, Emulator
+from benchmarks.environment import MIB
+
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
+Store = S3Store | AzureStore | GCSStore
+Task = Callable[[], object]
+_LARGE = 16 * MIB  # smaller objects are downloaded with one request
+
+
+def store_of(cloud: str, variables: Mapping[str, str]) -> Store:
+    """Return obstore's client of the bucket of an emulator."""
+    # A single PUT of 512 MiB may take longer than the default of 30 seconds.
+    options: ClientConfig = {"allow_http": True, "timeout": timedelta(seconds=300)}
+    if cloud == "s3":
+        return S3Store(
+            BUCKET,
+            endpoint=variables["MLFLOW_S3_ENDPOINT_URL"],
+            region=variables["AWS_DEFAULT_REGION"],
+            access_key_id=variables["AWS_ACCESS_KEY_ID"],
+            secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
+            client_options=options,
+        )
+    if cloud == "azure":
+        account = dict(re.findall(r"(\w+)=([^;]+)", variables["AZURE_STORAGE_CONNECTION_STRING"]))
+        return AzureStore(
+            BUCKET,
+            account_name=account["AccountName"],
+            account_key=account["AccountKey"],
+            endpoint=account["BlobEndpoint"],
+            client_options=options,
+        )
+    login = {"gcs_base_url": variables["STORAGE_EMULATOR_HOST"], "disable_oauth": True, "client_email": ""}
+    login |= {"private_key": "", "private_key_id": ""}
+    return GCSStore(BUCKET, service_account_key=json.dumps(login), client_options=options)
+
+
+def upload(emulator: Emulator, directory: Path, prefix: str) -> None:
+    """Upload all files of a directory to the bucket of an emulator."""
+    store = store_of(emulator.cloud, emulator.variables())
+
+    def put(file: Path) -> None:
+        key = f"{prefix}/{file.relative_to(directory).as_posix()}"
+        if emulator.cloud == "google":
+            # fake-gcs-server does not have the uploads of obstore.
+            url = f"{emulator.url}/upload/storage/v1/b/{BUCKET}/o"
+            with file.open("rb") as stream:
+                requests.post(
+                    url, params={"uploadType": "media", "name": key}, data=stream, timeout=300
+                ).raise_for_status()
+            return
+        with file.open("rb") as stream:
+            obstore.put(store, key, stream, use_multipart=False)
+
+    _run_all([partial(put, file) for file in directory.rglob("*") if file.is_file()], threads=4)
+
+
+def _tasks_of_obstore(store: Store, prefix: str, directory: Path, pieces: int) -> Iterator[Task]:
+    for page in obstore.list(store, f"{prefix}/"):
+        for entry in page:
+            path, size = entry["path"], entry["size"]
+            file = _target(directory, prefix, path)
+            if pieces == 1 or size < _LARGE:
+                yield partial(_get, store, path, file)
+                continue
+            file.touch()
+            ends = [size * piece // pieces for piece in range(pieces + 1)]
+            yield from (partial(_get_range, store, path, file, begin, end) for begin, end in pairwise(ends))
+
+
+def _target(directory: Path, prefix: str, key: str) -> Path:
+    file = directory / key.removeprefix(f"{prefix}/")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    return file
+
+
+def _get(store: Store, path: str, file: Path) -> None:
+    with file.open("wb", buffering=0) as stream:
+        for chunk in obstore.get(store, path).stream(min_chunk_size=MIB):
+            stream.write(chunk)
+
+
+def _get_range(store: Store, path: str, file: Path, begin: int, end: int) -> None:
+    with file.open("r+b", buffering=0) as stream:
+        stream.seek(begin)
+        response = obstore.get(store, path, options={"range": (begin, end)})
+        for chunk in response.stream(min_chunk_size=MIB):
+            stream.write(chunk)
+
+
+def _tasks_of_s3(prefix: str, directory: Path) -> Iterator[Task]:
+    import boto3
+
+    client = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=f"{prefix}/"):
+        for entry in page.get("Contents", ()):
+            yield partial(client.download_file, BUCKET, entry["Key"], str(_target(directory, prefix, entry["Key"])))
+
+
+def _tasks_of_azure(prefix: str, directory: Path) -> Iterator[Task]:
+    from azure.storage.blob import BlobServiceClient
+
+    account = BlobServiceClient.from_connection_string(os.environ["AZURE_STORAGE_CONNECTION_STRING"])
+    container = account.get_container_client(BUCKET)
+
+    def download(key: str, file: Path) -> None:
+        with file.open("wb") as stream:
+            container.download_blob(key).readinto(stream)
+
+    for key in container.list_blob_names(name_starts_with=f"{prefix}/"):
+        yield partial(download, key, _target(directory, prefix, key))
+
+
+def _tasks_of_google(prefix: str, directory: Path) -> Iterator[Task]:
+    from google.auth.credentials import AnonymousCredentials
+    from google.cloud.storage import Client  # type: ignore[import-untyped]
+
+    client = Client(project="benchmarks", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
+    for blob in client.list_blobs(BUCKET, prefix=f"{prefix}/"):
+        yield partial(blob.download_to_filename, str(_target(directory, prefix, blob.name)))
+
+
+_OWN_CLIENTS = {"s3": _tasks_of_s3, "azure": _tasks_of_azure, "google": _tasks_of_google}
+
+
+def _run_all(tasks: Iterable[Task], threads: int) -> None:
+    with ThreadPoolExecutor(threads) as pool:
+        for future in [pool.submit(task) for task in tasks]:
+            future.result()
+
+
+def main() -> None:
+    """Download the objects below all prefixes."""
+    client, cloud, directory, threads, pieces, *prefixes = sys.argv[1:]
+    tasks: list[Task] = []
+    for prefix in prefixes:
+        root = Path(directory, prefix)
+        if client == "obstore":
+            tasks += _tasks_of_obstore(store_of(cloud, os.environ), prefix, root, int(pieces))
+        else:
+            tasks += _OWN_CLIENTS[cloud](prefix, root)
+    _run_all(tasks, int(threads))
+
+
+if __name__ == "__main__":
+    main()

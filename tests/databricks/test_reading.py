@@ -207,7 +207,7 @@ def test_model_version_stored_on_the_servers_own_machine_is_rejected(workspaces:
     result = workspaces.check("databricks://ways", model, "1")
     assert result.report["error"]["type"] == "ModelError"
     assert "on its own machine" in result.error
-    assert not result.paths("ways", "list-artifacts")
+    assert not result.paths("ways", "get-signed-download-uri")
 
 
 def test_multipart_download_by_mlflow_is_disabled(workspaces: Workspaces, tmp_path: Path) -> None:

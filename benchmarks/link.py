@@ -85,7 +85,8 @@ class _Forwarder:
         self, source: asyncio.StreamReader, target: asyncio.StreamWriter, start_delay: float, *, counted: bool = False
     ) -> None:
         chunks = self._delayed(source, start_delay) if self._shape != Shape() else _plain(source)
-        with contextlib.suppress(ConnectionError):
+        # A closed connection is a ConnectionError, or ENOTCONN when the end is sent.
+        with contextlib.suppress(OSError):
             async for chunk in chunks:
                 if counted:
                     self.received += len(chunk)

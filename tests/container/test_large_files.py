@@ -37,7 +37,7 @@ MAX_MEMORY = 300 * MIB
 # Of both files together, if the difference is at the front.
 MAX_MOVED = 256 * MIB
 USER = 41001
-# The changed byte of each model, and its other model is all zeros.
+# The offset of the byte that is not zero in each model.
 OFFSETS = {"zeros": None, "zeros again": None, "front": 1_000, "end": SIZE - 1}
 
 
@@ -65,7 +65,7 @@ class Gate:
 
     @property
     def comparison(self) -> dict[str, Any]:
-        comparison: dict[str, Any] = self.report["run_model_comparison"]
+        comparison: dict[str, Any] = self.report["comparison"]
         return comparison
 
 
@@ -173,7 +173,8 @@ class Servers:
     @property
     def variables(self) -> dict[str, str]:
         """The environment variables with the logins of both."""
-        return {
+        # A busy machine serves two large transfers slowly.
+        return {"MLFLOW_HTTP_REQUEST_TIMEOUT": "120"} | {
             f"{name}_MLFLOW_TRACKING_{key}": value
             for name, link in zip(("STAGING", "PROD"), self.links, strict=True)
             for key, value in (("URI", link.url), ("USERNAME", USERNAME), ("PASSWORD", PASSWORD))

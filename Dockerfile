@@ -18,12 +18,15 @@ ENV PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=igno
 WORKDIR /build
 COPY requirements/runtime.lock .
 # botocore describes hundreds of services. Only S3 and its login services are kept, which saves a quarter of the image.
+# Azure's asynchronous clients, type stubs and the packages' own tests are not used either.
 # The bytecode is compiled here, since a container does not keep any. It is not checked against the source, which never changes.
 RUN python3 -m venv --without-pip /opt/model-gate \
   && pip --python /opt/model-gate/bin/python install --quiet --no-compile --only-binary :all: --require-hashes \
     --requirement runtime.lock \
   && find /opt/model-gate/lib/python3.13/site-packages/botocore/data -mindepth 1 -maxdepth 1 -type d \
     ! -name s3 ! -name sts ! -name sso ! -name sso-oidc ! -name signin -exec rm --recursive {} + \
+  && find /opt/model-gate/lib/python3.13/site-packages -depth \( -name '*.pyi' -o -path '*/azure/storage/*/aio' \
+    -o -path '*/azure/identity/aio' -o -name tests -o -path '*/ed25519/test_data' \) -exec rm --recursive {} + \
   && /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash \
     /opt/model-gate/lib/python3.13/site-packages
 

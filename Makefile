@@ -3,6 +3,7 @@ PYTHON ?= python3
 WORKERS ?= 3
 RUNS ?= 3
 PARTS ?= main
+LARGE_GIB ?= 2
 EXAMPLES ?= 2000
 SEED ?= $(shell date +%s)
 PICTURES ?= pictures
@@ -44,8 +45,8 @@ test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the t
 test-spark: .venv/.installed .venv-mlflow2/.installed .venv-spark/.installed ## Run the tests on a local Spark, which needs Java 17 or newer
 	.venv-spark/bin/python -m pytest -m spark tests/spark $(PYTEST_ARGS)
 
-test-container: .venv/.installed ## Run the tests that need a Docker engine
-	$(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+test-container: .venv/.installed ## Run the tests that need a Docker engine; LARGE_GIB=2 is the size of large files
+	MODEL_GATE_LARGE_GIB=$(LARGE_GIB) $(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
 
 pictures: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Draw the summaries of the action as PNG files in PICTURES=pictures
 	MODEL_GATE_PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/unit/action/test_summary_pictures.py $(PYTEST_ARGS)

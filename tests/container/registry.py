@@ -203,7 +203,6 @@ def _await_health(process: subprocess.Popen[bytes], server: Registry, log: Path)
 def _seed(server: Registry, password: str) -> None:
     models = server.directory / "models"
     api = _Api(server, password)
-    experiment = api.post("experiments/create", name="wine")["experiment_id"]
     for name, directory in (
         ("Wine", "wine"),
         ("Wine", "wine"),
@@ -212,12 +211,7 @@ def _seed(server: Registry, password: str) -> None:
         (HOSTILE_MODEL, "hostile 1"),
         (HOSTILE_MODEL, "hostile 2"),
     ):
-        run = api.post("runs/create", experiment_id=experiment, start_time=0)["run"]["info"]
-        source = f"{run['artifact_uri']}/model"
-        # The files are copied into the store, because MLflow's client cannot upload all of these file names.
-        store = server.directory / "artifacts" / source.partition(":")[2].strip("/")
-        shutil.copytree(models / directory, store)
-        api.register(name, source, run["run_id"])
+        api.add_version(name, models / directory)
     api.post("registered-models/alias", name="Wine", alias="champion", version="1")
 
 
@@ -259,6 +253,8 @@ class _Api:
         login = base64.b64encode(f"{USERNAME}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {login}", "Content-Type": "application/json"}
         self._base = f"{server.local}/api/2.0/mlflow"
+        self._artifacts = server.directory / "artifacts"
+        self._experiment = ""
         self._registered: set[str] = set()
 
     def post(self, path: str, **data: object) -> dict[str, Any]:
@@ -267,8 +263,22 @@ class _Api:
             content: dict[str, Any] = json.load(response)
         return content
 
-    def register(self, name: str, source: str, run_id: str) -> None:
+    def add_version(self, name: str, model: Path) -> Path:
+        """Add the files of a model as the next version of `name`. Return the files' directory in the store."""
+        if not self._experiment:
+            self._experiment = self.post("experiments/create", name=f"for {name}")["experiment_id"]
+        run = self.post("runs/create", experiment_id=self._experiment, start_time=0)["run"]["info"]
+        source = f"{run['artifact_uri']}/model"
+        # The files are copied into the store, because MLflow's client cannot upload all of these file names.
+        store = self._artifacts / source.partition(":")[2].strip("/")
+        shutil.copytree(model, store)
         if name not in self._registered:
             self._registered.add(name)
             self.post("registered-models/create", name=name)
-        self.post("model-versions/create", name=name, source=source, run_id=run_id)
+        self.post("model-versions/create", name=name, source=source, run_id=run["run_id"])
+        return store
+
+
+def add_version(server: Registry, name: str, model: Path) -> Path:
+    """Add a copy of a model as version 1 of `name`, which is new. Return the directory of its files in the store."""
+    return _Api(server, PASSWORD).add_version(name, model)

@@ -374,7 +374,18 @@ def test_image_verifies_the_signature_of_an_identity_without_a_network(step: Ste
     assert "seal.sigstore.json" in completed.stderr
 
 
-@pytest.mark.parametrize("module", ["boto3", "azure.storage.blob", "azure.identity", "google.cloud.storage"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "boto3",
+        "azure.storage.blob",
+        "azure.storage.filedatalake",
+        "azure.identity",
+        "google.cloud.storage",
+        "mlflow.store.artifact.azure_data_lake_artifact_repo",
+        "mlflow.store.artifact.unity_catalog_models_artifact_repo",
+    ],
+)
 def test_image_can_import_the_client_of_each_object_store(image: str, module: str) -> None:
     python = "/opt/model-gate/bin/python"
     docker("run", "--rm", "--entrypoint", python, image, "-I", "-W", "error::SyntaxWarning", "-c", f"import {module}")

@@ -271,13 +271,11 @@ def _invalid_path(path: str) -> ModelError:
 
 
 def _invalid_size(path: str, size: int) -> ModelError:
-    return ModelError(
-        f"The store lists {printable(path)} with {size:,} bytes.", "Check the server or the store."
-    )
+    return ModelError(f"The listing has {printable(path)} with {size:,} bytes.", "Check the server or the store.")
 
 
 def _invalid_entry(path: str, parent: str) -> ModelError:
     return ModelError(
-        f"The store lists {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
+        f"The listing has {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
         "Check the server or the store: the listing does not describe a directory.",
     )

@@ -305,6 +305,40 @@ def test_object_of_another_size_than_listed_is_an_error(tmp_path: Path) -> None:
                 client.fetch(store.location("m"), "MLmodel", 12, destination)
 
 
+@pytest.mark.parametrize("header", ["content_encoding", "x_goog_stored_content_encoding"])
+def test_object_that_a_download_decompresses_is_an_error(opened: Opened, tmp_path: Path, header: str) -> None:
+    if opened.cloud == "s3":
+        return
+    destination = tmp_path / "fetched"
+    destination.touch()
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    store.faults["m/MLmodel"] = lambda call: call.send(b"flavors: {...}\n", 200, etag='"1"', **{header: "gzip"})
+    with pytest.raises(ModelError, match=r"bucket.*m/MLmodel with the Content-Encoding gzip"):
+        client.fetch(store.location("m"), "MLmodel", 12, destination)
+    with pytest.raises(ModelError, match=r"bucket.*m/MLmodel with the Content-Encoding gzip"):
+        read_in_windows(client, store.location("m"), 300)
+
+
+def test_compressed_object_of_s3_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        store.faults["m/data"] = lambda call: call.send(call.file, etag='"1"', content_encoding="gzip")
+        assert read_files(client, store.location("m"), tmp_path / "files") == FILES
+        assert read_in_windows(client, store.location("m"), 300) == FILES
+
+
+@pytest.mark.parametrize("status, text", [(204, "answers with status 204"), (301, "does not follow redirects")])
+def test_status_that_is_no_answer_with_a_file_is_named(opened: Opened, tmp_path: Path, status: int, text: str) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    store.faults["m/MLmodel"] = lambda call: call.send(b"", status)
+    with pytest.raises(UnreachableError, match=text):
+        client.fetch(store.location("m"), "MLmodel", 12, destination)
+
+
 def test_user_can_pay_for_the_requests_to_a_bucket(tmp_path: Path) -> None:
     with open_store("s3", tmp_path, AWS_REQUEST_PAYER="requester") as (store, client):
         add(store, "m", FILES)
@@ -347,6 +381,7 @@ class ExpiringBucket:
     """A bucket on a server, with credentials that the server rejects until they are renewed."""
 
     verify = True
+    is_decoding = True
 
     def __init__(self, server: FaultyServer) -> None:
         self._server = server

@@ -4,161 +4,38 @@ from __future__ import annotations
 
 import hashlib
 import io
-import itertools
 import json
-import os
 import random
-import ssl
-import threading
 import time
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from model_gate.access.declared import Declarations
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.location import Location
-from model_gate.domain.result import Comparison
-from model_gate.domain.windows import Windows
-from model_gate.errors import ModelGateError
-from model_gate.sources.model_source import AccessContext, DirectorySource, ServerSource
+from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
-from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.certificates import certificates
-from tests.support.faulty_server import Call, Fault, FaultyServer
-from tests.support.faulty_store import FaultyStore
+from tests.support.faulty_server import Call, Fault
+from tests.support.gate_in_windows import KIB, MLMODEL, SERVERS, STORES, WINDOW, WINDOWS, Gate, open_gate, serve
 
-KIB = 1024
-WINDOW = 64 * KIB
-WINDOWS = Windows(
-    threshold_bytes=100 * KIB,
-    rewritable_threshold_bytes=100 * KIB,
-    window_bytes=WINDOW,
-    scratch_bytes=16 * WINDOW,
-    first_bytes=8 * WINDOW,
-    explained_bytes=0,
-)
 LARGE = random.Random(1).randbytes(20 * WINDOW + 123)
 LAST_BYTE = LARGE[:-1] + bytes([LARGE[-1] ^ 1])
-MLMODEL = b"flavors: {}\n"
-
-
-def serve(call: Call, tag: str = '"1"', *, until: int | None = None, content: bytes | None = None) -> None:
-    """Send the file, or the requested range of it, with an ETag. Close the connection after `until` bytes."""
-    content = call.file if content is None else content
-    header = call.request.headers.get("Range", "")
-    if call.request.headers.get("If-Match", tag) != tag:
-        call.send(b"", 412)
-    elif not header or call.request.headers.get("If-Range", tag) != tag:
-        call.send(content[:until], content_length=str(len(content)), etag=tag)
-    else:
-        start, stop = (int(number) for number in header.removeprefix("bytes=").split("-"))
-        part = content[start : stop + 1]
-        content_range = f"bytes {start}-{stop}/{len(content)}"
-        call.send(part[:until], 206, content_length=str(len(part)), content_range=content_range, etag=tag)
-    if until is not None:
-        call.close()
-
-
-@dataclass
-class Gate:
-    """Compares models of one server in windows, through one worker.
-
-    Attributes:
-        is_near: Whether the server is near. Files of a near server are read by one response, others in ranges.
-        peak: Most bytes of scratch files during the last comparison.
-    """
-
-    server: FaultyServer
-    client: TrackingServerClient
-    is_near: bool
-    peak: int = 0
-    fault: Fault = field(default=serve)
-
-    def source(self, name: str, storage: Storage) -> ServerSource:
-        source = ServerSource(self.client, Location(self.location(name)), name, storage, AccessContext())
-        while True:
-            source.list(lambda _: None)
-            if source.is_near == self.is_near:
-                return source
-
-    def location(self, name: str) -> str:
-        path = f"{name}/1"
-        return self.server.location(path) if isinstance(self.server, FaultyStore) else f"mlflow-artifacts:/{path}"
-
-    def compare(
-        self,
-        left: Mapping[str, bytes],
-        right: Mapping[str, bytes],
-        *,
-        windows: Windows = WINDOWS,
-        fault: Fault = serve,
-        is_enough: Callable[[FileComparison], bool] | None = None,
-    ) -> Comparison:
-        """Compare two models. `fault` responds to the requests for large files of the right one."""
-        self.server.requests.clear()
-        self.server.files.clear()
-        self.server.faults = {"Right/1/model": fault, "Left/1/model": serve, **self.server_faults}
-        self.server.add("Left", {"MLmodel": MLMODEL, **left})
-        self.server.add("Right", {"MLmodel": MLMODEL, **right})
-        self.peak = 0
-
-        def free_bytes(directory: Path) -> int:
-            self.peak = max(self.peak, sum(file.stat().st_size for file in directory.rglob("windows/*")))
-            return 10**12
-
-        with Storage(None, free_bytes=free_bytes) as storage:
-            pair = SelectedPair(*(SelectedModel(self.source(name, storage)) for name in ("Left", "Right")))
-            (comparison,) = compare_models([pair], NoProgress(), is_enough=is_enough, windows=windows)
-        return comparison
-
-    @property
-    def server_faults(self) -> dict[str, Fault]:
-        def list_slowly(call: Call) -> None:
-            time.sleep(0.02)
-            call.send_json({"files": call.server.entries(call.request)})
-
-        return {} if self.is_near else {"artifacts?": list_slowly}
-
-    def ranges(self, name: str) -> list[str]:
-        """Return the Range headers of the requests for the large file of a model."""
-        return [
-            request.headers.get("Range", "")
-            for request in self.server.requests
-            if request.path.endswith(f"{name}/1/model.bin")
-        ]
 
 
 # The worker of each kind starts once.
-KINDS = [
-    pytest.param(kind, marks=pytest.mark.xdist_group(f"windows_{kind}"))
-    for kind in ("near", "far", "s3", "azure", "google", "lake")
-]
+KINDS = [pytest.param(kind, marks=pytest.mark.xdist_group(f"windows_{kind}")) for kind in (*SERVERS, *STORES)]
 
 
 @pytest.fixture(scope="module", params=KINDS)
 def gate(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    home = tmp_path_factory.mktemp("home")
-    environment = {**os.environ, "MLFLOW_HTTP_REQUEST_TIMEOUT": "2"}
-    server = FaultyServer() if request.param in {"near", "far"} else FaultyStore(cloud=request.param)
-    if request.param == "lake":
-        authority, identity = certificates(home, ["localhost", "127.0.0.1"])
-        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.tls.load_cert_chain(identity)
-        environment["REQUESTS_CA_BUNDLE"] = str(authority)
-    with server:
-        variables = server.variables if isinstance(server, FaultyStore) else {}
-        environment |= {"MLFLOW_TRACKING_URI": server.url, **variables}
-        host = Declarations(environment).default()
-        with TrackingServerClient(host, environment, home) as client:
-            yield Gate(server, client, is_near=request.param == "near")
+    with open_gate(request.param, tmp_path_factory.mktemp("home")) as opened:
+        yield opened
 
 
 def tree_hash(content: bytes) -> str:
@@ -195,130 +72,12 @@ def test_first_differing_byte_and_number_of_differing_bytes_are_exact(gate: Gate
     assert comparison.right.digest == tree_hash(bytes(changed))
 
 
-def once(fault: Callable[[Call], None], *, is_near: bool) -> Fault:
-    """Return a fault that `fault` responds to one request for a part, after the first response broke off.
-
-    A near server gets this request to resume the first response. A distant server has sent other parts before.
-    """
-    count = itertools.count()
-    lock = threading.Lock()
-
-    def respond(call: Call) -> None:
-        with lock:
-            number = next(count)
-        if number == (1 if is_near else 4):
-            fault(call)
-        else:
-            serve(call, until=3 * WINDOW + 5 if number == 0 else None)
-
-    return respond
-
-
-def stall(call: Call) -> None:
-    content = call.file
-    call.send(content[: 2 * WINDOW], content_length=str(len(content)), etag='"1"')
-    call.server.is_closing.wait(20)
-
-
 def without_ranges(call: Call) -> None:
     call.send(call.file)
 
 
 def with_new_etags(call: Call) -> None:
     serve(call, f'"{time.monotonic_ns()}"')
-
-
-def cut_always(call: Call) -> None:
-    serve(call, until=1)
-
-
-def cut_without_etag(call: Call) -> None:
-    call.send(call.file[: 5 * WINDOW], content_length=str(len(call.file)))
-    call.close()
-
-
-def short(call: Call) -> None:
-    call.send(call.file[:-1], etag='"1"')
-
-
-def long(call: Call) -> None:
-    call.send(call.file + b"!", etag='"1"', content_length="", connection="close")
-    call.close()
-
-
-def hang_up(call: Call) -> None:
-    call.close()
-
-
-def busy(call: Call) -> None:
-    call.send(b"", 503, retry_after="0")
-
-
-def other_version(call: Call) -> None:
-    serve(call, '"2"', content=bytes(byte ^ 255 for byte in call.file))
-
-
-def other_version_without_etag(call: Call) -> None:
-    start, stop = (int(number) for number in call.request.headers["Range"].removeprefix("bytes=").split("-"))
-    call.send(call.file[start : stop + 1][::-1], 206, content_range=f"bytes {start}-{stop}/{len(call.file)}", etag="")
-
-
-def misplaced(call: Call) -> None:
-    start, stop = (int(number) for number in call.request.headers["Range"].removeprefix("bytes=").split("-"))
-    content_range = f"bytes {start + 1}-{stop + 1}/{len(call.file)}"
-    call.send(call.file[start + 1 : stop + 2], 206, content_range=content_range, etag='"1"')
-
-
-def refuse(call: Call) -> None:
-    call.send(b"", 403)
-
-
-def refuse_ranges(call: Call) -> None:
-    refuse(call) if "Range" in call.request.headers else serve(call)
-
-
-def always(fault: Callable[[Call], None], **_: bool) -> Fault:
-    return fault
-
-
-# For each fault, how often it occurs, and whether the files can be compared in spite of it. None: that depends on which
-# request the fault hits. If it hits the probe for ranges, the one response goes on, and the verdict must be right.
-_FAULTS: dict[str, tuple[Callable[..., Fault], Callable[[Call], None], bool | None]] = {
-    "a connection that breaks once": (once, lambda call: serve(call, until=WINDOW // 2), True),
-    "a server that is busy once": (once, busy, True),
-    "a connection that is closed once": (once, hang_up, True),
-    "a server without ranges": (always, without_ranges, True),
-    "a server with a new ETag in each response": (always, with_new_etags, True),
-    "a server that refuses ranges": (always, refuse_ranges, True),
-    "a connection that always breaks": (always, cut_always, False),
-    "a connection that breaks, without an ETag": (always, cut_without_etag, False),
-    "a short body": (always, short, False),
-    "a long body": (always, long, False),
-    "a body that does not end": (always, stall, False),
-    "another version after a break": (once, other_version, None),
-    "a part without an ETag": (once, other_version_without_etag, None),
-    "a part from another place": (once, misplaced, None),
-    "a refused part": (once, refuse, None),
-}
-
-
-@pytest.mark.parametrize("name", _FAULTS)
-def test_fault_is_an_error_or_does_not_change_the_verdict(gate: Gate, name: str) -> None:
-    occurrence, fault, is_compared = _FAULTS[name]
-    if is_compared is None:
-        with suppress(ModelGateError):
-            comparison = gate.compare(files(LARGE), files(LAST_BYTE), fault=occurrence(fault, is_near=gate.is_near))
-            assert [difference.offset for difference in comparison.differences] == [len(LARGE) - 1]
-        return
-    if not is_compared:
-        with pytest.raises(ModelGateError) as raised:
-            gate.compare(files(LARGE), files(LAST_BYTE), fault=occurrence(fault, is_near=gate.is_near))
-        assert raised.value.remedy
-        return
-    for content in (LARGE, LAST_BYTE):
-        comparison = gate.compare(files(LARGE), files(content), fault=occurrence(fault, is_near=gate.is_near))
-        assert comparison.equals == (content == LARGE)
-        assert [difference.offset for difference in comparison.differences] == [len(LARGE) - 1] * (content != LARGE)
 
 
 def test_difference_at_the_front_ends_the_transfer_early(gate: Gate) -> None:

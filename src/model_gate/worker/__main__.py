@@ -159,15 +159,16 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
 
 def _error_data(error: Exception) -> dict[str, str]:
     from model_gate.access.redaction import Redactor
-    from model_gate.worker.credential_facts import CredentialFacts
-    from model_gate.worker.failures import to_model_gate_error
+    from model_gate.worker.credential_facts import CredentialFacts, join_sentences
+    from model_gate.worker.failures import file_sentence, to_model_gate_error
 
     facts = CredentialFacts.from_environment(os.environ)
     model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"], facts)
     detail = "".join(traceback.format_exception(error))
     # The worker may have obtained an access token that the parent does not know, so the worker must redact it.
     redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))
-    texts = {"message": model_gate_error.message, "remedy": model_gate_error.remedy, "detail": detail}
+    message = join_sentences(model_gate_error.message, file_sentence(error, model_gate_error.message))
+    texts = {"message": message, "remedy": model_gate_error.remedy, "detail": detail}
     return {"type": model_gate_error.type} | {name: redactor.text(text) for name, text in texts.items()}
 
 

@@ -29,7 +29,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.early_listings import EarlyListings
-from model_gate.worker.failures import is_not_found
+from model_gate.worker.failures import downloading_file, is_not_found
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
@@ -122,8 +122,7 @@ class ArtifactReader:
         if is_local_uri(uri):
             return self._has_local_entry(uri, name)
         try:
-            model: ModelFiles = self._open_cached(uri)
-            return any(info.path == name for info in model.list_artifacts(None))
+            return ModelListing(lambda: self._open_cached(uri), uri, lambda _: None, self._limits).has_entry(name)
         except Exception as error:
             if is_not_found(error):
                 return False
@@ -164,7 +163,7 @@ class ArtifactReader:
             if self._file_size_limit is not None:
                 self._file_size_limit.allow(file.size)
             try:
-                with downloading(file.size, file.path, self._limits):
+                with downloading_file(file.path), downloading(file.size, file.path, self._limits):
                     model.fetch(file.path, file.size, file.destination, on_progress)
             except OSError as error:
                 if self._file_size_limit is None or not self._file_size_limit.is_cause_of(error):
@@ -192,12 +191,13 @@ class ArtifactReader:
         part = ByteRange(request.start, request.stop)
         if self._file_size_limit is not None:
             self._file_size_limit.allow(part.size)
-        opened = self._opened_file(request)
-        if request.is_again:
-            opened.read_again(part, request.destination)
-        else:
-            progress = TransferProgress(on_progress)
-            opened.read(part, request.destination, progress.add)
+        with downloading_file(request.path):
+            opened = self._opened_file(request)
+            if request.is_again:
+                opened.read_again(part, request.destination)
+            else:
+                progress = TransferProgress(on_progress)
+                opened.read(part, request.destination, progress.add)
 
     def _opened_file(self, request: PartRequest) -> FileParts:
         replaced: FileParts | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import mlflow
@@ -54,6 +55,8 @@ _EXAMPLE_NAME = "STAGING"
 
 # Start of a note in an exception, before the ID of the run that a request is about.
 RUN_NOTE = "about the run "
+# Start of a note in an exception, before the path of the file that is downloaded.
+_FILE_NOTE = "about the file "
 
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
@@ -141,6 +144,23 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
+
+
+@contextmanager
+def downloading_file(path: str) -> Iterator[None]:
+    """Note in exceptions which file is downloaded."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{_FILE_NOTE}{printable(path)}")
+        raise
+
+
+def file_sentence(error: Exception, message: str) -> str:
+    """Return a sentence that names the file in whose download `error` occurred, "" if `message` names the file."""
+    notes = [note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ())]
+    path = next((note.removeprefix(_FILE_NOTE) for note in notes if note.startswith(_FILE_NOTE)), "")
+    return f"The file is {path}." if path and path not in message else ""
 
 
 def _unknown_error(error: Exception, address: str) -> InternalError:

@@ -25,16 +25,21 @@ _REMEDY = "Check the server or store of the model: the listing is larger than th
 class ModelFiles(Protocol):
     """The files of one model. Paths are relative to the model."""
 
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the files and directories directly in the directory `path`; None is the root of the model.
-
-        The size of a file is None if the server does not report it.
-        """
-
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
         """Write one file of `size` bytes to `destination`, which must exist.
 
         `on_progress` may be called with the number of `bytes` received since its last call.
+        """
+
+
+@runtime_checkable
+class FilesInDirectories(ModelFiles, Protocol):
+    """The files of one model, which are listed directory by directory."""
+
+    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+        """Return the files and directories directly in the directory `path`; None is the root of the model.
+
+        The size of a file is None if the server does not report it.
         """
 
 
@@ -55,7 +60,7 @@ class FilesInPages(ModelFiles, Protocol):
 
 
 class ModelListing:
-    """Reads the listing of one model, directory by directory or page by page. `read` may be called once only.
+    """Reads the listing of one model, directory by directory or page by page. Only one method may be called, once.
 
     Args:
         open_model: Returns the files of the model. The first call may send requests.
@@ -108,6 +113,23 @@ class ModelListing:
             self._pool.shutdown(wait=False, cancel_futures=True)
         return self._files
 
+    def has_entry(self, name: str) -> bool:
+        """Return whether the root directory has a file or directory called `name`. The listing ends at the first one.
+
+        Raises:
+            ModelError: The listing exceeds a limit.
+            TransferError: The server sends too much, or a malformed page.
+            UnreachableError: The listing takes too long.
+        """
+        try:
+            model = self._result(self._pool.submit(self._open_model))
+            if isinstance(model, FilesInPages):
+                pages = self._pages(model.list_pages())
+                return any(info.path.partition("/")[0] == name for page in pages for info in page)
+            return any(info.path == name for info in self._result(self._pool.submit(self._list, None)))
+        finally:
+            self._pool.shutdown(wait=False, cancel_futures=True)
+
     def _walk(self) -> None:
         self._begin("")
         while self._pending:
@@ -118,6 +140,12 @@ class ModelListing:
             self._on_progress({"files": len(self._files)})
 
     def _read_pages(self, pages: Iterator[list[FileInfo]]) -> None:
+        for page in self._pages(pages):
+            for info in page:
+                self._add_file(info)
+            self._on_progress({"files": len(self._files)})
+
+    def _pages(self, pages: Iterator[list[FileInfo]]) -> Iterator[list[FileInfo]]:
         count = 0
         while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
             count += 1
@@ -127,9 +155,7 @@ class ModelListing:
                     f" {plural(self._limits.listing_pages, 'page')}.",
                     _REMEDY,
                 )
-            for info in page:
-                self._add_file(info)
-            self._on_progress({"files": len(self._files)})
+            yield page
 
     def _next_page(self, pages: Iterator[list[FileInfo]]) -> list[FileInfo] | None:
         with self._allowance():
@@ -159,7 +185,10 @@ class ModelListing:
 
     def _list(self, directory: str | None) -> list[FileInfo]:
         with self._allowance():
-            return self._open_model().list_artifacts(directory)
+            model = self._open_model()
+            if not isinstance(model, FilesInDirectories):
+                raise TypeError("the files are not listed directory by directory")
+            return model.list_artifacts(directory)
 
     def _add(self, info: FileInfo, parent: str) -> None:
         path = info.path
@@ -242,11 +271,11 @@ def _invalid_path(path: str) -> ModelError:
 
 
 def _invalid_size(path: str, size: int) -> ModelError:
-    return ModelError(f"The server lists {printable(path)} with {size:,} bytes.", "Check the tracking server.")
+    return ModelError(f"The listing has {printable(path)} with {size:,} bytes.", "Check the server or the store.")
 
 
 def _invalid_entry(path: str, parent: str) -> ModelError:
     return ModelError(
-        f"The server lists {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
-        "Check the tracking server: its listing does not describe a directory.",
+        f"The listing has {printable(path)!r} in {printable(parent) or 'the model'!r}, which is not a valid entry.",
+        "Check the server or the store: the listing does not describe a directory.",
     )

@@ -196,6 +196,16 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
         )
     if status == 429 or status >= 500:
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
+    if status < 300:
+        return UnreachableError(
+            f"The store {store} answers with status {status}, which is no answer with the requested file.",
+            "Check the address of the store, and the proxies in front of it.",
+        )
+    if status < 400:
+        return UnreachableError(
+            f"The store {store} redirects the request ({shown}). Model Gate does not follow redirects of a store.",
+            "Check the address and the region of the store.",
+        )
     return UnreachableError(
         f"The store {store} refuses the request ({shown}).", "Check the address and the region of the store."
     )

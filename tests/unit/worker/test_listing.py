@@ -127,7 +127,7 @@ def test_listing_at_its_limits_is_complete() -> None:
 
 @pytest.mark.parametrize("size", [-1, -(10**30)])
 def test_negative_file_size_in_a_listing_is_an_error(size: int) -> None:
-    with pytest.raises(ModelError, match="lists a with"):
+    with pytest.raises(ModelError, match="has a with"):
         _read(lambda _: [FileInfo("a", False, size)], Limits())
 
 

@@ -265,7 +265,7 @@ class _RepositoryFiles:
 
 
 class _FilesApiFiles(_RepositoryFiles):
-    """The files of a model that the Files API serves. A large file is read by one response, which the SDK resumes."""
+    """The files of a model that the Files API serves. A large file is read by one response, which is never resumed."""
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""

@@ -39,6 +39,8 @@ class AzureContainer:
         ModelError: The login is for another account.
     """
 
+    is_decoding = True
+
     def __init__(self, repository: Any, name: str, host: str) -> None:
         _require_account(repository.client, host)
         self._client = repository.client.get_container_client(name)
@@ -83,6 +85,7 @@ class AzureFileSystem:
     """
 
     verify = True
+    is_decoding = True
 
     def __init__(self, repository: Any, name: str, host: str) -> None:  # noqa: ARG002  # the repository has the host
         self._repository = repository

@@ -32,6 +32,10 @@ class Bucket(Protocol):
     def verify(self) -> bool | str:
         """The `verify` argument for requests: whether to check certificates, or the path of a CA bundle."""
 
+    @property
+    def is_decoding(self) -> bool:
+        """Whether the cloud's own client, which MLflow uses, decompresses an object that has a Content-Encoding."""
+
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page. Directories are left out."""
 

@@ -17,8 +17,9 @@ import requests
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
-from model_gate.errors import ModelGateError
-from model_gate.worker.store_failures import status_error
+from model_gate.domain.wording import printable
+from model_gate.errors import ModelError, ModelGateError
+from model_gate.worker.store_failures import status_error, store_of
 from model_gate.worker.stores.bucket import Bucket
 from model_gate.worker.transfer.file_parts import is_busy
 from model_gate.worker.transfer.http_client import HttpClient
@@ -34,7 +35,10 @@ _OK = 200
 # HTTP statuses with which stores reject credentials that have expired.
 _EXPIRED_STATUSES = frozenset({400, 401, 403})
 # With 412 and 416, a store says that it has another version of the object.
-_STATUSES_OF_PARTS = frozenset({200, 206, 412, 416})
+_STATUSES_OF_CONTENT = frozenset({200, 206})
+_STATUSES_OF_PARTS = _STATUSES_OF_CONTENT | {412, 416}
+# Google decompresses a stored object for clients that do not accept its encoding, and names the encoding here.
+_STORED_ENCODING = "X-Goog-Stored-Content-Encoding"
 # Threads whose credentials expired at the same time share the new ones.
 _RENEWED_SECONDS = 10.0
 
@@ -108,7 +112,25 @@ class StoreClient:
             response = self._send(stack, key, headers)
         if response.status not in _STATUSES_OF_PARTS and not is_busy(response):
             raise self._status_error(response)
+        if self._bucket.is_decoding and response.status in _STATUSES_OF_CONTENT:
+            self._require_plain(key, response)
         return response
+
+    def _require_plain(self, key: str, response: Response) -> None:
+        """Require that an object is stored as a user downloads it.
+
+        The listing has the size of the stored bytes. So nothing would prove that the decompressed file is whole.
+
+        Raises:
+            ModelError: The object has a Content-Encoding, and the cloud's own client decompresses it.
+        """
+        encoding = response.headers.get(_STORED_ENCODING) or response.headers.get("Content-Encoding", "identity")
+        if encoding.lower() != "identity":
+            raise ModelError(
+                f"The store {store_of(self._uri, os.environ)} has {printable(key)} with the Content-Encoding"
+                f" {printable(encoding)}: it lists the compressed size, but a download decompresses the file.",
+                "Store the file without a Content-Encoding, or compare copies of both models with model-gate diff.",
+            )
 
     def _status_error(self, response: Response) -> ModelGateError:
         body = b""

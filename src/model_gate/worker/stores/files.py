@@ -62,7 +62,7 @@ def stored_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyL
     host = parts.netloc.rpartition("@")[2]
     root = path.removesuffix("/")
     prefix = f"{root}/" if root else ""
-    return StoredFiles(_BUCKETS[parts.scheme](repository, name, host), repository, uri, prefix, limiter)
+    return StoredFiles(_BUCKETS[parts.scheme](repository, name, host), uri, prefix, limiter)
 
 
 def _bucket_and_path(repository: Any, scheme: str, uri: str) -> tuple[str, str]:
@@ -106,27 +106,18 @@ class StoredFiles:
 
     Args:
         bucket: The bucket.
-        repository: MLflow's repository for the location.
         uri: The location, for error messages.
         prefix: What all keys of the model begin with: "", or a path with a slash at the end.
         limiter: Limits the concurrent requests to the store.
     """
 
-    def __init__(
-        self, bucket: Bucket, repository: ArtifactRepository, uri: str, prefix: str, limiter: ConcurrencyLimiter
-    ) -> None:
+    def __init__(self, bucket: Bucket, uri: str, prefix: str, limiter: ConcurrencyLimiter) -> None:
         self._bucket = bucket
-        self._repository = repository
         self._uri = uri
         self._prefix = prefix
         self._limiter = limiter
         self._client = StoreClient(bucket, uri)
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
-
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the files and directories directly in the directory `path`; None is the root of the model."""
-        with store_errors(self._uri, os.environ):
-            return self._repository.list_artifacts(path)
 
     def list_pages(self) -> Iterator[list[FileInfo]]:
         """Yield all files with their sizes, page by page.

@@ -17,6 +17,7 @@ class GoogleBucket:
     """A bucket of Google Cloud Storage."""
 
     verify = True
+    is_decoding = True
 
     def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
         from google.auth.transport.requests import Request

@@ -36,6 +36,8 @@ def pays_requests(environment: Mapping[str, str]) -> bool:
 class S3Bucket:
     """A bucket of S3."""
 
+    is_decoding = False
+
     def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
         self._repository = repository
         owner: dict[str, str] = getattr(repository, "_bucket_owner_params", {})

@@ -24,7 +24,7 @@ from tests.container.registry import PASSWORD, USERNAME, Registry, add_version
 from tests.container.sparse_store import BUCKET, SparseStore, sparse_store
 
 MIB = 1024**2
-SIZE = int(os.environ.get("MODEL_GATE_LARGE_GIB", "2")) * 1024 * MIB
+SIZE = int(os.environ.get("MODEL_GATE_LARGE_GIB", "1")) * 1024 * MIB
 # About 20 times as long as on a machine with two cores.
 SECONDS = 300 + 120 * SIZE // (1024 * MIB)
 # The long timeout is for the first test, which builds the image, and for large files.

@@ -280,14 +280,18 @@ def cases(kind: str, name: str, way: Way) -> list[Case]:
         mixing = later(respond, way.first, times=None)
         result.append(Case(f"{name}, later: {fault}", way, mixing, right, ("different", "error")))
     for fault, respond in PASSING.items():
-        # A store rejects a login with 403, and the login of a test is not renewed.
-        more = ("error",) if fault == "status 403" or kind in NOT_RESUMED else ()
+        # A store rejects a login with 403, and the login of a test is not renewed. A tracking server gets the second
+        # request for a small file from MLflow, which does not repeat a request whose response breaks.
+        is_last = name == "small" and kind in SERVERS and fault in {"a cut", "a reset"}
+        more = ("error",) if fault == "status 403" or kind in NOT_RESUMED or is_last else ()
         for content, verdict in ((left, "equal"), (right, "different")):
             passing = later(respond, way.first, times=1)
             result.append(Case(f"{name}, once, {verdict}: {fault}", way, passing, content, (verdict, *more)))
     for fault, respond in HARMLESS.items():
+        # A store that answers 403 rejects the login, and no other request for the file is sent.
+        more = ("error",) if name == "ranges" and kind in STORES and fault == "ranges are refused" else ()
         for content, verdict in ((left, "equal"), (right, "different")):
-            result.append(Case(f"{name}, {verdict}: {fault}", way, respond, content, (verdict,)))
+            result.append(Case(f"{name}, {verdict}: {fault}", way, respond, content, (verdict, *more)))
     return result
 
 
@@ -295,7 +299,7 @@ def problems(gate: Gate, tried: list[Case], directory: Path) -> dict[str, str]:
     """Compare a local left file with the right file of each case. Return what is wrong with each outcome."""
     for size in {case.way.size for case in tried}:
         model = directory / str(size)
-        model.mkdir()
+        model.mkdir(parents=True)
         (model / "MLmodel").write_bytes(MLMODEL)
         (model / "model.bin").write_bytes(_BYTES[:size])
     gate.server.files.clear()
@@ -343,7 +347,11 @@ def problem(case: Case, result: str | ModelGateError) -> str:
 
 @pytest.mark.parametrize("way", WAYS)
 def test_fault_of_a_transfer_never_makes_files_equal(gate: Gate, kind: str, tmp_path: Path, way: str) -> None:
-    found = problems(gate, cases(kind, way, WAYS[way]), tmp_path)
+    tried = cases(kind, way, WAYS[way])
+    # A server that throttles gets one request at a time, from the other comparisons too.
+    throttled = [case for case in tried if "429" in case.name or "503" in case.name]
+    others = [case for case in tried if case not in throttled]
+    found = problems(gate, others, tmp_path / "others") | problems(gate, throttled, tmp_path / "throttled")
     assert not found, "\n".join(f"{name}: {text}" for name, text in found.items())
 
 

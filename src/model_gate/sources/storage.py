@@ -10,7 +10,6 @@ import shutil
 import sys
 import tempfile
 import threading
-from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -92,8 +91,8 @@ class Storage:
         self._free_bytes = free_bytes
         # Sizes of the larger files whose content has not arrived yet.
         self._incoming: dict[Path, int] = {}
-        # Compared windows by their size. A new window overwrites one, which saves the system half of the write's time.
-        self._compared: defaultdict[int, list[Path]] = defaultdict(list)
+        # Compared windows and their sizes. A new window overwrites one, which takes the system half as long.
+        self._compared: list[tuple[Path, int]] = []
         self.keeps = download_dir is not None
         self._made: set[str] = set()
         self._lock = threading.Lock()
@@ -191,7 +190,7 @@ class Storage:
     def reserve_window(self, path: str, size: int) -> Path:
         """Return the path of a scratch file that receives a window of a model's file.
 
-        The file is empty, or it is a compared window of the same size, in which every 64 KiB begin with random bytes.
+        The file is empty, or it has `size` bytes of a compared window, in which every 64 KiB begin with random bytes.
         So if a part of it were not overwritten, the window would not be equal to any other.
 
         Args:
@@ -202,11 +201,16 @@ class Storage:
             StorageError: The free space is not enough.
         """
         with self._lock:
-            compared = self._compared[size].pop() if self._compared[size] else None
+            compared = next((window for window in self._compared if window[1] >= size), None)
+            if compared is not None:
+                self._compared.remove(compared)
         try:
             if compared is not None:
-                _overwrite_samples(compared, size)
-                return compared
+                file, compared_size = compared
+                if compared_size > size:
+                    os.truncate(file, size)
+                _overwrite_samples(file, size)
+                return file
             self._require_space(f"a window of {printable(path)}: it has", size, self._scratch)
             self._make_directory(f"{self._scratch}/windows")
             file = _make_file(f"{self._scratch}/windows/{next(self._numbers)}")
@@ -222,7 +226,7 @@ class Storage:
         with contextlib.suppress(FileNotFoundError):
             size = path.stat().st_size
             with self._lock:
-                self._compared[size].append(path)
+                self._compared.append((path, size))
 
     def discard_window(self, path: Path) -> None:
         """Remove a window that was not read completely."""
@@ -232,9 +236,8 @@ class Storage:
     def discard_compared_windows(self) -> None:
         """Remove the files that are kept for later windows."""
         with self._lock:
-            windows = [path for paths in self._compared.values() for path in paths]
-            self._compared.clear()
-        for path in windows:
+            windows, self._compared = self._compared, []
+        for path, _ in windows:
             path.unlink(missing_ok=True)
 
     def arrived(self, path: Path) -> None:

@@ -262,12 +262,14 @@ def _compared_window(storage: Storage, content: bytes) -> Path:
     return window
 
 
-def test_compared_window_is_used_again_for_a_window_of_its_size(scratch: Path) -> None:
+@pytest.mark.parametrize("size", [200_000, 70_000, 1])
+def test_compared_window_is_used_once_for_a_window_that_is_not_larger(size: int, scratch: Path) -> None:
     with Storage(None) as storage:
         compared = _compared_window(storage, b"x" * 200_000)
-        assert storage.reserve_window("model.bin", 100_000) != compared
-        assert storage.reserve_window("model.bin", 200_000) == compared
-        assert storage.reserve_window("model.bin", 200_000) != compared
+        assert storage.reserve_window("model.bin", 200_001) != compared
+        assert storage.reserve_window("model.bin", size) == compared
+        assert compared.stat().st_size == size
+        assert storage.reserve_window("model.bin", size) != compared
 
 
 def test_window_that_is_used_again_has_bytes_of_its_own_in_every_64_kib(scratch: Path) -> None:

@@ -428,9 +428,9 @@ class _Selection:
         clients = self._clients.start(*(version.host for version in request.versions.values()))
         left, right = _resolve(request, clients, self._versions)
         pairs: dict[str, SelectedPair] = {}
-        if request.compare_run_models:
+        if ModelRole.RUN_MODEL in request.models:
             pairs[ComparisonName.RUN_MODELS] = self._version_models(ModelRole.RUN_MODEL, left, right)
-        if request.compare_reg_models:
+        if ModelRole.REG_MODEL in request.models:
             pairs[ComparisonName.REG_MODELS] = self._version_models(ModelRole.REG_MODEL, left, right)
         return pairs
 
@@ -440,14 +440,10 @@ class _Selection:
         (resolved,) = _resolve(request, clients, self._versions)
         number = 1 if request.tracking_server_2 is selected_seal else 2
         names = {ComparisonName.RUN_MODELS: ModelRole.RUN_MODEL, ComparisonName.REG_MODELS: ModelRole.REG_MODEL}
-        enabled = {
-            ComparisonName.RUN_MODELS: request.compare_run_models,
-            ComparisonName.REG_MODELS: request.compare_reg_models,
-        }
         return {
             name: SealedPair(selected_seal, self._version_model(role, f"{role}/server_{number}", resolved), number == 2)
             for name, role in names.items()
-            if enabled[name]
+            if role in request.models
         }
 
     def _diff(self, request: DiffRequest) -> SelectedPair:

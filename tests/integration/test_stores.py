@@ -381,7 +381,7 @@ class ExpiringBucket:
     """A bucket on a server, with credentials that the server rejects until they are renewed."""
 
     verify = True
-    is_decoding = True
+    client_decompresses = True
 
     def __init__(self, server: FaultyServer) -> None:
         self._server = server

@@ -22,7 +22,7 @@ from model_gate.symbolic_links import PathBeneath
 # An in-memory file system of Linux. On a disk, creating and removing a small file takes longer than fetching it.
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the names of directories there cannot be guessed
 _SMALL_BYTES = 64 * 1024
-# In a window that is used again, so many bytes are overwritten at the start of each stretch of this length.
+# In the file of an earlier window, so many bytes are overwritten at the start of each stretch of this length.
 _SAMPLE_BYTES, _SAMPLE_DISTANCE = 16, 64 * 1024
 
 
@@ -91,8 +91,8 @@ class Storage:
         self._free_bytes = free_bytes
         # Sizes of the larger files whose content has not arrived yet.
         self._incoming: dict[Path, int] = {}
-        # Compared windows and their sizes. A new window overwrites one, which takes the system half as long.
-        self._compared: list[tuple[Path, int]] = []
+        # Files of earlier windows, and their sizes. To overwrite one takes the system half as long as a new file.
+        self._free_windows: list[tuple[Path, int]] = []
         self.keeps = download_dir is not None
         self._made: set[str] = set()
         self._lock = threading.Lock()
@@ -190,8 +190,9 @@ class Storage:
     def reserve_window(self, path: str, size: int) -> Path:
         """Return the path of a scratch file that receives a window of a model's file.
 
-        The file is empty, or it has `size` bytes of a compared window, in which every 64 KiB begin with random bytes.
-        So if a part of it were not overwritten, the window would not be equal to any other.
+        The file is empty, or it has `size` bytes of an earlier window. In this case, each 64 KiB begin with random
+        bytes, and the file ends with them. The reader of a window overwrites all bytes. If it left out 64 KiB, the
+        random bytes would make the window unequal to any other.
 
         Args:
             path: Path of the model's file, for error messages.
@@ -201,16 +202,13 @@ class Storage:
             StorageError: The free space is not enough.
         """
         with self._lock:
-            compared = next((window for window in self._compared if window[1] >= size), None)
-            if compared is not None:
-                self._compared.remove(compared)
+            fitting = [window for window in self._free_windows if window[1] >= size]
+            free = min(fitting, key=lambda window: window[1], default=None)
+            if free is not None:
+                self._free_windows.remove(free)
+        if free is not None and (file := _prepared(*free, size)) is not None:
+            return file
         try:
-            if compared is not None:
-                file, compared_size = compared
-                if compared_size > size:
-                    os.truncate(file, size)
-                _overwrite_samples(file, size)
-                return file
             self._require_space(f"a window of {printable(path)}: it has", size, self._scratch)
             self._make_directory(f"{self._scratch}/windows")
             file = _make_file(f"{self._scratch}/windows/{next(self._numbers)}")
@@ -220,23 +218,23 @@ class Storage:
             self._incoming[file] = size
         return file
 
-    def release_window(self, path: Path) -> None:
-        """Keep the file of a compared window for a later window. Nothing may write to it any more."""
+    def give_back_window(self, path: Path) -> None:
+        """Keep the file of a window for a later window. Nothing may write to it any more."""
         # A signal can remove the scratch directory at any time.
         with contextlib.suppress(FileNotFoundError):
             size = path.stat().st_size
             with self._lock:
-                self._compared.append((path, size))
+                self._free_windows.append((path, size))
 
     def discard_window(self, path: Path) -> None:
-        """Remove a window that was not read completely."""
+        """Remove the file of a window that no later window may use."""
         self.arrived(path)
         path.unlink(missing_ok=True)
 
-    def discard_compared_windows(self) -> None:
+    def discard_free_windows(self) -> None:
         """Remove the files that are kept for later windows."""
         with self._lock:
-            windows, self._compared = self._compared, []
+            windows, self._free_windows = self._free_windows, []
         for path, _ in windows:
             path.unlink(missing_ok=True)
 
@@ -311,15 +309,27 @@ def memory_prefix(process: int) -> str:
     return f"model-gate-{process}-"
 
 
-def _overwrite_samples(file: Path, size: int) -> None:
-    """Overwrite a few bytes of every 64 KiB of a file with bytes that no other file has."""
+def _prepared(file: Path, old_size: int, size: int) -> Path | None:
+    """Prepare the file of an earlier window for a window of `size` bytes. Return None if that fails.
+
+    A few bytes of every 64 KiB, and the last bytes, are overwritten with bytes that no other file has.
+    """
     sample = os.urandom(_SAMPLE_BYTES)
-    descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
     try:
-        for start in range(0, size, _SAMPLE_DISTANCE):
-            os.pwrite(descriptor, sample[: size - start], start)
-    finally:
-        os.close(descriptor)
+        if old_size > size:
+            os.truncate(file, size)
+        descriptor = os.open(file, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            for start in (*range(0, size, _SAMPLE_DISTANCE), max(0, size - _SAMPLE_BYTES)):
+                os.pwrite(descriptor, sample[: size - start], start)
+        finally:
+            os.close(descriptor)
+    except OSError:
+        # A new file may succeed, or says what is wrong.
+        with contextlib.suppress(OSError):
+            file.unlink()
+        return None
+    return file
 
 
 def _make_file(file: str) -> Path:

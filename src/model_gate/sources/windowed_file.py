@@ -36,7 +36,7 @@ class WindowedFile(Protocol):
         """
 
     def release(self, file: str) -> None:
-        """Give back the local file of a window, which a later window can use."""
+        """Give back the local file of a window, which a later window overwrites; delete it if the reads have ended."""
 
     def read_again(self, start: int, size: int) -> bytes:
         """Return `size` bytes from the offset `start`, of the version whose windows were read.
@@ -71,6 +71,7 @@ class ServerFile:
         self._storage = storage
         self._on_bytes = on_bytes
         self._handle = client.new_handle()
+        self._is_closed = False
 
     def begin_read(self, window: Window) -> Future[str]:
         """Begin to download a window. The future fails with a TransferError if it does not have its size."""
@@ -97,8 +98,11 @@ class ServerFile:
         return read
 
     def release(self, file: str) -> None:
-        """Give back the local file of a window, which a later window can use."""
-        self._storage.release_window(Path(file))
+        """Give back the local file of a window, which a later window overwrites; delete it if the reads have ended."""
+        if self._is_closed:
+            self._storage.discard_window(Path(file))
+        else:
+            self._storage.give_back_window(Path(file))
 
     def read_again(self, start: int, size: int) -> bytes:
         """Return `size` bytes from the offset `start`, of the version whose windows were read.
@@ -119,8 +123,9 @@ class ServerFile:
 
     def close(self) -> None:
         """End all reads, and delete the local files of windows that were given back."""
+        self._is_closed = True
         self._client.close_file(self._handle)
-        self._storage.discard_compared_windows()
+        self._storage.discard_free_windows()
 
     def _part(self, start: int, stop: int, file: Path, *, is_again: bool = False) -> PartRequest:
         return PartRequest(
@@ -150,12 +155,14 @@ class DirectoryFile:
     def _copy(self, window: Window) -> str:
         copy = self._storage.reserve_window(self._path, window.size)
         try:
-            with open(self._file, "rb", opener=open_regular) as source, open(copy, "wb") as destination:
+            with open(self._file, "rb", opener=open_regular) as source, open(copy, "r+b") as destination:
                 source.seek(window.start)
                 missing = window.size
                 while missing and (data := source.read(min(missing, _COPY_BYTES))):
                     missing -= len(data)
                     destination.write(data)
+                # The file may have bytes of an earlier window.
+                destination.truncate()
             return _require_size(str(copy), window.size, self._path, self._location)
         except OSError as error:
             raise storage_error(error, f"copy a window of {printable(self._path)}") from error
@@ -163,8 +170,8 @@ class DirectoryFile:
             self._storage.arrived(copy)
 
     def release(self, file: str) -> None:
-        """Give back the copy of a window, which a later window can use."""
-        self._storage.release_window(Path(file))
+        """Delete the copy of a window."""
+        self._storage.discard_window(Path(file))
 
     def read_again(self, start: int, size: int) -> bytes:
         """Return `size` bytes from the offset `start`.
@@ -187,8 +194,7 @@ class DirectoryFile:
         """Do nothing: no read is in progress."""
 
     def close(self) -> None:
-        """Delete the copies of windows that were given back."""
-        self._storage.discard_compared_windows()
+        """Do nothing: no file is open."""
 
 
 def _require_size(file: str, size: int, path: str, location: Location) -> str:

@@ -40,17 +40,22 @@ class EarlyListings:
         self._begun: dict[str, _EarlyListing] = {}
 
     def begin(self, uri: str) -> None:
-        """Begin to read the listing of `uri`, unless a recent one has begun. An error is raised by `read`."""
+        """Begin to read the listing of `uri`. An error is raised by `read`.
+
+        The listing replaces one that has begun earlier, so that it is never older than the gate that reads it.
+        """
+        listing = _EarlyListing(lambda progress: self._read(uri, progress), self._pool, self._clock())
         with self._lock:
-            begun = self._begun.get(uri)
-            if begun is None or not self._is_recent(begun):
-                self._begun[uri] = _EarlyListing(lambda progress: self._read(uri, progress), self._pool, self._clock())
+            # A listing that nobody has read must not stay in memory.
+            self._begun = {other: begun for other, begun in self._begun.items() if self._is_recent(begun)}
+            self._begun[uri] = listing
 
     def read(self, uri: str, on_progress: ProgressCallback) -> dict[str, int]:
         """Return the listing that has begun, or read it now. `on_progress` is called with the number of `files`."""
         with self._lock:
             begun = self._begun.pop(uri, None)
-        if begun is None or not self._is_recent(begun):
+        # A listing that still waits for a thread is read by this one.
+        if begun is None or not self._is_recent(begun) or begun.cancel():
             return self._read(uri, on_progress)
         return begun.result(on_progress)
 
@@ -67,6 +72,10 @@ class _EarlyListing:
         self.begun_at = begun_at
         self._on_progress: ProgressCallback | None = None
         self._future: Future[dict[str, int]] = pool.submit(read, self._report)
+
+    def cancel(self) -> bool:
+        """Return whether the listing is not read any more, because no thread has begun to read it."""
+        return self._future.cancel()
 
     def result(self, on_progress: ProgressCallback) -> dict[str, int]:
         self._on_progress = on_progress

@@ -160,12 +160,14 @@ def file_sentence(error: Exception, message: str) -> str:
     """Return a sentence that names the file in whose download `error` occurred, "" if `message` names the file."""
     notes = [note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ())]
     path = next((note.removeprefix(_FILE_NOTE) for note in notes if note.startswith(_FILE_NOTE)), "")
-    return f"The file is {path}." if path and path not in message else ""
+    is_named = re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w/-])", message)
+    return f"The file is {path}." if path and not is_named else ""
 
 
 def _unknown_error(error: Exception, address: str) -> InternalError:
     return InternalError(
-        f"Talking to {address} failed: {type(error).__name__}: {error}", "Run with --verbose for the traceback."
+        f"Talking to {address} failed: {type(error).__name__}: {str(error).rstrip('.')}.",
+        "Run with --verbose for the traceback.",
     )
 
 

@@ -60,7 +60,9 @@ class FilesInPages(ModelFiles, Protocol):
 
 
 class ModelListing:
-    """Reads the listing of one model, directory by directory or page by page. Only one method may be called, once.
+    """Reads the listing of one model, directory by directory or page by page.
+
+    Call either `read` or `has_entry`, and only once.
 
     Args:
         open_model: Returns the files of the model. The first call may send requests.
@@ -90,6 +92,8 @@ class ModelListing:
         self._directories: set[str] = set()
         self._pending: dict[Future[list[FileInfo]], str] = {}
         self._characters = 0
+        # Files on the pages so far.
+        self._listed = 0
         self._allowance = ListingAllowance(limits)
         self._pool = ThreadPoolExecutor(_THREADS)
 
@@ -114,7 +118,7 @@ class ModelListing:
         return self._files
 
     def has_entry(self, name: str) -> bool:
-        """Return whether the root directory has a file or directory called `name`. The listing ends at the first one.
+        """Return whether the root directory has a file or directory called `name`. The search ends at the first match.
 
         Raises:
             ModelError: The listing exceeds a limit.
@@ -155,6 +159,7 @@ class ModelListing:
                     f" {plural(self._limits.listing_pages, 'page')}.",
                     _REMEDY,
                 )
+            self._listed += len(page)
             yield page
 
     def _next_page(self, pages: Iterator[list[FileInfo]]) -> list[FileInfo] | None:
@@ -240,7 +245,7 @@ class ModelListing:
 
     def _wait(self, futures: Iterable[Future[_T]]) -> set[Future[_T]]:
         """Return the futures that are done, after waiting for at least one of them."""
-        found = len(self._files) + len(self._unsized)
+        found = max(self._listed, len(self._files) + len(self._unsized))
         limit = self._limits.listing_seconds + found * self._limits.listing_seconds_per_file
         remaining = self._start + limit - self._clock()
         done, _ = wait(futures, timeout=max(0, remaining), return_when=FIRST_COMPLETED)

@@ -58,6 +58,19 @@ class ModelLocation:
     remedy: str = ""
 
 
+@dataclass(frozen=True)
+class _Found:
+    """What the registry has of one version."""
+
+    registered: RegisteredModel
+    version: MlflowVersion
+    number: str
+    run_model: ModelLocation
+    download_uri: str
+    reg_model: ModelLocation
+    lineage: Lineage
+
+
 class NoRegistry:
     """Stands in for a registry if there is no tracking server, so that only physical URIs can be read."""
 
@@ -110,13 +123,38 @@ class RegistryClient:
             ModelError: The version is not ready.
             MlflowException: Any other error of the server.
         """
-        wanted = version_or_stage.strip()
-        # Each lookup takes one or two round trips, so all lookups that need no result of another run at the same time.
+        found = self._look_up(model, version_or_stage.strip(), models)
+        version, run_model, reg_model = found.version, found.run_model, found.reg_model
+        return ModelVersion(
+            name=version.name,
+            version=found.number,
+            stage=stage_of(version),
+            aliases=tuple(sorted(_aliases_of(found.registered, found.number))),
+            status=version.status or "",
+            source=version.source or "",
+            download_uri=found.download_uri,
+            run_model_uri=run_model.uri,
+            run_model_reason=run_model.reason,
+            run_model_remedy=run_model.remedy,
+            run_model_hops=run_model.hops,
+            reg_model_uri=reg_model.uri,
+            reg_model_reason=reg_model.reason,
+            reg_model_remedy=reg_model.remedy,
+            reg_model_hops=reg_model.hops,
+            created=int(version.creation_timestamp or 0),
+            lineage=found.lineage,
+        )
+
+    def _look_up(self, model: str, version_or_stage: str, models: Collection[ModelRole]) -> _Found:
+        """Look up a version and all that belongs to it, and begin to list `models` of it.
+
+        Each lookup takes one or two round trips, so all lookups that need no result of another run at the same time.
+        """
         with ThreadPoolExecutor(_LOOKUPS) as pool:
-            known = number_in(wanted)
+            known = version_number(version_or_stage)
             begun = self._begin_version(pool, model, known) if known else None
             registered = self._registered_model(model)
-            number = self._resolve_number(registered, wanted)
+            number = self._resolve_number(registered, version_or_stage)
             version_lookup, download_uri_lookup = begun or self._begin_version(pool, registered.name, number)
             version = self._get_version(registered, number, version_lookup.result)
             require_ready(version)
@@ -124,31 +162,14 @@ class RegistryClient:
             registry_model = pool.submit(self._registry_model, version, download_uri_lookup, run_model)
             lineage = pool.submit(self._lineage, version)
             with _errors_about_run(version.run_id or ""):
-                run_location = run_model.result()
+                listed: set[str] = set()
                 if ModelRole.RUN_MODEL in models:
-                    self._begin_list(run_location)
-                download_uri, reg_location = registry_model.result()
+                    self._begin_list(run_model.result(), listed)
                 if ModelRole.REG_MODEL in models:
-                    self._begin_list(reg_location)
-        return ModelVersion(
-            name=version.name,
-            version=number,
-            stage=stage_of(version),
-            aliases=tuple(sorted(_aliases_of(registered, number))),
-            status=version.status or "",
-            source=version.source or "",
-            download_uri=download_uri,
-            run_model_uri=run_location.uri,
-            run_model_reason=run_location.reason,
-            run_model_remedy=run_location.remedy,
-            run_model_hops=run_location.hops,
-            reg_model_uri=reg_location.uri,
-            reg_model_reason=reg_location.reason,
-            reg_model_remedy=reg_location.remedy,
-            reg_model_hops=reg_location.hops,
-            created=int(version.creation_timestamp or 0),
-            lineage=lineage.result(),
-        )
+                    self._begin_list(registry_model.result()[1], listed)
+                return _Found(
+                    registered, version, number, run_model.result(), *registry_model.result(), lineage.result()
+                )
 
     def _begin_version(self, pool: Executor, name: str, number: str) -> tuple[Future[MlflowVersion], Future[str]]:
         """Begin to look up a version and its download URI."""
@@ -266,10 +287,12 @@ class RegistryClient:
             return download_uri, run_model.result()
         return download_uri, self._location_or_reason(download_uri)
 
-    def _begin_list(self, location: ModelLocation) -> None:
+    def _begin_list(self, location: ModelLocation, listed: set[str]) -> None:
+        """Begin to list a location, unless it is one of `listed`, and add it there."""
         # The parent process reads local files itself, if it accepts them.
-        if location.uri and not is_local_uri(location.uri):
+        if location.uri and not is_local_uri(location.uri) and location.uri not in listed:
             self._artifacts.begin_list(location.uri)
+        listed.add(location.uri)
 
     def _location_or_reason(self, uri: str) -> ModelLocation:
         """Return the location to which `uri` leads, or the reason why it leads to none."""
@@ -325,7 +348,7 @@ class RegistryClient:
     def _resolve_number(self, registered: RegisteredModel, version_or_stage: str) -> str:
         """Return the number of the version that a number, a stage, an alias or `latest` names."""
         if version_or_stage.isascii() and version_or_stage.isdigit():
-            if (number := number_in(version_or_stage)) is None:
+            if (number := version_number(version_or_stage)) is None:
                 number = version_or_stage.lstrip("0")
                 message = f"There is no version {_shortened(number)} of {registered.name!r}."
                 raise NotFoundError(message, self._available_versions(registered))
@@ -462,11 +485,11 @@ def _path_of(uri: str) -> str:
     return rest.strip("/")
 
 
-def number_in(version_or_stage: str) -> str | None:
-    """Return the version number that a text is, without leading zeros. Return None if it is no number of a version.
+def version_number(version_or_stage: str) -> str | None:
+    """Return a text as a version number without leading zeros. Return None if it is not one, or is too large.
 
     Example:
-        >>> number_in("007"), number_in("champion")
+        >>> version_number("007"), version_number("champion")
         ('7', None)
     """
     if not (version_or_stage.isascii() and version_or_stage.isdigit()):

@@ -198,7 +198,7 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
     if status < 300:
         return UnreachableError(
-            f"The store {store} answers with status {status}, which is no answer with the requested file.",
+            f"The store {store} answers with status {status} in place of the file.",
             "Check the address of the store, and the proxies in front of it.",
         )
     if status < 400:

@@ -258,7 +258,7 @@ def _compared_window(storage: Storage, content: bytes) -> Path:
     window = storage.reserve_window("model.bin", len(content))
     window.write_bytes(content)
     storage.arrived(window)
-    storage.release_window(window)
+    storage.give_back_window(window)
     return window
 
 
@@ -277,7 +277,7 @@ def test_window_that_is_used_again_has_bytes_of_its_own_in_every_64_kib(scratch:
     with Storage(None) as storage:
         for window in (storage.reserve_window("a", len(content)), storage.reserve_window("b", len(content))):
             window.write_bytes(content)
-            storage.release_window(window)
+            storage.give_back_window(window)
         windows = [storage.reserve_window(path, len(content)).read_bytes() for path in ("a", "b")]
     for start in range(0, len(content), 64 * 1024):
         pieces = {window[start : start + 64 * 1024] for window in (*windows, content)}
@@ -296,6 +296,6 @@ def test_discarded_window_is_removed_and_not_used_again(scratch: Path) -> None:
 def test_compared_windows_are_removed_at_the_end_of_a_file(scratch: Path) -> None:
     with Storage(None) as storage:
         window = _compared_window(storage, b"x" * 9)
-        storage.discard_compared_windows()
+        storage.discard_free_windows()
         assert not window.exists()
         assert storage.reserve_window("model.bin", 9) != window

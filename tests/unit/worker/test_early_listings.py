@@ -47,15 +47,47 @@ def test_listing_that_has_begun_is_not_requested_again() -> None:
     server = Server()
     listings = server.listings()
     listings.begin(URI)
-    listings.begin(URI)
+    assert server.begun.acquire(timeout=10)
     assert listings.read(URI, ignore) == {"file0": 1}
     assert server.requests == [URI]
+
+
+def test_listing_replaces_one_that_has_begun_earlier() -> None:
+    server = Server()
+    listings = server.listings()
+    for _ in range(2):
+        listings.begin(URI)
+        assert server.begun.acquire(timeout=10)
+    assert len(listings.read(URI, ignore)) == 2
+
+
+def test_listing_that_waits_for_a_thread_is_read_at_once() -> None:
+    server = Server()
+    server.answer.clear()
+    listings = server.listings()
+    for number in range(8):
+        listings.begin(f"slow{number}")
+        assert server.begun.acquire(timeout=10)
+    listings.begin(URI)
+    threading.Timer(0.2, server.answer.set).start()
+    listings.read(URI, ignore)
+    assert server.requests.count(URI) == 1
+
+
+def test_old_listing_that_nobody_has_read_is_dropped() -> None:
+    server = Server()
+    listings = server.listings()
+    listings.begin("unread")
+    server.now = 6
+    listings.begin(URI)
+    assert list(listings._begun) == [URI]
 
 
 def test_listing_is_used_once() -> None:
     server = Server()
     listings = server.listings()
     listings.begin(URI)
+    assert server.begun.acquire(timeout=10)
     assert len(listings.read(URI, ignore)) == 1
     assert len(listings.read(URI, ignore)) == 2
 
@@ -77,6 +109,7 @@ def test_old_listing_does_not_prevent_a_new_one() -> None:
     assert server.begun.acquire(timeout=10)
     server.now = 6
     listings.begin(URI)
+    assert server.begun.acquire(timeout=10)
     assert len(listings.read(URI, ignore)) == 2
 
 
@@ -90,8 +123,10 @@ def test_listing_of_another_location_is_not_used() -> None:
 
 
 def test_error_of_a_listing_that_has_begun_is_raised_when_it_is_read() -> None:
-    listings = Server().listings()
+    server = Server()
+    listings = server.listings()
     listings.begin("missing")
+    assert server.begun.acquire(timeout=10)
     with pytest.raises(ModelError, match="There is no model"):
         listings.read("missing", ignore)
 

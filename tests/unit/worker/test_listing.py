@@ -145,3 +145,22 @@ def test_listing_with_too_many_pages_is_an_error() -> None:
     assert ModelListing(lambda: _PagedFiles(3), "s3://bucket/m", lambda _: None, limits).read() == {}
     with pytest.raises(ModelError, match="more than 3 pages"):
         ModelListing(lambda: _PagedFiles(4), "s3://bucket/m", lambda _: None, limits).read()
+
+
+class _RunFiles(_Files):
+    """The files of a run in a store, on two pages."""
+
+    def __init__(self) -> None:
+        super().__init__(_chain)
+
+    def list_pages(self) -> Iterator[list[FileInfo]]:
+        yield [FileInfo("model-2/MLmodel", False, 1), FileInfo("data/model", False, 1)]
+        yield [FileInfo("model/MLmodel", False, 1), FileInfo("notes.txt", False, 1)]
+
+
+@pytest.mark.parametrize(
+    "name, expected", [("model", True), ("notes.txt", True), ("mode", False), ("MLmodel", False), ("data/model", False)]
+)
+def test_entry_of_a_store_is_a_whole_name_on_any_page(name: str, expected: bool) -> None:
+    listing = ModelListing(_RunFiles, "s3://bucket/run", lambda _: None, Limits())
+    assert listing.has_entry(name) == expected

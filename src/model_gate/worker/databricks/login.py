@@ -162,7 +162,7 @@ def _is_token_rejected(error: Exception) -> bool:
 
 
 def _limit_waits() -> None:
-    """Lower the timeouts, retries and the maximum pause of the SDK for all clients in this process."""
+    """Lower the timeouts, the retries and the longest pause of the SDK for all clients in this process."""
 
     def sleep(_: clock.RealClock, seconds: float) -> None:
         if seconds > _MAX_WAIT_SECONDS:
@@ -175,7 +175,8 @@ def _limit_waits() -> None:
     setattr(clock.RealClock, "sleep", sleep)  # noqa: B010  # the SDK itself has no limit for a Retry-After
     sdk_config.Config.files_ext_network_transfer_inactivity_timeout_seconds = _RESPONSE_SECONDS
     sdk_config.Config.experimental_files_ext_cloud_api_max_retries = 2
-    # The SDK resumes a response by its time of change, and accepts any other file or place in the next response.
+    # The SDK resumes by the time of the last change. It does not check that the next response is of the same file and
+    # begins at the requested offset.
     sdk_config.Config.files_ext_client_download_max_total_recovers = 0
     _limit_requests()
 

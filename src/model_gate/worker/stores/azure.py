@@ -39,7 +39,7 @@ class AzureContainer:
         ModelError: The login is for another account.
     """
 
-    is_decoding = True
+    client_decompresses = True
 
     def __init__(self, repository: Any, name: str, host: str) -> None:
         _require_account(repository.client, host)
@@ -85,7 +85,7 @@ class AzureFileSystem:
     """
 
     verify = True
-    is_decoding = True
+    client_decompresses = True
 
     def __init__(self, repository: Any, name: str, host: str) -> None:  # noqa: ARG002  # the repository has the host
         self._repository = repository

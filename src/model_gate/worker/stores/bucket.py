@@ -33,8 +33,8 @@ class Bucket(Protocol):
         """The `verify` argument for requests: whether to check certificates, or the path of a CA bundle."""
 
     @property
-    def is_decoding(self) -> bool:
-        """Whether the cloud's own client, which MLflow uses, decompresses an object that has a Content-Encoding."""
+    def client_decompresses(self) -> bool:
+        """Whether MLflow's client for this cloud decompresses an object that has a Content-Encoding."""
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page. Directories are left out."""

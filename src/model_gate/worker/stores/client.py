@@ -112,14 +112,14 @@ class StoreClient:
             response = self._send(stack, key, headers)
         if response.status not in _STATUSES_OF_PARTS and not is_busy(response):
             raise self._status_error(response)
-        if self._bucket.is_decoding and response.status in _STATUSES_OF_CONTENT:
+        if self._bucket.client_decompresses and response.status in _STATUSES_OF_CONTENT:
             self._require_plain(key, response)
         return response
 
     def _require_plain(self, key: str, response: Response) -> None:
-        """Require that an object is stored as a user downloads it.
+        """Require an object without a Content-Encoding that a download removes.
 
-        The listing has the size of the stored bytes. So nothing would prove that the decompressed file is whole.
+        The listing has the compressed size, so nothing would show that the decompressed file is complete.
 
         Raises:
             ModelError: The object has a Content-Encoding, and the cloud's own client decompresses it.

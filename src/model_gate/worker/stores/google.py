@@ -17,7 +17,7 @@ class GoogleBucket:
     """A bucket of Google Cloud Storage."""
 
     verify = True
-    is_decoding = True
+    client_decompresses = True
 
     def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
         from google.auth.transport.requests import Request

@@ -36,7 +36,7 @@ def pays_requests(environment: Mapping[str, str]) -> bool:
 class S3Bucket:
     """A bucket of S3."""
 
-    is_decoding = False
+    client_decompresses = False
 
     def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
         self._repository = repository

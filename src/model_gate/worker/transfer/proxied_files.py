@@ -99,7 +99,7 @@ class ProxiedFiles:
             listing = response.json()
             if self._client is None:
                 self._client = self._server.client(base, response)
-                if self._client is not None and _keeps_connections(response) and not self._limiter.is_near:
+                if self._client is not None and _keeps_connections(response) and self._limiter.may_connect_early():
                     self._open_connections(self._client)
         return listing
 
@@ -212,9 +212,9 @@ class DecodedResponse:
 
 
 def _keeps_connections(response: requests.Response) -> bool:
-    """Return whether the server keeps a connection open after this response.
+    """Return whether the server keeps the connection open after this response.
 
-    A server that does not may handle one connection at a time, and wait for the first request of an idle one.
+    A server that does not may serve one connection at a time: an idle connection would then hold up all others.
     """
     return response.raw.version >= _HTTP_1_1 and response.headers.get("Connection", "").lower() != "close"
 

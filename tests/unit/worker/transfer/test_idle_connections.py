@@ -103,6 +103,17 @@ def test_file_uses_a_connection_that_is_open(tmp_path: Path) -> None:
         assert server.connections == 1 + INITIAL_FAR
 
 
+def test_connections_are_opened_early_for_one_model_only() -> None:
+    server = Server(FAR)
+    with running(server) as files:
+        files.list_artifacts(None)
+        other = ProxiedFiles(files._server, files._uri, files._limiter)
+        other.list_artifacts(None)
+        # The server of the test keeps one connection for MLflow's requests.
+        assert becomes_true(lambda: server.connections == 1 + INITIAL_FAR, 20)
+        assert not becomes_true(lambda: server.connections > 1 + INITIAL_FAR, 0.3)
+
+
 def test_no_connection_is_opened_early_to_a_near_server() -> None:
     server = Server(0)
     with running(server) as files:

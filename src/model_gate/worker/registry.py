@@ -150,6 +150,8 @@ class RegistryClient:
 
         Each lookup takes one or two round trips, so all lookups that need no result of another run at the same time.
         """
+        # MLflow builds its list of registries at the first use, and a thread that uses it meanwhile finds half of it.
+        self._client._get_registry_client()  # type: ignore[no-untyped-call]  # noqa: SLF001
         with ThreadPoolExecutor(_LOOKUPS) as pool:
             known = version_number(version_or_stage)
             begun = self._begin_version(pool, model, known) if known else None

@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 RUNS = 5
-GOAL_MEGABYTES = 90
+GOAL_MEGABYTES = 70
 GOAL_RATIO = 1.5
 PYTHON = "/opt/model-gate/bin/python"
 

@@ -309,7 +309,8 @@ def test_killing_the_gate_process_is_reported_as_an_error_and_leaves_no_files(st
 
 def test_image_has_no_build_tools_and_no_secrets(image: str) -> None:
     script = (
-        "command -v pip pip3 gcc cc git curl apt-get dpkg perl mount su; ls -A /root; ls -Ad /build /tmp/* /var/lib/apt/lists/* 2>/dev/null; true"
+        "command -v pip pip3 gcc cc git curl apt-get dpkg perl mount su; "
+        "ls -A /root; ls -Ad /build /tmp/* /var/lib/apt/lists/* 2>/dev/null; true"
     )
     completed = docker("run", "--rm", "--entrypoint", "sh", image, "-c", script)
     assert set(completed.stdout.split()) <= {".bashrc", ".profile"}
@@ -337,7 +338,9 @@ def test_image_has_all_libraries_of_its_programs(image: str) -> None:
 
 def test_image_records_its_debian_packages(image: str) -> None:
     completed = docker("run", "--rm", "--entrypoint", "cat", image, "/var/lib/dpkg/status")
-    packages = {line.removeprefix("Package: ") for line in completed.stdout.splitlines() if line.startswith("Package: ")}
+    packages = {
+        line.removeprefix("Package: ") for line in completed.stdout.splitlines() if line.startswith("Package: ")
+    }
     assert {"libc6", "libssl3t64", "python3.13-minimal", "ca-certificates"} <= packages
     assert packages.isdisjoint({"apt", "perl-base", "mount"})
 

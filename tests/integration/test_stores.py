@@ -15,6 +15,7 @@ from urllib.parse import quote
 import pytest
 
 from model_gate.access.declared import Declarations
+from model_gate.domain.model import FileRequest
 from model_gate.errors import AccessError, ModelError, NotFoundError, TransferError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.worker.stores.bucket import StoredObject
@@ -243,6 +244,27 @@ def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path:
     add(store, "m", {"a": b"content"})
     store.faults["m/a"] = serve
     assert read_files(client, store.location("m"), tmp_path / "files") == {"a": b"content"}
+
+
+def test_store_gets_many_requests_at_once_from_the_start(opened: Opened, tmp_path: Path) -> None:
+    count = 64
+    all_arrived = threading.Barrier(count)
+
+    def serve(call: Call) -> None:
+        all_arrived.wait(timeout=10)
+        serve_object(call)
+
+    store, client = opened.store, opened.client
+    add(store, "m", {f"{number:02}": b"content" for number in range(count)})
+    client.list(store.location("m"), ignore)
+    store.faults["m/"] = serve
+    fetches = []
+    for number in range(count):
+        destination = tmp_path / str(number)
+        destination.touch()
+        fetches.append(client.begin_fetch(store.location("m"), [FileRequest(f"{number:02}", 7, str(destination))]))
+    for fetch in fetches:
+        fetch.result()
 
 
 @pytest.mark.parametrize("status, kind", [(403, AccessError), (404, NotFoundError), (500, UnreachableError)])

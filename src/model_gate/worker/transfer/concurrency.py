@@ -147,6 +147,15 @@ class ConcurrencyLimiter:
                 self.is_near = self._lowest_latency < _NEAR_SECONDS
                 self._limit = ConcurrencyLimit(INITIAL_NEAR if self.is_near else INITIAL_FAR)
 
+    def serve_store(self) -> None:
+        """Begin with the most requests at once, because the server is an object store: it has many machines.
+
+        Has no effect after the first slot is granted. A store that throttles halves the limit, like every server.
+        """
+        with self._condition:
+            if not self._has_started:
+                self._limit = ConcurrencyLimit(MAX_CONCURRENCY)
+
     def may_connect_early(self) -> bool:
         """Return whether to open connections for later requests: once, to a far server before the first file."""
         with self._condition:

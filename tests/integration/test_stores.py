@@ -246,25 +246,27 @@ def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path:
     assert read_files(client, store.location("m"), tmp_path / "files") == {"a": b"content"}
 
 
-def test_store_gets_many_requests_at_once_from_the_start(opened: Opened, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cloud", ["s3", "azure", "google"])
+def test_store_gets_many_requests_at_once_from_the_start(cloud: str, tmp_path: Path) -> None:
     count = 64
     all_arrived = threading.Barrier(count)
 
     def serve(call: Call) -> None:
-        all_arrived.wait(timeout=10)
+        all_arrived.wait(timeout=30)
         serve_object(call)
 
-    store, client = opened.store, opened.client
-    add(store, "m", {f"{number:02}": b"content" for number in range(count)})
-    client.list(store.location("m"), ignore)
-    store.faults["m/"] = serve
-    fetches = []
-    for number in range(count):
-        destination = tmp_path / str(number)
-        destination.touch()
-        fetches.append(client.begin_fetch(store.location("m"), [FileRequest(f"{number:02}", 7, str(destination))]))
-    for fetch in fetches:
-        fetch.result()
+    with open_store(cloud, tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="60") as (store, client):
+        add(store, "m", {f"{number:02}": b"content" for number in range(count)})
+        client.list(store.location("m"), ignore)
+        store.faults["m/"] = serve
+        fetches = []
+        for number in range(count):
+            destination = tmp_path / str(number)
+            destination.touch()
+            file = FileRequest(f"{number:02}", 7, str(destination))
+            fetches.append(client.begin_fetch(store.location("m"), [file]))
+        for fetch in fetches:
+            fetch.result()
 
 
 @pytest.mark.parametrize("status, kind", [(403, AccessError), (404, NotFoundError), (500, UnreachableError)])
@@ -367,6 +369,15 @@ def test_user_can_pay_for_the_requests_to_a_bucket(tmp_path: Path) -> None:
         read_files(client, store.location("m"), tmp_path / "files")
         payers = {request.headers.get("x-amz-request-payer") for request in store.requests}
     assert payers == {"requester"}
+
+
+def test_project_of_the_user_can_pay_for_the_requests_to_a_bucket_of_google(tmp_path: Path) -> None:
+    with open_store("google", tmp_path, GOOGLE_CLOUD_QUOTA_PROJECT="billing-project") as (store, client):
+        add(store, "m", {"a": b"content"})
+        assert read_files(client, store.location("m"), tmp_path / "files") == {"a": b"content"}
+        # Google's client also requests facts of the bucket for its own metrics, and ignores any error.
+        reads = [request for request in store.requests if not request.path.endswith("/b/bucket")]
+    assert [request.query.get("userProject") for request in reads] == [["billing-project"]] * 2
 
 
 def test_connection_string_of_another_azure_account_is_an_error(tmp_path: Path) -> None:

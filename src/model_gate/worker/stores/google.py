@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
-from urllib.parse import quote
+from urllib.parse import quote, urlencode
 
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_google_page
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
+# The project that pays for requests. Google's clients name it in a header only, and only if they have a login.
+_QUOTA_PROJECT = "GOOGLE_CLOUD_QUOTA_PROJECT"
 _FIELDS = "kind,items(name,size),nextPageToken"
 
 
@@ -24,11 +27,14 @@ class GoogleBucket:
 
         self._repository = repository
         self._name = name
+        self._payer = os.environ.get(_QUOTA_PROJECT) or None
         self._request = Request()
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page."""
-        blobs = self._repository.client.list_blobs(self._name, prefix=prefix, fields=_FIELDS)
+        client = self._repository.client
+        bucket = client.bucket(self._name, user_project=self._payer)
+        blobs = client.list_blobs(bucket, prefix=prefix, fields=_FIELDS)
         blobs.api_request = _checked(blobs.api_request)
         for page in blobs.pages:
             yield [StoredObject(blob.name, int(blob.size)) for blob in page]
@@ -40,7 +46,8 @@ class GoogleBucket:
         """
         client = self._repository.client
         base = client._connection.get_api_base_url_for_mtls()  # noqa: SLF001
-        url = f"{base}/download/storage/v1/b/{quote(self._name, safe='')}/o/{quote(key, safe='')}?alt=media"
+        query = urlencode({"alt": "media"} | ({"userProject": self._payer} if self._payer else {}))
+        url = f"{base}/download/storage/v1/b/{quote(self._name, safe='')}/o/{quote(key, safe='')}?{query}"
         headers: dict[str, str] = {}
         client._credentials.before_request(self._request, "GET", url, headers)  # noqa: SLF001
         return PresignedUrl(url, headers)

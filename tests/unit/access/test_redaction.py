@@ -324,7 +324,14 @@ def test_form_of_a_store_uri_in_an_error_is_not_masked(form: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "uri", ["wasbs://models@acct.blob.core.windows.net/m", "abfss://m-1@acct.dfs.core.windows.net/m"]
+    "uri",
+    [
+        "wasbs://models@acct.blob.core.windows.net/m",
+        "wasb://models@acct.blob.core.windows.net/m",
+        "abfss://m-1@acct.dfs.core.windows.net/m",
+        "abfs://m-1@acct.dfs.core.windows.net/m",
+        "r2://models@acct.r2.cloudflarestorage.com/m",
+    ],
 )
 def test_container_in_an_azure_location_is_shown(uri: str) -> None:
     assert Redactor().text(uri) == uri
@@ -332,6 +339,7 @@ def test_container_in_an_azure_location_is_shown(uri: str) -> None:
 
 def test_login_in_an_azure_location_is_masked() -> None:
     assert "pw" not in Redactor().text("wasbs://ann:pw@acct.blob.core.windows.net/m")
+    assert "pw" not in Redactor().text("r2://ann:pw@acct.r2.cloudflarestorage.com/m")
 
 
 @pytest.mark.parametrize("name", ["Signature", "X-Amz-Signature", "sig"])

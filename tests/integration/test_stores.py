@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -22,7 +21,6 @@ from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 from tests.databricks.workspaces import read_files, read_in_windows
-from tests.support.certificates import certificates
 from tests.support.faulty_server import Call, FaultyServer
 from tests.support.faulty_store import SECRET, FaultyStore, serve_object
 from tests.support.gates import run
@@ -52,11 +50,7 @@ def open_store(cloud: str, directory: Path, **variables: str) -> Iterator[tuple[
     environment = {name: os.environ[name] for name in ("PATH", *shared_proxy().environment) if name in os.environ}
     environment |= {"HOME": str(directory), "MLFLOW_HTTP_REQUEST_TIMEOUT": "2", **variables}
     store = FaultyStore(cloud=cloud)
-    if cloud == "lake":
-        authority, identity = certificates(directory, ["localhost", "127.0.0.1"])
-        store.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        store.tls.load_cert_chain(identity)
-        environment["REQUESTS_CA_BUNDLE"] = str(authority)
+    environment |= store.use_tls(directory)
     with store:
         environment |= {"MLFLOW_TRACKING_URI": store.url, **store.variables}
         with TrackingServerClient(Declarations(environment).default(), environment, directory) as client:

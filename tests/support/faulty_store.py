@@ -7,11 +7,14 @@ that the gate has one.
 from __future__ import annotations
 
 import base64
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from urllib.parse import quote
 from xml.sax.saxutils import escape
 
+from tests.support.certificates import certificates
 from tests.support.faulty_server import Call, FaultyServer
 
 SECRET = "secret-of-the-test"
@@ -41,6 +44,18 @@ class FaultyStore(FaultyServer):
     last_page: bytes | None = None
     # The sorted names of each listing that has begun, by its prefix.
     _names: dict[str, list[str]] = field(default_factory=dict)
+
+    def use_tls(self, directory: Path) -> dict[str, str]:
+        """Serve TLS, if the client of the cloud needs it. Write the certificates to `directory`.
+
+        Must be called before the store starts. Returns the variables with which a client trusts the store.
+        """
+        if self.cloud != "lake":
+            return {}
+        authority, identity = certificates(directory, ["localhost", "127.0.0.1"])
+        self.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self.tls.load_cert_chain(identity)
+        return {"REQUESTS_CA_BUNDLE": str(authority)}
 
     @property
     def variables(self) -> dict[str, str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,7 +20,6 @@ from model_gate.domain.windows import Windows
 from model_gate.sources.model_source import AccessContext, ServerSource
 from model_gate.sources.storage import Storage
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.certificates import certificates
 from tests.support.faulty_server import Call, Fault, FaultyServer
 from tests.support.faulty_store import FaultyStore
 from tests.support.faulty_workspace import FaultyWorkspace
@@ -167,11 +165,7 @@ def open_gate(kind: str, home: Path) -> Iterator[Gate]:
         server = FaultyWorkspace(way=kind)
     else:
         server = FaultyStore(cloud=kind)
-    if kind == "lake":
-        authority, identity = certificates(home, ["localhost", "127.0.0.1"])
-        server.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        server.tls.load_cert_chain(identity)
-        environment["REQUESTS_CA_BUNDLE"] = str(authority)
+        environment |= server.use_tls(home)
     with server:
         variables = server.variables if isinstance(server, FaultyStore | FaultyWorkspace) else {}
         environment |= {"MLFLOW_TRACKING_URI": server.url, **variables}

@@ -54,8 +54,8 @@ def test_equal_files_have_the_hash_of_coreutils_and_bounded_scratch_space(gate: 
     assert comparison.equals
     assert comparison.left.digest == comparison.right.digest == tree_hash(LARGE)
     assert 0 < gate.peak <= WINDOWS.scratch_bytes
-    # A near server sends the file in one response, a distant one in ranges.
-    assert (gate.ranges("Right") == [""]) == gate.is_near
+    # A near server sends the file in one response. A distant one may have sent it before a range is requested.
+    assert not gate.is_near or gate.ranges("Right") == [""]
 
 
 @pytest.mark.parametrize("offset", [0, WINDOW - 1, WINDOW, 13 * WINDOW + 7, len(LARGE) - 1])

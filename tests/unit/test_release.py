@@ -58,7 +58,7 @@ def test_released_files_name_images_and_actions_by_digest_or_commit(repository: 
     assert runs["image"] == f"docker://{IMAGE}"
     assert runs["env"] == {"MODEL_GATE_IMAGE_DIGEST": IMAGE.partition("@")[2]}
     bases = re.findall(r"^(?:ARG BASE=|FROM )(\S+)", (repository / "Dockerfile").read_text(), re.MULTILINE)
-    assert set(bases) <= {BASE, "${BASE}", "python"}
+    assert set(bases) <= {BASE, "${BASE}", "python", "scratch"}
     names = uses((repository / GATE).read_text() + (repository / GATES).read_text())
     assert [name for name in names if not _COMMIT.fullmatch(name)] == []
 

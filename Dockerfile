@@ -20,8 +20,8 @@ RUN purge='dpkg --purge --force-depends --force-remove-essential --force-remove-
     libaudit-common libblkid1 libbsd0 libcap-ng0 libcrypt1 libdebconfclient0 libhogweed6t64 liblastlog2-2 liblz4-1 \
     libmd0 libmount1 libnettle8t64 libseccomp2 libsemanage2 libsemanage-common libsepol2 libsmartcols1 libudev1 \
     libxxhash0 login.defs media-types mount ncurses-bin perl-base sqv sysvinit-utils util-linux \
-  && rm -rf /usr/bin/dpkg* /usr/sbin/dpkg* /usr/lib/dpkg /usr/share/dpkg /usr/share/man /usr/share/info \
-    /usr/share/lintian /usr/lib/python3.13/pydoc_data /usr/lib/python3.13/test /var/cache/* /var/lib/dpkg/available \
+  && rm -rf /usr/bin/dpkg* /usr/bin/c_rehash /usr/sbin/dpkg* /usr/sbin/update-passwd /usr/lib/dpkg /usr/share/dpkg \
+    /usr/share/man /usr/share/info /usr/share/lintian /usr/lib/python3.13/pydoc_data /usr/lib/python3.13/test /var/cache/* /var/lib/dpkg/available \
     /var/lib/dpkg/*-old /var/lib/dpkg/info/*.symbols /var/lib/dpkg/info/*.templates \
   && find /usr/share/doc -type f ! -name copyright -delete
 

@@ -46,7 +46,7 @@ test-spark: .venv/.installed .venv-mlflow2/.installed .venv-spark/.installed ## 
 	.venv-spark/bin/python -m pytest -m spark tests/spark $(PYTEST_ARGS)
 
 test-container: .venv/.installed ## Run the tests that need a Docker engine; LARGE_GIB=2 is the size of large files
-	MODEL_GATE_LARGE_GIB=$(LARGE_GIB) $(BIN)/python -m pytest -m container tests/container $(PYTEST_ARGS)
+	MODEL_GATE_LARGE_GIB=$(LARGE_GIB) $(BIN)/python -m pytest -n 2 --dist loadfile -m container tests/container $(PYTEST_ARGS)
 
 pictures: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Draw the summaries of the action as PNG files in PICTURES=pictures
 	MODEL_GATE_PICTURES=$(PICTURES) $(BIN)/python -m pytest tests/unit/action/test_summary_pictures.py $(PYTEST_ARGS)

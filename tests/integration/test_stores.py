@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import os
+import socket
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import quote
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from model_gate.access.declared import Declarations
+from model_gate.domain.host import Host, HostKind
+from model_gate.domain.limits import LIMITS
 from model_gate.domain.model import FileRequest
 from model_gate.errors import AccessError, ModelError, NotFoundError, TransferError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
@@ -525,3 +531,38 @@ def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
     refused.require_error("NotFoundError", "bucket nothing")
     server = run(tmp_path, "diff", "models:/Wine/1", "s3://models/m", environment=environment)
     server.require_error("InputError", "No tracking server is named")
+
+
+@pytest.mark.parametrize(
+    "uri, problem",
+    [
+        ("s4://models/m", "scheme 's4'"),
+        ("gcs://models/m", "scheme 'gcs'"),
+        ("https://models.s3.amazonaws.com/m", "scheme 'https'"),
+        ("s3:/models/m", "names no bucket"),
+        ("s3://", "names no bucket"),
+        ("gs:///m", "names no bucket"),
+    ],
+)
+def test_uri_that_names_no_store_is_an_error_that_shows_the_right_form(uri: str, problem: str, tmp_path: Path) -> None:
+    run(tmp_path, "diff", uri, "model").require_error("InputError", problem, "s3://BUCKET/PATH")
+
+
+def test_store_whose_login_does_not_arrive_is_named_in_the_error(tmp_path: Path) -> None:
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    # The system accepts the connections of this socket, and nothing answers them.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        account = {"type": "service_account", "client_email": "gate@example.com", "private_key": pem}
+        account["token_uri"] = f"http://127.0.0.1:{silent.getsockname()[1]}/token"
+        file = tmp_path / "account.json"
+        file.write_text(json.dumps(account))
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GOOGLE_APPLICATION_CREDENTIALS": str(file)}
+        environment["GOOGLE_CLOUD_PROJECT"] = "project"
+        host = Host(HostKind.STORE, "gs://models", "", is_declared=True)
+        limits = replace(LIMITS, silence_seconds=8)
+        with (
+            TrackingServerClient(host, environment, tmp_path, limits=limits) as client,
+            pytest.raises(UnreachableError, match="The store gs://models, or the service that issues its login"),
+        ):
+            client.list("gs://models/m", ignore)

@@ -12,6 +12,8 @@ from urllib.parse import unquote, urlsplit
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
 # Schemes of locations in object stores, which can be read without a tracking server.
 _STORE_SCHEMES = frozenset({"s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss"})
+# Schemes of URIs that only a tracking server can resolve or read.
+_SCHEMES_OF_SERVERS = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
 # What a user can do if an HTTP server names a path on this machine.
 LOCAL_REMEDY = (
     "Let the server proxy its artifacts (mlflow server --serve-artifacts), or allow it to name local paths:"
@@ -72,6 +74,19 @@ def store_of_uri(uri: str) -> str:
     scheme, _, rest = uri.partition("://")
     bucket = rest.partition("/")[0]
     return f"{scheme.lower()}://{bucket}" if bucket and scheme.lower() in _STORE_SCHEMES else ""
+
+
+def store_problem(uri: str) -> str:
+    """Return why a URI that needs no tracking server cannot be read, "" if it is not meant to name a store.
+
+    >>> store_problem("s3:///model"), store_problem("gcs://bucket/model"), store_problem("models:/Wine/1")
+    ('names no bucket', "has the scheme 'gcs', which is none of a store", '')
+    """
+    if uri.partition(":")[0].lower() in _STORE_SCHEMES and not store_of_uri(uri):
+        return "names no bucket"
+    scheme, slashes, _ = uri.partition("://")
+    known = _SCHEMES_OF_SERVERS | _STORE_SCHEMES
+    return f"has the scheme {scheme!r}, which is none of a store" if slashes and scheme.lower() not in known else ""
 
 
 def without_query(uri: str) -> str:

@@ -19,6 +19,7 @@ from model_gate.domain.location import (
     registered_model_in,
     split_profile,
     store_of_uri,
+    store_problem,
 )
 from model_gate.domain.request import (
     CheckRequest,
@@ -497,6 +498,14 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
     store = store_of_uri(uri)
     if store and not host.strip() and not declarations.has_default:
         return Host(HostKind.STORE, store, "", is_declared=True)
+    if (problem := store_problem(uri)) and not host.strip() and not declarations.has_default:
+        raise InputError(
+            f"The argument {half.upper()} {printable(problem)}.",
+            "Name a local directory, a location such as s3://BUCKET/PATH, gs://BUCKET/PATH,"
+            " wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PATH or"
+            " abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, or a tracking server:"
+            f" {option or f'--{half}-host'}.",
+        )
     _, profile, _ = split_profile(uri)
     option, profile_host = option or f"--{half}-host", f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from model_gate.access.base_environment import base_environment
 from model_gate.access.environments import environment_for, make_home
-from model_gate.domain.host import Host
+from model_gate.domain.host import Host, HostKind
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
@@ -348,6 +348,14 @@ class TrackingServerClient:
         return time.monotonic() - since > request.timeout
 
     def _silence_error(self, event: str) -> UnreachableError:
+        if self.host.kind is HostKind.STORE:
+            return UnreachableError(
+                f"The store {self.host.address}, or the service that issues its login, does not answer. {event}",
+                "Check whether the store can be reached from here, and whether the variables with its login are set:"
+                " AWS_…, AZURE_… or GOOGLE_APPLICATION_CREDENTIALS. Without them, the client of the cloud searches the"
+                " network for a login.",
+                detail="\n".join(self._stderr),
+            )
         return UnreachableError(
             f"The tracking server {self.host.address} accepts connections but does not answer. {event}",
             "Check whether the server is overloaded or behind a proxy that delays its responses.",

@@ -74,6 +74,8 @@ class ArtifactReader:
         self._limits = limits
         self._file_size_limit = file_size_limit
         self._limiter = ConcurrencyLimiter()
+        # A version can have one model on the server and one in a store, which stands many more requests.
+        self._store_limiter = ConcurrencyLimiter()
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
         self._lock = threading.Lock()
@@ -252,7 +254,7 @@ class ArtifactReader:
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
             if isinstance(repository, HttpArtifactRepository):
                 return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
-            return stored_files(repository, uri, self._limiter) or RepositoryFiles(repository, self._limiter, uri)
+            return stored_files(repository, uri, self._store_limiter) or RepositoryFiles(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.

@@ -152,7 +152,7 @@ class RegistryClient:
         """
         # MLflow builds its list of registries at the first use, and a thread that uses it meanwhile finds half of it.
         self._client._get_registry_client()  # type: ignore[no-untyped-call]  # noqa: SLF001
-        with ThreadPoolExecutor(_LOOKUPS) as pool:
+        with _threads(_LOOKUPS) as pool:
             known = version_number(version_or_stage)
             begun = self._begin_version(pool, model, known) if known else None
             registered = self._registered_model(model)
@@ -437,6 +437,18 @@ class RegistryClient:
             notebook_revision=tags.get("mlflow.databricks.notebookRevisionID", ""),
             lifecycle_stage=run.info.lifecycle_stage or "",
         )
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[Executor]:
+    """Yield an executor. An error does not wait for its other calls."""
+    pool = ThreadPoolExecutor(count)
+    try:
+        yield pool
+    except BaseException:
+        pool.shutdown(wait=False, cancel_futures=True)
+        raise
+    pool.shutdown()
 
 
 @contextmanager

@@ -123,7 +123,6 @@ class ConcurrencyLimiter:
         self._limit = ConcurrencyLimit()
         self._lowest_latency: float | None = None
         self._has_started = False
-        self._has_connected = False
         self.is_near = False
         self._active = 0
         self._waiters = 0
@@ -155,12 +154,6 @@ class ConcurrencyLimiter:
         with self._condition:
             if not self._has_started:
                 self._limit = ConcurrencyLimit(MAX_CONCURRENCY)
-
-    def may_connect_early(self) -> bool:
-        """Return whether to open connections for later requests: once, to a far server before the first file."""
-        with self._condition:
-            is_first, self._has_connected = not self._has_connected, True
-            return is_first and not self.is_near and not self._has_started
 
     @contextmanager
     def slot(self, *, blocking: bool = True) -> Iterator[bool]:

@@ -23,7 +23,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.connection import HTTPConnection
-from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
 from model_gate.worker.response_limits import too_large
@@ -148,19 +148,10 @@ class HttpClient:
             except ProtocolError:
                 continue
         with _as_urllib3_errors(self._pool, target):
-            connection = self._connect()
+            connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
+            connection.timeout = _CONNECT_SECONDS
+            connection.connect()
         return connection, self._send_on(connection, target, headers)
-
-    def open_idle_connection(self) -> None:
-        """Open a connection for a later request. If that fails, the later request tries again and raises the error."""
-        with suppress(HTTPError, OSError):
-            self._idle.append(self._connect())
-
-    def _connect(self) -> HTTPConnection:
-        connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
-        connection.timeout = _CONNECT_SECONDS
-        connection.connect()
-        return connection
 
     def _send_on(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
         try:

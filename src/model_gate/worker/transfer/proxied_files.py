@@ -27,13 +27,11 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
-from model_gate.worker.transfer.concurrency import INITIAL_FAR, MAX_CONCURRENCY, ConcurrencyLimiter
+from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts, is_encoded
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError
 
-# The version of HTTP since which connections are kept by default, as `http.client` writes it.
-_HTTP_1_1 = 11
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
 
@@ -99,14 +97,7 @@ class ProxiedFiles:
             listing = response.json()
             if self._client is None:
                 self._client = self._server.client(base, response)
-                if self._client is not None and _keeps_connections(response) and self._limiter.may_connect_early():
-                    self._open_connections(self._client)
         return listing
-
-    def _open_connections(self, client: HttpClient) -> None:
-        """Open connections for the files while the other directories are listed, which takes a round trip or more."""
-        for _ in range(INITIAL_FAR):
-            self._range_pool.submit(client.open_idle_connection)
 
     def require_empty(self, path: str) -> None:
         """Check that a file without a listed size is empty. MLflow omits the size of an empty file from its listing.
@@ -209,14 +200,6 @@ class DecodedResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return bytes(self._raw.read1(amount, decode_content=True))
-
-
-def _keeps_connections(response: requests.Response) -> bool:
-    """Return whether the server keeps the connection open after this response.
-
-    A server that does not may serve one connection at a time: an idle connection would then hold up all others.
-    """
-    return response.raw.version >= _HTTP_1_1 and response.headers.get("Connection", "").lower() != "close"
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:

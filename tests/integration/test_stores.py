@@ -287,6 +287,19 @@ def test_redirect_of_an_object_is_not_followed(opened: Opened, tmp_path: Path) -
     assert destination.read_bytes() == b""
 
 
+@pytest.mark.usefixtures("proxied")
+def test_redirect_to_another_object_of_a_store_is_not_followed_behind_a_proxy(tmp_path: Path) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", {"MLmodel": b"right", "other": b"wrong"})
+        target = f"{store.url}/bucket/m/other"
+        store.faults["m/MLmodel"] = lambda call: call.send(b"", 307, location=target)
+        with pytest.raises(UnreachableError, match="307"):
+            client.fetch(store.location("m"), "MLmodel", 5, destination)
+        assert not any(request.path.endswith("other") for request in store.requests)
+
+
 def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path: Path) -> None:
     busy = iter([503, 500])
     lock = threading.Lock()
@@ -528,6 +541,16 @@ def test_range_of_an_object_that_a_download_decompresses_is_an_error() -> None:
         client = StoreClient(ExpiringBucket(server), "gs://bucket/m")
         with pytest.raises(ModelError, match="Content-Encoding gzip"), client.get("a", {"Range": "bytes=0-0"}):
             pass
+
+
+def test_range_is_requested_of_the_version_with_the_etag() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"", 412)
+        client = StoreClient(ExpiringBucket(server), "s3://bucket/m")
+        with client.get("a", {"Range": "bytes=0-0", "If-Range": '"1"'}) as response:
+            assert response.status == 412
+    headers = server.requests[0].headers
+    assert (headers["If-Match"], headers.get("If-Range")) == ('"1"', None)
 
 
 class RenewingRepository:

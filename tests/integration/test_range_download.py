@@ -41,6 +41,7 @@ def test_ranges_cover_the_file_without_overlap(size: int) -> None:
         ("bytes 11-19/100", False),
         ("bytes 10-19/101", False),
         ("bytes 10-19/*", False),
+        ("bytes 10-19/100, bytes 30-39/100", False),
         ("bytes */100", False),
         ("", False),
     ],
@@ -194,6 +195,22 @@ def test_range_response_with_wrong_range_or_etag_is_discarded(
     server.faults["/model.bin"] = send_wrong_headers
     assert fetch(server, client, tmp_path) == LARGE
     assert [request.headers.get("Range") for request in file_requests(server)] == ["bytes=0-8388607", None]
+
+
+def test_later_range_response_with_status_200_is_discarded(
+    server: FaultyServer, client: TrackingServerClient, tmp_path: Path
+) -> None:
+    def send_wrong_status(call: Call) -> None:
+        header = call.request.headers.get("Range", "")
+        if not header or header.startswith("bytes=0-"):
+            serve_range(call)
+            return
+        start, stop = (int(number) for number in header.removeprefix("bytes=").split("-"))
+        content_range = f"bytes {start}-{stop}/{len(LARGE)}"
+        call.send(bytes(stop + 1 - start), 200, content_range=content_range, etag='"1"')
+
+    server.faults["/model.bin"] = send_wrong_status
+    assert fetch(server, client, tmp_path) == LARGE
 
 
 def test_server_without_range_support_gets_only_one_request_for_a_file(

@@ -25,10 +25,12 @@ from model_gate.errors import AccessError, ModelError, NotFoundError, TransferEr
 from model_gate.sources.tracking_server import TrackingServerClient
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.client import StoreClient
+from model_gate.worker.stores.listing_pages import MalformedPageError
+from model_gate.worker.stores.s3 import S3Bucket
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 from tests.databricks.workspaces import read_files, read_in_windows
 from tests.support.faulty_server import Call, FaultyServer
-from tests.support.faulty_store import SECRET, FaultyStore, serve_object
+from tests.support.faulty_store import KEY, SECRET, FaultyStore, serve_object
 from tests.support.gates import run
 from tests.support.listener import Listener
 from tests.support.recording_proxy import shared_proxy
@@ -58,7 +60,7 @@ def open_store(cloud: str, directory: Path, **variables: str) -> Iterator[tuple[
     store = FaultyStore(cloud=cloud)
     environment |= store.use_tls(directory)
     with store:
-        environment |= {"MLFLOW_TRACKING_URI": store.url, **store.variables}
+        environment |= {"MLFLOW_TRACKING_URI": store.url, **store.variables, **variables}
         with TrackingServerClient(Declarations(environment).default(), environment, directory) as client:
             yield store, client
 
@@ -152,6 +154,51 @@ def test_foreign_page_of_a_listing_is_an_error(opened: Opened, body: bytes, monk
         client.list(store.location("m"), ignore)
 
 
+# Pages that do not say that no page follows, or that do so in a way which the clouds do not use.
+CUT_PAGES = {
+    "s3": [
+        "<ListBucketResult/>",
+        "<ListBucketResult><IsTruncated/></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+    ],
+    "azure": ["<EnumerationResults><Prefix>m/</Prefix><Blobs/></EnumerationResults>"],
+    "google": ["{}", '{"kind": "storage#objects", "nextPageToken": 0}'],
+    "lake": ["{}", '{"paths": null}'],
+}
+
+
+def test_page_that_does_not_say_whether_another_one_follows_is_an_error(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    for page in CUT_PAGES[opened.cloud]:
+        monkeypatch.setattr(store, "last_page", page.encode())
+        with pytest.raises(TransferError, match=r"bucket\) is malformed or incomplete"):
+            client.list(store.location("m"), ignore)
+
+
+OUTSIDE = {
+    "s3": "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>n/a</Key><Size>1</Size></Contents>"
+    "</ListBucketResult>",
+    "azure": "<EnumerationResults><Prefix>m/</Prefix><Blobs><Blob><Name>n/a</Name><Properties>"
+    "<Content-Length>1</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob></Blobs><NextMarker/>"
+    "</EnumerationResults>",
+    "google": '{"kind": "storage#objects", "items": [{"name": "n/a", "size": "1"}]}',
+    "lake": '{"paths": [{"name": "n/a", "contentLength": "1"}]}',
+}
+
+
+def test_listed_object_outside_the_location_is_an_error(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    monkeypatch.setattr(store, "last_page", OUTSIDE[opened.cloud].encode())
+    with pytest.raises(ModelError, match=r"lists n/a, which is not in m/"):
+        client.list(store.location("m"), ignore)
+
+
 def test_directory_marker_is_no_file(opened: Opened, tmp_path: Path) -> None:
     store, client = opened.store, opened.client
     add(store, "m", {"": b"", "data/": b"", "data/a": b"x", "void/": b""})
@@ -169,6 +216,18 @@ def test_azure_folder_without_blobs_below_it_is_an_empty_file(tmp_path: Path) ->
         add(store, "m", {"data/a": b"x", "z": b""})
         store.page, store.last_page = 1, page.encode()
         assert client.list(store.location("m"), ignore).files == {"data/a": 1, "void": 0}
+
+
+def test_azure_blob_with_content_is_a_file_although_it_is_marked_as_a_folder(tmp_path: Path) -> None:
+    blob = (
+        "<Blob><Name>m/data</Name><Properties><Content-Length>5</Content-Length><BlobType>BlockBlob</BlobType>"
+        "</Properties><Metadata><hdi_isfolder>true</hdi_isfolder></Metadata></Blob>"
+    )
+    page = f"<EnumerationResults><Prefix>m/</Prefix><Blobs>{blob}</Blobs><NextMarker/></EnumerationResults>"
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", {"MLmodel": b"x", "z": b""})
+        store.page, store.last_page = 1, page.encode()
+        assert client.list(store.location("m"), ignore).files == {"MLmodel": 1, "data": 5}
 
 
 @pytest.mark.parametrize(
@@ -226,6 +285,19 @@ def test_redirect_of_an_object_is_not_followed(opened: Opened, tmp_path: Path) -
             client.fetch(store.location("m"), "MLmodel", 12, destination)
         assert listener.connections == 0
     assert destination.read_bytes() == b""
+
+
+@pytest.mark.usefixtures("proxied")
+def test_redirect_to_another_object_of_a_store_is_not_followed_behind_a_proxy(tmp_path: Path) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", {"MLmodel": b"right", "other": b"wrong"})
+        target = f"{store.url}/bucket/m/other"
+        store.faults["m/MLmodel"] = lambda call: call.send(b"", 307, location=target)
+        with pytest.raises(UnreachableError, match="307"):
+            client.fetch(store.location("m"), "MLmodel", 5, destination)
+        assert not any(request.path.endswith("other") for request in store.requests)
 
 
 def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path: Path) -> None:
@@ -396,6 +468,16 @@ def test_connection_string_of_another_azure_cloud_is_an_error(tmp_path: Path) ->
         assert store.requests == []
 
 
+def test_connection_string_with_the_endpoint_of_another_azure_cloud_is_an_error(tmp_path: Path) -> None:
+    endpoint = "acct.blob.core.chinacloudapi.cn"
+    login = f"AccountName=acct;AccountKey={KEY};BlobEndpoint=https://{endpoint}"
+    with (
+        open_store("azure", tmp_path, AZURE_STORAGE_CONNECTION_STRING=login) as (store, client),
+        pytest.raises(ModelError, match=f"for the account acct at {endpoint}"),
+    ):
+        client.list(store.location("m"), ignore)
+
+
 def test_connection_string_without_an_account_is_an_error(tmp_path: Path) -> None:
     with open_store("azure", tmp_path) as (store, _):
         endpoint = store.url.replace("127.0.0.1", "[::1]")
@@ -462,6 +544,56 @@ def test_credentials_that_stay_invalid_are_an_error() -> None:
         with pytest.raises(AccessError, match="ExpiredToken"), client.get("a", {}):
             pass
         assert len(server.requests) == 2
+
+
+def test_range_of_an_object_that_a_download_decompresses_is_an_error() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"c", 206, x_goog_stored_content_encoding="gzip")
+        client = StoreClient(ExpiringBucket(server), "gs://bucket/m")
+        with pytest.raises(ModelError, match="Content-Encoding gzip"), client.get("a", {"Range": "bytes=0-0"}):
+            pass
+
+
+def test_range_is_requested_of_the_version_with_the_etag() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"", 412)
+        client = StoreClient(ExpiringBucket(server), "s3://bucket/m")
+        with client.get("a", {"Range": "bytes=0-0", "If-Range": '"1"'}) as response:
+            assert response.status == 412
+    headers = server.requests[0].headers
+    assert (headers["If-Match"], headers.get("If-Range")) == ('"1"', None)
+
+
+class RenewingRepository:
+    """Stands for MLflow's repository of S3 with credentials of Unity Catalog."""
+
+    _credential_refresh_def = True
+
+    def __init__(self, url: str, stack: ExitStack) -> None:
+        self._url = url
+        self._stack = stack
+
+    def _get_s3_client(self) -> object:
+        import boto3
+
+        client = boto3.client(
+            "s3", endpoint_url=self._url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        self._stack.callback(client.close)
+        return client
+
+    _refresh_credentials = _get_s3_client
+
+
+def test_pages_of_s3_are_checked_after_a_renewal_of_the_credentials_too() -> None:
+    store = FaultyStore(cloud="s3", page=3)
+    with store, ExitStack() as stack:
+        add(store, "m", FILES)
+        bucket = S3Bucket(RenewingRepository(store.url, stack), "bucket")
+        assert bucket.renew()
+        store.last_page = b"<ListBucketResult><IsTruncated/></ListBucketResult>"
+        with pytest.raises(MalformedPageError):
+            list(bucket.pages("m/"))
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,9 @@ def test_whole_page_of_s3_is_accepted(body: str) -> None:
         S3.format("<IsTruncated>true</IsTruncated><IsTruncated>false</IsTruncated>"),
         "<html><IsTruncated>false</IsTruncated></html>",
         "<Error><Code>SlowDown</Code><IsTruncated>false</IsTruncated></Error>",
+        "<ListBucketResults><IsTruncated>false</IsTruncated></ListBucketResults>",
+        "<Error><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult></Error>",
+        S3.format("<IsTruncatedBefore>false</IsTruncatedBefore>"),
     ],
 )
 def test_response_that_is_no_page_of_s3_is_rejected(body: str) -> None:
@@ -96,7 +99,13 @@ def test_whole_page_of_azure_is_accepted(fields: str) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    ["", AZURE.format(""), AZURE.format("<NextMarker/><NextMarker>T</NextMarker>"), "<Error><NextMarker/></Error>"],
+    [
+        "",
+        AZURE.format(""),
+        AZURE.format("<NextMarker/><NextMarker>T</NextMarker>"),
+        AZURE.format("<NextMarkers/>"),
+        "<Error><NextMarker/></Error>",
+    ],
 )
 def test_response_that_is_no_page_of_azure_is_rejected(body: str) -> None:
     with pytest.raises(MalformedPageError):

@@ -98,6 +98,58 @@ def test_response_that_breaks_off_is_called_a_change_only_if_the_server_says_so(
     assert text in raised.value.message
 
 
+def with_status_200(headers: Mapping[str, str]) -> Response:
+    start, stop = range_of(headers)
+    return Response(200, CONTENT[start:stop], '"1"', start)
+
+
+def at_another_place(headers: Mapping[str, str]) -> Response:
+    start, stop = range_of(headers)
+    return Response(206, CONTENT[start:stop], '"1"', start - 1)
+
+
+def compressed(headers: Mapping[str, str]) -> Response:
+    start, stop = range_of(headers)
+    response = Response(206, CONTENT[start:stop], '"1"', start)
+    response.headers = CaseInsensitiveDict({**response.headers, "Content-Encoding": "br"})
+    return response
+
+
+@pytest.mark.parametrize("respond", [with_status_200, at_another_place, compressed])
+def test_response_that_is_not_the_missing_part_is_an_error(tmp_path: Path, respond: Respond) -> None:
+    parts = parts_of(Response(200, CONTENT[:1500], '"1"'), respond, near())
+    assert read(parts, 0, tmp_path) == CONTENT[:PART]
+    with pytest.raises(TransferError, match="broke off before its end"):
+        read(parts, PART, tmp_path)
+
+
+@pytest.mark.timeout(10)  # without the error, the second read waits for the first one
+def test_nothing_is_read_after_an_error(tmp_path: Path) -> None:
+    requested: list[str] = []
+
+    def respond(headers: Mapping[str, str]) -> Response:
+        requested.append(headers["Range"])
+        return with_new_etag(headers)
+
+    parts = parts_of(Response(200, CONTENT[:1500], '"1"'), respond, near())
+    read(parts, 0, tmp_path)
+    for start in (PART, 2 * PART):
+        with pytest.raises(TransferError, match="broke off before its end"):
+            read(parts, start, tmp_path)
+    assert requested == ["bytes=1500-3999"]
+
+
+@pytest.mark.parametrize(
+    "body, text", [(CONTENT + b"!", "has more"), (CONTENT[:-1], "ended after 3,999")], ids=["longer", "shorter"]
+)
+def test_stream_of_another_size_than_listed_is_an_error(tmp_path: Path, body: bytes, text: str) -> None:
+    parts = parts_of(Response(200, body, ""), with_new_etag, near())
+    for start in range(0, len(CONTENT) - PART, PART):
+        read(parts, start, tmp_path)
+    with pytest.raises(TransferError, match=text):
+        read(parts, len(CONTENT) - PART, tmp_path)
+
+
 def test_server_with_new_etags_cannot_send_a_part_again(tmp_path: Path) -> None:
     parts = parts_of(Response(200, CONTENT, '"1"'), with_new_etag, near())
     for start in range(0, len(CONTENT), PART):

@@ -243,6 +243,13 @@ def test_traceback_of_a_failed_request_does_not_contain_the_url(
     assert str(code) in text
 
 
+def test_text_of_a_presigned_url_has_no_secret() -> None:
+    presigned = PresignedUrl(f"https://user:secret@store.example.com/model.bin{QUERY}", {"Authorization": "secret"})
+    assert presigned.host == "store.example.com"
+    for secret in ("Signature", "secret", "model.bin"):
+        assert secret not in repr(presigned)
+
+
 @pytest.mark.parametrize("size", [MIB, len(LARGE)])
 def test_traceback_of_an_unreachable_store_has_the_reason_without_the_url(tmp_path: Path, size: int) -> None:
     with socket.socket() as bound:

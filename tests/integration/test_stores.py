@@ -452,6 +452,14 @@ def test_project_of_the_user_can_pay_for_the_requests_to_a_bucket_of_google(tmp_
     assert [request.query.get("userProject") for request in reads] == [["billing-project"]] * 2
 
 
+def test_signature_for_a_blob_of_azure_grants_reading_only(tmp_path: Path) -> None:
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", {"a": b"content"})
+        read_files(client, store.location("m"), tmp_path / "files")
+        granted = [request.query["sp"] for request in store.requests if request.path.endswith("/m/a")]
+    assert granted == [["r"]]
+
+
 def test_connection_string_of_another_azure_account_is_an_error(tmp_path: Path) -> None:
     with open_store("azure", tmp_path) as (store, client):
         add(store, "m", FILES)

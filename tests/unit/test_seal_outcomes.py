@@ -425,6 +425,7 @@ def test_failed_statement_leaves_no_output_about_the_seal(
 
 
 @pytest.mark.parametrize("is_seal_left", [True, False])
+@pytest.mark.usefixtures("model")
 def test_outputs_of_a_compare_with_a_seal_are_numbered_by_side(is_seal_left: bool) -> None:
     server, sealed = "{host: https://h.example.com, model: Wine, version_or_stage: 3}", "{seal: wine.json, model: W0}"
     left, right = (sealed, server) if is_seal_left else (server, sealed)

@@ -21,8 +21,8 @@ RUN purge='dpkg --purge --force-depends --force-remove-essential --force-remove-
     libmd0 libmount1 libnettle8t64 libseccomp2 libsemanage2 libsemanage-common libsepol2 libsmartcols1 libudev1 \
     libxxhash0 login.defs media-types mount ncurses-bin perl-base sqv sysvinit-utils util-linux \
   && rm -rf /usr/bin/dpkg* /usr/bin/c_rehash /usr/sbin/dpkg* /usr/sbin/update-passwd /usr/lib/dpkg /usr/share/dpkg \
-    /usr/share/man /usr/share/info /usr/share/lintian /usr/lib/python3.13/pydoc_data /usr/lib/python3.13/test /var/cache/* /var/lib/dpkg/available \
-    /var/lib/dpkg/*-old /var/lib/dpkg/info/*.symbols /var/lib/dpkg/info/*.templates \
+    /usr/share/man /usr/share/info /usr/share/lintian /usr/lib/python3.13/pydoc_data /usr/lib/python3.13/test \
+    /var/cache/* /var/lib/dpkg/available /var/lib/dpkg/*-old /var/lib/dpkg/info/*.symbols /var/lib/dpkg/info/*.templates \
   && find /usr/share/doc -type f ! -name copyright -delete
 
 FROM python AS dependencies
@@ -46,7 +46,8 @@ RUN python3 -m venv --without-pip /opt/model-gate \
     -o -path '*/azure/identity/aio' -o -name tests -o -path '*/ed25519/test_data' \) -exec rm --recursive {} +
 WORKDIR /opt/model-gate/lib/python3.13/site-packages
 RUN /opt/model-gate/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash "$PWD/mlflow" \
-  && /opt/model-gate/bin/python -m compileall -q -j 0 -b --invalidation-mode unchecked-hash -x '/site-packages/mlflow/' "$PWD" \
+  && /opt/model-gate/bin/python -m compileall -q -j 0 -b --invalidation-mode unchecked-hash \
+    -x '/site-packages/mlflow/' "$PWD" \
   && find . -path ./mlflow -prune -o -name '*.py' -exec rm {} +
 
 # Model Gate has its own layer, so that a release adds only a small one. The package is pure Python and needs no build; its

@@ -495,19 +495,19 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
         )
     if is_local_uri(uri):
         return None
-    store = store_of_uri(uri)
-    if store and not host.strip() and not declarations.has_default:
-        return Host(HostKind.STORE, store, "", is_declared=True)
-    if (problem := store_problem(uri)) and not host.strip() and not declarations.has_default:
-        raise InputError(
-            f"The argument {half.upper()} {printable(problem)}.",
-            "Name a local directory, a location such as s3://BUCKET/PATH, gs://BUCKET/PATH,"
-            " wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PATH or"
-            " abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, or a tracking server:"
-            f" {option or f'--{half}-host'}.",
-        )
+    option = option or f"--{half}-host"
+    if not host.strip() and not declarations.has_default:
+        if store := store_of_uri(uri):
+            return Host(HostKind.STORE, store, "", is_declared=True)
+        if problem := store_problem(uri):
+            raise InputError(
+                f"The argument {half.upper()} {printable(problem)}.",
+                "Name a local directory, a location such as s3://BUCKET/PATH, gs://BUCKET/PATH,"
+                " wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PATH or"
+                f" abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, or a tracking server: {option}.",
+            )
     _, profile, _ = split_profile(uri)
-    option, profile_host = option or f"--{half}-host", f"databricks://{profile}" if profile else ""
+    profile_host = f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)
     if profile and server.reader != _host(profile_host, half.upper(), declarations).reader:
         raise InputError(

@@ -74,8 +74,9 @@ class ArtifactReader:
         self._limits = limits
         self._file_size_limit = file_size_limit
         self._limiter = ConcurrencyLimiter()
-        # A version can have one model on the server and one in a store, which stands many more requests.
-        self._store_limiter = ConcurrencyLimiter()
+        # A version can have one model on the server and one in a store. A store has many machines, so it gets the most
+        # requests at once from the start. If it throttles, the limit halves.
+        self._store_limiter = ConcurrencyLimiter(initial=MAX_CONCURRENCY)
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
         self._lock = threading.Lock()

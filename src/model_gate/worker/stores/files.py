@@ -116,7 +116,6 @@ class StoredFiles:
         self._uri = uri
         self._prefix = prefix
         self._limiter = limiter
-        limiter.serve_store()
         self._client = StoreClient(bucket, uri)
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 

@@ -113,14 +113,18 @@ class ConcurrencyLimit:
 class ConcurrencyLimiter:
     """Grants slots, each a permission to send a request to one server. Thread-safe.
 
+    Args:
+        clock: Returns the time in seconds.
+        initial: Requests at once in the beginning, until the latency is recorded.
+
     Attributes:
         is_near: Whether the server is near, that is whether its fastest small request took less than 15 ms.
             False before the first measurement, and after the server throttled a request or was slow with a small file.
     """
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, clock: Callable[[], float] = time.monotonic, initial: int = INITIAL) -> None:
         self._clock = clock
-        self._limit = ConcurrencyLimit()
+        self._limit = ConcurrencyLimit(initial)
         self._lowest_latency: float | None = None
         self._has_started = False
         self.is_near = False
@@ -145,15 +149,6 @@ class ConcurrencyLimiter:
             if not self._has_started:
                 self.is_near = self._lowest_latency < _NEAR_SECONDS
                 self._limit = ConcurrencyLimit(INITIAL_NEAR if self.is_near else INITIAL_FAR)
-
-    def serve_store(self) -> None:
-        """Begin with the most requests at once, because the server is an object store: it has many machines.
-
-        Has no effect after the first slot is granted. A store that throttles halves the limit, like every server.
-        """
-        with self._condition:
-            if not self._has_started:
-                self._limit = ConcurrencyLimit(MAX_CONCURRENCY)
 
     @contextmanager
     def slot(self, *, blocking: bool = True) -> Iterator[bool]:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from model_gate import signals, streams
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from model_gate.sources.worker_process import WorkerProcess
@@ -56,18 +56,23 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
         # Importing Typer takes a third of a second. The worker process starts in the meantime.
         from model_gate import cli
 
-        try:
-            getattr(cli, app)(prog_name=name, obj=process)
-        except SystemExit as stop:
-            streams.flush_standard_streams()
-            if isinstance(stop.code, int) and (stop.code > signals.EXIT_BASE or signals.was_interrupted()):
-                # Cleanup is done. A normal exit would wait for threads that still read large files.
-                os._exit(stop.code)
-            raise
-        except OSError:
-            # A help text or the version cannot be written: the disk is full, or the pipe is closed.
-            streams.flush_standard_streams()
-            sys.exit(2)
+        exit_code = _exit_code(lambda: getattr(cli, app)(prog_name=name, obj=process))
+    streams.flush_standard_streams()
+    # Cleanup is done. A normal exit would take longer: it frees all objects one by one, and waits for threads that still
+    # read large files.
+    os._exit(exit_code)
+
+
+def _exit_code(command: Callable[[], None]) -> int:
+    """Run a command and return its exit code."""
+    try:
+        command()
+    except SystemExit as stop:
+        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+    except OSError:
+        # A help text or the version cannot be written: the disk is full, or the pipe is closed.
+        return 2
+    return 0
 
 
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:

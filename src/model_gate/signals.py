@@ -117,11 +117,6 @@ def time_limit(seconds: float | None) -> Iterator[None]:
         signal.signal(signal.SIGALRM, before)
 
 
-def was_interrupted() -> bool:
-    """Return whether a signal has arrived, or the time limit has passed."""
-    return _state.received is not None
-
-
 @contextmanager
 def uninterrupted() -> Iterator[None]:
     """Defer signals to the end of the block.

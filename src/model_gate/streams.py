@@ -27,7 +27,7 @@ def open_standard_streams() -> None:
 def flush_standard_streams() -> None:
     """Flush standard output and standard error, and ignore errors such as a full disk or a closed pipe.
 
-    Otherwise Python would flush both streams at exit, and replace the exit code by 120 after an error.
+    The program ends without the flush that Python does at exit.
     """
     for stream in (sys.stdout, sys.stderr):
         try:

@@ -58,7 +58,7 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
 
         exit_code = _exit_code(lambda: getattr(cli, app)(prog_name=name, obj=process))
     streams.flush_standard_streams()
-    # Cleanup is done. A normal exit would take longer: it frees all objects one by one, and waits for threads that still
+    # Cleanup is done. A normal exit takes longer: it frees all objects one by one, and waits for threads that still
     # read large files.
     os._exit(exit_code)
 

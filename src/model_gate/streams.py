@@ -25,14 +25,7 @@ def open_standard_streams() -> None:
 
 
 def flush_standard_streams() -> None:
-    """Flush standard output and standard error, and ignore errors such as a full disk or a closed pipe.
-
-    The program ends without the flush that Python does at exit.
-    """
+    """Flush standard output and standard error, and ignore errors such as a full disk or a closed pipe."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        with contextlib.suppress(OSError, ValueError):
             stream.flush()
-        except (OSError, ValueError):
-            # The buffered text cannot be written: discard it, so that Python does not try again.
-            with contextlib.suppress(OSError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

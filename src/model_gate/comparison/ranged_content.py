@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import io
+import math
 import os
+import time
+from collections.abc import Callable
 from typing import IO, Any
 
 from model_gate.domain.wording import byte_count
@@ -16,17 +19,33 @@ _FIRST_BYTES, _MAX_BYTES = 64 * 1024, 8 * 1024 * 1024
 
 
 class ReadBudget:
-    """Number of bytes that may be read again to explain the difference of two files."""
+    """How much may be read again to explain the difference of two files, and for how long.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        size: Number of bytes.
+        seconds: The time after the first read in which further reads may begin.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, size: int, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
         self._total = self._remaining = size
+        self._seconds = seconds
+        self._clock = clock
+        self._begun_at: float | None = None
 
     def spend(self, size: int) -> None:
-        """Count `size` bytes.
+        """Count `size` bytes that are read now.
 
         Raises:
-            UnexplainedError: That is more than the budget.
+            UnexplainedError: The bytes or the seconds are spent.
         """
+        now = self._clock()
+        if self._begun_at is None:
+            self._begun_at = now
+        if now - self._begun_at > self._seconds:
+            raise UnexplainedError(
+                f"Model Gate reads both files again for at most {self._seconds:g} seconds to explain a difference"
+            )
         if size > self._remaining:
             raise UnexplainedError(
                 f"Model Gate reads at most {byte_count(self._total)} of both files again to explain a difference"

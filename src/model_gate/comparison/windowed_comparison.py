@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -229,14 +230,14 @@ class WindowedComparison:
     def _difference(self, state: _State, left: WindowedFile, right: WindowedFile) -> Difference:
         pair = state.pending.pair
         ranges: Sequence[tuple[int, int]] = state.ranges
-        explained = self._windows.explained_bytes
+        explained, seconds = self._windows.explained_bytes, self._windows.explained_seconds
         if state.is_stopped:
             explained = min(explained, _MAX_EXPLAINED_EARLY)
             ranges = [(ranges[0][0], max(left.size, right.size))]
         elif _may_be_rewritten(pair):
             # Every byte must be read again to find that two archives are equivalent.
-            explained += 2 * (left.size + right.size)
-        budget = ReadBudget(explained)
+            explained, seconds = explained + 2 * (left.size + right.size), math.inf
+        budget = ReadBudget(explained, seconds)
         offset = state.offset or 0
         known = KnownDifference(offset, state.differing, state.is_cut or state.is_stopped, tuple(ranges))
         contents = ContentPair(pair.path, ranged_content(left, budget), ranged_content(right, budget), known=known)

@@ -41,6 +41,8 @@ class Windows:
         first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
             front of a file is found before more is transferred.
         explained_bytes: Bytes that are read again to explain the difference of two files.
+        explained_seconds: Seconds in which they are read. A pair that can be equivalent has no such limit, because the
+            verdict would depend on the speed of the network.
     """
 
     threshold_bytes: int = 256 * _MIB
@@ -49,6 +51,7 @@ class Windows:
     scratch_bytes: int = 448 * _MIB
     first_bytes: int = 192 * _MIB
     explained_bytes: int = 256 * _MIB
+    explained_seconds: float = 60.0
 
     def is_large(self, size: int) -> bool:
         """Return whether a file of `size` bytes is read in windows."""

@@ -18,14 +18,15 @@ class Scale:
     """Amount of work in each row: sizes in bytes and numbers of files.
 
     Attributes:
-        one_file: Size of the model with one file.
+        one_file_sizes: Sizes of the models with one file.
         small_files: Number of files of the model with small files.
         mixed_file: Size of the large file of the model that is compared as run model and as registry model.
         equal_files: Number of files of the model for the disk measurement.
         equal_file: Size of each file of the model for the disk measurement.
         memory_file: Size of the large file for the memory measurement. The small file has 1 MiB.
         local_files: Number of files of the largest local directory; a tenth and a hundredth are measured too.
-        sealed_files: Number of small files of the model that is sealed. Its large file has the size `one_file`.
+        sealed_file: Size of the model of one file that is sealed.
+        sealed_files: Number of small files of the model that is sealed.
         many_gates: Numbers of gates of the runs; the first is compared with the goal.
         link_file: Size of the file that is downloaded over the slow link.
         link_files: Number of small files that are downloaded over the slow link.
@@ -38,13 +39,14 @@ class Scale:
         server_workers: Number of worker processes of each tracking server.
     """
 
-    one_file: int = GIB
+    one_file_sizes: tuple[int, ...] = (512 * MIB, GIB)
     small_files: int = 2_000
     mixed_file: int = 256 * MIB
     equal_files: int = 48
     equal_file: int = 16 * MIB
     memory_file: int = 10 * GIB
     local_files: int = 100_000
+    sealed_file: int = GIB
     sealed_files: int = 10_000
     many_gates: tuple[int, ...] = (10, 100, 500)
     link_file: int = 256 * MIB
@@ -59,13 +61,14 @@ class Scale:
 
 
 QUICK = Scale(
-    one_file=4 * MIB,
+    one_file_sizes=(4 * MIB,),
     small_files=40,
     mixed_file=MIB,
     equal_files=12,
     equal_file=MIB,
     memory_file=8 * MIB,
     local_files=1_000,
+    sealed_file=4 * MIB,
     sealed_files=40,
     many_gates=(3, 6),
     link_file=2 * MIB,

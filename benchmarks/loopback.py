@@ -51,11 +51,15 @@ def start_up(bench: Bench) -> None:
 
 
 def one_file(bench: Bench) -> None:
-    """Measure a compare of one large file, against `curl` and `cmp`."""
-    size = bench.scale.one_file
+    """Measure compares of one large file, against `curl` and `cmp`."""
     for smaller in bench.scale.curve_sizes:
         with bench.model(models.one_file(smaller)) as model:
             bench.plot("size", smaller, bench.time_in_turns(*_one_file_programs(bench, model), runs=1))
+    for size in bench.scale.one_file_sizes:
+        _add_one_file(bench, size)
+
+
+def _add_one_file(bench: Bench, size: int) -> None:
     with bench.model(models.one_file(size)) as model:
         timings = bench.time_in_turns(*_one_file_programs(bench, model), runs=bench.long_runs)
         notes = bench.measure_resources(model).notes

@@ -115,7 +115,7 @@ def _time_diff(bench: Bench, number: int) -> Timings:
 
 def seal(bench: Bench) -> None:
     """Measure a seal and its verification, against `sha256sum` on as many processors and against `model_signing`."""
-    large, number = bench.scale.one_file, bench.scale.sealed_files
+    large, number = bench.scale.sealed_file, bench.scale.sealed_files
     works = {
         f"{amount(large, 'B')} in one file": models.one_file(large),
         f"{number:,} files of 4 KiB": models.small_files(number),

@@ -10,10 +10,12 @@ from urllib.parse import unquote, urlsplit
 
 # How file: URIs name this machine.
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
+# Schemes of locations in object stores that have the bucket or the container before an @: `r2://BUCKET@ACCOUNT.…`.
+CONTAINER_SCHEMES = frozenset({"r2", "wasb", "wasbs", "abfs", "abfss"})
 # Schemes of locations in object stores, which can be read without a tracking server.
-_STORE_SCHEMES = frozenset({"s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss"})
-# Schemes of URIs that only a tracking server can resolve or read.
-_SCHEMES_OF_SERVERS = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
+_STORE_SCHEMES = CONTAINER_SCHEMES | {"s3", "gs"}
+# Schemes of URIs that are read only if a tracking server is named.
+_SERVER_SCHEMES = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
 # What a user can do if an HTTP server names a path on this machine.
 LOCAL_REMEDY = (
     "Let the server proxy its artifacts (mlflow server --serve-artifacts), or allow it to name local paths:"
@@ -77,16 +79,17 @@ def store_of_uri(uri: str) -> str:
 
 
 def store_problem(uri: str) -> str:
-    """Return why a URI that needs no tracking server cannot be read, "" if it is not meant to name a store.
+    """Return why a URI names no object store, "" if it names one or if a tracking server resolves it.
 
     >>> store_problem("s3:///model"), store_problem("gcs://bucket/model"), store_problem("models:/Wine/1")
-    ('names no bucket', "has the scheme 'gcs', which is none of a store", '')
+    ('names no bucket', "has the scheme 'gcs', which is not the scheme of an object store", '')
     """
     if uri.partition(":")[0].lower() in _STORE_SCHEMES and not store_of_uri(uri):
         return "names no bucket"
     scheme, slashes, _ = uri.partition("://")
-    known = _SCHEMES_OF_SERVERS | _STORE_SCHEMES
-    return f"has the scheme {scheme!r}, which is none of a store" if slashes and scheme.lower() not in known else ""
+    if slashes and scheme.lower() not in _SERVER_SCHEMES | _STORE_SCHEMES:
+        return f"has the scheme {scheme!r}, which is not the scheme of an object store"
+    return ""
 
 
 def without_query(uri: str) -> str:

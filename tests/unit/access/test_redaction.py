@@ -333,13 +333,25 @@ def test_form_of_a_store_uri_in_an_error_is_not_masked(form: str) -> None:
         "r2://models@acct.r2.cloudflarestorage.com/m",
     ],
 )
-def test_container_in_an_azure_location_is_shown(uri: str) -> None:
+def test_container_in_a_location_is_shown(uri: str) -> None:
     assert Redactor().text(uri) == uri
 
 
-def test_login_in_an_azure_location_is_masked() -> None:
-    assert "pw" not in Redactor().text("wasbs://ann:pw@acct.blob.core.windows.net/m")
-    assert "pw" not in Redactor().text("r2://ann:pw@acct.r2.cloudflarestorage.com/m")
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "wasbs://ann:s3cret@acct.blob.core.windows.net/m",
+        "r2://ann:s3cret@acct.r2.cloudflarestorage.com/m",
+        "r2://ann@bob:s3cret@acct.example.com/m",
+        "wasbs://ann@acct.example.com:s3cret@host/m",
+        "abfss://s3cret@ann@host",
+        "our2://s3cret@host/m",
+        "postgresql+r2://s3cret@host/m",
+    ],
+)
+def test_login_in_a_location_of_a_store_is_masked(uri: str) -> None:
+    for text in (uri, f"'{uri}'", f"{uri} and r2://models@acct.example.com/m"):
+        assert "s3cret" not in Redactor().text(text)
 
 
 @pytest.mark.parametrize("name", ["Signature", "X-Amz-Signature", "sig"])

@@ -19,7 +19,7 @@ class Listing:
     Attributes:
         files: Sizes in bytes by path. Paths are relative to the model's root, use `/`, and have surrogates for bytes
             that are not UTF-8.
-        is_near: Whether the server responds to small requests in less than 15 ms.
+        is_near: Whether a server responds to small requests in less than 15 ms. A store is never near.
         has_links: Whether a path leads through a symbolic link of this machine.
         has_parts: Whether large files can be read part by part.
     """

@@ -37,7 +37,7 @@ from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
-from model_gate.worker.stores.files import stored_files
+from model_gate.worker.stores.files import StoredFiles, stored_files
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.byte_range import ByteRange
@@ -74,8 +74,8 @@ class ArtifactReader:
         self._limits = limits
         self._file_size_limit = file_size_limit
         self._limiter = ConcurrencyLimiter()
-        # A version can have one model on the server and one in a store. A store has many machines, so it gets the most
-        # requests at once from the start. If it throttles, the limit halves.
+        # A version can have one model on the server and one in a store. A store has many machines, so it gets
+        # MAX_CONCURRENCY requests at once from the start. If it throttles, the limit halves.
         self._store_limiter = ConcurrencyLimiter(initial=MAX_CONCURRENCY)
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
         self._largest_file = 0
@@ -89,10 +89,12 @@ class ArtifactReader:
         # A read can arrive after the file was closed, because each request has a thread of its own.
         self._closed: set[int] = set()
 
-    @property
-    def is_near(self) -> bool:
-        """Whether the server is near, that is whether its fastest listing took less than 15 ms."""
-        return self._limiter.is_near
+    def is_near(self, uri: str) -> bool:
+        """Return whether the server of a location is near, that is whether its fastest listing took less than 15 ms.
+
+        A store is never near: its small files are fetched at the same time, not in batches.
+        """
+        return self._limiter.is_near and not isinstance(self._open_cached(uri), StoredFiles)
 
     def list(self, uri: str, on_progress: ProgressCallback) -> dict[str, int]:
         """Return a dict from the path of each file below `uri` to its size in bytes. Paths are relative to `uri`.

@@ -67,9 +67,9 @@ class Session:
         return {"uri": resolved.uri, "hops": [asdict(hop) for hop in resolved.hops]}
 
     def _list(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> dict[str, Any]:
-        files = self._artifacts.list(arguments["uri"], on_progress)
-        has_parts = self._artifacts.reads_parts(arguments["uri"])
-        return {"files": files, "is_near": self._artifacts.is_near, "has_parts": has_parts}
+        uri = arguments["uri"]
+        files = self._artifacts.list(uri, on_progress)
+        return {"files": files, "is_near": self._artifacts.is_near(uri), "has_parts": self._artifacts.reads_parts(uri)}
 
     def _fetch(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:
         files = [FileRequest(*file) for file in arguments["files"]]

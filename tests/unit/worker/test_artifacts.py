@@ -1,4 +1,4 @@
-"""The time limit of a download depends on the listed sizes, within bounds; a long read outlives a login."""
+"""Downloads have a time limit that depends on the listed sizes, and outlive a login. Only servers can be near."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from model_gate.domain.model import PartRequest
 from model_gate.errors import TransferError
 from model_gate.worker.artifacts import ArtifactReader
 from tests.support.faulty_server import Call, FaultyServer, listing, serve_range
+from tests.support.faulty_store import FaultyStore
 
 # MLflow leaves some connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -39,6 +40,23 @@ def test_time_until_the_first_byte_is_limited_whatever_the_listed_size(
     with FaultyServer(faults={"artifacts?": listing(entry)}) as server:
         assert ArtifactReader(server.url).list("mlflow-artifacts:/Wine/1", lambda _: None) == {"MLmodel": size}
     assert os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] == str(seconds)
+
+
+def test_store_beside_a_near_server_is_not_near(monkeypatch: pytest.MonkeyPatch) -> None:
+    with FaultyServer() as server, FaultyStore(cloud="s3") as store:
+        for name, value in store.variables.items():
+            monkeypatch.setenv(name, value)
+        server.add("Wine", {"MLmodel": b""})
+        store.files["m/MLmodel"] = b""
+        reader = ArtifactReader(server.url)
+        on_server, in_store = "mlflow-artifacts:/Wine/1", store.location("m")
+        for _ in range(200):
+            # The reader keeps the lowest latency of all listings.
+            reader.list(on_server, lambda _: None)
+            if reader.is_near(on_server):
+                break
+        reader.list(in_store, lambda _: None)
+        assert (reader.is_near(on_server), reader.is_near(in_store)) == (True, False)
 
 
 def test_rest_of_a_file_is_read_with_a_renewed_login(tmp_path: Path) -> None:

@@ -115,7 +115,7 @@ class ConcurrencyLimiter:
 
     Args:
         clock: Returns the time in seconds.
-        initial: Requests at once in the beginning, until the latency is recorded.
+        initial: The limit until `record_latency` replaces it.
 
     Attributes:
         is_near: Whether the server is near, that is whether its fastest small request took less than 15 ms.

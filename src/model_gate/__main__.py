@@ -64,15 +64,20 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
 
 
 def _exit_code(command: Callable[[], None]) -> int:
-    """Run a command and return its exit code."""
+    """Run a command and return its exit code, that of an error if the command ends without one."""
+    from model_gate.domain.verdict import EXIT_ERROR
+
     try:
         command()
     except SystemExit as stop:
-        return stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        # A help text or the version cannot be written because the pipe is closed: Typer exits with 1 then, the code of
+        # a difference.
+        is_closed = isinstance(stop.__context__, OSError)
+        return stop.code if isinstance(stop.code, int) and not is_closed else EXIT_ERROR
     except OSError:
-        # A help text or the version cannot be written: the disk is full, or the pipe is closed.
-        return 2
-    return 0
+        # A help text or the version cannot be written because the disk is full.
+        return EXIT_ERROR
+    return EXIT_ERROR
 
 
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:

@@ -148,17 +148,22 @@ def test_closed_pipe_does_not_change_the_exit_code(models: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("check", "--help"), ("diff",)])
-def test_help_written_to_a_full_disk_prints_no_traceback(arguments: tuple[str, ...], tmp_path: Path) -> None:
-    with open("/dev/full", "wb") as full:
-        process = subprocess.run(
-            [BIN / "model-gate", *arguments],
-            cwd=tmp_path,
-            env=clean_environment(),
-            stdin=subprocess.DEVNULL,
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
-            check=False,
-        )
-    assert process.returncode in {0, 2}
+@pytest.mark.parametrize("is_closed", [False, True])
+def test_help_that_cannot_be_written_is_an_error_without_a_traceback(
+    arguments: tuple[str, ...], is_closed: bool, tmp_path: Path
+) -> None:
+    reader, writer = os.pipe() if is_closed else (os.open(os.devnull, os.O_RDONLY), os.open("/dev/full", os.O_WRONLY))
+    os.close(reader)
+    process = subprocess.run(
+        [BIN / "model-gate", *arguments],
+        cwd=tmp_path,
+        env=clean_environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+    assert process.returncode == 2
     assert "Traceback" not in process.stderr

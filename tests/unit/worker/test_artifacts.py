@@ -43,7 +43,8 @@ def test_time_until_the_first_byte_is_limited_whatever_the_listed_size(
 
 
 def test_store_beside_a_near_server_is_not_near(monkeypatch: pytest.MonkeyPatch) -> None:
-    with FaultyServer() as server, FaultyStore(cloud="s3") as store:
+    store = FaultyStore(cloud="s3")
+    with FaultyServer() as server, store:
         for name, value in store.variables.items():
             monkeypatch.setenv(name, value)
         server.add("Wine", {"MLmodel": b""})

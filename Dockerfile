@@ -10,8 +10,8 @@ RUN apt-get update \
   && apt-get install --yes --no-install-recommends ca-certificates python3 \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
-# What only installs packages, or manages accounts, services and disks, is removed. The records of dpkg stay, so that a
-# scanner finds the packages that are left. OpenSSL stays: its package has the path where Python looks for certificates.
+# This stage removes the packages that only install packages, or manage accounts, services and disks. dpkg's records of
+# the other packages stay, so that a scanner finds them. OpenSSL stays: its package has the path where Python looks for certificates.
 # The scripts that remove PAM need Perl, so Perl is removed after PAM, and dpkg at the end.
 FROM python AS root
 RUN purge='dpkg --purge --force-depends --force-remove-essential --force-remove-protected' \
@@ -73,7 +73,7 @@ LABEL org.opencontainers.image.title="Model Gate" \
   org.opencontainers.image.revision="${REVISION}" \
   org.opencontainers.image.source="${SOURCE}" \
   org.opencontainers.image.base.name="docker.io/library/${BASE}"
-# The layers of the base image contain what is removed. So the image begins with one layer of what is left.
+# The layers of the base image still contain the removed files, so the image begins with one layer of the other files.
 # hadolint ignore=DL3067
 COPY --from=root / /
 COPY --from=dependencies /opt/model-gate /opt/model-gate

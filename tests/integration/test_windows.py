@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import random
+import threading
 import time
 import zipfile
 from collections.abc import Iterator
@@ -56,6 +57,29 @@ def test_equal_files_have_the_hash_of_coreutils_and_bounded_scratch_space(gate: 
     assert 0 < gate.peak <= WINDOWS.scratch_bytes
     # A near server sends the file in one response. A distant one may have sent it before a range is requested.
     assert not gate.is_near or gate.ranges("Right") == [""]
+
+
+@pytest.mark.parametrize("kind", ["far", *STORES])
+def test_distant_file_is_requested_in_ranges(kind: str, tmp_path: Path) -> None:
+    has_ranges = threading.Event()
+
+    def wait_for_a_range(call: Call) -> None:
+        if call.request.headers.get("Range"):
+            has_ranges.set()
+            serve(call)
+            return
+        call.handler.send_response(200)
+        call.handler.send_header("Content-Length", str(len(call.file)))
+        call.handler.send_header("ETag", '"1"')
+        call.handler.end_headers()
+        call.handler.wfile.write(call.file[:WINDOW])
+        call.handler.wfile.flush()
+        has_ranges.wait(1.5)
+        call.handler.wfile.write(call.file[WINDOW:])
+
+    with open_gate(kind, tmp_path) as gate:
+        assert gate.compare(files(LARGE), files(LARGE), fault=wait_for_a_range).equals
+    assert has_ranges.is_set()
 
 
 @pytest.mark.parametrize("offset", [0, WINDOW - 1, WINDOW, 13 * WINDOW + 7, len(LARGE) - 1])

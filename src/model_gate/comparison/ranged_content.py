@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import math
 import os
 import time
 from collections.abc import Callable
@@ -19,15 +18,15 @@ _FIRST_BYTES, _MAX_BYTES = 64 * 1024, 8 * 1024 * 1024
 
 
 class ReadBudget:
-    """How much may be read again to explain the difference of two files, and for how long.
+    """How much may be read again to explain or to describe files, and for how long.
 
     Args:
         size: Number of bytes.
-        seconds: The time after the first read in which further reads may begin.
+        seconds: The time after the first read in which further reads may begin; infinity for no limit.
         clock: Returns the time in seconds.
     """
 
-    def __init__(self, size: int, seconds: float = math.inf, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, size: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._total = self._remaining = size
         self._seconds = seconds
         self._clock = clock

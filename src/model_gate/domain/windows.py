@@ -41,8 +41,8 @@ class Windows:
         first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
             front of a file is found before more is transferred.
         explained_bytes: Bytes that are read again to explain the difference of two files.
-        explained_seconds: Seconds in which they are read. A pair that can be equivalent has no such limit, because the
-            verdict would depend on the speed of the network.
+        explained_seconds: No such read begins later than this after the first one. A pair that can be equivalent, and
+            was compared to its end, has no such limit, because its verdict would depend on the speed of the network.
     """
 
     threshold_bytes: int = 256 * _MIB

@@ -483,8 +483,8 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
     """Return the tracking server of an artifact URI; None for a local directory.
 
     Raises:
-        InputError: The URI is empty or on another machine, or has no tracking server. Or the profile in a URI such as
-            `models://PROFILE@databricks/…` is not the tracking server `host`.
+        InputError: The URI is empty, on another machine, names no store that can be read, or has no tracking server.
+            Or the profile in a URI such as `models://PROFILE@databricks/…` is not the tracking server `host`.
     """
     if not uri.strip():
         raise InputError(f"The argument {half.upper()} is empty.", "Name a local directory or an artifact URI.")

@@ -152,7 +152,7 @@ class RegistryClient:
         """
         # MLflow builds its list of registries at the first use, and a thread that uses it meanwhile finds half of it.
         self._client._get_registry_client()  # type: ignore[no-untyped-call]  # noqa: SLF001
-        with _threads(_LOOKUPS) as pool:
+        with _lookup_pool(_LOOKUPS) as pool:
             known = version_number(version_or_stage)
             begun = self._begin_version(pool, model, known) if known else None
             registered = self._registered_model(model)
@@ -440,8 +440,8 @@ class RegistryClient:
 
 
 @contextmanager
-def _threads(count: int) -> Iterator[Executor]:
-    """Yield an executor. An error does not wait for its other calls."""
+def _lookup_pool(count: int) -> Iterator[Executor]:
+    """Yield an executor. If the block raises, calls that have not begun are cancelled, and no call is awaited."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 
 from model_gate.comparison.ranged_content import ReadBudget
@@ -17,7 +19,7 @@ class _Clock:
 
 
 def test_bytes_of_all_reads_together_are_limited() -> None:
-    budget = ReadBudget(100)
+    budget = ReadBudget(100, 60)
     budget.spend(60)
     budget.spend(40)
     with pytest.raises(UnexplainedError, match="at most 100 bytes of both files again"):
@@ -36,9 +38,9 @@ def test_seconds_of_a_budget_begin_with_its_first_read() -> None:
         budget.spend(1)
 
 
-def test_budget_without_seconds_never_ends() -> None:
+def test_budget_of_infinite_seconds_never_ends() -> None:
     clock = _Clock()
-    budget = ReadBudget(100, clock=clock)
+    budget = ReadBudget(100, math.inf, clock)
     budget.spend(1)
     clock.seconds += 1e9
     budget.spend(1)

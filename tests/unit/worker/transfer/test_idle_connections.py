@@ -1,4 +1,4 @@
-"""The gate has no idle connections before its first file."""
+"""No connection is opened before a request needs it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from model_gate.worker.transfer.proxied_files import ProxiedFiles
 # The client leaves its connections to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
-CONTENT = b"content"
-LISTING = json.dumps({"files": [{"path": "file", "is_dir": False, "file_size": len(CONTENT)}]}).encode()
-FAR = 0.05
+LISTING = json.dumps({"files": [{"path": "file", "is_dir": False, "file_size": 7}]}).encode()
+# A server that takes longer than 15 ms is far.
+FAR_SECONDS = 0.05
 
 
 class Server(ThreadingHTTPServer):
-    """A server that counts its connections."""
+    """A far server that counts its connections, and answers each request with a listing."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self.connections = 0
 
         class Handler(BaseHTTPRequestHandler):
@@ -38,12 +38,11 @@ class Server(ThreadingHTTPServer):
             wbufsize = 65536
 
             def do_GET(self) -> None:
-                time.sleep(seconds)
-                body = LISTING if "path=" in self.path else CONTENT
+                time.sleep(FAR_SECONDS)
                 self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
+                self.send_header("Content-Length", str(len(LISTING)))
                 self.end_headers()
-                self.wfile.write(body)
+                self.wfile.write(LISTING)
 
             def log_message(self, *_: object) -> None:
                 """Do not log."""
@@ -76,7 +75,7 @@ def running(server: Server) -> Iterator[ProxiedFiles]:
 
 def test_no_connection_is_opened_before_a_request_needs_it() -> None:
     # A server with one thread for each connection would wait for a request on each idle one, and serve nobody else.
-    server = Server(FAR)
+    server = Server()
     with running(server) as files:
         files.list_artifacts(None)
         time.sleep(0.3)

@@ -104,6 +104,8 @@ class FaultyStore(FaultyServer):
             self._list(call, query)
         elif call.request.path.removeprefix(_OBJECTS[self.cloud]) in self.files:
             serve_object(call)
+        elif call.request.path.rstrip("/") == f"/{BUCKET}":
+            call.send(b"", x_amz_bucket_region="us-east-1")
         else:
             call.send(b"<Error><Code>NoSuchKey</Code></Error>", 404, content_type="application/xml")
 

@@ -90,7 +90,7 @@ class DatabricksArtifactReader(ArtifactReader):
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
         if isinstance(repository, DatabricksTrackingArtifactRepository):
             return self._run_files(repository, uri)
-        return _repository_files(self._limiter, repository)
+        return self._repository_files(repository)
 
     def _catalog_files(self, uri: str) -> ModelFiles:
         """Return the files of the model version at `uri` in Unity Catalog.
@@ -102,7 +102,7 @@ class DatabricksArtifactReader(ArtifactReader):
         store = repository._get_artifact_repo()  # type: ignore[no-untyped-call]  # noqa: SLF001
         if isinstance(store, PresignedUrlArtifactRepository):
             return _PresignedFiles(self._store, store)
-        return _repository_files(self._limiter, store)
+        return self._repository_files(store)
 
     def _run_files(self, repository: DatabricksTrackingArtifactRepository, uri: str) -> ModelFiles:
         """Return the files of a run or a logged model.
@@ -116,7 +116,7 @@ class DatabricksArtifactReader(ArtifactReader):
         except DatabricksError:
             root = []
         if root:
-            return _repository_files(self._limiter, repository.databricks_sdk_repo, root)
+            return self._repository_files(repository.databricks_sdk_repo, root)
         root = repository.databricks_artifact_repo.list_artifacts("")
         if not root:
             raise NotFoundError(
@@ -124,6 +124,13 @@ class DatabricksArtifactReader(ArtifactReader):
                 "The run or its artifacts may have been deleted, or belong to another workspace.",
             )
         return _PresignedFiles(self._store, repository.databricks_artifact_repo, root)
+
+    def _repository_files(self, repository: ArtifactRepository, root: list[FileInfo] | None = None) -> ModelFiles:
+        """Return the files of a model that a repository of MLflow lists. `root` is the listing of its root."""
+        if isinstance(repository, DatabricksSdkArtifactRepository | DatabricksSDKModelsArtifactRepository):
+            return _FilesApiFiles(self._limiter, repository, root)
+        stored = stored_files(repository, repository.artifact_uri, self._store_limiter)
+        return stored or _RepositoryFiles(self._limiter, repository, root)
 
 
 class _CatalogRepository(UnityCatalogModelsArtifactRepository):
@@ -295,15 +302,6 @@ class _SdkResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return self._content.read(amount)
-
-
-def _repository_files(
-    limiter: ConcurrencyLimiter, repository: ArtifactRepository, root: list[FileInfo] | None = None
-) -> ModelFiles:
-    """Return the files of a model that an artifact repository of MLflow lists. `root` is the listing of the root."""
-    if isinstance(repository, DatabricksSdkArtifactRepository | DatabricksSDKModelsArtifactRepository):
-        return _FilesApiFiles(limiter, repository, root)
-    return stored_files(repository, repository.artifact_uri, limiter) or _RepositoryFiles(limiter, repository, root)
 
 
 class _DbfsFiles:

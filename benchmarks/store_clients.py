@@ -24,8 +24,8 @@ import obstore
 import requests
 from obstore.store import AzureStore, GCSStore, S3Store
 
-from benchmarks.emulators import BUCKET, Emulator
 from benchmarks.environment import MIB
+from tests.support.emulators import BUCKET, Emulator
 
 if TYPE_CHECKING:
     from obstore.store import ClientConfig

@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.emulators import Emulator
 from benchmarks.models import Make
 from benchmarks.store_clients import upload
+from tests.support.emulators import Emulator
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Emulators of the clouds' object stores on this machine, for tests and benchmarks. `make setup` installs them.
 
 s3rver emulates S3, azurite Azure Blob Storage, and fake-gcs-server Google Cloud Storage. All keep the objects on disk,
-list them in pages, and send ranges and ETags. Only azurite respects `If-Match`.
+and send ranges and ETags. docs/performance.md has a table of their faults.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Models are read from real programs that emulate the object stores of three clouds.
 
 s3rver stands for S3, azurite for Azure Blob Storage, and fake-gcs-server for Google Cloud Storage. docs/performance.md
-has a table of what they do in another way than the clouds.
+has a table of their faults.
 """
 
 from __future__ import annotations

@@ -33,12 +33,12 @@ export MLFLOW_DISABLE_TELEMETRY := true
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
 
-setup: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Install .venv, .venv-mlflow2 and .browser
+setup: .venv/.installed .venv-mlflow2/.installed .browser/.installed .stores/.installed ## Install .venv, .venv-mlflow2, .browser and .stores
 
 demo: .venv/.installed ## Build two small registries and run a check and three compares
 	@$(BIN)/model-gate demo
 
-test: .venv/.installed .venv-mlflow2/.installed .browser/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
+test: .venv/.installed .venv-mlflow2/.installed .browser/.installed .stores/.installed ## Run the tests that need no container; PYTEST_ARGS adds options
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m 'not container and not fuzz and not flavors and not spark' \
 		$(addprefix --ignore=tests/,container fuzz flavors spark) $(PYTEST_ARGS)
 
@@ -136,7 +136,7 @@ $(UV):
 	cd .browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node unpack.mjs
 	@touch $@
 
-# Emulators of object stores, which only the benchmarks of stores need.
+# Emulators of object stores for the tests and the benchmarks, and rclone for the benchmarks.
 .stores/.installed: requirements/stores/package-lock.json requirements/stores/package.json requirements/stores/tools.lock | $(UV)
 	@command -v npm >/dev/null || { echo >&2 'The emulators of object stores are installed with npm, which is missing: \
 	install Node.js with npm, such as with apt-get install npm.'; exit 1; }

@@ -1,7 +1,7 @@
 """Measure Model Gate against its goals: `make bench`, or `python -m benchmarks [ROW …]`.
 
 docs/performance.md has a table for each part. Without ROW or --part, the part `main` is measured. The emulators of the
-part `stores` are installed with `make .stores/.installed`.
+part `stores` are installed with `make setup`.
 
 The exit code is 0 even if a goal is not met, and 1 if a row could not be measured.
 """
@@ -20,12 +20,12 @@ from pathlib import Path
 
 from benchmarks import figures, table
 from benchmarks.bench import Bench, warm_up
-from benchmarks.emulators import MissingEmulatorError
 from benchmarks.environment import QUICK, Scale
 from benchmarks.measure import FailedCommandError
 from benchmarks.result import Result
 from benchmarks.rows import MAIN, PARTS, ROWS
 from benchmarks.servers import Server, two_servers
+from tests.support.emulators import MissingEmulatorError
 
 
 def main() -> None:

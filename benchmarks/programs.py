@@ -12,11 +12,12 @@ from itertools import pairwise
 from pathlib import Path
 from urllib.parse import quote
 
-from benchmarks.emulators import INSTALLED
 from benchmarks.environment import BIN, ROOT, clean_environment
 from benchmarks.measure import Command
+from benchmarks.rclone import rclone_bucket, rclone_variables
 from benchmarks.servers import PlacedModel
 from benchmarks.stored_model import StoredModel
+from tests.support.emulators import INSTALLED
 
 _ARTIFACTS = "api/2.0/mlflow-artifacts/artifacts"
 _IMPORT = "import mlflow"
@@ -92,7 +93,7 @@ class Programs:
         """Return a command that downloads both copies of a model with `rclone` at once, and compares them."""
         program = [str(INSTALLED / "tools/bin/rclone"), "copy", "--transfers", "16", "--checkers", "16"]
         first, second = (
-            shlex.join([*program, f"{stored.emulator.rclone_bucket}/{prefix}", str(self._scratch / prefix)])
+            shlex.join([*program, f"{rclone_bucket(stored.emulator)}/{prefix}", str(self._scratch / prefix)])
             for prefix in stored.prefixes
         )
         script = f"{first} & first=$!; {second} && wait $first && {shlex.join(self._diff_of(stored))}"
@@ -103,7 +104,7 @@ class Programs:
 
     def _in_store(self, stored: StoredModel, command: Command) -> Command:
         emulator = stored.emulator
-        variables = emulator.variables(stored.url) | emulator.rclone_variables(stored.url)
+        variables = emulator.variables(stored.url) | rclone_variables(emulator, stored.url)
         return replace(command, environment=self._environment | variables | {"PYTHONPATH": str(ROOT)})
 
     def plain(self, model: PlacedModel, urls: Sequence[str] = ()) -> Command:

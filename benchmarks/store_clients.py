@@ -1,4 +1,4 @@
-"""Transfers between a directory and an object store: with obstore, or with the cloud's own client.
+"""Downloads from an object store to a directory: with obstore, or with the cloud's own client.
 
     python -m benchmarks.store_clients obstore|own CLOUD DIRECTORY THREADS PIECES PREFIX…
 
@@ -8,78 +8,22 @@ the address, as `Emulator.variables` returns them. obstore downloads large objec
 
 from __future__ import annotations
 
-import json
 import os
-import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import obstore
-import requests
-from obstore.store import AzureStore, GCSStore, S3Store
 
-from benchmarks.emulators import BUCKET, Emulator
 from benchmarks.environment import MIB
+from tests.support.emulated_bucket import Store, store_of
+from tests.support.emulators import BUCKET
 
-if TYPE_CHECKING:
-    from obstore.store import ClientConfig
-
-Store = S3Store | AzureStore | GCSStore
 Task = Callable[[], object]
 _LARGE = 16 * MIB  # smaller objects are downloaded with one request
-
-
-def store_of(cloud: str, variables: Mapping[str, str]) -> Store:
-    """Return obstore's client of the bucket of an emulator."""
-    # A single PUT of 512 MiB may take longer than the default of 30 seconds.
-    options: ClientConfig = {"allow_http": True, "timeout": timedelta(seconds=300)}
-    if cloud == "s3":
-        return S3Store(
-            BUCKET,
-            endpoint=variables["MLFLOW_S3_ENDPOINT_URL"],
-            region=variables["AWS_DEFAULT_REGION"],
-            access_key_id=variables["AWS_ACCESS_KEY_ID"],
-            secret_access_key=variables["AWS_SECRET_ACCESS_KEY"],
-            client_options=options,
-        )
-    if cloud == "azure":
-        account = dict(re.findall(r"(\w+)=([^;]+)", variables["AZURE_STORAGE_CONNECTION_STRING"]))
-        return AzureStore(
-            BUCKET,
-            account_name=account["AccountName"],
-            account_key=account["AccountKey"],
-            endpoint=account["BlobEndpoint"],
-            client_options=options,
-        )
-    login = {"gcs_base_url": variables["STORAGE_EMULATOR_HOST"], "disable_oauth": True, "client_email": ""}
-    login |= {"private_key": "", "private_key_id": ""}
-    return GCSStore(BUCKET, service_account_key=json.dumps(login), client_options=options)
-
-
-def upload(emulator: Emulator, directory: Path, prefix: str) -> None:
-    """Upload all files of a directory to the bucket of an emulator."""
-    store = store_of(emulator.cloud, emulator.variables())
-
-    def put(file: Path) -> None:
-        key = f"{prefix}/{file.relative_to(directory).as_posix()}"
-        if emulator.cloud == "google":
-            # fake-gcs-server does not have the uploads of obstore.
-            url = f"{emulator.url}/upload/storage/v1/b/{BUCKET}/o"
-            with file.open("rb") as stream:
-                requests.post(
-                    url, params={"uploadType": "media", "name": key}, data=stream, timeout=300
-                ).raise_for_status()
-            return
-        with file.open("rb") as stream:
-            obstore.put(store, key, stream, use_multipart=False)
-
-    _run_all([partial(put, file) for file in directory.rglob("*") if file.is_file()], threads=4)
 
 
 def _tasks_of_obstore(store: Store, prefix: str, directory: Path, pieces: int) -> Iterator[Task]:

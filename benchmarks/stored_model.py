@@ -6,9 +6,9 @@ import tempfile
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from benchmarks.emulators import Emulator
 from benchmarks.models import Make
-from benchmarks.store_clients import upload
+from tests.support.emulated_bucket import upload
+from tests.support.emulators import Emulator
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,9 @@ def store_model(emulator: Emulator, name: str, make: Make, scratch: Path) -> Sto
     """Create a model, and upload it twice. `scratch` is a directory for its files until they are uploaded."""
     stored = StoredModel(emulator, name)
     with tempfile.TemporaryDirectory(dir=scratch) as directory:
-        make(Path(directory))
+        root = Path(directory)
+        make(root)
+        files = {file.relative_to(root).as_posix(): file for file in root.rglob("*") if file.is_file()}
         for prefix in stored.prefixes:
-            upload(emulator, Path(directory), prefix)
+            upload(emulator, {f"{prefix}/{path}": file for path, file in files.items()})
     return stored

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from benchmarks import models
 from benchmarks.bench import Bench, ResourceUse
-from benchmarks.emulators import CLOUDS, EMULATORS, Emulator, emulator
 from benchmarks.link import Shape, link_to
 from benchmarks.measure import Command, measure_peaks, measure_seconds
 from benchmarks.notes import tried_notes, work_notes
 from benchmarks.result import Result, amount, median
 from benchmarks.slow_link import SLOW_LINK
 from benchmarks.stored_model import StoredModel, store_model
+from tests.support.emulators import CLOUDS, EMULATORS, Emulator, emulator
 
 # Threads of obstore, and ranges of each large file, to try for the floor.
 _NEAR_FLOORS = ((4, 1), (16, 1), (16, 8))

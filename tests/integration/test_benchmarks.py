@@ -15,7 +15,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.emulators import MissingEmulatorError, emulator
 from benchmarks.figures import QUICK_WARNING, Figures, markers, write
 from benchmarks.link import Shape, link_to
 from benchmarks.measure import Command, FailedCommandError, measure_peaks, measure_processors, measure_seconds
@@ -23,6 +22,7 @@ from benchmarks.result import Result
 from benchmarks.rows import MAIN, PARTS, ROWS
 from benchmarks.table import line, verdict
 from tests.support.commandline import clean_environment
+from tests.support.emulators import MissingEmulatorError, emulator
 from tests.support.paths import ROOT
 
 PAGE = ROOT / "docs" / "performance.md"
@@ -116,7 +116,7 @@ def test_rows_and_parts_cannot_be_combined() -> None:
 def test_missing_emulators_are_an_error_that_names_the_command_to_install_them(tmp_path: Path) -> None:
     (tmp_path / "store").mkdir()
     with (
-        pytest.raises(MissingEmulatorError, match=r"run make \.stores/\.installed"),
+        pytest.raises(MissingEmulatorError, match=r"run make setup"),
         emulator("s3", tmp_path / "store", tmp_path / "missing"),
     ):
         pass

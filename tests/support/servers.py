@@ -147,11 +147,12 @@ def _start(name: str, directory: Path, username: str, password: str) -> tuple[su
     return process, Server(f"http://127.0.0.1:{port}", username, password, str(home))
 
 
-def _await_health(process: subprocess.Popen[bytes], server: Server) -> None:
+def await_health(process: subprocess.Popen[bytes], url: str) -> None:
+    """Wait until a server answers."""
     deadline = time.monotonic() + _START_SECONDS
     while True:
         try:
-            with urllib.request.urlopen(f"{server.url}/health", timeout=5):  # noqa: S310  # local test server
+            with urllib.request.urlopen(f"{url}/health", timeout=5):  # noqa: S310  # local test server
                 return
         except (urllib.error.URLError, OSError):
             if process.poll() is not None or time.monotonic() > deadline:
@@ -181,7 +182,7 @@ def _supervise(directory: Path, owner: int) -> None:
             process, servers[name] = _start(name, directory, username, password)
             processes.append(process)
         for process, server in zip(processes, servers.values(), strict=True):
-            _await_health(process, server)
+            await_health(process, server.url)
         seeds = _seed(servers, directory)
         data = {name: asdict(server) for name, server in servers.items()} | {"seeds": seeds}
         (directory / "ready").write_text(json.dumps(data), "utf-8")

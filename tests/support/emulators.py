@@ -1,7 +1,7 @@
-"""Emulators of the clouds' object stores on this machine, which `make .stores/.installed` installs.
+"""Emulators of the clouds' object stores on this machine, for tests and benchmarks. `make setup` installs them.
 
 s3rver emulates S3, azurite Azure Blob Storage, and fake-gcs-server Google Cloud Storage. All keep the objects on disk,
-list them in pages, and send ranges and ETags. Only azurite respects `If-Match`.
+and send ranges and ETags. docs/performance.md has a table of their faults.
 """
 
 from __future__ import annotations
@@ -16,15 +16,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.environment import ROOT, clean_environment
-from benchmarks.servers import free_port
+from tests.support.paths import ROOT
+from tests.support.servers import environment, free_port
 
 INSTALLED = ROOT / ".stores"
 BUCKET = "models"
 ACCOUNT = "emulator"
 CLOUDS = {"s3": "S3", "azure": "Azure Blob Storage", "google": "Google Cloud Storage"}
 EMULATORS = {"s3": "s3rver", "azure": "azurite", "google": "fake-gcs-server"}
-_RCLONE = {"s3": "s3", "azure": "azureblob", "google": "gcs"}
 _START_SECONDS = 60
 # The only login that s3rver has.
 _S3_LOGIN = {"AWS_ACCESS_KEY_ID": "S3RVER", "AWS_SECRET_ACCESS_KEY": "S3RVER"}
@@ -64,23 +63,6 @@ class Emulator:
             return {"AZURE_STORAGE_CONNECTION_STRING": f"{account};BlobEndpoint={url}/{ACCOUNT}"}
         return {"STORAGE_EMULATOR_HOST": url}
 
-    def rclone_variables(self, url: str = "") -> dict[str, str]:
-        """Return the variables with the login and the address for `rclone`."""
-        url = url or self.url
-        if self.cloud == "s3":
-            variables = {"ENV_AUTH": "true", "PROVIDER": "Other", "REGION": "us-east-1", "ENDPOINT": url}
-        elif self.cloud == "azure":
-            variables = {"ACCOUNT": ACCOUNT, "KEY": self.key, "ENDPOINT": f"{url}/{ACCOUNT}"}
-        else:
-            variables = {"ANONYMOUS": "true", "ENDPOINT": f"{url}/storage/v1/"}
-        backend = _RCLONE[self.cloud].upper()
-        return {"RCLONE_CONFIG": os.devnull, **{f"RCLONE_{backend}_{name}": value for name, value in variables.items()}}
-
-    @property
-    def rclone_bucket(self) -> str:
-        """The name of the bucket for `rclone`."""
-        return f":{_RCLONE[self.cloud]}:{BUCKET}"
-
     def location(self, path: str) -> str:
         """Return the URI of a directory in the bucket."""
         authorities = {
@@ -107,11 +89,11 @@ def emulator(cloud: str, directory: Path, installed: Path = INSTALLED) -> Iterat
     (directory / "objects" / BUCKET).mkdir(parents=True)
     command = _command(cloud, port, directory / "objects", installed)
     # The key is in the environment, since all users of the machine can read the arguments of a process.
-    environment = clean_environment(directory) | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{key}"}
+    variables = environment(TMPDIR=str(directory), AZURITE_ACCOUNTS=f"{ACCOUNT}:{key}")
     log = directory / "emulator.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, env=environment, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
+            command, env=variables, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
         )
     try:
         _await(process, port, log)
@@ -128,7 +110,7 @@ def _command(cloud: str, port: int, objects: Path, installed: Path) -> list[str]
     modules = installed / "node_modules"
     fake_gcs = next(installed.glob(_FAKE_GCS), None)
     if fake_gcs is None or not modules.exists():
-        raise MissingEmulatorError("The emulators of object stores are not installed: run make .stores/.installed.")
+        raise MissingEmulatorError("The emulators of object stores are not installed: run make setup.")
     if cloud == "s3":
         program = [str(modules / "s3rver/bin/s3rver.js"), "--directory", str(objects), "--address", "127.0.0.1"]
         # The tokens with which s3rver continues a listing are encrypted with DES.

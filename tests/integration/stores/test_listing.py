@@ -1,0 +1,160 @@
+"""The files of a model are those that its store lists, or the gate is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from model_gate.errors import ModelError, TransferError, UnreachableError
+from tests.support.opened_stores import FILES, Opened, add, ignore, open_store
+
+
+def test_large_listing_arrives_in_pages(opened: Opened, tmp_path: Path) -> None:
+    files = {f"{number % 100}/{number}": b"" for number in range(5_000)}
+    store, client = opened.store, opened.client
+    add(store, "m", files)
+    assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
+    pages = [request for request in store.requests if request.path not in store.files]
+    assert len(pages) >= 5
+
+
+def test_listing_of_100_000_objects_is_complete(tmp_path: Path) -> None:
+    files = {f"{number % 1000}/{number}": b"" for number in range(100_000)}
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", files)
+        assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{}", b"[]", b'{"error": {"code": 503}}', b"<html>", b"<html/>", b"<Error><Code>SlowDown</Code></Error>"],
+)
+def test_foreign_page_of_a_listing_is_an_error(opened: Opened, body: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    monkeypatch.setattr(store, "last_page", body)
+    # The client of S3 takes some of these for a fault of the server.
+    message = r"bucket\) (is malformed or incomplete|answers with an error)"
+    with pytest.raises((TransferError, UnreachableError), match=message):
+        client.list(store.location("m"), ignore)
+
+
+# Pages that do not say that no page follows, or that do so in a way which the clouds do not use.
+CUT_PAGES = {
+    "s3": [
+        "<ListBucketResult/>",
+        "<ListBucketResult><IsTruncated/></ListBucketResult>",
+        "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>",
+    ],
+    "azure": ["<EnumerationResults><Prefix>m/</Prefix><Blobs/></EnumerationResults>"],
+    "google": ["{}", '{"kind": "storage#objects", "nextPageToken": 0}'],
+    "lake": ["{}", '{"paths": null}'],
+}
+
+
+def test_page_that_does_not_say_whether_another_one_follows_is_an_error(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    for page in CUT_PAGES[opened.cloud]:
+        monkeypatch.setattr(store, "last_page", page.encode())
+        with pytest.raises(TransferError, match=r"bucket\) is malformed or incomplete"):
+            client.list(store.location("m"), ignore)
+
+
+OUTSIDE = {
+    "s3": "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>n/a</Key><Size>1</Size></Contents>"
+    "</ListBucketResult>",
+    "azure": "<EnumerationResults><Prefix>m/</Prefix><Blobs><Blob><Name>n/a</Name><Properties>"
+    "<Content-Length>1</Content-Length><BlobType>BlockBlob</BlobType></Properties></Blob></Blobs><NextMarker/>"
+    "</EnumerationResults>",
+    "google": '{"kind": "storage#objects", "items": [{"name": "n/a", "size": "1"}]}',
+    "lake": '{"paths": [{"name": "n/a", "contentLength": "1"}]}',
+}
+
+
+def test_listed_object_outside_the_location_is_an_error(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    monkeypatch.setattr(store, "page", 3)
+    monkeypatch.setattr(store, "last_page", OUTSIDE[opened.cloud].encode())
+    with pytest.raises(ModelError, match=r"lists n/a, which is not in m/"):
+        client.list(store.location("m"), ignore)
+
+
+def test_directory_marker_is_no_file(opened: Opened, tmp_path: Path) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", {"": b"", "data/": b"", "data/a": b"x", "void/": b""})
+    assert client.list(store.location("m"), ignore).files == {"data/a": 1}
+
+
+def test_azure_folder_without_blobs_below_it_is_an_empty_file(tmp_path: Path) -> None:
+    blob = (
+        "<Blob><Name>m/{}</Name><Properties><Content-Length>0</Content-Length><BlobType>BlockBlob</BlobType>"
+        "</Properties><Metadata><hdi_isfolder>true</hdi_isfolder></Metadata></Blob>"
+    )
+    blobs = "".join(map(blob.format, ("data", "void")))
+    page = f"<EnumerationResults><Prefix>m/</Prefix><Blobs>{blobs}</Blobs><NextMarker/></EnumerationResults>"
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", {"data/a": b"x", "z": b""})
+        store.page, store.last_page = 1, page.encode()
+        assert client.list(store.location("m"), ignore).files == {"data/a": 1, "void": 0}
+
+
+def test_azure_blob_with_content_is_a_file_although_it_is_marked_as_a_folder(tmp_path: Path) -> None:
+    blob = (
+        "<Blob><Name>m/data</Name><Properties><Content-Length>5</Content-Length><BlobType>BlockBlob</BlobType>"
+        "</Properties><Metadata><hdi_isfolder>true</hdi_isfolder></Metadata></Blob>"
+    )
+    page = f"<EnumerationResults><Prefix>m/</Prefix><Blobs>{blob}</Blobs><NextMarker/></EnumerationResults>"
+    with open_store("azure", tmp_path) as (store, client):
+        add(store, "m", {"MLmodel": b"x", "z": b""})
+        store.page, store.last_page = 1, page.encode()
+        assert client.list(store.location("m"), ignore).files == {"MLmodel": 1, "data": 5}
+
+
+@pytest.mark.parametrize(
+    "files, message",
+    [
+        ({"data/": b"content"}, "has the name of a directory"),
+        ({"data": b"x", "data/a": b"x"}, "no directory can contain"),
+        ({"a//b": b"x"}, "no directory can contain"),
+        ({"a/../b": b"x"}, "no directory can contain"),
+        ({"./b": b"x"}, "no directory can contain"),
+    ],
+)
+def test_objects_that_no_directory_can_contain_are_an_error(
+    opened: Opened, files: dict[str, bytes], message: str, tmp_path: Path
+) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", files)
+    with pytest.raises(ModelError, match=message):
+        client.list(store.location("m"), ignore)
+
+
+def test_location_with_dot_segments_is_an_error(opened: Opened, tmp_path: Path) -> None:
+    store, client = opened.store, opened.client
+    add(store, "secret", FILES)
+    with pytest.raises(ModelError, match="segment"):
+        client.list(store.location("m/../secret"), ignore)
+    assert store.requests == []
+
+
+@pytest.mark.parametrize("path", ["/m/1", "m//1", "m/1//", "m/1?x", "m/1#x", "m/1?", "m/1#"])
+def test_location_that_mlflow_may_read_differently_is_an_error(opened: Opened, path: str) -> None:
+    store, client = opened.store, opened.client
+    for root in ("m/1", "/m/1", "m//1", path):
+        add(store, root, FILES)
+    with pytest.raises(ModelError, match=r"empty segment|question mark"):
+        client.list(store.location(path), ignore)
+    assert store.requests == []
+
+
+def test_slash_at_the_end_of_a_location_is_ignored(opened: Opened) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", {"MLmodel": b"1"})
+    assert client.list(store.location("m/"), ignore).files == {"MLmodel": 1}

@@ -1,0 +1,97 @@
+"""Models in stores are compared without a tracking server."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from tests.support.faulty_store import SECRET
+from tests.support.gates import run
+from tests.support.opened_stores import FILES
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The URL of an S3 server with the bucket `models`."""
+    from moto.server import ThreadedMotoServer
+
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    yield "http://{}:{}".format(*server.get_host_and_port())
+    server.stop()
+
+
+@pytest.fixture
+def variables(s3: str) -> dict[str, str]:
+    return {
+        "AWS_ACCESS_KEY_ID": "AKIATEST",
+        "AWS_SECRET_ACCESS_KEY": SECRET,
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
+
+
+def put(url: str, bucket: str, root: str, files: dict[str, bytes]) -> None:
+    import boto3
+
+    with ExitStack() as stack:
+        client = boto3.client(
+            "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="a", aws_secret_access_key="b"
+        )
+        stack.callback(client.close)
+        client.create_bucket(Bucket=bucket)
+        for path, content in files.items():
+            client.put_object(Bucket=bucket, Key=f"{root}/{path}", Body=content)
+
+
+@pytest.mark.parametrize("endpoint", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+def test_models_in_a_store_are_compared_without_a_tracking_server(
+    s3: str, variables: dict[str, str], endpoint: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    put(s3, "others", "m", {**FILES, "aA": b"!"})
+    model = tmp_path / "model"
+    for path, content in FILES.items():
+        file = model / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content)
+    environment = {**variables, endpoint: s3}
+    equal = run(tmp_path, "diff", "s3://models/m", model, environment=environment)
+    assert (equal.exit_code, equal.status) == (0, "equal"), equal
+    assert equal.report["comparison"]["left"]["uri"] == "s3://models/m"
+    different = run(tmp_path, "diff", "s3://models/m", "s3://others/m", environment=environment)
+    assert (different.exit_code, different.status) == (1, "different"), different
+    assert [difference["path"] for difference in different.report["comparison"]["differences"]] == ["aA"]
+    same = run(tmp_path, "diff", "s3://models/m", "s3://models/m", environment=environment)
+    assert same.report["comparison"]["same_location"] is True
+
+
+def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
+    s3: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3}
+    missing = run(tmp_path, "diff", "s3://models/none", "s3://models/m", environment=environment)
+    assert (missing.exit_code, missing.status) == (2, "error"), missing
+    refused = run(tmp_path, "diff", "s3://nothing/m", "s3://models/m", environment=environment)
+    refused.require_error("NotFoundError", "bucket nothing")
+    server = run(tmp_path, "diff", "models:/Wine/1", "s3://models/m", environment=environment)
+    server.require_error("InputError", "No tracking server is named")
+
+
+@pytest.mark.parametrize(
+    "uri, problem",
+    [
+        ("s4://models/m", "scheme 's4'"),
+        ("gcs://models/m", "scheme 'gcs'"),
+        ("https://models.s3.amazonaws.com/m", "scheme 'https'"),
+        ("s3:/models/m", "names no bucket"),
+        ("s3://", "names no bucket"),
+        ("gs:///m", "names no bucket"),
+    ],
+)
+def test_uri_that_names_no_store_is_an_error_that_shows_the_right_form(uri: str, problem: str, tmp_path: Path) -> None:
+    run(tmp_path, "diff", uri, "model").require_error("InputError", problem, "s3://BUCKET/PATH")

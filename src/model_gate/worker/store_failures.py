@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
+from model_gate.worker.response_limits import sent_by
 
 _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
     ("wasb", "wasbs", "abfs", "abfss"), StoreFamily.AZURE
@@ -140,16 +141,23 @@ def store_errors(uri: str, environment: Mapping[str, str]) -> Iterator[None]:
         yield
     except Exception as error:
         store_error = to_store_error(error, uri, environment)
-        if store_error is None:
+        if store_error is None or store_error is error:
             raise
         raise store_error from error
 
 
 def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -> ModelGateError | None:
-    """Return the error to show to the user, None if `error` does not come from a store's client."""
+    """Return the error to show to the user, None if `error` does not come from a store or its client."""
     store = store_of(uri, environment)
+    if store is None:
+        return None
+    # The clients wrap the errors of `response_limits` and `network` in exceptions of their own.
+    if own := next(
+        (cause for cause in exception_chain(error) if isinstance(cause, ModelGateError | MemoryError)), None
+    ):
+        return sent_by(store, own) if isinstance(own, ModelGateError) else None
     cause = next((cause for cause in exception_chain(error) if _is_of_client(cause)), None)
-    if store is None or cause is None or isinstance(error, ModelGateError):
+    if cause is None:
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = CredentialFacts.from_environment(environment).of_store(store.family)

@@ -84,7 +84,7 @@ def _tasks_of_azure(prefix: str, directory: Path) -> Iterator[Task]:
 
 def _tasks_of_google(prefix: str, directory: Path) -> Iterator[Task]:
     from google.auth.credentials import AnonymousCredentials
-    from google.cloud.storage import Client  # type: ignore[import-untyped]
+    from google.cloud.storage import Client
 
     client = Client(project="benchmarks", credentials=AnonymousCredentials())  # type: ignore[no-untyped-call]
     for blob in client.list_blobs(BUCKET, prefix=f"{prefix}/"):

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
+from typing import Self
 from urllib.parse import parse_qs, unquote, urlsplit
 
 from tests.support.recording_proxy import VIA, shared_proxy
@@ -101,7 +102,7 @@ class FaultyServer:
     bypassing: list[str] = field(default_factory=list)
     is_closing: threading.Event = field(default_factory=threading.Event)
 
-    def __enter__(self) -> FaultyServer:
+    def __enter__(self) -> Self:
         server = self
         self._is_proxied = self.tls is None and shared_proxy().serves(os.environ)
 

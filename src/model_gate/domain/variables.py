@@ -39,7 +39,7 @@ HTTP_VARIABLES = LOGIN_VARIABLES | {
 STORE_FAMILIES = {
     "AWS": ("AWS_", "MLFLOW_S3", "MLFLOW_BOTO"),
     "Azure": ("AZURE_", "IDENTITY_", "MSI_"),
-    "Google": ("GOOGLE_", "CLOUDSDK", "STORAGE_EMULATOR_HOST"),
+    "Google": ("GOOGLE_", "CLOUDSDK", "STORAGE_EMULATOR_HOST", "GCE_METADATA_", "NO_GCE_CHECK"),
     "boto": ("BOTO_",),
     "endpoint": (STORE_ENDPOINTS,),
 }

@@ -37,6 +37,7 @@ from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
+from model_gate.worker.store_settings import require_settings
 from model_gate.worker.stores.files import StoredFiles, stored_files
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
@@ -253,6 +254,7 @@ class ArtifactReader:
         declared = self._open_declared(uri)
         if declared is not None:
             return declared
+        require_settings(uri, os.environ)
         with store_errors(uri, os.environ):
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
             if isinstance(repository, HttpArtifactRepository):

@@ -48,7 +48,7 @@ _FAMILY_PARTS = {
     if family in _KINDS
 } | {"ARM": StoreFamily.AZURE}
 _FAMILY = re.compile(rf"(?:^|_)({'|'.join(_FAMILY_PARTS)})_")
-_TLS = re.compile(r"(?:SERVER_CERT_PATH|INSECURE_TLS|IGNORE_TLS|CA_BUNDLE|SSL_CERT_FILE|SSL_CERT_DIR)$")
+_TLS = re.compile(r"(?:SERVER_CERT_PATH|INSECURE_TLS|IGNORE_TLS|CA_BUNDLE|CA_CERTS_FILE|SSL_CERT_FILE|SSL_CERT_DIR)$")
 
 
 @dataclass(frozen=True)

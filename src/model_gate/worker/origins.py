@@ -196,8 +196,24 @@ class LocationPolicy:
         if find_endpoint(self.endpoints, origin) is None:
             raise ModelError(
                 f"The location of the model is {uri}, which is neither {_FORMS[scheme]} nor a declared store.",
-                _REMEDY_STORE.format(origin or "https://HOST:PORT"),
+                _remedy_of_name(scheme, authority) or _REMEDY_STORE.format(origin or "https://HOST:PORT"),
             )
+
+
+def _remedy_of_name(scheme: str, authority: str) -> str:
+    """Return the remedy for a location in a cloud's own store with a malformed name, "" for another store."""
+    _, at, host = authority.rpartition("@")
+    if scheme in {"s3", "gs"}:
+        remedy = "The name of a bucket has 3 to 63 letters, digits, dots, hyphens and underscores."
+        endpoint = "MLFLOW_S3_ENDPOINT_URL" if scheme == "s3" else "STORAGE_EMULATOR_HOST"
+        return "" if at else f"{remedy} The address of a store of your own belongs in {endpoint}."
+    if not at:
+        return f"Name the location as {_FORMS[scheme]}/PATH."
+    if _AUTHORITIES[scheme].fullmatch(f"name@{host}"):
+        return "The name of a container has 3 to 63 lower-case letters, digits and hyphens."
+    if re.fullmatch(_AZURE_ANY, host):
+        return "Locations on a blob host begin with wasbs:, and those on a dfs host with abfss:."
+    return ""
 
 
 def server_uri(uri: str, endpoint: StoreEndpoint) -> str:

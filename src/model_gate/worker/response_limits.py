@@ -22,8 +22,9 @@ import urllib3.response
 
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.wording import byte_count, plural, printable
-from model_gate.errors import TransferError
+from model_gate.errors import ModelGateError, TransferError
 
+_SENDER = "The server "
 _REMEDY = "Check the server: it sends more than an MLflow server would."
 # Bytes that are decompressed at once if the caller reads the whole body.
 _STEP_BYTES = 256 * 1024
@@ -300,6 +301,14 @@ def _limited_decode(original: Callable[..., Any], max_values: int) -> Callable[.
         return original(self, s, *args, **options)
 
     return decode
+
+
+def sent_by(store: object, error: ModelGateError) -> ModelGateError:
+    """Return an error of a response's size or duration with the store as the sender. Other errors do not change."""
+    if not isinstance(error, TransferError) or not error.message.startswith(f"{_SENDER}sends "):
+        return error
+    message = f"The store {store} {error.message.removeprefix(_SENDER)}"
+    return TransferError(message, "Check the address of the store, and the proxies in front of it.")
 
 
 def too_large(limit: int) -> TransferError:

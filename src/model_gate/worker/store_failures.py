@@ -6,20 +6,23 @@ The clients are optional packages, so their exceptions are recognized by their n
 from __future__ import annotations
 
 import re
+import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, UnreachableError
+from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
+from model_gate.worker.response_limits import sent_by
 
 _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
     ("wasb", "wasbs", "abfs", "abfss"), StoreFamily.AZURE
 )
-_ENDPOINT_VARIABLES = {
+# Variables with the address of a store, in the order in which the client of a cloud looks at them.
+ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.S3: ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
     StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
     StoreFamily.AZURE: (),
@@ -27,7 +30,17 @@ _ENDPOINT_VARIABLES = {
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "urllib3"})
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
-_LOGIN_ERRORS = re.compile(r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication")
+_LOGIN_ERRORS = re.compile(
+    r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication|ConfigParse|ConfigNotFound"
+)
+# What the clients say about a login, as regular expressions, and the same in the words of Model Gate.
+_LOGIN_TEXTS = (
+    (r"Anonymous credentials cannot be refreshed", "no login was found, and it does not serve anonymous users"),
+    (r"Incorrect padding|base64|AzureSigningError", "the key of the account is not base64"),
+    # Azure lists all logins that it tried. One of them failed, and others were not set up at all.
+    (r"\n\t(?:Environment|WorkloadIdentity)Credential: (?!\w+ authentication unavailable)([^\n]+)", r"\1"),
+    (r"DefaultAzureCredential failed", "no login was found in variables, on this machine or in Azure's command line"),
+)
 _CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>|\"reason\": ?\"(\w+)\"")
 _CODE = re.compile(r"[A-Za-z]{1,64}")
 _MAX_REASON = 300
@@ -89,6 +102,11 @@ class Store:
         return f"{self.endpoint} ({word} {self.container})"
 
 
+def family_of(scheme: str) -> StoreFamily | None:
+    """Return the kind of store that a scheme of locations names, None if it names none."""
+    return _FAMILIES.get(scheme)
+
+
 def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     """Return the store of a location, None if the location is not in an object store.
 
@@ -96,13 +114,13 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     's3.amazonaws.com (bucket models)'
     """
     parts = urlsplit(uri)
-    family = _FAMILIES.get(parts.scheme)
+    family = family_of(parts.scheme)
     if family is None:
         return None
     container, at, host = parts.netloc.rpartition("@")
     if at:
         return Store(family, host, container)
-    variables = (environment.get(name, "") for name in _ENDPOINT_VARIABLES[family])
+    variables = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
     endpoint = next((_host_in(value) for value in variables if value), _DEFAULT_ENDPOINTS.get(family, ""))
     return Store(family, endpoint, host)
 
@@ -123,25 +141,37 @@ def store_errors(uri: str, environment: Mapping[str, str]) -> Iterator[None]:
         yield
     except Exception as error:
         store_error = to_store_error(error, uri, environment)
-        if store_error is None:
+        if store_error is None or store_error is error:
             raise
         raise store_error from error
 
 
 def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -> ModelGateError | None:
-    """Return the error to show to the user, None if `error` does not come from a store's client."""
+    """Return the error to show to the user, None if `error` does not come from a store or its client."""
     store = store_of(uri, environment)
+    if store is None:
+        return None
+    # The clients wrap the errors of `response_limits` and `network` in exceptions of their own.
+    if own := next(
+        (cause for cause in exception_chain(error) if isinstance(cause, ModelGateError | MemoryError)), None
+    ):
+        return sent_by(store, own) if isinstance(own, ModelGateError) else None
     cause = next((cause for cause in exception_chain(error) if _is_of_client(cause)), None)
-    if store is None or cause is None or isinstance(error, ModelGateError):
+    if cause is None:
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = CredentialFacts.from_environment(environment).of_store(store.family)
     status, code = _status_of(cause), _checked_code(_code_of(cause))
     if status:
         return _http_error(store, status, code, facts)
-    if _LOGIN_ERRORS.search(type(cause).__name__) or isinstance(cause, ValueError):
+    if type(cause).__name__ == "InvalidRegionError":
+        return InputError(
+            f"The region of the store {store} is malformed: {_first_line(cause)}.",
+            "Correct AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
+        )
+    if _is_about_login(cause):
         return AccessError(
-            _message(f"There is no valid login to the store {store}: {_first_line(cause)}", facts),
+            _message(f"There is no valid login to the store {store}: {_login_text(cause)}", facts),
             _LOGIN_REMEDIES[store.family],
         )
     text = chain_text(error)
@@ -216,10 +246,34 @@ def _message(text: str, facts: CredentialFacts) -> str:
 
 
 def _is_of_client(error: BaseException) -> bool:
-    if isinstance(error, ValueError) and "onnection string" in str(error):
-        # Azure's client raises a ValueError if AZURE_STORAGE_CONNECTION_STRING is malformed.
+    """Return whether an exception is of a client's class, or is one of Python's that a client raises for a setting."""
+    if type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES:
         return True
-    return type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES
+    return isinstance(error, ValueError | OSError) and _raised_in(error) in _CLIENT_PACKAGES - {"urllib3"}
+
+
+def _raised_in(error: BaseException) -> str:
+    """Return the name of the package whose code raised an exception."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    return str(modules[-1]).partition(".")[0] if modules else ""
+
+
+def _is_about_login(error: BaseException) -> bool:
+    is_of_class = _LOGIN_ERRORS.search(type(error).__name__) or type(error).__name__ == "AzureSigningError"
+    return bool(is_of_class) or (isinstance(error, ValueError | OSError) and _raised_in(error) in _CLIENT_PACKAGES)
+
+
+def _login_text(error: BaseException) -> str:
+    """Return what is wrong with a login, in one line."""
+    text = f"{type(error).__name__}: {error}"
+    for pattern, shown in _LOGIN_TEXTS:
+        if match := re.search(pattern, text):
+            found = match.expand(shown)
+            reason = reason_in(found)
+            return f"the service that issues it {reason}" if reason else found[:_MAX_REASON].rstrip(".")
+    if isinstance(error, OSError) and error.filename:
+        return f"{error.filename}: {error.strerror}"
+    return _first_line(error)
 
 
 def _endpoint_of(error: BaseException) -> str:

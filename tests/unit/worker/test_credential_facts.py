@@ -79,6 +79,15 @@ def test_store_errors_name_only_variables_of_the_same_kind_of_store(family: Stor
     assert FACTS.of_store(family).used_for_store() == text
 
 
+@pytest.mark.parametrize("name", ["CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "AWS_CA_BUNDLE", "PROD_AWS_CA_BUNDLE"])
+def test_certificate_is_no_login_to_a_store(name: str) -> None:
+    facts = CredentialFacts(sent=(name,))
+    assert (facts.of_certificates().sent, [facts.of_store(family).sent for family in StoreFamily]) == (
+        (name,),
+        [()] * 3,
+    )
+
+
 def test_certificate_errors_name_only_variables_of_certificates() -> None:
     text = FACTS.of_certificates().not_handed_over()
     assert text == "MLFLOW_TRACKING_INSECURE_TLS is set here, but was not handed over: it is for http://a."

@@ -22,6 +22,11 @@ _SCOPE = "https://storage.azure.com/.default"
 # How long a signature that is made from the account's key is valid, and after how long the next one is made.
 _VALID = timedelta(hours=2)
 _RENEWED_SECONDS = 3600.0
+# Two retries, after about 3 and 5 s. By default, Azure's client waits about 18, 24 and 42 s, which is longer than the
+# parent waits.
+_RETRIES = {"total_retries": 2, "initial_backoff": 1, "increment_base": 2}
+# An access token is not used in its last minutes.
+_TOKEN_RESERVE_SECONDS = 300.0
 _OK = 200
 _FOLDER = "hdi_isfolder"
 _CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
@@ -43,6 +48,7 @@ class AzureContainer:
 
     def __init__(self, repository: Any, name: str, host: str) -> None:
         _require_account(repository.client, host)
+        _retry_quickly(repository.client)
         self._client = repository.client.get_container_client(name)
         self._login = _Login(repository.client.credential, name)
         # MLflow gives the settings for the tracking server's certificate to Azure's client too.
@@ -50,6 +56,7 @@ class AzureContainer:
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the blobs whose names begin with `prefix`, page by page."""
+        self._login.require()
         blobs = self._client.list_blobs(
             name_starts_with=prefix, include=["metadata"], raw_response_hook=_checking(require_azure_body)
         )
@@ -90,9 +97,15 @@ class AzureFileSystem:
     def __init__(self, repository: Any, name: str, host: str) -> None:  # noqa: ARG002  # the repository has the host
         self._repository = repository
         self._name = name
+        self._prepare()
+
+    def _prepare(self) -> None:
+        _retry_quickly(self._repository.fs_client)
+        self._login = _Login(self._repository.credential, self._name)
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the files below the directory `prefix`, page by page."""
+        self._login.require()
         directory = prefix.rstrip("/") or None
         pages = self._repository.fs_client.get_paths(path=directory, recursive=True).by_page()
         # `get_paths` has no parameter for the hook.
@@ -103,13 +116,14 @@ class AzureFileSystem:
     def sign(self, key: str) -> PresignedUrl:
         """Return the URL of a file, and the headers, with which the login may read the file now."""
         client = self._repository.fs_client
-        return _Login(self._repository.credential, self._name).sign(client.url, key, client.api_version)
+        return self._login.sign(client.url, key, client.api_version)
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""
         if self._repository._credential_refresh_def is None:  # noqa: SLF001
             return False
         self._repository._refresh_credentials()  # noqa: SLF001
+        self._prepare()
         return True
 
 
@@ -125,18 +139,38 @@ class _Login:
         self._lock = threading.Lock()
         self._signature = ""
         self._signed_at = 0.0
+        self._token: Any = None
+
+    def require(self) -> None:
+        """Require an access token, if the login needs one.
+
+        Azure's client takes a missing login for a broken connection, and tries again.
+        """
+        if self._has_tokens:
+            self._access_token()
+
+    @property
+    def _has_tokens(self) -> bool:
+        return hasattr(self._credential, "get_token")
 
     def sign(self, container_url: str, key: str, version: str) -> PresignedUrl:
         base, _, query = container_url.partition("?")
         headers = {"x-ms-version": version}
         if hasattr(self._credential, "account_key"):
             query = self._signature_by_key()
-        elif hasattr(self._credential, "get_token"):
-            headers["Authorization"] = f"Bearer {self._credential.get_token(_SCOPE).token}"
+        elif self._has_tokens:
+            headers["Authorization"] = f"Bearer {self._access_token()}"
         elif hasattr(self._credential, "signature"):
             query = self._credential.signature.removeprefix("?")
         url = f"{base}/{quote(key, safe='~/')}"
         return PresignedUrl(f"{url}?{query}" if query else url, headers)
+
+    def _access_token(self) -> str:
+        # The command line of Azure takes a second for each token.
+        with self._lock:
+            if self._token is None or self._token.expires_on - time.time() < _TOKEN_RESERVE_SECONDS:
+                self._token = self._credential.get_token(_SCOPE)
+            return str(self._token.token)
 
     def _signature_by_key(self) -> str:
         from azure.storage.blob import ContainerSasPermissions, generate_container_sas
@@ -153,6 +187,11 @@ class _Login:
                 )
                 self._signed_at = now
             return self._signature
+
+
+def _retry_quickly(client: Any) -> None:
+    """Make a client retry soon, so that an unreachable store is an error before the parent gives up."""
+    vars(client._config.retry_policy).update(_RETRIES)  # noqa: SLF001
 
 
 def _is_folder(blob: Any) -> bool:

@@ -14,6 +14,9 @@ from model_gate.worker.transfer.presigned_url import PresignedUrl
 # The project that pays for requests. Google's clients name it in a header only, and only if they have a login.
 _QUOTA_PROJECT = "GOOGLE_CLOUD_QUOTA_PROJECT"
 _FIELDS = "kind,items(name,size),nextPageToken"
+# After this time, the listing of a page is not tried again. Google's default is two minutes, which is longer than the
+# parent waits.
+_RETRY_SECONDS = 10.0
 
 
 class GoogleBucket:
@@ -32,9 +35,12 @@ class GoogleBucket:
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
         client = self._repository.client
         bucket = client.bucket(self._name, user_project=self._payer)
-        blobs = client.list_blobs(bucket, prefix=prefix, fields=_FIELDS)
+        retry = DEFAULT_RETRY.with_timeout(_RETRY_SECONDS)
+        blobs = client.list_blobs(bucket, prefix=prefix, fields=_FIELDS, retry=retry)
         blobs.api_request = _checked(blobs.api_request)
         for page in blobs.pages:
             yield [StoredObject(blob.name, int(blob.size)) for blob in page]

@@ -1,0 +1,124 @@
+"""Checks the settings of an object store before MLflow makes the client of its cloud.
+
+The clients report these mistakes in words of their own, or not at all: with a login file that Google's client cannot
+read, MLflow reads the store without a login. No message has the value of a setting, unless the value has no login.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from model_gate.domain.wording import printable
+from model_gate.errors import AccessError, InputError, ModelError
+from model_gate.worker.credential_facts import StoreFamily
+from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
+
+# Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
+_READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
+# The host names that the client of S3 accepts, without those of one label that is too long.
+_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?", re.IGNORECASE | re.ASCII)
+_GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
+# A longer value may be the login itself in place of its path.
+_MAX_PATH = 255
+_GOOGLE_LOGIN_TYPES = frozenset(
+    {
+        "authorized_user",
+        "service_account",
+        "external_account",
+        "external_account_authorized_user",
+        "impersonated_service_account",
+        "gdch_service_account",
+    }
+)
+
+
+def require_settings(uri: str, environment: Mapping[str, str]) -> None:
+    """Check the settings that the client of a location's cloud will use. Locations outside a cloud have none.
+
+    Raises:
+        ModelError: MLflow does not read the scheme of the location.
+        InputError: The address of the store is malformed.
+        AccessError: The file with the login cannot be used.
+    """
+    scheme, _, rest = uri.partition(":")
+    family = family_of(scheme)
+    if scheme in _READ_BY_MLFLOW:
+        other = _READ_BY_MLFLOW[scheme]
+        raise ModelError(f"MLflow does not read {scheme}: locations.", f"Name the location {other}:{rest}.")
+    if family is None:
+        return
+    name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
+    if name:
+        _require_address(name, environment[name])
+    elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
+        _require_google_login(environment[_GOOGLE_LOGIN])
+
+
+def _require_address(name: str, value: str) -> None:
+    """Require that the value of a variable is the address of a store."""
+    if not _is_address(value):
+        shown = "" if "@" in value else f" ({printable(value)})"
+        raise InputError(
+            f"The value of {name}{shown} is not the address of a store.",
+            "Set it to http://HOST:PORT or https://HOST:PORT. A host is an IP address, or a name of letters, digits,"
+            " hyphens and dots.",
+        )
+
+
+def _is_address(text: str) -> bool:
+    """Return whether a text is an http(s) URL with a host.
+
+    >>> (
+    ...     _is_address("http://minio:9000"),
+    ...     _is_address("minio:9000"),
+    ...     _is_address("http://min_io"),
+    ...     _is_address("http://"),
+    ... )
+    (True, False, False, False)
+    """
+    try:
+        parts = urlsplit(text)
+        is_port_valid = parts.port is None or parts.port > 0
+    except ValueError:
+        return False
+    host = parts.hostname or ""
+    return parts.scheme in {"http", "https"} and is_port_valid and _HOST.fullmatch(host) is not None
+
+
+def _require_google_login(path: str) -> None:
+    """Require that Google's client can use the file with the login."""
+    problem = _google_login_problem(path)
+    if problem:
+        is_path = len(path) <= _MAX_PATH and "{" not in path
+        subject = f"The file in {_GOOGLE_LOGIN}, {printable(path)}," if is_path else f"The value of {_GOOGLE_LOGIN}"
+        raise AccessError(
+            f"{subject} {problem}." if is_path else f"{subject} is not the path of a file.",
+            f"Set {_GOOGLE_LOGIN} to the path of the JSON file that Google made for the login, or download the file"
+            " again.",
+        )
+
+
+def _google_login_problem(path: str) -> str:
+    """Return why a file is no login to Google, "" if it is one. The text has nothing of the file's content."""
+    try:
+        content: Any = json.loads(Path(path).read_bytes())
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    except ValueError:
+        return "is not JSON"
+    kind = content.get("type") if isinstance(content, dict) else None
+    if kind not in _GOOGLE_LOGIN_TYPES:
+        return "is not a login to Google: its field `type` has no kind of login"
+    if kind == "service_account":
+        from google.oauth2.service_account import Credentials
+
+        try:
+            Credentials.from_service_account_info(content)  # type: ignore[no-untyped-call]
+        except (ValueError, TypeError, AttributeError):
+            return "is not the login of a service account: a field is missing, or the private key is malformed"
+    return ""

@@ -1,0 +1,132 @@
+"""A mistake in the settings of an object store is an error that names the setting, and shows no secret."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.support.faulty_store import KEY, SECRET
+from tests.support.gates import GateResult, run
+
+S3 = {
+    "AWS_ACCESS_KEY_ID": "AKIATEST",
+    "AWS_SECRET_ACCESS_KEY": SECRET,
+    "AWS_DEFAULT_REGION": "us-east-1",
+    "AWS_EC2_METADATA_DISABLED": "true",
+}
+AZURE_IDENTITY = {"AZURE_CLIENT_ID": "x", "AZURE_TENANT_ID": "y", "AZURE_CLIENT_SECRET": SECRET}
+BLOB, LAKE = "wasbs://models@acct.blob.core.windows.net", "abfss://models@acct.dfs.core.windows.net"
+
+
+def diff(directory: Path, location: str, **variables: str) -> GateResult:
+    """Compare two models at a location. Whatever is wrong, nothing is sent."""
+    environment = {"HOME": str(directory), "HTTPS_PROXY": "http://127.0.0.1:1", **variables}
+    return run(directory, "diff", f"{location}/a", f"{location}/b", environment=environment)
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3"])
+@pytest.mark.parametrize("value", ["minio:9000", "rubbish", "ftp://minio", "http://", "http://mi_nio:9000"])
+def test_malformed_address_of_an_s3_store_is_an_error_that_names_the_variable(
+    tmp_path: Path, name: str, value: str
+) -> None:
+    result = diff(tmp_path, "s3://models", **S3, **{name: value})
+    result.require_error("InputError", f"The value of {name} ({value}) is not the address of a store.", "http://HOST")
+
+
+@pytest.mark.parametrize("value", ["localhost:4443", "rubbish", "http://host:99999"])
+def test_malformed_address_of_a_google_store_is_an_error_that_names_the_variable(tmp_path: Path, value: str) -> None:
+    result = diff(tmp_path, "gs://models", STORAGE_EMULATOR_HOST=value)
+    result.require_error("InputError", f"The value of STORAGE_EMULATOR_HOST ({value}) is not the address of a store.")
+
+
+@pytest.mark.parametrize("value", [f"http://user:{SECRET}@", f"user:{SECRET}@minio:9000"])
+def test_malformed_address_with_a_password_is_not_shown(tmp_path: Path, value: str) -> None:
+    result = diff(tmp_path, "s3://models", **S3, MLFLOW_S3_ENDPOINT_URL=value)
+    result.require_error("InputError", "The value of MLFLOW_S3_ENDPOINT_URL is not the address of a store.")
+
+
+@pytest.mark.parametrize(
+    "content, problem",
+    [
+        (f"not JSON {SECRET}", "is not JSON"),
+        (json.dumps([SECRET]), "is not a login to Google"),
+        (json.dumps({"type": SECRET}), "is not a login to Google"),
+        (json.dumps({"type": "service_account", "private_key": SECRET}), "a field is missing"),
+    ],
+)
+def test_file_that_is_no_login_to_google_is_an_error(tmp_path: Path, content: str, problem: str) -> None:
+    file = tmp_path / "login.json"
+    file.write_text(content)
+    result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=str(file))
+    result.require_error("AccessError", f"The file in GOOGLE_APPLICATION_CREDENTIALS, {file}, ", problem)
+
+
+def test_missing_file_with_a_login_is_an_error_that_names_the_file(tmp_path: Path) -> None:
+    for location, variables in {
+        "gs://models": {"GOOGLE_APPLICATION_CREDENTIALS": "/nonexistent/login"},
+        LAKE: {**AZURE_IDENTITY, "AZURE_CLIENT_SECRET": "", "AZURE_CLIENT_CERTIFICATE_PATH": "/nonexistent/login"},
+        BLOB: {**AZURE_IDENTITY, "AZURE_CLIENT_SECRET": "", "AZURE_FEDERATED_TOKEN_FILE": "/nonexistent/login"},
+    }.items():
+        result = diff(tmp_path, location, AZURE_TOKEN_CREDENTIALS="prod", NO_GCE_CHECK="true", **variables)
+        result.require_error("AccessError", "/nonexistent/login", "No such file")
+
+
+@pytest.mark.parametrize("value", [json.dumps({"private_key": SECRET}), f"{SECRET}{'x' * 250}"])
+def test_google_login_in_place_of_the_path_of_its_file_is_not_shown(tmp_path: Path, value: str) -> None:
+    result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=value)
+    result.require_error("AccessError", "The value of GOOGLE_APPLICATION_CREDENTIALS is not the path of a file.")
+
+
+@pytest.mark.parametrize(
+    "location, variables, problem",
+    [
+        (BLOB, {"AZURE_STORAGE_ACCESS_KEY": f"{SECRET}!!"}, "the key of the account is not base64"),
+        (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": f"AccountName=acct;AccountKey={SECRET}!!"}, "not base64"),
+        (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": SECRET}, "Connection string is either blank or malformed"),
+        (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": f"AccountKey={KEY}"}, "Connection string missing required"),
+        (BLOB, {**AZURE_IDENTITY, "AZURE_TENANT_ID": "!"}, "Invalid tenant ID provided"),
+        (LAKE, {**AZURE_IDENTITY, "AZURE_AUTHORITY_HOST": "http://x"}, "'http://x' is an invalid authority"),
+        ("s3://models", {"AWS_PROFILE": "missing", **S3}, "The config profile (missing) could not be found"),
+        ("s3://models", {"AWS_CONFIG_FILE": __file__, "AWS_PROFILE": "x"}, "Unable to parse config file"),
+    ],
+)
+def test_malformed_login_is_an_error_of_access(
+    tmp_path: Path, location: str, variables: dict[str, str], problem: str
+) -> None:
+    result = diff(tmp_path, location, **variables)
+    result.require_error("AccessError", "There is no valid login to the store", problem)
+    assert KEY not in result.stderr
+
+
+def test_login_server_that_cannot_be_reached_is_an_error_that_says_so(tmp_path: Path) -> None:
+    result = diff(tmp_path, LAKE, **AZURE_IDENTITY, AZURE_TOKEN_CREDENTIALS="EnvironmentCredential")
+    result.require_error("AccessError", "the service that issues it gives no answer: it refuses")
+
+
+def test_malformed_region_is_an_error_that_names_the_variable(tmp_path: Path) -> None:
+    result = diff(tmp_path, "s3://models", **{**S3, "AWS_DEFAULT_REGION": "bad region!"})
+    result.require_error("InputError", "'bad region!'", "AWS_DEFAULT_REGION")
+
+
+@pytest.mark.parametrize(
+    "location, remedy",
+    [
+        ("s3://Bad_Bucket!", "The name of a bucket has 3 to 63 letters"),
+        ("s3://minio:9000/models", "belongs in MLFLOW_S3_ENDPOINT_URL"),
+        ("gs://-models", "The name of a bucket has 3 to 63 letters"),
+        (BLOB.replace("models", "Bad_Container"), "The name of a container has 3 to 63 lower-case letters"),
+        (LAKE.replace("models", "models!"), "The name of a container has 3 to 63 lower-case letters"),
+        (LAKE.replace("models@", ""), "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH"),
+        (LAKE.replace("dfs", "blob"), "begin with wasbs:"),
+        (BLOB.replace("blob", "dfs"), "begin with wasbs:"),
+        ("abfss://models@acct.example.com", "MODEL_GATE_STORE_ENDPOINTS=https://acct.example.com"),
+        (BLOB.replace("wasbs", "wasb"), BLOB),
+        (LAKE.replace("abfss", "abfs"), LAKE),
+    ],
+)
+def test_location_with_a_wrong_name_is_an_error_that_shows_the_right_form(
+    tmp_path: Path, location: str, remedy: str
+) -> None:
+    diff(tmp_path, location, **S3).require_error("ModelError", remedy)

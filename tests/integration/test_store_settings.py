@@ -41,6 +41,11 @@ def test_malformed_address_of_a_google_store_is_an_error_that_names_the_variable
     result.require_error("InputError", f"The value of STORAGE_EMULATOR_HOST ({value}) is not the address of a store.")
 
 
+def test_host_of_a_google_store_may_have_an_underscore(tmp_path: Path) -> None:
+    result = diff(tmp_path, "gs://models", STORAGE_EMULATOR_HOST="http://fake_gcs.invalid:4443")
+    result.require_error("UnreachableError", "fake_gcs.invalid:4443")
+
+
 @pytest.mark.parametrize("value", [f"http://user:{SECRET}@", f"user:{SECRET}@minio:9000"])
 def test_malformed_address_with_a_password_is_not_shown(tmp_path: Path, value: str) -> None:
     result = diff(tmp_path, "s3://models", **S3, MLFLOW_S3_ENDPOINT_URL=value)

@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 
 from model_gate.access.base_environment import base_environment
 from model_gate.access.environments import environment_for, make_home
-from model_gate.domain.host import Host, HostKind
+from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
+from model_gate.domain.location import store_of_uri
 from model_gate.domain.model import FileRequest, Listing, PartRequest
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.roles import ModelRole
@@ -58,6 +59,8 @@ class _PendingRequest:
             other requests, the time also starts again with every message of the worker.
         on_progress: Receives the progress notes of the worker.
         subject: What is requested, for error messages.
+        store: The object store that the request is about, as the scheme and bucket of its location; "" if it is about
+            none.
         size: Total bytes of the requested files.
         is_transfer: Whether files are requested.
         sent_at: When the request was sent, by the monotonic clock.
@@ -67,6 +70,7 @@ class _PendingRequest:
     timeout: float
     on_progress: ProgressCallback = _ignore_progress
     subject: str = ""
+    store: str = ""
     size: int = 0
     is_transfer: bool = False
     sent_at: float = field(default_factory=time.monotonic)
@@ -204,7 +208,7 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
         """
-        request = self._request(f"the list of files at {uri}", on_progress)
+        request = self._request(f"the list of files at {uri}", on_progress, store_of_uri(uri))
         return self._read(read_listing, self._send("list", request, uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
@@ -218,7 +222,8 @@ class TrackingServerClient:
 
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
-        request = self._transfer(sum(file.size for file in files), _describe_files(files), on_progress)
+        size = sum(file.size for file in files)
+        request = self._transfer(size, _describe_files(files), store_of_uri(uri), on_progress)
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
     def begin_read(self, part: PartRequest, on_progress: ProgressCallback = _ignore_progress) -> Future[None]:
@@ -226,7 +231,8 @@ class TrackingServerClient:
 
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
-        request = self._transfer(part.stop - part.start, f"A part of {printable(part.path)}", on_progress)
+        subject = f"A part of {printable(part.path)}"
+        request = self._transfer(part.stop - part.start, subject, store_of_uri(part.uri), on_progress)
         return self._send("read", request, **asdict(part))
 
     def stop_reading(self, handle: int) -> None:
@@ -241,16 +247,18 @@ class TrackingServerClient:
         """Return a number for a file that is read part by part."""
         return next(self._identifiers)
 
-    def _transfer(self, size: int, files: str, on_progress: ProgressCallback) -> _PendingRequest:
+    def _transfer(self, size: int, files: str, store: str, on_progress: ProgressCallback) -> _PendingRequest:
         """Return a request that transfers `size` bytes. Its time limit allows for the other transfers in progress."""
         with self._lock:
             pending_size = sum(request.size for request in self._pending.values())
         timeout = self._limits.silence_seconds + (pending_size + size) / self._limits.transfer_bytes_per_second
-        return _PendingRequest(timeout, on_progress, files, size, is_transfer=True)
+        return _PendingRequest(timeout, on_progress, files, printable(store), size, is_transfer=True)
 
-    def _request(self, subject: str, on_progress: ProgressCallback = _ignore_progress) -> _PendingRequest:
+    def _request(
+        self, subject: str, on_progress: ProgressCallback = _ignore_progress, store: str = ""
+    ) -> _PendingRequest:
         # A server that sends nothing for this long is unreachable, even if its connection is open.
-        return _PendingRequest(self._limits.silence_seconds, on_progress, printable(subject))
+        return _PendingRequest(self._limits.silence_seconds, on_progress, printable(subject), printable(store))
 
     @property
     def awaited(self) -> str:
@@ -339,7 +347,7 @@ class TrackingServerClient:
             for request in late_requests:
                 subject = request.subject[:1].upper() + request.subject[1:]
                 event = f"{subject} did not arrive within {request.timeout:.0f} s."
-                error = self._silence_error(event)
+                error = self._silence_error(event, request.store)
                 self._count_answer(error)
                 request.response.set_exception(error)
 
@@ -347,20 +355,18 @@ class TrackingServerClient:
         since = request.sent_at if request.is_transfer else max(request.sent_at, self._received_at)
         return time.monotonic() - since > request.timeout
 
-    def _silence_error(self, event: str) -> UnreachableError:
-        if self.host.kind is HostKind.STORE:
-            return UnreachableError(
-                f"The store {self.host.address}, or the service that issues its login, does not answer. {event}",
+    def _silence_error(self, event: str, store: str) -> UnreachableError:
+        if store:
+            message = f"The store {store}, or the service that issues its login, does not answer. {event}"
+            remedy = (
                 "Check whether the store can be reached from here, and whether the variables with its login are set:"
                 " AWS_…, AZURE_… or GOOGLE_APPLICATION_CREDENTIALS. Without them, the client of the cloud searches the"
-                " network for a login.",
-                detail="\n".join(self._stderr),
+                " network for a login."
             )
-        return UnreachableError(
-            f"The tracking server {self.host.address} accepts connections but does not answer. {event}",
-            "Check whether the server is overloaded or behind a proxy that delays its responses.",
-            detail="\n".join(self._stderr),
-        )
+        else:
+            message = f"The tracking server {self.host.address} accepts connections but does not answer. {event}"
+            remedy = "Check whether the server is overloaded or behind a proxy that delays its responses."
+        return UnreachableError(message, remedy, detail="\n".join(self._stderr))
 
     def _read_responses(self) -> None:
         malformed: InternalError | None = None

@@ -20,8 +20,9 @@ from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
-# The host names that the client of S3 accepts, without those of one label that is too long.
-_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?", re.IGNORECASE | re.ASCII)
+# The host names that each client accepts. Only the client of S3 rejects an underscore.
+_S3_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?", re.IGNORECASE | re.ASCII)
+_ANY_HOST = re.compile(r"\S+")
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 # A longer value may be the login itself in place of its path.
 _MAX_PATH = 255
@@ -54,14 +55,14 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         return
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
-        _require_address(name, environment[name])
+        _require_address(name, environment[name], _S3_HOST if family is StoreFamily.S3 else _ANY_HOST)
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
         _require_google_login(environment[_GOOGLE_LOGIN])
 
 
-def _require_address(name: str, value: str) -> None:
+def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
     """Require that the value of a variable is the address of a store."""
-    if not _is_address(value):
+    if not _is_address(value, hosts):
         shown = "" if "@" in value else f" ({printable(value)})"
         raise InputError(
             f"The value of {name}{shown} is not the address of a store.",
@@ -70,16 +71,11 @@ def _require_address(name: str, value: str) -> None:
         )
 
 
-def _is_address(text: str) -> bool:
-    """Return whether a text is an http(s) URL with a host.
+def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
+    """Return whether a text is an http(s) URL with one of the hosts that a pattern matches.
 
-    >>> (
-    ...     _is_address("http://minio:9000"),
-    ...     _is_address("minio:9000"),
-    ...     _is_address("http://min_io"),
-    ...     _is_address("http://"),
-    ... )
-    (True, False, False, False)
+    >>> [_is_address(text, _S3_HOST) for text in ("http://minio:9000", "minio:9000", "http://min_io", "http://")]
+    [True, False, False, False]
     """
     try:
         parts = urlsplit(text)
@@ -87,7 +83,7 @@ def _is_address(text: str) -> bool:
     except ValueError:
         return False
     host = parts.hostname or ""
-    return parts.scheme in {"http", "https"} and is_port_valid and _HOST.fullmatch(host) is not None
+    return parts.scheme in {"http", "https"} and is_port_valid and hosts.fullmatch(host) is not None
 
 
 def _require_google_login(path: str) -> None:

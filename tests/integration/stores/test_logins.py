@@ -87,7 +87,8 @@ def test_connection_string_without_an_account_is_an_error(tmp_path: Path) -> Non
         assert store.requests == []
 
 
-def test_store_whose_login_does_not_arrive_is_named_in_the_error(tmp_path: Path) -> None:
+@pytest.mark.parametrize("server", ["", "http://127.0.0.1:9"])
+def test_store_whose_login_does_not_arrive_is_named_in_the_error(tmp_path: Path, server: str) -> None:
     key = rsa.generate_private_key(65537, 2048)
     pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
     # The system accepts the connections of this socket, and nothing answers them.
@@ -99,6 +100,9 @@ def test_store_whose_login_does_not_arrive_is_named_in_the_error(tmp_path: Path)
         environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "GOOGLE_APPLICATION_CREDENTIALS": str(file)}
         environment["GOOGLE_CLOUD_PROJECT"] = "project"
         host = Host(HostKind.STORE, "gs://models", "", is_declared=True)
+        if server:
+            environment["MLFLOW_TRACKING_URI"] = server
+            host = Declarations(environment).default()
         limits = replace(LIMITS, silence_seconds=8)
         with (
             TrackingServerClient(host, environment, tmp_path, limits=limits) as client,

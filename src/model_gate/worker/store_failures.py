@@ -57,7 +57,10 @@ _LOGIN_REMEDIES = {
     StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
 }
 _RIGHTS_REMEDIES = {
-    StoreFamily.S3: "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects.",
+    StoreFamily.S3: (
+        "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects. If the owner of the bucket does"
+        " not pay for requests, set AWS_REQUEST_PAYER=requester."
+    ),
     StoreFamily.AZURE: "Give this login the role Storage Blob Data Reader on the container.",
     StoreFamily.GCS: "Give this login the role Storage Object Viewer on the bucket.",
 }
@@ -69,6 +72,8 @@ _CERTIFICATE_REMEDIES = {
     StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
     StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
 }
+# Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
+_PAYER_CODES = frozenset({"required", "UserProjectMissing"})
 # Error codes with which a store rejects the login itself. Their HTTP status may be 403, like that of a missing right.
 _LOGIN_CODES = frozenset(
     {
@@ -216,6 +221,11 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     if status == 401 or code in _LOGIN_CODES:
         message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
         return AccessError(message, _LOGIN_REMEDIES[store.family])
+    if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
+        return AccessError(
+            f"The store {store} needs a project that pays for the request ({shown}).",
+            "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
+        )
     if status == 403:
         remedy = _LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
         return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)

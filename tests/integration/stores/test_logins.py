@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.limits import LIMITS
-from model_gate.errors import ModelError, UnreachableError
+from model_gate.errors import AccessError, ModelError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import read_files
 from tests.support.faulty_store import KEY, SECRET
@@ -71,6 +71,26 @@ def test_connection_string_with_the_endpoint_of_another_azure_cloud_is_an_error(
         pytest.raises(ModelError, match=f"for the account acct at {endpoint}"),
     ):
         client.list(store.location("m"), ignore)
+
+
+def test_google_request_that_no_project_pays_for_is_an_error_that_names_the_variable(tmp_path: Path) -> None:
+    text = "Bucket is a requester pays bucket but no user project provided."
+    error = {"code": 400, "message": text, "errors": [{"message": text, "domain": "global", "reason": "required"}]}
+    body = json.dumps({"error": error}).encode()
+    destination = tmp_path / "MLmodel"
+    destination.touch()
+    with open_store("google", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        client.list(store.location("m"), ignore)
+        store.faults["/o"] = lambda call: call.send(body, 400, content_type="application/json")
+        requests = (
+            lambda: client.list(store.location("m"), ignore),
+            lambda: client.fetch(store.location("m"), "MLmodel", 12, destination),
+        )
+        for request in requests:
+            with pytest.raises(AccessError, match="needs a project that pays") as raised:
+                request()
+            assert "GOOGLE_CLOUD_QUOTA_PROJECT" in raised.value.remedy
 
 
 def test_connection_string_without_an_account_is_an_error(tmp_path: Path) -> None:

@@ -16,14 +16,14 @@ from urllib.parse import quote, quote_plus
 
 from model_gate.access.decoding import decodings, joined_lines
 from model_gate.domain.host import is_credential_key
+from model_gate.domain.location import CONTAINER_SCHEMES
 
 MASK = "***"
 # The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
 # In models://PROFILE@databricks/… the profile's name is not a secret, and an error shows the form of a store's URI.
 _FORM = r"(?:BUCKET|CONTAINER)@ACCOUNT\.[\w.]+(?![\w.@:-])"
 # What is before the @ in a location of Azure is the name of a container, and in one of R2 the name of a bucket.
-_STORES = ("wasb", "wasbs", "abfs", "abfss", "r2")
-_CONTAINER = rf"(?:{''.join(f'(?<!{scheme}://)' for scheme in _STORES)}|(?![a-z0-9$-]{{1,63}}@))"
+_CONTAINER = rf"(?:{''.join(f'(?<!{scheme}://)' for scheme in sorted(CONTAINER_SCHEMES))}|(?![a-z0-9$-]{{1,63}}@))"
 _USER_INFO = re.compile(rf"(?<=://)(?!{_FORM}){_CONTAINER}[^\s/?#'\"<>]+(?=@)(?!@databricks)")
 # The search for credentials in keys is separate, because one pattern for both takes quadratic time.
 _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")

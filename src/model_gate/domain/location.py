@@ -10,8 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 # How file: URIs name this machine.
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
+AZURE_SCHEMES = frozenset({"wasb", "wasbs", "abfs", "abfss"})
+# Schemes of stores whose locations have the name of a container or bucket before an @.
+CONTAINER_SCHEMES = AZURE_SCHEMES | {"r2"}
 # Schemes of locations in object stores, which can be read without a tracking server.
-_STORE_SCHEMES = frozenset({"s3", "r2", "gs", "wasb", "wasbs", "abfs", "abfss"})
+_STORE_SCHEMES = CONTAINER_SCHEMES | {"s3", "gs"}
 # Schemes of URIs that only a tracking server can resolve or read.
 _SCHEMES_OF_SERVERS = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
 # What a user can do if an HTTP server names a path on this machine.

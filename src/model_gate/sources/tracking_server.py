@@ -348,19 +348,16 @@ class TrackingServerClient:
         return time.monotonic() - since > request.timeout
 
     def _silence_error(self, event: str) -> UnreachableError:
+        message = f"The tracking server {self.host.address} accepts connections but does not answer."
+        remedy = "Check whether the server is overloaded or behind a proxy that delays its responses."
         if self.host.kind is HostKind.STORE:
-            return UnreachableError(
-                f"The store {self.host.address}, or the service that issues its login, does not answer. {event}",
+            message = f"The store {self.host.address}, or the service that issues its login, does not answer."
+            remedy = (
                 "Check whether the store can be reached from here, and whether the variables with its login are set:"
                 " AWS_…, AZURE_… or GOOGLE_APPLICATION_CREDENTIALS. Without them, the client of the cloud searches the"
-                " network for a login.",
-                detail="\n".join(self._stderr),
+                " network for a login."
             )
-        return UnreachableError(
-            f"The tracking server {self.host.address} accepts connections but does not answer. {event}",
-            "Check whether the server is overloaded or behind a proxy that delays its responses.",
-            detail="\n".join(self._stderr),
-        )
+        return UnreachableError(f"{message} {event}", remedy, detail="\n".join(self._stderr))
 
     def _read_responses(self) -> None:
         malformed: InternalError | None = None

@@ -141,7 +141,14 @@ def error_from_name(type_name: str, message: str, remedy: str, detail: str = "")
 def storage_error(error: OSError, doing: str) -> StorageError:
     """Return the error for a failed file operation. `doing` names the operation, such as "write report.json"."""
     reason = error.strerror or str(error)
+    if is_about_temporary_directory(error):
+        return StorageError(f"Cannot {doing}: no directory for temporary files can be written.", _TEMPORARY_REMEDY)
     return StorageError(f"Cannot {doing}: {reason}.", _STORAGE_REMEDIES.get(error.errno or 0, ""))
+
+
+def is_about_temporary_directory(error: BaseException) -> bool:
+    """Return whether an exception means that Python finds no directory in which it can make temporary files."""
+    return isinstance(error, FileNotFoundError) and "No usable temporary directory" in str(error)
 
 
 def reading_error(error: OSError, what: str) -> StorageError:
@@ -153,6 +160,10 @@ def reading_error(error: OSError, what: str) -> StorageError:
     return StorageError(f"The {what} cannot be read: {reason}.", remedy)
 
 
+_TEMPORARY_REMEDY = (
+    "Set TMPDIR to a directory that can be written. For a container whose file system is read-only, add --tmpfs /tmp to"
+    " docker run."
+)
 _STORAGE_REMEDIES = {
     errno.EPERM: "Check the permissions of the file and of its directory.",
     errno.ENOENT: "Check the path: a directory in it does not exist, or takes no new files.",
@@ -161,7 +172,7 @@ _STORAGE_REMEDIES = {
     errno.EISDIR: "Name a file, not a directory.",
     errno.EFBIG: "Raise the limit on file sizes (ulimit -f), or name a place that takes larger files.",
     errno.ENOSPC: "Free some disk space, or point TMPDIR or --download-dir at a larger disk.",
-    errno.EROFS: "Name a writable place.",
+    errno.EROFS: "Name a writable place. In a container whose file system is read-only, mount one with --volume.",
     errno.ENAMETOOLONG: "Name a shorter path.",
     errno.ELOOP: "Name the path without a symbolic link: links beneath the working directory are not followed.",
     errno.EMFILE: "Raise the limit on open files (ulimit -n).",

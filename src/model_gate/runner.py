@@ -26,6 +26,7 @@ from model_gate.errors import (
     ModelGateError,
     StoppedError,
     StorageError,
+    is_about_temporary_directory,
     storage_error,
 )
 from model_gate.reporting.output import print_line
@@ -434,7 +435,7 @@ def timeout_error(seconds: float, awaited: str) -> StoppedError:
 
 def internal_error(error: Exception) -> ModelGateError:
     """Return the error for an exception that is none of Model Gate's own: a defect, or an exhausted resource."""
-    if isinstance(error, OSError) and error.errno in RESOURCE_ERRNOS:
+    if isinstance(error, OSError) and (error.errno in RESOURCE_ERRNOS or is_about_temporary_directory(error)):
         return storage_error(error, "run the gate")
     return InternalError(
         f"Model Gate failed: {type(error).__name__}: {error}.",

@@ -175,6 +175,21 @@ def test_image_runs_under_a_user_id_without_an_account(image: str) -> None:
     assert completed.stdout.startswith("model-gate ")
 
 
+def test_read_only_container_without_a_temporary_directory_is_an_error_with_a_remedy(
+    image: str, tmp_path: Path
+) -> None:
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "MLmodel").write_text(name)
+    mount = ("--read-only", "--volume", f"{tmp_path}:/work:ro")
+    # Docker mounts /dev/shm, where the report can be written.
+    command = ("diff", "one", "two", "--report-file", "/dev/shm/report.json")  # noqa: S108  # in the container
+    completed = docker("run", "--rm", *mount, image, *command, check=False)
+    assert completed.returncode == 2
+    assert "--tmpfs /tmp" in completed.stderr
+    assert "Traceback" not in completed.stderr
+
+
 def test_files_that_a_step_writes_belong_to_the_owner_of_the_github_output_file(step: Step, server: Registry) -> None:
     completed = step.run(
         **LOGIN,

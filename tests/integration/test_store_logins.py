@@ -16,9 +16,17 @@ from tests.databricks.https_proxy import HttpsProxy
 from tests.support.faulty_server import Call, FaultyServer, never_respond
 from tests.support.faulty_store import FaultyStore
 from tests.support.gates import run
+from tests.support.recording_proxy import shared_proxy
 
 TOKEN = "secret-of-the-test"
 FILES = {"MLmodel": b"flavors: {}\n", "data/a": bytes(range(256))}
+
+
+@pytest.fixture(autouse=True)
+def _forget_requests() -> Iterator[None]:
+    """Keep the requests of a test from the tests that verify all requests since the last test."""
+    yield
+    shared_proxy().take()
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from urllib.parse import unquote, urlsplit
 
 # How file: URIs name this machine.
 _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
-# Schemes of locations in object stores that have the bucket or the container before an @: `r2://BUCKET@ACCOUNT.…`.
-CONTAINER_SCHEMES = frozenset({"r2", "wasb", "wasbs", "abfs", "abfss"})
+AZURE_SCHEMES = frozenset({"wasb", "wasbs", "abfs", "abfss"})
+# Schemes of stores whose locations have the name of a container or bucket before an @: `r2://BUCKET@ACCOUNT.…`.
+CONTAINER_SCHEMES = AZURE_SCHEMES | {"r2"}
 # Schemes of locations in object stores, which can be read without a tracking server.
 _STORE_SCHEMES = CONTAINER_SCHEMES | {"s3", "gs"}
 # Schemes of URIs that are read only if a tracking server is named.

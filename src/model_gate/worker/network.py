@@ -20,12 +20,11 @@ from requests.sessions import SessionRedirectMixin
 from urllib3.connection import HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
+from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.origin import StoreEndpoint, origin_of, parse_store_endpoints
 from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.errors import UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
-
-_AZURE_SCHEMES = ("wasb:", "wasbs:", "abfs:", "abfss:")
 
 
 def declared_endpoints() -> tuple[StoreEndpoint, ...]:
@@ -92,7 +91,7 @@ def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.
 
 def guard_azure_redirects(uri: str) -> None:
     """Make Azure's clients follow redirects within one origin only, if the location `uri` is on Azure."""
-    if uri.lower().startswith(_AZURE_SCHEMES):
+    if uri.partition(":")[0].lower() in AZURE_SCHEMES:
         _guard_azure()
 
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
 
+from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
 from model_gate.worker.response_limits import sent_by
 
 _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
-    ("wasb", "wasbs", "abfs", "abfss"), StoreFamily.AZURE
+    AZURE_SCHEMES, StoreFamily.AZURE
 )
 # Variables with the address of a store, in the order in which the client of a cloud looks at them.
 ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {

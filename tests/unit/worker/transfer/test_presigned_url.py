@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.domain.origin import parse_store_endpoints
-from model_gate.errors import ModelGateError, NotFoundError, UnreachableError
+from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
@@ -212,6 +212,17 @@ def test_request_to_a_busy_store_is_tried_four_times(server: FaultyServer, downl
     with pytest.raises(UnreachableError, match="it is busy"):
         download.fetch(size)
     assert len(server.requests) == 4
+
+
+@pytest.mark.parametrize("code", [400, 401, 403])
+def test_store_that_rejects_even_a_new_url_is_an_error_of_access(
+    server: FaultyServer, tmp_path: Path, code: int
+) -> None:
+    server.faults["/model.bin"] = status(code)
+    download = Download(server.url, tmp_path, timeouts=Timeouts(retry=1.5))
+    with pytest.raises(AccessError, match=rf"even with a fresh presigned URL \({code}\)"):
+        download.fetch(MIB)
+    assert download.url_count == 2
 
 
 def test_unresponsive_store_gets_no_request_for_the_whole_file(server: FaultyServer, tmp_path: Path) -> None:

@@ -17,7 +17,8 @@ _ESCAPE = re.compile(
 )
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
-_LINE_BREAK = re.compile(r"[ \t]*[\r\n]\s*")
+# A run of blanks is read once only, from its start, so that the time is linear.
+_LINE_BREAK = re.compile(r"(?:(?<![ \t])[ \t]++)?[\r\n]\s*")
 
 
 @dataclass(frozen=True)

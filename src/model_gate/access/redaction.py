@@ -19,13 +19,20 @@ from model_gate.domain.host import is_credential_key
 from model_gate.domain.location import CONTAINER_SCHEMES
 
 MASK = "***"
-# The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials.
-# In models://PROFILE@databricks/… the profile's name is not a secret, and an error shows the form of a store's URI.
+# The user:password@ part of any URI, since the source of a version or an exception may contain unknown credentials. Its
+# slashes can be escaped as in JSON, and its @ as in a URL.
+# An error shows the form of a store's URI.
 _FORM = r"(?:BUCKET|CONTAINER)@ACCOUNT\.[\w.]+(?![\w.@:-])"
+# In models://PROFILE@databricks/… the name of the profile is not a secret.
+_PROFILE = r"(?:(?<=models://)|(?<=runs://)|(?<=dbfs://))[\w.-]+@databricks(?:-uc)?(?![\w.@:-])"
 # What is before the only @ of a location in Azure is the name of a container, and in one of R2 the name of a bucket.
-_NO_CONTAINER = "".join(f"(?<!(?<![A-Za-z0-9+.-]){scheme}://)" for scheme in sorted(CONTAINER_SCHEMES))
-_CONTAINER = rf"(?:{_NO_CONTAINER}|(?![a-z0-9$-]{{1,63}}@[^\s/?#'\"<>@]*(?:[\s/?#'\"<>]|$)))"
-_USER_INFO = re.compile(rf"(?<=://)(?!{_FORM}){_CONTAINER}[^\s/?#'\"<>]+(?=@)(?!@databricks)")
+_NO_CONTAINER = "".join(f"(?<!(?<![\\w+.-]){scheme}://)" for scheme in sorted(CONTAINER_SCHEMES))
+_CONTAINER = rf"(?:{_NO_CONTAINER}|(?![a-z0-9$-]{{1,63}}@[^\s/?#'\"<>@%]*(?:[\s/?#'\"<>]|$)))"
+_USER_INFO = re.compile(
+    rf"(?:(?<=://)|(?<=:\\/\\/))(?!{_FORM}|{_PROFILE}){_CONTAINER}[^\s/?#'\"<>]+(?=@|%40)"
+    # The same in a URI that is a part of a URL. The text ends at the next encoded slash, so that the time is linear.
+    r"|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%2[Ff])[^\s/?#'\"<>])+(?=@|%40)"
+)
 # The search for credentials in keys is separate, because one pattern for both takes quadratic time.
 _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
 # The signature of a request to a store, which a traceback can contain outside of a URL.

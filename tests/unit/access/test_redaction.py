@@ -347,11 +347,42 @@ def test_container_in_a_location_is_shown(uri: str) -> None:
         "abfss://s3cret@ann@host",
         "our2://s3cret@host/m",
         "postgresql+r2://s3cret@host/m",
+        "_r2://s3cret@host/m",
+        "r2://s3cret@ann%40host/m",
+        "ér2://s3cret@host/m",
+        "https://ann:s3cret@databricks.example.com/m",
+        "models://ann:s3cret@databricks/m/1",
+        "models://s3cret@databricks.example.com/m/1",
+        "dbfs://ann:s3cret@databricks/m",
+        "s3://ann:s3cret@databricks-models/m",
+        "https://s3cret@databricks/m",
+        r"https:\/\/ann:s3cret@host\/m",
+        "s3://ann:s3cret%40host/m",
+        "https%3A%2F%2Fann%3As3cret%40host%2Fm",
+        "https%3a%2f%2fann%3as3cret@host",
     ],
 )
 def test_login_in_a_location_of_a_store_is_masked(uri: str) -> None:
     for text in (uri, f"'{uri}'", f"{uri} and r2://models@acct.example.com/m"):
         assert "s3cret" not in Redactor().text(text)
+
+
+@pytest.mark.parametrize(
+    "uri", ["models://team-a@databricks/Wine/1", "dbfs://team@databricks/m", "runs://team@databricks-uc/1/m"]
+)
+def test_profile_in_a_location_of_databricks_is_shown(uri: str) -> None:
+    assert Redactor(["topsecret12345"]).text(f"at '{uri}'") == f"at '{uri}'"
+
+
+@pytest.mark.parametrize(
+    "part", [" ", "\t ", " \n", "://", "%3A%2F%2F", ":\\/\\/", "a@", "%40", "r2://a@", "models://a"]
+)
+def test_long_text_is_redacted_in_a_second(part: str) -> None:
+    redactor = Redactor(["topsecret12345", "a secret of a second server"])
+    text = part * (200_000 // len(part))
+    start = time.process_time()
+    redactor.text(text)
+    assert time.process_time() - start < 2.5
 
 
 @pytest.mark.parametrize("name", ["Signature", "X-Amz-Signature", "sig"])

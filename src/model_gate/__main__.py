@@ -1,6 +1,6 @@
 """Entry points: `model-gate`, and the older names of the commands `check` and `compare`.
 
-Only two small modules are imported at the top, so that signals and closed standard streams are handled before other
+Only small modules are imported at the top, so that signals and closed standard streams are handled before other
 modules are imported.
 """
 
@@ -9,10 +9,12 @@ from __future__ import annotations
 import gc
 import os
 import sys
+import traceback
 from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from model_gate import signals, streams
+from model_gate.domain.verdict import EXIT_ERROR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -52,21 +54,23 @@ def _run(app: str, name: str, *, needs_worker: bool) -> None:
     # A large model makes many small objects but few reference cycles. Frequent garbage collections would take a tenth
     # of the time.
     gc.set_threshold(200_000, 50, 50)
-    with _early_worker(needs_worker and "--help" not in sys.argv) as process:
-        # Importing Typer takes a third of a second. The worker process starts in the meantime.
-        from model_gate import cli
-
-        exit_code = _exit_code(lambda: getattr(cli, app)(prog_name=name, obj=process))
+    exit_code = _exit_code(lambda: _start(app, name, needs_worker=needs_worker))
     streams.flush_standard_streams()
     # Cleanup is done. A normal exit takes longer: it frees all objects one by one, and waits for threads that still
     # read large files.
     os._exit(exit_code)
 
 
+def _start(app: str, name: str, *, needs_worker: bool) -> None:
+    with _early_worker(needs_worker and "--help" not in sys.argv) as process:
+        # Importing Typer takes a third of a second. The worker process starts in the meantime.
+        from model_gate import cli
+
+        getattr(cli, app)(prog_name=name, obj=process)
+
+
 def _exit_code(command: Callable[[], None]) -> int:
     """Run a command and return its exit code, that of an error if the command ends without one."""
-    from model_gate.domain.verdict import EXIT_ERROR
-
     try:
         command()
     except SystemExit as stop:
@@ -74,10 +78,20 @@ def _exit_code(command: Callable[[], None]) -> int:
         # a difference.
         is_closed = isinstance(stop.__context__, OSError)
         return stop.code if isinstance(stop.code, int) and not is_closed else EXIT_ERROR
-    except OSError:
-        # A help text or the version cannot be written because the disk is full.
-        return EXIT_ERROR
+    except BaseException as error:  # noqa: BLE001  # Python exits with 1, the code of a difference
+        _print_error(error)
     return EXIT_ERROR
+
+
+def _print_error(error: BaseException) -> None:
+    """Print an error that no command has handled: a defect, an exhausted resource, or a text that cannot be written."""
+    # The text can fail to be written for the same reason.
+    with suppress(Exception):
+        # No module is imported here, as the limit of open files or of memory may be reached.
+        text = ascii(str(error))[1:-1]
+        sys.stderr.write(f"error: Model Gate failed: {type(error).__name__}{text and f': {text}'}\n")
+        if "--verbose" in sys.argv:
+            traceback.print_exception(error)
 
 
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:

@@ -40,7 +40,7 @@ def rows_files(paths: Iterable[Path], report_file: Path) -> list[Path]:
         files = directory.rglob(f"*{SUFFIX}")
         return sorted(file for file in files if os.path.realpath(file) != own or _is_of_shard(file))
 
-    return [file for path in paths for file in (below(path) if path.is_dir() else [path])]
+    return [file for path in paths for file in (below(path) if os.path.isdir(path) else [path])]
 
 
 def _is_of_shard(path: Path) -> bool:

@@ -67,6 +67,10 @@ class TransferError(ModelGateError):
     """A download is incomplete, or does not match the size in its listing."""
 
 
+class RereadError(TransferError):
+    """A server can never send a part of a file again. The error becomes the note of a difference, and ends no gate."""
+
+
 class StorageError(ModelGateError):
     """A local file or directory cannot be read or written."""
 
@@ -126,6 +130,7 @@ _ERRORS: dict[str, type[ModelGateError]] = {
         SealError,
         SignatureError,
         TransferError,
+        RereadError,
         StorageError,
         StoppedError,
         InternalError,

@@ -20,10 +20,22 @@ from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.location import Location
+from model_gate.errors import ModelGateError
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 from tests.support.faulty_server import Call, Fault
-from tests.support.gate_in_windows import KIB, MLMODEL, SERVERS, STORES, WINDOW, WINDOWS, Gate, open_gate, serve
+from tests.support.gate_in_windows import (
+    KIB,
+    MLMODEL,
+    SERVERS,
+    STORES,
+    WINDOW,
+    WINDOWS,
+    Gate,
+    open_gate,
+    range_of,
+    serve,
+)
 
 LARGE = random.Random(1).randbytes(20 * WINDOW + 123)
 LAST_BYTE = LARGE[:-1] + bytes([LARGE[-1] ^ 1])
@@ -240,6 +252,27 @@ def test_archives_above_the_limit_are_compared_in_windows(gate: Gate) -> None:
     explanation = comparison.differences[0].explanation
     assert explanation is not None
     assert "cannot send parts of model.npz again" in explanation.note
+
+
+# A server that throttles is not near any more, so each case has a worker of its own.
+@pytest.mark.parametrize("kind", ["near", "far", "s3"])
+@pytest.mark.parametrize("status", [403, 500, 0])
+def test_archive_that_fails_to_be_read_again_is_an_error(kind: str, status: int, tmp_path: Path) -> None:
+    content = archives_of_two_dates()[1]["model.npz"]
+    served: list[int] = []
+
+    def fail_later(call: Call) -> None:
+        start, stop = range_of(call, len(content))
+        if sum(served) < len(content):
+            served.append(stop - start)
+            serve(call)
+        elif status:
+            call.send(b"", status)
+        else:
+            call.close()
+
+    with open_gate(kind, tmp_path) as gate, pytest.raises(ModelGateError, match="model.npz"):
+        gate.compare(*archives_of_two_dates(), fault=fail_later)
 
 
 @pytest.mark.parametrize("stops_early", [True, False])

@@ -8,8 +8,8 @@ import time
 from collections.abc import Callable
 from typing import IO, Any
 
-from model_gate.domain.wording import byte_count
-from model_gate.errors import ModelGateError
+from model_gate.domain.wording import byte_count, printable
+from model_gate.errors import ModelGateError, RereadError, TransferError
 from model_gate.explanation.content import Content, UnexplainedError
 from model_gate.sources.windowed_file import WindowedFile
 
@@ -21,16 +21,23 @@ class ReadBudget:
     """How much may be read again to explain or to describe files, and for how long.
 
     Args:
+        path: Path of the files in the model, for error messages.
         size: Number of bytes.
         seconds: The time after the first read in which further reads may begin; infinity for no limit.
         clock: Returns the time in seconds.
+
+    Attributes:
+        failure: The error that ended the reads, None if none did. It may not occur in another run. A server that can
+            never send a part again is no failure.
     """
 
-    def __init__(self, size: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, path: str, size: int, seconds: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._path = path
         self._total = self._remaining = size
         self._seconds = seconds
         self._clock = clock
         self._begun_at: float | None = None
+        self.failure: ModelGateError | None = None
 
     def spend(self, size: int) -> None:
         """Count `size` bytes that are read now.
@@ -42,6 +49,10 @@ class ReadBudget:
         if self._begun_at is None:
             self._begun_at = now
         if now - self._begun_at > self._seconds:
+            self.failure = TransferError(
+                f"{printable(self._path)} could not be read again within {self._seconds:,.0f} seconds.",
+                "Check the server and the network, or run the gate again.",
+            )
             raise UnexplainedError(
                 f"Model Gate reads both files again for at most {self._seconds:g} seconds to explain a difference"
             )
@@ -114,5 +125,7 @@ class _RangedStream(io.RawIOBase):
         try:
             self._range = self._file.read_again(self._position, size)
         except ModelGateError as error:
+            if not isinstance(error, RereadError):
+                self._budget.failure = error
             raise UnexplainedError(f"it cannot be read again: {error.message}") from error
         self._start = self._position

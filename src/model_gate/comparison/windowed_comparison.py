@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
 from model_gate.domain.difference import Difference, DifferenceKind
+from model_gate.domain.limits import LIMITS
 from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.windows import WINDOWS, Windows
@@ -231,14 +231,20 @@ class WindowedComparison:
         pair = state.pending.pair
         ranges: Sequence[tuple[int, int]] = state.ranges
         explained, seconds = self._windows.explained_bytes, self._windows.explained_seconds
+        decides = _may_be_rewritten(pair) and not state.is_stopped
         if state.is_stopped:
             explained = min(explained, _MAX_EXPLAINED_EARLY)
             ranges = [(ranges[0][0], max(left.size, right.size))]
-        elif _may_be_rewritten(pair):
+        elif decides:
             # Every byte must be read again to find that two archives are equivalent.
-            explained, seconds = explained + 2 * (left.size + right.size), math.inf
-        budget = ReadBudget(explained, seconds)
+            explained += 2 * (left.size + right.size)
+            seconds += explained / LIMITS.transfer_bytes_per_second
+        budget = ReadBudget(pair.path, explained, seconds)
         offset = state.offset or 0
         known = KnownDifference(offset, state.differing, state.is_cut or state.is_stopped, tuple(ranges))
         contents = ContentPair(pair.path, ranged_content(left, budget), ranged_content(right, budget), known=known)
-        return content_difference(pair, offset, self._explainer.explain_contents(contents))
+        difference = content_difference(pair, offset, self._explainer.explain_contents(contents))
+        if decides and budget.failure is not None:
+            # Whether the archives are equivalent must not depend on the network.
+            raise budget.failure
+        return difference

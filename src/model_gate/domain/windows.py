@@ -42,7 +42,7 @@ class Windows:
             front of a file is found before more is transferred.
         explained_bytes: Bytes that are read again to explain the difference of two files.
         explained_seconds: No such read begins later than this after the first one. A pair that can be equivalent, and
-            was compared to its end, has no such limit, because its verdict would depend on the speed of the network.
+            was compared to its end, also has the seconds of a transfer at the smallest rate (`Limits`).
     """
 
     threshold_bytes: int = 256 * _MIB

@@ -156,9 +156,8 @@ class _Hasher:
                     f"Only {hashed:,} bytes of {printable(path)} were hashed.", "Please report it, with the listing."
                 )
             if self._inspect is not None:
-                self._inspect(
-                    path, digest, ranged_content(file, ReadBudget(_MAX_BYTES_READ_AGAIN, windows.explained_seconds))
-                )
+                budget = ReadBudget(path, _MAX_BYTES_READ_AGAIN, windows.explained_seconds)
+                self._inspect(path, digest, ranged_content(file, budget))
         return digest
 
     def hash_groups(self, sizes: Sizes) -> None:

@@ -9,9 +9,9 @@ import pytest
 from tests.support.opened_stores import CLOUDS, Opened, open_store
 
 
-# The worker of each cloud starts once for all modules.
+# The worker of each cloud starts once for all modules of this package. Other tests count the workers that run.
 @pytest.fixture(
-    scope="session", params=[pytest.param(cloud, marks=pytest.mark.xdist_group(f"stores_{cloud}")) for cloud in CLOUDS]
+    scope="package", params=[pytest.param(cloud, marks=pytest.mark.xdist_group(f"stores_{cloud}")) for cloud in CLOUDS]
 )
 def started(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Opened]:
     with open_store(request.param, tmp_path_factory.mktemp("home")) as (store, client):

@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelGateError, TransferError
+from model_gate.errors import ModelGateError, RereadError, TransferError
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.transfer.byte_range import ByteRange, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
@@ -97,7 +97,8 @@ class FileParts:
         """Write the bytes of any part to `destination`, if the server still has the version that was read.
 
         Raises:
-            TransferError: The server cannot send parts of that version.
+            RereadError: The server cannot send parts of that version.
+            TransferError: The server has another version now, or the connection keeps breaking.
             HTTPError: A request failed.
         """
         if not self.can_resume:
@@ -358,8 +359,8 @@ class FileParts:
             "Run the gate again.",
         )
 
-    def _not_again(self) -> TransferError:
-        return TransferError(
+    def _not_again(self) -> RereadError:
+        return RereadError(
             f"The server cannot send parts of {printable(self._path)} again.", "Keep whole files with --download-dir."
         )
 

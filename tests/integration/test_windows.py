@@ -271,7 +271,7 @@ def test_archive_that_fails_to_be_read_again_is_an_error(kind: str, status: int,
         else:
             call.close()
 
-    with open_gate(kind, tmp_path) as gate, pytest.raises(ModelGateError, match="model.npz"):
+    with open_gate(kind, tmp_path) as gate, pytest.raises(ModelGateError, match=r"model\.npz"):
         gate.compare(*archives_of_two_dates(), fault=fail_later)
 
 

@@ -100,8 +100,8 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_direct
             f"There are no files at {uri}: the model is empty or missing.",
             "Name a directory that holds a model."
             if is_directory
-            else "Check the version's source: the artifacts may have been deleted or never uploaded. Log and"
-            " register the model again, or name another version.",
+            else "Check the location, also upper and lower case. If a version names it, its artifacts may have been"
+            " deleted or never uploaded: log and register the model again, or name another version.",
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(

@@ -231,7 +231,7 @@ class TrackingServerClient:
 
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
-        subject = f"A part of {printable(part.path)}"
+        subject = f"a part of {printable(part.path)}"
         request = self._transfer(part.stop - part.start, subject, store_of_uri(part.uri), on_progress)
         return self._send("read", request, **asdict(part))
 

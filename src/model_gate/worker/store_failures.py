@@ -57,6 +57,11 @@ _LOGIN_REMEDIES = {
     ),
     StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
 }
+# MLflow reads a Data Lake with an identity only.
+_LAKE_LOGIN_REMEDY = (
+    "Set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET. The key of an account and a connection string are"
+    " for locations that begin with wasbs: only."
+)
 _RIGHTS_REMEDIES = {
     StoreFamily.S3: (
         "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects. If the owner of the bucket does"
@@ -73,6 +78,8 @@ _CERTIFICATE_REMEDIES = {
     StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
     StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
 }
+# Error codes for a container or bucket that does not exist. Google has none of its own.
+_NO_CONTAINER_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"})
 # Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
 _PAYER_CODES = frozenset({"required", "UserProjectMissing"})
 # Error codes with which a store rejects the login itself. Their HTTP status may be 403, like that of a missing right.
@@ -103,9 +110,13 @@ class Store:
     endpoint: str
     container: str
 
+    @property
+    def word(self) -> str:
+        """What the store calls a container."""
+        return "container" if self.family is StoreFamily.AZURE else "bucket"
+
     def __str__(self) -> str:
-        word = "container" if self.family is StoreFamily.AZURE else "bucket"
-        return f"{self.endpoint} ({word} {self.container})"
+        return f"{self.endpoint} ({self.word} {self.container})"
 
 
 def family_of(scheme: str) -> StoreFamily | None:
@@ -178,7 +189,7 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     if _is_about_login(cause):
         return AccessError(
             _message(f"There is no valid login to the store {store}: {_login_text(cause)}", facts),
-            _LOGIN_REMEDIES[store.family],
+            _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else _LOGIN_REMEDIES[store.family],
         )
     text = chain_text(error)
     if BROKEN_TRANSFER.search(text):
@@ -212,6 +223,8 @@ def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
             "Check the location and the settings of the store.",
         )
     remedy = "Check the address of the store, and whether it can be reached from here."
+    if store.family is StoreFamily.S3 and store.endpoint.endswith(".amazonaws.com"):
+        remedy += " For another store than Amazon's, set MLFLOW_S3_ENDPOINT_URL."
     if "certificate" in reason:
         remedy = _CERTIFICATE_REMEDIES[store.family]
     return UnreachableError(f"The store {store} {reason}.", remedy)
@@ -219,21 +232,17 @@ def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
 
 def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
     shown = f"{code}, {status}" if code else str(status)
+    if (error := _error_of_code(store, status, code, shown)) is not None:
+        return error
     if status == 401 or code in _LOGIN_CODES:
         message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
         return AccessError(message, _LOGIN_REMEDIES[store.family])
-    if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
-        return AccessError(
-            f"The store {store} needs a project that pays for the request ({shown}).",
-            "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
-        )
     if status == 403:
         remedy = _LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
         return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
     if status == 404:
         return NotFoundError(
-            f"The store {store} does not have it ({shown}).",
-            "Check the version's source, and the address of the store.",
+            f"The store {store} does not have it ({shown}).", "Check the location, and the address of the store."
         )
     if status == 429 or status >= 500:
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
@@ -250,6 +259,25 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     return UnreachableError(
         f"The store {store} refuses the request ({shown}).", "Check the address and the region of the store."
     )
+
+
+def _error_of_code(store: Store, status: int, code: str, shown: str) -> ModelGateError | None:
+    """Return the error for a code that says more than its status, None for other codes."""
+    if code in _NO_CONTAINER_CODES:
+        return NotFoundError(
+            f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
+            f"Check the name of the {store.word}, and the address of the store.",
+        )
+    if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
+        return AccessError(
+            f"The store {store} needs a project that pays for the request ({shown}).",
+            "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
+        )
+    if code == "RequestTimeTooSkewed":
+        return AccessError(
+            f"The clock of this machine differs from that of the store {store} ({shown}).", "Correct the clock."
+        )
+    return None
 
 
 def _message(text: str, facts: CredentialFacts) -> str:
@@ -270,8 +298,12 @@ def _raised_in(error: BaseException) -> str:
 
 
 def _is_about_login(error: BaseException) -> bool:
-    is_of_class = _LOGIN_ERRORS.search(type(error).__name__) or type(error).__name__ == "AzureSigningError"
-    return bool(is_of_class) or (isinstance(error, ValueError | OSError) and _raised_in(error) in _CLIENT_PACKAGES)
+    name, package = type(error).__name__, type(error).__module__.partition(".")[0]
+    if name == "AzureSigningError" or _LOGIN_ERRORS.search(name):
+        return True
+    # An OSError of a client's own class is about the connection, such as TLS. One of Python is about a login file.
+    is_of_setting = isinstance(error, ValueError) or (isinstance(error, OSError) and package not in _CLIENT_PACKAGES)
+    return is_of_setting and _raised_in(error) in _CLIENT_PACKAGES
 
 
 def _login_text(error: BaseException) -> str:

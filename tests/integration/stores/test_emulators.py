@@ -155,7 +155,7 @@ def test_location_without_objects_is_an_error(store: Store, tmp_path: Path) -> N
 def test_missing_bucket_is_an_error_that_names_it(store: Store, tmp_path: Path) -> None:
     right = store.add("present", FILES)
     missing = right.replace(BUCKET, "nothing", 1)
-    store.diff(tmp_path, missing, right).require_error("NotFoundError", "nothing) does not have it", "404")
+    store.diff(tmp_path, missing, right).require_error("NotFoundError", "nothing", "404")
 
 
 def test_object_that_is_replaced_after_it_was_listed_is_an_error(store: Store, tmp_path: Path) -> None:

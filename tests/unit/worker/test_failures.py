@@ -307,7 +307,8 @@ def test_error_for_denied_store_access_names_store_and_error_code_and_variables(
     "status_code, code, kind, text",
     [
         (403, "InvalidAccessKeyId", AccessError, "does not accept the credentials (InvalidAccessKeyId, 403)"),
-        (404, "NoSuchBucket", NotFoundError, "does not have it (NoSuchBucket, 404)"),
+        (404, "NoSuchBucket", NotFoundError, "has no bucket models (NoSuchBucket, 404)"),
+        (403, "RequestTimeTooSkewed", AccessError, "The clock of this machine differs"),
         (503, "SlowDown", UnreachableError, "answers with an error (SlowDown, 503)"),
         (400, "InvalidRequest", UnreachableError, "refuses the request (InvalidRequest, 400)"),
     ],
@@ -329,6 +330,16 @@ def test_error_names_the_store_that_refuses_connections(
     error = read_error(S3, variables)
     assert isinstance(error, UnreachableError)
     assert error.message == "The store 127.0.0.1:1 (bucket models) gives no answer: it refuses connections."
+
+
+def test_store_without_tls_is_not_reported_as_a_login(
+    store: Store, variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", f"https://{store.address}")
+    error = read_error(S3, variables)
+    assert isinstance(error, UnreachableError)
+    assert f"The store {store.address} (bucket models)" in error.message
+    assert "login" not in error.message + error.remedy
 
 
 def test_missing_aws_profile_is_an_access_error(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,11 +87,21 @@ def _print_error(error: BaseException) -> None:
     """Print an error that no command has handled: a defect, an exhausted resource, or a text that cannot be written."""
     # The text can fail to be written for the same reason.
     with suppress(Exception):
-        # No module is imported here, as the limit of open files or of memory may be reached.
-        text = ascii(str(error))[1:-1]
+        text = ascii(_redacted(str(error)))[1:-1]
         sys.stderr.write(f"error: Model Gate failed: {type(error).__name__}{text and f': {text}'}\n")
         if "--verbose" in sys.argv:
-            traceback.print_exception(error)
+            sys.stderr.write(_redacted("".join(traceback.format_exception(error))))
+
+
+def _redacted(text: str) -> str:
+    """Return a text without secrets, "" if the modules cannot be imported, as at a limit of open files or of memory."""
+    try:
+        from model_gate.access.environments import secrets_of
+        from model_gate.access.redaction import Redactor
+
+        return Redactor(secrets_of(os.environ)).text(text)
+    except Exception:  # noqa: BLE001  # the caller prints the class of the error at least
+        return ""
 
 
 def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:

@@ -11,7 +11,9 @@ import pytest
 from tests.support.commandline import BIN, clean_environment
 
 
-def run(directory: Path, *arguments: str, files: int = 0, **variables: str) -> subprocess.CompletedProcess[str]:
+def run(
+    directory: Path, variables: dict[str, str], *arguments: str, files: int = 0
+) -> subprocess.CompletedProcess[str]:
     """Run `model-gate`, with a limit on open files if `files` is not 0."""
 
     def limit() -> None:
@@ -42,11 +44,13 @@ def models(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("is_verbose", [False, True])
 def test_installation_that_is_broken_is_an_error(models: Path, is_verbose: bool) -> None:
     (models / "broken").mkdir()
-    (models / "broken" / "typer.py").write_text("raise ImportError('broken: \\x1b[1m')\n")
+    (models / "broken" / "typer.py").write_text("raise ImportError('broken: \\x1b[1m s3cret-of-a-server')\n")
     options = ["--verbose"] if is_verbose else []
-    completed = run(models, "diff", "left", "right", *options, PYTHONPATH=str(models / "broken"))
+    variables = {"PYTHONPATH": str(models / "broken"), "MLFLOW_TRACKING_TOKEN": "s3cret-of-a-server"}
+    completed = run(models, variables, "diff", "left", "right", *options)
     assert completed.returncode == 2
-    assert completed.stderr.splitlines()[0] == r"error: Model Gate failed: ImportError: broken: \x1b[1m"
+    assert "s3cret" not in completed.stderr
+    assert completed.stderr.splitlines()[0] == r"error: Model Gate failed: ImportError: broken: \x1b[1m ***"
     assert ("Traceback" in completed.stderr) == is_verbose
 
 
@@ -66,14 +70,14 @@ def test_working_directory_that_was_deleted_is_an_error(models: Path) -> None:
 
 @pytest.mark.parametrize("files", range(5, 12))
 def test_limit_on_open_files_never_makes_equal_models_different(models: Path, files: int) -> None:
-    completed = run(models, "diff", "left", "right", files=files)
+    completed = run(models, {}, "diff", "left", "right", files=files)
     assert completed.returncode in {0, 2}
     assert completed.returncode == 0 or completed.stderr.startswith("error: ")
     assert "Traceback" not in completed.stderr
 
 
 def test_name_that_is_too_long_is_an_error_with_a_report(models: Path) -> None:
-    completed = run(models, "merge", "x" * 300)
+    completed = run(models, {}, "merge", "x" * 300)
     assert completed.returncode == 2
     assert "File name too long" in completed.stdout
     assert (models / "model-gate-report.json").exists()

@@ -11,8 +11,8 @@ RUN apt-get update \
   && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/cache/debconf/*-old /var/log/apt /var/log/dpkg.log
 
 # This stage removes the packages that only install packages, or manage accounts, services and disks. dpkg's records of
-# the other packages stay, so that a scanner finds them. OpenSSL stays: its package has the path where Python looks for certificates.
-# The scripts that remove PAM need Perl, so Perl is removed after PAM, and dpkg at the end.
+# the other packages stay, so that a scanner finds them. OpenSSL stays: its package has the path where Python looks for
+# certificates. The scripts that remove PAM need Perl, so Perl is removed after PAM, and dpkg at the end.
 FROM python AS root
 RUN purge='dpkg --purge --force-depends --force-remove-essential --force-remove-protected' \
   && $purge libpam-modules libpam-modules-bin libpam-runtime libpam0g login passwd \

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,6 @@ import pytest
 
 from model_gate.access.environments import environment_for
 from model_gate.access.hosts import find_host
-from model_gate.domain.model import FileRequest
 from model_gate.errors import ModelError, ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import (
@@ -24,8 +22,8 @@ from tests.databricks.workspaces import (
     read_files,
     read_in_windows,
 )
-from tests.support.faulty_server import Call
-from tests.support.faulty_store import FaultyStore, serve_object
+from tests.support.faulty_store import FaultyStore
+from tests.support.opened_stores import require_requests_at_once
 
 pytestmark = pytest.mark.xdist_group("databricks_reading")  # the workspaces start once
 
@@ -186,16 +184,7 @@ def test_catalog_model_is_downloaded_from_its_store(
 
 
 def test_store_of_a_catalog_gets_many_requests_at_once_from_the_start(workspaces: Workspaces, tmp_path: Path) -> None:
-    count = 64
-    all_arrived = threading.Barrier(count)
-
-    def serve(call: Call) -> None:
-        all_arrived.wait(timeout=30)
-        serve_object(call)
-
-    uri = "models:/ml.prod.wide/1"
     with FaultyStore(cloud="s3") as store:
-        store.files |= {f"wide/{number:02}": b"content" for number in range(count)}
         environment = {
             **workspaces.environment,
             "MLFLOW_S3_ENDPOINT_URL": store.url,
@@ -203,15 +192,7 @@ def test_store_of_a_catalog_gets_many_requests_at_once_from_the_start(workspaces
         }
         workspaces.declare(store.url, "AKIAVENDED", "vended-session")
         with workspaces.client("databricks-uc://ways", "ml.prod.wide", environment) as client:
-            client.list(uri, ignore_progress)
-            store.faults["wide/"] = serve
-            fetches = []
-            for number in range(count):
-                destination = tmp_path / str(number)
-                destination.touch()
-                fetches.append(client.begin_fetch(uri, [FileRequest(f"{number:02}", 7, str(destination))]))
-            for fetch in fetches:
-                fetch.result()
+            require_requests_at_once(store, client, "wide", "models:/ml.prod.wide/1", tmp_path)
 
 
 def test_registry_model_of_a_catalog_version_is_read_by_name_not_by_download_uri(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from model_gate.access.declared import Declarations
+from model_gate.domain.model import FileRequest
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.faulty_store import FaultyStore
+from tests.support.faulty_server import Call
+from tests.support.faulty_store import FaultyStore, serve_object
 from tests.support.recording_proxy import shared_proxy
 
 CLOUDS = ["s3", "azure", "google", "lake"]
@@ -49,6 +52,32 @@ def add(store: FaultyStore, root: str, files: dict[str, bytes]) -> None:
 
 def ignore(_: object) -> None:
     """Ignore progress."""
+
+
+def require_requests_at_once(
+    store: FaultyStore, client: TrackingServerClient, root: str, location: str, directory: Path
+) -> None:
+    """Add 64 files to a store at `root`, and assert that all are requested before the first response.
+
+    `location` is the location of the files for the client. The files are fetched into `directory`.
+    """
+    names = [f"{number:02}" for number in range(64)]
+    all_arrived = threading.Barrier(len(names))
+
+    def serve(call: Call) -> None:
+        all_arrived.wait(timeout=30)
+        serve_object(call)
+
+    add(store, root, dict.fromkeys(names, b"content"))
+    client.list(location, ignore)
+    store.faults[f"{root}/"] = serve
+    fetches = []
+    for name in names:
+        destination = directory / name
+        destination.touch()
+        fetches.append(client.begin_fetch(location, [FileRequest(name, 7, str(destination))]))
+    for fetch in fetches:
+        fetch.result()
 
 
 @dataclass(frozen=True)

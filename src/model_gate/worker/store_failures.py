@@ -286,9 +286,14 @@ def _message(text: str, facts: CredentialFacts) -> str:
 
 def _is_of_client(error: BaseException) -> bool:
     """Return whether an exception is of a client's class, or is one of Python's that a client raises for a setting."""
-    if type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES:
+    if _has_own_class(error):
         return True
     return isinstance(error, ValueError | OSError) and _raised_in(error) in _CLIENT_PACKAGES - {"urllib3"}
+
+
+def _has_own_class(error: BaseException) -> bool:
+    """Return whether the class of an exception is a client's own."""
+    return type(error).__module__.partition(".")[0] in _CLIENT_PACKAGES
 
 
 def _raised_in(error: BaseException) -> str:
@@ -298,11 +303,11 @@ def _raised_in(error: BaseException) -> str:
 
 
 def _is_about_login(error: BaseException) -> bool:
-    name, package = type(error).__name__, type(error).__module__.partition(".")[0]
+    name = type(error).__name__
     if name == "AzureSigningError" or _LOGIN_ERRORS.search(name):
         return True
     # An OSError of a client's own class is about the connection, such as TLS. One of Python is about a login file.
-    is_of_setting = isinstance(error, ValueError) or (isinstance(error, OSError) and package not in _CLIENT_PACKAGES)
+    is_of_setting = isinstance(error, ValueError) or (isinstance(error, OSError) and not _has_own_class(error))
     return is_of_setting and _raised_in(error) in _CLIENT_PACKAGES
 
 

@@ -9,14 +9,13 @@ from urllib.parse import quote
 
 import pytest
 
-from model_gate.domain.model import FileRequest
 from model_gate.errors import AccessError, ModelError, NotFoundError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import read_files, read_in_windows
 from tests.support.faulty_server import Call
 from tests.support.faulty_store import SECRET, FaultyStore, serve_object
 from tests.support.listener import Listener
-from tests.support.opened_stores import FILES, Opened, add, ignore, open_store
+from tests.support.opened_stores import FILES, Opened, add, open_store, require_requests_at_once
 
 
 def test_files_and_windows_have_their_original_bytes_whatever_their_names(opened: Opened, tmp_path: Path) -> None:
@@ -88,25 +87,8 @@ def test_object_is_read_again_after_the_store_was_busy(opened: Opened, tmp_path:
 
 @pytest.mark.parametrize("cloud", ["s3", "azure", "google"])
 def test_store_gets_many_requests_at_once_from_the_start(cloud: str, tmp_path: Path) -> None:
-    count = 64
-    all_arrived = threading.Barrier(count)
-
-    def serve(call: Call) -> None:
-        all_arrived.wait(timeout=30)
-        serve_object(call)
-
     with open_store(cloud, tmp_path, MLFLOW_HTTP_REQUEST_TIMEOUT="60") as (store, client):
-        add(store, "m", {f"{number:02}": b"content" for number in range(count)})
-        client.list(store.location("m"), ignore)
-        store.faults["m/"] = serve
-        fetches = []
-        for number in range(count):
-            destination = tmp_path / str(number)
-            destination.touch()
-            file = FileRequest(f"{number:02}", 7, str(destination))
-            fetches.append(client.begin_fetch(store.location("m"), [file]))
-        for fetch in fetches:
-            fetch.result()
+        require_requests_at_once(store, client, "m", store.location("m"), tmp_path)
 
 
 @pytest.mark.parametrize("status, kind", [(403, AccessError), (404, NotFoundError), (500, UnreachableError)])

@@ -22,8 +22,10 @@ if TYPE_CHECKING:
 
     from model_gate.sources.worker_process import WorkerProcess
 
-# Commands that always use a tracking server.
+# Commands that always use a worker.
 _WORKER_COMMANDS = frozenset({"check", "compare", "run", "plan", "action"})
+# Commands that read directories of this machine without a worker.
+_DIRECTORY_COMMANDS = frozenset({"diff", "seal", "verify"})
 
 
 def main() -> None:
@@ -32,10 +34,21 @@ def main() -> None:
 
 
 def _needs_worker(arguments: Sequence[str]) -> bool:
-    """Return whether a command uses a tracking server: always, or because it names a registered model."""
-    if arguments[:1] in (["seal"], ["verify"]):
-        return any(argument.startswith("--model") for argument in arguments)
-    return not _WORKER_COMMANDS.isdisjoint(arguments[:1])
+    """Return whether a command uses a worker: always, or because it names a registered model or a URI.
+
+    A wrong answer costs time only.
+
+    >>> _needs_worker(["diff", "s3://models/a", "s3://models/b"]), _needs_worker(["diff", "a", "file:///b"])
+    (True, False)
+    """
+    command, *others = arguments or [""]
+    if command in _DIRECTORY_COMMANDS:
+        return any(argument.startswith("--model") or _is_remote(argument) for argument in others)
+    return command in _WORKER_COMMANDS
+
+
+def _is_remote(argument: str) -> bool:
+    return ":/" in argument and not argument.startswith("file:")
 
 
 def check_model_version() -> None:

@@ -277,6 +277,7 @@ def compare(
 
 
 def diff(
+    context: typer.Context,
     left: LeftArgument,
     right: RightArgument,
     left_host: LeftHostOption = "",
@@ -317,6 +318,7 @@ def diff(
         shared,
         lambda: diff_request(models, shared.common, os.environ),
         inputs=_local_inputs(left, right),
+        process=context.obj,
     )
 
 

@@ -145,7 +145,7 @@ def test_commands_with_earlier_names_accept_their_earlier_options(
     assert read_report(tmp_path / "model-gate-report.json", rejected.returncode)["error"]["type"] == "InputError"
 
 
-# Replaces the worker process, and prints whether the command line starts one early.
+# Replaces the worker process, and prints whether the command line starts one early and the gate uses it.
 EARLY_START = """
 import sys
 from model_gate import __main__
@@ -154,6 +154,10 @@ from model_gate.sources import worker_process
 class Process:
     def __init__(self, environment):
         print("started before typer:", "typer" not in sys.modules)
+    can_fork = False
+    def open(self, count):
+        print("used")
+        raise OSError("stopped")
     def __enter__(self):
         return self
     def close(self, *_):
@@ -176,6 +180,12 @@ getattr(__main__, sys.argv[0])()
         (["main", "check", "--help"], False),
         (["main", "--help"], False),
         (["main", "diff", "left", "right"], False),
+        (["main", "diff", "left", "file:///right"], False),
+        (["main", "diff", "s3://bucket/left", "--no-such-option"], True),
+        (["main", "diff", "left", "--right-host=http://127.0.0.1:1", "--no-such-option"], True),
+        (["main", "seal", "left"], False),
+        (["main", "seal", "models:/wine/1", "--no-such-option"], True),
+        (["main", "verify", "gs://bucket/left", "--no-such-option"], True),
         (["check_model_version", "--help"], False),
     ],
 )
@@ -186,6 +196,23 @@ def test_worker_process_starts_before_the_command_line_is_parsed(
     lines = completed.stdout.splitlines()
     assert lines.count("started before typer: True") == int(is_early), completed.stderr
     assert ("closed" in lines) is is_early
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["diff", "s3://bucket/left", "s3://bucket/right"],
+        ["seal", "s3://bucket/left"],
+        ["check", "--model", "wine", "--version-or-stage", "1", "--host", "http://127.0.0.1:1"],
+    ],
+    ids=lambda arguments: arguments[0],
+)
+def test_gate_uses_the_worker_process_that_started_early(arguments: list[str], tmp_path: Path) -> None:
+    completed = _python("-c", EARLY_START, "main", *arguments, cwd=tmp_path, seconds=60)
+    lines = completed.stdout.splitlines()
+    assert lines.count("started before typer: True") == 1, completed.stderr
+    assert "used" in lines, completed.stderr
+    assert not [line for line in lines if line.startswith("started before typer: False")]
 
 
 # Imports MLflow as a worker does, without the given modules, and prints the imported packages.

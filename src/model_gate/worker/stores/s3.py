@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ _VALID_SECONDS = 3600
 _OK = 200
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
+# Both models of a gate are opened at the same time. A new client takes a tenth of a second of processor time, and MLflow
+# keeps it for the next location with the same login.
+_making_client = threading.Lock()
 
 
 def is_s3(repository: ArtifactRepository) -> bool:
@@ -45,7 +49,8 @@ class S3Bucket:
         self._parameters = {"Bucket": name, **owner} | ({"RequestPayer": "requester"} if pays else {})
         self._headers = _PAYER_HEADER if pays else {}
         # MLflow makes a new client every five minutes. One client renews its login itself.
-        self._client = repository._get_s3_client()  # noqa: SLF001
+        with _making_client:
+            self._client = repository._get_s3_client()  # noqa: SLF001
         _prepare(self._client)
 
     @property

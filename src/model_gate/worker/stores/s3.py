@@ -18,9 +18,9 @@ _VALID_SECONDS = 3600
 _OK = 200
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
-# Both models of a gate are opened at the same time. A new client takes a tenth of a second of processor time, and MLflow
-# keeps it for the next location with the same login.
-_making_client = threading.Lock()
+# Both models of a gate are opened at the same time. A new client takes a tenth of a second of processor time. MLflow
+# keeps it, so that the second model gets the same client.
+_CLIENT_LOCK = threading.Lock()
 
 
 def is_s3(repository: ArtifactRepository) -> bool:
@@ -49,7 +49,7 @@ class S3Bucket:
         self._parameters = {"Bucket": name, **owner} | ({"RequestPayer": "requester"} if pays else {})
         self._headers = _PAYER_HEADER if pays else {}
         # MLflow makes a new client every five minutes. One client renews its login itself.
-        with _making_client:
+        with _CLIENT_LOCK:
             self._client = repository._get_s3_client()  # noqa: SLF001
         _prepare(self._client)
 

@@ -161,6 +161,14 @@ def test_source_that_names_latest_is_resolved_once(tmp_path: Path, moving: Fault
     assert latest.count == 1
 
 
+def test_registered_model_of_a_check_is_looked_up_once(tmp_path: Path, moving: FaultyServer) -> None:
+    result = check(tmp_path, moving.url, "Wine", "1")
+    assert result.status == "equal", result
+    lookups = [request.path.rpartition("/mlflow/")[2] for request in moving.requests]
+    assert lookups.count("registered-models/get") == 1
+    assert lookups.count("model-versions/get-download-uri") == 1
+
+
 def test_latest_version_of_a_diff_is_resolved_once(tmp_path: Path, moving: FaultyServer) -> None:
     moving.faults["registered-models/get?name=Wine"] = latest = MovingLatest()
     environment = {"MLFLOW_TRACKING_URI": moving.url}

@@ -177,8 +177,13 @@ class RegistryClient:
         """Begin to look up a version and its download URI."""
         return (
             pool.submit(self._client.get_model_version, name, number),
-            pool.submit(self._client.get_model_version_download_uri, name, number),
+            pool.submit(self._download_uri, name, number),
         )
+
+    def _download_uri(self, name: str, number: str) -> str:
+        # The method of MlflowClient looks up the registered model again before each call, because it might be a prompt.
+        registry = self._client._get_registry_client()  # type: ignore[no-untyped-call]  # noqa: SLF001
+        return str(registry.get_model_version_download_uri(name, number))
 
     def search(
         self, models: str, version_or_stage: str, tags: Mapping[str, str], on_progress: ProgressCallback
@@ -210,7 +215,7 @@ class RegistryClient:
         Otherwise `uri` is ambiguous: it leads to the run model, at `resolved`, but MLflow loads the registry model.
         """
         run_model, (hop, *later_hops) = resolved
-        download_uri = self._client.get_model_version_download_uri(hop.name, hop.version)
+        download_uri = self._download_uri(hop.name, hop.version)
         # A name such as `latest` must not be resolved twice, because it could lead to two different versions.
         if download_uri in {run_model, *(later.uri for later in later_hops[:1])}:
             return

@@ -57,7 +57,13 @@ class TrackingServer:
             # With these kinds of authentication, each request needs its own signature. A copied request would be
             # rejected.
             return None
-        return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
+        adapter = getattr(response, "connection", None)
+        return HttpClient.from_request(
+            response.request,
+            credentials.verify,
+            credentials.client_cert_path,
+            adapter if isinstance(adapter, HTTPAdapter) else None,
+        )
 
     def download(self, uri: str, path: str, destination: str) -> None:  # noqa: ARG002  # the repository has the location
         """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""

@@ -96,20 +96,31 @@ class HttpClient:
         weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
-    def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
+    def from_request(
+        cls,
+        request: requests.PreparedRequest,
+        verify: bool | str,
+        cert: str | None,
+        adapter: HTTPAdapter | None = None,
+    ) -> HttpClient | None:
         """Return a client whose requests have the headers of `request`. Return None if `request` uses a proxy.
 
         Args:
             request: A successful request of MLflow.
             verify: The `verify` argument with which MLflow sent the request.
             cert: The `cert` argument with which MLflow sent the request.
+            adapter: The adapter that has sent the request, whose idle connections the client uses; None to open new
+                connections only.
         """
         with requests.Session() as session:
             settings = session.merge_environment_settings(str(request.url), {}, True, verify, cert)
         if requests.utils.select_proxy(str(request.url), settings["proxies"]):
             # A proxy needs the whole URL in the request line, and its own credentials.
             return None
-        pool = _PoolFactory().pool_for(request, settings["verify"], settings["cert"])
+        adapter = adapter or HTTPAdapter()
+        pool = adapter.get_connection_with_tls_context(request, settings["verify"], {}, settings["cert"])
+        if not isinstance(pool, HTTPConnectionPool):
+            raise TypeError("requests did not return a connection pool of urllib3")
         headers = {name: str(value) for name, value in request.headers.items() if name.lower() not in _DROPPED_HEADERS}
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
@@ -142,13 +153,12 @@ class HttpClient:
         No other thread uses the connection until the caller adds it to the idle connections.
         """
         # The server may close an idle connection while the request is sent. The next connection is then tried.
-        while (connection := self._take_idle_connection()) is not None:
+        while (connection := self._take_connection()).is_connected:
             try:
                 return connection, self._send_on(connection, target, headers)
             except ProtocolError:
                 continue
         with _as_urllib3_errors(self._pool, target):
-            connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
             connection.timeout = _CONNECT_SECONDS
             connection.connect()
         return connection, self._send_on(connection, target, headers)
@@ -166,15 +176,16 @@ class HttpClient:
             connection.close()
             raise
 
-    def _take_idle_connection(self) -> HTTPConnection | None:
-        """Return an idle connection that is still open, or None if there is none."""
+    def _take_connection(self) -> HTTPConnection:
+        """Return an idle connection that is still open, or a new one that is not open yet."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
                 if connection.is_connected:
                     return connection
                 connection.close()
-        return None
+        # The pool may have idle connections of MLflow. It never gets them back: it keeps fewer than a client needs.
+        return cast("HTTPConnection", self._pool._get_conn())  # noqa: SLF001
 
 
 def _close_all(connections: list[HTTPConnection]) -> None:
@@ -191,17 +202,6 @@ def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
         raise ReadTimeoutError(pool, target, "Read timed out.") from error
     except (OSError, HTTPException) as error:
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
-
-
-class _PoolFactory(HTTPAdapter):
-    """Makes urllib3 connection pools with the certificate settings of `requests`."""
-
-    def pool_for(self, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HTTPConnectionPool:
-        """Return a connection pool for the host of `request`."""
-        pool = self.get_connection_with_tls_context(request, verify, {}, cert)
-        if not isinstance(pool, HTTPConnectionPool):
-            raise TypeError("requests did not return a connection pool of urllib3")
-        return pool
 
 
 def _read_seconds() -> float:

@@ -429,7 +429,7 @@ def timeout_error(seconds: float, awaited: str) -> StoppedError:
     activity = f" It was waiting for {awaited}." if awaited else ""
     return StoppedError(
         f"The gate did not end within {seconds:g} s.{activity}",
-        "Allow more time with --timeout, or check the servers and stores: one of them may be slow.",
+        "Allow more time with --timeout, or check whether a server, a store or a disk is slow.",
     )
 
 

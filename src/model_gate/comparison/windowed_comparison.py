@@ -93,7 +93,7 @@ class _State:
             offset = first_differing_byte(left_half, right_half)
             if offset is None:
                 raise InternalError(
-                    f"A window of {printable(self.pending.pair.path)} changed while it was compared.",
+                    f"A part of {printable(self.pending.pair.path)} changed while it was compared.",
                     "Check that no other program writes to the temporary directory.",
                 )
             self.offset = start + offset
@@ -149,7 +149,7 @@ class WindowedComparison:
                 self._read(digests)
                 return [self._result(state, digests) for state in self._states]
             except OSError as error:
-                raise storage_error(error, f"read a window of {printable(self._job.pairs[0].pair.path)}") from error
+                raise storage_error(error, f"read a part of {printable(self._job.pairs[0].pair.path)}") from error
 
     def _open(self, stack: ExitStack, file: SourceFile, size: int) -> WindowedFile:
         received = 0

@@ -13,8 +13,26 @@ _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
 AZURE_SCHEMES = frozenset({"wasb", "wasbs", "abfs", "abfss"})
 # Schemes of stores whose locations have the name of a container or bucket before an @: `r2://BUCKET@ACCOUNT.…`.
 CONTAINER_SCHEMES = AZURE_SCHEMES | {"r2"}
-# Schemes of locations in object stores, which can be read without a tracking server.
-_STORE_SCHEMES = CONTAINER_SCHEMES | {"s3", "gs"}
+# How the location of a bucket or container in an object store is written. These can be read without a tracking server.
+STORE_FORMS = {
+    "s3": "s3://BUCKET",
+    "gs": "gs://BUCKET",
+    "r2": "r2://BUCKET@ACCOUNT.r2.cloudflarestorage.com",
+    "wasb": "wasb://CONTAINER@ACCOUNT.blob.core.windows.net",
+    "wasbs": "wasbs://CONTAINER@ACCOUNT.blob.core.windows.net",
+    "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net",
+    "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net",
+}
+# How other programs write a location in an object store, and how it is written here.
+_OTHER_FORMS = (
+    (re.compile(r"gcs://(.+)"), r"gs://\1"),
+    (re.compile(r"s3[an]://(.+)"), r"s3://\1"),
+    (re.compile(r"https?://([a-z0-9.-]+?)\.s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com/(.+)"), r"s3://\1/\2"),
+    (re.compile(r"https?://s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com/([^/]+/.+)"), r"s3://\1"),
+    (re.compile(r"https?://storage\.googleapis\.com/([^/]+/.+)"), r"gs://\1"),
+    (re.compile(r"https?://(\w+\.blob\.core\.windows\.net)/([^/]+)/(.+)"), r"wasbs://\2@\1/\3"),
+    (re.compile(r"https?://(\w+\.dfs\.core\.windows\.net)/([^/]+)/(.+)"), r"abfss://\2@\1/\3"),
+)
 # Schemes of URIs that are read only if a tracking server is named.
 _SERVER_SCHEMES = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
 # What a user can do if an HTTP server names a path on this machine.
@@ -76,7 +94,7 @@ def store_of_uri(uri: str) -> str:
     """
     scheme, _, rest = uri.partition("://")
     bucket = rest.partition("/")[0]
-    return f"{scheme.lower()}://{bucket}" if bucket and scheme.lower() in _STORE_SCHEMES else ""
+    return f"{scheme.lower()}://{bucket}" if bucket and scheme.lower() in STORE_FORMS else ""
 
 
 def store_problem(uri: str) -> str:
@@ -85,12 +103,25 @@ def store_problem(uri: str) -> str:
     >>> store_problem("s3:///model"), store_problem("gcs://bucket/model"), store_problem("models:/Wine/1")
     ('names no bucket', "has the scheme 'gcs', which is not the scheme of an object store", '')
     """
-    if uri.partition(":")[0].lower() in _STORE_SCHEMES and not store_of_uri(uri):
+    if uri.partition(":")[0].lower() in STORE_FORMS and not store_of_uri(uri):
         return "names no bucket"
     scheme, slashes, _ = uri.partition("://")
-    if slashes and scheme.lower() not in _SERVER_SCHEMES | _STORE_SCHEMES:
+    if slashes and scheme.lower() not in _SERVER_SCHEMES | STORE_FORMS.keys():
         return f"has the scheme {scheme!r}, which is not the scheme of an object store"
     return ""
+
+
+def meant_store_location(uri: str) -> str:
+    """Return the location in an object store that a URI of another program means, "" if it means none.
+
+    >>> meant_store_location("gcs://bucket/model"), meant_store_location("https://example.com/model")
+    ('gs://bucket/model', '')
+    >>> meant_store_location("https://acct.blob.core.windows.net/models/wine?sig=secret")
+    'wasbs://models@acct.blob.core.windows.net/wine'
+    """
+    written = without_query(uri)
+    matches = ((form.fullmatch(written), meant) for form, meant in _OTHER_FORMS)
+    return next((match.expand(meant) for match, meant in matches if match), "")
 
 
 def without_query(uri: str) -> str:

@@ -14,7 +14,9 @@ from model_gate.access.declared import Declarations
 from model_gate.domain.host import Host, HostKind, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import (
+    STORE_FORMS,
     is_local_uri,
+    meant_store_location,
     other_machine,
     registered_model_in,
     split_profile,
@@ -500,11 +502,12 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
         if store := store_of_uri(uri):
             return Host(HostKind.STORE, store, "", is_declared=True)
         if problem := store_problem(uri):
+            meant = meant_store_location(uri)
+            *forms, last_form = (f"{STORE_FORMS[scheme]}/PATH" for scheme in ("s3", "gs", "wasbs", "abfss"))
             raise InputError(
                 f"The argument {half.upper()} {printable(problem)}.",
-                "Name a local directory, a location such as s3://BUCKET/PATH, gs://BUCKET/PATH,"
-                " wasbs://CONTAINER@ACCOUNT.blob.core.windows.net/PATH or"
-                f" abfss://CONTAINER@ACCOUNT.dfs.core.windows.net/PATH, or a tracking server: {option}.",
+                f"{f'Did you mean {printable(meant)}? ' if meant else ''}Name a local directory, a location such as"
+                f" {', '.join(forms)} or {last_form}, or a tracking server: {option}.",
             )
     _, profile, _ = split_profile(uri)
     profile_host = f"databricks://{profile}" if profile else ""

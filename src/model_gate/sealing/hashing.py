@@ -148,7 +148,7 @@ class _Hasher:
                     try:
                         digests.add(window.files, lambda: ())
                     except OSError as error:
-                        raise storage_error(error, f"read a window of {printable(path)}") from error
+                        raise storage_error(error, f"read a part of {printable(path)}") from error
                     hashed += min(windows.window_bytes, size - window.start)
                 digest = digests.hex(file)
             if hashed != size:

@@ -165,7 +165,7 @@ class DirectoryFile:
                 destination.truncate()
             return _require_size(str(copy), window.size, self._path, self._location)
         except OSError as error:
-            raise storage_error(error, f"copy a window of {printable(self._path)}") from error
+            raise storage_error(error, f"copy a part of {printable(self._path)}") from error
         finally:
             self._storage.arrived(copy)
 
@@ -207,7 +207,7 @@ def _require_size(file: str, size: int, path: str, location: Location) -> str:
     try:
         actual_size = os.stat(file).st_size
     except OSError as error:
-        raise storage_error(error, f"read a window of {printable(path)}") from error
+        raise storage_error(error, f"read a part of {printable(path)}") from error
     if actual_size != size:
         with contextlib.suppress(OSError):
             os.unlink(file)

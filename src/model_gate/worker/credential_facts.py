@@ -125,7 +125,8 @@ class CredentialFacts:
         if self.sent is None:
             return ""
         if self.sent:
-            return join_sentences(f"The credentials in {and_(self.sent)} are for it.", self.not_handed_over())
+            verb = "is" if len(self.sent) == 1 else "are"
+            return join_sentences(f"{and_(self.sent)} {verb} set for it.", self.not_handed_over())
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
 
     def not_handed_over(self) -> str:

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from model_gate.domain.location import STORE_FORMS
 from model_gate.domain.origin import Origin, StoreEndpoint, find_endpoint, origin_of
 from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.domain.wording import printable
@@ -41,15 +42,6 @@ _AUTHORITIES = {
     "abfss": re.compile(f"{_CONTAINER}@{_AZURE_LAKE}", re.ASCII),
 }
 _BEFORE_HOST = re.compile(rf"(?:{_BUCKET}|{_CONTAINER})@", re.ASCII)
-_FORMS = {
-    "s3": "s3://BUCKET",
-    "gs": "gs://BUCKET",
-    "r2": "r2://BUCKET@ACCOUNT.r2.cloudflarestorage.com",
-    "wasb": "wasb://CONTAINER@ACCOUNT.blob.core.windows.net",
-    "wasbs": "wasbs://CONTAINER@ACCOUNT.blob.core.windows.net",
-    "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net",
-    "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net",
-}
 _WEB_SCHEMES = frozenset({"http", "https"})
 _HADOOP_SCHEMES = frozenset({"hdfs", "viewfs"})
 _ARTIFACTS_PATH = "/api/2.0/mlflow-artifacts/artifacts"
@@ -195,7 +187,7 @@ class LocationPolicy:
         origin = origin_of(f"https://{authority[before.end() :]}") if before else None
         if find_endpoint(self.endpoints, origin) is None:
             raise ModelError(
-                f"The location of the model is {uri}, which is neither {_FORMS[scheme]} nor a declared store.",
+                f"The location of the model is {uri}, which is neither {STORE_FORMS[scheme]} nor a declared store.",
                 _remedy_of_name(scheme, authority) or _REMEDY_STORE.format(origin or "https://HOST:PORT"),
             )
 
@@ -208,7 +200,7 @@ def _remedy_of_name(scheme: str, authority: str) -> str:
         endpoint = "MLFLOW_S3_ENDPOINT_URL" if scheme == "s3" else "STORAGE_EMULATOR_HOST"
         return "" if at else f"{remedy} The address of a store of your own belongs in {endpoint}."
     if not at:
-        return f"Name the location as {_FORMS[scheme]}/PATH."
+        return f"Name the location as {STORE_FORMS[scheme]}/PATH."
     if _AUTHORITIES[scheme].fullmatch(f"name@{host}"):
         return "The name of a container has 3 to 63 lower-case letters, digits and hyphens."
     if re.fullmatch(_AZURE_ANY, host):

@@ -66,15 +66,15 @@ def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
         shown = "" if "@" in value else f" ({printable(value)})"
         raise InputError(
             f"The value of {name}{shown} is not the address of a store.",
-            "Set it to http://HOST:PORT or https://HOST:PORT. A host is an IP address, or a name of letters, digits,"
-            " hyphens and dots.",
+            "Set it to http://HOST:PORT or https://HOST:PORT, without a login. A host is an IP address, or a name of"
+            " letters, digits, hyphens and dots.",
         )
 
 
 def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
     """Return whether a text is an http(s) URL with one of the hosts that a pattern matches.
 
-    >>> [_is_address(text, _S3_HOST) for text in ("http://minio:9000", "minio:9000", "http://min_io", "http://")]
+    >>> [_is_address(text, _S3_HOST) for text in ("http://minio:9000", "minio:9000", "http://min_io", "http://a:b@c")]
     [True, False, False, False]
     """
     try:
@@ -83,7 +83,8 @@ def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
     except ValueError:
         return False
     host = parts.hostname or ""
-    return parts.scheme in {"http", "https"} and is_port_valid and hosts.fullmatch(host) is not None
+    is_valid = parts.scheme in {"http", "https"} and "@" not in parts.netloc and is_port_valid
+    return is_valid and hosts.fullmatch(host) is not None
 
 
 def _require_google_login(path: str) -> None:

@@ -283,8 +283,8 @@ def read_error(uri: str, environment: dict[str, str], *, downloads: bool = False
 @pytest.mark.parametrize(
     "uri, container, credentials",
     [
-        (S3, "bucket models", "The credentials in AWS_ACCESS_KEY_ID are for it."),
-        (AZURE, "container models", "The credentials in AZURE_STORAGE_CONNECTION_STRING are for it."),
+        (S3, "bucket models", "AWS_ACCESS_KEY_ID is set for it."),
+        (AZURE, "container models", "AZURE_STORAGE_CONNECTION_STRING is set for it."),
         (GCS, "bucket models", "GOOGLE_APPLICATION_CREDENTIALS is set here, but was not handed over"),
     ],
     ids=["S3", "Azure", "Google"],

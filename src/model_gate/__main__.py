@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 _WORKER_COMMANDS = frozenset({"check", "compare", "run", "plan", "action"})
 # Commands that read directories of this machine without a worker.
 _DIRECTORY_COMMANDS = frozenset({"diff", "seal", "verify"})
+# Options of `verify` whose values are URLs that no worker reads.
+_SIGNER_OPTIONS = ("--identity", "--issuer")
 
 
 def main() -> None:
@@ -43,12 +45,20 @@ def _needs_worker(arguments: Sequence[str]) -> bool:
     """
     command, *others = arguments or [""]
     if command in _DIRECTORY_COMMANDS:
-        return any(argument.startswith("--model") or _is_remote(argument) for argument in others)
+        return any(argument.startswith("--model") for argument in others) or _names_uri(others)
     return command in _WORKER_COMMANDS
 
 
-def _is_remote(argument: str) -> bool:
-    return ":/" in argument and not argument.startswith("file:")
+def _names_uri(arguments: Sequence[str]) -> bool:
+    """Return whether an argument, or the value of an option, is a URI that only a worker can read."""
+    from model_gate.domain.location import is_local_uri
+
+    before = ["", *arguments]
+    return any(
+        not is_local_uri(argument)
+        for option, argument in zip(before, arguments, strict=False)
+        if option not in _SIGNER_OPTIONS and not argument.startswith(_SIGNER_OPTIONS)
+    )
 
 
 def check_model_version() -> None:

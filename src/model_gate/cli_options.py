@@ -105,8 +105,8 @@ LeftArgument = Annotated[
     str,
     typer.Argument(
         metavar="LEFT",
-        help="A local directory or an artifact URI: runs:/…, models:/…, s3://…, gs://…, wasbs://…, abfss://… A store"
-        " is read with the login in its cloud's variables, such as AWS_ACCESS_KEY_ID.",
+        help="A local directory or an artifact URI: runs:/…, models:/…, s3://…, gs://…, wasbs://…, abfss://…. Model"
+        " Gate reads a store with the login in the variables of its cloud, such as AWS_ACCESS_KEY_ID.",
         rich_help_panel=SUBJECT,
     ),
 ]

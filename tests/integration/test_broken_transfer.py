@@ -123,6 +123,8 @@ _LISTINGS: dict[str, tuple[Fault, str]] = {
     "a size that is no number": (listing(_file("MLmodel", "many")), _MALFORMED),
     "an array": (lambda call: call.send_json(["MLmodel"]), _MALFORMED),
     "a text": (lambda call: call.send_json({"files": "MLmodel"}), _MALFORMED),
+    "the response to another request": (lambda call: call.send_json({"run": {"info": {}}}), _MALFORMED),
+    "a second page": (lambda call: call.send_json({"files": [_file("MLmodel")], "next_page_token": "2"}), _MALFORMED),
     "endless nesting": (_nest_endlessly, "does not end"),
     "content without a size": (_omit_size, "does not report the size"),
     "a web page": (login_page, "web page instead of JSON"),

@@ -145,16 +145,17 @@ def test_commands_with_earlier_names_accept_their_earlier_options(
     assert read_report(tmp_path / "model-gate-report.json", rejected.returncode)["error"]["type"] == "InputError"
 
 
-# Replaces the worker process, and prints whether the command line starts one early and the gate uses it.
+# Replaces the worker process. Prints whether the command line starts the process early, and whether the gate uses the
+# process.
 EARLY_START = """
 import sys
 from model_gate import __main__
 from model_gate.sources import worker_process
 
 class Process:
+    can_fork = False
     def __init__(self, environment):
         print("started before typer:", "typer" not in sys.modules)
-    can_fork = False
     def open(self, count):
         print("used")
         raise OSError("stopped")
@@ -186,10 +187,11 @@ getattr(__main__, sys.argv[0])()
         (["main", "seal", "left"], False),
         (["main", "seal", "models:/wine/1", "--no-such-option"], True),
         (["main", "verify", "gs://bucket/left", "--no-such-option"], True),
+        (["main", "verify", "left", "--identity", "https://a/b", "--issuer=https://c", "--no-such-option"], False),
         (["check_model_version", "--help"], False),
     ],
 )
-def test_worker_process_starts_before_the_command_line_is_parsed(
+def test_worker_process_starts_early_only_if_a_command_may_need_it(
     arguments: list[str], is_early: bool, directory: Path
 ) -> None:
     completed = _python("-c", EARLY_START, *arguments, cwd=directory, seconds=60)
@@ -203,11 +205,15 @@ def test_worker_process_starts_before_the_command_line_is_parsed(
     [
         ["diff", "s3://bucket/left", "s3://bucket/right"],
         ["seal", "s3://bucket/left"],
+        ["verify", "s3://bucket/left", "--seal", "model.seal.json"],
         ["check", "--model", "wine", "--version-or-stage", "1", "--host", "http://127.0.0.1:1"],
     ],
     ids=lambda arguments: arguments[0],
 )
 def test_gate_uses_the_worker_process_that_started_early(arguments: list[str], tmp_path: Path) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/MLmodel").touch()
+    assert run("seal", "model", "--output", "model.seal.json", cwd=tmp_path).returncode == 0
     completed = _python("-c", EARLY_START, "main", *arguments, cwd=tmp_path, seconds=60)
     lines = completed.stdout.splitlines()
     assert lines.count("started before typer: True") == 1, completed.stderr

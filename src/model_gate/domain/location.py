@@ -13,7 +13,7 @@ _THIS_MACHINE = frozenset({"", ".", "localhost", "127.0.0.1"})
 AZURE_SCHEMES = frozenset({"wasb", "wasbs", "abfs", "abfss"})
 # Schemes of stores whose locations have the name of a container or bucket before an @: `r2://BUCKET@ACCOUNT.…`.
 CONTAINER_SCHEMES = AZURE_SCHEMES | {"r2"}
-# How the location of a bucket or container in an object store is written. These can be read without a tracking server.
+# The form of a location in each object store. A location of this form needs no tracking server.
 STORE_FORMS = {
     "s3": "s3://BUCKET",
     "gs": "gs://BUCKET",
@@ -23,15 +23,25 @@ STORE_FORMS = {
     "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net",
     "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net",
 }
-# How other programs write a location in an object store, and how it is written here.
-_OTHER_FORMS = (
-    (re.compile(r"gcs://(.+)"), r"gs://\1"),
-    (re.compile(r"s3[an]://(.+)"), r"s3://\1"),
-    (re.compile(r"https?://([a-z0-9.-]+?)\.s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com/(.+)"), r"s3://\1/\2"),
-    (re.compile(r"https?://s3(?:[.-][a-z0-9.-]+)?\.amazonaws\.com/([^/]+/.+)"), r"s3://\1"),
-    (re.compile(r"https?://storage\.googleapis\.com/([^/]+/.+)"), r"gs://\1"),
-    (re.compile(r"https?://(\w+\.blob\.core\.windows\.net)/([^/]+)/(.+)"), r"wasbs://\2@\1/\3"),
-    (re.compile(r"https?://(\w+\.dfs\.core\.windows\.net)/([^/]+)/(.+)"), r"abfss://\2@\1/\3"),
+_REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
+# Forms of other programs for a location in an object store, and the same location in the form of Model Gate.
+_FORMS_OF_OTHER_PROGRAMS = (
+    (re.compile(r"(?i:gcs)://([^/@]+/.+)"), r"gs://\1"),
+    (re.compile(r"(?i:s3[an])://([^/@]+/.+)"), r"s3://\1"),
+    (
+        re.compile(rf"https?://([a-z0-9][a-z0-9.-]*)\.s3(?:[.-](?:dualstack\.)?{_REGION})?\.amazonaws\.com/(.+)"),
+        r"s3://\1/\2",
+    ),
+    (re.compile(rf"https?://s3(?:[.-](?:dualstack\.)?{_REGION})?\.amazonaws\.com/([^/@]+/.+)"), r"s3://\1"),
+    (
+        re.compile(
+            r"https?://storage\.(?:googleapis|cloud\.google)\.com/(?!(?:download/|upload/)?storage/v1/)([^/]+/.+)"
+        ),
+        r"gs://\1",
+    ),
+    (re.compile(r"https?://([a-z0-9][a-z0-9._-]*)\.storage\.googleapis\.com/(.+)"), r"gs://\1/\2"),
+    (re.compile(r"https?://([a-z0-9]+\.blob\.core\.windows\.net)/([^/]+)/(.+)"), r"wasbs://\2@\1/\3"),
+    (re.compile(r"https?://([a-z0-9]+\.dfs\.core\.windows\.net)/([^/]+)/(.+)"), r"abfss://\2@\1/\3"),
 )
 # Schemes of URIs that are read only if a tracking server is named.
 _SERVER_SCHEMES = frozenset({"models", "runs", "mlflow-artifacts", "dbfs", "hdfs", "viewfs"})
@@ -111,17 +121,23 @@ def store_problem(uri: str) -> str:
     return ""
 
 
-def meant_store_location(uri: str) -> str:
-    """Return the location in an object store that a URI of another program means, "" if it means none.
+def suggested_store_location(uri: str) -> str:
+    """Return the location to suggest for a URI in the form of another program, "" if the form is unknown.
 
-    >>> meant_store_location("gcs://bucket/model"), meant_store_location("https://example.com/model")
+    >>> suggested_store_location("gcs://bucket/model"), suggested_store_location("https://example.com/model")
     ('gs://bucket/model', '')
-    >>> meant_store_location("https://acct.blob.core.windows.net/models/wine?sig=secret")
-    'wasbs://models@acct.blob.core.windows.net/wine'
+    >>> suggested_store_location("https://acct.blob.core.windows.net/models/my%20wine?sig=secret")
+    'wasbs://models@acct.blob.core.windows.net/my wine'
     """
-    written = without_query(uri)
-    matches = ((form.fullmatch(written), meant) for form, meant in _OTHER_FORMS)
-    return next((match.expand(meant) for match, meant in matches if match), "")
+    uri_without_query = without_query(uri)
+    for form, store_form in _FORMS_OF_OTHER_PROGRAMS:
+        if match := form.fullmatch(uri_without_query):
+            suggestion = match.expand(store_form)
+            # Only the path of a URL is percent-encoded. An escaped query can have a signature.
+            decoded = unquote(suggestion)
+            location = decoded if uri.startswith("http") else suggestion
+            return "" if re.search("[?#]", decoded) else location
+    return ""
 
 
 def without_query(uri: str) -> str:

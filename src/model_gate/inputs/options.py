@@ -16,12 +16,12 @@ from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import (
     STORE_FORMS,
     is_local_uri,
-    meant_store_location,
     other_machine,
     registered_model_in,
     split_profile,
     store_of_uri,
     store_problem,
+    suggested_store_location,
 )
 from model_gate.domain.request import (
     CheckRequest,
@@ -502,11 +502,12 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
         if store := store_of_uri(uri):
             return Host(HostKind.STORE, store, "", is_declared=True)
         if problem := store_problem(uri):
-            meant = meant_store_location(uri)
+            suggestion = suggested_store_location(uri)
+            hint = f"Did you mean {printable(suggestion)}? " if suggestion else ""
             *forms, last_form = (f"{STORE_FORMS[scheme]}/PATH" for scheme in ("s3", "gs", "wasbs", "abfss"))
             raise InputError(
                 f"The argument {half.upper()} {printable(problem)}.",
-                f"{f'Did you mean {printable(meant)}? ' if meant else ''}Name a local directory, a location such as"
+                f"{hint}Name a local directory, a location such as"
                 f" {', '.join(forms)} or {last_form}, or a tracking server: {option}.",
             )
     _, profile, _ = split_profile(uri)

@@ -209,7 +209,7 @@ class Storage:
         if free is not None and (file := _prepared(*free, size)) is not None:
             return file
         try:
-            self._require_space(f"the next part of {printable(path)}: it has", size, self._scratch)
+            self._require_space(f"a part of {printable(path)}: it has", size, self._scratch)
             self._make_directory(f"{self._scratch}/windows")
             file = _make_file(f"{self._scratch}/windows/{next(self._numbers)}")
         except OSError as error:

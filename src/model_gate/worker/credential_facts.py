@@ -121,12 +121,12 @@ class CredentialFacts:
         return f"Correct {and_(self.sent)}."
 
     def used_for_store(self) -> str:
-        """Return a text that says which variables contain the login to a store, "" if these variables are not known."""
+        """Return a text that names the variables that are set for the login to a store, "" if they are not known."""
         if self.sent is None:
             return ""
         if self.sent:
             verb = "is" if len(self.sent) == 1 else "are"
-            return join_sentences(f"{and_(self.sent)} {verb} set for it.", self.not_handed_over())
+            return join_sentences(f"{and_(self.sent)} {verb} set for this store.", self.not_handed_over())
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
 
     def not_handed_over(self) -> str:

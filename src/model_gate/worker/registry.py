@@ -181,7 +181,8 @@ class RegistryClient:
         )
 
     def _download_uri(self, name: str, number: str) -> str:
-        # The method of MlflowClient looks up the registered model again before each call, because it might be a prompt.
+        # `MlflowClient.get_model_version_download_uri` requests the registered model again, to reject prompts.
+        # `_registered_model` rejects them.
         registry = self._client._get_registry_client()  # type: ignore[no-untyped-call]  # noqa: SLF001
         return str(registry.get_model_version_download_uri(name, number))
 

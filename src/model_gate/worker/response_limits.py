@@ -2,7 +2,8 @@
 
 MLflow and the libraries of the stores read responses with `http.client`, and most of them through urllib3. This module
 counts the bytes that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON
-texts. A response that exceeds a limit ends with a TransferError.
+texts. A response that exceeds a limit ends with a TransferError. Interim responses (1xx) are skipped, so that they are
+never taken for the final response.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.client import HTTPConnection, HTTPResponse
+from http import HTTPStatus
+from http.client import BadStatusLine, HTTPConnection, HTTPResponse
 from typing import Any
 
 import urllib3.response
@@ -218,6 +220,19 @@ def _raw_response_class(
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self.fp: Any = io.BufferedReader(counted(self.fp.detach()))
+
+        def _read_status(self) -> tuple[str, int, str]:
+            """Read a status line. `http.client` skips 100 only, and takes other interim responses for final ones.
+
+            The final response would then be read as the response to the next request on the connection.
+
+            Raises:
+                BadStatusLine: The server switches to a protocol that nobody requested.
+            """
+            version, status, reason = super()._read_status()
+            if status == HTTPStatus.SWITCHING_PROTOCOLS:
+                raise BadStatusLine(f"{status} {reason}")
+            return version, HTTPStatus.CONTINUE if status < HTTPStatus.OK else status, reason
 
     return CountedResponse
 

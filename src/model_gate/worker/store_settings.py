@@ -1,7 +1,8 @@
 """Checks the settings of an object store before MLflow makes the client of its cloud.
 
 The clients report these mistakes in words of their own, or not at all: with a login file that Google's client cannot
-read, MLflow reads the store without a login. No message has the value of a setting, unless the value has no login.
+read, MLflow reads the store without a login. A message shows the value of a setting only if the value contains no
+login.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
 # The host names that each client accepts. Only the client of S3 rejects an underscore.
 _S3_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?", re.IGNORECASE | re.ASCII)
+# Only such a value is shown, because another value may contain a password.
+_MISTYPED_ADDRESS = re.compile(r"(?:[a-z]+:/{1,3})?[\w.-]*(?::\d*)?/?", re.ASCII)
 _ANY_HOST = re.compile(r"\S+")
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 # A longer value may be the login itself in place of its path.
@@ -63,7 +66,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
 def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
     """Require that the value of a variable is the address of a store."""
     if not _is_address(value, hosts):
-        shown = "" if "@" in value else f" ({printable(value)})"
+        shown = f" ({value})" if _MISTYPED_ADDRESS.fullmatch(value) else ""
         raise InputError(
             f"The value of {name}{shown} is not the address of a store.",
             "Set it to http://HOST:PORT or https://HOST:PORT, without a login. A host is an IP address, or a name of"
@@ -72,7 +75,7 @@ def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
 
 
 def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
-    """Return whether a text is an http(s) URL with one of the hosts that a pattern matches.
+    """Return whether a text is an http(s) URL without a login, with one of the hosts that a pattern matches.
 
     >>> [_is_address(text, _S3_HOST) for text in ("http://minio:9000", "minio:9000", "http://min_io", "http://a:b@c")]
     [True, False, False, False]

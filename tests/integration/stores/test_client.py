@@ -1,8 +1,9 @@
-"""Requests to a store are signed again after a rejection, and have the same settings behind a proxy."""
+"""Requests to a store are signed again after a rejection, ask for one version, and have the same settings by proxy."""
 
 from __future__ import annotations
 
 import ssl
+import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 from urllib3.exceptions import HTTPError
 
+from model_gate.errors import AccessError, ModelError
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.transfer.presigned_url import PresignedUrl
@@ -51,6 +53,57 @@ def test_login_that_a_store_rejects_is_renewed(status: int) -> None:
 
     with FaultyServer(faults={"/object": serve}) as server:
         assert read(RenewableBucket(server.url)) == b"content"
+
+
+def test_expired_credentials_are_renewed_once_for_all_threads() -> None:
+    def serve(call: Call) -> None:
+        is_valid = call.request.authorization == "login 1"
+        call.send(b"content" if is_valid else b"<Code>ExpiredToken</Code>", 200 if is_valid else 400)
+
+    with FaultyServer() as server:
+        server.faults["/a"] = serve
+        bucket = RenewableBucket(server.url)
+        client = StoreClient(bucket, "s3://bucket/m")
+        contents = []
+
+        def read() -> None:
+            with client.get("a", {}) as response:
+                contents.append(response.read1(100))
+
+        threads = [threading.Thread(target=read) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert contents == [b"content"] * 8
+    assert bucket.renewals == 1
+
+
+def test_credentials_that_stay_invalid_are_an_error() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"<Code>ExpiredToken</Code>", 400)
+        client = StoreClient(RenewableBucket(server.url), "s3://bucket/m")
+        with pytest.raises(AccessError, match="ExpiredToken"), client.get("a", {}):
+            pass
+        assert len(server.requests) == 2
+
+
+def test_range_of_an_object_that_a_download_decompresses_is_an_error() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"c", 206, x_goog_stored_content_encoding="gzip")
+        client = StoreClient(RenewableBucket(server.url, client_decompresses=True), "gs://bucket/m")
+        with pytest.raises(ModelError, match="Content-Encoding gzip"), client.get("a", {"Range": "bytes=0-0"}):
+            pass
+
+
+def test_range_is_requested_of_the_version_with_the_etag() -> None:
+    with FaultyServer() as server:
+        server.faults["/a"] = lambda call: call.send(b"", 412)
+        client = StoreClient(RenewableBucket(server.url), "s3://bucket/m")
+        with client.get("a", {"Range": "bytes=0-0", "If-Range": '"1"'}) as response:
+            assert response.status == 412
+    headers = server.requests[0].headers
+    assert (headers["If-Match"], headers.get("If-Range")) == ('"1"', None)
 
 
 @pytest.mark.parametrize("proxied", [True, False], indirect=True, ids=["proxy", "direct"])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import socket
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,8 +19,29 @@ from model_gate.domain.limits import LIMITS
 from model_gate.errors import AccessError, ModelError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.databricks.workspaces import read_files
-from tests.support.faulty_store import KEY, SECRET
+from tests.support.faulty_store import KEY, SECRET, FaultyStore
+from tests.support.gates import run
 from tests.support.opened_stores import FILES, add, ignore, open_store
+
+
+def test_each_store_of_a_diff_is_read_with_the_login_of_its_declared_name(tmp_path: Path) -> None:
+    environment: dict[str, str] = {}
+    stores = {name: FaultyStore(cloud="s3") for name in ("LEFT", "RIGHT")}
+    with ExitStack() as stack:
+        for name, store in stores.items():
+            stack.enter_context(store)
+            add(store, "m", FILES)
+            # Nothing listens on port 1, so a request to the declared address would be an error.
+            own = {**store.variables, "AWS_ACCESS_KEY_ID": f"AKIA{name}", "MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+            environment |= {f"{name}_{variable}": value for variable, value in own.items()}
+        hosts = ("--left-host", "server:left", "--right-host", "server:right")
+        result = run(tmp_path, "diff", "s3://bucket/m", "s3://bucket/m", *hosts, environment=environment)
+    assert (result.exit_code, result.status) == (0, "equal"), result
+    assert result.report["comparison"]["same_location"] is False
+    for name, store in stores.items():
+        logins = {request.authorization or request.query["X-Amz-Credential"][0] for request in store.requests}
+        assert logins
+        assert all(f"AKIA{name}/" in login for login in logins), logins
 
 
 def test_user_can_pay_for_the_requests_to_a_bucket(tmp_path: Path) -> None:

@@ -47,7 +47,8 @@ def test_host_of_a_google_store_may_have_an_underscore(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [f"http://user:{SECRET}@", f"user:{SECRET}@minio:9000", f"http://user:{SECRET}@minio:9000"]
+    "value",
+    [f"http://user:{SECRET}@", f"user:{SECRET}@minio:9000", f"http://user:{SECRET}@minio:9000", f"user:{SECRET}"],
 )
 def test_address_with_a_password_is_an_error_that_does_not_show_it(tmp_path: Path, value: str) -> None:
     result = diff(tmp_path, "s3://models", **S3, MLFLOW_S3_ENDPOINT_URL=value)

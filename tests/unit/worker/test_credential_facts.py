@@ -64,7 +64,7 @@ def test_error_says_why_no_credential_was_sent() -> None:
 @pytest.mark.parametrize(
     "family, text",
     [
-        (StoreFamily.S3, "PROD_AWS_PROFILE is set for it."),
+        (StoreFamily.S3, "PROD_AWS_PROFILE is set for this store."),
         (
             StoreFamily.AZURE,
             (

@@ -283,8 +283,8 @@ def read_error(uri: str, environment: dict[str, str], *, downloads: bool = False
 @pytest.mark.parametrize(
     "uri, container, credentials",
     [
-        (S3, "bucket models", "AWS_ACCESS_KEY_ID is set for it."),
-        (AZURE, "container models", "AZURE_STORAGE_CONNECTION_STRING is set for it."),
+        (S3, "bucket models", "AWS_ACCESS_KEY_ID is set for this store."),
+        (AZURE, "container models", "AZURE_STORAGE_CONNECTION_STRING is set for this store."),
         (GCS, "bucket models", "GOOGLE_APPLICATION_CREDENTIALS is set here, but was not handed over"),
     ],
     ids=["S3", "Azure", "Google"],

@@ -8,9 +8,11 @@ import json
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 
 import botocore.awsrequest
+import botocore.exceptions
 import botocore.httpsession
 import pytest
 import requests
@@ -139,6 +141,40 @@ def test_response_exactly_at_the_size_limit_is_read_unchanged(
     if fault is not None:
         server.faults["/file"] = fault
     assert read(server.url + PATH) == server.files["file"]
+
+
+def _send_interim(call: Call, status: int) -> None:
+    call.handler.wfile.write(b"HTTP/1.1 %d Interim\r\nLink: </style.css>\r\n\r\n" % status)
+    call.handler.wfile.flush()
+
+
+@pytest.mark.parametrize("status", [100, 102, 103, 199])
+@pytest.mark.parametrize("read", _ALL)
+def test_interim_responses_are_skipped(server: FaultyServer, read: Callable[[str], bytes], status: int) -> None:
+    def respond(call: Call) -> None:
+        for _ in range(3):
+            _send_interim(call, status)
+        call.send(call.file)
+
+    server.faults["/file"] = respond
+    assert read(server.url + PATH) == server.files["file"]
+
+
+@pytest.mark.parametrize("read", _ALL)
+def test_switch_to_another_protocol_is_an_error(server: FaultyServer, read: Callable[[str], bytes]) -> None:
+    server.faults["/file"] = lambda call: _send_interim(call, 101)
+    with pytest.raises((requests.ConnectionError, urllib3.exceptions.HTTPError, botocore.exceptions.HTTPClientError)):
+        read(server.url + PATH)
+
+
+def test_endless_interim_responses_are_an_error(server: FaultyServer) -> None:
+    def respond(call: Call) -> None:
+        with suppress(OSError):
+            while True:
+                _send_interim(call, 103)
+
+    server.faults["/file"] = respond
+    _require_transfer_error(_with_requests, server.url + PATH, "more than")
 
 
 @pytest.mark.parametrize("read, fault", _READS)

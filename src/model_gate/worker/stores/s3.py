@@ -18,8 +18,8 @@ _VALID_SECONDS = 3600
 _OK = 200
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
-# Both models of a gate are opened at the same time. A new client takes a tenth of a second of processor time. MLflow
-# keeps it, so that the second model gets the same client.
+# MLflow keeps a client for five minutes. One worker can open two models at the same time. The lock makes the second
+# model use the client of the first model: a new client takes a tenth of a second of processor time.
 _CLIENT_LOCK = threading.Lock()
 
 
@@ -48,7 +48,7 @@ class S3Bucket:
         pays = pays_requests(os.environ)
         self._parameters = {"Bucket": name, **owner} | ({"RequestPayer": "requester"} if pays else {})
         self._headers = _PAYER_HEADER if pays else {}
-        # MLflow makes a new client every five minutes. One client renews its login itself.
+        # The bucket keeps its client for longer than MLflow does, because a client renews its own login.
         with _CLIENT_LOCK:
             self._client = repository._get_s3_client()  # noqa: SLF001
         _prepare(self._client)

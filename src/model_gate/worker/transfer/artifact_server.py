@@ -57,13 +57,7 @@ class TrackingServer:
             # With these kinds of authentication, each request needs its own signature. A copied request would be
             # rejected.
             return None
-        adapter = getattr(response, "connection", None)
-        return HttpClient.from_request(
-            response.request,
-            credentials.verify,
-            credentials.client_cert_path,
-            adapter if isinstance(adapter, HTTPAdapter) else None,
-        )
+        return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
 
     def download(self, uri: str, path: str, destination: str) -> None:  # noqa: ARG002  # the repository has the location
         """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""

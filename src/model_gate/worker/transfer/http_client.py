@@ -11,6 +11,7 @@ better error messages.
 from __future__ import annotations
 
 import os
+import ssl
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -96,31 +97,20 @@ class HttpClient:
         weakref.finalize(self, _close_all, self._idle)
 
     @classmethod
-    def from_request(
-        cls,
-        request: requests.PreparedRequest,
-        verify: bool | str,
-        cert: str | None,
-        adapter: HTTPAdapter | None = None,
-    ) -> HttpClient | None:
+    def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
         """Return a client whose requests have the headers of `request`. Return None if `request` uses a proxy.
 
         Args:
-            request: A successful request of MLflow.
-            verify: The `verify` argument with which MLflow sent the request.
-            cert: The `cert` argument with which MLflow sent the request.
-            adapter: The adapter that has sent the request, whose idle connections the client uses; None to open new
-                connections only.
+            request: A request to the server, with the headers to copy.
+            verify: The `verify` argument of `requests` for the request.
+            cert: The `cert` argument of `requests` for the request.
         """
         with requests.Session() as session:
             settings = session.merge_environment_settings(str(request.url), {}, True, verify, cert)
         if requests.utils.select_proxy(str(request.url), settings["proxies"]):
             # A proxy needs the whole URL in the request line, and its own credentials.
             return None
-        adapter = adapter or HTTPAdapter()
-        pool = adapter.get_connection_with_tls_context(request, settings["verify"], {}, settings["cert"])
-        if not isinstance(pool, HTTPConnectionPool):
-            raise TypeError("requests did not return a connection pool of urllib3")
+        pool = _PoolFactory().pool_for(request, settings["verify"], settings["cert"])
         headers = {name: str(value) for name, value in request.headers.items() if name.lower() not in _DROPPED_HEADERS}
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
@@ -153,12 +143,13 @@ class HttpClient:
         No other thread uses the connection until the caller adds it to the idle connections.
         """
         # The server may close an idle connection while the request is sent. The next connection is then tried.
-        while (connection := self._take_connection()).is_connected:
+        while (connection := self._take_idle_connection()) is not None:
             try:
                 return connection, self._send_on(connection, target, headers)
             except ProtocolError:
                 continue
         with _as_urllib3_errors(self._pool, target):
+            connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
             connection.timeout = _CONNECT_SECONDS
             connection.connect()
         return connection, self._send_on(connection, target, headers)
@@ -176,16 +167,23 @@ class HttpClient:
             connection.close()
             raise
 
-    def _take_connection(self) -> HTTPConnection:
-        """Return an idle connection that is still open, or a new one that is not open yet."""
+    def _take_idle_connection(self) -> HTTPConnection | None:
+        """Return an idle connection that is still open, or None if there is none."""
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                if connection.is_connected:
+                if connection.is_connected and not _has_leftover(connection):
                     return connection
                 connection.close()
-        # The pool may have idle connections of MLflow. It never gets them back: it keeps fewer than a client needs.
-        return cast("HTTPConnection", self._pool._get_conn())  # noqa: SLF001
+        return None
+
+
+def _has_leftover(connection: HTTPConnection) -> bool:
+    """Return whether a TLS connection has bytes after the last response, which would be read as the next response.
+
+    `is_connected` finds such bytes only if they are still in the socket.
+    """
+    return isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending() > 0
 
 
 def _close_all(connections: list[HTTPConnection]) -> None:
@@ -202,6 +200,17 @@ def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
         raise ReadTimeoutError(pool, target, "Read timed out.") from error
     except (OSError, HTTPException) as error:
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
+
+
+class _PoolFactory(HTTPAdapter):
+    """Makes urllib3 connection pools with the certificate settings of `requests`."""
+
+    def pool_for(self, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HTTPConnectionPool:
+        """Return a connection pool for the host of `request`."""
+        pool = self.get_connection_with_tls_context(request, verify, {}, cert)
+        if not isinstance(pool, HTTPConnectionPool):
+            raise TypeError("requests did not return a connection pool of urllib3")
+        return pool
 
 
 def _read_seconds() -> float:

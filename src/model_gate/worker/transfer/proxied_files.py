@@ -63,7 +63,7 @@ class ProxiedFiles:
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
         listing = self._list_directly(base, joined) or self._list_without_client(base, joined)
         try:
-            return [_file_info(entry, directory) for entry in listing.get("files", [])]
+            return [_file_info(entry, directory) for entry in _entries(listing)]
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise ModelError(
                 f"The server's listing of {printable(directory) or 'the model'} is malformed.",
@@ -200,6 +200,19 @@ class DecodedResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return bytes(self._raw.read1(amount, decode_content=True))
+
+
+def _entries(listing: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the entries of a directory. An empty directory has no field `files`, and no other field either.
+
+    Raises:
+        KeyError: The response is no listing.
+        ValueError: The listing has a second page. MLflow's servers list all entries at once.
+    """
+    if listing.get("next_page_token"):
+        raise ValueError
+    entries: list[dict[str, Any]] = listing["files"] if listing else []
+    return entries
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:

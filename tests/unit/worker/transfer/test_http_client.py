@@ -1,11 +1,10 @@
-"""The client for files: the size of its responses, and the connections that it uses."""
+"""The client for files reads no more than a response may have, and no bytes that follow a response."""
 
 from __future__ import annotations
 
-import threading
+import ssl
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import ClassVar
+from pathlib import Path
 
 import pytest
 import requests
@@ -13,7 +12,8 @@ import requests
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
 from model_gate.worker.transfer.http_client import HttpClient
-from tests.support.faulty_server import ARTIFACTS, FaultyServer
+from tests.support.certificates import certificates
+from tests.support.faulty_server import ARTIFACTS, Call, FaultyServer
 
 # The client leaves its connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -40,69 +40,29 @@ def test_body_beyond_the_limit_of_responses_is_an_error(server: FaultyServer) ->
         read(url)
 
 
-class _Recorder(BaseHTTPRequestHandler):
-    """Answers each request, and records the address of the client, which identifies the connection."""
-
-    protocol_version = "HTTP/1.1"
-    addresses: ClassVar[list[object]]
-
-    def do_GET(self) -> None:
-        self.addresses.append(self.client_address)
-        self.send_response(200)
-        self.send_header("Content-Length", "0")
-        self.end_headers()
-        if self.path == "/last":
-            self.close_connection = True
-
-    def log_message(self, *_: object) -> None:
-        """Do not log."""
+# `http.client` reads this much at once. What follows stays in the TLS layer, where the socket does not show it.
+_BUFFER_BYTES = 8192
+_NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nSTOLEN"
 
 
-@pytest.fixture
-def recorder() -> Iterator[tuple[str, list[object]]]:
-    """A server: its address, and the connection of each of its requests."""
-
-    class Handler(_Recorder):
-        addresses: ClassVar[list[object]] = []
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}", Handler.addresses
-        server.shutdown()
+def send_two_responses(call: Call) -> None:
+    """Send a response that fills the reader's buffer, and one that nobody requested."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: %05d\r\n\r\n"
+    size = _BUFFER_BYTES - len(head % 0)
+    call.handler.wfile.write(head % size + bytes(size) + _NEXT)
+    call.handler.wfile.flush()
 
 
-def client_after(session: requests.Session, url: str) -> HttpClient:
-    """Return a client that is made from the response to a request of a session."""
-    response = session.get(url)
-    client = HttpClient.from_request(response.request, True, None, response.connection)
-    assert client is not None
-    return client
-
-
-def test_client_uses_the_idle_connections_of_its_adapter(recorder: tuple[str, list[object]]) -> None:
-    url, connections = recorder
-    with requests.Session() as session:
-        client = client_after(session, url)
-        for _ in range(3):
-            with client.get(f"{url}/file", {}) as response:
-                assert response.status == 200
-    assert len(connections) == 4
-    assert len(set(connections)) == 1
-
-
-def test_connection_of_the_adapter_that_the_server_has_closed_is_replaced(recorder: tuple[str, list[object]]) -> None:
-    url, connections = recorder
-    with requests.Session() as session:
-        client = client_after(session, f"{url}/last")
-        with client.get(f"{url}/file", {}) as response:
-            assert response.status == 200
-    assert len(set(connections)) == 2
-
-
-def test_requests_at_once_never_share_a_connection(recorder: tuple[str, list[object]]) -> None:
-    url, connections = recorder
-    with requests.Session() as session:
-        client = client_after(session, url)
-        with client.get(f"{url}/a", {}), client.get(f"{url}/b", {}), client.get(f"{url}/c", {}):
-            session.get(f"{url}/d")
-    assert len(set(connections)) == 4
+@pytest.mark.parametrize("has_tls", [True, False], ids=["tls", "plain"])
+def test_bytes_after_a_response_are_never_the_next_response(has_tls: bool, tmp_path: Path) -> None:
+    authority, identity = certificates(tmp_path, ["localhost"])
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(identity)
+    faults = {"first": send_two_responses, "file": lambda call: call.send(b"right!")}
+    with FaultyServer(tls=context if has_tls else None, faults=faults) as server:
+        request = requests.Request("GET", server.url).prepare()
+        client = HttpClient.from_request(request, str(authority), None)
+        assert client is not None
+        for path, start in (("first", b"\0"), ("file", b"right!"), ("file", b"right!")):
+            with client.get(f"{server.url}/{path}", {}) as response:
+                assert response.read().startswith(start)

@@ -30,6 +30,7 @@ from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.early_listings import EarlyListings
 from model_gate.worker.failures import downloading_file, is_not_found
+from model_gate.worker.free_memory import FreeMemory
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
@@ -79,6 +80,7 @@ class ArtifactReader:
         # MAX_CONCURRENCY requests at once from the start. If it throttles, the limit halves.
         self._store_limiter = ConcurrencyLimiter(initial=MAX_CONCURRENCY)
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
+        self._free_memory = FreeMemory()
         self._largest_file = 0
         self._lock = threading.Lock()
         self._early_listings = EarlyListings(self._read_listing)
@@ -171,6 +173,7 @@ class ArtifactReader:
             try:
                 with downloading_file(file.path), downloading(file.size, file.path, self._limits):
                     model.fetch(file.path, file.size, file.destination, on_progress)
+                self._free_memory.transferred(file.size)
             except OSError as error:
                 if self._file_size_limit is None or not self._file_size_limit.is_cause_of(error):
                     raise
@@ -204,6 +207,7 @@ class ArtifactReader:
             else:
                 progress = TransferProgress(on_progress)
                 opened.read(part, request.destination, progress.add)
+        self._free_memory.transferred(part.size)
 
     def _opened_file(self, request: PartRequest) -> FileParts:
         replaced: FileParts | None = None

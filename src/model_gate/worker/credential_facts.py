@@ -24,10 +24,12 @@ from model_gate.domain.variables import (
     SENT_VARIABLE,
     SERVER_VARIABLE,
     STORE_FAMILIES,
+    store_family,
 )
 
 _USERNAME = "MLFLOW_TRACKING_USERNAME"
 _USER_INFO = "the user-info of the host"
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
 class StoreFamily(StrEnum):
@@ -128,6 +130,19 @@ class CredentialFacts:
             verb = "is" if len(self.sent) == 1 else "are"
             return join_sentences(f"{and_(self.sent)} {verb} set for this store.", self.not_handed_over())
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
+
+    def named(self, remedy: str) -> str:
+        """Return a remedy with the names under which the user sets the variables of a store for this server.
+
+        A server that has the unprefixed variables of a store would lose them with the first variable of its own.
+
+        >>> CredentialFacts("prod", ("PROD_AWS_PROFILE",), prefix="PROD_").named("Set AWS_PROFILE.")
+        'Set PROD_AWS_PROFILE.'
+        """
+        prefix = self.prefix or ""
+        if self.sent and not any(name.startswith(prefix) for name in self.sent):
+            return remedy
+        return _VARIABLE.sub(lambda found: (prefix if store_family(found[0]) else "") + found[0], remedy)
 
     def not_handed_over(self) -> str:
         """Return a sentence for each reason why the worker has not received variables, "" if it has received all."""

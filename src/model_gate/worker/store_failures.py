@@ -178,6 +178,21 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = CredentialFacts.from_environment(environment).of_store(store.family)
+    return _for_server(_client_error(store, uri, error, cause, facts), facts)
+
+
+def _client_error(
+    store: Store, uri: str, error: Exception, cause: BaseException, facts: CredentialFacts
+) -> ModelGateError:
+    """Return the error for an exception of a store's client, with a remedy that has the unprefixed variables.
+
+    Args:
+        store: The store.
+        uri: The location that is read.
+        error: The exception that the client raised.
+        cause: The exception in the chain of `error` that is of the client.
+        facts: The variables of the store.
+    """
     status, code = _status_of(cause), _checked_code(_code_of(cause))
     if status:
         return _http_error(store, status, code, facts)
@@ -207,12 +222,13 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
         body: The start of the response's body.
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
-    return _http_error(
-        store,
-        status,
-        _checked_code(_code_in(body)),
-        CredentialFacts.from_environment(environment).of_store(store.family),
-    )
+    facts = CredentialFacts.from_environment(environment).of_store(store.family)
+    return _for_server(_http_error(store, status, _checked_code(_code_in(body)), facts), facts)
+
+
+def _for_server(error: ModelGateError, facts: CredentialFacts) -> ModelGateError:
+    """Return a copy of an error whose remedy names the variables of the worker's server."""
+    return type(error)(error.message, facts.named(error.remedy))
 
 
 def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:

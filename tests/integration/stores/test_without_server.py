@@ -123,3 +123,20 @@ def test_uri_of_unknown_form_gets_no_suggestion(uri: str, tmp_path: Path) -> Non
     result.require_error("InputError", "which is not the scheme of an object store")
     assert "Did you mean" not in result.stderr
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize("login", [{}, {"AWS_PROFILE": "missing"}], ids=["no variable", "missing profile"])
+@pytest.mark.parametrize("prefix", ["RIGHT_", ""])
+def test_remedy_for_a_login_to_a_store_names_the_variables_of_the_named_server(
+    s3: str, prefix: str, login: dict[str, str], tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    variables = {"MLFLOW_S3_ENDPOINT_URL": s3, "AWS_EC2_METADATA_DISABLED": "true", **login}
+    environment = {f"{prefix}{name}": value for name, value in variables.items()}
+    environment |= {"RIGHT_MLFLOW_TRACKING_URI": "http://localhost"} if prefix else {}
+    option = ("--right-host", "server:right") if prefix else ()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").touch()
+    result = run(tmp_path, "diff", "model", "s3://models/m", *option, environment=environment)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL")
+    result.require_error("AccessError", *(f" {prefix}{name}" for name in names))

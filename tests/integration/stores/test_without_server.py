@@ -140,3 +140,20 @@ def test_remedy_for_a_login_to_a_store_names_the_variables_of_the_named_server(
     result = run(tmp_path, "diff", "model", "s3://models/m", *option, environment=environment)
     names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL")
     result.require_error("AccessError", *(f" {prefix}{name}" for name in names))
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("kind", ["NotFoundError", "UnreachableError"])
+def test_error_says_that_a_named_server_does_not_get_the_unprefixed_address_of_a_store(
+    s3: str, variables: dict[str, str], name: str, kind: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nendpoint_url = {s3 if kind == 'NotFoundError' else 'http://127.0.0.1:1'}\n")
+    own = {**variables, "AWS_CONFIG_FILE": str(config), "MLFLOW_TRACKING_URI": "http://localhost"}
+    environment = {f"RIGHT_{variable}": value for variable, value in own.items()} | {name: s3}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").touch()
+    result = run(tmp_path, "diff", "model", "s3://absent/m", "--right-host", "server:right", environment=environment)
+    result.require_error(
+        kind, f"{name} is set here, but was not handed over: this server has AWS variables of its own."
+    )

@@ -93,6 +93,17 @@ def test_remedy_names_the_variables_of_a_store_without_a_prefix_if_the_server_ha
     assert CredentialFacts(sent=()).named(remedy) == remedy
 
 
+def test_error_names_the_address_of_a_store_that_the_server_needs_and_does_not_have() -> None:
+    own, other = "this server has AWS variables of its own", "it belongs to the server dev"
+    addresses = (("AWS_ENDPOINT_URL", own), ("DEV_MLFLOW_S3_ENDPOINT_URL", other), ("AWS_PROFILE", own))
+    facts = CredentialFacts("prod", (), addresses)
+    named = facts.of_store(StoreFamily.S3).endpoint_not_handed_over()
+    assert named == f"AWS_ENDPOINT_URL is set here, but was not handed over: {own}."
+    assert facts.of_store(StoreFamily.S3, has_endpoint=True).endpoint_not_handed_over() == ""
+    unnamed = CredentialFacts("", (), addresses).of_store(StoreFamily.S3).endpoint_not_handed_over()
+    assert unnamed == f"{named} DEV_MLFLOW_S3_ENDPOINT_URL is set here, but was not handed over: {other}."
+
+
 @pytest.mark.parametrize("name", ["CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "AWS_CA_BUNDLE", "PROD_AWS_CA_BUNDLE"])
 def test_certificate_is_no_login_to_a_store(name: str) -> None:
     facts = CredentialFacts(sent=(name,))

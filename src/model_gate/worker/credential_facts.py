@@ -150,6 +150,23 @@ class CredentialFacts:
         """Return a text that says why the worker has not received the address of a store, "" if it needs none."""
         return self._only(_is_endpoint).not_handed_over()
 
+    def use_of_other_server(self, message: str) -> str:
+        """Return the remedy for variables of other servers that a message names, "" if it names none.
+
+        It is for a command that reads a store without a tracking server.
+        """
+        names = dict.fromkeys(
+            f"server:{reason.removeprefix(ANOTHER_SERVER)}"
+            for variable, reason in self.not_sent
+            if reason.startswith(ANOTHER_SERVER) and variable in message
+        )
+        if not names:
+            return ""
+        return (
+            f"To use these variables, name their server: --host {' or '.join(names)}. In a diff, the options are"
+            " --left-host and --right-host."
+        )
+
     def named(self, remedy: str) -> str:
         """Return a remedy with the names under which the user sets the variables of a store for this server.
 

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
-from model_gate.domain.variables import S3_ENDPOINTS
+from model_gate.domain.variables import S3_ENDPOINTS, TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
@@ -179,7 +179,7 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = _facts(store, environment)
-    return _for_server(_client_error(store, uri, error, cause, facts), facts)
+    return _for_server(_client_error(store, uri, error, cause, facts), facts, environment)
 
 
 def _client_error(
@@ -224,7 +224,7 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
     facts = _facts(store, environment)
-    return _for_server(_http_error(store, status, _checked_code(_code_in(body)), facts), facts)
+    return _for_server(_http_error(store, status, _checked_code(_code_in(body)), facts), facts, environment)
 
 
 def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
@@ -233,9 +233,10 @@ def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
     return CredentialFacts.from_environment(environment).of_store(store.family, has_endpoint=has_endpoint)
 
 
-def _for_server(error: ModelGateError, facts: CredentialFacts) -> ModelGateError:
-    """Return a copy of an error whose remedy names the variables of the worker's server."""
-    return type(error)(error.message, facts.named(error.remedy))
+def _for_server(error: ModelGateError, facts: CredentialFacts, environment: Mapping[str, str]) -> ModelGateError:
+    """Return a copy of an error whose remedy names the variables of the worker's server, and how to name a server."""
+    unused = "" if environment.get(TRACKING_URI) else facts.use_of_other_server(error.message)
+    return type(error)(error.message, join_sentences(unused, facts.named(error.remedy)))
 
 
 def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialFacts) -> ModelGateError:

@@ -157,3 +157,25 @@ def test_error_says_that_a_named_server_does_not_get_the_unprefixed_address_of_a
     result.require_error(
         kind, f"{name} is set here, but was not handed over: this server has AWS variables of its own."
     )
+
+
+@pytest.mark.parametrize("command", ["diff", "seal"])
+def test_remedy_for_a_store_says_how_to_use_the_login_of_a_named_server(
+    s3: str, variables: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_bytes(FILES["MLmodel"])
+    own = {**variables, "MLFLOW_TRACKING_URI": "http://localhost"}
+    environment = {f"{name}_{variable}": value for name in ("LEFT", "TEST") for variable, value in own.items()}
+    # With the address of the store, only the login is missing.
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nendpoint_url = {s3}\n")
+    environment |= {"AWS_CONFIG_FILE": str(config), "AWS_EC2_METADATA_DISABLED": "true"}
+    models = ("model", "s3://models/m") if command == "diff" else ("s3://models/m",)
+    result = run(tmp_path, command, *models, environment=environment)
+    message, remedy = result.report["error"]["message"], result.report["error"]["remedy"]
+    result.require_error("AccessError", "but were not handed over: they belong to the server left.")
+    assert message.endswith("they belong to the server test.")
+    assert remedy.startswith("To use these variables, name their server: --host server:left or server:test.")
+    assert "In a diff, the options are --left-host and --right-host." in remedy

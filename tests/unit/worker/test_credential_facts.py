@@ -104,6 +104,13 @@ def test_error_names_the_address_of_a_store_that_the_server_needs_and_does_not_h
     assert unnamed == f"{named} DEV_MLFLOW_S3_ENDPOINT_URL is set here, but was not handed over: {other}."
 
 
+def test_remedy_names_a_server_only_if_the_message_names_a_variable_of_it() -> None:
+    reason = "it belongs to the server "
+    facts = CredentialFacts("", (), (("DEV_AWS_PROFILE", f"{reason}dev"), ("PROD_AWS_PROFILE", f"{reason}prod")))
+    assert "--host server:dev." in facts.use_of_other_server("DEV_AWS_PROFILE is set here.")
+    assert facts.use_of_other_server("The store answers with an error.") == ""
+
+
 @pytest.mark.parametrize("name", ["CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "AWS_CA_BUNDLE", "PROD_AWS_CA_BUNDLE"])
 def test_certificate_is_no_login_to_a_store(name: str) -> None:
     facts = CredentialFacts(sent=(name,))

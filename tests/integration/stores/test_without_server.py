@@ -82,6 +82,31 @@ def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
     server.require_error("InputError", "No tracking server is named")
 
 
+@pytest.mark.parametrize("command", ["diff", "seal", "verify"])
+@pytest.mark.parametrize(
+    "location, message, remedy",
+    [
+        ("s3://models/m/MLmodel", "s3://models/m/MLmodel is one file, not a directory.", "directory of the model: s3:"),
+        ("s3://models/none", "There are no files at s3://models/none: the model is empty", "Check the location, also"),
+    ],
+    ids=["file", "nothing"],
+)
+def test_error_for_a_named_location_without_a_model_mentions_no_version(
+    s3: str, variables: dict[str, str], command: str, location: str, message: str, remedy: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3}
+    more: tuple[str | Path, ...] = ()
+    if command == "diff":
+        more = ("s3://models/m",)
+    elif command == "verify":
+        more = ("--seal", tmp_path / "seal.json")
+        run(tmp_path, "seal", "s3://models/m", "--output", tmp_path / "seal.json", environment=environment)
+    result = run(tmp_path, command, location, *more, environment=environment)
+    result.require_error("ModelError", message, remedy)
+    assert "version" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "uri, texts",
     [

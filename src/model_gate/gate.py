@@ -396,7 +396,7 @@ class _Selection:
             return self._version_model(ModelRole.REG_MODEL, ModelRole.REG_MODEL, resolved)
         is_local = is_local_uri(request.uri) or request.uri_host is None
         client = None if is_local else self._clients.start(*request.hosts)[0]
-        return SelectedModel(self._uri_source(_MODEL, request.uri, client), "", False)
+        return self._uri_model(_MODEL, request.uri, client)
 
     def _resolved(self, requested: VersionRequest, models: Collection[ModelRole]) -> _ResolvedVersion:
         """Resolve a version of which `models` will be listed."""
@@ -451,8 +451,7 @@ class _Selection:
         hosts = [host for _, uri, host in models if host is not None and not is_local_uri(uri)]
         clients = dict(zip(hosts, self._clients.start(*hosts), strict=True))
         left, right = (
-            SelectedModel(self._uri_source(name, uri, None if host is None else clients.get(host)), "", False)
-            for name, uri, host in models
+            self._uri_model(name, uri, None if host is None else clients.get(host)) for name, uri, host in models
         )
         return SelectedPair(left, right)
 
@@ -482,6 +481,11 @@ class _Selection:
         reason = version.lineage.reason if role is ModelRole.RUN_MODEL else ""
         source = self._server_source(name, location.uri, client, AccessContext(model, reason, alternative))
         return SelectedModel(source, resolved.native_model)
+
+    def _uri_model(self, name: str, uri: str, client: TrackingServerClient | None) -> SelectedModel:
+        """Return the files at a URI or in a directory that the user named, which need not be an MLflow model."""
+        is_named = uri.partition(":")[0] not in {"models", "runs"}
+        return SelectedModel(self._uri_source(name, uri, client), is_mlflow_model=False, is_named=is_named)
 
     def _uri_source(self, name: str, uri: str, client: TrackingServerClient | None) -> ModelSource:
         """Return the source of the files at a URI or in a directory that the user named."""

@@ -239,12 +239,15 @@ class _CommandLine:
             f" match. Usage: {self.usage}."
         )
 
+    def _word_of(self, option: str) -> str:
+        """Return the word of an option with one hyphen. Of `-model`, the parser quotes only `-m`."""
+        names = (argument.partition("=")[0] for argument in self.arguments)
+        return next((name for name in names if name.startswith(option)), option)
+
     def _unknown_option(self, option: str, siblings: Mapping[str, Any]) -> tuple[str, str]:
         """Return the message and the remedy for an option that the command does not have."""
         known = _options_of(self.command)
-        # Of `-model`, the parser quotes only `-m`.
-        names = (argument.partition("=")[0] for argument in self.arguments)
-        given = next((name for name in names if name.startswith(option)), option)
+        given = option if option.startswith("--") else self._word_of(option)
         message = f"{self.path} has no option {given}."
         if f"-{given}" in known:
             return message, f"Options begin with two hyphens: -{given}. {self.see_help}"

@@ -66,6 +66,23 @@ def test_usage_error_has_a_remedy_and_a_report(arguments: list[str], message: st
     assert error["remedy"].startswith(remedy)
 
 
+@pytest.mark.parametrize(
+    "valid, mistyped, named, meant",
+    [
+        (["--report-file", "a.json"], ["--report=b"], "--report", "--report-file"),
+        (["--download-dir", "files"], ["--download"], "--download", "--download-dir"),
+        (["--report-file=a.json"], ["--report-fil", "b.json"], "--report-fil", "--report-file"),
+    ],
+)
+def test_mistyped_option_is_named_although_a_valid_option_begins_with_it(
+    valid: list[str], mistyped: list[str], named: str, meant: str, tmp_path: Path
+) -> None:
+    completed = run("diff", "left", "right", *valid, *mistyped, cwd=tmp_path)
+    assert completed.returncode == 2
+    assert f"model-gate diff has no option {named}.\n" in completed.stderr
+    assert f"Did you mean {meant}? See model-gate diff --help." in completed.stderr
+
+
 def test_report_of_a_usage_error_is_at_the_named_path(tmp_path: Path) -> None:
     run("compare", "--unknown", "--report-file", "named.json", cwd=tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["named.json"]

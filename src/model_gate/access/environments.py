@@ -38,6 +38,7 @@ from model_gate.domain.variables import (
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
     REGISTRY_URI,
+    S3_ENDPOINTS,
     SENT_VARIABLE,
     SERVER_VARIABLE,
     STORE_ENDPOINTS,
@@ -183,6 +184,8 @@ def _account(
 ) -> dict[str, str]:
     """Return variables with the names of the credentials that a worker gets, and of those that it does not get.
 
+    The addresses of S3 stores that the worker does not get are with the latter: with a login, they decide what is read.
+
     Args:
         host: The worker's server.
         environment: The environment of the gate.
@@ -191,8 +194,9 @@ def _account(
     """
     prefix = declared_prefix(environment, host.server)
     names = [prefix + name if environment.get(prefix + name) == value else name for name, value in own.items()]
+    handed_over = {*names, *shared}
     sent = [name for name in (*names, *shared) if is_credential(name)]
-    not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in sent]
+    not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in handed_over]
     is_owner = bool(prefix) or (not host.server and Declarations(environment).is_default(host))
     return {
         SERVER_VARIABLE: host.server,
@@ -204,7 +208,7 @@ def _account(
 
 
 def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    """Yield the name of each credential in the environment, and why it would not be sent to a host."""
+    """Yield the name of each credential and S3 address in the environment, and why it would not be sent to a host."""
     ownership = Ownership.of(environment)
     own_families = {store_family(name) for name in own}
     replaced = "the address of the server has a login of its own"
@@ -213,7 +217,8 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
         yield name, f"it declares no server, because {prefix}{TRACKING_URI} is not set"
     for name in sorted(environment):
         prefix = ownership.prefix(name)
-        if not environment[name] or not is_credential(name.removeprefix(prefix)):
+        plain = name.removeprefix(prefix)
+        if not environment[name] or not (is_credential(plain) or plain in S3_ENDPOINTS):
             continue
         if prefix:
             server = prefix.removesuffix("_").lower()

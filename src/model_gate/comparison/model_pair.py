@@ -32,11 +32,13 @@ class SelectedModel:
         source: Where its files come from.
         native_model: The native model's path, "" for the whole model.
         is_mlflow_model: Whether the model must have an MLmodel file.
+        is_named: Whether the user named the location of the model. If not, a version or a run names it.
     """
 
     source: ModelSource
     native_model: str = ""
     is_mlflow_model: bool = True
+    is_named: bool = False
 
     @property
     def key(self) -> ModelKey:

@@ -164,7 +164,9 @@ def _listed(model: SelectedModel, locations: Mapping[LocationKey, ListedModel]) 
     uri = location.uri
     # A location without a reader is a directory that the user named. Other local paths come from a tracking server.
     is_directory = location.local_path is not None and not location.reader
-    require_model(listed.listing, uri, mlmodel=model.is_mlflow_model, is_directory=is_directory)
+    require_model(
+        listed.listing, uri, mlmodel=model.is_mlflow_model, is_directory=is_directory, is_named=model.is_named
+    )
     if model.native_model:
         require_native_model(listed.listing, model.native_model, uri)
     return listed

@@ -11,6 +11,12 @@ from model_gate.errors import ModelError
 
 MLMODEL = "MLmodel"
 
+_EMPTY_REMEDY = "Check the location, also upper and lower case."
+_VERSION_REMEDY = (
+    f"{_EMPTY_REMEDY} If a version names it, its artifacts may have been deleted or never uploaded: log and register"
+    " the model again, or name another version."
+)
+
 
 @dataclass(frozen=True)
 class Listing:
@@ -83,7 +89,9 @@ class PartRequest:
     is_again: bool = False
 
 
-def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_directory: bool = False) -> None:
+def require_model(
+    listing: Listing, uri: str, *, mlmodel: bool = True, is_directory: bool = False, is_named: bool = False
+) -> None:
     """Raise an error if a listing is not a model. Without this check, two empty directories would be equal models.
 
     Args:
@@ -91,6 +99,7 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_direct
         uri: The model's URI, for the message.
         mlmodel: Whether an MLmodel file is required at the root.
         is_directory: Whether the user named the model as a directory of this machine.
+        is_named: Whether the user named the URI, so that no version names it.
 
     Raises:
         ModelError: There are no files, or the MLmodel file is missing.
@@ -98,10 +107,7 @@ def require_model(listing: Listing, uri: str, *, mlmodel: bool = True, is_direct
     if not listing.files:
         raise ModelError(
             f"There are no files at {uri}: the model is empty or missing.",
-            "Name a directory that holds a model."
-            if is_directory
-            else "Check the location, also upper and lower case. If a version names it, its artifacts may have been"
-            " deleted or never uploaded: log and register the model again, or name another version.",
+            "Name a directory that holds a model." if is_directory else _EMPTY_REMEDY if is_named else _VERSION_REMEDY,
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(

@@ -8,12 +8,15 @@ TRACKING_URI = "MLFLOW_TRACKING_URI"
 REGISTRY_URI = "MLFLOW_REGISTRY_URI"
 STORE_ENDPOINTS = "MODEL_GATE_STORE_ENDPOINTS"
 # The parent sets these variables in the environment of a worker: the name of the declared server, and in JSON the
-# variables with credentials that the worker gets, and those that it does not get.
+# variables with credentials that the worker gets, and those that it does not get. The second list also has the
+# variables in S3_ENDPOINTS.
 SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 # The prefix of the server's own variables; not set if no variable declares the server.
 PREFIX_VARIABLE = "MODEL_GATE_SERVER_PREFIX"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
+# Variables with the address of an S3 store, in the order in which the client of S3 looks at them.
+S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 # How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.
 ANOTHER_SERVER = "it belongs to the server "
 

@@ -503,12 +503,13 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             return Host(HostKind.STORE, store, "", is_declared=True)
         if problem := store_problem(uri):
             suggestion = suggested_store_location(uri)
-            hint = f"Did you mean {printable(suggestion)}? " if suggestion else ""
             *forms, last_form = (f"{STORE_FORMS[scheme]}/PATH" for scheme in ("s3", "gs", "wasbs", "abfss"))
             raise InputError(
                 f"The argument {half.upper()} {printable(problem)}.",
-                f"{hint}Name a local directory, a location such as"
-                f" {', '.join(forms)} or {last_form}, or a tracking server: {option}.",
+                f"Did you mean {printable(suggestion)}?"
+                if suggestion
+                else f"Name a local directory, a location such as {', '.join(forms)} or {last_form}, or a tracking"
+                f" server: {option}.",
             )
     _, profile, _ = split_profile(uri)
     profile_host = f"databricks://{profile}" if profile else ""

@@ -21,13 +21,16 @@ from model_gate.domain.variables import (
     ANOTHER_SERVER,
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
+    S3_ENDPOINTS,
     SENT_VARIABLE,
     SERVER_VARIABLE,
     STORE_FAMILIES,
+    store_family,
 )
 
 _USERNAME = "MLFLOW_TRACKING_USERNAME"
 _USER_INFO = "the user-info of the host"
+_VARIABLE = re.compile(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b")
 
 
 class StoreFamily(StrEnum):
@@ -91,9 +94,23 @@ class CredentialFacts:
         """Return the facts about the login to the tracking server."""
         return self._only(lambda name: _family_of(name) is None and not _TLS.search(name))
 
-    def of_store(self, family: StoreFamily) -> CredentialFacts:
-        """Return the facts about the login to one kind of object store."""
-        return self._only(lambda name: _family_of(name) is family and not _TLS.search(name))
+    def of_store(self, family: StoreFamily, *, has_endpoint: bool = False) -> CredentialFacts:
+        """Return the facts about the login to one kind of object store, and about its address.
+
+        Args:
+            family: The kind of store.
+            has_endpoint: Whether a variable of the worker has the address of the store.
+        """
+        facts = self._only(lambda name: _family_of(name) is family and not _TLS.search(name))
+        # In a correct set-up, the store of another server has another address.
+        return replace(
+            facts,
+            not_sent=tuple(
+                (name, reason)
+                for name, reason in facts.not_sent
+                if not _is_endpoint(name) or not (has_endpoint or (self.server and reason.startswith(ANOTHER_SERVER)))
+            ),
+        )
 
     def of_certificates(self) -> CredentialFacts:
         """Return the facts about the variables that decide which certificates are trusted."""
@@ -128,6 +145,40 @@ class CredentialFacts:
             verb = "is" if len(self.sent) == 1 else "are"
             return join_sentences(f"{and_(self.sent)} {verb} set for this store.", self.not_handed_over())
         return join_sentences("No variable with credentials for it was handed over.", self.not_handed_over())
+
+    def endpoint_not_handed_over(self) -> str:
+        """Return a text that says why the worker has not received the address of a store, "" if it needs none."""
+        return self._only(_is_endpoint).not_handed_over()
+
+    def use_of_other_server(self, message: str) -> str:
+        """Return the remedy for variables of other servers that a message names, "" if it names none.
+
+        It is for a command that reads a store without a tracking server.
+        """
+        names = dict.fromkeys(
+            f"server:{reason.removeprefix(ANOTHER_SERVER)}"
+            for variable, reason in self.not_sent
+            if reason.startswith(ANOTHER_SERVER) and variable in message
+        )
+        if not names:
+            return ""
+        return (
+            f"To use these variables, name their server: --host {' or '.join(names)}. In a diff, the options are"
+            " --left-host and --right-host."
+        )
+
+    def named(self, remedy: str) -> str:
+        """Return a remedy with the names under which the user sets the variables of a store for this server.
+
+        A server that has the unprefixed variables of a store would lose them with the first variable of its own.
+
+        >>> CredentialFacts("prod", ("PROD_AWS_PROFILE",), prefix="PROD_").named("Set AWS_PROFILE.")
+        'Set PROD_AWS_PROFILE.'
+        """
+        prefix = self.prefix or ""
+        if self.sent and not any(name.startswith(prefix) for name in self.sent):
+            return remedy
+        return _VARIABLE.sub(lambda found: (prefix if store_family(found[0]) else "") + found[0], remedy)
 
     def not_handed_over(self) -> str:
         """Return a sentence for each reason why the worker has not received variables, "" if it has received all."""
@@ -164,6 +215,11 @@ def _family_of(name: str) -> StoreFamily | None:
         return None
     parts = _FAMILY.findall(name)
     return _FAMILY_PARTS[parts[-1]] if parts else None
+
+
+def _is_endpoint(name: str) -> bool:
+    """Return whether a variable, which may have the prefix of a server, has the address of an S3 store."""
+    return name in S3_ENDPOINTS or name.endswith(tuple(f"_{endpoint}" for endpoint in S3_ENDPOINTS))
 
 
 def _plural(reason: str) -> str:

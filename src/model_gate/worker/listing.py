@@ -58,6 +58,9 @@ class FilesInPages(ModelFiles, Protocol):
     def list_pages(self) -> Iterator[list[FileInfo]]:
         """Yield all files with their sizes, page by page."""
 
+    def is_one_file(self) -> bool:
+        """Return whether the location of the model is that of a file. Call this method only if there are no files."""
+
 
 class ModelListing:
     """Reads the listing of one model, directory by directory or page by page.
@@ -101,7 +104,8 @@ class ModelListing:
         """Return a dict from the path of each file to its size in bytes.
 
         Raises:
-            ModelError: The listing does not describe a directory tree, or exceeds a limit.
+            ModelError: The listing does not describe a directory tree, or exceeds a limit. Or the location is that of
+                a file.
             TransferError: The server does not report the size of a file, or sends too much.
             UnreachableError: The listing takes too long.
         """
@@ -109,6 +113,8 @@ class ModelListing:
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
                 self._read_pages(model.list_pages())
+                if not self._files:
+                    self._require_no_file(model)
             else:
                 self._walk()
                 self._require_unsized_empty()
@@ -148,6 +154,17 @@ class ModelListing:
             for info in page:
                 self._add_file(info)
             self._on_progress({"files": len(self._files)})
+
+    def _require_no_file(self, model: FilesInPages) -> None:
+        if self._result(self._pool.submit(self._is_one_file, model)):
+            raise ModelError(
+                f"{printable(self._uri)} is one file, not a directory.",
+                f"Name the directory of the model: {printable(self._uri.rstrip('/').rpartition('/')[0])}.",
+            )
+
+    def _is_one_file(self, model: FilesInPages) -> bool:
+        with self._allowance():
+            return model.is_one_file()
 
     def _pages(self, pages: Iterator[list[FileInfo]]) -> Iterator[list[FileInfo]]:
         count = 0

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
+from model_gate.domain.variables import S3_ENDPOINTS, TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
@@ -24,7 +25,7 @@ _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} 
 )
 # Variables with the address of a store, in the order in which the client of a cloud looks at them.
 ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
-    StoreFamily.S3: ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"),
+    StoreFamily.S3: S3_ENDPOINTS,
     StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
     StoreFamily.AZURE: (),
 }
@@ -177,7 +178,22 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     if cause is None:
         return None
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
-    facts = CredentialFacts.from_environment(environment).of_store(store.family)
+    facts = _facts(store, environment)
+    return _for_server(_client_error(store, uri, error, cause, facts), facts, environment)
+
+
+def _client_error(
+    store: Store, uri: str, error: Exception, cause: BaseException, facts: CredentialFacts
+) -> ModelGateError:
+    """Return the error for an exception of a store's client, with a remedy that has the unprefixed variables.
+
+    Args:
+        store: The store.
+        uri: The location that is read.
+        error: The exception that the client raised.
+        cause: The exception in the chain of `error` that is of the client.
+        facts: The variables of the store.
+    """
     status, code = _status_of(cause), _checked_code(_code_of(cause))
     if status:
         return _http_error(store, status, code, facts)
@@ -194,7 +210,7 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     text = chain_text(error)
     if BROKEN_TRANSFER.search(text):
         return TransferError(f"A download from the store {store} broke off before its end.", "Run the gate again.")
-    return _no_answer(store, cause, text)
+    return _no_answer(store, cause, text, facts)
 
 
 def status_error(uri: str, environment: Mapping[str, str], status: int, body: str) -> ModelGateError:
@@ -207,19 +223,30 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
         body: The start of the response's body.
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
-    return _http_error(
-        store,
-        status,
-        _checked_code(_code_in(body)),
-        CredentialFacts.from_environment(environment).of_store(store.family),
-    )
+    facts = _facts(store, environment)
+    return _for_server(_http_error(store, status, _checked_code(_code_in(body)), facts), facts, environment)
 
 
-def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
+def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
+    """Return what is known about the variables of a store."""
+    has_endpoint = any(environment.get(name) for name in ENDPOINT_VARIABLES[store.family])
+    return CredentialFacts.from_environment(environment).of_store(store.family, has_endpoint=has_endpoint)
+
+
+def _for_server(error: ModelGateError, facts: CredentialFacts, environment: Mapping[str, str]) -> ModelGateError:
+    """Return a copy of an error whose remedy names the variables of the worker's server, and how to name a server."""
+    unused = "" if environment.get(TRACKING_URI) else facts.use_of_other_server(error.message)
+    return type(error)(error.message, join_sentences(unused, facts.named(error.remedy)))
+
+
+def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialFacts) -> ModelGateError:
     reason = reason_in(text)
     if reason is None:
         return UnreachableError(
-            f"The store {store} cannot be read: {type(cause).__name__}: {_first_line(cause)}.",
+            join_sentences(
+                f"The store {store} cannot be read: {type(cause).__name__}: {_first_line(cause)}.",
+                facts.endpoint_not_handed_over(),
+            ),
             "Check the location and the settings of the store.",
         )
     remedy = "Check the address of the store, and whether it can be reached from here."
@@ -227,12 +254,12 @@ def _no_answer(store: Store, cause: BaseException, text: str) -> ModelGateError:
         remedy += " For another store than Amazon's, set MLFLOW_S3_ENDPOINT_URL."
     if "certificate" in reason:
         remedy = _CERTIFICATE_REMEDIES[store.family]
-    return UnreachableError(f"The store {store} {reason}.", remedy)
+    return UnreachableError(join_sentences(f"The store {store} {reason}.", facts.endpoint_not_handed_over()), remedy)
 
 
 def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
     shown = f"{code}, {status}" if code else str(status)
-    if (error := _error_of_code(store, status, code, shown)) is not None:
+    if (error := _error_of_code(store, status, code, shown, facts)) is not None:
         return error
     if status == 401 or code in _LOGIN_CODES:
         message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
@@ -242,7 +269,8 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
         return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
     if status == 404:
         return NotFoundError(
-            f"The store {store} does not have it ({shown}).", "Check the location, and the address of the store."
+            join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
+            "Check the location, and the address of the store.",
         )
     if status == 429 or status >= 500:
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
@@ -261,11 +289,14 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     )
 
 
-def _error_of_code(store: Store, status: int, code: str, shown: str) -> ModelGateError | None:
+def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:
     """Return the error for a code that says more than its status, None for other codes."""
     if code in _NO_CONTAINER_CODES:
         return NotFoundError(
-            f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
+            join_sentences(
+                f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
+                facts.endpoint_not_handed_over(),
+            ),
             f"Check the name of the {store.word}, and the address of the store.",
         )
     if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:

@@ -10,6 +10,7 @@ import pytest
 from model_gate.errors import ModelError, TransferError, UnreachableError
 from model_gate.worker.stores.listing_pages import MalformedPageError
 from model_gate.worker.stores.s3 import S3Bucket
+from tests.support.faulty_server import Call
 from tests.support.faulty_store import FaultyStore
 from tests.support.opened_stores import FILES, Opened, add, ignore, open_store
 
@@ -28,6 +29,47 @@ def test_listing_of_100_000_objects_is_complete(tmp_path: Path) -> None:
     with open_store("s3", tmp_path) as (store, client):
         add(store, "m", files)
         assert client.list(store.location("m"), ignore).files == dict.fromkeys(files, 0)
+
+
+@pytest.mark.parametrize("end", ["", "/"])
+def test_location_of_a_file_is_an_error_that_names_its_directory(opened: Opened, end: str) -> None:
+    store, client = opened.store, opened.client
+    add(store, "m", FILES)
+    file = store.location("m/MLmodel")
+    if opened.cloud == "lake":
+        # Only a listing of Blob Storage has the names that begin with a text.
+        assert client.list(file, ignore).files == {}
+        return
+    with pytest.raises(ModelError, match=r"m/MLmodel/? is one file, not a directory") as raised:
+        client.list(f"{file}{end}", ignore)
+    assert raised.value.remedy == f"Name the directory of the model: {store.location('m')}."
+
+
+@pytest.mark.parametrize("files", [{"m": b""}, {"mm": b"1", "n/m": b"1"}, {}], ids=["empty", "others", "none"])
+def test_location_without_a_file_is_empty(opened: Opened, files: dict[str, bytes]) -> None:
+    opened.store.files |= files
+    assert opened.client.list(opened.store.location("m"), ignore).files == {}
+
+
+def test_location_is_empty_if_the_store_refuses_to_say_whether_it_is_a_file(tmp_path: Path) -> None:
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", FILES)
+
+        def refuse(call: Call) -> None:
+            if call.request.query["prefix"] == ["m/MLmodel"]:
+                call.send(b"<Error><Code>AccessDenied</Code></Error>", 403, content_type="application/xml")
+            else:
+                store.respond(call)
+
+        store.faults["/bucket"] = refuse
+        assert client.list(store.location("m/MLmodel"), ignore).files == {}
+
+
+def test_location_with_files_is_listed_once(tmp_path: Path) -> None:
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        client.list(store.location("m"), ignore)
+        assert [request.query["prefix"] for request in store.requests] == [["m/"]]
 
 
 @pytest.mark.parametrize(

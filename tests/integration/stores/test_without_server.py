@@ -82,6 +82,31 @@ def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
     server.require_error("InputError", "No tracking server is named")
 
 
+@pytest.mark.parametrize("command", ["diff", "seal", "verify"])
+@pytest.mark.parametrize(
+    "location, message, remedy",
+    [
+        ("s3://models/m/MLmodel", "s3://models/m/MLmodel is one file, not a directory.", "directory of the model: s3:"),
+        ("s3://models/none", "There are no files at s3://models/none: the model is empty", "Check the location, also"),
+    ],
+    ids=["file", "nothing"],
+)
+def test_error_for_a_named_location_without_a_model_mentions_no_version(
+    s3: str, variables: dict[str, str], command: str, location: str, message: str, remedy: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3}
+    more: tuple[str | Path, ...] = ()
+    if command == "diff":
+        more = ("s3://models/m",)
+    elif command == "verify":
+        more = ("--seal", tmp_path / "seal.json")
+        run(tmp_path, "seal", "s3://models/m", "--output", tmp_path / "seal.json", environment=environment)
+    result = run(tmp_path, command, location, *more, environment=environment)
+    result.require_error("ModelError", message, remedy)
+    assert "version" not in result.stderr
+
+
 @pytest.mark.parametrize(
     "uri, texts",
     [
@@ -102,7 +127,9 @@ def test_uri_that_names_no_store_is_an_error_that_shows_the_right_form(
     uri: str, texts: list[str], tmp_path: Path
 ) -> None:
     result = run(tmp_path, "diff", uri, "model")
-    result.require_error("InputError", *texts, "s3://BUCKET/PATH")
+    result.require_error("InputError", *texts)
+    # All forms are in the way of the right one.
+    assert ("s3://BUCKET/PATH" in result.stderr) == ("Did you mean" not in result.stderr)
     assert "secret" not in result.stderr
 
 
@@ -123,3 +150,59 @@ def test_uri_of_unknown_form_gets_no_suggestion(uri: str, tmp_path: Path) -> Non
     result.require_error("InputError", "which is not the scheme of an object store")
     assert "Did you mean" not in result.stderr
     assert "secret" not in result.stderr
+
+
+@pytest.mark.parametrize("login", [{}, {"AWS_PROFILE": "missing"}], ids=["no variable", "missing profile"])
+@pytest.mark.parametrize("prefix", ["RIGHT_", ""])
+def test_remedy_for_a_login_to_a_store_names_the_variables_of_the_named_server(
+    s3: str, prefix: str, login: dict[str, str], tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    variables = {"MLFLOW_S3_ENDPOINT_URL": s3, "AWS_EC2_METADATA_DISABLED": "true", **login}
+    environment = {f"{prefix}{name}": value for name, value in variables.items()}
+    environment |= {"RIGHT_MLFLOW_TRACKING_URI": "http://localhost"} if prefix else {}
+    option = ("--right-host", "server:right") if prefix else ()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").touch()
+    result = run(tmp_path, "diff", "model", "s3://models/m", *option, environment=environment)
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL")
+    result.require_error("AccessError", *(f" {prefix}{name}" for name in names))
+
+
+@pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+@pytest.mark.parametrize("kind", ["NotFoundError", "UnreachableError"])
+def test_error_says_that_a_named_server_does_not_get_the_unprefixed_address_of_a_store(
+    s3: str, variables: dict[str, str], name: str, kind: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nendpoint_url = {s3 if kind == 'NotFoundError' else 'http://127.0.0.1:1'}\n")
+    own = {**variables, "AWS_CONFIG_FILE": str(config), "MLFLOW_TRACKING_URI": "http://localhost"}
+    environment = {f"RIGHT_{variable}": value for variable, value in own.items()} | {name: s3}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").touch()
+    result = run(tmp_path, "diff", "model", "s3://absent/m", "--right-host", "server:right", environment=environment)
+    result.require_error(
+        kind, f"{name} is set here, but was not handed over: this server has AWS variables of its own."
+    )
+
+
+@pytest.mark.parametrize("command", ["diff", "seal"])
+def test_remedy_for_a_store_says_how_to_use_the_login_of_a_named_server(
+    s3: str, variables: dict[str, str], command: str, tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_bytes(FILES["MLmodel"])
+    own = {**variables, "MLFLOW_TRACKING_URI": "http://localhost"}
+    environment = {f"{name}_{variable}": value for name in ("LEFT", "TEST") for variable, value in own.items()}
+    # With the address of the store, only the login is missing.
+    config = tmp_path / "config"
+    config.write_text(f"[default]\nendpoint_url = {s3}\n")
+    environment |= {"AWS_CONFIG_FILE": str(config), "AWS_EC2_METADATA_DISABLED": "true"}
+    models = ("model", "s3://models/m") if command == "diff" else ("s3://models/m",)
+    result = run(tmp_path, command, *models, environment=environment)
+    message, remedy = result.report["error"]["message"], result.report["error"]["remedy"]
+    result.require_error("AccessError", "but were not handed over: they belong to the server left.")
+    assert message.endswith("they belong to the server test.")
+    assert remedy.startswith("To use these variables, name their server: --host server:left or server:test.")
+    assert "In a diff, the options are --left-host and --right-host." in remedy

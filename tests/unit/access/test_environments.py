@@ -203,6 +203,17 @@ def test_reason_says_why_a_password_or_an_aws_key_was_withheld() -> None:
     assert reasons == {"AWS_SECRET_ACCESS_KEY": "this server has AWS variables of its own"}
 
 
+@pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
+def test_reason_says_why_the_address_of_a_store_was_withheld(name: str) -> None:
+    variables = {**DEFAULT, **PROD, "PROD_AWS_PROFILE": "p", name: "http://minio"}
+    _, reasons = sent_and_not_sent("https://prod.example.com", **variables)
+    assert reasons == {name: "this server has AWS variables of its own"}
+    assert name not in sent_and_not_sent("https://default.example.com", **variables)[1]
+    _, reasons = sent_and_not_sent("https://other.example.com", **PROD, **{f"PROD_{name}": "http://minio"})
+    assert reasons == {f"PROD_{name}": "it belongs to the server prod"}
+    assert sent_and_not_sent("https://prod.example.com", **PROD, **{f"PROD_{name}": "http://minio"}) == ([], {})
+
+
 def test_worker_home_has_cached_aws_logins_only_for_a_declared_server(tmp_path: Path) -> None:
     user = tmp_path / "user"
     for cache in (".aws/sso/cache", ".aws/cli/cache"):

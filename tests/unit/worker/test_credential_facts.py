@@ -79,6 +79,38 @@ def test_store_errors_name_only_variables_of_the_same_kind_of_store(family: Stor
     assert FACTS.of_store(family).used_for_store() == text
 
 
+def test_remedy_names_the_variables_of_a_store_with_the_prefix_of_the_server() -> None:
+    remedy = "Set AWS_PROFILE, MLFLOW_S3_ENDPOINT_URL, GOOGLE_CLOUD_QUOTA_PROJECT or REQUESTS_CA_BUNDLE."
+    prefixed = "Set X_AWS_PROFILE, X_MLFLOW_S3_ENDPOINT_URL, X_GOOGLE_CLOUD_QUOTA_PROJECT or REQUESTS_CA_BUNDLE."
+    assert CredentialFacts("x", ("X_AWS_ACCESS_KEY_ID",), prefix="X_").named(remedy) == prefixed
+    assert CredentialFacts("x", (), prefix="X_").named(remedy) == prefixed
+
+
+def test_remedy_names_the_variables_of_a_store_without_a_prefix_if_the_server_has_unprefixed_ones() -> None:
+    remedy = "Set AWS_PROFILE."
+    for facts in (CredentialFacts("x", ("AWS_PROFILE",), prefix="X_"), CredentialFacts(sent=(), prefix="")):
+        assert facts.named(remedy) == remedy
+    assert CredentialFacts(sent=()).named(remedy) == remedy
+
+
+def test_error_names_the_address_of_a_store_that_the_server_needs_and_does_not_have() -> None:
+    own, other = "this server has AWS variables of its own", "it belongs to the server dev"
+    addresses = (("AWS_ENDPOINT_URL", own), ("DEV_MLFLOW_S3_ENDPOINT_URL", other), ("AWS_PROFILE", own))
+    facts = CredentialFacts("prod", (), addresses)
+    named = facts.of_store(StoreFamily.S3).endpoint_not_handed_over()
+    assert named == f"AWS_ENDPOINT_URL is set here, but was not handed over: {own}."
+    assert facts.of_store(StoreFamily.S3, has_endpoint=True).endpoint_not_handed_over() == ""
+    unnamed = CredentialFacts("", (), addresses).of_store(StoreFamily.S3).endpoint_not_handed_over()
+    assert unnamed == f"{named} DEV_MLFLOW_S3_ENDPOINT_URL is set here, but was not handed over: {other}."
+
+
+def test_remedy_names_a_server_only_if_the_message_names_a_variable_of_it() -> None:
+    reason = "it belongs to the server "
+    facts = CredentialFacts("", (), (("DEV_AWS_PROFILE", f"{reason}dev"), ("PROD_AWS_PROFILE", f"{reason}prod")))
+    assert "--host server:dev." in facts.use_of_other_server("DEV_AWS_PROFILE is set here.")
+    assert facts.use_of_other_server("The store answers with an error.") == ""
+
+
 @pytest.mark.parametrize("name", ["CLOUDSDK_CORE_CUSTOM_CA_CERTS_FILE", "AWS_CA_BUNDLE", "PROD_AWS_CA_BUNDLE"])
 def test_certificate_is_no_login_to_a_store(name: str) -> None:
     facts = CredentialFacts(sent=(name,))

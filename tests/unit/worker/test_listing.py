@@ -139,6 +139,9 @@ class _PagedFiles(_Files):
     def list_pages(self) -> Iterator[list[FileInfo]]:
         yield from ([] for _ in range(self._pages))
 
+    def is_one_file(self) -> bool:
+        return False
+
 
 def test_listing_with_too_many_pages_is_an_error() -> None:
     limits = Limits(listing_pages=3)
@@ -156,6 +159,9 @@ class _RunFiles(_Files):
     def list_pages(self) -> Iterator[list[FileInfo]]:
         yield [FileInfo("model-2/MLmodel", False, 1), FileInfo("data/model", False, 1)]
         yield [FileInfo("model/MLmodel", False, 1), FileInfo("notes.txt", False, 1)]
+
+    def is_one_file(self) -> bool:
+        return False
 
 
 @pytest.mark.parametrize(

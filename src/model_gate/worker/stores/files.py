@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +16,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
-from model_gate.errors import ModelError
+from model_gate.errors import ModelError, ModelGateError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.store_failures import store_errors, store_of
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
@@ -133,6 +134,21 @@ class StoredFiles:
                     for stored in page
                     if not self._is_directory(stored)
                 ]
+
+    def is_one_file(self) -> bool:
+        """Return whether the location is that of an object. If the store does not say, it is not.
+
+        An empty object may stand for a directory. A Data Lake has real directories, and lists below them only.
+        """
+        key = self._prefix.removesuffix("/")
+        if not key or isinstance(self._bucket, AzureFileSystem):
+            return False
+        store = store_of(self._uri, os.environ)
+        with suppress(ModelGateError), store_errors(self._uri, os.environ), well_formed_pages(store):
+            # A store lists keys in order, so the object would be the first one.
+            first_page = next(iter(self._bucket.pages(key)), ())
+            return any(stored.key == key and stored.size > 0 for stored in first_page)
+        return False
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
         """Write one file of `size` bytes to `destination`, which must exist.

@@ -58,6 +58,7 @@ class ArtifactReader:
         limits: The upper bounds of listings and downloads.
         allow_local: Whether an HTTP tracking server on this machine may name local paths.
         server_directory: The server's working directory, to which its relative paths refer; "" if it is unknown.
+        free_memory: Counts the transferred bytes, and returns free memory; None for one with the usual interval.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ArtifactReader:
         *,
         allow_local: bool = False,
         server_directory: str = "",
+        free_memory: FreeMemory | None = None,
     ) -> None:
         self._tracking_uri = tracking_uri
         self._policy = LocationPolicy(tracking_uri, declared_endpoints())
@@ -80,7 +82,7 @@ class ArtifactReader:
         # MAX_CONCURRENCY requests at once from the start. If it throttles, the limit halves.
         self._store_limiter = ConcurrencyLimiter(initial=MAX_CONCURRENCY)
         self._batch_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
-        self._free_memory = FreeMemory()
+        self._free_memory = free_memory or FreeMemory()
         self._largest_file = 0
         self._lock = threading.Lock()
         self._early_listings = EarlyListings(self._read_listing)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import threading
+from collections.abc import Callable
 
 _INTERVAL_BYTES = 512 * 1024 * 1024
 
@@ -16,13 +17,17 @@ class FreeMemory:
     """Returns free memory after each 512 MiB of transferred files. Thread-safe.
 
     It takes some milliseconds. The C libraries of macOS and Alpine Linux have no `malloc_trim`, and nothing happens.
+
+    Args:
+        interval: Transferred bytes after which free memory is returned.
+        trim: Returns free memory when it is called with 0; None for `malloc_trim`.
     """
 
-    def __init__(self, interval: int = _INTERVAL_BYTES) -> None:
+    def __init__(self, interval: int = _INTERVAL_BYTES, trim: Callable[[int], object] | None = None) -> None:
         self._interval = interval
         self._transferred = 0
         self._lock = threading.Lock()
-        self._trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        self._trim = trim or getattr(ctypes.CDLL(None), "malloc_trim", None)
 
     def transferred(self, size: int) -> None:
         """Count `size` bytes of a file that was transferred, and return free memory if it is time."""

@@ -1,4 +1,4 @@
-"""Downloads have a time limit that depends on the listed sizes, and outlive a login. Only servers can be near."""
+"""Downloads have a time limit by their listed sizes, outlive a login, and free memory. Only servers can be near."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from model_gate.domain.limits import LIMITS
-from model_gate.domain.model import PartRequest
+from model_gate.domain.model import FileRequest, PartRequest
 from model_gate.errors import TransferError
 from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.free_memory import FreeMemory
 from tests.support.faulty_server import Call, FaultyServer, listing, serve_range
 from tests.support.faulty_store import FaultyStore
 
@@ -58,6 +59,22 @@ def test_store_beside_a_near_server_is_not_near(monkeypatch: pytest.MonkeyPatch)
                 break
         reader.list(in_store, lambda _: None)
         assert (reader.is_near(on_server), reader.is_near(in_store)) == (True, False)
+
+
+def test_free_memory_is_returned_after_files_and_after_parts(tmp_path: Path) -> None:
+    trims: list[int] = []
+    file = tmp_path / "file"
+    file.touch()
+    with FaultyServer() as server:
+        server.add("Wine", {"MLmodel": b"content"})
+        reader = ArtifactReader(server.url, free_memory=FreeMemory(interval=7, trim=trims.append))
+        uri = "mlflow-artifacts:/Wine/1"
+        reader.list(uri, lambda _: None)
+        reader.fetch(uri, [FileRequest("MLmodel", 7, str(file))], lambda _: None)
+        assert len(trims) == 1
+        reader.read(PartRequest(1, uri, "MLmodel", 7, 0, 7, str(file)), lambda _: None)
+        assert len(trims) == 2
+        reader.close(1)
 
 
 def test_rest_of_a_file_is_read_with_a_renewed_login(tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
 # The host names that each client accepts. Only the client of S3 rejects an underscore.
 _S3_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:.]*(?:%.*)?", re.IGNORECASE | re.ASCII)
+_ANY_HOST = re.compile(r"\S+")
 # Only such a value is shown, because another value may contain a password.
 _MISTYPED_ADDRESS = re.compile(r"(?:[a-z]+:/{1,3})?[\w.-]*(?::\d*)?/?", re.ASCII)
-_ANY_HOST = re.compile(r"\S+")
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 # A longer value may be the login itself in place of its path.
 _MAX_PATH = 255

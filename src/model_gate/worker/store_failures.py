@@ -79,6 +79,14 @@ _CERTIFICATE_REMEDIES = {
     StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
     StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
 }
+_ADDRESS_REMEDIES = {
+    StoreFamily.S3: (
+        "Check the region in AWS_DEFAULT_REGION or the profile. For another store than Amazon's, check"
+        " MLFLOW_S3_ENDPOINT_URL too."
+    ),
+    StoreFamily.AZURE: "Check the name of the account, and the location.",
+    StoreFamily.GCS: "Check the location.",
+}
 # Error codes for a container or bucket that does not exist. Google has none of its own.
 _NO_CONTAINER_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"})
 # Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
@@ -200,7 +208,7 @@ def _client_error(
     if type(cause).__name__ == "InvalidRegionError":
         return InputError(
             f"The region of the store {store} is malformed: {_first_line(cause)}.",
-            "Correct AWS_REGION or AWS_DEFAULT_REGION, or the region of the profile.",
+            "Correct AWS_DEFAULT_REGION, or the region of the profile.",
         )
     if _is_about_login(cause):
         return AccessError(
@@ -282,11 +290,9 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     if status < 400:
         return UnreachableError(
             f"The store {store} redirects the request ({shown}). Model Gate does not follow redirects of a store.",
-            "Check the address and the region of the store.",
+            _ADDRESS_REMEDIES[store.family],
         )
-    return UnreachableError(
-        f"The store {store} refuses the request ({shown}).", "Check the address and the region of the store."
-    )
+    return UnreachableError(f"The store {store} refuses the request ({shown}).", _ADDRESS_REMEDIES[store.family])
 
 
 def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:

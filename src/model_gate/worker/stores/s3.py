@@ -82,7 +82,7 @@ class S3Bucket:
 
 
 def _prepare(client: Any) -> None:
-    """Make a client of boto3 check each page of a listing, and leave dates unparsed.
+    """Make a client of boto3 check each page of a listing, leave dates unparsed, and sign for the region of a bucket.
 
     Dates take four fifths of the time to parse a listing.
     """
@@ -92,6 +92,43 @@ def _prepare(client: Any) -> None:
     factory.set_parser_defaults(timestamp_parser=str)
     client._endpoint._response_parser_factory = factory  # noqa: SLF001
     client.meta.events.register("before-parse.s3.ListObjectsV2", _check_response, unique_id="model-gate-page")
+    _BucketRegions().register(client.meta.events)
+
+
+class _BucketRegions:
+    """The regions of the buckets that a client of boto3 has listed.
+
+    If a bucket is in another region than that of the login, the client repeats the request for its listing there. It
+    signs a URL for the region of the login nevertheless, which the store rejects. So each URL is signed for the region
+    in which the listing was successful.
+    """
+
+    _BUCKET = "model-gate-bucket"
+
+    def __init__(self) -> None:
+        self._regions: dict[str, str] = {}
+
+    def register(self, events: Any) -> None:
+        """Handle the events of a client, unless another object of this class handles them already."""
+        for event, handler in (
+            ("before-parameter-build.s3.ListObjectsV2", self._begin_listing),
+            ("after-call.s3.ListObjectsV2", self._end_listing),
+            ("before-parameter-build.s3.GetObject", self._sign_for_region),
+        ):
+            events.register(event, handler, unique_id=f"model-gate-region {event}")
+
+    def _begin_listing(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context[self._BUCKET] = params["Bucket"]
+
+    def _end_listing(self, http_response: Any, context: Mapping[str, Any], **_: Any) -> None:
+        region = context.get("signing", {}).get("region")
+        if http_response.status_code == _OK and region:
+            self._regions[context[self._BUCKET]] = region
+
+    def _sign_for_region(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        region = self._regions.get(params["Bucket"])
+        if region:
+            context["signing"] = {**context.get("signing", {}), "region": region}
 
 
 def _check_response(response_dict: Mapping[str, Any], **_: Any) -> None:

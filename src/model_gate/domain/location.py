@@ -26,6 +26,9 @@ STORE_FORMS = {
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 # Forms of other programs for a location in an object store, and the same location in the form of Model Gate.
 _FORMS_OF_OTHER_PROGRAMS = (
+    (re.compile(r"(?i:s3):/([^/@]+/.+)"), r"s3://\1"),
+    (re.compile(r"(?i:gs):/([^/@]+/.+)"), r"gs://\1"),
+    (re.compile(r"arn:aws[a-z-]*:s3:::([^/@]+/.+)"), r"s3://\1"),
     (re.compile(r"(?i:gcs)://([^/@]+/.+)"), r"gs://\1"),
     (re.compile(r"(?i:s3[an])://([^/@]+/.+)"), r"s3://\1"),
     (
@@ -96,6 +99,11 @@ def is_local_uri(uri: str) -> bool:
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
 
 
+def is_arn(text: str) -> bool:
+    """Return whether a text is Amazon's own name of a resource, such as `arn:aws:s3:::bucket/model`."""
+    return text.startswith("arn:aws")
+
+
 def store_of_uri(uri: str) -> str:
     """Return the scheme and bucket of a location in an object store, "" if the location is in none.
 
@@ -112,7 +120,11 @@ def store_problem(uri: str) -> str:
 
     >>> store_problem("s3:///model"), store_problem("gcs://bucket/model"), store_problem("models:/Wine/1")
     ('names no bucket', "has the scheme 'gcs', which is not the scheme of an object store", '')
+    >>> store_problem("arn:aws:s3:::bucket/model")
+    'is an ARN, not a URI'
     """
+    if is_arn(uri):
+        return "is an ARN, not a URI"
     if uri.partition(":")[0].lower() in STORE_FORMS and not store_of_uri(uri):
         return "names no bucket"
     scheme, slashes, _ = uri.partition("://")
@@ -126,6 +138,8 @@ def suggested_store_location(uri: str) -> str:
 
     >>> suggested_store_location("gcs://bucket/model"), suggested_store_location("https://example.com/model")
     ('gs://bucket/model', '')
+    >>> suggested_store_location("s3:/bucket/model"), suggested_store_location("arn:aws:s3:::bucket/model")
+    ('s3://bucket/model', 's3://bucket/model')
     >>> suggested_store_location("https://acct.blob.core.windows.net/models/my%20wine?sig=secret")
     'wasbs://models@acct.blob.core.windows.net/my wine'
     """

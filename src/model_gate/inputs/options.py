@@ -15,6 +15,7 @@ from model_gate.domain.host import Host, HostKind, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import (
     STORE_FORMS,
+    is_arn,
     is_local_uri,
     other_machine,
     registered_model_in,
@@ -495,22 +496,14 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"The argument {half.upper()} names a directory on the machine {machine}, which cannot be read here.",
             "Name a directory on this machine, such as file:///srv/model.",
         )
-    if is_local_uri(uri):
+    if is_local_uri(uri) and not is_arn(uri):
         return None
     option = option or f"--{half}-host"
-    if not host.strip() and not declarations.has_default:
+    if is_arn(uri) or (not host.strip() and not declarations.has_default):
         if store := store_of_uri(uri):
             return Host(HostKind.STORE, store, "", is_declared=True)
         if problem := store_problem(uri):
-            suggestion = suggested_store_location(uri)
-            *forms, last_form = (f"{STORE_FORMS[scheme]}/PATH" for scheme in ("s3", "gs", "wasbs", "abfss"))
-            raise InputError(
-                f"The argument {half.upper()} {printable(problem)}.",
-                f"Did you mean {printable(suggestion)}?"
-                if suggestion
-                else f"Name a local directory, a location such as {', '.join(forms)} or {last_form}, or a tracking"
-                f" server: {option}.",
-            )
+            raise InputError(f"The argument {half.upper()} {printable(problem)}.", _form_remedy(uri, option))
     _, profile, _ = split_profile(uri)
     profile_host = f"databricks://{profile}" if profile else ""
     server = _host(host.strip() or profile_host, option, declarations)
@@ -520,6 +513,18 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"Leave out {option}, or name the same server twice.",
         )
     return server.for_model(registered_model_in(uri))
+
+
+def _form_remedy(uri: str, option: str) -> str:
+    """Return the remedy for a URI that names no object store. `option` names the tracking server of the URI."""
+    if suggestion := suggested_store_location(uri):
+        return f"Did you mean {printable(suggestion)}?"
+    *forms, last_form = (f"{STORE_FORMS[scheme]}/PATH" for scheme in ("s3", "gs", "wasbs", "abfss"))
+    remedy = f"Name a local directory, a location such as {', '.join(forms)} or {last_form}, or a tracking server:"
+    remedy = f"{remedy} {option}."
+    if uri.lower().startswith(("http://", "https://")):
+        remedy += " The address of an S3 store of your own belongs in MLFLOW_S3_ENDPOINT_URL."
+    return remedy
 
 
 def _required(text: str, option: str, remedy: str) -> str:

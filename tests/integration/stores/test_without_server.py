@@ -88,8 +88,10 @@ def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
     [
         ("s3://models/m/MLmodel", "s3://models/m/MLmodel is one file, not a directory.", "directory of the model: s3:"),
         ("s3://models/none", "There are no files at s3://models/none: the model is empty", "Check the location, also"),
+        ("s3://models//m", "whose path has an empty segment", "Check the location of the model."),
+        ("s3://models/m?part=3", "which has a question mark or a number sign", "Check the location of the model."),
     ],
-    ids=["file", "nothing"],
+    ids=["file", "nothing", "empty segment", "query"],
 )
 def test_error_for_a_named_location_without_a_model_mentions_no_version(
     s3: str, variables: dict[str, str], command: str, location: str, message: str, remedy: str, tmp_path: Path
@@ -118,7 +120,12 @@ def test_error_for_a_named_location_without_a_model_mentions_no_version(
         ("https://my.s3.models.s3.amazonaws.com/a%20b", ["Did you mean s3://my.s3.models/a b?"]),
         ("https://models.storage.googleapis.com/m", ["Did you mean gs://models/m?"]),
         ("https://acct.dfs.core.windows.net/models/m", ["mean abfss://models@acct.dfs.core.windows.net/m?"]),
-        ("s3:/models/m", ["names no bucket"]),
+        ("s3:/models/m", ["names no bucket", "Did you mean s3://models/m?"]),
+        ("gs:/models/m", ["names no bucket", "Did you mean gs://models/m?"]),
+        ("arn:aws:s3:::models/m", ["is an ARN", "Did you mean s3://models/m?"]),
+        ("arn:aws-cn:s3:::models/m", ["is an ARN", "Did you mean s3://models/m?"]),
+        ("arn:aws:s3:us-west-2:123456789012:accesspoint/point", ["is an ARN"]),
+        ("http://minio:9000/models/m", ["scheme 'http'", "MLFLOW_S3_ENDPOINT_URL"]),
         ("s3://", ["names no bucket"]),
         ("gs:///m", ["names no bucket"]),
     ],

@@ -99,7 +99,7 @@ def _require_unambiguous(uri: str, name: str, path: str) -> None:
         problem = "whose path has an empty segment"
     else:
         return
-    raise ModelError(f"The location of the model is {printable(uri)}, {problem}.", "Check the version's source.")
+    raise ModelError(f"The location of the model is {printable(uri)}, {problem}.", "Check the location of the model.")
 
 
 class StoredFiles:

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from model_gate.action.annotations import Annotation, AnnotationLevel, annotations_for
@@ -22,11 +20,10 @@ from model_gate.errors import StorageError
 from model_gate.reporting.naming import SideNames, heading
 from model_gate.reporting.output import print_command, print_line
 from model_gate.reporting.phrases import difference_line, more_in_report
-from model_gate.reporting.progress import ProgressCounts, progress_text
+from model_gate.reporting.progress import AnnouncedProgress
 from model_gate.reporting.reporter import CommandResult
 from model_gate.reporting.terminal import error_text, unlisted_differences, verdict_text
 
-_LOG_INTERVAL_SECONDS = 15.0
 _MAX_LOGGED = 500
 _MAX_PATH = 500
 
@@ -46,10 +43,9 @@ class WorkflowReporter:
         """
         self._files.write_outputs(UNDECIDED)
 
-    @contextmanager
-    def progress(self) -> Iterator[Progress]:
-        """Log progress at intervals, so that a long transfer does not look like a hang."""
-        yield LogProgress()
+    def progress(self) -> AbstractContextManager[Progress]:
+        """Return a log of the progress on standard output."""
+        return AnnouncedProgress(descriptor=1)
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Make the runner mask the secrets in the logs of this step and of all later steps."""
@@ -115,39 +111,3 @@ def _difference_lines(differences: Sequence[tuple[Difference, SideNames]]) -> It
     yield from (difference_line(difference, names, _MAX_PATH) for difference, names in differences[:_MAX_LOGGED])
     if len(differences) > _MAX_LOGGED:
         yield f"… and {more_in_report(len(differences) - _MAX_LOGGED, len(differences))}"
-
-
-class LogProgress:
-    """Logs the numbers of files to compare and bytes to fetch, then the progress every 15 seconds."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._counts = ProgressCounts()
-        self._started = self._last_logged = 0.0
-
-    def listing(self, name: str, files: int) -> None:
-        """Log nothing, since listings are quick."""
-
-    def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Log the numbers of files to compare and bytes to fetch."""
-        self._counts = ProgressCounts(files, sizes)
-        self._started = self._last_logged = time.monotonic()
-        print_line(f"Comparing {files:,} pairs of files; {sum(sizes.values()):,} bytes to fetch.")
-
-    def received(self, name: str, size: int) -> None:
-        """Count received bytes."""
-        self._counts.add_received(name, size)
-        self._log_at_intervals()
-
-    def advance(self, files: int) -> None:
-        """Count compared files."""
-        self._counts.add_compared(files)
-        self._log_at_intervals()
-
-    def _log_at_intervals(self) -> None:
-        now = time.monotonic()
-        with self._lock:
-            if now - self._last_logged < _LOG_INTERVAL_SECONDS:
-                return
-            self._last_logged = now
-        print_line(progress_text(self._counts, now - self._started) + ".")

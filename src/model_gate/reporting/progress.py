@@ -1,13 +1,15 @@
-"""Counts the progress of a comparison, and shows it on a terminal."""
+"""Counts the progress of a comparison, and shows it on a terminal or in a log."""
 
 from __future__ import annotations
 
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING
+
+from model_gate.reporting.output import print_line
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
 
 _DRAW_SECONDS = 0.1
+_LOG_SECONDS = 15.0
 
 
 class ProgressCounts:
@@ -48,8 +51,7 @@ class ProgressCounts:
 class TerminalProgress:
     """Progress lines on standard error: one for each listing, then a bar for each model's bytes and one for the files.
 
-    Use it as a context manager, which removes the lines at its end. Nothing is shown if standard error is not a
-    terminal.
+    Use it as a context manager, which removes the lines at its end.
     """
 
     def __init__(self) -> None:
@@ -62,11 +64,10 @@ class TerminalProgress:
         self._last_draw = 0.0
 
     def __enter__(self) -> TerminalProgress:
-        if sys.stderr.isatty():
-            from rich.progress import TextColumn, TimeRemainingColumn
+        from rich.progress import TextColumn, TimeRemainingColumn
 
-            self._rich = rich_progress(TextColumn("left:"), TimeRemainingColumn())
-            self._rich.start()
+        self._rich = rich_progress(TextColumn("remaining:"), TimeRemainingColumn())
+        self._rich.start()
         return self
 
     def __exit__(
@@ -127,17 +128,92 @@ class TerminalProgress:
             rich.update(self._comparison, completed=counts.compared, shown=shown)
 
 
+class LogProgress:
+    """Writes the progress to a log every 15 seconds, so that a long gate does not look like a hang.
+
+    Use it as a context manager.
+
+    Args:
+        descriptor: The file descriptor of standard output or standard error.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, descriptor: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
+        self._descriptor = descriptor
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._counts = ProgressCounts()
+        self._started = self._last_logged = clock()
+
+    def __enter__(self) -> LogProgress:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Do nothing: every line is complete."""
+
+    def listing(self, name: str, files: int) -> None:
+        """Log the number of files listed so far in a model."""
+        if self._is_due():
+            self._log(f"{name}: {files:,} files listed so far.")
+
+    def begin(self, files: int, sizes: Mapping[str, int]) -> None:
+        """Start to count files and bytes."""
+        self._counts = ProgressCounts(files, sizes)
+        self._started = self._clock()
+
+    def received(self, name: str, size: int) -> None:
+        """Count received bytes."""
+        self._counts.add_received(name, size)
+        self._log_counts()
+
+    def advance(self, files: int) -> None:
+        """Count compared files."""
+        self._counts.add_compared(files)
+        self._log_counts()
+
+    def _log_counts(self) -> None:
+        if self._is_due():
+            self._log(progress_text(self._counts, self._last_logged - self._started) + ".")
+
+    def _is_due(self) -> bool:
+        with self._lock:
+            now = self._clock()
+            if now - self._last_logged < _LOG_SECONDS:
+                return False
+            self._last_logged = now
+            return True
+
+    def _log(self, text: str) -> None:
+        print_line(text, self._descriptor)
+
+
+class AnnouncedProgress(LogProgress):
+    """A log that begins with the numbers of files to compare and of bytes to fetch, also if the gate is short."""
+
+    def begin(self, files: int, sizes: Mapping[str, int]) -> None:
+        """Log the numbers of files to compare and bytes to fetch."""
+        super().begin(files, sizes)
+        self._log(f"Comparing {files:,} pairs of files; {sum(sizes.values()):,} bytes to fetch.")
+
+
+def gate_progress() -> TerminalProgress | LogProgress:
+    """Return bars if standard error is a terminal, otherwise a log that is written to it."""
+    return TerminalProgress() if sys.stderr.isatty() else LogProgress()
+
+
 def progress_text(counts: ProgressCounts, seconds: float) -> str:
     """Return the progress, transfer rates and remaining time in one line, `seconds` after the first file was started.
 
-    For example: `3 of 10 files compared; run_model/server_1: 5.0 of 10.0 MB at 1.0 MB/s, 5 s left`.
+    For example: `3 of 10 files compared; left: 5.0 of 10.0 MB at 1.0 MB/s, 5 s to go`.
     """
     parts = [f"{counts.compared:,} of {counts.files:,} files compared"]
     for name, total in counts.sizes.items():
         received = counts.received[name]
         rate = received / max(seconds, 0.001)
-        left = f", {(total - received) / rate:,.0f} s left" if rate and received < total else ""
-        parts.append(f"{name}: {_megabytes(received, total)} at {rate / 1e6:,.1f} MB/s{left}")
+        rest = f", {(total - received) / rate:,.0f} s to go" if rate and received < total else ""
+        parts.append(f"{name}: {_megabytes(received, total)} at {rate / 1e6:,.1f} MB/s{rest}")
     return "; ".join(parts)
 
 

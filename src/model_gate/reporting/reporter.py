@@ -15,7 +15,7 @@ from model_gate.domain.result import Outcome
 from model_gate.domain.wording import printable
 from model_gate.reporting.naming import open_question
 from model_gate.reporting.output import print_line
-from model_gate.reporting.progress import TerminalProgress
+from model_gate.reporting.progress import gate_progress
 from model_gate.reporting.terminal import error_text, verdict_text
 
 
@@ -63,8 +63,8 @@ class TerminalReporter:
     """Prints the verdict to standard output and an error to standard error."""
 
     def progress(self) -> AbstractContextManager[Progress]:
-        """Return a context manager with progress bars, which are invisible if standard error is not a terminal."""
-        return TerminalProgress()
+        """Return bars on a terminal, or lines in a log. Both are written to standard error."""
+        return gate_progress()
 
     def mask_secrets(self, secrets: Iterable[str]) -> None:
         """Do nothing: the redactor removes the secrets from all output of this reporter."""

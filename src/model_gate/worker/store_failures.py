@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.variables import S3_ENDPOINTS, TRACKING_URI
@@ -38,6 +38,7 @@ _LOGIN_ERRORS = re.compile(
 # What the clients say about a login, as regular expressions, and the same in the words of Model Gate.
 _LOGIN_TEXTS = (
     (r"Anonymous credentials cannot be refreshed", "no login was found, and it does not serve anonymous users"),
+    (r"PartialCredentialsError", "a half of the key pair is missing"),
     (r"Incorrect padding|base64|AzureSigningError", "the key of the account is not base64"),
     # Azure lists all logins that it tried. One of them failed, and others were not set up at all.
     (r"\n\t(?:Environment|WorkloadIdentity)Credential: (?!\w+ authentication unavailable)([^\n]+)", r"\1"),
@@ -57,6 +58,14 @@ _LOGIN_REMEDIES = {
         " AZURE_CLIENT_ID."
     ),
     StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
+}
+# Remedies for classes of exceptions that say more than that there is no login.
+_REMEDIES_OF_ERRORS = {
+    "PartialCredentialsError": "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
+    "ProfileNotFound": (
+        "Correct AWS_PROFILE. The files with the profiles are ~/.aws/config and ~/.aws/credentials, or those in"
+        " AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE."
+    ),
 }
 # MLflow reads a Data Lake with an identity only.
 _LAKE_LOGIN_REMEDY = (
@@ -113,11 +122,13 @@ class Store:
         family: The kind of store.
         endpoint: Host and port.
         container: The name of the bucket or container.
+        has_path: Whether the variable with the address has a path too.
     """
 
     family: StoreFamily
     endpoint: str
     container: str
+    has_path: bool = False
 
     @property
     def word(self) -> str:
@@ -146,13 +157,17 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     container, at, host = parts.netloc.rpartition("@")
     if at:
         return Store(family, host, container)
-    variables = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
-    endpoint = next((_host_in(value) for value in variables if value), _DEFAULT_ENDPOINTS.get(family, ""))
-    return Store(family, endpoint, host)
+    values = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
+    address = next(filter(None, values), _DEFAULT_ENDPOINTS.get(family, ""))
+    return Store(family, _host_in(address), host, _split_address(address).path.strip("/") != "")
 
 
-def _host_in(url: str) -> str:
-    return urlsplit(url if "://" in url else f"//{url}").netloc.rpartition("@")[2]
+def _host_in(address: str) -> str:
+    return _split_address(address).netloc.rpartition("@")[2]
+
+
+def _split_address(address: str) -> SplitResult:
+    return urlsplit(address if "://" in address else f"//{address}")
 
 
 @contextmanager
@@ -213,7 +228,7 @@ def _client_error(
     if _is_about_login(cause):
         return AccessError(
             _message(f"There is no valid login to the store {store}: {_login_text(cause)}", facts),
-            _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else _LOGIN_REMEDIES[store.family],
+            _login_remedy(store, uri, cause),
         )
     text = chain_text(error)
     if BROKEN_TRANSFER.search(text):
@@ -278,7 +293,7 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     if status == 404:
         return NotFoundError(
             join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
-            "Check the location, and the address of the store.",
+            join_sentences("Check the location, and the address of the store.", _path_remedy(store)),
         )
     if status == 429 or status >= 500:
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
@@ -295,6 +310,11 @@ def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) ->
     return UnreachableError(f"The store {store} refuses the request ({shown}).", _ADDRESS_REMEDIES[store.family])
 
 
+def _path_remedy(store: Store) -> str:
+    """Return the remedy for an address that may have the name of the bucket, "" for an address without a path."""
+    return "The address has a path. If the path is the name of the bucket, remove it." if store.has_path else ""
+
+
 def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:
     """Return the error for a code that says more than its status, None for other codes."""
     if code in _NO_CONTAINER_CODES:
@@ -303,7 +323,7 @@ def _error_of_code(store: Store, status: int, code: str, shown: str, facts: Cred
                 f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
                 facts.endpoint_not_handed_over(),
             ),
-            f"Check the name of the {store.word}, and the address of the store.",
+            join_sentences(f"Check the name of the {store.word}, and the address of the store.", _path_remedy(store)),
         )
     if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
         return AccessError(
@@ -346,6 +366,13 @@ def _is_about_login(error: BaseException) -> bool:
     # An OSError of a client's own class is about the connection, such as TLS. One of Python is about a login file.
     is_of_setting = isinstance(error, ValueError) or (isinstance(error, OSError) and not _has_own_class(error))
     return is_of_setting and _raised_in(error) in _CLIENT_PACKAGES
+
+
+def _login_remedy(store: Store, uri: str, error: BaseException) -> str:
+    """Return the remedy for an exception about a login."""
+    if remedy := _REMEDIES_OF_ERRORS.get(type(error).__name__):
+        return remedy
+    return _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else _LOGIN_REMEDIES[store.family]
 
 
 def _login_text(error: BaseException) -> str:

@@ -15,8 +15,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gate.domain.wording import printable
-from model_gate.errors import AccessError, InputError, ModelError
-from model_gate.worker.credential_facts import StoreFamily
+from model_gate.errors import AccessError, InputError, ModelError, ModelGateError
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily
 from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
@@ -56,6 +56,15 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         raise ModelError(f"MLflow does not read {scheme}: locations.", f"Name the location {other}:{rest}.")
     if family is None:
         return
+    try:
+        _require_settings_of(family, environment)
+    except ModelGateError as error:
+        named = CredentialFacts.from_environment(environment).of_store(family).named
+        raise type(error)(named(error.message), named(error.remedy)) from error
+
+
+def _require_settings_of(family: StoreFamily, environment: Mapping[str, str]) -> None:
+    """Check the settings for a kind of store. Errors have the unprefixed names of the variables."""
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         _require_address(name, environment[name], _S3_HOST if family is StoreFamily.S3 else _ANY_HOST)

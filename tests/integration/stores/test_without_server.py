@@ -159,21 +159,43 @@ def test_uri_of_unknown_form_gets_no_suggestion(uri: str, tmp_path: Path) -> Non
     assert "secret" not in result.stderr
 
 
-@pytest.mark.parametrize("login", [{}, {"AWS_PROFILE": "missing"}], ids=["no variable", "missing profile"])
+@pytest.mark.parametrize(
+    "login, names",
+    [
+        ({}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL"]),
+        ({"AWS_PROFILE": "missing"}, ["AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"]),
+        ({"AWS_ACCESS_KEY_ID": "AKIATEST"}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
+        ({"AWS_ENDPOINT_URL": "rubbish"}, ["AWS_ENDPOINT_URL"]),
+    ],
+    ids=["no variable", "missing profile", "half a key pair", "malformed address"],
+)
 @pytest.mark.parametrize("prefix", ["RIGHT_", ""])
-def test_remedy_for_a_login_to_a_store_names_the_variables_of_the_named_server(
-    s3: str, prefix: str, login: dict[str, str], tmp_path: Path
+def test_remedy_for_the_settings_of_a_store_names_the_variables_of_the_named_server(
+    s3: str, prefix: str, login: dict[str, str], names: list[str], tmp_path: Path
 ) -> None:
     put(s3, "models", "m", FILES)
-    variables = {"MLFLOW_S3_ENDPOINT_URL": s3, "AWS_EC2_METADATA_DISABLED": "true", **login}
+    address = {} if "AWS_ENDPOINT_URL" in login else {"MLFLOW_S3_ENDPOINT_URL": s3}
+    variables = {"AWS_EC2_METADATA_DISABLED": "true", **address, **login}
     environment = {f"{prefix}{name}": value for name, value in variables.items()}
     environment |= {"RIGHT_MLFLOW_TRACKING_URI": "http://localhost"} if prefix else {}
     option = ("--right-host", "server:right") if prefix else ()
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "MLmodel").touch()
     result = run(tmp_path, "diff", "model", "s3://models/m", *option, environment=environment)
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL")
-    result.require_error("AccessError", *(f" {prefix}{name}" for name in names))
+    kind = "InputError" if "AWS_ENDPOINT_URL" in login else "AccessError"
+    result.require_error(kind, *(f" {prefix}{name}" for name in names))
+
+
+def test_address_with_the_name_of_the_bucket_is_an_error_that_suggests_to_remove_it(
+    s3: str, variables: dict[str, str], tmp_path: Path
+) -> None:
+    put(s3, "models", "m", FILES)
+    for path, is_suggested in (("/models", True), ("/", False)):
+        environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3 + path}
+        location = "s3://models/m" if is_suggested else "s3://nothing/m"
+        result = run(tmp_path, "diff", location, location + "2", environment=environment)
+        result.require_error("NotFoundError")
+        assert ("If the path is the name of the bucket, remove it." in result.stderr) == is_suggested
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])

@@ -301,9 +301,8 @@ class _Clients:
 
     @property
     def awaited(self) -> str:
-        """What the clients wait for and from which server, "" if they wait for nothing."""
-        found = ((client.awaited, client.host.address) for client in self._clients)
-        return " and ".join(dict.fromkeys(f"{subject} from {address}" for subject, address in found if subject))
+        """What the clients wait for, "" if they wait for nothing."""
+        return " and ".join(dict.fromkeys(client.awaited for client in self._clients if client.awaited))
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.

@@ -262,9 +262,13 @@ class TrackingServerClient:
 
     @property
     def awaited(self) -> str:
-        """What the client waits for, such as `the list of files at …`; "" if it waits for nothing."""
+        """What the client waits for, such as `the list of files at … from …`; "" if it waits for nothing.
+
+        A server is named by its address, and an object store by its scheme and bucket.
+        """
         with self._lock:
-            return next((request.subject for request in self._pending.values()), "")
+            request = next((request for request in self._pending.values() if request.subject), None)
+        return f"{request.subject} from {request.store or self.host.address}" if request else ""
 
     @property
     def is_running(self) -> bool:

@@ -90,7 +90,10 @@ def test_worker_that_sends_nothing_is_an_error(tmp_path: Path) -> None:
         is_done.set()
 
 
-def test_client_names_what_it_waits_for(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "uri, source", [("mlflow-artifacts:/1", "http://127.0.0.1:9"), ("s3://models/1", "s3://models")]
+)
+def test_client_names_what_it_waits_for(uri: str, source: str, tmp_path: Path) -> None:
     awaited: list[str] = []
     is_done = threading.Event()
 
@@ -101,8 +104,8 @@ def test_client_names_what_it_waits_for(tmp_path: Path) -> None:
         is_done.wait(_WORKER_SECONDS)
 
     with client_of(answer, tmp_path) as client:
-        client.list("mlflow-artifacts:/1", lambda _: None)
-        assert (awaited, client.awaited) == (["the list of files at mlflow-artifacts:/1"], "")
+        client.list(uri, lambda _: None)
+        assert (awaited, client.awaited) == ([f"the list of files at {uri} from {source}"], "")
         is_done.set()
 
 

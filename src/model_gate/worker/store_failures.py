@@ -9,27 +9,17 @@ import re
 import traceback
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
-from model_gate.domain.location import AZURE_SCHEMES
-from model_gate.domain.variables import S3_ENDPOINTS, TRACKING_URI
-from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
+from model_gate.domain.variables import TRACKING_URI
+from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
+from model_gate.worker.object_store import ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
+from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, response_error
 
-_FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
-    AZURE_SCHEMES, StoreFamily.AZURE
-)
-# Variables with the address of a store, in the order in which the client of a cloud looks at them.
-ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
-    StoreFamily.S3: S3_ENDPOINTS,
-    StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
-    StoreFamily.AZURE: (),
-}
-_DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "urllib3"})
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
 _LOGIN_ERRORS = re.compile(
@@ -44,21 +34,8 @@ _LOGIN_TEXTS = (
     (r"\n\t(?:Environment|WorkloadIdentity)Credential: (?!\w+ authentication unavailable)([^\n]+)", r"\1"),
     (r"DefaultAzureCredential failed", "no login was found in variables, on this machine or in Azure's command line"),
 )
-_CODE_IN_TEXT = re.compile(r"<Code>(\w+)</Code>|\"reason\": ?\"(\w+)\"")
-_CODE = re.compile(r"[A-Za-z]{1,64}")
 _MAX_REASON = 300
 
-_LOGIN_REMEDIES = {
-    StoreFamily.S3: (
-        "Check the login to the store: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the role. For"
-        " another store than Amazon's, check MLFLOW_S3_ENDPOINT_URL too."
-    ),
-    StoreFamily.AZURE: (
-        "Check the login to the store: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCESS_KEY, or the identity in"
-        " AZURE_CLIENT_ID."
-    ),
-    StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
-}
 # Remedies for classes of exceptions that say more than that there is no login.
 _REMEDIES_OF_ERRORS = {
     "PartialCredentialsError": "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
@@ -72,14 +49,6 @@ _LAKE_LOGIN_REMEDY = (
     "Set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET. The key of an account and a connection string are"
     " for locations that begin with wasbs: only."
 )
-_RIGHTS_REMEDIES = {
-    StoreFamily.S3: (
-        "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects. If the owner of the bucket does"
-        " not pay for requests, set AWS_REQUEST_PAYER=requester."
-    ),
-    StoreFamily.AZURE: "Give this login the role Storage Blob Data Reader on the container.",
-    StoreFamily.GCS: "Give this login the role Storage Object Viewer on the bucket.",
-}
 _CERTIFICATE_REMEDIES = {
     StoreFamily.S3: (
         "Name the file of its certificate authority in AWS_CA_BUNDLE or REQUESTS_CA_BUNDLE. MLFLOW_S3_IGNORE_TLS=true"
@@ -88,86 +57,6 @@ _CERTIFICATE_REMEDIES = {
     StoreFamily.AZURE: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
     StoreFamily.GCS: "Name the file of its certificate authority in REQUESTS_CA_BUNDLE.",
 }
-_ADDRESS_REMEDIES = {
-    StoreFamily.S3: (
-        "Check the region in AWS_DEFAULT_REGION or the profile. For another store than Amazon's, check"
-        " MLFLOW_S3_ENDPOINT_URL too."
-    ),
-    StoreFamily.AZURE: "Check the name of the account, and the location.",
-    StoreFamily.GCS: "Check the location.",
-}
-# Error codes for a container or bucket that does not exist. Google has none of its own.
-_NO_CONTAINER_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"})
-# Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
-_PAYER_CODES = frozenset({"required", "UserProjectMissing"})
-# Error codes with which a store rejects the login itself. Their HTTP status may be 403, like that of a missing right.
-_LOGIN_CODES = frozenset(
-    {
-        "AuthenticationFailed",
-        "ExpiredToken",
-        "InvalidAccessKeyId",
-        "InvalidAuthenticationInfo",
-        "InvalidToken",
-        "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
-    }
-)
-
-
-@dataclass(frozen=True)
-class Store:
-    """An object store.
-
-    Attributes:
-        family: The kind of store.
-        endpoint: Host and port.
-        container: The name of the bucket or container.
-        has_path: Whether the variable with the address has a path too.
-    """
-
-    family: StoreFamily
-    endpoint: str
-    container: str
-    has_path: bool = False
-
-    @property
-    def word(self) -> str:
-        """What the store calls a container."""
-        return "container" if self.family is StoreFamily.AZURE else "bucket"
-
-    def __str__(self) -> str:
-        return f"{self.endpoint} ({self.word} {self.container})"
-
-
-def family_of(scheme: str) -> StoreFamily | None:
-    """Return the kind of store that a scheme of locations names, None if it names none."""
-    return _FAMILIES.get(scheme)
-
-
-def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
-    """Return the store of a location, None if the location is not in an object store.
-
-    >>> str(store_of("s3://models/wine", {}))
-    's3.amazonaws.com (bucket models)'
-    """
-    parts = urlsplit(uri)
-    family = family_of(parts.scheme)
-    if family is None:
-        return None
-    container, at, host = parts.netloc.rpartition("@")
-    if at:
-        return Store(family, host, container)
-    values = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
-    address = next(filter(None, values), _DEFAULT_ENDPOINTS.get(family, ""))
-    return Store(family, _host_in(address), host, _split_address(address).path.strip("/") != "")
-
-
-def _host_in(address: str) -> str:
-    return _split_address(address).netloc.rpartition("@")[2]
-
-
-def _split_address(address: str) -> SplitResult:
-    return urlsplit(address if "://" in address else f"//{address}")
 
 
 @contextmanager
@@ -217,9 +106,8 @@ def _client_error(
         cause: The exception in the chain of `error` that is of the client.
         facts: The variables of the store.
     """
-    status, code = _status_of(cause), _checked_code(_code_of(cause))
-    if status:
-        return _http_error(store, status, code, facts)
+    if status := _status_of(cause):
+        return response_error(store, status, _code_of(cause), facts)
     if type(cause).__name__ == "InvalidRegionError":
         return InputError(
             f"The region of the store {store} is malformed: {_first_line(cause)}.",
@@ -227,7 +115,10 @@ def _client_error(
         )
     if _is_about_login(cause):
         return AccessError(
-            _message(f"There is no valid login to the store {store}: {_login_text(cause)}", facts),
+            join_sentences(
+                f"There is no valid login to the store {store}: {_login_text(cause).rstrip('.')}.",
+                facts.used_for_store(),
+            ),
             _login_remedy(store, uri, cause),
         )
     text = chain_text(error)
@@ -247,7 +138,7 @@ def status_error(uri: str, environment: Mapping[str, str], status: int, body: st
     """
     store = store_of(uri, environment) or Store(StoreFamily.S3, "", uri)
     facts = _facts(store, environment)
-    return _for_server(_http_error(store, status, _checked_code(_code_in(body)), facts), facts, environment)
+    return _for_server(response_error(store, status, code_in(body), facts), facts, environment)
 
 
 def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
@@ -278,67 +169,6 @@ def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialF
     if "certificate" in reason:
         remedy = _CERTIFICATE_REMEDIES[store.family]
     return UnreachableError(join_sentences(f"The store {store} {reason}.", facts.endpoint_not_handed_over()), remedy)
-
-
-def _http_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
-    shown = f"{code}, {status}" if code else str(status)
-    if (error := _error_of_code(store, status, code, shown, facts)) is not None:
-        return error
-    if status == 401 or code in _LOGIN_CODES:
-        message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
-        return AccessError(message, _LOGIN_REMEDIES[store.family])
-    if status == 403:
-        remedy = _LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
-        return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
-    if status == 404:
-        return NotFoundError(
-            join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
-            join_sentences("Check the location, and the address of the store.", _path_remedy(store)),
-        )
-    if status == 429 or status >= 500:
-        return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
-    if status < 300:
-        return UnreachableError(
-            f"The store {store} answers with status {status} in place of the file.",
-            "Check the address of the store, and the proxies in front of it.",
-        )
-    if status < 400:
-        return UnreachableError(
-            f"The store {store} redirects the request ({shown}). Model Gate does not follow redirects of a store.",
-            _ADDRESS_REMEDIES[store.family],
-        )
-    return UnreachableError(f"The store {store} refuses the request ({shown}).", _ADDRESS_REMEDIES[store.family])
-
-
-def _path_remedy(store: Store) -> str:
-    """Return the remedy for an address that may have the name of the bucket, "" for an address without a path."""
-    return "The address has a path. If the path is the name of the bucket, remove it." if store.has_path else ""
-
-
-def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:
-    """Return the error for a code that says more than its status, None for other codes."""
-    if code in _NO_CONTAINER_CODES:
-        return NotFoundError(
-            join_sentences(
-                f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
-                facts.endpoint_not_handed_over(),
-            ),
-            join_sentences(f"Check the name of the {store.word}, and the address of the store.", _path_remedy(store)),
-        )
-    if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
-        return AccessError(
-            f"The store {store} needs a project that pays for the request ({shown}).",
-            "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
-        )
-    if code == "RequestTimeTooSkewed":
-        return AccessError(
-            f"The clock of this machine differs from that of the store {store} ({shown}).", "Correct the clock."
-        )
-    return None
-
-
-def _message(text: str, facts: CredentialFacts) -> str:
-    return join_sentences(f"{text.rstrip('.')}.", facts.used_for_store())
 
 
 def _is_of_client(error: BaseException) -> bool:
@@ -372,7 +202,7 @@ def _login_remedy(store: Store, uri: str, error: BaseException) -> str:
     """Return the remedy for an exception about a login."""
     if remedy := _REMEDIES_OF_ERRORS.get(type(error).__name__):
         return remedy
-    return _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else _LOGIN_REMEDIES[store.family]
+    return _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else LOGIN_REMEDIES[store.family]
 
 
 def _login_text(error: BaseException) -> str:
@@ -395,7 +225,7 @@ def _endpoint_of(error: BaseException) -> str:
     response: Any = getattr(error, "response", None)
     if url is None and not isinstance(response, dict):
         url = getattr(response, "url", None)
-    return _host_in(str(url)) if url else ""
+    return host_in(str(url)) if url else ""
 
 
 def _status_of(error: BaseException) -> int:
@@ -419,17 +249,7 @@ def _code_of(error: BaseException) -> str:
     errors = getattr(error, "errors", None)
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return str(errors[0].get("reason", ""))
-    return _code_in(str(error))
-
-
-def _code_in(text: str) -> str:
-    match = _CODE_IN_TEXT.search(text)
-    return (match[1] or match[2]) if match else ""
-
-
-def _checked_code(code: str) -> str:
-    """Return a code that a store sent, "" if it may be another text, such as a part of a credential."""
-    return code if _CODE.fullmatch(code) else ""
+    return code_in(str(error))
 
 
 def _first_line(error: BaseException) -> str:

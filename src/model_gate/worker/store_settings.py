@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError, ModelGateError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily
-from model_gate.worker.store_failures import ENDPOINT_VARIABLES, family_of
+from model_gate.worker.object_store import ENDPOINT_VARIABLES, family_of
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}

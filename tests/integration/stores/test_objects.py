@@ -119,6 +119,17 @@ def test_text_of_an_error_that_is_no_code_is_not_shown(tmp_path: Path, code: str
             client.fetch(store.location("m"), "MLmodel", 12, destination)
 
 
+def test_code_of_an_error_of_a_data_lake_is_shown(tmp_path: Path) -> None:
+    destination = tmp_path / "fetched"
+    destination.touch()
+    body = b'{"error": {"code": "AuthorizationFailure", "message": "This request is not authorized."}}'
+    with open_store("lake", tmp_path) as (store, client):
+        add(store, "m", FILES)
+        store.faults["m/MLmodel"] = lambda call: call.send(body, 403)
+        with pytest.raises(AccessError, match=r"\(AuthorizationFailure, 403\)"):
+            client.fetch(store.location("m"), "MLmodel", 12, destination)
+
+
 def test_code_of_an_error_is_found_in_a_body_that_arrives_in_chunks(tmp_path: Path) -> None:
     destination = tmp_path / "fetched"
     destination.touch()

@@ -19,7 +19,8 @@ from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
 from model_gate.worker.failures import RUN_NOTE, reason_in, to_model_gate_error
-from model_gate.worker.store_failures import store_errors, store_of, to_store_error
+from model_gate.worker.object_store import store_of
+from model_gate.worker.store_failures import store_errors, to_store_error
 from tests.support.certificates import certificates
 from tests.support.faulty_server import FaultyServer, hang_up, login_page, status
 

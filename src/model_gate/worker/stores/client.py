@@ -19,7 +19,8 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, ModelGateError
-from model_gate.worker.store_failures import status_error, store_of
+from model_gate.worker.object_store import store_of
+from model_gate.worker.store_failures import status_error
 from model_gate.worker.stores.bucket import Bucket
 from model_gate.worker.transfer.file_parts import is_busy
 from model_gate.worker.transfer.http_client import HttpClient

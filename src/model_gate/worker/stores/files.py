@@ -17,8 +17,9 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import byte_count, printable
 from model_gate.errors import ModelError, ModelGateError
+from model_gate.worker.object_store import store_of
 from model_gate.worker.progress import TransferProgress
-from model_gate.worker.store_failures import store_errors, store_of
+from model_gate.worker.store_failures import store_errors
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
 from model_gate.worker.stores.bucket import Bucket, StoredObject
 from model_gate.worker.stores.client import StoreClient

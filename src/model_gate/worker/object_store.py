@@ -1,0 +1,83 @@
+"""The object store of a location: its kind, its address and its bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from urllib.parse import SplitResult, urlsplit
+
+from model_gate.domain.location import AZURE_SCHEMES
+from model_gate.domain.variables import S3_ENDPOINTS
+from model_gate.worker.credential_facts import StoreFamily
+
+_FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
+    AZURE_SCHEMES, StoreFamily.AZURE
+)
+# Variables with the address of a store, in the order in which the client of a cloud looks at them.
+ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
+    StoreFamily.S3: S3_ENDPOINTS,
+    StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
+    StoreFamily.AZURE: (),
+}
+_DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
+
+
+@dataclass(frozen=True)
+class Store:
+    """An object store.
+
+    Attributes:
+        family: The kind of store.
+        endpoint: Host and port.
+        container: The name of the bucket or container.
+        has_path: Whether the variable with the address has a path too.
+    """
+
+    family: StoreFamily
+    endpoint: str
+    container: str
+    has_path: bool = False
+
+    @property
+    def word(self) -> str:
+        """What the store calls a container."""
+        return "container" if self.family is StoreFamily.AZURE else "bucket"
+
+    def __str__(self) -> str:
+        return f"{self.endpoint} ({self.word} {self.container})"
+
+
+def family_of(scheme: str) -> StoreFamily | None:
+    """Return the kind of store that a scheme of locations names, None if it names none."""
+    return _FAMILIES.get(scheme)
+
+
+def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
+    """Return the store of a location, None if the location is not in an object store.
+
+    >>> str(store_of("s3://models/wine", {}))
+    's3.amazonaws.com (bucket models)'
+    """
+    parts = urlsplit(uri)
+    family = family_of(parts.scheme)
+    if family is None:
+        return None
+    container, at, host = parts.netloc.rpartition("@")
+    if at:
+        return Store(family, host, container)
+    values = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
+    address = next(filter(None, values), _DEFAULT_ENDPOINTS.get(family, ""))
+    return Store(family, host_in(address), host, _split_address(address).path.strip("/") != "")
+
+
+def host_in(address: str) -> str:
+    """Return the host and port of an address, without a login. The address may lack a scheme.
+
+    >>> host_in("https://user:password@minio:9000/"), host_in("minio:9000")
+    ('minio:9000', 'minio:9000')
+    """
+    return _split_address(address).netloc.rpartition("@")[2]
+
+
+def _split_address(address: str) -> SplitResult:
+    return urlsplit(address if "://" in address else f"//{address}")

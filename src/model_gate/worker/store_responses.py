@@ -1,0 +1,170 @@
+"""Converts responses with which an object store rejects a request to Model Gate's errors."""
+
+from __future__ import annotations
+
+import re
+
+from model_gate.errors import AccessError, ModelError, ModelGateError, NotFoundError, UnreachableError
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
+from model_gate.worker.object_store import Store
+
+# S3 and Blob Storage send XML, Google and the Data Lake JSON.
+_CODE_IN_TEXT = re.compile(r"<Code>([\w.]+)</Code>|\"(?:reason|code)\": ?\"(\w+)\"")
+_CODE = re.compile(r"(?:KMS\.)?[A-Za-z]{1,64}")
+
+LOGIN_REMEDIES = {
+    StoreFamily.S3: (
+        "Check the login to the store: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, AWS_PROFILE or the role. For"
+        " another store than Amazon's, check MLFLOW_S3_ENDPOINT_URL too."
+    ),
+    StoreFamily.AZURE: (
+        "Check the login to the store: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCESS_KEY, or the identity in"
+        " AZURE_CLIENT_ID."
+    ),
+    StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
+}
+_RIGHTS_REMEDIES = {
+    StoreFamily.S3: (
+        "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects, and kms:Decrypt on the key if the"
+        " objects are encrypted with one. If the owner of the bucket does not pay for requests, set"
+        " AWS_REQUEST_PAYER=requester."
+    ),
+    StoreFamily.AZURE: (
+        "Give this login the role Storage Blob Data Reader on the container. If it has the role, check the network"
+        " rules of the account."
+    ),
+    StoreFamily.GCS: "Give this login the role Storage Object Viewer on the bucket.",
+}
+_ADDRESS_REMEDIES = {
+    StoreFamily.S3: (
+        "Check the region in AWS_DEFAULT_REGION or the profile. For another store than Amazon's, check"
+        " MLFLOW_S3_ENDPOINT_URL too."
+    ),
+    StoreFamily.AZURE: "Check the name of the account, and the location.",
+    StoreFamily.GCS: "Check the location.",
+}
+# Error codes for a container or bucket that does not exist. Google has none of its own.
+_NO_CONTAINER_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"})
+# Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
+_PAYER_CODES = frozenset({"required", "UserProjectMissing"})
+# Error codes with which a store rejects the login itself. Their HTTP status may be 403, like that of a missing right.
+_LOGIN_CODES = frozenset(
+    {
+        "AuthenticationFailed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidAuthenticationInfo",
+        "InvalidToken",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+_ARCHIVED = "The store {} has moved it to an archive"
+# Codes whose errors depend on nothing else: the class of the error, the message and the remedy.
+_ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
+    "BlobArchived": (
+        ModelError,
+        _ARCHIVED,
+        "Set the access tier of the model's blobs to Hot or Cool, and run the gate again when they are restored.",
+    ),
+    "InvalidObjectState": (
+        ModelError,
+        _ARCHIVED,
+        "Restore the model's objects (`aws s3api restore-object`), and run the gate again when they are restored.",
+    ),
+    "KeyBasedAuthenticationNotPermitted": (
+        AccessError,
+        "The account of the store {} does not accept keys",
+        "Set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET, and no key or connection string.",
+    ),
+    "RequestTimeTooSkewed": (
+        AccessError,
+        "The clock of this machine differs from that of the store {}",
+        "Correct the clock.",
+    ),
+}
+_KEY_SERVICE = "KMS."
+
+
+def response_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
+    """Return the error for a response that rejects a request, with a remedy that has the unprefixed variables.
+
+    Args:
+        store: The store.
+        status: The HTTP status of the response.
+        code: The store's own code of the error, such as `AccessDenied`; "" if there is none. A text that may be more
+            than a code is not shown.
+        facts: The variables of the store.
+    """
+    code = code if _CODE.fullmatch(code) else ""
+    shown = f"{code}, {status}" if code else str(status)
+    if (error := _error_of_code(store, status, code, shown, facts)) is not None:
+        return error
+    if status == 401 or code in _LOGIN_CODES:
+        message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
+        return AccessError(message, LOGIN_REMEDIES[store.family])
+    if status == 403:
+        remedy = LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
+        return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
+    if status == 404:
+        return NotFoundError(
+            join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
+            join_sentences("Check the location, and the address of the store.", _path_remedy(store)),
+        )
+    if status == 429 or status >= 500:
+        return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
+    if status < 300:
+        return UnreachableError(
+            f"The store {store} answers with status {status} in place of the file.",
+            "Check the address of the store, and the proxies in front of it.",
+        )
+    if status < 400:
+        return UnreachableError(
+            f"The store {store} redirects the request ({shown}). Model Gate does not follow redirects of a store.",
+            _ADDRESS_REMEDIES[store.family],
+        )
+    return UnreachableError(f"The store {store} refuses the request ({shown}).", _ADDRESS_REMEDIES[store.family])
+
+
+def _path_remedy(store: Store) -> str:
+    """Return the remedy for an address that may have the name of the bucket, "" for an address without a path."""
+    return "The address has a path. If the path is the name of the bucket, remove it." if store.has_path else ""
+
+
+def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:
+    """Return the error for a code that says more than its status, None for other codes."""
+    if code in _NO_CONTAINER_CODES:
+        return NotFoundError(
+            join_sentences(
+                f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
+                facts.endpoint_not_handed_over(),
+            ),
+            join_sentences(f"Check the name of the {store.word}, and the address of the store.", _path_remedy(store)),
+        )
+    if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
+        return AccessError(
+            f"The store {store} needs a project that pays for the request ({shown}).",
+            "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
+        )
+    if code in _ERRORS:
+        kind, message, remedy = _ERRORS[code]
+        return kind(f"{message.format(store)} ({shown}).", remedy)
+    if code.startswith(_KEY_SERVICE):
+        return AccessError(
+            f"The store {store} cannot decrypt it ({shown}).", "Check the key of AWS KMS that encrypts the object."
+        )
+    return None
+
+
+def code_in(text: str) -> str:
+    """Return the code in the body of a response, "" if there is none.
+
+    >>> code_in("<Error><Code>AccessDenied</Code></Error>"), code_in('{"error": {"code": "AuthorizationFailure"}}')
+    ('AccessDenied', 'AuthorizationFailure')
+    """
+    match = _CODE_IN_TEXT.search(text)
+    return (match[1] or match[2]) if match else ""
+
+
+def _message(text: str, facts: CredentialFacts) -> str:
+    return join_sentences(f"{text.rstrip('.')}.", facts.used_for_store())

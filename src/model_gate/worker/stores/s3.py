@@ -92,15 +92,18 @@ def _prepare(client: Any) -> None:
     factory.set_parser_defaults(timestamp_parser=str)
     client._endpoint._response_parser_factory = factory  # noqa: SLF001
     client.meta.events.register("before-parse.s3.ListObjectsV2", _check_response, unique_id="model-gate-page")
-    _BucketRegions().register(client.meta.events)
+    _RegionalUrls().register(client.meta.events)
 
 
-class _BucketRegions:
-    """The regions of the buckets that a client of boto3 has listed.
+class _RegionalUrls:
+    """Makes a client of boto3 sign each URL for the region in which it has listed the bucket.
 
-    If a bucket is in another region than that of the login, the client repeats the request for its listing there. It
-    signs a URL for the region of the login nevertheless, which the store rejects. So each URL is signed for the region
-    in which the listing was successful.
+    The client would sign URLs for another host and another region than it lists a bucket with:
+
+    - The host would be `BUCKET.s3.amazonaws.com`. Amazon redirects its requests for a new bucket, and rejects them for
+      buckets in regions that an account must enable, such as `af-south-1`.
+    - If a bucket is in another region than that of the login, the client repeats the request for its listing there. It
+      would sign URLs for the region of the login nevertheless, and the store rejects them.
     """
 
     _BUCKET = "model-gate-bucket"
@@ -113,7 +116,7 @@ class _BucketRegions:
         for event, handler in (
             ("before-parameter-build.s3.ListObjectsV2", self._begin_listing),
             ("after-call.s3.ListObjectsV2", self._end_listing),
-            ("before-parameter-build.s3.GetObject", self._sign_for_region),
+            ("before-parameter-build.s3.GetObject", self._begin_signing),
         ):
             events.register(event, handler, unique_id=f"model-gate-region {event}")
 
@@ -125,7 +128,8 @@ class _BucketRegions:
         if http_response.status_code == _OK and region:
             self._regions[context[self._BUCKET]] = region
 
-    def _sign_for_region(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+    def _begin_signing(self, params: Mapping[str, Any], context: dict[str, Any], **_: Any) -> None:
+        context["use_global_endpoint"] = False
         region = self._regions.get(params["Bucket"])
         if region:
             context["signing"] = {**context.get("signing", {}), "region": region}

@@ -136,7 +136,7 @@ $(UV):
 	cd .browser && npm ci --ignore-scripts --no-audit --no-fund --loglevel=error && node unpack.mjs
 	@touch $@
 
-# Emulators of object stores for the tests and the benchmarks, and rclone for the benchmarks.
+# Emulators of object stores, and rclone, for the tests and the benchmarks.
 .stores/.installed: requirements/stores/package-lock.json requirements/stores/package.json requirements/stores/tools.lock | $(UV)
 	@command -v npm >/dev/null || { echo >&2 'The emulators of object stores are installed with npm, which is missing: \
 	install Node.js with npm, such as with apt-get install npm.'; exit 1; }

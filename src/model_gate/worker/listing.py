@@ -55,8 +55,8 @@ class FilesInParts(ModelFiles, Protocol):
 class FilesInPages(ModelFiles, Protocol):
     """The files of one model in a store without directories, which lists the files of all directories together."""
 
-    def list_pages(self) -> Iterator[list[FileInfo]]:
-        """Yield all files with their sizes, page by page."""
+    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
+        """Yield all files whose paths begin with `start`, with their sizes, page by page."""
 
     def is_one_file(self) -> bool:
         """Return whether the location of the model is that of a file. Call this method only if there are no files."""
@@ -134,7 +134,7 @@ class ModelListing:
         try:
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
-                pages = self._pages(model.list_pages())
+                pages = self._pages(model.list_pages(name))
                 return any(info.path.partition("/")[0] == name for page in pages for info in page)
             return any(info.path == name for info in self._result(self._pool.submit(self._list, None)))
         finally:

@@ -26,8 +26,8 @@ LOGIN_REMEDIES = {
 _RIGHTS_REMEDIES = {
     StoreFamily.S3: (
         "Give this login s3:ListBucket on the bucket and s3:GetObject on its objects, and kms:Decrypt on the key if the"
-        " objects are encrypted with one. The policy of the bucket must allow presigned URLs (s3:authType). If the owner"
-        " of the bucket does not pay for requests, set AWS_REQUEST_PAYER=requester."
+        " objects are encrypted with one. The policy of the bucket must allow presigned URLs (s3:authType). If the"
+        " owner of the bucket does not pay for requests, set AWS_REQUEST_PAYER=requester."
     ),
     StoreFamily.AZURE: (
         "Give this login the role Storage Blob Data Reader on the container. If it has the role, check the network"

@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from model_gate.errors import ModelError, TransferError, UnreachableError
+from model_gate.worker.listing import ModelListing
+from model_gate.worker.stores.files import StoredFiles
 from model_gate.worker.stores.listing_pages import MalformedPageError
 from model_gate.worker.stores.s3 import S3Bucket
+from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from tests.support.faulty_server import Call
 from tests.support.faulty_store import FaultyStore
 from tests.support.opened_stores import FILES, Opened, add, ignore, open_store
@@ -238,3 +241,14 @@ def test_pages_of_s3_are_checked_after_a_renewal_of_the_credentials_too() -> Non
         store.last_page = b"<ListBucketResult><IsTruncated/></ListBucketResult>"
         with pytest.raises(MalformedPageError):
             list(bucket.pages("m/"))
+
+
+def test_search_for_an_entry_of_a_run_lists_only_keys_that_begin_with_its_name() -> None:
+    with FaultyStore(cloud="s3") as store, ExitStack() as stack:
+        for root in ("run/model", "run/model-2", "run/plots", "other"):
+            add(store, root, FILES)
+        bucket = S3Bucket(RenewingRepository(store.url, stack), "bucket")
+        files = StoredFiles(bucket, "s3://bucket/run", "run/", ConcurrencyLimiter())
+        for name, is_found in (("model", True), ("mode", False), ("MLmodel", False)):
+            assert ModelListing(lambda: files, "s3://bucket/run", lambda _: None).has_entry(name) == is_found
+        assert [request.query["prefix"] for request in store.requests] == [["run/model"], ["run/mode"], ["run/MLmodel"]]

@@ -136,7 +136,7 @@ class _PagedFiles(_Files):
         super().__init__(_chain)
         self._pages = pages
 
-    def list_pages(self) -> Iterator[list[FileInfo]]:
+    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
         yield from ([] for _ in range(self._pages))
 
     def is_one_file(self) -> bool:
@@ -156,9 +156,9 @@ class _RunFiles(_Files):
     def __init__(self) -> None:
         super().__init__(_chain)
 
-    def list_pages(self) -> Iterator[list[FileInfo]]:
-        yield [FileInfo("model-2/MLmodel", False, 1), FileInfo("data/model", False, 1)]
-        yield [FileInfo("model/MLmodel", False, 1), FileInfo("notes.txt", False, 1)]
+    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
+        for paths in (("model-2/MLmodel", "data/model"), ("model/MLmodel", "notes.txt")):
+            yield [FileInfo(path, False, 1) for path in paths if path.startswith(start)]
 
     def is_one_file(self) -> bool:
         return False

@@ -121,19 +121,22 @@ class StoredFiles:
         self._client = StoreClient(bucket, uri)
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 
-    def list_pages(self) -> Iterator[list[FileInfo]]:
-        """Yield all files with their sizes, page by page.
+    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
+        """Yield all files whose paths begin with `start`, with their sizes, page by page.
+
+        A Data Lake lists directories only, so it lists all files in any case.
 
         Raises:
             ModelError: The store lists what no directory can contain.
             TransferError: A page of the listing is malformed, or does not say whether another page follows.
         """
         with store_errors(self._uri, os.environ), well_formed_pages(store_of(self._uri, os.environ)):
-            for page in self._bucket.pages(self._prefix):
+            prefix = self._prefix if isinstance(self._bucket, AzureFileSystem) else self._prefix + start
+            for page in self._bucket.pages(prefix):
                 yield [
                     FileInfo(stored.key.removeprefix(self._prefix), False, stored.size)
                     for stored in page
-                    if not self._is_directory(stored)
+                    if not self._is_directory(stored) and stored.key.startswith(self._prefix + start)
                 ]
 
     def is_one_file(self) -> bool:

@@ -206,9 +206,9 @@ def gate_progress() -> TerminalProgress | LogProgress:
 def progress_text(counts: ProgressCounts, seconds: float) -> str:
     """Return the progress, transfer rates and remaining time in one line, `seconds` after the first file was started.
 
-    For example: `3 of 10 files compared; left: 5.0 of 10.0 MB at 1.0 MB/s, 5 s to go`.
+    For example: `3 of 10 files done; left: 5.0 of 10.0 MB at 1.0 MB/s, 5 s to go`.
     """
-    parts = [f"{counts.compared:,} of {counts.files:,} files compared"]
+    parts = [f"{counts.compared:,} of {counts.files:,} files done"]
     for name, total in counts.sizes.items():
         received = counts.received[name]
         rate = received / max(seconds, 0.001)

@@ -87,8 +87,8 @@ def test_log_has_the_progress_of_a_long_transfer_every_15_seconds(capfd: pytest.
         clock.seconds += 5
         progress.advance(3)
     assert capfd.readouterr().err.splitlines() == [
-        "0 of 10 files compared; left: 6.0 of 40.0 MB at 0.4 MB/s, 85 s to go; right: 0.0 of 10.0 MB at 0.0 MB/s.",
-        "3 of 10 files compared; left: 10.0 of 40.0 MB at 0.3 MB/s, 90 s to go; right: 10.0 of 10.0 MB at 0.3 MB/s.",
+        "0 of 10 files done; left: 6.0 of 40.0 MB at 0.4 MB/s, 85 s to go; right: 0.0 of 10.0 MB at 0.0 MB/s.",
+        "3 of 10 files done; left: 10.0 of 40.0 MB at 0.3 MB/s, 90 s to go; right: 10.0 of 10.0 MB at 0.3 MB/s.",
     ]
 
 
@@ -111,5 +111,5 @@ def test_long_gate_writes_its_progress_to_a_log(tmp_path: Path) -> None:
         server.faults["data/part-0"] = serve_slowly
         result = check(tmp_path, server.url, "Wine", "1")
     assert result.status == "equal"
-    assert f" of {len(MODEL)} files compared; " in result.stderr
-    assert "compared" not in result.stdout
+    assert f" of {len(MODEL)} files done; " in result.stderr
+    assert "files done" not in result.stdout

@@ -35,6 +35,7 @@ from model_gate.domain.variables import (
     ANOTHER_SERVER,
     HTTP_VARIABLES,
     LOGIN_VARIABLES,
+    NAMES_VARIABLE,
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
     REGISTRY_URI,
@@ -184,6 +185,8 @@ def _account(
 ) -> dict[str, str]:
     """Return variables with the names of the credentials that a worker gets, and of those that it does not get.
 
+    Another variable has the names that the user has given to the variables of the server.
+
     The addresses of S3 stores that the worker does not get are with the latter: with a login, they decide what is read.
 
     Args:
@@ -193,7 +196,8 @@ def _account(
         shared: The unprefixed variables that the worker gets too.
     """
     prefix = declared_prefix(environment, host.server)
-    names = [prefix + name if environment.get(prefix + name) == value else name for name, value in own.items()]
+    prefixed = {name: prefix + name for name, value in own.items() if environment.get(prefix + name) == value}
+    names = [prefixed.get(name, name) for name in own]
     handed_over = {*names, *shared}
     sent = [name for name in (*names, *shared) if is_credential(name)]
     not_sent = [entry for entry in _not_sent(host, environment, own) if entry[0] not in handed_over]
@@ -204,6 +208,7 @@ def _account(
         # The user name comes before the password.
         SENT_VARIABLE: json.dumps(sorted(sent, key=lambda name: (not name.endswith("_USERNAME"), name))),
         NOT_SENT_VARIABLE: json.dumps(not_sent),
+        NAMES_VARIABLE: json.dumps({name: given for name, given in prefixed.items() if given != name}),
     }
 
 

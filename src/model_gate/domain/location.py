@@ -120,11 +120,7 @@ def store_problem(uri: str) -> str:
 
     >>> store_problem("s3:///model"), store_problem("gcs://bucket/model"), store_problem("models:/Wine/1")
     ('names no bucket', "has the scheme 'gcs', which is not the scheme of an object store", '')
-    >>> store_problem("arn:aws:s3:::bucket/model")
-    'is an ARN, not a URI'
     """
-    if is_arn(uri):
-        return "is an ARN, not a URI"
     if uri.partition(":")[0].lower() in STORE_FORMS and not store_of_uri(uri):
         return "names no bucket"
     scheme, slashes, _ = uri.partition("://")

@@ -496,10 +496,16 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"The argument {half.upper()} names a directory on the machine {machine}, which cannot be read here.",
             "Name a directory on this machine, such as file:///srv/model.",
         )
-    if is_local_uri(uri) and not is_arn(uri):
+    if is_arn(uri):
+        suggestion = suggested_store_location(uri)
+        raise InputError(
+            f"The argument {half.upper()} is an ARN, not a URI.",
+            f"Did you mean {printable(suggestion)}?" if suggestion else f"Name the location: {STORE_FORMS['s3']}/PATH.",
+        )
+    if is_local_uri(uri):
         return None
     option = option or f"--{half}-host"
-    if is_arn(uri) or (not host.strip() and not declarations.has_default):
+    if not host.strip() and not declarations.has_default:
         if store := store_of_uri(uri):
             return Host(HostKind.STORE, store, "", is_declared=True)
         if problem := store_problem(uri):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 from model_gate.reporting.output import print_line
 
@@ -55,7 +55,10 @@ class TerminalProgress:
     """
 
     def __init__(self) -> None:
-        self._rich: RichProgress | None = None
+        # Importing rich takes a tenth of a second, so it is imported only if there is a terminal.
+        from rich.progress import TextColumn, TimeRemainingColumn
+
+        self._rich = rich_progress(TextColumn("remaining:"), TimeRemainingColumn())
         self._listings: dict[str, TaskID] = {}
         self._fetches: dict[str, TaskID] = {}
         self._comparison: TaskID | None = None
@@ -64,31 +67,23 @@ class TerminalProgress:
         self._last_draw = 0.0
 
     def __enter__(self) -> TerminalProgress:
-        from rich.progress import TextColumn, TimeRemainingColumn
-
-        self._rich = rich_progress(TextColumn("remaining:"), TimeRemainingColumn())
         self._rich.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._rich is not None:
-            self._draw(self._rich)
-            self._rich.stop()
+        self._draw()
+        self._rich.stop()
 
     def listing(self, name: str, files: int) -> None:
         """Show the number of files listed so far in a model."""
-        if self._rich is None:
-            return
         if name not in self._listings:
             self._listings[name] = self._rich.add_task(f"list {name}", total=None, shown="")
         self._rich.update(self._listings[name], shown=f"{files:,} files")
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
         """Replace the listings by bars for the models' bytes and for the files."""
-        if self._rich is None:
-            return
         for task in self._listings.values():
             self._rich.update(task, visible=False)
         self._counts = ProgressCounts(files, sizes)
@@ -99,91 +94,93 @@ class TerminalProgress:
 
     def received(self, name: str, size: int) -> None:
         """Add `size` fetched bytes to the bar of the model `name`."""
-        if self._rich is not None:
-            self._counts.add_received(name, size)
-            self._draw_at_intervals(self._rich)
+        self._counts.add_received(name, size)
+        self._draw_at_intervals()
 
     def advance(self, files: int) -> None:
         """Add `files` compared pairs to the bar of the files."""
-        if self._rich is not None:
-            self._counts.add_compared(files)
-            self._draw_at_intervals(self._rich)
+        self._counts.add_compared(files)
+        self._draw_at_intervals()
 
-    def _draw_at_intervals(self, rich: RichProgress) -> None:
+    def _draw_at_intervals(self) -> None:
         with self._lock:
             now = time.monotonic()
             # Drawing takes longer than comparing a small file.
             if now - self._last_draw < _DRAW_SECONDS:
                 return
             self._last_draw = now
-        self._draw(rich)
+        self._draw()
 
-    def _draw(self, rich: RichProgress) -> None:
+    def _draw(self) -> None:
         counts = self._counts
         for name, task in self._fetches.items():
             received = counts.received[name]
-            rich.update(task, completed=received, shown=_megabytes(received, counts.sizes[name]))
+            self._rich.update(task, completed=received, shown=_megabytes(received, counts.sizes[name]))
         if self._comparison is not None:
             shown = f"{counts.compared:,}/{counts.files:,} files"
-            rich.update(self._comparison, completed=counts.compared, shown=shown)
+            self._rich.update(self._comparison, completed=counts.compared, shown=shown)
 
 
 class LogProgress:
-    """Writes the progress to a log every 15 seconds, so that a long gate does not look like a hang.
+    """Writes the progress to a log at intervals, so that a long gate does not look like a hang.
 
     Use it as a context manager.
 
     Args:
         descriptor: The file descriptor of standard output or standard error.
-        clock: Returns the time in seconds.
+        seconds: The interval in seconds.
     """
 
-    def __init__(self, descriptor: int = 2, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, descriptor: int = 2, seconds: float = _LOG_SECONDS) -> None:
         self._descriptor = descriptor
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._counts = ProgressCounts()
-        self._started = self._last_logged = clock()
+        self._seconds = seconds
+        self._listed: dict[str, int] = {}
+        # None until the comparison begins, and the time of its beginning.
+        self._counts: ProgressCounts | None = None
+        self._begun = 0.0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._log_at_intervals, daemon=True)
 
-    def __enter__(self) -> LogProgress:
+    def __enter__(self) -> Self:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do nothing: every line is complete."""
+        self._ended.set()
+        # The thread cannot end while nobody reads the log.
+        self._thread.join(timeout=1)
 
     def listing(self, name: str, files: int) -> None:
-        """Log the number of files listed so far in a model."""
-        if self._is_due():
-            self._log(f"{name}: {files:,} files listed so far.")
+        """Record the number of files listed so far in a model."""
+        self._listed[name] = files
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
-        """Start to count files and bytes."""
+        """Record the number of files to compare, and the bytes to fetch."""
+        self._begun = time.monotonic()
         self._counts = ProgressCounts(files, sizes)
-        self._started = self._clock()
 
     def received(self, name: str, size: int) -> None:
         """Count received bytes."""
-        self._counts.add_received(name, size)
-        self._log_counts()
+        if self._counts is not None:
+            self._counts.add_received(name, size)
 
     def advance(self, files: int) -> None:
         """Count compared files."""
-        self._counts.add_compared(files)
-        self._log_counts()
+        if self._counts is not None:
+            self._counts.add_compared(files)
 
-    def _log_counts(self) -> None:
-        if self._is_due():
-            self._log(progress_text(self._counts, self._last_logged - self._started) + ".")
+    def _log_at_intervals(self) -> None:
+        while not self._ended.wait(self._seconds):
+            self._log(self._state())
 
-    def _is_due(self) -> bool:
-        with self._lock:
-            now = self._clock()
-            if now - self._last_logged < _LOG_SECONDS:
-                return False
-            self._last_logged = now
-            return True
+    def _state(self) -> str:
+        if self._counts is not None:
+            return progress_text(self._counts, time.monotonic() - self._begun) + "."
+        if not self._listed:
+            return "No files are listed yet."
+        return "; ".join(f"{name}: {files:,} files listed" for name, files in self._listed.copy().items()) + "."
 
     def _log(self, text: str) -> None:
         print_line(text, self._descriptor)
@@ -223,7 +220,6 @@ def _megabytes(received: int, total: int) -> str:
 
 def rich_progress(*columns: str | ProgressColumn) -> RichProgress:
     """Return progress bars on standard error. `columns` stand after the elapsed time."""
-    # Importing rich takes a tenth of a second, so it is imported only if there is a terminal.
     from rich.console import Console
     from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 

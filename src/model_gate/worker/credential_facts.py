@@ -13,12 +13,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
 from model_gate.domain.variables import (
     ANOTHER_SERVER,
+    NAMES_VARIABLE,
     NOT_SENT_VARIABLE,
     PREFIX_VARIABLE,
     S3_ENDPOINTS,
@@ -64,12 +65,14 @@ class CredentialFacts:
         not_sent: Name of each variable that the worker has not received, and the reason.
         prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
             variable declares the server.
+        given_names: The name that the user has given to a variable, for each variable that has another name here.
     """
 
     server: str = ""
     sent: tuple[str, ...] | None = None
     not_sent: tuple[tuple[str, str], ...] = ()
     prefix: str | None = None
+    given_names: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
@@ -84,6 +87,7 @@ class CredentialFacts:
             None if sent is None else tuple(map(str, sent)),
             tuple((str(item[0]), str(item[1])) for item in not_sent if isinstance(item, list) and len(item) == 2),
             environment.get(PREFIX_VARIABLE),
+            _names_in(environment.get(NAMES_VARIABLE, "")),
         )
 
     def describe_server(self, address: str) -> str:
@@ -180,6 +184,10 @@ class CredentialFacts:
             return remedy
         return _VARIABLE.sub(lambda found: (prefix if store_family(found[0]) else "") + found[0], remedy)
 
+    def given_name(self, variable: str) -> str:
+        """Return the name that the user has given to a variable that the worker has received."""
+        return self.given_names.get(variable, variable)
+
     def not_handed_over(self) -> str:
         """Return a sentence for each reason why the worker has not received variables, "" if it has received all."""
         by_reason: dict[str, list[str]] = {}
@@ -207,6 +215,14 @@ def _list_in(text: str) -> list[Any] | None:
     except ValueError:
         return None
     return value if isinstance(value, list) else None
+
+
+def _names_in(text: str) -> Mapping[str, str]:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return {}
+    return {str(name): str(given) for name, given in value.items()} if isinstance(value, dict) else {}
 
 
 def _family_of(name: str) -> StoreFamily | None:

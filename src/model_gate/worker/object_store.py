@@ -30,13 +30,13 @@ class Store:
         family: The kind of store.
         endpoint: Host and port.
         container: The name of the bucket or container.
-        has_path: Whether the variable with the address has a path too.
+        address_has_path: Whether the address of the store has a path.
     """
 
     family: StoreFamily
     endpoint: str
     container: str
-    has_path: bool = False
+    address_has_path: bool = False
 
     @property
     def word(self) -> str:

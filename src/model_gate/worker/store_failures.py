@@ -14,7 +14,7 @@ from typing import Any
 
 from model_gate.domain.variables import TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
-from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, join_sentences
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
 from model_gate.worker.object_store import ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
@@ -28,7 +28,6 @@ _LOGIN_ERRORS = re.compile(
 # What the clients say about a login, as regular expressions, and the same in the words of Model Gate.
 _LOGIN_TEXTS = (
     (r"Anonymous credentials cannot be refreshed", "no login was found, and it does not serve anonymous users"),
-    (r"PartialCredentialsError", "a half of the key pair is missing"),
     (r"Incorrect padding|base64|AzureSigningError", "the key of the account is not base64"),
     # Azure lists all logins that it tried. One of them failed, and others were not set up at all.
     (r"\n\t(?:Environment|WorkloadIdentity)Credential: (?!\w+ authentication unavailable)([^\n]+)", r"\1"),
@@ -36,14 +35,13 @@ _LOGIN_TEXTS = (
 )
 _MAX_REASON = 300
 
-# Remedies for classes of exceptions that say more than that there is no login.
-_REMEDIES_OF_ERRORS = {
-    "PartialCredentialsError": "Set both AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
-    "ProfileNotFound": (
-        "Correct AWS_PROFILE. The files with the profiles are ~/.aws/config and ~/.aws/credentials, or those in"
-        " AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE."
-    ),
-}
+_KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+_KEY_PAIR_REMEDY = f"Set both {and_(_KEY_PAIR)}."
+# boto3 prefers AWS_DEFAULT_PROFILE.
+_PROFILE_REMEDY = (
+    "Correct the name in AWS_DEFAULT_PROFILE or AWS_PROFILE, or the profile in ~/.aws/config or ~/.aws/credentials."
+    " AWS_CONFIG_FILE and AWS_SHARED_CREDENTIALS_FILE name other files."
+)
 # MLflow reads a Data Lake with an identity only.
 _LAKE_LOGIN_REMEDY = (
     "Set AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET. The key of an account and a connection string are"
@@ -116,10 +114,10 @@ def _client_error(
     if _is_about_login(cause):
         return AccessError(
             join_sentences(
-                f"There is no valid login to the store {store}: {_login_text(cause).rstrip('.')}.",
+                f"There is no valid login to the store {store}: {_login_text(cause, facts).rstrip('.')}.",
                 facts.used_for_store(),
             ),
-            _login_remedy(store, uri, cause),
+            _login_remedy(store, uri, cause, facts),
         )
     text = chain_text(error)
     if BROKEN_TRANSFER.search(text):
@@ -198,15 +196,35 @@ def _is_about_login(error: BaseException) -> bool:
     return is_of_setting and _raised_in(error) in _CLIENT_PACKAGES
 
 
-def _login_remedy(store: Store, uri: str, error: BaseException) -> str:
+def _login_remedy(store: Store, uri: str, error: BaseException, facts: CredentialFacts) -> str:
     """Return the remedy for an exception about a login."""
-    if remedy := _REMEDIES_OF_ERRORS.get(type(error).__name__):
-        return remedy
+    if _lacks_half_of_key_pair(error, facts):
+        return _KEY_PAIR_REMEDY
+    if type(error).__name__ in {"PartialCredentialsError", "ProfileNotFound"}:
+        return _PROFILE_REMEDY
     return _LAKE_LOGIN_REMEDY if uri.startswith("abfs") else LOGIN_REMEDIES[store.family]
 
 
-def _login_text(error: BaseException) -> str:
+def _lacks_half_of_key_pair(error: BaseException, facts: CredentialFacts) -> bool:
+    """Return whether one variable of the key pair is set without the other one."""
+    if type(error).__name__ == "PartialCredentialsError":
+        return _botocore_fields(error).get("provider") == "env"
+    set_halves = [half for half in _KEY_PAIR if any(name.endswith(half) for name in facts.sent or ())]
+    return type(error).__name__ == "NoCredentialsError" and len(set_halves) == 1
+
+
+def _botocore_fields(error: BaseException) -> dict[str, object]:
+    """Return what an exception of botocore is about, such as the name of a missing setting; {} for other exceptions."""
+    fields = getattr(error, "kwargs", None)
+    return fields if isinstance(fields, dict) else {}
+
+
+def _login_text(error: BaseException, facts: CredentialFacts) -> str:
     """Return what is wrong with a login, in one line."""
+    if _lacks_half_of_key_pair(error, facts):
+        return "half of the key pair is missing"
+    if type(error).__name__ == "PartialCredentialsError":
+        return f"the profile lacks {_botocore_fields(error).get('cred_var')}"
     text = f"{type(error).__name__}: {error}"
     for pattern, shown in _LOGIN_TEXTS:
         if match := re.search(pattern, text):
@@ -220,8 +238,7 @@ def _login_text(error: BaseException) -> str:
 
 def _endpoint_of(error: BaseException) -> str:
     """Return the host and port that the client contacted, "" if the exception does not contain them."""
-    fields = getattr(error, "kwargs", None)
-    url: object = fields.get("endpoint_url") if isinstance(fields, dict) else None
+    url = _botocore_fields(error).get("endpoint_url")
     response: Any = getattr(error, "response", None)
     if url is None and not isinstance(response, dict):
         url = getattr(response, "url", None)

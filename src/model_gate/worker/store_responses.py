@@ -59,7 +59,7 @@ _LOGIN_CODES = frozenset(
         "TokenRefreshRequired",
     }
 )
-_ARCHIVED = "The store {} has moved it to an archive"
+_ARCHIVED = "The object is in an archive of the store {}"
 # Codes whose errors depend on nothing else: the class of the error, the message and the remedy.
 _ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
     "BlobArchived": (
@@ -101,11 +101,12 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
     if (error := _error_of_code(store, status, code, shown, facts)) is not None:
         return error
     if status == 401 or code in _LOGIN_CODES:
-        message = _message(f"The store {store} does not accept the credentials ({shown})", facts)
-        return AccessError(message, LOGIN_REMEDIES[store.family])
+        message = f"The store {store} does not accept the credentials ({shown})."
+        return AccessError(join_sentences(message, facts.used_for_store()), LOGIN_REMEDIES[store.family])
     if status == 403:
         remedy = LOGIN_REMEDIES[store.family] if facts.sent == () else _RIGHTS_REMEDIES[store.family]
-        return AccessError(_message(f"The store {store} refuses to be read ({shown})", facts), remedy)
+        message = f"The store {store} refuses to be read ({shown})."
+        return AccessError(join_sentences(message, facts.used_for_store()), remedy)
     if status == 404:
         return NotFoundError(
             join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
@@ -128,7 +129,7 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
 
 def _path_remedy(store: Store) -> str:
     """Return the remedy for an address that may have the name of the bucket, "" for an address without a path."""
-    return "The address has a path. If the path is the name of the bucket, remove it." if store.has_path else ""
+    return "The address has a path. If the path is the name of the bucket, remove it." if store.address_has_path else ""
 
 
 def _error_of_code(store: Store, status: int, code: str, shown: str, facts: CredentialFacts) -> ModelGateError | None:
@@ -151,7 +152,8 @@ def _error_of_code(store: Store, status: int, code: str, shown: str, facts: Cred
         return kind(f"{message.format(store)} ({shown}).", remedy)
     if code.startswith(_KEY_SERVICE):
         return AccessError(
-            f"The store {store} cannot decrypt it ({shown}).", "Check the key of AWS KMS that encrypts the object."
+            f"The store {store} cannot decrypt the object ({shown}).",
+            "Check the key of AWS KMS that encrypts it.",
         )
     return None
 
@@ -161,10 +163,8 @@ def code_in(text: str) -> str:
 
     >>> code_in("<Error><Code>AccessDenied</Code></Error>"), code_in('{"error": {"code": "AuthorizationFailure"}}')
     ('AccessDenied', 'AuthorizationFailure')
+    >>> code_in("<Error><Code>KMS.DisabledException</Code></Error>")
+    'KMS.DisabledException'
     """
     match = _CODE_IN_TEXT.search(text)
     return (match[1] or match[2]) if match else ""
-
-
-def _message(text: str, facts: CredentialFacts) -> str:
-    return join_sentences(f"{text.rstrip('.')}.", facts.used_for_store())

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from model_gate.domain.wording import printable
-from model_gate.errors import AccessError, InputError, ModelError, ModelGateError
+from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily
 from model_gate.worker.object_store import ENDPOINT_VARIABLES, family_of
 
@@ -56,20 +56,13 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         raise ModelError(f"MLflow does not read {scheme}: locations.", f"Name the location {other}:{rest}.")
     if family is None:
         return
-    try:
-        _require_settings_of(family, environment)
-    except ModelGateError as error:
-        named = CredentialFacts.from_environment(environment).of_store(family).named
-        raise type(error)(named(error.message), named(error.remedy)) from error
-
-
-def _require_settings_of(family: StoreFamily, environment: Mapping[str, str]) -> None:
-    """Check the settings for a kind of store. Errors have the unprefixed names of the variables."""
+    given_name = CredentialFacts.from_environment(environment).given_name
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
-        _require_address(name, environment[name], _S3_HOST if family is StoreFamily.S3 else _ANY_HOST)
+        hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
+        _require_address(given_name(name), environment[name], hosts)
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
-        _require_google_login(environment[_GOOGLE_LOGIN])
+        _require_google_login(given_name(_GOOGLE_LOGIN), environment[_GOOGLE_LOGIN])
 
 
 def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
@@ -99,16 +92,15 @@ def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
     return is_valid and hosts.fullmatch(host) is not None
 
 
-def _require_google_login(path: str) -> None:
-    """Require that Google's client can use the file with the login."""
+def _require_google_login(name: str, path: str) -> None:
+    """Require that Google's client can use the file with the login, whose path is the value of a variable."""
     problem = _google_login_problem(path)
     if problem:
         is_path = len(path) <= _MAX_PATH and "{" not in path
-        subject = f"The file in {_GOOGLE_LOGIN}, {printable(path)}," if is_path else f"The value of {_GOOGLE_LOGIN}"
+        subject = f"The file in {name}, {printable(path)}," if is_path else f"The value of {name}"
         raise AccessError(
             f"{subject} {problem}." if is_path else f"{subject} is not the path of a file.",
-            f"Set {_GOOGLE_LOGIN} to the path of the JSON file that Google made for the login, or download the file"
-            " again.",
+            f"Set {name} to the path of the JSON file that Google made for the login, or download the file again.",
         )
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import os
 import pty
+import re
 import subprocess
 import time
 from pathlib import Path
 
 import pytest
 
-from model_gate.reporting.progress import LogProgress
+from model_gate.reporting.progress import AnnouncedProgress, LogProgress
 from tests.support.commandline import BIN, clean_environment
 from tests.support.faulty_server import MODEL, Call, FaultyServer
 from tests.support.gates import check
@@ -62,49 +63,63 @@ def test_short_gate_writes_no_progress_to_a_log(tmp_path: Path) -> None:
     assert (result.status, result.stderr) == ("equal", "")
 
 
-class Clock:
-    """A clock that a test sets.
-
-    Attributes:
-        seconds: The time.
-    """
-
-    def __init__(self) -> None:
-        self.seconds = 100.0
-
-    def __call__(self) -> float:
-        return self.seconds
+def lines_of(log: LogProgress, capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """Return what a log writes in an interval."""
+    with log:
+        time.sleep(0.15)
+    return capfd.readouterr().err.splitlines()
 
 
-def test_log_has_the_progress_of_a_long_transfer_every_15_seconds(capfd: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    with LogProgress(clock=clock) as progress:
-        progress.begin(10, {"left": 40_000_000, "right": 10_000_000})
-        for _ in range(5):
-            clock.seconds += 5
-            progress.received("left", 2_000_000)
-        progress.received("right", 10_000_000)
-        clock.seconds += 5
-        progress.advance(3)
-    assert capfd.readouterr().err.splitlines() == [
-        "0 of 10 files done; left: 6.0 of 40.0 MB at 0.4 MB/s, 85 s to go; right: 0.0 of 10.0 MB at 0.0 MB/s.",
-        "3 of 10 files done; left: 10.0 of 40.0 MB at 0.3 MB/s, 90 s to go; right: 10.0 of 10.0 MB at 0.3 MB/s.",
-    ]
+def test_log_has_the_files_and_bytes_of_a_comparison(capfd: pytest.CaptureFixture[str]) -> None:
+    log = LogProgress(seconds=0.1)
+    log.listing("left", 10)
+    log.begin(10, {"left": 40_000_000, "right": 10_000_000})
+    log.received("left", 6_000_000)
+    log.received("right", 10_000_000)
+    log.advance(3)
+    (line,) = lines_of(log, capfd)
+    rate, seconds = r"\d[\d,.]* MB/s", r"\d+ s to go"
+    expected = rf"3 of 10 files done; left: 6\.0 of 40\.0 MB at {rate}, {seconds}; right: 10\.0 of 10\.0 MB at {rate}\."
+    assert re.fullmatch(expected, line), line
 
 
-def test_log_has_the_progress_of_a_long_listing(capfd: pytest.CaptureFixture[str]) -> None:
-    clock = Clock()
-    with LogProgress(clock=clock) as progress:
-        progress.listing("left", 1_000)
-        clock.seconds += 16
-        progress.listing("left", 12_000)
-        progress.listing("left", 13_000)
-    assert capfd.readouterr().err.splitlines() == ["left: 12,000 files listed so far."]
+def test_log_has_the_files_of_a_listing(capfd: pytest.CaptureFixture[str]) -> None:
+    log = LogProgress(seconds=0.1)
+    log.listing("left", 1_000)
+    log.listing("left", 12_000)
+    log.listing("right", 7)
+    assert lines_of(log, capfd) == ["left: 12,000 files listed; right: 7 files listed."]
+
+
+def test_log_says_that_nothing_is_listed_yet(capfd: pytest.CaptureFixture[str]) -> None:
+    assert lines_of(LogProgress(seconds=0.1), capfd) == ["No files are listed yet."]
+
+
+def test_log_that_nobody_reads_does_not_delay_the_end() -> None:
+    reading_end, writing_end = os.pipe()
+    os.set_blocking(writing_end, False)
+    try:
+        while True:
+            os.write(writing_end, bytes(65536))
+    except BlockingIOError:
+        os.set_blocking(writing_end, True)
+    start = time.monotonic()
+    with LogProgress(writing_end, seconds=0.01):
+        time.sleep(0.1)
+    assert time.monotonic() - start < 5
+    os.close(reading_end)
+    os.close(writing_end)
+
+
+def test_announced_progress_begins_with_the_numbers(capfd: pytest.CaptureFixture[str]) -> None:
+    with AnnouncedProgress(descriptor=1) as log:
+        log.begin(1_234, {"left": 5_000, "right": 6_000})
+    assert capfd.readouterr().out == "Comparing 1,234 pairs of files; 11,000 bytes to fetch.\n"
 
 
 def test_long_gate_writes_its_progress_to_a_log(tmp_path: Path) -> None:
     def serve_slowly(call: Call) -> None:
-        time.sleep(16)
+        time.sleep(18)
         call.send(call.file)
 
     with server_with_registry_copy() as server:

@@ -51,7 +51,7 @@ class S3Bucket:
         # The bucket keeps its client for longer than MLflow does, because a client renews its own login.
         with _CLIENT_LOCK:
             self._client = repository._get_s3_client()  # noqa: SLF001
-        _prepare(self._client)
+            _prepare(self._client)
 
     @property
     def verify(self) -> bool | str:
@@ -76,8 +76,9 @@ class S3Bucket:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""
         if getattr(self._repository, "_credential_refresh_def", None) is None:
             return False
-        self._client = self._repository._refresh_credentials()  # noqa: SLF001
-        _prepare(self._client)
+        with _CLIENT_LOCK:
+            self._client = self._repository._refresh_credentials()  # noqa: SLF001
+            _prepare(self._client)
         return True
 
 
@@ -98,12 +99,12 @@ def _prepare(client: Any) -> None:
 class _RegionalUrls:
     """Makes a client of boto3 sign each URL for the region in which it has listed the bucket.
 
-    The client would sign URLs for another host and another region than it lists a bucket with:
+    Without this class, the client lists a bucket and signs its URLs with different hosts and regions:
 
-    - The host would be `BUCKET.s3.amazonaws.com`. Amazon redirects its requests for a new bucket, and rejects them for
-      buckets in regions that an account must enable, such as `af-south-1`.
-    - If a bucket is in another region than that of the login, the client repeats the request for its listing there. It
-      would sign URLs for the region of the login nevertheless, and the store rejects them.
+    - The host of the URLs is `BUCKET.s3.amazonaws.com`. Amazon redirects requests to this host for a new bucket, and
+      rejects them for buckets in regions that an account must enable, such as `af-south-1`.
+    - If a bucket is in another region than that of the login, the client repeats the request for the listing there. It
+      still signs URLs for the region of the login, and the store rejects them.
     """
 
     _BUCKET = "model-gate-bucket"

@@ -38,6 +38,6 @@ def test_url_of_an_object_has_the_form_of_the_setting(monkeypatch: pytest.Monkey
     assert url == ("https://s3.af-south-1.amazonaws.com/models/m/a", "af-south-1")
 
 
-def test_url_of_an_object_names_the_host_of_the_own_store(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_of_an_object_names_the_host_of_another_store(monkeypatch: pytest.MonkeyPatch) -> None:
     url = sign(monkeypatch, "eu-west-1", MLFLOW_S3_ENDPOINT_URL="http://127.0.0.1:9000")
     assert url == ("http://127.0.0.1:9000/models/m/a", "eu-west-1")

@@ -136,6 +136,7 @@ def run(
             try:
                 if isinstance(request, SealRequest):
                     made = _seal(request, selection, progress, before_reading)
+                    clients.settle()
                     return Outcome(request, versions, hops=hops, seal=made)
                 pairs = selection.select(request)
                 if request.options.fail_on_same_location:
@@ -145,6 +146,7 @@ def run(
                 storage.require_outside([*directories, *(path for host in request.hosts if (path := host.local_path))])
                 storage.make_download_dir()
                 comparisons = _compare(pairs, progress, request.options, shared.slots)
+                clients.settle()
             except Interrupted as signal:
                 signal.awaited = clients.awaited
                 raise
@@ -298,6 +300,15 @@ class _Clients:
         with uninterrupted():
             self._clients = self._pool.clients(hosts)
         return self._clients
+
+    def settle(self) -> None:
+        """Require that the servers have sent no response to no request, since a response may then be of another file.
+
+        Raises:
+            TransferError: A server has sent such a response.
+        """
+        for settled in [client.begin_settle() for client in self._clients]:
+            settled.result()
 
     @property
     def awaited(self) -> str:

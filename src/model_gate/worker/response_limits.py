@@ -3,7 +3,8 @@
 MLflow and the libraries of the stores read responses with `http.client`, and most of them through urllib3. This module
 counts the bytes that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON
 texts. A response that exceeds a limit ends with a TransferError. Interim responses (1xx) are skipped, so that they are
-never taken for the final response.
+never taken for the final response. Bytes that arrive together with a response, but after it, are kept in its attribute
+`extra`.
 """
 
 from __future__ import annotations
@@ -137,7 +138,7 @@ class ResponseLimits:
         """Restore the original response classes and the original `decode`."""
         HTTPConnection.response_class, urllib3.response.HTTPResponse, json.JSONDecoder.decode = self._originals  # type: ignore[misc,method-assign]
 
-    def _stream(self, stream: io.RawIOBase) -> io.RawIOBase:
+    def _stream(self, stream: io.RawIOBase) -> _CountedStream:
         max_bytes = self._limit() * _FRAMING_FACTOR + _HEAD_BYTES
         return _CountedStream(stream, max_bytes, self._limits, self._meter, self._clock)
 
@@ -160,6 +161,7 @@ class _CountedStream(io.RawIOBase):
         self._meter = meter
         self._clock = clock
         self._pauses = 0
+        self._is_ended = False
         # The time measurement starts with the first byte.
         self._is_started = False
         # Seconds spent in reads, and bytes received by the process before them, since the last measurement of the rate.
@@ -175,6 +177,8 @@ class _CountedStream(io.RawIOBase):
         Raises:
             TransferError: The response is too large or too slow.
         """
+        if self._is_ended:
+            return 0
         start = self._clock()
         count = self._stream.readinto(buffer) or 0
         self._remaining -= count
@@ -205,6 +209,10 @@ class _CountedStream(io.RawIOBase):
                 )
             self._waited, self._received_before = 0.0, self._meter.received
 
+    def end(self) -> None:
+        """Read nothing more from the socket."""
+        self._is_ended = True
+
     def fileno(self) -> int:
         return self._stream.fileno()
 
@@ -214,12 +222,14 @@ class _CountedStream(io.RawIOBase):
 
 
 def _raw_response_class(
-    original: type[HTTPResponse], counted: Callable[[io.RawIOBase], io.RawIOBase]
+    original: type[HTTPResponse], counted: Callable[[io.RawIOBase], _CountedStream]
 ) -> type[HTTPResponse]:
     class CountedResponse(original):  # type: ignore[misc,valid-type]  # the class may be another library's
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
-            self.fp: Any = io.BufferedReader(counted(self.fp.detach()))
+            self._counted_stream = counted(self.fp.detach())
+            self.fp: Any = io.BufferedReader(self._counted_stream)
+            self.extra = b""
 
         def _read_status(self) -> tuple[str, int, str]:
             """Read a status line. `http.client` skips 100 only, and takes other interim responses for final ones.
@@ -233,6 +243,12 @@ def _raw_response_class(
             if status == HTTPStatus.SWITCHING_PROTOCOLS:
                 raise BadStatusLine(f"{status} {reason}")
             return version, HTTPStatus.CONTINUE if status < HTTPStatus.OK else status, reason
+
+        def _close_conn(self) -> None:
+            """Close the stream, and keep the bytes in its buffer in `extra`."""
+            self._counted_stream.end()
+            self.extra = self.fp.peek()
+            super()._close_conn()
 
     return CountedResponse
 

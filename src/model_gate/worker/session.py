@@ -14,6 +14,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.transfer.http_client import require_all_settled
 
 
 class Registry(Protocol):
@@ -46,6 +47,7 @@ class Session:
             "read": self._read,
             "stop": self._stop,
             "close": self._close,
+            "settle": self._settle,
         }
 
     def perform(self, operation: str, arguments: dict[str, Any], on_progress: ProgressCallback) -> Any:
@@ -83,3 +85,6 @@ class Session:
 
     def _close(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
         self._artifacts.close(arguments["handle"])
+
+    def _settle(self, _: dict[str, Any], __: ProgressCallback) -> None:
+        require_all_settled()

@@ -11,7 +11,9 @@ better error messages.
 from __future__ import annotations
 
 import os
-import ssl
+import socket
+import threading
+import time
 import weakref
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -29,6 +31,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 from model_gate.domain.limits import LIMITS
 from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
+from model_gate.worker.transfer.unread_bytes import require_no_response, unread_bytes, wait_for_bytes
 
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
@@ -36,6 +39,10 @@ _CONNECT_SECONDS = 10.0
 # If at most 64 KiB of a body are unread, reading them is faster than opening a new connection.
 _MAX_DRAINED_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
+# A response to the last request on a connection can be still on its way, if the server has sent another one before it.
+_SETTLE_SECONDS = 0.02
+_CLIENTS: weakref.WeakSet[HttpClient] = weakref.WeakSet()
+_CLIENTS_LOCK = threading.Lock()
 
 
 class _Response:
@@ -69,6 +76,11 @@ class _Response:
             pieces.append(data)
         return b"".join(pieces)
 
+    @property
+    def extra(self) -> bytes:
+        """Bytes that have arrived together with the end of the body, but do not belong to the response."""
+        return bytes(getattr(self._response, "extra", b""))
+
     def drain(self) -> bool:
         """Read and discard the rest of the body, up to 64 KiB. Return whether the connection can be reused."""
         if not self._response.isclosed():
@@ -95,6 +107,8 @@ class HttpClient:
         self._idle: list[HTTPConnection] = []
         # A client has no end of its own, so its idle connections are closed when the client is collected.
         weakref.finalize(self, _close_all, self._idle)
+        with _CLIENTS_LOCK:
+            _CLIENTS.add(self)
 
     @classmethod
     def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
@@ -122,6 +136,7 @@ class HttpClient:
 
         Raises:
             HTTPError: A new connection failed, or any connection timed out. This is the base class of urllib3's errors.
+            TransferError: The server has sent a response to no request.
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
@@ -130,7 +145,8 @@ class HttpClient:
         try:
             response = _Response(http_response, self._pool, target)
             yield response
-            is_reusable = response.drain()
+            is_reusable = response.drain() and not response.extra
+            require_no_response(response.extra)
         finally:
             if is_reusable:
                 self._idle.append(connection)
@@ -172,18 +188,49 @@ class HttpClient:
         with suppress(IndexError):
             while True:
                 connection = self._idle.pop()
-                if connection.is_connected and not _has_leftover(connection):
+                unread = unread_bytes(connection.sock)
+                if unread == b"":
                     return connection
                 connection.close()
+                require_no_response(unread or b"")
         return None
 
+    @property
+    def idle_sockets(self) -> list[socket.socket]:
+        """The sockets of the idle connections. Other threads may take or close the connections at any time."""
+        return [connection.sock for connection in list(self._idle) if connection.sock is not None]
 
-def _has_leftover(connection: HTTPConnection) -> bool:
-    """Return whether a TLS connection has bytes after the last response, which would be read as the next response.
+    def require_settled(self) -> None:
+        """Require that no idle connection has a response to no request.
 
-    `is_connected` finds such bytes only if they are still in the socket.
+        Raises:
+            TransferError: The server has sent such a response.
+        """
+        checked: list[HTTPConnection] = []
+        try:
+            while (connection := self._take_idle_connection()) is not None:
+                checked.append(connection)
+        finally:
+            self._idle.extend(checked)
+
+
+def require_all_settled(seconds: float = _SETTLE_SECONDS) -> None:
+    """Require that no idle connection of any client of this process gets a response to no request for some time.
+
+    Raises:
+        TransferError: A server has sent such a response.
     """
-    return isinstance(connection.sock, ssl.SSLSocket) and connection.sock.pending() > 0
+    with _CLIENTS_LOCK:
+        clients = list(_CLIENTS)
+    end = time.monotonic() + seconds
+    while True:
+        for client in clients:
+            client.require_settled()
+        remaining = end - time.monotonic()
+        sockets = [idle for client in clients for idle in client.idle_sockets]
+        if remaining <= 0 or not sockets:
+            return
+        wait_for_bytes(sockets, remaining)
 
 
 def _close_all(connections: list[HTTPConnection]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,9 +12,10 @@ import requests
 
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
-from model_gate.worker.transfer.http_client import HttpClient
+from model_gate.worker.response_limits import ResponseLimits
+from model_gate.worker.transfer.http_client import HttpClient, require_all_settled
 from tests.support.certificates import certificates
-from tests.support.faulty_server import ARTIFACTS, Call, FaultyServer
+from tests.support.faulty_server import ARTIFACTS, Call, Fault, FaultyServer
 
 # The client leaves its connection to the garbage collector.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
@@ -42,27 +44,92 @@ def test_body_beyond_the_limit_of_responses_is_an_error(server: FaultyServer) ->
 
 # `http.client` reads this much at once. What follows stays in the TLS layer, where the socket does not show it.
 _BUFFER_BYTES = 8192
-_NEXT = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nSTOLEN"
+_HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: %05d\r\n\r\n"
+_EXTRA = _HEAD % 6 + b"STOLEN"
+_IN_BUFFER, _AFTER_BUFFER = 100, _BUFFER_BYTES - len(_HEAD % 0)
+TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nContent-Length: 0\r\n\r\n"
 
 
-def send_two_responses(call: Call) -> None:
-    """Send a response that fills the reader's buffer, and one that nobody requested."""
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: %05d\r\n\r\n"
-    size = _BUFFER_BYTES - len(head % 0)
-    call.handler.wfile.write(head % size + bytes(size) + _NEXT)
-    call.handler.wfile.flush()
+def response_and(extra: bytes, size: int = _IN_BUFFER, pause: float = 0) -> Fault:
+    """Return a function that sends a response with a body of `size` bytes, and other bytes after a pause."""
+
+    def send(call: Call) -> None:
+        stream = call.handler.wfile
+        stream.write(_HEAD % size + bytes(size))
+        if pause:
+            stream.flush()
+            time.sleep(pause)
+        stream.write(extra)
+        stream.flush()
+
+    return send
 
 
-@pytest.mark.parametrize("has_tls", [True, False], ids=["tls", "plain"])
-def test_bytes_after_a_response_are_never_the_next_response(has_tls: bool, tmp_path: Path) -> None:
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FaultyServer, HttpClient]]:
     authority, identity = certificates(tmp_path, ["localhost"])
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(identity)
-    faults = {"first": send_two_responses, "file": lambda call: call.send(b"right!")}
-    with FaultyServer(tls=context if has_tls else None, faults=faults) as server:
-        request = requests.Request("GET", server.url).prepare()
-        client = HttpClient.from_request(request, str(authority), None)
-        assert client is not None
-        for path, start in (("first", b"\0"), ("file", b"right!"), ("file", b"right!")):
-            with client.get(f"{server.url}/{path}", {}) as response:
-                assert response.read().startswith(start)
+    # The limits also install the response class that keeps the bytes after a response.
+    limits = ResponseLimits()
+    limits.install()
+    try:
+        with FaultyServer(tls=context if request.param else None) as server:
+            server.faults["right"] = lambda call: call.send(b"right!")
+            prepared = requests.Request("GET", server.url).prepare()
+            started = HttpClient.from_request(prepared, str(authority), None)
+            assert started is not None
+            yield server, started
+    finally:
+        limits.remove()
+
+
+def get(client: tuple[FaultyServer, HttpClient], path: str) -> bytes:
+    server, sender = client
+    with sender.get(f"{server.url}/{path}", {}) as response:
+        return response.read()
+
+
+@pytest.mark.parametrize("size", [_IN_BUFFER, _AFTER_BUFFER])
+def test_response_to_no_request_is_an_error(client: tuple[FaultyServer, HttpClient], size: int) -> None:
+    client[0].faults["first"] = response_and(_EXTRA, size)
+
+    def get_both() -> None:
+        for path in ("first", "right"):
+            assert b"STOLEN" not in get(client, path)
+
+    with pytest.raises(TransferError, match="sends a response to no request"):
+        get_both()
+
+
+def test_late_response_to_no_request_is_an_error_at_the_next_request(client: tuple[FaultyServer, HttpClient]) -> None:
+    client[0].faults["first"] = response_and(_EXTRA, pause=0.1)
+    get(client, "first")
+    time.sleep(0.3)
+    with pytest.raises(TransferError, match="sends a response to no request"):
+        get(client, "right")
+
+
+def test_response_that_is_mixed_up_is_an_error_at_the_end(client: tuple[FaultyServer, HttpClient]) -> None:
+    def answer_late(call: Call) -> None:
+        time.sleep(0.2)
+        call.send(b"right!")
+
+    client[0].faults |= {"first": response_and(_EXTRA, pause=0.1), "right": answer_late}
+    get(client, "first")
+    assert get(client, "right") == b"STOLEN"
+    time.sleep(0.4)
+    with pytest.raises(TransferError, match="sends a response to no request"):
+        require_all_settled()
+
+
+@pytest.mark.parametrize("extra", [b"", b"\r\n", TIMEOUT, b"\r\n" + TIMEOUT])
+@pytest.mark.parametrize("size", [_IN_BUFFER, _AFTER_BUFFER])
+def test_bytes_that_are_no_response_to_a_request_for_a_file_are_harmless(
+    client: tuple[FaultyServer, HttpClient], extra: bytes, size: int
+) -> None:
+    client[0].faults["first"] = response_and(extra, size)
+    for _ in range(2):
+        assert get(client, "first") == bytes(size)
+        assert get(client, "right") == b"right!"
+    require_all_settled()

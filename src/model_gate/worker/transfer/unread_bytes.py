@@ -1,0 +1,65 @@
+"""Finds bytes on a connection that belong to no response.
+
+A server or a proxy that sends a response twice would make each later response on the connection the response to an
+earlier request. A file would then have the content of another file. HTTP/1.1 has no means to see that when a response
+arrives, so the bytes between the responses are checked: before each request, after each response, and after the last.
+
+>>> require_no_response(b"HTTP/1.1 408 Request Timeout")
+>>> require_no_response(b"HTTP/1.1 200 OK")
+Traceback (most recent call last):
+model_gate.errors.TransferError: The server sends a response to no request. Other responses may be mixed up too.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import ssl
+from collections.abc import Iterable
+from contextlib import suppress
+
+from model_gate.errors import TransferError
+
+_MAX_BYTES = 64
+# Some servers send an error when a connection is idle for too long. Old servers end a body with a line break.
+_HARMLESS = re.compile(rb"\s*(?:HTTP/1\.[01] [45]\d\d.*)?", re.DOTALL)
+
+
+def unread_bytes(connection: socket.socket | None) -> bytes | None:
+    """Return the first bytes that wait on an idle connection, b"" if there are none; None if the connection is closed.
+
+    The bytes are gone then: close the connection if there are any.
+    """
+    if connection is None:
+        return None
+    connection.settimeout(0)
+    try:
+        return connection.recv(_MAX_BYTES) or None
+    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        return b""
+    except OSError:
+        return None
+
+
+def wait_for_bytes(connections: Iterable[socket.socket], seconds: float) -> None:
+    """Wait until bytes arrive on one of several connections, or one is closed, but no longer than `seconds`."""
+    poll = select.poll()
+    for connection in connections:
+        # A closed socket has no descriptor.
+        with suppress(ValueError):
+            poll.register(connection, select.POLLIN)
+    poll.poll(seconds * 1000)
+
+
+def require_no_response(unread: bytes) -> None:
+    """Require that bytes after a response are harmless: no bytes, white space, or an error response.
+
+    Raises:
+        TransferError: They may be a response.
+    """
+    if not _HARMLESS.fullmatch(unread):
+        raise TransferError(
+            "The server sends a response to no request. Other responses may be mixed up too.",
+            "Check the server, and the proxies in front of it.",
+        )

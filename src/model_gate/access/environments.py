@@ -208,7 +208,7 @@ def _account(
         # The user name comes before the password.
         SENT_VARIABLE: json.dumps(sorted(sent, key=lambda name: (not name.endswith("_USERNAME"), name))),
         NOT_SENT_VARIABLE: json.dumps(not_sent),
-        NAMES_VARIABLE: json.dumps({name: given for name, given in prefixed.items() if given != name}),
+        NAMES_VARIABLE: json.dumps({name: prefixed.get(name, name) for name in (*own, *shared) if store_family(name)}),
     }
 
 

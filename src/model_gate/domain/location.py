@@ -144,10 +144,16 @@ def suggested_store_location(uri: str) -> str:
         if match := form.fullmatch(uri_without_query):
             suggestion = match.expand(store_form)
             # Only the path of a URL is percent-encoded. An escaped query can have a signature.
-            decoded = unquote(suggestion)
-            location = decoded if uri.startswith("http") else suggestion
-            return "" if re.search("[?#]", decoded) else location
+            location = unquote(suggestion) if uri.startswith("http") else suggestion
+            return "" if re.search("[?#]", _fully_unquoted(suggestion)) else location
     return ""
+
+
+def _fully_unquoted(text: str) -> str:
+    """Return a text without percent-encoding, also if it was encoded several times."""
+    while (unquoted := unquote(text)) != text:
+        text = unquoted
+    return text
 
 
 def without_query(uri: str) -> str:

@@ -15,7 +15,7 @@ SERVER_VARIABLE = "MODEL_GATE_SERVER_NAME"
 PREFIX_VARIABLE = "MODEL_GATE_SERVER_PREFIX"
 SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
-# A JSON object. For each variable that has another name in a worker, it has the name that the user has given.
+# A JSON object. For each variable of an object store that the worker gets, it has the name that the user has given.
 NAMES_VARIABLE = "MODEL_GATE_NAMES"
 # Variables with the address of an S3 store, in the order in which the client of S3 looks at them.
 S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")

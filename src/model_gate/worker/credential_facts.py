@@ -65,7 +65,7 @@ class CredentialFacts:
         not_sent: Name of each variable that the worker has not received, and the reason.
         prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
             variable declares the server.
-        given_names: The name that the user has given to a variable, for each variable that has another name here.
+        given_names: The name that the user has given to each variable of an object store that the worker has received.
     """
 
     server: str = ""
@@ -176,13 +176,20 @@ class CredentialFacts:
 
         A server that has the unprefixed variables of a store would lose them with the first variable of its own.
 
-        >>> CredentialFacts("prod", ("PROD_AWS_PROFILE",), prefix="PROD_").named("Set AWS_PROFILE.")
+        >>> CredentialFacts("prod", prefix="PROD_").named("Set AWS_PROFILE.")
         'Set PROD_AWS_PROFILE.'
+        >>> shared = {"MLFLOW_S3_ENDPOINT_URL": "MLFLOW_S3_ENDPOINT_URL"}
+        >>> CredentialFacts("prod", prefix="PROD_", given_names=shared).named("Set AWS_PROFILE.")
+        'Set AWS_PROFILE.'
         """
+        unprefixed = {store_family(name) for name, given in self.given_names.items() if name == given}
         prefix = self.prefix or ""
-        if self.sent and not any(name.startswith(prefix) for name in self.sent):
-            return remedy
-        return _VARIABLE.sub(lambda found: (prefix if store_family(found[0]) else "") + found[0], remedy)
+
+        def given(found: re.Match[str]) -> str:
+            name, family = found[0], store_family(found[0])
+            return prefix + name if family and family not in unprefixed else name
+
+        return _VARIABLE.sub(given, remedy)
 
     def given_name(self, variable: str) -> str:
         """Return the name that the user has given to a variable that the worker has received."""

@@ -18,7 +18,7 @@ from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
 from model_gate.worker.object_store import ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
-from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, response_error
+from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, redirect_error, response_error
 
 _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "google", "urllib3"})
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
@@ -106,10 +106,13 @@ def _client_error(
     """
     if status := _status_of(cause):
         return response_error(store, status, _code_of(cause), facts)
+    if isinstance(cause, RecursionError):
+        return redirect_error(store, "")
     if type(cause).__name__ == "InvalidRegionError":
         return InputError(
             f"The region of the store {store} is malformed: {_first_line(cause)}.",
-            "Correct AWS_DEFAULT_REGION, or the region of the profile.",
+            "Correct AWS_DEFAULT_REGION, or the region of the profile. If both are right, check the store, which names"
+            " a region in its responses.",
         )
     if _is_about_login(cause):
         return AccessError(
@@ -120,6 +123,11 @@ def _client_error(
             _login_remedy(store, uri, cause, facts),
         )
     text = chain_text(error)
+    if "Invalid header value" in text:
+        return AccessError(
+            f"The login to the store {store} has a line break, or another character that no request can have.",
+            LOGIN_REMEDIES[store.family],
+        )
     if BROKEN_TRANSFER.search(text):
         return TransferError(f"A download from the store {store} broke off before its end.", "Run the gate again.")
     return _no_answer(store, cause, text, facts)
@@ -173,6 +181,9 @@ def _is_of_client(error: BaseException) -> bool:
     """Return whether an exception is of a client's class, or is one of Python's that a client raises for a setting."""
     if _has_own_class(error):
         return True
+    if isinstance(error, RecursionError):
+        # The client of S3 requests the region of a bucket without end, if the store redirects each request.
+        return any(module.startswith("botocore.") for module in _modules_of(error))
     return isinstance(error, ValueError | OSError) and _raised_in(error) in _CLIENT_PACKAGES - {"urllib3"}
 
 
@@ -183,8 +194,13 @@ def _has_own_class(error: BaseException) -> bool:
 
 def _raised_in(error: BaseException) -> str:
     """Return the name of the package whose code raised an exception."""
-    modules = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
-    return str(modules[-1]).partition(".")[0] if modules else ""
+    modules = _modules_of(error)
+    return modules[-1].partition(".")[0] if modules else ""
+
+
+def _modules_of(error: BaseException) -> list[str]:
+    """Return the names of the modules that an exception has passed, the one that raised it last."""
+    return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 
 def _is_about_login(error: BaseException) -> bool:

@@ -43,6 +43,11 @@ _ADDRESS_REMEDIES = {
     StoreFamily.AZURE: "Check the name of the account, and the location.",
     StoreFamily.GCS: "Check the location.",
 }
+_CODE_REMEDY = "The documentation of the store explains this code. Check the address of the store too."
+# Error codes that mean a wrong region.
+_REGION_CODES = frozenset(
+    {"AuthorizationHeaderMalformed", "AuthorizationQueryParametersError", "IllegalLocationConstraintException"}
+)
 # Error codes for a container or bucket that does not exist. Google has none of its own.
 _NO_CONTAINER_CODES = frozenset({"NoSuchBucket", "ContainerNotFound", "FilesystemNotFound"})
 # Error codes with which Google rejects a request that names no project that pays for it, with the status 400.
@@ -120,11 +125,17 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
             "Check the address of the store, and the proxies in front of it.",
         )
     if status < 400:
-        return UnreachableError(
-            f"The store {store} redirects the request ({shown}). Model Gate does not follow redirects of a store.",
-            _ADDRESS_REMEDIES[store.family],
-        )
-    return UnreachableError(f"The store {store} refuses the request ({shown}).", _ADDRESS_REMEDIES[store.family])
+        return redirect_error(store, f" ({shown})")
+    remedy = _ADDRESS_REMEDIES[store.family] if code in _REGION_CODES or not code else _CODE_REMEDY
+    return UnreachableError(f"The store {store} refuses the request ({shown}).", remedy)
+
+
+def redirect_error(store: Store, shown: str) -> UnreachableError:
+    """Return the error for a redirect. `shown` is the code and the status in parentheses after a blank, or ""."""
+    return UnreachableError(
+        f"The store {store} redirects the request{shown}. Model Gate does not follow redirects of a store.",
+        _ADDRESS_REMEDIES[store.family],
+    )
 
 
 def _path_remedy(store: Store) -> str:

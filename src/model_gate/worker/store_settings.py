@@ -71,8 +71,8 @@ def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
         shown = f" ({value})" if _MISTYPED_ADDRESS.fullmatch(value) else ""
         raise InputError(
             f"The value of {name}{shown} is not the address of a store.",
-            "Set it to http://HOST:PORT or https://HOST:PORT, without a login. A host is an IP address, or a name of"
-            " letters, digits, hyphens and dots.",
+            "Set it to http://HOST:PORT or https://HOST:PORT, without a login or a query. A host is an IP address, or a"
+            " name of letters, digits, hyphens and dots.",
         )
 
 
@@ -89,6 +89,7 @@ def _is_address(text: str, hosts: re.Pattern[str]) -> bool:
         return False
     host = parts.hostname or ""
     is_valid = parts.scheme in {"http", "https"} and "@" not in parts.netloc and is_port_valid
+    is_valid = is_valid and not (parts.query or parts.fragment)
     return is_valid and hosts.fullmatch(host) is not None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_store import SECRET
+from tests.support.faulty_store import SECRET, FaultyStore
 from tests.support.gates import run
 from tests.support.opened_stores import FILES
 
@@ -148,6 +148,7 @@ def test_uri_that_names_no_store_is_an_error_that_shows_the_right_form(
         "gcs:///m",
         "gcs://models/m%3Fsig=secret",
         "https://acct.blob.core.windows.net/models/m%3Fsig=secret",
+        "https://s3.amazonaws.com/models/m%253FX-Amz-Signature=secret",
         "s3a://key:secret@models/m",
         "https://example.com/models/m",
     ],
@@ -164,10 +165,9 @@ def test_uri_of_unknown_form_gets_no_suggestion(uri: str, tmp_path: Path) -> Non
     [
         ({}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE", "MLFLOW_S3_ENDPOINT_URL"]),
         ({"AWS_PROFILE": "missing"}, ["AWS_PROFILE", "AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"]),
-        ({"AWS_ACCESS_KEY_ID": "AKIATEST"}, ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]),
         ({"AWS_ENDPOINT_URL": "rubbish"}, ["AWS_ENDPOINT_URL"]),
     ],
-    ids=["no variable", "missing profile", "half a key pair", "malformed address"],
+    ids=["no variable", "missing profile", "malformed address"],
 )
 @pytest.mark.parametrize("prefix", ["RIGHT_", ""])
 def test_remedy_for_the_settings_of_a_store_names_the_variables_of_the_named_server(
@@ -186,14 +186,99 @@ def test_remedy_for_the_settings_of_a_store_names_the_variables_of_the_named_ser
     result.require_error(kind, *(f" {prefix}{name}" for name in names))
 
 
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"])
+@pytest.mark.parametrize("prefix", ["RIGHT_", ""])
+def test_half_of_a_key_pair_is_an_error_with_a_remedy(s3: str, prefix: str, name: str, tmp_path: Path) -> None:
+    variables = {"MLFLOW_S3_ENDPOINT_URL": s3, "AWS_EC2_METADATA_DISABLED": "true", name: "x"}
+    environment = {f"{prefix}{variable}": value for variable, value in variables.items()}
+    environment |= {"RIGHT_MLFLOW_TRACKING_URI": "http://localhost"} if prefix else {}
+    option = ("--right-host", "server:right", "--left-host", "server:right") if prefix else ()
+    result = run(tmp_path, "diff", "s3://models/a", "s3://models/b", *option, environment=environment)
+    result.require_error(
+        "AccessError",
+        "half of the key pair is missing",
+        f"Set both {prefix}AWS_ACCESS_KEY_ID and {prefix}AWS_SECRET_ACCESS_KEY.",
+    )
+
+
+@pytest.mark.parametrize(
+    "profile, problem",
+    [
+        ("role_arn = arn:aws:iam::123456789012:role/gate", "the profile lacks source_profile or credential_source"),
+        ("aws_access_key_id = AKIATEST", "the profile lacks aws_secret_access_key"),
+    ],
+)
+def test_profile_that_lacks_a_setting_is_an_error_with_a_remedy(
+    s3: str, profile: str, problem: str, tmp_path: Path
+) -> None:
+    config = tmp_path / "config"
+    config.write_text(f"[profile gate]\n{profile}\n")
+    variables = {"MLFLOW_S3_ENDPOINT_URL": s3, "AWS_CONFIG_FILE": str(config), "AWS_PROFILE": "gate"}
+    result = run(tmp_path, "diff", "s3://models/a", "s3://models/b", environment=variables)
+    result.require_error("AccessError", problem, "AWS_CONFIG_FILE", "AWS_PROFILE")
+    assert "AWS_ACCESS_KEY_ID" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "settings, names",
+    [
+        ({"MLFLOW_S3_ENDPOINT_URL": "rubbish"}, ["of MLFLOW_S3_ENDPOINT_URL"]),
+        ({"MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:1/?sig=x"}, ["of MLFLOW_S3_ENDPOINT_URL is not"]),
+        ({"AWS_DEFAULT_REGION": "a b"}, ["Correct AWS_DEFAULT_REGION"]),
+        ({"MLFLOW_S3_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_PROFILE": "none"}, ["in AWS_DEFAULT_PROFILE or AWS_"]),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "/none/GOOGLE_KEY.json"}, ["in GOOGLE_APP", "/none/GOOGLE_KEY.json"]),
+        ({"RIGHT_GOOGLE_APPLICATION_CREDENTIALS": "/none/GOOGLE_KEY"}, ["in RIGHT_GOOGLE_APP", "/none/GOOGLE_KEY,"]),
+    ],
+)
+def test_error_about_a_shared_setting_names_the_variable_that_the_user_has_set(
+    settings: dict[str, str], names: list[str], tmp_path: Path
+) -> None:
+    environment = {"RIGHT_MLFLOW_TRACKING_URI": "http://localhost", "AWS_EC2_METADATA_DISABLED": "true", **settings}
+    scheme = "gs" if "GOOGLE" in str(settings) else "s3"
+    hosts = ("--left-host", "server:right", "--right-host", "server:right")
+    locations = (f"{scheme}://models/a", f"{scheme}://models/b")
+    result = run(tmp_path, "diff", *locations, *hosts, environment=environment)
+    assert (result.exit_code, result.status) == (2, "error")
+    assert all(name in result.stderr for name in names), result.stderr
+
+
+@pytest.mark.parametrize("status", [301, 302, 307])
+def test_store_that_redirects_each_request_is_an_error_that_says_so(status: int, tmp_path: Path) -> None:
+    with FaultyStore(cloud="s3") as store:
+        store.faults["/"] = lambda call: call.send(b"", status, location="https://127.0.0.1:1/")
+        result = run(tmp_path, "diff", "s3://bucket/a", "s3://bucket/b", environment=store.variables)
+    result.require_error("UnreachableError", "redirects the request")
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SESSION_TOKEN"])
+def test_login_with_a_line_break_is_an_error_of_access(name: str, tmp_path: Path) -> None:
+    with FaultyStore(cloud="s3") as store:
+        environment = {**store.variables, name: f"{SECRET}\nx"}
+        result = run(tmp_path, "diff", "s3://bucket/a", "s3://bucket/b", environment=environment)
+    result.require_error("AccessError", "has a line break", "AWS_ACCESS_KEY_ID")
+
+
+def test_arn_is_an_error_also_with_a_tracking_server(tmp_path: Path) -> None:
+    environment = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:1"}
+    result = run(tmp_path, "diff", "arn:aws:s3:::models/m", "model", environment=environment)
+    result.require_error("InputError", "is an ARN", "Did you mean s3://models/m?")
+    result = run(tmp_path, "diff", "arn:aws:s3:::models", "model", environment=environment)
+    result.require_error("InputError", "is an ARN", "s3://BUCKET/PATH")
+    assert "tracking server" not in result.stderr
+
+
 def test_address_with_the_name_of_the_bucket_is_an_error_that_suggests_to_remove_it(
     s3: str, variables: dict[str, str], tmp_path: Path
 ) -> None:
     put(s3, "models", "m", FILES)
-    for path, is_suggested in (("/models", True), ("/", False)):
+    for path, bucket, is_suggested in (
+        ("/models", "models", True),
+        ("/models", "nothing", True),
+        ("/nothing", "models", True),
+        ("/", "nothing", False),
+    ):
         environment = {**variables, "MLFLOW_S3_ENDPOINT_URL": s3 + path}
-        location = "s3://models/m" if is_suggested else "s3://nothing/m"
-        result = run(tmp_path, "diff", location, location + "2", environment=environment)
+        result = run(tmp_path, "diff", f"s3://{bucket}/m", f"s3://{bucket}/m2", environment=environment)
         result.require_error("NotFoundError")
         assert ("If the path is the name of the bucket, remove it." in result.stderr) == is_suggested
 

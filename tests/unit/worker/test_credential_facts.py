@@ -88,7 +88,10 @@ def test_remedy_names_the_variables_of_a_store_with_the_prefix_of_the_server() -
 
 def test_remedy_names_the_variables_of_a_store_without_a_prefix_if_the_server_has_unprefixed_ones() -> None:
     remedy = "Set AWS_PROFILE."
-    for facts in (CredentialFacts("x", ("AWS_PROFILE",), prefix="X_"), CredentialFacts(sent=(), prefix="")):
+    for facts in (
+        CredentialFacts("x", prefix="X_", given_names={"AWS_REGION": "AWS_REGION"}),
+        CredentialFacts(sent=(), prefix=""),
+    ):
         assert facts.named(remedy) == remedy
     assert CredentialFacts(sent=()).named(remedy) == remedy
 

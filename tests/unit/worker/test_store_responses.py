@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from model_gate.errors import AccessError, ModelError, ModelGateError
+from model_gate.errors import AccessError, ModelError, ModelGateError, UnreachableError
 from model_gate.worker.credential_facts import UNKNOWN, StoreFamily
 from model_gate.worker.object_store import Store
 from model_gate.worker.store_responses import response_error
@@ -22,6 +22,10 @@ AZURE = Store(StoreFamily.AZURE, "acct.blob.core.windows.net", "models")
         (AZURE, 403, "AuthorizationFailure", AccessError, "network rules"),
         (S3, 400, "KMS.DisabledException", AccessError, "key of AWS KMS"),
         (S3, 403, "AccessDenied", AccessError, "kms:Decrypt"),
+        (S3, 403, "AccessDenied", AccessError, "s3:authType"),
+        (S3, 400, "AuthorizationHeaderMalformed", UnreachableError, "AWS_DEFAULT_REGION"),
+        (S3, 400, "InvalidRequest", UnreachableError, "documentation of the store"),
+        (AZURE, 409, "InvalidOperation", UnreachableError, "documentation of the store"),
         (S3, 403, "RequestTimeTooSkewed", AccessError, "Correct the clock."),
     ],
 )

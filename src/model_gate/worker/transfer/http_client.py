@@ -29,6 +29,7 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
+from model_gate.errors import TransferError
 from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
 from model_gate.worker.transfer.unread_bytes import require_no_response, unread_bytes, wait_for_bytes
@@ -105,6 +106,8 @@ class HttpClient:
         self._pool = pool
         self._headers = headers
         self._idle: list[HTTPConnection] = []
+        # The error for a response to no request. Several gates can have responses of the connection that had it.
+        self._mixed_up: TransferError | None = None
         # A client has no end of its own, so its idle connections are closed when the client is collected.
         weakref.finalize(self, _close_all, self._idle)
         with _CLIENTS_LOCK:
@@ -146,7 +149,7 @@ class HttpClient:
             response = _Response(http_response, self._pool, target)
             yield response
             is_reusable = response.drain() and not response.extra
-            require_no_response(response.extra)
+            self._require_no_response(response.extra)
         finally:
             if is_reusable:
                 self._idle.append(connection)
@@ -192,8 +195,15 @@ class HttpClient:
                 if unread == b"":
                     return connection
                 connection.close()
-                require_no_response(unread or b"")
+                self._require_no_response(unread or b"")
         return None
+
+    def _require_no_response(self, unread: bytes) -> None:
+        try:
+            require_no_response(unread)
+        except TransferError as error:
+            self._mixed_up = error
+            raise
 
     @property
     def idle_sockets(self) -> list[socket.socket]:
@@ -201,11 +211,13 @@ class HttpClient:
         return [connection.sock for connection in list(self._idle) if connection.sock is not None]
 
     def require_settled(self) -> None:
-        """Require that no idle connection has a response to no request.
+        """Require that no connection has had a response to no request, and that no idle connection has one now.
 
         Raises:
             TransferError: The server has sent such a response.
         """
+        if self._mixed_up is not None:
+            raise self._mixed_up
         checked: list[HTTPConnection] = []
         try:
             while (connection := self._take_idle_connection()) is not None:

@@ -13,7 +13,7 @@ import requests
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
 from model_gate.worker.response_limits import ResponseLimits
-from model_gate.worker.transfer.http_client import HttpClient, require_all_settled
+from model_gate.worker.transfer.http_client import HttpClient
 from tests.support.certificates import certificates
 from tests.support.faulty_server import ARTIFACTS, Call, Fault, FaultyServer
 
@@ -120,7 +120,16 @@ def test_response_that_is_mixed_up_is_an_error_at_the_end(client: tuple[FaultySe
     assert get(client, "right") == b"STOLEN"
     time.sleep(0.4)
     with pytest.raises(TransferError, match="sends a response to no request"):
-        require_all_settled()
+        client[1].require_settled()
+
+
+def test_each_gate_of_a_run_gets_the_error_for_responses_that_are_mixed_up(
+    client: tuple[FaultyServer, HttpClient],
+) -> None:
+    client[0].faults["first"] = response_and(_EXTRA)
+    for check in (lambda: get(client, "first"), client[1].require_settled, client[1].require_settled):
+        with pytest.raises(TransferError, match="sends a response to no request"):
+            check()
 
 
 @pytest.mark.parametrize("extra", [b"", b"\r\n", TIMEOUT, b"\r\n" + TIMEOUT])
@@ -132,4 +141,4 @@ def test_bytes_that_are_no_response_to_a_request_for_a_file_are_harmless(
     for _ in range(2):
         assert get(client, "first") == bytes(size)
         assert get(client, "right") == b"right!"
-    require_all_settled()
+    client[1].require_settled()

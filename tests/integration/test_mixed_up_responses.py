@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
+from model_gate.domain.model import FileRequest
 from tests.support.faulty_server import Call, Fault, FaultyServer
 from tests.support.faulty_store import FaultyStore
 from tests.support.gates import GateResult, run
+from tests.support.opened_stores import add, ignore, open_store
 
 _FILES = {"MLmodel": b"flavors: {}\n", "first": b"same", "second": b"left"}
 _CHANGED = {**_FILES, "second": b"diff"}
@@ -55,6 +58,22 @@ def test_file_that_a_server_sends_twice_is_an_error(kind: str, pause: float, tmp
     result.require_error("TransferError", "a response to no request")
 
 
+def test_file_of_another_size_after_mixed_up_responses_does_not_hide_them(tmp_path: Path) -> None:
+    files = {**_FILES, "third": b"longer than the second file"}
+    with serve("server", files, {**files, "second": b"diff"}) as server:
+        server.faults["first"] = respond_twice(server, 0.05)
+        result = gate(tmp_path, server, "diff")
+    result.require_error("TransferError", "a response to no request")
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_error_response_to_a_request_for_a_file_does_not_hide_mixed_up_responses(status: int, tmp_path: Path) -> None:
+    with serve("server") as server:
+        server.faults |= {"first": respond_twice(server, 0.05), "second": lambda call: call.send(b"", status)}
+        result = gate(tmp_path, server, "diff")
+    assert result.status == "error", result
+
+
 def test_listing_that_a_server_sends_twice_is_an_error(tmp_path: Path) -> None:
     nested = {**_FILES, "a/x": b"1", "b/x": b"1"}
     with serve("server", nested, {**nested, "b/y": b"1"}) as server:
@@ -83,3 +102,22 @@ def test_connection_that_times_out_with_an_error_response_is_not_an_error(tmp_pa
         server.faults["/first"] = respond_and_time_out
         result = gate(tmp_path, server, "diff")
     assert (result.exit_code, result.status) == (1, "different"), result
+
+
+def require(condition: bool) -> None:
+    assert condition
+
+
+def test_check_of_the_responses_does_not_wait_for_other_downloads(tmp_path: Path) -> None:
+    is_done = threading.Event()
+    names = [f"{number:03}" for number in range(100)]
+    with open_store("s3", tmp_path) as (store, client):
+        add(store, "m", dict.fromkeys(names, b"content"))
+        client.list(store.location("m"), ignore)
+        store.faults["m/0"] = lambda _: require(is_done.wait(60))
+        for name in names:
+            (tmp_path / name).touch()
+            client.begin_fetch(store.location("m"), [FileRequest(name, 7, str(tmp_path / name))])
+        # The downloads end after 2 s, because the server does not respond.
+        client.begin_settle().result(timeout=1)
+        is_done.set()

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # Enough threads for the downloads that the parent requests at once, and for its other requests.
 _THREADS = 80
+# Operations that do not wait until a thread of the pool is free. All of the pool's threads can wait for a store.
+_UNQUEUED = frozenset({"settle"})
 # Optional dependencies of MLflow for loading and logging models. A worker does neither, so their import is blocked.
 _BLOCKED_PACKAGES = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
 # MLflow imports these modules at start. A worker needs them only if its tracking server is a database, and then imports
@@ -126,7 +128,11 @@ def _serve(open_session: Callable[[], Session]) -> None:
             # The last line is not valid JSON if the parent was killed while it wrote the line.
             with contextlib.suppress(ValueError):
                 for line in requests:
-                    pool.submit(_handle, session, json.loads(line), writer)
+                    request = json.loads(line)
+                    if request["op"] in _UNQUEUED:
+                        threading.Thread(target=_handle, args=(session, request, writer), daemon=True).start()
+                    else:
+                        pool.submit(_handle, session, request, writer)
             # Exit without waiting for downloads that nobody needs any more.
             os._exit(0)
 

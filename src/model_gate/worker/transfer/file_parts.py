@@ -141,8 +141,10 @@ class FileParts:
 
     def close(self) -> None:
         """End all reads, and close all connections."""
-        self.stop()
-        self._close_clients()
+        try:
+            self.stop()
+        finally:
+            self._close_clients()
 
     def fail(self, error: Exception) -> None:
         """End all reads with an error, unless an earlier error has ended them."""

@@ -29,10 +29,9 @@ from urllib3.connection import HTTPConnection
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
-from model_gate.errors import TransferError
 from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
-from model_gate.worker.transfer.unread_bytes import require_no_response, unread_bytes, wait_for_bytes
+from model_gate.worker.transfer.unread_bytes import has_response, mixed_up_error, unread_bytes, wait_for_bytes
 
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
@@ -106,8 +105,8 @@ class HttpClient:
         self._pool = pool
         self._headers = headers
         self._idle: list[HTTPConnection] = []
-        # The error for a response to no request. Several gates can have responses of the connection that had it.
-        self._mixed_up: TransferError | None = None
+        # Whether a response may have been of another request. Several gates can have responses of that connection.
+        self._is_mixed_up = False
         # A client has no end of its own, so its idle connections are closed when the client is collected.
         weakref.finalize(self, _close_all, self._idle)
         with _CLIENTS_LOCK:
@@ -199,11 +198,17 @@ class HttpClient:
         return None
 
     def _require_no_response(self, unread: bytes) -> None:
-        try:
-            require_no_response(unread)
-        except TransferError as error:
-            self._mixed_up = error
-            raise
+        if has_response(unread):
+            self._is_mixed_up = True
+            raise mixed_up_error()
+
+    def suspect(self) -> None:
+        """Record that a response was not of the requested file, so that `require_settled` fails from now on.
+
+        The caller downloads that file again, and notices if the file has changed. Otherwise, the response was of
+        another request.
+        """
+        self._is_mixed_up = True
 
     @property
     def idle_sockets(self) -> list[socket.socket]:
@@ -216,8 +221,8 @@ class HttpClient:
         Raises:
             TransferError: The server has sent such a response.
         """
-        if self._mixed_up is not None:
-            raise self._mixed_up
+        if self._is_mixed_up:
+            raise mixed_up_error()
         checked: list[HTTPConnection] = []
         try:
             while (connection := self._take_idle_connection()) is not None:

@@ -30,7 +30,7 @@ from model_gate.worker.transfer.artifact_server import ArtifactServer
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts, is_encoded
 from model_gate.worker.transfer.http_client import HttpClient
-from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError
+from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError, WrongSizeError
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 
@@ -161,9 +161,11 @@ class ProxiedFiles:
         except HTTPError:
             return None
         length = response.headers.get("Content-Length", str(size))
-        if response.status == 200 and length == str(size) and not is_encoded(response.headers):
-            stack.push(attempt)
-            return response
+        if response.status == 200 and not is_encoded(response.headers):
+            if length == str(size):
+                stack.push(attempt)
+                return response
+            self._client.suspect()
         attempt.close()
         return None
 
@@ -184,6 +186,9 @@ class ProxiedFiles:
             RangeDownload(client, self._limiter, self._range_pool, url, size, progress.add).write_to(destination)
         except Urllib3TimeoutError:
             raise
+        except WrongSizeError:
+            client.suspect()
+            return False
         except (HTTPError, UnsupportedDownloadError):
             return False
         return True

@@ -32,6 +32,10 @@ class UnsupportedDownloadError(Exception):
     """
 
 
+class WrongSizeError(UnsupportedDownloadError):
+    """A response is complete, but of another size than the file."""
+
+
 class Response(Protocol):
     """An HTTP response whose body is not read yet."""
 
@@ -182,8 +186,10 @@ class RangeDownload:
 
     def _write_whole_file(self, descriptor: int, response: Response) -> None:
         length = response.headers.get("Content-Length", str(self._size))
-        if length != str(self._size) or _is_encoded(response):
-            raise UnsupportedDownloadError(f"The response has {length} bytes, but the listing says {self._size}.")
+        if _is_encoded(response):
+            raise UnsupportedDownloadError("The response is encoded.")
+        if length != str(self._size):
+            raise WrongSizeError(f"The response has {length} bytes, but the listing says {self._size}.")
         offset = 0
         while data := response.read1(_CHUNK_BYTES):
             offset += len(data)

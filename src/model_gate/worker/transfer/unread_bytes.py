@@ -3,11 +3,6 @@
 A server or a proxy that sends a response twice would make each later response on the connection the response to an
 earlier request. A file would then have the content of another file. HTTP/1.1 has no means to see that when a response
 arrives, so the bytes between the responses are checked: before each request, after each response, and after the last.
-
->>> require_no_response(b"HTTP/1.1 408 Request Timeout")
->>> require_no_response(b"HTTP/1.1 200 OK")
-Traceback (most recent call last):
-model_gate.errors.TransferError: The server sends a response to no request. Other responses may be mixed up too.
 """
 
 from __future__ import annotations
@@ -21,9 +16,9 @@ from contextlib import suppress
 
 from model_gate.errors import TransferError
 
-_MAX_BYTES = 64
-# Some servers send an error when a connection is idle for too long. Old servers end a body with a line break.
-_HARMLESS = re.compile(rb"\s*(?:HTTP/1\.[01] [45]\d\d.*)?", re.DOTALL)
+_MAX_BYTES = 4096
+# Some servers send 408 when a connection is idle for too long. Old servers end a body with a line break.
+_HARMLESS = re.compile(rb"\s*(?:HTTP/1\.[01] 408.*)?", re.DOTALL)
 
 
 def unread_bytes(connection: socket.socket | None) -> bytes | None:
@@ -52,14 +47,18 @@ def wait_for_bytes(connections: Iterable[socket.socket], seconds: float) -> None
     poll.poll(seconds * 1000)
 
 
-def require_no_response(unread: bytes) -> None:
-    """Require that bytes after a response are harmless: no bytes, white space, or an error response.
+def has_response(unread: bytes) -> bool:
+    r"""Return whether bytes after a response may be another one. White space, or one 408 response, are harmless.
 
-    Raises:
-        TransferError: They may be a response.
+    >>> has_response(b""), has_response(b"HTTP/1.1 408 Request Timeout\r\n\r\n"), has_response(b"HTTP/1.1 200 OK")
+    (False, False, True)
     """
-    if not _HARMLESS.fullmatch(unread):
-        raise TransferError(
-            "The server sends a response to no request. Other responses may be mixed up too.",
-            "Check the server, and the proxies in front of it.",
-        )
+    return not _HARMLESS.fullmatch(unread) or unread.count(b"HTTP/1.") > 1
+
+
+def mixed_up_error() -> TransferError:
+    """Return the error for a server whose responses may belong to other requests."""
+    return TransferError(
+        "The server sends a response to no request. Other responses may be mixed up too.",
+        "Check the server, and the proxies in front of it.",
+    )

@@ -147,7 +147,7 @@ def storage_error(error: OSError, doing: str) -> StorageError:
     """Return the error for a failed file operation. `doing` names the operation, such as "write report.json"."""
     reason = error.strerror or str(error)
     if is_about_temporary_directory(error):
-        return StorageError(f"Cannot {doing}: no directory for temporary files can be written.", _TEMPORARY_REMEDY)
+        return StorageError(f"Cannot {doing}: no directory for temporary files can be written.", TEMPORARY_REMEDY)
     return StorageError(f"Cannot {doing}: {reason}.", _STORAGE_REMEDIES.get(error.errno or 0, ""))
 
 
@@ -165,7 +165,7 @@ def reading_error(error: OSError, what: str) -> StorageError:
     return StorageError(f"The {what} cannot be read: {reason}.", remedy)
 
 
-_TEMPORARY_REMEDY = (
+TEMPORARY_REMEDY = (
     "Set TMPDIR to a directory that can be written. For a container whose file system is read-only, add --tmpfs /tmp to"
     " docker run."
 )

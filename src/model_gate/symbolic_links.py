@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import stat
 from collections.abc import Callable, Iterable, Iterator
@@ -21,6 +22,20 @@ from model_gate.regular_files import open_regular
 
 # With O_PATH, Linux also opens a directory that this user may not list.
 _DIRECTORY_FLAGS = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+# A URI that is read as a path has a directory of this name.
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+:")
+
+
+def is_uri(path: Path) -> bool:
+    """Return whether a path was written as a URI, such as `s3://bucket/report.json`, unless there is a directory `s3:`.
+
+    >>> is_uri(Path("s3://bucket/report.json")), is_uri(Path("reports/a:/b")), is_uri(Path("a"))
+    (True, False, False)
+    """
+    first = path.parts[0] if len(path.parts) > 1 else ""
+    return _SCHEME.fullmatch(first) is not None and not os.path.lexists(first)
 
 
 @dataclass(frozen=True)

@@ -85,9 +85,17 @@ class Location:
 
     @property
     def key(self) -> LocationKey:
-        """Key that is equal for two locations only if they are the same. URIs are compared as text."""
-        uri = self.uri if self.local_path is None else str(self.local_path)
+        """Key that is equal for two locations only if they are the same.
+
+        URIs are compared as text. In an object store, the case of the scheme and a slash at the end mean nothing.
+        """
+        uri = _canonical(self.uri) if self.local_path is None else str(self.local_path)
         return LocationKey(self.reader, self.server, uri, self.local_path is not None)
+
+
+def _canonical(uri: str) -> str:
+    scheme, colon, rest = uri.partition(":")
+    return f"{scheme.lower()}{colon}{rest.removesuffix('/')}" if store_of_uri(uri) else uri
 
 
 def is_local_uri(uri: str) -> bool:

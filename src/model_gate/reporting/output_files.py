@@ -17,7 +17,7 @@ from model_gate.errors import StorageError, storage_error
 from model_gate.formats.document_kinds import PROMOTION_TYPE
 from model_gate.formats.model_signing import StatementError, statement_bytes
 from model_gate.reporting.report import Json
-from model_gate.symbolic_links import PathBeneath
+from model_gate.symbolic_links import PathBeneath, is_uri
 
 # SQLite stores parts of a database in files beside it, whose names end with these suffixes.
 _DATABASE_SUFFIXES = ("-wal", "-shm", "-journal")
@@ -41,6 +41,11 @@ class OutputFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._conflict: StorageError | None = None
+        if is_uri(path):
+            raise StorageError(
+                f"The {self._noun} {path} is a URI, but is written to a file on this machine.",
+                f"Name a path as {self._option}, and upload the file afterwards.",
+            )
         try:
             self._target = PathBeneath.of_output(path)
             self._require_replaceable()

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import TracebackType
 
 from model_gate.domain.wording import byte_count, printable
-from model_gate.errors import StorageError, storage_error
-from model_gate.symbolic_links import PathBeneath
+from model_gate.errors import TEMPORARY_REMEDY, StorageError, storage_error
+from model_gate.symbolic_links import PathBeneath, is_uri
 
 # An in-memory file system of Linux. On a disk, creating and removing a small file takes longer than fetching it.
 SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  # the names of directories there cannot be guessed
@@ -88,6 +88,12 @@ class Storage:
         memory: MemoryDirectory = _DEFAULT_MEMORY,
         free_bytes: Callable[[Path], int] = _free_bytes,
     ) -> None:
+        _require_temporary_directory(os.environ.get("TMPDIR", ""))
+        if download_dir is not None and is_uri(download_dir):
+            raise StorageError(
+                f"The download directory {download_dir} is a URI, but the files are written to this machine.",
+                "Name a directory as --download-dir.",
+            )
         self._free_bytes = free_bytes
         # Sizes of the larger files whose content has not arrived yet.
         self._incoming: dict[Path, int] = {}
@@ -344,6 +350,22 @@ def _download_dir_error(error: OSError, path: str) -> StorageError:
             "Its file system does not tell the two names apart: leave --download-dir out.",
         )
     return storage_error(error, f"keep {printable(path)} in the download directory")
+
+
+def _require_temporary_directory(path: str) -> None:
+    """Require that the directory in TMPDIR can be used, if there is one. Python would use another one silently.
+
+    Raises:
+        StorageError: It is not a directory that can be written.
+    """
+    if not path:
+        return
+    try:
+        os.rmdir(tempfile.mkdtemp(dir=path))
+    except OSError as error:
+        raise StorageError(
+            f"TMPDIR is {printable(path)}, which is not a directory that can be written.", TEMPORARY_REMEDY
+        ) from error
 
 
 def _require_empty(target: PathBeneath, *, makes: bool) -> None:

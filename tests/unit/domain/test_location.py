@@ -20,7 +20,8 @@ LOCAL = Location("file:./model", "server 1", local_path=Path("/srv/model"))
     "left, right",
     [
         (S3, Location("s3://bucket/model", "server 2")),
-        (S3, Location("s3://bucket/model/", "server 1")),
+        (S3, Location("s3://bucket/model//", "server 1")),
+        (Location("models:/m/1", "server 1"), Location("models:/m/1/", "server 1")),
         (S3, Location("s3://bucket/Model", "server 1")),
         (Location("models:/m/1", "server 1", "workspace"), Location("models:/m/1", "server 1", "unity-catalog")),
         (LOCAL, replace(LOCAL, reader="server 2")),

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.errors import StorageError
-from model_gate.reporting.output_files import ReportFile
+from model_gate.reporting.output_files import OutputFile, ReportFile, SealFile, StatementFile
 from tests.support.commandline import BIN, clean_environment, run
 from tests.support.reports import read_report
 
@@ -31,6 +31,18 @@ def test_report_is_readable_by_everyone(tmp_path: Path) -> None:
 def test_report_with_text_that_is_not_valid_unicode_is_written(tmp_path: Path) -> None:
     ReportFile(tmp_path / "r").write({"a": "\udcff"})
     assert json.loads((tmp_path / "r").read_bytes()) == {"a": "\udcff"}
+
+
+@pytest.mark.parametrize("output", [ReportFile, StatementFile, SealFile])
+def test_output_that_is_written_as_a_uri_is_an_error(
+    output: type[OutputFile], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="is a URI, but is written to a file on this machine"):
+        output(Path("s3://bucket/file.json"))
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "s3:").mkdir()
+    output(Path("s3:/file.json"))
 
 
 def test_failed_write_of_the_report_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

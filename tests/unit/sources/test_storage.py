@@ -112,6 +112,24 @@ def test_nonempty_download_directory_is_rejected_and_unchanged(old: str, scratch
     assert [path.name for path in kept.iterdir()] == [old]
 
 
+def test_uri_as_download_directory_is_rejected(scratch: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(StorageError, match="is a URI"):
+        Storage(Path("s3://bucket/models"))
+    assert not (tmp_path / "s3:").exists()
+
+
+@pytest.mark.parametrize("name", ["none", "file", "read-only"])
+def test_temporary_directory_that_cannot_be_used_is_an_error(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    path = "/proc" if name == "read-only" else str(tmp_path / name)
+    monkeypatch.setenv("TMPDIR", path)
+    with pytest.raises(StorageError, match=f"TMPDIR is {path}, which is not a directory that can be written"):
+        Storage(None)
+
+
 def test_regular_file_as_download_directory_is_rejected(scratch: Path, tmp_path: Path) -> None:
     (tmp_path / "f").write_bytes(b"1")
     with pytest.raises(StorageError, match="use the download directory"):

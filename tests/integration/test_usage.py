@@ -24,6 +24,7 @@ REPORT = "model-gate-report.json"
             "has no option --config-file.",
             "It is an option of compare, run and plan. See model-gate compare --help.",
         ),
+        (["diff", "a", "b", "--host", "x"], "has no option --host.", "Write --left-host or --right-host."),
         (["check", "--host"], "The option --host has no value.", "Write --host URI."),
         (["verify", "m", "--seal", ""], "--seal is empty.", "Name its value"),
         (["verify", "m", "--seal", "s.json", "--seal="], "--seal is empty.", "Name its value"),

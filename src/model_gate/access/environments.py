@@ -215,7 +215,8 @@ def _account(
 def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]) -> Iterator[tuple[str, str]]:
     """Yield the name of each credential and S3 address in the environment, and why it would not be sent to a host."""
     ownership = Ownership.of(environment)
-    own_families = {store_family(name) for name in own}
+    own_prefix = declared_prefix(environment, host.server)
+    own_names = {store_family(name): own_prefix + name for name in reversed(list(own))}
     replaced = "the address of the server has a login of its own"
     for name in undeclared_logins(environment):
         prefix = next(name.removesuffix(login) for login in LOGIN_NAMES if name.endswith(login))
@@ -233,8 +234,9 @@ def _not_sent(host: Host, environment: Mapping[str, str], own: Mapping[str, str]
             yield name, replaced if is_own else _unprefixed_reason(environment)
         elif store_family(name):
             family = store_family(name)
-            is_own = host.is_declared and family in own_families
-            yield name, f"this server has {family} variables of its own" if is_own else "this server is not declared"
+            own_name = own_names.get(family, "") if host.is_declared else ""
+            reason = f"this server has {family} variables of its own, such as {own_name}"
+            yield name, reason if own_name else "this server is not declared"
 
 
 def _unprefixed_reason(environment: Mapping[str, str]) -> str:

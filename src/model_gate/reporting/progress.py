@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from model_gate.domain.wording import plural
 from model_gate.reporting.output import print_line
 
 if TYPE_CHECKING:
@@ -135,9 +136,10 @@ class LogProgress:
         self._descriptor = descriptor
         self._seconds = seconds
         self._listed: dict[str, int] = {}
-        # None until the comparison begins, and the time of its beginning.
+        # None until the comparison begins. Then the time and the received bytes at its beginning, or in the last line.
         self._counts: ProgressCounts | None = None
-        self._begun = 0.0
+        self._marked = 0.0
+        self._received: dict[str, int] = {}
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._log_at_intervals, daemon=True)
 
@@ -158,7 +160,8 @@ class LogProgress:
 
     def begin(self, files: int, sizes: Mapping[str, int]) -> None:
         """Record the number of files to compare, and the bytes to fetch."""
-        self._begun = time.monotonic()
+        self._marked = time.monotonic()
+        self._received = dict.fromkeys(sizes, 0)
         self._counts = ProgressCounts(files, sizes)
 
     def received(self, name: str, size: int) -> None:
@@ -177,7 +180,10 @@ class LogProgress:
 
     def _state(self) -> str:
         if self._counts is not None:
-            return progress_text(self._counts, time.monotonic() - self._begun) + "."
+            now, received = time.monotonic(), self._counts.received.copy()
+            text = progress_text(self._counts, self._received, now - self._marked)
+            self._marked, self._received = now, received
+            return f"{text}."
         if not self._listed:
             return "No files are listed yet."
         return "; ".join(f"{name}: {files:,} files listed" for name, files in self._listed.copy().items()) + "."
@@ -200,15 +206,20 @@ def gate_progress() -> TerminalProgress | LogProgress:
     return TerminalProgress() if sys.stderr.isatty() else LogProgress()
 
 
-def progress_text(counts: ProgressCounts, seconds: float) -> str:
-    """Return the progress, transfer rates and remaining time in one line, `seconds` after the first file was started.
+def progress_text(counts: ProgressCounts, before: Mapping[str, int], seconds: float) -> str:
+    """Return the progress, transfer rates and remaining time in one line.
 
     For example: `3 of 10 files done; left: 5.0 of 10.0 MB at 1.0 MB/s, 5 s to go`.
+
+    Args:
+        counts: The files and the bytes so far.
+        before: The bytes of each model some time ago.
+        seconds: The time since then.
     """
-    parts = [f"{counts.compared:,} of {counts.files:,} files done"]
+    parts = [f"{counts.compared:,} of {plural(counts.files, 'file')} done"]
     for name, total in counts.sizes.items():
         received = counts.received[name]
-        rate = received / max(seconds, 0.001)
+        rate = (received - before.get(name, 0)) / max(seconds, 0.001)
         rest = f", {(total - received) / rate:,.0f} s to go" if rate and received < total else ""
         parts.append(f"{name}: {_megabytes(received, total)} at {rate / 1e6:,.1f} MB/s{rest}")
     return "; ".join(parts)

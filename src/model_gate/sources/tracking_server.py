@@ -50,6 +50,10 @@ def _ignore_progress(_: dict[str, Any]) -> None:
     """Do nothing."""
 
 
+# The variables with the login to a store, by the scheme of its locations. All other stores are Azure's.
+_LOGIN_VARIABLES = {"s3": "AWS_…", "r2": "AWS_…", "gs": "GOOGLE_APPLICATION_CREDENTIALS"}
+
+
 @dataclass
 class _PendingRequest:
     """A request without a response yet.
@@ -366,10 +370,11 @@ class TrackingServerClient:
     def _silence_error(self, event: str, store: str) -> UnreachableError:
         if store:
             message = f"The store {store}, or the service that issues its login, does not answer. {event}"
+            variables = _LOGIN_VARIABLES.get(store.partition(":")[0], "AZURE_…")
             remedy = (
-                "Check whether the store can be reached from here, and whether the variables with its login are set:"
-                " AWS_…, AZURE_… or GOOGLE_APPLICATION_CREDENTIALS. Without them, the client of the cloud searches the"
-                " network for a login."
+                "Check the address of the store, whether it can be reached from here, and whether the variables with"
+                f" its login are set: {variables}. Without them, the client of the cloud searches the network for a"
+                " login."
             )
         else:
             message = f"The tracking server {self.host.address} accepts connections but does not answer. {event}"

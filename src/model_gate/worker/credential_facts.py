@@ -167,8 +167,8 @@ class CredentialFacts:
         if not names:
             return ""
         return (
-            f"To use these variables, name their server: --host {' or '.join(names)}. In a diff, the options are"
-            " --left-host and --right-host."
+            f"To use these variables, name their server, {' or '.join(names)}: with --left-host or --right-host in a"
+            " diff, and with --host in other commands."
         )
 
     def named(self, remedy: str) -> str:
@@ -255,6 +255,17 @@ def _plural(reason: str) -> str:
     ):
         reason = reason.replace(one, several)
     return reason
+
+
+def edge_problem(value: str) -> str:
+    """Return what is wrong with the ends of a value, such as a copied line break; "" if nothing is.
+
+    >>> edge_problem("http://minio:9000 "), edge_problem("'key'"), edge_problem("key")
+    ('begins or ends with white space', 'is in quotation marks', '')
+    """
+    if value != value.strip():
+        return "begins or ends with white space"
+    return "is in quotation marks" if len(value) > 1 and value[0] == value[-1] and value[0] in "\"'" else ""
 
 
 def and_(names: Iterable[str]) -> str:

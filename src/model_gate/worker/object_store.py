@@ -19,6 +19,8 @@ ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
     StoreFamily.AZURE: (),
 }
+_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
+_BLOB_SCHEMES = frozenset({"wasb", "wasbs"})
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 
 
@@ -30,18 +32,25 @@ class Store:
         family: The kind of store.
         endpoint: Host and port.
         container: The name of the bucket or container.
+        address_variable: The variable with the address of the store, "" if there is none.
         address_has_path: Whether the address of the store has a path.
     """
 
     family: StoreFamily
     endpoint: str
     container: str
+    address_variable: str = ""
     address_has_path: bool = False
 
     @property
     def word(self) -> str:
         """What the store calls a container."""
         return "container" if self.family is StoreFamily.AZURE else "bucket"
+
+    @property
+    def address(self) -> str:
+        """How a remedy names the address of the store."""
+        return f"the address of the store in {self.address_variable}" if self.address_variable else "the address"
 
     def __str__(self) -> str:
         return f"{self.endpoint} ({self.word} {self.container})"
@@ -64,10 +73,21 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
         return None
     container, at, host = parts.netloc.rpartition("@")
     if at:
-        return Store(family, host, container)
-    values = (environment.get(name, "") for name in ENDPOINT_VARIABLES[family])
-    address = next(filter(None, values), _DEFAULT_ENDPOINTS.get(family, ""))
-    return Store(family, host_in(address), host, _split_address(address).path.strip("/") != "")
+        own_host = _blob_endpoint(environment.get(_CONNECTION_STRING, "")) if parts.scheme in _BLOB_SCHEMES else ""
+        return Store(family, own_host or host, container, _CONNECTION_STRING if own_host else "")
+    variable = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
+    address = environment[variable] if variable else _DEFAULT_ENDPOINTS.get(family, "")
+    return Store(family, host_in(address), host, variable, _split_address(address).path.strip("/") != "")
+
+
+def _blob_endpoint(connection_string: str) -> str:
+    """Return the host and port of the store that a connection string of Azure names, "" if it names none.
+
+    >>> _blob_endpoint("AccountName=acct;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:10000/acct")
+    '127.0.0.1:10000'
+    """
+    fields = (field.partition("=") for field in connection_string.split(";"))
+    return next((host_in(value) for name, _, value in fields if name.strip().lower() == "blobendpoint"), "")
 
 
 def host_in(address: str) -> str:

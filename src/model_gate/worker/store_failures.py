@@ -14,7 +14,7 @@ from typing import Any
 
 from model_gate.domain.variables import TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
-from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, join_sentences
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
 from model_gate.worker.object_store import ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
@@ -34,6 +34,13 @@ _LOGIN_TEXTS = (
     (r"DefaultAzureCredential failed", "no login was found in variables, on this machine or in Azure's command line"),
 )
 _MAX_REASON = 300
+# Names of other programs for variables of a login, and the names that the clients read.
+_WRONG_NAMES = {
+    "AWS_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_KEY": "AWS_SECRET_ACCESS_KEY",
+    "AZURE_STORAGE_KEY": "AZURE_STORAGE_ACCESS_KEY",
+    "AZURE_STORAGE_ACCOUNT_KEY": "AZURE_STORAGE_ACCESS_KEY",
+}
 
 _KEY_PAIR = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
 _KEY_PAIR_REMEDY = f"Set both {and_(_KEY_PAIR)}."
@@ -156,7 +163,20 @@ def _facts(store: Store, environment: Mapping[str, str]) -> CredentialFacts:
 def _for_server(error: ModelGateError, facts: CredentialFacts, environment: Mapping[str, str]) -> ModelGateError:
     """Return a copy of an error whose remedy names the variables of the worker's server, and how to name a server."""
     unused = "" if environment.get(TRACKING_URI) else facts.use_of_other_server(error.message)
-    return type(error)(error.message, join_sentences(unused, facts.named(error.remedy)))
+    problems = _problems_of_login(facts, environment) if isinstance(error, AccessError) else ()
+    return type(error)(join_sentences(error.message, *problems), join_sentences(unused, facts.named(error.remedy)))
+
+
+def _problems_of_login(facts: CredentialFacts, environment: Mapping[str, str]) -> Iterator[str]:
+    """Yield a sentence for each variable of a login that has a wrong name, or a value with a wrong begin or end."""
+    for name, value in environment.items():
+        given = facts.given_name(name)
+        if given not in (facts.sent or ()):
+            continue
+        if name in _WRONG_NAMES:
+            yield f"{given} is not read: the name is {given.removesuffix(name)}{_WRONG_NAMES[name]}."
+        if problem := edge_problem(value):
+            yield f"The value of {given} {problem}."
 
 
 def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialFacts) -> ModelGateError:
@@ -169,7 +189,7 @@ def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialF
             ),
             "Check the location and the settings of the store.",
         )
-    remedy = "Check the address of the store, and whether it can be reached from here."
+    remedy = f"Check {store.address}, and whether the store can be reached from here."
     if store.family is StoreFamily.S3 and store.endpoint.endswith(".amazonaws.com"):
         remedy += " For another store than Amazon's, set MLFLOW_S3_ENDPOINT_URL."
     if "certificate" in reason:

@@ -30,8 +30,8 @@ _RIGHTS_REMEDIES = {
         " owner of the bucket does not pay for requests, set AWS_REQUEST_PAYER=requester."
     ),
     StoreFamily.AZURE: (
-        "Give this login the role Storage Blob Data Reader on the container. If it has the role, check the network"
-        " rules of the account."
+        "If the login is the key of an account, check the key. Otherwise, give the login the role Storage Blob Data"
+        " Reader on the container. Check the network rules of the account too."
     ),
     StoreFamily.GCS: "Give this login the role Storage Object Viewer on the bucket.",
 }
@@ -113,16 +113,17 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
         message = f"The store {store} refuses to be read ({shown})."
         return AccessError(join_sentences(message, facts.used_for_store()), remedy)
     if status == 404:
+        message = f"The store {store} has no such {store.word} or object ({shown})."
         return NotFoundError(
-            join_sentences(f"The store {store} does not have it ({shown}).", facts.endpoint_not_handed_over()),
-            join_sentences("Check the location, and the address of the store.", _path_remedy(store)),
+            join_sentences(message, facts.endpoint_not_handed_over()),
+            join_sentences(f"Check the location, and {store.address}.", _path_remedy(store)),
         )
     if status == 429 or status >= 500:
         return UnreachableError(f"The store {store} answers with an error ({shown}).", "Run the gate again later.")
     if status < 300:
         return UnreachableError(
             f"The store {store} answers with status {status} in place of the file.",
-            "Check the address of the store, and the proxies in front of it.",
+            f"Check {store.address}, and the proxies in front of the store.",
         )
     if status < 400:
         return redirect_error(store, f" ({shown})")
@@ -151,7 +152,7 @@ def _error_of_code(store: Store, status: int, code: str, shown: str, facts: Cred
                 f"The store {store.endpoint} has no {store.word} {store.container} ({shown}).",
                 facts.endpoint_not_handed_over(),
             ),
-            join_sentences(f"Check the name of the {store.word}, and the address of the store.", _path_remedy(store)),
+            join_sentences(f"Check the name of the {store.word}, and {store.address}.", _path_remedy(store)),
         )
     if store.family is StoreFamily.GCS and status == 400 and code in _PAYER_CODES:
         return AccessError(

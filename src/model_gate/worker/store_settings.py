@@ -8,6 +8,7 @@ login.
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit
 
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError
-from model_gate.worker.credential_facts import CredentialFacts, StoreFamily
+from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
 from model_gate.worker.object_store import ENDPOINT_VARIABLES, family_of
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
@@ -26,6 +27,12 @@ _S3_HOST = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?\.?|[0-9a-f:.]*:[0-9a-f:
 _ANY_HOST = re.compile(r"\S+")
 # Only such a value is shown, because another value may contain a password.
 _MISTYPED_ADDRESS = re.compile(r"(?:[a-z]+:/{1,3})?[\w.-]*(?::\d*)?/?", re.ASCII)
+# Variables with the file of a certificate authority.
+_CERTIFICATES = {
+    StoreFamily.S3: ("AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"),
+    StoreFamily.AZURE: ("REQUESTS_CA_BUNDLE",),
+    StoreFamily.GCS: ("REQUESTS_CA_BUNDLE",),
+}
 _GOOGLE_LOGIN = "GOOGLE_APPLICATION_CREDENTIALS"
 # A longer value may be the login itself in place of its path.
 _MAX_PATH = 255
@@ -57,6 +64,9 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     if family is None:
         return
     given_name = CredentialFacts.from_environment(environment).given_name
+    for name in _CERTIFICATES[family]:
+        if environment.get(name):
+            _require_certificates(given_name(name), environment[name])
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
@@ -65,12 +75,22 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_google_login(given_name(_GOOGLE_LOGIN), environment[_GOOGLE_LOGIN])
 
 
+def _require_certificates(name: str, path: str) -> None:
+    """Require that the file or directory in a variable exists. The clients would say that no certificate is trusted."""
+    if not os.path.exists(path):
+        raise InputError(
+            f"The file in {name}, {printable(path)}, does not exist.",
+            f"Set {name} to the file of the certificate authority.",
+        )
+
+
 def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:
     """Require that the value of a variable is the address of a store."""
-    if not _is_address(value, hosts):
+    problem = edge_problem(value)
+    if problem or not _is_address(value, hosts):
         shown = f" ({value})" if _MISTYPED_ADDRESS.fullmatch(value) else ""
         raise InputError(
-            f"The value of {name}{shown} is not the address of a store.",
+            f"The value of {name}{shown} {problem or 'is not the address of a store'}.",
             "Set it to http://HOST:PORT or https://HOST:PORT, without a login or a query. A host is an IP address, or a"
             " name of letters, digits, hyphens and dots.",
         )

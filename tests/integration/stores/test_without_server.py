@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.faulty_store import SECRET, FaultyStore
+from tests.support.faulty_store import KEY, SECRET, FaultyStore
 from tests.support.gates import run
 from tests.support.opened_stores import FILES
 
@@ -65,8 +65,9 @@ def test_models_in_a_store_are_compared_without_a_tracking_server(
     different = run(tmp_path, "diff", "s3://models/m", "s3://others/m", environment=environment)
     assert (different.exit_code, different.status) == (1, "different"), different
     assert [difference["path"] for difference in different.report["comparison"]["differences"]] == ["aA"]
-    same = run(tmp_path, "diff", "s3://models/m", "s3://models/m", environment=environment)
-    assert same.report["comparison"]["same_location"] is True
+    for location in ("s3://models/m", "s3://models/m/", "S3://models/m"):
+        same = run(tmp_path, "diff", "s3://models/m", location, environment=environment)
+        assert same.report["comparison"]["same_location"] is True, location
 
 
 def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
@@ -242,6 +243,48 @@ def test_error_about_a_shared_setting_names_the_variable_that_the_user_has_set(
     assert all(name in result.stderr for name in names), result.stderr
 
 
+@pytest.mark.parametrize(
+    "settings, text",
+    [
+        (
+            {"AWS_SECRET_ACCESS_KEY": f"{SECRET} "},
+            "The value of AWS_SECRET_ACCESS_KEY begins or ends with white space.",
+        ),
+        ({"AWS_ACCESS_KEY_ID": "'AKIATEST'"}, "The value of AWS_ACCESS_KEY_ID is in quotation marks."),
+        ({"AWS_SECRET_KEY": SECRET}, "AWS_SECRET_KEY is not read: the name is AWS_SECRET_ACCESS_KEY."),
+    ],
+)
+def test_rejected_login_with_a_typing_mistake_is_an_error_that_names_it(
+    settings: dict[str, str], text: str, tmp_path: Path
+) -> None:
+    with FaultyStore(cloud="s3") as store:
+        store.faults["/"] = lambda call: call.send(b"<Error><Code>SignatureDoesNotMatch</Code></Error>", 403)
+        environment = {**store.variables, **settings}
+        result = run(tmp_path, "diff", "s3://bucket/a", "s3://bucket/b", environment=environment)
+    result.require_error("AccessError", text)
+
+
+@pytest.mark.parametrize("value", [" http://127.0.0.1:1", "http://127.0.0.1:1\n"])
+def test_address_with_white_space_is_an_error_that_says_so(value: str, tmp_path: Path) -> None:
+    environment = {"MLFLOW_S3_ENDPOINT_URL": value}
+    result = run(tmp_path, "diff", "s3://bucket/a", "s3://bucket/b", environment=environment)
+    result.require_error("InputError", "The value of MLFLOW_S3_ENDPOINT_URL begins or ends with white space.")
+
+
+@pytest.mark.parametrize("name", ["AWS_CA_BUNDLE", "REQUESTS_CA_BUNDLE"])
+def test_missing_file_of_a_certificate_authority_is_an_error_that_names_the_variable(name: str, tmp_path: Path) -> None:
+    environment = {"MLFLOW_S3_ENDPOINT_URL": "https://127.0.0.1:1", name: "/none/authority.pem"}
+    result = run(tmp_path, "diff", "s3://bucket/a", "s3://bucket/b", environment=environment)
+    result.require_error("InputError", f"The file in {name}, /none/authority.pem, does not exist.")
+
+
+def test_azure_store_of_a_connection_string_is_named_by_its_address(tmp_path: Path) -> None:
+    login = f"AccountName=acct;AccountKey={KEY};BlobEndpoint=http://127.0.0.1:1/acct"
+    locations = [f"wasbs://models@acct.blob.core.windows.net/{name}" for name in "ab"]
+    result = run(tmp_path, "diff", *locations, environment={"AZURE_STORAGE_CONNECTION_STRING": login})
+    result.require_error("UnreachableError", "The store 127.0.0.1:1 ", "in AZURE_STORAGE_CONNECTION_STRING")
+
+
 @pytest.mark.parametrize("status", [301, 302, 307])
 def test_store_that_redirects_each_request_is_an_error_that_says_so(status: int, tmp_path: Path) -> None:
     with FaultyStore(cloud="s3") as store:
@@ -295,9 +338,8 @@ def test_error_says_that_a_named_server_does_not_get_the_unprefixed_address_of_a
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "MLmodel").touch()
     result = run(tmp_path, "diff", "model", "s3://absent/m", "--right-host", "server:right", environment=environment)
-    result.require_error(
-        kind, f"{name} is set here, but was not handed over: this server has AWS variables of its own."
-    )
+    reason = "this server has AWS variables of its own, such as RIGHT_AWS_ACCESS_KEY_ID."
+    result.require_error(kind, f"{name} is set here, but was not handed over: {reason}")
 
 
 @pytest.mark.parametrize("command", ["diff", "seal"])
@@ -318,5 +360,4 @@ def test_remedy_for_a_store_says_how_to_use_the_login_of_a_named_server(
     message, remedy = result.report["error"]["message"], result.report["error"]["remedy"]
     result.require_error("AccessError", "but were not handed over: they belong to the server left.")
     assert message.endswith("they belong to the server test.")
-    assert remedy.startswith("To use these variables, name their server: --host server:left or server:test.")
-    assert "In a diff, the options are --left-host and --right-host." in remedy
+    assert remedy.startswith("To use these variables, name their server, server:left or server:test: with --left-host")

@@ -200,14 +200,14 @@ def test_reason_says_why_a_password_or_an_aws_key_was_withheld() -> None:
     assert reasons == {"MLFLOW_TRACKING_PASSWORD": "no server is declared for it: MLFLOW_TRACKING_URI is not set"}
     variables = {**PROD, "PROD_AWS_PROFILE": "p", "AWS_SECRET_ACCESS_KEY": "x"}
     _, reasons = sent_and_not_sent("https://prod.example.com", **variables)
-    assert reasons == {"AWS_SECRET_ACCESS_KEY": "this server has AWS variables of its own"}
+    assert reasons == {"AWS_SECRET_ACCESS_KEY": "this server has AWS variables of its own, such as PROD_AWS_PROFILE"}
 
 
 @pytest.mark.parametrize("name", ["MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"])
 def test_reason_says_why_the_address_of_a_store_was_withheld(name: str) -> None:
     variables = {**DEFAULT, **PROD, "PROD_AWS_PROFILE": "p", name: "http://minio"}
     _, reasons = sent_and_not_sent("https://prod.example.com", **variables)
-    assert reasons == {name: "this server has AWS variables of its own"}
+    assert reasons == {name: "this server has AWS variables of its own, such as PROD_AWS_PROFILE"}
     assert name not in sent_and_not_sent("https://default.example.com", **variables)[1]
     _, reasons = sent_and_not_sent("https://other.example.com", **PROD, **{f"PROD_{name}": "http://minio"})
     assert reasons == {f"PROD_{name}": "it belongs to the server prod"}

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from model_gate.reporting.progress import AnnouncedProgress, LogProgress
+from model_gate.reporting.progress import AnnouncedProgress, LogProgress, ProgressCounts, progress_text
 from tests.support.commandline import BIN, clean_environment
 from tests.support.faulty_server import MODEL, Call, FaultyServer
 from tests.support.gates import check
@@ -81,6 +81,24 @@ def test_log_has_the_files_and_bytes_of_a_comparison(capfd: pytest.CaptureFixtur
     rate, seconds = r"\d[\d,.]* MB/s", r"\d+ s to go"
     expected = rf"3 of 10 files done; left: 6\.0 of 40\.0 MB at {rate}, {seconds}; right: 10\.0 of 10\.0 MB at {rate}\."
     assert re.fullmatch(expected, line), line
+
+
+def test_rate_in_a_log_is_that_of_the_time_since_the_last_line() -> None:
+    counts = ProgressCounts(1, {"left": 10_000_000})
+    counts.add_received("left", 6_000_000)
+    assert progress_text(counts, {"left": 4_000_000}, 2).endswith("left: 6.0 of 10.0 MB at 1.0 MB/s, 4 s to go")
+    assert progress_text(counts, {"left": 6_000_000}, 2) == "0 of 1 file done; left: 6.0 of 10.0 MB at 0.0 MB/s"
+
+
+def test_log_shows_that_nothing_has_arrived_since_the_last_line(capfd: pytest.CaptureFixture[str]) -> None:
+    log = LogProgress(seconds=0.1)
+    log.begin(1, {"left": 10_000_000})
+    log.received("left", 6_000_000)
+    with log:
+        time.sleep(0.35)
+    first, second, *_ = capfd.readouterr().err.splitlines()
+    assert "s to go" in first
+    assert second == "0 of 1 file done; left: 6.0 of 10.0 MB at 0.0 MB/s."
 
 
 def test_log_has_the_files_of_a_listing(capfd: pytest.CaptureFixture[str]) -> None:

@@ -110,7 +110,7 @@ def test_error_names_the_address_of_a_store_that_the_server_needs_and_does_not_h
 def test_remedy_names_a_server_only_if_the_message_names_a_variable_of_it() -> None:
     reason = "it belongs to the server "
     facts = CredentialFacts("", (), (("DEV_AWS_PROFILE", f"{reason}dev"), ("PROD_AWS_PROFILE", f"{reason}prod")))
-    assert "--host server:dev." in facts.use_of_other_server("DEV_AWS_PROFILE is set here.")
+    assert "name their server, server:dev:" in facts.use_of_other_server("DEV_AWS_PROFILE is set here.")
     assert facts.use_of_other_server("The store answers with an error.") == ""
 
 

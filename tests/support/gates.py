@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.support import commandline
 from tests.support.reports import Json, read_report
 from tests.support.servers import Server
 
+_NO_ERROR = re.compile(r"warning: |No files are listed yet\.|.* files? (?:done|listed)[;.]")
 # Passwords of the test users. They must not appear in any output or report.
 _PASSWORDS = ("staging-pass-word-1", "p@ss/w:rd#100%-&? +2", "p%40ss%2Fw", "guest-pass-word-1", "secret-of-the-test")
 
@@ -31,8 +33,8 @@ class GateResult:
 
     @property
     def errors(self) -> str:
-        """Standard error without the lines that are warnings, such as one about an undeclared server."""
-        return "".join(line for line in self.stderr.splitlines(keepends=True) if not line.startswith("warning: "))
+        """Standard error without warnings, such as one about an undeclared server, and without progress."""
+        return "".join(line for line in self.stderr.splitlines(keepends=True) if not _NO_ERROR.match(line))
 
     def require_error(self, kind: str, *texts: str) -> None:
         """Assert that the run failed with this error type and printed every one of `texts`."""

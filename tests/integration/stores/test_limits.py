@@ -99,4 +99,4 @@ def test_endless_response_to_the_request_of_a_file_is_the_error_of_its_status(
     result = diff(tmp_path, cloud, fault, "/MLmodel")
     assert (result.exit_code, result.status) == (2, "error"), result
     assert "bucket)" in result.stderr
-    assert "refuses to be read" in result.stderr or "does not have it" in result.stderr
+    assert "refuses to be read" in result.stderr or "has no such" in result.stderr

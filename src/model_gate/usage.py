@@ -254,8 +254,8 @@ class _CommandLine:
         below = _owners(given, getattr(self.command, "commands", {}))
         if below:
             return message, f"Write it after the command, as in {self.path} {below[0]} {given}. {self.see_help}"
-        if sides := [name for name in known if name in {f"--left-{given[2:]}", f"--right-{given[2:]}"}]:
-            return message, f"Write {' or '.join(sorted(sides))}. {self.see_help}"
+        if sides := sorted({f"--left-{given[2:]}", f"--right-{given[2:]}"}.intersection(known)):
+            return message, f"Write {' or '.join(sides)}. {self.see_help}"
         if owners := _owners(given, siblings):
             program = self.path.rpartition(" ")[0]
             return message, f"It is an option of {_listed(owners)}. See {program} {owners[0]} --help."

@@ -216,19 +216,20 @@ class CredentialFacts:
 UNKNOWN = CredentialFacts()
 
 
-def _list_in(text: str) -> list[Any] | None:
+def _json_in(text: str) -> Any:
     try:
-        value = json.loads(text)
+        return json.loads(text)
     except ValueError:
         return None
+
+
+def _list_in(text: str) -> list[Any] | None:
+    value = _json_in(text)
     return value if isinstance(value, list) else None
 
 
 def _names_in(text: str) -> Mapping[str, str]:
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {}
+    value = _json_in(text)
     return {str(name): str(given) for name, given in value.items()} if isinstance(value, dict) else {}
 
 

@@ -19,7 +19,7 @@ ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
     StoreFamily.AZURE: (),
 }
-_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
+CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 _BLOB_SCHEMES = frozenset({"wasb", "wasbs"})
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 
@@ -73,21 +73,22 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
         return None
     container, at, host = parts.netloc.rpartition("@")
     if at:
-        own_host = _blob_endpoint(environment.get(_CONNECTION_STRING, "")) if parts.scheme in _BLOB_SCHEMES else ""
-        return Store(family, own_host or host, container, _CONNECTION_STRING if own_host else "")
+        login = environment.get(CONNECTION_STRING, "") if parts.scheme in _BLOB_SCHEMES else ""
+        own_host = host_in(connection_field(login, "BlobEndpoint"))
+        return Store(family, own_host or host, container, CONNECTION_STRING if own_host else "")
     variable = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     address = environment[variable] if variable else _DEFAULT_ENDPOINTS.get(family, "")
     return Store(family, host_in(address), host, variable, _split_address(address).path.strip("/") != "")
 
 
-def _blob_endpoint(connection_string: str) -> str:
-    """Return the host and port of the store that a connection string of Azure names, "" if it names none.
+def connection_field(connection_string: str, name: str, default: str = "") -> str:
+    """Return the value of a field of a connection string of Azure, `default` if it has no such field.
 
-    >>> _blob_endpoint("AccountName=acct;AccountKey=a2V5;BlobEndpoint=http://127.0.0.1:10000/acct")
-    '127.0.0.1:10000'
+    >>> connection_field("AccountName=acct;AccountKey=a2V5;EndpointSuffix=core.chinacloudapi.cn", "EndpointSuffix")
+    'core.chinacloudapi.cn'
     """
     fields = (field.partition("=") for field in connection_string.split(";"))
-    return next((host_in(value) for name, _, value in fields if name.strip().lower() == "blobendpoint"), "")
+    return next((value for key, _, value in fields if key.strip().lower() == name.lower()), default)
 
 
 def host_in(address: str) -> str:

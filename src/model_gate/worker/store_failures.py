@@ -219,7 +219,7 @@ def _raised_in(error: BaseException) -> str:
 
 
 def _modules_of(error: BaseException) -> list[str]:
-    """Return the names of the modules that an exception has passed, the one that raised it last."""
+    """Return the names of the modules in the traceback of an exception. The last module raised the exception."""
     return [str(frame.f_globals.get("__name__", "")) for frame, _ in traceback.walk_tb(error.__traceback__)]
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlsplit
 from mlflow.utils.credentials import get_default_host_creds
 
 from model_gate.errors import ModelError
+from model_gate.worker.object_store import CONNECTION_STRING, connection_field
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
 from model_gate.worker.transfer.presigned_url import PresignedUrl
@@ -29,7 +30,7 @@ _RETRIES = {"total_retries": 2, "initial_backoff": 1, "increment_base": 2}
 _TOKEN_RESERVE_SECONDS = 300.0
 _OK = 200
 _FOLDER = "hdi_isfolder"
-_CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
+_DEFAULT_CLOUD = "core.windows.net"
 
 
 class AzureContainer:
@@ -231,21 +232,11 @@ def _require_account(client: Any, host: str) -> None:
         return
     if account and not endpoint.netloc.lower().startswith(f"{account}.blob.core."):
         # An endpoint of the user's own, such as a private one. The connection string names its account and its cloud.
-        cloud = _endpoint_suffix(os.environ.get(_CONNECTION_STRING, ""))
+        cloud = connection_field(os.environ.get(CONNECTION_STRING, ""), "EndpointSuffix", _DEFAULT_CLOUD)
         if host.lower() == f"{account}.blob.{cloud}".lower():
             return
     login = f"the account {account} at {endpoint.netloc}" if account else f"{endpoint.netloc}, which names no account"
     raise ModelError(
-        f"The location of the model is on {host}, but the login in {_CONNECTION_STRING} is for {login}.",
-        f"Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own: NAME_{_CONNECTION_STRING}.",
+        f"The location of the model is on {host}, but the login in {CONNECTION_STRING} is for {login}.",
+        f"Set AZURE_STORAGE_ACCESS_KEY instead, or a variable of the server's own: NAME_{CONNECTION_STRING}.",
     )
-
-
-def _endpoint_suffix(connection_string: str) -> str:
-    """Return the domain of the cloud that a connection string names.
-
-    >>> _endpoint_suffix("AccountName=acct;EndpointSuffix=core.chinacloudapi.cn")
-    'core.chinacloudapi.cn'
-    """
-    fields = (field.partition("=") for field in connection_string.split(";"))
-    return next((value for name, _, value in fields if name.strip().lower() == "endpointsuffix"), "core.windows.net")

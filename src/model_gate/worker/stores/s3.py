@@ -7,8 +7,6 @@ import threading
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from mlflow.store.artifact.artifact_repo import ArtifactRepository
-
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_s3_body, require_s3_page
 from model_gate.worker.transfer.presigned_url import PresignedUrl
@@ -21,11 +19,6 @@ _PAYER_HEADER = {"x-amz-request-payer": "requester"}
 # MLflow keeps a client for five minutes. One worker can open two models at the same time. The lock makes the second
 # model use the client of the first model: a new client takes a tenth of a second of processor time.
 _CLIENT_LOCK = threading.Lock()
-
-
-def is_s3(repository: ArtifactRepository) -> bool:
-    """Return whether a repository reads S3. MLflow's repositories of S3 have no common base class."""
-    return all(hasattr(repository, name) for name in ("parse_s3_compliant_uri", "_get_s3_client"))
 
 
 def pays_requests(environment: Mapping[str, str]) -> bool:

@@ -4,12 +4,14 @@
 [(0, 8), (8, 8), (16, 4)]
 >>> Windows().ahead(files=2, is_started=True)
 28
+>>> Windows().among_near(are_near=True).ahead(files=2, is_started=True)
+4
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 _MIB = 1024**2
 
@@ -38,6 +40,9 @@ class Windows:
             Only a comparison of whole files is certain to find that.
         window_bytes: Bytes of a window. The last window of a file can be smaller.
         scratch_bytes: Bytes of all windows on disk at the same time.
+        near_scratch_bytes: The same if all servers are near. Each file is then one response. With a low bound, all of
+            them arrive at the same rate. Otherwise the slower one arrives alone in the end, which leaves a processor
+            idle.
         first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
             front of a file is found before more is transferred.
         explained_bytes: Bytes that are read again to explain the difference of two files.
@@ -49,6 +54,7 @@ class Windows:
     rewritable_threshold_bytes: int = 2048 * _MIB
     window_bytes: int = 8 * _MIB
     scratch_bytes: int = 448 * _MIB
+    near_scratch_bytes: int = 64 * _MIB
     first_bytes: int = 192 * _MIB
     explained_bytes: int = 256 * _MIB
     explained_seconds: float = 60.0
@@ -56,6 +62,11 @@ class Windows:
     def is_large(self, size: int) -> bool:
         """Return whether a file of `size` bytes is read in windows."""
         return size > self.threshold_bytes
+
+    def among_near(self, *, are_near: bool) -> Windows:
+        """Return the sizes for files of servers that are all near, or of other servers."""
+        scratch_bytes = min(self.scratch_bytes, self.near_scratch_bytes) if are_near else self.scratch_bytes
+        return replace(self, scratch_bytes=scratch_bytes, first_bytes=min(self.first_bytes, scratch_bytes))
 
     def ahead(self, files: int, *, is_started: bool) -> int:
         """Return how many windows of each file may be requested and not yet released.

@@ -16,11 +16,11 @@ from queue import SimpleQueue
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
+from model_gate.comparison.scheduler import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
 from model_gate.comparison.jobs import BATCH_JOBS, BATCHED_BELOW_BYTES
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
-from model_gate.comparison.scheduler import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
 from model_gate.comparison.small_files.comparer import SmallFileComparer, process_count
 from model_gate.comparison.small_files.equality import SmallPair
 from model_gate.domain.windows import WINDOWS, Windows
@@ -141,6 +141,7 @@ class _Hasher:
         def on_bytes(count: int) -> None:
             self._progress.received(self._source.name, count)
 
+        windows = windows.among_near(are_near=self._source.is_near)
         hashed = 0
         with closing(self._source.open_file(path, size, on_bytes)) as file:
             with PrefixDigests([file]) as digests, WindowReader([file], windows) as reader:

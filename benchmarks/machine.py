@@ -10,7 +10,7 @@ from benchmarks.environment import MIB
 from benchmarks.measure import measure_peaks
 from benchmarks.programs import importing
 from benchmarks.result import Result, amount, median
-from model_gate.comparison.scheduler import MAX_LARGE_PAIRS
+from model_gate.comparison.job_queue import MAX_LARGE_PAIRS
 
 
 def disk(bench: Bench) -> None:

@@ -12,6 +12,7 @@ import zipfile
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 
@@ -69,6 +70,17 @@ def test_equal_files_have_the_hash_of_coreutils_and_bounded_scratch_space(gate: 
     assert 0 < gate.peak <= WINDOWS.scratch_bytes
     # A near server sends the file in one response. A distant one may have sent it before a range is requested.
     assert not gate.is_near or gate.ranges("Right") == [""]
+
+
+def test_files_of_near_servers_have_a_lower_bound_of_scratch_space(gate: Gate) -> None:
+    def send_slowly(call: Call) -> None:
+        time.sleep(0.3)
+        serve(call)
+
+    # The left file waits for the right one.
+    windows = replace(WINDOWS, near_scratch_bytes=4 * WINDOW)
+    assert gate.compare(files(LARGE), files(LARGE), windows=windows, fault=send_slowly).equals
+    assert gate.peak <= (windows.near_scratch_bytes if gate.is_near else windows.scratch_bytes)
 
 
 @pytest.mark.parametrize("kind", ["far", *STORES])
@@ -285,6 +297,23 @@ def test_large_files_are_read_last_if_the_first_difference_is_enough(gate: Gate,
     comparison = gate.compare(left, right, is_enough=is_enough if stops_early else None)
     assert [difference.path for difference in comparison.differences] == ["small.bin"]
     assert bool(gate.ranges("Right")) != stops_early
+
+
+def test_small_file_is_read_beside_a_large_one_unless_the_server_is_near(gate: Gate) -> None:
+    requested_early = threading.Event()
+
+    def wait_for_the_small_file(call: Call) -> None:
+        deadline = time.monotonic() + 1.0
+        while time.monotonic() < deadline and not requested_early.is_set():
+            if any(
+                unquote(request.path.partition("?")[0]).endswith("Right/1/MLmodel") for request in gate.server.requests
+            ):
+                requested_early.set()
+            time.sleep(0.01)
+        serve(call)
+
+    assert gate.compare(files(LARGE), files(LARGE), fault=wait_for_the_small_file).equals
+    assert requested_early.is_set() is not gate.is_near
 
 
 def test_several_counterparts_that_are_large_together_are_compared_in_windows(gate: Gate) -> None:

@@ -74,6 +74,11 @@ class Job(NamedTuple):
     paths: int = 1
     has_counterparts: bool = False
 
+    @property
+    def is_small(self) -> bool:
+        """Whether all files together have less than 128 KiB for each path."""
+        return self.size < BATCHED_BELOW_BYTES * self.paths
+
     def file_sizes(self) -> dict[SourceFile, int]:
         """Return the listed size in bytes of each file of the pairs."""
         return _file_sizes(self.pairs)

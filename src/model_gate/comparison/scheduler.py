@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from typing import NamedTuple
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.file_comparison import FileComparison, compare_pair, compare_sizes
+from model_gate.comparison.job_queue import JobQueue, QueuedJob
 from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_jobs
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.comparison.progress import Progress
@@ -28,13 +28,6 @@ from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.explanation import Explainer
 from model_gate.sources.model_source import ModelSource
 
-# The total size of the files in progress is at most MAX_LARGE_PAIRS times the size of the largest job, and at most
-# MAX_BYTES_IN_PROGRESS unless a single job is larger. _MIN_BYTES_IN_PROGRESS are always allowed, so that small files
-# keep the connections busy.
-MAX_LARGE_PAIRS = 8
-MAX_BYTES_IN_PROGRESS = 448 * 1024**2
-_MIN_BYTES_IN_PROGRESS = 64 * 1024**2
-MAX_PAIRS_IN_PROGRESS = 64
 # Comparing and hashing release the interpreter lock, so several threads run at once. Reading small files does not.
 _COMPARE_THREADS = min(4, os.cpu_count() or 1)
 
@@ -67,13 +60,17 @@ def compare_files(
         ModelGateError: A transfer failed, or a file could not be read.
     """
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
-    are_all_near = all(model.source.is_near for pair in model_pairs for model in (pair.left, pair.right))
+    sources = {model.source for pair in model_pairs for model in (pair.left, pair.right)}
+    are_all_near = all(source.is_near for source in sources)
+    # A near server may have one thread only. While it sends a large file, a request for a small one could time out.
+    is_any_server_near = any(source.is_near for source in sources if not source.is_local)
     plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
     progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     runner = _JobRunner(progress, is_enough or _never, small_files, windows)
-    for model_pair, comparison in runner.run(plan.jobs, are_all_near):
+    compared = runner.run(plan.jobs, batches_small_jobs=are_all_near, overlaps_windows=not is_any_server_near)
+    for model_pair, comparison in compared:
         comparisons[model_pair].append(comparison)
     return comparisons
 
@@ -93,7 +90,7 @@ class _ComparedPair(NamedTuple):
 class _FinishedJob:
     """A finished job. `result` holds the comparisons of its pairs, or the error of a failed transfer."""
 
-    job: Job
+    queued: QueuedJob
     result: Future[list[_ComparedPair]]
 
 
@@ -132,41 +129,32 @@ class _JobRunner:
         self._settled: set[ModelPair] = set()
         self._finished: SimpleQueue[_FinishedJob] = SimpleQueue()
 
-    def run(self, jobs: Iterable[Job], batches_small_jobs: bool) -> list[_ComparedPair]:
-        """Run all jobs and return the comparisons of all pairs of files."""
+    def run(self, jobs: Iterable[Job], *, batches_small_jobs: bool, overlaps_windows: bool) -> list[_ComparedPair]:
+        """Run all jobs and return the comparisons of all pairs of files.
+
+        Args:
+            jobs: The jobs, the largest first.
+            batches_small_jobs: Whether small jobs are merged into batches.
+            overlaps_windows: Whether small files may be fetched while a large file is read in windows.
+        """
         windowed: list[Job] = []
         small: list[Job] = []
-        other: list[Job] = []
+        whole: list[Job] = []
         for job in jobs:
             if is_windowed(job, self._windows):
                 windowed.append(job)
                 continue
-            (small if job.size < SMALL_PAIR_BYTES and job.is_local else other).append(job)
+            (small if job.size < SMALL_PAIR_BYTES and job.is_local else whole).append(job)
         if batches_small_jobs:
-            other = list(batch_small_jobs(other))
-        if self._is_enough is _never:
-            return self._run_windowed(windowed) + self._run_whole(other, small)
-        # A difference in another file makes the transfer of the large files unnecessary.
-        return self._run_whole(other, small) + self._run_windowed(windowed)
-
-    def _run_whole(self, other: Iterable[Job], small: Sequence[Job]) -> list[_ComparedPair]:
-        """Compare files that are on disk whole. `small` are the jobs of small local files."""
-        with FailFastPool(_COMPARE_THREADS) as pool:
-            compared = self._run_in_parallel(deque(other), pool)
-            return compared + self._run_local_small(small)
-
-    def _run_windowed(self, jobs: Iterable[Job]) -> list[_ComparedPair]:
-        """Compare large files window by window, one job after the other: each of them alone keeps the servers busy."""
-        compared: list[_ComparedPair] = []
-        for job in jobs:
-            if self._is_settled(job):
-                compared += self._compare_sizes(job)
-                continue
-            comparison = WindowedComparison(job, self._windows, self._explainer, self._is_enough, self._progress)
-            files = zip(job.pairs, comparison.run(), strict=True)
-            compared += self._settle([_ComparedPair(pending.model_pair, file) for pending, file in files])
-            self._progress.advance(job.paths)
-        return compared
+            whole = list(batch_small_jobs(whole))
+        # One more thread: the comparison of windows mostly waits for them.
+        with FailFastPool(_COMPARE_THREADS + 1) as pool:
+            if self._is_enough is _never:
+                compared = self._run_queue(JobQueue(whole, windowed, overlaps=overlaps_windows), pool)
+                return compared + self._run_local_small(small)
+            # A difference in another file makes the transfer of the large files unnecessary.
+            compared = self._run_queue(JobQueue(whole), pool) + self._run_local_small(small)
+            return compared + self._run_queue(JobQueue((), windowed), pool)
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
         """Compare small local files, and return the results in the order of the jobs.
@@ -186,22 +174,19 @@ class _JobRunner:
                 compared += self._settle(self._compare(job, _local_files(self._begin_fetches(job))))
         return compared
 
-    def _run_in_parallel(self, jobs: deque[Job], pool: ThreadPoolExecutor) -> list[_ComparedPair]:
+    def _run_queue(self, queue: JobQueue, pool: ThreadPoolExecutor) -> list[_ComparedPair]:
         compared: list[_ComparedPair] = []
-        max_bytes = _max_bytes_in_progress(jobs[0].size) if jobs else 0
-        paths = size = 0
         while True:
-            while jobs and paths + jobs[0].paths <= MAX_PAIRS_IN_PROGRESS and size + jobs[0].size <= max_bytes:
-                job = jobs.popleft()
-                if self._is_settled(job):
-                    compared += self._compare_sizes(job)
+            while (queued := queue.begin_next()) is not None:
+                if self._is_settled(queued.job):
+                    compared += self._compare_sizes(queued.job)
+                    queue.end(queued)
                     continue
-                paths, size = paths + job.paths, size + job.size
-                self._start(job, pool)
-            if not paths:
+                (self._start_windowed if queued.is_windowed else self._start)(queued, pool)
+            if queue.is_idle:
                 return compared
             finished = self._finished.get()
-            paths, size = paths - finished.job.paths, size - finished.job.size
+            queue.end(finished.queued)
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
@@ -218,8 +203,21 @@ class _JobRunner:
         self._progress.advance(job.paths)
         return [_ComparedPair(model_pair, compare_sizes(pair)) for model_pair, pair in job.pairs]
 
-    def _start(self, job: Job, pool: ThreadPoolExecutor) -> None:
+    def _start_windowed(self, queued: QueuedJob, pool: ThreadPoolExecutor) -> None:
+        """Begin to compare the large files of a job in the pool, window by window."""
+        comparing = pool.submit(self._compare_windows, queued.job)
+        comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(queued, result)))
+
+    def _compare_windows(self, job: Job) -> list[_ComparedPair]:
+        comparison = WindowedComparison(job, self._windows, self._explainer, self._is_enough, self._progress)
+        files = zip(job.pairs, comparison.run(), strict=True)
+        compared = [_ComparedPair(pending.model_pair, file) for pending, file in files]
+        self._progress.advance(job.paths)
+        return compared
+
+    def _start(self, queued: QueuedJob, pool: ThreadPoolExecutor) -> None:
         """Begin to fetch the files of a job. The pool compares the pairs after all files of the job have arrived."""
+        job = queued.job
         fetches = self._begin_fetches(job)
         countdown = _Countdown(len(fetches))
 
@@ -228,14 +226,14 @@ class _JobRunner:
                 # One failed fetch fails the whole job: none of its pairs is compared.
                 failed: Future[list[_ComparedPair]] = Future()
                 failed.set_exception(error)
-                self._finished.put(_FinishedJob(job, failed))
+                self._finished.put(_FinishedJob(queued, failed))
             elif countdown.is_last():
                 try:
                     comparing = pool.submit(self._compare, job, _local_files(fetches))
                 except RuntimeError:
                     # The pool is shut down because another job failed, so nothing waits for this job.
                     return
-                comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(job, result)))
+                comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(queued, result)))
 
         for fetch in fetches.values():
             fetch.add_done_callback(on_fetched)
@@ -276,11 +274,6 @@ class _JobRunner:
             for number, comparison in zip(numbers, explained, strict=True):
                 result[number] = _ComparedPair(model_pair, comparison)
         return result
-
-
-def _max_bytes_in_progress(largest: int) -> int:
-    """Return how many bytes may be in progress at once, if the largest job has `largest` bytes."""
-    return max(largest, min(MAX_BYTES_IN_PROGRESS, max(MAX_LARGE_PAIRS * largest, _MIN_BYTES_IN_PROGRESS)))
 
 
 def _local_files(fetches: Mapping[ModelSource, Future[dict[str, str]]]) -> dict[SourceFile, str]:

@@ -16,7 +16,7 @@ from queue import SimpleQueue
 from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
-from model_gate.comparison.scheduler import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
+from model_gate.comparison.job_queue import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
 from model_gate.comparison.jobs import BATCH_JOBS, BATCHED_BELOW_BYTES
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress

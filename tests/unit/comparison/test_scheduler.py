@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 
 from model_gate.comparison.file_comparison import FileComparison
+from model_gate.comparison.job_queue import MAX_BYTES_IN_PROGRESS, MAX_LARGE_PAIRS
 from model_gate.comparison.model_pair import ListedModel, ModelPair
 from model_gate.comparison.progress import NoProgress
-from model_gate.comparison.scheduler import MAX_BYTES_IN_PROGRESS, MAX_LARGE_PAIRS, compare_files
+from model_gate.comparison.scheduler import compare_files
 from model_gate.domain.location import Location
 from model_gate.domain.model import Listing
 from model_gate.domain.pairing import pair_files
@@ -171,6 +172,11 @@ def test_peak_disk_use_is_below_a_fifth_of_the_size_of_both_models(tmp_path: Pat
 def test_largest_files_are_fetched_first(tmp_path: Path) -> None:
     ran = compare(tmp_path, {"small": 1, "large": 100 * MIB, "middle": MIB})
     assert ran.left.requested == ["large", "middle", "small"]
+
+
+def test_small_file_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
+    ran = compare(tmp_path, {"MLmodel": 1, "large": 250 * MIB, "other": 240 * MIB})
+    assert ran.left.requested == ["large", "MLmodel", "other"]
 
 
 def test_no_file_is_fetched_after_the_verdict_is_final(tmp_path: Path) -> None:

@@ -9,18 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from model_gate.domain.origin import endpoint_of
-from model_gate.domain.variables import STORE_ENDPOINTS
+from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS, STORE_ENDPOINTS
 
-_URL_VARIABLES = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "STORAGE_EMULATOR_HOST")
+# The variables with the address of a store, by the scheme of its locations. The client of the cloud uses the first one
+# that is set.
+_ADDRESS_VARIABLES = {"s3": S3_ENDPOINTS, "r2": S3_ENDPOINTS, "gs": (GOOGLE_ENDPOINT,)}
 _AZURE_CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 _AZURE_EMULATOR = "http://127.0.0.1:10000"
 
 
 def store_endpoints(variables: Mapping[str, str]) -> tuple[str, ...]:
     """Return the unchanged value of MODEL_GATE_STORE_ENDPOINTS, and the origins of the stores in other variables."""
-    urls = [variables.get(name, "") for name in _URL_VARIABLES]
+    urls = [variables.get(name, "") for name in (*S3_ENDPOINTS, GOOGLE_ENDPOINT)]
     origins = [http_origin(url) for url in (*urls, *_azure_endpoints(variables.get(_AZURE_CONNECTION, "")))]
     return tuple(dict.fromkeys(filter(None, (variables.get(STORE_ENDPOINTS, "").strip(), *origins))))
+
+
+def store_addresses(variables: Mapping[str, str]) -> dict[str, str]:
+    """Return the origins of the stores whose addresses are in variables, by the scheme of their locations.
+
+    >>> store_addresses({"AWS_ENDPOINT_URL": "http://minio:9000"})
+    {'s3': 'http://minio:9000', 'r2': 'http://minio:9000'}
+    """
+    urls = {
+        scheme: next((variables[name] for name in names if variables.get(name)), "")
+        for scheme, names in _ADDRESS_VARIABLES.items()
+    }
+    return {scheme: origin for scheme, url in urls.items() if (origin := http_origin(url))}
 
 
 def http_origin(text: str) -> str:

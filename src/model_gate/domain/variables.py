@@ -19,6 +19,8 @@ NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
 NAMES_VARIABLE = "MODEL_GATE_NAMES"
 # Variables with the address of an S3 store, in the order in which the client of S3 looks at them.
 S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+# The variable with the address of a Google store. The address may have no scheme.
+GOOGLE_ENDPOINT = "STORAGE_EMULATOR_HOST"
 # How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.
 ANOTHER_SERVER = "it belongs to the server "
 
@@ -44,7 +46,7 @@ HTTP_VARIABLES = LOGIN_VARIABLES | {
 STORE_FAMILIES = {
     "AWS": ("AWS_", "MLFLOW_S3", "MLFLOW_BOTO"),
     "Azure": ("AZURE_", "IDENTITY_", "MSI_"),
-    "Google": ("GOOGLE_", "CLOUDSDK", "STORAGE_EMULATOR_HOST", "GCE_METADATA_", "NO_GCE_CHECK"),
+    "Google": ("GOOGLE_", "CLOUDSDK", GOOGLE_ENDPOINT, "GCE_METADATA_", "NO_GCE_CHECK"),
     "boto": ("BOTO_",),
     "endpoint": (STORE_ENDPOINTS,),
 }
@@ -64,7 +66,7 @@ _CREDENTIAL = re.compile(
 )
 _PUBLIC = re.compile(
     rf"(?:{TRACKING_URI}|{REGISTRY_URI}|MLFLOW_WORKSPACE|_INSECURE_TLS|_IGNORE_TLS|_SIGV4|MLFLOW_TRACKING_AUTH|_REGION"
-    r"|_PROFILE|_CERT_PATH|_FILE|_DIR|_ENDPOINT_URL|_ENDPOINT_URL_S3|_ADDRESSING_STYLE|STORAGE_EMULATOR_HOST"
+    rf"|_PROFILE|_CERT_PATH|_FILE|_DIR|_ENDPOINT_URL|_ENDPOINT_URL_S3|_ADDRESSING_STYLE|{GOOGLE_ENDPOINT}"
     r"|AUTHORITY_HOST|CONFIG_PROFILE|DATABRICKS_HOST|MODEL_GATE_PASS|_MAX_RETRIES|_BACKOFF_FACTOR|_REQUEST_TIMEOUT)$"
 )
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from model_gate.access.base_environment import base_environment
+from model_gate.access.endpoints import store_addresses
 from model_gate.access.environments import environment_for, make_home
 from model_gate.domain.host import Host
 from model_gate.domain.limits import LIMITS, Limits
@@ -134,6 +135,7 @@ class TrackingServerClient:
         self.host = host
         self._limits = limits
         worker_environment = environment_for(host, environment, make_home(home, host, environment))
+        self._store_addresses = store_addresses(worker_environment)
         self._allow_local_artifacts = allow_local_artifacts
         self._stack = ExitStack()
         if channel is None:
@@ -369,8 +371,10 @@ class TrackingServerClient:
 
     def _silence_error(self, event: str, store: str) -> UnreachableError:
         if store:
-            message = f"The store {store}, or the service that issues its login, does not answer. {event}"
-            variables = _LOGIN_VARIABLES.get(store.partition(":")[0], "AZURE_…")
+            scheme = store.partition(":")[0]
+            at = f" at {self._store_addresses[scheme]}" if scheme in self._store_addresses else ""
+            message = f"The store {store}{at}, or the service that issues its login, does not answer. {event}"
+            variables = _LOGIN_VARIABLES.get(scheme, "AZURE_…")
             remedy = (
                 "Check the address of the store, whether it can be reached from here, and whether the variables with"
                 f" its login are set: {variables}. Without them, the client of the cloud searches the network for a"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
-from model_gate.domain.variables import S3_ENDPOINTS
+from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS
 from model_gate.worker.credential_facts import StoreFamily
 
 _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
@@ -16,7 +16,7 @@ _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} 
 # Variables with the address of a store, in the order in which the client of a cloud looks at them.
 ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.S3: S3_ENDPOINTS,
-    StoreFamily.GCS: ("STORAGE_EMULATOR_HOST",),
+    StoreFamily.GCS: (GOOGLE_ENDPOINT,),
     StoreFamily.AZURE: (),
 }
 CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from model_gate.domain.location import STORE_FORMS
 from model_gate.domain.origin import Origin, StoreEndpoint, find_endpoint, origin_of
-from model_gate.domain.variables import STORE_ENDPOINTS
+from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS, STORE_ENDPOINTS
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, ModelError
 
@@ -197,7 +197,7 @@ def _remedy_of_name(scheme: str, authority: str) -> str:
     _, at, host = authority.rpartition("@")
     if scheme in {"s3", "gs"}:
         remedy = "The name of a bucket has 3 to 63 letters, digits, dots, hyphens and underscores."
-        endpoint = "MLFLOW_S3_ENDPOINT_URL" if scheme == "s3" else "STORAGE_EMULATOR_HOST"
+        endpoint = S3_ENDPOINTS[0] if scheme == "s3" else GOOGLE_ENDPOINT
         return "" if at else f"{remedy} The address of a store of your own belongs in {endpoint}."
     if not at:
         return f"Name the location as {STORE_FORMS[scheme]}/PATH."

@@ -151,3 +151,29 @@ def test_store_whose_login_does_not_arrive_is_named_in_the_error(tmp_path: Path,
             pytest.raises(UnreachableError, match="The store gs://models, or the service that issues its login"),
         ):
             client.list("gs://models/m", ignore)
+
+
+@pytest.mark.parametrize(
+    "location, variables",
+    [
+        (
+            "s3://models/m",
+            {"AWS_ENDPOINT_URL": "http://{}", "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "key"},
+        ),
+        ("gs://models/m", {"STORAGE_EMULATOR_HOST": "http://{}", "GOOGLE_CLOUD_PROJECT": "project"}),
+    ],
+)
+def test_error_of_a_silent_store_has_its_address(tmp_path: Path, location: str, variables: dict[str, str]) -> None:
+    # The system accepts the connections of this socket, and nothing answers them.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "AWS_DEFAULT_REGION": "us-east-1"}
+        environment |= {name: value.format(address) for name, value in variables.items()}
+        bucket = location.rpartition("/")[0]
+        host = Host(HostKind.STORE, bucket, "", is_declared=True)
+        limits = replace(LIMITS, silence_seconds=3)
+        with (
+            TrackingServerClient(host, environment, tmp_path, limits=limits) as client,
+            pytest.raises(UnreachableError, match=f"The store {bucket} at http://{address}, or the service"),
+        ):
+            client.list(location, ignore)

@@ -72,7 +72,7 @@ def test_equal_files_have_the_hash_of_coreutils_and_bounded_scratch_space(gate: 
     assert not gate.is_near or gate.ranges("Right") == [""]
 
 
-def test_files_of_near_servers_have_a_lower_bound_of_scratch_space(gate: Gate) -> None:
+def test_near_servers_need_less_scratch_space(gate: Gate) -> None:
     def send_slowly(call: Call) -> None:
         time.sleep(0.3)
         serve(call)
@@ -302,18 +302,39 @@ def test_large_files_are_read_last_if_the_first_difference_is_enough(gate: Gate,
 def test_small_file_is_read_beside_a_large_one_unless_the_server_is_near(gate: Gate) -> None:
     requested_early = threading.Event()
 
+    def has_small_request() -> bool:
+        paths = [unquote(request.path.partition("?")[0]) for request in list(gate.server.requests)]
+        return any(path.endswith("Right/1/MLmodel") for path in paths)
+
     def wait_for_the_small_file(call: Call) -> None:
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline and not requested_early.is_set():
-            if any(
-                unquote(request.path.partition("?")[0]).endswith("Right/1/MLmodel") for request in gate.server.requests
-            ):
+        end = time.monotonic() + (0.5 if gate.is_near else 1.5)
+        while time.monotonic() < end and not requested_early.is_set():
+            if has_small_request():
                 requested_early.set()
             time.sleep(0.01)
         serve(call)
 
     assert gate.compare(files(LARGE), files(LARGE), fault=wait_for_the_small_file).equals
     assert requested_early.is_set() is not gate.is_near
+
+
+@pytest.mark.parametrize("kind", ["far", *STORES])
+def test_error_of_a_small_file_ends_the_comparison_of_a_large_one(kind: str, tmp_path: Path) -> None:
+    has_ended = threading.Event()
+
+    def refuse_the_small_file(call: Call) -> None:
+        if "model.small" in unquote(call.request.path):
+            call.send(b"", 403)
+            return
+        # The error of the small file takes less time.
+        has_ended.wait(10)
+        serve(call)
+
+    model = {**files(LARGE), "model.small": b"small"}
+    with open_gate(kind, tmp_path) as gate:
+        with pytest.raises(ModelGateError, match=r"model\.small"):
+            gate.compare(model, model, fault=refuse_the_small_file)
+        has_ended.set()
 
 
 def test_several_counterparts_that_are_large_together_are_compared_in_windows(gate: Gate) -> None:

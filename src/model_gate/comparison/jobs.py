@@ -17,10 +17,11 @@ from model_gate.domain.pairing import Pair, Pairing
 from model_gate.explanation import is_worth_fetching
 from model_gate.sources.model_source import ModelSource
 
-# Smaller jobs are merged into batches if all servers have a low latency: the overhead of a request then exceeds the
-# transfer time of a small file. On a distant server, a batch only delays the comparison of its first file until its
+# A job with fewer bytes for each path is small.
+SMALL_JOB_BYTES = 128 * 1024
+# So many small jobs are merged into a batch if all servers have a low latency: the overhead of a request then exceeds
+# the transfer time of a small file. On a distant server, a batch only delays the comparison of its first file until its
 # last file has arrived.
-BATCHED_BELOW_BYTES = 128 * 1024
 BATCH_JOBS = 16
 # Maximum total sizes for one pair of models whose listings prove that they differ: of the files of different sizes that
 # are fetched only to explain the difference, and of the files of equal size, which may differ too.
@@ -76,8 +77,8 @@ class Job(NamedTuple):
 
     @property
     def is_small(self) -> bool:
-        """Whether all files together have less than 128 KiB for each path."""
-        return self.size < BATCHED_BELOW_BYTES * self.paths
+        """Whether the files have less than 128 KiB for each path, on average."""
+        return self.size < SMALL_JOB_BYTES * self.paths
 
     def file_sizes(self) -> dict[SourceFile, int]:
         """Return the listed size in bytes of each file of the pairs."""
@@ -139,13 +140,13 @@ def plan_jobs(model_pairs: Iterable[ModelPair], *, stops_when_decided: bool = Fa
 
 
 def batch_small_jobs(jobs: Iterable[Job]) -> Iterator[Job]:
-    """Merge jobs of less than 128 KiB, up to 16 jobs into one, and yield all jobs.
+    """Merge small jobs, up to 16 jobs into one, and yield all jobs.
 
     Larger jobs are yielded unchanged and in the same order.
     """
     small: list[Job] = []
     for job in jobs:
-        if job.size >= BATCHED_BELOW_BYTES:
+        if not job.is_small:
             yield job
             continue
         small.append(job)

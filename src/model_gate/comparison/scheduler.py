@@ -17,7 +17,7 @@ from typing import NamedTuple
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.file_comparison import FileComparison, compare_pair, compare_sizes
-from model_gate.comparison.job_queue import JobQueue, QueuedJob
+from model_gate.comparison.job_queue import BegunJob, JobQueue
 from model_gate.comparison.jobs import Job, SourceFile, batch_small_jobs, plan_jobs
 from model_gate.comparison.model_pair import ModelPair
 from model_gate.comparison.progress import Progress
@@ -62,7 +62,8 @@ def compare_files(
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
     sources = {model.source for pair in model_pairs for model in (pair.left, pair.right)}
     are_all_near = all(source.is_near for source in sources)
-    # A near server may have one thread only. While it sends a large file, a request for a small one could time out.
+    # A near server may have one thread only. The response of a file in windows takes no slot of the limiter, so the
+    # worker would send the request for a small file beside it, and that request could time out.
     is_any_server_near = any(source.is_near for source in sources if not source.is_local)
     plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
@@ -90,7 +91,7 @@ class _ComparedPair(NamedTuple):
 class _FinishedJob:
     """A finished job. `result` holds the comparisons of its pairs, or the error of a failed transfer."""
 
-    queued: QueuedJob
+    begun: BegunJob
     result: Future[list[_ComparedPair]]
 
 
@@ -138,22 +139,22 @@ class _JobRunner:
             overlaps_windows: Whether small files may be fetched while a large file is read in windows.
         """
         windowed: list[Job] = []
-        small: list[Job] = []
+        local_small: list[Job] = []
         whole: list[Job] = []
         for job in jobs:
             if is_windowed(job, self._windows):
                 windowed.append(job)
                 continue
-            (small if job.size < SMALL_PAIR_BYTES and job.is_local else whole).append(job)
+            (local_small if job.size < SMALL_PAIR_BYTES and job.is_local else whole).append(job)
         if batches_small_jobs:
             whole = list(batch_small_jobs(whole))
-        # One more thread: the comparison of windows mostly waits for them.
-        with FailFastPool(_COMPARE_THREADS + 1) as pool:
+        # One thread more: a comparison in windows mostly waits for the next window.
+        with FailFastPool(_COMPARE_THREADS + bool(windowed)) as pool:
             if self._is_enough is _never:
-                compared = self._run_queue(JobQueue(whole, windowed, overlaps=overlaps_windows), pool)
-                return compared + self._run_local_small(small)
+                compared = self._run_queue(JobQueue(whole, windowed, overlaps_windows=overlaps_windows), pool)
+                return compared + self._run_local_small(local_small)
             # A difference in another file makes the transfer of the large files unnecessary.
-            compared = self._run_queue(JobQueue(whole), pool) + self._run_local_small(small)
+            compared = self._run_queue(JobQueue(whole), pool) + self._run_local_small(local_small)
             return compared + self._run_queue(JobQueue((), windowed), pool)
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
@@ -175,18 +176,21 @@ class _JobRunner:
         return compared
 
     def _run_queue(self, queue: JobQueue, pool: ThreadPoolExecutor) -> list[_ComparedPair]:
+        """Run all jobs of a queue, and return the comparisons of their pairs."""
         compared: list[_ComparedPair] = []
         while True:
-            while (queued := queue.begin_next()) is not None:
-                if self._is_settled(queued.job):
-                    compared += self._compare_sizes(queued.job)
-                    queue.end(queued)
-                    continue
-                (self._start_windowed if queued.is_windowed else self._start)(queued, pool)
+            while (begun := queue.begin_next()) is not None:
+                if self._is_settled(begun.job):
+                    compared += self._compare_sizes(begun.job)
+                    queue.end(begun)
+                elif begun.is_windowed:
+                    self._start_windowed(begun, pool)
+                else:
+                    self._start_whole(begun, pool)
             if queue.is_idle:
                 return compared
             finished = self._finished.get()
-            queue.end(finished.queued)
+            queue.end(finished.begun)
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:
@@ -203,10 +207,10 @@ class _JobRunner:
         self._progress.advance(job.paths)
         return [_ComparedPair(model_pair, compare_sizes(pair)) for model_pair, pair in job.pairs]
 
-    def _start_windowed(self, queued: QueuedJob, pool: ThreadPoolExecutor) -> None:
+    def _start_windowed(self, begun: BegunJob, pool: ThreadPoolExecutor) -> None:
         """Begin to compare the large files of a job in the pool, window by window."""
-        comparing = pool.submit(self._compare_windows, queued.job)
-        comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(queued, result)))
+        comparing = pool.submit(self._compare_windows, begun.job)
+        comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(begun, result)))
 
     def _compare_windows(self, job: Job) -> list[_ComparedPair]:
         comparison = WindowedComparison(job, self._windows, self._explainer, self._is_enough, self._progress)
@@ -215,9 +219,9 @@ class _JobRunner:
         self._progress.advance(job.paths)
         return compared
 
-    def _start(self, queued: QueuedJob, pool: ThreadPoolExecutor) -> None:
+    def _start_whole(self, begun: BegunJob, pool: ThreadPoolExecutor) -> None:
         """Begin to fetch the files of a job. The pool compares the pairs after all files of the job have arrived."""
-        job = queued.job
+        job = begun.job
         fetches = self._begin_fetches(job)
         countdown = _Countdown(len(fetches))
 
@@ -226,14 +230,14 @@ class _JobRunner:
                 # One failed fetch fails the whole job: none of its pairs is compared.
                 failed: Future[list[_ComparedPair]] = Future()
                 failed.set_exception(error)
-                self._finished.put(_FinishedJob(queued, failed))
+                self._finished.put(_FinishedJob(begun, failed))
             elif countdown.is_last():
                 try:
                     comparing = pool.submit(self._compare, job, _local_files(fetches))
                 except RuntimeError:
                     # The pool is shut down because another job failed, so nothing waits for this job.
                     return
-                comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(queued, result)))
+                comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(begun, result)))
 
         for fetch in fetches.values():
             fetch.add_done_callback(on_fetched)

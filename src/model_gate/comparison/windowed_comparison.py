@@ -128,7 +128,7 @@ class WindowedComparison:
         self, job: Job, windows: Windows, explainer: Explainer, is_enough: IsEnough, progress: Progress
     ) -> None:
         self._job = job
-        self._windows = windows.among_near(are_near=all(file.source.is_near for file in job.file_sizes()))
+        self._windows = windows.for_servers(are_near=all(file.source.is_near for file in job.file_sizes()))
         self._explainer = explainer
         self._is_enough = is_enough
         self._progress = progress

@@ -4,8 +4,8 @@
 [(0, 8), (8, 8), (16, 4)]
 >>> Windows().ahead(files=2, is_started=True)
 28
->>> Windows().among_near(are_near=True).ahead(files=2, is_started=True)
-4
+>>> [Windows().for_servers(are_near=are_near).ahead(files=2, is_started=True) for are_near in (True, False)]
+[4, 28]
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Windows:
             Only a comparison of whole files is certain to find that.
         window_bytes: Bytes of a window. The last window of a file can be smaller.
         scratch_bytes: Bytes of all windows on disk at the same time.
-        near_scratch_bytes: The same if all servers are near. Each file is then one response. With a low bound, all of
-            them arrive at the same rate. Otherwise the slower one arrives alone in the end, which leaves a processor
-            idle.
+        near_scratch_bytes: Bytes of all windows on disk if all servers are near. A near server sends a file in one
+            response. A low bound makes the responses arrive at the same rate, so that no response is left to arrive
+            alone while a processor is idle.
         first_bytes: Bytes of all windows that are requested before the first window is compared. A difference at the
             front of a file is found before more is transferred.
         explained_bytes: Bytes that are read again to explain the difference of two files.
@@ -63,9 +63,11 @@ class Windows:
         """Return whether a file of `size` bytes is read in windows."""
         return size > self.threshold_bytes
 
-    def among_near(self, *, are_near: bool) -> Windows:
-        """Return the sizes for files of servers that are all near, or of other servers."""
-        scratch_bytes = min(self.scratch_bytes, self.near_scratch_bytes) if are_near else self.scratch_bytes
+    def for_servers(self, *, are_near: bool) -> Windows:
+        """Return these sizes with the scratch space for near servers, or for others."""
+        if not are_near:
+            return self
+        scratch_bytes = min(self.scratch_bytes, self.near_scratch_bytes)
         return replace(self, scratch_bytes=scratch_bytes, first_bytes=min(self.first_bytes, scratch_bytes))
 
     def ahead(self, files: int, *, is_started: bool) -> int:

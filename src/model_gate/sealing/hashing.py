@@ -17,7 +17,7 @@ from model_gate.comparison.digest import file_digest
 from model_gate.comparison.fail_fast_pool import FailFastPool
 from model_gate.comparison.fetching import begin_fetch
 from model_gate.comparison.job_queue import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS
-from model_gate.comparison.jobs import BATCH_JOBS, BATCHED_BELOW_BYTES
+from model_gate.comparison.jobs import BATCH_JOBS, SMALL_JOB_BYTES
 from model_gate.comparison.prefix_digests import PrefixDigests
 from model_gate.comparison.progress import Progress
 from model_gate.comparison.ranged_content import ReadBudget, ranged_content
@@ -141,7 +141,6 @@ class _Hasher:
         def on_bytes(count: int) -> None:
             self._progress.received(self._source.name, count)
 
-        windows = windows.among_near(are_near=self._source.is_near)
         hashed = 0
         with closing(self._source.open_file(path, size, on_bytes)) as file:
             with PrefixDigests([file]) as digests, WindowReader([file], windows) as reader:
@@ -227,7 +226,7 @@ def _content(file: str, size: int) -> Content:
 def _groups(sizes: Sizes, *, batches: bool) -> Iterator[Sizes]:
     """Yield the files that are fetched together: the largest first, one at a time; small files in batches."""
     ordered = sorted(sizes.items(), key=lambda item: item[1], reverse=True)
-    small = [item for item in ordered if batches and item[1] < BATCHED_BELOW_BYTES]
+    small = [item for item in ordered if batches and item[1] < SMALL_JOB_BYTES]
     yield from ({path: size} for path, size in ordered[: len(ordered) - len(small)])
     yield from map(dict, _chunks(small))
 

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from model_gate.comparison.job_queue import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS, JobQueue, QueuedJob
+from model_gate.comparison.job_queue import MAX_BYTES_IN_PROGRESS, MAX_PAIRS_IN_PROGRESS, BegunJob, JobQueue
 from model_gate.comparison.jobs import Job
 
 KIB, MIB = 1024, 1024 * 1024
@@ -17,15 +17,15 @@ def job(size: int, paths: int = 1) -> Job:
     return Job([], size, is_local=False, paths=paths)
 
 
-def begin_all(queue: JobQueue) -> list[QueuedJob]:
-    begun = []
-    while (queued := queue.begin_next()) is not None:
-        begun.append(queued)
-    return begun
+def begin_all(queue: JobQueue) -> list[BegunJob]:
+    jobs = []
+    while (begun := queue.begin_next()) is not None:
+        jobs.append(begun)
+    return jobs
 
 
-def sizes(jobs: list[QueuedJob]) -> list[int]:
-    return [queued.job.size for queued in jobs]
+def sizes(jobs: list[BegunJob]) -> list[int]:
+    return [begun.job.size for begun in jobs]
 
 
 def test_small_jobs_begin_while_the_next_job_does_not_fit() -> None:
@@ -38,19 +38,8 @@ def test_small_jobs_begin_while_the_next_job_does_not_fit() -> None:
 
 
 def test_job_of_medium_size_does_not_begin_before_a_larger_one() -> None:
-    queue = JobQueue([job(400 * MIB), job(300 * MIB), job(60 * MIB)])
+    queue = JobQueue([job(400 * MIB), job(300 * MIB), job(40 * MIB)])
     assert sizes(begin_all(queue)) == [400 * MIB]
-
-
-@pytest.mark.parametrize("size, is_small", [(128 * KIB - 1, True), (128 * KIB, False)])
-def test_job_below_128_kib_is_small(size: int, is_small: bool) -> None:
-    queue = JobQueue([job(MAX_BYTES_IN_PROGRESS), job(size)])
-    assert sizes(begin_all(queue)) == [MAX_BYTES_IN_PROGRESS, size][: 1 + is_small]
-
-
-def test_batch_of_small_files_is_small() -> None:
-    queue = JobQueue([job(500 * MIB), job(16 * 100 * KIB, paths=16)])
-    assert len(begin_all(queue)) == 2
 
 
 def test_number_of_small_files_in_progress_is_bounded() -> None:
@@ -60,7 +49,7 @@ def test_number_of_small_files_in_progress_is_bounded() -> None:
 
 def test_windowed_jobs_begin_one_after_the_other_before_all_but_small_jobs() -> None:
     windowed = [job(9000 * MIB), job(700 * MIB)]
-    queue = JobQueue([job(100 * MIB), job(SMALL)], windowed, overlaps=True)
+    queue = JobQueue([job(100 * MIB), job(SMALL)], windowed, overlaps_windows=True)
     first, small = begin_all(queue)
     assert (first.is_windowed, first.job.size, small.job.size) == (True, 9000 * MIB, SMALL)
     queue.end(first)
@@ -79,12 +68,12 @@ def test_without_overlap_a_windowed_job_is_in_progress_alone() -> None:
     assert sizes(begin_all(queue)) == [SMALL]
 
 
-def test_job_that_exceeds_every_bound_begins_alone() -> None:
-    queue = JobQueue([job(10_000 * MIB, paths=MAX_PAIRS_IN_PROGRESS + 1)])
-    (only,) = begin_all(queue)
-    assert not queue.is_idle
-    queue.end(only)
-    assert queue.is_idle
+def test_job_with_too_many_paths_begins_alone() -> None:
+    queue = JobQueue([job(10_000 * MIB, paths=MAX_PAIRS_IN_PROGRESS + 1), job(SMALL)])
+    (first,) = begin_all(queue)
+    assert first.job.size == 10_000 * MIB
+    queue.end(first)
+    assert sizes(begin_all(queue)) == [SMALL]
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -94,17 +83,18 @@ def test_every_job_begins_once_within_the_bounds(seed: int) -> None:
     whole = sorted((job(chance.randint(0, largest)) for _ in range(150)), key=lambda each: each.size, reverse=True)
     windowed = [job(chance.randint(300, 9000) * MIB) for _ in range(chance.randint(0, 4))]
     overlaps = chance.random() < 0.5
-    queue = JobQueue(whole, windowed, overlaps=overlaps)
-    in_progress: list[QueuedJob] = []
+    queue = JobQueue(whole, windowed, overlaps_windows=overlaps)
+    bound = max(whole[0].size, min(MAX_BYTES_IN_PROGRESS, max(8 * whole[0].size, 64 * MIB)))
+    in_progress: list[BegunJob] = []
     ended: list[Job] = []
     while True:
         in_progress += begin_all(queue)
         if not in_progress:
             break
-        on_disk = [queued.job.size for queued in in_progress if not queued.is_windowed and not queued.job.is_small]
-        assert sum(on_disk) <= max(MAX_BYTES_IN_PROGRESS, whole[0].size)
+        on_disk = [each.job.size for each in in_progress if not each.is_windowed and not each.job.is_small]
+        assert sum(on_disk) <= bound
         assert len(in_progress) <= MAX_PAIRS_IN_PROGRESS
-        windows = [queued for queued in in_progress if queued.is_windowed]
+        windows = [each for each in in_progress if each.is_windowed]
         assert len(windows) <= 1
         assert not windows or not on_disk
         assert overlaps or not windows or len(in_progress) == 1

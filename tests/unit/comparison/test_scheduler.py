@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from model_gate.comparison.scheduler import compare_files
 from model_gate.domain.location import Location
 from model_gate.domain.model import Listing
 from model_gate.domain.pairing import pair_files
+from model_gate.domain.windows import Window, Windows
 from model_gate.errors import TransferError
 from model_gate.sources.windowed_file import WindowedFile
 
@@ -107,6 +109,55 @@ class RemoteSource:
         """Do nothing: the files are copies."""
 
 
+class WindowedSource(RemoteSource):
+    """A source whose large files are read in windows, each of which waits some time for a request of a small file."""
+
+    has_windows = True
+
+    def __init__(self, name: str, directory: Path, sizes: dict[str, int], *, is_near: bool, is_local: bool) -> None:
+        super().__init__(name, directory, Disk(), sizes)
+        self.is_near = is_near
+        self.is_local = is_local
+        self.has_early_request = False
+
+    def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
+        return WaitingFile(self, path, size)
+
+    def read(self, path: str, window: Window) -> str:
+        end = time.monotonic() + 0.2
+        while not self.requests and time.monotonic() < end:
+            time.sleep(0.005)
+        self.has_early_request = bool(self.requests)
+        file = self.directory / f"{path}-{window.number}"
+        file.write_bytes(b"x" * window.size)
+        return str(file)
+
+
+class WaitingFile:
+    """A file of a `WindowedSource`."""
+
+    def __init__(self, source: WindowedSource, path: str, size: int) -> None:
+        self.size = size
+        self._source = source
+        self._path = path
+        self._pool = ThreadPoolExecutor(1)
+
+    def begin_read(self, window: Window) -> Future[str]:
+        return self._pool.submit(self._source.read, self._path, window)
+
+    def release(self, file: str) -> None:
+        Path(file).unlink()
+
+    def read_again(self, start: int, size: int) -> bytes:
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Do nothing: every read ends soon."""
+
+    def close(self) -> None:
+        self._pool.shutdown()
+
+
 @dataclass
 class Ran:
     """The result of comparing two models, with the sources and the disk for checks."""
@@ -177,6 +228,31 @@ def test_largest_files_are_fetched_first(tmp_path: Path) -> None:
 def test_small_file_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
     ran = compare(tmp_path, {"MLmodel": 1, "large": 250 * MIB, "other": 240 * MIB})
     assert ran.left.requested == ["large", "MLmodel", "other"]
+
+
+@pytest.mark.parametrize(
+    "left, right, is_early",
+    [
+        ({"is_near": False, "is_local": False}, {"is_near": False, "is_local": False}, True),
+        ({"is_near": True, "is_local": True}, {"is_near": False, "is_local": False}, True),
+        ({"is_near": True, "is_local": False}, {"is_near": False, "is_local": False}, False),
+        ({"is_near": True, "is_local": False}, {"is_near": True, "is_local": False}, False),
+    ],
+)
+def test_small_file_is_fetched_beside_windows_if_no_server_is_near(
+    tmp_path: Path, left: dict[str, bool], right: dict[str, bool], is_early: bool
+) -> None:
+    sizes = {"MLmodel": 1, "large": 200}
+    left_source, right_source = (
+        WindowedSource(name, tmp_path, sizes, **kind) for name, kind in (("left", left), ("right", right))
+    )
+    listing = Listing(sizes)
+    models = ListedModel(left_source, listing), ListedModel(right_source, listing)
+    pair = ModelPair(*models, pair_files(listing, listing))
+    windows = Windows(threshold_bytes=100, window_bytes=50, scratch_bytes=200, first_bytes=100)
+    comparisons = compare_files([pair], NoProgress(), windows=windows)[pair]
+    assert {file.pair.path for file in comparisons if file.is_compared and not file.difference} == set(sizes)
+    assert right_source.has_early_request is is_early
 
 
 def test_no_file_is_fetched_after_the_verdict_is_final(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from model_gate.errors import ModelGateError
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 from tests.support.faulty_server import Call, Fault
+from tests.support.faulty_store import FaultyStore
 from tests.support.gate_in_windows import (
     KIB,
     MLMODEL,
@@ -299,15 +300,16 @@ def test_large_files_are_read_last_if_the_first_difference_is_enough(gate: Gate,
     assert bool(gate.ranges("Right")) != stops_early
 
 
-def test_small_file_is_read_beside_a_large_one_unless_the_server_is_near(gate: Gate) -> None:
+def test_small_file_is_read_beside_a_large_one_in_stores_only(gate: Gate) -> None:
     requested_early = threading.Event()
+    is_store = isinstance(gate.server, FaultyStore)
 
     def has_small_request() -> bool:
         paths = [unquote(request.path.partition("?")[0]) for request in list(gate.server.requests)]
         return any(path.endswith("Right/1/MLmodel") for path in paths)
 
     def wait_for_the_small_file(call: Call) -> None:
-        end = time.monotonic() + (0.5 if gate.is_near else 1.5)
+        end = time.monotonic() + (1.5 if is_store else 0.5)
         while time.monotonic() < end and not requested_early.is_set():
             if has_small_request():
                 requested_early.set()
@@ -315,26 +317,37 @@ def test_small_file_is_read_beside_a_large_one_unless_the_server_is_near(gate: G
         serve(call)
 
     assert gate.compare(files(LARGE), files(LARGE), fault=wait_for_the_small_file).equals
-    assert requested_early.is_set() is not gate.is_near
+    assert requested_early.is_set() is is_store
 
 
-@pytest.mark.parametrize("kind", ["far", *STORES])
-def test_error_of_a_small_file_ends_the_comparison_of_a_large_one(kind: str, tmp_path: Path) -> None:
-    has_ended = threading.Event()
+@pytest.mark.parametrize("kind", STORES)
+def test_error_of_a_small_file_ends_the_transfer_of_a_large_one(kind: str, tmp_path: Path) -> None:
+    sent: list[int] = []
 
     def refuse_the_small_file(call: Call) -> None:
         if "model.small" in unquote(call.request.path):
             call.send(b"", 403)
             return
-        # The error of the small file takes less time.
-        has_ended.wait(10)
-        serve(call)
+        start, stop = range_of(call, len(large))
+        call.handler.send_response(206 if call.request.headers.get("Range") else 200)
+        call.handler.send_header("Content-Length", str(stop - start))
+        call.handler.send_header("Content-Range", f"bytes {start}-{stop - 1}/{len(large)}")
+        call.handler.send_header("ETag", '"1"')
+        call.handler.end_headers()
+        for position in range(start, stop, 16 * KIB):
+            call.handler.wfile.write(large[position : min(position + 16 * KIB, stop)])
+            sent.append(position)
+            time.sleep(0.05)
 
-    model = {**files(LARGE), "model.small": b"small"}
+    large = bytes(4000 * KIB)
+    model = {**files(large), "model.small": b"small"}
     with open_gate(kind, tmp_path) as gate:
         with pytest.raises(ModelGateError, match=r"model\.small"):
             gate.compare(model, model, fault=refuse_the_small_file)
-        has_ended.set()
+        time.sleep(0.5)
+        before = len(sent)
+        time.sleep(0.5)
+        assert len(sent) == before
 
 
 def test_several_counterparts_that_are_large_together_are_compared_in_windows(gate: Gate) -> None:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from model_gate.comparison.progress import Progress
 from model_gate.comparison.renamed_files import explain_renamed
 from model_gate.comparison.small_files.common import NO_SMALL_FILES, SMALL_PAIR_BYTES, SmallFiles
 from model_gate.comparison.windowed_comparison import WindowedComparison, is_windowed
+from model_gate.domain.location import store_of_uri
 from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.explanation import Explainer
 from model_gate.sources.model_source import ModelSource
@@ -62,15 +64,15 @@ def compare_files(
     comparisons: dict[ModelPair, list[FileComparison]] = {model_pair: [] for model_pair in model_pairs}
     sources = {model.source for pair in model_pairs for model in (pair.left, pair.right)}
     are_all_near = all(source.is_near for source in sources)
-    # A near server may have one thread only. The response of a file in windows takes no slot of the limiter, so the
-    # worker would send the request for a small file beside it, and that request could time out.
-    is_any_server_near = any(source.is_near for source in sources if not source.is_local)
+    # A tracking server may have few threads, or reject a request while it sends a large file. The response of a file in
+    # windows takes no slot of the limiter, so the worker would send requests for small files beside it.
+    are_all_stores = all(source.is_local or store_of_uri(source.location.uri) for source in sources)
     plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
     progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     runner = _JobRunner(progress, is_enough or _never, small_files, windows)
-    compared = runner.run(plan.jobs, batches_small_jobs=are_all_near, overlaps_windows=not is_any_server_near)
+    compared = runner.run(plan.jobs, batches_small_jobs=are_all_near, overlaps_windows=are_all_stores)
     for model_pair, comparison in compared:
         comparisons[model_pair].append(comparison)
     return comparisons
@@ -129,6 +131,7 @@ class _JobRunner:
         self._explainer = Explainer()
         self._settled: set[ModelPair] = set()
         self._finished: SimpleQueue[_FinishedJob] = SimpleQueue()
+        self._in_windows: WindowedComparison | None = None
 
     def run(self, jobs: Iterable[Job], *, batches_small_jobs: bool, overlaps_windows: bool) -> list[_ComparedPair]:
         """Run all jobs and return the comparisons of all pairs of files.
@@ -149,13 +152,23 @@ class _JobRunner:
         if batches_small_jobs:
             whole = list(batch_small_jobs(whole))
         # One thread more: a comparison in windows mostly waits for the next window.
-        with FailFastPool(_COMPARE_THREADS + bool(windowed)) as pool:
+        with FailFastPool(_COMPARE_THREADS + bool(windowed)) as pool, self._stopping_windows():
             if self._is_enough is _never:
                 compared = self._run_queue(JobQueue(whole, windowed, overlaps_windows=overlaps_windows), pool)
                 return compared + self._run_local_small(local_small)
             # A difference in another file makes the transfer of the large files unnecessary.
             compared = self._run_queue(JobQueue(whole), pool) + self._run_local_small(local_small)
             return compared + self._run_queue(JobQueue((), windowed), pool)
+
+    @contextmanager
+    def _stopping_windows(self) -> Iterator[None]:
+        """If the block raises, end the transfer of the file that is read in windows: the pool does not wait for it."""
+        try:
+            yield
+        except BaseException:
+            if self._in_windows is not None:
+                self._in_windows.stop()
+            raise
 
     def _run_local_small(self, jobs: Sequence[Job]) -> list[_ComparedPair]:
         """Compare small local files, and return the results in the order of the jobs.
@@ -209,11 +222,13 @@ class _JobRunner:
 
     def _start_windowed(self, begun: BegunJob, pool: ThreadPoolExecutor) -> None:
         """Begin to compare the large files of a job in the pool, window by window."""
-        comparing = pool.submit(self._compare_windows, begun.job)
+        self._in_windows = WindowedComparison(
+            begun.job, self._windows, self._explainer, self._is_enough, self._progress
+        )
+        comparing = pool.submit(self._compare_windows, begun.job, self._in_windows)
         comparing.add_done_callback(lambda result: self._finished.put(_FinishedJob(begun, result)))
 
-    def _compare_windows(self, job: Job) -> list[_ComparedPair]:
-        comparison = WindowedComparison(job, self._windows, self._explainer, self._is_enough, self._progress)
+    def _compare_windows(self, job: Job, comparison: WindowedComparison) -> list[_ComparedPair]:
         files = zip(job.pairs, comparison.run(), strict=True)
         compared = [_ComparedPair(pending.model_pair, file) for pending, file in files]
         self._progress.advance(job.paths)

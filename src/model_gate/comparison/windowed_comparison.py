@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -25,7 +26,7 @@ from model_gate.domain.pairing import Pair
 from model_gate.domain.rewrites import may_be_rewritten
 from model_gate.domain.windows import WINDOWS, Windows
 from model_gate.domain.wording import printable
-from model_gate.errors import InternalError, storage_error
+from model_gate.errors import InternalError, TransferError, storage_error
 from model_gate.explanation import Explainer
 from model_gate.explanation.content import Content, ContentPair, KnownDifference
 from model_gate.explanation.raw_bytes import MAX_COUNTED_BYTES, count_differing, first_differing_byte
@@ -134,6 +135,7 @@ class WindowedComparison:
         self._progress = progress
         self._states = [_State(pending) for pending in job.pairs]
         self._files: dict[SourceFile, WindowedFile] = {}
+        self._is_stopped = threading.Event()
 
     def run(self) -> list[FileComparison]:
         """Compare the files and return the comparison of each pair, in the order of the job's pairs.
@@ -144,12 +146,20 @@ class WindowedComparison:
         with ExitStack() as stack:
             for file, size in self._job.file_sizes().items():
                 self._files[file] = self._open(stack, file, size)
+            if self._is_stopped.is_set():
+                raise _stopped_error()
             digests = stack.enter_context(PrefixDigests(self._files.values()))
             try:
                 self._read(digests)
                 return [self._result(state, digests) for state in self._states]
             except OSError as error:
                 raise storage_error(error, f"read a part of {printable(self._job.pairs[0].pair.path)}") from error
+
+    def stop(self) -> None:
+        """End the transfer of the files. `run`, which another thread has called, then raises an error."""
+        self._is_stopped.set()
+        for file in list(self._files.values()):
+            file.stop()
 
     def _open(self, stack: ExitStack, file: SourceFile, size: int) -> WindowedFile:
         received = 0
@@ -169,6 +179,8 @@ class WindowedComparison:
         files = list(self._files.values())
         with WindowReader(files, self._windows) as reader:
             for window in reader:
+                if self._is_stopped.is_set():
+                    raise _stopped_error()
                 digests.add(window.files, lambda window=window: self._compare(window))  # type: ignore[misc]
                 needed = {self._files[file] for state in self._states if not state.is_stopped for file in state.files}
                 for file in [file for file in files if file not in needed]:
@@ -248,3 +260,7 @@ class WindowedComparison:
             # Whether the archives are equivalent must not depend on the network.
             raise budget.failure
         return difference
+
+
+def _stopped_error() -> TransferError:
+    return TransferError("The comparison was ended, because another file failed.", "See the error of that file.")

@@ -114,10 +114,10 @@ class WindowedSource(RemoteSource):
 
     has_windows = True
 
-    def __init__(self, name: str, directory: Path, sizes: dict[str, int], *, is_near: bool, is_local: bool) -> None:
+    def __init__(self, name: str, directory: Path, sizes: dict[str, int], uri: str) -> None:
         super().__init__(name, directory, Disk(), sizes)
-        self.is_near = is_near
-        self.is_local = is_local
+        self.location = Location(uri)
+        self.is_near = self.is_local = uri.startswith("/")
         self.has_early_request = False
 
     def open_file(self, path: str, size: int, on_bytes: Callable[[int], None]) -> WindowedFile:
@@ -233,19 +233,18 @@ def test_small_file_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "left, right, is_early",
     [
-        ({"is_near": False, "is_local": False}, {"is_near": False, "is_local": False}, True),
-        ({"is_near": True, "is_local": True}, {"is_near": False, "is_local": False}, True),
-        ({"is_near": True, "is_local": False}, {"is_near": False, "is_local": False}, False),
-        ({"is_near": True, "is_local": False}, {"is_near": True, "is_local": False}, False),
+        ("s3://models/1", "gs://models/1", True),
+        ("/models/1", "s3://models/1", True),
+        ("s3://models/1", "mlflow-artifacts:/1", False),
+        ("mlflow-artifacts:/1", "mlflow-artifacts:/2", False),
     ],
 )
-def test_small_file_is_fetched_beside_windows_if_no_server_is_near(
-    tmp_path: Path, left: dict[str, bool], right: dict[str, bool], is_early: bool
+def test_small_file_is_fetched_beside_windows_if_both_models_are_in_stores(
+    tmp_path: Path, left: str, right: str, is_early: bool
 ) -> None:
     sizes = {"MLmodel": 1, "large": 200}
-    left_source, right_source = (
-        WindowedSource(name, tmp_path, sizes, **kind) for name, kind in (("left", left), ("right", right))
-    )
+    left_source = WindowedSource("left", tmp_path, sizes, left)
+    right_source = WindowedSource("right", tmp_path, sizes, right)
     listing = Listing(sizes)
     models = ListedModel(left_source, listing), ListedModel(right_source, listing)
     pair = ModelPair(*models, pair_files(listing, listing))

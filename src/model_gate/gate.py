@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from model_gate.comparison.fail_fast_pool import GRACE_SECONDS
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
@@ -50,8 +51,6 @@ _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "model
 _NO_CONTEXT = AccessContext()
 # The name of the source of a model that `seal` or `verify` gets by its URI.
 _MODEL = "model"
-# After an error of one server, the gate waits this long for the result of the other server.
-_GRACE_SECONDS = 2.0
 
 _DANGLING = (
     "The version's source dangles, or this login may not read it: register the version again from a run that exists, or"
@@ -587,7 +586,7 @@ def _resolve(
         }
         wait(futures.values(), return_when=FIRST_EXCEPTION)
         # After an error, the gate does not wait long for the other server, which may be dead.
-        done, _ = wait(futures.values(), timeout=_GRACE_SECONDS)
+        done, _ = wait(futures.values(), timeout=GRACE_SECONDS)
     finally:
         # The worker of a server that does not respond ends with the gate.
         pool.shutdown(wait=False, cancel_futures=True)

@@ -35,6 +35,7 @@ def store_addresses(variables: Mapping[str, str]) -> dict[str, str]:
         scheme: next((variables[name] for name in names if variables.get(name)), "")
         for scheme, names in _ADDRESS_VARIABLES.items()
     }
+    urls["wasbs"] = next(_azure_endpoints(variables.get(_AZURE_CONNECTION, "")), "")
     return {scheme: origin for scheme, url in urls.items() if (origin := http_origin(url))}
 
 

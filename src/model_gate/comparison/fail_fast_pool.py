@@ -7,6 +7,8 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 _T = TypeVar("_T")
+# After an error of one server, so long is waited for the result of the other server.
+GRACE_SECONDS = 2.0
 
 
 class FailFastPool(ThreadPoolExecutor):
@@ -23,11 +25,14 @@ class FailFastPool(ThreadPoolExecutor):
 def results_of(futures: Iterable[Future[_T]]) -> list[_T]:
     """Return the results in the order of the futures.
 
-    If a future fails, its exception is raised at once, without waiting for the other futures.
+    If a future fails, the others have two more seconds. Of several exceptions, that of the first future is raised, so
+    that the same fault has the same error each time.
     """
     futures = list(futures)
-    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
-    for future in done:
-        if error := future.exception():
+    _, pending = wait(futures, return_when=FIRST_EXCEPTION)
+    if pending:
+        wait(pending, GRACE_SECONDS)
+    for future in futures:
+        if future.done() and (error := future.exception()):
             raise error
     return [future.result() for future in futures]

@@ -26,8 +26,9 @@ STORE_FORMS = {
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 # Forms of other programs for a location in an object store, and the same location in the form of Model Gate.
 _FORMS_OF_OTHER_PROGRAMS = (
-    (re.compile(r"(?i:s3):/([^/@]+/.+)"), r"s3://\1"),
-    (re.compile(r"(?i:gs):/([^/@]+/.+)"), r"gs://\1"),
+    (re.compile(r"(?i:s3):/?([^/@]+/.+)"), r"s3://\1"),
+    (re.compile(r"(?i:gs):/?([^/@]+/.+)"), r"gs://\1"),
+    (re.compile(r"(?i:az|azure)://([^/@]+)/(.+)"), r"wasbs://\1@ACCOUNT.blob.core.windows.net/\2"),
     (re.compile(r"arn:aws[a-z-]*:s3:::([^/@]+/.+)"), r"s3://\1"),
     (re.compile(r"(?i:gcs)://([^/@]+/.+)"), r"gs://\1"),
     (re.compile(r"(?i:s3[an])://([^/@]+/.+)"), r"s3://\1"),
@@ -144,9 +145,14 @@ def suggested_store_location(uri: str) -> str:
     ('gs://bucket/model', '')
     >>> suggested_store_location("s3:/bucket/model"), suggested_store_location("arn:aws:s3:::bucket/model")
     ('s3://bucket/model', 's3://bucket/model')
+    >>> suggested_store_location(" s3://bucket/model"), suggested_store_location("az://models/wine")
+    ('s3://bucket/model', 'wasbs://models@ACCOUNT.blob.core.windows.net/wine')
     >>> suggested_store_location("https://acct.blob.core.windows.net/models/my%20wine?sig=secret")
     'wasbs://models@acct.blob.core.windows.net/my wine'
     """
+    stripped = uri.strip()
+    if stripped != uri and store_of_uri(stripped):
+        return stripped if stripped == without_query(stripped) else ""
     uri_without_query = without_query(uri)
     for form, store_form in _FORMS_OF_OTHER_PROGRAMS:
         if match := form.fullmatch(uri_without_query):

@@ -107,13 +107,21 @@ def require_model(
     if not listing.files:
         raise ModelError(
             f"There are no files at {uri}: the model is empty or missing.",
-            "Name a directory that holds a model." if is_directory else _EMPTY_REMEDY if is_named else _VERSION_REMEDY,
+            _empty_remedy(uri, is_directory=is_directory, is_named=is_named),
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(
             f"{uri} is not an MLflow model: it has no MLmodel file, but {first_names(listing.files)}.",
             "Register the model's own directory, not its parent or a subdirectory.",
         )
+
+
+def _empty_remedy(uri: str, *, is_directory: bool, is_named: bool) -> str:
+    if is_directory:
+        return "Name a directory that holds a model."
+    if uri != uri.rstrip():
+        return f"The location ends with white space. Did you mean {uri.rstrip()}?"
+    return _EMPTY_REMEDY if is_named else _VERSION_REMEDY
 
 
 def require_native_model(listing: Listing, native_model: str, uri: str) -> None:

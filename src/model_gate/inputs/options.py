@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -45,6 +46,8 @@ from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -496,12 +499,7 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"The argument {half.upper()} names a directory on the machine {machine}, which cannot be read here.",
             "Name a directory on this machine, such as file:///srv/model.",
         )
-    if is_arn(uri):
-        suggestion = suggested_store_location(uri)
-        raise InputError(
-            f"The argument {half.upper()} is an ARN, not a URI.",
-            f"Did you mean {printable(suggestion)}?" if suggestion else f"Name the location: {STORE_FORMS['s3']}/PATH.",
-        )
+    _require_form(half.upper(), uri)
     if is_local_uri(uri):
         return None
     option = option or f"--{half}-host"
@@ -519,6 +517,30 @@ def _host_of(half: str, uri: str, host: str, declarations: Declarations, option:
             f"Leave out {option}, or name the same server twice.",
         )
     return server.for_model(registered_model_in(uri))
+
+
+def _require_form(argument: str, uri: str) -> None:
+    """Require that a URI has no form of another program that could be taken for a path or a location.
+
+    Raises:
+        InputError: The URI is an ARN, has a control character, or lacks the slashes of a location in a store.
+    """
+    suggestion = printable(suggested_store_location(uri))
+    if is_arn(uri):
+        raise InputError(
+            f"The argument {argument} is an ARN, not a URI.",
+            f"Did you mean {suggestion}?" if suggestion else f"Name the location: {STORE_FORMS['s3']}/PATH.",
+        )
+    if is_local_uri(uri) and suggestion:
+        raise InputError(
+            f"The argument {argument} lacks the two slashes after the scheme of a location.",
+            f"Did you mean {suggestion}? For a directory of that name, write ./{printable(uri)}.",
+        )
+    if not is_local_uri(uri) and _CONTROL.search(uri):
+        raise InputError(
+            f"The argument {argument} has a line break, or another control character.",
+            f"Did you mean {suggestion}?" if suggestion else "Remove the character.",
+        )
 
 
 def _form_remedy(uri: str, option: str) -> str:

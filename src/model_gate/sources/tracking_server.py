@@ -214,7 +214,7 @@ class TrackingServerClient:
         Raises:
             ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
         """
-        request = self._request(f"the list of files at {uri}", on_progress, store_of_uri(uri))
+        request = self._request(f"the list of files at {uri}", on_progress, self._store(uri))
         return self._read(read_listing, self._send("list", request, uri=uri).result())
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
@@ -229,7 +229,7 @@ class TrackingServerClient:
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
         size = sum(file.size for file in files)
-        request = self._transfer(size, _describe_files(files), store_of_uri(uri), on_progress)
+        request = self._transfer(size, _describe_files(files), self._store(uri), on_progress)
         return self._send("fetch", request, uri=uri, files=[[file.path, file.size, file.destination] for file in files])
 
     def begin_read(self, part: PartRequest, on_progress: ProgressCallback = _ignore_progress) -> Future[None]:
@@ -238,7 +238,7 @@ class TrackingServerClient:
         `on_progress` is called with `bytes`: how many have arrived since its last call.
         """
         subject = f"a part of {printable(part.path)}"
-        request = self._transfer(part.stop - part.start, subject, store_of_uri(part.uri), on_progress)
+        request = self._transfer(part.stop - part.start, subject, self._store(part.uri), on_progress)
         return self._send("read", request, **asdict(part))
 
     def stop_reading(self, handle: int) -> None:
@@ -257,6 +257,15 @@ class TrackingServerClient:
         """Return a number for a file that is read part by part."""
         return next(self._identifiers)
 
+    def _store(self, uri: str) -> str:
+        """Return the scheme and bucket of a location in an object store, with the store's address if a variable has it.
+
+        Return "" for another location.
+        """
+        store = store_of_uri(uri)
+        address = self._store_addresses.get(store.partition(":")[0], "")
+        return f"{store} at {address}" if address else store
+
     def _transfer(self, size: int, files: str, store: str, on_progress: ProgressCallback) -> _PendingRequest:
         """Return a request that transfers `size` bytes. Its time limit allows for the other transfers in progress."""
         with self._lock:
@@ -274,7 +283,7 @@ class TrackingServerClient:
     def awaited(self) -> str:
         """What the client waits for, such as `the list of files at … from …`; "" if it waits for nothing.
 
-        A server is named by its address, and an object store by its scheme and bucket.
+        A server is named by its address, and an object store by its scheme, its bucket and its address.
         """
         with self._lock:
             request = next((request for request in self._pending.values() if request.subject), None)
@@ -371,14 +380,12 @@ class TrackingServerClient:
 
     def _silence_error(self, event: str, store: str) -> UnreachableError:
         if store:
-            scheme = store.partition(":")[0]
-            at = f" at {self._store_addresses[scheme]}" if scheme in self._store_addresses else ""
-            message = f"The store {store}{at}, or the service that issues its login, does not answer. {event}"
-            variables = _LOGIN_VARIABLES.get(scheme, "AZURE_…")
+            message = f"The store {store}, or the service that issues its login, does not answer. {event}"
+            variables = _LOGIN_VARIABLES.get(store.partition(":")[0], "AZURE_…")
             remedy = (
-                "Check the address of the store, whether it can be reached from here, and whether the variables with"
-                f" its login are set: {variables}. Without them, the client of the cloud searches the network for a"
-                " login."
+                "Check the address of the store, and whether it can be reached from here. Check also that the variables"
+                f" with its login are set ({variables}). Without them, the client of the cloud searches the network for"
+                " a login."
             )
         else:
             message = f"The tracking server {self.host.address} accepts connections but does not answer. {event}"

@@ -66,6 +66,7 @@ class CredentialFacts:
         prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
             variable declares the server.
         given_names: The name that the user has given to each variable of an object store that the worker has received.
+        family: The kind of store that the facts are about; None if they are about something else.
     """
 
     server: str = ""
@@ -73,6 +74,7 @@ class CredentialFacts:
     not_sent: tuple[tuple[str, str], ...] = ()
     prefix: str | None = None
     given_names: Mapping[str, str] = field(default_factory=dict)
+    family: StoreFamily | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
@@ -109,6 +111,7 @@ class CredentialFacts:
         # In a correct set-up, the store of another server has another address.
         return replace(
             facts,
+            family=family,
             not_sent=tuple(
                 (name, reason)
                 for name, reason in facts.not_sent

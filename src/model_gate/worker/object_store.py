@@ -20,6 +20,7 @@ ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.AZURE: (),
 }
 CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
+ACCESS_KEY = "AZURE_STORAGE_ACCESS_KEY"
 _BLOB_SCHEMES = frozenset({"wasb", "wasbs"})
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}
 

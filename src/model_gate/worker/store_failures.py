@@ -16,7 +16,7 @@ from model_gate.domain.variables import TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
-from model_gate.worker.object_store import ENDPOINT_VARIABLES, Store, host_in, store_of
+from model_gate.worker.object_store import ACCESS_KEY, CONNECTION_STRING, ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
 from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, redirect_error, response_error
 
@@ -24,9 +24,21 @@ _CLIENT_PACKAGES = frozenset({"boto3", "botocore", "s3transfer", "azure", "googl
 # Names of the exceptions that a client raises if it finds no credentials, or cannot get a token with its credentials.
 _LOGIN_ERRORS = re.compile(
     r"Credential|ProfileNotFound|SSO|TokenRetrieval|RefreshError|ClientAuthentication|ConfigParse|ConfigNotFound"
+    # Google's client requests tokens with a transport of its own.
+    r"|TransportError"
 )
+# The host that an exception of `requests` or of Azure's transport names.
+_CONTACTED_HOST = re.compile(r"\(host='([^']+)', port=(\d+)\)")
+_LOGIN_SERVICE_REMEDY = (
+    "Check whether the service can be reached from here: its name, the proxy and the firewall. The address of the"
+    " service is a part of the login."
+)
+# A login to Azure has one of these besides the two names, unless the machine has an identity.
+_AZURE_NAMES = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID")
+_AZURE_PROOFS = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_USERNAME")
 # What the clients say about a login, as regular expressions, and the same in the words of Model Gate.
 _LOGIN_TEXTS = (
+    (r"\ATransportError: ([\s\S]*)", r"\1"),
     (r"Anonymous credentials cannot be refreshed", "no login was found, and it does not serve anonymous users"),
     (r"Incorrect padding|base64|AzureSigningError", "the key of the account is not base64"),
     # Azure lists all logins that it tried. One of them failed, and others were not set up at all.
@@ -91,9 +103,11 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
         (cause for cause in exception_chain(error) if isinstance(cause, ModelGateError | MemoryError)), None
     ):
         return sent_by(store, own) if isinstance(own, ModelGateError) else None
-    cause = next((cause for cause in exception_chain(error) if _is_of_client(cause)), None)
-    if cause is None:
+    causes = [cause for cause in exception_chain(error) if _is_of_client(cause)]
+    if not causes:
         return None
+    # If Google's client gets no token, it raises the error of the last retry, as if the store did not answer.
+    cause = next((cause for cause in causes if type(cause).__name__ == "TransportError"), causes[0])
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
     facts = _facts(store, environment)
     return _for_server(_client_error(store, uri, error, cause, facts), facts, environment)
@@ -112,7 +126,7 @@ def _client_error(
         facts: The variables of the store.
     """
     if status := _status_of(cause):
-        return response_error(store, status, _code_of(cause), facts)
+        return response_error(store, status, _code_of(cause), facts, _region_of(cause))
     if isinstance(cause, RecursionError):
         return redirect_error(store, "")
     if type(cause).__name__ == "InvalidRegionError":
@@ -177,6 +191,23 @@ def _problems_of_login(facts: CredentialFacts, environment: Mapping[str, str]) -
             yield f"{given} is not read: the name is {given.removesuffix(name)}{_WRONG_NAMES[name]}."
         if problem := edge_problem(value):
             yield f"The value of {given} {problem}."
+    if facts.family is StoreFamily.AZURE and (missing := _missing_azure_variable(environment)):
+        yield f"{facts.given_name(missing)} is not set."
+
+
+def _missing_azure_variable(environment: Mapping[str, str]) -> str:
+    """Return the variable that an incomplete identity of Azure lacks, "" if it is complete or not used.
+
+    >>> _missing_azure_variable({"AZURE_CLIENT_ID": "app", "AZURE_CLIENT_SECRET": "secret"})
+    'AZURE_TENANT_ID'
+    """
+    if environment.get(CONNECTION_STRING) or environment.get(ACCESS_KEY):
+        return ""
+    proof = next((name for name in _AZURE_PROOFS if environment.get(name)), "")
+    missing = [name for name in _AZURE_NAMES if not environment.get(name)]
+    if proof and missing:
+        return missing[0]
+    return "" if proof or missing else _AZURE_PROOFS[0]
 
 
 def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialFacts) -> ModelGateError:
@@ -194,7 +225,10 @@ def _no_answer(store: Store, cause: BaseException, text: str, facts: CredentialF
         remedy += " For another store than Amazon's, set MLFLOW_S3_ENDPOINT_URL."
     if "certificate" in reason:
         remedy = _CERTIFICATE_REMEDIES[store.family]
-    return UnreachableError(join_sentences(f"The store {store} {reason}.", facts.endpoint_not_handed_over()), remedy)
+    # Google's client reads a bucket as a public one if it finds no login.
+    login = facts.used_for_store() if store.family is StoreFamily.GCS and facts.sent == () else ""
+    message = join_sentences(f"The store {store} {reason}.", login, facts.endpoint_not_handed_over())
+    return UnreachableError(message, remedy)
 
 
 def _is_of_client(error: BaseException) -> bool:
@@ -234,6 +268,8 @@ def _is_about_login(error: BaseException) -> bool:
 
 def _login_remedy(store: Store, uri: str, error: BaseException, facts: CredentialFacts) -> str:
     """Return the remedy for an exception about a login."""
+    if reason := reason_in(str(error)):
+        return _CERTIFICATE_REMEDIES[store.family] if "certificate" in reason else _LOGIN_SERVICE_REMEDY
     if _lacks_half_of_key_pair(error, facts):
         return _KEY_PAIR_REMEDY
     if type(error).__name__ in {"PartialCredentialsError", "ProfileNotFound"}:
@@ -265,11 +301,15 @@ def _login_text(error: BaseException, facts: CredentialFacts) -> str:
     for pattern, shown in _LOGIN_TEXTS:
         if match := re.search(pattern, text):
             found = match.expand(shown)
-            reason = reason_in(found)
-            return f"the service that issues it {reason}" if reason else found[:_MAX_REASON].rstrip(".")
+            if reason := reason_in(found):
+                host = _CONTACTED_HOST.search(found)
+                proxy = "the proxy in front of " if "Unable to connect to proxy" in found else ""
+                return f"{proxy}the service that issues it{f', {host[1]}:{host[2]},' if host else ''} {reason}"
+            return (found.strip().splitlines() or [""])[0][:_MAX_REASON].rstrip(".")
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    return _first_line(error)
+    # Google's client adds the whole response to its message.
+    return _first_line(error if len(error.args) < 2 else Exception(error.args[0]))
 
 
 def _endpoint_of(error: BaseException) -> str:
@@ -303,6 +343,15 @@ def _code_of(error: BaseException) -> str:
     if isinstance(errors, list | tuple) and errors and isinstance(errors[0], dict):
         return str(errors[0].get("reason", ""))
     return code_in(str(error))
+
+
+def _region_of(error: BaseException) -> str:
+    """Return the region of the bucket that the response of an S3 store names, "" if it names none."""
+    response: Any = getattr(error, "response", None)
+    if not isinstance(response, dict):
+        return ""
+    headers = response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+    return str(headers.get("x-amz-bucket-region") or response.get("Error", {}).get("Region") or "")
 
 
 def _first_line(error: BaseException) -> str:

@@ -10,6 +10,7 @@ from model_gate.worker.object_store import Store
 
 # S3 and Blob Storage send XML, Google and the Data Lake JSON.
 _CODE_IN_TEXT = re.compile(r"<Code>([\w.]+)</Code>|\"(?:reason|code)\": ?\"(\w+)\"")
+_REGION = re.compile(r"[a-z0-9-]{1,32}")
 _CODE = re.compile(r"(?:KMS\.)?[A-Za-z]{1,64}")
 
 LOGIN_REMEDIES = {
@@ -19,7 +20,7 @@ LOGIN_REMEDIES = {
     ),
     StoreFamily.AZURE: (
         "Check the login to the store: AZURE_STORAGE_CONNECTION_STRING, AZURE_STORAGE_ACCESS_KEY, or the identity in"
-        " AZURE_CLIENT_ID."
+        " AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET."
     ),
     StoreFamily.GCS: "Check the login to the store: GOOGLE_APPLICATION_CREDENTIALS.",
 }
@@ -56,13 +57,16 @@ _PAYER_CODES = frozenset({"required", "UserProjectMissing"})
 _LOGIN_CODES = frozenset(
     {
         "AuthenticationFailed",
-        "ExpiredToken",
         "InvalidAccessKeyId",
         "InvalidAuthenticationInfo",
         "InvalidToken",
         "SignatureDoesNotMatch",
-        "TokenRefreshRequired",
     }
+)
+_EXPIRED = (
+    AccessError,
+    "The session of the login to the store {} has expired",
+    "Get new temporary credentials, such as a new AWS_SESSION_TOKEN with its key pair, or sign in again.",
 )
 _ARCHIVED = "The object is in an archive of the store {}"
 # Codes whose errors depend on nothing else: the class of the error, the message and the remedy.
@@ -72,6 +76,8 @@ _ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
         _ARCHIVED,
         "Set the access tier of the model's blobs to Hot or Cool, and run the gate again when they are restored.",
     ),
+    "ExpiredToken": _EXPIRED,
+    "TokenRefreshRequired": _EXPIRED,
     "InvalidObjectState": (
         ModelError,
         _ARCHIVED,
@@ -91,7 +97,7 @@ _ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
 _KEY_SERVICE = "KMS."
 
 
-def response_error(store: Store, status: int, code: str, facts: CredentialFacts) -> ModelGateError:
+def response_error(store: Store, status: int, code: str, facts: CredentialFacts, region: str = "") -> ModelGateError:
     """Return the error for a response that rejects a request, with a remedy that has the unprefixed variables.
 
     Args:
@@ -100,10 +106,15 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
         code: The store's own code of the error, such as `AccessDenied`; "" if there is none. A text that may be more
             than a code is not shown.
         facts: The variables of the store.
+        region: The region of the bucket, if the response names it. A text that may be more than a region is not shown.
     """
     code = code if _CODE.fullmatch(code) else ""
     shown = f"{code}, {status}" if code else str(status)
-    if (error := _error_of_code(store, status, code, shown, facts)) is not None:
+    if _REGION.fullmatch(region) and (300 <= status < 400 or code in _REGION_CODES):
+        error: ModelGateError | None = _region_error(store, region, shown)
+    else:
+        error = _error_of_code(store, status, code, shown, facts)
+    if error is not None:
         return error
     if status == 401 or code in _LOGIN_CODES:
         message = f"The store {store} does not accept the credentials ({shown})."
@@ -129,6 +140,13 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts)
         return redirect_error(store, f" ({shown})")
     remedy = _ADDRESS_REMEDIES[store.family] if code in _REGION_CODES or not code else _CODE_REMEDY
     return UnreachableError(f"The store {store} refuses the request ({shown}).", remedy)
+
+
+def _region_error(store: Store, region: str, shown: str) -> UnreachableError:
+    return UnreachableError(
+        f"The {store.word} {store.container} is in the region {region}, but the request is for another one ({shown}).",
+        f"Set AWS_DEFAULT_REGION={region}, or the region of the profile.",
+    )
 
 
 def redirect_error(store: Store, shown: str) -> UnreachableError:

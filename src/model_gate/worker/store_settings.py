@@ -7,6 +7,7 @@ login.
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import re
@@ -18,7 +19,13 @@ from urllib.parse import urlsplit
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
-from model_gate.worker.object_store import ENDPOINT_VARIABLES, family_of
+from model_gate.worker.object_store import (
+    ACCESS_KEY,
+    CONNECTION_STRING,
+    ENDPOINT_VARIABLES,
+    connection_field,
+    family_of,
+)
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
@@ -67,6 +74,9 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     for name in _CERTIFICATES[family]:
         if environment.get(name):
             _require_certificates(given_name(name), environment[name])
+    if family is StoreFamily.AZURE:
+        _require_azure_key(given_name(CONNECTION_STRING), environment.get(CONNECTION_STRING, ""), is_string=True)
+        _require_azure_key(given_name(ACCESS_KEY), environment.get(ACCESS_KEY, ""), is_string=False)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
@@ -82,6 +92,28 @@ def _require_certificates(name: str, path: str) -> None:
             f"The file in {name}, {printable(path)}, does not exist.",
             f"Set {name} to the file of the certificate authority.",
         )
+
+
+def _require_azure_key(name: str, value: str, *, is_string: bool) -> None:
+    """Require that the key of an account of Azure is base64.
+
+    Args:
+        name: The variable.
+        value: Its value: the key, or a connection string. "" if the variable is not set.
+        is_string: Whether the value is a connection string.
+
+    Raises:
+        AccessError: The key is not base64, or the value is in quotation marks.
+    """
+    key = connection_field(value, "AccountKey") if is_string else value
+    problem = edge_problem(value)
+    if problem:
+        raise AccessError(f"The value of {name} {problem}.", f"Remove these characters from {name}.")
+    try:
+        base64.b64decode(key, validate=True)
+    except ValueError as error:
+        what = f"The AccountKey in {name}" if is_string else f"The value of {name}"
+        raise AccessError(f"{what} is not base64, so it is not a key.", "Copy the key of the account again.") from error
 
 
 def _require_address(name: str, value: str, hosts: re.Pattern[str]) -> None:

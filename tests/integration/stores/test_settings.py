@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from tests.support.faulty_store import KEY, SECRET
 from tests.support.gates import GateResult, run
@@ -92,8 +96,6 @@ def test_google_login_in_place_of_the_path_of_its_file_is_not_shown(tmp_path: Pa
 @pytest.mark.parametrize(
     "location, variables, problem",
     [
-        (BLOB, {"AZURE_STORAGE_ACCESS_KEY": f"{SECRET}!!"}, "the key of the account is not base64"),
-        (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": f"AccountName=acct;AccountKey={SECRET}!!"}, "not base64"),
         (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": SECRET}, "Connection string is either blank or malformed"),
         (BLOB, {"AZURE_STORAGE_CONNECTION_STRING": f"AccountKey={KEY}"}, "Connection string missing required"),
         (BLOB, {**AZURE_IDENTITY, "AZURE_TENANT_ID": "!"}, "Invalid tenant ID provided"),
@@ -110,9 +112,91 @@ def test_malformed_login_is_an_error_of_access(
     assert KEY not in result.stderr
 
 
-def test_login_server_that_cannot_be_reached_is_an_error_that_says_so(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "variables, problem",
+    [
+        ({"AZURE_STORAGE_ACCESS_KEY": f"{SECRET}!!"}, "The value of AZURE_STORAGE_ACCESS_KEY is not base64"),
+        (
+            {"AZURE_STORAGE_CONNECTION_STRING": f"AccountName=acct;AccountKey={SECRET}!!"},
+            "The AccountKey in AZURE_STORAGE_CONNECTION_STRING is not base64",
+        ),
+        (
+            {"AZURE_STORAGE_CONNECTION_STRING": f'"AccountName=acct;AccountKey={KEY}"'},
+            "The value of AZURE_STORAGE_CONNECTION_STRING is in quotation marks",
+        ),
+    ],
+)
+def test_malformed_key_of_azure_is_an_error_before_any_request(
+    tmp_path: Path, variables: dict[str, str], problem: str
+) -> None:
+    result = diff(tmp_path, BLOB, **variables)
+    result.require_error("AccessError", problem)
+    assert KEY not in result.stderr
+    assert SECRET not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "removed, missing",
+    [
+        ("AZURE_TENANT_ID", "AZURE_TENANT_ID is not set."),
+        ("AZURE_CLIENT_ID", "AZURE_CLIENT_ID is not set."),
+        ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_SECRET is not set."),
+    ],
+)
+@pytest.mark.parametrize("location", [BLOB, LAKE])
+def test_missing_variable_of_a_login_to_azure_is_named(
+    tmp_path: Path, location: str, removed: str, missing: str
+) -> None:
+    variables = {name: value for name, value in AZURE_IDENTITY.items() if name != removed}
+    result = diff(tmp_path, location, **variables, AZURE_TOKEN_CREDENTIALS="EnvironmentCredential")
+    result.require_error("AccessError", missing, "AZURE_CLIENT_ID, AZURE_TENANT_ID and AZURE_CLIENT_SECRET")
+    assert all(name in result.stderr.partition(" are set for this store")[0] for name in variables)
+
+
+def test_login_server_that_cannot_be_reached_is_an_error_that_names_it(tmp_path: Path) -> None:
     result = diff(tmp_path, LAKE, **AZURE_IDENTITY, AZURE_TOKEN_CREDENTIALS="EnvironmentCredential")
-    result.require_error("AccessError", "the service that issues it gives no answer: it refuses")
+    text = "the proxy in front of the service that issues it, 127.0.0.1:1, gives no answer: it refuses"
+    result.require_error("AccessError", text, "Check whether the service can be reached")
+
+
+def google_login(directory: Path, token_uri: str) -> str:
+    """Write the login of a service account, and return the path of its file."""
+    key = rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    account = {"type": "service_account", "client_email": "gate@example.com", "private_key": pem}
+    file = directory / "account.json"
+    file.write_text(json.dumps({**account, "token_uri": token_uri, "project_id": "project"}))
+    return str(file)
+
+
+def test_google_login_server_that_cannot_be_reached_is_an_error_that_names_it(tmp_path: Path) -> None:
+    login = google_login(tmp_path, "http://127.0.0.1:1/token")
+    result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=login)
+    text = "the service that issues it, 127.0.0.1:1, gives no answer: it refuses connections."
+    result.require_error("AccessError", text, "GOOGLE_APPLICATION_CREDENTIALS is set for this store.")
+
+
+def test_refused_google_login_is_an_error_in_one_sentence(tmp_path: Path) -> None:
+    class Refusing(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.dumps({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}).encode()
+            self.send_response(400)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            """Do nothing."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        login = google_login(tmp_path, f"http://127.0.0.1:{server.server_port}/token")
+        result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=login)
+        server.shutdown()
+    text = (
+        "(bucket models): invalid_grant: Invalid JWT Signature. GOOGLE_APPLICATION_CREDENTIALS is set for this store."
+    )
+    result.require_error("AccessError", text)
 
 
 def test_malformed_region_is_an_error_that_names_the_variable(tmp_path: Path) -> None:

@@ -27,13 +27,21 @@ UNSET = "\tEnvironmentCredential: EnvironmentCredential authentication unavailab
             ),
             "Authentication failed: AADSTS7000215: Wrong",
         ),
+        (
+            ClientAuthenticationError(
+                f"{TRIED}\tEnvironmentCredential: Authentication failed:"
+                " Connection(host='login.example.com', port=443): Failed to resolve 'login.example.com'"
+                " ([Errno -2] Name or service not known)\n"
+            ),
+            "the service that issues it, login.example.com:443, gives no answer: its name cannot be resolved",
+        ),
         (ClientAuthenticationError(f"{TRIED}{UNSET}\tWorkloadIdentityCredential: No file\n"), "No file"),
         (
             RefreshError("Anonymous credentials cannot be refreshed."),  # type: ignore[no-untyped-call]
             "it does not serve anonymous users",
         ),
     ],
-    ids=["unset", "rejected", "no-file", "anonymous"],
+    ids=["unset", "rejected", "unresolved", "no-file", "anonymous"],
 )
 def test_error_of_a_login_says_which_login_failed(error: Exception, text: str) -> None:
     shown = to_store_error(error, "abfss://models@acct.dfs.core.windows.net/wine", {})

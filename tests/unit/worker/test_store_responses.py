@@ -27,6 +27,7 @@ AZURE = Store(StoreFamily.AZURE, "acct.blob.core.windows.net", "models")
         (S3, 400, "InvalidRequest", UnreachableError, "documentation of the store"),
         (AZURE, 409, "InvalidOperation", UnreachableError, "documentation of the store"),
         (S3, 403, "RequestTimeTooSkewed", AccessError, "Correct the clock."),
+        (S3, 400, "ExpiredToken", AccessError, "AWS_SESSION_TOKEN"),
     ],
 )
 def test_remedy_for_a_response_fits_its_code(
@@ -44,3 +45,16 @@ def test_text_that_is_no_code_is_not_shown(code: str) -> None:
     error = response_error(S3, 403, code, UNKNOWN)
     assert "(403)" in error.message
     assert code not in error.message
+
+
+@pytest.mark.parametrize("status, code", [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed")])
+def test_region_in_a_response_is_named(status: int, code: str) -> None:
+    error = response_error(S3, status, code, UNKNOWN, "eu-west-1")
+    assert "The bucket models is in the region eu-west-1" in error.message
+    assert error.remedy == "Set AWS_DEFAULT_REGION=eu-west-1, or the region of the profile."
+
+
+@pytest.mark.parametrize("region", ["", "eu west 1", "https://x", "x" * 33])
+def test_text_that_is_no_region_is_not_shown(region: str) -> None:
+    error = response_error(S3, 400, "AuthorizationHeaderMalformed", UNKNOWN, region)
+    assert "is in the region" not in error.message

@@ -35,7 +35,8 @@ def store_addresses(variables: Mapping[str, str]) -> dict[str, str]:
         scheme: next((variables[name] for name in names if variables.get(name)), "")
         for scheme, names in _ADDRESS_VARIABLES.items()
     }
-    urls["wasbs"] = next(_azure_endpoints(variables.get(_AZURE_CONNECTION, "")), "")
+    # Without a blob endpoint, the location of a blob has the address.
+    urls["wasbs"] = _azure_fields(variables.get(_AZURE_CONNECTION, "")).get("blobendpoint", "")
     return {scheme: origin for scheme, url in urls.items() if (origin := http_origin(url))}
 
 
@@ -50,8 +51,7 @@ def http_origin(text: str) -> str:
 
 
 def _azure_endpoints(connection: str) -> Iterator[str]:
-    fields = dict(part.partition("=")[::2] for part in connection.split(";") if part)
-    names = {name.lower(): value for name, value in fields.items()}
+    names = _azure_fields(connection)
     if names.get("usedevelopmentstorage", "").lower() == "true":
         yield _AZURE_EMULATOR
     for kind in ("blob", "dfs"):
@@ -60,3 +60,9 @@ def _azure_endpoints(connection: str) -> Iterator[str]:
         elif names.get("endpointsuffix") and names.get("accountname"):
             scheme = names.get("defaultendpointsprotocol", "https")
             yield f"{scheme}://{names['accountname']}.{kind}.{names['endpointsuffix']}"
+
+
+def _azure_fields(connection: str) -> dict[str, str]:
+    """Return the fields of a connection string by their names in lower case."""
+    fields = dict(part.partition("=")[::2] for part in connection.split(";") if part)
+    return {name.lower(): value for name, value in fields.items()}

@@ -7,7 +7,7 @@ from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from typing import TypeVar
 
 _T = TypeVar("_T")
-# After an error of one server, so long is waited for the result of the other server.
+# After an error of one server, the gate waits this long for the result of the other server.
 GRACE_SECONDS = 2.0
 
 
@@ -25,8 +25,8 @@ class FailFastPool(ThreadPoolExecutor):
 def results_of(futures: Iterable[Future[_T]]) -> list[_T]:
     """Return the results in the order of the futures.
 
-    If a future fails, the others have two more seconds. Of several exceptions, that of the first future is raised, so
-    that the same fault has the same error each time.
+    If a future fails, the others get GRACE_SECONDS to finish. If several have failed by then, the exception of the
+    first one in the order is raised.
     """
     futures = list(futures)
     _, pending = wait(futures, return_when=FIRST_EXCEPTION)

@@ -66,13 +66,13 @@ def compare_files(
     are_all_near = all(source.is_near for source in sources)
     # A tracking server may have few threads, or reject a request while it sends a large file. The response of a file in
     # windows takes no slot of the limiter, so the worker would send requests for small files beside it.
-    are_all_stores = all(source.is_local or store_of_uri(source.location.uri) for source in sources)
+    uses_no_server = all(source.is_local or store_of_uri(source.location.uri) for source in sources)
     plan = plan_jobs(model_pairs, stops_when_decided=is_enough is not None)
     for model_pair, pair in plan.unfetched:
         comparisons[model_pair].append(compare_sizes(pair))
     progress.begin(sum(job.paths for job in plan.jobs), plan.bytes_by_model())
     runner = _JobRunner(progress, is_enough or _never, small_files, windows)
-    compared = runner.run(plan.jobs, batches_small_jobs=are_all_near, overlaps_windows=are_all_stores)
+    compared = runner.run(plan.jobs, batches_small_jobs=are_all_near, overlaps_windows=uses_no_server)
     for model_pair, comparison in compared:
         comparisons[model_pair].append(comparison)
     return comparisons
@@ -204,6 +204,8 @@ class _JobRunner:
                 return compared
             finished = self._finished.get()
             queue.end(finished.begun)
+            if finished.begun.is_windowed:
+                self._in_windows = None
             compared += self._settle(finished.result.result())
 
     def _settle(self, compared: list[_ComparedPair]) -> list[_ComparedPair]:

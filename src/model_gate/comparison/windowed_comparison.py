@@ -156,7 +156,7 @@ class WindowedComparison:
                 raise storage_error(error, f"read a part of {printable(self._job.pairs[0].pair.path)}") from error
 
     def stop(self) -> None:
-        """End the transfer of the files. `run`, which another thread has called, then raises an error."""
+        """End the transfer of the files. `run`, which another thread has called, ends soon, mostly with an error."""
         self._is_stopped.set()
         for file in list(self._files.values()):
             file.stop()
@@ -263,4 +263,4 @@ class WindowedComparison:
 
 
 def _stopped_error() -> TransferError:
-    return TransferError("The comparison was ended, because another file failed.", "See the error of that file.")
+    return TransferError("The comparison of a large file was ended early.", "See the error of the gate.")

@@ -151,16 +151,31 @@ def suggested_store_location(uri: str) -> str:
     'wasbs://models@acct.blob.core.windows.net/my wine'
     """
     stripped = uri.strip()
-    if stripped != uri and store_of_uri(stripped):
-        return stripped if stripped == without_query(stripped) else ""
+    location, escaped = _converted(stripped)
+    if not location and stripped != uri and _is_store_without_login(stripped):
+        location = escaped = stripped
+    is_shown = location.isprintable() and not re.search("[?#]", _fully_unquoted(escaped))
+    return location if is_shown else ""
+
+
+def _converted(uri: str) -> tuple[str, str]:
+    """Return the location for the form of another program, and the location as it is in the URI; "" if there is none.
+
+    The path of a URL is percent-encoded. An escaped query can have a signature.
+    """
     uri_without_query = without_query(uri)
     for form, store_form in _FORMS_OF_OTHER_PROGRAMS:
         if match := form.fullmatch(uri_without_query):
-            suggestion = match.expand(store_form)
-            # Only the path of a URL is percent-encoded. An escaped query can have a signature.
-            location = unquote(suggestion) if uri.startswith("http") else suggestion
-            return "" if re.search("[?#]", _fully_unquoted(suggestion)) else location
-    return ""
+            escaped = match.expand(store_form)
+            return (unquote(escaped) if uri.startswith("http") else escaped), escaped
+    return "", ""
+
+
+def _is_store_without_login(uri: str) -> bool:
+    """Return whether a URI is a location in a store, and certainly has no user name and password."""
+    scheme, _, rest = uri.partition("://")
+    has_login = ":" in rest or (scheme.lower() in {"s3", "gs"} and "@" in rest)
+    return bool(store_of_uri(uri)) and not has_login
 
 
 def _fully_unquoted(text: str) -> str:

@@ -119,8 +119,8 @@ def require_model(
 def _empty_remedy(uri: str, *, is_directory: bool, is_named: bool) -> str:
     if is_directory:
         return "Name a directory that holds a model."
-    if uri != uri.rstrip():
-        return f"The location ends with white space. Did you mean {uri.rstrip()}?"
+    if is_named and uri != uri.rstrip():
+        return f"The location ends with white space. Did you mean {printable(uri.rstrip())}?"
     return _EMPTY_REMEDY if is_named else _VERSION_REMEDY
 
 

@@ -536,7 +536,7 @@ def _require_form(argument: str, uri: str) -> None:
             f"The argument {argument} lacks the two slashes after the scheme of a location.",
             f"Did you mean {suggestion}? For a directory of that name, write ./{printable(uri)}.",
         )
-    if not is_local_uri(uri) and _CONTROL.search(uri):
+    if store_of_uri(uri) and _CONTROL.search(uri):
         raise InputError(
             f"The argument {argument} has a line break, or another control character.",
             f"Did you mean {suggestion}?" if suggestion else "Remove the character.",

@@ -66,7 +66,7 @@ class CredentialFacts:
         prefix: The prefix of the variables of the tracking server, "" for the server in MLFLOW_TRACKING_URI; None if no
             variable declares the server.
         given_names: The name that the user has given to each variable of an object store that the worker has received.
-        family: The kind of store that the facts are about; None if they are about something else.
+        missing: The variable that an incomplete login to a store lacks, "" if none is known to be missing.
     """
 
     server: str = ""
@@ -74,7 +74,7 @@ class CredentialFacts:
     not_sent: tuple[tuple[str, str], ...] = ()
     prefix: str | None = None
     given_names: Mapping[str, str] = field(default_factory=dict)
-    family: StoreFamily | None = None
+    missing: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> CredentialFacts:
@@ -111,7 +111,6 @@ class CredentialFacts:
         # In a correct set-up, the store of another server has another address.
         return replace(
             facts,
-            family=family,
             not_sent=tuple(
                 (name, reason)
                 for name, reason in facts.not_sent

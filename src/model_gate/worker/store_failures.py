@@ -35,10 +35,9 @@ _LOGIN_SERVICE_REMEDY = (
 )
 # A login to Azure has one of these besides the two names, unless the machine has an identity.
 _AZURE_NAMES = ("AZURE_CLIENT_ID", "AZURE_TENANT_ID")
-_AZURE_PROOFS = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_USERNAME")
+_AZURE_PROOFS = ("AZURE_CLIENT_SECRET", "AZURE_CLIENT_CERTIFICATE_PATH", "AZURE_FEDERATED_TOKEN_FILE")
 # What the clients say about a login, as regular expressions, and the same in the words of Model Gate.
 _LOGIN_TEXTS = (
-    (r"\ATransportError: ([\s\S]*)", r"\1"),
     (r"Anonymous credentials cannot be refreshed", "no login was found, and it does not serve anonymous users"),
     (r"Incorrect padding|base64|AzureSigningError", "the key of the account is not base64"),
     # Azure lists all logins that it tried. One of them failed, and others were not set up at all.
@@ -46,6 +45,9 @@ _LOGIN_TEXTS = (
     (r"DefaultAzureCredential failed", "no login was found in variables, on this machine or in Azure's command line"),
 )
 _MAX_REASON = 300
+# A text that has no part of a login: no URL, no parameter, and no word as long as a token.
+_PLAIN_TEXT = re.compile(r"[\w ,.:;'()/-]{1,300}")
+_LONG_WORD = re.compile(r"[^ ]{40}")
 # Names of other programs for variables of a login, and the names that the clients read.
 _WRONG_NAMES = {
     "AWS_ACCESS_KEY": "AWS_ACCESS_KEY_ID",
@@ -109,7 +111,8 @@ def to_store_error(error: Exception, uri: str, environment: Mapping[str, str]) -
     # If Google's client gets no token, it raises the error of the last retry, as if the store did not answer.
     cause = next((cause for cause in causes if type(cause).__name__ == "TransportError"), causes[0])
     store = replace(store, endpoint=_endpoint_of(cause) or store.endpoint)
-    facts = _facts(store, environment)
+    missing = _missing_azure_variable(uri, environment) if store.family is StoreFamily.AZURE else ""
+    facts = replace(_facts(store, environment), missing=missing)
     return _for_server(_client_error(store, uri, error, cause, facts), facts, environment)
 
 
@@ -140,6 +143,7 @@ def _client_error(
             join_sentences(
                 f"There is no valid login to the store {store}: {_login_text(cause, facts).rstrip('.')}.",
                 facts.used_for_store(),
+                f"{facts.named(facts.missing)} is not set." if facts.missing else "",
             ),
             _login_remedy(store, uri, cause, facts),
         )
@@ -191,17 +195,18 @@ def _problems_of_login(facts: CredentialFacts, environment: Mapping[str, str]) -
             yield f"{given} is not read: the name is {given.removesuffix(name)}{_WRONG_NAMES[name]}."
         if problem := edge_problem(value):
             yield f"The value of {given} {problem}."
-    if facts.family is StoreFamily.AZURE and (missing := _missing_azure_variable(environment)):
-        yield f"{facts.given_name(missing)} is not set."
 
 
-def _missing_azure_variable(environment: Mapping[str, str]) -> str:
+def _missing_azure_variable(uri: str, environment: Mapping[str, str]) -> str:
     """Return the variable that an incomplete identity of Azure lacks, "" if it is complete or not used.
 
-    >>> _missing_azure_variable({"AZURE_CLIENT_ID": "app", "AZURE_CLIENT_SECRET": "secret"})
+    >>> _missing_azure_variable("abfss://models", {"AZURE_CLIENT_ID": "app", "AZURE_CLIENT_SECRET": "secret"})
     'AZURE_TENANT_ID'
     """
-    if environment.get(CONNECTION_STRING) or environment.get(ACCESS_KEY):
+    if uri.startswith("wasb") and (environment.get(CONNECTION_STRING) or environment.get(ACCESS_KEY)):
+        return ""
+    if environment.get("AZURE_USERNAME"):
+        # The login of a user needs no tenant.
         return ""
     proof = next((name for name in _AZURE_PROOFS if environment.get(name)), "")
     missing = [name for name in _AZURE_NAMES if not environment.get(name)]
@@ -297,19 +302,41 @@ def _login_text(error: BaseException, facts: CredentialFacts) -> str:
         return "half of the key pair is missing"
     if type(error).__name__ == "PartialCredentialsError":
         return f"the profile lacks {_botocore_fields(error).get('cred_var')}"
+    if type(error).__name__ == "TransportError":
+        return _service_text(str(error)) or "the service that issues it cannot be reached"
     text = f"{type(error).__name__}: {error}"
     for pattern, shown in _LOGIN_TEXTS:
         if match := re.search(pattern, text):
             found = match.expand(shown)
-            if reason := reason_in(found):
-                host = _CONTACTED_HOST.search(found)
-                proxy = "the proxy in front of " if "Unable to connect to proxy" in found else ""
-                return f"{proxy}the service that issues it{f', {host[1]}:{host[2]},' if host else ''} {reason}"
-            return (found.strip().splitlines() or [""])[0][:_MAX_REASON].rstrip(".")
+            return _service_text(found) or found[:_MAX_REASON].rstrip(".")
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
-    # Google's client adds the whole response to its message.
-    return _first_line(error if len(error.args) < 2 else Exception(error.args[0]))
+    return _refusal(error) if type(error).__name__ == "RefreshError" else _first_line(error)
+
+
+def _service_text(text: str) -> str:
+    """Return why the service that issues a login gives no answer, "" if the text of an exception does not say it."""
+    reason = reason_in(text)
+    if not reason:
+        return ""
+    host = _CONTACTED_HOST.search(text)
+    proxy = "the proxy in front of " if "Unable to connect to proxy" in text else ""
+    return f"{proxy}the service that issues it{f', {host[1]}:{host[2]},' if host else ''} {reason}"
+
+
+def _refusal(error: BaseException) -> str:
+    """Return how the token service of Google refuses a login.
+
+    The exception has the response, which may repeat the request with the signed login. So only texts without anything
+    like a login are shown.
+    """
+    response = error.args[1] if len(error.args) > 1 else None
+    if isinstance(response, dict):
+        text = f"{response.get('error')}: {response.get('error_description')}"
+    else:
+        text = _first_line(error)
+    is_plain = _PLAIN_TEXT.fullmatch(text) and not _LONG_WORD.search(text)
+    return text.rstrip(".") if is_plain else "the service that issues it refuses the login"
 
 
 def _endpoint_of(error: BaseException) -> str:

@@ -63,11 +63,8 @@ _LOGIN_CODES = frozenset(
         "SignatureDoesNotMatch",
     }
 )
-_EXPIRED = (
-    AccessError,
-    "The session of the login to the store {} has expired",
-    "Get new temporary credentials, such as a new AWS_SESSION_TOKEN with its key pair, or sign in again.",
-)
+_EXPIRED_CODES = frozenset({"ExpiredToken", "TokenRefreshRequired"})
+_EXPIRED_REMEDY = "Get new temporary credentials, such as a new AWS_SESSION_TOKEN with its key pair, or sign in again."
 _ARCHIVED = "The object is in an archive of the store {}"
 # Codes whose errors depend on nothing else: the class of the error, the message and the remedy.
 _ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
@@ -76,8 +73,6 @@ _ERRORS: dict[str, tuple[type[ModelGateError], str, str]] = {
         _ARCHIVED,
         "Set the access tier of the model's blobs to Hot or Cool, and run the gate again when they are restored.",
     ),
-    "ExpiredToken": _EXPIRED,
-    "TokenRefreshRequired": _EXPIRED,
     "InvalidObjectState": (
         ModelError,
         _ARCHIVED,
@@ -110,7 +105,7 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts,
     """
     code = code if _CODE.fullmatch(code) else ""
     shown = f"{code}, {status}" if code else str(status)
-    if _REGION.fullmatch(region) and (300 <= status < 400 or code in _REGION_CODES):
+    if _REGION.fullmatch(region) and (status == 301 or code in _REGION_CODES):
         error: ModelGateError | None = _region_error(store, region, shown)
     else:
         error = _error_of_code(store, status, code, shown, facts)
@@ -144,8 +139,9 @@ def response_error(store: Store, status: int, code: str, facts: CredentialFacts,
 
 def _region_error(store: Store, region: str, shown: str) -> UnreachableError:
     return UnreachableError(
-        f"The {store.word} {store.container} is in the region {region}, but the request is for another one ({shown}).",
-        f"Set AWS_DEFAULT_REGION={region}, or the region of the profile.",
+        f"The store {store} rejects the request ({shown}), because the {store.word} is in the region {region}.",
+        f"Set AWS_DEFAULT_REGION={region}, or the region of the profile. If MLFLOW_S3_ENDPOINT_URL is set, check its"
+        " region too.",
     )
 
 
@@ -177,6 +173,9 @@ def _error_of_code(store: Store, status: int, code: str, shown: str, facts: Cred
             f"The store {store} needs a project that pays for the request ({shown}).",
             "Set GOOGLE_CLOUD_QUOTA_PROJECT to the project that pays.",
         )
+    if code in _EXPIRED_CODES:
+        message = f"The session of the login to the store {store} has expired ({shown})."
+        return AccessError(join_sentences(message, facts.used_for_store()), _EXPIRED_REMEDY)
     if code in _ERRORS:
         kind, message, remedy = _ERRORS[code]
         return kind(f"{message.format(store)} ({shown}).", remedy)

@@ -74,9 +74,10 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     for name in _CERTIFICATES[family]:
         if environment.get(name):
             _require_certificates(given_name(name), environment[name])
-    if family is StoreFamily.AZURE:
-        _require_azure_key(given_name(CONNECTION_STRING), environment.get(CONNECTION_STRING, ""), is_string=True)
-        _require_azure_key(given_name(ACCESS_KEY), environment.get(ACCESS_KEY, ""), is_string=False)
+    if scheme == "wasbs":
+        # MLflow reads the key only if there is no connection string.
+        login = CONNECTION_STRING if CONNECTION_STRING in environment else ACCESS_KEY
+        _require_azure_key(given_name(login), environment.get(login, ""), is_string=login == CONNECTION_STRING)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
@@ -105,12 +106,11 @@ def _require_azure_key(name: str, value: str, *, is_string: bool) -> None:
     Raises:
         AccessError: The key is not base64, or the value is in quotation marks.
     """
-    key = connection_field(value, "AccountKey") if is_string else value
-    problem = edge_problem(value)
-    if problem:
-        raise AccessError(f"The value of {name} {problem}.", f"Remove these characters from {name}.")
+    # Azure's client ignores white space.
+    if problem := edge_problem(value.strip()):
+        raise AccessError(f"The value of {name} {problem}.", f"Remove the quotation marks from {name}.")
     try:
-        base64.b64decode(key, validate=True)
+        base64.b64decode(connection_field(value, "AccountKey") if is_string else value)
     except ValueError as error:
         what = f"The AccountKey in {name}" if is_string else f"The value of {name}"
         raise AccessError(f"{what} is not base64, so it is not a key.", "Copy the key of the account again.") from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -176,10 +178,13 @@ def test_google_login_server_that_cannot_be_reached_is_an_error_that_names_it(tm
     result.require_error("AccessError", text, "GOOGLE_APPLICATION_CREDENTIALS is set for this store.")
 
 
-def test_refused_google_login_is_an_error_in_one_sentence(tmp_path: Path) -> None:
+@contextmanager
+def refusing_login_server(make_body: Callable[[bytes], bytes]) -> Iterator[str]:
+    """Run a server that refuses each login with the body that a function makes of the request's body."""
+
     class Refusing(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
-            body = json.dumps({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}).encode()
+            body = make_body(self.rfile.read(int(self.headers["Content-Length"])))
             self.send_response(400)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -190,13 +195,63 @@ def test_refused_google_login_is_an_error_in_one_sentence(tmp_path: Path) -> Non
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Refusing) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        login = google_login(tmp_path, f"http://127.0.0.1:{server.server_port}/token")
-        result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=login)
+        yield f"http://127.0.0.1:{server.server_port}/token"
         server.shutdown()
+
+
+def test_refused_google_login_is_an_error_in_one_sentence(tmp_path: Path) -> None:
+    body = json.dumps({"error": "invalid_grant", "error_description": "Invalid JWT Signature."}).encode()
+    with refusing_login_server(lambda _: body) as address:
+        login = google_login(tmp_path, address)
+        result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=login)
     text = (
         "(bucket models): invalid_grant: Invalid JWT Signature. GOOGLE_APPLICATION_CREDENTIALS is set for this store."
     )
     result.require_error("AccessError", text)
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_text_of_a_login_server_that_repeats_the_request_is_not_shown(tmp_path: Path, as_json: bool) -> None:
+    requests: list[bytes] = []
+
+    def echo(request: bytes) -> bytes:
+        requests.append(request)
+        text = f"bad request: {request.decode()[-60:]}"
+        return (
+            json.dumps({"error": "invalid_request", "error_description": text}).encode() if as_json else text.encode()
+        )
+
+    with refusing_login_server(echo) as address:
+        result = diff(tmp_path, "gs://models", GOOGLE_APPLICATION_CREDENTIALS=google_login(tmp_path, address))
+    result.require_error("AccessError", "the service that issues it refuses the login.")
+    assert requests
+    assert not any(request.decode()[-60:-40] in result.stderr for request in requests)
+
+
+def test_missing_variable_of_a_declared_server_has_its_prefix(tmp_path: Path) -> None:
+    variables = {f"LEFT_{name}": value for name, value in AZURE_IDENTITY.items() if name != "AZURE_TENANT_ID"}
+    variables |= {"LEFT_MLFLOW_TRACKING_URI": "http://localhost", "AZURE_TENANT_ID": "y"}
+    variables |= {"LEFT_AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential", "HOME": str(tmp_path)}
+    locations = (f"{LAKE}/a", f"{LAKE}/b", "--left-host", "server:left", "--right-host", "server:left")
+    result = run(tmp_path, "diff", *locations, environment=variables)
+    result.require_error("AccessError", "LEFT_AZURE_TENANT_ID is not set.")
+    assert " AZURE_TENANT_ID is not set." not in result.stderr
+
+
+@pytest.mark.parametrize(
+    "location, variables",
+    [
+        (
+            BLOB,
+            {"AZURE_STORAGE_CONNECTION_STRING": f"AccountName=acct;AccountKey={KEY};EndpointSuffix=core.windows.net"},
+        ),
+        (LAKE, {**AZURE_IDENTITY, "AZURE_TOKEN_CREDENTIALS": "EnvironmentCredential"}),
+    ],
+)
+def test_key_of_azure_that_is_not_read_is_not_checked(tmp_path: Path, location: str, variables: dict[str, str]) -> None:
+    result = diff(tmp_path, location, **variables, AZURE_STORAGE_ACCESS_KEY="bad")
+    assert "base64" not in result.stderr
+    assert "gives no answer" in result.stderr
 
 
 def test_malformed_region_is_an_error_that_names_the_variable(tmp_path: Path) -> None:

@@ -89,10 +89,15 @@ def test_missing_model_in_a_store_without_a_tracking_server_is_an_error(
     [
         ("s3://models/m/MLmodel", "s3://models/m/MLmodel is one file, not a directory.", "directory of the model: s3:"),
         ("s3://models/none", "There are no files at s3://models/none: the model is empty", "Check the location, also"),
+        (
+            "s3://models/m ",
+            "There are no files at s3://models/m : the model",
+            "ends with white space. Did you mean s3://",
+        ),
         ("s3://models//m", "whose path has an empty segment", "Check the location of the model."),
         ("s3://models/m?part=3", "which has a question mark or a number sign", "Check the location of the model."),
     ],
-    ids=["file", "nothing", "empty segment", "query"],
+    ids=["file", "nothing", "blank", "empty segment", "query"],
 )
 def test_error_for_a_named_location_without_a_model_mentions_no_version(
     s3: str, variables: dict[str, str], command: str, location: str, message: str, remedy: str, tmp_path: Path

@@ -239,7 +239,7 @@ def test_small_file_does_not_wait_for_a_large_one(tmp_path: Path) -> None:
         ("mlflow-artifacts:/1", "mlflow-artifacts:/2", False),
     ],
 )
-def test_small_file_is_fetched_beside_windows_if_both_models_are_in_stores(
+def test_small_file_is_fetched_beside_windows_if_no_model_is_on_a_tracking_server(
     tmp_path: Path, left: str, right: str, is_early: bool
 ) -> None:
     sizes = {"MLmodel": 1, "large": 200}

@@ -50,8 +50,12 @@ def test_text_that_is_no_code_is_not_shown(code: str) -> None:
 @pytest.mark.parametrize("status, code", [(301, "PermanentRedirect"), (400, "AuthorizationHeaderMalformed")])
 def test_region_in_a_response_is_named(status: int, code: str) -> None:
     error = response_error(S3, status, code, UNKNOWN, "eu-west-1")
-    assert "The bucket models is in the region eu-west-1" in error.message
-    assert error.remedy == "Set AWS_DEFAULT_REGION=eu-west-1, or the region of the profile."
+    assert "because the bucket is in the region eu-west-1." in error.message
+    assert error.remedy.startswith("Set AWS_DEFAULT_REGION=eu-west-1, or the region of the profile.")
+
+
+def test_region_of_another_redirect_is_not_named() -> None:
+    assert "is in the region" not in response_error(S3, 307, "TemporaryRedirect", UNKNOWN, "eu-west-1").message
 
 
 @pytest.mark.parametrize("region", ["", "eu west 1", "https://x", "x" * 33])

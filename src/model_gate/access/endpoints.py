@@ -9,19 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from model_gate.domain.origin import endpoint_of
-from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS, STORE_ENDPOINTS
+from model_gate.domain.variables import CONNECTION_STRING, GOOGLE_ENDPOINT, S3_ENDPOINTS, STORE_ENDPOINTS
 
 # The variables with the address of a store, by the scheme of its locations. The client of the cloud uses the first one
 # that is set.
 _ADDRESS_VARIABLES = {"s3": S3_ENDPOINTS, "r2": S3_ENDPOINTS, "gs": (GOOGLE_ENDPOINT,)}
-_AZURE_CONNECTION = "AZURE_STORAGE_CONNECTION_STRING"
 _AZURE_EMULATOR = "http://127.0.0.1:10000"
 
 
 def store_endpoints(variables: Mapping[str, str]) -> tuple[str, ...]:
     """Return the unchanged value of MODEL_GATE_STORE_ENDPOINTS, and the origins of the stores in other variables."""
     urls = [variables.get(name, "") for name in (*S3_ENDPOINTS, GOOGLE_ENDPOINT)]
-    origins = [http_origin(url) for url in (*urls, *_azure_endpoints(variables.get(_AZURE_CONNECTION, "")))]
+    origins = [http_origin(url) for url in (*urls, *_azure_endpoints(variables.get(CONNECTION_STRING, "")))]
     return tuple(dict.fromkeys(filter(None, (variables.get(STORE_ENDPOINTS, "").strip(), *origins))))
 
 
@@ -36,7 +35,7 @@ def store_addresses(variables: Mapping[str, str]) -> dict[str, str]:
         for scheme, names in _ADDRESS_VARIABLES.items()
     }
     # Without a blob endpoint, the location of a blob has the address.
-    urls["wasbs"] = _azure_fields(variables.get(_AZURE_CONNECTION, "")).get("blobendpoint", "")
+    urls["wasbs"] = _azure_fields(variables.get(CONNECTION_STRING, "")).get("blobendpoint", "")
     return {scheme: origin for scheme, url in urls.items() if (origin := http_origin(url))}
 
 

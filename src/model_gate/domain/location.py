@@ -23,6 +23,7 @@ STORE_FORMS = {
     "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net",
     "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net",
 }
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 # Forms of other programs for a location in an object store, and the same location in the form of Model Gate.
 _FORMS_OF_OTHER_PROGRAMS = (
@@ -106,6 +107,15 @@ def is_local_uri(uri: str) -> bool:
     (True, True, False)
     """
     return uri.startswith(("/", "./", "../", "file:")) or ":/" not in uri
+
+
+def has_control_character(uri: str) -> bool:
+    r"""Return whether a URI has a control character of ASCII. URL parsers remove some of them.
+
+    >>> has_control_character("s3://bucket/model\n"), has_control_character("s3://bucket/a model")
+    (True, False)
+    """
+    return _CONTROL.search(uri) is not None
 
 
 def is_arn(text: str) -> bool:

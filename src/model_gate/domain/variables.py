@@ -21,6 +21,8 @@ NAMES_VARIABLE = "MODEL_GATE_NAMES"
 S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 # The variable with the address of a Google store. The address may have no scheme.
 GOOGLE_ENDPOINT = "STORAGE_EMULATOR_HOST"
+# The variable with the login to a Blob Storage, which can have its address too.
+CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 # How the reason in NOT_SENT_VARIABLE begins if a variable is the login of another declared server.
 ANOTHER_SERVER = "it belongs to the server "
 

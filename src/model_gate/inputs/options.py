@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -16,6 +15,7 @@ from model_gate.domain.host import Host, HostKind, RegistryKind
 from model_gate.domain.ignore import NOTHING, Ignore
 from model_gate.domain.location import (
     STORE_FORMS,
+    has_control_character,
     is_arn,
     is_local_uri,
     other_machine,
@@ -46,8 +46,6 @@ from model_gate.signatures.signers import IdentitySigner, KeySigner, Signer
 
 if TYPE_CHECKING:
     from model_gate.inputs.compare_file import CompareConfig
-
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 @dataclass(frozen=True)
@@ -536,7 +534,7 @@ def _require_form(argument: str, uri: str) -> None:
             f"The argument {argument} lacks the two slashes after the scheme of a location.",
             f"Did you mean {suggestion}? For a directory of that name, write ./{printable(uri)}.",
         )
-    if store_of_uri(uri) and _CONTROL.search(uri):
+    if store_of_uri(uri) and has_control_character(uri):
         raise InputError(
             f"The argument {argument} has a line break, or another control character.",
             f"Did you mean {suggestion}?" if suggestion else "Remove the character.",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, urlsplit
 
 from model_gate.domain.location import AZURE_SCHEMES
-from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS
+from model_gate.domain.variables import CONNECTION_STRING, GOOGLE_ENDPOINT, S3_ENDPOINTS
 from model_gate.worker.credential_facts import StoreFamily
 
 _FAMILIES = {"s3": StoreFamily.S3, "r2": StoreFamily.S3, "gs": StoreFamily.GCS} | dict.fromkeys(
@@ -19,7 +19,6 @@ ENDPOINT_VARIABLES: dict[StoreFamily, tuple[str, ...]] = {
     StoreFamily.GCS: (GOOGLE_ENDPOINT,),
     StoreFamily.AZURE: (),
 }
-CONNECTION_STRING = "AZURE_STORAGE_CONNECTION_STRING"
 ACCESS_KEY = "AZURE_STORAGE_ACCESS_KEY"
 _BLOB_SCHEMES = frozenset({"wasb", "wasbs"})
 _DEFAULT_ENDPOINTS = {StoreFamily.S3: "s3.amazonaws.com", StoreFamily.GCS: "storage.googleapis.com"}

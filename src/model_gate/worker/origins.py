@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from model_gate.domain.location import STORE_FORMS
+from model_gate.domain.location import STORE_FORMS, has_control_character
 from model_gate.domain.origin import Origin, StoreEndpoint, find_endpoint, origin_of
 from model_gate.domain.variables import GOOGLE_ENDPOINT, S3_ENDPOINTS, STORE_ENDPOINTS
 from model_gate.domain.wording import printable
@@ -20,8 +20,6 @@ from model_gate.errors import AccessError, ModelError
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):", re.IGNORECASE | re.ASCII)
 _AUTHORITY = re.compile(r"[^:]*:(?://([^/?#]*))?(.*)", re.DOTALL)
-# URL parsers remove some of these characters.
-_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 _AZURE_CLOUDS = r"core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net|cloudapi\.de)"
 _AZURE_ACCOUNT = r"[a-z0-9]{3,24}"
@@ -122,7 +120,7 @@ class LocationPolicy:
         """
         match = _SCHEME.match(uri)
         scheme = match[1].lower() if match else ""
-        if _CONTROL.search(uri):
+        if has_control_character(uri):
             raise ModelError(
                 f"The location of the model is {printable(uri)}, which contains a control character.",
                 "Check the version's source.",

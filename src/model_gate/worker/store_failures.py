@@ -12,11 +12,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
-from model_gate.domain.variables import TRACKING_URI
+from model_gate.domain.variables import CONNECTION_STRING, TRACKING_URI
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
-from model_gate.worker.object_store import ACCESS_KEY, CONNECTION_STRING, ENDPOINT_VARIABLES, Store, host_in, store_of
+from model_gate.worker.object_store import ACCESS_KEY, ENDPOINT_VARIABLES, Store, host_in, store_of
 from model_gate.worker.response_limits import sent_by
 from model_gate.worker.store_responses import LOGIN_REMEDIES, code_in, redirect_error, response_error
 

@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from model_gate.domain.variables import CONNECTION_STRING
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
 from model_gate.worker.object_store import (
     ACCESS_KEY,
-    CONNECTION_STRING,
     ENDPOINT_VARIABLES,
     connection_field,
     family_of,

@@ -13,8 +13,9 @@ from urllib.parse import quote, urlsplit
 
 from mlflow.utils.credentials import get_default_host_creds
 
+from model_gate.domain.variables import CONNECTION_STRING
 from model_gate.errors import ModelError
-from model_gate.worker.object_store import CONNECTION_STRING, connection_field
+from model_gate.worker.object_store import connection_field
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
 from model_gate.worker.transfer.presigned_url import PresignedUrl

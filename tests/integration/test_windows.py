@@ -21,7 +21,7 @@ from model_gate.comparison.model_pair import SelectedModel, SelectedPair
 from model_gate.comparison.models import compare_models
 from model_gate.comparison.progress import NoProgress
 from model_gate.domain.location import Location
-from model_gate.errors import ModelGateError
+from model_gate.errors import ModelGateError, TransferError, UnreachableError
 from model_gate.sources.model_source import DirectorySource
 from model_gate.sources.storage import Storage
 from tests.support.faulty_server import Call, Fault
@@ -105,6 +105,40 @@ def test_distant_file_is_requested_in_ranges(kind: str, tmp_path: Path) -> None:
     with open_gate(kind, tmp_path) as gate:
         assert gate.compare(files(LARGE), files(LARGE), fault=wait_for_a_range).equals
     assert has_ranges.is_set()
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_error_page_in_the_middle_of_a_response_is_no_response_to_another_request(kind: str, tmp_path: Path) -> None:
+    def write_error_page(call: Call) -> None:
+        call.handler.send_response(200)
+        call.handler.send_header("Transfer-Encoding", "chunked")
+        call.handler.end_headers()
+        call.handler.wfile.write(b"%x\r\n%s\r\n" % (WINDOW + 5, call.file[: WINDOW + 5]))
+        call.handler.wfile.write(b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\n<html>")
+        call.close()
+
+    with open_gate(kind, tmp_path) as gate, pytest.raises(TransferError) as raised:
+        gate.compare(files(LARGE), files(LARGE), fault=write_error_page)
+    assert raised.value.message == (
+        f"model.bin ended after {WINDOW + 5:,} bytes and 0 s, but was listed with {len(LARGE):,}. The file is on"
+        f" {gate.server.url}."
+    )
+
+
+@pytest.mark.parametrize("kind", SERVERS)
+def test_remedy_for_a_server_that_sends_one_file_at_a_time_names_download_dir(kind: str, tmp_path: Path) -> None:
+    sending = threading.Lock()
+
+    def send_alone(call: Call) -> None:
+        with sending:
+            serve(call)
+
+    # More than the buffers of two sockets.
+    large = files(bytes(64 * 1024 * KIB))
+    with open_gate(kind, tmp_path) as gate, pytest.raises(UnreachableError, match="does not answer") as raised:
+        gate.compare(large, large, fault=send_alone, left_fault=send_alone)
+    assert "If the server sends one file at a time" in raised.value.remedy
+    assert "--download-dir" in raised.value.remedy
 
 
 @pytest.mark.parametrize("offset", [0, WINDOW - 1, WINDOW, 13 * WINDOW + 7, len(LARGE) - 1])

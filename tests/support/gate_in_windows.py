@@ -108,12 +108,13 @@ class Gate:
         *,
         windows: Windows = WINDOWS,
         fault: Fault = serve,
+        left_fault: Fault = serve,
         is_enough: Callable[[FileComparison], bool] | None = None,
     ) -> Comparison:
-        """Compare two models. `fault` responds to the requests for large files of the right one."""
+        """Compare two models. `fault` and `left_fault` respond to the requests for large files of each model."""
         self.server.requests.clear()
         self.server.files.clear()
-        self.server.faults = {**self._faults("Right", fault), **self._faults("Left", serve), **self.server_faults}
+        self.server.faults = {**self._faults("Right", fault), **self._faults("Left", left_fault), **self.server_faults}
         self.server.add("Left", {"MLmodel": MLMODEL, **left})
         self.server.add("Right", {"MLmodel": MLMODEL, **right})
         self.peak = 0

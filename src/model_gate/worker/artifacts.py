@@ -173,7 +173,7 @@ class ArtifactReader:
             if self._file_size_limit is not None:
                 self._file_size_limit.allow(file.size)
             try:
-                with downloading_file(file.path), downloading(file.size, file.path, self._limits):
+                with downloading_file(file.path, uri), downloading(file.size, file.path, self._limits):
                     model.fetch(file.path, file.size, file.destination, on_progress)
                 self._free_memory.transferred(file.size)
             except OSError as error:
@@ -202,7 +202,7 @@ class ArtifactReader:
         part = ByteRange(request.start, request.stop)
         if self._file_size_limit is not None:
             self._file_size_limit.allow(part.size)
-        with downloading_file(request.path):
+        with downloading_file(request.path, request.uri):
             opened = self._opened_file(request)
             if request.is_again:
                 opened.read_again(part, request.destination)

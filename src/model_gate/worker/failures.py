@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ from mlflow.exceptions import MlflowException
 
 from model_gate.domain.wording import printable
 from model_gate.errors import (
+    CUT_OFF_REMEDY,
     AccessError,
     InputError,
     InternalError,
@@ -23,6 +25,7 @@ from model_gate.errors import (
     storage_error,
 )
 from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, and_, join_sentences
+from model_gate.worker.object_store import host_in, store_of
 
 # Codes of MLflow's errors for names that do not exist, or that are malformed so that they cannot exist.
 NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
@@ -31,6 +34,9 @@ _REMEDY_NAME = "Check the host name in the address, and the DNS and VPN of this 
 _REMEDY_SILENT = (
     "Check the port, and whether the server or a proxy in front of it hangs or is overloaded. To wait longer for each"
     " answer, set MLFLOW_HTTP_REQUEST_TIMEOUT to a number of seconds."
+)
+_REMEDY_ONE_FILE = (
+    "If the server sends one file at a time, start it with more workers, or keep whole files with --download-dir."
 )
 _REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
 _REMEDY_LOGIN = (
@@ -57,6 +63,10 @@ _EXAMPLE_NAME = "STAGING"
 RUN_NOTE = "about the run "
 # Start of a note in an exception, before the path of the file that is downloaded.
 _FILE_NOTE = "about the file "
+# Start of a note in an exception, before the server or the store that the file is downloaded from.
+_SOURCE_NOTE = "from "
+# Schemes of locations that can name the server that serves them.
+_SERVER_SCHEMES = frozenset({"http", "https", "mlflow-artifacts"})
 
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
@@ -135,33 +145,54 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if isinstance(error, OSError) and error.errno and not _is_network_error(error):
         return storage_error(error, "write a downloaded file")
     if BROKEN_TRANSFER.search(text):
-        return TransferError(f"A download from {address} broke off before its end.", "Run the gate again.")
+        return TransferError(f"A download from {address} broke off before its end.", CUT_OFF_REMEDY)
     status = _http_status(error, text)
     if status is not None and status != 200:
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
-        return _no_answer(reason, text, address, facts)
+        return _no_answer(reason, text, address, facts, is_file=bool(_note_of(error, _FILE_NOTE)))
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
 
 
 @contextmanager
-def downloading_file(path: str) -> Iterator[None]:
-    """Note in exceptions which file is downloaded."""
+def downloading_file(path: str, uri: str) -> Iterator[None]:
+    """Note in exceptions which file is downloaded, and from which location."""
     try:
         yield
     except Exception as error:
         error.add_note(f"{_FILE_NOTE}{printable(path)}")
+        error.add_note(f"{_SOURCE_NOTE}{printable(_source_of(uri))}")
         raise
 
 
+def _source_of(uri: str) -> str:
+    """Return the store or the server that has a location, "" if it is neither a known store nor a tracking server."""
+    if (store := store_of(uri, os.environ)) is not None:
+        return str(store)
+    parts = urlsplit(uri)
+    if not parts.netloc:
+        return os.environ.get("MODEL_GATE_ADDRESS", "")
+    return host_in(uri) if parts.scheme in _SERVER_SCHEMES else ""
+
+
 def file_sentence(error: Exception, message: str) -> str:
-    """Return a sentence that names the file in whose download `error` occurred, "" if `message` names the file."""
+    """Return a sentence with what `message` does not name of the file in whose download `error` occurred: path, source.
+
+    Return "" if it names both, or if the error occurred in no download.
+    """
+    path, source = _note_of(error, _FILE_NOTE), _note_of(error, _SOURCE_NOTE)
+    source = "" if source in message else source
+    if not path or re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w/-])", message):
+        return f"The file is on {source}." if source else ""
+    return f"The file is {path} of {source}." if source else f"The file is {path}."
+
+
+def _note_of(error: Exception, start: str) -> str:
+    """Return the rest of the first note that begins with `start`, "" if there is none."""
     notes = [note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ())]
-    path = next((note.removeprefix(_FILE_NOTE) for note in notes if note.startswith(_FILE_NOTE)), "")
-    is_named = re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w/-])", message)
-    return f"The file is {path}." if path and not is_named else ""
+    return next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
 
 
 def _unknown_error(error: Exception, address: str) -> InternalError:
@@ -213,7 +244,7 @@ def reason_in(text: str) -> str | None:
     return f"{'cannot be used' if any(part in reason for part in answers) else 'gives no answer'}: {reason}"
 
 
-def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts) -> ModelGateError:
+def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, is_file: bool) -> ModelGateError:
     message = f"The tracking server {address} {reason}."
     if "certificate" in reason:
         certificates = facts.of_certificates().not_handed_over()
@@ -221,7 +252,8 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts) -> 
     if _SILENT in reason and _MAX_RETRIES.search(text):
         tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
         message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
-    return UnreachableError(message, _reach_remedy(reason, address, facts))
+    remedy = _reach_remedy(reason, address, facts)
+    return UnreachableError(message, f"{remedy} {_REMEDY_ONE_FILE}" if _SILENT in reason and is_file else remedy)
 
 
 def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:

@@ -244,6 +244,17 @@ def _raw_response_class(
                 raise BadStatusLine(f"{status} {reason}")
             return version, HTTPStatus.CONTINUE if status < HTTPStatus.OK else status, reason
 
+        def _read_next_chunk_size(self) -> int:
+            """Read the size of a chunk. Without one, the body ends there, and the bytes after it are no response.
+
+            gunicorn writes a response with status 500 into the body if the body takes longer than its limit.
+            """
+            try:
+                return int(super()._read_next_chunk_size())
+            except ValueError:
+                self.extra = b""
+                raise
+
         def _close_conn(self) -> None:
             """Close the stream, and keep the bytes in its buffer in `extra`."""
             self._counted_stream.end()

@@ -16,9 +16,9 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 
-from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, UnreachableError
+from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
-from model_gate.worker.failures import RUN_NOTE, reason_in, to_model_gate_error
+from model_gate.worker.failures import RUN_NOTE, downloading_file, file_sentence, reason_in, to_model_gate_error
 from model_gate.worker.object_store import store_of
 from model_gate.worker.store_failures import store_errors, to_store_error
 from tests.support.certificates import certificates
@@ -401,3 +401,40 @@ def test_remedy_for_a_missing_package_is_the_command_that_installs_it(package: s
     error = to_model_gate_error(ModuleNotFoundError(f"No module named '{package}'", name=package), "the server")
     assert isinstance(error, InputError)
     assert command in error.remedy
+
+
+def download_error(uri: str, message: str) -> Exception:
+    def fail() -> None:
+        with downloading_file("data/model.bin", uri):
+            raise TransferError(message)
+
+    return error_of(fail)
+
+
+@pytest.mark.parametrize(
+    "uri, message, sentence",
+    [
+        ("mlflow-artifacts:/1/model", "It broke off.", "The file is data/model.bin of http://tracking."),
+        ("mlflow-artifacts:/1/model", "data/model.bin broke off.", "The file is on http://tracking."),
+        ("mlflow-artifacts:/1/model", "http://tracking hangs up.", "The file is data/model.bin."),
+        ("mlflow-artifacts:/1/model", "http://tracking hangs up in data/model.bin.", ""),
+        ("mlflow-artifacts://other:81/1", "data/model.bin broke off.", "The file is on other:81."),
+        ("https://user:secret@other/1", "data/model.bin broke off.", "The file is on other."),
+        ("s3://models/wine", "It broke off.", "The file is data/model.bin of s3.amazonaws.com (bucket models)."),
+        (
+            "wasbs://c@a.net/x?sig=secret",
+            "data/model.bin broke off.",
+            "The file is on a.net (container c).",
+        ),
+        ("hdfs://namenode/wine", "It broke off.", "The file is data/model.bin."),
+    ],
+)
+def test_error_of_a_download_names_the_file_and_its_source_once(
+    uri: str, message: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
+    assert file_sentence(download_error(uri, message), message) == sentence
+
+
+def test_error_outside_of_a_download_names_no_file() -> None:
+    assert file_sentence(TransferError("It broke off."), "It broke off.") == ""

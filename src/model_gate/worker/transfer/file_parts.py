@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 
@@ -18,7 +19,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.wording import printable
-from model_gate.errors import ModelGateError, RereadError, TransferError
+from model_gate.errors import CUT_OFF_REMEDY, ModelGateError, RereadError, TransferError
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.transfer.byte_range import ByteRange, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
@@ -27,6 +28,8 @@ from model_gate.worker.transfer.range_download import Response, UnsupportedDownl
 _CHUNK_BYTES = 256 * 1024
 _MAX_ATTEMPTS = 4
 _MAX_PAUSE_SECONDS = 10.0
+# If nothing was read from a stream for so long, the server may have ended it because of that.
+_STALLED_SECONDS = 5.0
 # With 200, 412 and 416, a server says that it has another version of the file, or does not serve ranges.
 _STATUSES_OF_CHANGES = frozenset({412, 416})
 _STATUSES_OF_PARTS = frozenset({200, 206}) | _STATUSES_OF_CHANGES
@@ -160,11 +163,15 @@ class FileParts:
             return True
         if action == "probe":
             return self._probe(part, write)
+        self._read_range(part, write)
+        return True
+
+    def _read_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
+        """Do the same as `read_range`. A response that is not the requested part is an error for the user."""
         try:
             self.read_range(part, write)
         except UnsupportedDownloadError as error:
             raise (self.changed() if self._is_proven else self._not_again()) from error
-        return True
 
     def _next_action(self, part: ByteRange) -> str:
         with self._changed:
@@ -204,24 +211,27 @@ class FileParts:
     def _probe(self, part: ByteRange, write: Callable[[bytes, int], None]) -> bool:
         """Request a part as a range. If the server sends it, all later parts are requested as ranges.
 
-        If not, the stream goes on: some servers ignore ranges, and others make a new ETag for each response.
+        If not, the stream goes on. Some servers ignore ranges, others make a new ETag for each response, and a server
+        with one thread answers no request beside the stream.
         """
         try:
-            self.read_range(part, write)
-        except Urllib3TimeoutError:
-            raise
-        except (HTTPError, UnsupportedDownloadError, ModelGateError):
-            is_proven = False
-        else:
-            is_proven = True
+            self._read_range(part, write)
+        except (HTTPError, ModelGateError):
+            if self._is_proven:
+                raise
         with self._changed:
-            self._is_probing = False
-            self._may_probe = False
-            self._has_ranges = self._is_proven = is_proven
-            if is_proven and not self._reading:
-                self._stream.close()
+            self._is_probing = self._may_probe = False
             self._changed.notify_all()
-        return is_proven
+        return self._is_proven
+
+    def _prove_ranges(self) -> None:
+        """Record that the server sends parts of the version that is read, so that all other parts are requested so."""
+        with self._changed:
+            if not self._is_proven:
+                self._is_proven = self._has_ranges = True
+                if not self._reading:
+                    self._stream.close()
+                self._changed.notify_all()
 
     def read_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
         """Request a part as a range, and resume it where the connection breaks.
@@ -240,6 +250,7 @@ class FileParts:
                     with self.request(missing) as response:
                         if not is_busy(response):
                             self.require_range(missing, response)
+                            self._prove_ranges()
                             missing = self.copy(response, missing, write, part.start)
                         elif response.status in THROTTLING_STATUSES:
                             self._limiter.throttled()
@@ -335,6 +346,26 @@ class FileParts:
             "The transfer was cut short, or the model has changed: run the gate again.",
         )
 
+    def cut_off(self, received: int, seconds: float, idle: float) -> TransferError:
+        """Return the error for a response for the whole file that ended early and cannot be resumed.
+
+        Args:
+            received: Bytes of the file that have arrived.
+            seconds: Seconds since the head of the response.
+            idle: The longest time in seconds between two reads of the response.
+        """
+        message = (
+            f"{printable(self._path)} ended after {received:,} bytes and {seconds:.0f} s, but was listed with"
+            f" {self._size:,}."
+        )
+        if idle < _STALLED_SECONDS:
+            return TransferError(message, f"The transfer was cut short, or the model has changed. {CUT_OFF_REMEDY}")
+        return TransferError(
+            f"{message} Nothing of it was read for {idle:.0f} s, because the file of the other model had not arrived.",
+            "The server may send one file at a time, or limit the time of a response. Start it with more workers or a"
+            " longer limit (gunicorn: --workers, --timeout), or keep whole files with --download-dir.",
+        )
+
     def changed(self) -> TransferError:
         """Return the error for a file of which the server now has another version."""
         return TransferError(
@@ -344,9 +375,7 @@ class FileParts:
 
     def broken(self) -> TransferError:
         """Return the error for a connection that keeps breaking, or that cannot be resumed."""
-        return TransferError(
-            f"The download of {printable(self._path)} broke off before its end.", "Run the gate again."
-        )
+        return TransferError(f"The download of {printable(self._path)} broke off before its end.", CUT_OFF_REMEDY)
 
     def not_resumed(self, status: int) -> TransferError:
         """Return the error for a response with another part than the rest of a response that broke off.
@@ -383,6 +412,8 @@ class _Stream:
     def __init__(self, parts: FileParts, open_stream: OpenStream) -> None:
         self._parts = parts
         self._open_stream = open_stream
+        # When the head of the response arrived, when the last part was complete, and the longest pause between parts.
+        self._opened_at = self._read_at = self._idle = 0.0
         self._stack = ExitStack()
         self._response: Response | None = None
         self.position = 0
@@ -395,12 +426,15 @@ class _Stream:
 
     def open(self, announce: Callable[[], None]) -> None:
         """Request the file, unless it is being read. `announce` is called when the head of the response is known."""
-        if self._response is None and self.position == 0:
+        if self.position:
+            self._idle = max(self._idle, time.monotonic() - self._read_at)
+        elif self._response is None:
             response = self._stack.enter_context(self._open_stream())
             self._parts.require_size(response)
             if not is_encoded(response.headers):
                 self.etag = strong_etag(response.headers)
             self._response = response
+            self._opened_at = time.monotonic()
             announce()
 
     def read(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
@@ -420,18 +454,22 @@ class _Stream:
                 raise
             except HTTPError as error:
                 if not self._parts.can_resume:
-                    raise self._parts.broken() from error
+                    raise self._cut_off(missing.start) from error
             if missing.size:
                 failures += 1
                 self._drop()
                 if not self._parts.can_resume:
-                    raise self._parts.wrong_size(f"ended after {missing.start:,}")
+                    raise self._cut_off(missing.start)
                 if failures == _MAX_ATTEMPTS:
                     raise self._parts.broken()
                 self._parts.pause(failures - 1.0)
         self.position = part.stop
+        self._read_at = time.monotonic()
         if part.stop == self._parts.size:
             self._require_end()
+
+    def _cut_off(self, received: int) -> TransferError:
+        return self._parts.cut_off(received, time.monotonic() - self._opened_at, self._idle)
 
     def close(self) -> None:
         """Close the connection."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from requests.structures import CaseInsensitiveDict
+from urllib3.exceptions import ReadTimeoutError
 
 from model_gate.errors import TransferError
 from model_gate.worker.transfer.byte_range import ByteRange
@@ -148,6 +150,90 @@ def test_stream_of_another_size_than_listed_is_an_error(tmp_path: Path, body: by
         read(parts, start, tmp_path)
     with pytest.raises(TransferError, match=text):
         read(parts, len(CONTENT) - PART, tmp_path)
+
+
+def test_end_of_a_stream_that_was_not_read_for_long_is_explained(tmp_path: Path) -> None:
+    parts = parts_of(Response(200, CONTENT[:1500], ""), with_new_etag, near())
+    read(parts, 0, tmp_path)
+    time.sleep(5.1)
+    with pytest.raises(TransferError, match=r"and 5 s, .* Nothing of it was read for 5 s") as raised:
+        read(parts, PART, tmp_path)
+    assert "--download-dir" in raised.value.remedy
+
+
+def timeout() -> ReadTimeoutError:
+    return ReadTimeoutError(None, "/model.bin", "Read timed out.")  # type: ignore[arg-type]
+
+
+class SilentBody(Response):
+    """A response of which nothing but the head arrives until `may_arrive` is set, or a second has passed."""
+
+    def __init__(self, response: Response, may_arrive: threading.Event) -> None:
+        self.status, self.headers, self._body = response.status, response.headers, response._body
+        self._may_arrive = may_arrive
+
+    def read1(self, amount: int) -> bytes:
+        if not self._may_arrive.wait(1):
+            raise timeout()
+        return super().read1(amount)
+
+
+def ranges_with_silent_first_body(requested: list[int], may_arrive: threading.Event) -> Respond:
+    def respond(headers: Mapping[str, str]) -> Response:
+        start, stop = range_of(headers)
+        requested.append(start)
+        response = Response(206, CONTENT[start:stop], '"1"', start)
+        return response if len(requested) > 1 else SilentBody(response, may_arrive)
+
+    return respond
+
+
+def test_later_parts_are_requested_before_the_body_of_the_first_range_has_arrived(tmp_path: Path) -> None:
+    requested: list[int] = []
+    may_arrive = threading.Event()
+    respond = ranges_with_silent_first_body(requested, may_arrive)
+    parts = parts_of(Response(200, CONTENT, '"1"'), respond, ConcurrencyLimiter())
+    read(parts, 0, tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        first = pool.submit(read, parts, 2 * PART, tmp_path)
+        while not requested:
+            time.sleep(0.01)
+        assert read(parts, 3 * PART, tmp_path) == CONTENT[3 * PART : 4 * PART]
+        may_arrive.set()
+        assert first.result(10) == CONTENT[2 * PART : 3 * PART]
+    assert requested == [2 * PART, 3 * PART]
+
+
+def test_range_whose_body_does_not_arrive_is_an_error(tmp_path: Path) -> None:
+    respond = ranges_with_silent_first_body([], threading.Event())
+    parts = parts_of(Response(200, CONTENT, '"1"'), respond, ConcurrencyLimiter())
+    read(parts, 0, tmp_path)
+    for start in (2 * PART, PART):
+        with pytest.raises(ReadTimeoutError):
+            read(parts, start, tmp_path)
+
+
+def silent(_: Mapping[str, str]) -> Response:
+    raise timeout()
+
+
+@pytest.mark.parametrize("respond", [silent, with_new_etag, with_status_200, signed_for_one_range])
+def test_stream_goes_on_if_the_first_range_is_not_answered_with_a_part(tmp_path: Path, respond: Respond) -> None:
+    requested: list[int] = []
+
+    def record(headers: Mapping[str, str]) -> Response:
+        requested.append(range_of(headers)[0])
+        return respond(headers)
+
+    parts = parts_of(Response(200, CONTENT, '"1"'), record, ConcurrencyLimiter())
+    read(parts, 0, tmp_path)
+    with ThreadPoolExecutor(1) as pool:
+        third = pool.submit(read, parts, 2 * PART, tmp_path)
+        while not requested:
+            time.sleep(0.01)
+        assert read(parts, PART, tmp_path) == CONTENT[PART : 2 * PART]
+        assert third.result(10) == CONTENT[2 * PART : 3 * PART]
+    assert requested == [2 * PART]
 
 
 def test_server_with_new_etags_cannot_send_a_part_again(tmp_path: Path) -> None:

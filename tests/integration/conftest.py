@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import pytest
 
 from tests.support.recording_proxy import shared_proxy
 
 
 @pytest.fixture
-def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[bool]:
     """Whether all gates and workers of the test use the recording proxy; the parameter False switches it off.
 
     `commandline.run` and `destinations.verified` then verify where the requests went. A worker that uses a proxy has no
@@ -17,4 +19,6 @@ def proxied(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> 
     is_proxied = bool(getattr(request, "param", True))
     for name, value in shared_proxy().environment.items() if is_proxied else ():
         monkeypatch.setenv(name, value)
-    return is_proxied
+    yield is_proxied
+    # Requests that this test has not verified must not be verified by another module's tests.
+    shared_proxy().take()

@@ -219,10 +219,11 @@ class FileParts:
         except (HTTPError, ModelGateError):
             if self._is_proven:
                 raise
-        with self._changed:
-            self._is_probing = self._may_probe = False
-            self._changed.notify_all()
-        return self._is_proven
+            with self._changed:
+                self._is_probing = self._may_probe = False
+                self._changed.notify_all()
+            return False
+        return True
 
     def _prove_ranges(self) -> None:
         """Record that the server sends parts of the version that is read, so that all other parts are requested so."""

@@ -161,6 +161,15 @@ def test_end_of_a_stream_that_was_not_read_for_long_is_explained(tmp_path: Path)
     assert "--download-dir" in raised.value.remedy
 
 
+@contextmanager
+def stopping(parts: FileParts) -> Iterator[None]:
+    """End the reads of a file after a block, so that no thread waits for ever if the block fails."""
+    try:
+        yield
+    finally:
+        parts.stop()
+
+
 def timeout() -> ReadTimeoutError:
     return ReadTimeoutError(None, "/model.bin", "Read timed out.")  # type: ignore[arg-type]
 
@@ -188,13 +197,14 @@ def ranges_with_silent_first_body(requested: list[int], may_arrive: threading.Ev
     return respond
 
 
+@pytest.mark.timeout(20)
 def test_later_parts_are_requested_before_the_body_of_the_first_range_has_arrived(tmp_path: Path) -> None:
     requested: list[int] = []
     may_arrive = threading.Event()
     respond = ranges_with_silent_first_body(requested, may_arrive)
     parts = parts_of(Response(200, CONTENT, '"1"'), respond, ConcurrencyLimiter())
     read(parts, 0, tmp_path)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, stopping(parts):
         first = pool.submit(read, parts, 2 * PART, tmp_path)
         while not requested:
             time.sleep(0.01)
@@ -204,6 +214,7 @@ def test_later_parts_are_requested_before_the_body_of_the_first_range_has_arrive
     assert requested == [2 * PART, 3 * PART]
 
 
+@pytest.mark.timeout(20)
 def test_range_whose_body_does_not_arrive_is_an_error(tmp_path: Path) -> None:
     respond = ranges_with_silent_first_body([], threading.Event())
     parts = parts_of(Response(200, CONTENT, '"1"'), respond, ConcurrencyLimiter())
@@ -217,6 +228,7 @@ def silent(_: Mapping[str, str]) -> Response:
     raise timeout()
 
 
+@pytest.mark.timeout(20)
 @pytest.mark.parametrize("respond", [silent, with_new_etag, with_status_200, signed_for_one_range])
 def test_stream_goes_on_if_the_first_range_is_not_answered_with_a_part(tmp_path: Path, respond: Respond) -> None:
     requested: list[int] = []
@@ -227,7 +239,7 @@ def test_stream_goes_on_if_the_first_range_is_not_answered_with_a_part(tmp_path:
 
     parts = parts_of(Response(200, CONTENT, '"1"'), record, ConcurrencyLimiter())
     read(parts, 0, tmp_path)
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(1) as pool, stopping(parts):
         third = pool.submit(read, parts, 2 * PART, tmp_path)
         while not requested:
             time.sleep(0.01)

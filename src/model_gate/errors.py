@@ -165,10 +165,6 @@ def reading_error(error: OSError, what: str) -> StorageError:
     return StorageError(f"The {what} cannot be read: {reason}.", remedy)
 
 
-CUT_OFF_REMEDY = (
-    "Run the gate again. If the file ends after the same time again, raise the server's limit for the time of a"
-    " response (gunicorn: --timeout)."
-)
 TEMPORARY_REMEDY = (
     "Set TMPDIR to a directory that can be written. For a container whose file system is read-only, add --tmpfs /tmp to"
     " docker run."

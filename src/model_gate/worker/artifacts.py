@@ -202,7 +202,7 @@ class ArtifactReader:
         part = ByteRange(request.start, request.stop)
         if self._file_size_limit is not None:
             self._file_size_limit.allow(part.size)
-        with downloading_file(request.path, request.uri):
+        with downloading_file(request.path, request.uri, in_parts=True):
             opened = self._opened_file(request)
             if request.is_again:
                 opened.read_again(part, request.destination)

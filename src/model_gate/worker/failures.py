@@ -14,7 +14,6 @@ from mlflow.exceptions import MlflowException
 
 from model_gate.domain.wording import printable
 from model_gate.errors import (
-    CUT_OFF_REMEDY,
     AccessError,
     InputError,
     InternalError,
@@ -35,8 +34,12 @@ _REMEDY_SILENT = (
     "Check the port, and whether the server or a proxy in front of it hangs or is overloaded. To wait longer for each"
     " answer, set MLFLOW_HTTP_REQUEST_TIMEOUT to a number of seconds."
 )
+_LIMIT_HINT = (
+    " If it breaks off again, check whether the server, or a proxy in front of it, limits the time of a response."
+)
 _REMEDY_ONE_FILE = (
-    "If the server sends one file at a time, start it with more workers, or keep whole files with --download-dir."
+    "If the server sends one file at a time, start it with more workers (mlflow server --workers), or keep whole files"
+    " with --download-dir."
 )
 _REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
 _REMEDY_LOGIN = (
@@ -65,8 +68,10 @@ RUN_NOTE = "about the run "
 _FILE_NOTE = "about the file "
 # Start of a note in an exception, before the server or the store that the file is downloaded from.
 _SOURCE_NOTE = "from "
-# Schemes of locations that can name the server that serves them.
-_SERVER_SCHEMES = frozenset({"http", "https", "mlflow-artifacts"})
+# A note in an exception of a file that is read part by part.
+_PARTS_NOTE = "read in parts"
+# Schemes of locations on a tracking server. Some locations name their server.
+_SERVER_SCHEMES = frozenset({"http", "https", "mlflow-artifacts", "dbfs", "models", "runs"})
 
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
@@ -145,54 +150,73 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if isinstance(error, OSError) and error.errno and not _is_network_error(error):
         return storage_error(error, "write a downloaded file")
     if BROKEN_TRANSFER.search(text):
-        return TransferError(f"A download from {address} broke off before its end.", CUT_OFF_REMEDY)
+        remedy = f"Run the gate again.{_LIMIT_HINT if _note_of(error, _FILE_NOTE) else ''}"
+        return TransferError(f"A download from {address} broke off before its end.", remedy)
     status = _http_status(error, text)
     if status is not None and status != 200:
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
-        return _no_answer(reason, text, address, facts, is_file=bool(_note_of(error, _FILE_NOTE)))
+        return _no_answer(reason, text, address, facts, in_parts=_has_note(error, _PARTS_NOTE))
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
 
 
 @contextmanager
-def downloading_file(path: str, uri: str) -> Iterator[None]:
-    """Note in exceptions which file is downloaded, and from which location."""
+def downloading_file(path: str, uri: str, *, in_parts: bool = False) -> Iterator[None]:
+    """Note in exceptions which file is downloaded, from which location, and whether it is read part by part."""
     try:
         yield
     except Exception as error:
         error.add_note(f"{_FILE_NOTE}{printable(path)}")
         error.add_note(f"{_SOURCE_NOTE}{printable(_source_of(uri))}")
+        if in_parts:
+            error.add_note(_PARTS_NOTE)
         raise
 
 
 def _source_of(uri: str) -> str:
-    """Return the store or the server that has a location, "" if it is neither a known store nor a tracking server."""
+    """Return the store or the server that has a location, "" if it is neither an object store nor a tracking server.
+
+    >>> _source_of("s3://models/wine"), _source_of("https://user:password@host:5000/x"), _source_of("hdfs:///wine")
+    ('s3.amazonaws.com (bucket models)', 'host:5000', '')
+    """
     if (store := store_of(uri, os.environ)) is not None:
         return str(store)
     parts = urlsplit(uri)
-    if not parts.netloc:
-        return os.environ.get("MODEL_GATE_ADDRESS", "")
-    return host_in(uri) if parts.scheme in _SERVER_SCHEMES else ""
+    if parts.scheme not in _SERVER_SCHEMES:
+        return ""
+    return host_in(uri) if parts.netloc else os.environ.get("MODEL_GATE_ADDRESS", "")
 
 
 def file_sentence(error: Exception, message: str) -> str:
-    """Return a sentence with what `message` does not name of the file in whose download `error` occurred: path, source.
+    """Return a sentence that names the downloaded file and its source, as far as `message` does not name them.
 
-    Return "" if it names both, or if the error occurred in no download.
+    Return "" if `message` names both, or if the error occurred in no download.
     """
     path, source = _note_of(error, _FILE_NOTE), _note_of(error, _SOURCE_NOTE)
-    source = "" if source in message else source
-    if not path or re.search(rf"(?<![\w./-]){re.escape(path)}(?![\w/-])", message):
-        return f"The file is on {source}." if source else ""
-    return f"The file is {path} of {source}." if source else f"The file is {path}."
+    place = f" on {source}" if source and not _names(message, source) else ""
+    if not path or _names(message, path):
+        return f"The file is{place}." if place else ""
+    return f"The file is {path}{place}."
+
+
+def _names(message: str, name: str) -> bool:
+    """Return whether a message has a path or an address that is not a part of a longer one."""
+    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", message) is not None
 
 
 def _note_of(error: Exception, start: str) -> str:
     """Return the rest of the first note that begins with `start`, "" if there is none."""
-    notes = [note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ())]
-    return next((note.removeprefix(start) for note in notes if note.startswith(start)), "")
+    return next((note.removeprefix(start) for note in _notes(error) if note.startswith(start)), "")
+
+
+def _has_note(error: Exception, note: str) -> bool:
+    return note in _notes(error)
+
+
+def _notes(error: Exception) -> list[str]:
+    return [note for cause in exception_chain(error) for note in getattr(cause, "__notes__", ())]
 
 
 def _unknown_error(error: Exception, address: str) -> InternalError:
@@ -244,7 +268,7 @@ def reason_in(text: str) -> str | None:
     return f"{'cannot be used' if any(part in reason for part in answers) else 'gives no answer'}: {reason}"
 
 
-def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, is_file: bool) -> ModelGateError:
+def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, in_parts: bool) -> ModelGateError:
     message = f"The tracking server {address} {reason}."
     if "certificate" in reason:
         certificates = facts.of_certificates().not_handed_over()
@@ -253,7 +277,7 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, 
         tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
         message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
     remedy = _reach_remedy(reason, address, facts)
-    return UnreachableError(message, f"{remedy} {_REMEDY_ONE_FILE}" if _SILENT in reason and is_file else remedy)
+    return UnreachableError(message, f"{remedy} {_REMEDY_ONE_FILE}" if _SILENT in reason and in_parts else remedy)
 
 
 def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:

@@ -3,8 +3,8 @@
 MLflow and the libraries of the stores read responses with `http.client`, and most of them through urllib3. This module
 counts the bytes that arrive from the socket, then the bytes that urllib3 has decompressed, then the values of JSON
 texts. A response that exceeds a limit ends with a TransferError. Interim responses (1xx) are skipped, so that they are
-never taken for the final response. Bytes that arrive together with a response, but after it, are kept in its attribute
-`extra`.
+never taken for the final response. Bytes that arrive together with a response, but after its complete body, are kept
+in its attribute `extra`.
 """
 
 from __future__ import annotations
@@ -245,9 +245,12 @@ def _raw_response_class(
             return version, HTTPStatus.CONTINUE if status < HTTPStatus.OK else status, reason
 
         def _read_next_chunk_size(self) -> int:
-            """Read the size of a chunk. Without one, the body ends there, and the bytes after it are no response.
+            """Read the size of a chunk. If it is malformed, discard the bytes after it: they are no other response.
 
-            gunicorn writes a response with status 500 into the body if the body takes longer than its limit.
+            gunicorn writes an error page into a body that takes longer than its limit.
+
+            Raises:
+                ValueError: The size is malformed.
             """
             try:
                 return int(super()._read_next_chunk_size())

@@ -414,18 +414,21 @@ def download_error(uri: str, message: str) -> Exception:
 @pytest.mark.parametrize(
     "uri, message, sentence",
     [
-        ("mlflow-artifacts:/1/model", "It broke off.", "The file is data/model.bin of http://tracking."),
+        ("mlflow-artifacts:/1/model", "It broke off.", "The file is data/model.bin on http://tracking."),
         ("mlflow-artifacts:/1/model", "data/model.bin broke off.", "The file is on http://tracking."),
         ("mlflow-artifacts:/1/model", "http://tracking hangs up.", "The file is data/model.bin."),
         ("mlflow-artifacts:/1/model", "http://tracking hangs up in data/model.bin.", ""),
         ("mlflow-artifacts://other:81/1", "data/model.bin broke off.", "The file is on other:81."),
         ("https://user:secret@other/1", "data/model.bin broke off.", "The file is on other."),
-        ("s3://models/wine", "It broke off.", "The file is data/model.bin of s3.amazonaws.com (bucket models)."),
+        ("s3://models/wine", "It broke off.", "The file is data/model.bin on s3.amazonaws.com (bucket models)."),
         (
             "wasbs://c@a.net/x?sig=secret",
             "data/model.bin broke off.",
             "The file is on a.net (container c).",
         ),
+        ("mlflow-artifacts:/1/model", "http://tracking2 hangs up.", "The file is data/model.bin on http://tracking."),
+        ("hdfs:///wine", "It broke off.", "The file is data/model.bin."),
+        ("/mnt/wine", "It broke off.", "The file is data/model.bin."),
         ("hdfs://namenode/wine", "It broke off.", "The file is data/model.bin."),
     ],
 )

@@ -14,12 +14,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from typing import ClassVar
 
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.domain.wording import printable
-from model_gate.errors import CUT_OFF_REMEDY, ModelGateError, RereadError, TransferError
+from model_gate.errors import ModelGateError, RereadError, TransferError
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.transfer.byte_range import ByteRange, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
@@ -28,7 +29,7 @@ from model_gate.worker.transfer.range_download import Response, UnsupportedDownl
 _CHUNK_BYTES = 256 * 1024
 _MAX_ATTEMPTS = 4
 _MAX_PAUSE_SECONDS = 10.0
-# If nothing was read from a stream for so long, the server may have ended it because of that.
+# A pause between two reads of a stream, in seconds, that an error reports. Shorter ones occur between any windows.
 _STALLED_SECONDS = 5.0
 # With 200, 412 and 416, a server says that it has another version of the file, or does not serve ranges.
 _STATUSES_OF_CHANGES = frozenset({412, 416})
@@ -49,7 +50,14 @@ class FileParts:
         request: Sends a request for a range of the file, with these headers in addition to the usual ones; None if the
             server must not be asked for ranges.
         close_clients: Called by `close`.
+
+    Attributes:
+        cut_off_hint: What the user can do if the server ends each response early, "" if nothing is known.
+        stalled_hint: What the user can do if the server ends a response that nobody reads.
     """
+
+    cut_off_hint: ClassVar[str] = ""
+    stalled_hint: ClassVar[str] = "If it ends again, keep whole files with --download-dir."
 
     def __init__(
         self,
@@ -68,8 +76,7 @@ class FileParts:
         self._open_stream = open_stream
         self._stream = _Stream(self, open_stream)
         self._changed = threading.Condition()
-        # Which thread may do what next. All of these attributes are changed under the lock of `_changed`.
-        self._is_probing = False
+        # Which thread may do what next. Threads that share the file change these attributes under the lock only.
         self._may_probe = request is not None
         self._has_ranges = False
         self._reading = False
@@ -166,13 +173,6 @@ class FileParts:
         self._read_range(part, write)
         return True
 
-    def _read_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
-        """Do the same as `read_range`. A response that is not the requested part is an error for the user."""
-        try:
-            self.read_range(part, write)
-        except UnsupportedDownloadError as error:
-            raise (self.changed() if self._is_proven else self._not_again()) from error
-
     def _next_action(self, part: ByteRange) -> str:
         with self._changed:
             while True:
@@ -183,8 +183,8 @@ class FileParts:
                     self._reading = True
                     return "stream"
                 # The stream's response must have arrived first: only its ETag can prove that a range belongs to it.
-                if self._may_probe and not self._is_probing and self._stream.etag and not self._limiter.is_near:
-                    self._is_probing = True
+                if self._may_probe and self._stream.etag and not self._limiter.is_near:
+                    self._may_probe = False
                     return "probe"
                 self._changed.wait()
 
@@ -209,36 +209,35 @@ class FileParts:
             self._changed.notify_all()
 
     def _probe(self, part: ByteRange, write: Callable[[bytes, int], None]) -> bool:
-        """Request a part as a range. If the server sends it, all later parts are requested as ranges.
+        """Request a part as a range. If the server begins to send it, all later parts are requested as ranges.
 
         If not, the stream goes on. Some servers ignore ranges, others make a new ETag for each response, and a server
-        with one thread answers no request beside the stream.
+        with one thread answers no other request while it sends the stream.
+
+        Returns:
+            Whether the part is complete.
         """
         try:
             self._read_range(part, write)
         except (HTTPError, ModelGateError):
+            # Only this thread can have proven it.
             if self._is_proven:
                 raise
-            with self._changed:
-                self._is_probing = self._may_probe = False
-                self._changed.notify_all()
             return False
         return True
 
-    def _prove_ranges(self) -> None:
-        """Record that the server sends parts of the version that is read, so that all other parts are requested so."""
-        with self._changed:
-            if not self._is_proven:
-                self._is_proven = self._has_ranges = True
-                if not self._reading:
-                    self._stream.close()
-                self._changed.notify_all()
+    def _read_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
+        try:
+            self._receive_range(part, write)
+        except UnsupportedDownloadError as error:
+            raise (self.changed() if self._is_proven else self._not_again()) from error
 
-    def read_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
+    def _receive_range(self, part: ByteRange, write: Callable[[bytes, int], None]) -> None:
         """Request a part as a range, and resume it where the connection breaks.
 
         Raises:
             UnsupportedDownloadError: A response is not the requested part of the version that is read.
+            TransferError: The server refuses the request, or the connection keeps breaking.
             HTTPError: A request failed.
         """
         missing = part
@@ -248,7 +247,7 @@ class FileParts:
                 with self._limiter.request(missing.size):
                     # The reads may have ended while this thread waited for its slot.
                     self.require_open()
-                    with self.request(missing) as response:
+                    with self.request(missing) if self._has_ranges else self.probe(missing) as response:
                         if not is_busy(response):
                             self.require_range(missing, response)
                             self._prove_ranges()
@@ -267,6 +266,15 @@ class FileParts:
             self.pause(pause)
         raise self.broken()
 
+    def _prove_ranges(self) -> None:
+        """Record that the server sends parts of this version. All other parts are then requested as ranges."""
+        with self._changed:
+            if not self._is_proven:
+                self._is_proven = self._has_ranges = True
+                if not self._reading:
+                    self._stream.close()
+                self._changed.notify_all()
+
     def pause(self, seconds: float) -> None:
         """Wait before another attempt.
 
@@ -280,7 +288,15 @@ class FileParts:
     def request(self, part: ByteRange) -> AbstractContextManager[Response]:
         """Send a request for a range of the version that is read."""
         assert self._request is not None  # noqa: S101  # for mypy
-        return self._request({"Range": part.header, "If-Range": self._stream.etag})
+        return self._request(self.range_headers(part))
+
+    def probe(self, part: ByteRange) -> AbstractContextManager[Response]:
+        """Send the first request for a range, while the server sends the stream."""
+        return self.request(part)
+
+    def range_headers(self, part: ByteRange) -> dict[str, str]:
+        """Return the headers of a request for a range of the version that is read."""
+        return {"Range": part.header, "If-Range": self._stream.etag}
 
     @property
     def can_resume(self) -> bool:
@@ -344,7 +360,7 @@ class FileParts:
         """Return the error for a file of another size than listed."""
         return TransferError(
             f"{printable(self._path)} {actual} bytes, but was listed with {self._size:,}.",
-            "The transfer was cut short, or the model has changed: run the gate again.",
+            "The model may have changed: run the gate again.",
         )
 
     def cut_off(self, received: int, seconds: float, idle: float) -> TransferError:
@@ -353,18 +369,19 @@ class FileParts:
         Args:
             received: Bytes of the file that have arrived.
             seconds: Seconds since the head of the response.
-            idle: The longest time in seconds between two reads of the response.
+            idle: The longest time in seconds between two parts in which nothing was read.
         """
         message = (
             f"{printable(self._path)} ended after {received:,} bytes and {seconds:.0f} s, but was listed with"
             f" {self._size:,}."
         )
+        remedy = "The transfer was cut short, or the model has changed: run the gate again."
         if idle < _STALLED_SECONDS:
-            return TransferError(message, f"The transfer was cut short, or the model has changed. {CUT_OFF_REMEDY}")
+            return TransferError(message, f"{remedy} {self.cut_off_hint}".rstrip())
         return TransferError(
-            f"{message} Nothing of it was read for {idle:.0f} s, because the file of the other model had not arrived.",
-            "The server may send one file at a time, or limit the time of a response. Start it with more workers or a"
-            " longer limit (gunicorn: --workers, --timeout), or keep whole files with --download-dir.",
+            f"{message} Model Gate did not read from it for {idle:.0f} s, for example while it waited for the file of"
+            " the other model.",
+            f"{remedy} {self.stalled_hint}",
         )
 
     def changed(self) -> TransferError:
@@ -375,8 +392,10 @@ class FileParts:
         )
 
     def broken(self) -> TransferError:
-        """Return the error for a connection that keeps breaking, or that cannot be resumed."""
-        return TransferError(f"The download of {printable(self._path)} broke off before its end.", CUT_OFF_REMEDY)
+        """Return the error for a connection that keeps breaking."""
+        return TransferError(
+            f"The download of {printable(self._path)} broke off before its end.", "Run the gate again."
+        )
 
     def not_resumed(self, status: int) -> TransferError:
         """Return the error for a response with another part than the rest of a response that broke off.
@@ -388,7 +407,7 @@ class FileParts:
             return self.changed()
         return TransferError(
             f"The download of {printable(self._path)} broke off before its end, and the server cannot resume it.",
-            "Run the gate again.",
+            f"Run the gate again. {self.cut_off_hint}".rstrip(),
         )
 
     def _not_again(self) -> RereadError:

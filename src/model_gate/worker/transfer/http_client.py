@@ -131,10 +131,15 @@ class HttpClient:
         return cls(pool, headers | {"Accept-Encoding": "identity"})
 
     @contextmanager
-    def get(self, url: str, headers: Mapping[str, str]) -> Iterator[_Response]:
+    def get(self, url: str, headers: Mapping[str, str], head_seconds: float | None = None) -> Iterator[_Response]:
         """Send a GET request and yield the response, whose body is not read yet. Redirects are not followed.
 
         The connection is kept for later requests if at most 64 KiB of the body remain unread.
+
+        Args:
+            url: The URL, of which only the path and the query count.
+            headers: Headers in addition to those of every request.
+            head_seconds: Maximum seconds until the head of the response arrives, None for the timeout of all reads.
 
         Raises:
             HTTPError: A new connection failed, or any connection timed out. This is the base class of urllib3's errors.
@@ -142,7 +147,7 @@ class HttpClient:
         """
         parts = urlsplit(url)
         target = f"{parts.path}?{parts.query}" if parts.query else parts.path
-        connection, http_response = self._send(target, {**self._headers, **headers})
+        connection, http_response = self._send(target, {**self._headers, **headers}, head_seconds)
         is_reusable = False
         try:
             response = _Response(http_response, self._pool, target)
@@ -155,7 +160,9 @@ class HttpClient:
             else:
                 connection.close()
 
-    def _send(self, target: str, headers: Mapping[str, str]) -> tuple[HTTPConnection, HTTPResponse]:
+    def _send(
+        self, target: str, headers: Mapping[str, str], head_seconds: float | None
+    ) -> tuple[HTTPConnection, HTTPResponse]:
         """Send a GET request on an idle or a new connection. Return the connection and the response.
 
         No other thread uses the connection until the caller adds it to the idle connections.
@@ -163,24 +170,32 @@ class HttpClient:
         # The server may close an idle connection while the request is sent. The next connection is then tried.
         while (connection := self._take_idle_connection()) is not None:
             try:
-                return connection, self._send_on(connection, target, headers)
+                return connection, self._send_on(connection, target, headers, head_seconds)
             except ProtocolError:
                 continue
         with _as_urllib3_errors(self._pool, target):
             connection = cast("HTTPConnection", self._pool._new_conn())  # noqa: SLF001
             connection.timeout = _CONNECT_SECONDS
             connection.connect()
-        return connection, self._send_on(connection, target, headers)
+        return connection, self._send_on(connection, target, headers, head_seconds)
 
-    def _send_on(self, connection: HTTPConnection, target: str, headers: Mapping[str, str]) -> HTTPResponse:
+    def _send_on(
+        self, connection: HTTPConnection, target: str, headers: Mapping[str, str], head_seconds: float | None
+    ) -> HTTPResponse:
         try:
             with _as_urllib3_errors(self._pool, target):
                 # The timeout is set for each request, because the artifact reader raises it after the listing if the
                 # model has large files.
-                connection.sock.settimeout(_read_seconds())
+                seconds = _read_seconds()
+                sock = connection.sock
+                sock.settimeout(seconds if head_seconds is None else min(seconds, head_seconds))
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
-                return PlainConnection.getresponse(connection)
+                response = PlainConnection.getresponse(connection)
+                # The socket is closed already if the response has no body.
+                with suppress(OSError):
+                    sock.settimeout(seconds)
+                return response
         except BaseException:
             connection.close()
             raise

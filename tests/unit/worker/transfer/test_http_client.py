@@ -5,10 +5,12 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import requests
+from urllib3.exceptions import ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
@@ -40,6 +42,25 @@ def test_body_beyond_the_limit_of_responses_is_an_error(server: FaultyServer) ->
     server.files["file"] += b"x"
     with pytest.raises(TransferError, match=f"more than {LIMITS.response_bytes:,} bytes"):
         read(url)
+
+
+@pytest.mark.parametrize("is_silent_before_head", [True, False])
+def test_limit_for_the_head_does_not_limit_the_body(server: FaultyServer, is_silent_before_head: bool) -> None:
+    def pause(call: Call) -> None:
+        if is_silent_before_head:
+            time.sleep(1)
+        call.handler.wfile.write(_HEAD % 4)
+        call.handler.wfile.flush()
+        time.sleep(1)
+        call.handler.wfile.write(b"body")
+
+    server.faults["file"] = pause
+    url = f"{server.url}{ARTIFACTS}/file"
+    client = HttpClient.from_request(requests.Request("GET", url).prepare(), False, None)
+    assert client is not None
+    expected = pytest.raises(ReadTimeoutError) if is_silent_before_head else nullcontext()
+    with expected, client.get(url, {}, 0.5) as response:
+        assert response.read() == b"body"
 
 
 # `http.client` reads this much at once. What follows stays in the TLS layer, where the socket does not show it.

@@ -98,7 +98,7 @@ def test_hostile_presigned_url_is_not_requested(
     with pytest.raises(ModelError, match="hands out a presigned URL") as raised:
         fetch(client, uri, tmp_path)
     # The message has the name of the file, but nothing of the URL.
-    assert "model.pkl" not in raised.value.message.removesuffix(" The file is model.pkl on databricks://hostile.")
+    assert "model.pkl" not in raised.value.message.removesuffix(" The file is model.pkl.")
     assert (tmp_path / "fetched").read_bytes() == b""
     assert listener.connections == 0
 

@@ -5,13 +5,17 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from model_gate.domain.model import FileRequest
+from model_gate.errors import TransferError
 from tests.support.faulty_server import Call, Fault, FaultyServer
 from tests.support.faulty_store import FaultyStore
+from tests.support.gate_in_windows import WINDOW, open_gate
+from tests.support.gate_in_windows import serve as answer_range
 from tests.support.gates import GateResult, run
 from tests.support.opened_stores import add, ignore, open_store
 
@@ -121,3 +125,35 @@ def test_check_of_the_responses_does_not_wait_for_other_downloads(tmp_path: Path
         # The downloads end after 2 s, because the server does not respond.
         client.begin_settle().result(timeout=1)
         is_done.set()
+
+
+@pytest.mark.parametrize(
+    "page", [b"HTTP/1.1 500 Internal Server Error\r\n\r\n", b"HTTP/1.1 200 OK\r\n\r\n", b"garbage\r\n"]
+)
+def test_connection_is_not_used_again_after_a_malformed_chunk(page: bytes, tmp_path: Path) -> None:
+    large = bytes(20 * WINDOW)
+    broken: set[object] = set()
+    reused: list[str] = []
+
+    def break_chunk(call: Call) -> None:
+        connection = call.handler.connection
+        if connection in broken:
+            reused.append(call.request.path)
+        if call.request.headers.get("Range"):
+            answer_range(call)
+            return
+        broken.add(connection)
+        call.handler.send_response(200)
+        call.handler.send_header("Transfer-Encoding", "chunked")
+        call.handler.send_header("ETag", '"1"')
+        call.handler.end_headers()
+        # The page is longer than the buffer of a response, so a part of it stays in the socket.
+        call.handler.wfile.write(b"%x\r\n%s\r\n" % (WINDOW + 5, large[: WINDOW + 5]) + page + b"x" * 20_000)
+
+    with open_gate("near", tmp_path) as opened:
+        with suppress(TransferError):
+            assert opened.compare({"model.bin": large}, {"model.bin": large}, fault=break_chunk).equals
+        assert broken
+        if b" 200 " not in page:
+            assert opened.compare({"model.bin": large}, {"model.bin": large}).equals
+    assert reused == []

@@ -1,6 +1,6 @@
 """Names of the compared models, versions and servers as people know them: `Wine: staging v12 ≠ production v7`.
 
-The names are not redacted and not escaped.
+The names are not escaped. Of secrets, they lack the parts of URIs only, because long names are shortened.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import PurePosixPath
 from urllib.parse import urlsplit
 
+from model_gate.access.redaction import Redactor
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.request import (
     SEAL_NOUN,
@@ -24,6 +25,7 @@ from model_gate.domain.wording import truncate_middle, truncate_path
 from model_gate.reporting.scope import limits_of_all, limits_of_equality
 
 _MAX_NAME = 60
+_REDACTOR = Redactor()
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
@@ -64,7 +66,7 @@ def heading_parts(outcome: Outcome) -> tuple[str, str]:
     """
     requests = list(outcome.requested_versions.values())
     if len(requests) == 1:
-        subject = f"{truncate_middle(requests[0].model, _MAX_NAME)}: {server_and_version(outcome)}"
+        subject = f"{_short(requests[0].model)}: {server_and_version(outcome)}"
         return _with_results(subject, outcome)
     return _heading_of_two(outcome), ""
 
@@ -94,15 +96,15 @@ def open_question(outcome: Outcome) -> str:
     request, requests = outcome.request, list(outcome.requested_versions.values())
     if len(requests) == 1 and request is not None:
         (version,) = requests
-        model = truncate_middle(version.model, _MAX_NAME)
+        model = _short(version.model)
         subject = f"{model} {version_name(version, outcome)}"
         if outcome.error is None or version.host.address not in outcome.error.message:
             subject = f"{subject} on {server_names(outcome)[0]}"
         if isinstance(request, CheckRequest):
-            sealed = "" if request.seal is None else f" and the seal {truncate_middle(request.seal.file, _MAX_NAME)}"
+            sealed = "" if request.seal is None else f" and the seal {_short(request.seal.file)}"
             return f"whether {subject} equals the model that its run logged{sealed}"
         seal = request.seal if isinstance(request, CompareRequest | VerifyRequest) else None
-        return f"whether {subject} equals the seal {truncate_middle(seal.file, _MAX_NAME)}" if seal else ""
+        return f"whether {subject} equals the seal {_short(seal.file)}" if seal else ""
     sides = _sides_in_heading(outcome)
     if sides is None:
         return ""
@@ -138,7 +140,7 @@ def server_names(outcome: Outcome) -> list[str]:
     hosts = [request.host for request in outcome.requested_versions.values()]
     names = [_server_name(host) for host in hosts]
     if len(set(names)) == 1 and len({host.reader for host in hosts}) > 1:
-        names = [truncate_middle(host.address, _MAX_NAME) for host in hosts]
+        names = [_short(host.address) for host in hosts]
     if len(set(names)) == 1 and len({host.reader for host in hosts}) > 1:
         # Two logins of one address.
         names = [f"server {number}" for number in range(1, len(hosts) + 1)]
@@ -212,15 +214,15 @@ def _sides_in_heading(outcome: Outcome) -> tuple[str, str, str] | None:
     """Return what both sides share, and the names of both sides; None if the inputs are not valid."""
     requests = list(outcome.requested_versions.values())
     if isinstance(outcome.request, DiffRequest):
-        return "", truncate_middle(outcome.request.left, _MAX_NAME), truncate_middle(outcome.request.right, _MAX_NAME)
+        return "", _short(outcome.request.left), _short(outcome.request.right)
     if not requests and isinstance(outcome.request, VerifyRequest):
         request = outcome.request
-        return "", truncate_middle(request.seal.file, _MAX_NAME), truncate_middle(request.model.uri, _MAX_NAME)
+        return "", _short(request.seal.file), _short(request.model.uri)
     if not requests:
         return None
     left, right = _version_names(outcome)
     models = {request.model for request in requests}
-    return f"{truncate_middle(models.pop(), _MAX_NAME)}: " if len(models) == 1 else "", left, right
+    return f"{_short(models.pop())}: " if len(models) == 1 else "", left, right
 
 
 def _version_names(outcome: Outcome) -> list[str]:
@@ -233,7 +235,7 @@ def _version_names(outcome: Outcome) -> list[str]:
                 None,
                 (
                     server,
-                    truncate_middle(request.model, _MAX_NAME) if has_two_names else "",
+                    _short(request.model) if has_two_names else "",
                     version_name(request, outcome),
                 ),
             )
@@ -248,13 +250,19 @@ def _server_name(host: Host) -> str:
     if host.kind is HostKind.DATABRICKS:
         return host.address.partition("://")[2] or host.address
     if host.local_path is not None:
-        return truncate_middle(host.local_path.stem or host.address, _MAX_NAME)
+        return _short(host.local_path.stem or host.address)
     parts = urlsplit(host.address)
     if host.kind is HostKind.DATABASE:
-        return truncate_middle(f"{parts.hostname or ''}{parts.path}", _MAX_NAME)
+        return _short(f"{parts.hostname or ''}{parts.path}")
     port = "" if parts.port in {None, _DEFAULT_PORTS.get(parts.scheme)} else f":{parts.port}"
-    return truncate_middle(f"{parts.hostname or host.address}{port}", _MAX_NAME)
+    return _short(f"{parts.hostname or host.address}{port}")
 
 
 def _last_part(uri: str) -> str:
-    return truncate_middle(PurePosixPath(uri).name or uri, _MAX_NAME)
+    without_secrets = _REDACTOR.text(uri)
+    return _short(PurePosixPath(without_secrets).name or without_secrets)
+
+
+def _short(text: str) -> str:
+    """Return a text with at most 60 characters. A signature that is cut could not be recognized and redacted later."""
+    return truncate_middle(_REDACTOR.text(text), _MAX_NAME)

@@ -12,6 +12,7 @@ import mlflow
 from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
 from mlflow.exceptions import MlflowException
 
+from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.wording import printable
 from model_gate.errors import (
     AccessError,
@@ -70,8 +71,8 @@ _FILE_NOTE = "about the file "
 _SOURCE_NOTE = "from "
 # A note in an exception of a file that is read part by part.
 _PARTS_NOTE = "read in parts"
-# Schemes of locations on a tracking server. Some locations name their server.
-_SERVER_SCHEMES = frozenset({"http", "https", "mlflow-artifacts", "dbfs", "models", "runs"})
+# Schemes of locations that a tracking server proxies. Some locations name the server.
+_SERVER_SCHEMES = frozenset({"http", "https", "mlflow-artifacts"})
 
 _STATUS = re.compile(
     r"(?:error code |too many |\b)(4\d\d|5\d\d)\b(?: != 200| error responses| (?:Client|Server) Error)"
@@ -176,14 +177,21 @@ def downloading_file(path: str, uri: str, *, in_parts: bool = False) -> Iterator
 
 
 def _source_of(uri: str) -> str:
-    """Return the store or the server that has a location, "" if it is neither an object store nor a tracking server.
+    """Return the store or the tracking server that has a location, "" if it is another one or has a login.
 
-    >>> _source_of("s3://models/wine"), _source_of("https://user:password@host:5000/x"), _source_of("hdfs:///wine")
+    >>> _source_of("s3://models/wine"), _source_of("http://host:5000/x"), _source_of("http://user:password@host/x")
     ('s3.amazonaws.com (bucket models)', 'host:5000', '')
     """
-    if (store := store_of(uri, os.environ)) is not None:
+    try:
+        store, parts = store_of(uri, os.environ), urlsplit(uri)
+        # If the port is no number, the address may be cut in the middle of a password.
+        _ = parts.port
+    except ValueError:
+        return ""
+    if "@" in parts.netloc and parts.scheme not in AZURE_SCHEMES:
+        return ""
+    if store is not None:
         return str(store)
-    parts = urlsplit(uri)
     if parts.scheme not in _SERVER_SCHEMES:
         return ""
     return host_in(uri) if parts.netloc else os.environ.get("MODEL_GATE_ADDRESS", "")

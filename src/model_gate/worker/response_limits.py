@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import io
 import json
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator
@@ -40,6 +41,7 @@ _FRAMING_FACTOR = 2
 # timeout of the request is an error anyway.
 _PAUSE_SECONDS = 18.0
 _MAX_PAUSES = 2
+_ERROR_PAGE = re.compile(rb"HTTP/1\.[01] 5\d\d ")
 
 
 class _Context(threading.local):
@@ -245,17 +247,21 @@ def _raw_response_class(
             return version, HTTPStatus.CONTINUE if status < HTTPStatus.OK else status, reason
 
         def _read_next_chunk_size(self) -> int:
-            """Read the size of a chunk. If it is malformed, discard the bytes after it: they are no other response.
+            """Read the size of a chunk. If it is malformed, the connection is not used again.
 
-            gunicorn writes an error page into a body that takes longer than its limit.
+            An error page in place of the size is no other response, so `extra` stays empty: gunicorn writes a page into
+            a body that takes longer than its limit.
 
             Raises:
                 ValueError: The size is malformed.
             """
+            is_error_page = _ERROR_PAGE.match(self.fp.peek()) is not None
             try:
                 return int(super()._read_next_chunk_size())
             except ValueError:
-                self.extra = b""
+                self.will_close = True
+                if is_error_page:
+                    self.extra = b""
                 raise
 
         def _close_conn(self) -> None:

@@ -11,7 +11,7 @@ from model_gate.domain.request import CheckRequest, CompareRequest, DiffRequest,
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ComparisonName
 from model_gate.errors import NotFoundError
-from model_gate.reporting.naming import SideNames, heading, side_names
+from model_gate.reporting.naming import SideNames, heading, open_question, side_names
 from tests.support.action_outcomes import comparison, difference, resolved
 
 RUN = ComparisonName.RUN_MODELS
@@ -110,3 +110,21 @@ def test_columns_of_a_diff_have_the_last_parts_of_the_locations_if_these_differ(
 def test_long_names_in_a_heading_are_shortened() -> None:
     result = outcome(named(f"https://{'a' * 60}.example.com", "W" * 500), named("https://b.example.com", "W" * 500))
     assert len(heading(result)) < 250
+
+
+@pytest.mark.parametrize(
+    "right",
+    [
+        "s3://models/wine?X-Amz-Signature={secret}",
+        "https://account.blob.core.windows.net/models/wine?sv=2026&sig={secret}&se=2027",
+        "s3://models/" + "directory/" * 9 + "wine?sig={secret}",
+        "https://ann:{secret}@example.com/" + "directory/" * 9 + "wine",
+    ],
+)
+def test_name_that_is_shortened_has_no_part_of_a_secret(right: str) -> None:
+    secret = "q7Zp+2xKd9" * 8
+    request = DiffRequest("s3://models/old", right.format(secret=secret))
+    question = open_question(Outcome(request, {}, {}, error=NotFoundError("It does not exist.")))
+    for text in (question, heading(Outcome(request, {}, {RUN: DIFFERENT}))):
+        assert "wine" in text
+        assert not any(secret[start : start + 4] in text for start in range(10))

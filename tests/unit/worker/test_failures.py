@@ -419,7 +419,11 @@ def download_error(uri: str, message: str) -> Exception:
         ("mlflow-artifacts:/1/model", "http://tracking hangs up.", "The file is data/model.bin."),
         ("mlflow-artifacts:/1/model", "http://tracking hangs up in data/model.bin.", ""),
         ("mlflow-artifacts://other:81/1", "data/model.bin broke off.", "The file is on other:81."),
-        ("https://user:secret@other/1", "data/model.bin broke off.", "The file is on other."),
+        ("https://user:secret@other/1", "data/model.bin broke off.", ""),
+        ("https://user:sec/ret@other/1", "data/model.bin broke off.", ""),
+        ("https://[broken/1", "data/model.bin broke off.", ""),
+        ("s3://user:secret@models/wine", "data/model.bin broke off.", ""),
+        ("dbfs:/databricks/model", "data/model.bin broke off.", ""),
         ("s3://models/wine", "It broke off.", "The file is data/model.bin on s3.amazonaws.com (bucket models)."),
         (
             "wasbs://c@a.net/x?sig=secret",

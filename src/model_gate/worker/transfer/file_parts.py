@@ -375,13 +375,13 @@ class FileParts:
             f"{printable(self._path)} ended after {received:,} bytes and {seconds:.0f} s, but was listed with"
             f" {self._size:,}."
         )
+        remedy = "The transfer was cut short, or the model has changed: run the gate again."
         if idle < _STALLED_SECONDS:
-            remedy = "The transfer was cut short, or the model has changed: run the gate again."
             return TransferError(message, f"{remedy} {self.cut_off_hint}".rstrip())
         return TransferError(
             f"{message} Model Gate did not read from it for {idle:.0f} s, for example while it waited for the file of"
             " the other model.",
-            f"Run the gate again. {self.stalled_hint}",
+            f"{remedy} {self.stalled_hint}",
         )
 
     def changed(self) -> TransferError:

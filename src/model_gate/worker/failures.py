@@ -68,7 +68,7 @@ RUN_NOTE = "about the run "
 # Start of a note in an exception, before the path of the file that is downloaded.
 _FILE_NOTE = "about the file "
 # Start of a note in an exception, before the server or the store that the file is downloaded from.
-_SOURCE_NOTE = "from "
+_SOURCE_NOTE = "from the source "
 # A note in an exception of a file that is read part by part.
 _PARTS_NOTE = "read in parts"
 # Schemes of locations that a tracking server proxies. Some locations name the server.

@@ -33,6 +33,10 @@ _USER_INFO = re.compile(
     # The same in a URI that is a part of a URL. The text ends at the next encoded slash, so that the time is linear.
     r"|(?<=%3[Aa]%2[Ff]%2[Ff])(?:(?!%2[Ff])[^\s/?#'\"<>])+(?=@|%40)"
 )
+# User-info that a cut (…) separates from its @: with a password, or too long for a name without dots.
+_CUT_USER_INFO = re.compile(
+    r"(?<=://)(?:[^\s/?#'\"<>@…:]*:[^\s/?#'\"<>@…]+|[^\s/?#'\"<>@…:.]{20,})(?=…)|(?<=…)[^\s/?#'\"<>@…]+(?=@)"
+)
 # The search for credentials in keys is separate, because one pattern for both takes quadratic time.
 _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
 # The signature of a request to a store, which a traceback can contain outside of a URL.
@@ -99,7 +103,8 @@ class Redactor:
         """
         # Known secrets are replaced before user-info, since only a part of a secret with a slash or '@' looks like it.
         masked = text if self._long is None else self._mask(text)
-        masked = _SIGNATURE.sub(rf"\1={MASK}", _USER_INFO.sub(MASK, masked))
+        masked = _CUT_USER_INFO.sub(MASK, _USER_INFO.sub(MASK, masked))
+        masked = _SIGNATURE.sub(rf"\1={MASK}", masked)
         return _QUERY_FIELD.sub(_mask_credential, masked)
 
     def _mask(self, text: str) -> str:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from model_gate.access.redaction import Redactor
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
 from model_gate.domain.request import DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
@@ -198,8 +199,10 @@ def _subject(outcome: Outcome, name: str) -> str:
     if names.left == names.right:
         return f"the {names.title} of {sides.left} and {sides.right}"
     request = outcome.request
-    # A model without a version is named by its location.
-    model = f" {truncate_path(request.model.uri, _MAX_URI)}" if isinstance(request, VerifyRequest) else ""
+    # A model without a version is named by its location. A signature that is cut could not be redacted later.
+    model = (
+        f" {truncate_path(Redactor().text(request.model.uri), _MAX_URI)}" if isinstance(request, VerifyRequest) else ""
+    )
     version = server_and_version(outcome)
     left = f"the {seal_name(outcome) if names.is_left_seal else names.left}"
     right = f"the {seal_name(outcome) if names.is_right_seal else names.right}"

@@ -1,6 +1,6 @@
 """Names of the compared models, versions and servers as people know them: `Wine: staging v12 ≠ production v7`.
 
-The names are not escaped. Of secrets, they lack the parts of URIs only, because long names are shortened.
+The names are not escaped. Only long names are redacted, before they are shortened.
 """
 
 from __future__ import annotations
@@ -264,5 +264,9 @@ def _last_part(uri: str) -> str:
 
 
 def _short(text: str) -> str:
-    """Return a text with at most 60 characters. A signature that is cut could not be recognized and redacted later."""
-    return truncate_middle(_REDACTOR.text(text), _MAX_NAME)
+    """Return a text with at most 60 characters.
+
+    A signature that is cut could not be recognized and redacted later. A shorter text is redacted later as a whole,
+    with the secrets that are known.
+    """
+    return text if len(text) <= _MAX_NAME else truncate_middle(_REDACTOR.text(text), _MAX_NAME)

@@ -69,6 +69,8 @@ RUN_NOTE = "about the run "
 _FILE_NOTE = "about the file "
 # Start of a note in an exception, before the server or the store that the file is downloaded from.
 _SOURCE_NOTE = "from the source "
+# A host with its port, and the container of a store. Another text may be a part of a login.
+_SOURCE = re.compile(r"[\w.-]+(?::\d+)?(?: \((?:bucket|container) [\w.$-]+\))?")
 # A note in an exception of a file that is read part by part.
 _PARTS_NOTE = "read in parts"
 # Schemes of locations that a tracking server proxies. Some locations name the server.
@@ -177,24 +179,25 @@ def downloading_file(path: str, uri: str, *, in_parts: bool = False) -> Iterator
 
 
 def _source_of(uri: str) -> str:
-    """Return the store or the tracking server that has a location, "" if it is another one or has a login.
+    """Return the store or the tracking server that has a location, "" if it is another one, or its text has a login.
 
     >>> _source_of("s3://models/wine"), _source_of("http://host:5000/x"), _source_of("http://user:password@host/x")
     ('s3.amazonaws.com (bucket models)', 'host:5000', '')
     """
     try:
         store, parts = store_of(uri, os.environ), urlsplit(uri)
-        # If the port is no number, the address may be cut in the middle of a password.
-        _ = parts.port
     except ValueError:
         return ""
-    if "@" in parts.netloc and parts.scheme not in AZURE_SCHEMES:
-        return ""
     if store is not None:
-        return str(store)
-    if parts.scheme not in _SERVER_SCHEMES:
+        source = str(store)
+    elif parts.scheme not in _SERVER_SCHEMES:
         return ""
-    return host_in(uri) if parts.netloc else os.environ.get("MODEL_GATE_ADDRESS", "")
+    elif not parts.netloc:
+        return os.environ.get("MODEL_GATE_ADDRESS", "")
+    else:
+        source = host_in(uri)
+    has_login = "@" in uri and parts.scheme not in AZURE_SCHEMES
+    return source if _SOURCE.fullmatch(source) and not has_login else ""
 
 
 def file_sentence(error: Exception, message: str) -> str:
@@ -211,7 +214,7 @@ def file_sentence(error: Exception, message: str) -> str:
 
 def _names(message: str, name: str) -> bool:
     """Return whether a message has a path or an address that is not a part of a longer one."""
-    return re.search(rf"(?<![\w./-]){re.escape(name)}(?![\w/-])", message) is not None
+    return re.search(rf"(?<![\w.-])(?<![^/]/){re.escape(name)}(?![\w/-])", message) is not None
 
 
 def _note_of(error: Exception, start: str) -> str:

@@ -177,6 +177,22 @@ def test_part_of_a_secret_beside_a_cut_is_masked(text: str, masked: str) -> None
     assert Redactor(["a-long-secret-1"]).text(text) == masked
 
 
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("--extra-index-url https://builder:abcdef…", "--extra-index-url https://***…"),
+        ("https://ann:pass…word@example.com/x", "https://***@example.com/x"),
+        ("git+https://ghp_0123456789abcdefghij…", "git+https://***…"),
+        ("https://a…word@example.com/x", "https://***@example.com/x"),
+        ("…word@example.com/x", "…***@example.com/x"),
+        ("https://mlflow.staging.example.com…", "https://mlflow.staging.example.com…"),
+        ("s3://models/wine…pkl", "s3://models/wine…pkl"),
+    ],
+)
+def test_user_info_beside_a_cut_is_masked(text: str, masked: str) -> None:
+    assert Redactor().text(text) == masked
+
+
 def test_text_between_secrets_is_unchanged() -> None:
     secret = "p%ss/word"
     text = f"a %25 \\n b\n{secret} c%2fd {quote(secret, safe='')}\n\\u0041"

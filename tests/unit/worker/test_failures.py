@@ -420,6 +420,8 @@ def download_error(uri: str, message: str) -> Exception:
         ("mlflow-artifacts:/1/model", "http://tracking hangs up in data/model.bin.", ""),
         ("mlflow-artifacts://other:81/1", "data/model.bin broke off.", "The file is on other:81."),
         ("https://user:secret@other/1", "data/model.bin broke off.", ""),
+        ("https://user:123/ret@other/1", "data/model.bin broke off.", ""),
+        ("wasbs://user:secret@a.net/x", "data/model.bin broke off.", ""),
         ("https://user:sec/ret@other/1", "data/model.bin broke off.", ""),
         ("https://[broken/1", "data/model.bin broke off.", ""),
         ("s3://user:secret@models/wine", "data/model.bin broke off.", ""),
@@ -441,6 +443,13 @@ def test_error_of_a_download_names_the_file_and_its_source_once(
 ) -> None:
     monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
     assert file_sentence(download_error(uri, message), message) == sentence
+
+
+def test_login_in_the_address_of_a_store_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://user:pa/ss@minio:9000")
+    assert file_sentence(download_error("s3://models/wine", "It broke off."), "It broke off.") == (
+        "The file is data/model.bin."
+    )
 
 
 def test_error_outside_of_a_download_names_no_file() -> None:

@@ -108,19 +108,25 @@ def test_distant_file_is_requested_in_ranges(kind: str, tmp_path: Path) -> None:
     assert has_ranges.is_set()
 
 
+# The page stands in place of a chunk, or begins in a chunk that was not sent completely.
+@pytest.mark.parametrize("in_chunk", [0, 20])
 @pytest.mark.parametrize("kind", SERVERS)
-def test_error_page_in_the_middle_of_a_response_is_no_response_to_another_request(kind: str, tmp_path: Path) -> None:
+def test_error_page_in_the_middle_of_a_response_is_no_response_to_another_request(
+    kind: str, in_chunk: int, tmp_path: Path
+) -> None:
     def write_error_page(call: Call) -> None:
         call.handler.send_response(200)
         call.handler.send_header("Transfer-Encoding", "chunked")
         call.handler.end_headers()
         call.handler.wfile.write(b"%x\r\n%s\r\n" % (WINDOW + 5, call.file[: WINDOW + 5]))
+        if in_chunk:
+            call.handler.wfile.write(b"%x\r\n" % in_chunk)
         call.handler.wfile.write(b"HTTP/1.1 500 Internal Server Error\r\nConnection: close\r\n\r\n<html>")
         call.close()
 
     with open_gate(kind, tmp_path) as gate, pytest.raises(TransferError) as raised:
         gate.compare(files(LARGE), files(LARGE), fault=write_error_page)
-    ended = rf"model\.bin ended after {WINDOW + 5:,} bytes and \d s, but was listed with {len(LARGE):,}\. "
+    ended = rf"model\.bin ended after {WINDOW + 5 + in_chunk:,} bytes and \d s, but was listed with {len(LARGE):,}\. "
     assert re.fullmatch(ended + f"The file is on {gate.server.url}.", raised.value.message)
 
 

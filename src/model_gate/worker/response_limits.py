@@ -41,7 +41,8 @@ _FRAMING_FACTOR = 2
 # timeout of the request is an error anyway.
 _PAUSE_SECONDS = 18.0
 _MAX_PAUSES = 2
-_ERROR_PAGE = re.compile(rb"HTTP/1\.[01] 5\d\d ")
+# The head of a response that is no error page of the server.
+_OTHER_RESPONSE = re.compile(rb"HTTP/1\.[01] [1-4]\d\d ")
 
 
 class _Context(threading.local):
@@ -249,18 +250,18 @@ def _raw_response_class(
         def _read_next_chunk_size(self) -> int:
             """Read the size of a chunk. If it is malformed, the connection is not used again.
 
-            An error page in place of the size is no other response, so `extra` stays empty: gunicorn writes a page into
-            a body that takes longer than its limit.
+            The bytes after it stay in `extra` only if they are another response. gunicorn writes an error page into a
+            body that takes longer than its limit, at any place.
 
             Raises:
                 ValueError: The size is malformed.
             """
-            is_error_page = _ERROR_PAGE.match(self.fp.peek()) is not None
+            is_response = _OTHER_RESPONSE.match(self.fp.peek()) is not None
             try:
                 return int(super()._read_next_chunk_size())
             except ValueError:
                 self.will_close = True
-                if is_error_page:
+                if not is_response:
                     self.extra = b""
                 raise
 

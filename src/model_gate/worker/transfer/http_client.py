@@ -192,9 +192,10 @@ class HttpClient:
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
                 response = PlainConnection.getresponse(connection)
-                # The socket is closed already if the response has no body.
-                with suppress(OSError):
-                    sock.settimeout(seconds)
+                if head_seconds is not None:
+                    # The socket is closed already if the response has no body.
+                    with suppress(OSError):
+                        sock.settimeout(seconds)
                 return response
         except BaseException:
             connection.close()

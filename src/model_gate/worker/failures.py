@@ -159,7 +159,7 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
     if status is not None and status != 200:
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
-        return _no_answer(reason, text, address, facts, in_parts=_has_note(error, _PARTS_NOTE))
+        return _no_answer(reason, text, address, facts, in_parts=_PARTS_NOTE in _notes(error))
     if isinstance(error, MlflowException):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
@@ -220,10 +220,6 @@ def _names(message: str, name: str) -> bool:
 def _note_of(error: Exception, start: str) -> str:
     """Return the rest of the first note that begins with `start`, "" if there is none."""
     return next((note.removeprefix(start) for note in _notes(error) if note.startswith(start)), "")
-
-
-def _has_note(error: Exception, note: str) -> bool:
-    return note in _notes(error)
 
 
 def _notes(error: Exception) -> list[str]:

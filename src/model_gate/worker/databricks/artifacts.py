@@ -49,6 +49,8 @@ from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.stores.files import stored_files
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.file_version import FileRequests
+from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl
 from model_gate.worker.transfer.proxied_files import DecodedResponse
 from model_gate.worker.transfer.range_download import Response
@@ -276,7 +278,8 @@ class _FilesApiFiles(_RepositoryFiles):
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
-        return FileParts(path, size, lambda: self._open_stream(path), self._limiter)
+        requests = FileRequests(lambda: self._open_stream(path))
+        return FileParts(ListedFile(path, size), requests, self._limiter)
 
     @contextmanager
     def _open_stream(self, path: str) -> Iterator[Response]:
@@ -324,7 +327,8 @@ class _DbfsFiles:
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
-        return FileParts(path, size, lambda: self._open_stream(path), self._limiter)
+        requests = FileRequests(lambda: self._open_stream(path))
+        return FileParts(ListedFile(path, size), requests, self._limiter)
 
     @contextmanager
     def _open_stream(self, path: str) -> Iterator[Response]:

@@ -22,7 +22,7 @@ from model_gate.errors import ModelError, ModelGateError
 from model_gate.worker.object_store import store_of
 from model_gate.worker.store_failures import status_error
 from model_gate.worker.stores.bucket import Bucket
-from model_gate.worker.transfer.file_parts import is_busy
+from model_gate.worker.transfer.file_version import is_busy
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 from model_gate.worker.transfer.range_download import Response

@@ -29,6 +29,8 @@ from model_gate.worker.stores.s3 import S3Bucket
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.file_version import FileRequests
+from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
 
 _BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
@@ -204,7 +206,8 @@ class _StoredParts(FileParts):
     def __init__(
         self, uri: str, client: StoreClient, key: str, path: str, size: int, limiter: ConcurrencyLimiter
     ) -> None:
-        super().__init__(path, size, lambda: client.whole(key), limiter, lambda headers: client.get(key, headers))
+        requests = FileRequests(lambda: client.whole(key), lambda headers: client.get(key, headers))
+        super().__init__(ListedFile(path, size), requests, limiter)
         self._uri = uri
 
     def read(self, part: ByteRange, destination: str, on_bytes: Callable[[int], None]) -> None:

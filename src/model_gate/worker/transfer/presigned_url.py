@@ -33,6 +33,8 @@ from model_gate.worker.transfer.concurrency import (
     retry_after_seconds,
 )
 from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.file_version import FileRequests
+from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
 
 _MAX_ATTEMPTS = 4
@@ -135,7 +137,8 @@ class PresignedStore:
             stream.close()
             ranges.close()
 
-        return FileParts(path, size, lambda: stream.request({}), self._limiter, ranges.request, close_clients)
+        file_requests = FileRequests(lambda: stream.request({}), ranges.request, close=close_clients)
+        return FileParts(ListedFile(path, size), file_requests, self._limiter)
 
     def _client(self, request_url: RequestUrl, path: str, connections: int) -> _PresignedClient:
         adapter = PresignedAdapter(self._endpoints, pool_maxsize=connections)

@@ -27,16 +27,26 @@ from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
-from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
-from model_gate.worker.transfer.file_parts import FileParts, OpenStream, is_encoded
+from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.file_version import FileRequests, is_encoded
 from model_gate.worker.transfer.http_client import HttpClient
+from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError, WrongSizeError
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 # Maximum seconds until a distant server begins to send a range beside a stream, which nobody reads meanwhile. A server
 # that needs longer is not faster with ranges.
 _PROBE_SECONDS = 5.0
+# A tracking server may have few threads, or limit the time of a response.
+_CUT_OFF_HINT = (
+    "If it ends after the same time again, the server limits the time of a response. For MLflow 2, raise the limit"
+    " with mlflow server --gunicorn-opts '--timeout 300'."
+)
+_STALLED_HINT = (
+    "If it ends again, the server may send one file at a time, or limit the time of a response. For MLflow 2, use"
+    " mlflow server --workers 4 --gunicorn-opts '--timeout 300'. Or keep whole files with --download-dir."
+)
 
 
 class ProxiedFiles:
@@ -132,9 +142,21 @@ class ProxiedFiles:
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
-        remote_path = quote(path)
+        file = ListedFile(path, size, _CUT_OFF_HINT, _STALLED_HINT)
+        return FileParts(file, self._requests(quote(path), size), self._limiter)
+
+    def _requests(self, remote_path: str, size: int) -> FileRequests:
+        def open_stream() -> AbstractContextManager[Response]:
+            return self._open_stream(remote_path, size)
+
         client, url = self._client, self._url(remote_path)
-        return _ProxiedParts(path, size, lambda: self._open_stream(remote_path, size), self._limiter, client, url)
+        if client is None:
+            return FileRequests(open_stream)
+        return FileRequests(
+            open_stream,
+            part=lambda headers: client.get(url, headers),
+            probe=lambda headers: client.get(url, headers, _PROBE_SECONDS),
+        )
 
     @contextmanager
     def _open_stream(self, remote_path: str, size: int) -> Iterator[Response]:
@@ -195,39 +217,6 @@ class ProxiedFiles:
         except (HTTPError, UnsupportedDownloadError):
             return False
         return True
-
-
-class _ProxiedParts(FileParts):
-    """The parts of one file of a tracking server, which may have few threads, or limit the time of a response."""
-
-    cut_off_hint = (
-        "If it ends after the same time again, the server limits the time of a response. For MLflow 2, raise the limit"
-        " with mlflow server --gunicorn-opts '--timeout 300'."
-    )
-    stalled_hint = (
-        "If it ends again, the server may send one file at a time, or limit the time of a response. For MLflow 2, use"
-        " mlflow server --workers 4 --gunicorn-opts '--timeout 300'. Or keep whole files with --download-dir."
-    )
-
-    def __init__(
-        self,
-        path: str,
-        size: int,
-        open_stream: OpenStream,
-        limiter: ConcurrencyLimiter,
-        client: HttpClient | None,
-        url: str,
-    ) -> None:
-        super().__init__(
-            path, size, open_stream, limiter, None if client is None else lambda headers: client.get(url, headers)
-        )
-        self._client = client
-        self._url = url
-
-    def probe(self, part: ByteRange) -> AbstractContextManager[Response]:
-        """Do the same as `FileParts.probe`, but wait for the head of the response for a few seconds only."""
-        assert self._client is not None  # noqa: S101  # for mypy
-        return self._client.get(self._url, self.range_headers(part), _PROBE_SECONDS)
 
 
 class DecodedResponse:

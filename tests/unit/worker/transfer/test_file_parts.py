@@ -17,6 +17,8 @@ from model_gate.errors import TransferError
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
+from model_gate.worker.transfer.file_version import FileRequests
+from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import UnsupportedDownloadError
 
 CONTENT = bytes(range(250)) * 16
@@ -50,7 +52,8 @@ def in_context(respond: Respond) -> Callable[[Mapping[str, str]], Iterator[Respo
 
 def parts_of(stream: Response, respond: Respond, limiter: ConcurrencyLimiter) -> FileParts:
     request = in_context(respond)
-    return FileParts("model.bin", len(CONTENT), lambda: in_context(lambda _: stream)({}), limiter, request)  # type: ignore[arg-type, return-value]
+    requests = FileRequests(lambda: in_context(lambda _: stream)({}), request)  # type: ignore[arg-type, return-value]
+    return FileParts(ListedFile("model.bin", len(CONTENT)), requests, limiter)
 
 
 def near() -> ConcurrencyLimiter:

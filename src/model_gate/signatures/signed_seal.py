@@ -9,6 +9,7 @@ import hashlib
 from typing import Any
 
 from model_gate.domain.seal import Seal, seal_of_document
+from model_gate.domain.wording import truncate
 from model_gate.formats.model_signing import (
     PREDICATE_TYPE,
     STATEMENT_TYPE,
@@ -38,7 +39,7 @@ def seal_in_statement(signed: bytes, file: str) -> Seal:
     if predicate_type == PROVENANCE_TYPE:
         raise StatementError("it has the provenance of a file and not the seal itself")
     if predicate_type != PREDICATE_TYPE:
-        raise StatementError(f"its predicate type is {str(predicate_type)[:200]!r}, not {PREDICATE_TYPE!r}")
+        raise StatementError(f"its predicate type is {truncate(str(predicate_type), 200)!r}, not {PREDICATE_TYPE!r}")
     return seal_of_document(data, file)
 
 
@@ -60,7 +61,8 @@ def require_statement_about(seal: Seal, content: bytes, signed: bytes) -> None:
         return
     if predicate_type != PROVENANCE_TYPE:
         raise StatementError(
-            f"its predicate type is {str(predicate_type)[:200]!r}, not {PREDICATE_TYPE!r} or {PROVENANCE_TYPE!r}"
+            f"its predicate type is {truncate(str(predicate_type), 200)!r}, not {PREDICATE_TYPE!r} or"
+            f" {PROVENANCE_TYPE!r}"
         )
     digests = _subject_digests(data)
     if len(digests) != 1:
@@ -78,7 +80,7 @@ def _require_same(signed: Statement, seal: Statement) -> None:
     if signed == seal:
         return
     if signed.name != seal.name:
-        what = f"its subject is {signed.name[:200]!r}, and that of the seal is {seal.name[:200]!r}"
+        what = f"its subject is {truncate(signed.name, 200)!r}, and that of the seal is {truncate(seal.name, 200)!r}"
     elif signed.root != seal.root:
         what = f"its root is {signed.root}, and that of the seal is {seal.root}"
     elif signed.resources != seal.resources:

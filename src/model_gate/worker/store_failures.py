@@ -13,6 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from model_gate.domain.variables import CONNECTION_STRING, TRACKING_URI
+from model_gate.domain.wording import truncate
 from model_gate.errors import AccessError, InputError, ModelGateError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, and_, edge_problem, join_sentences
 from model_gate.worker.failures import BROKEN_TRANSFER, chain_text, exception_chain, reason_in
@@ -308,7 +309,7 @@ def _login_text(error: BaseException, facts: CredentialFacts) -> str:
     for pattern, shown in _LOGIN_TEXTS:
         if match := re.search(pattern, text):
             found = match.expand(shown)
-            return _service_text(found) or found[:_MAX_REASON].rstrip(".")
+            return _service_text(found) or truncate(found.rstrip("."), _MAX_REASON)
     if isinstance(error, OSError) and error.filename:
         return f"{error.filename}: {error.strerror}"
     return _refusal(error) if type(error).__name__ == "RefreshError" else _first_line(error)
@@ -382,4 +383,5 @@ def _region_of(error: BaseException) -> str:
 
 
 def _first_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:_MAX_REASON].rstrip(".")
+    first, *_ = str(error).strip().splitlines() or [type(error).__name__]
+    return truncate(first.rstrip("."), _MAX_REASON)

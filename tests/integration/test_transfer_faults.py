@@ -12,7 +12,7 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,14 +151,46 @@ def whole_for_part(call: Call) -> None:
     call.send(part, 200, etag='"1"') if "Range" in call.request.headers else serve(call)
 
 
-def send_left_part(call: Call, *, total: int = 0, shift: int = 0, **headers: str) -> None:
+def send_left_part(
+    call: Call, *, total: int = 0, shift: int = 0, encode: Callable[[bytes], bytes] = bytes, **headers: str
+) -> None:
     """Send the requested part of the left file. The whole right file is sent as it is."""
     if "Range" not in call.request.headers:
         serve(call)
         return
     part, start, stop = left_part(call)
     content_range = f"bytes {start + shift}-{stop - 1 + shift}/{len(call.file) + total}"
-    call.send(part, 206, **({"etag": '"1"', "content_range": content_range} | headers))
+    call.send(encode(part), 206, **({"etag": '"1"', "content_range": content_range} | headers))
+
+
+def instead_of_whole(code: int) -> Fault:
+    """Return a fault that answers a request for the whole file with this status, and with the left file."""
+
+    def respond(call: Call) -> None:
+        if "Range" in call.request.headers:
+            serve(call)
+            return
+        left, _, stop = left_part(call)
+        # The size of the right file does not fit.
+        content_range = f"bytes 0-{stop - 1}/{stop + 1}" if code == 206 else ""
+        call.send(left, code, etag='"1"', content_range=content_range)
+
+    return respond
+
+
+def longer_part(call: Call) -> None:
+    send_left_part(call, encode=lambda part: part + b"x")
+
+
+def chunks_beyond_the_part(call: Call) -> None:
+    def chunks(part: bytes) -> bytes:
+        return b"%x\r\n%s\r\n1\r\nx\r\n0\r\n\r\n" % (len(part), part)
+
+    send_left_part(call, encode=chunks, content_length="", transfer_encoding="chunked")
+
+
+def several_parts(call: Call) -> None:
+    send_left_part(call, content_type="multipart/byteranges; boundary=x")
 
 
 # Faults of every response.
@@ -173,6 +205,15 @@ LASTING: dict[str, Fault] = {
     "status 404": status(404),
     "status 204": status(204),
     "a redirect": redirect,
+}
+# Faults of every response, whose head does not fit the request or the body.
+MISLEADING: dict[str, Fault] = {
+    "status 206 for the whole file": instead_of_whole(206),
+    "status 226 for the whole file": instead_of_whole(226),
+    "a redirect to nowhere": instead_of_whole(302),
+    "a longer part": longer_part,
+    "chunks beyond the part": chunks_beyond_the_part,
+    "several parts": several_parts,
 }
 # Faults of every later response, which has a part of another file.
 MIXING: dict[str, Fault] = {
@@ -276,6 +317,8 @@ def cases(kind: str, name: str, way: Way) -> list[Case]:
     """Return the comparisons of a way that do not wait for a response that stalls."""
     left, right = left_of(way), right_of(way)
     result = [Case(f"{name}: {fault}", way, LASTING[fault], right, ("error",)) for fault in LASTING]
+    for fault, respond in MISLEADING.items():
+        result.append(Case(f"{name}: {fault}", way, respond, right, ("different", "error")))
     for fault, respond in MIXING.items():
         mixing = later(respond, way.first, times=None)
         result.append(Case(f"{name}, later: {fault}", way, mixing, right, ("different", "error")))

@@ -264,7 +264,7 @@ class ArtifactReader:
         with store_errors(uri, os.environ):
             repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
             if isinstance(repository, HttpArtifactRepository):
-                return ProxiedFiles(TrackingServer(repository), repository.artifact_uri, self._limiter)
+                return ProxiedFiles(TrackingServer(), repository.artifact_uri, self._limiter)
             return stored_files(repository, uri, self._store_limiter) or RepositoryFiles(repository, self._limiter, uri)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:

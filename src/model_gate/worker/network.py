@@ -1,8 +1,11 @@
-"""Limits the hosts to which the HTTP clients of a worker may send requests.
+"""Limits the hosts to which the HTTP clients of a worker may send requests, and the responses that they accept.
 
 The clients of MLflow, Databricks, Azure and Google follow redirects to any host, some with their credentials. In a
 worker, they follow redirects within one origin only: scheme, host and port stay the same. The rules for locations and
 presigned URLs are in `worker.origins`.
+
+These clients also take the body of each response without an error as what they have requested, such as a part of the
+file, the difference to an older version, or nothing. In a worker, the status must be 200, or 206 for a range.
 """
 
 from __future__ import annotations
@@ -23,7 +26,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.origin import StoreEndpoint, origin_of, parse_store_endpoints
 from model_gate.domain.variables import STORE_ENDPOINTS
-from model_gate.errors import UnreachableError
+from model_gate.errors import TransferError, UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
 
 
@@ -87,6 +90,43 @@ def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.
         except BaseException:
             response.close()
             raise
+
+
+def guard_statuses() -> None:
+    """Make all `requests` sessions of this process reject responses that may not be what was requested."""
+    send = requests.Session.send
+    if hasattr(send, "__wrapped__"):
+        return
+
+    @functools.wraps(send)
+    def send_for_content(
+        self: requests.Session, request: requests.PreparedRequest, **options: Any
+    ) -> requests.Response:
+        response = send(self, request, **options)
+        # A caller that follows redirects itself, such as Azure's client, decides about them.
+        is_redirect = "Location" in response.headers and not options.get("allow_redirects", True)
+        if request.method == "GET" and response.ok and not is_redirect:
+            _require_content(request, response)
+        return response
+
+    setattr(requests.Session, "send", send_for_content)  # noqa: B010
+
+
+def _require_content(request: requests.PreparedRequest, response: requests.Response) -> None:
+    """Require that the status of a response without an error means that the body is what was requested.
+
+    Raises:
+        TransferError: It has another meaning.
+    """
+    is_range = response.status_code == requests.codes.partial and "Range" in request.headers
+    if response.status_code == requests.codes.ok or is_range:
+        return
+    response.close()
+    raise TransferError(
+        f"{origin_of(response.url) or 'The server'} answers a request with status {response.status_code}, so the"
+        " response may not be what was requested.",
+        "Check the server, and the proxies in front of it.",
+    )
 
 
 def guard_azure_redirects(uri: str) -> None:

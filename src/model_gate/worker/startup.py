@@ -12,7 +12,7 @@ from mlflow.utils.uri import get_uri_scheme
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.domain.host import RegistryKind
 from model_gate.worker.artifacts import ArtifactReader
-from model_gate.worker.network import guard_redirects
+from model_gate.worker.network import guard_redirects, guard_statuses
 from model_gate.worker.registry import NoRegistry, RegistryClient
 from model_gate.worker.resource_limits import FileSizeLimit, limit_memory
 from model_gate.worker.response_limits import ResponseLimits
@@ -23,9 +23,10 @@ from model_gate.worker.transfer.quick_ack import enable_quick_ack
 def prepare() -> None:
     """Do the preparations that need no server.
 
-    Import MLflow's request plugins, enable TCP quick ACK, and limit redirects and responses.
+    Import MLflow's request plugins, enable TCP quick ACK, and limit redirects, statuses and responses.
     """
     guard_redirects()
+    guard_statuses()
     resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
     # If this function fails, it runs again in a new copy of the module. The response classes must not be replaced

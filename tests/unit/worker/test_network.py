@@ -1,4 +1,4 @@
-"""Redirects within one origin, and presigned URLs to public addresses only."""
+"""Redirects within one origin, responses without a misleading status, and presigned URLs to public addresses only."""
 
 from __future__ import annotations
 
@@ -10,18 +10,24 @@ import pytest
 import requests
 
 from model_gate.domain.origin import parse_store_endpoints
-from model_gate.errors import ModelError, UnreachableError
-from model_gate.worker.network import guard_azure_redirects, guard_redirects, require_same_origin
+from model_gate.errors import ModelError, TransferError, UnreachableError
+from model_gate.worker.network import (
+    guard_azure_redirects,
+    guard_redirects,
+    guard_statuses,
+    require_same_origin,
+)
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.presigned_url import PresignedStore, PresignedUrl, Timeouts
-from tests.support.faulty_server import Call, FaultyServer
+from tests.support.faulty_server import Call, FaultyServer, status
 from tests.support.listener import Listener
 
 
 @pytest.fixture
 def server() -> Iterator[FaultyServer]:
-    # The guard stays installed for later tests in this process. None of them needs a redirect to another origin.
+    # The guards stay installed for later tests in this process. None of them needs a response that they reject.
     guard_redirects()
+    guard_statuses()
     with FaultyServer() as started:
         yield started
 
@@ -180,3 +186,21 @@ def test_redirect_of_a_store_is_followed_only_within_its_origin(
         # A declared store may not redirect to another declared store either.
         fetch(tmp_path, f"{server.url}/old", f"{server.url},http://127.0.0.1:{listener.port}")
     assert listener.connections == 0
+
+
+@pytest.mark.parametrize("code", [202, 203, 204, 206, 226, 300, 302, 304, 999])
+def test_response_whose_status_is_neither_200_nor_an_error_is_rejected(server: FaultyServer, code: int) -> None:
+    server.faults["/file"] = status(code)
+    with pytest.raises(TransferError, match=f"^{server.url} answers a request with status {code}"):
+        requests.get(f"{server.url}/file", timeout=10)
+
+
+@pytest.mark.parametrize("code", [200, 206, 404, 500])
+def test_response_to_a_range_request_may_have_status_206(server: FaultyServer, code: int) -> None:
+    server.faults["/file"] = status(code)
+    assert requests.get(f"{server.url}/file", headers={"range": "bytes=0-1"}, timeout=10).status_code == code
+
+
+def test_redirect_is_returned_to_a_caller_who_does_not_follow_it(server: FaultyServer) -> None:
+    redirect(server, "/old", "/new")
+    assert requests.get(f"{server.url}/old", allow_redirects=False, timeout=10).status_code == 302

@@ -7,7 +7,6 @@ import os
 from typing import Protocol
 
 import requests
-from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 from mlflow.utils.credentials import get_default_host_creds
 from mlflow.utils.request_utils import augmented_raise_for_status
 from mlflow.utils.rest_utils import http_request
@@ -19,7 +18,6 @@ from model_gate.errors import AccessError, NotFoundError, UnreachableError
 from model_gate.worker.failures import chain_text, reason_in
 from model_gate.worker.transfer.http_client import HttpClient
 
-_CHUNK_BYTES = 1024 * 1024
 _DEFAULT_SECONDS = 18.0
 _RETRIES = Retry(2, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
 
@@ -28,23 +26,17 @@ class ArtifactServer(Protocol):
     """Sends requests to one server that proxies artifacts, with the login for this server."""
 
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
+        """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:
         """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
-
-    def download(self, uri: str, path: str, destination: str) -> None:
-        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
 
 
 class TrackingServer:
     """Sends requests to the tracking server through MLflow, which adds the login in the environment."""
 
-    def __init__(self, repository: HttpArtifactRepository) -> None:
-        self._repository = repository
-
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
+        """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
         credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
         response: requests.Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
         augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
@@ -58,11 +50,6 @@ class TrackingServer:
             # rejected.
             return None
         return HttpClient.from_request(response.request, credentials.verify, credentials.client_cert_path)
-
-    def download(self, uri: str, path: str, destination: str) -> None:  # noqa: ARG002  # the repository has the location
-        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
-        # A subclass overrides `_download_file`. Its method would fetch the file from any URL that the server hands out.
-        HttpArtifactRepository._download_file(self._repository, path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001
 
 
 class DeclaredServer:
@@ -82,7 +69,7 @@ class DeclaredServer:
             self._session.headers["Authorization"] = f"Basic {login}"
 
     def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Send a GET request to `host` + `endpoint` and return the response. An error status raises an exception."""
+        """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
         seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_SECONDS))
         try:
             response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
@@ -114,8 +101,3 @@ class DeclaredServer:
     def client(self, base: str, response: requests.Response) -> HttpClient | None:  # noqa: ARG002  # one server, one login
         """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
         return HttpClient.from_request(response.request, verify=True, cert=None)
-
-    def download(self, uri: str, path: str, destination: str) -> None:
-        """Write the file at the percent-encoded `path` below the location `uri` to `destination`."""
-        with self.get(uri.rstrip("/"), f"/{path}", stream=True) as response, open(destination, "wb") as file:
-            file.writelines(response.iter_content(_CHUNK_BYTES))

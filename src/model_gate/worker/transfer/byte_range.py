@@ -39,9 +39,16 @@ class ByteRange:
         return ByteRange(self.start + count, self.stop)
 
     def matches(self, headers: Mapping[str, str], total: int) -> bool:
-        """Return whether the Content-Range in `headers` is this range of a file of `total` bytes."""
+        """Return whether a response with status 206 and these headers has this range of a file of `total` bytes.
+
+        The Content-Range must be that of the range. A body of another length, or of several parts with headers of
+        their own, is not the range, whatever its Content-Range is.
+        """
         match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-        return match is not None and tuple(map(int, match.groups())) == (self.start, self.stop - 1, total)
+        is_range = match is not None and tuple(map(int, match.groups())) == (self.start, self.stop - 1, total)
+        has_length = headers.get("Content-Length", str(self.size)).strip() == str(self.size)
+        is_multipart = headers.get("Content-Type", "").strip().lower().startswith("multipart/")
+        return is_range and has_length and not is_multipart
 
 
 def split_into_ranges(size: int) -> tuple[ByteRange, ...]:

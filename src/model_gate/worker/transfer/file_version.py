@@ -16,9 +16,10 @@ from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES
 from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import Response, UnsupportedDownloadError
 
+_WHOLE = 200
 # With 200, 412 and 416, a server says that it has another version of the file, or does not serve ranges.
 _STATUSES_OF_CHANGES = frozenset({412, 416})
-_STATUSES_OF_PARTS = frozenset({200, 206}) | _STATUSES_OF_CHANGES
+_STATUSES_OF_PARTS = frozenset({_WHOLE, 206}) | _STATUSES_OF_CHANGES
 
 OpenStream = Callable[[], AbstractContextManager[Response]]
 RequestPart = Callable[[Mapping[str, str]], AbstractContextManager[Response]]
@@ -96,12 +97,24 @@ class FileVersion:
         if not is_match or strong_etag(response.headers) != self.etag or is_encoded(response.headers):
             raise UnsupportedDownloadError(f"The response with status {response.status} is not {part.header}.")
 
+    @staticmethod
+    def require_end(missing: ByteRange, response: Response) -> None:
+        """Require that nothing follows a part, unless bytes of the part are missing.
+
+        Raises:
+            UnsupportedDownloadError: The response is longer than the part, so it was not the part.
+        """
+        if not missing.size and response.read1(1):
+            raise UnsupportedDownloadError(f"The response does not end at byte {missing.start:,}.")
+
     def begin(self, response: Response) -> None:
         """Begin to read the version that a response for the whole file contains.
 
         Raises:
-            TransferError: The response says that the file has another size than listed.
+            TransferError: The response is not the whole file, or says that the file has another size than listed.
         """
+        if response.status != _WHOLE:
+            raise self.file.refused_error(response.status)
         is_plain = not is_encoded(response.headers)
         length = response.headers.get("Content-Length", str(self.file.size))
         if is_plain and length != str(self.file.size):

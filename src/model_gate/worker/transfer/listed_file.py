@@ -74,9 +74,9 @@ class ListedFile:
         return TransferError(f"The download of {printable(self.path)} broke off before its end.", "Run the gate again.")
 
     def refused_error(self, status: int) -> TransferError:
-        """Return the error for a response with a status that no request for a part should get."""
+        """Return the error for a response with a status that no request for the file should get."""
         return TransferError(
-            f"The server answers a request for a part of {printable(self.path)} with status {status}.",
+            f"The server answers a request for {printable(self.path)} with status {status}.",
             "Check the server, and run the gate again.",
         )
 

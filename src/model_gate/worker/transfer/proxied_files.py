@@ -4,7 +4,7 @@ MLflow's `list_artifacts` is unsafe for a comparison. It returns an empty listin
 the name of the directory. It also decodes `%41` in file names, and the decoded names belong to no file or to other
 files. An unlisted file is not compared, so different models would appear equal.
 
-`ArtifactServer.download` is safe but slow. It is used only if `HttpClient` fails.
+Requests by `ArtifactServer` are safe but slow. They are used only if `HttpClient` fails.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
+from model_gate.worker.failures import downloading_file
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
@@ -35,6 +36,7 @@ from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError, WrongSizeError
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
+_CHUNK_BYTES = 1024 * 1024
 # Maximum seconds until a distant server begins to send a range beside a stream, which nobody reads meanwhile. A server
 # that needs longer is not faster with ranges.
 _PROBE_SECONDS = 5.0
@@ -119,7 +121,7 @@ class ProxiedFiles:
         Raises:
             TransferError: The file has content, so its size is unknown.
         """
-        with self._server.get(self._uri, "/" + quote(path), stream=True) as response:
+        with downloading_file(path, self._uri), self._get(quote(path)) as response:
             if next(response.iter_content(1), b""):
                 raise TransferError(
                     f"The server does not report the size of {printable(path)}, so a truncated download would go"
@@ -138,7 +140,16 @@ class ProxiedFiles:
         if self._client is not None and self._fetch_directly(self._client, remote_path, size, destination, on_progress):
             return
         with self._limiter.request(size):
-            self._server.download(self._uri, remote_path, destination)
+            self._download(remote_path, destination)
+
+    def _download(self, remote_path: str, destination: str) -> None:
+        """Write one file to `destination`, without `HttpClient`."""
+        with self._get(remote_path) as response, open(destination, "wb") as file:
+            file.writelines(response.iter_content(_CHUNK_BYTES))
+
+    def _get(self, remote_path: str) -> requests.Response:
+        """Request one file without `HttpClient`, and return the response, whose body is not read yet."""
+        return self._server.get(self._uri.rstrip("/"), f"/{remote_path}", stream=True)
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
@@ -166,9 +177,7 @@ class ProxiedFiles:
         """
         with ExitStack() as stack:
             response = self._direct_response(stack, remote_path, size)
-            yield response or DecodedResponse(
-                stack.enter_context(self._server.get(self._uri.rstrip("/"), f"/{remote_path}", stream=True))
-            )
+            yield response or DecodedResponse(stack.enter_context(self._get(remote_path)))
 
     def _direct_response(self, stack: ExitStack, remote_path: str, size: int) -> Response | None:
         """Request a whole file with `HttpClient`. Return None on any error but a timeout.

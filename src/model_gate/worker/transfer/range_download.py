@@ -182,6 +182,8 @@ class RangeDownload:
         except HTTPError:
             if missing == byte_range:
                 raise
+        if not missing.size and response.read1(1):
+            raise UnsupportedDownloadError(f"The response is longer than {byte_range.header}.")
         return missing
 
     def _write_whole_file(self, descriptor: int, response: Response) -> None:

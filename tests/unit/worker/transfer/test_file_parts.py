@@ -144,6 +144,32 @@ def test_nothing_is_read_after_an_error(tmp_path: Path) -> None:
     assert requested == ["bytes=1500-3999"]
 
 
+class SizedResponse(Response):
+    """A response with status 200 that names the length of its body."""
+
+    def __init__(self, body: bytes, status: int = 200) -> None:
+        super().__init__(status, body, '"1"')
+        self.headers = CaseInsensitiveDict({**self.headers, "Content-Length": str(len(body))})
+
+
+@pytest.mark.parametrize(
+    "stream, text",
+    [
+        (SizedResponse(CONTENT + b"!"), "model.bin has 4001 bytes, but was listed with 4,000"),
+        (SizedResponse(CONTENT[:-1]), "model.bin has 3999 bytes, but was listed with 4,000"),
+        (SizedResponse(CONTENT, 206), "answers a request for model.bin with status 206"),
+        (SizedResponse(CONTENT, 302), "answers a request for model.bin with status 302"),
+    ],
+)
+def test_head_that_does_not_fit_the_file_is_an_error_before_the_body_is_read(
+    tmp_path: Path, stream: Response, text: str
+) -> None:
+    parts = parts_of(stream, with_new_etag, near())
+    with pytest.raises(TransferError, match=text):
+        read(parts, 0, tmp_path)
+    assert (tmp_path / "0").read_bytes() == b""
+
+
 @pytest.mark.parametrize(
     "body, text", [(CONTENT + b"!", "has more"), (CONTENT[:-1], "ended after 3,999")], ids=["longer", "shorter"]
 )

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.domain.origin import parse_store_endpoints
-from model_gate.errors import AccessError, ModelGateError, NotFoundError, UnreachableError
+from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
@@ -252,6 +252,13 @@ def test_traceback_of_a_failed_request_does_not_contain_the_url(
     server.faults["/model.bin"] = status(code)
     text = traceback_of_failure(Download(server.url, tmp_path, timeouts=NO_RETRY), size)
     assert str(code) in text
+
+
+@pytest.mark.parametrize("code", [206, 226, 302])
+def test_whole_file_with_another_status_than_200_is_an_error(server: FaultyServer, tmp_path: Path, code: int) -> None:
+    server.faults["/model.bin"] = status(code)
+    with pytest.raises(TransferError, match=f"with status {code}"):
+        Download(server.url, tmp_path, timeouts=NO_RETRY).fetch(MIB)
 
 
 def test_text_of_a_presigned_url_has_no_secret() -> None:

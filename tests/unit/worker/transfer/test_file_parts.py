@@ -120,7 +120,14 @@ def compressed(headers: Mapping[str, str]) -> Response:
     return response
 
 
-@pytest.mark.parametrize("respond", [with_status_200, at_another_place, compressed])
+def with_another_length(headers: Mapping[str, str]) -> Response:
+    start, stop = range_of(headers)
+    response = Response(206, CONTENT[start:stop], '"1"', start)
+    response.headers = CaseInsensitiveDict({**response.headers, "Content-Length": str(len(CONTENT))})
+    return response
+
+
+@pytest.mark.parametrize("respond", [with_status_200, at_another_place, with_another_length, compressed])
 def test_response_that_is_not_the_missing_part_is_an_error(tmp_path: Path, respond: Respond) -> None:
     parts = parts_of(Response(200, CONTENT[:1500], '"1"'), respond, near())
     assert read(parts, 0, tmp_path) == CONTENT[:PART]

@@ -1,15 +1,19 @@
 """Decodes text, and records the position of each character in the original text.
 
-A secret can then be found and replaced even if it is escaped, as in JSON or a URL, or split over several lines.
+A secret can then be found and replaced even if it is escaped, as in JSON, a URL or HTML, or split over several lines.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from html.entities import html5
 from urllib.parse import unquote_to_bytes
 
+# A shortened text has this character in place of what is left out.
+CUT = "…"
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
@@ -17,8 +21,19 @@ _ESCAPE = re.compile(
 )
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
-# A run of blanks is read once only, from its start, so that the time is linear.
-_LINE_BREAK = re.compile(r"(?:(?<![ \t])[ \t]++)?[\r\n]\s*")
+_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{0,31});")
+# Line breaks and the other control characters, and characters without a width. None of them is a part of a secret.
+_BREAK = r"\x00-\x08\n-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff"
+# A run of blanks is read once only, from its start, so that the time is linear. A cut can leave the blanks of a line
+# without its break.
+_LINE_BREAK = re.compile(rf"(?:(?<![ \t])[ \t]++)?[{_BREAK}][\s{_BREAK}]*|(?<={CUT})[ \t]+")
+# What a cut leaves of an escape: at the end of the text before the cut, and at the start of the text after it. A
+# surrogate is a part of a character of which the other part is missing.
+_PART_BEFORE_CUT = re.compile(
+    r"[\ud800-\udfff]{0,3}(?:%[0-9a-fA-F]?|\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
+)
+_PART_AFTER_CUT = re.compile(r"(?:[ux]?[0-9a-fA-F]{1,6}|#?[a-zA-Z0-9]{0,8};|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}")
+_MAX_PART = 10
 
 
 @dataclass(frozen=True)
@@ -37,9 +52,9 @@ class DecodedText:
     ends: list[int]
     is_joined: bool = False
 
-    def span(self, match: re.Match[str]) -> tuple[int, int]:
-        """Return the indexes in the original text at which a match in the decoded text starts and ends."""
-        return self.starts[match.start()], self.ends[match.end() - 1]
+    def span(self, start: int, end: int) -> tuple[int, int]:
+        """Return the indexes in the original text at which a part of the decoded text starts and ends."""
+        return self.starts[start], self.ends[end - 1]
 
 
 def decodings(text: str) -> Iterator[DecodedText]:
@@ -52,7 +67,7 @@ def decodings(text: str) -> Iterator[DecodedText]:
     yield from _with_joined(current)
     for _ in range(_MAX_ROUNDS):
         before = current
-        for pattern, decode in ((_ESCAPE, _decode_escape), (_PERCENT, _decode_percent)):
+        for pattern, decode in ((_ESCAPE, _decode_escape), (_PERCENT, _decode_percent), (_ENTITY, _decode_entity)):
             decoded = _decoded(current, pattern, decode)
             if decoded is not current:
                 current = decoded
@@ -62,8 +77,26 @@ def decodings(text: str) -> Iterator[DecodedText]:
 
 
 def joined_lines(text: str) -> str:
-    """Return the text without its line breaks and the white space around them."""
+    """Return the text without its line breaks, the white space around them, and characters that nobody sees."""
     return _LINE_BREAK.sub("", text)
+
+
+def without_part_of_escape(text: str) -> str:
+    """Return the text before a cut without the part of an escape at its end.
+
+    >>> without_part_of_escape("secret%2")
+    'secret'
+    """
+    return text[:-_MAX_PART] + _PART_BEFORE_CUT.sub("", text[-_MAX_PART:])
+
+
+def lengths_of_parts(text: str) -> list[int]:
+    """Return how many characters at the start of the text after a cut may be the rest of an escape.
+
+    >>> lengths_of_parts("2fsecret")
+    [0, 1, 2]
+    """
+    return [length for length in range(min(_MAX_PART, len(text)) + 1) if _PART_AFTER_CUT.fullmatch(text, 0, length)]
 
 
 def _with_joined(text: DecodedText) -> Iterator[DecodedText]:
@@ -119,3 +152,14 @@ def _decode_percent(escapes: str) -> Iterator[tuple[str, int]]:
     for char in unquote_to_bytes(escapes).decode("utf-8", "surrogateescape"):
         # Each byte of the character is an escape of three characters.
         yield char, 3 * len(char.encode("utf-8", "surrogateescape"))
+
+
+def _decode_entity(entity: str) -> Iterator[tuple[str, int]]:
+    name = entity[1:-1]
+    if name.startswith("#"):
+        code = int(name.lstrip("#xX"), 16 if name[1] in "xX" else 10)
+        yield chr(code) if code <= sys.maxunicode else "\ufffd", len(entity)
+        return
+    char = html5.get(f"{name};", "")
+    # A few names stand for two characters, which no program writes for text.
+    yield from [(char, len(entity))] if len(char) == 1 else [(char, 1) for char in entity]

@@ -10,10 +10,11 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 from urllib.parse import quote, quote_plus
 
+from model_gate.access.cut_secrets import CutSecrets
 from model_gate.access.decoding import decodings, joined_lines
 from model_gate.domain.host import is_credential_key
 from model_gate.domain.location import CONTAINER_SCHEMES
@@ -45,8 +46,6 @@ _SIGNATURE = re.compile(r"\b((?:X-Amz-)?Signature|sig)=[\w%+/=-]{16,}")
 _SHORT = 6
 # A secret of at least this length is also masked where a text splits it over several lines.
 _MIN_SPLIT = 16
-# A shortened text has this character in place of what is left out. The part of a secret beside it is masked too.
-_CUT = "…"
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
 _PATHS = frozenset(
@@ -65,13 +64,14 @@ _VOCABULARY = frozenset(
 class Redactor:
     """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs.
 
-    A secret is found in JSON, in URLs, in base64, and split over several lines.
+    A secret is found in JSON, in URLs, in HTML, in base64, in hexadecimal digits, and split over several lines. Beside
+    the places where a text was shortened, also a part of a secret is found.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         given = {secret for secret in secrets if secret}
-        forms = {form for secret in given if len(secret) >= _SHORT for form in _forms(secret)}
-        self._forms = sorted(forms)
+        forms = {form for secret in given if len(secret) >= _SHORT for form in (*_forms(secret), *_hexadecimal(secret))}
+        self._cut = CutSecrets(forms)
         self._long = _any_of(forms, "{}")
         self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
@@ -108,36 +108,18 @@ class Redactor:
         return _QUERY_FIELD.sub(_mask_credential, masked)
 
     def _mask(self, text: str) -> str:
-        spans = list(self._cut_secrets(text))
+        spans: list[tuple[int, int]] = []
         for decoded in decodings(text):
             pattern = self._split if decoded.is_joined else self._long
             if pattern is not None:
-                spans += [decoded.span(match) for match in pattern.finditer(decoded.text)]
+                spans += [decoded.span(*match.span()) for match in pattern.finditer(decoded.text)]
+            spans += [decoded.span(*span) for span in self._cut.spans(decoded)]
         pieces, end = [], 0
         for start, stop in sorted(spans):
             if start >= end:
                 pieces += [text[end:start], MASK]
             end = max(end, stop)
         return "".join(pieces) + text[end:]
-
-    def _cut_secrets(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield the start and the end of each part of a secret that stands before or after a cut."""
-        forms = (
-            [form for form in self._forms if form[:_SHORT] in text or form[-_SHORT:] in text] if _CUT in text else []
-        )
-        for match in re.finditer(_CUT, text if forms else ""):
-            before, after = match.span()
-            for form in forms:
-                start = text.find(form[:_SHORT], max(0, before - len(form)), before)
-                while start >= 0 and not form.startswith(text[start:before]):
-                    start = text.find(form[:_SHORT], start + 1, before)
-                if start >= 0:
-                    yield start, before
-                end = text.rfind(form[-_SHORT:], after, after + len(form))
-                while end >= 0 and not form.endswith(text[after : end + _SHORT]):
-                    end = text.rfind(form[-_SHORT:], after, end + _SHORT - 1)
-                if end >= 0:
-                    yield after, end + _SHORT
 
 
 def _mask_credential(field: re.Match[str]) -> str:
@@ -170,3 +152,8 @@ def _forms(secret: str) -> set[str]:
         *encoded,
         *(form.rstrip("=") for form in encoded),
     }
+
+
+def _hexadecimal(secret: str) -> tuple[str, str]:
+    digits = secret.encode("utf-8", "surrogateescape").hex()
+    return digits, digits.upper()

@@ -13,6 +13,7 @@ from urllib.parse import quote, quote_plus
 
 import pytest
 
+from model_gate.access.decoding import decodings
 from model_gate.access.environments import secrets_of
 from model_gate.access.hosts import parse_host, secrets_in
 from model_gate.access.redaction import MASK, Redactor
@@ -177,6 +178,63 @@ def test_part_of_a_secret_beside_a_cut_is_masked(text: str, masked: str) -> None
     assert Redactor(["a-long-secret-1"]).text(text) == masked
 
 
+KEY = "tok_Zr/9+Ab3dEf6hIj8kLmNoPqRsTuVwXyZ&0123456=="
+ENCODINGS: dict[str, Callable[[str], str]] = {
+    "plain": str,
+    "percent": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
+    "percent in lower case": lambda text: text.replace("/", "%2f").replace("+", "%2b").replace("=", "%3d"),
+    "percent twice": lambda text: quote(quote(text, safe=""), safe=""),
+    "slash of JSON": lambda text: text.replace("/", "\\/"),
+    "slash of JSON twice": lambda text: text.replace("/", "\\\\/"),
+    "code points": lambda text: "".join(f"\\u{ord(char):04x}" for char in text),
+    "numbers of HTML": lambda text: "".join(f"&#{ord(char)};" for char in text),
+    "hexadecimal numbers of HTML": lambda text: "".join(f"&#x{ord(char):X};" for char in text),
+    "names of HTML": lambda text: text.replace("&", "&amp;").replace("/", "&sol;").replace("+", "&plus;"),
+    "lines": lambda text: f"{text[:11]}\n    {text[11:25]}\r\n{text[25:]}",
+    "characters that nobody sees": lambda text: f"{text[:11]}\u200b{text[11:25]}\x08{text[25:]}",
+    "base64": lambda text: base64.b64encode(text.encode()).decode(),
+    "hexadecimal": lambda text: text.encode().hex(),
+}
+
+
+def _parts(text: str, length: int = 7) -> set[str]:
+    return {text[start : start + length] for start in range(len(text) - length + 1)}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_part_of_an_escaped_secret_beside_a_cut_is_masked(encoding: str) -> None:
+    redactor = Redactor([KEY])
+    encoded = ENCODINGS[encoding](KEY)
+    secret_parts = _parts(encoded if encoding in {"base64", "hexadecimal"} else KEY)
+    for cut in range(len(encoded) + 1):
+        for text in (
+            f"at {encoded[:cut]}…",
+            f"…{encoded[cut:]} end",
+            f"at {encoded[:cut]}…{encoded[cut + 5 :]} end",
+            f"at …{encoded[cut : cut + 40]}… end",
+        ):
+            masked = redactor.text(text)
+            assert [decoded.text for decoded in decodings(masked) if secret_parts & _parts(decoded.text)] == [], text
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_whole_secret_is_masked_without_the_text_around_it(encoding: str) -> None:
+    text = f"a {ENCODINGS[encoding](KEY)} b &amp; c &unknown; d…"
+    assert Redactor([KEY]).text(text) == f"a {MASK} b &amp; c &unknown; d…"
+
+
+@pytest.mark.parametrize(
+    "text", ["a-text… that", "…2 files", "tokens/…/part…ble.parquet", "a…b…c", "tok_…", "…56==", "…"]
+)
+def test_text_beside_a_cut_that_is_no_part_of_a_secret_is_unchanged(text: str) -> None:
+    assert Redactor([KEY]).text(text) == text
+
+
+@pytest.mark.parametrize("entity", ["&#x110000;", "&#9999999;", "&#0;", "&;", "&#;", "&#x;", "&fjlig;"])
+def test_entity_that_stands_for_no_character_is_unchanged(entity: str) -> None:
+    assert Redactor([KEY]).text(f"{entity} {KEY} {entity}") == f"{entity} {MASK} {entity}"
+
+
 @pytest.mark.parametrize(
     "text, masked",
     [
@@ -319,7 +377,13 @@ def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None
     assert [text for text in sentences if Redactor().text(text) != text] == []
 
 
-@pytest.mark.parametrize("unit", ["pwd", "passwd", "token", "://a", "a@", "?a=", "…", "%25"])
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("pwd", "passwd", "token", "://a", "a@", "?a=", "%25", "&", "&amp;", "&#43;", "\\", "\u200b"),
+        *("…", "%25…", "&hellip;", "… ", "a-long-s…", "…secret-1", "a-long-s…secret-1", "…\na-long…"),
+    ],
+)
 def test_time_to_redact_a_hostile_text_grows_linearly(unit: str) -> None:
     redactor = Redactor(["a-long-secret-1", "pwdpwdpwdpwd"])
     start = time.process_time()

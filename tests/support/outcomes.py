@@ -58,7 +58,7 @@ def comparison(differences: tuple[Difference, ...] = (), left: str = "left", nat
 def model_version(name: str = "Wine") -> ModelVersion:
     """Return a resolved version in which every field has a value."""
     lineage = Lineage(
-        True, "0a1b2c3d4e5f", "run", "1", "experiment", "ann", "c0ffee" * 6, "repo", "train.py", "/n", "7"
+        True, "0a1b2c3d" * 4, "run", "1", "experiment", "ann", "c0ffee00" * 5, "repo", "train.py", "/n", "7"
     )
     uri = "mlflow-artifacts:/1/m-1/artifacts"
     return ModelVersion(

@@ -10,11 +10,12 @@ from model_gate.domain.importance import Importance, importance_of
 from model_gate.domain.model import MLMODEL
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.verdict import Status
-from model_gate.domain.wording import plural, printable, truncate_path
+from model_gate.domain.wording import plural
 from model_gate.reporting.naming import side_names
 from model_gate.reporting.outlier import outlier
 from model_gate.reporting.phrases import REWRITTEN
 from model_gate.reporting.scope import limits_of_equality
+from model_gate.reporting.shortening import short_path
 
 _NOUNS = {
     Importance.WEIGHTS: "the weights",
@@ -159,7 +160,7 @@ def _where(outcome: Outcome) -> str:
 
 
 def _short(path: str) -> str:
-    return truncate_path(printable(path), _MAX_PATH)
+    return short_path(path, _MAX_PATH)
 
 
 def _what_differs(differences: Iterable[Difference], *, is_complete: bool) -> str:

@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from model_gate.domain.difference import Difference, DifferenceKind, Explanation
 from model_gate.domain.importance import importance_of
 from model_gate.domain.result import Outcome
-from model_gate.domain.wording import byte_count, printable, truncate, truncate_path
+from model_gate.domain.wording import byte_count, printable
 from model_gate.reporting.kind_words import words_for
 from model_gate.reporting.naming import SideNames
+from model_gate.reporting.shortening import short_path, short_text
 
 MAX_NAMED = 10
 # The report lists so many paths of each kind for each comparison, and counts the others.
@@ -36,7 +37,7 @@ def describe(difference: Difference, names: SideNames) -> str:
     if difference.kind is DifferenceKind.TYPE:
         return f"a {difference.left_type} in {left}, a {difference.right_type} in {right}"
     if difference.explanation is not None and difference.explanation.summary:
-        return truncate(printable(difference.explanation.summary), _MAX_PHRASE)
+        return short_text(difference.explanation.summary, _MAX_PHRASE)
     offset = "" if difference.offset is None else f"first at byte {difference.offset:,}"
     details = ", ".join(filter(None, (sizes(difference), offset)))
     return f"content differs ({details})" if details else "content differs"
@@ -62,7 +63,7 @@ def _describe_one_sided(difference: Difference, name: str) -> str:
     phrase = f"only in {name} ({size})" if size else f"only in {name}"
     if difference.explanation is None:
         return phrase
-    return truncate(printable(f"{phrase}, {difference.explanation.summary}"), _MAX_PHRASE)
+    return short_text(f"{phrase}, {difference.explanation.summary}", _MAX_PHRASE)
 
 
 def more_in_report(count: int, total: int) -> str:
@@ -84,7 +85,7 @@ def difference_line(difference: Difference, names: SideNames, max_path: int) -> 
     """Return a difference in one line: its path, the phrase, and why it is a rewrite, unless the phrase says so."""
     phrase, reason = describe(difference, names), difference.rewrite_reason
     suffix = f"  [{reason}]" if reason and reason != phrase else ""
-    path = truncate_path(printable(difference.path), max_path)
+    path = short_path(difference.path, max_path)
     return f"{path}: {phrase}{_first_byte(difference)}{suffix}"
 
 
@@ -105,8 +106,7 @@ def describe_all(differences: Sequence[Difference], names: SideNames, limit: int
     """
     ordered = in_order(differences)
     parts = [
-        f"{truncate_path(printable(difference.path), _MAX_PHRASE)}: {describe(difference, names)}"
-        for difference in ordered[:limit]
+        f"{short_path(difference.path, _MAX_PHRASE)}: {describe(difference, names)}" for difference in ordered[:limit]
     ]
     if len(ordered) > limit:
         parts.append(f"and {len(ordered) - limit:,} more")
@@ -132,7 +132,7 @@ def why_not_compared(outcome: Outcome) -> str:
 
 def named_paths(paths: Sequence[str], limit: int = MAX_NAMED) -> str:
     """Return the first paths and the number of the others, as in `MLmodel, model.pkl and 3 more`."""
-    names = ", ".join(truncate_path(printable(path), _MAX_PHRASE) for path in paths[:limit])
+    names = ", ".join(short_path(path, _MAX_PHRASE) for path in paths[:limit])
     return f"{names} and {len(paths) - limit:,} more" if len(paths) > limit else names
 
 

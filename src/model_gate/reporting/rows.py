@@ -18,13 +18,14 @@ from model_gate.domain.difference import Difference
 from model_gate.domain.gates import RESULTS, Gate, GateRow, LeftOut, RunTotals
 from model_gate.domain.result import Outcome
 from model_gate.domain.verdict import Require, Status, passes
-from model_gate.domain.wording import printable, truncate_middle, truncate_path
+from model_gate.domain.wording import printable, truncate_middle
 from model_gate.errors import InternalError, ModelGateError, StorageError
 from model_gate.reporting.judgement import judgement
 from model_gate.reporting.naming import heading
 from model_gate.reporting.phrases import in_order
 from model_gate.reporting.predictions import predictions
 from model_gate.reporting.report import Json, build_report, validate_report
+from model_gate.reporting.shortening import short_path
 from model_gate.reporting.system import system_facts
 
 _MAX_TEXT = 2_000
@@ -125,7 +126,7 @@ def _reason(outcome: Outcome) -> str:
 def _where(ordered: list[Difference], words: str) -> str:
     """Return the path of the most important difference in parentheses, unless `words` has it."""
     paths = list(dict.fromkeys(printable(difference.path) for difference in ordered))
-    if not paths or (shown := truncate_path(paths[0], _MAX_PATH)) in words:
+    if not paths or (shown := short_path(paths[0], _MAX_PATH)) in words:
         return ""
     more = f" and {len(paths) - 1:,} more" if len(paths) > 1 else ""
     return f" ({shown}{more})"

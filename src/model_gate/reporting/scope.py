@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from model_gate.domain.difference import Difference
 from model_gate.domain.result import Comparison
-from model_gate.domain.wording import plural, printable, truncate_path
+from model_gate.domain.wording import plural
+from model_gate.reporting.shortening import short_path
 
 _MAX_PATH = 60
 _MAX_NAMED = 2
@@ -61,12 +62,12 @@ def uncounted(comparison: Comparison) -> Uncounted:
 def _named(paths: Sequence[str]) -> str:
     if len(paths) > _MAX_NAMED:
         return plural(len(paths), "file")
-    return " and ".join(truncate_path(printable(path), _MAX_NAME) for path in paths)
+    return " and ".join(short_path(path, _MAX_NAME) for path in paths)
 
 
 def native_names(comparison: Comparison) -> str:
     """Return the paths of the native models, as in `model.pkl and model.skops`; "" if whole models were compared."""
-    return " and ".join(truncate_path(printable(path), _MAX_PATH) for path in comparison.native_models)
+    return " and ".join(short_path(path, _MAX_PATH) for path in comparison.native_models)
 
 
 def limits_of_equality(comparison: Comparison) -> str:

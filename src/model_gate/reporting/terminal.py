@@ -13,7 +13,7 @@ from model_gate.domain.roles import ComparisonName
 from model_gate.domain.seal import Seal
 from model_gate.domain.verdict import Require, Status
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import byte_count, plural, printable, truncate, truncate_path
+from model_gate.domain.wording import byte_count, plural, printable
 from model_gate.errors import ModelGateError
 from model_gate.reporting.findings import details_of_shared_files, phrases_of_shared_files, result_of, seal_remarks
 from model_gate.reporting.judgement import judgement
@@ -32,6 +32,7 @@ from model_gate.reporting.phrases import (
 from model_gate.reporting.predictions import predictions
 from model_gate.reporting.scope import limits_of_all, limits_of_equality
 from model_gate.reporting.seal_names import seal_title
+from model_gate.reporting.shortening import short_identifier, short_path, short_text
 
 # Maximum number of lines for the differences of one comparison, by the number of comparisons that differ. These limits
 # keep the whole text within 24 lines.
@@ -163,8 +164,8 @@ def _version(request: VersionRequest, version: ModelVersion | None) -> str:
         return f"{request.model} {request.version_or_stage} on {request.host.address}"
     names = [version.stage, *(f"@{alias}" for alias in version.aliases)]
     also = f" ({', '.join(filter(None, names))})" if any(names) else ""
-    commit = f", commit {version.lineage.git_commit[:8]}" if version.lineage.git_commit else ""
-    run = f", run {version.lineage.run_id[:8]}{commit}" if version.lineage.run_id else ""
+    commit = f", commit {short_identifier(version.lineage.git_commit)}" if version.lineage.git_commit else ""
+    run = f", run {short_identifier(version.lineage.run_id)}{commit}" if version.lineage.run_id else ""
     return f"{request.model} version {version.version}{also} on {request.host.address}{run}"
 
 
@@ -208,9 +209,8 @@ def _rest(comparison: Comparison) -> str:
         return "not all files were compared"
     if rest.equals:
         return "equal"
-    return (
-        f"different in {named_paths([_short_path(difference.path) for difference in rest.differences], _MAX_DETAILS)}"
-    )
+    paths = [short_path(difference.path, _MAX_PATH) for difference in rest.differences]
+    return f"different in {named_paths(paths, _MAX_DETAILS)}"
 
 
 def _difference_lines(differences: Sequence[Difference], room: int, names: SideNames) -> Iterator[str]:
@@ -225,10 +225,6 @@ def _difference_lines(differences: Sequence[Difference], room: int, names: SideN
         yield from details
     if hidden:
         yield f"  … and {more_in_report(hidden, len(ordered))}"
-
-
-def _short_path(path: str) -> str:
-    return truncate_path(printable(path), _MAX_PATH)
 
 
 def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
@@ -249,7 +245,7 @@ def _detail_lines(difference: Difference, room: int) -> Iterator[str]:
         # The last line shows that some details are missing.
         details = [*details[: limit - 1], "…"] if limit > 1 else []
     for detail in details:
-        yield f"      {truncate(printable(detail), _MAX_WIDTH)}"
+        yield f"      {short_text(detail, _MAX_WIDTH)}"
     advice = textwrap.wrap(explanation.advice, _MAX_WIDTH)
     if len(details) + len(advice) <= room:
         yield from (f"      {line}" for line in advice)
@@ -271,12 +267,11 @@ def _ignored_lines(comparison: Comparison) -> Iterator[str]:
     # Paths that differ come first.
     ordered = sorted(comparison.ignored, key=lambda ignored: ignored.equals is not False)
     for ignored in ordered[:_MAX_IGNORED]:
-        yield f"  ignored: {_short_path(ignored.path)} ({words[ignored.equals]})"
+        yield f"  ignored: {short_path(ignored.path, _MAX_PATH)} ({words[ignored.equals]})"
     if len(ordered) > _MAX_IGNORED:
         yield f"  ignored: … and {more_in_report(len(ordered) - _MAX_IGNORED, len(ordered))}"
     if comparison.unmatched_ignore and not comparison.same_location:
-        unmatched = ", ".join(map(printable, comparison.unmatched_ignore))
-        yield f"  ignored: nothing by {truncate(unmatched, _MAX_WIDTH)}"
+        yield f"  ignored: nothing by {short_text(', '.join(comparison.unmatched_ignore), _MAX_WIDTH)}"
 
 
 def _verdict(outcome: Outcome) -> str:

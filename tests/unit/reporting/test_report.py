@@ -89,7 +89,7 @@ def test_check_report_has_the_documented_fields() -> None:
         "Production",
         ["best", "champion"],
     )
-    assert resolved["run"]["git_commit"] == "c0ffee" * 6
+    assert resolved["run"]["git_commit"] == "c0ffee00" * 5
     assert report["model_version"]["host"] == "http://example.com"
 
 

@@ -140,7 +140,7 @@ def test_terminal_output_names_both_native_models() -> None:
 def test_terminal_output_of_check_starts_with_the_resolved_version() -> None:
     first = text_of(check_outcome()).splitlines()[0]
     assert first == (
-        "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffeec0"
+        "check    Wine version 7 (Production, @best, @champion) on http://example.com, run 0a1b2c3d, commit c0ffee00"
     )
 
 

@@ -29,7 +29,7 @@ from model_gate.access.declared import (
     undeclared_logins,
 )
 from model_gate.access.endpoints import http_origin, store_endpoints
-from model_gate.domain.credentials import basic_auth_secrets
+from model_gate.domain.credentials import basic_auth_secrets, secret_parts
 from model_gate.domain.host import Host, HostKind
 from model_gate.domain.variables import (
     ANOTHER_SERVER,
@@ -251,7 +251,7 @@ def secrets_of(environment: Mapping[str, str]) -> tuple[str, ...]:
     values: list[str] = []
     for prefix in ("", *ownership.prefixes):
         variables = ownership.prefixed(prefix) if prefix else _unprefixed_credentials(ownership)
-        values += [value for name, value in variables.items() if is_secret(name)]
+        values += [part for name, value in variables.items() if is_secret(name) for part in secret_parts(value)]
         username, password = (variables.get(f"MLFLOW_TRACKING_{name}", "") for name in ("USERNAME", "PASSWORD"))
         values += basic_auth_secrets(username, password)
         values += _endpoint_secrets(variables.get(STORE_ENDPOINTS, ""))

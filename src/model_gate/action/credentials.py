@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 
 from model_gate.access.hosts import secrets_in as secrets_in_host
+from model_gate.domain.credentials import secret_parts
 from model_gate.domain.variables import is_public
 from model_gate.errors import InputError
 
@@ -55,7 +56,7 @@ def secrets_in(text: str) -> tuple[str, ...]:
             # An address can have user-info.
             found += secrets_in_host(value)
         else:
-            found.append(value.strip())
+            found += secret_parts(value.strip())
     return tuple(dict.fromkeys(filter(None, found)))
 
 

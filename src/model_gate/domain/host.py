@@ -8,7 +8,7 @@ from enum import StrEnum
 from pathlib import Path
 from urllib.parse import parse_qsl, unquote, urlsplit
 
-from model_gate.domain.credentials import basic_auth_secrets
+from model_gate.domain.credentials import basic_auth_secrets, secret_parts
 from model_gate.domain.variables import is_secret
 from model_gate.errors import InputError
 
@@ -55,7 +55,7 @@ class Host:
     def secrets(self) -> tuple[str, ...]:
         """Texts of the login that must not be printed or written, such as the password."""
         variables = dict(self.variables)
-        found = [value for name, value in self.variables if is_secret(name)]
+        found = [part for name, value in self.variables if is_secret(name) for part in secret_parts(value)]
         found += basic_auth_secrets(
             variables.get("MLFLOW_TRACKING_USERNAME", ""), variables.get("MLFLOW_TRACKING_PASSWORD", "")
         )

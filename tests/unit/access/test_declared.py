@@ -36,6 +36,13 @@ def test_server_gets_its_prefixed_variables_without_the_prefix() -> None:
     assert SECRET in host.secrets
 
 
+def test_key_in_a_connection_string_is_a_secret_of_its_server() -> None:
+    login = "AccountName=acct;AccountKey=QUJDREVGR0hJSktMTU5PUA=="
+    environment = {"MLFLOW_TRACKING_URI": "https://mlflow.example.com", "AZURE_STORAGE_CONNECTION_STRING": login}
+    named = {f"PROD_{name}": value for name, value in environment.items()}
+    assert "QUJDREVGR0hJSktMTU5PUA==" in Declarations(named).named("prod").secrets
+
+
 def test_server_is_found_by_its_name_in_upper_or_lower_case() -> None:
     assert Declarations(PROD).named(" Prod ").server == "prod"
 

@@ -33,6 +33,11 @@ def test_every_credential_value_is_masked_unless_its_variable_is_public() -> Non
     assert secrets_in(TEXT) == ("ann:pw-in-address", "pw-in-address", "a=b==", "bob")
 
 
+def test_key_in_a_connection_string_is_masked() -> None:
+    login = "AccountName=acct;AccountKey=QUJDREVGR0hJSktMTU5PUA=="
+    assert secrets_in(f"AZURE_STORAGE_CONNECTION_STRING={login}") == (login, "QUJDREVGR0hJSktMTU5PUA==")
+
+
 @pytest.mark.parametrize(
     "text, problem",
     [

@@ -217,6 +217,12 @@ def test_part_of_an_escaped_secret_beside_a_cut_is_masked(encoding: str) -> None
             assert [decoded.text for decoded in decodings(masked) if secret_parts & _parts(decoded.text)] == [], text
 
 
+def test_part_of_a_secret_of_several_lines_is_masked_beside_a_cut() -> None:
+    redactor = Redactor(["-----BEGIN KEY-----\nMIIEvQIBADANBgkq\nhkiG9w0BAQEFAASC\n-----END KEY-----\n"])
+    assert redactor.text("at -----BEGIN KEY-----\r\n  MIIEvQIBADANBgkq\r\n  hkiG9w…") == f"at {MASK}…"
+    assert redactor.text("…ADANBgkq  \n  hkiG9w0BAQEFAASC\n  -----END KEY-----\n") == f"…{MASK}\n"
+
+
 @pytest.mark.parametrize("encoding", ENCODINGS)
 def test_whole_secret_is_masked_without_the_text_around_it(encoding: str) -> None:
     text = f"a {ENCODINGS[encoding](KEY)} b &amp; c &unknown; d…"

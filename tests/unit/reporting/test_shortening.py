@@ -22,6 +22,12 @@ def test_signature_in_a_path_is_masked_before_the_path_is_shortened(length: int)
         assert "cdef" not in masked
 
 
+@pytest.mark.parametrize("length", range(20, 50, 3))
+def test_login_in_a_text_is_masked_before_the_text_is_shortened(length: int) -> None:
+    text = "a line of a file with https://t0ken-of-ann@example.com/simple"
+    assert "t0k" not in Redactor().text(short_text(text, length))
+
+
 def test_text_that_is_short_enough_is_unchanged() -> None:
     assert short_path(SIGNED, 200) == short_text(SIGNED, 200) == SIGNED
 

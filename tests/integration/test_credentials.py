@@ -6,14 +6,18 @@ import base64
 import json
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import quote
+from xml.sax.saxutils import escape
 
 import pytest
 
+from model_gate.access.redaction import MASK
 from tests.support import commandline
 from tests.support.faulty_server import ARTIFACTS, MODEL, Call, FaultyServer, status
-from tests.support.gates import check, compare, version
+from tests.support.faulty_store import FaultyStore
+from tests.support.gates import check, compare, run, version
 from tests.support.servers import Servers
 
 pytestmark = pytest.mark.usefixtures("proxied")
@@ -209,3 +213,45 @@ def test_action_masks_every_encoding_of_a_password_from_the_environment(tmp_path
     forms = (SECRET, quote(SECRET), header, header[:10], header[10:], header.rstrip("=").replace("/", "_"))
     assert [form for form in forms if form in text] == []
     assert f"%{ord(SECRET[0]):02x}%{ord(SECRET[1]):02x}" not in text
+
+
+PROFILE_TOKEN = "FwoGZXIvYXdzEPROFILEsession/TOKEN+abcdefghijklmnopqrstuvwxyz=="
+
+
+def _echo_token(call: Call) -> None:
+    """Answer with an error that repeats the session token and the header with the signature."""
+    token = call.request.headers["X-Amz-Security-Token"]
+    text = (
+        f"<Message>{escape(token)} {quote(token, safe='').replace('%2B', '%2b')} {call.request.authorization}</Message>"
+    )
+    call.send(f"<Error><Code>AccessDenied</Code>{text}</Error>".encode(), 403, content_type="application/xml")
+
+
+def _echo_token_as_region(call: Call) -> None:
+    call.send(b"", 301, x_amz_bucket_region=f"#{call.request.headers['X-Amz-Security-Token']}")
+
+
+# The proxy of the tests knows only logins in variables.
+@pytest.mark.parametrize("proxied", [False], indirect=True, ids=["direct"])
+@pytest.mark.parametrize("echo", [_echo_token, _echo_token_as_region])
+def test_login_of_an_aws_profile_that_a_store_echoes_is_redacted(tmp_path: Path, echo: Callable[[Call], None]) -> None:
+    profile = (
+        "[prod]\naws_access_key_id = AKIATEST\naws_secret_access_key = a-secret-access-key\n"
+        f"aws_session_token = {PROFILE_TOKEN}\n"
+    )
+    (tmp_path / "credentials").write_text(profile)
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_bytes(b"flavors: {}\n")
+    with FaultyStore(cloud="s3", faults={"/bucket": echo}) as store:
+        login = {name: value for name, value in store.variables.items() if not name.startswith("AWS_ACCESS_KEY")}
+        login |= {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_PROFILE": "prod"}
+        del login["AWS_SECRET_ACCESS_KEY"]
+        environment = {"MLFLOW_TRACKING_URI": store.url, **login}
+        result = run(tmp_path, "diff", "s3://bucket/m", "model", "--verbose", environment=environment)
+        assert any(PROFILE_TOKEN in request.headers.values() for request in store.requests)
+    assert (result.exit_code, result.status) == (2, "error"), result
+    text = result.stderr + result.stdout + json.dumps(result.report)
+    assert "Traceback" in text
+    assert MASK in text
+    parts = [PROFILE_TOKEN[start : start + 8] for start in range(len(PROFILE_TOKEN) - 7)]
+    assert [part for part in parts if part in text] == []

@@ -14,7 +14,7 @@ import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
@@ -160,10 +160,12 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
         result = session.perform(operation, request, lambda note: writer.send({"id": identifier, "note": note}))
         writer.send({"id": identifier, "result": result})
     except Exception as error:  # noqa: BLE001  # the only place where errors of a worker become data
-        writer.send({"id": identifier, "error": _error_data(error)})
+        secrets = () if isinstance(session, Exception) else session.secrets()
+        writer.send({"id": identifier, "error": _error_data(error, secrets)})
 
 
-def _error_data(error: Exception) -> dict[str, str]:
+def _error_data(error: Exception, secrets: Iterable[str]) -> dict[str, str]:
+    """Return an error as data. Its texts are redacted with `secrets`, which the parent does not know."""
     from model_gate.access.redaction import Redactor
     from model_gate.worker.credential_facts import CredentialFacts, join_sentences
     from model_gate.worker.failures import file_sentence, to_model_gate_error
@@ -171,8 +173,8 @@ def _error_data(error: Exception) -> dict[str, str]:
     facts = CredentialFacts.from_environment(os.environ)
     model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"], facts)
     detail = "".join(traceback.format_exception(error))
-    # The worker may have obtained an access token that the parent does not know, so the worker must redact it.
-    redactor = Redactor((os.environ.get("DATABRICKS_TOKEN", ""),))
+    # The worker may also have obtained an access token of Databricks.
+    redactor = Redactor((*secrets, os.environ.get("DATABRICKS_TOKEN", "")))
     message = join_sentences(model_gate_error.message, file_sentence(error, model_gate_error.message))
     texts = {"message": message, "remedy": model_gate_error.remedy, "detail": detail}
     return {"type": model_gate_error.type} | {name: redactor.text(text) for name, text in texts.items()}

@@ -31,6 +31,7 @@ from model_gate.errors import ModelError, TransferError
 from model_gate.worker.early_listings import EarlyListings
 from model_gate.worker.failures import downloading_file, is_not_found
 from model_gate.worker.free_memory import FreeMemory
+from model_gate.worker.held_secrets import HeldSecrets
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
@@ -86,7 +87,8 @@ class ArtifactReader:
         self._largest_file = 0
         self._lock = threading.Lock()
         self._early_listings = EarlyListings(self._read_listing)
-        self._open_cached = lru_cache(maxsize=64)(self._open)
+        self._held_secrets = HeldSecrets()
+        self._open_cached = lru_cache(maxsize=64)(self._open_watched)
         # The files that are being read part by part, by the number that the parent gave to each.
         self._opened: dict[int, FileParts] = {}
         # Those of them that hold a login that is not valid any more.
@@ -111,10 +113,15 @@ class ArtifactReader:
             TransferError: The server does not report the size of a file, or sends too much or too slowly.
         """
         files = self._early_listings.read(uri, on_progress)
+        self._held_secrets.read()
         with self._lock:
             self._largest_file = max(self._largest_file, *files.values(), 0)
             self._extend_timeout(self._largest_file, self._limits)
         return files
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return the secrets of the logins to object stores."""
+        return self._held_secrets.read()
 
     def begin_list(self, uri: str) -> None:
         """Begin to list the files below `uri`, because the parent process will soon call `list`."""
@@ -255,6 +262,12 @@ class ArtifactReader:
             self._stale.discard(handle)
         if opened is not None:
             opened.close()
+
+    def _open_watched(self, uri: str) -> Any:
+        files = self._open(uri)
+        if isinstance(files, StoredFiles):
+            self._held_secrets.watch(files.bucket)
+        return files
 
     def _open(self, uri: str) -> Any:
         declared = self._open_declared(uri)

@@ -54,6 +54,10 @@ class Session:
         """Return the result of an operation as JSON data. Meanwhile, `on_progress` is called with progress messages."""
         return self._operations[operation](arguments, on_progress)
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the secrets of the logins that this process has found, besides those in its environment."""
+        return self._artifacts.secrets()
+
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         models = [ModelRole(model) for model in arguments["models"]]
         return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"], models))

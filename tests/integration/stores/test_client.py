@@ -34,6 +34,9 @@ class RenewableBucket:
     def sign(self, key: str) -> PresignedUrl:
         return PresignedUrl(f"{self.url}/{key}", {"Authorization": f"login {self.renewals}"})
 
+    def secrets(self) -> list[str]:
+        return []
+
     def renew(self) -> bool:
         self.renewals += 1
         return True

@@ -79,6 +79,10 @@ class AzureContainer:
         """Return the URL of a blob, and the headers, with which the login may read the blob now."""
         return self._login.sign(self._client.url, key, self._client.api_version)
 
+    def secrets(self) -> list[str]:
+        """Return the account's key, the signature or the access tokens."""
+        return self._login.secrets(self._client)
+
     def renew(self) -> bool:
         """Return false: all credentials renew themselves."""
         return False
@@ -119,6 +123,10 @@ class AzureFileSystem:
         """Return the URL of a file, and the headers, with which the login may read the file now."""
         client = self._repository.fs_client
         return self._login.sign(client.url, key, client.api_version)
+
+    def secrets(self) -> list[str]:
+        """Return the account's key, the signature or the access tokens."""
+        return self._login.secrets(self._repository.fs_client)
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""
@@ -166,6 +174,18 @@ class _Login:
             query = self._credential.signature.removeprefix("?")
         url = f"{base}/{quote(key, safe='~/')}"
         return PresignedUrl(f"{url}?{query}" if query else url, headers)
+
+    def secrets(self, client: Any) -> list[str]:
+        """Return the secret values of the login. `client` is the client of Azure for the container."""
+        # The client gets an access token of its own for listings, which a step of its requests keeps.
+        steps = client._pipeline._impl_policies  # noqa: SLF001
+        tokens = (self._token, *(getattr(step, "_token", None) for step in steps))
+        return [
+            *(getattr(self._credential, name, None) or "" for name in ("account_key", "signature")),
+            *(token.token for token in tokens if token is not None),
+            self._signature,
+            urlsplit(client.url).query,
+        ]
 
     def _access_token(self) -> str:
         # The command line of Azure takes a second for each token.

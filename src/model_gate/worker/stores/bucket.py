@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,9 @@ class Bucket(Protocol):
 
     def sign(self, key: str) -> PresignedUrl:
         """Return the URL of an object, and the headers, with which the login may read the object now."""
+
+    def secrets(self) -> Iterable[str]:
+        """Return the secret values of the login as it is now, without requests. Values may be empty."""
 
     def renew(self) -> bool:
         """Get new credentials, because the store rejects a request. Return whether another attempt may succeed."""

@@ -123,6 +123,11 @@ class StoredFiles:
         self._client = StoreClient(bucket, uri)
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
 
+    @property
+    def bucket(self) -> Bucket:
+        """The bucket that has the files."""
+        return self._bucket
+
     def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
         """Yield all files whose paths begin with `start`, with their sizes, page by page.
 

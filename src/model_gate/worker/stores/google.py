@@ -17,6 +17,7 @@ _FIELDS = "kind,items(name,size),nextPageToken"
 # After this time, the listing of a page is not tried again. Google's default is two minutes, which is longer than the
 # parent waits.
 _RETRY_SECONDS = 10.0
+_SECRET_ATTRIBUTES = ("token", "refresh_token", "client_secret")
 
 
 class GoogleBucket:
@@ -57,6 +58,13 @@ class GoogleBucket:
         headers: dict[str, str] = {}
         client._credentials.before_request(self._request, "GET", url, headers)  # noqa: SLF001
         return PresignedUrl(url, headers)
+
+    def secrets(self) -> list[str]:
+        """Return the access token, and the secrets with which Google's client gets the next one."""
+        login = self._repository.client._credentials  # noqa: SLF001
+        # A login for another account has the login from which it is made.
+        logins = (login, getattr(login, "_source_credentials", None))
+        return [getattr(each, name, None) or "" for each in logins for name in _SECRET_ATTRIBUTES]
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""

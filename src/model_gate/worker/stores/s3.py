@@ -19,6 +19,8 @@ _PAYER_HEADER = {"x-amz-request-payer": "requester"}
 # MLflow keeps a client for five minutes. One worker can open two models at the same time. The lock makes the second
 # model use the client of the first model: a new client takes a tenth of a second of processor time.
 _CLIENT_LOCK = threading.Lock()
+# Attributes of the logins of botocore. Those of a login that renews itself begin with an underscore.
+_SECRET_ATTRIBUTES = ("secret_key", "token", "_secret_key", "_token")
 
 
 def pays_requests(environment: Mapping[str, str]) -> bool:
@@ -64,6 +66,12 @@ class S3Bucket:
         parameters = {**self._parameters, "Key": key}
         url = self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=_VALID_SECONDS)
         return PresignedUrl(url, self._headers)
+
+    def secrets(self) -> list[str]:
+        """Return the secret key and the session token. The public properties of a login would renew it."""
+        login = self._client._request_signer._credentials  # noqa: SLF001
+        values = {} if login is None else vars(login)
+        return [values.get(name) or "" for name in _SECRET_ATTRIBUTES]
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""

@@ -121,6 +121,7 @@ def run(
     """
     versions: dict[str, ModelVersion] = {}
     hops: dict[str, tuple[Hop, ...]] = {}
+    clients: _Clients | None = None
     try:
         with ExitStack() as stack:
             with uninterrupted():
@@ -136,7 +137,7 @@ def run(
                 if isinstance(request, SealRequest):
                     made = _seal(request, selection, progress, before_reading)
                     clients.settle()
-                    return Outcome(request, versions, hops=hops, seal=made)
+                    return Outcome(request, versions, hops=hops, seal=made, secrets=clients.secrets)
                 pairs = selection.select(request)
                 if request.options.fail_on_same_location:
                     _require_two_locations(request, pairs)
@@ -150,9 +151,9 @@ def run(
                 signal.awaited = clients.awaited
                 raise
     except ModelGateError as error:
-        return Outcome(request, versions, {}, error)
+        return Outcome(request, versions, {}, error, secrets=frozenset() if clients is None else clients.secrets)
     seal = next((pair.sealed.seal for pair in pairs.values() if isinstance(pair, SealedPair)), None)
-    return Outcome(request, versions, comparisons, hops=hops, seal=seal)
+    return Outcome(request, versions, comparisons, hops=hops, seal=seal, secrets=clients.secrets)
 
 
 def listed_bytes(request: CheckRequest | CompareRequest, shared: Shared) -> int:
@@ -313,6 +314,11 @@ class _Clients:
     def awaited(self) -> str:
         """What the clients wait for, "" if they wait for nothing."""
         return " and ".join(dict.fromkeys(client.awaited for client in self._clients if client.awaited))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets that the workers have found besides those in their environments."""
+        return frozenset[str]().union(*(client.secrets for client in self._clients))
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.

@@ -330,6 +330,7 @@ def _decide(
             hosts = [path for host in request.hosts if (path := host.local_path)]
             outputs.require_outside([*command.inputs, *hosts, *_seal_files(request)])
             outcome = run_gate(request, os.environ, progress, process, outputs.before_reading)
+            redactor = redactor.including(outcome.secrets)
             return _Decision(outcome, redactor, seal_file=outputs.seal if outcome.is_sealed else None)
     except Interrupted as signal:
         if signal.is_timeout:

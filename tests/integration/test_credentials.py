@@ -231,27 +231,59 @@ def _echo_token_as_region(call: Call) -> None:
     call.send(b"", 301, x_amz_bucket_region=f"#{call.request.headers['X-Amz-Security-Token']}")
 
 
+def _profile_login(directory: Path, store: FaultyStore) -> dict[str, str]:
+    """Return the variables of a store whose login is in a profile. The profile is written to `directory`."""
+    login = {"aws_access_key_id": "AKIATEST", "aws_secret_access_key": "a-secret-access-key"}
+    lines = [f"{name} = {value}\n" for name, value in (login | {"aws_session_token": PROFILE_TOKEN}).items()]
+    (directory / "credentials").write_text("[prod]\n" + "".join(lines))
+    variables = {name: value for name, value in store.variables.items() if name.lower() not in login}
+    return variables | {"AWS_SHARED_CREDENTIALS_FILE": str(directory / "credentials"), "AWS_PROFILE": "prod"}
+
+
+def _parts_of_the_token(text: str) -> list[str]:
+    parts = [PROFILE_TOKEN[start : start + 8] for start in range(len(PROFILE_TOKEN) - 7)]
+    return [part for part in parts if part in text]
+
+
 # The proxy of the tests knows only logins in variables.
 @pytest.mark.parametrize("proxied", [False], indirect=True, ids=["direct"])
 @pytest.mark.parametrize("echo", [_echo_token, _echo_token_as_region])
 def test_login_of_an_aws_profile_that_a_store_echoes_is_redacted(tmp_path: Path, echo: Callable[[Call], None]) -> None:
-    profile = (
-        "[prod]\naws_access_key_id = AKIATEST\naws_secret_access_key = a-secret-access-key\n"
-        f"aws_session_token = {PROFILE_TOKEN}\n"
-    )
-    (tmp_path / "credentials").write_text(profile)
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "MLmodel").write_bytes(b"flavors: {}\n")
     with FaultyStore(cloud="s3", faults={"/bucket": echo}) as store:
-        login = {name: value for name, value in store.variables.items() if not name.startswith("AWS_ACCESS_KEY")}
-        login |= {"AWS_SHARED_CREDENTIALS_FILE": str(tmp_path / "credentials"), "AWS_PROFILE": "prod"}
-        del login["AWS_SECRET_ACCESS_KEY"]
-        environment = {"MLFLOW_TRACKING_URI": store.url, **login}
+        environment = {"MLFLOW_TRACKING_URI": store.url, **_profile_login(tmp_path, store)}
         result = run(tmp_path, "diff", "s3://bucket/m", "model", "--verbose", environment=environment)
         assert any(PROFILE_TOKEN in request.headers.values() for request in store.requests)
     assert (result.exit_code, result.status) == (2, "error"), result
     text = result.stderr + result.stdout + json.dumps(result.report)
     assert "Traceback" in text
     assert MASK in text
-    parts = [PROFILE_TOKEN[start : start + 8] for start in range(len(PROFILE_TOKEN) - 7)]
-    assert [part for part in parts if part in text] == []
+    assert _parts_of_the_token(text) == []
+
+
+@pytest.mark.parametrize("proxied", [False], indirect=True, ids=["direct"])
+def test_login_of_an_aws_profile_in_the_name_of_a_file_is_redacted(tmp_path: Path) -> None:
+    names = [quote(PROFILE_TOKEN, safe=""), f"data/{'x' * 90}/{PROFILE_TOKEN.replace('/', '%2f')}"]
+    with FaultyServer() as server, FaultyStore(cloud="s3") as store:
+        for model in ("Wine", "Copy"):
+            server.sources[model, "1"] = f"s3://bucket/{model}"
+            store.files[f"{model}/MLmodel"] = MODEL["MLmodel"]
+        store.files |= {f"Copy/{name}": b"1" for name in names}
+        environment = {"MLFLOW_TRACKING_URI": server.url, **_profile_login(tmp_path, store)}
+        arguments = ("diff", "models:/Wine/1", "models:/Copy/1")
+        result = run(tmp_path, *arguments, environment=environment)
+        sides = {
+            f"tracking_server_{number}": {"server": "prod", "model": model, "version_or_stage": 1}
+            for number, model in ((1, "Wine"), (2, "Copy"))
+        }
+        (tmp_path / "gates.yaml").write_text(json.dumps({"gates": {"wine": sides}}))
+        environment = {f"PROD_{name}": value for name, value in environment.items()}
+        many = commandline.run("run", "gates.yaml", "--report-file", "many.json", cwd=tmp_path, environment=environment)
+    assert (result.exit_code, result.status) == (1, "different"), result
+    assert MASK in result.stdout
+    assert _parts_of_the_token(result.stderr + result.stdout + json.dumps(result.report)) == []
+    assert many.returncode == 1, many
+    text = (tmp_path / "many.json").read_text()
+    assert MASK in text
+    assert _parts_of_the_token(many.stderr + many.stdout + text) == []

@@ -11,6 +11,7 @@ import html
 import json
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
@@ -69,13 +70,19 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        given = {secret for secret in secrets if secret}
+        given = frozenset(secret for secret in secrets if secret)
+        self._secrets = given
         forms = {form for secret in given if len(secret) >= _SHORT for form in (*_forms(secret), *_hexadecimal(secret))}
         self._cut = CutSecrets(forms)
         self._long = _any_of(forms, "{}")
         self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
         self._short = _any_of({form for secret in short for form in _forms(secret)}, _WORD)
+
+    def including(self, secrets: Iterable[str]) -> Redactor:
+        """Return a redactor that replaces these secrets too."""
+        all_secrets = self._secrets.union(secrets)
+        return self if all_secrets == self._secrets else _redactor_of(all_secrets)
 
     def text(self, text: str) -> str:
         """Return the text with its secrets replaced. A short secret is replaced only where it is a whole word."""
@@ -120,6 +127,12 @@ class Redactor:
                 pieces += [text[end:start], MASK]
             end = max(end, stop)
         return "".join(pieces) + text[end:]
+
+
+# A run has many gates with the same logins.
+@lru_cache(maxsize=8)
+def _redactor_of(secrets: frozenset[str]) -> Redactor:
+    return Redactor(secrets)
 
 
 def _mask_credential(field: re.Match[str]) -> str:

@@ -151,6 +151,8 @@ class Outcome:
         seal: The seal that was made or verified; None if the gate has none, or after an error.
         hops: For a diff, the names that were resolved to find each model's files, in order. The keys are `left` and
             `right`.
+        secrets: The secrets that the workers have found besides those in variables. The other attributes can repeat
+            them.
     """
 
     request: Request | None
@@ -159,6 +161,7 @@ class Outcome:
     error: ModelGateError | None = None
     hops: Mapping[str, tuple[Hop, ...]] = field(default_factory=dict)
     seal: Seal | None = None
+    secrets: frozenset[str] = field(default=frozenset(), repr=False)
 
     @property
     def requested_versions(self) -> Mapping[VersionRole, VersionRequest]:

@@ -106,10 +106,11 @@ class GateRunner:
         return gates.run(request, self.environment, NoProgress(), None, self.before_reading, self.shared)
 
     def _row(self, gate: Gate, name: str, outcome: Outcome, seconds: float) -> GateRow:
-        report = build_report(gate.command, outcome, {"gate": name}, self.redactor, system_facts())
+        redactor = self.redactor.including(outcome.secrets)
+        report = build_report(gate.command, outcome, {"gate": name}, redactor, system_facts())
         digest = row_digest(gate, outcome.versions) if outcome.error is None else ""
-        block = self.block_of(outcome, self.redactor)
-        return row_of(gate, GateResult(outcome, report, block, seconds, digest), self.redactor, name)
+        block = self.block_of(outcome, redactor)
+        return row_of(gate, GateResult(outcome, report, block, seconds, digest), redactor, name)
 
     def _kept_row(self, gate: Gate, name: str) -> GateRow | None:
         """Return the row of an earlier run if all that it depends on is still the same, with the place of the entry."""

@@ -35,6 +35,7 @@ from model_gate.sources.worker_message import (
     read_listing,
     read_messages,
     read_resolved_uri,
+    read_secrets,
     read_selected,
     read_version,
 )
@@ -150,6 +151,7 @@ class TrackingServerClient:
         self._received_at = time.monotonic()
         # Requests that failed since the server did not answer, until the first that it answers; then None.
         self._unanswered: int | None = 0
+        self._secrets: set[str] = set()
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
         self._send_environment(worker_environment, environment)
@@ -215,7 +217,11 @@ class TrackingServerClient:
             ModelGateError: The worker cannot list the files, or lists a path that is not inside a model.
         """
         request = self._request(f"the list of files at {uri}", on_progress, self._store(uri))
-        return self._read(read_listing, self._send("list", request, uri=uri).result())
+        result = self._send("list", request, uri=uri).result()
+        found = self._read(read_secrets, result)
+        with self._lock:
+            self._secrets.update(found)
+        return self._read(read_listing, result)
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
         """Download one file of `size` bytes to `destination`."""
@@ -299,6 +305,12 @@ class TrackingServerClient:
         """Whether the server has not answered a single one of several requests."""
         with self._lock:
             return self._unanswered is not None and self._unanswered >= _UNANSWERED_REQUESTS
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The secrets of logins to object stores that the worker has found besides those in its environment."""
+        with self._lock:
+            return frozenset(self._secrets)
 
     def _count_answer(self, error: ModelGateError | None) -> None:
         with self._lock:

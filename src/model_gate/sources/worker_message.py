@@ -26,6 +26,8 @@ from model_gate.errors import ModelGateError, TransferError, error_from_name
 _INVALID_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
 # The number of a version without leading zeros. MLflow stores it as a 32-bit integer.
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
+# Keys and tokens of object stores are longer than the minimum.
+_MAX_SECRETS, _MIN_SECRET = 1_000, 16
 # Texts for people. If they are too long, they are cut and not rejected, because they can quote a whole response.
 _SENTENCES = frozenset(
     {
@@ -118,6 +120,21 @@ def read_listing(data: Any, limits: Limits = LIMITS) -> Listing:
         if not isinstance(data.get(name), bool):
             raise MalformedMessageError(f"{name} is no boolean")
     return Listing(files, is_near=data["is_near"], has_parts=data["has_parts"])
+
+
+def read_secrets(data: Any, limits: Limits = LIMITS) -> tuple[str, ...]:
+    """Return the secrets in the result of a worker, which it has found besides those in variables.
+
+    A short one is left out, so that a worker cannot make the parent mask common words.
+
+    Raises:
+        MalformedMessageError: The secrets are no list of texts, or there are too many.
+    """
+    secrets = _object(data, "the listing").get("secrets", [])
+    if not isinstance(secrets, list) or len(secrets) > _MAX_SECRETS:
+        raise MalformedMessageError("the secrets are no short list")
+    texts = [_text(secret, "a secret") for secret in secrets]
+    return tuple(text for text in texts if _MIN_SECRET <= len(text) <= limits.text_characters)
 
 
 def read_version(data: Any, limits: Limits = LIMITS) -> ModelVersion:

@@ -113,7 +113,6 @@ class ArtifactReader:
             TransferError: The server does not report the size of a file, or sends too much or too slowly.
         """
         files = self._early_listings.read(uri, on_progress)
-        self._held_secrets.read()
         with self._lock:
             self._largest_file = max(self._largest_file, *files.values(), 0)
             self._extend_timeout(self._largest_file, self._limits)

@@ -75,7 +75,13 @@ class Session:
     def _list(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> dict[str, Any]:
         uri = arguments["uri"]
         files = self._artifacts.list(uri, on_progress)
-        return {"files": files, "is_near": self._artifacts.is_near(uri), "has_parts": self._artifacts.reads_parts(uri)}
+        return {
+            "files": files,
+            "is_near": self._artifacts.is_near(uri),
+            "has_parts": self._artifacts.reads_parts(uri),
+            # A path can repeat a secret. Paths must not change here, so the parent masks it where it shows a path.
+            "secrets": self.secrets(),
+        }
 
     def _fetch(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:
         files = [FileRequest(*file) for file in arguments["files"]]

@@ -45,6 +45,16 @@ def test_secret_is_masked_in_each_of_its_encodings(secret: str) -> None:
         assert redactor.text(f"before{form}after") == f"before{MASK}after"
 
 
+def test_redactor_can_include_secrets_that_are_found_later() -> None:
+    redactor = Redactor(["first-secret"])
+    both = redactor.including(["second-secret"])
+    assert both.text("first-secret second-secret") == f"{MASK} {MASK}"
+    assert redactor.text("first-secret second-secret") == f"{MASK} second-secret"
+    # A redactor is made once for all gates with the same logins.
+    assert redactor.including(["second-secret"]) is both
+    assert redactor.including(["first-secret"]) is redactor
+
+
 def test_longer_of_two_overlapping_secrets_is_masked_whole() -> None:
     assert Redactor(["keyword", "keywordier"]).text("keywordier keyword") == f"{MASK} {MASK}"
 

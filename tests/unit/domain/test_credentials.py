@@ -45,8 +45,7 @@ def test_secret_parts_of_a_composite_login_are_secrets(value: str, parts: set[st
         "key=short",
         "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY=",
         "{not JSON",
-        "[" * 5000,
-        '{"a":' * 5000,
+        pytest.param('{"a":' * 5000, id="deep JSON"),
         "",
     ],
 )

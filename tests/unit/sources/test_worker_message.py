@@ -21,6 +21,7 @@ from model_gate.sources.worker_message import (
     MalformedMessageError,
     read_listing,
     read_messages,
+    read_secrets,
     read_selected,
     read_version,
 )
@@ -108,6 +109,22 @@ def test_listed_size_that_is_no_whole_number_of_bytes_is_rejected(size: object) 
 def test_malformed_listing_is_rejected(data: object) -> None:
     with pytest.raises(MalformedMessageError):
         read_listing(data)
+
+
+def test_secrets_of_a_worker_are_read_with_its_listing() -> None:
+    assert read_secrets(_listing()) == ()
+    assert read_secrets(_listing() | {"secrets": ["a-secret-access-key"]}) == ("a-secret-access-key",)
+
+
+@pytest.mark.parametrize("secret", ["", "different", "x" * 70_000])
+def test_worker_cannot_mask_common_words_or_huge_texts(secret: str) -> None:
+    assert read_secrets(_listing() | {"secrets": [secret]}) == ()
+
+
+@pytest.mark.parametrize("secrets", [None, "a", {}, [1], [None], ["a"] * 2_000])
+def test_malformed_secrets_are_rejected(secrets: object) -> None:
+    with pytest.raises(MalformedMessageError):
+        read_secrets(_listing() | {"secrets": secrets})
 
 
 def test_listing_with_too_many_files_is_rejected() -> None:

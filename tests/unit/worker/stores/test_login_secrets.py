@@ -14,6 +14,7 @@ import pytest
 from azure.core.credentials import AccessToken, AzureSasCredential
 from azure.core.exceptions import ServiceRequestError
 from azure.storage.blob import BlobServiceClient
+from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
@@ -145,6 +146,12 @@ def _google_bucket(credentials: object) -> GoogleBucket:
 def test_bucket_of_google_knows_the_tokens_and_the_secret_of_its_login() -> None:
     login = Credentials("a-token", refresh_token="another-token", client_secret="a-secret")  # type: ignore[no-untyped-call]
     assert _held(_google_bucket(login).secrets()) == {"a-token", "another-token", "a-secret"}
+
+
+def test_bucket_of_google_knows_the_token_from_which_its_login_is_made() -> None:
+    source = Credentials("a-token")  # type: ignore[no-untyped-call]
+    login = impersonated_credentials.Credentials(source, "reader@example.com", [])  # type: ignore[no-untyped-call]
+    assert "a-token" in _held(_google_bucket(login).secrets())
 
 
 def test_bucket_of_google_without_a_login_has_no_secrets() -> None:

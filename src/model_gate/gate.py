@@ -10,6 +10,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from model_gate.access.redaction import Redactor
 from model_gate.comparison.fail_fast_pool import GRACE_SECONDS
 from model_gate.comparison.file_comparison import FileComparison
 from model_gate.comparison.model_pair import ModelKey, SelectedModel, SelectedPair
@@ -148,7 +149,8 @@ def run(
                 comparisons = _compare(pairs, progress, request.options, shared.slots)
                 clients.settle()
             except Interrupted as signal:
-                signal.awaited = clients.awaited
+                # The name of a file can repeat a login that only this gate's workers know.
+                signal.awaited = Redactor(clients.secrets).text(clients.awaited)
                 raise
     except ModelGateError as error:
         return Outcome(request, versions, {}, error, secrets=frozenset() if clients is None else clients.secrets)

@@ -287,3 +287,22 @@ def test_login_of_an_aws_profile_in_the_name_of_a_file_is_redacted(tmp_path: Pat
     text = (tmp_path / "many.json").read_text()
     assert MASK in text
     assert _parts_of_the_token(many.stderr + many.stdout + text) == []
+
+
+@pytest.mark.parametrize("proxied", [False], indirect=True, ids=["direct"])
+def test_login_of_an_aws_profile_in_the_name_of_an_awaited_file_is_redacted(tmp_path: Path) -> None:
+    name = quote(PROFILE_TOKEN, safe="")
+    with FaultyStore(cloud="s3") as store:
+        for model in ("left", "right"):
+            store.files |= {f"{model}/{path}": b"1" for path in ("MLmodel", name)}
+
+        def hang(_: Call) -> None:
+            store.is_closing.wait(30)
+
+        store.faults[PROFILE_TOKEN[:20]] = hang
+        environment = {"MLFLOW_TRACKING_URI": store.url, **_profile_login(tmp_path, store)}
+        arguments = ("diff", "s3://bucket/left", "s3://bucket/right", "--timeout", "6")
+        result = run(tmp_path, *arguments, environment=environment)
+    assert (result.exit_code, result.status) == (2, "error"), result
+    assert f"It was waiting for the file {MASK}" in result.stderr
+    assert _parts_of_the_token(result.stderr + result.stdout + json.dumps(result.report)) == []

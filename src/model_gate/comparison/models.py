@@ -161,14 +161,17 @@ def _listed(model: SelectedModel, locations: Mapping[LocationKey, ListedModel]) 
     """
     listed = replace(locations[model.key.location], native_model=model.native_model)
     location = model.source.location
-    uri = location.uri
     # A location without a reader is a directory that the user named. Other local paths come from a tracking server.
     is_directory = location.local_path is not None and not location.reader
     require_model(
-        listed.listing, uri, mlmodel=model.is_mlflow_model, is_directory=is_directory, is_named=model.is_named
+        listed.listing,
+        location.place,
+        mlmodel=model.is_mlflow_model,
+        is_directory=is_directory,
+        named_uri=location.uri if model.is_named else "",
     )
     if model.native_model:
-        require_native_model(listed.listing, model.native_model, uri)
+        require_native_model(listed.listing, model.native_model, location.place)
     return listed
 
 

@@ -23,6 +23,8 @@ STORE_FORMS = {
     "abfs": "abfs://CONTAINER@ACCOUNT.dfs.core.windows.net",
     "abfss": "abfss://CONTAINER@ACCOUNT.dfs.core.windows.net",
 }
+# The start of a URI that names a host. A URI without a host can be a location on any server.
+_NAMES_SERVER = re.compile(r"[^:/]+://[^/]")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REGION = r"[a-z]{2}(?:-[a-z]+)+-\d"
 # Forms of other programs for a location in an object store, and the same location in the form of Model Gate.
@@ -84,6 +86,17 @@ class Location:
     reader: str = ""
     server: str = ""
     local_path: Path | None = None
+
+    @property
+    def place(self) -> str:
+        """The URI for messages, followed by the server if the URI alone does not say on which server the model is.
+
+        >>> Location("mlflow-artifacts:/1/model", "reader", "http://tracking:5000").place
+        'mlflow-artifacts:/1/model on http://tracking:5000'
+        >>> Location("mlflow-artifacts://tracking:5000/1/model", "reader", "http://tracking:5000").place
+        'mlflow-artifacts://tracking:5000/1/model'
+        """
+        return f"{self.uri} on {self.server}" if self.server and not _NAMES_SERVER.match(self.uri) else self.uri
 
     @property
     def key(self) -> LocationKey:

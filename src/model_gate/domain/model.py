@@ -90,42 +90,44 @@ class PartRequest:
 
 
 def require_model(
-    listing: Listing, uri: str, *, mlmodel: bool = True, is_directory: bool = False, is_named: bool = False
+    listing: Listing, place: str, *, mlmodel: bool = True, is_directory: bool = False, named_uri: str = ""
 ) -> None:
     """Raise an error if a listing is not a model. Without this check, two empty directories would be equal models.
 
     Args:
-        listing: The files at the URI.
-        uri: The model's URI, for the message.
+        listing: The files of the model.
+        place: Where the model is, for the message.
         mlmodel: Whether an MLmodel file is required at the root.
         is_directory: Whether the user named the model as a directory of this machine.
-        is_named: Whether the user named the URI, so that no version names it.
+        named_uri: The URI if the user named it, "" if a version names it.
 
     Raises:
         ModelError: There are no files, or the MLmodel file is missing.
     """
     if not listing.files:
         raise ModelError(
-            f"There are no files at {uri}: the model is empty or missing.",
-            _empty_remedy(uri, is_directory=is_directory, is_named=is_named),
+            f"There are no files at {place}: the model is empty or missing.",
+            _empty_remedy(named_uri, is_directory=is_directory),
         )
     if mlmodel and MLMODEL not in listing.files:
         raise ModelError(
-            f"{uri} is not an MLflow model: it has no MLmodel file, but {first_names(listing.files)}.",
+            f"{place} is not an MLflow model: it has no MLmodel file, but {first_names(listing.files)}.",
             "Register the model's own directory, not its parent or a subdirectory.",
         )
 
 
-def _empty_remedy(uri: str, *, is_directory: bool, is_named: bool) -> str:
+def _empty_remedy(named_uri: str, *, is_directory: bool) -> str:
     if is_directory:
         return "Name a directory that holds a model."
-    if is_named and uri != uri.rstrip():
-        return f"The location ends with white space. Did you mean {printable(uri.rstrip())}?"
-    return _EMPTY_REMEDY if is_named else _VERSION_REMEDY
+    if named_uri != named_uri.rstrip():
+        return f"The location ends with white space. Did you mean {printable(named_uri.rstrip())}?"
+    return _EMPTY_REMEDY if named_uri else _VERSION_REMEDY
 
 
-def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
+def require_native_model(listing: Listing, native_model: str, place: str) -> None:
     """Raise an error if the native model, a file or directory inside the MLflow model, does not exist.
+
+    `place` says where the MLflow model is, for the message.
 
     Raises:
         ModelError: The model has no file or directory with that path. The remedy lists the paths at its top level.
@@ -135,6 +137,6 @@ def require_native_model(listing: Listing, native_model: str, uri: str) -> None:
         near = difflib.get_close_matches(native_model, [*top, *listing.files], n=1)
         hint = f"Did you mean {printable(near[0])}? " if near else ""
         raise ModelError(
-            f"The native model {native_model!r} does not exist in {uri}.",
+            f"The native model {native_model!r} does not exist in {place}.",
             f"{hint}There is: {first_names(top)}.",
         )

@@ -400,7 +400,7 @@ def _check_size(file: str, path: str, size: int, location: Location) -> str:
         raise storage_error(error, f"read {printable(path)} of {location.uri}") from error
     if actual_size != size:
         raise TransferError(
-            f"{printable(path)} of {location.uri} has {actual_size:,} bytes, but was listed with {size:,}.",
+            f"{printable(path)} of {location.place} has {actual_size:,} bytes, but was listed with {size:,}.",
             "The transfer was cut short, or the model has changed: run the gate again.",
         )
     return file

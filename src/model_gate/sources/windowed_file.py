@@ -217,6 +217,6 @@ def _require_size(file: str, size: int, path: str, location: Location) -> str:
 
 def _wrong_size(path: str, location: Location, actual_size: int, size: int) -> TransferError:
     return TransferError(
-        f"A part of {printable(path)} of {location.uri} has {actual_size:,} bytes, but should have {size:,}.",
+        f"A part of {printable(path)} of {location.place} has {actual_size:,} bytes, but should have {size:,}.",
         "The transfer was cut short, or the model has changed: run the gate again.",
     )

@@ -67,7 +67,7 @@ _EXAMPLE_NAME = "STAGING"
 RUN_NOTE = "about the run "
 # Start of a note in an exception, before the path of the file that is downloaded.
 _FILE_NOTE = "about the file "
-# Start of a note in an exception, before the server or the store that the file is downloaded from.
+# Start of a note in an exception, before the server or the store that the file or the model is on.
 _SOURCE_NOTE = "from the source "
 # A host with its port, and the container of a store. Another text may be a part of a login.
 _SOURCE = re.compile(r"[\w.-]+(?::\d+)?(?: \((?:bucket|container) [\w.$-]+\))?")
@@ -178,6 +178,16 @@ def downloading_file(path: str, uri: str, *, in_parts: bool = False) -> Iterator
         raise
 
 
+@contextmanager
+def listing_model(uri: str) -> Iterator[None]:
+    """Note in exceptions from which location a model is listed."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"{_SOURCE_NOTE}{printable(_source_of(uri))}")
+        raise
+
+
 def _source_of(uri: str) -> str:
     """Return the store or the tracking server that has a location, "" if it is another one, or its text has a login.
 
@@ -201,15 +211,16 @@ def _source_of(uri: str) -> str:
 
 
 def file_sentence(error: Exception, message: str) -> str:
-    """Return a sentence that names the downloaded file and its source, as far as `message` does not name them.
+    """Return a sentence that names the file or model and its source, as far as `message` does not name them.
 
-    Return "" if `message` names both, or if the error occurred in no download.
+    Only a download is about a file; a listing is about the model. Return "" if `message` names all of it, or if the
+    error occurred in neither.
     """
     path, source = _note_of(error, _FILE_NOTE), _note_of(error, _SOURCE_NOTE)
     place = f" on {source}" if source and not _names(message, source) else ""
-    if not path or _names(message, path):
-        return f"The file is{place}." if place else ""
-    return f"The file is {path}{place}."
+    if path and not _names(message, path):
+        return f"The file is {path}{place}."
+    return f"The {'file' if path else 'model'} is{place}." if place else ""
 
 
 def _names(message: str, name: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
 
 from mlflow.entities import FileInfo
@@ -13,13 +14,16 @@ from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelError, TransferError, UnreachableError
+from model_gate.worker.failures import listing_model
 from model_gate.worker.response_limits import ListingAllowance
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 _T = TypeVar("_T")
 _THREADS = 8
-_REMEDY = "Check the server or store of the model: the listing is larger than that of any model."
+_REMEDY = "Check the server or store of the model: no model has such a listing."
+# Operating systems have sizes of files as signed integers of 64 bits.
+_MAX_FILE_BYTES = 2**63 - 1
 
 
 class ModelFiles(Protocol):
@@ -109,7 +113,7 @@ class ModelListing:
             TransferError: The server does not report the size of a file, or sends too much.
             UnreachableError: The listing takes too long.
         """
-        try:
+        with self._reading():
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
                 self._read_pages(model.list_pages())
@@ -118,9 +122,6 @@ class ModelListing:
             else:
                 self._walk()
                 self._require_unsized_empty()
-        finally:
-            # A thread may still wait for a server that does not respond. The worker does not wait for that thread.
-            self._pool.shutdown(wait=False, cancel_futures=True)
         return self._files
 
     def has_entry(self, name: str) -> bool:
@@ -131,13 +132,20 @@ class ModelListing:
             TransferError: The server sends too much, or a malformed page.
             UnreachableError: The listing takes too long.
         """
-        try:
+        with self._reading():
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
                 pages = self._pages(model.list_pages(name))
                 return any(info.path.partition("/")[0] == name for page in pages for info in page)
             return any(info.path == name for info in self._result(self._pool.submit(self._list, None)))
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        try:
+            with listing_model(self._uri):
+                yield
         finally:
+            # A thread may still wait for a server that does not respond. The worker does not wait for that thread.
             self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _walk(self) -> None:

@@ -36,6 +36,21 @@ def test_locations_on_different_servers_or_with_different_uris_have_different_ke
     assert left.key != right.key
 
 
+@pytest.mark.parametrize(
+    "location, place",
+    [
+        (Location("mlflow-artifacts:/1/m", "key", "http://host:5000"), "mlflow-artifacts:/1/m on http://host:5000"),
+        (Location("mlflow-artifacts:///1/m", "key", "http://host:5000"), "mlflow-artifacts:///1/m on http://host:5000"),
+        (Location("mlflow-artifacts://other/1/m", "key", "http://host:5000"), "mlflow-artifacts://other/1/m"),
+        (Location("http://host:5000/api/m", "key", "http://host:5000"), "http://host:5000/api/m"),
+        (S3, "s3://bucket/model"),
+        (LOCAL, "file:./model"),
+    ],
+)
+def test_place_of_a_model_has_its_server_once(location: Location, place: str) -> None:
+    assert location.place == place
+
+
 @pytest.mark.parametrize("left, right", [(S3, replace(S3)), (LOCAL, replace(LOCAL, uri="/srv/model"))])
 def test_equal_locations_have_equal_keys(left: Location, right: Location) -> None:
     assert left.key == right.key

@@ -18,11 +18,18 @@ from mlflow.store.artifact.s3_artifact_repo import _cached_get_s3_client
 
 from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundError, TransferError, UnreachableError
 from model_gate.worker.credential_facts import CredentialFacts
-from model_gate.worker.failures import RUN_NOTE, downloading_file, file_sentence, reason_in, to_model_gate_error
+from model_gate.worker.failures import (
+    RUN_NOTE,
+    downloading_file,
+    file_sentence,
+    listing_model,
+    reason_in,
+    to_model_gate_error,
+)
 from model_gate.worker.object_store import store_of
 from model_gate.worker.store_failures import store_errors, to_store_error
 from tests.support.certificates import certificates
-from tests.support.faulty_server import FaultyServer, hang_up, login_page, status
+from tests.support.faulty_server import Call, Fault, FaultyServer, hang_up, login_page, status
 
 USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
 NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
@@ -443,6 +450,29 @@ def test_error_of_a_download_names_the_file_and_its_source_once(
 ) -> None:
     monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
     assert file_sentence(download_error(uri, message), message) == sentence
+
+
+@pytest.mark.parametrize(
+    "uri, message, sentence",
+    [
+        ("mlflow-artifacts:/1/model", "The listing is malformed.", "The model is on http://tracking."),
+        ("mlflow-artifacts:/1/model", "http://tracking hangs up.", ""),
+        ("mlflow-artifacts://other:81/1", "The listing is malformed.", "The model is on other:81."),
+        ("https://user:secret@other/1", "The listing is malformed.", ""),
+        ("https://[broken/1", "The listing is malformed.", ""),
+        ("s3://models/wine", "The listing is malformed.", "The model is on s3.amazonaws.com (bucket models)."),
+        ("/mnt/wine", "The listing is malformed.", ""),
+    ],
+)
+def test_error_of_a_listing_names_its_source_once(
+    uri: str, message: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail() -> None:
+        with listing_model(uri):
+            raise TransferError(message)
+
+    monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
+    assert file_sentence(error_of(fail), message) == sentence
 
 
 def test_login_in_the_address_of_a_store_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

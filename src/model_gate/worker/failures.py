@@ -42,6 +42,7 @@ _REMEDY_ONE_FILE = (
     "If the server sends one file at a time, start it with more workers (mlflow server --workers), or keep whole files"
     " with --download-dir."
 )
+_REMEDY_PROTOCOL = "Check the address and its port, and the proxies in front of the server."
 _REMEDY_REACH = "Check the address, and whether the server runs and can be reached from here."
 _REMEDY_LOGIN = (
     "Check the user name, password or token: in the host's user-info, or in the MLFLOW_TRACKING_* variables."
@@ -82,6 +83,8 @@ _STATUS = re.compile(
 
 _REMEDY_HTTPS = "If the server speaks https on this port, write https:// in its address."
 _HANGS_UP = "it closes the connection"
+_SPEAKS_HTTPS = "it speaks https on this port, not http"
+_MALFORMED = "its response is not valid HTTP"
 _UNRESOLVED = "its name cannot be resolved"
 _NOT_MLFLOW = "the response is not from an MLflow server"
 _SILENT = "it accepts connections but does not answer"
@@ -98,6 +101,10 @@ _REASONS: tuple[tuple[str, str], ...] = (
         r"WRONG_VERSION_NUMBER|wrong version number|record layer failure|packet length too long",
         "it speaks plain http on this port, not https",
     ),
+    # A server answers a request in plain http with a TLS alert, whose first byte is 21 and whose second byte is 3.
+    (r"BadStatusLine\W+(?:\x15\x03|\\x15\\x03)", _SPEAKS_HTTPS),
+    # These errors come before the others, because their texts quote the server.
+    (r"\b(?:BadStatusLine|LineTooLong|UnknownProtocol)\b|got more than \d+ headers", _MALFORMED),
     (r"CERTIFICATE_VERIFY_FAILED|SSLError|SSLCertVerification", "its certificate is not trusted here"),
     (
         r"NameResolutionError|Name or service not known|getaddrinfo|Temporary failure in name resolution",
@@ -282,7 +289,7 @@ def reason_in(text: str) -> str | None:
         reason = f"{reason}: {match[1]}"
     if reason is None:
         return None
-    answers = ("plain http", "certificate", _NOT_MLFLOW)
+    answers = ("plain http", "certificate", _NOT_MLFLOW, _SPEAKS_HTTPS, _MALFORMED)
     return f"{'cannot be used' if any(part in reason for part in answers) else 'gives no answer'}: {reason}"
 
 
@@ -301,8 +308,10 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, 
 def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
     if "plain http" in reason:
         return _REMEDY_PLAIN_HTTP
-    if _HANGS_UP in reason and "http://" in address:
+    if (_HANGS_UP in reason or _SPEAKS_HTTPS in reason) and "http://" in address:
         return f"{_REMEDY_HTTPS} {_REMEDY_REACH}"
+    if _MALFORMED in reason:
+        return _REMEDY_PROTOCOL
     if _UNRESOLVED in reason:
         return _REMEDY_NAME
     if _SILENT in reason:

@@ -121,6 +121,46 @@ def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None
     assert "write https:// in its address" in error.remedy
 
 
+def sending(data: bytes) -> Fault:
+    """Return a fault that sends these bytes in place of a response."""
+
+    def send(call: Call) -> None:
+        call.handler.wfile.write(data)
+        call.handler.wfile.flush()
+        call.close()
+
+    return send
+
+
+_OK = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 2OO OK\r\n\r\n",
+        b"Connection refused\r\n\r\n",
+        b"HTTP/9 200 OK\r\n\r\n",
+        _OK + b"X: " + b"a" * 70_000 + b"\r\n\r\n",
+        _OK + b"X: a\r\n" * 150 + b"\r\n",
+    ],
+    ids=["status", "no status", "version", "long header", "many headers"],
+)
+def test_malformed_response_is_not_reported_as_a_closed_connection(response: bytes) -> None:
+    with FaultyServer(faults={"registered-models/get": sending(response)}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+    assert isinstance(error, UnreachableError)
+    assert error.message.startswith(f"The tracking server {server.url} cannot be used: its response is not valid HTTP.")
+    assert "https" not in error.remedy
+
+
+def test_error_for_plain_http_to_a_port_that_answers_with_a_tls_alert_says_that_the_port_speaks_https() -> None:
+    with FaultyServer(faults={"registered-models/get": sending(b"\x15\x03\x03\x00\x02\x02\x0a")}) as server:
+        error = server_error(server.url, NOTHING_SENT)
+    assert "cannot be used: it speaks https on this port, not http." in error.message
+    assert "write https:// in its address" in error.remedy
+
+
 @pytest.mark.parametrize(
     "request_name, subject, remedy",
     [

@@ -5,7 +5,8 @@ from __future__ import annotations
 import difflib
 from collections.abc import Sequence
 
-from model_gate.domain.wording import plural
+from model_gate.domain.wording import plural, printable, truncate
+from model_gate.errors import UnreachableError
 from model_gate.formats.glob import Glob
 
 STAGES = ("Staging", "Production", "Archived")
@@ -18,6 +19,25 @@ _MIN_PART = 3
 _MAX_SIMILAR = 5
 # Names of registered models whose similarity is measured. A registry can have more.
 _MAX_MEASURED = 1_000
+
+
+def listed_number(version: object) -> int:
+    """Return a version number in a listing as a number. MLflow passes the text of the server on.
+
+    >>> listed_number("7")
+    7
+
+    Raises:
+        UnreachableError: The text is not a version number.
+    """
+    text = str(version)
+    # `isdigit` is true for "²" too, which is not a number.
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_VERSION))):
+        raise UnreachableError(
+            f"The registry lists the version {truncate(printable(text), 40)!r}, which is not a number.",
+            "Check the address: it is perhaps not that of an MLflow server.",
+        )
+    return int(text)
 
 
 def similar_models(name: str, names: Sequence[str]) -> str:

@@ -22,7 +22,14 @@ from model_gate.domain.version import Hop, Lineage, ModelVersion, ResolvedUri, S
 from model_gate.errors import InputError, ModelError, ModelGateError, NotFoundError
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.failures import NOT_FOUND_CODES, RUN_NOTE
-from model_gate.worker.names import DID_YOU_MEAN, MAX_VERSION, MIN_LIKENESS, STAGES, similar_models
+from model_gate.worker.names import (
+    DID_YOU_MEAN,
+    MAX_VERSION,
+    MIN_LIKENESS,
+    STAGES,
+    listed_number,
+    similar_models,
+)
 from model_gate.worker.runs import ModelFilter, RunResolver, filter_by_run, require_ready_model
 from model_gate.worker.search import ServerSearch, stage_of
 
@@ -386,7 +393,7 @@ class RegistryClient:
         latest = registered.latest_versions or []
         stage = next((stage for stage in STAGES if stage.lower() == version_or_stage.lower()), None)
         if stage or version_or_stage.lower() == _LATEST:
-            numbers = [int(version.version) for version in latest if stage in (None, version.current_stage)]
+            numbers = [listed_number(version.version) for version in latest if stage in (None, version.current_stage)]
             if numbers:
                 return str(max(numbers))
             problem = f"no version in stage {stage}" if stage else "no version at all"
@@ -409,7 +416,7 @@ class RegistryClient:
         It begins with the stage or the alias whose name is similar to `wanted`, if there is one.
         """
         versions = self._list_versions(registered.name)
-        numbers = sorted((int(version.version) for version in versions), reverse=True)
+        numbers = sorted((listed_number(version.version) for version in versions), reverse=True)
         if not numbers:
             return "The registered model has no versions: register one first."
         more = f" and {len(numbers) - 10} older" if len(numbers) > 10 else ""

@@ -18,7 +18,7 @@ from model_gate.domain.version import SelectedVersion
 from model_gate.domain.wording import plural, printable
 from model_gate.errors import InputError, NotFoundError, TransferError
 from model_gate.formats.glob import Glob
-from model_gate.worker.names import MAX_VERSION, STAGES, models_similar_to_glob
+from model_gate.worker.names import MAX_VERSION, STAGES, listed_number, models_similar_to_glob
 from model_gate.worker.pages import Deadline, RequestPage, read_pages, unique
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ class FoundModel:
     @classmethod
     def of(cls, registered: RegisteredModel) -> FoundModel:
         """Return the data of MLflow's object."""
-        aliases = {alias: int(number) for alias, number in (registered.aliases or {}).items()}
-        latest = {int(version.version): stage_of(version) for version in registered.latest_versions or ()}
+        aliases = {alias: listed_number(number) for alias, number in (registered.aliases or {}).items()}
+        latest = {listed_number(version.version): stage_of(version) for version in registered.latest_versions or ()}
         return cls(registered.name, aliases, latest)
 
 
@@ -76,7 +76,7 @@ class FoundVersion:
     @classmethod
     def of(cls, version: MlflowVersion) -> FoundVersion:
         """Return the data of MLflow's object, with its tags."""
-        return cls(int(version.version), stage_of(version), dict(version.tags or {}))
+        return cls(listed_number(version.version), stage_of(version), dict(version.tags or {}))
 
 
 @dataclass(frozen=True)
@@ -313,7 +313,7 @@ class ServerSearch(RegistrySearch):
                 _name_filter(glob), max_results=self._limits.search_page, page_token=token
             )
         ):
-            versions[version.name][int(version.version)] = FoundVersion.of(version)
+            versions[version.name][listed_number(version.version)] = FoundVersion.of(version)
         self._versions = {model.name: versions[model.name] for model in models}
         for model in models:
             require_complete(model, self._versions[model.name])

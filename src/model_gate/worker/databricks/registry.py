@@ -21,7 +21,7 @@ from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.databricks.rest import get, require_success
 from model_gate.worker.databricks.search import CatalogSearch, WorkspaceSearch
 from model_gate.worker.failures import NOT_FOUND_CODES
-from model_gate.worker.names import STAGES
+from model_gate.worker.names import STAGES, listed_number
 from model_gate.worker.pages import read_pages
 from model_gate.worker.registry import EarlyExperiment, ModelLocation, RegistryClient, parse_version_uri, require_ready
 
@@ -138,7 +138,7 @@ class DatabricksRegistryClient(RegistryClient):
     def _resolve_name(self, registered: RegisteredModel, version_or_stage: str) -> str:
         name = registered.name
         if version_or_stage.lower() == "latest":
-            numbers = [int(version.version) for version in self._list_versions(name)]
+            numbers = [listed_number(version.version) for version in self._list_versions(name)]
             if not numbers:
                 raise NotFoundError(f"{name!r} has no version at all.", "Register one first.")
             return str(max(numbers))

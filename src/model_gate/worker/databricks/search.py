@@ -20,6 +20,7 @@ from model_gate.domain.wording import printable
 from model_gate.errors import InputError, TransferError
 from model_gate.formats.glob import Glob
 from model_gate.worker.databricks.rest import get_json
+from model_gate.worker.names import listed_number
 from model_gate.worker.pages import read_pages
 from model_gate.worker.search import (
     FoundModel,
@@ -109,7 +110,7 @@ class WorkspaceSearch(_DatabricksSearch):
 
     def _alias_number(self, model: FoundModel, alias: str) -> int | None:
         number = self._find_alias(model.name, alias)
-        return None if number is None else int(number)
+        return None if number is None else listed_number(number)
 
 
 class CatalogSearch(_DatabricksSearch):
@@ -149,7 +150,7 @@ class CatalogSearch(_DatabricksSearch):
 
     def _version(self, version: Any) -> FoundVersion:
         # The listing of versions has neither tags nor stages.
-        return FoundVersion(int(version.version))
+        return FoundVersion(listed_number(version.version))
 
 
 def _schema_of(glob: Glob) -> dict[str, str]:

@@ -37,7 +37,8 @@ def retry_after_seconds(headers: Mapping[str, str], default: float) -> float:
     Return `default` if the header is missing or is not a number.
     """
     text = headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else default
+    # `isdigit` is true for "²" too, which is not a number.
+    return float(text) if text.isascii() and text.isdigit() else default
 
 
 class ConcurrencyLimit:

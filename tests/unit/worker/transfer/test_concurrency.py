@@ -18,6 +18,7 @@ from model_gate.worker.transfer.concurrency import (
     MIN_CONCURRENCY,
     ConcurrencyLimit,
     ConcurrencyLimiter,
+    retry_after_seconds,
 )
 
 KIB = 1024
@@ -198,3 +199,8 @@ def test_slow_download_does_not_raise_the_concurrency_limit_after_throttling() -
     with limiter.request(1):
         now += 0.6
     assert free_slots(limiter) == MIN_CONCURRENCY
+
+
+@pytest.mark.parametrize("text, seconds", [("7", 7), ("", 1), ("soon", 1), ("²", 1), ("٣", 1), ("-3", 1), ("1.5", 1)])
+def test_delay_that_is_no_number_of_seconds_is_the_default(text: str, seconds: float) -> None:
+    assert retry_after_seconds({"Retry-After": text}, 1) == seconds

@@ -103,6 +103,10 @@ def _omit_size(call: Call) -> None:
     call.send_json({"files": [{"path": "MLmodel", "is_dir": False}]}) if is_listing else call.send(b"content")
 
 
+def _send(text: bytes) -> Fault:
+    return lambda call: call.send(text)
+
+
 _INVALID_ENTRY = "not a valid entry"
 _NOT_SERVED = "does not serve"
 _MALFORMED = "is malformed"
@@ -121,11 +125,19 @@ _LISTINGS: dict[str, tuple[Fault, str]] = {
     "a null": (listing(_file("nul\0byte")), _NOT_SERVED),
     "no path": (listing({"is_dir": False, "file_size": 1}), _MALFORMED),
     "a size that is no number": (listing(_file("MLmodel", "many")), _MALFORMED),
+    "a size that is no whole number": (listing(_file("MLmodel", 1.5)), _MALFORMED),
+    "a size that is a truth value": (listing(_file("MLmodel", True)), _MALFORMED),
+    "an infinite size": (_send(b'{"files": [{"path": "MLmodel", "file_size": 1e999}]}'), _MALFORMED),
+    "a size of 5,000 digits": (_send(b'{"files": [{"path": "a", "file_size": %s}]}' % (b"9" * 5_000)), _MALFORMED),
+    "a size that no file has": (listing(_file("MLmodel", 10**30)), "which no file has"),
+    "a name that is no text": (listing(_file(5)), _MALFORMED),
+    "a directory by text": (listing({"path": "MLmodel", "is_dir": "false", "file_size": 1}), _MALFORMED),
+    "deep nesting": (_send(b'{"files": %s%s}' % (b"[" * 100_000, b"]" * 100_000)), _MALFORMED),
     "an array": (lambda call: call.send_json(["MLmodel"]), _MALFORMED),
     "a text": (lambda call: call.send_json({"files": "MLmodel"}), _MALFORMED),
     "the response to another request": (lambda call: call.send_json({"run": {"info": {}}}), _MALFORMED),
     "a second page": (lambda call: call.send_json({"files": [_file("MLmodel")], "next_page_token": "2"}), _MALFORMED),
-    "endless nesting": (_nest_endlessly, "does not end"),
+    "endless nesting": (_nest_endlessly, "a path has more than 16,384 characters"),
     "content without a size": (_omit_size, "does not report the size"),
     "a web page": (login_page, "web page instead of JSON"),
 }
@@ -140,6 +152,7 @@ def test_invalid_artifact_listing_is_rejected(
     with verified(Destinations.to(listing_server.url)), pytest.raises(ModelGateError) as raised:
         client.list("mlflow-artifacts:/Wine/1", lambda _: None)
     assert text in raised.value.message
+    assert raised.value.message.count(listing_server.url) == 1
     assert raised.value.remedy
 
 

@@ -135,7 +135,7 @@ _METADATA_ATTACKS: dict[str, tuple[str, Callable[[], Fault], str]] = {
     "compressed listing": (LISTING, bomb, _TOO_LARGE),
     "many JSON values": (LISTING, lambda: compressed_values, "JSON values"),
     "600,000 files in twelve directories": (LISTING, lambda: _many_directories, "500,000 files"),
-    "directories without end": (LISTING, lambda: _chain, "does not end"),
+    "directories without end": (LISTING, lambda: _chain, "more than 250 levels of directories"),
 }
 
 

@@ -179,11 +179,7 @@ class ModelListing:
         while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
             count += 1
             if count > self._limits.listing_pages:
-                raise ModelError(
-                    f"The listing of {truncate(self._uri, 200)} does not end: it has more than"
-                    f" {plural(self._limits.listing_pages, 'page')}.",
-                    _REMEDY,
-                )
+                raise self._too_large(f"it has more than {plural(self._limits.listing_pages, 'page')}")
             self._listed += len(page)
             yield page
 
@@ -193,11 +189,10 @@ class ModelListing:
 
     def _add_file(self, info: FileInfo) -> None:
         """Add a file of a page. Its path implies its directories."""
-        path, size = info.path, int(info.file_size or 0)
+        path = info.path
         if not _is_path(path) or path in self._files or path in self._directories:
             raise _invalid_path(path)
-        if size < 0:
-            raise _invalid_size(path, size)
+        size = _valid_size(path, int(info.file_size or 0))
         parent = path
         while (parent := parent.rpartition("/")[0]) and parent not in self._directories:
             if parent in self._files:
@@ -229,26 +224,25 @@ class ModelListing:
             self._begin(path)
         elif info.file_size is None:
             self._unsized.add(path)
-        elif (size := int(info.file_size)) >= 0:
-            self._files[path] = size
         else:
-            raise _invalid_size(path, size)
+            self._files[path] = _valid_size(path, int(info.file_size))
 
     def _count(self, path: str) -> None:
         """Count a path that is about to be added, and require that the listing is within its limits."""
         limits = self._limits
         self._characters += len(path) if path.isascii() else 6 * len(path)
         entries = len(self._files) + len(self._unsized) + len(self._pending) + len(self._directories)
-        if (
-            entries >= limits.listing_files
-            or self._characters > limits.listing_characters
-            or len(path) > limits.path_characters
-            or path.count("/") >= limits.listing_depth
-        ):
-            raise ModelError(
-                f"The listing of {truncate(self._uri, 200)} does not end: it has more than {plural(entries, 'file')}.",
-                _REMEDY,
-            )
+        if entries >= limits.listing_files:
+            raise self._too_large(f"it has more than {plural(limits.listing_files, 'file')}")
+        if self._characters > limits.listing_characters:
+            raise self._too_large(f"its paths have more than {plural(limits.listing_characters, 'character')} together")
+        if len(path) > limits.path_characters:
+            raise self._too_large(f"a path has more than {plural(limits.path_characters, 'character')}")
+        if path.count("/") >= limits.listing_depth:
+            raise self._too_large(f"it has more than {plural(limits.listing_depth, 'level')} of directories")
+
+    def _too_large(self, excess: str) -> ModelError:
+        return ModelError(f"The listing of {truncate(self._uri, 200)} is too large: {excess}.", _REMEDY)
 
     def _require_unsized_empty(self) -> None:
         checks = {self._pool.submit(self._require_empty, path) for path in self._unsized}
@@ -300,8 +294,19 @@ def _invalid_path(path: str) -> ModelError:
     )
 
 
-def _invalid_size(path: str, size: int) -> ModelError:
-    return ModelError(f"The listing has {printable(path)} with {size:,} bytes.", "Check the server or the store.")
+def _valid_size(path: str, size: int) -> int:
+    """Return the listed size of a file, if a file can have it.
+
+    Raises:
+        ModelError: The size is negative, or larger than that of any file.
+    """
+    if not 0 <= size <= _MAX_FILE_BYTES:
+        number = truncate(f"{size:,}", 40)
+        raise ModelError(
+            f"The listing has {printable(path)} with {number} bytes, which no file has.",
+            "Check the server or the store.",
+        )
+    return size
 
 
 def _invalid_entry(path: str, parent: str) -> ModelError:

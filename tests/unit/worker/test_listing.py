@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import pytest
@@ -12,7 +12,8 @@ from mlflow.entities import FileInfo
 
 from model_gate.domain.limits import Limits
 from model_gate.domain.progress import ProgressCallback
-from model_gate.errors import ModelError, UnreachableError
+from model_gate.errors import ModelError, TransferError, UnreachableError
+from model_gate.worker.failures import file_sentence
 from model_gate.worker.listing import ModelListing
 
 List = Callable[[str | None], list[FileInfo]]
@@ -101,22 +102,31 @@ _DEPTH = replace(
 
 
 @pytest.mark.parametrize(
-    "list_artifacts, limits",
+    "list_artifacts, limits, excess",
     [
-        (_chain, _DEPTH),
-        (_files(11), replace(Limits(), listing_files=10)),
-        (_files(10, "x" * 100 + "{}"), replace(Limits(), listing_characters=1_000)),
-        (_files(10, "é" * 20 + "{}"), replace(Limits(), listing_characters=1_000)),
-        (_files(1, "x" * 100), replace(Limits(), path_characters=99)),
+        (_chain, _DEPTH, "it has more than 5 levels of directories"),
+        (_files(11), replace(Limits(), listing_files=10), "it has more than 10 files"),
+        (
+            _files(10, "x" * 100 + "{}"),
+            replace(Limits(), listing_characters=1_000),
+            "its paths have more than 1,000 characters together",
+        ),
+        (
+            _files(10, "é" * 20 + "{}"),
+            replace(Limits(), listing_characters=1_000),
+            "its paths have more than 1,000 characters together",
+        ),
+        (_files(1, "x" * 100), replace(Limits(), path_characters=99), "a path has more than 99 characters"),
         (
             lambda path: [FileInfo(f"{path}/{n}" if path else str(n), True, None) for n in range(5)],
             replace(Limits(), listing_files=100, listing_seconds=2),
+            "it has more than 100 files",
         ),
     ],
     ids=["depth", "files", "characters", "characters in messages", "path", "directories"],
 )
-def test_listing_beyond_a_limit_is_an_error(list_artifacts: List, limits: Limits) -> None:
-    with pytest.raises(ModelError, match="does not end"):
+def test_error_of_a_listing_beyond_a_limit_names_the_limit(list_artifacts: List, limits: Limits, excess: str) -> None:
+    with pytest.raises(ModelError, match=f"^The listing of s3://bucket/model is too large: {excess}\\."):
         _read(list_artifacts, limits)
 
 
@@ -125,22 +135,37 @@ def test_listing_at_its_limits_is_complete() -> None:
     assert _read(_files(10), limits) == {str(number): 1 for number in range(10)}
 
 
-@pytest.mark.parametrize("size", [-1, -(10**30)])
-def test_negative_file_size_in_a_listing_is_an_error(size: int) -> None:
-    with pytest.raises(ModelError, match="has a with"):
-        _read(lambda _: [FileInfo("a", False, size)], Limits())
-
-
 class _PagedFiles(_Files):
-    def __init__(self, pages: int) -> None:
+    def __init__(self, pages: int, page: Sequence[FileInfo] = ()) -> None:
         super().__init__(_chain)
-        self._pages = pages
+        self._pages = [list(page)] * pages
 
     def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
-        yield from ([] for _ in range(self._pages))
+        yield from self._pages
 
     def is_one_file(self) -> bool:
         return False
+
+
+@pytest.mark.parametrize("is_paged", [True, False])
+@pytest.mark.parametrize("size", [-1, -(10**30), 2**63, 10**30])
+def test_size_that_no_file_has_is_an_error_in_a_listing(size: int, is_paged: bool) -> None:
+    entries = [FileInfo("a", False, size)]
+    files = _PagedFiles(1, entries) if is_paged else _Files(lambda _: entries)
+    with pytest.raises(ModelError, match=r"^The listing has a with -?\d[\d,…]* bytes, which no file has\.") as raised:
+        ModelListing(lambda: files, "s3://bucket/m", lambda _: None).read()
+    assert len(raised.value.message) < 100
+
+
+@pytest.mark.parametrize("is_search", [True, False])
+def test_error_of_a_listing_has_a_note_of_the_store(is_search: bool) -> None:
+    def fail(_: str | None) -> list[FileInfo]:
+        raise TransferError("It broke off.")
+
+    listing = ModelListing(lambda: _Files(fail), "s3://bucket/model", lambda _: None)
+    with pytest.raises(TransferError) as raised:
+        listing.has_entry("MLmodel") if is_search else listing.read()
+    assert file_sentence(raised.value, "It broke off.") == "The model is on s3.amazonaws.com (bucket bucket)."
 
 
 def test_listing_with_too_many_pages_is_an_error() -> None:

@@ -77,14 +77,9 @@ class ProxiedFiles:
                 "Check the version's source.",
             )
         joined = "/".join(part for part in (root.strip("/"), directory) if part)
-        listing = self._list_directly(base, joined) or self._list_without_client(base, joined)
-        try:
+        listing = self._list_directly(base, joined) or self._list_without_client(base, joined, directory)
+        with _listing_errors(directory):
             return [_file_info(entry, directory) for entry in _entries(listing)]
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ModelError(
-                f"The server's listing of {printable(directory) or 'the model'} is malformed.",
-                "Check the tracking server.",
-            ) from error
 
     def _list_directly(self, base: str, path: str) -> Any:
         """Return the JSON listing of one directory, requested with `HttpClient`.
@@ -103,14 +98,15 @@ class ProxiedFiles:
                 return json.loads(response.read()) if response.status == 200 else None
         except Urllib3TimeoutError:
             raise
-        except (HTTPError, ValueError):
+        except (HTTPError, ValueError, RecursionError):
             return None
 
-    def _list_without_client(self, base: str, path: str) -> Any:
+    def _list_without_client(self, base: str, path: str, directory: str) -> Any:
         """Return the JSON listing of one directory, without an `HttpClient`. The first call makes the client."""
         with self._server.get(base, _ENDPOINT, params={"path": path}) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
-            listing = response.json()
+            with _listing_errors(directory):
+                listing = response.json()
             if self._client is None:
                 self._client = self._server.client(base, response)
         return listing
@@ -241,6 +237,21 @@ class DecodedResponse:
         return bytes(self._raw.read1(amount, decode_content=True))
 
 
+@contextmanager
+def _listing_errors(directory: str) -> Iterator[None]:
+    """Convert exceptions of Python about the content of a listing to ModelError."""
+    try:
+        yield
+    except requests.JSONDecodeError:
+        # This ValueError means another fault: the response is a web page, not JSON.
+        raise
+    except (AttributeError, KeyError, RecursionError, TypeError, ValueError) as error:
+        raise ModelError(
+            f"The server's listing of {printable(directory) or 'the model'} is malformed.",
+            "Check the tracking server, and the proxies in front of it.",
+        ) from error
+
+
 def _entries(listing: dict[str, Any]) -> list[dict[str, Any]]:
     """Return the entries of a directory. An empty directory has no field `files`, and no other field either.
 
@@ -255,7 +266,9 @@ def _entries(listing: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
-    name = str(entry["path"])
+    name, is_dir = entry["path"], entry.get("is_dir")
+    if not isinstance(name, str) or not isinstance(is_dir, bool | None):
+        raise TypeError
     path = f"{directory}/{name}" if directory else name
     # The server decodes a name twice or more, so quoting the name in the request would not help.
     if unquote(name) != name or "#" in name or not name.isprintable():
@@ -264,5 +277,20 @@ def _file_info(entry: dict[str, Any], directory: str) -> FileInfo:
             " control characters.",
             "Rename the file and log the model again, or compare the models at their store with model-gate diff.",
         )
-    size = entry.get("file_size")
-    return FileInfo(path, bool(entry.get("is_dir")), None if size is None else int(size))
+    return FileInfo(path, bool(is_dir), _file_size(entry.get("file_size")))
+
+
+def _file_size(size: object) -> int | None:
+    """Return the size in an entry of a listing, None if it has none. The JSON form of protobuf has numbers as text.
+
+    Raises:
+        TypeError: The size is neither a number nor a text.
+        ValueError: The size is not a whole number.
+    """
+    if size is None:
+        return None
+    if isinstance(size, bool) or not isinstance(size, int | float | str):
+        raise TypeError
+    if isinstance(size, float) and not size.is_integer():
+        raise ValueError
+    return int(size)

@@ -16,7 +16,18 @@ from model_gate.access.hosts import parse_host
 from model_gate.errors import AccessError, ModelGateError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support import commandline
-from tests.support.faulty_server import MODEL, Fault, FaultyServer, hang_up, login_page, never_respond, stall, status
+from tests.support.faulty_server import (
+    MODEL,
+    Call,
+    Fault,
+    FaultyServer,
+    hang_up,
+    listing,
+    login_page,
+    never_respond,
+    stall,
+    status,
+)
 from tests.support.gates import GateResult, check, compare, run, version
 from tests.support.paths import SUPPORT
 from tests.support.reports import Json
@@ -83,6 +94,59 @@ def test_error_of_a_server_is_reported_without_waiting_for_an_unresponsive_serve
         result = compare(tmp_path, version(silent.url, "Wine"), version(empty.url, "Wine"))
         assert time.monotonic() - started < LIMIT_SECONDS / 3
     result.require_error("NotFoundError", f"error: tracking_server_2 ({empty.url}): There is no registered model")
+
+
+def _of_another_size(call: Call) -> None:
+    call.send(b"x" * 9)
+
+
+_FAULTS_OF_MODELS: dict[str, tuple[str, Fault, str]] = {
+    "malformed listing": ("artifacts?", lambda call: call.send(b"null"), "listing of the model is malformed."),
+    "no files": ("artifacts?", lambda call: call.send(b"{}"), "There are no files at mlflow-artifacts:/Wine/1 on"),
+    "no MLmodel": ("artifacts?", listing({"path": "a", "file_size": 1}), "is not an MLflow model"),
+    "impossible size": ("artifacts?", listing({"path": "a", "file_size": -1}), "The listing has a with -1 bytes"),
+    "endless listing": ("artifacts?", listing({"path": "d", "is_dir": True}), "250 levels of directories."),
+    "another size": ("/model.pkl", _of_another_size, "model.pkl of mlflow-artifacts:/Wine/1 on"),
+}
+
+
+@pytest.mark.parametrize("case", _FAULTS_OF_MODELS)
+def test_error_of_a_model_on_one_of_two_servers_names_its_server_without_a_login(tmp_path: Path, case: str) -> None:
+    part, fault, text = _FAULTS_OF_MODELS[case]
+    with FaultyServer() as good, FaultyServer(faults={part: fault}) as faulty_one:
+        for server in (good, faulty_one):
+            server.add("Wine", MODEL)
+        host = faulty_one.url.replace("://", "://ada:secret-of-the-test@")
+        result = compare(tmp_path, version(good.url, "Wine"), version(host, "Wine"))
+    error = result.report["error"]
+    assert text in error["message"]
+    assert error["message"].count(faulty_one.url) == 1
+    assert good.url not in error["message"]
+    assert "secret-of-the-test" not in str(result)
+    assert error["message"] in result.stderr
+
+
+def test_listed_version_that_is_no_number_is_not_an_internal_error(tmp_path: Path) -> None:
+    registered = {"name": "Wine", "latest_versions": [{"name": "Wine", "version": "²"}]}
+    fault: Fault = lambda call: call.send_json({"registered_model": registered})
+    with FaultyServer(faults={"registered-models/get": fault}) as server:
+        server.add("Wine", MODEL)
+        result = check(tmp_path, server.url, "Wine", "latest")
+    result.require_error("UnreachableError", server.url, "The registry lists the version '²', which is not a number")
+
+
+def test_error_for_another_size_of_one_response_does_not_blame_a_response_to_no_request(tmp_path: Path) -> None:
+    pages = iter([b"<html>warming up</html>"])
+
+    def page_at_first(call: Call) -> None:
+        call.send(next(pages, call.file))
+
+    with FaultyServer(faults={"/model.pkl": page_at_first}) as server:
+        server.add("Wine", MODEL)
+        server.add("Beer", MODEL)
+        result = compare(tmp_path, version(server.url, "Wine"), version(server.url, "Beer"))
+    text = f"The host {server.url} once sent a response of another size in place of model.pkl."
+    result.require_error("TransferError", text, "Run the gate again.")
 
 
 def test_empty_directory_is_an_error_that_asks_for_a_directory_with_a_model(tmp_path: Path) -> None:

@@ -15,8 +15,9 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from functools import partial
 from http.client import HTTPConnection as PlainConnection
 from http.client import HTTPException, HTTPResponse
 from typing import cast
@@ -25,13 +26,20 @@ from urllib.parse import urlsplit
 import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
-from urllib3.connection import HTTPConnection
+from urllib3.connection import HTTPConnection, port_by_scheme
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
+from model_gate.errors import TransferError
 from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
-from model_gate.worker.transfer.unread_bytes import has_response, mixed_up_error, unread_bytes, wait_for_bytes
+from model_gate.worker.transfer.unread_bytes import (
+    has_response,
+    mixed_up_error,
+    unread_bytes,
+    wait_for_bytes,
+    wrong_size_error,
+)
 
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
@@ -105,8 +113,10 @@ class HttpClient:
         self._pool = pool
         self._headers = headers
         self._idle: list[HTTPConnection] = []
-        # Whether a response may have been of another request. Several gates can have responses of that connection.
-        self._is_mixed_up = False
+        self._host = _address_of(pool)
+        # Makes the error of `require_settled`, once a response may have been of another request. Several gates can have
+        # responses of that connection, and notes are added to each error, so each gate gets an error of its own.
+        self._settle_error: Callable[[], TransferError] | None = None
         # A client has no end of its own, so its idle connections are closed when the client is collected.
         weakref.finalize(self, _close_all, self._idle)
         with _CLIENTS_LOCK:
@@ -215,16 +225,17 @@ class HttpClient:
 
     def _require_no_response(self, unread: bytes) -> None:
         if has_response(unread):
-            self._is_mixed_up = True
-            raise mixed_up_error()
+            self._settle_error = partial(mixed_up_error, self._host)
+            raise self._settle_error()
 
-    def suspect(self) -> None:
+    def suspect(self, path: str = "") -> None:
         """Record that a response was not of the requested file, so that `require_settled` fails from now on.
 
-        The caller downloads that file again, and notices if the file has changed. Otherwise, the response was of
-        another request.
+        The caller downloads that file again, and notices if the file has changed. Otherwise, the response may have been
+        of another request. `path` is the path of the file for the error message.
         """
-        self._is_mixed_up = True
+        # A response to no request is the more certain cause.
+        self._settle_error = self._settle_error or partial(wrong_size_error, self._host, path)
 
     @property
     def idle_sockets(self) -> list[socket.socket]:
@@ -232,13 +243,13 @@ class HttpClient:
         return [connection.sock for connection in list(self._idle) if connection.sock is not None]
 
     def require_settled(self) -> None:
-        """Require that no connection has had a response to no request, and that no idle connection has one now.
+        """Require that no response may have been of another request, and that no idle connection has such a response.
 
         Raises:
             TransferError: The server has sent such a response.
         """
-        if self._is_mixed_up:
-            raise mixed_up_error()
+        if self._settle_error is not None:
+            raise self._settle_error()
         checked: list[HTTPConnection] = []
         try:
             while (connection := self._take_idle_connection()) is not None:
@@ -264,6 +275,13 @@ def require_all_settled(seconds: float = _SETTLE_SECONDS) -> None:
         if remaining <= 0 or not sockets:
             return
         wait_for_bytes(sockets, remaining)
+
+
+def _address_of(pool: HTTPConnectionPool) -> str:
+    """Return the address of a host as users write it: without a login, and without the default port."""
+    host = f"[{pool.host}]" if ":" in pool.host else pool.host
+    port = "" if pool.port in {None, port_by_scheme[pool.scheme]} else f":{pool.port}"
+    return f"{pool.scheme}://{host}{port}"
 
 
 def _close_all(connections: list[HTTPConnection]) -> None:

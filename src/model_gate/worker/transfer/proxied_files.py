@@ -217,7 +217,7 @@ class ProxiedFiles:
         except Urllib3TimeoutError:
             raise
         except WrongSizeError:
-            client.suspect()
+            client.suspect(unquote(remote_path))
             return False
         except (HTTPError, UnsupportedDownloadError):
             return False

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Iterable
 from contextlib import suppress
 
+from model_gate.domain.wording import printable
 from model_gate.errors import TransferError
 
 _MAX_BYTES = 4096
@@ -56,9 +57,20 @@ def has_response(unread: bytes) -> bool:
     return not _HARMLESS.fullmatch(unread) or unread.count(b"HTTP/1.") > 1
 
 
-def mixed_up_error() -> TransferError:
-    """Return the error for a server whose responses may belong to other requests."""
+def mixed_up_error(host: str) -> TransferError:
+    """Return the error for a host that has sent a response to no request."""
     return TransferError(
-        "The server sends a response to no request. Other responses may be mixed up too.",
+        f"The host {host} sends a response to no request. Other responses may be mixed up too.",
         "Check the server, and the proxies in front of it.",
+    )
+
+
+def wrong_size_error(host: str, path: str) -> TransferError:
+    """Return the error for a host whose response did not have the size of the requested file, "" if it is not known."""
+    file = printable(path) or "a file"
+    return TransferError(
+        f"The host {host} once sent a response of another size in place of {file}. If that was the response to another"
+        " request, other responses may be mixed up too.",
+        "Run the gate again. If the error comes back, check the server, and the proxies in front of it: they may send a"
+        " page of their own in place of a file.",
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import ssl
 import time
 from collections.abc import Iterator
@@ -150,6 +151,49 @@ def test_each_gate_of_a_run_gets_the_error_for_responses_that_are_mixed_up(
     client[0].faults["first"] = response_and(_EXTRA)
     for check in (lambda: get(client, "first"), client[1].require_settled, client[1].require_settled):
         with pytest.raises(TransferError, match="sends a response to no request"):
+            check()
+
+
+def test_error_about_mixed_up_responses_names_the_host_without_a_login(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        url = server.url.replace("//", "//ada:secret@")
+        sender = HttpClient.from_request(requests.Request("GET", url).prepare(), False, None)
+        assert sender is not None
+        sender.suspect("data/model.bin")
+        with pytest.raises(TransferError) as wrong_size:
+            sender.require_settled()
+    message = f"The host {server.url} once sent a response of another size in place of data/model.bin."
+    assert wrong_size.value.message.startswith(message)
+    assert "no request" not in wrong_size.value.message
+
+
+@pytest.mark.parametrize(
+    "url, host",
+    [
+        ("http://host/a", "http://host"),
+        ("http://host:80/a", "http://host"),
+        ("https://host:443/a", "https://host"),
+        ("https://host:80/a", "https://host:80"),
+        ("http://[::1]:5000/a", "http://[::1]:5000"),
+    ],
+)
+def test_host_is_named_as_users_write_it(url: str, host: str) -> None:
+    sender = HttpClient.from_request(requests.Request("GET", url).prepare(), False, None)
+    assert sender is not None
+    sender.suspect()
+    with pytest.raises(TransferError, match=re.escape(f"The host {host} once sent")):
+        sender.require_settled()
+
+
+def test_response_to_no_request_is_the_cause_although_a_response_had_another_size(
+    client: tuple[FaultyServer, HttpClient],
+) -> None:
+    server, sender = client
+    server.faults["first"] = response_and(_EXTRA)
+    sender.suspect("file")
+    message = f"The host {server.url} sends a response to no request."
+    for check in (lambda: get(client, "first"), sender.require_settled):
+        with pytest.raises(TransferError, match=message):
             check()
 
 

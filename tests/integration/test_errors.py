@@ -128,8 +128,8 @@ def test_error_of_a_model_on_one_of_two_servers_names_its_server_without_a_login
 
 def test_listed_version_that_is_no_number_is_not_an_internal_error(tmp_path: Path) -> None:
     registered = {"name": "Wine", "latest_versions": [{"name": "Wine", "version": "²"}]}
-    fault: Fault = lambda call: call.send_json({"registered_model": registered})
-    with FaultyServer(faults={"registered-models/get": fault}) as server:
+    with FaultyServer() as server:
+        server.faults["registered-models/get"] = lambda call: call.send_json({"registered_model": registered})
         server.add("Wine", MODEL)
         result = check(tmp_path, server.url, "Wine", "latest")
     result.require_error("UnreachableError", server.url, "The registry lists the version '²', which is not a number")
@@ -266,7 +266,7 @@ def test_unresponsive_server_is_an_error_within_a_minute(tmp_path: Path) -> None
             silent.url: "does not answer",
             silent_listing.url: "does not answer",
             silent_download.url: "does not answer",
-            stuck_download.url: "does not answer",
+            stuck_download.url: "begins a response, but does not end it in time",
             busy.url: "asks to slow down (429)",
             f"http://127.0.0.1:{free_port()}": "it refuses connections",
             "http://model-gate.invalid": "its name cannot be resolved",

@@ -31,10 +31,11 @@ from model_gate.worker.object_store import host_in, store_of
 NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
 
 _REMEDY_NAME = "Check the host name in the address, and the DNS and VPN of this machine."
-_REMEDY_SILENT = (
-    "Check the port, and whether the server or a proxy in front of it hangs or is overloaded. To wait longer for each"
-    " answer, set MLFLOW_HTTP_REQUEST_TIMEOUT to a number of seconds."
+_REMEDY_UNENDED = (
+    "Check whether the server or a proxy in front of it hangs or is overloaded. To wait longer for each answer, set"
+    " MLFLOW_HTTP_REQUEST_TIMEOUT to a number of seconds."
 )
+_REMEDY_SILENT = f"Check the port, and {_REMEDY_UNENDED.removeprefix('Check ')}"
 _LIMIT_HINT = (
     " If it breaks off again, check whether the server, or a proxy in front of it, limits the time of a response."
 )
@@ -88,6 +89,9 @@ _MALFORMED = "its response is not valid HTTP"
 _UNRESOLVED = "its name cannot be resolved"
 _NOT_MLFLOW = "the response is not from an MLflow server"
 _SILENT = "it accepts connections but does not answer"
+_UNENDED = "it begins a response, but does not end it in time"
+# The text of a ReadTimeoutError after the head of a response.
+UNENDED_BODY = "Read timed out in the body."
 # The request that a server has not answered, and the seconds that the client waited.
 _WAITED_FOR = re.compile(r"url: (/[^\s?]*)[^\n]*\((?:read|connect) timeout=(\d+)(?:\.0)?\)")
 # The client's text after its last attempt, if it has sent the request more than once.
@@ -111,6 +115,8 @@ _REASONS: tuple[tuple[str, str], ...] = (
         _UNRESOLVED,
     ),
     (r"[Cc]onnection refused", "it refuses connections"),
+    # `requests` raises a ConnectionError if no more of a body arrives, and a ReadTimeout if the head does not.
+    (rf"{re.escape(UNENDED_BODY)}|(?m:^ConnectionError: [^\n]*: Read timed out\.$)", _UNENDED),
     (r"ReadTimeout|[Rr]ead timed out|failed with timeout", _SILENT),
     (
         r"ConnectTimeout|[Cc]onnection (?:to \S+ )?timed out|No route to host|Network is unreachable",
@@ -126,6 +132,14 @@ _REASONS: tuple[tuple[str, str], ...] = (
     ),
     # protobuf raises this error if a field does not have the type that MLflow defines for it.
     (r"(?m)^ParseError: ", f"{_NOT_MLFLOW} (a field has a wrong type)"),
+)
+# Pairs of a part of a reason and its remedy. The remedies of the other reasons depend on the server and its login.
+_REMEDIES: tuple[tuple[str, str], ...] = (
+    ("plain http", _REMEDY_PLAIN_HTTP),
+    (_MALFORMED, _REMEDY_PROTOCOL),
+    (_UNRESOLVED, _REMEDY_NAME),
+    (_SILENT, _REMEDY_SILENT),
+    (_UNENDED, _REMEDY_UNENDED),
 )
 _CERTIFICATE_REASON = re.compile(r"certificate verify failed: ([^()\n]{1,200}?)\.? \(_ssl")
 _MAX_CHAIN_LENGTH = 10
@@ -289,7 +303,7 @@ def reason_in(text: str) -> str | None:
         reason = f"{reason}: {match[1]}"
     if reason is None:
         return None
-    answers = ("plain http", "certificate", _NOT_MLFLOW, _SPEAKS_HTTPS, _MALFORMED)
+    answers = ("plain http", "certificate", _NOT_MLFLOW, _SPEAKS_HTTPS, _MALFORMED, _UNENDED)
     return f"{'cannot be used' if any(part in reason for part in answers) else 'gives no answer'}: {reason}"
 
 
@@ -302,20 +316,15 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, 
         tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
         message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
     remedy = _reach_remedy(reason, address, facts)
-    return UnreachableError(message, f"{remedy} {_REMEDY_ONE_FILE}" if _SILENT in reason and in_parts else remedy)
+    is_late = _SILENT in reason or _UNENDED in reason
+    return UnreachableError(message, f"{remedy} {_REMEDY_ONE_FILE}" if is_late and in_parts else remedy)
 
 
 def _reach_remedy(reason: str, address: str, facts: CredentialFacts) -> str:
-    if "plain http" in reason:
-        return _REMEDY_PLAIN_HTTP
+    if remedy := next((remedy for part, remedy in _REMEDIES if part in reason), ""):
+        return remedy
     if (_HANGS_UP in reason or _SPEAKS_HTTPS in reason) and "http://" in address:
         return f"{_REMEDY_HTTPS} {_REMEDY_REACH}"
-    if _MALFORMED in reason:
-        return _REMEDY_PROTOCOL
-    if _UNRESOLVED in reason:
-        return _REMEDY_NAME
-    if _SILENT in reason:
-        return _REMEDY_SILENT
     if "a web page" in reason:
         variables = f"{facts.prefix or ''}MLFLOW_TRACKING_TOKEN"
         if facts.prefix is None:

@@ -20,6 +20,7 @@ from model_gate.errors import AccessError, InputError, ModelGateError, NotFoundE
 from model_gate.worker.credential_facts import CredentialFacts
 from model_gate.worker.failures import (
     RUN_NOTE,
+    chain_text,
     downloading_file,
     file_sentence,
     listing_model,
@@ -28,8 +29,19 @@ from model_gate.worker.failures import (
 )
 from model_gate.worker.object_store import store_of
 from model_gate.worker.store_failures import store_errors, to_store_error
+from model_gate.worker.transfer.http_client import HttpClient
 from tests.support.certificates import certificates
-from tests.support.faulty_server import Call, Fault, FaultyServer, hang_up, login_page, status
+from tests.support.faulty_server import (
+    ARTIFACTS,
+    Call,
+    Fault,
+    FaultyServer,
+    hang_up,
+    login_page,
+    never_respond,
+    stall,
+    status,
+)
 
 USER = ("PROD_MLFLOW_TRACKING_USERNAME", "PROD_MLFLOW_TRACKING_PASSWORD")
 NOTHING_SENT = CredentialFacts("", (), (("MLFLOW_TRACKING_TOKEN", "it is for https://other.example.com"),))
@@ -119,6 +131,33 @@ def test_error_for_a_server_that_hangs_up_on_plain_http_suggests_https() -> None
         error = server_error(server.url, NOTHING_SENT)
     assert "gives no answer: it closes the connection." in error.message
     assert "write https:// in its address" in error.remedy
+
+
+@pytest.mark.parametrize(
+    "fault, reason",
+    [
+        (never_respond, "gives no answer: it accepts connections but does not answer"),
+        (stall, "cannot be used: it begins a response, but does not end it in time"),
+    ],
+)
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_silence_within_a_response_is_not_reported_as_no_response(
+    fault: Fault, reason: str, is_direct: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.3")
+
+    def download() -> None:
+        client = HttpClient.from_request(requests.Request("GET", url).prepare(), True, None)
+        assert client is not None
+        if not is_direct:
+            requests.get(url, timeout=0.3)
+            return
+        with client.get(url, {}) as response:
+            response.read()
+
+    with FaultyServer(files={"file": bytes(100)}, faults={"file": fault}) as server:
+        url = f"{server.url}{ARTIFACTS}/file"
+        assert reason_in(chain_text(error_of(download))) == reason
 
 
 def sending(data: bytes) -> Fault:

@@ -31,6 +31,7 @@ from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
+from model_gate.worker.failures import UNENDED_BODY
 from model_gate.worker.response_limits import too_large
 from model_gate.worker.transfer.quick_ack import set_quick_ack
 from model_gate.worker.transfer.unread_bytes import (
@@ -66,7 +67,7 @@ class _Response:
 
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
-        with _as_urllib3_errors(self._pool, self._target):
+        with _as_urllib3_errors(self._pool, self._target, UNENDED_BODY):
             return self._response.read1(amount)
 
     def read(self) -> bytes:
@@ -290,12 +291,12 @@ def _close_all(connections: list[HTTPConnection]) -> None:
 
 
 @contextmanager
-def _as_urllib3_errors(pool: HTTPConnectionPool, target: str) -> Iterator[None]:
+def _as_urllib3_errors(pool: HTTPConnectionPool, target: str, timeout_text: str = "Read timed out.") -> Iterator[None]:
     """Convert connection errors of the standard library to urllib3's ReadTimeoutError or ProtocolError."""
     try:
         yield
     except TimeoutError as error:
-        raise ReadTimeoutError(pool, target, "Read timed out.") from error
+        raise ReadTimeoutError(pool, target, timeout_text) from error
     except (OSError, HTTPException) as error:
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
 

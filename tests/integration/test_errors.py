@@ -102,6 +102,11 @@ def _of_another_size(call: Call) -> None:
 
 _FAULTS_OF_MODELS: dict[str, tuple[str, Fault, str]] = {
     "malformed listing": ("artifacts?", lambda call: call.send(b"null"), "listing of the model is malformed."),
+    "deep nesting": (
+        "path=Wine/1/data",
+        lambda call: call.send(b'{"files": %s%s}' % (b"[" * 100_000, b"]" * 100_000)),
+        "listing of data is malformed.",
+    ),
     "no files": ("artifacts?", lambda call: call.send(b"{}"), "There are no files at mlflow-artifacts:/Wine/1 on"),
     "no MLmodel": ("artifacts?", listing({"path": "a", "file_size": 1}), "is not an MLflow model"),
     "impossible size": ("artifacts?", listing({"path": "a", "file_size": -1}), "The listing has a with -1 bytes"),

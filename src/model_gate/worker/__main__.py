@@ -160,8 +160,28 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
         result = session.perform(operation, request, lambda note: writer.send({"id": identifier, "note": note}))
         writer.send({"id": identifier, "result": result})
     except Exception as error:  # noqa: BLE001  # the only place where errors of a worker become data
-        secrets = () if isinstance(session, Exception) else session.secrets()
-        writer.send({"id": identifier, "error": _error_data(error, secrets)})
+        writer.send({"id": identifier, "error": _error_data(*_with_secrets(error, session))})
+
+
+def _with_secrets(error: Exception, session: Session | Exception) -> tuple[Exception, tuple[str, ...]]:
+    """Return an error, and the secrets that its texts can contain.
+
+    If the secrets cannot be read, another error replaces it, because its texts must then not be shown.
+    """
+    try:
+        return error, () if isinstance(session, Exception) else session.secrets()
+    except Exception as failure:  # noqa: BLE001  # the parent waits for a response
+        return _hidden_error(failure), ()
+
+
+def _hidden_error(failure: Exception) -> Exception:
+    from model_gate.errors import InternalError
+
+    return InternalError(
+        "An error has occurred, but the login to the object store cannot be removed from its text"
+        f" ({type(failure).__name__}).",
+        "Please report it, with the versions of Model Gate and of the client of the cloud.",
+    )
 
 
 def _error_data(error: Exception, secrets: Iterable[str]) -> dict[str, str]:

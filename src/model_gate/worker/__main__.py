@@ -188,14 +188,14 @@ def _error_data(error: Exception, secrets: Iterable[str]) -> dict[str, str]:
     """Return an error as data. Its texts are redacted with `secrets`, which the parent does not know."""
     from model_gate.access.redaction import Redactor
     from model_gate.worker.credential_facts import CredentialFacts, join_sentences
-    from model_gate.worker.failures import file_sentence, to_model_gate_error
+    from model_gate.worker.failures import place_sentence, to_model_gate_error
 
     facts = CredentialFacts.from_environment(os.environ)
     model_gate_error = to_model_gate_error(error, os.environ["MODEL_GATE_ADDRESS"], facts)
     detail = "".join(traceback.format_exception(error))
     # The worker may also have obtained an access token of Databricks.
     redactor = Redactor((*secrets, os.environ.get("DATABRICKS_TOKEN", "")))
-    message = join_sentences(model_gate_error.message, file_sentence(error, model_gate_error.message))
+    message = join_sentences(model_gate_error.message, place_sentence(error, model_gate_error.message))
     texts = {"message": message, "remedy": model_gate_error.remedy, "detail": detail}
     return {"type": model_gate_error.type} | {name: redactor.text(text) for name, text in texts.items()}
 

@@ -231,7 +231,7 @@ def _source_of(uri: str) -> str:
     return source if _SOURCE.fullmatch(source) and not has_login else ""
 
 
-def file_sentence(error: Exception, message: str) -> str:
+def place_sentence(error: Exception, message: str) -> str:
     """Return a sentence that names the file or model and its source, as far as `message` does not name them.
 
     Only a download is about a file; a listing is about the model. Return "" if `message` names all of it, or if the

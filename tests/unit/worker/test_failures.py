@@ -22,8 +22,8 @@ from model_gate.worker.failures import (
     RUN_NOTE,
     chain_text,
     downloading_file,
-    file_sentence,
     listing_model,
+    place_sentence,
     reason_in,
     to_model_gate_error,
 )
@@ -528,7 +528,7 @@ def test_error_of_a_download_names_the_file_and_its_source_once(
     uri: str, message: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
-    assert file_sentence(download_error(uri, message), message) == sentence
+    assert place_sentence(download_error(uri, message), message) == sentence
 
 
 @pytest.mark.parametrize(
@@ -551,15 +551,15 @@ def test_error_of_a_listing_names_its_source_once(
             raise TransferError(message)
 
     monkeypatch.setenv("MODEL_GATE_ADDRESS", "http://tracking")
-    assert file_sentence(error_of(fail), message) == sentence
+    assert place_sentence(error_of(fail), message) == sentence
 
 
 def test_login_in_the_address_of_a_store_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_S3_ENDPOINT_URL", "http://user:pa/ss@minio:9000")
-    assert file_sentence(download_error("s3://models/wine", "It broke off."), "It broke off.") == (
+    assert place_sentence(download_error("s3://models/wine", "It broke off."), "It broke off.") == (
         "The file is data/model.bin."
     )
 
 
 def test_error_outside_of_a_download_names_no_file() -> None:
-    assert file_sentence(TransferError("It broke off."), "It broke off.") == ""
+    assert place_sentence(TransferError("It broke off."), "It broke off.") == ""

@@ -13,7 +13,7 @@ from mlflow.entities import FileInfo
 from model_gate.domain.limits import Limits
 from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import ModelError, TransferError, UnreachableError
-from model_gate.worker.failures import file_sentence
+from model_gate.worker.failures import place_sentence
 from model_gate.worker.listing import ModelListing
 
 List = Callable[[str | None], list[FileInfo]]
@@ -165,7 +165,7 @@ def test_error_of_a_listing_has_a_note_of_the_store(is_search: bool) -> None:
     listing = ModelListing(lambda: _Files(fail), "s3://bucket/model", lambda _: None)
     with pytest.raises(TransferError) as raised:
         listing.has_entry("MLmodel") if is_search else listing.read()
-    assert file_sentence(raised.value, "It broke off.") == "The model is on s3.amazonaws.com (bucket bucket)."
+    assert place_sentence(raised.value, "It broke off.") == "The model is on s3.amazonaws.com (bucket bucket)."
 
 
 def test_listing_with_too_many_pages_is_an_error() -> None:

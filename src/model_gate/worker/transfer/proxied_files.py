@@ -195,7 +195,7 @@ class ProxiedFiles:
             if length == str(size):
                 stack.push(attempt)
                 return response
-            self._client.suspect()
+            self._client.suspect(unquote(remote_path))
         attempt.close()
         return None
 

@@ -289,6 +289,7 @@ class _Clients:
         self._pool = pool
         self._readers: list[Host] = []
         self._clients: list[TrackingServerClient] = []
+        self._read: list[tuple[TrackingServerClient, str]] = []
 
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
         """Start the clients of these hosts and return them in the same order. Call this method only once.
@@ -317,10 +318,14 @@ class _Clients:
         """What the clients wait for, "" if they wait for nothing."""
         return " and ".join(dict.fromkeys(client.awaited for client in self._clients if client.awaited))
 
+    def reads(self, client: TrackingServerClient, uri: str) -> None:
+        """Record that the gate reads the model at `uri`."""
+        self._read.append((client, uri))
+
     @property
     def secrets(self) -> frozenset[str]:
-        """The secrets that the workers have found besides those in their environments."""
-        return frozenset[str]().union(*(client.secrets for client in self._clients))
+        """The secrets that the workers have found for the models of this gate, besides those in variables."""
+        return frozenset[str]().union(*(client.secrets_at(uri) for client, uri in self._read))
 
     def reader(self, host: Host) -> str:
         """Return a name such as `server 1` for the server and login of a host whose client was started.
@@ -530,6 +535,7 @@ class _Selection:
         if is_local_uri(uri):
             path = _path_on_server(uri, host, allow_local_artifacts=self._clients.allow_local_artifacts)
             return DirectorySource(path, Location(uri, reader, local_path=path), name, self._storage)
+        self._clients.reads(client, uri)
         authority = host.authority(uri) if uri.partition(":")[0] in _SERVER_SCHEMES else ""
         return ServerSource(client, Location(uri, reader, authority), name, self._storage, access_context)
 

@@ -17,7 +17,7 @@ CUT = "…"
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
-    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\\"'/bfnrt])"""
+    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\\"'/bfnrt])"""
 )
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
 _PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
@@ -140,8 +140,8 @@ def _decoded(
 
 def _decode_escape(escape: str) -> Iterator[tuple[str, int]]:
     kind = escape[1]
-    if kind in "ux":
-        units = [int(unit, 16) for unit in re.findall("[ux]([0-9a-fA-F]+)", escape)]
+    if kind in "uUx":
+        units = [int(unit, 16) for unit in re.findall("[uUx]([0-9a-fA-F]+)", escape)]
         code = units[0] if len(units) == 1 else 0x10000 + ((units[0] - 0xD800) << 10) + (units[1] - 0xDC00)
         yield chr(code), len(escape)
     else:

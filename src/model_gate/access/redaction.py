@@ -73,7 +73,10 @@ class Redactor:
         given = frozenset(secret for secret in secrets if secret)
         self._secrets = given
         forms = {form for secret in given if len(secret) >= _SHORT for form in (*_forms(secret), *_hexadecimal(secret))}
-        self._cut = CutSecrets(forms)
+        # The start of a user name and a password is the user name, which is no secret.
+        pairs = {secret for secret in given if secret.partition(":")[2] in given}
+        pair_forms = {form for pair in pairs for form in _forms(pair)} - given
+        self._cut = CutSecrets(forms - pairs - pair_forms)
         self._long = _any_of(forms, "{}")
         self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}

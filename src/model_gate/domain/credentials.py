@@ -11,9 +11,9 @@ from urllib.parse import unquote
 
 # The ends of the names of fields with a secret, as in `AccountKey`, `SharedAccessSignature`, `sig` and `private_key`.
 _SECRET_FIELD = re.compile(r"(?:key|signature|sig|passw(?:or)?d|pwd|passphrase|secret|token)$", re.IGNORECASE)
-_SCHEME = re.compile(r"(?:Basic|Bearer|Token|ApiKey)\s+(\S+)$", re.IGNORECASE)
-# A shorter part can be a word of any text. A real key or signature is longer.
-_MIN_PART = 6
+_SCHEME = re.compile(r"(?:Basic|Bearer|Token|ApiKey)\s+(\S+)", re.IGNORECASE)
+# A shorter part can be a word of any text. A real key, signature or token is longer.
+_MIN_PART = 16
 
 
 def basic_auth_secrets(username: str, password: str) -> tuple[str, ...]:
@@ -42,8 +42,14 @@ def secret_parts(value: str) -> tuple[str, ...]:
     >>> secret_parts("AccountName=acct;SharedAccessSignature=sv=2021&sig=Ab3dEf%2F6")[1:]
     ('sv=2021&sig=Ab3dEf%2F6', 'Ab3dEf%2F6', 'Ab3dEf/6')
     """
-    parts = [part for part in (*_fields(value), *_json_texts(value), *_SCHEME.findall(value)) if len(part) >= _MIN_PART]
+    parts = [part for part in (*_fields(value), *_json_texts(value), *_tokens(value)) if len(part) >= _MIN_PART]
     return tuple(dict.fromkeys((value, *parts)))
+
+
+def _tokens(value: str) -> Iterator[str]:
+    """Yield the token of a header such as `Bearer TOKEN`."""
+    if match := _SCHEME.fullmatch(value.strip()):
+        yield match[1]
 
 
 def _fields(value: str) -> Iterator[str]:

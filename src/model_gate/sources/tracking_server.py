@@ -151,7 +151,8 @@ class TrackingServerClient:
         self._received_at = time.monotonic()
         # Requests that failed since the server did not answer, until the first that it answers; then None.
         self._unanswered: int | None = 0
-        self._secrets: set[str] = set()
+        # The secrets of the logins to object stores that the worker has found, by the location of a model.
+        self._secrets: dict[str, frozenset[str]] = {}
         self._stderr: deque[str] = deque(maxlen=_STDERR_LINES)
         self._closed = threading.Event()
         self._send_environment(worker_environment, environment)
@@ -220,7 +221,7 @@ class TrackingServerClient:
         result = self._send("list", request, uri=uri).result()
         found = self._read(read_secrets, result)
         with self._lock:
-            self._secrets.update(found)
+            self._secrets[uri] = frozenset(found)
         return self._read(read_listing, result)
 
     def fetch(self, uri: str, path: str, size: int, destination: Path) -> None:
@@ -306,11 +307,10 @@ class TrackingServerClient:
         with self._lock:
             return self._unanswered is not None and self._unanswered >= _UNANSWERED_REQUESTS
 
-    @property
-    def secrets(self) -> frozenset[str]:
-        """The secrets of logins to object stores that the worker has found besides those in its environment."""
+    def secrets_at(self, uri: str) -> frozenset[str]:
+        """Return the secrets that the worker has found for the location of a model, besides those in variables."""
         with self._lock:
-            return frozenset(self._secrets)
+            return self._secrets.get(uri, frozenset())
 
     def _count_answer(self, error: ModelGateError | None) -> None:
         with self._lock:

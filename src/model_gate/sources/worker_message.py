@@ -10,6 +10,7 @@ Example:
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ from model_gate.errors import ModelGateError, TransferError, error_from_name
 _INVALID_PATH = re.compile(r"(?:^|/)\.{0,2}(?:/|\Z)|\0")
 # The number of a version without leading zeros. MLflow stores it as a 32-bit integer.
 _NUMBER = re.compile(r"[1-9][0-9]{0,9}")
-# Keys and tokens of object stores are longer than the minimum.
-_MAX_SECRETS, _MIN_SECRET = 1_000, 16
+# Keys and tokens of object stores are longer than the minimum. The time to mask grows with the sum of all lengths.
+_MIN_SECRET, _MAX_SECRETS_CHARACTERS = 16, 65_536
 # Texts for people. If they are too long, they are cut and not rejected, because they can quote a whole response.
 _SENTENCES = frozenset(
     {
@@ -122,19 +123,31 @@ def read_listing(data: Any, limits: Limits = LIMITS) -> Listing:
     return Listing(files, is_near=data["is_near"], has_parts=data["has_parts"])
 
 
-def read_secrets(data: Any, limits: Limits = LIMITS) -> tuple[str, ...]:
+def read_secrets(data: Any) -> tuple[str, ...]:
     """Return the secrets in the result of a worker, which it has found besides those in variables.
 
-    A short one is left out, so that a worker cannot make the parent mask common words.
+    A short one is left out, so that a worker cannot make the parent mask common words. One that cannot be encoded is
+    left out too, and those above a total length.
 
     Raises:
-        MalformedMessageError: The secrets are no list of texts, or there are too many.
+        MalformedMessageError: The secrets are no list of texts.
     """
     secrets = _object(data, "the listing").get("secrets", [])
-    if not isinstance(secrets, list) or len(secrets) > _MAX_SECRETS:
-        raise MalformedMessageError("the secrets are no short list")
-    texts = [_text(secret, "a secret") for secret in secrets]
-    return tuple(text for text in texts if _MIN_SECRET <= len(text) <= limits.text_characters)
+    if not isinstance(secrets, list):
+        raise MalformedMessageError("the secrets are no list")
+    texts = [
+        text for secret in secrets if len(text := _text(secret, "a secret")) >= _MIN_SECRET and _is_encodable(text)
+    ]
+    totals = itertools.accumulate(map(len, texts))
+    return tuple(text for text, total in zip(texts, totals, strict=True) if total <= _MAX_SECRETS_CHARACTERS)
+
+
+def _is_encodable(text: str) -> bool:
+    try:
+        text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def read_version(data: Any, limits: Limits = LIMITS) -> ModelVersion:

@@ -160,18 +160,18 @@ def _handle(session: Session | Exception, request: dict[str, Any], writer: _Resp
         result = session.perform(operation, request, lambda note: writer.send({"id": identifier, "note": note}))
         writer.send({"id": identifier, "result": result})
     except Exception as error:  # noqa: BLE001  # the only place where errors of a worker become data
-        writer.send({"id": identifier, "error": _error_data(*_with_secrets(error, session))})
+        writer.send({"id": identifier, "error": _redacted_data(error, session)})
 
 
-def _with_secrets(error: Exception, session: Session | Exception) -> tuple[Exception, tuple[str, ...]]:
-    """Return an error, and the secrets that its texts can contain.
+def _redacted_data(error: Exception, session: Session | Exception) -> dict[str, str]:
+    """Return an error as data, without the secrets of the session.
 
-    If the secrets cannot be read, another error replaces it, because its texts must then not be shown.
+    If the secrets cannot be read or masked, another error replaces it, because its texts must then not be shown.
     """
     try:
-        return error, () if isinstance(session, Exception) else session.secrets()
+        return _error_data(error, () if isinstance(session, Exception) else session.secrets())
     except Exception as failure:  # noqa: BLE001  # the parent waits for a response
-        return _hidden_error(failure), ()
+        return _error_data(_hidden_error(failure), ())
 
 
 def _hidden_error(failure: Exception) -> Exception:

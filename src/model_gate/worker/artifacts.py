@@ -31,7 +31,7 @@ from model_gate.errors import ModelError, TransferError
 from model_gate.worker.early_listings import EarlyListings
 from model_gate.worker.failures import downloading_file, is_not_found
 from model_gate.worker.free_memory import FreeMemory
-from model_gate.worker.held_secrets import HeldSecrets
+from model_gate.worker.held_secrets import HeldSecrets, secrets_of
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy, server_uri
@@ -121,6 +121,11 @@ class ArtifactReader:
     def secrets(self) -> tuple[str, ...]:
         """Return the secrets of the logins to object stores."""
         return self._held_secrets.read()
+
+    def secrets_at(self, uri: str) -> tuple[str, ...]:
+        """Return the secrets of the login to the object store of a location."""
+        files = self._open_cached(uri)
+        return secrets_of(files.bucket) if isinstance(files, StoredFiles) else ()
 
     def begin_list(self, uri: str) -> None:
         """Begin to list the files below `uri`, because the parent process will soon call `list`."""

@@ -4,8 +4,9 @@ The clients of MLflow, Databricks, Azure and Google follow redirects to any host
 worker, they follow redirects within one origin only: scheme, host and port stay the same. The rules for locations and
 presigned URLs are in `worker.origins`.
 
-These clients also take the body of each response without an error as what they have requested, such as a part of the
-file, the difference to an older version, or nothing. In a worker, the status must be 200, or 206 for a range.
+These clients also take the body of each response without an error as what they have requested. With status 206, it is
+a part of a file, with 226 the difference to an older version, and with 204 nothing. In a worker, the status must be
+200, or 206 for a range.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ from model_gate.domain.origin import StoreEndpoint, origin_of, parse_store_endpo
 from model_gate.domain.variables import STORE_ENDPOINTS
 from model_gate.errors import TransferError, UnreachableError
 from model_gate.worker.origins import is_public, private_address, require_presigned
+
+# Marks the functions of `requests` that this module has replaced. Other programs can have replaced them too.
+_GUARD = "_model_gate_guard"
+# Headers that request a range. The second one is Azure's.
+_RANGES = ("Range", "x-ms-range")
 
 
 def declared_endpoints() -> tuple[StoreEndpoint, ...]:
@@ -62,7 +68,7 @@ def require_same_origin(url: str, location: str) -> None:
 def guard_redirects() -> None:
     """Make all `requests` sessions of this process follow redirects within one origin only."""
     resolve = SessionRedirectMixin.resolve_redirects
-    if hasattr(resolve, "__wrapped__"):
+    if hasattr(resolve, _GUARD):
         return
 
     @functools.wraps(resolve)
@@ -79,6 +85,7 @@ def guard_redirects() -> None:
             _require_allowed_redirect(self, following)
             yield following
 
+    setattr(resolve_within_origin, _GUARD, True)
     setattr(SessionRedirectMixin, "resolve_redirects", resolve_within_origin)  # noqa: B010
 
 
@@ -95,7 +102,7 @@ def _require_allowed_redirect(session: SessionRedirectMixin, response: requests.
 def guard_statuses() -> None:
     """Make all `requests` sessions of this process reject responses that may not be what was requested."""
     send = requests.Session.send
-    if hasattr(send, "__wrapped__"):
+    if hasattr(send, _GUARD):
         return
 
     @functools.wraps(send)
@@ -104,11 +111,13 @@ def guard_statuses() -> None:
     ) -> requests.Response:
         response = send(self, request, **options)
         # A caller that follows redirects itself, such as Azure's client, decides about them.
-        is_redirect = "Location" in response.headers and not options.get("allow_redirects", True)
-        if request.method == "GET" and response.ok and not is_redirect:
+        is_redirect = 300 <= response.status_code < 400 and "Location" in response.headers
+        is_left = is_redirect and not options.get("allow_redirects", True)
+        if request.method == "GET" and response.ok and not is_left:
             _require_content(request, response)
         return response
 
+    setattr(send_for_content, _GUARD, True)
     setattr(requests.Session, "send", send_for_content)  # noqa: B010
 
 
@@ -118,8 +127,8 @@ def _require_content(request: requests.PreparedRequest, response: requests.Respo
     Raises:
         TransferError: It has another meaning.
     """
-    is_range = response.status_code == requests.codes.partial and "Range" in request.headers
-    if response.status_code == requests.codes.ok or is_range:
+    is_part = response.status_code == requests.codes.partial and any(name in request.headers for name in _RANGES)
+    if response.status_code == requests.codes.ok or is_part:
         return
     response.close()
     raise TransferError(

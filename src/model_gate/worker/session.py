@@ -80,7 +80,7 @@ class Session:
             "is_near": self._artifacts.is_near(uri),
             "has_parts": self._artifacts.reads_parts(uri),
             # A path can repeat a secret. Paths must not change here, so the parent masks it where it shows a path.
-            "secrets": self.secrets(),
+            "secrets": self._artifacts.secrets_at(uri),
         }
 
     def _fetch(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> None:

@@ -485,3 +485,9 @@ def test_long_text_is_redacted_in_a_second(part: str) -> None:
 def test_signature_outside_of_a_url_is_masked(name: str) -> None:
     signature = "0123456789abcdef" * 4
     assert Redactor().text(f"SignedHeaders=host, {name}={signature}") == f"SignedHeaders=host, {name}=***"
+
+
+def test_user_name_beside_a_cut_is_not_masked() -> None:
+    redactor = Redactor(["mlflow:a-long-password", "a-long-password"])
+    assert redactor.text("artifacts/mlflow…/model.pkl") == "artifacts/mlflow…/model.pkl"
+    assert redactor.text("mlflow:a-long-pass…") == f"mlflow:{MASK}…"

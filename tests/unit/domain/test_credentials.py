@@ -26,8 +26,8 @@ KEY = "QUJDREVGR0hJSktMTU5PUA=="
         (f"https://acct.blob.core.windows.net/c?sv=2021&sig={ENCODED}", {ENCODED, SIG}),
         ("Bearer eyJhbGci.eyJzdWIi.c2ln", {"eyJhbGci.eyJzdWIi.c2ln"}),
         (
-            '{"private_key": "-----\\nMIIE", "a": {"client_secret": "s3cret"}, "id": "123456"}',
-            {"-----\nMIIE", "s3cret"},
+            '{"private_key": "-----BEGIN\\nMIIEabcd", "a": {"client_secret": "s3cret-of-the-test"}, "id": "123456"}',
+            {"-----BEGIN\nMIIEabcd", "s3cret-of-the-test"},
         ),
     ],
 )
@@ -43,6 +43,8 @@ def test_secret_parts_of_a_composite_login_are_secrets(value: str, parts: set[st
         "pass;word=with&signs=",
         "AccountName=acct;AccountKey=;sig=",
         "key=short",
+        "password=different",
+        "correct horse token of-the-battery-and-staple",
         "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY=",
         "{not JSON",
         pytest.param('{"a":' * 5000, id="deep JSON"),

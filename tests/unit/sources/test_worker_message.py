@@ -121,7 +121,12 @@ def test_worker_cannot_mask_common_words_or_huge_texts(secret: str) -> None:
     assert read_secrets(_listing() | {"secrets": [secret]}) == ()
 
 
-@pytest.mark.parametrize("secrets", [None, "a", {}, [1], [None], ["a"] * 2_000])
+def test_secrets_that_cannot_be_encoded_or_are_too_many_are_left_out() -> None:
+    secrets = ["\ud800" * 16, *(f"{number:032}" for number in range(3_000))]
+    assert read_secrets(_listing() | {"secrets": secrets}) == tuple(secrets[1:2049])
+
+
+@pytest.mark.parametrize("secrets", [None, "a", {}, [1], [None]])
 def test_malformed_secrets_are_rejected(secrets: object) -> None:
     with pytest.raises(MalformedMessageError):
         read_secrets(_listing() | {"secrets": secrets})

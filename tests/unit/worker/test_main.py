@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from model_gate.errors import InternalError
-from model_gate.worker.__main__ import _with_secrets
+import os
+
+import pytest
+
+from model_gate.worker.__main__ import _handle
+
+TOKEN = "s3cret-token-of-a-store"
 
 
 class Session:
-    """A session whose secrets are known, or cannot be read."""
+    """A session that fails with an error, and whose secrets are known, malformed, or cannot be read."""
 
     def __init__(self, secrets: tuple[str, ...] | None) -> None:
         self._secrets = secrets
+
+    def perform(self, *_: object) -> None:
+        raise ValueError(f"the token is {TOKEN}")
 
     def secrets(self) -> tuple[str, ...]:
         if self._secrets is None:
@@ -18,14 +26,24 @@ class Session:
         return self._secrets
 
 
-def test_error_has_the_secrets_of_its_session() -> None:
-    error = ValueError("the token is s3cret-token")
-    assert _with_secrets(error, Session(("s3cret-token",))) == (error, ("s3cret-token",))  # type: ignore[arg-type]
+class Writer:
+    """Keeps the responses."""
+
+    def __init__(self) -> None:
+        self.responses: list[dict[str, object]] = []
+
+    def send(self, response: dict[str, object]) -> None:
+        self.responses.append(response)
 
 
-def test_error_is_hidden_if_the_secrets_cannot_be_read() -> None:
-    hidden, secrets = _with_secrets(ValueError("the token is s3cret-token"), Session(None))  # type: ignore[arg-type]
-    assert isinstance(hidden, InternalError)
-    assert "s3cret-token" not in hidden.message + hidden.remedy + hidden.detail
-    assert hidden.__context__ is None
-    assert secrets == ()
+@pytest.mark.parametrize("secrets", [(TOKEN,), None, ("\ud800" * 16,)], ids=["known", "unreadable", "malformed"])
+def test_each_failed_request_gets_a_response_without_the_secrets(secrets: tuple[str, ...] | None) -> None:
+    os.environ.setdefault("MODEL_GATE_ADDRESS", "http://tracking")
+    writer = Writer()
+    _handle(Session(secrets), {"id": 7, "op": "list"}, writer)  # type: ignore[arg-type]
+    (response,) = writer.responses
+    assert response["id"] == 7
+    error = response["error"]
+    assert isinstance(error, dict)
+    assert error["message"]
+    assert TOKEN not in str(error)

@@ -201,6 +201,12 @@ def test_response_to_a_range_request_may_have_status_206(server: FaultyServer, c
     assert requests.get(f"{server.url}/file", headers={"range": "bytes=0-1"}, timeout=10).status_code == code
 
 
+def test_part_of_a_file_is_rejected_also_with_a_location(server: FaultyServer) -> None:
+    redirect(server, "/old", "/new", 206)
+    with pytest.raises(TransferError, match="with status 206"):
+        requests.get(f"{server.url}/old", allow_redirects=False, timeout=10)
+
+
 def test_redirect_is_returned_to_a_caller_who_does_not_follow_it(server: FaultyServer) -> None:
     redirect(server, "/old", "/new")
     assert requests.get(f"{server.url}/old", allow_redirects=False, timeout=10).status_code == 302

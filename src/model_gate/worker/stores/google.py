@@ -17,7 +17,9 @@ _FIELDS = "kind,items(name,size),nextPageToken"
 # After this time, the listing of a page is not tried again. Google's default is two minutes, which is longer than the
 # parent waits.
 _RETRY_SECONDS = 10.0
-_SECRET_ATTRIBUTES = ("token", "refresh_token", "client_secret")
+# The attributes of several kinds of logins with a secret, and with the login from which another one is made.
+_SECRET_ATTRIBUTES = ("token", "refresh_token", "client_secret", "_client_secret")
+_SOURCE_ATTRIBUTES = ("_source_credentials", "_impersonated_credentials")
 
 
 class GoogleBucket:
@@ -62,8 +64,7 @@ class GoogleBucket:
     def secrets(self) -> list[str]:
         """Return the access token, and the secrets with which Google's client gets the next one."""
         login = self._repository.client._credentials  # noqa: SLF001
-        # A login for another account has the login from which it is made.
-        logins = (login, getattr(login, "_source_credentials", None))
+        logins = (login, *(getattr(login, name, None) for name in _SOURCE_ATTRIBUTES))
         return [getattr(each, name, None) or "" for each in logins for name in _SECRET_ATTRIBUTES]
 
     def renew(self) -> bool:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 # Size of a range. A smaller range would not be worth a request, a larger range would take too long to download again.
 _MIN_BYTES, _MAX_BYTES = 8 * 1024 * 1024, 64 * 1024 * 1024
 _PREFERRED_COUNT = 32
-_CONTENT_RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+)")
+_CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 
 
 @dataclass(frozen=True)

@@ -207,8 +207,9 @@ class FileParts:
                         if not is_busy(response):
                             self._version.require_part(missing, response)
                             self._prove_ranges()
-                            missing = self._reads.copy(response, missing, write, part.start)
-                            self._version.require_end(missing, response)
+                            rest = self._reads.copy(response, missing, write, part.start)
+                            self._version.require_end(rest, response)
+                            missing = rest
                         elif response.status in THROTTLING_STATUSES:
                             self._limiter.throttled()
                             pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)

@@ -137,5 +137,5 @@ def is_busy(response: Response) -> bool:
 
 
 def is_encoded(headers: Mapping[str, str]) -> bool:
-    """Return whether the body of a response is compressed."""
-    return headers.get("Content-Encoding", "identity") != "identity"
+    """Return whether the body of a response may be compressed."""
+    return headers.get("Content-Encoding", "identity").lower() != "identity"

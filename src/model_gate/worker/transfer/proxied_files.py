@@ -10,6 +10,7 @@ Requests by `ArtifactServer` are safe but slow. They are used only if `HttpClien
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +38,7 @@ from model_gate.worker.transfer.range_download import RangeDownload, Response, U
 
 _ENDPOINT = "/mlflow-artifacts/artifacts"
 _CHUNK_BYTES = 1024 * 1024
+_DIGITS = re.compile(r"-?[0-9]{1,19}")
 # Maximum seconds until a distant server begins to send a range beside a stream, which nobody reads meanwhile. A server
 # that needs longer is not faster with ranges.
 _PROBE_SECONDS = 5.0
@@ -257,11 +259,14 @@ def _entries(listing: dict[str, Any]) -> list[dict[str, Any]]:
 
     Raises:
         KeyError: The response is no listing.
+        TypeError: The entries are no list.
         ValueError: The listing has a second page. MLflow's servers list all entries at once.
     """
     if listing.get("next_page_token"):
         raise ValueError
     entries: list[dict[str, Any]] = listing["files"] if listing else []
+    if not isinstance(entries, list):
+        raise TypeError
     return entries
 
 
@@ -291,6 +296,8 @@ def _file_size(size: object) -> int | None:
         return None
     if isinstance(size, bool) or not isinstance(size, int | float | str):
         raise TypeError
+    if isinstance(size, str) and not _DIGITS.fullmatch(size):
+        raise ValueError
     if isinstance(size, float) and not size.is_integer():
         raise ValueError
     return int(size)

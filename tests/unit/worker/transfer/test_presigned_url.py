@@ -16,6 +16,7 @@ import pytest
 
 from model_gate.domain.origin import parse_store_endpoints
 from model_gate.errors import AccessError, ModelGateError, NotFoundError, TransferError, UnreachableError
+from model_gate.worker.network import guard_statuses
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
@@ -254,8 +255,10 @@ def test_traceback_of_a_failed_request_does_not_contain_the_url(
     assert str(code) in text
 
 
+# The guard stays installed for later tests in this process. None of them needs a response that it rejects.
 @pytest.mark.parametrize("code", [206, 226, 302])
 def test_whole_file_with_another_status_than_200_is_an_error(server: FaultyServer, tmp_path: Path, code: int) -> None:
+    guard_statuses()
     server.faults["/model.bin"] = status(code)
     with pytest.raises(TransferError, match=f"with status {code}"):
         Download(server.url, tmp_path, timeouts=NO_RETRY).fetch(MIB)

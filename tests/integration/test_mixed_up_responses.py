@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Mapping
@@ -68,6 +69,24 @@ def test_file_of_another_size_after_mixed_up_responses_does_not_hide_them(tmp_pa
         server.faults["first"] = respond_twice(server, 0.05)
         result = gate(tmp_path, server, "diff")
     result.require_error("TransferError", "a response to no request")
+
+
+@pytest.mark.parametrize("kind", ["server", "s3", "google"])
+def test_file_that_once_had_another_size_is_an_error(kind: str, tmp_path: Path) -> None:
+    requests = itertools.count()
+
+    def respond(call: Call) -> None:
+        if next(requests):
+            server.respond(call)
+        else:
+            call.send(b"of another size")
+
+    with serve(kind) as server:
+        server.faults["first"] = respond
+        result = gate(tmp_path, server, "diff")
+    result.require_error(
+        "TransferError", f"The host {server.url} once sent a response of another size in place of first"
+    )
 
 
 @pytest.mark.parametrize("status", [404, 500])

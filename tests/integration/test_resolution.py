@@ -13,7 +13,7 @@ import pytest
 from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.faulty_server import MODEL, Call, FaultyServer
+from tests.support.faulty_server import MODEL, Call, FaultyServer, never_respond
 from tests.support.gates import check, run
 from tests.support.servers import Server, Servers
 
@@ -224,3 +224,19 @@ def test_experiment_in_the_location_is_requested_beside_the_run_which_decides(
     assert time.monotonic() - started < _WAIT_SECONDS
     run = result.report["model_version"]["resolved"]["run"]
     assert (run["reachable"], run["experiment_id"], run["experiment_name"]) == (True, experiment_id, name)
+
+
+def test_experiment_of_which_the_run_is_not_part_is_not_awaited(tmp_path: Path, moving: FaultyServer) -> None:
+    location = f"mlflow-artifacts:/7/{_RUN}/artifacts/model"
+    moving.files |= {f"7/{_RUN}/artifacts/model/{path}": content for path, content in MODEL.items()}
+    version = {"name": "Wine", "version": "1", "source": location, "status": "READY", "run_id": _RUN}
+    moving.faults = {
+        "model-versions/get?": lambda call: call.send_json({"model_version": version}),
+        "experiments/get": never_respond,
+        "runs/get": lambda call: call.send_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "No run"}, 404),
+    }
+    moving.downloads["Wine", "1"] = location
+    started = time.monotonic()
+    result = check(tmp_path, moving.url, "Wine", "1")
+    assert result.status == "equal", result
+    assert time.monotonic() - started < _WAIT_SECONDS / 2

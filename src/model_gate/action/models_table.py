@@ -8,7 +8,7 @@ from model_gate.action.markdown import Markdown, collapsible, table
 from model_gate.domain.request import VersionRequest
 from model_gate.domain.result import ComparedModel, Comparison, Outcome
 from model_gate.domain.version import ModelVersion
-from model_gate.domain.wording import printable
+from model_gate.domain.wording import printable, truncate
 from model_gate.reporting.findings import phrases_of_shared_files
 from model_gate.reporting.naming import SideNames, server_names, side_names, version_name
 from model_gate.reporting.seal_names import seal_parts, seal_title
@@ -178,7 +178,7 @@ def _runs(outcome: Outcome, markdown: Markdown) -> str:
         "Run name": lambda version: markdown.cell(version.lineage.run_name),
         "Experiment": lambda version: markdown.cell(version.lineage.experiment_name),
         "User": lambda version: markdown.cell(version.lineage.user),
-        "Commit": lambda version: markdown.code(version.lineage.git_commit[:_MAX_ID]),
+        "Commit": lambda version: markdown.code(_shortened(version.lineage.git_commit)),
         "Source": lambda version: markdown.code(version.lineage.notebook_path or version.lineage.source_name),
     }
     # After an error, possibly not all versions are resolved.
@@ -196,6 +196,6 @@ def _runs(outcome: Outcome, markdown: Markdown) -> str:
     return table(("", *columns), known, "l" * (1 + len(columns)))
 
 
-def _shortened(run_id: str) -> str:
-    # The report has the whole ID.
-    return run_id if len(run_id) <= _MAX_ID else f"{run_id[:_MAX_ID]}…"
+def _shortened(identifier: str) -> str:
+    # The report has the whole identifier. A part of a secret beside "…" is masked.
+    return truncate(identifier, _MAX_ID + 1)

@@ -477,14 +477,12 @@ class RegistryClient:
 
 @contextmanager
 def _lookup_pool(count: int) -> Iterator[Executor]:
-    """Yield an executor. If the block raises, calls that have not begun are cancelled, and no call is awaited."""
+    """Yield an executor. After the block, calls that have not begun are cancelled, and no call is awaited."""
     pool = ThreadPoolExecutor(count)
     try:
         yield pool
-    except BaseException:
+    finally:
         pool.shutdown(wait=False, cancel_futures=True)
-        raise
-    pool.shutdown()
 
 
 @contextmanager

@@ -158,6 +158,14 @@ class StoreClient:
             return stack.enter_context(client.get(signed.url, sent))
         return stack.enter_context(self._get_by_proxy(signed, sent))
 
+    def suspect(self, path: str) -> None:
+        """Record that a response was not of the requested file, as `HttpClient.suspect` does."""
+        with self._lock:
+            clients = list(self._clients.values())
+        for client in clients:
+            if client is not None:
+                client.suspect(path)
+
     def _client_for(self, signed: PresignedUrl) -> HttpClient | None:
         """Return the client for the host of a URL, None if a proxy is used."""
         parts = urlsplit(signed.url)

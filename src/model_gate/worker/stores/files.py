@@ -31,7 +31,7 @@ from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyL
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.file_version import FileRequests
 from model_gate.worker.transfer.listed_file import ListedFile
-from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError
+from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError, WrongSizeError
 
 _BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
     "s3": S3Bucket,
@@ -175,7 +175,9 @@ class StoredFiles:
                 )
             except Urllib3TimeoutError:
                 raise
-            except (HTTPError, UnsupportedDownloadError):
+            except (HTTPError, UnsupportedDownloadError) as error:
+                if isinstance(error, WrongSizeError):
+                    self._client.suspect(path)
                 progress.restart()
                 os.truncate(destination, 0)
                 self.open(path, size).read(ByteRange(0, size), destination, progress.add)

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 # Size of a range. A smaller range would not be worth a request, a larger range would take too long to download again.
 _MIN_BYTES, _MAX_BYTES = 8 * 1024 * 1024, 64 * 1024 * 1024
 _PREFERRED_COUNT = 32
+# Texts in place of an ETag that are not of one content.
+_EMPTY_ETAGS = frozenset({'""', "*", "null"})
 _CONTENT_RANGE = re.compile(r"bytes ([0-9]{1,19})-([0-9]{1,19})/([0-9]{1,19})")
 
 
@@ -63,9 +65,17 @@ def split_into_ranges(size: int) -> tuple[ByteRange, ...]:
 
 
 def strong_etag(headers: Mapping[str, str]) -> str:
-    """Return the ETag in `headers`, or "" if it is missing or weak.
+    """Return the ETag in `headers`, or "" if it is missing, weak or empty.
 
     Only equal strong ETags prove that two responses are ranges of the same content.
+
+    >>> [strong_etag({"ETag": tag}) for tag in ('"1"', 'W/"1"', 'w/"1"', '""', "*")]
+    ['"1"', '', '', '', '']
     """
     tag = headers.get("ETag", "").strip()
-    return "" if tag.startswith("W/") else tag
+    return "" if tag.upper().startswith("W/") or tag in _EMPTY_ETAGS else tag
+
+
+def is_encoded(headers: Mapping[str, str]) -> bool:
+    """Return whether the body of a response may be compressed."""
+    return headers.get("Content-Encoding", "identity").lower() != "identity"

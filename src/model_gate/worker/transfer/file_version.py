@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from model_gate.domain.wording import printable
 from model_gate.errors import TransferError
-from model_gate.worker.transfer.byte_range import ByteRange, strong_etag
+from model_gate.worker.transfer.byte_range import ByteRange, is_encoded, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES
 from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import Response, UnsupportedDownloadError
@@ -134,8 +134,3 @@ class FileVersion:
 def is_busy(response: Response) -> bool:
     """Return whether a later attempt of the same request may succeed."""
     return response.status in THROTTLING_STATUSES or response.status >= 500
-
-
-def is_encoded(headers: Mapping[str, str]) -> bool:
-    """Return whether the body of a response may be compressed."""
-    return headers.get("Content-Encoding", "identity").lower() != "identity"

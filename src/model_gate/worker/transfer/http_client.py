@@ -44,6 +44,7 @@ from model_gate.worker.transfer.unread_bytes import (
 
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
+_SINGLE_HEADERS = ("Content-Range", "ETag", "Content-Length", "Content-Type", "Content-Encoding")
 _CONNECT_SECONDS = 10.0
 # If at most 64 KiB of a body are unread, reading them is faster than opening a new connection.
 _MAX_DRAINED_BYTES = 64 * 1024
@@ -203,6 +204,7 @@ class HttpClient:
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
                 response = PlainConnection.getresponse(connection)
+                _require_unambiguous(response)
                 if head_seconds is not None:
                     # The socket is closed already if the response has no body.
                     with suppress(OSError):
@@ -299,6 +301,17 @@ def _as_urllib3_errors(pool: HTTPConnectionPool, target: str, timeout_text: str 
         raise ReadTimeoutError(pool, target, timeout_text) from error
     except (OSError, HTTPException) as error:
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
+
+
+def _require_unambiguous(response: HTTPResponse) -> None:
+    """Require that no header which describes the body has two values, since it is not known which one is right.
+
+    Raises:
+        HTTPException: A header has two values.
+    """
+    for name in _SINGLE_HEADERS:
+        if len(set(response.headers.get_all(name, ()))) > 1:
+            raise HTTPException(f"The header {name} has several values.")
 
 
 class _PoolFactory(HTTPAdapter):

@@ -29,9 +29,10 @@ from model_gate.errors import ModelError, TransferError
 from model_gate.worker.failures import downloading_file
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
+from model_gate.worker.transfer.byte_range import is_encoded
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
-from model_gate.worker.transfer.file_version import FileRequests, is_encoded
+from model_gate.worker.transfer.file_version import FileRequests
 from model_gate.worker.transfer.http_client import HttpClient
 from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, Response, UnsupportedDownloadError, WrongSizeError

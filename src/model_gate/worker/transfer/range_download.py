@@ -15,7 +15,7 @@ from typing import Protocol
 from urllib3.exceptions import HTTPError
 
 from model_gate.worker.response_limits import downloading
-from model_gate.worker.transfer.byte_range import ByteRange, split_into_ranges, strong_etag
+from model_gate.worker.transfer.byte_range import ByteRange, is_encoded, split_into_ranges, strong_etag
 from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, ConcurrencyLimiter, retry_after_seconds
 
 # Maximum size of one read from a connection. Received bytes are written at once. To collect them in a full chunk first
@@ -164,7 +164,7 @@ class RangeDownload:
         """Check that a response has the requested range, and the same ETag as the earlier ranges."""
         etag = strong_etag(response.headers)
         is_match = response.status == 206 and byte_range.matches(response.headers, self._size)
-        if not is_match or not etag or etag != (self._etag or etag) or _is_encoded(response):
+        if not is_match or not etag or etag != (self._etag or etag) or is_encoded(response.headers):
             raise UnsupportedDownloadError(
                 f"The response with status {response.status} does not match the request for {byte_range.header}."
             )
@@ -188,7 +188,7 @@ class RangeDownload:
 
     def _write_whole_file(self, descriptor: int, response: Response) -> None:
         length = response.headers.get("Content-Length", str(self._size))
-        if _is_encoded(response):
+        if is_encoded(response.headers):
             raise UnsupportedDownloadError("The response is encoded.")
         if length != str(self._size):
             raise WrongSizeError(f"The response has {length} bytes, but the listing says {self._size}.")
@@ -196,7 +196,7 @@ class RangeDownload:
         while data := response.read1(_CHUNK_BYTES):
             offset += len(data)
             if offset > self._size:
-                raise UnsupportedDownloadError("The response has more bytes than the listing says.")
+                raise WrongSizeError("The response has more bytes than the listing says.")
             self._write(descriptor, data, offset - len(data))
         if offset < self._size:
             raise UnsupportedDownloadError("The response has fewer bytes than the listing says.")
@@ -206,7 +206,3 @@ class RangeDownload:
         while written < len(data):
             written += os.pwrite(descriptor, data[written:], offset + written)
         self._on_bytes(written)
-
-
-def _is_encoded(response: Response) -> bool:
-    return response.headers.get("Content-Encoding", "identity") != "identity"

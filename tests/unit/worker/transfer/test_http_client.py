@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from urllib3.exceptions import ReadTimeoutError
+from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
@@ -209,3 +209,22 @@ def test_bytes_that_are_no_response_to_a_request_for_a_file_are_harmless(
         assert get(client, "first") == bytes(size)
         assert get(client, "right") == b"right!"
     client[1].require_settled()
+
+
+@pytest.mark.parametrize("name", ["Content-Range", "ETag", "Content-Encoding"])
+@pytest.mark.parametrize("values, is_ambiguous", [(["x", "y"], True), (["x", "x"], False)])
+def test_header_about_the_body_with_two_values_is_an_error(name: str, values: list[str], is_ambiguous: bool) -> None:
+    def respond(call: Call) -> None:
+        call.handler.send_response(200)
+        for value in values:
+            call.handler.send_header(name, value)
+        call.handler.send_header("Content-Length", "0")
+        call.handler.end_headers()
+
+    with FaultyServer(faults={"/file": respond}) as server:
+        request = requests.Request("GET", f"{server.url}/").prepare()
+        client = HttpClient.from_request(request, verify=True, cert=None)
+        assert client is not None
+        expected = pytest.raises(ProtocolError, match=f"{name} has several") if is_ambiguous else nullcontext()
+        with expected, client.get(f"{server.url}/file", {}) as response:
+            assert response.status == 200

@@ -16,6 +16,10 @@ from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.worker.artifacts import ArtifactReader
 from model_gate.worker.transfer.http_client import require_all_settled
 
+# Why the location of a model is not known, and why versions are not.
+_REASONS = ("run_model_reason", "run_model_remedy", "reg_model_reason", "reg_model_remedy")
+_PROBLEMS = ("problem",)
+
 
 class Registry(Protocol):
     """Resolves names to locations."""
@@ -60,13 +64,22 @@ class Session:
 
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         models = [ModelRole(model) for model in arguments["models"]]
-        return asdict(self._registry.resolve(arguments["model"], arguments["version_or_stage"], models))
+        version = self._registry.resolve(arguments["model"], arguments["version_or_stage"], models)
+        return self._redactor()(asdict(version), _REASONS)
 
     def _search(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> list[dict[str, Any]]:
         found = self._registry.search(
             arguments["models"], arguments["version_or_stage"], arguments["tags"], on_progress
         )
-        return [asdict(version) for version in found]
+        redact = self._redactor()
+        return [redact(asdict(version), _PROBLEMS) for version in found]
+
+    def _redactor(self) -> Callable[[dict[str, Any], Collection[str]], dict[str, Any]]:
+        """Return a function that redacts the texts of some names in data: they can quote the error of a store."""
+        from model_gate.access.redaction import Redactor
+
+        redactor = Redactor(self.secrets())
+        return lambda data, names: data | {name: redactor.text(data[name]) for name in names if data[name]}
 
     def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         resolved = self._registry.locate(arguments["uri"])

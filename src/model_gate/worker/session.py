@@ -65,21 +65,24 @@ class Session:
     def _resolve(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         models = [ModelRole(model) for model in arguments["models"]]
         version = self._registry.resolve(arguments["model"], arguments["version_or_stage"], models)
-        return self._redactor()(asdict(version), _REASONS)
+        (data,) = self._redacted([asdict(version)], _REASONS)
+        return data
 
     def _search(self, arguments: dict[str, Any], on_progress: ProgressCallback) -> list[dict[str, Any]]:
         found = self._registry.search(
             arguments["models"], arguments["version_or_stage"], arguments["tags"], on_progress
         )
-        redact = self._redactor()
-        return [redact(asdict(version), _PROBLEMS) for version in found]
+        return self._redacted([asdict(version) for version in found], _PROBLEMS)
 
-    def _redactor(self) -> Callable[[dict[str, Any], Collection[str]], dict[str, Any]]:
-        """Return a function that redacts the texts of some names in data: they can quote the error of a store."""
+    def _redacted(self, items: list[dict[str, Any]], names: Collection[str]) -> list[dict[str, Any]]:
+        """Return data whose texts of some names are redacted: they can quote the error of a store."""
+        if not any(item[name] for item in items for name in names):
+            return items
+        # The import takes long, and most results quote no error.
         from model_gate.access.redaction import Redactor
 
         redactor = Redactor(self.secrets())
-        return lambda data, names: data | {name: redactor.text(data[name]) for name in names if data[name]}
+        return [item | {name: redactor.text(item[name]) for name in names if item[name]} for item in items]
 
     def _locate(self, arguments: dict[str, Any], _: ProgressCallback) -> dict[str, Any]:
         resolved = self._registry.locate(arguments["uri"])

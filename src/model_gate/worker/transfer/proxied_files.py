@@ -26,7 +26,6 @@ from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
-from model_gate.worker.failures import downloading_file
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.transfer.artifact_server import ArtifactServer
 from model_gate.worker.transfer.byte_range import is_encoded
@@ -120,7 +119,7 @@ class ProxiedFiles:
         Raises:
             TransferError: The file has content, so its size is unknown.
         """
-        with downloading_file(path, self._uri), self._get(quote(path)) as response:
+        with self._get(quote(path)) as response:
             if next(response.iter_content(1), b""):
                 raise TransferError(
                     f"The server does not report the size of {printable(path)}, so a truncated download would go"

@@ -309,6 +309,9 @@ def _require_unambiguous(response: HTTPResponse) -> None:
     Raises:
         HTTPException: A header has two values.
     """
+    names = [name.lower() for name in response.headers]
+    if len(set(names)) == len(names):
+        return
     for name in _SINGLE_HEADERS:
         if len(set(response.headers.get_all(name, ()))) > 1:
             raise HTTPException(f"The header {name} has several values.")

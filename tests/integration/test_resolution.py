@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +11,7 @@ import pytest
 from model_gate.access.hosts import parse_host
 from model_gate.errors import ModelGateError, NotFoundError
 from model_gate.sources.tracking_server import TrackingServerClient
-from tests.support.faulty_server import MODEL, Call, FaultyServer, never_respond
+from tests.support.faulty_server import MODEL, Call, FaultyServer
 from tests.support.gates import check, run
 from tests.support.servers import Server, Servers
 
@@ -181,62 +179,3 @@ def test_latest_version_of_a_diff_is_resolved_once(tmp_path: Path, moving: Fault
     result = run(tmp_path, "diff", tmp_path / "model", "models:/Copy/1", environment=environment)
     assert result.status == "equal", result
     assert latest.count == 1
-
-
-_RUN = "ab12" * 8
-_WAIT_SECONDS = 30
-
-
-def _send_experiment(call: Call) -> None:
-    experiment_id = call.request.query["experiment_id"][0]
-    name = {"7": "Seven", "8": "Eight"}[experiment_id]
-    call.send_json({"experiment": {"experiment_id": experiment_id, "name": name}})
-
-
-@pytest.mark.parametrize("experiment_id, name", [("7", "Seven"), ("8", "Eight")])
-def test_experiment_in_the_location_is_requested_beside_the_run_which_decides(
-    tmp_path: Path, moving: FaultyServer, experiment_id: str, name: str
-) -> None:
-    location = f"mlflow-artifacts:/7/{_RUN}/artifacts/model"
-    moving.files |= {f"7/{_RUN}/artifacts/model/{path}": content for path, content in MODEL.items()}
-    version = {"name": "Wine", "version": "1", "source": location, "status": "READY", "run_id": _RUN}
-    is_early = threading.Event()
-
-    def send_early_experiment(call: Call) -> None:
-        is_early.set()
-        _send_experiment(call)
-
-    def send_run(call: Call) -> None:
-        is_early.wait(_WAIT_SECONDS)
-        info = {"run_id": _RUN, "run_uuid": _RUN, "experiment_id": experiment_id, "status": "FINISHED"}
-        call.send_json({"run": {"info": info, "data": {}}})
-
-    moving.faults = {
-        "model-versions/get?": lambda call: call.send_json({"model_version": version}),
-        "experiments/get?experiment_id=7": send_early_experiment,
-        "experiments/get": _send_experiment,
-        "runs/get": send_run,
-    }
-    moving.downloads["Wine", "1"] = location
-    started = time.monotonic()
-    result = check(tmp_path, moving.url, "Wine", "1")
-    assert result.status == "equal", result
-    assert time.monotonic() - started < _WAIT_SECONDS
-    run = result.report["model_version"]["resolved"]["run"]
-    assert (run["reachable"], run["experiment_id"], run["experiment_name"]) == (True, experiment_id, name)
-
-
-def test_experiment_of_which_the_run_is_not_part_is_not_awaited(tmp_path: Path, moving: FaultyServer) -> None:
-    location = f"mlflow-artifacts:/7/{_RUN}/artifacts/model"
-    moving.files |= {f"7/{_RUN}/artifacts/model/{path}": content for path, content in MODEL.items()}
-    version = {"name": "Wine", "version": "1", "source": location, "status": "READY", "run_id": _RUN}
-    moving.faults = {
-        "model-versions/get?": lambda call: call.send_json({"model_version": version}),
-        "experiments/get": never_respond,
-        "runs/get": lambda call: call.send_json({"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "No run"}, 404),
-    }
-    moving.downloads["Wine", "1"] = location
-    started = time.monotonic()
-    result = check(tmp_path, moving.url, "Wine", "1")
-    assert result.status == "equal", result
-    assert time.monotonic() - started < _WAIT_SECONDS / 2

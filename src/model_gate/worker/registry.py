@@ -35,14 +35,13 @@ from model_gate.worker.search import ServerSearch, stage_of
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Experiment
     from mlflow.entities.model_registry import ModelVersion as MlflowVersion
     from mlflow.entities.model_registry import RegisteredModel
 
 _LATEST = "latest"
 _NO_STAGE = "none"
-# Lookups at the same time: a version, its download URI, its two models, its lineage, and its experiment.
-_LOOKUPS = 6
+# Lookups at the same time: a version, its download URI, its two models, and its lineage.
+_LOOKUPS = 5
 # Maximum number of names between a URI and the files, since a version can be a copy of a copy. More names are an error.
 _MAX_HOPS = 16
 # Maximum number of registered models that are searched for a similar name.
@@ -77,14 +76,6 @@ class _Found:
     download_uri: str
     reg_model: ModelLocation
     lineage: Lineage
-
-
-@dataclass(frozen=True)
-class EarlyExperiment:
-    """The lookup of an experiment before the version's run has confirmed its ID."""
-
-    experiment_id: str
-    lookup: Future[Experiment]
 
 
 class NoRegistry:
@@ -178,7 +169,7 @@ class RegistryClient:
             require_ready(version)
             run_model = pool.submit(self._location_or_reason, version.source or "")
             registry_model = pool.submit(self._registry_model, version, download_uri_lookup, run_model)
-            lineage = pool.submit(self._lineage, version, self._begin_experiment(pool, version))
+            lineage = pool.submit(self._lineage, version)
             with _errors_about_run(version.run_id or ""):
                 listed: set[str] = set()
                 if ModelRole.RUN_MODEL in models:
@@ -434,27 +425,13 @@ class RegistryClient:
         hint = f"Did you mean {forms[near[0]]}?" if near else "Name a version that exists."
         return f"{hint} Available: {'; '.join(parts)}."
 
-    def _begin_experiment(self, pool: Executor, version: MlflowVersion) -> EarlyExperiment | None:
-        """Begin to look up the experiment that the location of a version names; None if it names none.
-
-        Otherwise the lookup takes another round trip after that of the run.
-        """
-        experiment_id = experiment_in_location(version.source or "", version.run_id or "")
-        if not experiment_id:
-            return None
-        return EarlyExperiment(experiment_id, pool.submit(self._client.get_experiment, experiment_id))
-
-    def _lineage(self, version: MlflowVersion, early: EarlyExperiment | None) -> Lineage:
+    def _lineage(self, version: MlflowVersion) -> Lineage:
         run_id = version.run_id
         if not run_id:
             return Lineage(reachable=False, reason="The version names no run.")
         try:
             run = self._client.get_run(run_id)
-            experiment_id = run.info.experiment_id
-            if early is not None and early.experiment_id == experiment_id:
-                experiment = early.lookup.result()
-            else:
-                experiment = self._client.get_experiment(experiment_id)
+            experiment = self._client.get_experiment(run.info.experiment_id)
         except MlflowException as error:
             reason = "permission denied (403)." if "error code 403" in error.message else error.message
             return Lineage(reachable=False, run_id=run_id, reason=f"The run cannot be read: {reason}")
@@ -463,7 +440,7 @@ class RegistryClient:
             reachable=True,
             run_id=run_id,
             run_name=run.info.run_name or "",
-            experiment_id=experiment_id,
+            experiment_id=run.info.experiment_id,
             experiment_name=experiment.name,
             user=run.info.user_id or "",
             git_commit=tags.get("mlflow.source.git.commit", ""),
@@ -518,21 +495,6 @@ def parse_version_uri(uri: str, rest: str) -> tuple[str, str]:
     if not name or not version_or_stage:
         raise NotFoundError(f"{uri} names no model version.", "Write models:/NAME/VERSION or models:/NAME@ALIAS.")
     return name, version_or_stage
-
-
-def experiment_in_location(uri: str, run_id: str) -> str:
-    """Return the ID of the experiment in the location of a run's artifacts, "" if the location has none.
-
-    By default, a tracking server stores the artifacts of a run in a directory of the run, in one of its experiment.
-
-    >>> experiment_in_location("mlflow-artifacts:/7/ab12/artifacts/model", "ab12")
-    '7'
-    >>> experiment_in_location("s3://models/wine", "ab12")
-    ''
-    """
-    before, _, _ = uri.partition(f"/{run_id}/artifacts") if run_id else ("", "", "")
-    experiment_id = before.rpartition("/")[2]
-    return experiment_id if experiment_id.isascii() and experiment_id.isdigit() else ""
 
 
 def _path_of(uri: str) -> str:

@@ -23,7 +23,7 @@ from model_gate.worker.databricks.search import CatalogSearch, WorkspaceSearch
 from model_gate.worker.failures import NOT_FOUND_CODES
 from model_gate.worker.names import STAGES, listed_number
 from model_gate.worker.pages import read_pages
-from model_gate.worker.registry import EarlyExperiment, ModelLocation, RegistryClient, parse_version_uri, require_ready
+from model_gate.worker.registry import ModelLocation, RegistryClient, parse_version_uri, require_ready
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -167,8 +167,8 @@ class DatabricksRegistryClient(RegistryClient):
             )
         return number
 
-    def _lineage(self, version: MlflowVersion, early: EarlyExperiment | None) -> Lineage:
-        lineage = super()._lineage(version, early)
+    def _lineage(self, version: MlflowVersion) -> Lineage:
+        lineage = super()._lineage(version)
         link = version.run_link or ""
         if lineage.reachable or not link:
             return lineage

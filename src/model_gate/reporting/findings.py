@@ -6,13 +6,12 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from model_gate.access.redaction import Redactor
 from model_gate.domain.difference import DIGEST, Difference, DifferenceKind
 from model_gate.domain.request import DiffRequest, SealRequest, VerifyRequest
 from model_gate.domain.result import Comparison, Outcome
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.seal import Seal
-from model_gate.domain.wording import capitalized, plural, truncate_middle, truncate_path
+from model_gate.domain.wording import capitalized, plural, truncate_middle
 from model_gate.reporting.naming import (
     heading,
     is_of_another_version,
@@ -23,6 +22,7 @@ from model_gate.reporting.naming import (
 )
 from model_gate.reporting.phrases import ONLY_HASHES
 from model_gate.reporting.scope import limits_of_equality, native_names, not_counted
+from model_gate.reporting.shortening import short_path
 
 _SAME_FILES = "the same files"
 _SAME_LOCATION = "the same location"
@@ -199,10 +199,8 @@ def _subject(outcome: Outcome, name: str) -> str:
     if names.left == names.right:
         return f"the {names.title} of {sides.left} and {sides.right}"
     request = outcome.request
-    # A model without a version is named by its location. A signature that is cut could not be redacted later.
-    model = (
-        f" {truncate_path(Redactor().text(request.model.uri), _MAX_URI)}" if isinstance(request, VerifyRequest) else ""
-    )
+    # A model without a version is named by its location.
+    model = f" {short_path(request.model.uri, _MAX_URI)}" if isinstance(request, VerifyRequest) else ""
     version = server_and_version(outcome)
     left = f"the {seal_name(outcome) if names.is_left_seal else names.left}"
     right = f"the {seal_name(outcome) if names.is_right_seal else names.right}"

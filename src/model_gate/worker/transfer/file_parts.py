@@ -22,10 +22,7 @@ from model_gate.worker.transfer.file_stream import FileStream
 from model_gate.worker.transfer.file_version import FileRequests, FileVersion, is_busy
 from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.open_reads import OpenReads, Write
-from model_gate.worker.transfer.range_download import UnsupportedDownloadError
-
-_MAX_ATTEMPTS = 4
-_MAX_PAUSE_SECONDS = 10.0
+from model_gate.worker.transfer.range_download import MAX_ATTEMPTS, MAX_PAUSE_SECONDS, UnsupportedDownloadError
 
 
 class FileParts:
@@ -196,7 +193,7 @@ class FileParts:
             HTTPError: A request failed.
         """
         missing = part
-        for attempt in range(_MAX_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             pause = 2.0**attempt - 1
             request = self._version.request if self._has_ranges else self._version.probe
             try:
@@ -212,12 +209,12 @@ class FileParts:
                             missing = rest
                         elif response.status in THROTTLING_STATUSES:
                             self._limiter.throttled()
-                            pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
+                            pause = min(retry_after_seconds(response.headers, 2.0**attempt), MAX_PAUSE_SECONDS)
             except Urllib3TimeoutError:
                 raise
             except HTTPError:
                 # The server has closed the connection without a response, or before the first byte.
-                if attempt == _MAX_ATTEMPTS - 1:
+                if attempt == MAX_ATTEMPTS - 1:
                     raise
             if not missing.size:
                 return

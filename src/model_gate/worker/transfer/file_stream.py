@@ -12,9 +12,7 @@ from model_gate.errors import TransferError
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.file_version import FileVersion, OpenStream, is_busy
 from model_gate.worker.transfer.open_reads import OpenReads, Write
-from model_gate.worker.transfer.range_download import Response, UnsupportedDownloadError
-
-_MAX_ATTEMPTS = 4
+from model_gate.worker.transfer.range_download import MAX_ATTEMPTS, Response, UnsupportedDownloadError
 
 
 class FileStream:
@@ -81,7 +79,7 @@ class FileStream:
                 self.close()
                 if not self._version.can_resume:
                     raise self._cut_off_error(missing.start)
-                if failures == _MAX_ATTEMPTS:
+                if failures == MAX_ATTEMPTS:
                     raise self._version.file.broken_error()
                 self._reads.pause(failures - 1.0)
         self.position = part.stop

@@ -9,9 +9,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
 from model_gate.worker.transfer.byte_range import ByteRange
-from model_gate.worker.transfer.range_download import Response
-
-_CHUNK_BYTES = 256 * 1024
+from model_gate.worker.transfer.range_download import CHUNK_BYTES, Response
 
 Write = Callable[[bytes, int], None]
 
@@ -68,7 +66,7 @@ class OpenReads:
         """
         start = missing.start
         try:
-            while missing.size and (data := response.read1(min(_CHUNK_BYTES, missing.size))):
+            while missing.size and (data := response.read1(min(CHUNK_BYTES, missing.size))):
                 self.require_open()
                 write(data, missing.start - origin)
                 missing = missing.after(len(data))

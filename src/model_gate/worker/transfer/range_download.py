@@ -20,9 +20,9 @@ from model_gate.worker.transfer.concurrency import THROTTLING_STATUSES, Concurre
 
 # Maximum size of one read from a connection. Received bytes are written at once. To collect them in a full chunk first
 # would copy them once more, which is half of the processor time of a large file.
-_CHUNK_BYTES = 256 * 1024
-_MAX_ATTEMPTS = 4
-_MAX_PAUSE_SECONDS = 10.0
+CHUNK_BYTES = 256 * 1024
+MAX_ATTEMPTS = 4
+MAX_PAUSE_SECONDS = 10.0
 
 
 class UnsupportedDownloadError(Exception):
@@ -129,7 +129,7 @@ class RangeDownload:
         self, descriptor: int, byte_range: ByteRange, start_remaining: Callable[[], None] | None
     ) -> None:
         missing = byte_range
-        for attempt in range(_MAX_ATTEMPTS):
+        for attempt in range(MAX_ATTEMPTS):
             pause = 0.0
             with (
                 self._limiter.request(missing.size),
@@ -137,7 +137,7 @@ class RangeDownload:
             ):
                 if response.status in THROTTLING_STATUSES:
                     self._limiter.throttled()
-                    pause = min(retry_after_seconds(response.headers, 2.0**attempt), _MAX_PAUSE_SECONDS)
+                    pause = min(retry_after_seconds(response.headers, 2.0**attempt), MAX_PAUSE_SECONDS)
                 elif response.status == 200 and not self._etag:
                     # The file is small, or the server ignores Range. After the first range, status 200 would mean that
                     # the file has changed.
@@ -174,7 +174,7 @@ class RangeDownload:
         """Write the body to the file. Return the missing rest of the range: empty, unless the connection broke."""
         missing = byte_range
         try:
-            while missing.size and (data := response.read1(min(_CHUNK_BYTES, missing.size))):
+            while missing.size and (data := response.read1(min(CHUNK_BYTES, missing.size))):
                 if self._stopped.is_set():
                     raise UnsupportedDownloadError("Another range failed.")
                 self._write(descriptor, data, missing.start)
@@ -193,7 +193,7 @@ class RangeDownload:
         if length != str(self._size):
             raise WrongSizeError(f"The response has {length} bytes, but the listing says {self._size}.")
         offset = 0
-        while data := response.read1(_CHUNK_BYTES):
+        while data := response.read1(CHUNK_BYTES):
             offset += len(data)
             if offset > self._size:
                 raise WrongSizeError("The response has more bytes than the listing says.")

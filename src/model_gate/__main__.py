@@ -17,7 +17,7 @@ from model_gate import signals, streams
 from model_gate.domain.verdict import EXIT_ERROR
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
     from contextlib import AbstractContextManager
 
     from model_gate.sources.worker_process import WorkerProcess
@@ -32,33 +32,42 @@ _SIGNER_OPTIONS = ("--identity", "--issuer")
 
 def main() -> None:
     """Run `model-gate`."""
-    _run("app", "model-gate", needs_worker=_needs_worker(sys.argv[1:]))
+    needs_worker, schemes = _worker_needs(sys.argv[1:])
+    _run("app", "model-gate", needs_worker=needs_worker, schemes=schemes)
 
 
-def _needs_worker(arguments: Sequence[str]) -> bool:
-    """Return whether a command uses a worker: always, or because it names a registered model or a URI.
+def _worker_needs(arguments: Sequence[str]) -> tuple[bool, Collection[str]]:
+    """Return whether a command uses a worker, and the schemes of all its models if none is named in a registry.
 
-    A wrong answer costs time only.
+    A command uses a worker always, or because it names a registered model or a URI. A wrong answer costs time only.
 
-    >>> _needs_worker(["diff", "s3://models/a", "s3://models/b"]), _needs_worker(["diff", "a", "file:///b"])
-    (True, False)
+    >>> _worker_needs(["diff", "s3://models/a", "s3://models/b"]), _worker_needs(["diff", "a", "file:///b"])
+    ((True, ['s3']), (False, []))
+    >>> _worker_needs(["compare", "--model", "wine"]), _worker_needs(["seal", "--model", "wine"])
+    ((True, ()), (True, ()))
     """
     command, *others = arguments or [""]
-    if command in _DIRECTORY_COMMANDS:
-        return any(argument.startswith("--model") for argument in others) or _names_uri(others)
-    return command in _WORKER_COMMANDS
+    if command not in _DIRECTORY_COMMANDS:
+        return command in _WORKER_COMMANDS, ()
+    if any(argument.startswith("--model") for argument in others):
+        return True, ()
+    schemes = sorted(_schemes(others))
+    return bool(schemes), schemes
 
 
-def _names_uri(arguments: Sequence[str]) -> bool:
-    """Return whether an argument, or the value of an option, is a URI that only a worker can read."""
-    from model_gate.domain.location import is_local_uri
+def _schemes(arguments: Sequence[str]) -> set[str]:
+    """Return the schemes of the URIs, among arguments and values of options, that only a worker can read.
+
+    A scheme that is none of an object store is `other`.
+    """
+    from model_gate.domain.location import STORE_FORMS, is_local_uri
 
     before = ["", *arguments]
-    return any(
-        not is_local_uri(argument)
+    return {
+        scheme if (scheme := argument.partition(":")[0].lower()) in STORE_FORMS else "other"
         for option, argument in zip(before, arguments, strict=False)
-        if option not in _SIGNER_OPTIONS and not argument.startswith(_SIGNER_OPTIONS)
-    )
+        if not is_local_uri(argument) and option not in _SIGNER_OPTIONS and not argument.startswith(_SIGNER_OPTIONS)
+    }
 
 
 def check_model_version() -> None:
@@ -71,21 +80,22 @@ def compare_model_versions() -> None:
     _run("compare_model_versions", "compare-model-versions", needs_worker=True)
 
 
-def _run(app: str, name: str, *, needs_worker: bool) -> None:
+def _run(app: str, name: str, *, needs_worker: bool, schemes: Collection[str] = ()) -> None:
     signals.install()
     streams.open_standard_streams()
     # A large model makes many small objects but few reference cycles. Frequent garbage collections would take a tenth
     # of the time.
     gc.set_threshold(200_000, 50, 50)
-    exit_code = _exit_code(lambda: _start(app, name, needs_worker=needs_worker))
+    needs_worker = needs_worker and "--help" not in sys.argv
+    exit_code = _exit_code(lambda: _start(app, name, needs_worker=needs_worker, schemes=schemes))
     streams.flush_standard_streams()
     # Cleanup is done. A normal exit takes longer: it frees all objects one by one, and waits for threads that still
     # read large files.
     os._exit(exit_code)
 
 
-def _start(app: str, name: str, *, needs_worker: bool) -> None:
-    with _early_worker(needs_worker and "--help" not in sys.argv) as process:
+def _start(app: str, name: str, *, needs_worker: bool, schemes: Collection[str]) -> None:
+    with _early_worker(schemes) if needs_worker else nullcontext() as process:
         # Importing Typer takes a third of a second. The worker process starts in the meantime.
         from model_gate import cli
 
@@ -127,18 +137,16 @@ def _redacted(text: str) -> str:
         return ""
 
 
-def _early_worker(is_needed: bool) -> AbstractContextManager[WorkerProcess | None]:
-    """Start a worker process before the gate needs it, because the worker takes long to import MLflow.
+def _early_worker(schemes: Collection[str]) -> AbstractContextManager[WorkerProcess | None]:
+    """Start a worker process before the gate needs it, because the worker takes long to import MLflow or a client.
 
-    The context manager yields None if no worker is needed. It also yields None if the process cannot be started: the
-    gate then tries again and reports the error.
+    The context manager yields None if the process cannot be started: the gate then tries again and reports the error.
     """
-    if is_needed:
-        from model_gate.access.base_environment import base_environment
-        from model_gate.sources.worker_process import WorkerProcess
+    from model_gate.access.base_environment import base_environment
+    from model_gate.sources.worker_process import WorkerProcess
 
-        with suppress(OSError):
-            return WorkerProcess(base_environment(os.environ))
+    with suppress(OSError):
+        return WorkerProcess(base_environment(os.environ), schemes)
     return nullcontext()
 
 

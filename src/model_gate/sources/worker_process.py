@@ -1,7 +1,8 @@
 """Starts the worker process of each tracking server.
 
-Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. For a
-second server, the first process forks, which takes a few milliseconds: two workers need only one import. The first
+Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. The
+process imports only the clients of object stores if the command line names models in such stores only. For a second
+server, the first process forks, which takes a few milliseconds: two workers need only one import. The first
 process holds no credential before the fork. After the fork, each worker receives its own environment through its own
 pipe.
 """
@@ -13,7 +14,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import IO
@@ -44,20 +45,24 @@ class Pipes:
 
 
 class WorkerProcess:
-    """A process that imports MLflow and later becomes the worker of one tracking server, or forks into two workers.
+    """A process that imports what a worker needs, and later becomes one worker or forks into two.
 
     Use it as a context manager: its exit kills all workers.
 
     Args:
         environment: The environment of the process until each worker receives its own environment. It must hold no
             credential.
+        schemes: The schemes of the locations of all models, as far as they are known: the process imports their
+            clients. Empty if the models have names, or are not known yet: the process imports MLflow.
         can_fork: Whether the process may fork.
 
     Raises:
         OSError: The process cannot be started.
     """
 
-    def __init__(self, environment: Mapping[str, str], can_fork: bool = _CAN_FORK) -> None:
+    def __init__(
+        self, environment: Mapping[str, str], schemes: Collection[str] = (), can_fork: bool = _CAN_FORK
+    ) -> None:
         self._fork_pipes: Pipes | None = None
         fork_descriptors: tuple[int, ...] = ()
         if can_fork:
@@ -65,7 +70,11 @@ class WorkerProcess:
         try:
             self._process = subprocess.Popen(  # no user text among the arguments
                 [sys.executable, "-I", "-m", "model_gate.worker"],
-                env={**environment, "MODEL_GATE_FORK_PIPES": " ".join(map(str, fork_descriptors))},
+                env={
+                    **environment,
+                    "MODEL_GATE_FORK_PIPES": " ".join(map(str, fork_descriptors)),
+                    "MODEL_GATE_PRELOAD": " ".join(schemes),
+                },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

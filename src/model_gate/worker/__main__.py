@@ -1,7 +1,8 @@
 """Entry point of a worker process, which answers the requests of the parent process.
 
-The process imports MLflow. If the parent needs two workers, the process forks, which saves a second import. Each
-request and each response is a JSON object on a line of its own.
+The process imports MLflow, or only the clients of object stores if the parent knows that all models are there. If the
+parent needs two workers, the process forks, which saves a second import. Each request and each response is a JSON
+object on a line of its own.
 """
 
 from __future__ import annotations
@@ -10,13 +11,11 @@ import contextlib
 import gc
 import json
 import os
-import sys
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from types import ModuleType
 from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
@@ -26,12 +25,6 @@ if TYPE_CHECKING:
 _THREADS = 80
 # Operations that do not wait until a thread of the pool is free. All of the pool's threads can wait for a store.
 _UNQUEUED = frozenset({"settle"})
-# Optional dependencies of MLflow for loading and logging models. A worker does neither, so their import is blocked.
-_BLOCKED_PACKAGES = ("IPython", "matplotlib", "numpy", "pandas", "pyarrow", "scipy", "sklearn")
-# MLflow imports these modules at start. A worker needs them only if its tracking server is a database, and then imports
-# them later. MLflow starts without `mlflow.gateway` (None), but needs a placeholder for `mlflow.genai`. These modules
-# and the blocked packages take over half of MLflow's import time.
-_DEFERRED_MODULES = {"mlflow.gateway": None, "mlflow.genai": ModuleType("mlflow.genai")}
 
 
 class _ResponseWriter:
@@ -50,7 +43,7 @@ class _ResponseWriter:
 
 def main() -> None:
     """Answer requests until the parent closes the pipe or ends."""
-    open_session = _import_mlflow()
+    open_session = _open_session()
     # The parent sends the number of workers as one digit. It closes the stream instead if it needs no worker.
     count = os.read(0, 1)
     if count == b"2":
@@ -59,43 +52,30 @@ def main() -> None:
         _serve(open_session)
 
 
-def _import_mlflow() -> Callable[[], Session]:
-    """Import MLflow and return `startup.open_session`.
+def _open_session() -> Callable[[], Session]:
+    """Import what the operations will need, and return `startup.open_session`.
 
-    If the import fails, return a function that raises the import error instead.
+    If an import fails, return a function that raises the import error instead.
     """
     # Imported modules are never freed, so collecting garbage during the import wastes 7 % of its time.
     gc.disable()
     try:
-        open_session = _import_without(dict.fromkeys(_BLOCKED_PACKAGES) | _DEFERRED_MODULES)
-    except Exception:  # noqa: BLE001  # this version of MLflow needs one of the blocked modules
-        _unload_mlflow()
-        try:
-            open_session = _import_without({})
-        except Exception as error:  # noqa: BLE001  # any error becomes the response to each request
-            open_session = _raiser(error)
+        from model_gate.worker.mlflow_import import block_packages, import_mlflow
+        from model_gate.worker.stores.preloading import import_clients
+
+        block_packages()
+        # Without MLflow, the worker is ready in half of the time.
+        if not import_clients(os.environ["MODEL_GATE_PRELOAD"].split()):
+            import_mlflow()
+            from model_gate.worker import mlflow_files, registry  # noqa: F401  # for the first operations
+        from model_gate.worker.startup import open_session, prepare
+
+        prepare()
+    except Exception as error:  # noqa: BLE001  # any error becomes the response to each request
+        open_session = _raiser(error)
     gc.freeze()
     gc.enable()
     return open_session
-
-
-def _import_without(blocked: Mapping[str, ModuleType | None]) -> Callable[[], Session]:
-    # In `sys.modules`, None blocks the import of a module.
-    sys.modules.update(blocked)  # type: ignore[arg-type]
-    from model_gate.worker.startup import open_session, prepare
-
-    prepare()
-    for name in _DEFERRED_MODULES:
-        if name in blocked:
-            del sys.modules[name]
-    return open_session
-
-
-def _unload_mlflow() -> None:
-    """Remove MLflow and the blocked packages from `sys.modules`, so that the next import starts anew."""
-    for name in list(sys.modules):
-        if name in {"mlflow", *_BLOCKED_PACKAGES} or name.startswith(("mlflow.", "model_gate.worker.")):
-            del sys.modules[name]
 
 
 def _raiser(error: Exception) -> Callable[[], Session]:

@@ -1,9 +1,6 @@
 """Lists and downloads the files of a model at a storage location, such as `s3://bucket/path`.
 
-If a tracking server proxies the files, `ProxiedFiles` downloads them. `StoredFiles` reads S3, Azure and Google. For
-other stores, `RepositoryFiles` calls `_download_file` of MLflow's artifact repository. MLflow's public functions are
-not used: they list the parent directory again for each file, and they resolve `models:/` and `runs:/` URIs on the
-global tracking server of the process.
+`StoredFiles` reads S3, Azure and Google. Only the other locations need MLflow, which `worker.mlflow_files` imports.
 """
 
 from __future__ import annotations
@@ -13,13 +10,8 @@ import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
-
-from mlflow.entities import FileInfo
-from mlflow.store.artifact.artifact_repo import ArtifactRepository
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from model_gate.domain.host import LOOPBACK
 from model_gate.domain.limits import LIMITS, Limits
@@ -33,20 +25,22 @@ from model_gate.worker.failures import downloading_file, is_not_found
 from model_gate.worker.free_memory import FreeMemory
 from model_gate.worker.held_secrets import HeldSecrets, secrets_of
 from model_gate.worker.listing import FilesInParts, ModelFiles, ModelListing
+from model_gate.worker.mlflow_import import import_mlflow
 from model_gate.worker.network import declared_endpoints, guard_azure_redirects
-from model_gate.worker.origins import LocationPolicy, server_uri
+from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.resource_limits import FileSizeLimit
 from model_gate.worker.response_limits import downloading
 from model_gate.worker.store_failures import store_errors
 from model_gate.worker.store_settings import require_settings
 from model_gate.worker.stores.files import StoredFiles, stored_files
-from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.batch import Batch
 from model_gate.worker.transfer.byte_range import ByteRange
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
-from model_gate.worker.transfer.proxied_files import ProxiedFiles
+
+if TYPE_CHECKING:
+    from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 
 class ArtifactReader:
@@ -279,10 +273,13 @@ class ArtifactReader:
             return declared
         require_settings(uri, os.environ)
         with store_errors(uri, os.environ):
-            repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri)
-            if isinstance(repository, HttpArtifactRepository):
-                return ProxiedFiles(TrackingServer(), repository.artifact_uri, self._limiter)
-            return stored_files(repository, uri, self._store_limiter) or RepositoryFiles(repository, self._limiter, uri)
+            stored = stored_files(uri, self._store_limiter)
+            if stored is not None:
+                return stored
+            import_mlflow()
+            from model_gate.worker.mlflow_files import mlflow_files
+
+            return mlflow_files(uri, self._tracking_uri, self._limiter, self._store_limiter)
 
     def _open_declared(self, uri: str) -> ProxiedFiles | None:
         """Check that the worker may read `uri`. Return its files if a declared server serves them, else None.
@@ -292,7 +289,12 @@ class ArtifactReader:
         """
         endpoint = self._policy.require_readable(uri)
         guard_azure_redirects(uri)
-        return ProxiedFiles(DeclaredServer(endpoint), server_uri(uri, endpoint), self._limiter) if endpoint else None
+        if endpoint is None:
+            return None
+        import_mlflow()
+        from model_gate.worker.mlflow_files import declared_files
+
+        return declared_files(uri, endpoint, self._limiter)
 
     @staticmethod
     def _extend_timeout(largest_file: int, limits: Limits) -> None:
@@ -303,22 +305,3 @@ class ArtifactReader:
             seconds = limits.first_byte_seconds + largest_file // limits.store_bytes_per_second
             os.environ["MLFLOW_HTTP_REQUEST_TIMEOUT"] = str(min(seconds, limits.first_byte_max_seconds))
             os.environ["MLFLOW_HTTP_REQUEST_MAX_RETRIES"] = "1"
-
-
-class RepositoryFiles:
-    """The files at one location in a store that only MLflow's artifact repository can read, such as HDFS."""
-
-    def __init__(self, repository: ArtifactRepository, limiter: ConcurrencyLimiter, uri: str) -> None:
-        self._repository = repository
-        self._limiter = limiter
-        self._uri = uri
-
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
-        """Return the files and directories directly in the directory `path`; None is the root of the model."""
-        with store_errors(self._uri, os.environ):
-            return self._repository.list_artifacts(path)
-
-    def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:  # noqa: ARG002  # no progress is reported
-        """Write one file of `size` bytes to `destination`. `on_progress` is never called."""
-        with self._limiter.request(size), store_errors(self._uri, os.environ):
-            self._repository._download_file(path, destination)  # type: ignore[no-untyped-call]  # noqa: SLF001

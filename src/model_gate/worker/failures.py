@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING, TypeGuard
 from urllib.parse import parse_qs, unquote, urlsplit
-
-import mlflow
-from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
-from mlflow.exceptions import MlflowException
 
 from model_gate.domain.location import AZURE_SCHEMES
 from model_gate.domain.wording import printable
@@ -26,6 +24,9 @@ from model_gate.errors import (
 )
 from model_gate.worker.credential_facts import UNKNOWN, CredentialFacts, and_, join_sentences
 from model_gate.worker.object_store import host_in, store_of
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
 
 # Codes of MLflow's errors for names that do not exist, or that are malformed so that they cannot exist.
 NOT_FOUND_CODES = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
@@ -181,7 +182,7 @@ def to_model_gate_error(error: Exception, address: str, facts: CredentialFacts =
         return _http_error(status, error, address, facts.of_server())
     if (reason := reason_in(text)) is not None:
         return _no_answer(reason, text, address, facts, in_parts=_PARTS_NOTE in _notes(error))
-    if isinstance(error, MlflowException):
+    if is_from_mlflow(error):
         return _mlflow_error(error, address, facts.of_server())
     return _unknown_error(error, address)
 
@@ -313,6 +314,8 @@ def _no_answer(reason: str, text: str, address: str, facts: CredentialFacts, *, 
         certificates = facts.of_certificates().not_handed_over()
         return UnreachableError(join_sentences(message, certificates), _certificate_remedy(reason, facts))
     if _SILENT in reason and _MAX_RETRIES.search(text):
+        from mlflow.environment_variables import MLFLOW_HTTP_REQUEST_MAX_RETRIES
+
         tries = int(MLFLOW_HTTP_REQUEST_MAX_RETRIES.get()) + 1  # type: ignore[no-untyped-call]
         message = f"The tracking server {address} {reason}, {tries} times." if tries > 1 else message
     remedy = _reach_remedy(reason, address, facts)
@@ -377,9 +380,15 @@ def is_not_found(error: Exception) -> bool:
     """Return whether an error means that the requested path does not exist."""
     if isinstance(error, NotFoundError | FileNotFoundError):
         return True
-    if isinstance(error, MlflowException):
+    if is_from_mlflow(error):
         return error.error_code in {"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND"}
     return getattr(getattr(error, "response", None), "status_code", None) == 404
+
+
+def is_from_mlflow(error: BaseException) -> TypeGuard[MlflowException]:
+    """Return whether an exception is an `MlflowException`. A worker that reads only stores does not import MLflow."""
+    kind = getattr(sys.modules.get("mlflow.exceptions"), "MlflowException", None)
+    return kind is not None and isinstance(error, kind)
 
 
 def exception_chain(error: BaseException | None) -> Iterator[BaseException]:
@@ -502,6 +511,8 @@ def _mlflow_error(error: MlflowException, address: str, facts: CredentialFacts) 
 
 def outdated_schema(address: str) -> InputError:
     """Return the error for a database whose schema is not that of the installed MLflow."""
+    import mlflow
+
     return InputError(
         f"The database {address} was made by another version of MLflow than {mlflow.__version__}, which reads it here.",
         f"If the database is older, take a backup and run `mlflow db upgrade {address}`. Otherwise, name the address of"

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from typing import Protocol, TypeVar, runtime_checkable
-
-from mlflow.entities import FileInfo
 
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.progress import ProgressCallback
@@ -16,14 +14,30 @@ from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelError, TransferError, UnreachableError
 from model_gate.worker.failures import listing_model
 from model_gate.worker.response_limits import ListingAllowance
+from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.transfer.file_parts import FileParts
-from model_gate.worker.transfer.proxied_files import ProxiedFiles
 
 _T = TypeVar("_T")
 _THREADS = 8
 _REMEDY = "Check the server or store of the model: no model has such a listing."
 # Operating systems have sizes of files as signed integers of 64 bits.
 _MAX_FILE_BYTES = 2**63 - 1
+
+
+class ListedEntry(Protocol):
+    """A file or a directory in a listing. MLflow's `FileInfo` is one."""
+
+    @property
+    def path(self) -> str:
+        """The path relative to the model."""
+
+    @property
+    def is_dir(self) -> bool:
+        """Whether the entry is a directory."""
+
+    @property
+    def file_size(self) -> int | None:
+        """The size in bytes, None for a directory or if the server does not report it."""
 
 
 class ModelFiles(Protocol):
@@ -40,10 +54,22 @@ class ModelFiles(Protocol):
 class FilesInDirectories(ModelFiles, Protocol):
     """The files of one model, which are listed directory by directory."""
 
-    def list_artifacts(self, path: str | None) -> list[FileInfo]:
+    def list_artifacts(self, path: str | None) -> Sequence[ListedEntry]:
         """Return the files and directories directly in the directory `path`; None is the root of the model.
 
         The size of a file is None if the server does not report it.
+        """
+
+
+@runtime_checkable
+class UnsizedFiles(ModelFiles, Protocol):
+    """The files of one model, of which a server lists empty ones without a size."""
+
+    def require_empty(self, path: str) -> None:
+        """Require that a file is empty.
+
+        Raises:
+            TransferError: The file has content.
         """
 
 
@@ -59,7 +85,7 @@ class FilesInParts(ModelFiles, Protocol):
 class FilesInPages(ModelFiles, Protocol):
     """The files of one model in a store without directories, which lists the files of all directories together."""
 
-    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
         """Yield all files whose paths begin with `start`, with their sizes, page by page."""
 
     def is_one_file(self) -> bool:
@@ -97,7 +123,7 @@ class ModelListing:
         self._unsized: set[str] = set()
         # The directories of files that are listed in pages.
         self._directories: set[str] = set()
-        self._pending: dict[Future[list[FileInfo]], str] = {}
+        self._pending: dict[Future[Sequence[ListedEntry]], str] = {}
         self._characters = 0
         # Files on the pages so far.
         self._listed = 0
@@ -136,7 +162,7 @@ class ModelListing:
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
                 pages = self._pages(model.list_pages(name))
-                return any(info.path.partition("/")[0] == name for page in pages for info in page)
+                return any(stored.key.partition("/")[0] == name for page in pages for stored in page)
             return any(info.path == name for info in self._result(self._pool.submit(self._list, None)))
 
     @contextmanager
@@ -157,10 +183,10 @@ class ModelListing:
                     self._add(info, parent)
             self._on_progress({"files": len(self._files)})
 
-    def _read_pages(self, pages: Iterator[list[FileInfo]]) -> None:
+    def _read_pages(self, pages: Iterator[list[StoredObject]]) -> None:
         for page in self._pages(pages):
-            for info in page:
-                self._add_file(info)
+            for stored in page:
+                self._add_file(stored.key, stored.size)
             self._on_progress({"files": len(self._files)})
 
     def _require_no_file(self, model: FilesInPages) -> None:
@@ -174,7 +200,7 @@ class ModelListing:
         with self._allowance():
             return model.is_one_file()
 
-    def _pages(self, pages: Iterator[list[FileInfo]]) -> Iterator[list[FileInfo]]:
+    def _pages(self, pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
         count = 0
         while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
             count += 1
@@ -183,16 +209,15 @@ class ModelListing:
             self._listed += len(page)
             yield page
 
-    def _next_page(self, pages: Iterator[list[FileInfo]]) -> list[FileInfo] | None:
+    def _next_page(self, pages: Iterator[list[StoredObject]]) -> list[StoredObject] | None:
         with self._allowance():
             return next(pages, None)
 
-    def _add_file(self, info: FileInfo) -> None:
+    def _add_file(self, path: str, size: int) -> None:
         """Add a file of a page. Its path implies its directories."""
-        path = info.path
         if not _is_path(path) or path in self._files or path in self._directories:
             raise _invalid_path(path)
-        size = _valid_size(path, int(info.file_size or 0))
+        size = _valid_size(path, size)
         parent = path
         while (parent := parent.rpartition("/")[0]) and parent not in self._directories:
             if parent in self._files:
@@ -208,14 +233,14 @@ class ModelListing:
     def _begin(self, directory: str) -> None:
         self._pending[self._pool.submit(self._list, directory or None)] = directory
 
-    def _list(self, directory: str | None) -> list[FileInfo]:
+    def _list(self, directory: str | None) -> Sequence[ListedEntry]:
         with self._allowance():
             model = self._open_model()
             if not isinstance(model, FilesInDirectories):
                 raise TypeError("the files are not listed directory by directory")
             return model.list_artifacts(directory)
 
-    def _add(self, info: FileInfo, parent: str) -> None:
+    def _add(self, info: ListedEntry, parent: str) -> None:
         path = info.path
         if path in self._files or path in self._unsized or not _is_entry_of(path, parent):
             raise _invalid_entry(path, parent)
@@ -254,7 +279,7 @@ class ModelListing:
 
     def _require_empty(self, path: str) -> str:
         model = self._open_model()
-        if not isinstance(model, ProxiedFiles):
+        if not isinstance(model, UnsizedFiles):
             raise TransferError(
                 f"The store does not report the size of {printable(path)}, so a truncated download would go unnoticed.",
                 "Use an artifact store that lists sizes.",

@@ -78,33 +78,6 @@ class _Found:
     lineage: Lineage
 
 
-class NoRegistry:
-    """Stands in for a registry if there is no tracking server, so that only physical URIs can be read."""
-
-    def resolve(self, model: str, version_or_stage: str, models: Collection[ModelRole] = ()) -> ModelVersion:  # noqa: ARG002
-        """Raise an InputError: no server has the version."""
-        raise InputError(
-            f"No tracking server is named, so there is no version {version_or_stage} of {model!r}.",
-            "Set MLFLOW_TRACKING_URI.",
-        )
-
-    def search(
-        self,
-        models: str,
-        version_or_stage: str,  # noqa: ARG002
-        tags: Mapping[str, str],  # noqa: ARG002
-        on_progress: ProgressCallback,  # noqa: ARG002
-    ) -> list[SelectedVersion]:
-        """Raise an InputError: no server has registered models."""
-        raise InputError(
-            f"No tracking server is named, so there are no registered models {models!r}.", "Set MLFLOW_TRACKING_URI."
-        )
-
-    def locate(self, uri: str) -> ResolvedUri:
-        """Return the physical URI `uri` as it is."""
-        return ResolvedUri(uri, ())
-
-
 class RegistryClient:
     """Resolves model versions in the model registry of one tracking server."""
 

@@ -1,36 +1,29 @@
-"""Opens the session of a worker process with its tracking server, which may be a Databricks workspace."""
+"""Opens the session of a worker process with its tracking server, which may be a Databricks workspace.
+
+The module imports no MLflow, since a worker that reads only object stores does without it.
+"""
 
 from __future__ import annotations
 
 import os
 
-import mlflow
-from mlflow.store.db.db_types import DATABASE_ENGINES
-from mlflow.tracking.request_header.registry import resolve_request_headers
-from mlflow.utils.uri import get_uri_scheme
-
 from model_gate.access.databricks import LOGIN_VARIABLE
 from model_gate.domain.host import RegistryKind
 from model_gate.worker.artifacts import ArtifactReader
+from model_gate.worker.late_registry import LateRegistry, NoRegistry
+from model_gate.worker.mlflow_import import import_mlflow
 from model_gate.worker.network import guard_redirects, guard_statuses
-from model_gate.worker.registry import NoRegistry, RegistryClient
 from model_gate.worker.resource_limits import FileSizeLimit, limit_memory
 from model_gate.worker.response_limits import ResponseLimits
-from model_gate.worker.session import Session
+from model_gate.worker.session import Registry, Session
 from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
 
 def prepare() -> None:
-    """Do the preparations that need no server.
-
-    Import MLflow's request plugins, enable TCP quick ACK, and limit redirects, statuses and responses.
-    """
+    """Do the preparations that need no server: enable TCP quick ACK, and limit redirects, statuses and responses."""
     guard_redirects()
     guard_statuses()
-    resolve_request_headers()  # type: ignore[no-untyped-call]
     enable_quick_ack()
-    # If this function fails, it runs again in a new copy of the module. The response classes must not be replaced
-    # twice, so this is the last step.
     ResponseLimits().install()
 
 
@@ -43,6 +36,7 @@ def open_session() -> Session:
     limit_memory()
     address = os.environ["MODEL_GATE_ADDRESS"]
     if LOGIN_VARIABLE in os.environ:
+        import_mlflow()
         from model_gate.worker.databricks.session import open_databricks_session
 
         is_catalog = os.environ["MLFLOW_REGISTRY_URI"] == "databricks-uc"
@@ -56,18 +50,36 @@ def open_session() -> Session:
     # because the file of the database may be larger.
     uri, registry_uri = (_opened(uri, address) for uri in (uri, registry_uri))
     os.environ |= {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": registry_uri}
-    file_size_limit = FileSizeLimit() if uri.startswith(("http:", "https:")) else None
+    file_size_limit = FileSizeLimit() if _is_http(uri) else None
     allow_local = os.environ["MODEL_GATE_LOCAL_ARTIFACTS"] == "true"
     directory = os.environ["MODEL_GATE_SERVER_DIRECTORY"]
     artifacts = ArtifactReader(uri, file_size_limit, allow_local=allow_local, server_directory=directory)
-    client = mlflow.MlflowClient(tracking_uri=uri, registry_uri=registry_uri)
-    return Session(RegistryClient(client, artifacts), artifacts)
+    return Session(LateRegistry(lambda: _open_registry(uri, registry_uri, artifacts)), artifacts)
+
+
+def _open_registry(uri: str, registry_uri: str, artifacts: ArtifactReader) -> Registry:
+    import_mlflow()
+    import mlflow
+
+    from model_gate.worker.registry import RegistryClient
+
+    return RegistryClient(mlflow.MlflowClient(tracking_uri=uri, registry_uri=registry_uri), artifacts)
 
 
 def _opened(uri: str, address: str) -> str:
     """Return the URI that opens a database without changing it. Return any other URI as it is."""
+    if _is_http(uri):
+        return uri
+    import_mlflow()
+    from mlflow.store.db.db_types import DATABASE_ENGINES
+    from mlflow.utils.uri import get_uri_scheme
+
     if get_uri_scheme(uri) not in DATABASE_ENGINES:  # type: ignore[no-untyped-call]
         return uri
     from model_gate.worker.databases import open_unchanged
 
     return open_unchanged(uri, address)
+
+
+def _is_http(uri: str) -> bool:
+    return uri.startswith(("http:", "https:"))

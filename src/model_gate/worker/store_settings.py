@@ -1,8 +1,7 @@
-"""Checks the settings of an object store before MLflow makes the client of its cloud.
+"""Checks the settings of an object store before the client of its cloud is made.
 
 The clients report these mistakes in words of their own, or not at all: with a login file that Google's client cannot
-read, MLflow reads the store without a login. A message shows the value of a setting only if the value contains no
-login.
+read, a store is read without a login. A message shows the value of a setting only if the value contains no login.
 """
 
 from __future__ import annotations
@@ -26,6 +25,7 @@ from model_gate.worker.object_store import (
     connection_field,
     family_of,
 )
+from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, INSECURE_TLS, is_boolean
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
@@ -74,8 +74,11 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
     for name in _CERTIFICATES[family]:
         if environment.get(name):
             _require_certificates(given_name(name), environment[name])
+    if family is StoreFamily.S3:
+        _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
     if scheme == "wasbs":
-        # MLflow reads the key only if there is no connection string.
+        _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
+        # Azure's client reads the key only if there is no connection string.
         login = CONNECTION_STRING if CONNECTION_STRING in environment else ACCESS_KEY
         _require_azure_key(given_name(login), environment.get(login, ""), is_string=login == CONNECTION_STRING)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
@@ -84,6 +87,12 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_address(given_name(name), environment[name], hosts)
     elif family is StoreFamily.GCS and environment.get(_GOOGLE_LOGIN):
         _require_google_login(given_name(_GOOGLE_LOGIN), environment[_GOOGLE_LOGIN])
+
+
+def _require_boolean(name: str, value: str) -> None:
+    """Require that the value of a variable is true or false."""
+    if not is_boolean(value):
+        raise InputError(f"The value of {name} is neither true nor false.", f"Set {name} to true or false.")
 
 
 def _require_certificates(name: str, path: str) -> None:

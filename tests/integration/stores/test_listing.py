@@ -236,7 +236,7 @@ def test_pages_of_s3_are_checked_after_a_renewal_of_the_credentials_too() -> Non
     store = FaultyStore(cloud="s3", page=3)
     with store, ExitStack() as stack:
         add(store, "m", FILES)
-        bucket = S3Bucket(RenewingRepository(store.url, stack), "bucket")
+        bucket = S3Bucket.from_repository(RenewingRepository(store.url, stack), "bucket")
         assert bucket.renew()
         store.last_page = b"<ListBucketResult><IsTruncated/></ListBucketResult>"
         with pytest.raises(MalformedPageError):
@@ -247,7 +247,7 @@ def test_search_for_an_entry_of_a_run_lists_only_keys_that_begin_with_its_name()
     with FaultyStore(cloud="s3") as store, ExitStack() as stack:
         for root in ("run/model", "run/model-2", "run/plots", "other"):
             add(store, root, FILES)
-        bucket = S3Bucket(RenewingRepository(store.url, stack), "bucket")
+        bucket = S3Bucket.from_repository(RenewingRepository(store.url, stack), "bucket")
         files = StoredFiles(bucket, "s3://bucket/run", "run/", ConcurrencyLimiter())
         for name, is_found in (("model", True), ("mode", False), ("MLmodel", False)):
             assert ModelListing(lambda: files, "s3://bucket/run", lambda _: None).has_entry(name) == is_found

@@ -64,6 +64,19 @@ def test_address_with_a_password_is_an_error_that_does_not_show_it(tmp_path: Pat
 
 
 @pytest.mark.parametrize(
+    "location, name, server",
+    [("s3://models", "MLFLOW_S3_IGNORE_TLS", ""), (BLOB, "MLFLOW_TRACKING_INSECURE_TLS", "http://127.0.0.1:9")],
+)
+@pytest.mark.parametrize("value", ["yes", "2", SECRET])
+def test_setting_that_is_neither_true_nor_false_is_an_error_that_names_the_variable(
+    tmp_path: Path, location: str, name: str, server: str, value: str
+) -> None:
+    result = diff(tmp_path, location, **S3, MLFLOW_TRACKING_URI=server, **{name: value})
+    result.require_error("InputError", f"The value of {name} is neither true nor false.", f"Set {name} to true")
+    assert SECRET not in result.stderr
+
+
+@pytest.mark.parametrize(
     "content, problem",
     [
         (f"not JSON {SECRET}", "is not JSON"),

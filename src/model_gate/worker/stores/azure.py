@@ -1,4 +1,4 @@
-"""Containers of Azure Blob Storage and Data Lake Storage, with the clients of Azure that MLflow makes for them."""
+"""Containers of Azure Blob Storage and Data Lake Storage, with the clients of Azure."""
 
 from __future__ import annotations
 
@@ -11,13 +11,12 @@ from functools import partial
 from typing import Any
 from urllib.parse import quote, urlsplit
 
-from mlflow.utils.credentials import get_default_host_creds
-
 from model_gate.domain.variables import CONNECTION_STRING
 from model_gate.errors import ModelError
-from model_gate.worker.object_store import connection_field
+from model_gate.worker.object_store import ACCESS_KEY, connection_field
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
+from model_gate.worker.stores.mlflow_settings import azure_verify
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 _SCOPE = "https://storage.azure.com/.default"
@@ -38,23 +37,34 @@ class AzureContainer:
     """A container of Azure Blob Storage.
 
     Args:
-        repository: MLflow's `AzureBlobArtifactRepository`.
+        client: Azure's client of the account, with the login.
         name: Name of the container.
-        host: Host of the location, which begins with the name of the account.
-
-    Raises:
-        ModelError: The login is for another account.
+        verify: Whether to check certificates, or the path of a CA bundle.
     """
 
     client_decompresses = True
 
-    def __init__(self, repository: Any, name: str, host: str) -> None:
-        _require_account(repository.client, host)
-        _retry_quickly(repository.client)
-        self._client = repository.client.get_container_client(name)
-        self._login = _Login(repository.client.credential, name)
-        # MLflow gives the settings for the tracking server's certificate to Azure's client too.
-        self.verify: bool | str = get_default_host_creds(repository.artifact_uri).verify  # type: ignore[no-untyped-call]
+    def __init__(self, client: Any, name: str, *, verify: bool | str) -> None:
+        _retry_quickly(client)
+        self._client = client.get_container_client(name)
+        self._login = _Login(client.credential, name)
+        self.verify = verify
+
+    @classmethod
+    def from_environment(cls, name: str, host: str) -> AzureContainer:
+        """Return a container with the login in AZURE_STORAGE_* variables, or the login that Azure's client finds.
+
+        Args:
+            name: Name of the container.
+            host: Host of the location, which begins with the name of the account.
+
+        Raises:
+            ModelError: The login is for another account.
+        """
+        verify = azure_verify(os.environ)
+        client = _account_client(host, verify)
+        _require_account(client, host)
+        return cls(client, name, verify=verify)
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the blobs whose names begin with `prefix`, page by page."""
@@ -94,13 +104,12 @@ class AzureFileSystem:
     Args:
         repository: MLflow's `AzureDataLakeArtifactRepository`.
         name: Name of the file system.
-        host: Host of the location.
     """
 
     verify = True
     client_decompresses = True
 
-    def __init__(self, repository: Any, name: str, host: str) -> None:  # noqa: ARG002  # the repository has the host
+    def __init__(self, repository: Any, name: str) -> None:
         self._repository = repository
         self._name = name
         self._prepare()
@@ -209,6 +218,19 @@ class _Login:
                 )
                 self._signed_at = now
             return self._signature
+
+
+def _account_client(host: str, verify: bool | str) -> Any:
+    """Return Azure's client of an account. A connection string counts before a key, a key before all other logins."""
+    from azure.storage.blob import BlobServiceClient
+
+    if CONNECTION_STRING in os.environ:
+        return BlobServiceClient.from_connection_string(os.environ[CONNECTION_STRING], connection_verify=verify)
+    if ACCESS_KEY in os.environ:
+        return BlobServiceClient(f"https://{host}", os.environ[ACCESS_KEY], connection_verify=verify)
+    from azure.identity import DefaultAzureCredential
+
+    return BlobServiceClient(f"https://{host}", DefaultAzureCredential(), connection_verify=verify)
 
 
 def _retry_quickly(client: Any) -> None:

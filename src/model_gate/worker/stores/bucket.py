@@ -11,10 +11,10 @@ from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object in a bucket.
+    """An object in a bucket, or below a prefix of a bucket.
 
     Attributes:
-        key: The whole name of the object in its bucket.
+        key: The name of the object in its bucket, or what follows the prefix.
         size: Size in bytes.
     """
 

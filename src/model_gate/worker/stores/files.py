@@ -6,11 +6,9 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from mlflow.entities import FileInfo
-from mlflow.store.artifact.artifact_repo import ArtifactRepository
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
 
@@ -33,52 +31,69 @@ from model_gate.worker.transfer.file_version import FileRequests
 from model_gate.worker.transfer.listed_file import ListedFile
 from model_gate.worker.transfer.range_download import RangeDownload, UnsupportedDownloadError, WrongSizeError
 
-_BUCKETS: dict[str, Callable[[ArtifactRepository, str, str], Bucket]] = {
-    "s3": S3Bucket,
-    "r2": S3Bucket,
-    "gs": GoogleBucket,
-    "wasb": AzureContainer,
-    "wasbs": AzureContainer,
-    "abfs": AzureFileSystem,
+if TYPE_CHECKING:
+    from mlflow.store.artifact.artifact_repo import ArtifactRepository
+
+# Buckets with a login that the client of the cloud finds by itself, by the scheme of their locations.
+_BUCKETS: dict[str, Callable[[str, str], Bucket]] = {
+    "s3": S3Bucket.from_environment,
+    "gs": GoogleBucket.from_environment,
+    "wasbs": AzureContainer.from_environment,
+}
+# Buckets with the login of a repository of MLflow.
+_REPOSITORY_BUCKETS: dict[str, Callable[[ArtifactRepository, str], Bucket]] = {
+    "s3": S3Bucket.from_repository,
+    "r2": S3Bucket.from_repository,
+    "gs": GoogleBucket.from_repository,
     "abfss": AzureFileSystem,
 }
 # Each ends the path of a URL, so MLflow does not read the text after it.
 _PATH_ENDS = frozenset("?#")
 
 
-def stored_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
-    """Return the files at a location in an object store, None if no object store has the location.
+def stored_files(uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
+    """Return the files at a location in an object store that is read without MLflow, None for any other location.
 
     Args:
-        repository: MLflow's repository for the location, which has the client of the store's cloud and the login.
         uri: The location.
         limiter: Limits the concurrent requests to the store.
 
     Raises:
-        ModelError: MLflow may read other objects than those below the path of the location, or the login is for
-            another account.
+        ModelError: The location has two readings, or the login is for another account.
     """
     parts = urlsplit(uri)
     if parts.scheme not in _BUCKETS:
         return None
-    name, path = _bucket_and_path(repository, parts.scheme, uri)
+    container, _, host = parts.netloc.rpartition("@")
+    name, path = container if parts.scheme == "wasbs" else parts.netloc, parts.path.removeprefix("/")
     _require_unambiguous(uri, name, path)
-    host = parts.netloc.rpartition("@")[2]
-    root = path.removesuffix("/")
-    prefix = f"{root}/" if root else ""
-    return StoredFiles(_BUCKETS[parts.scheme](repository, name, host), uri, prefix, limiter)
+    return StoredFiles(_BUCKETS[parts.scheme](name, host), uri, path, limiter)
+
+
+def repository_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
+    """Return the files at a location in an object store, None if no object store has the location.
+
+    Args:
+        repository: MLflow's repository for the location, which has the login and the client of the cloud.
+        uri: The location.
+        limiter: Limits the concurrent requests to the store.
+
+    Raises:
+        ModelError: MLflow may read other objects than those below the path of the location.
+    """
+    scheme = urlsplit(uri).scheme
+    if scheme not in _REPOSITORY_BUCKETS:
+        return None
+    name, path = _bucket_and_path(repository, scheme, uri)
+    _require_unambiguous(uri, name, path)
+    return StoredFiles(_REPOSITORY_BUCKETS[scheme](repository, name), uri, path, limiter)
 
 
 def _bucket_and_path(repository: Any, scheme: str, uri: str) -> tuple[str, str]:
     """Return the bucket and the path that MLflow reads for a location."""
-    if scheme in {"abfs", "abfss"}:
+    if scheme == "abfss":
         return repository.container, repository.base_data_lake_directory
-    if scheme == "gs":
-        name, path = repository.parse_gcs_uri(uri)
-    elif scheme in {"wasb", "wasbs"}:
-        name, _, path, _ = repository.parse_wasbs_uri(uri)
-    else:
-        name, path = repository.parse_s3_compliant_uri(uri)
+    name, path = repository.parse_gcs_uri(uri) if scheme == "gs" else repository.parse_s3_compliant_uri(uri)
     return name, path
 
 
@@ -87,8 +102,8 @@ def _require_unambiguous(uri: str, name: str, path: str) -> None:
 
     Args:
         uri: The location.
-        name: The bucket that MLflow reads.
-        path: The path that MLflow reads.
+        name: The bucket that is read.
+        path: The path that is read.
     """
     written = uri.partition("://")[2].partition("/")[2]
     segments = path.removesuffix("/").split("/") if path else []
@@ -111,14 +126,16 @@ class StoredFiles:
     Args:
         bucket: The bucket.
         uri: The location, for error messages.
-        prefix: What all keys of the model begin with: "", or a path with a slash at the end.
+        path: The path of the model in the bucket, "" for the whole bucket. A slash at its end means nothing.
         limiter: Limits the concurrent requests to the store.
     """
 
-    def __init__(self, bucket: Bucket, uri: str, prefix: str, limiter: ConcurrencyLimiter) -> None:
+    def __init__(self, bucket: Bucket, uri: str, path: str, limiter: ConcurrencyLimiter) -> None:
         self._bucket = bucket
         self._uri = uri
-        self._prefix = prefix
+        root = path.removesuffix("/")
+        # What all keys of the model begin with.
+        self._prefix = f"{root}/" if root else ""
         self._limiter = limiter
         self._client = StoreClient(bucket, uri)
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
@@ -128,7 +145,7 @@ class StoredFiles:
         """The bucket that has the files."""
         return self._bucket
 
-    def list_pages(self, start: str = "") -> Iterator[list[FileInfo]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
         """Yield all files whose paths begin with `start`, with their sizes, page by page.
 
         A Data Lake lists directories only, so it lists all files in any case.
@@ -141,7 +158,7 @@ class StoredFiles:
             prefix = self._prefix if isinstance(self._bucket, AzureFileSystem) else self._prefix + start
             for page in self._bucket.pages(prefix):
                 yield [
-                    FileInfo(stored.key.removeprefix(self._prefix), False, stored.size)
+                    StoredObject(stored.key.removeprefix(self._prefix), stored.size)
                     for stored in page
                     if not self._is_directory(stored) and stored.key.startswith(self._prefix + start)
                 ]

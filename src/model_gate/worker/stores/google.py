@@ -1,4 +1,4 @@
-"""Buckets of Google Cloud Storage, with the client of Google that MLflow makes for them."""
+"""Buckets of Google Cloud Storage, with the client of Google."""
 
 from __future__ import annotations
 
@@ -23,24 +23,53 @@ _SOURCE_ATTRIBUTES = ("_source_credentials", "_impersonated_credentials")
 
 
 class GoogleBucket:
-    """A bucket of Google Cloud Storage."""
+    """A bucket of Google Cloud Storage.
+
+    Args:
+        name: Name of the bucket.
+        client: Google's client with the login.
+        renew_client: Returns a client with a new token of Unity Catalog; None for a login that renews itself.
+    """
 
     verify = True
     client_decompresses = True
 
-    def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
+    def __init__(self, name: str, client: Any, renew_client: Callable[[], Any] | None = None) -> None:
         from google.auth.transport.requests import Request
 
-        self._repository = repository
+        self._client = client
+        self._renew_client = renew_client
         self._name = name
         self._payer = os.environ.get(_QUOTA_PROJECT) or None
         self._request = Request()
+
+    @classmethod
+    def from_environment(cls, name: str, host: str = "") -> GoogleBucket:  # noqa: ARG003  # the name is enough
+        """Return a bucket with the login that Google's client finds, or without a login as for a public bucket."""
+        from google.auth.exceptions import DefaultCredentialsError
+        from google.cloud.storage import Client
+
+        try:
+            client = Client()
+        except DefaultCredentialsError:
+            client = Client.create_anonymous_client()
+        return cls(name, client)
+
+    @classmethod
+    def from_repository(cls, repository: Any, name: str, host: str = "") -> GoogleBucket:  # noqa: ARG003  # the name is enough
+        """Return a bucket with the login of a repository of MLflow, such as a token of Unity Catalog."""
+
+        def renew_client() -> Any:
+            repository._refresh_credentials()  # noqa: SLF001
+            return repository.client
+
+        return cls(name, repository.client, None if repository.credential_refresh_def is None else renew_client)
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page."""
         from google.cloud.storage.retry import DEFAULT_RETRY
 
-        client = self._repository.client
+        client = self._client
         bucket = client.bucket(self._name, user_project=self._payer)
         retry = DEFAULT_RETRY.with_timeout(_RETRY_SECONDS)
         blobs = client.list_blobs(bucket, prefix=prefix, fields=_FIELDS, retry=retry)
@@ -53,7 +82,7 @@ class GoogleBucket:
 
         The client of Google gets a new access token shortly before the old one expires.
         """
-        client = self._repository.client
+        client = self._client
         base = client._connection.get_api_base_url_for_mtls()  # noqa: SLF001
         query = urlencode({"alt": "media"} | ({"userProject": self._payer} if self._payer else {}))
         url = f"{base}/download/storage/v1/b/{quote(self._name, safe='')}/o/{quote(key, safe='')}?{query}"
@@ -63,15 +92,15 @@ class GoogleBucket:
 
     def secrets(self) -> list[str]:
         """Return the access token, and the secrets with which Google's client gets the next one."""
-        login = self._repository.client._credentials  # noqa: SLF001
+        login = self._client._credentials  # noqa: SLF001
         logins = (login, *(getattr(login, name, None) for name in _SOURCE_ATTRIBUTES))
         return [getattr(each, name, None) or "" for each in logins for name in _SECRET_ATTRIBUTES]
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""
-        if self._repository.credential_refresh_def is None:
+        if self._renew_client is None:
             return False
-        self._repository._refresh_credentials()  # noqa: SLF001
+        self._client = self._renew_client()
         return True
 
 

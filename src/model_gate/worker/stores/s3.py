@@ -1,14 +1,16 @@
-"""Buckets of S3 and of compatible stores, with the client of boto3 that MLflow makes for them."""
+"""Buckets of S3 and of compatible stores, with the client of boto3."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_s3_body, require_s3_page
+from model_gate.worker.stores.mlflow_settings import S3Settings, s3_owner
 from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 # S3 rejects a URL after this time. Each request has a URL of its own.
@@ -16,7 +18,8 @@ _VALID_SECONDS = 3600
 _OK = 200
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
-# MLflow keeps a client for five minutes. One worker can open two models at the same time. The lock makes the second
+_OWNER_HEADER = "x-amz-expected-bucket-owner"
+# boto3 makes one client at a time. One worker can open two models at the same time. The lock also makes the second
 # model use the client of the first model: a new client takes a tenth of a second of processor time.
 _CLIENT_LOCK = threading.Lock()
 # Attributes of the logins of botocore. Those of a login that renews itself begin with an underscore.
@@ -33,20 +36,47 @@ def pays_requests(environment: Mapping[str, str]) -> bool:
 
 
 class S3Bucket:
-    """A bucket of S3."""
+    """A bucket of S3.
+
+    Args:
+        name: Name of the bucket.
+        make_client: Returns a client of boto3 with the login.
+        owner: The account that must own the bucket, "" for any.
+        renew_client: Returns a client with new credentials of Unity Catalog; None for a login that renews itself.
+    """
 
     client_decompresses = False
 
-    def __init__(self, repository: Any, name: str, host: str = "") -> None:  # noqa: ARG002  # the name is enough
-        self._repository = repository
-        owner: dict[str, str] = getattr(repository, "_bucket_owner_params", {})
-        pays = pays_requests(os.environ)
-        self._parameters = {"Bucket": name, **owner} | ({"RequestPayer": "requester"} if pays else {})
-        self._headers = _PAYER_HEADER if pays else {}
-        # The bucket keeps its client for longer than MLflow does, because a client renews its own login.
+    def __init__(
+        self, name: str, make_client: Callable[[], Any], owner: str, renew_client: Callable[[], Any] | None = None
+    ) -> None:
+        self._parameters = {"Bucket": name} | ({"ExpectedBucketOwner": owner} if owner else {})
+        self._headers = {_OWNER_HEADER: owner} if owner else {}
+        if pays_requests(os.environ):
+            self._parameters |= {"RequestPayer": "requester"}
+            self._headers |= _PAYER_HEADER
+        self._renew_client = renew_client
+        # The bucket keeps its client, because a client renews its own login.
         with _CLIENT_LOCK:
-            self._client = repository._get_s3_client()  # noqa: SLF001
+            self._client = make_client()
             _prepare(self._client)
+
+    @classmethod
+    def from_environment(cls, name: str, host: str = "") -> S3Bucket:  # noqa: ARG003  # the name is enough
+        """Return a bucket with the login that boto3 finds: variables, profiles, single sign-on or the machine."""
+        settings = S3Settings.from_environment(os.environ)
+        return cls(name, lambda: shared_client(settings), s3_owner(os.environ))
+
+    @classmethod
+    def from_repository(cls, repository: Any, name: str, host: str = "") -> S3Bucket:  # noqa: ARG003  # the name is enough
+        """Return a bucket with the login of a repository of MLflow, such as credentials of Unity Catalog."""
+        can_renew = getattr(repository, "_credential_refresh_def", None) is not None
+        return cls(
+            name,
+            repository._get_s3_client,  # noqa: SLF001
+            getattr(repository, "_bucket_owner_params", {}).get("ExpectedBucketOwner", ""),
+            repository._refresh_credentials if can_renew else None,  # noqa: SLF001
+        )
 
     @property
     def verify(self) -> bool | str:
@@ -65,7 +95,9 @@ class S3Bucket:
         """Return the URL of an object, and the headers, with which the login may read the object now."""
         parameters = {**self._parameters, "Key": key}
         url = self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=_VALID_SECONDS)
-        return PresignedUrl(url, self._headers)
+        # The client of MLflow's repositories has the owner in the URL, and S3 rejects a second one in a header.
+        headers = {name: value for name, value in self._headers.items() if f"{name}=" not in url}
+        return PresignedUrl(url, headers)
 
     def secrets(self) -> list[str]:
         """Return the secret key and the session token. The public properties of a login would renew it."""
@@ -75,12 +107,35 @@ class S3Bucket:
 
     def renew(self) -> bool:
         """Get new credentials from Unity Catalog. Other credentials renew themselves."""
-        if getattr(self._repository, "_credential_refresh_def", None) is None:
+        if self._renew_client is None:
             return False
         with _CLIENT_LOCK:
-            self._client = self._repository._refresh_credentials()  # noqa: SLF001
+            self._client = self._renew_client()
             _prepare(self._client)
         return True
+
+
+@lru_cache(maxsize=8)
+def shared_client(settings: S3Settings) -> Any:
+    """Return the client of boto3 with some settings, which all buckets of this process share.
+
+    Call this function with a lock, since boto3 cannot make two clients at the same time.
+    """
+    import boto3
+    from botocore import UNSIGNED
+    from botocore.config import Config
+
+    is_signed = settings.signature.lower() != "unsigned"
+    return boto3.client(
+        "s3",
+        endpoint_url=settings.endpoint,
+        # boto3 reads None as its own settings, such as AWS_CA_BUNDLE.
+        verify=None if settings.checks_certificates else False,
+        config=Config(
+            signature_version=settings.signature if is_signed else UNSIGNED,
+            s3={"addressing_style": settings.addressing},
+        ),
+    )
 
 
 def _prepare(client: Any) -> None:

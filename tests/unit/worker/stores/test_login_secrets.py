@@ -18,14 +18,11 @@ from google.auth import impersonated_credentials
 from google.auth.credentials import AnonymousCredentials
 from google.cloud.storage import Client
 from google.oauth2.credentials import Credentials
-from mlflow.store.artifact import s3_artifact_repo
-from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
 from mlflow.store.artifact.azure_data_lake_artifact_repo import AzureDataLakeArtifactRepository
-from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
 
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
 from model_gate.worker.stores.google import GoogleBucket
-from model_gate.worker.stores.s3 import S3Bucket
+from model_gate.worker.stores.s3 import S3Bucket, shared_client
 
 _BLOB_HOST = "acct.blob.core.windows.net"
 _LAKE_HOST = "acct.dfs.core.windows.net"
@@ -44,10 +41,10 @@ def _s3_bucket(monkeypatch: pytest.MonkeyPatch, config: Path, text: str) -> S3Bu
     variables = {"CONFIG_FILE": str(config), "SHARED_CREDENTIALS_FILE": "/dev/null", "PROFILE": "prod"}
     for name, value in variables.items():
         monkeypatch.setenv(f"AWS_{name}", value)
-    # MLflow keeps the client, and boto3 the login.
-    s3_artifact_repo._cached_get_s3_client.cache_clear()
+    # The process keeps the client, and boto3 the login.
+    shared_client.cache_clear()
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-    return S3Bucket(s3_artifact_repo.S3ArtifactRepository("s3://models/m"), "models")
+    return S3Bucket.from_environment("models")
 
 
 def test_bucket_of_s3_knows_the_key_and_the_token_of_a_profile(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -88,8 +85,7 @@ class TokenCredential:
 
 
 def _container(client: BlobServiceClient) -> AzureContainer:
-    repository = AzureBlobArtifactRepository(f"wasbs://models@{_BLOB_HOST}/m", client=client)
-    return AzureContainer(repository, "models", _BLOB_HOST)
+    return AzureContainer(client, "models", verify=True)
 
 
 def test_container_knows_the_key_of_the_account_and_its_own_signature() -> None:
@@ -123,7 +119,7 @@ def test_container_knows_the_access_token_of_its_client_and_its_own(monkeypatch:
 def test_file_system_of_azure_knows_its_token_or_signature(has_token: bool) -> None:
     credential = TokenCredential() if has_token else AzureSasCredential("sv=2021&sig=Ab3dEf6h")
     repository = AzureDataLakeArtifactRepository(f"abfss://models@{_LAKE_HOST}/m", credential=credential)
-    file_system = AzureFileSystem(repository, "models", _LAKE_HOST)
+    file_system = AzureFileSystem(repository, "models")
     file_system.sign("m/a")
     assert _held(file_system.secrets()) == {"token-1" if has_token else "sv=2021&sig=Ab3dEf6h"}
 
@@ -131,7 +127,7 @@ def test_file_system_of_azure_knows_its_token_or_signature(has_token: bool) -> N
 def test_file_system_of_azure_knows_the_access_token_of_its_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
     repository = AzureDataLakeArtifactRepository(f"abfss://models@{_LAKE_HOST}/m", credential=TokenCredential())
-    file_system = AzureFileSystem(repository, "models", _LAKE_HOST)
+    file_system = AzureFileSystem(repository, "models")
     repository.fs_client._config.retry_policy.total_retries = 0
     with pytest.raises(ServiceRequestError):
         next(file_system.pages("m/"))
@@ -140,7 +136,7 @@ def test_file_system_of_azure_knows_the_access_token_of_its_client(monkeypatch: 
 
 def _google_bucket(credentials: object) -> GoogleBucket:
     client = Client(project="test", credentials=credentials)
-    return GoogleBucket(GCSArtifactRepository("gs://models/m", client=client), "models")
+    return GoogleBucket("models", client)
 
 
 def test_bucket_of_google_knows_the_tokens_and_the_secret_of_its_login() -> None:

@@ -8,28 +8,26 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from azure.core.credentials import AccessToken
-from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.azure_data_lake_artifact_repo import AzureDataLakeArtifactRepository
 
 from model_gate.worker.stores.azure import AzureFileSystem
-from model_gate.worker.stores.s3 import S3Bucket
+from model_gate.worker.stores.s3 import S3Bucket, shared_client
 
 _HOST = "acct.dfs.core.windows.net"
 
 
 def test_two_models_that_are_opened_at_once_share_one_s3_client(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    s3_artifact_repo._cached_get_s3_client.cache_clear()
+    shared_client.cache_clear()
     barrier = threading.Barrier(2)
 
-    def open_bucket(path: str) -> S3Bucket:
-        repository = s3_artifact_repo.S3ArtifactRepository(f"s3://bucket/{path}")
+    def open_bucket(name: str) -> S3Bucket:
         barrier.wait()
-        return S3Bucket(repository, "bucket")
+        return S3Bucket.from_environment(name)
 
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(open_bucket, "ab"))
-    assert s3_artifact_repo._cached_get_s3_client.cache_info().misses == 1
+    assert shared_client.cache_info().misses == 1
 
 
 class CountingCredential:
@@ -52,7 +50,7 @@ class CountingCredential:
 def test_access_token_of_azure_is_used_until_five_minutes_before_its_end(seconds: int, count: int) -> None:
     credential = CountingCredential(seconds)
     repository = AzureDataLakeArtifactRepository(f"abfss://models@{_HOST}/m", credential=credential)
-    file_system = AzureFileSystem(repository, "models", _HOST)
+    file_system = AzureFileSystem(repository, "models")
     signed = [file_system.sign(f"m/{name}") for name in "abc"]
     assert credential.count == count
     assert signed[-1].headers["Authorization"] == f"Bearer token {count}"

@@ -5,9 +5,8 @@ from __future__ import annotations
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from mlflow.store.artifact import s3_artifact_repo
 
-from model_gate.worker.stores.s3 import S3Bucket
+from model_gate.worker.stores.s3 import S3Bucket, shared_client
 
 
 def sign(monkeypatch: pytest.MonkeyPatch, region: str, **variables: str) -> tuple[str, str]:
@@ -15,8 +14,8 @@ def sign(monkeypatch: pytest.MonkeyPatch, region: str, **variables: str) -> tupl
     login = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_DEFAULT_REGION": region}
     for name, value in (login | variables).items():
         monkeypatch.setenv(name, value)
-    s3_artifact_repo._cached_get_s3_client.cache_clear()
-    url = S3Bucket(s3_artifact_repo.S3ArtifactRepository("s3://models/m"), "models").sign("m/a").url
+    shared_client.cache_clear()
+    url = S3Bucket.from_environment("models").sign("m/a").url
     return url.partition("?")[0], parse_qs(urlsplit(url).query)["X-Amz-Credential"][0].split("/")[2]
 
 

@@ -32,70 +32,72 @@ _SIGNER_OPTIONS = ("--identity", "--issuer")
 
 def main() -> None:
     """Run `model-gate`."""
-    needs_worker, schemes = _worker_needs(sys.argv[1:])
-    _run("app", "model-gate", needs_worker=needs_worker, schemes=schemes)
+    _run("app", "model-gate", _worker_schemes(sys.argv[1:]))
 
 
-def _worker_needs(arguments: Sequence[str]) -> tuple[bool, Collection[str]]:
-    """Return whether a command uses a worker, and the schemes of all its models if none is named in a registry.
+def _worker_schemes(arguments: Sequence[str]) -> Collection[str] | None:
+    """Return the schemes of the URIs that a command names, empty if it names a registered model.
 
-    A command uses a worker always, or because it names a registered model or a URI. A wrong answer costs time only.
+    None if the command uses no worker: it names directories only, or reads no model. A wrong answer costs time only.
 
-    >>> _worker_needs(["diff", "s3://models/a", "s3://models/b"]), _worker_needs(["diff", "a", "file:///b"])
-    ((True, ['s3']), (False, []))
-    >>> _worker_needs(["compare", "--model", "wine"]), _worker_needs(["seal", "--model", "wine"])
-    ((True, ()), (True, ()))
+    >>> _worker_schemes(["diff", "s3://models/a", "s3://models/b"]), _worker_schemes(["diff", "a", "file:///b"])
+    (['s3'], None)
+    >>> _worker_schemes(["compare", "--config-file", "a.yaml"]), _worker_schemes(["seal", "--model", "wine"])
+    ((), ())
     """
     command, *others = arguments or [""]
     if command not in _DIRECTORY_COMMANDS:
-        return command in _WORKER_COMMANDS, ()
+        return () if command in _WORKER_COMMANDS else None
     if any(argument.startswith("--model") for argument in others):
-        return True, ()
-    schemes = sorted(_schemes(others))
-    return bool(schemes), schemes
+        return ()
+    return sorted(_schemes(others)) or None
 
 
 def _schemes(arguments: Sequence[str]) -> set[str]:
-    """Return the schemes of the URIs, among arguments and values of options, that only a worker can read.
-
-    A scheme that is none of an object store is `other`.
-    """
-    from model_gate.domain.location import STORE_FORMS, is_local_uri
+    """Return the schemes of the URIs, among arguments and values of options, that only a worker can read."""
+    from model_gate.domain.location import is_local_uri
 
     before = ["", *arguments]
     return {
-        scheme if (scheme := argument.partition(":")[0].lower()) in STORE_FORMS else "other"
+        _scheme(argument)
         for option, argument in zip(before, arguments, strict=False)
         if not is_local_uri(argument) and option not in _SIGNER_OPTIONS and not argument.startswith(_SIGNER_OPTIONS)
     }
 
 
+def _scheme(uri: str) -> str:
+    """Return the scheme of a location in an object store, `other` for any other URI."""
+    from model_gate.domain.location import STORE_FORMS
+
+    scheme = uri.partition(":")[0].lower()
+    return scheme if scheme in STORE_FORMS else "other"
+
+
 def check_model_version() -> None:
     """Run `model-gate check` under its older name `check-model-version`."""
-    _run("check_model_version", "check-model-version", needs_worker=True)
+    _run("check_model_version", "check-model-version", ())
 
 
 def compare_model_versions() -> None:
     """Run `model-gate compare` under its older name `compare-model-versions`."""
-    _run("compare_model_versions", "compare-model-versions", needs_worker=True)
+    _run("compare_model_versions", "compare-model-versions", ())
 
 
-def _run(app: str, name: str, *, needs_worker: bool, schemes: Collection[str] = ()) -> None:
+def _run(app: str, name: str, schemes: Collection[str] | None) -> None:
     signals.install()
     streams.open_standard_streams()
     # A large model makes many small objects but few reference cycles. Frequent garbage collections would take a tenth
     # of the time.
     gc.set_threshold(200_000, 50, 50)
-    needs_worker = needs_worker and "--help" not in sys.argv
-    exit_code = _exit_code(lambda: _start(app, name, needs_worker=needs_worker, schemes=schemes))
+    exit_code = _exit_code(lambda: _start(app, name, None if "--help" in sys.argv else schemes))
     streams.flush_standard_streams()
     # Cleanup is done. A normal exit takes longer: it frees all objects one by one, and waits for threads that still
     # read large files.
     os._exit(exit_code)
 
 
-def _start(app: str, name: str, *, needs_worker: bool, schemes: Collection[str]) -> None:
-    with _early_worker(schemes) if needs_worker else nullcontext() as process:
+def _start(app: str, name: str, schemes: Collection[str] | None) -> None:
+    with nullcontext() if schemes is None else _early_worker(schemes) as process:
         # Importing Typer takes a third of a second. The worker process starts in the meantime.
         from model_gate import cli
 

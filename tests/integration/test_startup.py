@@ -208,7 +208,7 @@ def test_worker_process_starts_early_only_if_a_command_may_need_it(
         (["diff", "s3://bucket/left", "gs://bucket/right"], "gs s3"),
         (["diff", "left", "wasbs://models@acct.blob.core.windows.net/right"], "wasbs"),
         (["seal", "s3://bucket/left", "--output", "seal.json"], "s3"),
-        # MLflow resolves these models, or is needed to read them.
+        # The worker needs MLflow for these: a name, an unknown scheme, a tracking server.
         (["diff", "s3://bucket/left", "runs:/1/model"], "other s3"),
         (["diff", "left", "token=secret:/x"], "other"),
         (["diff", "s3://bucket/left", "s3://bucket/right", "--right-host=http://127.0.0.1:1"], "other s3"),
@@ -216,9 +216,7 @@ def test_worker_process_starts_early_only_if_a_command_may_need_it(
         (["compare", "--config-file", "bad.yaml"], ""),
     ],
 )
-def test_worker_process_gets_the_schemes_of_all_locations_of_models(
-    arguments: list[str], schemes: str, directory: Path
-) -> None:
+def test_worker_process_gets_the_schemes_of_all_uris(arguments: list[str], schemes: str, directory: Path) -> None:
     completed = _python("-c", EARLY_START, "main", *arguments, "--no-such-option", cwd=directory, seconds=60)
     assert f"schemes: {schemes}".rstrip() in [line.rstrip() for line in completed.stdout.splitlines()]
 

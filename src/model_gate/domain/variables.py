@@ -17,8 +17,9 @@ SENT_VARIABLE = "MODEL_GATE_SENT"
 NOT_SENT_VARIABLE = "MODEL_GATE_NOT_SENT"
 # A JSON object. For each variable of an object store that the worker gets, it has the name that the user has given.
 NAMES_VARIABLE = "MODEL_GATE_NAMES"
-# Variables with the address of an S3 store, in the order in which the client of S3 looks at them.
-S3_ENDPOINTS = ("MLFLOW_S3_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
+# Variables with the address of an S3 store, first that of MLflow, in the order in which the client of S3 looks at them.
+S3_ENDPOINT = "MLFLOW_S3_ENDPOINT_URL"
+S3_ENDPOINTS = (S3_ENDPOINT, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL")
 # The variable with the address of a Google store. The address may have no scheme.
 GOOGLE_ENDPOINT = "STORAGE_EMULATOR_HOST"
 # The variable with the login to a Blob Storage, which can have its address too.
@@ -36,10 +37,12 @@ LOGIN_VARIABLES = frozenset(
         "MLFLOW_TRACKING_AWS_SIGV4",
     }
 )
+INSECURE_TLS = "MLFLOW_TRACKING_INSECURE_TLS"
+SERVER_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 # Variables that belong to one tracking server over HTTP.
 HTTP_VARIABLES = LOGIN_VARIABLES | {
-    "MLFLOW_TRACKING_INSECURE_TLS",
-    "MLFLOW_TRACKING_SERVER_CERT_PATH",
+    INSECURE_TLS,
+    SERVER_CERTIFICATE,
     "MLFLOW_TRACKING_CLIENT_CERT_PATH",
     "MLFLOW_WORKSPACE",
 }

@@ -1,10 +1,9 @@
 """Starts the worker process of each tracking server.
 
-Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. The
-process imports only the clients of object stores if the command line names models in such stores only. For a second
-server, the first process forks, which takes a few milliseconds: two workers need only one import. The first
-process holds no credential before the fork. After the fork, each worker receives its own environment through its own
-pipe.
+Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. It
+imports the clients of the clouds instead if they can read all models without MLflow. For a second server, the first
+process forks, which takes a few milliseconds: two workers need only one import. The first process holds no credential
+before the fork. After the fork, each worker receives its own environment through its own pipe.
 """
 
 from __future__ import annotations
@@ -52,8 +51,9 @@ class WorkerProcess:
     Args:
         environment: The environment of the process until each worker receives its own environment. It must hold no
             credential.
-        schemes: The schemes of the locations of all models, as far as they are known: the process imports their
-            clients. Empty if the models have names, or are not known yet: the process imports MLflow.
+        schemes: The schemes of the URIs on the command line, `other` for a URI outside of object stores. If all of
+            them name stores that are read without MLflow, the process imports only the clients of these stores.
+            Otherwise, or if there is none, it imports MLflow.
         can_fork: Whether the process may fork.
 
     Raises:
@@ -73,7 +73,7 @@ class WorkerProcess:
                 env={
                     **environment,
                     "MODEL_GATE_FORK_PIPES": " ".join(map(str, fork_descriptors)),
-                    "MODEL_GATE_PRELOAD": " ".join(schemes),
+                    "MODEL_GATE_SCHEMES": " ".join(schemes),
                 },
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,

@@ -1,8 +1,8 @@
 """Entry point of a worker process, which answers the requests of the parent process.
 
-The process imports MLflow, or only the clients of object stores if the parent knows that all models are there. If the
-parent needs two workers, the process forks, which saves a second import. Each request and each response is a JSON
-object on a line of its own.
+The process imports MLflow, or only the clients of the clouds if the command line names locations with `s3:`, `gs:` and
+`wasbs:` only. If the parent needs two workers, the process forks, which saves a second import. Each request and each
+response is a JSON object on a line of its own.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _ResponseWriter:
 
 def main() -> None:
     """Answer requests until the parent closes the pipe or ends."""
-    open_session = _open_session()
+    open_session = _import_modules()
     # The parent sends the number of workers as one digit. It closes the stream instead if it needs no worker.
     count = os.read(0, 1)
     if count == b"2":
@@ -52,7 +52,7 @@ def main() -> None:
         _serve(open_session)
 
 
-def _open_session() -> Callable[[], Session]:
+def _import_modules() -> Callable[[], Session]:
     """Import what the operations will need, and return `startup.open_session`.
 
     If an import fails, return a function that raises the import error instead.
@@ -61,11 +61,13 @@ def _open_session() -> Callable[[], Session]:
     gc.disable()
     try:
         from model_gate.worker.mlflow_import import block_packages, import_mlflow
-        from model_gate.worker.stores.preloading import import_clients
+        from model_gate.worker.stores.preloading import are_read_without_mlflow, import_clients
 
         block_packages()
-        # Without MLflow, the worker is ready in half of the time.
-        if not import_clients(os.environ["MODEL_GATE_PRELOAD"].split()):
+        schemes = os.environ["MODEL_GATE_SCHEMES"].split()
+        if are_read_without_mlflow(schemes):
+            import_clients(schemes)
+        else:
             import_mlflow()
             from model_gate.worker import mlflow_files, registry  # noqa: F401  # for the first operations
         from model_gate.worker.startup import open_session, prepare
@@ -101,7 +103,8 @@ def _serve(open_session: Callable[[], Session]) -> None:
     os.dup2(2, 1)
     with os.fdopen(os.dup(0), "rb") as requests:
         _replace_environment(json.loads(requests.readline() or "{}"))
-        # At this message, the parent starts its time limit for the server. So the limit excludes the import of MLflow.
+        # At this message, the parent starts its time limit for the server. So the limit excludes
+        # the imports at the start.
         writer.send({"ready": True})
         session = _session_or_error(open_session)
         with ThreadPoolExecutor(_THREADS) as pool:

@@ -1,6 +1,7 @@
 """Lists and downloads the files of a model at a storage location, such as `s3://bucket/path`.
 
-`StoredFiles` reads S3, Azure and Google. Only the other locations need MLflow, which `worker.mlflow_files` imports.
+`StoredFiles` reads object stores. Locations with `s3:`, `gs:` and `wasbs:` are opened without MLflow
+(`worker.stores.files`), all others with MLflow (`worker.mlflow_files`).
 """
 
 from __future__ import annotations
@@ -271,11 +272,10 @@ class ArtifactReader:
         declared = self._open_declared(uri)
         if declared is not None:
             return declared
-        require_settings(uri, os.environ)
+        stored = self._open_stored(uri)
+        if stored is not None:
+            return stored
         with store_errors(uri, os.environ):
-            stored = stored_files(uri, self._store_limiter)
-            if stored is not None:
-                return stored
             import_mlflow()
             from model_gate.worker.mlflow_files import mlflow_files
 
@@ -295,6 +295,16 @@ class ArtifactReader:
         from model_gate.worker.mlflow_files import declared_files
 
         return declared_files(uri, endpoint, self._limiter)
+
+    def _open_stored(self, uri: str) -> StoredFiles | None:
+        """Return the files at a location in an object store that is opened without MLflow, None for any other location.
+
+        Raises:
+            ModelGateError: The settings of the store are malformed, or its client cannot be made.
+        """
+        require_settings(uri, os.environ)
+        with store_errors(uri, os.environ):
+            return stored_files(uri, self._store_limiter)
 
     @staticmethod
     def _extend_timeout(largest_file: int, limits: Limits) -> None:

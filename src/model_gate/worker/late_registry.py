@@ -43,7 +43,7 @@ class NoRegistry:
 class LateRegistry:
     """A registry that is opened at the first request for a name. Thread-safe.
 
-    A location in an object store is not a name, so a worker that reads only such locations never imports MLflow.
+    A location in an object store is not a name, so it is returned without opening the registry.
 
     Args:
         open_registry: Imports MLflow and returns the registry.

@@ -14,7 +14,7 @@ from model_gate.domain.wording import plural, printable, truncate
 from model_gate.errors import ModelError, TransferError, UnreachableError
 from model_gate.worker.failures import listing_model
 from model_gate.worker.response_limits import ListingAllowance
-from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.bucket import StoredFile
 from model_gate.worker.transfer.file_parts import FileParts
 
 _T = TypeVar("_T")
@@ -85,7 +85,7 @@ class FilesInParts(ModelFiles, Protocol):
 class FilesInPages(ModelFiles, Protocol):
     """The files of one model in a store without directories, which lists the files of all directories together."""
 
-    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredFile]]:
         """Yield all files whose paths begin with `start`, with their sizes, page by page."""
 
     def is_one_file(self) -> bool:
@@ -162,7 +162,7 @@ class ModelListing:
             model = self._result(self._pool.submit(self._open_model))
             if isinstance(model, FilesInPages):
                 pages = self._pages(model.list_pages(name))
-                return any(stored.key.partition("/")[0] == name for page in pages for stored in page)
+                return any(stored.path.partition("/")[0] == name for page in pages for stored in page)
             return any(info.path == name for info in self._result(self._pool.submit(self._list, None)))
 
     @contextmanager
@@ -183,10 +183,10 @@ class ModelListing:
                     self._add(info, parent)
             self._on_progress({"files": len(self._files)})
 
-    def _read_pages(self, pages: Iterator[list[StoredObject]]) -> None:
+    def _read_pages(self, pages: Iterator[list[StoredFile]]) -> None:
         for page in self._pages(pages):
             for stored in page:
-                self._add_file(stored.key, stored.size)
+                self._add_file(stored.path, stored.size)
             self._on_progress({"files": len(self._files)})
 
     def _require_no_file(self, model: FilesInPages) -> None:
@@ -200,7 +200,7 @@ class ModelListing:
         with self._allowance():
             return model.is_one_file()
 
-    def _pages(self, pages: Iterator[list[StoredObject]]) -> Iterator[list[StoredObject]]:
+    def _pages(self, pages: Iterator[list[StoredFile]]) -> Iterator[list[StoredFile]]:
         count = 0
         while (page := self._result(self._pool.submit(self._next_page, pages))) is not None:
             count += 1
@@ -209,7 +209,7 @@ class ModelListing:
             self._listed += len(page)
             yield page
 
-    def _next_page(self, pages: Iterator[list[StoredObject]]) -> list[StoredObject] | None:
+    def _next_page(self, pages: Iterator[list[StoredFile]]) -> list[StoredFile] | None:
         with self._allowance():
             return next(pages, None)
 

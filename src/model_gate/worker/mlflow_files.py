@@ -1,8 +1,9 @@
-"""Opens the locations of models that only MLflow can read, or that a server serves in the way of MLflow.
+"""Opens the locations of models that need MLflow.
 
-If a tracking server proxies the files, `ProxiedFiles` downloads them. For other stores, `RepositoryFiles` calls
-`_download_file` of MLflow's artifact repository. MLflow's public functions are not used: they list the parent directory
-again for each file, and they resolve `models:/` and `runs:/` URIs on the global tracking server of the process.
+`ProxiedFiles` reads what a tracking server or a declared server serves. `StoredFiles` reads `abfss:` and `r2:` with the
+client that MLflow makes. For other stores, `RepositoryFiles` calls `_download_file` of MLflow's artifact repository.
+MLflow's public functions are not used: they list the parent directory again for each file, and they resolve `models:/`
+and `runs:/` URIs on the global tracking server of the process.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.worker.listing import ModelFiles
 from model_gate.worker.origins import server_uri
 from model_gate.worker.store_failures import store_errors
-from model_gate.worker.stores.files import repository_files
+from model_gate.worker.stores.files import stored_files_of
 from model_gate.worker.transfer.artifact_server import DeclaredServer, TrackingServer
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.proxied_files import ProxiedFiles
@@ -28,7 +29,7 @@ from model_gate.worker.transfer.proxied_files import ProxiedFiles
 def mlflow_files(
     uri: str, tracking_uri: str, limiter: ConcurrencyLimiter, store_limiter: ConcurrencyLimiter
 ) -> ModelFiles:
-    """Return the files at a location that MLflow reads.
+    """Return the files at a location that is opened with MLflow.
 
     Args:
         uri: The location.
@@ -42,7 +43,7 @@ def mlflow_files(
     repository = get_artifact_repository(uri, tracking_uri=tracking_uri)
     if isinstance(repository, HttpArtifactRepository):
         return ProxiedFiles(TrackingServer(), repository.artifact_uri, limiter)
-    return repository_files(repository, uri, store_limiter) or RepositoryFiles(repository, limiter, uri)
+    return stored_files_of(repository, uri, store_limiter) or RepositoryFiles(repository, limiter, uri)
 
 
 def declared_files(uri: str, endpoint: StoreEndpoint, limiter: ConcurrencyLimiter) -> ProxiedFiles:

@@ -1,7 +1,7 @@
 """Imports MLflow without the packages and modules that a worker does not need.
 
-A worker with a tracking server imports MLflow before it knows the server. A worker that reads only object stores
-imports MLflow if an operation needs it after all.
+A worker imports MLflow before it knows its server. If the worker was started for stores that are read without MLflow,
+it imports MLflow when an operation needs it.
 """
 
 from __future__ import annotations

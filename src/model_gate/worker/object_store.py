@@ -81,6 +81,15 @@ def store_of(uri: str, environment: Mapping[str, str]) -> Store | None:
     return Store(family, host_in(address), host, variable, _split_address(address).path.strip("/") != "")
 
 
+def azure_login_variable(environment: Mapping[str, str]) -> str:
+    """Return the variable with the login to Azure Blob Storage, "" if there is none. A connection string counts first.
+
+    >>> azure_login_variable({"AZURE_STORAGE_ACCESS_KEY": "a2V5"})
+    'AZURE_STORAGE_ACCESS_KEY'
+    """
+    return next((name for name in (CONNECTION_STRING, ACCESS_KEY) if name in environment), "")
+
+
 def connection_field(connection_string: str, name: str, default: str = "") -> str:
     """Return the value of a field of a connection string of Azure, `default` if it has no such field.
 

@@ -1,6 +1,6 @@
 """Opens the session of a worker process with its tracking server, which may be a Databricks workspace.
 
-The module imports no MLflow, since a worker that reads only object stores does without it.
+MLflow is imported inside functions, because a worker may not need it.
 """
 
 from __future__ import annotations

@@ -15,17 +15,18 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from model_gate.domain.variables import CONNECTION_STRING
+from model_gate.domain.variables import INSECURE_TLS
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
 from model_gate.worker.object_store import (
     ACCESS_KEY,
     ENDPOINT_VARIABLES,
+    azure_login_variable,
     connection_field,
     family_of,
 )
-from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, INSECURE_TLS, is_boolean
+from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, is_boolean
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
@@ -78,9 +79,9 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
     if scheme == "wasbs":
         _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
-        # Azure's client reads the key only if there is no connection string.
-        login = CONNECTION_STRING if CONNECTION_STRING in environment else ACCESS_KEY
-        _require_azure_key(given_name(login), environment.get(login, ""), is_string=login == CONNECTION_STRING)
+        login = azure_login_variable(environment)
+        if login:
+            _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
     name = next((name for name in ENDPOINT_VARIABLES[family] if environment.get(name)), "")
     if name:
         hosts = _S3_HOST if family is StoreFamily.S3 else _ANY_HOST
@@ -109,7 +110,7 @@ def _require_azure_key(name: str, value: str, *, is_string: bool) -> None:
 
     Args:
         name: The variable.
-        value: Its value: the key, or a connection string. "" if the variable is not set.
+        value: Its value: the key, or a connection string.
         is_string: Whether the value is a connection string.
 
     Raises:

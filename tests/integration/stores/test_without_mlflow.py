@@ -9,20 +9,22 @@ from pathlib import Path
 
 import pytest
 
+from model_gate.worker.stores.preloading import CLIENTS
 from tests.support.commandline import clean_environment
 from tests.support.faulty_store import FaultyStore
 from tests.support.opened_stores import add
 
 # Runs a worker in this process: lists a location and fetches a file, then looks up a name if there is an argument.
-# Prints the listing, the file and whether MLflow is imported then.
+# Prints whether MLflow and a client are imported at the start, the location, the listing, the file, and whether MLflow
+# is imported then.
 PROGRAM = """
 import json, os, sys
 from model_gate.worker import __main__ as worker
 
-open_session = worker._open_session()
-print("mlflow" in sys.modules)
+open_session = worker._import_modules()
+uri, destination, client, name = sys.argv[1:5]
+print("mlflow" in sys.modules, client in sys.modules)
 session = open_session()
-uri, destination, name = sys.argv[1:4]
 
 def perform(operation, **arguments):
     return session.perform(operation, arguments, lambda note: None)
@@ -44,6 +46,7 @@ FILES = {"MLmodel": b"flavors: {}\n", "data/a": b"1"}
 def _run(store: FaultyStore, directory: Path, schemes: str, tracking_uri: str, name: str = "") -> list[str]:
     """Return the lines that the program prints for a model in a store."""
     add(store, "m", FILES)
+    client = CLIENTS[{"azure": "wasbs", "google": "gs"}.get(store.cloud, "s3")]
     destination = directory / "MLmodel"
     destination.touch()
     settings = {
@@ -53,11 +56,11 @@ def _run(store: FaultyStore, directory: Path, schemes: str, tracking_uri: str, n
         "MLFLOW_TRACKING_URI": tracking_uri,
         "MODEL_GATE_ADDRESS": tracking_uri,
         "MODEL_GATE_LOCAL_ARTIFACTS": "false",
-        "MODEL_GATE_PRELOAD": schemes,
+        "MODEL_GATE_SCHEMES": schemes,
         "MODEL_GATE_SERVER_DIRECTORY": "",
     }
     completed = subprocess.run(
-        [sys.executable, "-I", "-c", PROGRAM, store.location("m"), str(destination), name],
+        [sys.executable, "-I", "-c", PROGRAM, store.location("m"), str(destination), client, name],
         env=clean_environment() | store.variables | settings,
         check=False,
         capture_output=True,
@@ -75,7 +78,7 @@ def test_store_is_read_without_importing_mlflow(tmp_path: Path, cloud: str, sche
         lines = _run(store, tmp_path, scheme, tracking_uri)
         located = {"uri": store.location("m"), "hops": []}
     listed = {path: len(content) for path, content in FILES.items()}
-    assert lines == ["False", json.dumps(located), json.dumps(listed), "flavors: {}", "False"]
+    assert lines == ["False True", json.dumps(located), json.dumps(listed), "flavors: {}", "False"]
 
 
 def test_worker_for_stores_imports_mlflow_when_a_name_is_looked_up(tmp_path: Path) -> None:
@@ -88,4 +91,4 @@ def test_worker_for_stores_imports_mlflow_when_a_name_is_looked_up(tmp_path: Pat
 def test_worker_for_other_locations_imports_mlflow_at_its_start(tmp_path: Path, schemes: str) -> None:
     with FaultyStore(cloud="s3") as store:
         first, *_, last = _run(store, tmp_path, schemes, "http://127.0.0.1:9")
-    assert (first, last) == ("True", "True")
+    assert (first.partition(" ")[0], last) == ("True", "True")

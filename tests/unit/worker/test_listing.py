@@ -15,7 +15,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.errors import ModelError, TransferError, UnreachableError
 from model_gate.worker.failures import place_sentence
 from model_gate.worker.listing import ModelListing
-from model_gate.worker.stores.bucket import StoredObject
+from model_gate.worker.stores.bucket import StoredFile
 
 List = Callable[[str | None], list[FileInfo]]
 
@@ -137,11 +137,11 @@ def test_listing_at_its_limits_is_complete() -> None:
 
 
 class _PagedFiles(_Files):
-    def __init__(self, pages: int, page: Sequence[StoredObject] = ()) -> None:
+    def __init__(self, pages: int, page: Sequence[StoredFile] = ()) -> None:
         super().__init__(_chain)
         self._pages = [list(page)] * pages
 
-    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredFile]]:
         yield from self._pages
 
     def is_one_file(self) -> bool:
@@ -151,7 +151,7 @@ class _PagedFiles(_Files):
 @pytest.mark.parametrize("is_paged", [True, False])
 @pytest.mark.parametrize("size", [-1, -(10**30), 2**63, 10**30])
 def test_size_that_no_file_has_is_an_error_in_a_listing(size: int, is_paged: bool) -> None:
-    files = _PagedFiles(1, [StoredObject("a", size)]) if is_paged else _Files(lambda _: [FileInfo("a", False, size)])
+    files = _PagedFiles(1, [StoredFile("a", size)]) if is_paged else _Files(lambda _: [FileInfo("a", False, size)])
     with pytest.raises(ModelError, match=r"^The listing has a with -?\d[\d,…]* bytes, which no file has\.") as raised:
         ModelListing(lambda: files, "s3://bucket/m", lambda _: None).read()
     assert len(raised.value.message) < 100
@@ -181,9 +181,9 @@ class _RunFiles(_Files):
     def __init__(self) -> None:
         super().__init__(_chain)
 
-    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredFile]]:
         for paths in (("model-2/MLmodel", "data/model"), ("model/MLmodel", "notes.txt")):
-            yield [StoredObject(path, 1) for path in paths if path.startswith(start)]
+            yield [StoredFile(path, 1) for path in paths if path.startswith(start)]
 
     def is_one_file(self) -> bool:
         return False

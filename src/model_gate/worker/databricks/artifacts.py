@@ -46,7 +46,7 @@ from model_gate.worker.listing import ModelFiles
 from model_gate.worker.network import guard_azure_redirects
 from model_gate.worker.origins import LocationPolicy
 from model_gate.worker.resource_limits import FileSizeLimit
-from model_gate.worker.stores.files import repository_files, stored_files
+from model_gate.worker.stores.files import stored_files_of
 from model_gate.worker.transfer.concurrency import ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
 from model_gate.worker.transfer.file_version import FileRequests
@@ -89,7 +89,7 @@ class DatabricksArtifactReader(ArtifactReader):
                 return declared
         elif not uri.startswith(_MANAGED_LOCATIONS):
             return _DbfsFiles(self._limiter, uri)
-        stored = stored_files(uri, self._store_limiter)
+        stored = self._open_stored(uri)
         if stored is not None:
             return stored
         repository = get_artifact_repository(uri, tracking_uri=self._tracking_uri, registry_uri=self._tracking_uri)
@@ -134,7 +134,7 @@ class DatabricksArtifactReader(ArtifactReader):
         """Return the files of a model that a repository of MLflow lists. `root` is the listing of its root."""
         if isinstance(repository, DatabricksSdkArtifactRepository | DatabricksSDKModelsArtifactRepository):
             return _FilesApiFiles(self._limiter, repository, root)
-        stored = repository_files(repository, repository.artifact_uri, self._store_limiter)
+        stored = stored_files_of(repository, repository.artifact_uri, self._store_limiter)
         return stored or _RepositoryFiles(self._limiter, repository, root)
 
 

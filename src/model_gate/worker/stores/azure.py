@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 from model_gate.domain.variables import CONNECTION_STRING
 from model_gate.errors import ModelError
-from model_gate.worker.object_store import ACCESS_KEY, connection_field
+from model_gate.worker.object_store import azure_login_variable, connection_field
 from model_gate.worker.stores.bucket import StoredObject
 from model_gate.worker.stores.listing_pages import require_azure_body, require_lake_body
 from model_gate.worker.stores.mlflow_settings import azure_verify
@@ -37,14 +37,14 @@ class AzureContainer:
     """A container of Azure Blob Storage.
 
     Args:
-        client: Azure's client of the account, with the login.
         name: Name of the container.
+        client: Azure's client of the account, with the login.
         verify: Whether to check certificates, or the path of a CA bundle.
     """
 
     client_decompresses = True
 
-    def __init__(self, client: Any, name: str, *, verify: bool | str) -> None:
+    def __init__(self, name: str, client: Any, *, verify: bool | str) -> None:
         _retry_quickly(client)
         self._client = client.get_container_client(name)
         self._login = _Login(client.credential, name)
@@ -64,7 +64,7 @@ class AzureContainer:
         verify = azure_verify(os.environ)
         client = _account_client(host, verify)
         _require_account(client, host)
-        return cls(client, name, verify=verify)
+        return cls(name, client, verify=verify)
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the blobs whose names begin with `prefix`, page by page."""
@@ -221,13 +221,14 @@ class _Login:
 
 
 def _account_client(host: str, verify: bool | str) -> Any:
-    """Return Azure's client of an account. A connection string counts before a key, a key before all other logins."""
+    """Return Azure's client of an account, with the login in a variable or the one that the client finds."""
     from azure.storage.blob import BlobServiceClient
 
-    if CONNECTION_STRING in os.environ:
-        return BlobServiceClient.from_connection_string(os.environ[CONNECTION_STRING], connection_verify=verify)
-    if ACCESS_KEY in os.environ:
-        return BlobServiceClient(f"https://{host}", os.environ[ACCESS_KEY], connection_verify=verify)
+    login = azure_login_variable(os.environ)
+    if login == CONNECTION_STRING:
+        return BlobServiceClient.from_connection_string(os.environ[login], connection_verify=verify)
+    if login:
+        return BlobServiceClient(f"https://{host}", os.environ[login], connection_verify=verify)
     from azure.identity import DefaultAzureCredential
 
     return BlobServiceClient(f"https://{host}", DefaultAzureCredential(), connection_verify=verify)
@@ -263,8 +264,8 @@ def _checking(require_body: Callable[[bytes], None]) -> Callable[[Any], None]:
 def _require_account(client: Any, host: str) -> None:
     """Require that a client is one of the account in a location.
 
-    With AZURE_STORAGE_CONNECTION_STRING, MLflow reads each location from the account in the variable. So the models of
-    two accounts could be one model.
+    A client with AZURE_STORAGE_CONNECTION_STRING reads each location from the account in the variable. So the models
+    of two accounts could be one model.
 
     Raises:
         ModelError: The client reads another account, or does not say which one.

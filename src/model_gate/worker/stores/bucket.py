@@ -11,14 +11,27 @@ from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 @dataclass(frozen=True)
 class StoredObject:
-    """An object in a bucket, or below a prefix of a bucket.
+    """An object in a bucket.
 
     Attributes:
-        key: The name of the object in its bucket, or what follows the prefix.
+        key: The whole name of the object in its bucket.
         size: Size in bytes.
     """
 
     key: str
+    size: int
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a model in a bucket.
+
+    Attributes:
+        path: Path of the file in its model.
+        size: Size in bytes.
+    """
+
+    path: str
     size: int
 
 
@@ -34,7 +47,7 @@ class Bucket(Protocol):
 
     @property
     def client_decompresses(self) -> bool:
-        """Whether MLflow's client for this cloud decompresses an object that has a Content-Encoding."""
+        """Whether a download by MLflow decompresses an object that has a Content-Encoding."""
 
     def pages(self, prefix: str) -> Iterator[Sequence[StoredObject]]:
         """Yield the objects whose keys begin with `prefix`, page by page. Directories are left out."""

@@ -19,7 +19,7 @@ from model_gate.worker.object_store import store_of
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.store_failures import store_errors
 from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
-from model_gate.worker.stores.bucket import Bucket, StoredObject
+from model_gate.worker.stores.bucket import Bucket, StoredFile, StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.stores.google import GoogleBucket
 from model_gate.worker.stores.listing_pages import well_formed_pages
@@ -47,7 +47,7 @@ _REPOSITORY_BUCKETS: dict[str, Callable[[ArtifactRepository, str], Bucket]] = {
     "gs": GoogleBucket.from_repository,
     "abfss": AzureFileSystem,
 }
-# Each ends the path of a URL, so MLflow does not read the text after it.
+# Each ends the path of a URL, so the text after it would not be read.
 _PATH_ENDS = frozenset("?#")
 
 
@@ -65,13 +65,14 @@ def stored_files(uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
     if parts.scheme not in _BUCKETS:
         return None
     container, _, host = parts.netloc.rpartition("@")
-    name, path = container if parts.scheme == "wasbs" else parts.netloc, parts.path.removeprefix("/")
+    name = container if parts.scheme == "wasbs" else parts.netloc
+    path = parts.path.removeprefix("/")
     _require_unambiguous(uri, name, path)
     return StoredFiles(_BUCKETS[parts.scheme](name, host), uri, path, limiter)
 
 
-def repository_files(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
-    """Return the files at a location in an object store, None if no object store has the location.
+def stored_files_of(repository: ArtifactRepository, uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
+    """Return the files in an object store that a repository of MLflow has, None if no object store has the location.
 
     Args:
         repository: MLflow's repository for the location, which has the login and the client of the cloud.
@@ -145,7 +146,7 @@ class StoredFiles:
         """The bucket that has the files."""
         return self._bucket
 
-    def list_pages(self, start: str = "") -> Iterator[list[StoredObject]]:
+    def list_pages(self, start: str = "") -> Iterator[list[StoredFile]]:
         """Yield all files whose paths begin with `start`, with their sizes, page by page.
 
         A Data Lake lists directories only, so it lists all files in any case.
@@ -158,7 +159,7 @@ class StoredFiles:
             prefix = self._prefix if isinstance(self._bucket, AzureFileSystem) else self._prefix + start
             for page in self._bucket.pages(prefix):
                 yield [
-                    StoredObject(stored.key.removeprefix(self._prefix), stored.size)
+                    StoredFile(stored.key.removeprefix(self._prefix), stored.size)
                     for stored in page
                     if not self._is_directory(stored) and stored.key.startswith(self._prefix + start)
                 ]

@@ -56,7 +56,7 @@ class GoogleBucket:
         return cls(name, client)
 
     @classmethod
-    def from_repository(cls, repository: Any, name: str, host: str = "") -> GoogleBucket:  # noqa: ARG003  # the name is enough
+    def from_repository(cls, repository: Any, name: str) -> GoogleBucket:
         """Return a bucket with the login of a repository of MLflow, such as a token of Unity Catalog."""
 
         def renew_client() -> Any:

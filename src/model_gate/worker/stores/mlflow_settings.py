@@ -1,8 +1,7 @@
-"""MLflow's settings for the clients of the clouds, which its documentation lists.
+"""The settings of MLflow for the clients of the clouds.
 
-A worker that reads only stores does not import MLflow, since the import takes longer than the rest of the start. So
-this module reads the variables itself. It must find the same values as MLflow. `worker.store_settings` rejects
-malformed values.
+This module reads the variables itself, because a worker that needs no other part of MLflow does not import it. The
+values must be those that MLflow reads. `worker.store_settings` rejects variables that are neither true nor false.
 """
 
 from __future__ import annotations
@@ -10,26 +9,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from model_gate.domain.variables import INSECURE_TLS, S3_ENDPOINT, SERVER_CERTIFICATE
+
 IGNORE_TLS = "MLFLOW_S3_IGNORE_TLS"
-INSECURE_TLS = "MLFLOW_TRACKING_INSECURE_TLS"
-SERVER_CERTIFICATE = "MLFLOW_TRACKING_SERVER_CERT_PATH"
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False, "": False}
 
 
 @dataclass(frozen=True)
 class S3Settings:
-    """How the client of S3 finds a store and signs requests.
+    """How the client of S3 finds a store.
 
     Attributes:
         endpoint: The address of the store, None for that of boto3: Amazon's own, or another one in its own settings.
         checks_certificates: Whether a certificate must be trusted.
-        signature: The version of the signatures; `unsigned` for requests without a login.
         addressing: Where a URL has the bucket: `virtual`, `path` or `auto`.
     """
 
     endpoint: str | None
     checks_certificates: bool
-    signature: str
     addressing: str
 
     @classmethod
@@ -40,9 +37,8 @@ class S3Settings:
         'auto'
         """
         return cls(
-            environment.get("MLFLOW_S3_ENDPOINT_URL") or None,
+            environment.get(S3_ENDPOINT) or None,
             not is_true(environment.get(IGNORE_TLS, "")),
-            environment.get("MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION") or "s3v4",
             environment.get("MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE") or "auto",
         )
 
@@ -55,7 +51,8 @@ def s3_owner(environment: Mapping[str, str]) -> str:
 def azure_verify(environment: Mapping[str, str]) -> bool | str:
     """Return whether the client of Azure checks certificates, or the path of a CA bundle.
 
-    MLflow gives the settings for the certificate of the tracking server to this client too.
+    The settings for the certificate of the tracking server are those of this client too. If both variables are set,
+    the certificate counts; MLflow raises an error then.
     """
     return environment.get(SERVER_CERTIFICATE) or not is_true(environment.get(INSECURE_TLS, ""))
 

@@ -10,17 +10,20 @@ from importlib import import_module
 CLIENTS = {"s3": "boto3", "gs": "google.cloud.storage", "wasbs": "azure.storage.blob"}
 
 
-def import_clients(schemes: Collection[str]) -> bool:
-    """Import the clients of the stores that schemes of locations name.
+def are_read_without_mlflow(schemes: Collection[str]) -> bool:
+    """Return whether schemes of locations all name stores that are read without MLflow; false if there is none.
+
+    >>> are_read_without_mlflow(["s3", "gs"]), are_read_without_mlflow(["s3", "abfss"]), are_read_without_mlflow([])
+    (True, False, False)
+    """
+    return bool(schemes) and CLIENTS.keys() >= set(schemes)
+
+
+def import_clients(schemes: Collection[str]) -> None:
+    """Import the clients of the stores that some schemes of `CLIENTS` name.
 
     A client that is not installed is an error later, when a location needs it.
-
-    Returns:
-        Whether all schemes name stores that are read without MLflow. False if there is no scheme.
     """
-    if not schemes or not CLIENTS.keys() >= set(schemes):
-        return False
     for scheme in schemes:
         with suppress(ImportError):
             import_module(CLIENTS[scheme])
-    return True

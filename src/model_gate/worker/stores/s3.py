@@ -16,11 +16,12 @@ from model_gate.worker.transfer.presigned_url import PresignedUrl
 # S3 rejects a URL after this time. Each request has a URL of its own.
 _VALID_SECONDS = 3600
 _OK = 200
+_SIGNATURE = "s3v4"
 _REQUEST_PAYER = "AWS_REQUEST_PAYER"
 _PAYER_HEADER = {"x-amz-request-payer": "requester"}
 _OWNER_HEADER = "x-amz-expected-bucket-owner"
-# boto3 makes one client at a time. One worker can open two models at the same time. The lock also makes the second
-# model use the client of the first model: a new client takes a tenth of a second of processor time.
+# boto3 cannot make two clients at the same time, but one worker can open two models at the same time. With the lock,
+# the second model uses the client of the first one: a new client takes a tenth of a second of processor time.
 _CLIENT_LOCK = threading.Lock()
 # Attributes of the logins of botocore. Those of a login that renews itself begin with an underscore.
 _SECRET_ATTRIBUTES = ("secret_key", "token", "_secret_key", "_token")
@@ -68,7 +69,7 @@ class S3Bucket:
         return cls(name, lambda: shared_client(settings), s3_owner(os.environ))
 
     @classmethod
-    def from_repository(cls, repository: Any, name: str, host: str = "") -> S3Bucket:  # noqa: ARG003  # the name is enough
+    def from_repository(cls, repository: Any, name: str) -> S3Bucket:
         """Return a bucket with the login of a repository of MLflow, such as credentials of Unity Catalog."""
         can_renew = getattr(repository, "_credential_refresh_def", None) is not None
         return cls(
@@ -119,22 +120,17 @@ class S3Bucket:
 def shared_client(settings: S3Settings) -> Any:
     """Return the client of boto3 with some settings, which all buckets of this process share.
 
-    Call this function with a lock, since boto3 cannot make two clients at the same time.
+    Call this function with `_CLIENT_LOCK`.
     """
     import boto3
-    from botocore import UNSIGNED
     from botocore.config import Config
 
-    is_signed = settings.signature.lower() != "unsigned"
     return boto3.client(
         "s3",
         endpoint_url=settings.endpoint,
         # boto3 reads None as its own settings, such as AWS_CA_BUNDLE.
         verify=None if settings.checks_certificates else False,
-        config=Config(
-            signature_version=settings.signature if is_signed else UNSIGNED,
-            s3={"addressing_style": settings.addressing},
-        ),
+        config=Config(signature_version=_SIGNATURE, s3={"addressing_style": settings.addressing}),
     )
 
 

@@ -85,7 +85,7 @@ class TokenCredential:
 
 
 def _container(client: BlobServiceClient) -> AzureContainer:
-    return AzureContainer(client, "models", verify=True)
+    return AzureContainer("models", client, verify=True)
 
 
 def test_container_knows_the_key_of_the_account_and_its_own_signature() -> None:

@@ -35,7 +35,7 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
             monkeypatch.delenv(name)
     for name, value in _LOGIN.items():
         monkeypatch.setenv(name, value)
-    # Both keep a client, and boto3 keeps a login.
+    # `shared_client` and MLflow keep a client, and boto3 keeps a login.
     shared_client.cache_clear()
     s3_artifact_repo._cached_get_s3_client.cache_clear()
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
@@ -55,7 +55,6 @@ def test_each_store_that_is_read_without_mlflow_has_a_client_to_preload() -> Non
         *({"MLFLOW_S3_IGNORE_TLS": value} for value in ("true", "TRUE", "1", "false", "0")),
         {"AWS_CA_BUNDLE": "/none/authority.pem"},
         *({"MLFLOW_BOTO_CLIENT_ADDRESSING_STYLE": value} for value in ("auto", "path", "virtual")),
-        *({"MLFLOW_EXPERIMENTAL_S3_SIGNATURE_VERSION": value} for value in ("s3v4", "s3", "unsigned", "UNSIGNED")),
         {"AWS_USE_DUALSTACK_ENDPOINT": "true"},
     ],
     ids=str,
@@ -78,16 +77,20 @@ def test_client_of_s3_is_that_of_mlflow(monkeypatch: pytest.MonkeyPatch, variabl
     assert facts(own) == facts(other)
 
 
-def test_owner_of_a_bucket_is_required_of_each_request(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_request_requires_the_owner_of_the_bucket(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "111122223333")
     own = S3Bucket.from_environment("models")
     signed = own.sign("m/a")
     assert signed.headers == {"x-amz-expected-bucket-owner": "111122223333"}
     assert "x-amz-expected-bucket-owner" in parse_qs(urlsplit(signed.url).query)["X-Amz-SignedHeaders"][0].split(";")
     assert own._parameters["ExpectedBucketOwner"] == "111122223333"
-    other = S3Bucket.from_repository(get_artifact_repository("s3://models/m"), "models").sign("m/a")
-    assert not other.headers
-    assert parse_qs(urlsplit(other.url).query)["x-amz-expected-bucket-owner"] == ["111122223333"]
+
+
+def test_url_that_has_the_owner_gets_no_header_with_the_owner(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_S3_EXPECTED_BUCKET_OWNER", "111122223333")
+    signed = S3Bucket.from_repository(get_artifact_repository("s3://models/m"), "models").sign("m/a")
+    assert not signed.headers
+    assert parse_qs(urlsplit(signed.url).query)["x-amz-expected-bucket-owner"] == ["111122223333"]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +116,15 @@ def test_client_of_azure_is_that_of_mlflow(monkeypatch: pytest.MonkeyPatch, vari
     assert getattr(own._login._credential, "account_key", None) == key
 
 
+def _verify_of(container: AzureContainer) -> bool | str:
+    """Return how the client of a container checks certificates."""
+    verify: bool | str = container._client._config.transport.connection_config.verify
+    return verify
+
+
+@pytest.mark.parametrize(
+    "login", [{}, {"AZURE_STORAGE_ACCESS_KEY": _KEY}, {"AZURE_STORAGE_CONNECTION_STRING": _STRING}]
+)
 @pytest.mark.parametrize(
     "variables",
     [
@@ -124,12 +136,13 @@ def test_client_of_azure_is_that_of_mlflow(monkeypatch: pytest.MonkeyPatch, vari
     ids=str,
 )
 def test_certificates_of_azure_are_checked_as_by_mlflow(
-    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], login: dict[str, str]
 ) -> None:
-    for name, value in variables.items():
+    for name, value in (variables | login).items():
         monkeypatch.setenv(name, value)
     credentials = get_default_host_creds(f"wasbs://models@{_BLOB_HOST}/m")  # type: ignore[no-untyped-call]
-    assert azure_verify(variables) == credentials.verify
+    container = AzureContainer.from_environment("models", _BLOB_HOST)
+    assert azure_verify(variables) == container.verify == _verify_of(container) == credentials.verify
 
 
 def test_certificate_counts_if_another_setting_skips_the_check(monkeypatch: pytest.MonkeyPatch) -> None:

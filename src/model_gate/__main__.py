@@ -140,7 +140,7 @@ def _redacted(text: str) -> str:
 
 
 def _early_worker(schemes: Collection[str]) -> AbstractContextManager[WorkerProcess | None]:
-    """Start a worker process before the gate needs it, because the worker takes long to import MLflow or a client.
+    """Start a worker process before the gate needs it, because the worker takes long to import MLflow.
 
     The context manager yields None if the process cannot be started: the gate then tries again and reports the error.
     """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import ExitStack, contextmanager
@@ -50,6 +51,8 @@ from model_gate.sources.worker_process import WorkerProcess
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 _NO_CONTEXT = AccessContext()
+# More than the time between a message to a worker and its start there. The worker takes a gate for that much older.
+_MESSAGE_SECONDS = 1.0
 # The name of the source of a model that `seal` or `verify` gets by its URI.
 _MODEL = "model"
 
@@ -290,6 +293,7 @@ class _Clients:
         self._readers: list[Host] = []
         self._clients: list[TrackingServerClient] = []
         self._read: list[tuple[TrackingServerClient, str]] = []
+        self._started_at = time.monotonic()
 
     def start(self, *hosts: Host) -> list[TrackingServerClient]:
         """Start the clients of these hosts and return them in the same order. Call this method only once.
@@ -310,7 +314,8 @@ class _Clients:
         Raises:
             TransferError: A server has sent such a response.
         """
-        for settled in [client.begin_settle() for client in self._clients]:
+        age = time.monotonic() - self._started_at + _MESSAGE_SECONDS
+        for settled in [client.begin_settle(age) for client in self._clients]:
             settled.result()
 
     @property

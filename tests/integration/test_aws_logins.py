@@ -18,6 +18,8 @@ from model_gate.access.declared import Declarations
 from model_gate.access.environments import environment_for, make_home
 from model_gate.access.hosts import parse_host
 from tests.support.destinations import Destinations, verified
+from tests.support.faulty_store import FaultyStore
+from tests.support.gates import run
 from tests.support.recording_proxy import shared_proxy
 
 PROGRAM = "import boto3; c = boto3.Session().get_credentials(); print(c and c.get_frozen_credentials().access_key)"
@@ -88,7 +90,8 @@ def test_aws_credential_process_runs_only_for_a_declared_server(tmp_path: Path) 
     assert access_key(tmp_path, variables, server="") == "None"
 
 
-def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_path: Path, portal: str) -> None:
+def write_single_sign_on(tmp_path: Path) -> None:
+    """Write the profile `prod`, whose login is by single sign-on, and its cached token."""
     write_config(
         tmp_path,
         "[profile prod]",
@@ -104,6 +107,10 @@ def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_p
     token = {"startUrl": START_URL, "region": "eu-central-1", "accessToken": "cached-token", "expiresAt": expires}
     name = hashlib.sha1(START_URL.encode(), usedforsecurity=False).hexdigest()
     (cache / f"{name}.json").write_text(json.dumps(token))
+
+
+def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_path: Path, portal: str) -> None:
+    write_single_sign_on(tmp_path)
     variables = {
         "PROD_MLFLOW_TRACKING_URI": "https://prod.example.com",
         "PROD_AWS_PROFILE": "prod",
@@ -112,3 +119,25 @@ def test_aws_single_sign_on_profile_gives_credentials_to_a_declared_server(tmp_p
     with verified(Destinations.to(portal, "cached-token")):
         assert access_key(tmp_path, variables) == "by-sso"
     assert shared_proxy().requests[-1].credentials == (("x-amz-sso_bearer_token", "cached-token"),)
+
+
+@pytest.mark.parametrize("command", ["diff", "seal"])
+@pytest.mark.parametrize("server", ["", "http://127.0.0.1:9"])
+def test_aws_single_sign_on_profile_reads_a_store_without_mlflow(
+    tmp_path: Path, portal: str, command: str, server: str
+) -> None:
+    write_single_sign_on(tmp_path)
+    with FaultyStore(cloud="s3") as store:
+        for root in "ab":
+            store.files[f"{root}/MLmodel"] = b"flavors: {}\n"
+        variables = {
+            "HOME": str(tmp_path / "user"),
+            "AWS_PROFILE": "prod",
+            "AWS_ENDPOINT_URL_SSO": portal,
+            "MLFLOW_S3_ENDPOINT_URL": store.url,
+            "MLFLOW_TRACKING_URI": server,
+        }
+        models = [store.location("a"), store.location("b")] if command == "diff" else [store.location("a")]
+        options = [] if command == "diff" else ["--output", "model.seal.json"]
+        result = run(tmp_path, command, *models, *options, environment=variables)
+    assert result.exit_code == 0, result.stderr

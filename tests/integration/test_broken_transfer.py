@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from model_gate.access.hosts import parse_host
-from model_gate.errors import ModelGateError
+from model_gate.errors import ModelGateError, TransferError, UnreachableError
 from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.destinations import Destinations, verified
 from tests.support.faulty_server import (
@@ -26,7 +27,7 @@ from tests.support.faulty_server import (
     truncate,
     truncate_without_length,
 )
-from tests.support.gates import check, compare, version
+from tests.support.gates import check, compare, run, version
 from tests.support.recording_proxy import shared_proxy
 
 LARGE = b"large" * 100_000
@@ -168,6 +169,81 @@ def test_file_without_a_size_in_the_listing_gets_size_zero(
     listing_server.faults = {"artifacts?": omit_zeros}
     files = client.list(listing_server.sources["Sized", "1"], lambda _: None).files
     assert files == {"MLmodel": 1, "_SUCCESS": 0, "deep/_SUCCESS": 0}
+
+
+def _raw(response: bytes) -> Fault:
+    """Return a function that sends these bytes, and closes the connection."""
+
+    def send(call: Call) -> None:
+        call.handler.wfile.write(response)
+        call.handler.close_connection = True
+
+    return send
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        b"HTTP/1.1 200 OK\r\nContent-Le",
+        b"HTTP/1.1 200 OK\r\n",
+        b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n",
+        b"HTTP/1.0 200 OK\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nConnection: close\r\n\r\n" + gzip.compress(b"content")[:8],
+        b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n",
+    ],
+)
+def test_file_without_a_size_whose_response_breaks_off_is_not_empty(
+    listing_server: FaultyServer, client: TrackingServerClient, response: bytes
+) -> None:
+    listing_server.faults = {"artifacts?": _omit_size, "artifacts/Wine": _raw(response)}
+    with pytest.raises(ModelGateError) as raised:
+        client.list("mlflow-artifacts:/Wine/1", lambda _: None)
+    assert type(raised.value) in {TransferError, UnreachableError}
+
+
+@pytest.mark.parametrize("end", [b"Content-Length: 0\r\n\r\n", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
+def test_file_without_a_size_whose_response_is_complete_is_empty(
+    listing_server: FaultyServer, client: TrackingServerClient, end: bytes
+) -> None:
+    listing_server.faults = {"artifacts?": _omit_size, "artifacts/Wine": _raw(b"HTTP/1.1 200 OK\r\n" + end)}
+    files = client.list("mlflow-artifacts:/Wine/1", lambda _: None).files
+    assert set(files.values()) == {0}
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "x-own", "gzip, br"])
+@pytest.mark.parametrize("size", [7, 17 * 1024 * 1024])
+def test_file_with_an_encoding_that_is_not_decoded_is_an_error(tmp_path: Path, encoding: str, size: int) -> None:
+    content = bytes(size)
+    with FaultyServer() as server:
+        server.files = {"left/MLmodel": content, "right/MLmodel": content}
+        server.faults["right/MLmodel"] = lambda call: call.send(content, content_encoding=encoding)
+        models = ("mlflow-artifacts:/left", "mlflow-artifacts:/right")
+        ran = run(tmp_path, "diff", *models, environment={"MLFLOW_TRACKING_URI": server.url})
+    ran.require_error("TransferError", f"MLmodel with the Content-Encoding {encoding}, which was not requested")
+
+
+@pytest.mark.parametrize("name", ["m#1", "m?a", "m%41", "sp%20ace", "a/m%2Fb"])
+@pytest.mark.parametrize("names_server", [True, False])
+def test_location_that_a_server_would_read_in_another_way_is_an_error(
+    tmp_path: Path, name: str, names_server: bool
+) -> None:
+    with FaultyServer() as server:
+        server.files = {"m/MLmodel": b"1", "mA/MLmodel": b"1", "sp ace/MLmodel": b"1"}
+        base = f"mlflow-artifacts://{server.url.partition('://')[2]}/" if names_server else "mlflow-artifacts:/"
+        environment = {"MLFLOW_TRACKING_URI": server.url}
+        ran = run(tmp_path, "diff", base + name, base + "m", environment=environment)
+    ran.require_error("ModelError", f"{name}. A server would read another one")
+
+
+@pytest.mark.parametrize("name", ["sp ace", "a+b", "ü/日本", "a&b=c;d", "~m"])
+def test_location_with_other_special_characters_is_read(tmp_path: Path, name: str) -> None:
+    with FaultyServer() as server:
+        server.files = {f"{name}/MLmodel": b"1", "m/MLmodel": b"1"}
+        models = (f"mlflow-artifacts:/{name}", "mlflow-artifacts:/m")
+        ran = run(tmp_path, "diff", *models, environment={"MLFLOW_TRACKING_URI": server.url})
+    assert (ran.exit_code, ran.status) == (0, "equal"), ran
 
 
 def test_comparing_two_models_without_files_is_an_error(tmp_path: Path) -> None:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import time
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 
+from model_gate.access.declared import Declarations
 from model_gate.domain.model import FileRequest
 from model_gate.errors import TransferError
+from model_gate.sources.tracking_server import TrackingServerClient
 from tests.support.faulty_server import Call, Fault, FaultyServer
 from tests.support.faulty_store import FaultyStore
 from tests.support.gate_in_windows import WINDOW, open_gate
@@ -131,6 +134,45 @@ def require(condition: bool) -> None:
     assert condition
 
 
+# A worker keeps the clients of 64 locations.
+@pytest.mark.parametrize("kind", ["server", "s3"])
+@pytest.mark.parametrize("is_twice", [True, False])
+def test_check_of_the_responses_covers_a_location_that_many_others_follow(
+    kind: str, is_twice: bool, tmp_path: Path
+) -> None:
+    with served_to_a_worker(kind, tmp_path) as (server, client, location):
+        wrong = [b"of another size"]
+
+        def respond_wrongly_once(call: Call) -> None:
+            call.send(wrong.pop()) if wrong else server.respond(call)
+
+        server.faults["left/first"] = respond_twice(server, 0.05) if is_twice else respond_wrongly_once
+        destination = tmp_path / "first"
+        destination.touch()
+        client.list(location("left"), ignore)
+        client.fetch(location("left"), "first", len(_FILES["first"]), destination)
+        for root in (f"m{number}" for number in range(70)):
+            server.files[f"{root}/MLmodel"] = b"1"
+            client.list(location(root), ignore)
+        with pytest.raises(TransferError, match="no request" if is_twice else "another size"):
+            client.begin_settle(60).result()
+
+
+@contextmanager
+def served_to_a_worker(
+    kind: str, directory: Path
+) -> Iterator[tuple[FaultyServer, TrackingServerClient, Callable[[str], str]]]:
+    """Serve two models to a worker. Yield the server, the worker's client, and what returns the location of a model."""
+    server = serve(kind)
+    with server:
+        variables = server.variables if isinstance(server, FaultyStore) else {}
+        environment = {"PATH": os.environ["PATH"], "HOME": str(directory), "MLFLOW_TRACKING_URI": server.url}
+        environment |= variables
+        location = server.location if isinstance(server, FaultyStore) else "mlflow-artifacts:/{}".format
+        with TrackingServerClient(Declarations(environment).default(), environment, directory) as client:
+            yield server, client, location
+
+
 def test_check_of_the_responses_does_not_wait_for_other_downloads(tmp_path: Path) -> None:
     is_done = threading.Event()
     names = [f"{number:03}" for number in range(100)]
@@ -142,7 +184,7 @@ def test_check_of_the_responses_does_not_wait_for_other_downloads(tmp_path: Path
             (tmp_path / name).touch()
             client.begin_fetch(store.location("m"), [FileRequest(name, 7, str(tmp_path / name))])
         # The downloads end after 2 s, because the server does not respond.
-        client.begin_settle().result(timeout=1)
+        client.begin_settle(60).result(timeout=1)
         is_done.set()
 
 

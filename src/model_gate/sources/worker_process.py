@@ -1,9 +1,9 @@
 """Starts the worker process of each tracking server.
 
 Importing MLflow takes one or two seconds, so the first process starts before the gate knows the tracking servers. It
-imports the clients of the clouds instead if they can read all models without MLflow. For a second server, the first
-process forks, which takes a few milliseconds: two workers need only one import. The first process holds no credential
-before the fork. After the fork, each worker receives its own environment through its own pipe.
+does not import MLflow if the command line names only stores that are read without MLflow. For a second server, the
+first process forks, which takes a few milliseconds: two workers need only one import. The first process holds no
+credential before the fork. After the fork, each worker receives its own environment through its own pipe.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class WorkerProcess:
         environment: The environment of the process until each worker receives its own environment. It must hold no
             credential.
         schemes: The schemes of the URIs on the command line, `other` for a URI outside of object stores. If all of
-            them name stores that are read without MLflow, the process imports only the clients of these stores.
-            Otherwise, or if there is none, it imports MLflow.
+            them name stores that are read without MLflow, the process does not import MLflow. Otherwise, or if there
+            is none, it imports MLflow.
         can_fork: Whether the process may fork.
 
     Raises:

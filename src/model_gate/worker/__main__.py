@@ -1,8 +1,8 @@
 """Entry point of a worker process, which answers the requests of the parent process.
 
-The process imports MLflow, or only the clients of the clouds if the command line names locations with `s3:`, `gs:` and
-`wasbs:` only. If the parent needs two workers, the process forks, which saves a second import. Each request and each
-response is a JSON object on a line of its own.
+The process imports MLflow, unless the command line names only stores that are read without MLflow. If the parent needs
+two workers, the process forks, which saves a second import. Each request and each response is a JSON object on a line
+of its own.
 """
 
 from __future__ import annotations
@@ -55,19 +55,17 @@ def main() -> None:
 def _import_modules() -> Callable[[], Session]:
     """Import what the operations will need, and return `startup.open_session`.
 
-    If an import fails, return a function that raises the import error instead.
+    The clients of the clouds are imported later, because they read environment variables when they are imported. If an
+    import fails, return a function that raises the import error instead.
     """
     # Imported modules are never freed, so collecting garbage during the import wastes 7 % of its time.
     gc.disable()
     try:
         from model_gate.worker.mlflow_import import block_packages, import_mlflow
-        from model_gate.worker.stores.preloading import are_read_without_mlflow, import_clients
+        from model_gate.worker.stores.files import are_read_without_mlflow
 
         block_packages()
-        schemes = os.environ["MODEL_GATE_SCHEMES"].split()
-        if are_read_without_mlflow(schemes):
-            import_clients(schemes)
-        else:
+        if not are_read_without_mlflow(os.environ["MODEL_GATE_SCHEMES"].split()):
             import_mlflow()
             from model_gate.worker import mlflow_files, registry  # noqa: F401  # for the first operations
         from model_gate.worker.startup import open_session, prepare

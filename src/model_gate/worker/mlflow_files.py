@@ -9,6 +9,7 @@ and `runs:/` URIs on the global tracking server of the process.
 from __future__ import annotations
 
 import os
+from urllib.parse import unquote
 
 from mlflow.entities import FileInfo
 from mlflow.store.artifact.artifact_repo import ArtifactRepository
@@ -17,6 +18,8 @@ from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
 
 from model_gate.domain.origin import StoreEndpoint
 from model_gate.domain.progress import ProgressCallback
+from model_gate.domain.wording import printable
+from model_gate.errors import ModelError
 from model_gate.worker.listing import ModelFiles
 from model_gate.worker.origins import server_uri
 from model_gate.worker.store_failures import store_errors
@@ -38,17 +41,40 @@ def mlflow_files(
         store_limiter: Limits the concurrent requests to an object store.
 
     Raises:
-        ModelError: MLflow may read other objects than those below the path of the location.
+        ModelError: MLflow or the server may read another location.
     """
     repository = get_artifact_repository(uri, tracking_uri=tracking_uri)
     if isinstance(repository, HttpArtifactRepository):
+        _require_unambiguous(uri)
         return ProxiedFiles(TrackingServer(), repository.artifact_uri, limiter)
     return stored_files_of(repository, uri, store_limiter) or RepositoryFiles(repository, limiter, uri)
 
 
 def declared_files(uri: str, endpoint: StoreEndpoint, limiter: ConcurrencyLimiter) -> ProxiedFiles:
-    """Return the files at a location that a server which the environment declares serves."""
+    """Return the files at a location that a server which the environment declares serves.
+
+    Raises:
+        ModelError: The server would read another location.
+    """
+    _require_unambiguous(uri)
     return ProxiedFiles(DeclaredServer(endpoint), server_uri(uri, endpoint), limiter)
+
+
+def _require_unambiguous(uri: str) -> None:
+    """Require that a server reads the location as it is written. What follows # or ? is not sent, and %xx is decoded.
+
+    Raises:
+        ModelError: The server would read another location.
+    """
+    path = uri.partition(":")[2]
+    if path.startswith("//"):
+        path = path.removeprefix("//").partition("/")[2]
+    if unquote(path) != path or not {"?", "#"}.isdisjoint(path):
+        raise ModelError(
+            f"The location of the model is {printable(uri)}. A server would read another one, because it interprets"
+            " %xx, ? and #.",
+            "Rename the directory, or compare the models at their store with model-gate diff.",
+        )
 
 
 class RepositoryFiles:

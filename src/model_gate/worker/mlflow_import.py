@@ -35,7 +35,12 @@ def import_mlflow() -> None:
             _import_without(_DEFERRED_MODULES)
         except Exception:  # noqa: BLE001  # this version of MLflow needs one of the blocked modules
             _unload()
-            _import_without({})
+            try:
+                _import_without({})
+            except Exception:
+                # Otherwise the next call would take the part that was imported for the whole.
+                _unload()
+                raise
 
 
 def _import_without(deferred: Mapping[str, ModuleType | None]) -> None:

@@ -23,6 +23,7 @@ from http.client import BadStatusLine, HTTPConnection, HTTPResponse
 from typing import Any
 
 import urllib3.response
+from urllib3.exceptions import InvalidChunkLength
 
 from model_gate.domain.limits import LIMITS, Limits
 from model_gate.domain.wording import byte_count, plural, printable
@@ -258,7 +259,7 @@ def _raw_response_class(
             """
             is_response = _OTHER_RESPONSE.match(self.fp.peek()) is not None
             try:
-                return int(super()._read_next_chunk_size())
+                return _require_size(int(super()._read_next_chunk_size()))
             except ValueError:
                 self.will_close = True
                 if not is_response:
@@ -272,6 +273,17 @@ def _raw_response_class(
             super()._close_conn()
 
     return CountedResponse
+
+
+def _require_size(size: int) -> int:
+    """Return the size of a chunk. Python reads a hexadecimal number with a minus sign too.
+
+    Raises:
+        ValueError: The size is negative.
+    """
+    if size < 0:
+        raise ValueError(size)
+    return size
 
 
 class _LimitedResponse(urllib3.response.HTTPResponse):
@@ -309,6 +321,12 @@ class _LimitedResponse(urllib3.response.HTTPResponse):
     def read_chunked(self, amt: int | None = None, decode_content: bool | None = None) -> Generator[bytes, None, None]:
         amt = _STEP_BYTES if amt is None or amt < 0 else amt
         return super().read_chunked(amt, decode_content)
+
+    def _update_chunk_length(self) -> None:
+        super()._update_chunk_length()
+        if self.chunk_left is not None and self.chunk_left < 0:
+            self.close()
+            raise InvalidChunkLength(self, str(self.chunk_left).encode())
 
     def _raw_read(self, *args: Any, **options: Any) -> bytes:
         return self._counted(super()._raw_read(*args, **options))

@@ -14,7 +14,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.roles import ModelRole
 from model_gate.domain.version import ModelVersion, ResolvedUri, SelectedVersion
 from model_gate.worker.artifacts import ArtifactReader
-from model_gate.worker.transfer.http_client import require_all_settled
+from model_gate.worker.transfer.idle_connections import require_all_settled
 
 # Why the location of a model is not known, and why versions are not.
 _REASONS = ("run_model_reason", "run_model_remedy", "reg_model_reason", "reg_model_remedy")
@@ -112,5 +112,5 @@ class Session:
     def _close(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
         self._artifacts.close(arguments["handle"])
 
-    def _settle(self, _: dict[str, Any], __: ProgressCallback) -> None:
-        require_all_settled()
+    def _settle(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
+        require_all_settled(arguments["age"])

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from model_gate.domain.variables import INSECURE_TLS
+from model_gate.domain.variables import INSECURE_TLS, SERVER_CERTIFICATE
 from model_gate.domain.wording import printable
 from model_gate.errors import AccessError, InputError, ModelError
 from model_gate.worker.credential_facts import CredentialFacts, StoreFamily, edge_problem
@@ -26,7 +26,7 @@ from model_gate.worker.object_store import (
     connection_field,
     family_of,
 )
-from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, is_boolean
+from model_gate.worker.stores.mlflow_settings import IGNORE_TLS, is_boolean, is_true
 
 # Schemes of Azure that MLflow does not read, and those of the same stores that it reads.
 _READ_BY_MLFLOW = {"wasb": "wasbs", "abfs": "abfss"}
@@ -79,6 +79,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
     if scheme == "wasbs":
         _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
+        _require_one(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
         login = azure_login_variable(environment)
         if login:
             _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
@@ -94,6 +95,15 @@ def _require_boolean(name: str, value: str) -> None:
     """Require that the value of a variable is true or false."""
     if not is_boolean(value):
         raise InputError(f"The value of {name} is neither true nor false.", f"Set {name} to true or false.")
+
+
+def _require_one(insecure: str, certificate: str, environment: Mapping[str, str]) -> None:
+    """Require that not one variable skips the check of certificates, and the other one names a certificate."""
+    if is_true(environment.get(INSECURE_TLS, "")) and environment.get(SERVER_CERTIFICATE):
+        raise InputError(
+            f"{insecure} skips the check of certificates, but {certificate} names a certificate.",
+            f"Unset {insecure} or {certificate}.",
+        )
 
 
 def _require_certificates(name: str, path: str) -> None:

@@ -76,6 +76,12 @@ def test_setting_that_is_neither_true_nor_false_is_an_error_that_names_the_varia
     assert SECRET not in result.stderr
 
 
+def test_certificate_that_is_not_checked_is_an_error(tmp_path: Path) -> None:
+    variables = {"MLFLOW_TRACKING_INSECURE_TLS": "true", "MLFLOW_TRACKING_SERVER_CERT_PATH": "/none/authority.pem"}
+    result = diff(tmp_path, BLOB, MLFLOW_TRACKING_URI="http://127.0.0.1:9", **variables)
+    result.require_error("InputError", "skips the check of certificates", "Unset MLFLOW_TRACKING_INSECURE_TLS or")
+
+
 @pytest.mark.parametrize(
     "content, problem",
     [

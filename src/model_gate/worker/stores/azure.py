@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,7 +31,17 @@ _RETRIES = {"total_retries": 2, "initial_backoff": 1, "increment_base": 2}
 _TOKEN_RESERVE_SECONDS = 300.0
 _OK = 200
 _FOLDER = "hdi_isfolder"
+_BLOB_HOST = re.compile(r"[^.@]+\.blob\.core\.(?:windows\.net|chinacloudapi\.cn|usgovcloudapi\.net)")
 _DEFAULT_CLOUD = "core.windows.net"
+
+
+def is_blob_host(host: str) -> bool:
+    """Return whether a host is that of an account in one of the clouds whose `wasbs:` locations MLflow reads.
+
+    >>> is_blob_host("acct.blob.core.windows.net"), is_blob_host("acct.blob.core.windows.net:443")
+    (True, False)
+    """
+    return _BLOB_HOST.fullmatch(host) is not None
 
 
 class AzureContainer:

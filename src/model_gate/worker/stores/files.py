@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,7 @@ from model_gate.errors import ModelError, ModelGateError
 from model_gate.worker.object_store import store_of
 from model_gate.worker.progress import TransferProgress
 from model_gate.worker.store_failures import store_errors
-from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem
+from model_gate.worker.stores.azure import AzureContainer, AzureFileSystem, is_blob_host
 from model_gate.worker.stores.bucket import Bucket, StoredFile, StoredObject
 from model_gate.worker.stores.client import StoreClient
 from model_gate.worker.stores.google import GoogleBucket
@@ -51,6 +51,15 @@ _REPOSITORY_BUCKETS: dict[str, Callable[[ArtifactRepository, str], Bucket]] = {
 _PATH_ENDS = frozenset("?#")
 
 
+def are_read_without_mlflow(schemes: Collection[str]) -> bool:
+    """Return whether schemes of locations all name stores that are read without MLflow; false if there is none.
+
+    >>> are_read_without_mlflow(["s3", "gs"]), are_read_without_mlflow(["s3", "abfss"]), are_read_without_mlflow([])
+    (True, False, False)
+    """
+    return bool(schemes) and _BUCKETS.keys() >= set(schemes)
+
+
 def stored_files(uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
     """Return the files at a location in an object store that is read without MLflow, None for any other location.
 
@@ -62,9 +71,9 @@ def stored_files(uri: str, limiter: ConcurrencyLimiter) -> StoredFiles | None:
         ModelError: The location has two readings, or the login is for another account.
     """
     parts = urlsplit(uri)
-    if parts.scheme not in _BUCKETS:
-        return None
     container, _, host = parts.netloc.rpartition("@")
+    if parts.scheme not in _BUCKETS or (parts.scheme == "wasbs" and not is_blob_host(host)):
+        return None
     name = container if parts.scheme == "wasbs" else parts.netloc
     path = parts.path.removeprefix("/")
     _require_unambiguous(uri, name, path)

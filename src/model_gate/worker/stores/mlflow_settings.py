@@ -1,7 +1,7 @@
 """The settings of MLflow for the clients of the clouds.
 
 This module reads the variables itself, because a worker that needs no other part of MLflow does not import it. The
-values must be those that MLflow reads. `worker.store_settings` rejects variables that are neither true nor false.
+values must be those that MLflow reads. `worker.store_settings` rejects malformed values.
 """
 
 from __future__ import annotations
@@ -51,8 +51,7 @@ def s3_owner(environment: Mapping[str, str]) -> str:
 def azure_verify(environment: Mapping[str, str]) -> bool | str:
     """Return whether the client of Azure checks certificates, or the path of a CA bundle.
 
-    The settings for the certificate of the tracking server are those of this client too. If both variables are set,
-    the certificate counts; MLflow raises an error then.
+    The settings for the certificate of the tracking server are those of this client too.
     """
     return environment.get(SERVER_CERTIFICATE) or not is_true(environment.get(INSECURE_TLS, ""))
 

@@ -11,13 +11,9 @@ better error messages.
 from __future__ import annotations
 
 import os
-import socket
-import threading
-import time
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from http.client import HTTPConnection as PlainConnection
 from http.client import HTTPException, HTTPResponse
 from typing import cast
@@ -30,17 +26,10 @@ from urllib3.connection import HTTPConnection, port_by_scheme
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
-from model_gate.errors import TransferError
 from model_gate.worker.failures import UNENDED_BODY
 from model_gate.worker.response_limits import too_large
+from model_gate.worker.transfer.idle_connections import IdleConnections
 from model_gate.worker.transfer.quick_ack import set_quick_ack
-from model_gate.worker.transfer.unread_bytes import (
-    has_response,
-    mixed_up_error,
-    unread_bytes,
-    wait_for_bytes,
-    wrong_size_error,
-)
 
 # These headers belong to MLflow's JSON requests, not to downloads.
 _DROPPED_HEADERS = frozenset({"accept-encoding", "content-length", "content-type"})
@@ -49,10 +38,6 @@ _CONNECT_SECONDS = 10.0
 # If at most 64 KiB of a body are unread, reading them is faster than opening a new connection.
 _MAX_DRAINED_BYTES = 64 * 1024
 _DEFAULT_READ_SECONDS = 18.0
-# A response to the last request on a connection can be still on its way, if the server has sent another one before it.
-_SETTLE_SECONDS = 0.02
-_CLIENTS: weakref.WeakSet[HttpClient] = weakref.WeakSet()
-_CLIENTS_LOCK = threading.Lock()
 
 
 class _Response:
@@ -114,15 +99,9 @@ class HttpClient:
     def __init__(self, pool: HTTPConnectionPool, headers: Mapping[str, str]) -> None:
         self._pool = pool
         self._headers = headers
-        self._idle: list[HTTPConnection] = []
-        self._host = _address_of(pool)
-        # Makes the error of `require_settled`, once a response may have been of another request. Several gates can have
-        # responses of that connection, and notes are added to each error, so each gate gets an error of its own.
-        self._settle_error: Callable[[], TransferError] | None = None
-        # A client has no end of its own, so its idle connections are closed when the client is collected.
-        weakref.finalize(self, _close_all, self._idle)
-        with _CLIENTS_LOCK:
-            _CLIENTS.add(self)
+        self._idle = IdleConnections(_address_of(pool))
+        # A client has no end of its own.
+        weakref.finalize(self, self._idle.retire)
 
     @classmethod
     def from_request(cls, request: requests.PreparedRequest, verify: bool | str, cert: str | None) -> HttpClient | None:
@@ -165,10 +144,10 @@ class HttpClient:
             response = _Response(http_response, self._pool, target)
             yield response
             is_reusable = response.drain() and not response.extra
-            self._require_no_response(response.extra)
+            self._idle.require_no_response(response.extra)
         finally:
             if is_reusable:
-                self._idle.append(connection)
+                self._idle.add(connection)
             else:
                 connection.close()
 
@@ -180,7 +159,7 @@ class HttpClient:
         No other thread uses the connection until the caller adds it to the idle connections.
         """
         # The server may close an idle connection while the request is sent. The next connection is then tried.
-        while (connection := self._take_idle_connection()) is not None:
+        while (connection := self._idle.take()) is not None:
             try:
                 return connection, self._send_on(connection, target, headers, head_seconds)
             except ProtocolError:
@@ -214,70 +193,13 @@ class HttpClient:
             connection.close()
             raise
 
-    def _take_idle_connection(self) -> HTTPConnection | None:
-        """Return an idle connection that is still open, or None if there is none."""
-        with suppress(IndexError):
-            while True:
-                connection = self._idle.pop()
-                unread = unread_bytes(connection.sock)
-                if unread == b"":
-                    return connection
-                connection.close()
-                self._require_no_response(unread or b"")
-        return None
-
-    def _require_no_response(self, unread: bytes) -> None:
-        if has_response(unread):
-            self._settle_error = partial(mixed_up_error, self._host)
-            raise self._settle_error()
-
     def suspect(self, path: str = "") -> None:
-        """Record that a response was not of the requested file, so that `require_settled` fails from now on.
+        """Record that a response was not of the requested file, so that `require_all_settled` fails.
 
         The caller downloads that file again, and notices if the file has changed. Otherwise, the response may have been
         of another request. `path` is the path of the file for the error message.
         """
-        # A response to no request is the more certain cause.
-        self._settle_error = self._settle_error or partial(wrong_size_error, self._host, path)
-
-    @property
-    def idle_sockets(self) -> list[socket.socket]:
-        """The sockets of the idle connections. Other threads may take or close the connections at any time."""
-        return [connection.sock for connection in list(self._idle) if connection.sock is not None]
-
-    def require_settled(self) -> None:
-        """Require that no response may have been of another request, and that no idle connection has such a response.
-
-        Raises:
-            TransferError: The server has sent such a response.
-        """
-        if self._settle_error is not None:
-            raise self._settle_error()
-        checked: list[HTTPConnection] = []
-        try:
-            while (connection := self._take_idle_connection()) is not None:
-                checked.append(connection)
-        finally:
-            self._idle.extend(checked)
-
-
-def require_all_settled(seconds: float = _SETTLE_SECONDS) -> None:
-    """Require that no idle connection of any client of this process gets a response to no request for some time.
-
-    Raises:
-        TransferError: A server has sent such a response.
-    """
-    with _CLIENTS_LOCK:
-        clients = list(_CLIENTS)
-    end = time.monotonic() + seconds
-    while True:
-        for client in clients:
-            client.require_settled()
-        remaining = end - time.monotonic()
-        sockets = [idle for client in clients for idle in client.idle_sockets]
-        if remaining <= 0 or not sockets:
-            return
-        wait_for_bytes(sockets, remaining)
+        self._idle.suspect(path)
 
 
 def _address_of(pool: HTTPConnectionPool) -> str:
@@ -285,11 +207,6 @@ def _address_of(pool: HTTPConnectionPool) -> str:
     host = f"[{pool.host}]" if ":" in pool.host else pool.host
     port = "" if pool.port in {None, port_by_scheme[pool.scheme]} else f":{pool.port}"
     return f"{pool.scheme}://{host}{port}"
-
-
-def _close_all(connections: list[HTTPConnection]) -> None:
-    for connection in connections:
-        connection.close()
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
@@ -22,6 +22,7 @@ import requests
 from mlflow.entities import FileInfo
 from urllib3.exceptions import HTTPError
 from urllib3.exceptions import TimeoutError as Urllib3TimeoutError
+from urllib3.response import HTTPResponse
 
 from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
@@ -59,6 +60,8 @@ class ProxiedFiles:
     def __init__(self, server: ArtifactServer, uri: str, limiter: ConcurrencyLimiter) -> None:
         self._server = server
         self._uri = uri
+        base, endpoint, root = uri.partition(_ENDPOINT)
+        self._files_url = f"{base}{endpoint}{quote(root.rstrip('/'))}"
         self._limiter = limiter
         self._client: HttpClient | None = None
         self._range_pool = ThreadPoolExecutor(MAX_CONCURRENCY)
@@ -117,7 +120,8 @@ class ProxiedFiles:
         """Check that a file without a listed size is empty. MLflow omits the size of an empty file from its listing.
 
         Raises:
-            TransferError: The file has content, so its size is unknown.
+            TransferError: The file has content, so its size is unknown. Or the response does not say where it ends, so
+                a response that breaks off before its first byte would be an empty file.
         """
         with self._get(quote(path)) as response:
             if next(response.iter_content(1), b""):
@@ -125,6 +129,11 @@ class ProxiedFiles:
                     f"The server does not report the size of {printable(path)}, so a truncated download would go"
                     " unnoticed.",
                     "Use an artifact store that lists sizes.",
+                )
+            if not _has_end(response.headers):
+                raise TransferError(
+                    f"The server sends nothing for {printable(path)}, and does not say whether the file is empty.",
+                    "Run the gate again. If the error comes back, check the server, and the proxies in front of it.",
                 )
 
     def fetch(self, path: str, size: int, destination: str, on_progress: ProgressCallback) -> None:
@@ -146,8 +155,18 @@ class ProxiedFiles:
             file.writelines(response.iter_content(_CHUNK_BYTES))
 
     def _get(self, remote_path: str) -> requests.Response:
-        """Request one file without `HttpClient`, and return the response, whose body is not read yet."""
-        return self._server.get(self._uri.rstrip("/"), f"/{remote_path}", stream=True)
+        """Request one file without `HttpClient`, and return the response, whose body is not read yet.
+
+        Raises:
+            TransferError: The file has an encoding that is not decoded here.
+        """
+        response = self._server.get(self._files_url, f"/{remote_path}", stream=True)
+        try:
+            _require_known_encoding(unquote(remote_path), response.headers)
+        except TransferError:
+            response.close()
+            raise
+        return response
 
     def open(self, path: str, size: int) -> FileParts:
         """Return the parts of one file of `size` bytes."""
@@ -202,7 +221,7 @@ class ProxiedFiles:
         return None
 
     def _url(self, remote_path: str) -> str:
-        return f"{self._uri.rstrip('/')}/{remote_path}"
+        return f"{self._files_url}/{remote_path}"
 
     def _fetch_directly(
         self, client: HttpClient, remote_path: str, size: int, destination: str, on_progress: ProgressCallback
@@ -237,6 +256,30 @@ class DecodedResponse:
     def read1(self, amount: int) -> bytes:
         """Wait for the next bytes of the body, and return at most `amount` of them; b"" means the end of the body."""
         return bytes(self._raw.read1(amount, decode_content=True))
+
+
+def _require_known_encoding(path: str, headers: Mapping[str, str]) -> None:
+    """Require that `requests` decodes the body. It returns a body with another encoding as it is.
+
+    Raises:
+        TransferError: It does not decode the body.
+    """
+    given = headers.get("Content-Encoding", "identity")
+    if not {"identity", *HTTPResponse.CONTENT_DECODERS}.issuperset(part.strip().lower() for part in given.split(",")):
+        raise TransferError(
+            f"The server sends {printable(path)} with the Content-Encoding {printable(given)}, which was not requested"
+            " and is not decoded here.",
+            "Check the server, and the proxies in front of it.",
+        )
+
+
+def _has_end(headers: Mapping[str, str]) -> bool:
+    """Return whether an empty body is complete. A compressed body can break off without an error.
+
+    A chunked body that breaks off is an error of the client.
+    """
+    is_chunked = headers.get("Transfer-Encoding", "").lower() == "chunked"
+    return not is_encoded(headers) and (is_chunked or headers.get("Content-Length", "").strip() == "0")
 
 
 @contextmanager

@@ -8,7 +8,6 @@ from urllib.parse import parse_qs, urlsplit
 import boto3
 import pytest
 from google.auth.credentials import AnonymousCredentials
-from mlflow.exceptions import MlflowException
 from mlflow.store.artifact import s3_artifact_repo
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 from mlflow.store.artifact.azure_blob_artifact_repo import AzureBlobArtifactRepository
@@ -16,10 +15,8 @@ from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
 from mlflow.utils.credentials import get_default_host_creds
 
 from model_gate.worker.stores.azure import AzureContainer
-from model_gate.worker.stores.files import _BUCKETS
 from model_gate.worker.stores.google import GoogleBucket
 from model_gate.worker.stores.mlflow_settings import azure_verify, is_true
-from model_gate.worker.stores.preloading import CLIENTS
 from model_gate.worker.stores.s3 import S3Bucket, shared_client
 
 _LOGIN = {"AWS_ACCESS_KEY_ID": "AKIATEST", "AWS_SECRET_ACCESS_KEY": "a-secret", "AWS_DEFAULT_REGION": "eu-west-1"}
@@ -39,10 +36,6 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     shared_client.cache_clear()
     s3_artifact_repo._cached_get_s3_client.cache_clear()
     monkeypatch.setattr(boto3, "DEFAULT_SESSION", None)
-
-
-def test_each_store_that_is_read_without_mlflow_has_a_client_to_preload() -> None:
-    assert CLIENTS.keys() == _BUCKETS.keys()
 
 
 @pytest.mark.parametrize(
@@ -143,15 +136,6 @@ def test_certificates_of_azure_are_checked_as_by_mlflow(
     credentials = get_default_host_creds(f"wasbs://models@{_BLOB_HOST}/m")  # type: ignore[no-untyped-call]
     container = AzureContainer.from_environment("models", _BLOB_HOST)
     assert azure_verify(variables) == container.verify == _verify_of(container) == credentials.verify
-
-
-def test_certificate_counts_if_another_setting_skips_the_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    variables = {"MLFLOW_TRACKING_SERVER_CERT_PATH": "/none/authority.pem", "MLFLOW_TRACKING_INSECURE_TLS": "true"}
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    with pytest.raises(MlflowException):
-        get_default_host_creds(f"wasbs://models@{_BLOB_HOST}/m")  # type: ignore[no-untyped-call]
-    assert azure_verify(variables) == "/none/authority.pem"
 
 
 @pytest.mark.parametrize("value", ["yes", "on", " true", "2"])

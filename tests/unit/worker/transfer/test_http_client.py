@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import ssl
 import time
-from collections.abc import Iterator
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import nullcontext, suppress
 from pathlib import Path
 
+import psutil
 import pytest
 import requests
 from urllib3.exceptions import ProtocolError, ReadTimeoutError
@@ -17,6 +19,7 @@ from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
 from model_gate.worker.response_limits import ResponseLimits
 from model_gate.worker.transfer.http_client import HttpClient
+from model_gate.worker.transfer.idle_connections import require_all_settled
 from tests.support.certificates import certificates
 from tests.support.faulty_server import ARTIFACTS, Call, Fault, FaultyServer
 
@@ -87,6 +90,13 @@ def response_and(extra: bytes, size: int = _IN_BUFFER, pause: float = 0) -> Faul
     return send
 
 
+@pytest.fixture
+def settle() -> Callable[[], None]:
+    """Return what checks the responses since the start of the test."""
+    start = time.monotonic()
+    return lambda: require_all_settled(time.monotonic() - start)
+
+
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
 def client(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[FaultyServer, HttpClient]]:
     authority, identity = certificates(tmp_path, ["localhost"])
@@ -132,7 +142,9 @@ def test_late_response_to_no_request_is_an_error_at_the_next_request(client: tup
         get(client, "right")
 
 
-def test_response_that_is_mixed_up_is_an_error_at_the_end(client: tuple[FaultyServer, HttpClient]) -> None:
+def test_response_that_is_mixed_up_is_an_error_at_the_end(
+    settle: Callable[[], None], client: tuple[FaultyServer, HttpClient]
+) -> None:
     def answer_late(call: Call) -> None:
         time.sleep(0.2)
         call.send(b"right!")
@@ -142,26 +154,29 @@ def test_response_that_is_mixed_up_is_an_error_at_the_end(client: tuple[FaultySe
     assert get(client, "right") == b"STOLEN"
     time.sleep(0.4)
     with pytest.raises(TransferError, match="sends a response to no request"):
-        client[1].require_settled()
+        settle()
 
 
 def test_each_gate_of_a_run_gets_the_error_for_responses_that_are_mixed_up(
+    settle: Callable[[], None],
     client: tuple[FaultyServer, HttpClient],
 ) -> None:
     client[0].faults["first"] = response_and(_EXTRA)
-    for check in (lambda: get(client, "first"), client[1].require_settled, client[1].require_settled):
+    for check in (lambda: get(client, "first"), settle, settle):
         with pytest.raises(TransferError, match="sends a response to no request"):
             check()
 
 
-def test_error_about_mixed_up_responses_names_the_host_without_a_login(tmp_path: Path) -> None:
+def test_error_about_mixed_up_responses_names_the_host_without_a_login(
+    settle: Callable[[], None], tmp_path: Path
+) -> None:
     with FaultyServer() as server:
         url = server.url.replace("//", "//ada:secret@")
         sender = HttpClient.from_request(requests.Request("GET", url).prepare(), False, None)
         assert sender is not None
         sender.suspect("data/model.bin")
         with pytest.raises(TransferError) as wrong_size:
-            sender.require_settled()
+            settle()
     message = f"The host {server.url} once sent a response of another size in place of data/model.bin."
     assert wrong_size.value.message.startswith(message)
     assert "no request" not in wrong_size.value.message
@@ -177,15 +192,16 @@ def test_error_about_mixed_up_responses_names_the_host_without_a_login(tmp_path:
         ("http://[::1]:5000/a", "http://[::1]:5000"),
     ],
 )
-def test_host_is_named_as_users_write_it(url: str, host: str) -> None:
+def test_host_is_named_as_users_write_it(settle: Callable[[], None], url: str, host: str) -> None:
     sender = HttpClient.from_request(requests.Request("GET", url).prepare(), False, None)
     assert sender is not None
     sender.suspect()
     with pytest.raises(TransferError, match=re.escape(f"The host {host} once sent")):
-        sender.require_settled()
+        settle()
 
 
 def test_response_to_no_request_is_the_cause_although_a_response_had_another_size(
+    settle: Callable[[], None],
     client: tuple[FaultyServer, HttpClient],
 ) -> None:
     server, sender = client
@@ -196,19 +212,73 @@ def test_response_to_no_request_is_the_cause_although_a_response_had_another_siz
         get(client, "first")
     sender.suspect("file")
     with pytest.raises(TransferError, match=message):
-        sender.require_settled()
+        settle()
+
+
+@pytest.mark.parametrize("pause", [0, 0.1])
+def test_response_to_no_request_is_an_error_although_its_client_is_gone(
+    settle: Callable[[], None], pause: float
+) -> None:
+    with FaultyServer() as server:
+        server.faults["first"] = response_and(_EXTRA, _AFTER_BUFFER, pause)
+        sender = HttpClient.from_request(requests.Request("GET", server.url).prepare(), False, None)
+        assert sender is not None
+        with suppress(TransferError):
+            get((server, sender), "first")
+        del sender
+        gc.collect()
+        time.sleep(2 * pause)
+        with pytest.raises(TransferError, match="sends a response to no request"):
+            settle()
+
+
+def test_response_of_another_size_is_an_error_although_its_client_is_gone(settle: Callable[[], None]) -> None:
+    sender = HttpClient.from_request(requests.Request("GET", "http://host/a").prepare(), False, None)
+    assert sender is not None
+    sender.suspect("a")
+    del sender
+    gc.collect()
+    for _ in range(2):
+        with pytest.raises(TransferError, match="once sent a response of another size in place of a"):
+            settle()
+
+
+def test_response_of_another_size_before_the_start_of_a_gate_is_no_error_of_the_gate() -> None:
+    sender = HttpClient.from_request(requests.Request("GET", "http://host/a").prepare(), False, None)
+    assert sender is not None
+    sender.suspect("a")
+    time.sleep(0.02)
+    require_all_settled(0.01)
+    with pytest.raises(TransferError):
+        require_all_settled(10)
+
+
+def test_few_connections_of_clients_that_are_gone_stay_open(settle: Callable[[], None]) -> None:
+    with FaultyServer() as server:
+        server.faults["right"] = lambda call: call.send(b"right!")
+        before = psutil.Process().num_fds()
+        for _ in range(80):
+            assert read(f"{server.url}/right") == b"right!"
+        gc.collect()
+        # The server has a descriptor of this process for each connection too.
+        assert psutil.Process().num_fds() >= before + 2 * 80
+        settle()
+        deadline = time.monotonic() + 10
+        while psutil.Process().num_fds() > before + 2 * 64:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 @pytest.mark.parametrize("extra", [b"", b"\r\n", TIMEOUT, b"\r\n" + TIMEOUT])
 @pytest.mark.parametrize("size", [_IN_BUFFER, _AFTER_BUFFER])
 def test_bytes_that_are_no_response_to_a_request_for_a_file_are_harmless(
-    client: tuple[FaultyServer, HttpClient], extra: bytes, size: int
+    settle: Callable[[], None], client: tuple[FaultyServer, HttpClient], extra: bytes, size: int
 ) -> None:
     client[0].faults["first"] = response_and(extra, size)
     for _ in range(2):
         assert get(client, "first") == bytes(size)
         assert get(client, "right") == b"right!"
-    client[1].require_settled()
+    settle()
 
 
 @pytest.mark.parametrize("name", ["Content-Range", "ETag", "Content-Encoding"])

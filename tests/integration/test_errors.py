@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import time
@@ -42,6 +43,66 @@ def test_wrong_password_is_an_access_error(tmp_path: Path, servers: Servers) -> 
     result.require_error(
         "AccessError", servers.staging.url, "does not accept the login in", "Correct the user-info of the host."
     )
+
+
+@pytest.mark.parametrize(
+    "name, value, problem",
+    [
+        ("MLFLOW_TRACKING_TOKEN", "secret-of-the-test\n", "begins or ends with white space"),
+        ("MLFLOW_TRACKING_TOKEN", '"secret-of-the-test"', "is in quotation marks"),
+        ("MLFLOW_TRACKING_TOKEN", "secret-of-the-test-ł", "has a character that no token has"),
+        ("MLFLOW_TRACKING_TOKEN", "secret-of\n-the-test", "has a character that no token has"),
+        ("MLFLOW_TRACKING_PASSWORD", "secret-of-the-test\n", "begins or ends with a line break"),
+        ("MLFLOW_TRACKING_PASSWORD", "secret-of-the-test\udcff", "is not UTF-8"),
+    ],
+)
+@pytest.mark.parametrize("prefix", ["", "PROD_"])
+def test_login_that_cannot_be_sent_is_an_error_that_names_the_variable(
+    tmp_path: Path, prefix: str, name: str, value: str, problem: str
+) -> None:
+    with FaultyServer() as server:
+        variables = {f"{prefix}MLFLOW_TRACKING_URI": server.url, f"{prefix}{name}": value}
+        if name == "MLFLOW_TRACKING_PASSWORD":
+            variables[f"{prefix}MLFLOW_TRACKING_USERNAME"] = "ada"
+        options = ["--host", "server:prod"] if prefix else []
+        result = run(tmp_path, "check", "--model", "Wine", "--version-or-stage", "1", *options, environment=variables)
+        assert server.requests == []
+    result.require_error("AccessError", f"The value of {prefix}{name} {problem} (on ", f"Set {prefix}{name} to")
+    assert "secret-of" not in result.stderr + json.dumps(result.report)
+
+
+@pytest.mark.parametrize(
+    "name, value, numbers",
+    [
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0.5", "from 1 to 86,400"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "0", "from 1 to 86,400"),
+        ("MLFLOW_HTTP_REQUEST_TIMEOUT", "99999999999", "from 1 to 86,400"),
+        pytest.param("MLFLOW_HTTP_REQUEST_TIMEOUT", "9" * 5000, "from 1 to 86,400", id="5,000 digits"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "x", "from 0 to 10"),
+        ("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "11", "from 0 to 10"),
+        ("MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR", "-3", "from 0 to 120"),
+    ],
+)
+def test_number_that_mlflow_cannot_read_is_an_error_that_names_the_variable(
+    tmp_path: Path, name: str, value: str, numbers: str
+) -> None:
+    with FaultyServer() as server:
+        variables = {"MLFLOW_TRACKING_URI": server.url, name: value}
+        result = run(tmp_path, "check", "--model", "Wine", "--version-or-stage", "1", environment=variables)
+        assert server.requests == []
+    result.require_error(
+        "InputError", f"The value of {name}, ", f"is not a whole number {numbers} (on ", f"Change {name}"
+    )
+    assert len(result.stderr) < 500
+
+
+@pytest.mark.parametrize("value", ["1", "86400", " 10 ", ""])
+def test_number_that_mlflow_reads_is_accepted(tmp_path: Path, value: str) -> None:
+    with FaultyServer() as server:
+        server.add("Wine", MODEL)
+        variables = {"MLFLOW_TRACKING_URI": server.url, "MLFLOW_HTTP_REQUEST_TIMEOUT": value}
+        result = run(tmp_path, "check", "--model", "Wine", "--version-or-stage", "1", environment=variables)
+    assert result.exit_code == 0, result
 
 
 def test_error_for_a_missing_permission_names_the_permission(tmp_path: Path, servers: Servers) -> None:

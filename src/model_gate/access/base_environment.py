@@ -62,5 +62,8 @@ SETTINGS = {
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without credentials, for a worker that starts before its tracking server is known."""
-    allowed = {name: value for name, value in environment.items() if name in _ENVIRONMENT}
+    # MLflow does not start with an empty number.
+    allowed = {
+        name: value for name, value in environment.items() if name in _ENVIRONMENT and (value or name not in _LIMITS)
+    }
     return _LIMITS | allowed | SETTINGS | {"HOME": os.devnull}

@@ -15,6 +15,7 @@ from model_gate.worker.mlflow_import import import_mlflow
 from model_gate.worker.network import guard_redirects, guard_statuses
 from model_gate.worker.resource_limits import FileSizeLimit, limit_memory
 from model_gate.worker.response_limits import ResponseLimits
+from model_gate.worker.server_settings import require_server_settings
 from model_gate.worker.session import Registry, Session
 from model_gate.worker.transfer.quick_ack import enable_quick_ack
 
@@ -45,6 +46,7 @@ def open_session() -> Session:
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if not uri:
         return Session(NoRegistry(), ArtifactReader("", FileSizeLimit()))
+    require_server_settings(os.environ)
     registry_uri = os.environ["MLFLOW_REGISTRY_URI"]
     # Both URIs can name databases. A worker whose tracking server is a database has no limit for the size of files,
     # because the file of the database may be larger.

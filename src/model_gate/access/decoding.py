@@ -81,6 +81,16 @@ def joined_lines(text: str) -> str:
     return _LINE_BREAK.sub("", text)
 
 
+def folded(text: str) -> str:
+    """Return the text in lower case. Each character stays one character, so that its position stays the same.
+
+    >>> folded("İ-TOKEN")
+    'i-token'
+    """
+    # The lower case of İ has two characters, and the one of Σ depends on the characters around it.
+    return text.replace("İ", "i").lower().replace("ς", "σ")
+
+
 def without_part_of_escape(text: str) -> str:
     """Return the text before a cut without the part of an escape at its end.
 

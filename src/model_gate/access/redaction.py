@@ -15,8 +15,8 @@ from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
 
-from model_gate.access.cut_secrets import CutSecrets
-from model_gate.access.decoding import decodings, joined_lines
+from model_gate.access.decoding import decodings
+from model_gate.access.secret_search import SecretSearch, any_of
 from model_gate.domain.host import is_credential_key
 from model_gate.domain.location import CONTAINER_SCHEMES
 
@@ -45,8 +45,9 @@ _QUERY_FIELD = re.compile(r"(?<=[?&;])([\w.-]+)=[^&;\s'\"<>]+")
 _SIGNATURE = re.compile(r"\b((?:X-Amz-)?Signature|sig)=[\w%+/=-]{16,}")
 # A secret of fewer characters may be part of many words, so it is masked only where it is a whole word.
 _SHORT = 6
-# A secret of at least this length is also masked where a text splits it over several lines.
-_MIN_SPLIT = 16
+# A secret of at least this length is found in any case: a server can change the case, and Model Gate writes the
+# names of servers in lower case. A shorter secret can equal a word in another case by chance.
+_MIN_ANY_CASE = 8
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
 _PATHS = frozenset(
@@ -65,22 +66,26 @@ _VOCABULARY = frozenset(
 class Redactor:
     """Replaces given secrets in their usual encodings, the user-info of URIs, and the signatures of URLs.
 
-    A secret is found in JSON, in URLs, in HTML, in base64, in hexadecimal digits, and split over several lines. Beside
-    the places where a text was shortened, also a part of a secret is found.
+    A secret is found in JSON, in URLs, in HTML, in base64, in hexadecimal digits, and split over several lines. One of
+    at least 8 characters is found in any case. Beside the places where a text was shortened, also a part of a secret is
+    found.
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         given = frozenset(secret for secret in secrets if secret)
         self._secrets = given
-        forms = {form for secret in given if len(secret) >= _SHORT for form in (*_forms(secret), *_hexadecimal(secret))}
         # The start of a user name and a password is the user name, which is no secret.
         pairs = {secret for secret in given if secret.partition(":")[2] in given}
-        pair_forms = {form for pair in pairs for form in _forms(pair)} - given
-        self._cut = CutSecrets(forms - pairs - pair_forms)
-        self._long = _any_of(forms, "{}")
-        self._split = _any_of({joined_lines(form) for form in forms if len(form) >= _MIN_SPLIT}, "{}")
+        whole_only = pairs.union(*map(_forms, pairs)) - (given - pairs)
+        any_case = {secret for secret in given if len(secret) >= _MIN_ANY_CASE}
+        same_case = {secret for secret in given - any_case if len(secret) >= _SHORT}
+        self._searches = [
+            SecretSearch(set().union(*map(_long_forms, found)), whole_only, ignores_case=ignores_case)
+            for found, ignores_case in ((any_case, True), (same_case, False))
+            if found
+        ]
         short = {secret for secret in given if len(secret) < _SHORT and secret.lower() not in _VERDICT_WORDS}
-        self._short = _any_of({form for secret in short for form in _forms(secret)}, _WORD)
+        self._short = any_of({form for secret in short for form in _forms(secret)}, _WORD)
 
     def including(self, secrets: Iterable[str]) -> Redactor:
         """Return a redactor that replaces these secrets too."""
@@ -112,18 +117,18 @@ class Redactor:
         A path can contain such a short text by chance.
         """
         # Known secrets are replaced before user-info, since only a part of a secret with a slash or '@' looks like it.
-        masked = text if self._long is None else self._mask(text)
+        masked = self._mask(text) if self._searches else text
         masked = _CUT_USER_INFO.sub(MASK, _USER_INFO.sub(MASK, masked))
         masked = _SIGNATURE.sub(rf"\1={MASK}", masked)
         return _QUERY_FIELD.sub(_mask_credential, masked)
 
     def _mask(self, text: str) -> str:
-        spans: list[tuple[int, int]] = []
-        for decoded in decodings(text):
-            pattern = self._split if decoded.is_joined else self._long
-            if pattern is not None:
-                spans += [decoded.span(*match.span()) for match in pattern.finditer(decoded.text)]
-            spans += [decoded.span(*span) for span in self._cut.spans(decoded)]
+        spans = [
+            decoded.span(*span)
+            for decoded in decodings(text)
+            for search in self._searches
+            for span in search.spans(decoded)
+        ]
         pieces, end = [], 0
         for start, stop in sorted(spans):
             if start >= end:
@@ -140,12 +145,6 @@ def _redactor_of(secrets: frozenset[str]) -> Redactor:
 
 def _mask_credential(field: re.Match[str]) -> str:
     return f"{field[1]}={MASK}" if is_credential_key(field[1]) else field[0]
-
-
-def _any_of(forms: set[str], pattern: str) -> re.Pattern[str] | None:
-    # Longest first: one secret may begin with another.
-    ordered = sorted(forms, key=len, reverse=True)
-    return re.compile(pattern.format("|".join(map(re.escape, ordered)))) if ordered else None
 
 
 def _forms(secret: str) -> set[str]:
@@ -170,6 +169,6 @@ def _forms(secret: str) -> set[str]:
     }
 
 
-def _hexadecimal(secret: str) -> tuple[str, str]:
+def _long_forms(secret: str) -> set[str]:
     digits = secret.encode("utf-8", "surrogateescape").hex()
-    return digits, digits.upper()
+    return {*_forms(secret), digits, digits.upper()}

@@ -491,3 +491,45 @@ def test_user_name_beside_a_cut_is_not_masked() -> None:
     redactor = Redactor(["mlflow:a-long-password", "a-long-password"])
     assert redactor.text("artifacts/mlflow…/model.pkl") == "artifacts/mlflow…/model.pkl"
     assert redactor.text("mlflow:a-long-pass…") == f"mlflow:{MASK}…"
+
+
+@pytest.mark.parametrize("change", [str.upper, str.lower, str.swapcase, str.title])
+@pytest.mark.parametrize("secret", [TOKEN, "tk-9fq7zlm2xwr4vb8n", "Pässwörd-ÑÉ", "8-Chars!"])
+def test_secret_in_another_case_is_masked(secret: str, change: Callable[[str], str]) -> None:
+    assert Redactor([secret]).text(f"http://{change(secret)}.example.com") == f"http://{MASK}.example.com"
+
+
+@pytest.mark.parametrize("encode", [quote, lambda text: base64.b64encode(text.encode()).decode(), json.dumps])
+def test_encoded_secret_in_another_case_is_masked(encode: Callable[[str], str]) -> None:
+    secret = "Tk/9fq7 Zlm2xwr4vb8n"
+    assert "zlm2" not in Redactor([secret]).text(encode(secret).lower()).lower()
+    assert MASK in Redactor([secret]).text(encode(secret).upper())
+
+
+@pytest.mark.parametrize("text", ["at TK-9FQ7ZLM…", "…2XWR4VB8N end", "…9FQ7ZLM2XW… end"])
+def test_part_of_a_secret_in_another_case_is_masked(text: str) -> None:
+    assert re.search("[a-z0-9]*[0-9]", Redactor(["tk-9fq7zlm2xwr4vb8n"]).text(text), re.IGNORECASE) is None
+
+
+@pytest.mark.parametrize("before", ["İ", "İİİ ẞ ŉ ǰ ΐ ", "ΑΣ Σ "])
+def test_characters_whose_lower_case_is_longer_do_not_move_the_mask(before: str) -> None:
+    text = f"{before}TK-9FQ7ZLM2XWR4VB8N{before}"
+    assert Redactor(["tk-9fq7zlm2xwr4vb8n"]).text(text) == f"{before}{MASK}{before}"
+
+
+def test_sigma_at_the_end_of_a_secret_is_found_in_any_case() -> None:
+    assert Redactor(["κωδικόςσ"]).text("x ΚΩΔΙΚΌΣΣ y ΚΩΔΙΚΌΣΣα") == f"x {MASK} y {MASK}α"
+
+
+@pytest.mark.parametrize("secret, text", [("Wine-7", "wine-7"), ("secret7", "SECRET7"), ("pw", "PW")])
+def test_short_secret_in_another_case_is_not_masked(secret: str, text: str) -> None:
+    assert Redactor([secret]).text(f"at {text} {secret}") == f"at {text} {MASK}"
+
+
+def test_fixed_values_of_the_report_in_another_case_are_not_masked() -> None:
+    data = {"status": "different", "sha256": "ab12cd34" * 8, "hash": "ab12cd34" * 8}
+    assert Redactor(["DIFFERENT", "AB12CD34"]).data(data) == data
+
+
+def test_secret_of_line_breaks_does_not_change_the_text() -> None:
+    assert Redactor(["\n" * 20]).text("a\nb") == "a\nb"

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 
-from model_gate.access.decoding import CUT, DecodedText, joined_lines, lengths_of_parts, without_part_of_escape
+from model_gate.access.decoding import (
+    CUT,
+    MAX_PART_OF_ESCAPE,
+    OTHER_CUT,
+    DecodedText,
+    joined_lines,
+    lengths_of_parts,
+    without_part_of_escape,
+)
 
+_CUT = re.compile(CUT)
+_ANY_CUT = re.compile(rf"{CUT}| ?(?:{OTHER_CUT}) ?")
+# Without one of these texts, a text has no other cut. To look for them is faster than to search with the pattern.
+_SIGNS = ("...", "runcated", "RUNCATED", f"{CUT}]", f"{CUT})", f"{CUT}>")
 # A shorter part of a secret is not masked: it can be a part of many words.
 _MIN_PART = 6
+# Three dots also stand at the end of a sentence, so a part beside them is longer.
+_MIN_PART_BESIDE_OTHER = 8
 
 
 class CutSecrets:
@@ -20,10 +34,9 @@ class CutSecrets:
         forms: The secrets in their usual encodings.
     """
 
-    def __init__(self, forms: Iterable[str]) -> None:
-        self._forms = sorted(form for form in forms if len(form) >= _MIN_PART)
-        joined = {joined_lines(form) for form in self._forms}
-        self._joined = sorted(form for form in joined if len(form) >= _MIN_PART)
+    def __init__(self, forms: Collection[str]) -> None:
+        self._forms = sorted(forms)
+        self._joined = sorted({joined_lines(form) for form in forms})
 
     def spans(self, decoded: DecodedText) -> Iterator[tuple[int, int]]:
         """Yield the start and the end of each part of a secret in the decoded text.
@@ -31,49 +44,69 @@ class CutSecrets:
         No secret contains a cut, so only the text between two cuts is searched for a part. This keeps the time linear.
         """
         text = decoded.text
-        if CUT not in text:
-            return
         forms = self._joined if decoded.is_joined else self._forms
-        heads = [form for form in forms if form[:_MIN_PART] in text]
-        tails = [form for form in forms if form[-_MIN_PART:] in text]
-        for piece in re.finditer(f"[^{CUT}]{{{_MIN_PART},}}", text):
-            is_before, is_after = piece.end() < len(text), piece.start() > 0
-            if is_before and (length := _longest(piece[0], heads, _length_of_head)):
-                yield piece.end() - length, piece.end()
-            if is_after and (length := _longest(piece[0], tails, _length_of_tail)):
-                yield piece.start(), piece.start() + length
-            if is_before and is_after and _is_in_any(piece[0], forms):
-                yield piece.span()
+        if CUT in text:
+            yield from _spans(text, _CUT, forms, _MIN_PART)
+        if any(sign in text for sign in _SIGNS):
+            yield from _spans(text, _ANY_CUT, forms, _MIN_PART_BESIDE_OTHER)
 
 
-def _longest(piece: str, forms: Iterable[str], length_of: Callable[[str, str], int]) -> int:
-    return max((length_of(piece, form) for form in forms), default=0)
+def _spans(text: str, cut: re.Pattern[str], all_forms: Iterable[str], least: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each part of a form, of at least some length, beside a cut."""
+    forms = [form for form in all_forms if len(form) >= least]
+    heads = [form for form in forms if form[:least] in text]
+    tails = [form for form in forms if form[-least:] in text]
+    longest = max(map(len, forms), default=0) + 2 * MAX_PART_OF_ESCAPE
+    for start, end in _pieces(text, cut, least):
+        piece = text[start:end]
+        is_before, is_after = end < len(text), start > 0
+        if is_before and (length := _longest(piece, heads, _length_of_head, least)):
+            yield end - length, end
+        if is_after and (length := _longest(piece, tails, _length_of_tail, least)):
+            yield start, start + length
+        if is_before and is_after and len(piece) <= longest and _is_in_any(piece, forms, least):
+            yield start, end
 
 
-def _length_of_head(piece: str, form: str) -> int:
+def _pieces(text: str, cut: re.Pattern[str], least: int) -> Iterator[tuple[int, int]]:
+    """Yield the start and the end of each text between two cuts that has at least some length."""
+    start = 0
+    for match in cut.finditer(text):
+        if match.start() - start >= least:
+            yield start, match.start()
+        start = match.end()
+    if len(text) - start >= least:
+        yield start, len(text)
+
+
+def _longest(piece: str, forms: Iterable[str], length_of: Callable[[str, str, int], int], least: int) -> int:
+    return max((length_of(piece, form, least) for form in forms), default=0)
+
+
+def _length_of_head(piece: str, form: str, least: int) -> int:
     """Return how many characters at the end of a piece are the start of a form, with a part of an escape."""
     for text in (piece, without_part_of_escape(piece)):
-        start = text.find(form[:_MIN_PART], max(0, len(text) - len(form)))
+        start = text.find(form[:least], max(0, len(text) - len(form)))
         while start >= 0 and not form.startswith(text[start:]):
-            start = text.find(form[:_MIN_PART], start + 1)
+            start = text.find(form[:least], start + 1)
         if start >= 0:
             return len(piece) - start
     return 0
 
 
-def _length_of_tail(piece: str, form: str) -> int:
+def _length_of_tail(piece: str, form: str, least: int) -> int:
     """Return how many characters at the start of a piece are the end of a form, with a part of an escape."""
     for length in lengths_of_parts(piece):
         text = piece[length:]
-        end = text.rfind(form[-_MIN_PART:], 0, len(form))
-        while end >= 0 and not form.endswith(text[: end + _MIN_PART]):
-            end = text.rfind(form[-_MIN_PART:], 0, end + _MIN_PART - 1)
+        end = text.rfind(form[-least:], 0, len(form))
+        while end >= 0 and not form.endswith(text[: end + least]):
+            end = text.rfind(form[-least:], 0, end + least - 1)
         if end >= 0:
-            return length + end + _MIN_PART
+            return length + end + least
     return 0
 
 
-def _is_in_any(piece: str, forms: Iterable[str]) -> bool:
+def _is_in_any(piece: str, forms: Iterable[str], least: int) -> bool:
     ends = {piece, without_part_of_escape(piece)}
     texts = {text[length:] for text in ends for length in lengths_of_parts(piece)}
-    return any(text in form for text in texts if len(text) >= _MIN_PART for form in forms)
+    return any(text in form for text in texts if len(text) >= least for form in forms)

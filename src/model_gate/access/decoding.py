@@ -14,6 +14,8 @@ from urllib.parse import unquote_to_bytes
 
 # A shortened text has this character in place of what is left out.
 CUT = "…"
+# What other programs write in that place. The ellipsis can also be in brackets.
+OTHER_CUT = rf"[(\[<](?:{CUT}|\.{{3,}}+|[tT]runcated|TRUNCATED)[)\]>]|\.{{3,}}+"
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
@@ -33,7 +35,7 @@ _PART_BEFORE_CUT = re.compile(
     r"[\ud800-\udfff]{0,3}(?:%[0-9a-fA-F]?|\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
 )
 _PART_AFTER_CUT = re.compile(r"(?:[ux]?[0-9a-fA-F]{1,6}|#?[a-zA-Z0-9]{0,8};|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}")
-_MAX_PART = 10
+MAX_PART_OF_ESCAPE = 10
 
 
 @dataclass(frozen=True)
@@ -97,7 +99,7 @@ def without_part_of_escape(text: str) -> str:
     >>> without_part_of_escape("secret%2")
     'secret'
     """
-    return text[:-_MAX_PART] + _PART_BEFORE_CUT.sub("", text[-_MAX_PART:])
+    return text[:-MAX_PART_OF_ESCAPE] + _PART_BEFORE_CUT.sub("", text[-MAX_PART_OF_ESCAPE:])
 
 
 def lengths_of_parts(text: str) -> list[int]:
@@ -106,7 +108,9 @@ def lengths_of_parts(text: str) -> list[int]:
     >>> lengths_of_parts("2fsecret")
     [0, 1, 2]
     """
-    return [length for length in range(min(_MAX_PART, len(text)) + 1) if _PART_AFTER_CUT.fullmatch(text, 0, length)]
+    return [
+        length for length in range(min(MAX_PART_OF_ESCAPE, len(text)) + 1) if _PART_AFTER_CUT.fullmatch(text, 0, length)
+    ]
 
 
 def _with_joined(text: DecodedText) -> Iterator[DecodedText]:

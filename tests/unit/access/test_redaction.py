@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import html
 import json
 import re
 import time
@@ -397,6 +398,16 @@ def test_masking_without_secrets_changes_no_message_in_the_source_code() -> None
     "unit",
     [
         *("pwd", "passwd", "token", "://a", "a@", "?a=", "%25", "&", "&amp;", "&#43;", "\\", "\u200b"),
+        *(
+            "...",
+            "[...]",
+            " (truncated)",
+            "[.....",
+            "a-long-s...",
+            "...ong-secr...",
+            "...ong-secret-1",
+            "a-long-s… ... ",
+        ),
         *("…", "%25…", "&hellip;", "… ", "a-long-s…", "…secret-1", "a-long-s…secret-1", "…\na-long…"),
     ],
 )
@@ -533,3 +544,51 @@ def test_fixed_values_of_the_report_in_another_case_are_not_masked() -> None:
 
 def test_secret_of_line_breaks_does_not_change_the_text() -> None:
     assert Redactor(["\n" * 20]).text("a\nb") == "a\nb"
+
+
+OTHER_CUTS = [
+    "...",
+    "....",
+    "[...]",
+    "(...)",
+    "[…]",
+    "(truncated)",
+    "[truncated]",
+    "<truncated>",
+    " ...",
+    " (Truncated) ",
+]
+
+
+@pytest.mark.parametrize("cut", OTHER_CUTS)
+@pytest.mark.parametrize(
+    "text, masked",
+    [
+        ("token eyJhbGciOi{}", "token ***{}"),
+        ("{}c2lnbmF0dXJl and more", "{}*** and more"),
+        ("a{}yJzdWIiOi{} b", "a{}***{} b"),
+        ("eyJhbGciOiJS{}mF0dXJl and bmF0dXJl", "***{}mF0dXJl and bmF0dXJl"),
+    ],
+)
+def test_part_of_a_secret_beside_another_mark_of_a_cut_is_masked(text: str, masked: str, cut: str) -> None:
+    assert Redactor([TOKEN]).text(text.replace("{}", cut)) == masked.replace("{}", cut)
+
+
+@pytest.mark.parametrize("write", [quote, lambda text: quote(text, safe=""), json.dumps, html.escape])
+@pytest.mark.parametrize("cut", ["...", "[...]", "<truncated>"])
+def test_part_of_a_secret_beside_an_escaped_mark_of_a_cut_is_masked(cut: str, write: Callable[[str], str]) -> None:
+    text = f"{TOKEN[:9]}{cut}, {cut}{TOKEN[-9:]} x {cut}{TOKEN[9:30]}{cut}"
+    masked = Redactor([TOKEN]).text(write(text))
+    assert masked == write(f"{MASK}{cut}, {cut}{MASK} x {cut}{MASK}{cut}").replace("%2A", "*")
+
+
+@pytest.mark.parametrize(
+    "escaped", ["%70%61%73%73%2f%77%6f%72%64%2", r"\u0070ass\u002fword\u00", "p&#97;ss&#x2f;word&#"]
+)
+def test_part_of_an_escaped_secret_beside_three_dots_is_masked(escaped: str) -> None:
+    assert Redactor(["pass/word-of-ann"]).text(f"at {escaped}...") == f"at {MASK}..."
+
+
+@pytest.mark.parametrize("text", ["passwor... {}", "wait... passphrase", "../...-of-ann", "password.. {}", "truncated"])
+def test_short_part_of_a_secret_beside_three_dots_is_not_masked(text: str) -> None:
+    assert Redactor(["password-of-ann"]).text(text) == text

@@ -57,6 +57,8 @@ def _spans(text: str, cut: re.Pattern[str], all_forms: Iterable[str], least: int
     heads = [form for form in forms if form[:least] in text]
     tails = [form for form in forms if form[-least:] in text]
     longest = max(map(len, forms), default=0) + 2 * MAX_PART_OF_ESCAPE
+    # No piece contains a cut, so a piece that is in this text is in one of the forms.
+    joined_forms = CUT.join(forms)
     for start, end in _pieces(text, cut, least):
         piece = text[start:end]
         is_before, is_after = end < len(text), start > 0
@@ -64,7 +66,7 @@ def _spans(text: str, cut: re.Pattern[str], all_forms: Iterable[str], least: int
             yield end - length, end
         if is_after and (length := _longest(piece, tails, _length_of_tail, least)):
             yield start, start + length
-        if is_before and is_after and len(piece) <= longest and _is_in_any(piece, forms, least):
+        if is_before and is_after and len(piece) <= longest and _is_part(piece, joined_forms, least):
             yield start, end
 
 
@@ -106,7 +108,7 @@ def _length_of_tail(piece: str, form: str, least: int) -> int:
     return 0
 
 
-def _is_in_any(piece: str, forms: Iterable[str], least: int) -> bool:
+def _is_part(piece: str, joined_forms: str, least: int) -> bool:
     ends = {piece, without_part_of_escape(piece)}
     texts = {text[length:] for text in ends for length in lengths_of_parts(piece)}
-    return any(text in form for text in texts if len(text) >= least for form in forms)
+    return any(len(text) >= least and text in joined_forms for text in texts)

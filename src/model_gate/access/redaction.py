@@ -10,7 +10,7 @@ import base64
 import html
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 from urllib.parse import quote, quote_plus
@@ -48,6 +48,9 @@ _SHORT = 6
 # A secret of at least this length is found in any case: a server can change the case, and Model Gate writes the
 # names of servers in lower case. A shorter secret can equal a word in another case by chance.
 _MIN_ANY_CASE = 8
+# A shorter secret has too few characters of its own in the base64 of a longer text.
+_MIN_INSIDE_BASE64 = 8
+_URL_SAFE = str.maketrans("+/", "-_")
 _WORD = r"(?<![\w/.-])(?:{})(?![\w/-]|\.\w)"
 # Fields of the report with paths and URIs. A short secret is not masked there: it can be part of a path by chance.
 _PATHS = frozenset(
@@ -76,7 +79,7 @@ class Redactor:
         self._secrets = given
         # The start of a user name and a password is the user name, which is no secret.
         pairs = {secret for secret in given if secret.partition(":")[2] in given}
-        whole_only = pairs.union(*map(_forms, pairs)) - (given - pairs)
+        whole_only = pairs.union(*map(_long_forms, pairs)) - (given - pairs)
         any_case = {secret for secret in given if len(secret) >= _MIN_ANY_CASE}
         same_case = {secret for secret in given - any_case if len(secret) >= _SHORT}
         self._searches = [
@@ -170,5 +173,19 @@ def _forms(secret: str) -> set[str]:
 
 
 def _long_forms(secret: str) -> set[str]:
-    digits = secret.encode("utf-8", "surrogateescape").hex()
-    return {*_forms(secret), digits, digits.upper()}
+    raw = secret.encode("utf-8", "surrogateescape")
+    inside = _inside_base64(raw) if len(raw) >= _MIN_INSIDE_BASE64 else ()
+    return {*_forms(secret), raw.hex(), raw.hex().upper(), *inside}
+
+
+def _inside_base64(raw: bytes) -> Iterator[str]:
+    """Yield what a base64 text contains of a secret that is a part of the encoded text.
+
+    Base64 writes 3 bytes as 4 characters, so there are three forms. The characters at both ends of a form are left out
+    if they depend also on the text beside the secret.
+    """
+    for before in range(3):
+        encoded = base64.b64encode(bytes(before) + raw).decode()
+        # A character of base64 stands for 6 bits.
+        form = encoded[-(-before * 8 // 6) : (before + len(raw)) * 8 // 6]
+        yield from (form, form.translate(_URL_SAFE))

@@ -592,3 +592,53 @@ def test_part_of_an_escaped_secret_beside_three_dots_is_masked(escaped: str) -> 
 @pytest.mark.parametrize("text", ["passwor... {}", "wait... passphrase", "../...-of-ann", "password.. {}", "truncated"])
 def test_short_part_of_a_secret_beside_three_dots_is_not_masked(text: str) -> None:
     assert Redactor(["password-of-ann"]).text(text) == text
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode("utf-8", "surrogateescape")).decode()
+
+
+def _urlsafe_base64(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode("utf-8", "surrogateescape")).decode().rstrip("=")
+
+
+@pytest.mark.parametrize("secret", [TOKEN, "8-chars!", "p/w:1@x y", "ünïcödé", "\udcff\udcfe bytes", "~~~???>>>~~~"])
+@pytest.mark.parametrize("encode", [_base64, _urlsafe_base64])
+@pytest.mark.parametrize("before", ["", "B", "Bearer ", "Authorization: Bearer ", '{"token": "', "é"])
+@pytest.mark.parametrize("after", ["", "x", '"}', "\n--"])
+def test_secret_inside_a_longer_base64_text_is_masked(
+    secret: str, encode: Callable[[str], str], before: str, after: str
+) -> None:
+    masked = Redactor([secret]).text(f"at {encode(before + secret + after)} end")
+    start, mask, end = masked.partition(MASK)
+    assert mask
+    # What is left encodes the text around the secret, and at most five bits of the secret at each end.
+    assert len(start) - len("at ") <= len(_base64(before).rstrip("="))
+    assert len(end.rstrip("= end")) <= len(_base64(after)) + 1
+
+
+@pytest.mark.parametrize("cut", [12, 13, 14])
+def test_part_of_a_secret_inside_a_longer_base64_text_is_masked_beside_a_cut(cut: int) -> None:
+    encoded = _base64(f"Authorization: Bearer {TOKEN}")
+    start = len(_base64("Authorization: Bearer ").rstrip("="))
+    assert Redactor([TOKEN]).text(f"{encoded[: start + cut]}…") == f"{encoded[:start]}{MASK}…"
+    # The last character also depends on the text after the secret.
+    assert Redactor([TOKEN]).text(f"…{encoded[-cut:]}") == f"…{MASK}w="
+
+
+@pytest.mark.parametrize("line_break", ["\n", "\\n", "%0A"])
+def test_secret_inside_a_base64_text_of_several_lines_is_masked(line_break: str) -> None:
+    encoded = _base64(f"Bearer {TOKEN}")
+    assert Redactor([TOKEN]).text(f"{encoded[:30]}{line_break}{encoded[30:]}").startswith(f"{encoded[:10]}{MASK}")
+
+
+@pytest.mark.parametrize("text", [_base64("a text without it"), _base64("a secre7 and more"), "c2VjcmU"])
+def test_base64_without_a_long_secret_is_not_masked(text: str) -> None:
+    assert Redactor([TOKEN, "secre7"]).text(text) == text
+
+
+def test_user_name_inside_a_base64_text_is_not_masked_beside_a_cut() -> None:
+    redactor = Redactor(["mlflow-admin:a-long-password", "a-long-password"])
+    for before in ("", "x", "xx"):
+        text = _base64(f"{before}mlflow-admin")[:14]
+        assert redactor.text(f"{text}…") == f"{text}…"

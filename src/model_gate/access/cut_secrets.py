@@ -16,7 +16,7 @@ from model_gate.access.decoding import (
 )
 
 _CUT = re.compile(CUT)
-_ANY_CUT = re.compile(rf"{CUT}| ?(?:{OTHER_CUT}) ?")
+_ANY_CUT = re.compile(rf"{CUT}|(?:{OTHER_CUT}) ?")
 # Without one of these texts, a text has no other cut. To look for them is faster than to search with the pattern.
 _SIGNS = ("...", "runcated", "RUNCATED", f"{CUT}]", f"{CUT})", f"{CUT}>")
 # A shorter part of a secret is not masked: it can be a part of many words.
@@ -71,11 +71,15 @@ def _spans(text: str, cut: re.Pattern[str], all_forms: Iterable[str], least: int
 
 
 def _pieces(text: str, cut: re.Pattern[str], least: int) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of each text between two cuts that has at least some length."""
+    """Yield the start and the end of each text between two cuts that has at least some length.
+
+    A blank before a cut is no part of the text.
+    """
     start = 0
     for match in cut.finditer(text):
-        if match.start() - start >= least:
-            yield start, match.start()
+        end = match.start() - text.endswith(" ", start, match.start())
+        if end - start >= least:
+            yield start, end
         start = match.end()
     if len(text) - start >= least:
         yield start, len(text)

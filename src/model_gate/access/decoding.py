@@ -19,22 +19,30 @@ OTHER_CUT = rf"[(\[<](?:{CUT}|\.{{3,}}+|[tT]runcated|TRUNCATED)[)\]>]|\.{{3,}}+"
 # Several rounds decode JSON inside a URL, a URL inside JSON, and text that was encoded twice.
 _MAX_ROUNDS = 3
 _ESCAPE = re.compile(
-    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[\\"'/bfnrt])"""
+    r"""\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|u[0-9a-fA-F]{4}|U00(?:0[0-9a-fA-F]|10)[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|[0-3][0-7]{2}|[\\"'/bfnrt])"""
 )
 _CONTROLS = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t"}
-_PERCENT = re.compile(r"(?:%[0-9a-fA-F]{2})+")
-_ENTITY = re.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{0,31});")
+# Bytes as in a URL, and units of UTF-16 as from escape() of JavaScript.
+_PERCENT = re.compile(r"%(?:[0-9a-fA-F]{2}(?:%[0-9a-fA-F]{2})*|[uU][0-9a-fA-F]{4}(?:%[uU][0-9a-fA-F]{4})*)")
+# Browsers read a number without its semicolon too. Before a cut, it can be a part of a number.
+_ENTITY = re.compile(rf"&(?:#(?:[0-9]++|[xX][0-9a-fA-F]++)(?:;|(?!{CUT}|{OTHER_CUT}))|[a-zA-Z][a-zA-Z0-9]{{0,31}};)")
+_MAX_DIGITS = 7
 # Line breaks and the other control characters, and characters without a width. None of them is a part of a secret.
 _BREAK = r"\x00-\x08\n-\x1f\x7f-\x9f\xad\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff"
+_BREAK_TAG = r"<[wW]?[bB][rR] ?/?>"
 # A run of blanks is read once only, from its start, so that the time is linear. A cut can leave the blanks of a line
 # without its break.
-_LINE_BREAK = re.compile(rf"(?:(?<![ \t])[ \t]++)?[{_BREAK}][\s{_BREAK}]*|(?<={CUT})[ \t]+")
+_LINE_BREAK = re.compile(
+    rf"(?:(?<![ \t])[ \t]++)?(?:[{_BREAK}]|{_BREAK_TAG})(?:[\s{_BREAK}]++|{_BREAK_TAG})*+|(?<={CUT})[ \t]+"
+)
 # What a cut leaves of an escape: at the end of the text before the cut, and at the start of the text after it. A
 # surrogate is a part of a character of which the other part is missing.
 _PART_BEFORE_CUT = re.compile(
-    r"[\ud800-\udfff]{0,3}(?:%[0-9a-fA-F]?|\\(?:u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
+    r"[\ud800-\udfff]{0,3}(?:%(?:[0-9a-fA-F]|[uU][0-9a-fA-F]{0,3})?|\\(?:[0-3][0-7]?|u[0-9a-fA-F]{0,3}|x[0-9a-fA-F]?)?|&#?[a-zA-Z0-9]{0,8})?\Z"
 )
-_PART_AFTER_CUT = re.compile(r"(?:[ux]?[0-9a-fA-F]{1,6}|#?[a-zA-Z0-9]{0,8};|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}")
+_PART_AFTER_CUT = re.compile(
+    r"(?:[ux]?[0-9a-fA-F]{1,6}|#?[a-zA-Z0-9]{0,8};|#[xX]?[0-9a-fA-F]{1,6}|[\ud800-\udfff]{1,3})?[\ud800-\udfff]{0,3}"
+)
 MAX_PART_OF_ESCAPE = 10
 
 
@@ -79,7 +87,11 @@ def decodings(text: str) -> Iterator[DecodedText]:
 
 
 def joined_lines(text: str) -> str:
-    """Return the text without its line breaks, the white space around them, and characters that nobody sees."""
+    """Return the text without its line breaks, the white space around them, and characters that nobody sees.
+
+    >>> joined_lines("a<br>b<br/> c")
+    'abc'
+    """
     return _LINE_BREAK.sub("", text)
 
 
@@ -158,20 +170,29 @@ def _decode_escape(escape: str) -> Iterator[tuple[str, int]]:
         units = [int(unit, 16) for unit in re.findall("[uUx]([0-9a-fA-F]+)", escape)]
         code = units[0] if len(units) == 1 else 0x10000 + ((units[0] - 0xD800) << 10) + (units[1] - 0xDC00)
         yield chr(code), len(escape)
+    elif kind in "0123":
+        yield chr(int(escape[1:], 8)), len(escape)
     else:
         yield _CONTROLS.get(kind, kind), len(escape)
 
 
 def _decode_percent(escapes: str) -> Iterator[tuple[str, int]]:
+    if escapes[1] in "uU":
+        units = bytes.fromhex(escapes.replace("%u", "").replace("%U", ""))
+        for char in units.decode("utf-16-be", "surrogatepass"):
+            yield char, 6 * (len(char.encode("utf-16-be", "surrogatepass")) // 2)
+        return
     for char in unquote_to_bytes(escapes).decode("utf-8", "surrogateescape"):
         # Each byte of the character is an escape of three characters.
         yield char, 3 * len(char.encode("utf-8", "surrogateescape"))
 
 
 def _decode_entity(entity: str) -> Iterator[tuple[str, int]]:
-    name = entity[1:-1]
+    name = entity[1:].removesuffix(";")
     if name.startswith("#"):
-        code = int(name.lstrip("#xX"), 16 if name[1] in "xX" else 10)
+        # A number can start with any count of zeros. Python refuses to convert a text of thousands of digits.
+        digits = name.lstrip("#xX0")[: _MAX_DIGITS + 1]
+        code = int(digits or "0", 16 if name[1] in "xX" else 10)
         yield chr(code) if code <= sys.maxunicode else "\ufffd", len(entity)
         return
     char = html5.get(f"{name};", "")

@@ -642,3 +642,46 @@ def test_user_name_inside_a_base64_text_is_not_masked_beside_a_cut() -> None:
     for before in ("", "x", "xx"):
         text = _base64(f"{before}mlflow-admin")[:14]
         assert redactor.text(f"{text}…") == f"{text}…"
+
+
+RARE_ESCAPES: dict[str, Callable[[str], str]] = {
+    "octal": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+    "octal twice": lambda text: "".join(f"\\\\{byte:03o}" for byte in text.encode()),
+    "number of HTML without semicolon": lambda text: "".join(f"&#{ord(char)}" for char in text),
+    "hexadecimal number of HTML without semicolon": lambda text: "".join(f"&#x{ord(char):x}" for char in text),
+    "number of HTML with zeros": lambda text: "".join(f"&#{ord(char):07};" for char in text),
+    "hexadecimal number of HTML with zeros": lambda text: "".join(f"&#X{ord(char):06x};" for char in text),
+    "percent and u": lambda text: re.sub("(....)", r"%u\1", text.encode("utf-16-be").hex()),
+}
+
+
+@pytest.mark.parametrize("encoding", RARE_ESCAPES)
+@pytest.mark.parametrize("secret", [KEY, "ünïcödé-Ω-😀", "t0kens"])
+def test_secret_in_a_rare_escape_is_masked(secret: str, encoding: str) -> None:
+    assert Redactor([secret]).text(f"at {RARE_ESCAPES[encoding](secret)} end") == f"at {MASK} end"
+
+
+@pytest.mark.parametrize("encoding", RARE_ESCAPES)
+@pytest.mark.parametrize("mark", ["…", "...", "[truncated]"])
+def test_part_of_a_secret_in_a_rare_escape_is_masked_beside_a_cut(encoding: str, mark: str) -> None:
+    redactor = Redactor([KEY])
+    encoded = RARE_ESCAPES[encoding](KEY)
+    secret_parts = _parts(KEY, 9)
+    for cut in range(len(encoded) + 1):
+        for text in (f"at {encoded[:cut]}{mark}", f"{mark}{encoded[cut:]} end"):
+            masked = redactor.text(text)
+            assert [decoded.text for decoded in decodings(masked) if secret_parts & _parts(decoded.text, 9)] == [], text
+
+
+@pytest.mark.parametrize(
+    "line_break", ["<br>", "<br/>", "<BR />", " <br>\n  ", "&lt;br&gt;", "\\u003cbr/\\u003e", "<wbr>"]
+)
+def test_token_that_line_breaks_of_html_split_is_masked(line_break: str) -> None:
+    text = f"Bearer {TOKEN[:20]}{line_break}{TOKEN[20:40]}{line_break}{TOKEN[40:]}{line_break}end"
+    assert Redactor([TOKEN]).text(text) == f"Bearer {MASK}{line_break}end"
+
+
+@pytest.mark.parametrize("text", ["&#" + "0" * 9000 + "116;", "&#" + "9" * 9000, "&#x" + "f" * 9000 + ";", "&#", "&#x"])
+def test_number_of_html_with_any_count_of_digits_is_read(text: str) -> None:
+    assert Redactor([KEY]).text(f"{text} {KEY}") == f"{text} {MASK}"
+    assert Redactor(["topsecret"]).text("&#" + "0" * 9000 + "116;opsecret") == MASK

@@ -51,8 +51,8 @@ from model_gate.sources.worker_process import WorkerProcess
 # URIs with these schemes have a meaning only on the server that returned them.
 _SERVER_SCHEMES = frozenset({"mlflow-artifacts", "http", "https", "dbfs", "models"})
 _NO_CONTEXT = AccessContext()
-# More than the time between a message to a worker and its start there. The worker takes a gate for that much older.
-_MESSAGE_SECONDS = 1.0
+# A gate can use a listing that began up to five seconds before the gate (`worker.early_listings`).
+_EARLY_SECONDS = 6.0
 # The name of the source of a model that `seal` or `verify` gets by its URI.
 _MODEL = "model"
 
@@ -314,8 +314,8 @@ class _Clients:
         Raises:
             TransferError: A server has sent such a response.
         """
-        age = time.monotonic() - self._started_at + _MESSAGE_SECONDS
-        for settled in [client.begin_settle(age) for client in self._clients]:
+        since = self._started_at - _EARLY_SECONDS
+        for settled in [client.begin_settle(since) for client in self._clients]:
             settled.result()
 
     @property

@@ -62,7 +62,7 @@ SETTINGS = {
 
 def base_environment(environment: Mapping[str, str]) -> dict[str, str]:
     """Return an environment without credentials, for a worker that starts before its tracking server is known."""
-    # MLflow does not start with an empty number.
+    # MLflow rejects an empty number. An empty value counts as not set.
     allowed = {
         name: value for name, value in environment.items() if name in _ENVIRONMENT and (value or name not in _LIMITS)
     }

@@ -256,12 +256,12 @@ class TrackingServerClient:
         """End the reads of the file with this number for good, without waiting for them."""
         self._send("close", self._request("the end of a download"), handle=handle)
 
-    def begin_settle(self, age: float) -> Future[Any]:
+    def begin_settle(self, since: float) -> Future[Any]:
         """Begin to check that the server has sent no response to no request. The result is None, or a TransferError.
 
-        `age` is the time since the start of the gate in seconds.
+        `since` is when the gate began, by the monotonic clock, which all processes share.
         """
-        return self._send("settle", self._request("the end of the transfers"), age=age)
+        return self._send("settle", self._request("the end of the transfers"), since=since)
 
     def new_handle(self) -> int:
         """Return a number for a file that is read part by part."""

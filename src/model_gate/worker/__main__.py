@@ -62,9 +62,10 @@ def _import_modules() -> Callable[[], Session]:
     gc.disable()
     try:
         from model_gate.worker.mlflow_import import block_packages, import_mlflow
-        from model_gate.worker.stores.files import are_read_without_mlflow
 
         block_packages()
+        from model_gate.worker.stores.files import are_read_without_mlflow
+
         if not are_read_without_mlflow(os.environ["MODEL_GATE_SCHEMES"].split()):
             import_mlflow()
             from model_gate.worker import mlflow_files, registry  # noqa: F401  # for the first operations

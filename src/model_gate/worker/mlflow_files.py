@@ -45,7 +45,7 @@ def mlflow_files(
     """
     repository = get_artifact_repository(uri, tracking_uri=tracking_uri)
     if isinstance(repository, HttpArtifactRepository):
-        _require_unambiguous(uri)
+        _require_literal_path(uri)
         return ProxiedFiles(TrackingServer(), repository.artifact_uri, limiter)
     return stored_files_of(repository, uri, store_limiter) or RepositoryFiles(repository, limiter, uri)
 
@@ -56,11 +56,11 @@ def declared_files(uri: str, endpoint: StoreEndpoint, limiter: ConcurrencyLimite
     Raises:
         ModelError: The server would read another location.
     """
-    _require_unambiguous(uri)
+    _require_literal_path(uri)
     return ProxiedFiles(DeclaredServer(endpoint), server_uri(uri, endpoint), limiter)
 
 
-def _require_unambiguous(uri: str) -> None:
+def _require_literal_path(uri: str) -> None:
     """Require that a server reads the location as it is written. What follows # or ? is not sent, and %xx is decoded.
 
     Raises:

@@ -32,19 +32,17 @@ def require_server_settings(environment: Mapping[str, str]) -> None:
     prefix = CredentialFacts.from_environment(environment).prefix or ""
     problem = _token_problem(environment.get(_TOKEN, ""))
     if problem:
-        raise _login_error(f"{prefix}{_TOKEN}", problem)
+        name = f"{prefix}{_TOKEN}"
+        remedy = f"Set {name} to the token alone, without quotation marks and white space."
+        raise AccessError(f"The value of {name} {problem}.", remedy)
     for name in _BASIC_LOGIN:
         problem = _basic_problem(environment.get(name, ""))
         if problem:
-            raise _login_error(f"{prefix}{name}", problem)
+            raise AccessError(
+                f"The value of {prefix}{name} {problem}.", f"Set {prefix}{name} to the text alone, in UTF-8."
+            )
     for name, accepted in _NUMBERS.items():
         _require_number(name, environment.get(name, ""), accepted)
-
-
-def _login_error(name: str, problem: str) -> AccessError:
-    return AccessError(
-        f"The value of {name} {problem}.", f"Set {name} to the login alone, without quotation marks and white space."
-    )
 
 
 def _token_problem(token: str) -> str:

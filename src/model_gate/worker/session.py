@@ -113,4 +113,4 @@ class Session:
         self._artifacts.close(arguments["handle"])
 
     def _settle(self, arguments: dict[str, Any], _: ProgressCallback) -> None:
-        require_all_settled(arguments["age"])
+        require_all_settled(arguments["since"])

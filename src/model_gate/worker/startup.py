@@ -35,6 +35,7 @@ def open_session() -> Session:
         ModelGateError: The Databricks workspace does not respond, or rejects the login.
     """
     limit_memory()
+    require_server_settings(os.environ)
     address = os.environ["MODEL_GATE_ADDRESS"]
     if LOGIN_VARIABLE in os.environ:
         import_mlflow()
@@ -46,7 +47,6 @@ def open_session() -> Session:
     uri = os.environ["MLFLOW_TRACKING_URI"]
     if not uri:
         return Session(NoRegistry(), ArtifactReader("", FileSizeLimit()))
-    require_server_settings(os.environ)
     registry_uri = os.environ["MLFLOW_REGISTRY_URI"]
     # Both URIs can name databases. A worker whose tracking server is a database has no limit for the size of files,
     # because the file of the database may be larger.

@@ -79,7 +79,7 @@ def require_settings(uri: str, environment: Mapping[str, str]) -> None:
         _require_boolean(given_name(IGNORE_TLS), environment.get(IGNORE_TLS, ""))
     if scheme == "wasbs":
         _require_boolean(given_name(INSECURE_TLS), environment.get(INSECURE_TLS, ""))
-        _require_one(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
+        _reject_both(given_name(INSECURE_TLS), given_name(SERVER_CERTIFICATE), environment)
         login = azure_login_variable(environment)
         if login:
             _require_azure_key(given_name(login), environment[login], is_string=login != ACCESS_KEY)
@@ -97,8 +97,8 @@ def _require_boolean(name: str, value: str) -> None:
         raise InputError(f"The value of {name} is neither true nor false.", f"Set {name} to true or false.")
 
 
-def _require_one(insecure: str, certificate: str, environment: Mapping[str, str]) -> None:
-    """Require that not one variable skips the check of certificates, and the other one names a certificate."""
+def _reject_both(insecure: str, certificate: str, environment: Mapping[str, str]) -> None:
+    """Reject a certificate whose check is turned off. MLflow rejects it too."""
     if is_true(environment.get(INSECURE_TLS, "")) and environment.get(SERVER_CERTIFICATE):
         raise InputError(
             f"{insecure} skips the check of certificates, but {certificate} names a certificate.",

@@ -100,7 +100,7 @@ class HttpClient:
         self._pool = pool
         self._headers = headers
         self._idle = IdleConnections(_address_of(pool))
-        # A client has no end of its own.
+        # Nobody closes a client. Its idle connections are retired when the client is collected.
         weakref.finalize(self, self._idle.retire)
 
     @classmethod
@@ -183,7 +183,7 @@ class HttpClient:
                 PlainConnection.request(connection, "GET", target, headers=headers)
                 set_quick_ack(connection)
                 response = PlainConnection.getresponse(connection)
-                _require_unambiguous(response)
+                _require_single_headers(response)
                 if head_seconds is not None:
                     # The socket is closed already if the response has no body.
                     with suppress(OSError):
@@ -220,7 +220,7 @@ def _as_urllib3_errors(pool: HTTPConnectionPool, target: str, timeout_text: str 
         raise ProtocolError(f"Connection broken: {error!r}", error) from error
 
 
-def _require_unambiguous(response: HTTPResponse) -> None:
+def _require_single_headers(response: HTTPResponse) -> None:
     """Require that no header which describes the body has two values, since it is not known which one is right.
 
     Raises:

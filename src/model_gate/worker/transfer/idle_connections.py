@@ -1,7 +1,7 @@
 """The idle connections of all clients of this process, and the responses on them that belong to no request.
 
-A client can be collected before the gate that has used it ends, because a worker keeps the clients of a limited number
-of locations. What is known about the responses must outlive the client, so this module keeps it.
+A worker caches the clients of 64 locations. A client can be collected before its gate ends. This module keeps the
+client's connections and errors until then.
 """
 
 from __future__ import annotations
@@ -29,9 +29,12 @@ _SETTLE_SECONDS = 0.02
 # More idle connections of collected clients would use up the open files of the process.
 _MAX_RETIRED = 64
 _LOCK = threading.Lock()
+# Held while idle connections are checked.
+_CHECKING = threading.Lock()
 _ALL: list[IdleConnections] = []
-# For each host, what makes the last error of each kind, and when the error was found. A response to no request is the
-# more certain cause, so it comes first. Each gate needs an error of its own, because notes are added to an error.
+# For each host and kind of error: the time of the last error, and a function that makes it. `_MIXED_UP` is checked
+# first, because a response to no request is the more certain cause. Each gate gets a new error, because notes are added
+# to errors.
 _MIXED_UP: dict[str, tuple[float, Callable[[], TransferError]]] = {}
 _WRONG_SIZE: dict[str, tuple[float, Callable[[], TransferError]]] = {}
 
@@ -46,9 +49,11 @@ class IdleConnections:
     def __init__(self, host: str) -> None:
         self._host = host
         self._connections: list[HTTPConnection] = []
-        self._is_retired = False
+        # When the client was collected, by the monotonic clock; None if it is in use.
+        self.retired_at: float | None = None
         with _LOCK:
             _ALL.append(self)
+        _forget_retired()
 
     def add(self, connection: HTTPConnection) -> None:
         """Keep a connection for the next request, after a complete response."""
@@ -98,11 +103,11 @@ class IdleConnections:
             self._connections.extend(checked)
 
     def retire(self) -> None:
-        """Record that the client is gone. The connections stay open for `require_all_settled`.
+        """Record that the client was collected. The connections stay open for `require_all_settled`.
 
         The garbage collector may call this method at any time, so it takes no lock.
         """
-        self._is_retired = True
+        self.retired_at = time.monotonic()
 
     @property
     def sockets(self) -> list[socket.socket]:
@@ -112,12 +117,12 @@ class IdleConnections:
     @property
     def is_needed(self) -> bool:
         """Whether the client is in use, or has left connections."""
-        return not self._is_retired or bool(self._connections)
+        return self.retired_at is None or bool(self._connections)
 
     @property
-    def retired_count(self) -> int:
-        """Number of connections whose client is gone."""
-        return len(self._connections) if self._is_retired else 0
+    def count(self) -> int:
+        """Number of connections."""
+        return len(self._connections)
 
     def close(self) -> None:
         """Close all connections."""
@@ -125,48 +130,59 @@ class IdleConnections:
             self._connections.pop().close()
 
 
-def require_all_settled(age: float, seconds: float = _SETTLE_SECONDS) -> None:
+def require_all_settled(since: float, seconds: float = _SETTLE_SECONDS) -> None:
     """Require that no response to a gate may have been the response to another request.
 
     Args:
-        age: Seconds since the start of the gate. What happened before cannot concern the gate, because a connection
-            with a response to no request is closed.
-        seconds: For so long, no idle connection of any client of this process may get a response to no request.
+        since: When the gate began, by the monotonic clock, which all processes share. Earlier errors cannot concern the
+            gate, because a connection with a response to no request, or of another size, is closed.
+        seconds: How long to wait for responses to no request.
 
     Raises:
         TransferError: A server has sent such a response.
     """
-    end = time.monotonic() + seconds
-    start = end - seconds - age
     with _LOCK:
         every = list(_ALL)
-    while True:
-        _require_no_error_since(start)
-        for idle in every:
-            idle.require_unread()
-        remaining = end - time.monotonic()
-        sockets = [sock for idle in every for sock in idle.sockets]
-        if remaining <= 0 or not sockets:
-            break
-        wait_for_bytes(sockets, remaining)
-    _forget_retired(every)
+    end = time.monotonic() + seconds
+    try:
+        while True:
+            # Otherwise, the check of another gate could hold the connections of this gate.
+            with _CHECKING:
+                for idle in every:
+                    idle.require_unread()
+                sockets = [sock for idle in every for sock in idle.sockets]
+            _require_no_error_since(since)
+            remaining = end - time.monotonic()
+            if remaining <= 0 or not sockets:
+                return
+            wait_for_bytes(sockets, remaining)
+    finally:
+        _forget_retired()
 
 
-def _require_no_error_since(start: float) -> None:
+def _require_no_error_since(since: float) -> None:
     for errors in (_MIXED_UP, _WRONG_SIZE):
         for found_at, make_error in list(errors.values()):
-            if found_at >= start:
+            if found_at >= since:
                 raise make_error()
 
 
-def _forget_retired(settled: list[IdleConnections]) -> None:
-    """Close the oldest connections of collected clients if there are too many. They are settled."""
-    excess = sum(idle.retired_count for idle in settled) - _MAX_RETIRED
-    for idle in settled:
+def _forget_retired() -> None:
+    """Close the oldest connections of collected clients if there are too many, after a last check of each.
+
+    A gate that has just used a connection can still get a response on it, so the connection stays open for some time.
+    """
+    limit = time.monotonic() - _SETTLE_SECONDS
+    with _LOCK:
+        retired = [idle for idle in _ALL if idle.retired_at is not None and idle.retired_at <= limit]
+    excess = sum(idle.count for idle in retired) - _MAX_RETIRED
+    for idle in retired:
         if excess <= 0:
             break
-        excess -= idle.retired_count
-        if idle.retired_count:
-            idle.close()
+        excess -= idle.count
+        # The error is recorded, so each gate that runs now gets an error at its end.
+        with _CHECKING, suppress(TransferError):
+            idle.require_unread()
+        idle.close()
     with _LOCK:
         _ALL[:] = [idle for idle in _ALL if idle.is_needed]

@@ -204,20 +204,23 @@ class ProxiedFiles:
         """
         if self._client is None:
             return None
-        attempt = ExitStack()
         try:
-            response: Response = attempt.enter_context(self._client.get(self._url(remote_path), {}))
+            with ExitStack() as attempt:
+                response: Response = attempt.enter_context(self._client.get(self._url(remote_path), {}))
+                if response.status != 200 or is_encoded(response.headers):
+                    return None
+                length = response.headers.get("Content-Length", str(size))
+                if length != str(size):
+                    # This exception closes the connection: later responses may belong to other requests too.
+                    raise WrongSizeError(f"The response has {length} bytes, but the listing says {size}.")
+                stack.push(attempt.pop_all())
+                return response
+        except WrongSizeError:
+            self._client.suspect(unquote(remote_path))
         except Urllib3TimeoutError:
             raise
         except HTTPError:
-            return None
-        length = response.headers.get("Content-Length", str(size))
-        if response.status == 200 and not is_encoded(response.headers):
-            if length == str(size):
-                stack.push(attempt)
-                return response
-            self._client.suspect(unquote(remote_path))
-        attempt.close()
+            pass
         return None
 
     def _url(self, remote_path: str) -> str:
@@ -265,7 +268,8 @@ def _require_known_encoding(path: str, headers: Mapping[str, str]) -> None:
         TransferError: It does not decode the body.
     """
     given = headers.get("Content-Encoding", "identity")
-    if not {"identity", *HTTPResponse.CONTENT_DECODERS}.issuperset(part.strip().lower() for part in given.split(",")):
+    parts = {part.strip().lower() for part in given.split(",")}
+    if not parts <= {"", "identity", *HTTPResponse.CONTENT_DECODERS}:
         raise TransferError(
             f"The server sends {printable(path)} with the Content-Encoding {printable(given)}, which was not requested"
             " and is not decoded here.",

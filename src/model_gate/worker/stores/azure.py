@@ -232,7 +232,7 @@ class _Login:
 
 
 def _account_client(host: str, verify: bool | str) -> Any:
-    """Return Azure's client of an account, with the login in a variable or the one that the client finds."""
+    """Return Azure's client of an account. The client uses the login in a variable, or searches for another login."""
     from azure.storage.blob import BlobServiceClient
 
     login = azure_login_variable(os.environ)

@@ -212,6 +212,20 @@ def test_file_without_a_size_whose_response_is_complete_is_empty(
     assert set(files.values()) == {0}
 
 
+def test_empty_file_without_a_size_is_read_through_a_proxy_that_compresses(
+    listing_server: FaultyServer, client: TrackingServerClient
+) -> None:
+    def compress(call: Call) -> None:
+        if "gzip" in call.handler.headers["Accept-Encoding"]:
+            call.send(gzip.compress(b""), content_encoding="gzip")
+        else:
+            call.send(b"")
+
+    listing_server.faults = {"artifacts?": _omit_size, "artifacts/Wine": compress}
+    files = client.list("mlflow-artifacts:/Wine/1", lambda _: None).files
+    assert set(files.values()) == {0}
+
+
 @pytest.mark.parametrize("encoding", ["br", "zstd", "x-own", "gzip, br"])
 @pytest.mark.parametrize("size", [7, 17 * 1024 * 1024])
 def test_file_with_an_encoding_that_is_not_decoded_is_an_error(tmp_path: Path, encoding: str, size: int) -> None:

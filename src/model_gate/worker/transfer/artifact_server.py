@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import requests
@@ -22,11 +24,32 @@ _DEFAULT_SECONDS = 18.0
 _RETRIES = Retry(2, backoff_factor=1, status_forcelist=(429, 500, 502, 503, 504), respect_retry_after_header=False)
 
 
+@dataclass(frozen=True)
+class RequestOptions:
+    """What a request has in addition to its URL.
+
+    Attributes:
+        query: Parameters of the query of the URL.
+        headers: Headers in addition to those of every request.
+        is_stream: Whether the caller reads the body of the response piece by piece.
+    """
+
+    query: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
+    is_stream: bool = False
+
+
 class ArtifactServer(Protocol):
     """Sends requests to one server that proxies artifacts, with the login for this server."""
 
-    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
-        """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
+    def get(self, host: str, endpoint: str, options: RequestOptions) -> requests.Response:
+        """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception.
+
+        Args:
+            host: The scheme, the host, the port and a path.
+            endpoint: The rest of the path.
+            options: What the request has in addition.
+        """
 
     def client(self, base: str, response: requests.Response) -> HttpClient | None:
         """Return a client that sends the headers of the request behind `response`; None if they cannot be reused."""
@@ -35,10 +58,12 @@ class ArtifactServer(Protocol):
 class TrackingServer:
     """Sends requests to the tracking server through MLflow, which adds the login in the environment."""
 
-    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
+    def get(self, host: str, endpoint: str, options: RequestOptions) -> requests.Response:
         """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
         credentials = get_default_host_creds(host)  # type: ignore[no-untyped-call]
-        response: requests.Response = http_request(credentials, endpoint, "GET", **options)  # type: ignore[no-untyped-call]
+        response: requests.Response = http_request(  # type: ignore[no-untyped-call]
+            credentials, endpoint, "GET", extra_headers=options.headers, params=options.query, stream=options.is_stream
+        )
         augmented_raise_for_status(response)  # type: ignore[no-untyped-call]
         return response
 
@@ -68,11 +93,17 @@ class DeclaredServer:
             login = base64.b64encode(f"{endpoint.username}:{endpoint.password}".encode()).decode()
             self._session.headers["Authorization"] = f"Basic {login}"
 
-    def get(self, host: str, endpoint: str, **options: object) -> requests.Response:
+    def get(self, host: str, endpoint: str, options: RequestOptions) -> requests.Response:
         """Send a GET request to `host` + `endpoint` and return the response. A status but 200 raises an exception."""
         seconds = float(os.environ.get("MLFLOW_HTTP_REQUEST_TIMEOUT", _DEFAULT_SECONDS))
         try:
-            response = self._session.get(f"{host}{endpoint}", timeout=seconds, **options)  # type: ignore[arg-type]
+            response = self._session.get(
+                f"{host}{endpoint}",
+                headers=options.headers,
+                params=options.query,
+                stream=options.is_stream,
+                timeout=seconds,
+            )
         except requests.RequestException as error:
             reason = reason_in(chain_text(error)) or f"gives no answer: {type(error).__name__}"
             raise self._error(reason) from error

@@ -28,7 +28,7 @@ from model_gate.domain.progress import ProgressCallback
 from model_gate.domain.wording import printable
 from model_gate.errors import ModelError, TransferError
 from model_gate.worker.progress import TransferProgress
-from model_gate.worker.transfer.artifact_server import ArtifactServer
+from model_gate.worker.transfer.artifact_server import ArtifactServer, RequestOptions
 from model_gate.worker.transfer.byte_range import is_encoded
 from model_gate.worker.transfer.concurrency import MAX_CONCURRENCY, ConcurrencyLimiter
 from model_gate.worker.transfer.file_parts import FileParts
@@ -108,7 +108,7 @@ class ProxiedFiles:
 
     def _list_without_client(self, base: str, path: str, directory: str) -> Any:
         """Return the JSON listing of one directory, without an `HttpClient`. The first call makes the client."""
-        with self._server.get(base, _ENDPOINT, params={"path": path}) as response:
+        with self._server.get(base, _ENDPOINT, RequestOptions({"path": path})) as response:
             self._limiter.record_latency(response.elapsed.total_seconds())
             with _listing_errors(directory):
                 listing = response.json()
@@ -123,7 +123,8 @@ class ProxiedFiles:
             TransferError: The file has content, so its size is unknown. Or the response does not say where it ends, so
                 a response that breaks off before its first byte would be an empty file.
         """
-        with self._get(quote(path)) as response:
+        # Otherwise a proxy may compress the empty body, and a compressed body can break off unnoticed.
+        with self._get(quote(path), {"Accept-Encoding": "identity"}) as response:
             if next(response.iter_content(1), b""):
                 raise TransferError(
                     f"The server does not report the size of {printable(path)}, so a truncated download would go"
@@ -154,13 +155,15 @@ class ProxiedFiles:
         with self._get(remote_path) as response, open(destination, "wb") as file:
             file.writelines(response.iter_content(_CHUNK_BYTES))
 
-    def _get(self, remote_path: str) -> requests.Response:
+    def _get(self, remote_path: str, headers: Mapping[str, str] | None = None) -> requests.Response:
         """Request one file without `HttpClient`, and return the response, whose body is not read yet.
 
         Raises:
             TransferError: The file has an encoding that is not decoded here.
         """
-        response = self._server.get(self._files_url, f"/{remote_path}", stream=True)
+        response = self._server.get(
+            self._files_url, f"/{remote_path}", RequestOptions(headers=headers or {}, is_stream=True)
+        )
         try:
             _require_known_encoding(unquote(remote_path), response.headers)
         except TransferError:

@@ -218,3 +218,29 @@ def test_connection_is_not_used_again_after_a_malformed_chunk(page: bytes, tmp_p
         if b" 200 " not in page:
             assert opened.compare({"model.bin": large}, {"model.bin": large}).equals
     assert reused == []
+
+
+@pytest.mark.parametrize("size", [7, 20 * WINDOW], ids=["whole", "windows"])
+def test_connection_is_not_used_again_after_a_response_of_another_size(size: int, tmp_path: Path) -> None:
+    files = {"model.bin": bytes(size), **{f"model{number}": b"same" for number in range(20)}}
+    broken: set[object] = set()
+    reused: list[str] = []
+
+    def shorten(call: Call) -> None:
+        connection = call.handler.connection
+        if connection in broken:
+            reused.append(call.request.path)
+        if call.request.path.endswith("model.bin"):
+            # MLflow accepts compressed files. Its connections are its own.
+            if call.request.headers["Accept-Encoding"] == "identity":
+                broken.add(connection)
+            call.send(b"short")
+        else:
+            call.send(call.file)
+
+    with open_gate("near", tmp_path) as opened:
+        for _ in range(2):
+            with pytest.raises(TransferError, match=r"model\.bin"):
+                opened.compare(files, files, fault=shorten)
+    assert broken
+    assert reused == []

@@ -96,6 +96,7 @@ def test_compare_lists_differences_between_two_workspaces(
 
 def test_file_missing_in_the_left_model_is_reported_as_only_right(workspaces: Workspaces) -> None:
     result = workspaces.compare(version("catalog", "prod_env", "changed"), version("workspace", "test_env", "equal"))
+    assert result.report["status"] == "different", result.output
     assert result.report["comparison_summary"] == {"run_model": True, "reg_model": False}
     kinds = [each["kind"] for each in result.report["reg_model_comparison"]["differences"]]
     assert kinds == ["only_right", "content", "content"]

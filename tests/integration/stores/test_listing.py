@@ -126,6 +126,40 @@ OUTSIDE = {
 }
 
 
+_S3_PAGE = """<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Name>bucket</Name>
+<Prefix>m/</Prefix>{}<IsTruncated>false</IsTruncated><Contents><Key>m/MLmodel</Key><Size>1</Size></Contents>
+</ListBucketResult>"""
+_AZURE_PAGE = """<EnumerationResults ContainerName="bucket"><Blobs>{}<Blob><Name>m/MLmodel</Name><Properties>
+<Last-Modified>Thu, 01 Jan 2026 00:00:00 GMT</Last-Modified><Etag>1</Etag><Content-Length>1</Content-Length>
+<BlobType>BlockBlob</BlobType></Properties></Blob></Blobs><NextMarker/></EnumerationResults>"""
+_GOOGLE_PAGE = '{{"kind": "storage#objects", {}"items": [{{"name": "m/MLmodel", "size": "1"}}]}}'
+
+
+@pytest.mark.parametrize(
+    "cloud, page, left_out",
+    [
+        ("s3", _S3_PAGE, "<CommonPrefixes><Prefix>m/d/</Prefix></CommonPrefixes>"),
+        ("s3", _S3_PAGE, "<KeyCount>2</KeyCount>"),
+        ("s3", _S3_PAGE, "<Version><Key>m/d/x</Key><Size>1</Size></Version>"),
+        ("google", _GOOGLE_PAGE, '"prefixes": ["m/d/"], '),
+        ("azure", _AZURE_PAGE, "<BlobPrefix><Name>m/d/</Name></BlobPrefix>"),
+    ],
+    ids=["s3 prefix", "s3 count", "s3 version", "google prefix", "azure prefix"],
+)
+def test_page_that_leaves_objects_out_is_an_error(cloud: str, page: str, left_out: str, tmp_path: Path) -> None:
+    with open_store(cloud, tmp_path) as (store, client):
+
+        def send(call: Call) -> None:
+            kind = "application/json" if cloud == "google" else "application/xml"
+            call.send(page.format(left_out).encode(), content_type=kind)
+
+        store.faults = {"list-type": send, "comp=list": send, "/o?": send}
+        with pytest.raises(TransferError, match="malformed or incomplete"):
+            client.list(store.location("m"), ignore)
+        left_out = ""
+        assert client.list(store.location("m"), ignore).files == {"MLmodel": 1}
+
+
 def test_listed_object_outside_the_location_is_an_error(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
     store, client = opened.store, opened.client
     add(store, "m", FILES)

@@ -27,6 +27,7 @@ AZURE = '<?xml version="1.0"?><EnumerationResults>{}</EnumerationResults>'
     [
         S3.format("<IsTruncated>false</IsTruncated>"),
         S3.format("<IsTruncated>true</IsTruncated><Key>a</Key>"),
+        S3.format("<IsTruncated>false</IsTruncated><Contents><Key>&lt;Version></Key></Contents>"),
         '<s:ListBucketResult xmlns:s="u"><s:IsTruncated>false</s:IsTruncated></s:ListBucketResult>',
     ],
 )
@@ -47,6 +48,8 @@ def test_whole_page_of_s3_is_accepted(body: str) -> None:
         "<ListBucketResults><IsTruncated>false</IsTruncated></ListBucketResults>",
         "<Error><ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult></Error>",
         S3.format("<IsTruncatedBefore>false</IsTruncatedBefore>"),
+        S3.format("<IsTruncated>false</IsTruncated><Version><Key>a</Key></Version>"),
+        S3.format("<IsTruncated>false</IsTruncated><n:DeleteMarker><Key>a</Key></n:DeleteMarker>"),
     ],
 )
 def test_response_that_is_no_page_of_s3_is_rejected(body: str) -> None:
@@ -68,7 +71,22 @@ def test_page_of_s3_whose_end_is_unclear_is_rejected(fields: dict[str, Any], sta
         require_s3_page({"ResponseMetadata": {"HTTPStatusCode": status}, **fields})
 
 
-@pytest.mark.parametrize("page", [{"kind": "storage#objects"}, {"items": []}, {"items": [], "nextPageToken": "T"}])
+@pytest.mark.parametrize("fields", [{}, {"KeyCount": 0}, {"KeyCount": 1}, {"CommonPrefixes": []}])
+def test_page_of_s3_with_each_object_that_it_counts_is_accepted(fields: dict[str, Any]) -> None:
+    page = {"ResponseMetadata": {"HTTPStatusCode": 200}, "IsTruncated": False, "Contents": [{"Key": "a", "Size": 1}]}
+    require_s3_page(page | fields)
+
+
+@pytest.mark.parametrize("fields", [{"KeyCount": 2}, {"CommonPrefixes": [{"Prefix": "m/d/"}]}])
+def test_page_of_s3_that_leaves_objects_out_is_rejected(fields: dict[str, Any]) -> None:
+    page = {"ResponseMetadata": {"HTTPStatusCode": 200}, "IsTruncated": False, "Contents": [{"Key": "a", "Size": 1}]}
+    with pytest.raises(MalformedPageError):
+        require_s3_page(page | fields)
+
+
+@pytest.mark.parametrize(
+    "page", [{"kind": "storage#objects"}, {"items": [], "prefixes": []}, {"items": [], "nextPageToken": "T"}]
+)
 def test_whole_page_of_google_is_accepted(page: object) -> None:
     require_google_page(page)
 
@@ -85,6 +103,7 @@ def test_whole_page_of_google_is_accepted(page: object) -> None:
         {"kind": "storage#objects", "error": {}},
         {"kind": "storage#objects", "items": None, "nextPageToken": 1},
         {"kind": "storage#objects", "items": "a"},
+        {"kind": "storage#objects", "items": [], "prefixes": ["m/d/"]},
     ],
 )
 def test_response_that_is_no_page_of_google_is_rejected(page: object) -> None:
@@ -104,6 +123,7 @@ def test_whole_page_of_azure_is_accepted(fields: str) -> None:
         AZURE.format(""),
         AZURE.format("<NextMarker/><NextMarker>T</NextMarker>"),
         AZURE.format("<NextMarkers/>"),
+        AZURE.format("<Blobs><BlobPrefix><Name>m/d/</Name></BlobPrefix></Blobs><NextMarker/>"),
         "<Error><NextMarker/></Error>",
     ],
 )

@@ -13,7 +13,8 @@ from model_gate.worker.transfer.presigned_url import PresignedUrl
 
 # The project that pays for requests. Google's clients name it in a header only, and only if they have a login.
 _QUOTA_PROJECT = "GOOGLE_CLOUD_QUOTA_PROJECT"
-_FIELDS = "kind,items(name,size),nextPageToken"
+# `prefixes` is requested so that a page which leaves objects out is noticed.
+_FIELDS = "kind,items(name,size),prefixes,nextPageToken"
 # After this time, the listing of a page is not tried again. Google's default is two minutes, which is longer than the
 # parent waits.
 _RETRY_SECONDS = 10.0

@@ -54,21 +54,35 @@ def well_formed_pages(store: object) -> Iterator[None]:
 
 
 def require_s3_body(body: bytes) -> None:
-    """Require that the body of a response is a page of S3 that says whether another page follows."""
+    """Require that the body of a response is a page of S3 that says whether another page follows.
+
+    The page must not list versions of objects, which the client of S3 would leave out.
+    """
     if not _has_root(body, _S3_ROOT) or _texts(body, "IsTruncated") not in ([b"true"], [b"false"]):
+        raise MalformedPageError
+    if _has_element(body, "Version") or _has_element(body, "DeleteMarker"):
         raise MalformedPageError
 
 
 def require_s3_page(page: dict[str, Any]) -> None:
-    """Require that a parsed page of S3 has the token of the next page if, and only if, another page follows."""
+    """Require that a parsed page of S3 is complete.
+
+    It has the token of the next page if, and only if, another page follows. It has each object that it counts, and no
+    prefix that stands for objects, because no request has a delimiter.
+    """
     is_ok = page["ResponseMetadata"]["HTTPStatusCode"] == 200
     if not is_ok or page["IsTruncated"] != bool(page.get("NextContinuationToken")):
+        raise MalformedPageError
+    if page.get("CommonPrefixes") or page.get("KeyCount", 0) > len(page.get("Contents", ())):
         raise MalformedPageError
 
 
 def require_google_page(page: Any) -> None:
-    """Require that the JSON of a response is a page of Google Cloud Storage."""
-    if not isinstance(page, dict) or "error" in page:
+    """Require that the JSON of a response is a page of Google Cloud Storage.
+
+    The page must have no prefix that stands for objects, because no request has a delimiter.
+    """
+    if not isinstance(page, dict) or "error" in page or page.get("prefixes"):
         raise MalformedPageError
     items, kind, token = page.get("items"), page.get("kind"), page.get("nextPageToken", "")
     if not isinstance(items, list | None) or not isinstance(token, str):
@@ -78,8 +92,11 @@ def require_google_page(page: Any) -> None:
 
 
 def require_azure_body(body: bytes) -> None:
-    """Require that the body of a response is a page of Azure Blob Storage that says whether another page follows."""
-    if not _has_root(body, _AZURE_ROOT) or len(_texts(body, "NextMarker")) != 1:
+    """Require that the body of a response is a page of Azure Blob Storage that says whether another page follows.
+
+    The page must have no prefix that stands for blobs, because no request has a delimiter.
+    """
+    if not _has_root(body, _AZURE_ROOT) or len(_texts(body, "NextMarker")) != 1 or _has_element(body, "BlobPrefix"):
         raise MalformedPageError
 
 
@@ -110,6 +127,12 @@ def _has_root(body: bytes, name: str) -> bool:
     """Return whether the root element of an XML document has a name, in any namespace."""
     prolog = rb"(?:\xef\xbb\xbf)?(?:\s+|<\?.*?\?>|<!--.*?-->)*"
     return re.match(prolog + rb"<(?:[\w.-]+:)?" + name.encode() + rb"[\s/>]", body, re.DOTALL) is not None
+
+
+def _has_element(body: bytes, name: str) -> bool:
+    """Return whether an XML document has an element with a name, in any namespace."""
+    # A text of the document has no `<`, so it cannot contain an element.
+    return re.search(rb"<(?:[\w.-]+:)?" + name.encode() + rb"[\s/>]", body) is not None
 
 
 def _texts(body: bytes, name: str) -> list[bytes]:

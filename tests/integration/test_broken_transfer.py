@@ -192,6 +192,8 @@ def _raw(response: bytes) -> Fault:
         b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n-2\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n000",
     ],
 )
 def test_file_without_a_size_whose_response_breaks_off_is_not_empty(

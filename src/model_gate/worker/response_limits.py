@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.client import BadStatusLine, HTTPConnection, HTTPResponse
+from http.client import BadStatusLine, HTTPConnection, HTTPResponse, IncompleteRead
 from typing import Any
 
 import urllib3.response
@@ -232,8 +232,14 @@ def _raw_response_class(
         def __init__(self, *args: Any, **options: Any) -> None:
             super().__init__(*args, **options)
             self._counted_stream = counted(self.fp.detach())
-            self.fp: Any = io.BufferedReader(self._counted_stream)
+            self.fp: Any = _LineReader(self._counted_stream)
             self.extra = b""
+
+        def begin(self) -> None:
+            """Read the head. After it, each line must have an end."""
+            reader = self.fp
+            super().begin()
+            reader.is_body = True
 
         def _read_status(self) -> tuple[str, int, str]:
             """Read a status line. `http.client` skips 100 only, and takes other interim responses for final ones.
@@ -273,6 +279,22 @@ def _raw_response_class(
             super()._close_conn()
 
     return CountedResponse
+
+
+class _LineReader(io.BufferedReader):
+    """Reads a response. The size of a chunk is a line, and a size that breaks off can be a smaller one, such as 0.
+
+    Attributes:
+        is_body: Whether a line that breaks off is an error. `http.client` reports such a line of a head itself.
+    """
+
+    is_body = False
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if self.is_body and line and len(line) != size and not line.endswith(b"\n"):
+            raise IncompleteRead(line)
+        return line
 
 
 def _require_size(size: int) -> int:

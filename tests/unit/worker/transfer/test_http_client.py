@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from urllib3.exceptions import ProtocolError, ReadTimeoutError
+from urllib3.exceptions import HTTPError, ProtocolError, ReadTimeoutError
 
 from model_gate.domain.limits import LIMITS
 from model_gate.errors import TransferError
@@ -286,6 +286,20 @@ def test_response_to_no_request_on_a_connection_that_is_closed_early_is_an_error
         read(f"{server.url}/right")
         with pytest.raises(TransferError, match="sends a response to no request"):
             settle()
+
+
+@pytest.mark.parametrize("end, is_whole", [(b"0\r\n\r\n", True), (b"0\r\n", True), (b"0", False), (b"00", False)])
+def test_size_of_a_chunk_that_breaks_off_is_no_end_of_the_body(
+    client: tuple[FaultyServer, HttpClient], end: bytes, is_whole: bool
+) -> None:
+    def send(call: Call) -> None:
+        call.handler.wfile.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nright\r\n" + end)
+        call.handler.close_connection = True
+
+    server, sender = client
+    server.faults["right"] = send
+    with nullcontext() if is_whole else pytest.raises(HTTPError), sender.get("/right", {}) as response:
+        assert response.read() == b"right"
 
 
 @pytest.mark.parametrize("extra", [b"", b"\r\n", TIMEOUT, b"\r\n" + TIMEOUT])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -226,6 +227,55 @@ def test_empty_file_without_a_size_is_read_through_a_proxy_that_compresses(
     listing_server.faults = {"artifacts?": _omit_size, "artifacts/Wine": compress}
     files = client.list("mlflow-artifacts:/Wine/1", lambda _: None).files
     assert set(files.values()) == {0}
+
+
+def _redirect(old: str, new: str) -> Fault:
+    """Return a function that redirects a request to another path or query of the same server."""
+    return lambda call: call.send(b"", 302, location=call.handler.path.replace(old, new))
+
+
+@pytest.mark.parametrize("size", [7, 17 * 1024 * 1024])
+def test_redirect_to_another_file_is_an_error(tmp_path: Path, size: int) -> None:
+    with FaultyServer() as server:
+        server.files = {"left/MLmodel": bytes(size), "right/MLmodel": b"1" * size}
+        server.faults["artifacts/right"] = _redirect("right", "left")
+        models = ("mlflow-artifacts:/left", "mlflow-artifacts:/right")
+        ran = run(tmp_path, "diff", *models, environment={"MLFLOW_TRACKING_URI": server.url})
+    ran.require_error("TransferError", "redirects the request for MLmodel to something else")
+
+
+def test_redirect_of_a_file_without_a_size_to_an_empty_page_is_an_error(
+    listing_server: FaultyServer, client: TrackingServerClient
+) -> None:
+    listing_server.faults = {
+        "artifacts?": _omit_size,
+        "artifacts/Wine": lambda call: call.send(b"", 302, location="/login"),
+        "/login": lambda call: call.send(b""),
+    }
+    with pytest.raises(TransferError, match="redirects the request for MLmodel to something else"):
+        client.list("mlflow-artifacts:/Wine/1", lambda _: None)
+
+
+def test_redirect_of_a_listing_to_another_directory_is_an_error(tmp_path: Path) -> None:
+    with FaultyServer() as server:
+        server.files = {"left/MLmodel": b"1", "right/MLmodel": b"2"}
+        server.faults["artifacts?path=right"] = _redirect("right", "left")
+        models = ("mlflow-artifacts:/left", "mlflow-artifacts:/right")
+        ran = run(tmp_path, "diff", *models, environment={"MLFLOW_TRACKING_URI": server.url})
+    ran.require_error("TransferError", "redirects the request for the listing of the model to something else")
+
+
+def test_redirect_to_the_same_file_below_another_prefix_is_followed(tmp_path: Path) -> None:
+    def respond(call: Call) -> None:
+        request = replace(call.request, path=call.request.path.removeprefix("/prefix"))
+        call.server.respond(replace(call, request=request))
+
+    with FaultyServer() as server:
+        server.files = {"left/MLmodel": b"1", "left/a b": b"", "right/MLmodel": b"1", "right/a b": b""}
+        server.faults = {"/prefix/": respond, "/mlflow-artifacts/": _redirect("/api", "/prefix/api")}
+        models = ("mlflow-artifacts:/left", "mlflow-artifacts:/right")
+        ran = run(tmp_path, "diff", *models, environment={"MLFLOW_TRACKING_URI": server.url})
+    assert (ran.exit_code, ran.status) == (0, "equal"), ran
 
 
 @pytest.mark.parametrize("encoding", ["br", "zstd", "x-own", "gzip, br"])
